@@ -1,0 +1,80 @@
+//! The catalogue, compiled: what is known of a tool when it is called.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::RuleFault;
+use crate::policy::ast::{Category, Risk};
+use crate::policy::schema::compile_schema;
+use crate::policy::{Catalogue, ToolFacts};
+
+type Tools = HashMap<String, ToolFactsCompiled, FixedState>;
+
+/// What the catalogue knows, by server and tool.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    servers: HashMap<String, Tools, FixedState>,
+    every_server: Tools,
+}
+
+/// What the catalogue knows of one tool.
+#[derive(Debug, Default)]
+pub(crate) struct ToolFactsCompiled {
+    pub(crate) category: Option<Category>,
+    pub(crate) risk: Option<Risk>,
+    /// The tool's own input schema; only there when a policy asks for it.
+    pub(crate) input_schema: Option<jsonschema::Validator>,
+}
+
+impl Facts {
+    pub(crate) fn build(catalogue: Catalogue, with_schemas: bool) -> Result<Self, RuleFault> {
+        let mut servers = HashMap::with_hasher(FixedState::default());
+        for (server, tools) in catalogue.servers {
+            servers.insert(server, compile(tools, with_schemas)?);
+        }
+        Ok(Self {
+            servers,
+            every_server: compile(catalogue.every_server, with_schemas)?,
+        })
+    }
+
+    /// What is known of this tool at this server, else of this tool at every server.
+    pub(crate) fn of(&self, server: &str, tool: &str) -> Option<&ToolFactsCompiled> {
+        // Asking an empty map still hashes, and most engines have no catalogue.
+        let here = if self.servers.is_empty() {
+            None
+        } else {
+            self.servers.get(server).and_then(|tools| tools.get(tool))
+        };
+        here.or_else(|| {
+            if self.every_server.is_empty() {
+                None
+            } else {
+                self.every_server.get(tool)
+            }
+        })
+    }
+}
+
+fn compile(tools: HashMap<String, ToolFacts>, with_schemas: bool) -> Result<Tools, RuleFault> {
+    let mut compiled = HashMap::with_hasher(FixedState::default());
+    for (name, facts) in tools {
+        let input_schema = match facts.input_schema {
+            Some(schema) if with_schemas => Some(compile_schema(&schema).map_err(|reason| {
+                RuleFault::new(format!(
+                    "input schema of tool `{name}` does not compile: {reason}"
+                ))
+            })?),
+            _ => None,
+        };
+        compiled.insert(
+            name,
+            ToolFactsCompiled {
+                category: facts.category,
+                risk: facts.risk,
+                input_schema,
+            },
+        );
+    }
+    Ok(compiled)
+}

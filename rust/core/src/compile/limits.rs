@@ -1,0 +1,195 @@
+//! Limits compiled: identities, shapes and sentences (`docs/policy.md` section 4).
+
+use hashbrown::HashMap;
+use sha2::{Digest, Sha256};
+
+use super::pointer::push_step;
+use crate::limit::{CountShape, Micros, SpecDigest};
+use crate::policy::ast::{CategoryRules, Cost, Limit, Path, Period, Policy, Rules, Scope, Step, Window};
+
+/// A limit with everything a call needs.
+#[derive(Debug)]
+pub(crate) struct CompiledLimit {
+    pub(crate) counter: String,
+    pub(crate) rule: String,
+    /// The rule of a cost that is no use.
+    pub(crate) cost_rule: String,
+    pub(crate) spec: SpecDigest,
+    pub(crate) shape: CountShape,
+    /// In the order of their canonical form, in which their values are hashed.
+    pub(crate) scope: Vec<Scope>,
+    pub(crate) cost: Cost,
+    pub(crate) on_deny: Option<String>,
+    /// The sentence is about the tool, not about calls in general.
+    pub(crate) one_tool: bool,
+    /// "30 calls per minute for this grant".
+    pub(crate) quota: String,
+}
+
+impl CompiledLimit {
+    pub(super) fn build(part: &str, exact: bool, limit: Limit, counts: &Counts) -> Self {
+        let mut rule = part.to_owned();
+        push_step(&mut rule, &limit.counter);
+        let spec = spec_digest(&counts.policy, &limit);
+        let mut scope = limit.scope;
+        scope.sort_by_cached_key(scope_bytes);
+        scope.dedup_by_key(|part| scope_bytes(part));
+        Self {
+            cost_rule: format!("{rule}/cost"),
+            rule,
+            spec,
+            shape: CountShape {
+                window: limit.window,
+                max: limit.max,
+                whole_units: counts.whole_units.get(&spec).copied().unwrap_or(false),
+            },
+            quota: quota(limit.max, limit.window, &limit.cost, &scope),
+            one_tool: exact || scope.contains(&Scope::Tool),
+            counter: limit.counter,
+            scope,
+            cost: limit.cost,
+            on_deny: limit.on_deny,
+        }
+    }
+}
+
+/// What has to be known of a policy's counts before its limits can be compiled.
+#[derive(Debug)]
+pub(super) struct Counts {
+    policy: String,
+    /// By count: every limit on it has a fixed cost of whole units.
+    whole_units: HashMap<SpecDigest, bool>,
+}
+
+impl Counts {
+    pub(super) fn of(policy: &Policy) -> Self {
+        let mut whole_units = HashMap::new();
+        let categories = policy.categories.iter().filter_map(|(_, rules)| match rules {
+            CategoryRules::Hide => None,
+            CategoryRules::Rules(rules) => Some(&**rules),
+        });
+        let tools = policy.tools.iter().map(|entry| &entry.rules);
+        let all: Vec<&Rules> = tools.chain(categories).chain([&policy.all_tools]).collect();
+        for limit in all.into_iter().flat_map(|rules| &rules.limits) {
+            let whole = matches!(limit.cost, Cost::Fixed(cost) if cost.0.is_multiple_of(Micros::ONE.0));
+            *whole_units
+                .entry(spec_digest(&policy.name, limit))
+                .or_insert(true) &= whole;
+        }
+        Self {
+            policy: policy.name.clone(),
+            whole_units,
+        }
+    }
+}
+
+/// The part of a count's identity that is known at load. Every part is framed by its length, so that no two lists of
+/// parts meet; windows count by duration, calendar ones by word; scopes as a set, paths by their steps.
+fn spec_digest(policy: &str, limit: &Limit) -> SpecDigest {
+    let mut scopes: Vec<Vec<u8>> = limit.scope.iter().map(scope_bytes).collect();
+    scopes.sort_unstable();
+    scopes.dedup();
+    let (alignment, window) = match limit.window {
+        Window::Sliding { window_us } => ("sliding", window_us.to_string()),
+        Window::Calendar(period) => ("calendar", period_word(period).to_owned()),
+    };
+    let mut hash = Sha256::new();
+    let mut frame = |part: &[u8]| {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    };
+    for part in [policy, &limit.counter, alignment, &window] {
+        frame(part.as_bytes());
+    }
+    for scope in &scopes {
+        frame(scope);
+    }
+    let full: [u8; 32] = hash.finalize().into();
+    let mut digest = SpecDigest::default();
+    digest.copy_from_slice(full.first_chunk::<16>().unwrap_or(&[0; 16]));
+    digest
+}
+
+/// A scope in a form that is the same for every spelling of it.
+fn scope_bytes(scope: &Scope) -> Vec<u8> {
+    let path = match scope {
+        Scope::Grant => return b"grant".to_vec(),
+        Scope::Session => return b"session".to_vec(),
+        Scope::Tool => return b"tool".to_vec(),
+        Scope::Server => return b"server".to_vec(),
+        Scope::Global => return b"global".to_vec(),
+        Scope::Args(path) => path,
+    };
+    let mut bytes = b"args".to_vec();
+    for step in &path.steps {
+        match step {
+            Step::Key(key) => {
+                bytes.push(b'.');
+                bytes.extend((key.len() as u64).to_le_bytes());
+                bytes.extend(key.as_bytes());
+            }
+            Step::Index(index) => {
+                bytes.push(b'[');
+                bytes.extend((*index as u64).to_le_bytes());
+            }
+            Step::Every => bytes.push(b'*'),
+        }
+    }
+    bytes
+}
+
+const fn period_word(period: Period) -> &'static str {
+    match period {
+        Period::Minute => "minute",
+        Period::Hour => "hour",
+        Period::Day => "day",
+        Period::Week => "week",
+        Period::Month => "month",
+    }
+}
+
+/// "30 calls per minute for this grant".
+fn quota(max: Micros, window: Window, cost: &Cost, scope: &[Scope]) -> String {
+    let unit = match cost {
+        Cost::Fixed(cost) if *cost == Micros::ONE => "call",
+        Cost::Fixed(_) | Cost::Args(_) => "unit",
+    };
+    let plural = if max == Micros::ONE { "" } else { "s" };
+    let window = match window {
+        Window::Calendar(period) => format!("calendar {} (UTC)", period_word(period)),
+        Window::Sliding { window_us } => duration_words(window_us),
+    };
+    let of = scope.iter().filter_map(|part| match part {
+        Scope::Grant => Some("this grant".to_owned()),
+        Scope::Session => Some("this session".to_owned()),
+        Scope::Server => Some("this server".to_owned()),
+        Scope::Args(Path { text, .. }) => Some(format!("this `{text}`")),
+        Scope::Tool | Scope::Global => None,
+    });
+    let of: Vec<String> = of.collect();
+    let of = if of.is_empty() {
+        String::from("all callers together")
+    } else {
+        of.join(" and ")
+    };
+    format!("{max} {unit}{plural} per {window} for {of}")
+}
+
+fn duration_words(window_us: u64) -> String {
+    const UNITS: [(u64, &str); 5] = [
+        (604_800_000_000, "week"),
+        (86_400_000_000, "day"),
+        (3_600_000_000, "hour"),
+        (60_000_000, "minute"),
+        (1_000_000, "second"),
+    ];
+    for (unit_us, word) in UNITS {
+        if window_us == unit_us {
+            return word.to_owned();
+        }
+        if window_us.is_multiple_of(unit_us) {
+            return format!("{} {word}s", window_us / unit_us);
+        }
+    }
+    format!("{} ms", window_us / 1_000)
+}

@@ -1,0 +1,131 @@
+//! Checked policy -> compiled policy: everything a decision needs, worked out once (`docs/policy.md`).
+
+mod facts;
+mod glob;
+mod limits;
+mod names;
+mod pointer;
+mod rules;
+mod sentence;
+
+use std::fmt::Write as _;
+
+use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Policy};
+
+pub(crate) use facts::{Facts, ToolFactsCompiled};
+pub(crate) use limits::CompiledLimit;
+pub(crate) use names::{Found, Names};
+pub(crate) use rules::{ApprovalRule, Check, CompiledSchema, Place};
+
+/// Why a checked document cannot be compiled.
+#[derive(Debug)]
+pub(crate) struct RuleFault {
+    pub(crate) message: String,
+}
+
+impl RuleFault {
+    pub(crate) fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+/// One policy, compiled.
+#[derive(Debug)]
+pub(crate) struct CompiledPolicy {
+    pub(crate) name: String,
+    /// SHA-256 of the canonical document, 64 hex digits.
+    pub(crate) digest_hex: String,
+    /// Mode of `hide` and `default`.
+    pub(crate) shadowed: bool,
+    pub(crate) default_deny: bool,
+    pub(crate) names: Names,
+    tools: Vec<Place>,
+    categories: [CategoryPlace; Category::ALL.len()],
+    all_tools: Option<Place>,
+}
+
+/// What a policy says of one category.
+#[derive(Debug, Default)]
+pub(crate) enum CategoryPlace {
+    #[default]
+    Absent,
+    Hide,
+    Rules(Box<Place>),
+}
+
+impl CompiledPolicy {
+    pub(crate) fn build(policy: Policy) -> Result<Self, RuleFault> {
+        let counts = limits::Counts::of(&policy);
+        let names = Names::build(&policy)?;
+        let mut tools = Vec::with_capacity(policy.tools.len());
+        for entry in policy.tools {
+            let exact = matches!(entry.pattern, crate::policy::ast::Pattern::Exact(_));
+            tools.push(Place::build(&["tools", &entry.key], exact, entry.rules, &counts)?);
+        }
+        let mut categories: [CategoryPlace; Category::ALL.len()] = Default::default();
+        for (category, rules) in policy.categories {
+            if let Some(slot) = categories.get_mut(category as usize) {
+                *slot = match rules {
+                    CategoryRules::Hide => CategoryPlace::Hide,
+                    CategoryRules::Rules(rules) => {
+                        let steps = ["categories", category.as_str()];
+                        CategoryPlace::Rules(Box::new(Place::build(&steps, false, *rules, &counts)?))
+                    }
+                };
+            }
+        }
+        let all_tools = Place::build(&["all_tools"], false, policy.all_tools, &counts)?;
+        let mut digest_hex = String::with_capacity(64);
+        for byte in policy.digest {
+            // Writing to a string cannot fail.
+            let _ = write!(digest_hex, "{byte:02x}");
+        }
+        Ok(Self {
+            name: policy.name,
+            digest_hex,
+            shadowed: policy.mode == Mode::Shadow,
+            default_deny: policy.default == DefaultAction::Deny,
+            names,
+            tools,
+            categories,
+            all_tools: (!all_tools.is_empty()).then_some(all_tools),
+        })
+    }
+
+    /// First 12 hex digits of the digest.
+    pub(crate) fn version(&self) -> &str {
+        self.digest_hex.get(..12).unwrap_or_default()
+    }
+
+    /// The rules of an entry of `tools`.
+    pub(crate) fn tool(&self, entry: u32) -> Option<&Place> {
+        self.tools.get(usize::try_from(entry).ok()?)
+    }
+
+    /// What the policy says of a category.
+    pub(crate) fn category(&self, category: Category) -> &CategoryPlace {
+        self.categories
+            .get(category as usize)
+            .unwrap_or(&CategoryPlace::Absent)
+    }
+
+    /// The rules of `all_tools`, if there are any.
+    pub(crate) const fn all_tools(&self) -> Option<&Place> {
+        self.all_tools.as_ref()
+    }
+
+    /// Whether a `schema` is `"input"`, so that the catalogue's schemas are needed.
+    pub(crate) fn asks_input_schema(&self) -> bool {
+        let categories = self.categories.iter().filter_map(|category| match category {
+            CategoryPlace::Rules(place) => Some(&**place),
+            CategoryPlace::Absent | CategoryPlace::Hide => None,
+        });
+        self.tools
+            .iter()
+            .chain(categories)
+            .chain(&self.all_tools)
+            .any(Place::asks_input_schema)
+    }
+}

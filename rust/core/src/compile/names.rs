@@ -1,0 +1,105 @@
+//! Which entry of `tools` a name belongs to, and whether it is hidden (`docs/policy.md` section 1, patterns).
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::RuleFault;
+use super::glob::GlobSet;
+use crate::policy::ast::{GlobPart, Pattern, Policy};
+
+/// What a policy says of one tool name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// Index of the entry of `tools` that applies.
+    pub(crate) entry: Option<u32>,
+    /// `hide` names it.
+    pub(crate) hidden: bool,
+    /// Index among the names the policy spells out.
+    pub(crate) listed: Option<u32>,
+}
+
+/// The tool names and patterns of one policy.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// Every name spelled out in `tools` or `hide`, with the globs already worked in: one look-up decides.
+    // Keys come from the policy, callers only look up, so a fixed hasher cannot be attacked.
+    exact: HashMap<String, Found, FixedState>,
+    listed: Vec<String>,
+    globs: Option<GlobSet>,
+    /// By glob, its entry of `tools`.
+    glob_entries: Vec<u32>,
+    hidden_globs: Option<GlobSet>,
+}
+
+impl Names {
+    pub(super) fn build(policy: &Policy) -> Result<Self, RuleFault> {
+        let mut parts: Vec<&[GlobPart]> = Vec::new();
+        let mut glob_entries = Vec::new();
+        let mut spelled: Vec<(&str, Option<u32>, bool)> = Vec::new();
+        for (entry, tool) in policy.tools.iter().enumerate() {
+            let entry = u32::try_from(entry).map_err(|_| RuleFault::new("too many entries in `tools`"))?;
+            match &tool.pattern {
+                Pattern::Exact(name) => spelled.push((name, Some(entry), false)),
+                Pattern::Glob(glob) => {
+                    parts.push(glob);
+                    glob_entries.push(entry);
+                }
+            }
+        }
+        let mut hidden_parts: Vec<&[GlobPart]> = Vec::new();
+        for pattern in &policy.hide {
+            match pattern {
+                Pattern::Exact(name) => spelled.push((name, None, true)),
+                Pattern::Glob(glob) => hidden_parts.push(glob),
+            }
+        }
+        let mut names = Self {
+            exact: HashMap::with_hasher(FixedState::default()),
+            listed: Vec::new(),
+            globs: GlobSet::build(&parts)?,
+            glob_entries,
+            hidden_globs: GlobSet::build(&hidden_parts)?,
+        };
+        for (name, entry, hidden) in spelled {
+            let found = if let Some(found) = names.exact.get(name) {
+                *found
+            } else {
+                let listed = u32::try_from(names.listed.len()).ok();
+                names.listed.push(name.to_owned());
+                Found {
+                    listed,
+                    ..names.find(name)
+                }
+            };
+            // An exact entry wins over every glob.
+            let found = Found {
+                entry: entry.or(found.entry),
+                hidden: hidden || found.hidden,
+                ..found
+            };
+            names.exact.insert(name.to_owned(), found);
+        }
+        Ok(names)
+    }
+
+    /// What the policy says of this name.
+    pub(crate) fn find(&self, name: &str) -> Found {
+        if let Some(found) = self.exact.get(name) {
+            return *found;
+        }
+        let glob = self.globs.as_ref().and_then(|globs| globs.best(name));
+        Found {
+            entry: glob.and_then(|glob| self.glob_entries.get(glob).copied()),
+            hidden: self
+                .hidden_globs
+                .as_ref()
+                .is_some_and(|globs| globs.matches(name)),
+            listed: None,
+        }
+    }
+
+    /// The names spelled out in `tools`, then those only in `hide`.
+    pub(crate) fn listed(&self) -> &[String] {
+        &self.listed
+    }
+}

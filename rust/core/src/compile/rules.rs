@@ -1,0 +1,144 @@
+//! The rules of one entry, compiled: pointers and sentences are rendered here, once.
+
+use super::limits::Counts;
+use super::pointer::{check_name, pointer, push_step};
+use super::{CompiledLimit, RuleFault, sentence};
+use crate::policy::ast::{self, Action, Condition, Mode, Rules, Schema};
+use crate::policy::schema::compile_schema;
+
+/// The rules of one place of the policy: an entry of `tools`, a category, or `all_tools`.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// `mode: shadow`.
+    pub(crate) shadowed: bool,
+    pub(crate) deny: Option<Deny>,
+    pub(crate) require: Vec<Check>,
+    pub(crate) deny_if: Vec<Check>,
+    pub(crate) schema: Option<SchemaRule>,
+    pub(crate) limits: Vec<CompiledLimit>,
+    pub(crate) approval: Option<ApprovalRule>,
+}
+
+/// `action: deny`.
+#[derive(Debug)]
+pub(crate) struct Deny {
+    pub(crate) rule: String,
+    pub(crate) reason: Option<String>,
+}
+
+/// A check with its rule pointer.
+#[derive(Debug)]
+pub(crate) struct Check {
+    pub(crate) rule: String,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) on_deny: Option<String>,
+    /// What a call has to satisfy, as a clause: "`args.amount` must not be greater than 50000".
+    pub(crate) clause: String,
+}
+
+/// `schema`.
+#[derive(Debug)]
+pub(crate) struct SchemaRule {
+    pub(crate) rule: String,
+    pub(crate) schema: CompiledSchema,
+}
+
+/// Where the schema is.
+#[derive(Debug)]
+pub(crate) enum CompiledSchema {
+    /// In the catalogue.
+    Input,
+    /// In the policy.
+    Inline(Box<jsonschema::Validator>),
+}
+
+/// `action: require_approval`.
+#[derive(Debug)]
+pub(crate) struct ApprovalRule {
+    pub(crate) rule: String,
+    /// Empty: always needed.
+    pub(crate) when: Vec<Check>,
+}
+
+impl Place {
+    /// Compiles the rules found under `steps`; `exact` when the place is the entry of one exact tool name.
+    pub(super) fn build(
+        steps: &[&str],
+        exact: bool,
+        rules: Rules,
+        counts: &Counts,
+    ) -> Result<Self, RuleFault> {
+        let base = pointer(steps);
+        let part = |name: &str| format!("{base}/{name}");
+        let schema = match rules.schema {
+            None => None,
+            Some(Schema::Input) => Some(SchemaRule {
+                rule: part("schema"),
+                schema: CompiledSchema::Input,
+            }),
+            Some(Schema::Inline(schema)) => {
+                let validator = compile_schema(&schema).map_err(|reason| {
+                    RuleFault::new(format!("schema at `{base}/schema` does not compile: {reason}"))
+                })?;
+                Some(SchemaRule {
+                    rule: part("schema"),
+                    schema: CompiledSchema::Inline(Box::new(validator)),
+                })
+            }
+        };
+        let when = rules.approval.map(|approval| approval.when).unwrap_or_default();
+        let limits = rules.limits.into_iter();
+        Ok(Self {
+            shadowed: rules.mode == Mode::Shadow,
+            deny: (rules.action == Action::Deny).then(|| Deny {
+                rule: part("action"),
+                reason: rules.reason,
+            }),
+            require: checks(&part("require"), rules.require, true),
+            deny_if: checks(&part("deny_if"), rules.deny_if, false),
+            schema,
+            limits: limits
+                .map(|limit| CompiledLimit::build(&part("limits"), exact, limit, counts))
+                .collect(),
+            approval: (rules.action == Action::RequireApproval).then(|| ApprovalRule {
+                rule: part("approval"),
+                when: checks(&part("approval"), when, false),
+            }),
+        })
+    }
+
+    /// Nothing in it can change a decision.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.deny.is_none()
+            && self.require.is_empty()
+            && self.deny_if.is_empty()
+            && self.schema.is_none()
+            && self.limits.is_empty()
+            && self.approval.is_none()
+    }
+
+    pub(super) const fn asks_input_schema(&self) -> bool {
+        matches!(
+            self.schema,
+            Some(SchemaRule {
+                schema: CompiledSchema::Input,
+                ..
+            })
+        )
+    }
+}
+
+fn checks(part: &str, checks: Vec<ast::Check>, must_hold: bool) -> Vec<Check> {
+    let compile = |(index, check): (usize, ast::Check)| {
+        let mut rule = part.to_owned();
+        push_step(&mut rule, &check_name(&check, index));
+        let clause = sentence::clause(&check.conditions, must_hold);
+        Check {
+            rule,
+            conditions: check.conditions,
+            on_deny: check.on_deny,
+            clause,
+        }
+    };
+    checks.into_iter().enumerate().map(compile).collect()
+}

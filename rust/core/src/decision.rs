@@ -1,0 +1,177 @@
+//! What [`crate::Engine::decide`] answers: `docs/policy.md` section 5.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use crate::limit::Micros;
+
+/// The four answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The call may go on; units were taken from every limit that applies.
+    Allow,
+    /// The call must not go on, and trying again unchanged will not help.
+    Deny,
+    /// A limit has too little left; `retry_after_ms` says when it will have enough.
+    RateLimited,
+    /// A person has to approve this exact call first.
+    ApprovalRequired,
+}
+
+impl Outcome {
+    /// Every outcome, in the order used for indexes.
+    pub const ALL: [Self; 4] = [Self::Allow, Self::Deny, Self::RateLimited, Self::ApprovalRequired];
+
+    /// The word used in documents, on the wire and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::RateLimited => "rate_limited",
+            Self::ApprovalRequired => "approval_required",
+        }
+    }
+
+    /// The HTTP status of this outcome (`docs/policy.md` section 5).
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Allow => 200,
+            Self::Deny | Self::ApprovalRequired => 403,
+            Self::RateLimited => 429,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One limit that applied to the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitState<'a> {
+    /// The limit's counter name.
+    pub counter: Cow<'a, str>,
+    /// Rule pointer of the limit.
+    pub rule: Cow<'a, str>,
+    /// Units per window.
+    pub max: Micros,
+    /// Units left after this decision.
+    pub remaining: Micros,
+    /// Milliseconds until the whole of `max` is free again, rounded up; 0 when it already is.
+    pub reset_after_ms: u64,
+    /// Window length in milliseconds, rounded up; for a calendar window the length of the current one.
+    pub window_ms: u64,
+}
+
+/// What full enforcement would have answered, where that differs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shadow<'a> {
+    /// The outcome of full enforcement.
+    pub outcome: Outcome,
+    /// Its rule pointer.
+    pub rule: Cow<'a, str>,
+}
+
+/// The answer to one call. Borrows from the compiled state, so an allowed call allocates nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision<'a> {
+    /// Allow, deny, rate limited or approval required.
+    pub outcome: Outcome,
+    /// Where in the policy the decision came from; empty for a plain allow.
+    pub rule: Cow<'a, str>,
+    /// A sentence that a model can act on; empty for a plain allow.
+    pub message: Cow<'a, str>,
+    /// For `rate_limited`: milliseconds until this call's units are free, rounded up.
+    pub retry_after_ms: Option<u64>,
+    /// Each limit that applied, in the order in which they were looked at.
+    pub limits: SmallVec<[LimitState<'a>; 4]>,
+    /// Name of the policy that decided; empty where none was reached.
+    pub policy: Cow<'a, str>,
+    /// First 12 hex digits of the SHA-256 of the canonical policy document; empty where none was reached.
+    pub policy_version: Cow<'a, str>,
+    /// What full enforcement would have answered, where that differs from this allow.
+    pub shadow: Option<Shadow<'a>>,
+    /// For `approval_required`: SHA-256 over the exact call (`docs/policy.md` section 6).
+    pub fingerprint: Option<[u8; 32]>,
+    /// Unix microseconds at which the counters were stamped.
+    pub decided_at_us: u64,
+    /// The id under which the units can be given back, when the caller asked for one and the call is allowed.
+    pub reservation: Option<u128>,
+    /// Index of the policy in [`crate::State::policies`]; `None` where none was reached.
+    pub policy_index: Option<u32>,
+    /// Index of the tool among the names the policy spells out ([`crate::engine::PolicyView::tools`]), for bounded
+    /// metrics labels; `None` for every other tool.
+    pub tool_index: Option<u32>,
+}
+
+impl<'a> Decision<'a> {
+    /// A decision with nothing but an outcome, its rule, its message and the instant, in Unix microseconds.
+    pub(crate) fn bare(
+        outcome: Outcome,
+        rule: Cow<'a, str>,
+        message: Cow<'a, str>,
+        decided_at_us: u64,
+    ) -> Self {
+        Self {
+            outcome,
+            rule,
+            message,
+            retry_after_ms: None,
+            limits: SmallVec::new(),
+            policy: Cow::Borrowed(""),
+            policy_version: Cow::Borrowed(""),
+            shadow: None,
+            fingerprint: None,
+            decided_at_us,
+            reservation: None,
+            policy_index: None,
+            tool_index: None,
+        }
+    }
+
+    /// The same decision, owning everything, so that it outlives the compiled state.
+    #[must_use]
+    pub fn into_owned(self) -> Decision<'static> {
+        Decision {
+            outcome: self.outcome,
+            rule: owned(self.rule),
+            message: owned(self.message),
+            retry_after_ms: self.retry_after_ms,
+            limits: self.limits.into_iter().map(LimitState::into_owned).collect(),
+            policy: owned(self.policy),
+            policy_version: owned(self.policy_version),
+            shadow: self.shadow.map(|shadow| Shadow {
+                outcome: shadow.outcome,
+                rule: owned(shadow.rule),
+            }),
+            fingerprint: self.fingerprint,
+            decided_at_us: self.decided_at_us,
+            reservation: self.reservation,
+            policy_index: self.policy_index,
+            tool_index: self.tool_index,
+        }
+    }
+}
+
+impl LimitState<'_> {
+    /// The same limit, owning everything.
+    #[must_use]
+    pub fn into_owned(self) -> LimitState<'static> {
+        LimitState {
+            counter: owned(self.counter),
+            rule: owned(self.rule),
+            max: self.max,
+            remaining: self.remaining,
+            reset_after_ms: self.reset_after_ms,
+            window_ms: self.window_ms,
+        }
+    }
+}
+
+fn owned(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}

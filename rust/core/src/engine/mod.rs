@@ -1,0 +1,169 @@
+//! The engine: compiled state, counters, and [`Engine::decide`].
+
+mod state;
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::eval::{Evaluation, Silent};
+use crate::json::Tape;
+use crate::limit::{Counters, Reservations};
+use crate::{Decision, Now, Outcome, Request};
+
+pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
+pub use state::{Policies, PolicyView, State};
+
+/// Sizes and secrets of an engine.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// Counters alive at once, in all.
+    pub counter_capacity: usize,
+    /// Counters alive at once that one grant has made.
+    pub counters_per_grant: usize,
+    /// How long a reservation can be rolled back, in milliseconds.
+    pub reservation_ttl_ms: u64,
+    /// Reservations that can be open at once; beyond that the oldest is committed.
+    pub reservation_capacity: usize,
+    /// Random key of the counter identities, so that callers cannot make two counts collide.
+    pub hash_key: [u8; 16],
+}
+
+/// Buffers of one thread, used again for every call.
+#[derive(Debug, Default)]
+pub struct Scratch {
+    pub(crate) tape: Tape,
+}
+
+/// Compiled state and counters.
+#[derive(Debug)]
+pub struct Engine {
+    state: ArcSwap<State>,
+    counters: Counters,
+    reservations: Reservations,
+    hash_key: [u8; 16],
+}
+
+/// The compiled state at one moment; a call sees one from start to end.
+pub type Snapshot = arc_swap::Guard<Arc<State>>;
+
+impl Engine {
+    /// An engine with no counters yet.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "the configuration holds a secret and is used up here"
+    )]
+    pub fn new(state: State, config: EngineConfig) -> Self {
+        Self {
+            state: ArcSwap::from_pointee(state),
+            counters: Counters::new(
+                config.counter_capacity,
+                config.counters_per_grant,
+                &config.hash_key,
+            ),
+            reservations: Reservations::new(config.reservation_ttl_ms, config.reservation_capacity),
+            hash_key: config.hash_key,
+        }
+    }
+
+    /// The compiled state as it is now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.state.load()
+    }
+
+    /// Swaps the compiled state; every count whose identity stays keeps what was taken.
+    pub fn reload(&self, state: State) {
+        self.state.store(Arc::new(state));
+    }
+
+    /// Decides one call. A panic inside becomes a denial with rule `(internal error)`.
+    pub fn decide<'s>(
+        &self,
+        state: &'s State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+    ) -> Decision<'s> {
+        // Nothing that a panic could leave half-done is used again: the scratch is replaced, counters are atomics.
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            self.evaluation(state, request, now)
+                .run(&mut scratch.tape, &mut Silent)
+        }));
+        decided.unwrap_or_else(|_| {
+            *scratch = Scratch::default();
+            internal_error(now)
+        })
+    }
+
+    /// Decides one call without taking units, and says how: every step, and the types that conditions met.
+    pub fn explain(
+        &self,
+        state: &State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+    ) -> Explanation {
+        let explained = catch_unwind(AssertUnwindSafe(|| {
+            Explanation::of(&self.evaluation(state, request, now), &mut scratch.tape)
+        }));
+        explained.unwrap_or_else(|_| {
+            *scratch = Scratch::default();
+            Explanation {
+                steps: Vec::new(),
+                decision: internal_error(now),
+            }
+        })
+    }
+
+    /// Gives a reservation's units back; `false` when the id is unknown, expired or already settled.
+    pub fn roll_back(&self, reservation: u128, now: Now) -> bool {
+        self.reservations.roll_back(reservation, &self.counters, now)
+    }
+
+    /// Keeps a reservation's units for good; `false` when the id is unknown, expired or already settled.
+    pub fn commit(&self, reservation: u128, now: Now) -> bool {
+        self.reservations.commit(reservation, now)
+    }
+
+    /// Reclaims idle counters and expired reservations among the next `budget` of each; called now and then by whoever
+    /// owns a clock.
+    pub fn sweep(&self, now: Now, budget: usize) {
+        self.counters.sweep(now, budget);
+        self.reservations.sweep(now, budget);
+    }
+
+    /// Counters alive, and how many there may be.
+    pub fn counters(&self) -> (usize, usize) {
+        (self.counters.len(), self.counters.capacity())
+    }
+
+    const fn evaluation<'e, 's, 'r>(
+        &'e self,
+        state: &'s State,
+        request: &'e Request<'r>,
+        now: Now,
+    ) -> Evaluation<'e, 's, 'r> {
+        Evaluation {
+            state,
+            request,
+            now,
+            counters: &self.counters,
+            reservations: &self.reservations,
+            hash_key: &self.hash_key,
+        }
+    }
+}
+
+// Generic because a decision is invariant in its lifetime: a `'static` one is no shorter one.
+fn internal_error<'s>(now: Now) -> Decision<'s> {
+    let message = "callgate failed while it judged this call; nothing was taken, tell its operator";
+    let message = Cow::Borrowed(message);
+    Decision::bare(
+        Outcome::Deny,
+        Cow::Borrowed("(internal error)"),
+        message,
+        now.unix_us(),
+    )
+}

@@ -1,0 +1,185 @@
+//! How a decision comes about, step by step, for `check --explain`.
+
+use super::Evaluation;
+use super::trace::Trace;
+use super::truth::Truth;
+use crate::Decision;
+use crate::json::Tape;
+use crate::policy::ast::{Op, Path};
+
+/// A decision and the way to it. No units were taken.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// The steps in the order of `docs/policy.md` section 2, up to the one that decided.
+    pub steps: Vec<Step>,
+    /// The decision, as it would be given now.
+    pub decision: Decision<'static>,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What was asked.
+    pub kind: StepKind,
+    /// Rule pointer of what was asked.
+    pub rule: String,
+    /// The rule is in shadow: it does not stop the call.
+    pub shadowed: bool,
+    /// What came out.
+    pub result: StepResult,
+    /// For checks: every condition, in document order.
+    pub conditions: Vec<ConditionStep>,
+}
+
+/// What a step asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepKind {
+    /// Is the request well formed, and the server known?
+    Request,
+    /// Is the tool hidden?
+    Hidden,
+    /// Does an entry or a category match, or else `default` allow?
+    Default,
+    /// Is the action `deny`?
+    Action,
+    /// Does a check of `require` hold?
+    Require,
+    /// Does a check of `deny_if` fire?
+    DenyIf,
+    /// Do the arguments validate?
+    Schema,
+    /// Does a limit have enough left?
+    Limit,
+    /// Does a check of an approval's `when` fire?
+    ApprovalWhen,
+    /// Is an approval needed?
+    Approval,
+}
+
+impl StepKind {
+    /// A word for people.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Request => "request",
+            Self::Hidden => "hidden",
+            Self::Default => "default",
+            Self::Action => "action",
+            Self::Require => "require",
+            Self::DenyIf => "deny_if",
+            Self::Schema => "schema",
+            Self::Limit => "limit",
+            Self::ApprovalWhen => "approval when",
+            Self::Approval => "approval",
+        }
+    }
+}
+
+/// What came out of a step or a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepResult {
+    /// The step lets the call pass.
+    Passed,
+    /// The step stops the call, or would if it were not in shadow.
+    Stopped,
+    /// A condition: known to be true.
+    True,
+    /// A condition: true as far as a missing value goes.
+    PresumedTrue,
+    /// A condition: false as far as a missing value goes.
+    PresumedFalse,
+    /// A condition: known to be false.
+    False,
+    /// An evaluation error.
+    Error,
+}
+
+impl StepResult {
+    /// The words of the contract.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Stopped => "stopped",
+            Self::True => "true",
+            Self::PresumedTrue => "presumed true",
+            Self::PresumedFalse => "presumed false",
+            Self::False => "false",
+            Self::Error => "error",
+        }
+    }
+
+    pub(super) const fn of(verdict: Result<Truth, ()>) -> Self {
+        match verdict {
+            Ok(Truth::True) => Self::True,
+            Ok(Truth::PresumedTrue) => Self::PresumedTrue,
+            Ok(Truth::PresumedFalse) => Self::PresumedFalse,
+            Ok(Truth::False) => Self::False,
+            Err(()) => Self::Error,
+        }
+    }
+
+    pub(super) const fn stopped(stopped: bool) -> Self {
+        if stopped { Self::Stopped } else { Self::Passed }
+    }
+}
+
+/// One condition of a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConditionStep {
+    /// The path as written.
+    pub path: String,
+    /// The operator.
+    pub op: &'static str,
+    /// Types met at the path, each once, in the order met: `a string`, `missing`. Never the values.
+    pub met: Vec<&'static str>,
+    /// What the condition is, before any `not` around it.
+    pub result: StepResult,
+}
+
+impl Explanation {
+    pub(crate) fn of(evaluation: &Evaluation<'_, '_, '_>, tape: &mut Tape) -> Self {
+        let mut listener = Listener::default();
+        let decision = evaluation.run(tape, &mut listener).into_owned();
+        Self {
+            steps: listener.steps,
+            decision,
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Listener {
+    steps: Vec<Step>,
+    conditions: Vec<ConditionStep>,
+    met: Vec<&'static str>,
+}
+
+impl Trace for Listener {
+    const ON: bool = true;
+    const TAKES: bool = false;
+
+    fn met(&mut self, kind: &'static str) {
+        if !self.met.contains(&kind) {
+            self.met.push(kind);
+        }
+    }
+
+    fn condition(&mut self, path: &Path, op: &Op, verdict: Result<Truth, ()>) {
+        self.conditions.push(ConditionStep {
+            path: path.text.clone(),
+            op: op.name(),
+            met: std::mem::take(&mut self.met),
+            result: StepResult::of(verdict),
+        });
+    }
+
+    fn step(&mut self, kind: StepKind, rule: &str, shadowed: bool, result: StepResult) {
+        let conditions = std::mem::take(&mut self.conditions);
+        self.steps.push(Step {
+            kind,
+            rule: rule.to_owned(),
+            shadowed,
+            result,
+            conditions,
+        });
+    }
+}

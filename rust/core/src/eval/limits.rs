@@ -1,0 +1,158 @@
+//! Which counts a call meets, and at what cost (`docs/policy.md` section 4).
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use smallvec::SmallVec;
+
+use super::call::Call;
+use super::explain::{StepKind, StepResult};
+use super::message;
+use super::ruling::{Flow, Shadowing};
+use super::stages::Places;
+use super::trace::Trace;
+use super::walk::{Reached, walk};
+use crate::compile::CompiledLimit;
+use crate::json::{Scaled, scaled};
+use crate::limit::{CountKey, KeyHasher, Micros};
+use crate::policy::ast::{Cost, Path, Scope};
+
+/// Most units that one call may cost: 1e12.
+const MAX_COST: Micros = Micros(1_000_000_000_000 * Micros::ONE.0);
+/// Decimals that a cost may have.
+const COST_DECIMALS: u32 = 6;
+
+/// A count that the call meets, under the limit whose rule answers for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counted<'s> {
+    pub(super) key: CountKey,
+    pub(super) limit: &'s CompiledLimit,
+    pub(super) cost: Micros,
+    /// Met by an enforced limit.
+    pub(super) enforced: bool,
+    /// Where `limit` stands among all that the call meets.
+    pub(super) order: usize,
+}
+
+/// The counts a call meets: enforced ones, then those met in shadow alone; document order within each.
+pub(super) type Counts<'s> = SmallVec<[Counted<'s>; 4]>;
+
+/// Resolves every limit: its scope, its cost, its cost against `max`. The first fault denies.
+pub(super) fn resolve<'s, T: Trace>(
+    call: &Call<'_>,
+    hash_key: &[u8; 16],
+    places: &Places<'s>,
+    shadowing: &mut Shadowing<'s>,
+    trace: &mut T,
+) -> Flow<'s, Counts<'s>> {
+    let mut counts = Counts::new();
+    let limits = places
+        .iter()
+        .flat_map(|place| place.limits.iter().map(move |limit| (place, limit)));
+    for (order, (place, limit)) in limits.enumerate() {
+        match resolve_one(call, hash_key, limit) {
+            Ok((key, cost)) => {
+                merge(
+                    &mut counts,
+                    Counted {
+                        key,
+                        limit,
+                        cost,
+                        enforced: !place.shadowed,
+                        order,
+                    },
+                );
+            }
+            Err((rule, fault)) => {
+                trace.step(StepKind::Limit, rule, place.shadowed, StepResult::Error);
+                shadowing.deny(place.shadowed, rule, || match &limit.on_deny {
+                    Some(on_deny) => Cow::Borrowed(on_deny.as_str()),
+                    None => Cow::Owned(fault.message(call, limit)),
+                })?;
+            }
+        }
+    }
+    counts.sort_by_key(|counted| (!counted.enforced, counted.order));
+    ControlFlow::Continue(counts)
+}
+
+/// Why a limit cannot be applied to a call.
+#[derive(Debug)]
+enum LimitFault<'s> {
+    Scope(&'s Path),
+    Cost(&'s Path),
+    AboveMax,
+}
+
+impl LimitFault<'_> {
+    fn message(&self, call: &Call<'_>, limit: &CompiledLimit) -> String {
+        let tool = call.request.tool;
+        match self {
+            Self::Scope(path) => match walk(call.args, path, 0) {
+                Reached::Wrong(fault) => message::scope_fault(tool, limit, &path.text, Some(&fault)),
+                _ => message::scope_fault(tool, limit, &path.text, None),
+            },
+            Self::Cost(path) => message::cost_fault(tool, limit, &path.text),
+            Self::AboveMax => message::cost_above_max(tool, limit),
+        }
+    }
+}
+
+fn resolve_one<'s>(
+    call: &Call<'_>,
+    hash_key: &[u8; 16],
+    limit: &'s CompiledLimit,
+) -> Result<(CountKey, Micros), (&'s str, LimitFault<'s>)> {
+    let mut hasher = KeyHasher::new(hash_key, &limit.spec);
+    for scope in &limit.scope {
+        match scope {
+            Scope::Grant => hasher.str(call.request.grant),
+            // Sessions belong to their grant: one caller's session id means nothing to another.
+            Scope::Session => {
+                hasher.str(call.request.grant);
+                match call.request.session() {
+                    Some(session) => hasher.str(session),
+                    None => hasher.none(),
+                }
+            }
+            Scope::Tool => hasher.str(call.request.tool),
+            Scope::Server => hasher.str(call.request.server),
+            Scope::Global => {}
+            Scope::Args(path) => match walk(call.args, path, 0) {
+                Reached::Value(value) => hasher.value(value),
+                _ => return Err((&limit.rule, LimitFault::Scope(path))),
+            },
+        }
+    }
+    let cost = match &limit.cost {
+        Cost::Fixed(cost) => *cost,
+        Cost::Args(path) => {
+            let Reached::Value(value) = walk(call.args, path, 0) else {
+                return Err((&limit.cost_rule, LimitFault::Cost(path)));
+            };
+            match value.as_number().map(|text| scaled(text, COST_DECIMALS)) {
+                Some(Scaled::Units(units)) if units <= MAX_COST.0 => Micros(units),
+                _ => return Err((&limit.cost_rule, LimitFault::Cost(path))),
+            }
+        }
+    };
+    if cost > limit.shape.max {
+        return Err((&limit.rule, LimitFault::AboveMax));
+    }
+    Ok((hasher.finish(), cost))
+}
+
+/// Adds a limit to the counts. One call that meets a count twice takes the larger cost, once, under the first one's
+/// rule; a count met enforced and in shadow is enforced, under the first enforced one's rule and cost alone.
+fn merge<'s>(counts: &mut Counts<'s>, new: Counted<'s>) {
+    if new.limit.shape.max.0 == 0 {
+        // A cost of 0 under a max of 0: there is nothing to count.
+        return;
+    }
+    match counts.iter_mut().find(|counted| counted.key == new.key) {
+        Some(counted) if counted.enforced == new.enforced => counted.cost = counted.cost.max(new.cost),
+        Some(counted) if new.enforced => *counted = new,
+        Some(_) => {}
+        None => counts.push(new),
+    }
+}

@@ -1,0 +1,130 @@
+//! Generated messages: short sentences that a model can act on, never with a value of the call's arguments.
+
+use std::borrow::Cow;
+
+use super::walk::Fault;
+use crate::compile::{Check, CompiledLimit};
+use crate::json::JsonError;
+
+/// Longest name that a message repeats, in characters.
+const MAX_SHOWN: usize = 200;
+
+/// A caller's text, cut to a bounded length.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(MAX_SHOWN) {
+        None => Cow::Borrowed(text),
+        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
+    }
+}
+
+pub(super) fn not_json(error: &JsonError) -> String {
+    format!(
+        "the arguments are no JSON object as callgate reads it: {} at byte {}",
+        error.kind, error.offset
+    )
+}
+
+pub(super) fn not_an_object(kind: &str) -> String {
+    format!("the arguments must be one JSON object, got {kind}")
+}
+
+pub(super) fn unknown_server(server: &str) -> String {
+    format!(
+        "server `{}` is not known here; ask for a tool of a known server",
+        shown(server)
+    )
+}
+
+pub(super) fn not_allowed(tool: &str) -> String {
+    format!(
+        "tool `{}` is not allowed by this policy; use another tool",
+        shown(tool)
+    )
+}
+
+pub(super) fn check_refused(tool: &str, check: &Check) -> String {
+    if check.clause.is_empty() {
+        return not_allowed(tool);
+    }
+    format!("`{}` was refused: {}", shown(tool), check.clause)
+}
+
+pub(super) fn check_fault(tool: &str, fault: &Fault<'_>) -> String {
+    format!("`{}` was refused: {}", shown(tool), fault.message())
+}
+
+pub(super) fn schema_refused(tool: &str, fault: &str) -> String {
+    format!(
+        "`{}` was refused, its arguments do not fit the schema: {fault}",
+        shown(tool)
+    )
+}
+
+pub(super) fn schema_unknown(tool: &str) -> String {
+    format!(
+        "`{}` was refused: its input schema is not in the catalogue; ask the operator to add it",
+        shown(tool)
+    )
+}
+
+pub(super) fn scope_fault(
+    tool: &str,
+    limit: &CompiledLimit,
+    path: &str,
+    fault: Option<&Fault<'_>>,
+) -> String {
+    let why = fault.map_or_else(|| format!("`{path}` is missing"), Fault::message);
+    format!(
+        "`{}` was refused: limit `{}` counts by `{path}`, and {why}",
+        shown(tool),
+        limit.counter
+    )
+}
+
+pub(super) fn cost_fault(tool: &str, limit: &CompiledLimit, path: &str) -> String {
+    format!(
+        "`{}` was refused: `{path}` is what it costs on limit `{}` and must be a number from 0 to 1000000000000 with at \
+         most 6 decimals",
+        shown(tool),
+        limit.counter
+    )
+}
+
+pub(super) fn cost_above_max(tool: &str, limit: &CompiledLimit) -> String {
+    if limit.shape.max.0 == 0 {
+        return format!(
+            "{} not allowed at all by limit `{}`",
+            subject(tool, limit, "is", "are"),
+            limit.counter
+        );
+    }
+    format!(
+        "`{}` was refused: this call alone is above the limit of {}",
+        shown(tool),
+        limit.quota
+    )
+}
+
+pub(super) fn rate_limited(tool: &str, limit: &CompiledLimit, wait_us: u64) -> String {
+    let subject = subject(tool, limit, "is", "are");
+    format!(
+        "{subject} limited to {}; try again in {} s",
+        limit.quota,
+        wait_us.div_ceil(1_000_000)
+    )
+}
+
+pub(super) fn approval_required(tool: &str) -> String {
+    format!(
+        "`{}` needs a person's approval of this exact call; ask for it and try again unchanged",
+        shown(tool)
+    )
+}
+
+fn subject(tool: &str, limit: &CompiledLimit, one: &str, many: &str) -> String {
+    if limit.one_tool {
+        format!("`{}` {one}", shown(tool))
+    } else {
+        format!("calls {many}")
+    }
+}

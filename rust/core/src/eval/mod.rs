@@ -1,0 +1,133 @@
+//! One decision: the order of `docs/policy.md` section 2.
+
+mod call;
+mod condition;
+pub(crate) mod explain;
+mod fingerprint;
+mod folder;
+mod limits;
+mod message;
+mod operand;
+mod operators;
+mod ruling;
+mod schema;
+mod settle;
+mod stages;
+#[cfg(test)]
+mod tests;
+mod trace;
+mod truth;
+mod url;
+mod walk;
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use self::call::Call;
+use self::explain::{StepKind, StepResult};
+use self::ruling::{Refused, Shadowing};
+use self::trace::Trace;
+use crate::compile::CompiledPolicy;
+use crate::json::{Kind, Tape, Value};
+use crate::limit::{Counters, Reservations};
+use crate::request::MAX_ARGS_DEPTH;
+use crate::{Decision, Now, Outcome, Request, State};
+
+pub(crate) use trace::Silent;
+
+/// Everything one decision needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Evaluation<'e, 's, 'r> {
+    pub(crate) state: &'s State,
+    pub(crate) request: &'e Request<'r>,
+    pub(crate) now: Now,
+    pub(crate) counters: &'e Counters,
+    pub(crate) reservations: &'e Reservations,
+    pub(crate) hash_key: &'e [u8; 16],
+}
+
+impl<'s> Evaluation<'_, 's, '_> {
+    /// Decides, with `tape` as the buffer for the arguments.
+    pub(crate) fn run<T: Trace>(&self, tape: &mut Tape, trace: &mut T) -> Decision<'s> {
+        let args = match self.arguments(tape) {
+            Ok(args) => args,
+            Err(message) => return self.refuse_request("(invalid request)", message, trace),
+        };
+        let Some((policy_index, policy)) = self.state.serving(self.request.server) else {
+            let message = message::unknown_server(self.request.server).into();
+            return self.refuse_request("(unknown server)", message, trace);
+        };
+        trace.step(StepKind::Request, "", false, StepResult::Passed);
+        let facts = self.state.facts().of(self.request.server, self.request.tool);
+        let call = Call {
+            request: self.request,
+            args,
+            facts,
+            now: self.now,
+        };
+        let found = policy.names.find(self.request.tool);
+        let decision = self.judge(&call, policy, found, trace);
+        Decision {
+            policy: Cow::Borrowed(&policy.name),
+            policy_version: Cow::Borrowed(policy.version()),
+            policy_index: Some(policy_index),
+            tool_index: found.listed,
+            ..decision
+        }
+    }
+
+    /// The arguments, if the request is well formed, else what is wrong with it. They are read whole, even where no rule
+    /// looks: a malformed request is one under every policy.
+    fn arguments<'t>(&self, tape: &'t mut Tape) -> Result<Value<'t>, Cow<'s, str>>
+    where
+        Self: 't,
+    {
+        if let Some(fault) = self.request.name_fault() {
+            return Err(Cow::Borrowed(fault));
+        }
+        let args = tape
+            .parse(self.request.args_bytes(), MAX_ARGS_DEPTH)
+            .map_err(|error| Cow::Owned(message::not_json(&error)))?;
+        if args.kind() != Kind::Object {
+            return Err(Cow::Owned(message::not_an_object(operand::type_words(
+                args.kind(),
+            ))));
+        }
+        Ok(args)
+    }
+
+    fn refuse_request<T: Trace>(
+        &self,
+        rule: &'static str,
+        message: Cow<'s, str>,
+        trace: &mut T,
+    ) -> Decision<'s> {
+        trace.step(StepKind::Request, rule, false, StepResult::Stopped);
+        Decision::bare(Outcome::Deny, Cow::Borrowed(rule), message, self.now.unix_us())
+    }
+
+    fn judge<T: Trace>(
+        &self,
+        call: &Call<'_>,
+        policy: &'s CompiledPolicy,
+        found: crate::compile::Found,
+        trace: &mut T,
+    ) -> Decision<'s> {
+        let mut shadowing = Shadowing::default();
+        match stages::before_limits(call, policy, found, &mut shadowing, trace) {
+            ControlFlow::Break(refused) => self.refused(refused),
+            ControlFlow::Continue(places) => {
+                match limits::resolve(call, self.hash_key, &places, &mut shadowing, trace) {
+                    ControlFlow::Break(refused) => self.refused(refused),
+                    ControlFlow::Continue(counted) => {
+                        self.settle(call, policy, &places, &counted, shadowing, trace)
+                    }
+                }
+            }
+        }
+    }
+
+    fn refused(&self, refused: Refused<'s>) -> Decision<'s> {
+        Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us())
+    }
+}

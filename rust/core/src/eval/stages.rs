@@ -1,0 +1,226 @@
+//! Steps 2 to 4 of `docs/policy.md` section 2: everything that needs no counter.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use super::call::Call;
+use super::condition::{Quantifier, Verdict, check};
+use super::explain::{StepKind, StepResult};
+use super::ruling::{Flow, Shadowing};
+use super::trace::Trace;
+use super::truth::Truth;
+use super::{message, schema};
+use crate::compile::{ApprovalRule, CategoryPlace, Check, CompiledPolicy, CompiledSchema, Found, Place};
+
+/// The places whose rules apply: the tool's entry, its category, `all_tools`, in this order.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Places<'s>([Option<&'s Place>; 3]);
+
+impl<'s> Places<'s> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'s Place> {
+        self.0.iter().copied().flatten()
+    }
+}
+
+/// Hidden, default, action, `require`, `deny_if`, `schema`: the first denial wins.
+pub(super) fn before_limits<'s, T: Trace>(
+    call: &Call<'_>,
+    policy: &'s CompiledPolicy,
+    found: Found,
+    shadowing: &mut Shadowing<'s>,
+    trace: &mut T,
+) -> Flow<'s, Places<'s>> {
+    let places = admit(call, policy, found, shadowing, trace)?;
+    for place in places.iter() {
+        if let Some(deny) = &place.deny {
+            trace.step(StepKind::Action, &deny.rule, place.shadowed, StepResult::Stopped);
+            shadowing.deny(place.shadowed, &deny.rule, || match &deny.reason {
+                Some(reason) => Cow::Borrowed(reason.as_str()),
+                None => Cow::Owned(message::not_allowed(call.request.tool)),
+            })?;
+        }
+    }
+    for (kind, quantifier) in [
+        (StepKind::Require, Quantifier::Every),
+        (StepKind::DenyIf, Quantifier::Some),
+    ] {
+        for place in places.iter() {
+            let list = if kind == StepKind::Require {
+                &place.require
+            } else {
+                &place.deny_if
+            };
+            for one in list {
+                ask(call, one, kind, quantifier, place.shadowed, shadowing, trace)?;
+            }
+        }
+    }
+    schemas(call, &places, shadowing, trace)?;
+    ControlFlow::Continue(places)
+}
+
+/// Hidden tools and the default.
+fn admit<'s, T: Trace>(
+    call: &Call<'_>,
+    policy: &'s CompiledPolicy,
+    found: Found,
+    shadowing: &mut Shadowing<'s>,
+    trace: &mut T,
+) -> Flow<'s, Places<'s>> {
+    let category = call
+        .facts
+        .and_then(|facts| facts.category)
+        .map_or(&CategoryPlace::Absent, |name| policy.category(name));
+    let entry = found.entry.and_then(|entry| policy.tool(entry));
+    let tool = call.request.tool;
+    let hidden = found.hidden || matches!(category, CategoryPlace::Hide);
+    trace.step(
+        StepKind::Hidden,
+        "(hidden)",
+        policy.shadowed,
+        StepResult::stopped(hidden),
+    );
+    if hidden {
+        shadowing.deny(policy.shadowed, "(hidden)", || {
+            Cow::Owned(message::not_allowed(tool))
+        })?;
+    }
+    let unmatched = entry.is_none() && matches!(category, CategoryPlace::Absent);
+    let refused = unmatched && policy.default_deny;
+    trace.step(
+        StepKind::Default,
+        "(default deny)",
+        policy.shadowed,
+        StepResult::stopped(refused),
+    );
+    if refused {
+        shadowing.deny(policy.shadowed, "(default deny)", || {
+            Cow::Owned(message::not_allowed(tool))
+        })?;
+    }
+    let category = match category {
+        CategoryPlace::Rules(place) => Some(&**place),
+        CategoryPlace::Absent | CategoryPlace::Hide => None,
+    };
+    ControlFlow::Continue(Places([entry, category, policy.all_tools()]))
+}
+
+/// One check of `require` or `deny_if`.
+fn ask<'s, T: Trace>(
+    call: &Call<'_>,
+    one: &'s Check,
+    kind: StepKind,
+    quantifier: Quantifier,
+    shadowed: bool,
+    shadowing: &mut Shadowing<'s>,
+    trace: &mut T,
+) -> Flow<'s> {
+    if shadowed && shadowing.has_answer() && !T::ON {
+        return ControlFlow::Continue(());
+    }
+    let verdict = check(one, quantifier, call, trace);
+    trace.step(kind, &one.rule, shadowed, result(&verdict));
+    let refuses = match verdict {
+        Err(_) => true,
+        Ok(truth) if kind == StepKind::Require => truth != Truth::True,
+        Ok(truth) => fires(truth),
+    };
+    if !refuses {
+        return ControlFlow::Continue(());
+    }
+    shadowing.deny(shadowed, &one.rule, || match (&verdict, &one.on_deny) {
+        // What was wrong with the types helps more than what the check is about.
+        (Err(fault), _) => Cow::Owned(message::check_fault(call.request.tool, fault)),
+        (Ok(_), Some(on_deny)) => Cow::Borrowed(on_deny.as_str()),
+        (Ok(_), None) => Cow::Owned(message::check_refused(call.request.tool, one)),
+    })
+}
+
+/// What fires under `deny_if` and `when`: a missing argument never slips past "not one of these".
+const fn fires(truth: Truth) -> bool {
+    matches!(truth, Truth::True | Truth::PresumedTrue)
+}
+
+fn result(verdict: &Verdict<'_>) -> StepResult {
+    StepResult::of(verdict.as_ref().map(|truth| *truth).map_err(|_| ()))
+}
+
+fn schemas<'s, T: Trace>(
+    call: &Call<'_>,
+    places: &Places<'s>,
+    shadowing: &mut Shadowing<'s>,
+    trace: &mut T,
+) -> Flow<'s> {
+    // Built for the first schema that asks, and once for all.
+    let mut owned = None;
+    let tool = call.request.tool;
+    for place in places.iter() {
+        let Some(rule) = &place.schema else { continue };
+        if place.shadowed && shadowing.has_answer() && !T::ON {
+            continue;
+        }
+        let validator = match &rule.schema {
+            CompiledSchema::Inline(validator) => Some(&**validator),
+            CompiledSchema::Input => call.facts.and_then(|facts| facts.input_schema.as_ref()),
+        };
+        let refusal = match validator {
+            None => Some(message::schema_unknown(tool)),
+            Some(validator) => {
+                schema::fault(validator, owned.get_or_insert_with(|| schema::owned(call.args)))
+                    .map(|fault| message::schema_refused(tool, &fault))
+            }
+        };
+        trace.step(
+            StepKind::Schema,
+            &rule.rule,
+            place.shadowed,
+            StepResult::stopped(refusal.is_some()),
+        );
+        if let Some(message) = refusal {
+            shadowing.deny(place.shadowed, &rule.rule, || Cow::Owned(message))?;
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// The first approval that the call needs: enforced, and in shadow.
+pub(super) fn approval_needed<'s, T: Trace>(
+    call: &Call<'_>,
+    places: &Places<'s>,
+    trace: &mut T,
+) -> [Option<&'s ApprovalRule>; 2] {
+    let (mut enforced, mut shadowed) = (None, None);
+    for place in places.iter() {
+        let Some(approval) = &place.approval else { continue };
+        let needed = approval.when.is_empty() || any_fires(call, &approval.when, place.shadowed, trace);
+        trace.step(
+            StepKind::Approval,
+            &approval.rule,
+            place.shadowed,
+            StepResult::stopped(needed),
+        );
+        if needed {
+            let first = if place.shadowed {
+                &mut shadowed
+            } else {
+                &mut enforced
+            };
+            first.get_or_insert(approval);
+        }
+    }
+    [enforced, shadowed]
+}
+
+fn any_fires<T: Trace>(call: &Call<'_>, when: &[Check], shadowed: bool, trace: &mut T) -> bool {
+    let mut any = false;
+    for one in when {
+        let verdict = check(one, Quantifier::Some, call, trace);
+        trace.step(StepKind::ApprovalWhen, &one.rule, shadowed, result(&verdict));
+        // A check that cannot be evaluated asks for the approval.
+        any |= verdict.map_or(true, fires);
+        if any && !T::ON {
+            break;
+        }
+    }
+    any
+}

@@ -1,0 +1,217 @@
+//! `host_in`: the host of an absolute URL, read strictly as RFC 3986 writes it.
+//!
+//! Lenient readers disagree about which host a crooked URL names; a strict one refuses it.
+
+use std::net::Ipv6Addr;
+
+use crate::policy::ast::HostPattern;
+
+/// What `host_in` expects, in messages.
+pub(super) const EXPECTED: &str = "an absolute URL with a host and no user info";
+
+/// The host of a URL, without a final dot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Host<'u> {
+    /// A name or an IPv4 address, in any case of letters.
+    Name(&'u str),
+    /// An IPv6 address in brackets.
+    Address(Ipv6Addr),
+}
+
+/// The host of an absolute URL; `None` when it is none, or has user info, or escapes in the authority.
+pub(super) fn host(url: &str) -> Option<Host<'_>> {
+    let (scheme, rest) = url.split_once(':')?;
+    let mut scheme = scheme.bytes();
+    if !scheme.next()?.is_ascii_alphabetic()
+        || !scheme.all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+    {
+        return None;
+    }
+    let rest = rest.strip_prefix("//")?;
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, tail) = rest.split_at_checked(end)?;
+    is_tail(tail).then(|| authority_host(authority)).flatten()
+}
+
+/// Whether the host is one of these, or below one.
+pub(super) fn host_in(host: &Host<'_>, patterns: &[HostPattern]) -> bool {
+    patterns.iter().any(|pattern| match (host, pattern) {
+        (Host::Name(name), HostPattern::Exact(wanted)) => name.eq_ignore_ascii_case(wanted),
+        (Host::Name(name), HostPattern::Below(parent)) => is_below(name, parent),
+        (Host::Address(address), HostPattern::Exact(wanted)) => bracketed(wanted) == Some(*address),
+        (Host::Address(_), HostPattern::Below(_)) => false,
+    })
+}
+
+fn is_below(name: &str, parent: &str) -> bool {
+    let Some(split) = name.len().checked_sub(parent.len() + 1) else {
+        return false;
+    };
+    let Some((label, end)) = name.split_at_checked(split) else {
+        return false;
+    };
+    !label.is_empty()
+        && end
+            .strip_prefix('.')
+            .is_some_and(|end| end.eq_ignore_ascii_case(parent))
+}
+
+fn bracketed(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// `host [":" port]`; user info is refused, and so are escapes, which readers resolve differently.
+fn authority_host(authority: &str) -> Option<Host<'_>> {
+    if authority.starts_with('[') {
+        let close = authority.find(']')?;
+        let (literal, port) = authority.split_at_checked(close + 1)?;
+        return if is_port(port) {
+            bracketed(literal).map(Host::Address)
+        } else {
+            None
+        };
+    }
+    let colon = authority.find(':').unwrap_or(authority.len());
+    let (name, port) = authority.split_at_checked(colon)?;
+    if !is_port(port) || !name.bytes().all(|byte| is_unreserved(byte) || is_sub_delim(byte)) {
+        return None;
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (!name.is_empty()).then_some(Host::Name(name))
+}
+
+/// Nothing, or a colon with any number of digits.
+fn is_port(port: &str) -> bool {
+    port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+/// Path, query and fragment: their characters and escapes, at most one `#`.
+fn is_tail(tail: &str) -> bool {
+    let mut bytes = tail.bytes();
+    let mut fragment = false;
+    while let Some(byte) = bytes.next() {
+        let fine = match byte {
+            b'%' => {
+                let mut hex = || bytes.next().is_some_and(|digit| digit.is_ascii_hexdigit());
+                hex() && hex()
+            }
+            b'#' => !std::mem::replace(&mut fragment, true),
+            b'/' | b'?' | b':' | b'@' => true,
+            other => is_unreserved(other) || is_sub_delim(other),
+        };
+        if !fine {
+            return false;
+        }
+    }
+    true
+}
+
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
+}
+
+const fn is_sub_delim(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for (url, name) in [
+            ("https://example.com", "example.com"),
+            ("HTTP://Example.COM./x", "Example.COM"),
+            ("git+ssh://h:22/x?y=@z#a/?", "h"),
+            ("https://example.com:/", "example.com"),
+            ("https://a_b~c/%41", "a_b~c"),
+            ("x://10.0.0.1?q", "10.0.0.1"),
+            ("https://evil.net/?example.com", "evil.net"),
+            ("https://evil.net#@example.com", "evil.net"),
+        ] {
+            assert_eq!(host(url), Some(Host::Name(name)), "{url}");
+        }
+        assert_eq!(host("http://[::1]:80/"), Some(Host::Address(Ipv6Addr::LOCALHOST)));
+    }
+
+    #[test]
+    fn refused() {
+        for url in [
+            "",
+            "example.com",
+            "/x",
+            "//example.com/",
+            "https:example.com",
+            "https:/example.com",
+            "https:///x",
+            "https://:80/",
+            "https://./",
+            "1http://h/",
+            "ht tp://h/",
+            "://h/",
+            "https://user@h/",
+            "https://@h/",
+            "https://u:p@h/",
+            "https://h:80a/",
+            "https://h:80:80/",
+            "https://evil.net\\@example.com/",
+            "https:\\\\h/",
+            "https://h/\\x",
+            "https://h /",
+            " https://h/",
+            "https://h/a b",
+            "https://h/\n",
+            "https://h\t/",
+            "https://h\u{7f}/",
+            "https://example%2ecom/",
+            "https://exämple.com/",
+            "https://h/ä",
+            "https://h/%4",
+            "https://h/%zz",
+            "https://h/#a#b",
+            "https://h/[x]",
+            "https://[::1/",
+            "https://[::1]x/",
+            "https://[fe80::1%25eth0]/",
+            "https://[fe80::1%eth0]/",
+            "https://[1.2.3.4]/",
+            "https://[]/",
+        ] {
+            assert_eq!(host(url), None, "{url:?}");
+        }
+    }
+
+    #[test]
+    fn lists() {
+        let list = [
+            HostPattern::Exact("example.com".into()),
+            HostPattern::Below("example.org".into()),
+            HostPattern::Exact("[::1]".into()),
+        ];
+        for url in [
+            "https://EXAMPLE.com./",
+            "https://a.example.org/",
+            "https://a.b.Example.ORG.",
+            "x://[0:0::0:1]",
+        ] {
+            assert!(host_in(&host(url).unwrap(), &list), "{url}");
+        }
+        for url in [
+            "https://example.org/",
+            "https://.example.org/",
+            "https://xexample.org/",
+            "https://example.com.evil.net/",
+            "https://[::2]/",
+            "https://a.example.com/",
+        ] {
+            assert!(!host_in(&host(url).unwrap(), &list), "{url}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Walking argument paths (`docs/policy.md` section 3, paths).
+
+use std::fmt::Write as _;
+
+use smallvec::SmallVec;
+
+use super::operand::type_words;
+use crate::json::{Kind, Value};
+use crate::policy::ast::{Path, Step};
+
+/// Elements that one `[*]` may visit in one call.
+pub(super) const MAX_VISITED: usize = 10_000;
+
+/// Why a condition cannot be evaluated: what was expected where, and what type came; never the value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fault<'p> {
+    path: &'p Path,
+    /// Steps of the path walked before the fault.
+    steps: usize,
+    expected: &'static str,
+    got: &'static str,
+}
+
+impl<'p> Fault<'p> {
+    /// A fault of the value at the end of the path.
+    pub(super) fn at_end(path: &'p Path, expected: &'static str, got: &'static str) -> Self {
+        Self {
+            path,
+            steps: path.steps.len(),
+            expected,
+            got,
+        }
+    }
+
+    /// "expected an object at `args.a`, got a string".
+    pub(crate) fn message(&self) -> String {
+        format!(
+            "expected {} at `{}`, got {}",
+            self.expected,
+            self.place(),
+            self.got
+        )
+    }
+
+    /// The type that came, with an article.
+    pub(super) const fn got(&self) -> &'static str {
+        self.got
+    }
+
+    fn place(&self) -> String {
+        if self.steps == self.path.steps.len() {
+            return self.path.text.clone();
+        }
+        // Only paths below `args` have steps.
+        let mut place = String::from("args");
+        for step in self.path.steps.iter().take(self.steps) {
+            // Writing to a string cannot fail.
+            let _ = match step {
+                Step::Key(key) if key.is_empty() || key.contains(['.', '[', ']', '"']) => {
+                    write!(place, "[{key:?}]")
+                }
+                Step::Key(key) => write!(place, ".{key}"),
+                Step::Index(index) => write!(place, "[{index}]"),
+                Step::Every => write!(place, "[*]"),
+            };
+        }
+        place
+    }
+}
+
+/// Where a walk ends.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Reached<'t, 'p> {
+    /// At a value; null is one.
+    Value(Value<'t>),
+    /// At an absent key or index, or at a step through null.
+    Missing,
+    /// At a step of the wrong kind.
+    Wrong(Fault<'p>),
+    /// At a `[*]`, with the list and the index of the step.
+    Star(Value<'t>, usize),
+}
+
+/// Walks from `value` along the steps from index `from`, up to the first `[*]`.
+pub(super) fn walk<'t, 'p>(mut value: Value<'t>, path: &'p Path, from: usize) -> Reached<'t, 'p> {
+    for (index, step) in path.steps.iter().enumerate().skip(from) {
+        let kind = value.kind();
+        if kind == Kind::Null {
+            return Reached::Missing;
+        }
+        let (next, wanted) = match step {
+            Step::Key(key) => (value.get(key), Kind::Object),
+            Step::Index(position) => (value.element(*position), Kind::Array),
+            Step::Every if kind == Kind::Array => return Reached::Star(value, index),
+            Step::Every => (None, Kind::Array),
+        };
+        if kind != wanted {
+            let (expected, got) = (type_words(wanted), type_words(kind));
+            return Reached::Wrong(Fault {
+                path,
+                steps: index,
+                expected,
+                got,
+            });
+        }
+        match next {
+            Some(next) => value = next,
+            None => return Reached::Missing,
+        }
+    }
+    Reached::Value(value)
+}
+
+/// Visits everything that a path with `[*]` leads to: nested lists flatten, each empty list is one missing value.
+///
+/// More than [`MAX_VISITED`] elements at one `[*]` is a fault, wherever they stand, so that neither the order of elements
+/// nor what they hold decides which of them are seen.
+pub(super) fn visit_all<'t, 'p>(
+    root: Value<'t>,
+    path: &'p Path,
+    see: &mut impl FnMut(Reached<'t, 'p>),
+) -> Result<(), Fault<'p>> {
+    let mut visited: SmallVec<[usize; 8]> = SmallVec::from_elem(0, path.steps.len());
+    visit(walk(root, path, 0), path, &mut visited, see)
+}
+
+fn visit<'t, 'p>(
+    reached: Reached<'t, 'p>,
+    path: &'p Path,
+    visited: &mut [usize],
+    see: &mut impl FnMut(Reached<'t, 'p>),
+) -> Result<(), Fault<'p>> {
+    let Reached::Star(list, step) = reached else {
+        see(reached);
+        return Ok(());
+    };
+    if list.is_empty() {
+        see(Reached::Missing);
+        return Ok(());
+    }
+    if let Some(count) = visited.get_mut(step) {
+        *count += list.len();
+        if *count > MAX_VISITED {
+            return Err(Fault {
+                path,
+                steps: step,
+                expected: "at most 10000 elements",
+                got: "more",
+            });
+        }
+    }
+    // Recursion goes one `[*]` of the policy's path deeper each time, and one list of a document of bounded depth.
+    for element in list.elements() {
+        visit(walk(element, path, step + 1), path, visited, see)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! Canonical JSON: RFC 8785 with exact numbers (`docs/policy.md` section 6).
+
+use std::cmp::Ordering;
+use std::fmt::Write as _;
+
+use super::number::Parts;
+use super::{Constant, Kind, Value, string};
+
+/// Appends a string with its quotes: `"` and `\` and control characters escaped as ECMAScript does, all else as it is.
+pub fn write_string(text: &str, out: &mut String) {
+    out.push('"');
+    let mut from = 0;
+    loop {
+        let special = string::find_special(text.as_bytes(), from);
+        out.push_str(&text[from..special]);
+        let Some(&byte) = text.as_bytes().get(special) else {
+            break;
+        };
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            0x08 => out.push_str("\\b"),
+            0x09 => out.push_str("\\t"),
+            0x0a => out.push_str("\\n"),
+            0x0c => out.push_str("\\f"),
+            0x0d => out.push_str("\\r"),
+            control => {
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{control:04x}");
+            }
+        }
+        from = special + 1;
+    }
+    out.push('"');
+}
+
+/// Appends the canonical form of a parsed value.
+pub(super) fn write_value(value: Value<'_>, out: &mut String) {
+    match value.kind() {
+        Kind::Null => out.push_str("null"),
+        Kind::Bool => out.push_str(if value.as_bool() == Some(true) {
+            "true"
+        } else {
+            "false"
+        }),
+        Kind::Number => Parts::of(value.as_number().unwrap_or_default()).write_canonical(out),
+        Kind::String => write_string(value.as_str().unwrap_or_default(), out),
+        Kind::Array => write_list(value.elements(), out, write_value),
+        Kind::Object => write_object(value.members().collect(), out, write_value),
+    }
+}
+
+/// Appends the canonical form of a constant.
+pub(super) fn write_constant(constant: &Constant, out: &mut String) {
+    match constant {
+        Constant::Null => out.push_str("null"),
+        Constant::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Constant::Number(value) => value.write_canonical(out),
+        Constant::String(value) => write_string(value, out),
+        Constant::Array(elements) => write_list(elements.iter(), out, write_constant),
+        Constant::Object(members) => {
+            let members = members.iter().map(|(key, value)| (key.as_str(), value)).collect();
+            write_object(members, out, write_constant);
+        }
+    }
+}
+
+fn write_list<V>(elements: impl Iterator<Item = V>, out: &mut String, write: impl Fn(V, &mut String)) {
+    out.push('[');
+    for (index, element) in elements.enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write(element, out);
+    }
+    out.push(']');
+}
+
+fn write_object<V>(mut members: Vec<(&str, V)>, out: &mut String, write: impl Fn(V, &mut String)) {
+    members.sort_unstable_by(|(a, _), (b, _)| cmp_utf16(a, b));
+    out.push('{');
+    for (index, (key, value)) in members.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_string(key, out);
+        out.push(':');
+        write(value, out);
+    }
+    out.push('}');
+}
+
+/// Compares by UTF-16 code units.
+///
+/// That is the order of UTF-8 bytes, but for characters beyond U+FFFF (first byte 0xf0 and up): their surrogates come
+/// before U+E000 to U+FFFF (first byte 0xee or 0xef). Two strings that agree up to a later byte of a character agree in
+/// its first, so the bytes that differ decide.
+fn cmp_utf16(a: &str, b: &str) -> Ordering {
+    let rank = |byte: u8| {
+        if matches!(byte, 0xee | 0xef) {
+            byte + 0x10
+        } else {
+            byte
+        }
+    };
+    a.bytes().map(rank).cmp(b.bytes().map(rank))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Tape;
+
+    fn canonical(text: &str) -> String {
+        let (mut tape, mut out, mut again) = (Tape::new(), String::new(), String::new());
+        let value = tape.parse(text.as_bytes(), 64).expect("valid");
+        value.write_canonical(&mut out);
+        Constant::from_value(value).write_canonical(&mut again);
+        assert_eq!(
+            out, again,
+            "a constant has the form of the value it was made from"
+        );
+        out
+    }
+
+    #[test]
+    fn values_have_one_form() {
+        let cases = [
+            (" null ", "null"),
+            ("[ true , false ]", "[true,false]"),
+            (
+                "[100, 1.5, -0, 1E400, 9007199254740993, -2.50]",
+                "[1e2,15e-1,0e0,1e400,9007199254740993e0,-25e-1]",
+            ),
+            (
+                r#"{"b": {"d": 1, "c": []}, "a": {}}"#,
+                r#"{"a":{},"b":{"c":[],"d":1e0}}"#,
+            ),
+            (r#""\u0041\/é\u20ac""#, "\"A/é€\""),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(canonical(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_escape_what_ecmascript_escapes() {
+        let mut out = String::new();
+        write_string(
+            "\0\u{8}\t\n\u{b}\u{c}\r\u{1f} \"\\/\u{7f}\u{80}\u{2028}😀",
+            &mut out,
+        );
+        assert_eq!(
+            out,
+            "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f \\\"\\\\/\u{7f}\u{80}\u{2028}😀\""
+        );
+    }
+
+    #[test]
+    fn members_are_sorted_by_utf16() {
+        // The example of RFC 8785 section 3.2.3.
+        let text =
+            r#"{"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\ud83d\ude00": 5, "\u0080": 6, "\u00f6": 7}"#;
+        assert_eq!(
+            canonical(text),
+            "{\"\\r\":2e0,\"1\":4e0,\"\u{80}\":6e0,\"ö\":7e0,\"€\":1e0,\"😀\":5e0,\"\u{fb33}\":3e0}"
+        );
+    }
+
+    #[test]
+    fn the_order_is_that_of_code_units() {
+        let edges = [
+            "",
+            "a",
+            "é",
+            "\u{7ff}",
+            "\u{800}",
+            "\u{d7ff}",
+            "\u{e000}",
+            "\u{efff}",
+            "\u{f000}",
+            "\u{ffff}",
+            "\u{10000}",
+            "\u{10ffff}",
+        ];
+        let texts: Vec<String> = edges
+            .iter()
+            .flat_map(|a| edges.iter().map(move |b| format!("{a}{b}")))
+            .collect();
+        for a in &texts {
+            for b in &texts {
+                assert_eq!(
+                    cmp_utf16(a, b),
+                    a.encode_utf16().cmp(b.encode_utf16()),
+                    "{a:?} and {b:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! callgate's core: policies compiled to matchers, lock-free sliding-window counters, and [`Engine::decide`].
+//!
+//! The crate knows no Python, no network, no clock, no environment and no logging: time and randomness are
+//! arguments, so its tests neither sleep nor mock. What a policy means is the contract in `docs/policy.md`.
+
+mod compile;
+pub mod decision;
+pub mod engine;
+mod eval;
+pub mod json;
+pub mod limit;
+pub mod policy;
+pub mod request;
+pub mod time;
+
+pub use decision::{Decision, LimitState, Outcome, Shadow};
+pub use engine::{Engine, EngineConfig, Scratch, State};
+pub use request::Request;
+pub use time::Now;

@@ -1,0 +1,29 @@
+//! The atomics of the counters: the standard library's, or loom's where a model is checked.
+
+#[cfg(loom)]
+pub(crate) use loom::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU64, Ordering},
+    thread::yield_now,
+};
+#[cfg(not(loom))]
+pub(crate) use std::{
+    hint::spin_loop,
+    sync::atomic::{AtomicU64, Ordering},
+    thread::yield_now,
+};
+
+/// Stands between a `SeqCst` write and the `SeqCst` read of another word, where two threads each write one and read
+/// the other and at least one of them must see the other's write.
+///
+/// The standard gives that by the total order of `SeqCst` accesses, so nothing is needed. loom treats such accesses
+/// as `AcqRel` and knows the total order of fences alone, so there it is a fence.
+pub(crate) fn agree() {
+    #[cfg(loom)]
+    loom::sync::atomic::fence(Ordering::SeqCst);
+}
+
+/// A zeroed run of words.
+pub(crate) fn zeroed(words: usize) -> Box<[AtomicU64]> {
+    (0..words).map(|_| AtomicU64::new(0)).collect()
+}

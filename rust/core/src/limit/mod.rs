@@ -1,0 +1,27 @@
+//! Limits: windows, counters, keys and reservations (`docs/policy.md` section 4).
+//!
+//! What is promised: never more than `max` units in any interval of one window, whatever the threads do; all limits
+//! of a call or none; nothing consumed by a refusal; and no lock where a counter exists already. How: a count lives
+//! in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in slabs (`slab`)
+//! and are found by a keyed hash (`key`, `index`); [`Counters`] takes from several at once.
+
+mod amount;
+mod atomic;
+mod calendar;
+mod cells;
+mod index;
+mod key;
+mod ledger;
+#[cfg(all(test, loom))]
+mod loom_tests;
+mod reservation;
+mod shape;
+mod slab;
+mod slots;
+mod store;
+
+pub use amount::Micros;
+pub use key::{CountKey, KeyHasher, SpecDigest};
+pub use reservation::Reservations;
+pub use shape::{CountShape, Demand, Refusal, View};
+pub use store::Counters;

@@ -1,0 +1,77 @@
+//! What a call wants of a count, and what it is told about it.
+
+use super::store::Hold;
+use super::{CountKey, Micros};
+use crate::policy::ast::Window;
+
+/// How a count is kept; the same for every limit of a policy that names the count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountShape {
+    /// Length or calendar period.
+    pub window: Window,
+    /// Units per window, not 0.
+    pub max: Micros,
+    /// Every limit on this count has a fixed cost of whole units.
+    pub whole_units: bool,
+}
+
+/// What one call wants of one count.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// Which count.
+    pub key: CountKey,
+    /// How it is kept.
+    pub shape: CountShape,
+    /// Units wanted, at most `shape.max`; 0 takes nothing and is never refused.
+    pub cost: Micros,
+    /// Filled in by [`super::Counters::look`] and [`super::Counters::take`].
+    pub view: View,
+    pub(super) hold: Hold,
+}
+
+impl Demand {
+    /// A demand nobody has looked at yet.
+    pub const fn new(key: CountKey, shape: CountShape, cost: Micros) -> Self {
+        Self {
+            key,
+            shape,
+            cost,
+            view: View::EMPTY,
+            hold: Hold::None,
+        }
+    }
+}
+
+/// A count as seen at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Microseconds until this cost is free; 0 when it is free now.
+    pub wait_us: u64,
+    /// Units free; after a successful take, what is left.
+    pub remaining: Micros,
+    /// Microseconds until the whole of `max` is free again.
+    pub reset_after_us: u64,
+    /// Length of the window; of the current period for a calendar window.
+    pub window_us: u64,
+}
+
+impl View {
+    const EMPTY: Self = Self {
+        wait_us: 0,
+        remaining: Micros(0),
+        reset_after_us: 0,
+        window_us: 0,
+    };
+}
+
+/// Why nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// One or more counts have too little left: those whose `view.wait_us` is not 0.
+    RateLimited,
+    /// The count of this demand is new, and counters are at their cap (in all, or for this grant).
+    Capacity {
+        /// Index into the demands.
+        demand: usize,
+    },
+}

@@ -1,0 +1,258 @@
+//! The exact cell: one slot per unit of `max`, each slot the stamp of its last admission.
+//!
+//! A unit is a slot whose stamp is a whole window old; taking it is one compare-and-swap from that stamp to the new
+//! one. Each slot's stamps are therefore at least a window apart, whatever the threads do, so an interval of one
+//! window holds at most one admission per slot: never more than `max`. And a free unit is refused to nobody, so
+//! without contention the answer is that of an exact log.
+//!
+//! Slots hold `stamp + 1`, so that 0 is "never taken".
+
+use super::atomic::{AtomicU64, Ordering};
+
+/// Most slots of one cell: `max` above this is kept in a [`super::ledger`].
+pub(crate) const MAX_SLOTS: usize = 256;
+
+/// The slots that one call took, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    bits: [u64; MAX_SLOTS / 64],
+}
+
+impl Taken {
+    fn insert(&mut self, slot: usize) {
+        self.bits[slot / 64] |= 1 << (slot % 64);
+    }
+
+    fn contains(&self, slot: usize) -> bool {
+        self.bits[slot / 64] >> (slot % 64) & 1 == 1
+    }
+}
+
+/// What a look at the slots finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotsView {
+    /// Slots free at the time of the look.
+    pub(crate) free: usize,
+    /// Microseconds until as many are free as were asked for; 0 when they are.
+    pub(crate) wait_us: u64,
+    /// Microseconds until all are free.
+    pub(crate) reset_after_us: u64,
+}
+
+/// One cell of slots: borrowed words of a slab.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots<'c> {
+    /// Where to look first (low 8 bits), and how often units were given back (above).
+    pub(crate) hint: &'c AtomicU64,
+    /// While the look is before this time no slot is free; 0 when that is not known. In slot form, `+ 1`.
+    pub(crate) full_until: &'c AtomicU64,
+    /// When all slots are free again, as `full_until` was last set; for the caller's information only.
+    pub(crate) reset_at: &'c AtomicU64,
+    /// The slots.
+    pub(crate) stamps: &'c [AtomicU64],
+    /// Length of the window in microseconds.
+    pub(crate) window_us: u64,
+}
+
+const HINT_BITS: u32 = 8;
+const HINT_MASK: u64 = (1 << HINT_BITS) - 1;
+
+impl Slots<'_> {
+    /// Takes `units` slots that are free at `look_us`, stamps them `stamp_us`; all or none.
+    pub(crate) fn take(&self, units: usize, look_us: u64, stamp_us: u64) -> Option<Taken> {
+        // Relaxed: only a shortcut to a refusal. It can be out of date when units were just given back on another
+        // thread; that refuses one early under contention, which is allowed, and admits none.
+        if look_us + 1 < self.full_until.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut taken = Taken::default();
+        let mut missing = units;
+        let count = self.stamps.len();
+        // Relaxed: any start is right; a good one is found fast.
+        let start = usize::try_from(self.hint.load(Ordering::Relaxed) & HINT_MASK).unwrap_or(0) % count;
+        for slot in (start..count).chain(0..start) {
+            let mut seen = self.stamps[slot].load(Ordering::Acquire);
+            while self.is_free(seen, look_us) {
+                // SeqCst: the reclaimer of idle cells closes the cell and then looks at its slots, a taker swaps a
+                // slot and then looks whether the cell is closed; one of the two must see the other.
+                match self.stamps[slot].compare_exchange_weak(
+                    seen,
+                    stamp_us + 1,
+                    Ordering::SeqCst,
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) => {
+                        taken.insert(slot);
+                        missing -= 1;
+                        break;
+                    }
+                    Err(now) => seen = now,
+                }
+            }
+            if missing == 0 {
+                self.set_hint((slot + 1) % count);
+                return Some(taken);
+            }
+        }
+        self.give_back(&taken, look_us, stamp_us);
+        None
+    }
+
+    /// Gives back slots that were found free at `look_us`, taken with `stamp_us`, and still hold it.
+    pub(crate) fn give_back(&self, taken: &Taken, look_us: u64, stamp_us: u64) {
+        let mut any = false;
+        for slot in (0..self.stamps.len()).filter(|&slot| taken.contains(slot)) {
+            any |= self.free_slot(slot, look_us, stamp_us);
+        }
+        if any {
+            self.forget_full();
+        }
+    }
+
+    /// Gives back up to `units` slots that hold `stamp_us`, whichever: units of one stamp are alike.
+    pub(crate) fn give_back_stamp(&self, units: usize, stamp_us: u64) {
+        let mut left = units;
+        for slot in 0..self.stamps.len() {
+            if left > 0 && self.free_slot(slot, stamp_us, stamp_us) {
+                left -= 1;
+            }
+        }
+        if left < units {
+            self.forget_full();
+        }
+    }
+
+    /// Counts the free slots; remembers when the first is free where there are none.
+    pub(crate) fn look(&self, units: usize, look_us: u64) -> SlotsView {
+        let now = look_us + 1;
+        let known_full_until = self.full_until.load(Ordering::Relaxed); // a shortcut, as in `take`
+        if units == 1 && now < known_full_until {
+            return SlotsView {
+                free: 0,
+                wait_us: known_full_until - now,
+                reset_after_us: self.reset_at.load(Ordering::Relaxed).saturating_sub(now),
+            };
+        }
+        // SeqCst here and in `forget_full`: between this load and the check below, either we see that units were
+        // given back, or whoever gave them back clears what we remember.
+        let version = self.hint.load(Ordering::SeqCst) >> HINT_BITS;
+        let (mut free, mut first, mut last) = (0, u64::MAX, 0);
+        for stamp in self.stamps {
+            let stamp = stamp.load(Ordering::SeqCst);
+            if self.is_free(stamp, look_us) {
+                free += 1;
+            } else {
+                first = first.min(stamp + self.window_us);
+                last = last.max(stamp + self.window_us);
+            }
+        }
+        let wait_us = if units <= free {
+            0
+        } else if units - free == 1 {
+            first.saturating_sub(now)
+        } else {
+            self.nth_expiry(units - free, look_us).saturating_sub(now)
+        };
+        if free == 0 && first != u64::MAX {
+            self.reset_at.store(last, Ordering::Relaxed);
+            self.full_until.store(first, Ordering::SeqCst);
+            // A read-modify-write: it stands before or after that of `forget_full`, and the later sees the earlier.
+            if self.hint.fetch_add(0, Ordering::SeqCst) >> HINT_BITS != version {
+                self.full_until.store(0, Ordering::SeqCst);
+            }
+        }
+        SlotsView {
+            free,
+            wait_us,
+            reset_after_us: last.saturating_sub(now),
+        }
+    }
+
+    /// True when every slot is free.
+    pub(crate) fn is_idle(&self, look_us: u64) -> bool {
+        // SeqCst: the other half of the agreement in `take`.
+        self.stamps
+            .iter()
+            .all(|slot| self.is_free(slot.load(Ordering::SeqCst), look_us))
+    }
+
+    /// Makes every slot free from `floor_us` on and not before, for a cell that will serve another count.
+    pub(crate) fn raise_floor(&self, floor_us: u64) {
+        let free_from = (floor_us + 1).saturating_sub(self.window_us);
+        for slot in self.stamps {
+            // A maximum, not a store: a taker that has not yet seen the cell change hands may hold the slot.
+            slot.fetch_max(free_from, Ordering::SeqCst);
+        }
+    }
+
+    /// Empties every slot; gives the stamps of those that were taken at `look_us`. For a closed cell.
+    pub(crate) fn drain(&self, look_us: u64) -> impl Iterator<Item = u64> {
+        // A swap takes each stamp exactly once, whatever a late taker does.
+        let drained = self.stamps.iter().map(|slot| slot.swap(0, Ordering::SeqCst));
+        drained
+            .filter(move |&stamp| !self.is_free(stamp, look_us))
+            .map(|stamp| stamp - 1)
+    }
+
+    /// Stamps the slots of a fresh cell, as many as there are.
+    pub(crate) fn fill(&self, stamps_us: impl Iterator<Item = u64>) {
+        for (slot, stamp_us) in self.stamps.iter().zip(stamps_us) {
+            slot.store(stamp_us + 1, Ordering::SeqCst);
+        }
+    }
+
+    /// The stamps of the slots that are taken at `look_us`, unordered.
+    pub(crate) fn live_stamps(&self, look_us: u64) -> impl Iterator<Item = u64> {
+        self.stamps
+            .iter()
+            .map(|slot| slot.load(Ordering::SeqCst))
+            .filter(move |&stamp| !self.is_free(stamp, look_us))
+            .map(|stamp| stamp - 1)
+    }
+
+    fn is_free(&self, stamp: u64, look_us: u64) -> bool {
+        // In slot form both sides are one larger. A stamp from a thread whose clock is ahead is simply not free.
+        stamp == 0 || look_us + 1 >= stamp.saturating_add(self.window_us)
+    }
+
+    fn free_slot(&self, slot: usize, from_us: u64, stamp_us: u64) -> bool {
+        // Free from `from_us` on, not from ever: a thread whose clock is behind must not find the slot free
+        // before the unit that the stamp replaced had expired.
+        let freed = (from_us + 1).saturating_sub(self.window_us);
+        // SeqCst: as in `take`.
+        self.stamps[slot]
+            .compare_exchange(stamp_us + 1, freed, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// After units were given back: nobody may go on believing that none is free.
+    fn forget_full(&self) {
+        self.hint.fetch_add(1 << HINT_BITS, Ordering::SeqCst); // see `look`
+        self.full_until.store(0, Ordering::SeqCst);
+    }
+
+    fn set_hint(&self, slot: usize) {
+        let hint = self.hint.load(Ordering::Relaxed);
+        let next = hint & !HINT_MASK | slot as u64 & HINT_MASK;
+        // Relaxed, and allowed to fail: a lost hint costs the next call a longer search, a lost count of
+        // `forget_full` would be wrong, hence a swap and no store.
+        let _ = self
+            .hint
+            .compare_exchange(hint, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// When the `nth` (from 1) of the slots that are not free becomes free; the last where there are fewer.
+    fn nth_expiry(&self, nth: usize, look_us: u64) -> u64 {
+        let mut expiries = [u64::MAX; MAX_SLOTS];
+        let mut count = 0;
+        for (place, stamp) in expiries.iter_mut().zip(self.live_stamps(look_us)) {
+            *place = stamp + 1 + self.window_us;
+            count += 1;
+        }
+        let live = &mut expiries[..count];
+        match count {
+            0 => look_us + 1,
+            _ => *live.select_nth_unstable((nth - 1).min(count - 1)).1,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The store of counters: takes from several counts together, or from none.
+
+use std::cmp;
+
+use super::atomic::{Ordering, agree};
+use super::calendar::{period_index, period_start_us};
+use super::cells::{Cells, Located, NoRoom};
+use super::slab::{Cell, Count};
+use super::slots::Taken;
+use super::{Demand, Micros, Refusal, View};
+use crate::Now;
+use crate::policy::ast::Window;
+
+/// Live counters by identity.
+#[derive(Debug)]
+pub struct Counters {
+    cells: Cells,
+}
+
+/// What a call has of a count.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hold {
+    /// Nothing.
+    None,
+    /// Units in the gate of a ledger, not written down.
+    Gate,
+    /// Slots.
+    Slots(Taken),
+    /// Units for good, unless they are given back.
+    Taken {
+        /// Boot microseconds of the admission.
+        stamp_us: u64,
+        /// Where a ledger wrote it down: quantum and entry.
+        written: Option<(u64, usize)>,
+    },
+}
+
+/// How often a take is tried again when other threads were in its way, before the call is refused.
+const ATTEMPTS: usize = 16;
+
+/// Why an attempt ended with nothing taken.
+enum Failed {
+    /// A count had too little left.
+    TooLittle,
+    /// A cell changed hands meanwhile.
+    Moved,
+    /// A new count would pass a cap.
+    NoRoom { demand: usize },
+}
+
+impl Counters {
+    /// No counters yet; at most `capacity` in all and `per_grant` made by one grant.
+    pub fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
+        Self {
+            cells: Cells::new(capacity, per_grant, hash_key),
+        }
+    }
+
+    /// Looks at the counts, takes nothing: fills in every `view`.
+    pub fn look(&self, demands: &mut [Demand], now: Now) {
+        for demand in demands {
+            demand.view = match self.cells.find_fit(demand, now) {
+                Some(located) => view(located.cell, demand, demand.cost, now),
+                None => View {
+                    window_us: window_us(demand.shape.window, now),
+                    remaining: demand.shape.max,
+                    ..View::default()
+                },
+            };
+        }
+    }
+
+    /// Takes from all counts or from none, for the grant `owner`; fills in every `view`. Keys must be distinct.
+    ///
+    /// Gives the boot-clock microseconds with which the units were stamped.
+    pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
+        for _ in 0..ATTEMPTS {
+            match self.try_take(demands, owner, now) {
+                Ok(stamp_us) => return Ok(stamp_us),
+                Err(Failed::NoRoom { demand }) => return Err(Refusal::Capacity { demand }),
+                Err(Failed::Moved) => {}
+                Err(Failed::TooLittle) => {
+                    self.look(demands, now);
+                    if demands.iter().any(|demand| demand.view.wait_us > 0) {
+                        return Err(Refusal::RateLimited);
+                    }
+                    // What was in the way was a hold that is gone: try again.
+                }
+            }
+        }
+        // Other threads' holds were in the way each time. Refusing early under contention is allowed; asking again
+        // at once is the right advice.
+        if let Some(demand) = demands.iter_mut().find(|demand| demand.cost.0 > 0) {
+            demand.view.wait_us = cmp::max(demand.view.wait_us, 1);
+        }
+        Err(Refusal::RateLimited)
+    }
+
+    /// Gives back what [`Self::take`] took for one demand, as far as it has not expired.
+    pub(super) fn give_back(&self, demand: &Demand, now: Now) {
+        let Hold::Taken { stamp_us, written } = demand.hold else {
+            return;
+        };
+        let Some(located) = self.cells.find(demand.key) else {
+            return;
+        };
+        match located.cell.count() {
+            Count::Slots(slots) => slots.give_back_stamp(units(demand.cost), stamp_us),
+            Count::Ledger(ledger) => {
+                let at = written.or_else(|| {
+                    // Taken in slots, moved here by a reload since.
+                    let quantum = ledger.quantum_of(now, stamp_us);
+                    Some((quantum, ledger.entry_of(quantum)?))
+                });
+                if let Some((quantum, entry)) = at {
+                    ledger.give_back(demand.cost.0, quantum, entry, now);
+                }
+            }
+        }
+    }
+
+    /// Reclaims idle counters among the next `budget`.
+    pub fn sweep(&self, now: Now, budget: usize) {
+        self.cells.sweep(now, budget);
+    }
+
+    /// Counters alive.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// True when none is alive.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Counters that may be alive at once.
+    pub fn capacity(&self) -> usize {
+        self.cells.capacity()
+    }
+
+    fn try_take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Failed> {
+        let mut located: smallvec::SmallVec<[Option<Located<'_>>; 4]> = smallvec::SmallVec::new();
+        for (demand, wanted) in demands.iter_mut().enumerate() {
+            wanted.hold = Hold::None;
+            located.push(if wanted.cost.0 == 0 {
+                None
+            } else {
+                Some(
+                    self.cells
+                        .find_or_make(wanted, owner, now)
+                        .map_err(|NoRoom| Failed::NoRoom { demand })?,
+                )
+            });
+        }
+        let held = hold_all(demands, &located, now);
+        match held {
+            Ok(stamp_us) => {
+                for (demand, located) in demands.iter_mut().zip(&located) {
+                    let written =
+                        located.and_then(|located| write_down(located.cell, demand.cost, stamp_us, now));
+                    demand.view = match located {
+                        Some(located) => view(located.cell, demand, Micros(0), now),
+                        None => self.look_one(demand, now),
+                    };
+                    if located.is_some() {
+                        demand.hold = Hold::Taken { stamp_us, written };
+                    }
+                }
+                Ok(stamp_us)
+            }
+            Err((failed, stamp_us)) => {
+                for (demand, located) in demands.iter_mut().zip(&located) {
+                    if let Some(located) = located {
+                        undo(located.cell, demand, stamp_us, now);
+                    }
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    fn look_one(&self, demand: &mut Demand, now: Now) -> View {
+        self.look(std::slice::from_mut(demand), now);
+        demand.view
+    }
+}
+
+/// Holds every cost, ledgers first: their clocks decide the stamp, which slots carry from the start. Gives the stamp.
+fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -> Result<u64, (Failed, u64)> {
+    let mut stamp_us = now.stamp_us();
+    for (demand, located) in demands.iter_mut().zip(located) {
+        if let Some(Count::Ledger(ledger)) = located.map(|located| located.cell.count()) {
+            if !ledger.hold(demand.cost.0, demand.shape.max.0, now) {
+                return Err((Failed::TooLittle, stamp_us));
+            }
+            demand.hold = Hold::Gate;
+            stamp_us = cmp::max(stamp_us, ledger.earliest_stamp_us(now));
+        }
+    }
+    for (demand, located) in demands.iter_mut().zip(located) {
+        if let Some(Count::Slots(slots)) = located.map(|located| located.cell.count()) {
+            match slots.take(units(demand.cost), now.look_us(), stamp_us) {
+                Some(taken) => demand.hold = Hold::Slots(taken),
+                None => return Err((Failed::TooLittle, stamp_us)),
+            }
+        }
+    }
+    // The holds stand. A cell that has changed hands since it was found is somebody else's: SeqCst, see `Cells::free`.
+    agree();
+    let moved =
+        |located: &Located<'_>| located.cell.generation().load(Ordering::SeqCst) != located.generation;
+    if located.iter().flatten().any(moved) {
+        return Err((Failed::Moved, stamp_us));
+    }
+    Ok(stamp_us)
+}
+
+fn write_down(cell: Cell<'_>, cost: Micros, stamp_us: u64, now: Now) -> Option<(u64, usize)> {
+    match cell.count() {
+        Count::Slots(_) => None,
+        Count::Ledger(ledger) => {
+            let quantum = ledger.quantum_of(now, stamp_us);
+            Some((quantum, ledger.record(cost.0, quantum)))
+        }
+    }
+}
+
+fn undo(cell: Cell<'_>, demand: &mut Demand, stamp_us: u64, now: Now) {
+    match (cell.count(), demand.hold) {
+        (Count::Ledger(ledger), Hold::Gate) => ledger.let_go(demand.cost.0),
+        (Count::Slots(slots), Hold::Slots(taken)) => slots.give_back(&taken, now.look_us(), stamp_us),
+        _ => {}
+    }
+    demand.hold = Hold::None;
+}
+
+fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
+    let max = demand.shape.max.0;
+    let window_us = window_us(demand.shape.window, now);
+    match cell.count() {
+        Count::Slots(slots) => {
+            let seen = slots.look(units(cost), now.look_us());
+            let live = (slots.stamps.len() - seen.free) as u64 * Micros::ONE.0;
+            let remaining = Micros(max.saturating_sub(live));
+            View {
+                wait_us: seen.wait_us,
+                remaining,
+                reset_after_us: seen.reset_after_us,
+                window_us,
+            }
+        }
+        Count::Ledger(ledger) => {
+            let seen = ledger.look(cost.0, max, now);
+            View {
+                wait_us: seen.wait_us,
+                remaining: Micros(seen.free),
+                reset_after_us: seen.reset_after_us,
+                window_us,
+            }
+        }
+    }
+}
+
+/// Slots for a cost; counts kept in slots have costs of whole units.
+fn units(cost: Micros) -> usize {
+    usize::try_from(cost.0.div_ceil(Micros::ONE.0)).unwrap_or(usize::MAX)
+}
+
+fn window_us(window: Window, now: Now) -> u64 {
+    match window {
+        Window::Sliding { window_us } => window_us,
+        Window::Calendar(period) => {
+            let index = period_index(period, now.unix_us());
+            period_start_us(period, index + 1) - period_start_us(period, index)
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The identity of a policy: SHA-256 of its canonical form without `$schema` and `x-` fields (`docs/policy.md` section 6).
+
+use sha2::{Digest, Sha256};
+
+use super::fields::is_ignored;
+use super::read::{Content, Member, Node, Read};
+use crate::json::canonical::write_string;
+
+/// What an object of a policy is, which decides whether its keys are fields, names or data.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Policy,
+    /// Keys are names of tools or categories.
+    Entries,
+    Rules,
+    /// Objects whose fields hold no data of their own.
+    Plain,
+    /// A check, a condition, or a list of them.
+    Checks,
+    /// The value of a condition or a JSON Schema: every key counts.
+    Data,
+}
+
+impl Shape {
+    /// What stands under a key of an object of this shape.
+    fn below(self, key: &str) -> Self {
+        match (self, key) {
+            (Self::Policy, "tools" | "categories") => Self::Entries,
+            (Self::Policy, "all_tools") | (Self::Entries, _) => Self::Rules,
+            (Self::Rules, "schema") | (Self::Checks, "value") | (Self::Data, _) => Self::Data,
+            (Self::Rules, "require" | "deny_if") | (Self::Plain, "when") | (Self::Checks, _) => Self::Checks,
+            _ => Self::Plain,
+        }
+    }
+
+    const fn has_fields(self) -> bool {
+        !matches!(self, Self::Entries | Self::Data)
+    }
+}
+
+/// The digest of a document that has been checked.
+pub(super) fn digest(document: &Node) -> Read<[u8; 32]> {
+    let mut canonical = String::new();
+    write(document, Shape::Policy, &mut canonical)?;
+    Ok(Sha256::digest(canonical.as_bytes()).into())
+}
+
+/// RFC 8785 with exact numbers; the document's depth is bounded, so recursion is safe.
+fn write(node: &Node, shape: Shape, out: &mut String) -> Read<()> {
+    match &node.content {
+        Content::Null => out.push_str("null"),
+        Content::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        Content::Number(_) => node.number("a number")?.write_canonical(out),
+        Content::String(text) => write_string(text, out),
+        Content::List(elements) => {
+            out.push('[');
+            for (index, element) in elements.iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write(element, shape, out)?;
+            }
+            out.push(']');
+        }
+        Content::Object(members) => {
+            let mut kept: Vec<&Member> = members
+                .iter()
+                .filter(|member| !(shape.has_fields() && is_ignored(&member.key)))
+                .collect();
+            kept.sort_by(|a, b| a.key.encode_utf16().cmp(b.key.encode_utf16()));
+            out.push('{');
+            for (index, member) in kept.into_iter().enumerate() {
+                if index > 0 {
+                    out.push(',');
+                }
+                write_string(&member.key, out);
+                out.push(':');
+                write(&member.value, shape.below(&member.key), out)?;
+            }
+            out.push('}');
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,85 @@
+//! The fields of an object whose names the format fixes.
+
+use super::nearest::{did_you_mean, nearest, probable};
+use super::read::{Fault, Member, Node, Read, quoted};
+
+/// True for fields that callgate leaves to others: `$schema` for editors, `x-` for anybody.
+pub(super) fn is_ignored(field: &str) -> bool {
+    field == "$schema" || field.starts_with("x-")
+}
+
+/// An object of the format, every field of which is known.
+pub(super) struct Fields<'n> {
+    node: &'n Node,
+    members: &'n [Member],
+    what: &'static str,
+}
+
+impl<'n> Fields<'n> {
+    /// The fields of `node`, which messages call `what` (with its article); any but `known` ones are refused.
+    pub(super) fn of(node: &'n Node, what: &'static str, known: &[&str]) -> Read<Self> {
+        let members = node.object(&format!("{what} as an object"))?;
+        for member in members {
+            if !is_ignored(&member.key) && !known.contains(&member.key.as_str()) {
+                return Err(Fault::at(member.key_at, unknown(&member.key, what, known)));
+            }
+        }
+        Ok(Self { node, members, what })
+    }
+
+    /// The member with this name.
+    pub(super) fn member(&self, name: &str) -> Option<&'n Member> {
+        self.members.iter().find(|member| member.key == name)
+    }
+
+    /// The value of a field.
+    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+        self.member(name).map(|member| &member.value)
+    }
+
+    /// The value of a field that must be there.
+    pub(super) fn required(&self, name: &str, expected: &str) -> Read<&'n Node> {
+        self.get(name).ok_or_else(|| {
+            self.node
+                .fault(format!("{} needs the field `{name}`: {expected}", self.what))
+        })
+    }
+
+    /// The first member, in document order, with one of these names.
+    pub(super) fn first_of(&self, names: &[&str]) -> Option<&'n Member> {
+        self.members
+            .iter()
+            .find(|member| names.contains(&member.key.as_str()))
+    }
+}
+
+fn unknown(field: &str, what: &str, known: &[&str]) -> String {
+    let shown = quoted(field);
+    if let Some(meant) = probable(field, known) {
+        return format!("unknown field {shown} in {what}; did you mean `{meant}`?");
+    }
+    let nearest = nearest(field, known).unwrap_or_default();
+    format!(
+        "unknown field {shown} in {what}; the nearest is `{nearest}`, expected one of {}",
+        listed(known)
+    )
+}
+
+/// Words for a message.
+pub(super) fn listed(words: &[&str]) -> String {
+    words
+        .iter()
+        .map(|word| format!("`{word}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// One word of a fixed set, as its index.
+pub(super) fn word(node: &Node, words: &[&str]) -> Read<usize> {
+    let expected = format!("one of {}", listed(words));
+    let text = node.string(&expected)?;
+    words.iter().position(|word| *word == text).ok_or_else(|| {
+        let hint = did_you_mean(text, words);
+        node.fault(format!("expected {expected}, got {}{hint}", quoted(text)))
+    })
+}

@@ -1,0 +1,200 @@
+//! Limits (`docs/policy.md` section 4).
+
+use std::cmp::Ordering;
+
+use super::ast::{Cost, Limit, Scope, Window};
+use super::conflict::order_of_scopes;
+use super::fields::{Fields, listed, word};
+use super::nearest::did_you_mean;
+use super::number::scaled;
+use super::path::single_argument_path;
+use super::read::{Content, Node, Position, Read, quoted};
+use super::window;
+use crate::decision::Outcome;
+use crate::json::Decimal;
+use crate::limit::Micros;
+
+const FIELDS: [&str; 8] = [
+    "counter",
+    "window",
+    "max",
+    "scope",
+    "cost",
+    "align",
+    "on_deny",
+    "on_store_failure",
+];
+
+/// The largest `max`: counts are exact to a millionth of a unit in 64 bits, with room for one cost beside it.
+const LARGEST_MAX: u128 = 9_000_000_000_000;
+
+/// The largest `cost`.
+const LARGEST_COST: u128 = 1_000_000_000_000;
+
+const MICROS: u128 = 1_000_000;
+
+/// A limit and where its `max` stands.
+pub(super) struct PlacedLimit {
+    pub(super) limit: Limit,
+    pub(super) at: Position,
+}
+
+/// One element of `limits`.
+pub(super) fn limit(node: &Node) -> Read<PlacedLimit> {
+    let fields = Fields::of(node, "a limit", &FIELDS)?;
+    let counter = fields
+        .required("counter", "the name of the count")?
+        .name("the name of the count")?;
+    let calendar = match fields.get("align") {
+        Some(align) => word(align, &["sliding", "calendar"])? == 1,
+        None => false,
+    };
+    let window = fields.required("window", "how long units stay taken")?;
+    let window = if calendar {
+        window::calendar(window)?
+    } else {
+        window::sliding(window)?
+    };
+    let max_node = fields.required("max", "units per window")?;
+    let limit = Limit {
+        counter: counter.to_owned(),
+        window,
+        max: max(max_node)?,
+        scope: fields
+            .get("scope")
+            .map_or_else(|| Ok(vec![Scope::Grant]), scope)?,
+        cost: fields.get("cost").map_or(Ok(Cost::Fixed(Micros::ONE)), cost)?,
+        on_deny: fields
+            .get("on_deny")
+            .map(|node| node.string("a message").map(str::to_owned))
+            .transpose()?,
+        on_store_failure: match fields.get("on_store_failure") {
+            Some(node) if word(node, &["deny", "allow"])? == 1 => Outcome::Allow,
+            _ => Outcome::Deny,
+        },
+    };
+    Ok(PlacedLimit {
+        limit,
+        at: max_node.at,
+    })
+}
+
+/// `rate_limit`: short for one more limit, whose counter is `<name>_rate`.
+pub(super) fn rate_limit(node: &Node, name: &str) -> Read<PlacedLimit> {
+    let (max, window, at) = match &node.content {
+        Content::String(text) => {
+            let (max, window) = short_form(text, node)?;
+            (max, window, node.at)
+        }
+        Content::Object(_) => {
+            let fields = Fields::of(node, "a rate limit", &["max", "window"])?;
+            let max_node = fields.required("max", "units per window")?;
+            let window = fields.required("window", "how long units stay taken")?;
+            (max(max_node)?, window::sliding(window)?, max_node.at)
+        }
+        _ => return Err(node.expected("a rate limit: `{\"max\": 5, \"window\": \"hour\"}` or `5/hour`")),
+    };
+    let limit = Limit {
+        counter: format!("{name}_rate"),
+        window,
+        max,
+        scope: vec![Scope::Grant, Scope::Tool],
+        cost: Cost::Fixed(Micros::ONE),
+        on_deny: None,
+        on_store_failure: Outcome::Deny,
+    };
+    Ok(PlacedLimit { limit, at })
+}
+
+/// `5/hour`.
+fn short_form(text: &str, node: &Node) -> Read<(Micros, Window)> {
+    let fault = || {
+        node.fault(format!(
+            "expected a rate limit such as `5/hour`, got {}",
+            quoted(text)
+        ))
+    };
+    let (number, window) = text.split_once('/').ok_or_else(fault)?;
+    let number = Decimal::parse(number).map_err(|_| fault())?;
+    Ok((max_of(&number, node)?, window::sliding_word(window, node)?))
+}
+
+fn max(node: &Node) -> Read<Micros> {
+    max_of(&node.number("a number of units")?, node)
+}
+
+/// Rounded down to a millionth of a unit: costs have no more, so nothing that fits exactly is lost.
+fn max_of(number: &Decimal, node: &Node) -> Read<Micros> {
+    let micros = scaled(number, 6);
+    if micros.negative {
+        return Err(node.fault("`max` is below zero, expected a number of units"));
+    }
+    match u64::try_from(micros.whole) {
+        Ok(whole) if micros.whole <= LARGEST_MAX * MICROS => Ok(Micros(whole)),
+        _ => Err(node.fault(format!(
+            "`max` is too large, expected at most {LARGEST_MAX} units"
+        ))),
+    }
+}
+
+fn cost(node: &Node) -> Read<Cost> {
+    match &node.content {
+        Content::Number(text) => {
+            let micros = scaled(&node.number("a number of units")?, 6);
+            if micros.negative || micros.whole > LARGEST_COST * MICROS {
+                return Err(node.fault(format!(
+                    "the cost {} is out of range, expected 0 to 1e12",
+                    quoted(text)
+                )));
+            }
+            if !micros.exact {
+                return Err(node.fault(format!("the cost {} has more than 6 decimals", quoted(text))));
+            }
+            u64::try_from(micros.whole)
+                .map(|micros| Cost::Fixed(Micros(micros)))
+                .map_err(|_| {
+                    node.fault(format!(
+                        "the cost {} is out of range, expected 0 to 1e12",
+                        quoted(text)
+                    ))
+                })
+        }
+        Content::String(_) => single_argument_path(node, "a cost").map(Cost::Args),
+        _ => Err(node.expected("a number of units, or a path to one such as `args.amount`")),
+    }
+}
+
+fn scope(node: &Node) -> Read<Vec<Scope>> {
+    let mut scopes = match &node.content {
+        Content::String(_) => vec![one_scope(node)?],
+        Content::List(elements) if elements.is_empty() => {
+            return Err(node.fault("the list of scopes is empty; write `global` for one count of all calls"));
+        }
+        Content::List(elements) => elements.iter().map(one_scope).collect::<Read<_>>()?,
+        _ => return Err(node.expected("a scope or a list of scopes")),
+    };
+    scopes.sort_by(order_of_scopes);
+    scopes.dedup_by(|a, b| order_of_scopes(a, b) == Ordering::Equal);
+    Ok(scopes)
+}
+
+fn one_scope(node: &Node) -> Read<Scope> {
+    const WORDS: [&str; 5] = ["grant", "session", "tool", "server", "global"];
+    let text = node.string("a scope")?;
+    Ok(match text {
+        "grant" => Scope::Grant,
+        "session" => Scope::Session,
+        "tool" => Scope::Tool,
+        "server" => Scope::Server,
+        "global" => Scope::Global,
+        text if text.starts_with("args") => Scope::Args(single_argument_path(node, "a scope")?),
+        text => {
+            let hint = did_you_mean(text, &WORDS);
+            return Err(node.fault(format!(
+                "expected a scope: {} or `args.<path>`, got {}{hint}",
+                listed(&WORDS),
+                quoted(text)
+            )));
+        }
+    })
+}

@@ -1,0 +1,75 @@
+//! Policies: document -> checked [`ast::Policy`] -> compiled matcher (`docs/policy.md`).
+
+mod address;
+pub mod ast;
+mod catalogue;
+mod check;
+mod conflict;
+mod digest;
+mod document;
+mod error;
+mod fields;
+mod fit;
+mod limit;
+mod nearest;
+mod number;
+mod operator;
+mod path;
+mod pattern;
+mod read;
+mod rules;
+pub mod schema;
+#[cfg(test)]
+mod tests;
+mod warnings;
+mod window;
+
+pub use catalogue::{Catalogue, ToolFacts};
+pub use error::PolicyError;
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 8259, duplicate keys refused.
+    Json,
+    /// YAML 1.2 with the structure of JSON.
+    Yaml,
+}
+
+impl Format {
+    /// YAML for `.yaml` and `.yml`, else JSON.
+    pub fn of_file_name(name: &str) -> Self {
+        let extension = name
+            .rsplit_once('.')
+            .map(|(_, extension)| extension.to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("yaml" | "yml") => Self::Yaml,
+            _ => Self::Json,
+        }
+    }
+}
+
+/// A document to be read.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    /// What errors call it: the file's path as the user gave it, or e.g. `<policy>`.
+    pub name: &'a str,
+    /// The policy's name where the document gives none: the file's stem.
+    pub stem: &'a str,
+    /// How it is written.
+    pub format: Format,
+    /// The document.
+    pub bytes: &'a [u8],
+}
+
+/// Reads and checks a policy document (`docs/policy.md` sections 1, 3 and 4).
+pub fn parse(source: &Source<'_>) -> Result<ast::Policy, PolicyError> {
+    read::read(source)
+        .and_then(|document| document::policy(&document, source.stem))
+        .map_err(|fault| read::locate(source, fault))
+}
+
+/// The published JSON Schema (2020-12) of the policy format, for editors.
+pub fn json_schema() -> &'static str {
+    include_str!("policy.schema.json")
+}

@@ -1,0 +1,209 @@
+//! Patterns of tool names: `*`, `?`, and `\` to escape (`docs/policy.md` section 1).
+
+use super::ast::{GlobPart, Pattern};
+use super::read::{Fault, Position, Read, check_name, quoted};
+
+/// Reads a pattern that stands at `at`.
+pub(super) fn pattern(text: &str, at: Position) -> Read<Pattern> {
+    check_name(text, at, "the name of a tool or a pattern")?;
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let part = match character {
+            '*' => GlobPart::Many,
+            '?' => GlobPart::One,
+            '\\' => match characters.next() {
+                Some(escaped) => {
+                    literal.push(escaped);
+                    continue;
+                }
+                None => {
+                    return Err(Fault::at(
+                        at,
+                        format!(
+                            "{} ends in a lone `\\`, which escapes nothing; write `\\\\` for a backslash",
+                            quoted(text)
+                        ),
+                    ));
+                }
+            },
+            other => {
+                literal.push(other);
+                continue;
+            }
+        };
+        if !literal.is_empty() {
+            parts.push(GlobPart::Literal(std::mem::take(&mut literal)));
+        }
+        if part != GlobPart::Many || parts.last() != Some(&GlobPart::Many) {
+            parts.push(part);
+        }
+    }
+    if parts.is_empty() {
+        return Ok(Pattern::Exact(literal));
+    }
+    if !literal.is_empty() {
+        parts.push(GlobPart::Literal(literal));
+    }
+    Ok(Pattern::Glob(parts))
+}
+
+/// True where every name that `inner` matches is matched by `outer` too.
+///
+/// Never true in error; a cover that only a longer argument could show may be missed.
+pub(super) fn covers(outer: &Pattern, inner: &Pattern) -> bool {
+    match (outer, inner) {
+        (Pattern::Exact(a), Pattern::Exact(b)) => a == b,
+        (Pattern::Exact(_), Pattern::Glob(_)) => false,
+        // Most pairs part ways at their first character, so that is asked before anything is built.
+        (Pattern::Glob(parts), inner) => {
+            shares_prefix(parts, inner) && matches(&symbols_of_parts(parts), &symbols(inner))
+        }
+    }
+}
+
+/// False where the literal that begins the outer pattern does not begin the inner one.
+fn shares_prefix(outer: &[GlobPart], inner: &Pattern) -> bool {
+    let Some(GlobPart::Literal(prefix)) = outer.first() else {
+        return true;
+    };
+    match inner {
+        Pattern::Exact(name) => name.starts_with(prefix),
+        Pattern::Glob(parts) => {
+            matches!(parts.first(), Some(GlobPart::Literal(text)) if text.starts_with(prefix))
+        }
+    }
+}
+
+/// A character of a pattern.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Symbol {
+    This(char),
+    One,
+    Many,
+}
+
+fn symbols(pattern: &Pattern) -> Vec<Symbol> {
+    match pattern {
+        Pattern::Exact(name) => name.chars().map(Symbol::This).collect(),
+        Pattern::Glob(parts) => symbols_of_parts(parts),
+    }
+}
+
+fn symbols_of_parts(parts: &[GlobPart]) -> Vec<Symbol> {
+    let mut symbols = Vec::new();
+    for part in parts {
+        match part {
+            GlobPart::Literal(text) => symbols.extend(text.chars().map(Symbol::This)),
+            GlobPart::One => symbols.push(Symbol::One),
+            GlobPart::Many => symbols.push(Symbol::Many),
+        }
+    }
+    symbols
+}
+
+/// Greedy matching with one point of return, over the symbols of the inner pattern: a `*` there is met by a `*` alone.
+fn matches(outer: &[Symbol], inner: &[Symbol]) -> bool {
+    let (mut o, mut i) = (0, 0);
+    let mut resume = None;
+    while i < inner.len() {
+        match (outer.get(o), inner[i]) {
+            (Some(Symbol::Many), _) => {
+                resume = Some((o + 1, i));
+                o += 1;
+                continue;
+            }
+            (Some(Symbol::One), Symbol::This(_) | Symbol::One) => {}
+            (Some(Symbol::This(a)), Symbol::This(b)) if *a == b => {}
+            _ => {
+                let Some((after, from)) = resume else { return false };
+                resume = Some((after, from + 1));
+                (o, i) = (after, from + 1);
+                continue;
+            }
+        }
+        o += 1;
+        i += 1;
+    }
+    outer.iter().skip(o).all(|symbol| *symbol == Symbol::Many)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Pattern {
+        pattern(text, Position::START).unwrap()
+    }
+
+    #[test]
+    fn normal_forms() {
+        let literal = |text: &str| GlobPart::Literal(text.to_owned());
+        for (text, expected) in [
+            ("create-ami", Pattern::Exact("create-ami".to_owned())),
+            (r"a\*b", Pattern::Exact("a*b".to_owned())),
+            (r"a\b", Pattern::Exact("ab".to_owned())),
+            (r"a\\", Pattern::Exact(r"a\".to_owned())),
+            ("[a-z]{1}", Pattern::Exact("[a-z]{1}".to_owned())),
+            ("*", Pattern::Glob(vec![GlobPart::Many])),
+            ("***", Pattern::Glob(vec![GlobPart::Many])),
+            (
+                "a**b",
+                Pattern::Glob(vec![literal("a"), GlobPart::Many, literal("b")]),
+            ),
+            (
+                r"\aa?\*",
+                Pattern::Glob(vec![literal("aa"), GlobPart::One, literal("*")]),
+            ),
+            ("??", Pattern::Glob(vec![GlobPart::One, GlobPart::One])),
+        ] {
+            assert_eq!(read(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_nothing_is_refused() {
+        for (text, message) in [
+            (
+                "",
+                "expected the name of a tool or a pattern, got an empty string",
+            ),
+            (
+                "a\\",
+                "`a\\` ends in a lone `\\`, which escapes nothing; write `\\\\` for a backslash",
+            ),
+            ("a\0", "`a\\u{0}` holds a NUL character; remove it"),
+        ] {
+            assert_eq!(pattern(text, Position::START).unwrap_err().message, message);
+        }
+    }
+
+    #[test]
+    fn covering() {
+        for (outer, inner, covered) in [
+            ("create_*", "create_charge", true),
+            ("create_*", "create_", true),
+            ("create_*", "update_x", false),
+            ("*", "a*b?", true),
+            ("a*", "a*b", true),
+            ("a*b", "a*", false),
+            ("?", "a", true),
+            ("?", "*", false),
+            ("?*", "??*", true),
+            ("*ab", "aab", true),
+            ("a*b*c", "axxbyybc", true),
+            ("a", "a*", false),
+            ("ab*", "a*", false),
+            ("a*", "*a", false),
+            ("a?c*", "abcd", true),
+            ("a?c*", "a?c?", true),
+        ] {
+            assert_eq!(
+                covers(&read(outer), &read(inner)),
+                covered,
+                "{outer} over {inner}"
+            );
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Documents as trees that remember where everything stands, the same from JSON and from YAML.
+
+mod cursor;
+mod json;
+mod node;
+mod scalar;
+mod yaml;
+
+pub(crate) use node::{Content, Fault, Member, Node, Position, Read, check_name, quoted};
+
+use super::{Format, PolicyError, Source};
+
+/// Containers within containers that a document may hold, as in calls.
+const MAX_DEPTH: usize = 64;
+
+/// Size of a document, in bytes: several times the largest policy anybody writes or generates.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+/// Reads a document of either format.
+pub(super) fn read(source: &Source<'_>) -> Read<Node> {
+    if source.bytes.len() > MAX_BYTES {
+        return Err(Fault::at(
+            Position::START,
+            format!(
+                "the document has {} bytes, expected at most {MAX_BYTES}; split it",
+                source.bytes.len()
+            ),
+        ));
+    }
+    match source.format {
+        Format::Json => json::read(source.bytes),
+        Format::Yaml => yaml::read(source.bytes),
+    }
+}
+
+/// Names the document in which a fault was found.
+pub(super) fn locate(source: &Source<'_>, fault: Fault) -> PolicyError {
+    PolicyError {
+        file: source.name.to_owned(),
+        line: fault.at.line,
+        column: fault.at.column,
+        message: fault.message,
+    }
+}

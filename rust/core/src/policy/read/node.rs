@@ -1,0 +1,206 @@
+//! The tree itself, and the faults found in it.
+
+use crate::json::{Constant, Decimal};
+
+/// Where something stands: both count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Position {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+}
+
+impl Position {
+    /// The first character of a document.
+    pub(crate) const START: Self = Self { line: 1, column: 1 };
+}
+
+/// One fault of a document whose name is not known here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Fault {
+    pub(crate) at: Position,
+    pub(crate) message: String,
+}
+
+impl Fault {
+    pub(crate) fn at(at: Position, message: impl Into<String>) -> Self {
+        Self {
+            at,
+            message: message.into(),
+        }
+    }
+}
+
+/// What reading a part of a document gives; the first fault ends it.
+pub(crate) type Read<T> = Result<T, Fault>;
+
+/// One value of a document.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Node {
+    pub(crate) at: Position,
+    pub(crate) content: Content,
+}
+
+/// What a value is. Numbers keep their text, in the syntax of JSON and within the bounds of calls.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Content {
+    Null,
+    Bool(bool),
+    Number(String),
+    String(String),
+    List(Vec<Node>),
+    /// In document order, no key twice.
+    Object(Vec<Member>),
+}
+
+/// One member of an object.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Member {
+    pub(crate) key: String,
+    pub(crate) key_at: Position,
+    pub(crate) value: Node,
+}
+
+impl Node {
+    /// What it is, with its article, for messages.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self.content {
+            Content::Null => "null",
+            Content::Bool(_) => "a boolean",
+            Content::Number(_) => "a number",
+            Content::String(_) => "a string",
+            Content::List(_) => "a list",
+            Content::Object(_) => "an object",
+        }
+    }
+
+    /// A fault at this value.
+    pub(crate) fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault::at(self.at, message)
+    }
+
+    /// The fault of being something else than `expected`.
+    pub(crate) fn expected(&self, expected: &str) -> Fault {
+        self.fault(format!("expected {expected}, got {}", self.kind()))
+    }
+
+    /// The string, else a fault that calls it `expected`.
+    pub(crate) fn string(&self, expected: &str) -> Read<&str> {
+        match &self.content {
+            Content::String(text) => Ok(text),
+            _ => Err(self.expected(expected)),
+        }
+    }
+
+    /// The string, which must be a name: not empty and without NUL.
+    pub(crate) fn name(&self, what: &str) -> Read<&str> {
+        let text = self.string(what)?;
+        check_name(text, self.at, what)?;
+        Ok(text)
+    }
+
+    /// The boolean, else a fault that calls it `expected`.
+    pub(crate) fn boolean(&self, expected: &str) -> Read<bool> {
+        match self.content {
+            Content::Bool(value) => Ok(value),
+            _ => Err(self.expected(expected)),
+        }
+    }
+
+    /// The number, else a fault that calls it `expected`.
+    pub(crate) fn number(&self, expected: &str) -> Read<Decimal> {
+        match &self.content {
+            Content::Number(text) => Decimal::parse(text).map_err(|error| self.fault(error.to_string())),
+            _ => Err(self.expected(expected)),
+        }
+    }
+
+    /// The elements, else a fault that calls the list `expected`.
+    pub(crate) fn list(&self, expected: &str) -> Read<&[Self]> {
+        match &self.content {
+            Content::List(elements) => Ok(elements),
+            _ => Err(self.expected(expected)),
+        }
+    }
+
+    /// The members, else a fault that calls the object `expected`.
+    pub(crate) fn object(&self, expected: &str) -> Read<&[Member]> {
+        match &self.content {
+            Content::Object(members) => Ok(members),
+            _ => Err(self.expected(expected)),
+        }
+    }
+
+    /// The whole value as data.
+    pub(crate) fn constant(&self) -> Read<Constant> {
+        Ok(match &self.content {
+            Content::Null => Constant::Null,
+            Content::Bool(value) => Constant::Bool(*value),
+            Content::Number(_) => Constant::Number(self.number("a number")?),
+            Content::String(text) => Constant::String(text.clone()),
+            Content::List(elements) => {
+                Constant::Array(elements.iter().map(Self::constant).collect::<Read<_>>()?)
+            }
+            Content::Object(members) => {
+                let mut sorted = members
+                    .iter()
+                    .map(|member| Ok((member.key.clone(), member.value.constant()?)))
+                    .collect::<Read<Vec<_>>>()?;
+                sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
+                Constant::Object(sorted)
+            }
+        })
+    }
+
+    /// The whole value as a JSON Schema library reads it; numbers keep their text.
+    pub(crate) fn to_serde(&self) -> Read<serde_json::Value> {
+        Ok(match &self.content {
+            Content::Null => serde_json::Value::Null,
+            Content::Bool(value) => serde_json::Value::Bool(*value),
+            Content::Number(text) => serde_json::Value::Number(text.parse().map_err(|error| {
+                self.fault(format!("the number {} cannot be read: {error}", quoted(text)))
+            })?),
+            Content::String(text) => serde_json::Value::String(text.clone()),
+            Content::List(elements) => {
+                serde_json::Value::Array(elements.iter().map(Self::to_serde).collect::<Read<_>>()?)
+            }
+            Content::Object(members) => serde_json::Value::Object(
+                members
+                    .iter()
+                    .map(|member| Ok((member.key.clone(), member.value.to_serde()?)))
+                    .collect::<Read<_>>()?,
+            ),
+        })
+    }
+}
+
+/// Refuses what cannot name anything: nothing at all, or NUL.
+pub(crate) fn check_name(text: &str, at: Position, what: &str) -> Read<()> {
+    if text.is_empty() {
+        return Err(Fault::at(at, format!("expected {what}, got an empty string")));
+    }
+    if text.contains('\0') {
+        return Err(Fault::at(
+            at,
+            format!("{} holds a NUL character; remove it", quoted(text)),
+        ));
+    }
+    Ok(())
+}
+
+/// User input for a message: in backticks, on one line, and cut where it is long.
+pub(crate) fn quoted(text: &str) -> String {
+    const SHOWN: usize = 80;
+    let mut out = String::from("`");
+    for character in text.chars().take(SHOWN) {
+        if character.is_control() {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    if text.chars().nth(SHOWN).is_some() {
+        out.push('…');
+    }
+    out.push('`');
+    out
+}

@@ -1,0 +1,196 @@
+//! YAML documents with the structure of JSON.
+//!
+//! Anchors, aliases and tags are refused rather than interpreted: JSON cannot say them, and without aliases no document
+//! can unfold into more than was written.
+
+use hashbrown::HashSet;
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
+
+use super::cursor::Cursor;
+use super::{Content, Fault, MAX_DEPTH, Member, Node, Position, Read, scalar};
+use crate::json::{Decimal, JsonErrorKind};
+
+/// Reads a YAML document.
+pub(super) fn read(bytes: &[u8]) -> Read<Node> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        Fault::at(
+            Cursor::new(bytes).position(error.valid_up_to()),
+            "not UTF-8; save the document as UTF-8",
+        )
+    })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut events = Events {
+        parser: Parser::new_from_str(text),
+    };
+    let root = loop {
+        let (event, at) = events.next()?;
+        match event {
+            Event::StreamEnd => {
+                return Err(Fault::at(
+                    Position::START,
+                    "the document is empty, expected an object",
+                ));
+            }
+            Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
+            first => break events.node(first, at, 0)?,
+        }
+    };
+    loop {
+        let (event, at) = events.next()?;
+        match event {
+            Event::StreamEnd => return Ok(root),
+            Event::Nothing | Event::DocumentEnd => {}
+            _ => {
+                return Err(Fault::at(
+                    at,
+                    "a second document begins here, expected one document per file",
+                ));
+            }
+        }
+    }
+}
+
+struct Events<'d> {
+    parser: Parser<'d, StrInput<'d>>,
+}
+
+impl<'d> Events<'d> {
+    fn next(&mut self) -> Read<(Event<'d>, Position)> {
+        match self.parser.next_event() {
+            Some(Ok((event, Span { start, .. }))) => Ok((event, position(start))),
+            Some(Err(error)) => Err(not_yaml(&error)),
+            None => Ok((Event::StreamEnd, Position::START)),
+        }
+    }
+
+    /// The value that `event` begins, within `depth` containers.
+    fn node(&mut self, event: Event<'d>, at: Position, depth: usize) -> Read<Node> {
+        let content = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                plain_json(anchor, tag.is_some(), at)?;
+                scalar_content(&text, style, at)?
+            }
+            Event::SequenceStart(anchor, tag) => {
+                plain_json(anchor, tag.is_some(), at)?;
+                Content::List(self.list(deeper(depth, at)?)?)
+            }
+            Event::MappingStart(anchor, tag) => {
+                plain_json(anchor, tag.is_some(), at)?;
+                Content::Object(self.object(deeper(depth, at)?)?)
+            }
+            Event::Alias(_) => {
+                return Err(Fault::at(
+                    at,
+                    "aliases are not supported; write the value out (or quote a string that begins with `*`)",
+                ));
+            }
+            _ => return Err(Fault::at(at, "not YAML: expected a value")),
+        };
+        Ok(Node { at, content })
+    }
+
+    fn list(&mut self, depth: usize) -> Read<Vec<Node>> {
+        let mut elements = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, _) => return Ok(elements),
+                (event, at) => elements.push(self.node(event, at, depth)?),
+            }
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Read<Vec<Member>> {
+        let mut members = Vec::new();
+        let mut keys = HashSet::new();
+        loop {
+            let (event, key_at) = self.next()?;
+            let key = match event {
+                Event::MappingEnd => return Ok(members),
+                Event::SequenceStart(..) | Event::MappingStart(..) => {
+                    return Err(Fault::at(
+                        key_at,
+                        "expected a string as key, got a list or an object",
+                    ));
+                }
+                event => match self.node(event, key_at, depth)?.content {
+                    Content::String(key) => key,
+                    Content::Number(text) => {
+                        return Err(Fault::at(
+                            key_at,
+                            format!("expected a string as key, got a number; write `\"{text}\"`"),
+                        ));
+                    }
+                    _ => {
+                        return Err(Fault::at(
+                            key_at,
+                            "expected a string as key, got null or a boolean; put it in quotes",
+                        ));
+                    }
+                },
+            };
+            if !keys.insert(key.clone()) {
+                return Err(Fault::at(key_at, JsonErrorKind::DuplicateKey(key).to_string()));
+            }
+            let (event, at) = self.next()?;
+            let value = self.node(event, at, depth)?;
+            members.push(Member { key, key_at, value });
+        }
+    }
+}
+
+fn scalar_content(text: &str, style: ScalarStyle, at: Position) -> Read<Content> {
+    if style != ScalarStyle::Plain {
+        return Ok(Content::String(text.to_owned()));
+    }
+    let content = scalar::resolve(text).map_err(|message| Fault::at(at, message))?;
+    if let Content::Number(number) = &content {
+        // The bounds of numbers are those of calls; what follows may rely on them.
+        Decimal::parse(number).map_err(|error| Fault::at(at, error.to_string()))?;
+    }
+    Ok(content)
+}
+
+/// Refuses what only YAML can say.
+fn plain_json(anchor: usize, tagged: bool, at: Position) -> Read<()> {
+    if tagged {
+        return Err(Fault::at(
+            at,
+            "tags are not supported; remove it (and quote the value if a string is meant)",
+        ));
+    }
+    if anchor != 0 {
+        return Err(Fault::at(
+            at,
+            "anchors are not supported; remove it (and quote a string that begins with `&`)",
+        ));
+    }
+    Ok(())
+}
+
+fn deeper(depth: usize, at: Position) -> Read<usize> {
+    if depth == MAX_DEPTH {
+        return Err(Fault::at(
+            at,
+            JsonErrorKind::TooDeep { max_depth: MAX_DEPTH }.to_string(),
+        ));
+    }
+    Ok(depth + 1)
+}
+
+fn not_yaml(error: &ScanError) -> Fault {
+    let info = error.info();
+    // Patterns of tools begin with a star, which YAML takes for an alias.
+    let hint = if info.contains("alias") {
+        "; put a string that begins with `*` or `&` in quotes"
+    } else {
+        ""
+    };
+    Fault::at(position(*error.marker()), format!("not YAML: {info}{hint}"))
+}
+
+fn position(marker: Marker) -> Position {
+    Position {
+        line: marker.line().max(1),
+        column: marker.col() + 1,
+    }
+}

@@ -1,0 +1,52 @@
+//! Catalogue files.
+
+use super::super::{Catalogue, Format, Source, ToolFacts};
+
+#[test]
+fn catalogues() {
+    let parse = |bytes: &str| {
+        Catalogue::parse(&Source {
+            name: "tools.json",
+            stem: "tools",
+            format: Format::Json,
+            bytes: bytes.as_bytes(),
+        })
+    };
+    let catalogue = parse(
+        r#"{"version": "1", "x-a": 1, "servers": {"srv": {"tools": {
+            "create-ami": {"category": "Write", "risk": "medium", "description": "d", "annotations": {"a": 1},
+                           "input_schema": {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}},
+            "x-ray": {}}}}}"#,
+    )
+    .unwrap();
+    let tools = &catalogue.servers["srv"];
+    assert_eq!(tools["create-ami"].category.unwrap().as_str(), "Write");
+    assert_eq!(tools["create-ami"].risk.unwrap().as_str(), "medium");
+    assert!(tools["create-ami"].input_schema.is_some());
+    assert_eq!(tools["x-ray"], ToolFacts::default());
+    assert!(catalogue.every_server.is_empty());
+    for (document, error) in [
+        (
+            r#"{"version": "1"}"#,
+            "tools.json:1:1: a catalogue needs the field `servers`: an object of servers",
+        ),
+        (
+            r#"{"version": "1", "servers": {"s": {"tools": {"t": {"category": "write"}}}}}"#,
+            "tools.json:1:64: unknown category `write`; the nearest is `Write`, expected one of `Read`, `Write`, `Execute`, `Destructive`, `Financial`",
+        ),
+        (
+            r#"{"version": "1", "servers": {"s": {"tools": {"t": {"risk": "hihg"}}}}}"#,
+            "tools.json:1:60: expected one of `low`, `medium`, `high`, `critical`, got `hihg`; did you mean `high`?",
+        ),
+        (
+            r#"{"version": "1", "servers": {"s": {"tools": {"": {}}}}}"#,
+            "tools.json:1:46: expected the name of a tool, got an empty string",
+        ),
+        (
+            r#"{"version": "1", "servers": {"s": {"tools": {"t": {"input_schema": {"$ref": "other.json"}}}}}}"#,
+            "tools.json:1:68: the schema refers to `other.json`, but no reference may leave the document",
+        ),
+    ] {
+        assert_eq!(parse(document).unwrap_err().to_string(), error);
+    }
+}

@@ -1,0 +1,40 @@
+//! Whole documents: what loads, what does not, and with which words.
+
+mod catalogues;
+mod documents;
+mod errors;
+mod format;
+mod properties;
+mod schemas;
+mod warnings;
+
+use super::ast::Policy;
+use super::{Format, PolicyError, Source, parse};
+
+fn load(format: Format, document: &str) -> Result<Policy, PolicyError> {
+    let name = match format {
+        Format::Json => "policy.json",
+        Format::Yaml => "policy.yaml",
+    };
+    parse(&Source {
+        name,
+        stem: "policy",
+        format,
+        bytes: document.as_bytes(),
+    })
+}
+
+fn json(document: &str) -> Result<Policy, PolicyError> {
+    load(Format::Json, document)
+}
+
+fn yaml(document: &str) -> Result<Policy, PolicyError> {
+    load(Format::Yaml, document)
+}
+
+/// A policy with one tool `x` of these rules.
+fn with_rules(rules: &str) -> Result<Policy, PolicyError> {
+    json(&format!(
+        r#"{{"version":"1","default":"deny","tools":{{"x":{rules}}}}}"#
+    ))
+}

@@ -1,0 +1,12 @@
+//! What the counters promise (`docs/policy.md` section 4), held against an exact log.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test helper that cannot go on fails its test"
+)]
+
+mod burst;
+mod log;
+mod model;
+mod reload;
+mod threads;

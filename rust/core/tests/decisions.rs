@@ -1,0 +1,232 @@
+//! Every decision case of `tests/cases/decisions`, through the engine. The other doors run the same files.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test helper that cannot go on fails its test"
+)]
+
+use std::path::{Path, PathBuf};
+
+use callgate_core::engine::Policies;
+use callgate_core::json;
+use callgate_core::policy::{Catalogue, Format, Source, parse};
+use callgate_core::{Decision, Engine, EngineConfig, Now, Request, Scratch, State};
+use serde_json::{Value, json as object};
+
+fn cases_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases")
+}
+
+/// The exact text of a member of a case: neither the order of keys nor the spelling of numbers may change.
+fn document<'d>(bytes: &'d [u8], case: json::Value<'d>, key: &str) -> &'d [u8] {
+    case.get(key).map_or(&[], |value| &bytes[value.span()])
+}
+
+fn engine(case: &Value, policy: &[u8]) -> Engine {
+    let source = Source {
+        name: "<policy>",
+        stem: "policy",
+        format: Format::Json,
+        bytes: policy,
+    };
+    let policy = parse(&source).unwrap_or_else(|error| panic!("{}: {error}", case["name"]));
+    let state = State::build(Policies::EveryServer(policy), catalogue(case)).unwrap();
+    let config = EngineConfig {
+        counter_capacity: 4_096,
+        counters_per_grant: 1_024,
+        reservation_ttl_ms: 30_000,
+        reservation_capacity: 64,
+        hash_key: [7; 16],
+    };
+    Engine::new(state, config)
+}
+
+/// The short form of cases: tool to category, at the server that every case calls.
+fn catalogue(case: &Value) -> Catalogue {
+    let Some(tools) = case.get("catalogue").and_then(Value::as_object) else {
+        return Catalogue::default();
+    };
+    let tools: serde_json::Map<String, Value> = tools
+        .iter()
+        .map(|(tool, category)| (tool.clone(), object!({ "category": category })))
+        .collect();
+    let document = object!({"version": "1", "servers": {"srv": {"tools": tools}}}).to_string();
+    let source = Source {
+        name: "<catalogue>",
+        stem: "catalogue",
+        format: Format::Json,
+        bytes: document.as_bytes(),
+    };
+    Catalogue::parse(&source).unwrap()
+}
+
+/// Simulated seconds, to the nearest microsecond: the files hold sums of binary fractions.
+fn at(call: &Value) -> Now {
+    let seconds: f64 = call["at"].to_string().parse().unwrap();
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "times of cases are small and positive"
+    )]
+    let micros = (seconds * 1e6).round() as u64;
+    Now::from_unix_us(micros)
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("a string: {value}"))
+}
+
+/// Runs `see` on the request of one call.
+fn with_request<R>(call: &Value, args_json: &[u8], see: impl FnOnce(&Request<'_>) -> R) -> R {
+    let labels: Vec<(&str, &str)> = call
+        .get("labels")
+        .and_then(Value::as_object)
+        .map(|labels| {
+            labels
+                .iter()
+                .map(|(name, value)| (name.as_str(), text(value)))
+                .collect()
+        })
+        .unwrap_or_default();
+    see(&Request {
+        grant: text(&call["grant"]),
+        tool: text(&call["tool"]),
+        server: call.get("server").map_or("srv", text),
+        session: call.get("session").and_then(Value::as_str),
+        labels: &labels,
+        args_json,
+        reserve: None,
+    })
+}
+
+/// The decision in the words of the cases; only what the case expects, and a shadow even where it expects none.
+fn seen(decision: &Decision<'_>, expected: &Value) -> Value {
+    let mut seen = object!({"outcome": decision.outcome.as_str(), "rule": decision.rule});
+    if expected.get("message").is_some() {
+        seen["message"] = object!(decision.message);
+    }
+    if expected.get("retry_after_ms").is_some() {
+        seen["retry_after_ms"] = object!(decision.retry_after_ms);
+    }
+    if let Some(shadow) = &decision.shadow {
+        seen["shadow"] = object!({"outcome": shadow.outcome.as_str(), "rule": shadow.rule});
+    }
+    seen
+}
+
+fn run(file: &str) {
+    let path = cases_dir().join("decisions").join(file);
+    let bytes = std::fs::read(path).unwrap();
+    let cases: Value = serde_json::from_slice(&bytes).unwrap();
+    let mut tape = json::Tape::new();
+    let texts = tape.parse(&bytes, 100).unwrap();
+    let mut calls = 0;
+    let mut wrong = Vec::new();
+    for (case, case_text) in cases.as_array().unwrap().iter().zip(texts.elements()) {
+        if case["format"] != "callgate" {
+            continue;
+        }
+        let engine = engine(case, document(&bytes, case_text, "policy"));
+        let mut scratch = Scratch::default();
+        let call_texts = case_text.get("calls").unwrap().elements();
+        for (index, (call, call_text)) in case["calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .zip(call_texts)
+            .enumerate()
+        {
+            let snapshot = engine.snapshot();
+            with_request(call, document(&bytes, call_text, "args"), |request| {
+                let place = || format!("{} call {index} {call}", case["name"]);
+                let explained = engine.explain(&snapshot, request, at(call), &mut scratch);
+                let decision = engine.decide(&snapshot, request, at(call), &mut scratch);
+                let got = seen(&decision, &call["expect"]);
+                if got != call["expect"] {
+                    wrong.push(format!("{}\n   got {got} {}", place(), decision.message));
+                }
+                // Explaining takes nothing, and comes to the same.
+                assert_eq!(
+                    seen(&explained.decision, &call["expect"]),
+                    got,
+                    "explained: {}",
+                    place()
+                );
+                assert_eq!(
+                    decision.message.is_empty(),
+                    got["outcome"] == "allow",
+                    "{}",
+                    place()
+                );
+            });
+            calls += 1;
+        }
+    }
+    assert!(calls > 0, "no cases in {file}");
+    assert!(
+        wrong.is_empty(),
+        "{} wrong of {calls}:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn conditions() {
+    run("conditions.json");
+}
+
+#[test]
+fn limits() {
+    run("limits.json");
+}
+
+#[test]
+fn operators() {
+    run("operators.json");
+}
+
+#[test]
+fn order() {
+    run("order.json");
+}
+
+#[test]
+fn patterns() {
+    run("patterns.json");
+}
+
+#[test]
+fn seeds() {
+    run("seeds.json");
+}
+
+#[test]
+fn shadow() {
+    run("shadow.json");
+}
+
+#[test]
+fn no_file_is_left_out() {
+    let mut files: Vec<String> = std::fs::read_dir(cases_dir().join("decisions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| {
+            std::path::Path::new(name)
+                .extension()
+                .is_some_and(|ending| ending == "json")
+        })
+        .collect();
+    files.sort();
+    let run = [
+        "conditions",
+        "limits",
+        "operators",
+        "order",
+        "patterns",
+        "seeds",
+        "shadow",
+    ];
+    assert_eq!(files, run.map(|name| format!("{name}.json")));
+}
