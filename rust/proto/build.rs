@@ -1,0 +1,27 @@
+//! Generates the messages and services from `proto/`, with protox instead of a `protoc` that would have to be installed.
+
+use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
+
+use prost::Message;
+
+/// Import root, and the files below it that are generated.
+const ROOT: &str = "../../proto";
+const FILES: [&str; 1] = ["callgate/decision/v1/decision.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={ROOT}");
+    let descriptors = protox::compile(FILES, [ROOT])?;
+    let folder = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?);
+    fs::write(folder.join("descriptors.bin"), descriptors.encode_to_vec())?;
+    tonic_prost_build::configure()
+        // The arguments stay a slice of the buffer they arrived in.
+        .bytes(".callgate.decision.v1.CheckRequest.args_json")
+        // Ordered, so that a decision never depends on a map's order; and making an empty one costs nothing.
+        .btree_map(".callgate.decision.v1.CheckRequest.labels")
+        // Connecting is the caller's business: the generated clients need no transport of ours.
+        .build_transport(false)
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,101 @@
+//! Why a server does not start.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a server does not start: one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Neither an address nor a socket was given.
+    #[error("nothing to listen on: expected a TCP address, a Unix socket path, or both")]
+    NoListener,
+    /// The address does not read as one.
+    #[error("cannot listen on `{listen}`: expected an IP address and a port, such as `127.0.0.1:9191`")]
+    Address {
+        /// The address as given.
+        listen: String,
+    },
+    /// Another process listens there.
+    #[error(
+        "cannot listen on `{listen}`: address already in use; stop the other process or choose another with --listen"
+    )]
+    AddressInUse {
+        /// The address as given.
+        listen: String,
+    },
+    /// This machine has no such address.
+    #[error(
+        "cannot listen on `{listen}`: no interface of this machine has that address; choose another with --listen"
+    )]
+    AddressNotAvailable {
+        /// The address as given.
+        listen: String,
+    },
+    /// The operating system forbids the address.
+    #[error(
+        "cannot listen on `{listen}`: permission denied; ports below 1024 need privileges, choose another with --listen"
+    )]
+    AddressNotPermitted {
+        /// The address as given.
+        listen: String,
+    },
+    /// Any other fault of the TCP listener.
+    #[error("cannot listen on `{listen}`: {source}")]
+    Listen {
+        /// The address as given.
+        listen: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Something exists under the socket's path; it may be a live socket, so it is left alone.
+    #[error(
+        "cannot create the socket `{}`: the path exists already; if no process uses it, remove it, else choose another with --socket",
+        path.display()
+    )]
+    SocketExists {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The path does not fit the operating system's address.
+    #[error(
+        "cannot create the socket `{}`: the path has {length} bytes, expected at most {longest}; choose a shorter one with --socket",
+        path.display()
+    )]
+    SocketPathTooLong {
+        /// The path as given.
+        path: PathBuf,
+        /// Its length in bytes.
+        length: usize,
+        /// The longest possible, in bytes.
+        longest: usize,
+    },
+    /// The folder of the socket is not there.
+    #[error("cannot create the socket `{}`: its folder does not exist; create it or choose another path with --socket", path.display())]
+    SocketFolder {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// The operating system forbids the socket.
+    #[error(
+        "cannot create the socket `{}`: permission denied; choose a folder this user may write to with --socket",
+        path.display()
+    )]
+    SocketNotPermitted {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// Any other fault of the Unix socket.
+    #[error("cannot create the socket `{}`: {source}", path.display())]
+    Socket {
+        /// The path as given.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The threads could not be started.
+    #[error("cannot start the server's threads: {0}")]
+    Threads(#[source] io::Error),
+    /// The descriptors built into the program are damaged.
+    #[error("cannot set up server reflection: {0}")]
+    Reflection(String),
+}

@@ -1,0 +1,139 @@
+//! Structured events for the log, in a bounded queue that the control plane drains.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Events that wait to be drained; more are dropped and counted.
+const QUEUE_CAPACITY: usize = 4_096;
+
+/// Characters of a caller's name that an event keeps: names come from callers, and a log line has to end.
+const SHOWN_CHARACTERS: usize = 128;
+
+/// How grave an event is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the usual words")]
+pub enum Level {
+    Info,
+    Warning,
+    Error,
+}
+
+impl Level {
+    /// The word that logs use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// The value of one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FieldValue {
+    /// A name or a text; names that callers chose are cut to 128 characters.
+    Text(String),
+    /// A count or a time, with the unit in the field's name.
+    Number(u64),
+}
+
+impl From<u64> for FieldValue {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<usize> for FieldValue {
+    fn from(number: usize) -> Self {
+        Self::Number(u64::try_from(number).unwrap_or(u64::MAX))
+    }
+}
+
+impl From<&str> for FieldValue {
+    fn from(text: &str) -> Self {
+        let end = text
+            .char_indices()
+            .nth(SHOWN_CHARACTERS)
+            .map_or(text.len(), |(end, _)| end);
+        Self::Text(text.get(..end).unwrap_or_default().to_owned())
+    }
+}
+
+/// One thing that happened. Values of arguments never appear in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// How grave it is.
+    pub level: Level,
+    /// What happened, one word: `server_started`, `server_stopping`, `server_stopped`, `denied`, `denials_suppressed`,
+    /// `internal_error`, `invalid_request_flood`, `counter_capacity_reached`, `connection_cap_reached`,
+    /// `accept_failed`, `peer_refused`.
+    pub event: &'static str,
+    /// More about it, by name.
+    pub fields: Vec<(&'static str, FieldValue)>,
+}
+
+/// The queue.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    waiting: Mutex<VecDeque<Event>>,
+    dropped: AtomicU64,
+}
+
+impl Events {
+    /// Queues an event; drops and counts it when the queue is full. Never called for every call: see [`super::metrics`].
+    pub(crate) fn push(&self, level: Level, event: &'static str, fields: Vec<(&'static str, FieldValue)>) {
+        let mut waiting = self.lock();
+        if waiting.len() < QUEUE_CAPACITY {
+            waiting.push_back(Event { level, event, fields });
+        } else {
+            // Relaxed: a count that publishes nothing else.
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes up to `max` events, oldest first.
+    pub(crate) fn drain(&self, max: usize) -> Vec<Event> {
+        let mut waiting = self.lock();
+        let count = max.min(waiting.len());
+        waiting.drain(..count).collect()
+    }
+
+    /// Events dropped so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        // Relaxed, as in `push`.
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// A panic between a push and a pop leaves a queue that is still a queue.
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Event>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_drops_and_counts() {
+        let events = Events::default();
+        for number in 0..QUEUE_CAPACITY + 3 {
+            events.push(Level::Info, "denied", vec![("number", number.into())]);
+        }
+        assert_eq!(events.dropped(), 3);
+        let first = events.drain(2);
+        assert_eq!(first[1].fields, vec![("number", FieldValue::Number(1))]);
+        assert_eq!(events.drain(usize::MAX).len(), QUEUE_CAPACITY - 2);
+        assert!(events.drain(1).is_empty());
+    }
+
+    #[test]
+    fn long_names_are_cut_between_characters() {
+        let FieldValue::Text(text) = FieldValue::from("é".repeat(500).as_str()) else {
+            panic!("a text")
+        };
+        assert_eq!(text, "é".repeat(SHOWN_CHARACTERS));
+    }
+}

@@ -1,0 +1,147 @@
+//! One decision: engine, clock, metrics and log, the same for every door.
+
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use callgate_core::engine::Snapshot;
+use callgate_core::{Decision, Engine, Now, Outcome, Request, Scratch};
+use smallvec::SmallVec;
+
+use crate::clock::Clock;
+use crate::events::{Events, FieldValue, Level};
+use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics};
+
+/// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
+///
+/// Reading this much takes some 50 us, about what the hand-over costs.
+const LARGE_BYTES: usize = 64 * 1024;
+
+/// What the log calls a request whose fields could not be read.
+const UNNAMED: Request<'static> = Request {
+    grant: "",
+    tool: "",
+    server: "",
+    session: None,
+    labels: &[],
+    args_json: &[],
+    reserve: None,
+};
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Engine, clock, metrics and events of one server.
+#[derive(Debug)]
+pub(crate) struct Gate {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) events: Events,
+}
+
+/// Whether work on these bytes takes long.
+pub(crate) const fn is_large(bytes: &[u8]) -> bool {
+    bytes.len() > LARGE_BYTES
+}
+
+/// Works on `bytes`; where that takes long, other tasks move to another thread first.
+pub(crate) fn aside<R>(bytes: &[u8], work: impl FnOnce() -> R) -> R {
+    if is_large(bytes) {
+        tokio::task::block_in_place(work)
+    } else {
+        work()
+    }
+}
+
+impl Gate {
+    pub(crate) fn new(engine: Arc<Engine>, clock: Clock) -> Self {
+        let metrics = Metrics::new(&engine.snapshot());
+        Self {
+            engine,
+            clock,
+            metrics,
+            events: Events::default(),
+        }
+    }
+
+    /// Decides a call and renders the decision while the compiled state that it borrows from is held.
+    ///
+    /// Must run on a worker of a multi-threaded runtime, as [`aside`] must.
+    pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
+        if is_large(request.args_json) {
+            return aside(request.args_json, || {
+                self.decide_with(request, &mut Scratch::default(), render)
+            });
+        }
+        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
+            Ok(mut scratch) => self.decide_with(request, &mut scratch, render),
+            Err(_) => self.decide_with(request, &mut Scratch::default(), render),
+        })
+    }
+
+    /// The decision on a request that names no call well enough for the engine: a denial, `(invalid request)`.
+    pub(crate) fn refuse<R>(&self, message: String, render: impl FnOnce(&Decision<'_>) -> R) -> R {
+        let now = self.clock.now();
+        let decision = Decision {
+            outcome: Outcome::Deny,
+            rule: Cow::Borrowed(INVALID_REQUEST),
+            message: Cow::Owned(message),
+            retry_after_ms: None,
+            limits: SmallVec::new(),
+            policy: Cow::Borrowed(""),
+            policy_version: Cow::Borrowed(""),
+            shadow: None,
+            fingerprint: None,
+            decided_at_us: now.unix_us(),
+            reservation: None,
+            policy_index: None,
+            tool_index: None,
+        };
+        self.record(&self.engine.snapshot(), &UNNAMED, &decision, now, Duration::ZERO);
+        render(&decision)
+    }
+
+    fn decide_with<R>(
+        &self,
+        request: &Request<'_>,
+        scratch: &mut Scratch,
+        render: impl FnOnce(&Decision<'_>) -> R,
+    ) -> R {
+        let state = self.engine.snapshot();
+        let now = self.clock.now();
+        let started = Instant::now();
+        let decision = self.engine.decide(&state, request, now, scratch);
+        self.record(&state, request, &decision, now, started.elapsed());
+        render(&decision)
+    }
+
+    fn record(
+        &self,
+        state: &Snapshot,
+        request: &Request<'_>,
+        decision: &Decision<'_>,
+        now: Now,
+        took: Duration,
+    ) {
+        let logged = self
+            .metrics
+            .decided(state, decision, took, now.boot_ns / 1_000_000_000);
+        let Logged::Yes(server) = logged else { return };
+        let (level, event) = match decision.rule.as_ref() {
+            INTERNAL_ERROR => (Level::Error, "internal_error"),
+            _ => (Level::Info, "denied"),
+        };
+        let fields = vec![
+            ("server", FieldValue::Text(server)),
+            ("grant", request.grant.into()),
+            ("tool", request.tool.into()),
+            ("outcome", decision.outcome.as_str().into()),
+            ("rule", decision.rule.as_ref().into()),
+            ("decided_at_us", decision.decided_at_us.into()),
+        ];
+        self.events.push(level, event, fields);
+    }
+}

@@ -1,0 +1,29 @@
+//! callgate's data plane: decisions over gRPC and plain HTTP, on one TCP port and on a Unix socket.
+//!
+//! [`Server::start`] puts an [`Engine`](callgate_core::Engine) behind `callgate.decision.v1.DecisionService`,
+//! `grpc.health.v1.Health`, server reflection and `POST /v1/check`. It runs on threads of its own, so whoever started
+//! it (the Python control plane, a test) may block as it likes. Whatever a call holds, it gets a decision
+//! (`docs/policy.md` section 5); an error status is for what is no request at all.
+
+mod clock;
+mod config;
+mod error;
+mod events;
+mod gate;
+mod metrics;
+mod net;
+mod random;
+mod server;
+mod service;
+mod upkeep;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::ServerConfig;
+pub use error::StartError;
+pub use events::{Event, FieldValue, Level};
+pub use metrics::{
+    DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RequestCount,
+    duration_bounds_ns,
+};
+pub use random::{random_key, random_u128};
+pub use server::Server;

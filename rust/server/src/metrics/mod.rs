@@ -1,0 +1,229 @@
+//! What the metrics page shows, counted without locks on the way of a call.
+
+mod histogram;
+mod labels;
+mod pace;
+mod requests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::{ArcSwap, Guard};
+use callgate_core::engine::Snapshot;
+use callgate_core::{Decision, Outcome, State};
+use http::StatusCode;
+use tonic::Code;
+
+pub use histogram::{DurationHistogram, duration_bounds_ns};
+pub use requests::RequestCount;
+
+use histogram::Histogram;
+use labels::{Registry, Table, count};
+use requests::Requests;
+
+/// Rule of calls that are no well-formed requests (`docs/policy.md` section 2).
+pub(crate) const INVALID_REQUEST: &str = "(invalid request)";
+/// Rule of decisions that failed inside (`docs/policy.md` section 5).
+pub(crate) const INTERNAL_ERROR: &str = "(internal error)";
+
+/// Decisions with one set of labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecisionCount {
+    /// A server with a policy of its own, `(any)` where one policy serves every server, `(unknown)` for other servers
+    /// and for requests that reached no policy.
+    pub server: String,
+    /// A tool that the policy spells out, or `(other)`.
+    pub tool: String,
+    /// `allow`, `deny`, `rate_limited` or `approval_required`.
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// Decisions other than `allow`, with one set of labels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DenialCount {
+    /// As in [`DecisionCount::server`].
+    pub server: String,
+    /// The rule pointer.
+    pub rule: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// A policy that is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyInfo {
+    /// As in [`DecisionCount::server`].
+    pub server: String,
+    /// Its name.
+    pub policy: String,
+    /// First 12 hex digits of the SHA-256 of the canonical document.
+    pub version: String,
+}
+
+/// Plain numbers. Counts only grow while the server lives, also across reloads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MetricsSnapshot {
+    /// Decisions by server, tool and outcome; only those that were met.
+    pub decisions: Vec<DecisionCount>,
+    /// Every outcome other than `allow`, by server and rule.
+    pub denials: Vec<DenialCount>,
+    /// How long decisions took.
+    pub duration: DurationHistogram,
+    /// Requests by protocol and status; only those that were met.
+    pub requests: Vec<RequestCount>,
+    /// Policies in force now.
+    pub policies: Vec<PolicyInfo>,
+    /// Counters alive.
+    pub counters: usize,
+    /// Counters that may be alive at once.
+    pub counter_capacity: usize,
+    /// Decisions that failed inside and were answered with `(internal error)`.
+    pub internal_errors: u64,
+    /// Connections open now.
+    pub connections: usize,
+    /// Events dropped because nobody drained them.
+    pub events_dropped: u64,
+}
+
+/// What became of the log line of a denial.
+pub(crate) enum Logged {
+    /// To be logged, with this `server` label.
+    Yes(String),
+    /// Only counted.
+    No,
+}
+
+/// Everything that is counted on the way of a call.
+#[derive(Debug)]
+pub(crate) struct Metrics {
+    registry: Registry,
+    table: ArcSwap<Table>,
+    duration: Histogram,
+    requests: Requests,
+    invalid_requests: AtomicU64,
+    internal_errors: AtomicU64,
+}
+
+impl Metrics {
+    pub(crate) fn new(state: &Arc<State>) -> Self {
+        let registry = Registry::default();
+        let table = ArcSwap::from_pointee(registry.table(state));
+        Self {
+            registry,
+            table,
+            duration: Histogram::default(),
+            requests: Requests::default(),
+            invalid_requests: AtomicU64::new(0),
+            internal_errors: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts one decision, and says whether it is to be logged.
+    pub(crate) fn decided(
+        &self,
+        state: &Snapshot,
+        decision: &Decision<'_>,
+        duration: Duration,
+        second: u64,
+    ) -> Logged {
+        self.duration.observe(duration);
+        let table = self.table_of(state);
+        let server = table.server(decision);
+        if let Some(cell) = server.tool(decision).get(outcome_index(decision.outcome)) {
+            count(cell);
+        }
+        if decision.outcome == Outcome::Allow {
+            return Logged::No;
+        }
+        match decision.rule.as_ref() {
+            INVALID_REQUEST => count(&self.invalid_requests),
+            INTERNAL_ERROR => count(&self.internal_errors),
+            _ => {}
+        }
+        let rule = server.rule(&decision.rule);
+        count(&rule.count);
+        if rule.pace.admits(second) {
+            Logged::Yes(server.server.clone())
+        } else {
+            Logged::No
+        }
+    }
+
+    pub(crate) fn grpc(&self, code: Code) {
+        self.requests.grpc(code);
+    }
+
+    pub(crate) fn http(&self, status: StatusCode) {
+        self.requests.http(status);
+    }
+
+    /// Invalid requests so far.
+    pub(crate) fn invalid_requests(&self) -> u64 {
+        // Relaxed: a count that publishes nothing else.
+        self.invalid_requests.load(Ordering::Relaxed)
+    }
+
+    /// Tells of every rule whose denials were too many to be logged, since this was last asked.
+    pub(crate) fn take_suppressed(&self, mut tell: impl FnMut(&str, &str, u64)) {
+        self.registry.each_rule(|server, rule, cell| {
+            let suppressed = cell.pace.take_suppressed();
+            if suppressed > 0 {
+                tell(server, rule, suppressed);
+            }
+        });
+    }
+
+    /// The numbers of this crate; the engine's and the server's are filled in by who knows them.
+    pub(crate) fn snapshot(&self, state: &Snapshot) -> MetricsSnapshot {
+        let mut snapshot = MetricsSnapshot {
+            duration: self.duration.snapshot(),
+            requests: self.requests.snapshot(),
+            // Relaxed, here and below: counts that publish nothing else.
+            internal_errors: self.internal_errors.load(Ordering::Relaxed),
+            ..MetricsSnapshot::default()
+        };
+        self.registry.each_tool(|server, tool, cell| {
+            for (outcome, cell) in Outcome::ALL.into_iter().zip(cell) {
+                let count = cell.load(Ordering::Relaxed);
+                if count > 0 {
+                    let (server, tool) = (server.to_owned(), tool.to_owned());
+                    snapshot.decisions.push(DecisionCount {
+                        server,
+                        tool,
+                        outcome: outcome.as_str(),
+                        count,
+                    });
+                }
+            }
+        });
+        self.registry.each_rule(|server, rule, cell| {
+            let count = cell.count.load(Ordering::Relaxed);
+            let (server, rule) = (server.to_owned(), rule.to_owned());
+            snapshot.denials.push(DenialCount { server, rule, count });
+        });
+        snapshot.policies = labels::policies(state);
+        snapshot
+    }
+
+    /// The table of the state that decided; a new state gets one when its first decision comes.
+    fn table_of(&self, state: &Snapshot) -> Guard<Arc<Table>> {
+        let table = self.table.load();
+        if table.is_of(state) {
+            return table;
+        }
+        // Two threads may both build it: their tables hold the same cells.
+        let fresh = Arc::new(self.registry.table(state));
+        self.table.store(Arc::clone(&fresh));
+        Guard::from_inner(fresh)
+    }
+}
+
+fn outcome_index(outcome: Outcome) -> usize {
+    Outcome::ALL
+        .into_iter()
+        .position(|one| one == outcome)
+        .unwrap_or_default()
+}

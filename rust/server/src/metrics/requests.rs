@@ -1,0 +1,130 @@
+//! Requests by protocol and status.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::StatusCode;
+use tonic::Code;
+
+use super::labels::count;
+
+/// Requests to one door with one result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestCount {
+    /// `grpc` or `http`.
+    pub protocol: &'static str,
+    /// Name of the gRPC status (`OK`, `RESOURCE_EXHAUSTED`) or the HTTP status (`200`).
+    pub code: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// Names of the gRPC statuses, by number.
+const GRPC: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// The statuses that the HTTP door answers with; anything else would be counted as the last.
+const HTTP: [(u16, &str); 10] = [
+    (200, "200"),
+    (400, "400"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (408, "408"),
+    (413, "413"),
+    (415, "415"),
+    (429, "429"),
+    (500, "500"),
+];
+
+#[derive(Debug, Default)]
+pub(super) struct Requests {
+    grpc: [AtomicU64; GRPC.len()],
+    http: [AtomicU64; HTTP.len()],
+}
+
+impl Requests {
+    pub(super) fn grpc(&self, code: Code) {
+        if let Some(cell) = usize::try_from(i32::from(code))
+            .ok()
+            .and_then(|code| self.grpc.get(code))
+        {
+            count(cell);
+        }
+    }
+
+    pub(super) fn http(&self, status: StatusCode) {
+        let index = HTTP
+            .iter()
+            .position(|&(known, _)| known == status.as_u16())
+            .unwrap_or(HTTP.len() - 1);
+        if let Some(cell) = self.http.get(index) {
+            count(cell);
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<RequestCount> {
+        let grpc = GRPC
+            .iter()
+            .zip(&self.grpc)
+            .map(|(&code, cell)| ("grpc", code, cell));
+        let http = HTTP
+            .iter()
+            .zip(&self.http)
+            .map(|(&(_, code), cell)| ("http", code, cell));
+        grpc.chain(http)
+            // Relaxed: a count that publishes nothing else.
+            .map(|(protocol, code, cell)| RequestCount {
+                protocol,
+                code,
+                count: cell.load(Ordering::Relaxed),
+            })
+            .filter(|request| request.count > 0)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_their_names() {
+        let requests = Requests::default();
+        requests.grpc(Code::Ok);
+        requests.grpc(Code::ResourceExhausted);
+        requests.grpc(Code::Unauthenticated);
+        requests.http(StatusCode::TOO_MANY_REQUESTS);
+        requests.http(StatusCode::TOO_MANY_REQUESTS);
+        let seen: Vec<_> = requests
+            .snapshot()
+            .into_iter()
+            .map(|one| (one.protocol, one.code, one.count))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("grpc", "OK", 1),
+                ("grpc", "RESOURCE_EXHAUSTED", 1),
+                ("grpc", "UNAUTHENTICATED", 1),
+                ("http", "429", 2)
+            ]
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! Accepting connections, up to a cap.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use super::connection::{protocols, serve};
+use crate::events::Level;
+use crate::service::{Door, Doors};
+
+/// How far a server has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// It accepts connections.
+    Serving,
+    /// It finishes what is in flight.
+    Draining,
+    /// It closes what is left.
+    Closed,
+}
+
+/// Pause after the operating system refused to accept: mostly it is out of file descriptors, and trying again at once
+/// would only burn a core.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection of a server shares.
+#[derive(Clone)]
+pub(crate) struct Acceptor {
+    pub(crate) doors: Arc<Doors>,
+    pub(crate) phase: watch::Receiver<Phase>,
+    // One permit for each connection that may be open.
+    pub(crate) permits: Arc<Semaphore>,
+}
+
+impl Acceptor {
+    /// Accepts over TCP until the server stops.
+    pub(crate) async fn tcp(self, listener: TcpListener, door: Door) {
+        let accept = async || {
+            let (stream, _) = listener.accept().await?;
+            // Answers are small: waiting for more to send would cost 40 ms. Where it cannot be set, slow beats nothing.
+            let _ = stream.set_nodelay(true);
+            Ok(Some(stream))
+        };
+        self.run(accept, door).await;
+    }
+
+    /// Accepts over the Unix socket until the server stops; this process's own user and root may talk.
+    pub(crate) async fn unix(self, listener: UnixListener) {
+        let own_uid = rustix::process::geteuid().as_raw();
+        let accept = async || {
+            let (stream, _) = listener.accept().await?;
+            Ok(self.is_own_peer(&stream, own_uid).then_some(stream))
+        };
+        self.clone().run(accept, Door::Socket).await;
+    }
+
+    fn is_own_peer(&self, stream: &UnixStream, own_uid: u32) -> bool {
+        let uid = stream.peer_cred().ok().map(|peer| peer.uid());
+        let own = uid.is_some_and(|uid| may_talk(uid, own_uid));
+        if !own {
+            let uid = uid.map_or(u64::MAX, u64::from);
+            self.doors
+                .gate
+                .events
+                .push(Level::Warning, "peer_refused", vec![("uid", uid.into())]);
+        }
+        own
+    }
+
+    async fn run<I, F>(self, accept: impl Fn() -> F, door: Door)
+    where
+        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = io::Result<Option<I>>>,
+    {
+        let mut phase = self.phase.clone();
+        let protocols = Arc::new(protocols());
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
+                accepted = accept() => accepted,
+            };
+            match accepted {
+                Ok(Some(stream)) => {
+                    let permit = tokio::select! {
+                        biased;
+                        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
+                        permit = self.permit() => permit,
+                    };
+                    let (protocols, doors, phase) = (
+                        Arc::clone(&protocols),
+                        Arc::clone(&self.doors),
+                        self.phase.clone(),
+                    );
+                    tokio::spawn(async move {
+                        serve(&protocols, stream, doors, door, phase).await;
+                        drop(permit);
+                    });
+                }
+                Ok(None) => {}
+                Err(error) => self.accept_failed(&error).await,
+            }
+        }
+    }
+
+    /// Leave to hold one more connection.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+            return Some(permit);
+        }
+        self.doors
+            .gate
+            .events
+            .push(Level::Warning, "connection_cap_reached", Vec::new());
+        Arc::clone(&self.permits).acquire_owned().await.ok()
+    }
+
+    async fn accept_failed(&self, error: &io::Error) {
+        // A client that hung up while it waited is no fault of ours.
+        if matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+        ) {
+            return;
+        }
+        let message = error.to_string();
+        self.doors.gate.events.push(
+            Level::Error,
+            "accept_failed",
+            vec![("error", message.as_str().into())],
+        );
+        tokio::time::sleep(RETRY_PAUSE).await;
+    }
+}
+
+/// Who may talk over the Unix socket.
+const fn may_talk(uid: u32, own_uid: u32) -> bool {
+    uid == own_uid || uid == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_talk;
+
+    #[test]
+    fn the_socket_is_for_its_own_user_and_root() {
+        assert!(may_talk(1000, 1000));
+        assert!(may_talk(0, 1000));
+        assert!(!may_talk(1001, 1000));
+        assert!(!may_talk(1000, 0));
+    }
+}

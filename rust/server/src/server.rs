@@ -1,0 +1,235 @@
+//! Starting and stopping.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::Duration;
+
+use callgate_core::Engine;
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::config::ServerConfig;
+use crate::events::{Event, Level};
+use crate::gate::Gate;
+use crate::metrics::MetricsSnapshot;
+use crate::net::{Acceptor, BoundSocket, Phase, bind_socket, bind_tcp};
+use crate::service::{Access, Door, Doors, Health};
+use crate::{StartError, upkeep};
+
+/// Beyond the grace, how long the threads get to see that it is over.
+const CLOSING_TIME: Duration = Duration::from_secs(2);
+
+/// A running data plane. Dropping it stops it.
+pub struct Server {
+    doors: Arc<Doors>,
+    health: Health,
+    address: Option<SocketAddr>,
+    socket: Option<BoundSocket>,
+    grace: Duration,
+    phase: watch::Sender<Phase>,
+    permits: Arc<Semaphore>,
+    max_connections: usize,
+    handle: Handle,
+    // Taken by the first `stop`; others wait for it at the lock.
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl Server {
+    /// Binds what `config` names and serves on threads of its own.
+    ///
+    /// Returns once both listeners accept. Errors name what to change; nothing is left behind.
+    pub fn start(engine: Arc<Engine>, clock: Clock, config: ServerConfig) -> Result<Self, StartError> {
+        let ServerConfig {
+            listen,
+            socket,
+            workers,
+            grace_ms,
+            body_limit_bytes,
+            max_connections,
+            allowed_hosts,
+        } = config;
+        if listen.is_none() && socket.is_none() {
+            return Err(StartError::NoListener);
+        }
+        let mut builder = Builder::new_multi_thread();
+        if workers > 0 {
+            builder.worker_threads(workers);
+        }
+        let runtime = builder
+            .thread_name("callgate-data")
+            .enable_all()
+            .build()
+            .map_err(StartError::Threads)?;
+        let entered = runtime.enter();
+        let tcp = listen.as_deref().map(bind_tcp).transpose()?;
+        let address = tcp.as_ref().map(|(_, address)| *address);
+        let access = Access::new(&allowed_hosts);
+        let (health, health_service) = Health::new();
+        // Nobody can ask yet, so nobody sees a server that does not serve.
+        wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
+        let gate = Gate::new(engine, clock);
+        let doors = Arc::new(Doors::new(gate, access, body_limit_bytes, health_service)?);
+        // Last of what can fail, so that no file is left behind.
+        let unix = socket.as_deref().map(bind_socket).transpose()?;
+
+        let max_connections = max_connections.clamp(1, Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(max_connections));
+        let (phase, watching) = watch::channel(Phase::Serving);
+        let acceptor = Acceptor {
+            doors: Arc::clone(&doors),
+            phase: watching.clone(),
+            permits: Arc::clone(&permits),
+        };
+        if let Some((listener, address)) = tcp {
+            let door = Door::Tcp {
+                loopback: address.ip().is_loopback(),
+            };
+            runtime.spawn(acceptor.clone().tcp(listener, door));
+        }
+        let socket = unix.map(|(listener, socket)| {
+            runtime.spawn(acceptor.unix(listener));
+            socket
+        });
+        runtime.spawn(upkeep::run(Arc::clone(&doors), watching));
+        drop(entered);
+
+        let server = Self {
+            doors,
+            health,
+            address,
+            socket,
+            grace: Duration::from_millis(grace_ms),
+            phase,
+            permits,
+            max_connections,
+            handle: runtime.handle().clone(),
+            runtime: Mutex::new(Some(runtime)),
+        };
+        server.log_started();
+        Ok(server)
+    }
+
+    /// The bound TCP address, with the port that was taken.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// The path of the Unix socket.
+    pub fn socket(&self) -> Option<&Path> {
+        self.socket.as_ref().map(BoundSocket::path)
+    }
+
+    /// What `grpc.health.v1` answers, for the server as a whole and for the decision service.
+    pub fn set_serving(&self, serving: bool) {
+        wait_for(
+            &self.handle,
+            CLOSING_TIME,
+            self.health.clone().set_serving(serving),
+        );
+    }
+
+    /// Stops accepting, finishes what is in flight within the grace, then closes. Blocks until that is done; a second
+    /// call waits for the first and does nothing. Health answers "not serving" meanwhile, and the socket file is removed.
+    pub fn stop(&self) {
+        let mut running = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(runtime) = running.take() else { return };
+        let events = &self.doors.gate.events;
+        events.push(
+            Level::Info,
+            "server_stopping",
+            vec![("connections", self.connections().into())],
+        );
+        wait_for(&self.handle, CLOSING_TIME, self.health.clone().end());
+        // Nobody listens if every connection is gone already.
+        self.phase.send_replace(Phase::Draining);
+        if let Some(socket) = &self.socket {
+            socket.remove();
+        }
+        let (permits, every, grace) = (Arc::clone(&self.permits), self.max_connections, self.grace);
+        let drained = wait_for(&self.handle, grace + CLOSING_TIME, async move {
+            // Every permit is back when every connection is gone.
+            let every = u32::try_from(every).unwrap_or(u32::MAX);
+            tokio::time::timeout(grace, permits.acquire_many_owned(every))
+                .await
+                .is_ok()
+        });
+        let cut_off = if drained == Some(true) {
+            0
+        } else {
+            self.connections()
+        };
+        self.phase.send_replace(Phase::Closed);
+        // In the background, because a caller may itself stand on a runtime's thread, where waiting is forbidden.
+        runtime.shutdown_background();
+        events.push(
+            Level::Info,
+            "server_stopped",
+            vec![("connections_cut_off", cut_off.into())],
+        );
+    }
+
+    /// The numbers of the metrics page.
+    pub fn metrics(&self) -> MetricsSnapshot {
+        let gate = &self.doors.gate;
+        let (counters, counter_capacity) = gate.engine.counters();
+        MetricsSnapshot {
+            counters,
+            counter_capacity,
+            connections: self.connections(),
+            events_dropped: gate.events.dropped(),
+            ..gate.metrics.snapshot(&gate.engine.snapshot())
+        }
+    }
+
+    /// Takes up to `max` events for the log, oldest first.
+    pub fn drain_events(&self, max: usize) -> Vec<Event> {
+        self.doors.gate.events.drain(max)
+    }
+
+    fn connections(&self) -> usize {
+        self.max_connections
+            .saturating_sub(self.permits.available_permits())
+    }
+
+    fn log_started(&self) {
+        let mut fields = Vec::new();
+        if let Some(address) = self.address {
+            fields.push(("address", address.to_string().as_str().into()));
+        }
+        if let Some(socket) = self.socket() {
+            fields.push(("socket", socket.display().to_string().as_str().into()));
+        }
+        self.doors.gate.events.push(Level::Info, "server_started", fields);
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.address)
+            .field("socket", &self.socket())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs a short task on the server's threads and waits for its result, from any thread.
+fn wait_for<T: Send + 'static>(
+    handle: &Handle,
+    patience: Duration,
+    task: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    handle.spawn(async move {
+        // Nobody waits any more if it took too long.
+        let _ = sender.send(task.await);
+    });
+    receiver.recv_timeout(patience).ok()
+}

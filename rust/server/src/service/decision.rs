@@ -1,0 +1,198 @@
+//! `callgate.decision.v1.DecisionService`.
+
+use std::sync::Arc;
+
+use callgate_core::request::DEFAULT_SERVER;
+use callgate_core::{Decision, LimitState, Outcome, limit::Micros};
+use callgate_proto::decision::v1 as pb;
+use callgate_proto::decision::v1::decision_service_server::DecisionService;
+use http::HeaderValue;
+use tonic::body::Body;
+use tonic::{Code, Request, Response, Status};
+
+use crate::gate::Gate;
+use crate::random::random_u128;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Decisions {
+    gate: Arc<Gate>,
+}
+
+impl Decisions {
+    pub(super) const fn new(gate: Arc<Gate>) -> Self {
+        Self { gate }
+    }
+}
+
+#[tonic::async_trait]
+impl DecisionService for Decisions {
+    async fn check(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
+        let call = request.get_ref();
+        let labels: Vec<(&str, &str)> = call
+            .labels
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        let request = callgate_core::Request {
+            grant: &call.grant,
+            tool: &call.tool,
+            server: if call.server.is_empty() {
+                DEFAULT_SERVER
+            } else {
+                &call.server
+            },
+            session: Some(call.session.as_str()).filter(|session| !session.is_empty()),
+            labels: &labels,
+            args_json: &call.args_json,
+            reserve: call.reserve.then(random_u128).transpose().map_err(no_random)?,
+        };
+        Ok(Response::new(self.gate.decide(&request, message)))
+    }
+
+    async fn settle(
+        &self,
+        request: Request<pb::SettleRequest>,
+    ) -> Result<Response<pb::SettleResponse>, Status> {
+        let settlement = request.get_ref();
+        let id = parse_reservation(&settlement.reservation).ok_or_else(|| {
+            Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
+        })?;
+        let now = self.gate.clock.now();
+        let settled = match settlement.action() {
+            pb::SettleAction::Commit => self.gate.engine.commit(id, now),
+            pb::SettleAction::RollBack => self.gate.engine.roll_back(id, now),
+            pb::SettleAction::Unspecified => {
+                return Err(Status::invalid_argument(
+                    "expected `action` to say commit or roll back",
+                ));
+            }
+        };
+        Ok(Response::new(pb::SettleResponse { settled }))
+    }
+}
+
+/// An id that can be guessed would let others settle: better none, and no decision.
+fn no_random(error: getrandom::Error) -> Status {
+    Status::unavailable(format!("no random numbers for a reservation id: {error}"))
+}
+
+/// Gives tonic's refusals the statuses that the API promises.
+///
+/// A message above the limit is `OUT_OF_RANGE` to tonic, and one that does not decode is `INTERNAL`. The methods
+/// themselves use neither of the two for anything that a caller sends.
+pub(super) fn with_our_statuses(mut response: http::Response<Body>) -> http::Response<Body> {
+    if let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS) {
+        let ours = match Code::from_bytes(status.as_bytes()) {
+            Code::OutOfRange => Code::ResourceExhausted,
+            Code::Internal => Code::InvalidArgument,
+            _ => return response,
+        };
+        *status = HeaderValue::from(i32::from(ours));
+    }
+    response
+}
+
+fn parse_reservation(text: &str) -> Option<u128> {
+    let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        u128::from_str_radix(text, 16).ok()
+    } else {
+        None
+    }
+}
+
+fn message(decision: &Decision<'_>) -> pb::CheckResponse {
+    pb::CheckResponse {
+        outcome: outcome(decision.outcome).into(),
+        rule: decision.rule.to_string(),
+        message: decision.message.to_string(),
+        retry_after_ms: decision.retry_after_ms,
+        limits: decision.limits.iter().map(limit).collect(),
+        policy: decision.policy.to_string(),
+        policy_version: decision.policy_version.to_string(),
+        shadow: decision.shadow.as_ref().map(|shadow| pb::Shadow {
+            outcome: outcome(shadow.outcome).into(),
+            rule: shadow.rule.to_string(),
+        }),
+        fingerprint: decision.fingerprint.as_ref().map(hex).unwrap_or_default(),
+        decided_at_us: decision.decided_at_us,
+        reservation: decision
+            .reservation
+            .map(|id| format!("{id:032x}"))
+            .unwrap_or_default(),
+        approval: String::new(),
+    }
+}
+
+fn limit(limit: &LimitState<'_>) -> pb::LimitState {
+    pb::LimitState {
+        counter: limit.counter.to_string(),
+        max: units(limit.max),
+        remaining: units(limit.remaining),
+        reset_after_ms: limit.reset_after_ms,
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the message says `double`: exact up to 2^53 millionths, near beyond"
+)]
+const fn units(amount: Micros) -> f64 {
+    amount.0 as f64 / 1e6
+}
+
+const fn outcome(outcome: Outcome) -> pb::Outcome {
+    match outcome {
+        Outcome::Allow => pb::Outcome::Allow,
+        Outcome::Deny => pb::Outcome::Deny,
+        Outcome::RateLimited => pb::Outcome::RateLimited,
+        Outcome::ApprovalRequired => pb::Outcome::ApprovalRequired,
+    }
+}
+
+/// A fingerprint as text.
+pub(super) fn hex(fingerprint: &[u8; 32]) -> String {
+    use std::fmt::Write as _;
+    fingerprint
+        .iter()
+        .fold(String::with_capacity(64), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reservation_ids_are_32_hexadecimal_digits() {
+        assert_eq!(parse_reservation(&format!("{:032x}", 0xab_u128)), Some(0xab));
+        assert_eq!(parse_reservation(&"F".repeat(32)), Some(u128::MAX));
+        for wrong in [
+            "",
+            "ab",
+            &"0".repeat(31),
+            &"0".repeat(33),
+            &format!("+{}", "0".repeat(31)),
+            &"g".repeat(32),
+        ] {
+            assert_eq!(parse_reservation(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn tonic_statuses_become_ours() {
+        let code = |status: Status| super::super::grpc_code(&with_our_statuses(status.into_http()));
+        assert_eq!(code(Status::out_of_range("")), Code::ResourceExhausted);
+        assert_eq!(code(Status::internal("")), Code::InvalidArgument);
+        assert_eq!(code(Status::unimplemented("")), Code::Unimplemented);
+    }
+
+    #[test]
+    fn fingerprints_are_hex() {
+        assert_eq!(hex(&[0x0f; 32]), "0f".repeat(32));
+    }
+}

@@ -1,0 +1,45 @@
+//! `grpc.health.v1`.
+
+use callgate_proto::decision::v1::decision_service_server::SERVICE_NAME;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::HealthReporter;
+
+pub(crate) type HealthService = HealthServer<tonic_health::server::HealthService>;
+
+/// The server as a whole, and its one service.
+const NAMES: [&str; 2] = ["", SERVICE_NAME];
+
+/// Sets what the health service answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Health {
+    reporter: HealthReporter,
+}
+
+impl Health {
+    /// Nothing is told yet, except that the server as a whole serves.
+    pub(crate) fn new() -> (Self, HealthService) {
+        let reporter = HealthReporter::new();
+        let service = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
+        (Self { reporter }, HealthServer::new(service))
+    }
+
+    pub(crate) async fn set_serving(self, serving: bool) {
+        let status = if serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
+        for name in NAMES {
+            self.reporter.set_service_status(name, status).await;
+        }
+    }
+
+    /// Not serving any more. Then ends the streams of those who watch, since they would hold up a graceful stop.
+    pub(crate) async fn end(mut self) {
+        self.clone().set_serving(false).await;
+        for name in NAMES {
+            self.reporter.clear_service_status(name).await;
+        }
+    }
+}

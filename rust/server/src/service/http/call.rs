@@ -1,0 +1,322 @@
+//! Reading a call out of a body.
+
+use callgate_core::Request;
+use callgate_core::json::{JsonError, JsonErrorKind, Kind, Tape, Value};
+use callgate_core::request::DEFAULT_SERVER;
+
+use super::split::{Split, split};
+
+/// The fields of a body.
+const FIELDS: [&str; 7] = ["grant", "tool", "args", "server", "session", "labels", "reserve"];
+
+/// Nesting of the body outside `args`; more than any field has.
+const MAX_DEPTH: usize = 64;
+
+/// Characters of a caller's word that a message shows.
+const SHOWN_CHARACTERS: usize = 64;
+
+/// Why a body is no call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// It is no JSON object: no request at all, HTTP 400.
+    NoObject(String),
+    /// It is an object that is no well-formed call: a decision, `(invalid request)`.
+    Invalid(String),
+}
+
+/// What a body asks.
+#[derive(Debug, Default)]
+pub(super) struct Call<'b> {
+    grant: Option<&'b str>,
+    tool: Option<&'b str>,
+    args: &'b [u8],
+    server: Option<&'b str>,
+    session: Option<&'b str>,
+    labels: Vec<(&'b str, &'b str)>,
+    pub(super) reserve: bool,
+}
+
+impl<'b> Call<'b> {
+    /// Reads a body. `rest` and `tape` are buffers; `args` stays as it came, for the engine to judge.
+    pub(super) fn read(body: &'b [u8], rest: &'b mut Vec<u8>, tape: &'b mut Tape) -> Result<Self, Fault> {
+        let split = split(body).map_err(|(at, expected)| no_object(at, expected))?;
+        split.write_rest(body, rest);
+        let rest: &'b [u8] = rest;
+        let root = tape
+            .parse(rest, MAX_DEPTH)
+            .map_err(|error| fault(&split, &error))?;
+        let mut call = Self::default();
+        for (name, value) in root.members() {
+            match name {
+                "grant" => call.grant = Some(string(name, value)?),
+                "tool" => call.tool = Some(string(name, value)?),
+                // Written with escapes, it was not cut out, and lies in the rest.
+                "args" => {
+                    call.args = split
+                        .args(body)
+                        .or_else(|| rest.get(value.span()))
+                        .unwrap_or_default();
+                }
+                "server" => call.server = optional(value).map(|value| string(name, value)).transpose()?,
+                "session" => call.session = optional(value).map(|value| string(name, value)).transpose()?,
+                "labels" => call.labels = optional(value).map(labels).transpose()?.unwrap_or_default(),
+                "reserve" => call.reserve = optional(value).map(boolean).transpose()?.unwrap_or_default(),
+                unknown => return Err(unknown_field(unknown)),
+            }
+        }
+        for (name, value) in [("grant", call.grant), ("tool", call.tool)] {
+            if value.is_none() {
+                return Err(Fault::Invalid(format!(
+                    "field `{name}` is missing; expected a string"
+                )));
+            }
+        }
+        Ok(call)
+    }
+
+    /// The call, as the engine takes it.
+    pub(super) fn request(&self, reserve: Option<u128>) -> Request<'_> {
+        Request {
+            grant: self.grant.unwrap_or_default(),
+            tool: self.tool.unwrap_or_default(),
+            server: self
+                .server
+                .filter(|server| !server.is_empty())
+                .unwrap_or(DEFAULT_SERVER),
+            session: self.session.filter(|session| !session.is_empty()),
+            labels: &self.labels,
+            args_json: self.args,
+            reserve,
+        }
+    }
+}
+
+fn no_object(at: usize, expected: &str) -> Fault {
+    Fault::NoObject(format!(
+        "the body is not one JSON object: expected {expected} at byte {at}"
+    ))
+}
+
+/// A fault outside `args`: bad syntax makes it no JSON, anything else is bad JSON.
+fn fault(split: &Split, error: &JsonError) -> Fault {
+    let at = split.offset_in_body(error.offset);
+    match &error.kind {
+        JsonErrorKind::Syntax(expected) => no_object(at, expected),
+        kind => Fault::Invalid(format!("the body is not a well-formed call: {kind} at byte {at}")),
+    }
+}
+
+/// An optional field may be left out by `null`.
+fn optional(value: Value<'_>) -> Option<Value<'_>> {
+    Some(value).filter(|value| value.kind() != Kind::Null)
+}
+
+fn string<'b>(name: &str, value: Value<'b>) -> Result<&'b str, Fault> {
+    value.as_str().ok_or_else(|| wrong_type(name, "a string", value))
+}
+
+fn boolean(value: Value<'_>) -> Result<bool, Fault> {
+    value
+        .as_bool()
+        .ok_or_else(|| wrong_type("reserve", "a boolean", value))
+}
+
+fn labels(value: Value<'_>) -> Result<Vec<(&str, &str)>, Fault> {
+    if value.kind() != Kind::Object {
+        return Err(wrong_type("labels", "an object of strings", value));
+    }
+    value
+        .members()
+        .map(|(name, value)| Ok((name, string("labels", value)?)))
+        .collect()
+}
+
+fn wrong_type(name: &str, expected: &str, value: Value<'_>) -> Fault {
+    Fault::Invalid(format!(
+        "field `{name}` has the wrong type: expected {expected}, got {}",
+        value.kind().as_str()
+    ))
+}
+
+fn unknown_field(name: &str) -> Fault {
+    let shown: String = name
+        .chars()
+        .take(SHOWN_CHARACTERS)
+        .flat_map(char::escape_debug)
+        .collect();
+    let message = match nearest(name) {
+        Some(nearest) => format!("unknown field `{shown}`; did you mean `{nearest}`?"),
+        None => format!(
+            "unknown field `{shown}`; expected one of `{}`",
+            FIELDS.join("`, `")
+        ),
+    };
+    Fault::Invalid(message)
+}
+
+/// The field that was probably meant.
+fn nearest(word: &str) -> Option<&'static str> {
+    const FARTHEST: usize = 2;
+    let word: Vec<char> = word
+        .chars()
+        .take(SHOWN_CHARACTERS)
+        .flat_map(char::to_lowercase)
+        .collect();
+    let nearest = FIELDS.into_iter().min_by_key(|field| edits(&word, field))?;
+    (edits(&word, nearest) <= FARTHEST).then_some(nearest)
+}
+
+/// How many letters have to be added, dropped or replaced.
+fn edits(word: &[char], known: &str) -> usize {
+    let mut row: Vec<usize> = (0..=word.len()).collect();
+    for (above, letter) in known.chars().enumerate() {
+        let mut diagonal = above;
+        let mut left = above + 1;
+        for (cell, &other) in row.iter_mut().skip(1).zip(word) {
+            let best = (diagonal + usize::from(letter != other))
+                .min(left + 1)
+                .min(*cell + 1);
+            diagonal = std::mem::replace(cell, best);
+            left = best;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = above + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<R>(body: &str, look: impl FnOnce(Result<Call<'_>, Fault>) -> R) -> R {
+        look(Call::read(body.as_bytes(), &mut Vec::new(), &mut Tape::new()))
+    }
+
+    fn invalid(body: &str) -> String {
+        read(body, |call| match call {
+            Err(Fault::Invalid(message)) => message,
+            other => panic!("{body}: {other:?}"),
+        })
+    }
+
+    #[test]
+    fn a_whole_call() {
+        let body = r#"{"grant":"g","tool":"t","args":{"a":1.0},"server":"s","session":"x","labels":{"team":"ops"},"reserve":true}"#;
+        read(body, |call| {
+            let call = call.unwrap();
+            assert!(call.reserve);
+            let request = call.request(Some(7));
+            assert_eq!(
+                (request.grant, request.tool, request.server, request.session),
+                ("g", "t", "s", Some("x"))
+            );
+            assert_eq!(request.labels, [("team", "ops")]);
+            assert_eq!(request.args_json, br#"{"a":1.0}"#);
+            assert_eq!(request.reserve, Some(7));
+        });
+    }
+
+    #[test]
+    fn what_may_be_left_out() {
+        for body in [
+            r#"{"grant":"g","tool":"t"}"#,
+            r#"{"grant":"g","tool":"t","server":null,"session":null,"labels":null,"reserve":null}"#,
+            r#"{"grant":"g","tool":"t","server":"","session":""}"#,
+        ] {
+            read(body, |call| {
+                let call = call.unwrap();
+                let request = call.request(None);
+                assert_eq!(
+                    (request.server, request.session, request.args_json),
+                    (DEFAULT_SERVER, None, &b""[..])
+                );
+                assert!(request.labels.is_empty() && !call.reserve);
+            });
+        }
+    }
+
+    #[test]
+    fn faulty_args_are_the_engine_s_to_judge() {
+        for args in ["NaN", "[1", r#""\ud800""#, r#"{"a":1,"a":2}"#] {
+            let body = format!(r#"{{"grant":"g","tool":"t","args":{args}}}"#);
+            read(&body, |call| match call {
+                Ok(call) => assert_eq!(call.args, args.as_bytes()),
+                Err(Fault::NoObject(_)) => {
+                    assert_eq!(args, "[1", "only what never ends swallows the body's end");
+                }
+                Err(fault) => panic!("{fault:?}"),
+            });
+        }
+        read(
+            "{\"grant\":\"g\",\"tool\":\"t\",\"\\u0061rgs\":{\"b\":2}}",
+            |call| {
+                assert_eq!(call.unwrap().args, br#"{"b":2}"#);
+            },
+        );
+    }
+
+    #[test]
+    fn faults_of_fields_are_decisions() {
+        for (body, message) in [
+            (r#"{"tool":"t"}"#, "field `grant` is missing; expected a string"),
+            (r#"{"grant":"g"}"#, "field `tool` is missing; expected a string"),
+            (
+                r#"{"grant":1,"tool":"t"}"#,
+                "field `grant` has the wrong type: expected a string, got number",
+            ),
+            (
+                r#"{"reserve":"yes"}"#,
+                "field `reserve` has the wrong type: expected a boolean, got string",
+            ),
+            (
+                r#"{"labels":[]}"#,
+                "field `labels` has the wrong type: expected an object of strings, got list",
+            ),
+            (
+                r#"{"labels":{"a":1}}"#,
+                "field `labels` has the wrong type: expected a string, got number",
+            ),
+            (
+                r#"{"Grants":"g"}"#,
+                "unknown field `Grants`; did you mean `grant`?",
+            ),
+            (
+                r#"{"arguments":{}}"#,
+                "unknown field `arguments`; expected one of `grant`, `tool`, `args`, `server`, `session`, `labels`, `reserve`",
+            ),
+            (
+                r#"{"a\nb":{}}"#,
+                "unknown field `a\\nb`; expected one of `grant`, `tool`, `args`, `server`, `session`, `labels`, `reserve`",
+            ),
+        ] {
+            assert_eq!(invalid(body), message);
+        }
+        let twice = invalid(r#"{"grant":"g","tool":"t","args":{"long":"value"},"grant":"h"}"#);
+        assert!(
+            twice.contains("`grant`") && twice.ends_with("at byte 48"),
+            "{twice}"
+        );
+        assert!(invalid(r#"{"args":1,"args":2}"#).contains("`args`"));
+        assert!(invalid(r#"{"args":1,"\u0061rgs":2}"#).contains("`args`"));
+        assert!(invalid(r#"{"grant":"\ud800"}"#).contains("surrogate"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_no_request() {
+        for body in [
+            "",
+            "[]",
+            "\"x\"",
+            "{\"grant\":g}",
+            "{\"grant\":\"g\",}",
+            "{\"grant\":\"g\"} {}",
+            "\u{feff}{}",
+        ] {
+            read(body, |call| {
+                assert!(matches!(call, Err(Fault::NoObject(_))), "{body}: {call:?}");
+            });
+        }
+    }
+}

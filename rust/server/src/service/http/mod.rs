@@ -1,0 +1,130 @@
+//! `POST /v1/check`: plain HTTP, over HTTP/1.1 and HTTP/2.
+
+mod access;
+mod body;
+mod call;
+mod quota;
+mod reply;
+mod split;
+
+use std::cell::RefCell;
+
+use callgate_core::json::Tape;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tonic::body::Body;
+
+use super::{Door, Doors};
+use crate::gate::{aside, is_large};
+use crate::random::random_u128;
+use call::{Call, Fault};
+
+pub(crate) use access::Access;
+
+const CHECK: &str = "/v1/check";
+
+thread_local! {
+    /// Buffers of one thread, used again for every body.
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Buffers {
+    outer: Vec<u8>,
+    tape: Tape,
+}
+
+/// Answers one request of the plain HTTP door.
+pub(super) async fn answer(doors: &Doors, door: Door, request: Request<Incoming>) -> Response<Body> {
+    if let Some(refusal) = refusal(doors, door, &request) {
+        return refusal;
+    }
+    match body::read(request, doors.body_limit_bytes).await {
+        Ok(body) => aside(&body, || check(doors, &body)),
+        Err(refusal) => refusal,
+    }
+}
+
+/// Why the request is none for `POST /v1/check`, if so, before its body is read.
+fn refusal(doors: &Doors, door: Door, request: &Request<Incoming>) -> Option<Response<Body>> {
+    if let Some(reason) = doors.access.refusal(door, request.uri(), request.headers()) {
+        return Some(reply::error(StatusCode::FORBIDDEN, &reason));
+    }
+    if request.uri().path() != CHECK {
+        return Some(reply::error(
+            StatusCode::NOT_FOUND,
+            "no such path; expected `/v1/check`",
+        ));
+    }
+    if request.method() != Method::POST {
+        let mut refusal = reply::error(StatusCode::METHOD_NOT_ALLOWED, "expected method `POST`");
+        refusal
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("POST"));
+        return Some(refusal);
+    }
+    if !is_plain(request.headers()) {
+        let message = "expected a body without content encoding";
+        return Some(reply::error(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    None
+}
+
+/// True when the body is what it says. Its content type does not matter: it is read as JSON or refused, and pages of a
+/// browser are told by their `Origin`.
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+fn check(doors: &Doors, body: &[u8]) -> Response<Body> {
+    // A large body would leave large buffers behind.
+    if is_large(body) {
+        return check_with(doors, body, &mut Buffers::default());
+    }
+    BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
+        Ok(mut buffers) => check_with(doors, body, &mut buffers),
+        Err(_) => check_with(doors, body, &mut Buffers::default()),
+    })
+}
+
+fn check_with(doors: &Doors, body: &[u8], buffers: &mut Buffers) -> Response<Body> {
+    let call = match Call::read(body, &mut buffers.outer, &mut buffers.tape) {
+        Ok(call) => call,
+        Err(Fault::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
+        Err(Fault::Invalid(message)) => return doors.gate.refuse(message, reply::decision),
+    };
+    match call.reserve.then(random_u128).transpose() {
+        Ok(reserve) => doors.gate.decide(&call.request(reserve), reply::decision),
+        // An id that can be guessed would let others settle: better none, and no decision.
+        Err(error) => {
+            let message = format!("no random numbers for a reservation id: {error}");
+            reply::error(StatusCode::INTERNAL_SERVER_ERROR, &message)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_read_as_they_come() {
+        let accepts = |fields: &[(header::HeaderName, &'static str)]| {
+            let fields = fields
+                .iter()
+                .map(|(name, value)| (name.clone(), HeaderValue::from_static(value)));
+            is_plain(&fields.collect())
+        };
+        assert!(accepts(&[]));
+        assert!(accepts(&[(
+            header::CONTENT_TYPE,
+            "application/x-www-form-urlencoded"
+        )]));
+        assert!(accepts(&[(header::CONTENT_ENCODING, "identity")]));
+        assert!(!accepts(&[(header::CONTENT_ENCODING, "gzip")]));
+        assert!(!accepts(&[(header::CONTENT_ENCODING, "gzip, identity")]));
+    }
+}

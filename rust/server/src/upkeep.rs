@@ -1,0 +1,228 @@
+//! What happens once in a second, whether or not anybody asks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use crate::events::Level;
+use crate::gate::Gate;
+use crate::net::Phase;
+use crate::service::Doors;
+
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// A sweep visits every counter about once in this many periods.
+const PERIODS_PER_ROUND: usize = 60;
+/// And at least this many counters at once.
+const LEAST_SWEPT: usize = 1_024;
+
+/// Invalid requests within one period from which on they are a flood.
+const FLOOD: u64 = 100;
+/// Periods for which a flood that goes on is not told again.
+const FLOOD_QUIET_PERIODS: u32 = 10;
+
+/// Sweeps and reports until the server stops.
+pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reports = Reports::default();
+    loop {
+        tokio::select! {
+            _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
+            _ = ticks.tick() => reports.tick(&doors.gate),
+        }
+    }
+}
+
+/// What was reported before.
+#[derive(Debug, Default)]
+struct Reports {
+    invalid_before: u64,
+    flood: u64,
+    quiet_periods: u32,
+    at_capacity: bool,
+}
+
+impl Reports {
+    fn tick(&mut self, gate: &Gate) {
+        let (_, capacity) = gate.engine.counters();
+        gate.engine
+            .sweep(gate.clock.now(), (capacity / PERIODS_PER_ROUND).max(LEAST_SWEPT));
+        self.capacity(gate);
+        self.flood(gate);
+        gate.metrics.take_suppressed(|server, rule, count| {
+            let fields = vec![
+                ("server", server.into()),
+                ("rule", rule.into()),
+                ("count", count.into()),
+            ];
+            gate.events.push(Level::Info, "denials_suppressed", fields);
+        });
+    }
+
+    fn capacity(&mut self, gate: &Gate) {
+        let (counters, capacity) = gate.engine.counters();
+        let full = counters >= capacity;
+        if full && !self.at_capacity {
+            gate.events.push(
+                Level::Warning,
+                "counter_capacity_reached",
+                vec![("capacity", capacity.into())],
+            );
+        }
+        self.at_capacity = full;
+    }
+
+    fn flood(&mut self, gate: &Gate) {
+        let invalid = gate.metrics.invalid_requests();
+        let fresh = invalid - self.invalid_before;
+        self.invalid_before = invalid;
+        self.quiet_periods = self.quiet_periods.saturating_sub(1);
+        if fresh >= FLOOD {
+            self.flood += fresh;
+        }
+        if self.flood > 0 && self.quiet_periods == 0 {
+            gate.events.push(
+                Level::Warning,
+                "invalid_request_flood",
+                vec![("count", self.flood.into())],
+            );
+            self.flood = 0;
+            self.quiet_periods = FLOOD_QUIET_PERIODS;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use callgate_core::engine::Policies;
+    use callgate_core::policy::{Catalogue, Format, Source, parse};
+    use callgate_core::{Engine, EngineConfig, Request, State};
+
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::events::{Event, FieldValue};
+
+    const POLICY: &str = r#"{
+        "version": "1",
+        "default": "deny",
+        "tools": {"t": {"limits": [{"counter": "c", "window": "minute", "max": 1}]}}
+    }"#;
+
+    fn gate(clock: &ManualClock) -> Gate {
+        let source = Source {
+            name: "<policy>",
+            stem: "policy",
+            format: Format::Json,
+            bytes: POLICY.as_bytes(),
+        };
+        let policies = Policies::EveryServer(parse(&source).unwrap());
+        let config = EngineConfig {
+            counter_capacity: 1,
+            counters_per_grant: 1,
+            reservation_ttl_ms: 30_000,
+            reservation_capacity: 1,
+            hash_key: [7; 16],
+        };
+        let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
+        Gate::new(Arc::new(engine), Clock::Manual(clock.clone()))
+    }
+
+    /// Rule of the decision for one call.
+    fn ask(gate: &Gate, grant: &str, tool: &str) -> String {
+        let request = Request {
+            grant,
+            tool,
+            server: "srv",
+            session: None,
+            labels: &[],
+            args_json: b"{}",
+            reserve: None,
+        };
+        gate.decide(&request, |decision| decision.rule.to_string())
+    }
+
+    /// Events of one tick other than single denials.
+    fn tick(reports: &mut Reports, gate: &Gate) -> Vec<Event> {
+        reports.tick(gate);
+        gate.events
+            .drain(usize::MAX)
+            .into_iter()
+            .filter(|event| event.event != "denied")
+            .collect()
+    }
+
+    fn told(events: &[Event]) -> Vec<(&'static str, Option<&FieldValue>)> {
+        events
+            .iter()
+            .map(|event| (event.event, event.fields.last().map(|(_, value)| value)))
+            .collect()
+    }
+
+    #[test]
+    fn full_counters_are_told_once_and_swept_when_idle() {
+        let clock = ManualClock::new(1_700_000_000_000_000);
+        let (gate, mut reports) = (gate(&clock), Reports::default());
+        assert_eq!(ask(&gate, "g", "t"), "");
+        let events = tick(&mut reports, &gate);
+        assert_eq!(
+            told(&events),
+            [("counter_capacity_reached", Some(&FieldValue::Number(1)))]
+        );
+        assert!(tick(&mut reports, &gate).is_empty());
+        assert_eq!(ask(&gate, "h", "t"), "(counter capacity)");
+
+        clock.advance_us(3_600_000_000);
+        // A counter is given up in its own time: after a few rounds at most.
+        for _ in 0..PERIODS_PER_ROUND {
+            reports.tick(&gate);
+        }
+        assert_eq!(ask(&gate, "h", "t"), "");
+    }
+
+    #[test]
+    fn a_flood_of_invalid_requests_is_told_at_intervals() {
+        let clock = ManualClock::new(1_700_000_000_000_000);
+        let (gate, mut reports) = (gate(&clock), Reports::default());
+        let flood = || (0..FLOOD).for_each(|_| assert_eq!(ask(&gate, "", "t"), "(invalid request)"));
+        flood();
+        let events = tick(&mut reports, &gate);
+        let suppressed = FieldValue::Number(FLOOD - 10);
+        assert_eq!(
+            told(&events),
+            [
+                ("invalid_request_flood", Some(&FieldValue::Number(FLOOD))),
+                ("denials_suppressed", Some(&suppressed))
+            ]
+        );
+        // It goes on, and is told again only later, with everything since.
+        for _ in 1..FLOOD_QUIET_PERIODS {
+            flood();
+            assert!(
+                tick(&mut reports, &gate)
+                    .iter()
+                    .all(|event| event.event == "denials_suppressed")
+            );
+        }
+        flood();
+        let events = tick(&mut reports, &gate);
+        let since = FieldValue::Number(FLOOD * u64::from(FLOOD_QUIET_PERIODS));
+        assert_eq!(
+            told(&events).first(),
+            Some(&("invalid_request_flood", Some(&since)))
+        );
+        // A few are none, however long it was quiet before.
+        for _ in 0..2 * FLOOD_QUIET_PERIODS {
+            ask(&gate, "", "t");
+            assert!(
+                tick(&mut reports, &gate)
+                    .iter()
+                    .all(|event| event.event == "denials_suppressed")
+            );
+        }
+    }
+}

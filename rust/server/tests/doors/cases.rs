@@ -1,0 +1,194 @@
+//! Every decision case of `tests/cases/decisions`, over gRPC and over HTTP.
+
+use std::path::Path;
+
+use callgate_core::json::Tape;
+use callgate_core::policy::{Catalogue, Format, Source};
+use callgate_proto::decision::v1::{CheckRequest, CheckResponse, Outcome};
+use callgate_server::ServerConfig;
+use serde_json::{Value, json};
+
+use super::support::{Rig, state};
+
+/// One call of a case. The arguments are its exact bytes: number texts may not change.
+struct Call<'c> {
+    call: &'c Value,
+    args: Option<&'c [u8]>,
+}
+
+impl Call<'_> {
+    fn text(&self, key: &str) -> &str {
+        self.call.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Simulated seconds, to the nearest microsecond: the files hold sums of binary fractions.
+    fn at_us(&self) -> u64 {
+        let seconds: f64 = self.call["at"].to_string().parse().unwrap();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "times of cases are positive"
+        )]
+        let at_us = (seconds * 1e6).round() as u64;
+        at_us
+    }
+
+    async fn over_grpc(&self, rig: &Rig) -> Value {
+        let labels = self
+            .call
+            .get("labels")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten();
+        let request = CheckRequest {
+            grant: self.text("grant").to_owned(),
+            tool: self.text("tool").to_owned(),
+            args_json: self.args.unwrap_or_default().to_vec().into(),
+            server: self.text("server").to_owned(),
+            session: self.text("session").to_owned(),
+            labels: labels
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
+                .collect(),
+            reserve: false,
+        };
+        document(&rig.grpc().check(request).await.unwrap().into_inner())
+    }
+
+    fn over_http(&self, rig: &Rig) -> Value {
+        let mut body: Vec<u8> = Vec::new();
+        for key in ["grant", "tool", "server", "session", "labels"] {
+            if let Some(value) = self.call.get(key) {
+                body.extend_from_slice(format!("{},{}:{value}", "", json!(key)).as_bytes());
+            }
+        }
+        if let Some(args) = self.args {
+            body.extend_from_slice(b",\"args\":");
+            body.extend_from_slice(args);
+        }
+        body[0] = b'{';
+        body.push(b'}');
+        let answer = rig.post_bytes(&body);
+        let document = answer.json();
+        let status = match document["outcome"].as_str().unwrap() {
+            "allow" => 200,
+            "rate_limited" => 429,
+            _ => 403,
+        };
+        assert_eq!(answer.status, status);
+        document
+    }
+}
+
+/// A gRPC answer in the words of the HTTP one.
+fn document(response: &CheckResponse) -> Value {
+    let word = |outcome: Outcome| {
+        outcome
+            .as_str_name()
+            .strip_prefix("OUTCOME_")
+            .unwrap()
+            .to_lowercase()
+    };
+    let mut document = json!({
+        "outcome": word(response.outcome()),
+        "rule": response.rule,
+        "message": response.message,
+    });
+    if let Some(retry_after_ms) = response.retry_after_ms {
+        document["retry_after_ms"] = json!(retry_after_ms);
+    }
+    if let Some(shadow) = &response.shadow {
+        document["shadow"] = json!({"outcome": word(shadow.outcome()), "rule": shadow.rule});
+    }
+    document
+}
+
+/// What a case expects of a decision: the named members, and no shadow that it does not name.
+fn fits(document: &Value, expected: &Value) -> bool {
+    let expected = expected.as_object().unwrap();
+    let named = expected
+        .iter()
+        .all(|(key, value)| document.get(key) == Some(value));
+    named && (expected.contains_key("shadow") || document.get("shadow").is_none())
+}
+
+fn catalogue(case: &Value) -> Catalogue {
+    let Some(tools) = case.get("catalogue").and_then(Value::as_object) else {
+        return Catalogue::default();
+    };
+    let tools: serde_json::Map<String, Value> = tools
+        .iter()
+        .map(|(tool, category)| (tool.clone(), json!({"category": category})))
+        .collect();
+    let document = json!({"version": "1", "servers": {"srv": {"tools": tools}}}).to_string();
+    let source = Source {
+        name: "<catalogue>",
+        stem: "catalogue",
+        format: Format::Json,
+        bytes: document.as_bytes(),
+    };
+    Catalogue::parse(&source).unwrap()
+}
+
+async fn run(file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/cases/decisions")
+        .join(file);
+    let bytes = std::fs::read(path).unwrap();
+    let cases: Value = serde_json::from_slice(&bytes).unwrap();
+    let mut tape = Tape::new();
+    let texts: Vec<_> = tape.parse(&bytes, 100).unwrap().elements().collect();
+    let mut wrong = Vec::new();
+    let mut calls_made = 0;
+    for (case, text) in cases.as_array().unwrap().iter().zip(texts) {
+        assert_eq!(case["format"], "callgate");
+        let policy = &bytes[text.get("policy").unwrap().span()];
+        let rig = || Rig::with(state(policy, catalogue(case)), ServerConfig::default());
+        let (for_grpc, for_http) = (rig(), rig());
+        let calls = case["calls"].as_array().unwrap();
+        for (index, (call, text)) in calls
+            .iter()
+            .zip(text.get("calls").unwrap().elements())
+            .enumerate()
+        {
+            let args = text.get("args").map(|args| &bytes[args.span()]);
+            let call = Call { call, args };
+            for rig in [&for_grpc, &for_http] {
+                rig.clock.set_us(call.at_us());
+            }
+            let expected = &call.call["expect"];
+            let seen = [
+                ("grpc", call.over_grpc(&for_grpc).await),
+                ("http", call.over_http(&for_http)),
+            ];
+            for (door, document) in seen {
+                calls_made += 1;
+                if !fits(&document, expected) {
+                    wrong.push(format!(
+                        "{door} {} #{index}: expected {expected}, got {document}",
+                        case["name"]
+                    ));
+                }
+            }
+        }
+    }
+    assert!(calls_made > 0, "{file} holds no calls");
+    assert!(
+        wrong.is_empty(),
+        "{} of {calls_made} calls:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
+}
+
+macro_rules! files {
+    ($($name:ident)*) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+            async fn $name() {
+                run(concat!(stringify!($name), ".json")).await;
+            }
+        )*
+    };
+}
+
+files!(conditions limits operators order patterns seeds shadow);

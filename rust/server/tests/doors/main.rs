@@ -1,0 +1,17 @@
+//! The data plane from outside, with the real engine behind it.
+
+// Marked as tests, so that the lints know their helpers as such.
+#[cfg(test)]
+mod cases;
+#[cfg(test)]
+mod grpc;
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod http;
+#[cfg(test)]
+mod lifecycle;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod support;
