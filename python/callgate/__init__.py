@@ -1,0 +1,55 @@
+"""callgate: may this caller call this tool with these arguments, now?
+
+`Engine` decides in this process; `Server` puts an engine behind gRPC and HTTP; `Client` and `AsyncClient` ask such a
+server; `add_to_grpc_server` mounts an engine into a grpcio server of your own. What a policy means is the contract in
+`docs/policy.md`.
+"""
+
+from callgate._callgate import (
+    ConditionStep,
+    Decision,
+    Engine,
+    Explanation,
+    LimitState,
+    ManualClock,
+    Metrics,
+    PolicyInfo,
+    Server,
+    Shadow,
+    Step,
+    policy_schema,
+    validate,
+    version,
+)
+from callgate.client import AsyncClient, Client
+from callgate.errors import CallgateError, ConfigError, PolicyError, StoreError
+from callgate.grpc_server import add_to_grpc_server
+from callgate.outcome import Outcome
+
+__version__ = version()
+
+__all__ = [
+    "AsyncClient",
+    "CallgateError",
+    "Client",
+    "ConditionStep",
+    "ConfigError",
+    "Decision",
+    "Engine",
+    "Explanation",
+    "LimitState",
+    "ManualClock",
+    "Metrics",
+    "Outcome",
+    "PolicyError",
+    "PolicyInfo",
+    "Server",
+    "Shadow",
+    "Step",
+    "StoreError",
+    "__version__",
+    "add_to_grpc_server",
+    "policy_schema",
+    "validate",
+    "version",
+]

@@ -1,0 +1,5 @@
+"""`python -m callgate`: the command line."""
+
+from callgate.cli import main
+
+main()

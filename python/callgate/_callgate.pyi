@@ -1,0 +1,540 @@
+"""callgate's Rust half; use the package `callgate`, which exports it."""
+
+from collections.abc import Iterable
+from os import PathLike
+from types import TracebackType
+from typing import Any, SupportsFloat, final
+
+from typing_extensions import Self
+
+from callgate.outcome import Outcome
+
+__all__ = [
+    "ConditionStep",
+    "Decision",
+    "Engine",
+    "Explanation",
+    "LimitState",
+    "ManualClock",
+    "Metrics",
+    "PolicyInfo",
+    "Server",
+    "Shadow",
+    "Step",
+    "args_json",
+    "policy_schema",
+    "validate",
+    "version",
+]
+
+@final
+class LimitState:
+    """One limit that applied to a call."""
+
+    def __new__(cls, counter: str, max: float, remaining: float, reset_after_ms: int) -> Self:
+        """Takes units to the millionth."""
+
+    @property
+    def counter(self) -> str:
+        """The limit's counter name."""
+
+    @property
+    def max(self) -> float:
+        """Units per window; an int where they are whole."""
+
+    @property
+    def remaining(self) -> float:
+        """Units left after the decision; an int where they are whole."""
+
+    @property
+    def reset_after_ms(self) -> int:
+        """Milliseconds until the whole of `max` is free again, rounded up; 0 when it already is."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Shadow:
+    """What full enforcement would have answered (`docs/policy.md` section 1)."""
+
+    def __new__(cls, outcome: str, rule: str) -> Self: ...
+    @property
+    def outcome(self) -> Outcome:
+        """Its outcome."""
+
+    @property
+    def rule(self) -> str:
+        """Its rule pointer."""
+
+    def to_dict(self) -> dict[str, str]:
+        """The fields by name."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Decision:
+    """The answer to one call (`docs/policy.md` section 5). Immutable, comparable and hashable."""
+
+    def __new__(
+        cls,
+        *,
+        outcome: str,
+        rule: str = "",
+        message: str = "",
+        retry_after_ms: int | None = None,
+        limits: Iterable[LimitState] = ...,
+        policy: str = "",
+        policy_version: str = "",
+        shadow: Shadow | None = None,
+        fingerprint: str | None = None,
+        decided_at_us: int = 0,
+        reservation: str | None = None,
+        approval: str | None = None,
+    ) -> Self:
+        """Makes the decision of another process, or of a test; `Engine.check` makes real ones."""
+
+    @property
+    def outcome(self) -> Outcome:
+        """Allow, deny, rate limited or approval required; compares with strings."""
+
+    @property
+    def allowed(self) -> bool:
+        """The outcome is `allow`: the call may go on."""
+
+    @property
+    def rule(self) -> str:
+        """Where in the policy the decision came from, such as ``/tools/create-ami/limits/rate`` or ``(default deny)``.
+
+        Empty for a plain allow.
+        """
+
+    @property
+    def message(self) -> str:
+        """A sentence that a model can act on; empty for a plain allow."""
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """For `rate_limited`: milliseconds until this call's units are free, rounded up."""
+
+    @property
+    def limits(self) -> tuple[LimitState, ...]:
+        """Each limit that applied, in the order in which they were looked at."""
+
+    @property
+    def policy(self) -> str:
+        """Name of the policy that decided; empty where none was reached."""
+
+    @property
+    def policy_version(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical document; empty where none was reached."""
+
+    @property
+    def shadow(self) -> Shadow | None:
+        """What full enforcement would have answered, where that differs."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """For `approval_required`: the SHA-256 over the exact call in hex (`docs/policy.md` section 6)."""
+
+    @property
+    def decided_at_us(self) -> int:
+        """Unix microseconds at which the counters were stamped."""
+
+    @property
+    def reservation(self) -> str | None:
+        """32 hex digits under which the units can be given back, when that was asked for and the call is allowed."""
+
+    @property
+    def approval(self) -> str | None:
+        """Id of the approval, when there is one."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The body that `POST /v1/check` answers with: absent fields are left out."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class ConditionStep:
+    """One condition of a check, and the types it met; never the values."""
+
+    @property
+    def path(self) -> str:
+        """The path as written."""
+
+    @property
+    def op(self) -> str:
+        """The operator."""
+
+    @property
+    def met(self) -> tuple[str, ...]:
+        """Types met at the path, each once, in the order met: ``a string``, ``missing``."""
+
+    @property
+    def result(self) -> str:
+        """``true``, ``presumed true``, ``presumed false``, ``false`` or ``error``, before any `not` around it."""
+
+@final
+class Step:
+    """One step on the way to a decision (`docs/policy.md` section 2)."""
+
+    @property
+    def kind(self) -> str:
+        """What was asked: ``request``, ``hidden``, ``default``, ``require``, ``limit`` and so on."""
+
+    @property
+    def rule(self) -> str:
+        """Rule pointer of what was asked."""
+
+    @property
+    def shadowed(self) -> bool:
+        """The rule is in shadow: it does not stop the call."""
+
+    @property
+    def result(self) -> str:
+        """``passed`` or ``stopped``; for a check what its conditions came to."""
+
+    @property
+    def conditions(self) -> tuple[ConditionStep, ...]:
+        """For checks: every condition, in document order."""
+
+@final
+class Explanation:
+    """A decision and the steps to it. No units were taken."""
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in order, up to the one that decided."""
+
+    @property
+    def decision(self) -> Decision:
+        """The decision, as it would be given now."""
+
+@final
+class PolicyInfo:
+    """What is known of one loaded policy."""
+
+    @property
+    def server(self) -> str | None:
+        """The server it decides for; None when it serves every server."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def version(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical document."""
+
+    @property
+    def tools(self) -> list[str]:
+        """The tools that it names exactly."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Engine:
+    """Policies and counters in this process.
+
+    A catalogue tells categories, risks and input schemas of tools: the path of a catalogue file, the document as a
+    dict, or the short form ``{tool: category}`` that holds for every server.
+    """
+
+    @staticmethod
+    def from_file(
+        path: str | PathLike[str],
+        catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        *,
+        counter_capacity: int = ...,
+        counters_per_grant: int = ...,
+        reservation_ttl_ms: int = ...,
+    ) -> Engine:
+        """Reads a policy file, which serves every server, or a folder of them, where a file's stem is its server.
+
+        Args:
+            path: ``*.json``, ``*.yaml`` or ``*.yml``, or a folder of such files.
+            catalogue: What is known of the tools.
+            counter_capacity: Counters that may be alive at once; at the cap, calls that need a new one are denied.
+            counters_per_grant: The same for the counters that one grant has made.
+            reservation_ttl_ms: How long a reservation can be rolled back.
+
+        Raises:
+            PolicyError: A document has a fault.
+            ConfigError: A file cannot be read, or a folder holds no policy.
+        """
+
+    @staticmethod
+    def from_dict(
+        policy: dict[str, Any],
+        catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        *,
+        counter_capacity: int = ...,
+        counters_per_grant: int = ...,
+        reservation_ttl_ms: int = ...,
+    ) -> Engine:
+        """Takes a policy as Python values, for every server; numbers are exact, `decimal.Decimal` included.
+
+        Raises:
+            PolicyError: The document has a fault.
+        """
+
+    @staticmethod
+    def from_json(
+        policy: bytes | str,
+        catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        *,
+        counter_capacity: int = ...,
+        counters_per_grant: int = ...,
+        reservation_ttl_ms: int = ...,
+    ) -> Engine:
+        """Takes a policy as a JSON document, for every server.
+
+        Raises:
+            PolicyError: The document has a fault.
+        """
+
+    def reload_file(
+        self, path: str | PathLike[str], catalogue: str | PathLike[str] | dict[str, Any] | None = None
+    ) -> None:
+        """Puts other policies in force, read as by `from_file`; every count whose identity stays keeps what was taken.
+
+        Raises:
+            PolicyError: A document has a fault. The policies before stay in force.
+            ConfigError: A file cannot be read. The policies before stay in force.
+        """
+
+    def reload_dict(
+        self, policy: dict[str, Any], catalogue: str | PathLike[str] | dict[str, Any] | None = None
+    ) -> None:
+        """As `reload_file`, with a policy as `from_dict` takes it."""
+
+    def reload_json(self, policy: bytes | str, catalogue: str | PathLike[str] | dict[str, Any] | None = None) -> None:
+        """As `reload_file`, with a policy as `from_json` takes it."""
+
+    def check(
+        self,
+        *,
+        grant: str,
+        tool: str,
+        args: object = None,
+        server: str | None = None,
+        session: str | None = None,
+        labels: dict[str, str] | None = None,
+        now_ms: SupportsFloat | None = None,
+        reserve: bool = False,
+    ) -> Decision:
+        """Decides one call, and takes units from its limits where it is allowed.
+
+        A call that is no well-formed request is a denial with rule ``(invalid request)``, not an exception.
+
+        Args:
+            grant: Id of the grant that is charged.
+            tool: Tool name, compared as it is.
+            args: The arguments: a dict (of dicts, lists, tuples, strings, ints, floats, `decimal.Decimal`, booleans
+                and None), or the JSON text of an object as bytes or str. None stands for no arguments.
+            server: Server name; None stands for ``srv``, as at every door.
+            session: Session id; None for a sessionless call.
+            labels: The grant's labels.
+            now_ms: The clock, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads
+                the system's clock. An engine should see one or the other, because counts live on that clock.
+            reserve: Ask for a reservation, so that the units can be given back by `roll_back`.
+
+        Raises:
+            TypeError: An argument has a type that no call could have.
+        """
+
+    def explain(
+        self,
+        *,
+        grant: str,
+        tool: str,
+        args: object = None,
+        server: str | None = None,
+        session: str | None = None,
+        labels: dict[str, str] | None = None,
+        now_ms: SupportsFloat | None = None,
+    ) -> Explanation:
+        """As `check`, but takes no units and says how the decision comes about."""
+
+    def roll_back(self, reservation: str, *, now_ms: SupportsFloat | None = None) -> bool:
+        """Gives a reservation's units back; False when the id is unknown, expired or already settled.
+
+        Raises:
+            ValueError: Not an id of a reservation.
+        """
+
+    def commit(self, reservation: str, *, now_ms: SupportsFloat | None = None) -> bool:
+        """Keeps a reservation's units for good; False when the id is unknown, expired or already settled.
+
+        Raises:
+            ValueError: Not an id of a reservation.
+        """
+
+    @property
+    def counters(self) -> tuple[int, int]:
+        """Counters alive, and how many there may be."""
+
+    @property
+    def policies(self) -> tuple[PolicyInfo, ...]:
+        """The policies in force."""
+
+@final
+class ManualClock:
+    """A clock that stands still until told otherwise, for tests of a `Server`."""
+
+    def __new__(cls, now_ms: SupportsFloat | None = None) -> Self:
+        """Stands at `now_ms` milliseconds since 1970; None stands for 0."""
+
+    @property
+    def now_ms(self) -> float:
+        """Milliseconds since 1970."""
+
+    def set(self, now_ms: SupportsFloat) -> None:
+        """Puts it at `now_ms` milliseconds since 1970, also backwards."""
+
+    def advance(self, ms: SupportsFloat) -> None:
+        """Moves it forward by `ms` milliseconds."""
+
+@final
+class Metrics:
+    """The data plane's numbers at one moment. Counts only grow while the server lives, also across reloads."""
+
+    @property
+    def decisions(self) -> list[tuple[str, str, str, int]]:
+        """Server, tool, outcome, count. A tool that the policy does not name exactly is ``(other)``."""
+
+    @property
+    def denials(self) -> list[tuple[str, str, int]]:
+        """Server, rule, count; every outcome other than `allow`."""
+
+    @property
+    def duration_bounds_ns(self) -> list[int]:
+        """Upper bounds of the duration buckets in nanoseconds; one more bucket has none."""
+
+    @property
+    def duration_counts(self) -> list[int]:
+        """Decisions per bucket, not summed up."""
+
+    @property
+    def duration_sum_ns(self) -> int:
+        """All durations together."""
+
+    @property
+    def requests(self) -> list[tuple[str, str, int]]:
+        """Protocol (``grpc``, ``http``), status code, count."""
+
+    @property
+    def policies(self) -> list[tuple[str, str, str]]:
+        """Server, policy, version of each policy in force."""
+
+    @property
+    def counters(self) -> int:
+        """Counters alive."""
+
+    @property
+    def counter_capacity(self) -> int:
+        """Counters that may be alive at once."""
+
+    @property
+    def internal_errors(self) -> int:
+        """Decisions that failed inside and were answered with ``(internal error)``."""
+
+    @property
+    def connections(self) -> int:
+        """Connections open now."""
+
+    @property
+    def events_dropped(self) -> int:
+        """Events dropped because nobody drained them."""
+
+@final
+class Server:
+    """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on threads of its own."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        listen: str | None = ...,
+        socket: str | PathLike[str] | None = None,
+        workers: int = 0,
+        clock: ManualClock | None = None,
+        *,
+        grace_ms: int | None = None,
+        allowed_hosts: list[str] = ...,
+    ) -> Self:
+        """Prepares a server; `start` or a ``with`` block starts it, once.
+
+        Args:
+            engine: Whose policies decide and whose counters count.
+            listen: TCP address, ``127.0.0.1:0`` where not given; port 0 takes a free one. None for no TCP.
+            socket: Path of a Unix socket to create, for this user and root alone.
+            workers: Worker threads; 0 for one per core.
+            clock: A clock set by hand, for tests; None for the system's.
+            grace_ms: How long `stop` waits for what is in flight; None for 10 s.
+            allowed_hosts: Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name.
+        """
+
+    def start(self) -> None:
+        """Starts listening; returns when the address is bound.
+
+        Raises:
+            ConfigError: The address or the socket cannot be had, or the server was started before.
+        """
+
+    def stop(self) -> None:
+        """Stops accepting, finishes what is in flight within the grace period, then closes. May be called again."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+    @property
+    def address(self) -> str | None:
+        """The bound TCP address, such as ``127.0.0.1:9191``; None without TCP.
+
+        Raises:
+            ConfigError: The server has not been started; so do all that follow.
+        """
+
+    @property
+    def socket(self) -> str | None:
+        """Path of the Unix socket, if there is one."""
+
+    def set_serving(self, serving: bool) -> None:
+        """What `grpc.health.v1` answers from now on."""
+
+    def metrics(self) -> Metrics:
+        """The numbers of this moment."""
+
+    def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
+        """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""
+
+def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
+    """The warnings about a policy file or a folder of them: file, line, column and message of each.
+
+    Raises:
+        PolicyError: A document has a fault.
+        ConfigError: A file cannot be read.
+    """
+
+def args_json(args: object) -> bytes:
+    """The JSON bytes of an arguments value, as `Engine.check` reads it.
+
+    Raises:
+        TypeError: It holds a value of a type that has no JSON form.
+    """
+
+def policy_schema() -> str:
+    """The JSON Schema (2020-12) of the policy format."""
+
+def version() -> str:
+    """The version of this build."""

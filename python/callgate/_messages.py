@@ -1,0 +1,152 @@
+"""The messages of `callgate.decision.v1`, and their one conversion to and from calls and decisions.
+
+Clients and the grpcio service share it, so that a field can be forgotten in no door alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from callgate._callgate import Decision, LimitState, Shadow, args_json
+from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+from callgate.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from callgate._callgate import Engine
+
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["DecisionService"].full_name
+"""Full name of the gRPC service."""
+
+CHECK: Final = f"/{SERVICE}/Check"
+SETTLE: Final = f"/{SERVICE}/Settle"
+
+INVALID_REQUEST: Final = "(invalid request)"
+"""Rule of calls that are no well-formed requests (`docs/policy.md` section 2)."""
+
+_TO_MESSAGE: Final = {
+    Outcome.ALLOW: pb.OUTCOME_ALLOW,
+    Outcome.DENY: pb.OUTCOME_DENY,
+    Outcome.RATE_LIMITED: pb.OUTCOME_RATE_LIMITED,
+    Outcome.APPROVAL_REQUIRED: pb.OUTCOME_APPROVAL_REQUIRED,
+}
+_FROM_MESSAGE: Final = {number: outcome for outcome, number in _TO_MESSAGE.items()}
+
+
+def check_request(
+    *,
+    grant: str,
+    tool: str,
+    args: object = None,
+    server: str | None = None,
+    session: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    reserve: bool = False,
+) -> pb.CheckRequest:
+    """The message of a call.
+
+    Raises:
+        TypeError: An argument has a type that no call could have.
+        UnicodeEncodeError: A name holds a lone surrogate.
+    """
+    for text in (grant, tool, server, session, *(labels or {}), *(labels or {}).values()):
+        if text is not None:
+            text.encode()  # protobuf's own refusal is a different exception in each of its implementations
+    return pb.CheckRequest(
+        grant=grant,
+        tool=tool,
+        args_json=b"" if args is None else args_json(args),
+        server=server or "",
+        session=session or "",
+        labels=labels or {},
+        reserve=reserve,
+    )
+
+
+def check(engine: Engine, request: pb.CheckRequest, now_ms: float | None) -> pb.CheckResponse:
+    """Decides the call of a message."""
+    decision = engine.check(
+        grant=request.grant,
+        tool=request.tool,
+        args=request.args_json,
+        server=request.server,
+        session=request.session,
+        labels=dict(request.labels),
+        now_ms=now_ms,
+        reserve=request.reserve,
+    )
+    return check_response(decision)
+
+
+def settle_request(reservation: str, action: pb.SettleAction) -> pb.SettleRequest:
+    """The message of a settlement."""
+    return pb.SettleRequest(reservation=reservation, action=action)
+
+
+def settle(engine: Engine, request: pb.SettleRequest, now_ms: float | None) -> pb.SettleResponse:
+    """Settles the reservation of a message.
+
+    Raises:
+        ValueError: It is malformed; says what was expected.
+    """
+    match request.action:
+        case pb.SETTLE_ACTION_COMMIT:
+            return pb.SettleResponse(settled=engine.commit(request.reservation, now_ms=now_ms))
+        case pb.SETTLE_ACTION_ROLL_BACK:
+            return pb.SettleResponse(settled=engine.roll_back(request.reservation, now_ms=now_ms))
+        case action:
+            error = f"`action` is {action}: expected SETTLE_ACTION_COMMIT or SETTLE_ACTION_ROLL_BACK"
+            raise ValueError(error)
+
+
+def check_response(decision: Decision) -> pb.CheckResponse:
+    """The message of a decision."""
+    shadow = decision.shadow
+    return pb.CheckResponse(
+        outcome=_TO_MESSAGE[decision.outcome],
+        rule=decision.rule,
+        message=decision.message,
+        retry_after_ms=decision.retry_after_ms,
+        limits=[
+            pb.LimitState(
+                counter=limit.counter,
+                max=limit.max,
+                remaining=limit.remaining,
+                reset_after_ms=limit.reset_after_ms,
+            )
+            for limit in decision.limits
+        ],
+        policy=decision.policy,
+        policy_version=decision.policy_version,
+        shadow=None if shadow is None else pb.Shadow(outcome=_TO_MESSAGE[shadow.outcome], rule=shadow.rule),
+        fingerprint=decision.fingerprint,
+        decided_at_us=decision.decided_at_us,
+        reservation=decision.reservation,
+        approval=decision.approval,
+    )
+
+
+def decision(response: pb.CheckResponse) -> Decision:
+    """The decision of a message.
+
+    Raises:
+        KeyError: Its outcome is none that this version knows.
+    """
+    shadow = response.shadow
+    return Decision(
+        outcome=_FROM_MESSAGE[response.outcome],
+        rule=response.rule,
+        message=response.message,
+        retry_after_ms=response.retry_after_ms if response.HasField("retry_after_ms") else None,
+        limits=[
+            LimitState(limit.counter, limit.max, limit.remaining, limit.reset_after_ms) for limit in response.limits
+        ],
+        policy=response.policy,
+        policy_version=response.policy_version,
+        shadow=Shadow(_FROM_MESSAGE[shadow.outcome], shadow.rule) if response.HasField("shadow") else None,
+        fingerprint=response.fingerprint or None,
+        decided_at_us=response.decided_at_us,
+        reservation=response.reservation or None,
+        approval=response.approval or None,
+    )

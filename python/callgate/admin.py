@@ -1,0 +1,149 @@
+"""The admin HTTP port: ``/metrics``, ``/healthz`` and ``/readyz``."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from prometheus_client.exposition import choose_encoder
+
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+_TIMEOUT_S: Final = 10.0
+"""How long a connection may be silent, so that slow ones cannot hold threads for good."""
+
+_MAX_PORT: Final = 65_535
+_TEXT: Final = "text/plain; charset=utf-8"
+
+
+class AdminServer:
+    """Answers on threads of its own until it is stopped."""
+
+    def __init__(self, listen: str, registry: CollectorRegistry) -> None:
+        """Binds `listen`, such as ``127.0.0.1:9193``; answers from `start` on.
+
+        Raises:
+            ConfigError: The address cannot be had.
+        """
+        try:
+            host, port = _split(listen)
+        except ValueError:
+            message = f"cannot listen on `{listen}`: expected an IP address and a port, such as `127.0.0.1:9193`"
+            raise ConfigError(message) from None
+        try:
+            self._server = (_HTTPServer6 if ":" in host else _HTTPServer)(host, port, registry)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            message = f"cannot listen on `{listen}`: {reason}; stop the other process or choose another with --admin"
+            raise ConfigError(message) from None
+        self._thread = Thread(target=self._server.serve_forever, name="callgate-admin", daemon=True)
+
+    @property
+    def address(self) -> str:
+        """The bound address."""
+        host, port = self._server.server_address[:2]
+        shown = str(host)
+        return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
+
+    def start(self) -> None:
+        """Answers from now on; ``/readyz`` once `set_ready` says so."""
+        self._thread.start()
+
+    def set_ready(self, *, ready: bool) -> None:
+        """What ``/readyz`` answers from now on."""
+        self._server.ready = ready
+
+    def stop(self) -> None:
+        """Closes the port."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+        self._server.server_close()
+
+
+def _split(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    ipaddress.ip_address(host)
+    number = int(port)
+    if not 0 <= number <= _MAX_PORT:
+        raise ValueError(port)
+    return host, number
+
+
+def _is_loopback(host: str) -> bool:
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class _HTTPServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        self.ready = False
+        self.answers_loopback_alone = _is_loopback(host)
+        super().__init__((host, port), _Handler)
+
+
+class _HTTPServer6(_HTTPServer):
+    address_family = socket.AF_INET6
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _HTTPServer
+    protocol_version = "HTTP/1.1"
+    server_version = "callgate"
+    sys_version = ""
+    timeout = _TIMEOUT_S
+
+    def do_GET(self) -> None:
+        status, body, content_type = self._page()
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def _page(self) -> tuple[HTTPStatus, bytes, str]:
+        if self.server.answers_loopback_alone and not self._names_loopback():
+            # A page in a browser can point a name of its own at 127.0.0.1 (DNS rebinding), but not this header.
+            return HTTPStatus.FORBIDDEN, b"this port answers to loopback names alone\n", _TEXT
+        match urlsplit(self.path).path:
+            case "/metrics":
+                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                return HTTPStatus.OK, encode(self.server.registry), content_type
+            case "/healthz":
+                return HTTPStatus.OK, b"ok\n", _TEXT
+            case "/readyz" if self.server.ready:
+                return HTTPStatus.OK, b"ready\n", _TEXT
+            case "/readyz":
+                return HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n", _TEXT
+            case _:
+                return HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", _TEXT
+
+    def _names_loopback(self) -> bool:
+        names = [f"//{self.headers.get('Host', '')}", self.headers.get("Origin")]
+        try:
+            return all(_is_loopback(urlsplit(name).hostname or "") for name in names if name is not None)
+        except ValueError:
+            return False
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the method it overrides
+        """Says nothing: scrapes come every few seconds and tell no one anything."""

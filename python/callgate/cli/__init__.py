@@ -1,0 +1,28 @@
+"""The command line: one file per command."""
+
+import sys
+
+import typer
+
+from callgate.cli import check, schema, serve, validate, version
+from callgate.errors import CallgateError
+
+app = typer.Typer(
+    name="callgate",
+    help="May this caller call this tool with these arguments, now?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for command in (serve.serve, check.check, validate.validate, schema.schema, version.version):
+    app.command()(command)
+
+
+def main() -> None:
+    """Runs the command line; a fault of the user's is one line on stderr and exit code 2."""
+    try:
+        app()
+    except CallgateError as error:
+        print(error, file=sys.stderr)  # noqa: T201  the one way out for errors
+        sys.exit(2)

@@ -1,0 +1,110 @@
+"""`callgate check`."""
+
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from callgate._callgate import Decision, Engine
+from callgate.cli import render
+from callgate.client import UNAVAILABLE, Client
+from callgate.errors import CallgateError, ConfigError
+from callgate.outcome import Outcome
+
+EXIT_CODES = {Outcome.ALLOW: 0, Outcome.DENY: 1, Outcome.RATE_LIMITED: 3, Outcome.APPROVAL_REQUIRED: 4}
+
+
+def check(
+    grant: Annotated[str, typer.Option(help="Id of the grant that is charged.")],
+    tool: Annotated[str, typer.Option(help="Name of the tool.")],
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE_OR_DIR", help="Ask this policy, with fresh counters.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Ask this sidecar: HOST:PORT or unix:PATH.")
+    ] = None,
+    args: Annotated[str, typer.Option(metavar="JSON|@FILE", help="The arguments.")] = "{}",
+    server: Annotated[str | None, typer.Option(help="Name of the server; srv where not given.")] = None,
+    session: Annotated[str | None, typer.Option(help="Id of the session.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label of the grant.")] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas, with --policy.")
+    ] = None,
+    repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Ask so many times in a row.")] = 1,
+    explain: Annotated[bool, typer.Option("--explain", help="Print every step and the types met.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Ask for a decision; exit code 0 allow, 1 deny, 3 rate limited, 4 approval required, 2 wrong use."""
+    if (policy is None) == (target is None):
+        raise typer.BadParameter("give either --policy or --target", param_hint="--policy")
+    call: dict[str, Any] = {
+        "grant": grant,
+        "tool": tool,
+        "args": _arguments(args),
+        "server": server,
+        "session": session,
+        "labels": dict(_label(text) for text in label or ()),
+    }
+    if target is not None:
+        if explain or catalogue is not None:
+            option = "--explain" if explain else "--catalogue"
+            raise typer.BadParameter("works with --policy alone; a sidecar does not tell", param_hint=option)
+        with Client(target) as client:
+            decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
+    else:
+        assert policy is not None  # noqa: S101  said above, for the type checker
+        engine = Engine.from_file(policy, catalogue)
+        if explain:
+            if repeat > 1:
+                raise typer.BadParameter("takes no units, so there is nothing to repeat", param_hint="--explain")
+            explanation = engine.explain(**call)
+            render.explanation(explanation, as_json=as_json)
+            decision = explanation.decision
+        else:
+            decision = _ask(lambda: engine.check(**call), repeat, as_json=as_json)
+    raise typer.Exit(EXIT_CODES[decision.outcome])
+
+
+def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision:
+    """Asks and prints; gives the last decision."""
+    decision = ask()
+    if repeat == 1:
+        render.decision(decision, as_json=as_json)
+        return decision
+    outcomes = Counter([decision.outcome])
+    render.line(1, decision, as_json=as_json)
+    for number in range(2, repeat + 1):
+        decision = ask()
+        outcomes[decision.outcome] += 1
+        render.line(number, decision, as_json=as_json)
+    render.summary(outcomes, as_json=as_json)
+    return decision
+
+
+def _reached(decision: Decision) -> Decision:
+    """The decision of a sidecar; what the client had to make up is no answer to somebody who asks for one."""
+    if decision.rule == UNAVAILABLE:
+        raise CallgateError(decision.message)
+    return decision
+
+
+def _arguments(text: str) -> bytes:
+    """The bytes of the arguments as they were given: judging them is the decision's business."""
+    if not text.startswith("@"):
+        return os.fsencode(text)
+    path = Path(text.removeprefix("@"))
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        message = f"cannot read `{path}`: {(error.strerror or str(error)).lower()}"
+        raise ConfigError(message) from None
+
+
+def _label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"`{text}`: expected NAME=VALUE", param_hint="--label")
+    return name, value

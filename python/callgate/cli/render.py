@@ -1,0 +1,100 @@
+"""Decisions for people and for programs: in colour on a terminal, plain where the output is piped."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from callgate._callgate import Decision, Explanation, Step
+from callgate.outcome import Outcome
+
+_STYLES = {
+    Outcome.ALLOW: "bold green",
+    Outcome.DENY: "bold red",
+    Outcome.RATE_LIMITED: "bold yellow",
+    Outcome.APPROVAL_REQUIRED: "bold cyan",
+}
+
+
+def decision(decision: Decision, *, as_json: bool) -> None:
+    """One decision, with all it says."""
+    if as_json:
+        _json(decision.to_dict())
+        return
+    _print(Text.assemble(*_head(decision)))
+    if decision.message:
+        _print(Text(f"  {decision.message}"))
+    if decision.retry_after_ms is not None:
+        _print(Text(f"  retry after {_seconds(decision.retry_after_ms)}"))
+    for limit in decision.limits:
+        resets = f", all of it in {_seconds(limit.reset_after_ms)}" if limit.reset_after_ms else ""
+        _print(Text(f"  limit {limit.counter}: {limit.remaining} of {limit.max} left{resets}"))
+    if decision.shadow is not None:
+        _print(Text(f"  in shadow: {decision.shadow.outcome} {decision.shadow.rule}".rstrip()))
+    if decision.fingerprint is not None:
+        _print(Text(f"  fingerprint {decision.fingerprint}"))
+    if decision.policy:
+        _print(Text(f"  policy {decision.policy} {decision.policy_version}"))
+
+
+def line(number: int, decision: Decision, *, as_json: bool) -> None:
+    """One decision of several, on one line."""
+    if as_json:
+        _json(decision.to_dict())
+        return
+    after = "" if decision.retry_after_ms is None else f" retry after {_seconds(decision.retry_after_ms)}"
+    _print(Text.assemble(f"{number} ", *_head(decision), after))
+
+
+def summary(outcomes: Mapping[Outcome, int], *, as_json: bool) -> None:
+    """How often each outcome came; said to people alone."""
+    if not as_json:
+        _print(Text(", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())))
+
+
+def explanation(explanation: Explanation, *, as_json: bool) -> None:
+    """Every step, and the decision."""
+    if as_json:
+        steps = [_step(step) for step in explanation.steps]
+        _json({"steps": steps, "decision": explanation.decision.to_dict()})
+        return
+    for step in explanation.steps:
+        shadowed = " (in shadow)" if step.shadowed else ""
+        _print(Text(f"{step.kind}: {step.rule}{' ' if step.rule else ''}{step.result}{shadowed}"))
+        for condition in step.conditions:
+            met = ", ".join(condition.met) or "nothing"
+            _print(Text(f"    {condition.path} {condition.op}: met {met}: {condition.result}"))
+    decision(explanation.decision, as_json=False)
+
+
+def _head(decision: Decision) -> list[str | tuple[str, str]]:
+    return [(decision.outcome.value, _STYLES[decision.outcome]), f" {decision.rule}" if decision.rule else ""]
+
+
+def _step(step: Step) -> dict[str, Any]:
+    conditions = [
+        {"path": condition.path, "op": condition.op, "met": list(condition.met), "result": condition.result}
+        for condition in step.conditions
+    ]
+    return {
+        "kind": step.kind,
+        "rule": step.rule,
+        "shadowed": step.shadowed,
+        "result": step.result,
+        "conditions": conditions,
+    }
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms / 1000:g} s"
+
+
+def _json(document: dict[str, Any]) -> None:
+    typer.echo(json.dumps(document, ensure_ascii=False))
+
+
+def _print(text: Text) -> None:
+    Console(highlight=False, soft_wrap=True).print(text)

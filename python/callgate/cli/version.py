@@ -1,0 +1,10 @@
+"""`callgate version`."""
+
+import typer
+
+import callgate._callgate as native
+
+
+def version() -> None:
+    """Print the version."""
+    typer.echo(f"callgate {native.version()}")

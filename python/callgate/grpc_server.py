@@ -1,0 +1,88 @@
+"""The decision service inside a grpcio server of your own.
+
+The data plane of `callgate.Server` is much faster; this is for a process that serves grpcio already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import grpc
+import grpc.aio
+
+from callgate import _messages
+from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+
+if TYPE_CHECKING:
+    from callgate._callgate import Engine, ManualClock
+
+    _AioContext: TypeAlias = grpc.aio.ServicerContext[pb.SettleRequest, pb.SettleResponse]
+
+
+def add_to_grpc_server(
+    engine: Engine, server: grpc.Server | grpc.aio.Server, *, clock: ManualClock | None = None
+) -> None:
+    """Mounts `callgate.decision.v1.DecisionService` into `server`, which is not started yet.
+
+    Every decision is status OK, as from the data plane. Messages above the server's own limit (4 MiB unless it says
+    otherwise) are RESOURCE_EXHAUSTED by grpcio itself. Whoever may call the service chooses which grant is charged.
+
+    Args:
+        engine: Whose policies decide and whose counters count.
+        server: A `grpc.server` or a `grpc.aio.server`.
+        clock: A clock set by hand, for tests; None for the system's.
+    """
+    service = _Service(engine, clock)
+    is_aio = isinstance(server, grpc.aio.Server)
+    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+        "Check": grpc.unary_unary_rpc_method_handler(
+            service.check_async if is_aio else service.check,
+            pb.CheckRequest.FromString,
+            pb.CheckResponse.SerializeToString,
+        ),
+        "Settle": grpc.unary_unary_rpc_method_handler(
+            service.settle_async if is_aio else service.settle,
+            pb.SettleRequest.FromString,
+            pb.SettleResponse.SerializeToString,
+        ),
+    }
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_messages.SERVICE, handlers),))
+
+
+class _Service:
+    """The handlers: of a sync server, where each call runs on a thread of its pool, and of an aio server.
+
+    A decision takes microseconds, so the aio handlers make it on the loop itself.
+    """
+
+    def __init__(self, engine: Engine, clock: ManualClock | None) -> None:
+        self._engine = engine
+        self._clock = clock
+
+    @property
+    def _now_ms(self) -> float | None:
+        return None if self._clock is None else self._clock.now_ms
+
+    def _check(self, request: pb.CheckRequest) -> pb.CheckResponse:
+        return _messages.check(self._engine, request, self._now_ms)
+
+    def _settle(self, request: pb.SettleRequest) -> pb.SettleResponse:
+        return _messages.settle(self._engine, request, self._now_ms)
+
+    def check(self, request: pb.CheckRequest, _context: grpc.ServicerContext) -> pb.CheckResponse:
+        return self._check(request)
+
+    async def check_async(self, request: pb.CheckRequest, _context: _AioContext) -> pb.CheckResponse:
+        return self._check(request)
+
+    def settle(self, request: pb.SettleRequest, context: grpc.ServicerContext) -> pb.SettleResponse:
+        try:
+            return self._settle(request)
+        except ValueError as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    async def settle_async(self, request: pb.SettleRequest, context: _AioContext) -> pb.SettleResponse:
+        try:
+            return self._settle(request)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))

@@ -1,0 +1,120 @@
+"""What Prometheus sees: the data plane's numbers under the names of `docs/operations.md`."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from callgate._callgate import version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from callgate._callgate import Metrics, Server
+
+_NS: Final = 1e9
+
+
+class ServerCollector(Collector):
+    """Reads a server's numbers anew for every scrape, so that nothing is counted twice."""
+
+    def __init__(self, server: Server) -> None:
+        """Takes a server that has been started."""
+        self._server = server
+        self._reloads = {"success": 0, "failure": 0}
+        self._reloaded_at_s: float | None = None
+
+    def reloaded(self, *, ok: bool, at_s: float) -> None:
+        """Counts an attempt to put other policies in force, at Unix time `at_s`; only success moves the timestamp."""
+        self._reloads["success" if ok else "failure"] += 1
+        if ok:
+            self._reloaded_at_s = at_s
+
+    def describe(self) -> Iterator[Metric]:
+        """Names alone, so that registering needs no started server."""
+        return iter(())
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family."""
+        numbers = self._server.metrics()
+        yield InfoMetricFamily("callgate_build", "The running build.", value={"version": version()})
+        yield from _decisions(numbers)
+        yield _duration(numbers)
+        yield from _state(numbers)
+        yield from self._policies(numbers)
+
+    def _policies(self, numbers: Metrics) -> Iterator[Metric]:
+        info = InfoMetricFamily("callgate_policy", "Policies in force.", labels=["server"])
+        for server, policy, digest in numbers.policies:
+            info.add_metric([server], {"policy": policy, "version": digest})
+        yield info
+        reloads = CounterMetricFamily("callgate_policy_reloads", "Attempts to change the policies.", labels=["result"])
+        for result, count in self._reloads.items():
+            reloads.add_metric([result], count)
+        yield reloads
+        if self._reloaded_at_s is not None:
+            yield GaugeMetricFamily(
+                "callgate_policy_last_reload_timestamp_seconds",
+                "Unix time at which the policies in force were read.",
+                value=self._reloaded_at_s,
+            )
+
+
+def registry(collector: ServerCollector) -> CollectorRegistry:
+    """A registry of its own: the server's numbers and those of this process."""
+    own = CollectorRegistry()
+    own.register(collector)
+    ProcessCollector(registry=own)
+    return own
+
+
+def _decisions(numbers: Metrics) -> Iterator[Metric]:
+    decisions = CounterMetricFamily("callgate_decisions", "Decisions.", labels=["server", "tool", "outcome"])
+    for server, tool, outcome, count in numbers.decisions:
+        decisions.add_metric([server, tool, outcome], count)
+    yield decisions
+    denials = CounterMetricFamily("callgate_denials", "Decisions other than allow.", labels=["server", "rule"])
+    for server, rule, count in numbers.denials:
+        denials.add_metric([server, rule], count)
+    yield denials
+    requests = CounterMetricFamily("callgate_requests", "Requests.", labels=["protocol", "code"])
+    for protocol, code, count in numbers.requests:
+        requests.add_metric([protocol, code], count)
+    yield requests
+
+
+def _duration(numbers: Metrics) -> Metric:
+    bounds = [f"{bound / _NS:g}" for bound in numbers.duration_bounds_ns] + ["+Inf"]
+    summed = accumulate(numbers.duration_counts)
+    return HistogramMetricFamily(
+        "callgate_decision_duration_seconds",
+        "How long decisions took, without the network.",
+        buckets=list(zip(bounds, summed, strict=True)),
+        sum_value=numbers.duration_sum_ns / _NS,
+    )
+
+
+def _state(numbers: Metrics) -> Iterator[Metric]:
+    gauges = [
+        ("callgate_counters", "Counters alive.", numbers.counters),
+        ("callgate_counter_capacity", "Counters that may be alive at once.", numbers.counter_capacity),
+        ("callgate_connections", "Connections open now.", numbers.connections),
+    ]
+    for name, text, value in gauges:
+        yield GaugeMetricFamily(name, text, value=value)
+    counts = [
+        ("callgate_internal_errors", "Decisions answered with `(internal error)`.", numbers.internal_errors),
+        ("callgate_log_events_dropped", "Log events dropped because the queue was full.", numbers.events_dropped),
+    ]
+    for name, text, value in counts:
+        yield CounterMetricFamily(name, text, value=value)

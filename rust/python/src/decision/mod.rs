@@ -1,0 +1,256 @@
+//! `Decision`: an owned copy of the core's answer, turned into Python values when they are looked at.
+
+mod parts;
+
+use callgate_core::{Decision as CoreDecision, Outcome};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+pub(crate) use parts::{LimitState, Shadow};
+
+/// The answer to one call.
+#[pyclass(frozen, eq, hash, module = "callgate._callgate")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Decision {
+    outcome: Outcome,
+    rule: Box<str>,
+    message: Box<str>,
+    retry_after_ms: Option<u64>,
+    limits: Vec<LimitState>,
+    policy: Box<str>,
+    policy_version: Box<str>,
+    shadow: Option<Shadow>,
+    fingerprint: Option<Box<str>>,
+    decided_at_us: u64,
+    reservation: Option<u128>,
+    approval: Option<Box<str>>,
+}
+
+impl From<CoreDecision<'_>> for Decision {
+    fn from(decision: CoreDecision<'_>) -> Self {
+        Self {
+            outcome: decision.outcome,
+            rule: decision.rule.into_owned().into(),
+            message: decision.message.into_owned().into(),
+            retry_after_ms: decision.retry_after_ms,
+            limits: decision.limits.iter().map(LimitState::from).collect(),
+            policy: (*decision.policy).into(),
+            policy_version: (*decision.policy_version).into(),
+            shadow: decision.shadow.map(Shadow::from),
+            fingerprint: decision.fingerprint.map(|bytes| hex(&bytes)),
+            decided_at_us: decision.decided_at_us,
+            reservation: decision.reservation,
+            approval: None,
+        }
+    }
+}
+
+impl Decision {
+    /// The answer to a call whose `field` is no text, so that the core cannot even be asked
+    /// (`docs/policy.md` section 2, step 1).
+    pub(crate) fn not_unicode(field: &str, decided_at_us: u64) -> Self {
+        let message = format!("`{field}` holds a lone surrogate; expected Unicode text");
+        Self {
+            outcome: Outcome::Deny,
+            rule: "(invalid request)".into(),
+            message: message.into(),
+            retry_after_ms: None,
+            limits: Vec::new(),
+            policy: "".into(),
+            policy_version: "".into(),
+            shadow: None,
+            fingerprint: None,
+            decided_at_us,
+            reservation: None,
+            approval: None,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> Box<str> {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}
+
+/// The id of a reservation as Python holds it: 32 hex digits.
+pub(crate) fn reservation_id(text: &str) -> PyResult<u128> {
+    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let id = if hex {
+        u128::from_str_radix(text, 16).ok()
+    } else {
+        None
+    };
+    id.ok_or_else(|| {
+        PyValueError::new_err(format!(
+            "`{text}` is no reservation: expected the 32 hex digits that `check` gave"
+        ))
+    })
+}
+
+#[pymethods]
+impl Decision {
+    #[new]
+    #[pyo3(signature = (
+        *, outcome, rule = "", message = "", retry_after_ms = None, limits = Vec::new(),
+        policy = "", policy_version = "", shadow = None, fingerprint = None,
+        decided_at_us = 0, reservation = None, approval = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per field of a decision")]
+    fn py_new(
+        outcome: &str,
+        rule: &str,
+        message: &str,
+        retry_after_ms: Option<u64>,
+        limits: Vec<LimitState>,
+        policy: &str,
+        policy_version: &str,
+        shadow: Option<Shadow>,
+        fingerprint: Option<String>,
+        decided_at_us: u64,
+        reservation: Option<&str>,
+        approval: Option<String>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            outcome: parts::outcome(outcome)?,
+            rule: rule.into(),
+            message: message.into(),
+            retry_after_ms,
+            limits,
+            policy: policy.into(),
+            policy_version: policy_version.into(),
+            shadow,
+            fingerprint: fingerprint.map(Into::into),
+            decided_at_us,
+            reservation: reservation.map(reservation_id).transpose()?,
+            approval: approval.map(Into::into),
+        })
+    }
+    #[getter]
+    fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        parts::member(py, self.outcome)
+    }
+    #[getter]
+    fn allowed(&self) -> bool {
+        self.outcome == Outcome::Allow
+    }
+    #[getter]
+    fn rule(&self) -> &str {
+        &self.rule
+    }
+    #[getter]
+    fn message(&self) -> &str {
+        &self.message
+    }
+    #[getter]
+    fn retry_after_ms(&self) -> Option<u64> {
+        self.retry_after_ms
+    }
+    #[getter]
+    fn limits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.limits.iter().cloned())
+    }
+    #[getter]
+    fn policy(&self) -> &str {
+        &self.policy
+    }
+    #[getter]
+    fn policy_version(&self) -> &str {
+        &self.policy_version
+    }
+    #[getter]
+    fn shadow(&self) -> Option<Shadow> {
+        self.shadow.clone()
+    }
+    #[getter]
+    fn fingerprint(&self) -> Option<&str> {
+        self.fingerprint.as_deref()
+    }
+    #[getter]
+    fn decided_at_us(&self) -> u64 {
+        self.decided_at_us
+    }
+    #[getter]
+    fn reservation(&self) -> Option<String> {
+        self.reservation.map(|id| format!("{id:032x}"))
+    }
+    #[getter]
+    fn approval(&self) -> Option<&str> {
+        self.approval.as_deref()
+    }
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let limits = self
+            .limits
+            .iter()
+            .map(|limit| limit.to_dict(py))
+            .collect::<PyResult<Vec<_>>>()?;
+        let dict = PyDict::new(py);
+        dict.set_item("outcome", self.outcome.as_str())?;
+        dict.set_item("rule", self.rule())?;
+        dict.set_item("message", self.message())?;
+        set_some(&dict, "retry_after_ms", self.retry_after_ms)?;
+        dict.set_item("limits", PyList::new(py, limits)?)?;
+        dict.set_item("policy", self.policy())?;
+        dict.set_item("policy_version", self.policy_version())?;
+        set_some(
+            &dict,
+            "shadow",
+            self.shadow
+                .as_ref()
+                .map(|shadow| shadow.to_dict(py))
+                .transpose()?,
+        )?;
+        set_some(&dict, "fingerprint", self.fingerprint())?;
+        dict.set_item("decided_at_us", self.decided_at_us)?;
+        set_some(&dict, "reservation", self.reservation())?;
+        set_some(&dict, "approval", self.approval())?;
+        Ok(dict)
+    }
+    /// The constructor call that makes an equal decision, without the fields that say nothing.
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let mut fields = vec![format!("outcome='{}'", self.outcome)];
+        let texts = [
+            ("rule", Some(self.rule())),
+            ("message", Some(self.message())),
+            ("policy", Some(self.policy())),
+            ("policy_version", Some(self.policy_version())),
+            ("fingerprint", self.fingerprint()),
+            ("approval", self.approval()),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text.filter(|text| !text.is_empty()) {
+                fields.push(format!("{name}={}", PyString::new(py, text).repr()?));
+            }
+        }
+        if let Some(retry_after_ms) = self.retry_after_ms {
+            fields.push(format!("retry_after_ms={retry_after_ms}"));
+        }
+        if !self.limits.is_empty() {
+            let limits = self
+                .limits
+                .iter()
+                .map(|limit| limit.__repr__(py))
+                .collect::<PyResult<Vec<_>>>()?;
+            fields.push(format!("limits=[{}]", limits.join(", ")));
+        }
+        if let Some(shadow) = &self.shadow {
+            fields.push(format!("shadow={}", shadow.__repr__(py)?));
+        }
+        if let Some(reservation) = self.reservation() {
+            fields.push(format!("reservation='{reservation}'"));
+        }
+        fields.push(format!("decided_at_us={}", self.decided_at_us));
+        Ok(format!("Decision({})", fields.join(", ")))
+    }
+}
+
+fn set_some<'py>(
+    dict: &Bound<'py, PyDict>,
+    key: &str,
+    value: Option<impl IntoPyObject<'py>>,
+) -> PyResult<()> {
+    value.map_or(Ok(()), |value| dict.set_item(key, value))
+}

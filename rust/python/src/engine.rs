@@ -1,0 +1,336 @@
+//! `Engine`: policies and counters in this process.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use callgate_core::engine::Policies;
+use callgate_core::{EngineConfig, Now, Scratch, State};
+use callgate_server::{random_key, random_u128};
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
+
+use crate::call::{Call, Fault};
+use crate::clock::instant;
+use crate::decision::{Decision, reservation_id};
+use crate::error::Error;
+use crate::explain::Explanation;
+use crate::{args, load};
+
+/// Counters alive at once, where the caller names no number. Each takes up to 2 KiB once it is in use.
+const COUNTER_CAPACITY: usize = 1 << 20;
+
+/// Counters alive at once that one grant has made, where the caller names no number.
+const COUNTERS_PER_GRANT: usize = 1 << 16;
+
+/// How long a reservation can be rolled back (`docs/policy.md` section 2), in milliseconds.
+const RESERVATION_TTL_MS: u64 = 30_000;
+
+/// Reservations that can be open at once; beyond that the oldest is committed.
+const RESERVATION_CAPACITY: usize = 1 << 16;
+
+/// An engine without a server has nobody else who owns a clock: every so many calls sweep this many counters.
+const CALLS_PER_SWEEP: u32 = 256;
+const SWEEP_BUDGET: usize = 512;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Policies and counters in this process.
+#[pyclass(frozen, module = "callgate._callgate")]
+pub(crate) struct Engine {
+    pub(crate) core: Arc<callgate_core::Engine>,
+    calls: AtomicU32,
+}
+
+impl Engine {
+    fn build(
+        state: State,
+        counter_capacity: usize,
+        counters_per_grant: usize,
+        reservation_ttl_ms: u64,
+    ) -> PyResult<Self> {
+        let config = EngineConfig {
+            counter_capacity,
+            counters_per_grant,
+            reservation_ttl_ms,
+            reservation_capacity: RESERVATION_CAPACITY,
+            hash_key: random_key().map_err(no_randomness)?,
+        };
+        Ok(Self {
+            core: Arc::new(callgate_core::Engine::new(state, config)),
+            calls: AtomicU32::new(0),
+        })
+    }
+
+    fn sweep_now_and_then(&self, now: Now) {
+        // Relaxed: a count of calls that orders nothing.
+        if self.calls.fetch_add(1, Ordering::Relaxed) % CALLS_PER_SWEEP == CALLS_PER_SWEEP - 1 {
+            self.core.sweep(now, SWEEP_BUDGET);
+        }
+    }
+}
+
+fn no_randomness(error: impl std::fmt::Display) -> PyErr {
+    PyOSError::new_err(format!("the operating system gives no random numbers: {error}"))
+}
+
+/// Reads and compiles without holding up other threads of Python.
+fn compile(
+    py: Python<'_>,
+    catalogue: Option<&Bound<'_, PyAny>>,
+    policies: impl FnOnce() -> Result<Policies, Error> + Send,
+) -> PyResult<State> {
+    let catalogue = load::catalogue(catalogue)?;
+    let state = py.detach(|| Ok::<_, Error>(State::build(policies()?, catalogue)?))?;
+    Ok(state)
+}
+
+#[pymethods]
+impl Engine {
+    #[staticmethod]
+    #[pyo3(signature = (
+        path, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
+        reservation_ttl_ms = RESERVATION_TTL_MS
+    ))]
+    fn from_file(
+        py: Python<'_>,
+        path: PathBuf,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        counter_capacity: usize,
+        counters_per_grant: usize,
+        reservation_ttl_ms: u64,
+    ) -> PyResult<Self> {
+        let state = compile(py, catalogue, move || load::policies_at(&path))?;
+        Self::build(state, counter_capacity, counters_per_grant, reservation_ttl_ms)
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (
+        policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
+        reservation_ttl_ms = RESERVATION_TTL_MS
+    ))]
+    fn from_dict(
+        py: Python<'_>,
+        policy: &Bound<'_, PyDict>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        counter_capacity: usize,
+        counters_per_grant: usize,
+        reservation_ttl_ms: u64,
+    ) -> PyResult<Self> {
+        Self::from_json(
+            py,
+            policy,
+            catalogue,
+            counter_capacity,
+            counters_per_grant,
+            reservation_ttl_ms,
+        )
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (
+        policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
+        reservation_ttl_ms = RESERVATION_TTL_MS
+    ))]
+    fn from_json(
+        py: Python<'_>,
+        policy: &Bound<'_, PyAny>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        counter_capacity: usize,
+        counters_per_grant: usize,
+        reservation_ttl_ms: u64,
+    ) -> PyResult<Self> {
+        let document = args::to_json(policy)?;
+        let state = compile(py, catalogue, || load::policy_in_memory(&document))?;
+        Self::build(state, counter_capacity, counters_per_grant, reservation_ttl_ms)
+    }
+
+    #[pyo3(signature = (path, catalogue = None))]
+    fn reload_file(
+        &self,
+        py: Python<'_>,
+        path: PathBuf,
+        catalogue: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.core
+            .reload(compile(py, catalogue, move || load::policies_at(&path))?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (policy, catalogue = None))]
+    fn reload_dict(
+        &self,
+        py: Python<'_>,
+        policy: &Bound<'_, PyDict>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.reload_json(py, policy, catalogue)
+    }
+
+    #[pyo3(signature = (policy, catalogue = None))]
+    fn reload_json(
+        &self,
+        py: Python<'_>,
+        policy: &Bound<'_, PyAny>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let document = args::to_json(policy)?;
+        self.core
+            .reload(compile(py, catalogue, || load::policy_in_memory(&document))?);
+        Ok(())
+    }
+
+    #[pyo3(signature = (
+        *, grant, tool, args = None, server = None, session = None, labels = None, now_ms = None, reserve = false
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per field of a call")]
+    fn check(
+        &self,
+        grant: &Bound<'_, PyString>,
+        tool: &Bound<'_, PyString>,
+        args: Option<&Bound<'_, PyAny>>,
+        server: Option<&Bound<'_, PyString>>,
+        session: Option<&Bound<'_, PyString>>,
+        labels: Option<&Bound<'_, PyDict>>,
+        now_ms: Option<&Bound<'_, PyAny>>,
+        reserve: bool,
+    ) -> PyResult<Decision> {
+        let reservation = if reserve {
+            Some(random_u128().map_err(no_randomness)?)
+        } else {
+            None
+        };
+        let now = instant(now_ms)?;
+        self.sweep_now_and_then(now);
+        let decided = Call {
+            grant,
+            tool,
+            args,
+            server,
+            session,
+            labels,
+        }
+        .ask(reservation, |request| {
+            let state = self.core.snapshot();
+            SCRATCH.with_borrow_mut(|scratch| Decision::from(self.core.decide(&state, request, now, scratch)))
+        });
+        match decided {
+            Ok(decision) => Ok(decision),
+            Err(Fault::NotUnicode(field)) => Ok(Decision::not_unicode(field, now.unix_us())),
+            Err(Fault::Python(error)) => Err(error),
+        }
+    }
+
+    #[pyo3(signature = (
+        *, grant, tool, args = None, server = None, session = None, labels = None, now_ms = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per field of a call")]
+    fn explain(
+        &self,
+        py: Python<'_>,
+        grant: &Bound<'_, PyString>,
+        tool: &Bound<'_, PyString>,
+        args: Option<&Bound<'_, PyAny>>,
+        server: Option<&Bound<'_, PyString>>,
+        session: Option<&Bound<'_, PyString>>,
+        labels: Option<&Bound<'_, PyDict>>,
+        now_ms: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Explanation> {
+        let now = instant(now_ms)?;
+        let explained = Call {
+            grant,
+            tool,
+            args,
+            server,
+            session,
+            labels,
+        }
+        .ask(None, |request| {
+            let state = self.core.snapshot();
+            SCRATCH.with_borrow_mut(|scratch| self.core.explain(&state, request, now, scratch))
+        });
+        match explained {
+            Ok(explanation) => Explanation::from_core(py, explanation),
+            Err(Fault::NotUnicode(field)) => {
+                Explanation::without_steps(py, Decision::not_unicode(field, now.unix_us()))
+            }
+            Err(Fault::Python(error)) => Err(error),
+        }
+    }
+
+    #[pyo3(signature = (reservation, *, now_ms = None))]
+    fn roll_back(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        Ok(self
+            .core
+            .roll_back(reservation_id(reservation)?, instant(now_ms)?))
+    }
+
+    #[pyo3(signature = (reservation, *, now_ms = None))]
+    fn commit(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
+        Ok(self.core.commit(reservation_id(reservation)?, instant(now_ms)?))
+    }
+
+    /// Counters alive, and how many there may be.
+    #[getter]
+    fn counters(&self) -> (usize, usize) {
+        self.core.counters()
+    }
+
+    #[getter]
+    fn policies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let state = self.core.snapshot();
+        PyTuple::new(
+            py,
+            state.policies().map(|policy| PolicyInfo {
+                server: policy.server().map(str::to_owned),
+                name: policy.name().to_owned(),
+                version: policy.version().to_owned(),
+                tools: policy.tools().to_vec(),
+            }),
+        )
+    }
+
+    fn __repr__(&self) -> String {
+        let (alive, capacity) = self.core.counters();
+        let state = self.core.snapshot();
+        let policies: Vec<_> = state
+            .policies()
+            .map(|policy| format!("{}@{}", policy.name(), policy.version()))
+            .collect();
+        format!(
+            "<Engine policies=[{}] counters={alive}/{capacity}>",
+            policies.join(", ")
+        )
+    }
+}
+
+/// What is known of one loaded policy.
+#[pyclass(frozen, eq, hash, get_all, module = "callgate._callgate")]
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct PolicyInfo {
+    server: Option<String>,
+    name: String,
+    version: String,
+    tools: Vec<String>,
+}
+
+#[pymethods]
+impl PolicyInfo {
+    fn __repr__(&self) -> String {
+        let Self {
+            server,
+            name,
+            version,
+            tools,
+        } = self;
+        let server = server.as_deref().unwrap_or("(any)");
+        format!(
+            "<PolicyInfo server={server} name={name} version={version} tools={}>",
+            tools.len()
+        )
+    }
+}

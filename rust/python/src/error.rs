@@ -1,0 +1,77 @@
+//! The one place where errors of Rust become exceptions of Python.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use callgate_core::policy::PolicyError;
+use callgate_server::StartError;
+use pyo3::PyErr;
+
+/// The exceptions, which Python itself defines: `callgate/errors.py`.
+mod exceptions {
+    pyo3::import_exception!(callgate.errors, ConfigError);
+    pyo3::import_exception!(callgate.errors, PolicyError);
+}
+
+/// Everything that this module can refuse, apart from arguments of the wrong type.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A document has a fault.
+    Policy(PolicyError),
+    /// A server could not be started.
+    Start(StartError),
+    /// A file or folder cannot be read.
+    Unreadable(PathBuf, std::io::Error),
+    /// A folder of policies is not what it should be.
+    Folder(PathBuf, &'static str),
+    /// Something was asked of a server in a state that has no answer to it.
+    ServerState(&'static str),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(error) => error.fmt(f),
+            Self::Start(error) => error.fmt(f),
+            Self::Unreadable(path, error) => {
+                let reason = match error.kind() {
+                    std::io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+                    std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+                    std::io::ErrorKind::IsADirectory => "expected a file, this is a folder".to_owned(),
+                    _ => error.to_string(),
+                };
+                write!(f, "cannot read `{}`: {reason}", path.display())
+            }
+            Self::Folder(path, fault) => write!(f, "`{}`: {fault}", path.display()),
+            Self::ServerState(fault) => f.write_str(fault),
+        }
+    }
+}
+
+impl From<Error> for PyErr {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Policy(PolicyError {
+                file,
+                line,
+                column,
+                message,
+            }) => exceptions::PolicyError::new_err((file, line, column, message)),
+            Error::Start(_) | Error::Unreadable(..) | Error::Folder(..) | Error::ServerState(_) => {
+                exceptions::ConfigError::new_err(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<PolicyError> for Error {
+    fn from(error: PolicyError) -> Self {
+        Self::Policy(error)
+    }
+}
+
+impl From<StartError> for Error {
+    fn from(error: StartError) -> Self {
+        Self::Start(error)
+    }
+}

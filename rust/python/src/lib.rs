@@ -1,0 +1,74 @@
+//! The Python module `callgate._callgate`: conversion between Python's values and the Rust crates, and one mapping of
+//! errors. Types and documentation for Python's side live in `python/callgate/_callgate.pyi`.
+
+mod args;
+mod call;
+mod clock;
+mod decision;
+mod engine;
+mod error;
+mod explain;
+mod load;
+mod metrics;
+mod server;
+
+// Threads of the data plane allocate and free all the time; the system's allocator makes them wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// callgate's Rust half; use the package `callgate`, which exports it.
+#[pyo3::pymodule(gil_used = false)]
+mod _callgate {
+    use std::borrow::Cow;
+    use std::path::PathBuf;
+
+    use pyo3::prelude::*;
+    use pyo3::types::PyBytes;
+
+    #[pymodule_export]
+    use crate::clock::ManualClock;
+    #[pymodule_export]
+    use crate::decision::{Decision, LimitState, Shadow};
+    #[pymodule_export]
+    use crate::engine::{Engine, PolicyInfo};
+    #[pymodule_export]
+    use crate::explain::{ConditionStep, Explanation, Step};
+    #[pymodule_export]
+    use crate::metrics::Metrics;
+    #[pymodule_export]
+    use crate::server::Server;
+
+    /// The warnings about a policy file or a folder of them: file, line, column and message of each.
+    #[pyfunction]
+    #[pyo3(signature = (path))]
+    fn validate(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, usize, usize, String)>> {
+        let warnings = py.detach(move || crate::load::warnings_at(&path))?;
+        Ok(warnings
+            .into_iter()
+            .map(|(file, warning)| (file, warning.line, warning.column, warning.message))
+            .collect())
+    }
+
+    /// The JSON bytes of an arguments value, as `Engine.check` reads it.
+    #[pyfunction]
+    #[pyo3(signature = (args))]
+    fn args_json<'py>(args: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
+        if let Ok(bytes) = args.cast::<PyBytes>() {
+            return Ok(bytes.clone());
+        }
+        let bytes: Cow<'_, [u8]> = crate::args::to_json(args)?;
+        Ok(PyBytes::new(args.py(), &bytes))
+    }
+
+    /// The JSON Schema of the policy format.
+    #[pyfunction]
+    fn policy_schema() -> &'static str {
+        callgate_core::policy::json_schema()
+    }
+
+    /// The version of this build.
+    #[pyfunction]
+    fn version() -> &'static str {
+        env!("CARGO_PKG_VERSION")
+    }
+}

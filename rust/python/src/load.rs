@@ -1,0 +1,212 @@
+//! Documents from files, folders and Python values.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use callgate_core::State;
+use callgate_core::engine::Policies;
+use callgate_core::policy::{self, Catalogue, Format, Source, ast};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::args;
+use crate::error::Error;
+
+/// What errors call a policy that came from memory, and its name where it gives none.
+const POLICY: Name<'_> = Name {
+    shown: "<policy>",
+    stem: "policy",
+};
+
+/// What errors call a catalogue that came from memory.
+const CATALOGUE: Name<'_> = Name {
+    shown: "<catalogue>",
+    stem: "catalogue",
+};
+
+/// Suffixes of the files that a folder of policies holds.
+const SUFFIXES: [&str; 3] = ["json", "yaml", "yml"];
+
+#[derive(Clone, Copy)]
+struct Name<'a> {
+    shown: &'a str,
+    stem: &'a str,
+}
+
+/// A policy and where it was read.
+struct Document {
+    file: PathBuf,
+    server: String,
+    policy: ast::Policy,
+}
+
+/// The policy of a file, for every server; or the policies of a folder, where a file's stem is its server.
+pub(crate) fn policies_at(path: &Path) -> Result<Policies, Error> {
+    if is_folder(path)? {
+        let documents = folder(path)?.into_iter();
+        return Ok(Policies::ByServer(
+            documents
+                .map(|document| (document.server, document.policy))
+                .collect(),
+        ));
+    }
+    Ok(Policies::EveryServer(with_source(path, policy::parse)?))
+}
+
+/// The warnings of a policy file, or of each file of a folder, with the file they are about; all of it compiles.
+pub(crate) fn warnings_at(path: &Path) -> Result<Vec<(String, ast::Warning)>, Error> {
+    let is_folder = is_folder(path)?;
+    let documents = if is_folder {
+        folder(path)?
+    } else {
+        vec![Document {
+            file: path.to_owned(),
+            server: String::new(),
+            policy: with_source(path, policy::parse)?,
+        }]
+    };
+    let mut warnings = Vec::new();
+    let mut policies = Vec::with_capacity(documents.len());
+    for Document {
+        file,
+        server,
+        mut policy,
+    } in documents
+    {
+        let file = file.to_string_lossy();
+        let of_file = std::mem::take(&mut policy.warnings);
+        warnings.extend(
+            of_file
+                .into_iter()
+                .map(|warning| (file.clone().into_owned(), warning)),
+        );
+        policies.push((server, policy));
+    }
+    let policies = match policies.pop() {
+        Some((_, policy)) if !is_folder => Policies::EveryServer(policy),
+        last => Policies::ByServer(policies.into_iter().chain(last).collect()),
+    };
+    State::build(policies, Catalogue::default())?;
+    Ok(warnings)
+}
+
+/// A policy document in memory: JSON.
+pub(crate) fn policy_in_memory(bytes: &[u8]) -> Result<Policies, Error> {
+    let source = Source {
+        name: POLICY.shown,
+        stem: POLICY.stem,
+        format: Format::Json,
+        bytes,
+    };
+    Ok(Policies::EveryServer(policy::parse(&source)?))
+}
+
+fn is_folder(path: &Path) -> Result<bool, Error> {
+    let metadata = fs::metadata(path).map_err(|error| Error::Unreadable(path.to_owned(), error))?;
+    Ok(metadata.is_dir())
+}
+
+fn folder(path: &Path) -> Result<Vec<Document>, Error> {
+    let unreadable = |error| Error::Unreadable(path.to_owned(), error);
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in fs::read_dir(path).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file
+            .extension()
+            .is_some_and(|suffix| SUFFIXES.iter().any(|known| suffix == *known))
+        {
+            files.push(file);
+        }
+    }
+    if files.is_empty() {
+        let fault =
+            "no policy in this folder; expected files named <server>.json, <server>.yaml or <server>.yml";
+        return Err(Error::Folder(path.to_owned(), fault));
+    }
+    // Sorted, so that the first fault reported is the same everywhere.
+    files.sort();
+    let mut documents: Vec<Document> = Vec::with_capacity(files.len());
+    for file in files {
+        let Some(server) = file.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned) else {
+            return Err(Error::Folder(
+                file,
+                "a file's stem is the name of its server and must be UTF-8; rename it",
+            ));
+        };
+        if documents.iter().any(|document| document.server == server) {
+            return Err(Error::Folder(
+                file,
+                "another file of this folder has the same server; keep one of them",
+            ));
+        }
+        let policy = with_source(&file, policy::parse)?;
+        documents.push(Document { file, server, policy });
+    }
+    Ok(documents)
+}
+
+fn with_source<T>(
+    path: &Path,
+    parse: impl FnOnce(&Source<'_>) -> Result<T, policy::PolicyError>,
+) -> Result<T, Error> {
+    let bytes = fs::read(path).map_err(|error| Error::Unreadable(path.to_owned(), error))?;
+    let name = path.to_string_lossy();
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let source = Source {
+        name: &name,
+        stem: &stem,
+        format: Format::of_file_name(&name),
+        bytes: &bytes,
+    };
+    Ok(parse(&source)?)
+}
+
+/// A catalogue: none, a file's path, the document as a dict, or the short form `{tool: category}` for every server.
+pub(crate) fn catalogue(value: Option<&Bound<'_, PyAny>>) -> PyResult<Catalogue> {
+    let Some(value) = value else {
+        return Ok(Catalogue::default());
+    };
+    let Ok(dict) = value.cast::<PyDict>() else {
+        return Ok(with_source(&value.extract::<PathBuf>()?, Catalogue::parse)?);
+    };
+    // Every value of the short form is the name of a category; the document's `servers` is an object.
+    let is_short = dict
+        .values()
+        .iter()
+        .all(|category| category.is_instance_of::<PyString>());
+    let document = if is_short {
+        short_form(dict)?
+    } else {
+        args::to_json(dict)?.into_owned()
+    };
+    let source = Source {
+        name: CATALOGUE.shown,
+        stem: CATALOGUE.stem,
+        format: Format::Json,
+        bytes: &document,
+    };
+    let mut catalogue = Catalogue::parse(&source).map_err(Error::from)?;
+    if is_short {
+        catalogue.every_server = catalogue.servers.drain().flat_map(|(_, tools)| tools).collect();
+    }
+    Ok(catalogue)
+}
+
+/// The short form written as a document of one server, so that it is read and refused by the same code.
+fn short_form(dict: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
+    let py = dict.py();
+    let tools = PyDict::new(py);
+    for (tool, category) in dict.iter() {
+        let facts = PyDict::new(py);
+        facts.set_item("category", category)?;
+        tools.set_item(tool, facts)?;
+    }
+    let server = PyDict::new(py);
+    server.set_item("tools", tools)?;
+    let servers = PyDict::new(py);
+    servers.set_item(callgate_core::request::DEFAULT_SERVER, server)?;
+    let document = PyDict::new(py);
+    document.set_item("version", "1")?;
+    document.set_item("servers", servers)?;
+    Ok(args::to_json(&document)?.into_owned())
+}

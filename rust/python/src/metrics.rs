@@ -1,0 +1,56 @@
+//! `Metrics`: the data plane's numbers as plain Python values.
+
+use callgate_server::{MetricsSnapshot, duration_bounds_ns};
+use pyo3::prelude::*;
+
+/// Numbers of one moment; the names under which they are published stand in `callgate/metrics.py`.
+#[pyclass(frozen, get_all, module = "callgate._callgate")]
+pub(crate) struct Metrics {
+    decisions: Vec<(String, String, &'static str, u64)>,
+    denials: Vec<(String, String, u64)>,
+    duration_bounds_ns: Vec<u64>,
+    duration_counts: Vec<u64>,
+    duration_sum_ns: u64,
+    requests: Vec<(&'static str, &'static str, u64)>,
+    policies: Vec<(String, String, String)>,
+    counters: usize,
+    counter_capacity: usize,
+    internal_errors: u64,
+    connections: usize,
+    events_dropped: u64,
+}
+
+impl From<MetricsSnapshot> for Metrics {
+    fn from(snapshot: MetricsSnapshot) -> Self {
+        let decisions = snapshot
+            .decisions
+            .into_iter()
+            .map(|one| (one.server, one.tool, one.outcome, one.count));
+        let denials = snapshot
+            .denials
+            .into_iter()
+            .map(|one| (one.server, one.rule, one.count));
+        let requests = snapshot
+            .requests
+            .into_iter()
+            .map(|one| (one.protocol, one.code, one.count));
+        let policies = snapshot
+            .policies
+            .into_iter()
+            .map(|one| (one.server, one.policy, one.version));
+        Self {
+            decisions: decisions.collect(),
+            denials: denials.collect(),
+            duration_bounds_ns: duration_bounds_ns().to_vec(),
+            duration_counts: snapshot.duration.counts,
+            duration_sum_ns: snapshot.duration.sum_ns,
+            requests: requests.collect(),
+            policies: policies.collect(),
+            counters: snapshot.counters,
+            counter_capacity: snapshot.counter_capacity,
+            internal_errors: snapshot.internal_errors,
+            connections: snapshot.connections,
+            events_dropped: snapshot.events_dropped,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! `Server`: the data plane, on threads of its own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use callgate_server::{Clock, FieldValue, ServerConfig};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::clock::{ManualClock, system};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::metrics::Metrics;
+
+/// The data plane: decisions over gRPC and HTTP. Stopped, it still answers what it was asked to count.
+#[pyclass(frozen, module = "callgate._callgate")]
+pub(crate) struct Server {
+    engine: Arc<callgate_core::Engine>,
+    clock: Clock,
+    config: ServerConfig,
+    running: Mutex<Option<Arc<callgate_server::Server>>>,
+}
+
+impl Server {
+    fn running(&self) -> MutexGuard<'_, Option<Arc<callgate_server::Server>>> {
+        // What the lock guards is one pointer, which no panic leaves half-written.
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn started(&self) -> Result<Arc<callgate_server::Server>, Error> {
+        self.running().clone().ok_or(Error::ServerState(
+            "the server has not been started; call `start` first",
+        ))
+    }
+}
+
+#[pymethods]
+impl Server {
+    #[new]
+    #[pyo3(signature = (
+        engine, listen = Some("127.0.0.1:0".to_owned()), socket = None, workers = 0, clock = None, *, grace_ms = None,
+        allowed_hosts = Vec::new()
+    ))]
+    fn py_new(
+        engine: &Bound<'_, Engine>,
+        listen: Option<String>,
+        socket: Option<PathBuf>,
+        workers: usize,
+        clock: Option<&Bound<'_, ManualClock>>,
+        grace_ms: Option<u64>,
+        allowed_hosts: Vec<String>,
+    ) -> Self {
+        let defaults = ServerConfig::default();
+        let grace_ms = grace_ms.unwrap_or(defaults.grace_ms);
+        Self {
+            engine: Arc::clone(&engine.get().core),
+            clock: clock.map_or_else(system, |manual| Clock::Manual(manual.get().clock.clone())),
+            config: ServerConfig {
+                listen,
+                socket,
+                workers,
+                grace_ms,
+                allowed_hosts,
+                ..defaults
+            },
+            running: Mutex::default(),
+        }
+    }
+
+    fn start(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| {
+            let mut running = self.running();
+            if running.is_some() {
+                return Err(Error::ServerState(
+                    "the server has been started before; make another one",
+                ));
+            }
+            let server = callgate_server::Server::start(
+                Arc::clone(&self.engine),
+                self.clock.clone(),
+                self.config.clone(),
+            )?;
+            // Health knows the decision service by name only once it has been told of it.
+            server.set_serving(true);
+            *running = Some(Arc::new(server));
+            Ok(())
+        })?;
+        Ok(())
+    }
+
+    fn stop(&self, py: Python<'_>) {
+        py.detach(|| {
+            // The lock is not held while the server finishes what is in flight: metrics stay within reach.
+            let server = self.running().clone();
+            if let Some(server) = server {
+                server.stop();
+            }
+        });
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> PyResult<Bound<'_, Self>> {
+        slf.get().start(slf.py())?;
+        Ok(slf)
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, pyo3::types::PyTuple>) {
+        self.stop(py);
+    }
+
+    #[getter]
+    fn address(&self) -> PyResult<Option<String>> {
+        Ok(self.started()?.address().map(|address| address.to_string()))
+    }
+
+    #[getter]
+    fn socket(&self) -> PyResult<Option<String>> {
+        Ok(self
+            .started()?
+            .socket()
+            .map(|path| path.to_string_lossy().into_owned()))
+    }
+
+    fn set_serving(&self, serving: bool) -> PyResult<()> {
+        self.started()?.set_serving(serving);
+        Ok(())
+    }
+
+    fn metrics(&self, py: Python<'_>) -> PyResult<Metrics> {
+        let server = self.started()?;
+        Ok(Metrics::from(py.detach(|| server.metrics())))
+    }
+
+    #[pyo3(signature = (max = 1_000))]
+    fn drain_events<'py>(
+        &self,
+        py: Python<'py>,
+        max: usize,
+    ) -> PyResult<Vec<(&'static str, &'static str, Bound<'py, PyDict>)>> {
+        let events = self.started()?.drain_events(max);
+        let convert = |event: callgate_server::Event| {
+            let fields = PyDict::new(py);
+            for (name, value) in event.fields {
+                match value {
+                    FieldValue::Text(text) => fields.set_item(name, text)?,
+                    FieldValue::Number(number) => fields.set_item(name, number)?,
+                }
+            }
+            Ok((event.level.as_str(), event.event, fields))
+        };
+        events.into_iter().map(convert).collect()
+    }
+}

@@ -1,0 +1,114 @@
+"""The program as a user runs it: a subprocess."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Queue
+from threading import Thread
+
+PROGRAM = Path(sys.executable).with_name("callgate")
+TIMEOUT_S = 60.0
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TTY_COMPATIBLE"}}
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run came to."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(*words: str | Path, cwd: Path | None = None) -> Done:
+    """Runs the program to its end."""
+    done = subprocess.run(
+        [PROGRAM, *words],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def refused(*words: str | Path, cwd: Path | None = None) -> str:
+    """Runs the program, which must refuse with exit code 2 and one line; gives the line."""
+    done = run(*words, cwd=cwd)
+    assert (done.code, done.out) == (2, ""), done
+    lines = done.err.splitlines()
+    assert len(lines) == 1, done.err
+    return lines[0]
+
+
+class Sidecar:
+    """A running `callgate serve`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self._lines: Queue[str] = Queue()
+        # Read on a thread, so that a wait for a line can give up.
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self.greeting = [self._lines.get(timeout=TIMEOUT_S)]
+        while not self.greeting[-1].startswith("ask it:"):
+            self.greeting.append(self._lines.get(timeout=TIMEOUT_S))
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self._lines.put(line.rstrip("\n"))
+
+    def said(self, pattern: str) -> str:
+        """The first group of the first line of the greeting that matches."""
+        found = re.search(pattern, "\n".join(self.greeting), re.M)
+        assert found is not None, self.greeting
+        return found[1]
+
+    @property
+    def address(self) -> str:
+        """Where decisions are asked."""
+        return self.said(r"^decisions: (127\S+)")
+
+    @property
+    def admin(self) -> str:
+        """Where metrics are asked."""
+        return self.said(r"^admin: +http://(\S+)")
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
+        """Exit code and stderr."""
+        self.process.send_signal(number)
+        code = self.process.wait(TIMEOUT_S)
+        self._reader.join(TIMEOUT_S)
+        assert self.process.stderr is not None
+        return code, self.process.stderr.read()
+
+
+@contextmanager
+def sidecar(*words: str | Path, cwd: Path | None = None) -> Iterator[Sidecar]:
+    """`callgate serve` on free ports, killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *words],
+        cwd=cwd,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        stdin=subprocess.DEVNULL,
+        text=True,
+    )
+    with process:
+        try:
+            yield Sidecar(process)
+        finally:
+            process.kill()

@@ -1,0 +1,33 @@
+"""Every case of the contract through every door, with the same result."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cases import Case, decision_cases
+from doors import DOORS, Door, EngineDoor
+
+CASES = decision_cases()
+
+
+def test_there_are_cases() -> None:
+    assert len(CASES) >= 122
+    assert sum(len(case.calls) for case in CASES) >= 765
+
+
+@pytest.mark.parametrize("door", DOORS, ids=lambda door: door.name)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_case(door: type[Door], case: Case) -> None:
+    with door(case.policy, case.catalogue) as opened, EngineDoor(case.policy, case.catalogue) as reference:
+        for number, (call, expect) in enumerate(case.calls):
+            answer = opened.ask(call)
+            at = f"call {number} of `{case.name}`: {call}: {answer}"
+            assert {field: answer.get(field, absent(field)) for field in expect} == expect, at
+            assert answer == reference.ask(call), at
+
+
+def absent(field: str) -> Any:
+    """What a field that a decision leaves out stands for in the cases."""
+    return {"message": "", "rule": ""}.get(field)

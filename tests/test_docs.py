@@ -1,0 +1,276 @@
+"""Every example of the documents runs, and prints what the page says. CONTRIBUTING.md describes the conventions."""
+
+from __future__ import annotations
+
+import doctest
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import callgate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
+LANGUAGES = {"console", "pycon", "json", "yaml", "sh", "text"}
+# The ports that the documents write, and that a sidecar on this machine may hold.
+DATA_PORT, ADMIN_PORT = "9191", "9193"
+START_SECONDS = 30.0
+COMMAND_SECONDS = 60.0
+
+FENCE = re.compile(
+    r"^(?:<!-- example: (?P<kind>\w+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+MAKE_TARGET = re.compile(r"\bmake ([a-z-]+)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block of a page."""
+
+    page: Path
+    line: int
+    kind: str | None
+    language: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+
+def blocks_of(page: Path) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(page, text.count("\n", 0, found.start()) + 1, found["kind"], found["language"], found["text"])
+        for found in FENCE.finditer(text)
+    ]
+
+
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+
+
+def pages_with(language: str) -> list[Path]:
+    """The pages that have blocks of a language."""
+    return sorted({block.page for block in BLOCKS if block.language == language})
+
+
+def name_of(page: Path) -> str:
+    """A page's name in test ids."""
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_says_how_it_is_tested(block: Block) -> None:
+    assert block.language in LANGUAGES, f"{block}: a block is one of {sorted(LANGUAGES)}"
+    assert block.kind in {None, "policy", "catalogue"}, f"{block}: unknown kind of example `{block.kind}`"
+
+
+def test_no_fence_is_overlooked() -> None:
+    for page in PAGES:
+        fences = re.findall(r"^```", page.read_text(encoding="utf-8"), re.MULTILINE)
+        assert len(fences) == 2 * len(blocks_of(page)), f"{name_of(page)} has a fence that is no block"
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language in {"json", "yaml"}], ids=str)
+def test_data(block: Block, tmp_path: Path) -> None:
+    if block.kind == "policy":
+        path = tmp_path / f"page.{block.language}"
+        path.write_text(block.text, encoding="utf-8")
+        callgate.Engine.from_file(path)
+        return
+    assert block.language == "json", f"{block}: the YAML that pages show is policies"
+    document = json.loads(block.text)
+    if block.kind == "catalogue":
+        callgate.Engine.from_dict({"version": "1", "default": "deny"}, catalogue=document)
+
+
+@pytest.mark.parametrize("page", pages_with("pycon"), ids=name_of)
+def test_python(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    text = "\n".join(block.text for block in blocks_of(page) if block.language == "pycon")
+    test = doctest.DocTestParser().get_doctest(text, {}, name_of(page), str(page), 0)
+    report: list[str] = []
+    result = doctest.DocTestRunner(verbose=False).run(test, out=report.append)
+    assert result.attempted > 0
+    assert result.failed == 0, "".join(report)
+
+
+@pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
+def test_console(page: Path) -> None:
+    with Shell.open() as shell:
+        for block in blocks_of(page):
+            if block.language == "console":
+                for command, expected in commands_of(block):
+                    shell.run(block, command, expected)
+
+
+def test_make_targets() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        code = [block.text for block in blocks_of(page) if block.language == "sh"] + re.findall(r"`([^`\n]+)`", text)
+        for target in MAKE_TARGET.findall("\n".join(code)):
+            assert target in targets, f"{name_of(page)} names `make {target}`, which is no target"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links(page: Path) -> None:
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{name_of(page)} links to `{target}`, which is not there"
+
+
+@pytest.mark.parametrize("path", ["examples/policy.json", "examples/servers"])
+def test_example_policies_load(path: str) -> None:
+    callgate.Engine.from_file(ROOT / path, catalogue=ROOT / "examples/catalogue.json")
+
+
+def commands_of(block: Block) -> list[tuple[str, list[str]]]:
+    """The commands of a console block, each with the lines that the page says it prints."""
+    commands: list[tuple[str, list[str]]] = []
+    for line in block.text.splitlines():
+        if line.startswith("$ "):
+            commands.append((line[2:], []))
+        elif commands and commands[-1][0].endswith("\\"):
+            command, _ = commands.pop()
+            commands.append((command[:-1] + line.lstrip(), []))
+        else:
+            assert commands, f"{block}: a console block begins with a `$` line"
+            commands[-1][1].append(line)
+    return commands
+
+
+def fits(expected: list[str], printed: list[str]) -> bool:
+    """Whether what was printed is what the page shows: `...` is any lines, `[...]` any characters of one."""
+    pattern = ""
+    for line in expected:
+        if line == "...":
+            pattern += r"(?:.*\n)*"
+        else:
+            pattern += re.escape(line).replace(re.escape("[...]"), ".*") + r"\n"
+    return re.fullmatch(pattern, "".join(line + "\n" for line in printed)) is not None
+
+
+@pytest.mark.parametrize(
+    ("expected", "printed", "answer"),
+    [
+        (["a"], ["a"], True),
+        (["a"], ["a", "b"], False),
+        (["a"], [], False),
+        (["a", "..."], ["a", "b", "c"], True),
+        (["...", "c"], ["a", "b", "c"], True),
+        (["took [...] us"], ["took 12 us"], True),
+        (["took [...] us"], ["took 12 ms"], False),
+        (["a.c"], ["abc"], False),
+    ],
+)
+def test_fits(expected: list[str], printed: list[str], answer: bool) -> None:
+    assert fits(expected, printed) is answer
+
+
+class Shell:
+    """Runs the commands of one page; what it starts in the background stops with it."""
+
+    def __init__(self, stack: ExitStack, ports: dict[str, str]) -> None:
+        self._stack = stack
+        self._ports = ports
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+        self._environment = {**os.environ, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1"}
+
+    @classmethod
+    @contextmanager
+    def open(cls) -> Iterator[Shell]:
+        """A shell with free ports in place of those that the documents name."""
+        with ExitStack() as stack:
+            held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+            ports = dict(zip([DATA_PORT, ADMIN_PORT], [str(s.getsockname()[1]) for s in held], strict=True))
+            for listener in held:
+                listener.close()
+            yield cls(stack, ports)
+
+    def run(self, block: Block, command: str, expected: list[str]) -> None:
+        """Runs one command and compares what it prints."""
+        real = command
+        for written, port in self._ports.items():
+            real = real.replace(f"127.0.0.1:{written}", f"127.0.0.1:{port}")
+        if real.endswith("&"):
+            printed = self._start(real.removesuffix("&").strip(), expected)
+        else:
+            done = subprocess.run(
+                ["/bin/bash", "-c", real],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+            printed = self._lines(done.stdout)
+        assert fits(expected, printed), f"{block}: `{command}` printed\n" + "\n".join(printed)
+
+    def _start(self, command: str, expected: list[str]) -> list[str]:
+        """Starts a program, and waits until it is ready and has printed what the page shows."""
+        assert command.startswith("callgate serve "), f"only the sidecar can be started, not `{command}`"
+        data, admin = (f"127.0.0.1:{port}" for port in self._ports.values())
+        process = subprocess.Popen(
+            ["/bin/bash", "-c", f"exec {command} --listen {data} --admin {admin}"],
+            cwd=ROOT,
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+        )
+        self._stack.callback(stop, process)
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        output = b""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and process.poll() is None:
+            output += process.stdout.read() or b""
+            if answers(f"http://{admin}/readyz") and fits(expected, self._lines(output)):
+                break
+            time.sleep(0.05)
+        return self._lines(output)
+
+    def _lines(self, output: bytes) -> list[str]:
+        """What was printed, with the ports that the documents name."""
+        text = output.decode().replace("\r\n", "\n")
+        for written, port in self._ports.items():
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{written}")
+        return text.splitlines()
+
+
+def stop(process: subprocess.Popen[Any]) -> None:
+    """Stops a sidecar as its operator would, and holds it to its word."""
+    process.terminate()
+    try:
+        assert process.wait(timeout=START_SECONDS) == 0
+    finally:
+        process.kill()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def answers(url: str) -> bool:
+    """Whether an endpoint answers 200."""
+    try:
+        with urllib.request.urlopen(url, timeout=1.0) as response:
+            return bool(response.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
