@@ -157,7 +157,10 @@ impl Counters {
         match held {
             Ok(stamp_us) => {
                 // What is left is told as of the stamp: between two microseconds `now` looks from a little before it.
-                let stamped = Now { boot_ns: stamp_us.saturating_mul(1_000), ..now };
+                let stamped = Now {
+                    boot_ns: stamp_us.saturating_mul(1_000),
+                    ..now
+                };
                 for (demand, located) in demands.iter_mut().zip(&located) {
                     let written =
                         located.and_then(|located| write_down(located.cell, demand.cost, stamp_us, now));
