@@ -1,7 +1,9 @@
 """`callgate serve`."""
 
 import shlex
+import shutil
 import signal
+import sys
 import threading
 import time
 from enum import Enum
@@ -85,10 +87,19 @@ def _greet(engine: Engine, server: Server, admin: str) -> None:
     typer.echo("warning:   no grants are configured, so callers are trusted to name the grant that is charged")
     known = next((policy for policy in engine.policies if policy.tools), engine.policies[0])
     tool = known.tools[0] if known.tools else "some-tool"
-    words = ["callgate", "check", "--target", str(server.address), "--grant", "demo", "--tool", tool]
+    words = [*_this_program(), "check", "--target", str(server.address), "--grant", "demo", "--tool", tool]
     if known.server is not None:
         words += ["--server", known.server]
     typer.echo(f"ask it:    {shlex.join([*words, '--args', '{}'])}")
+
+
+def _this_program() -> list[str]:
+    """How the reader of the greeting can start this program: it need not be on the PATH of another shell."""
+    started = Path(sys.argv[0])
+    if started.name != "callgate":
+        return [sys.executable, "-m", "callgate"]
+    found = shutil.which("callgate")
+    return ["callgate"] if found is not None and Path(found).samefile(started) else [str(started)]
 
 
 def _reload(engine: Engine, collector: ServerCollector, policy: Path, catalogue: Path | None) -> None:
