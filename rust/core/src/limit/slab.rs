@@ -70,11 +70,12 @@ impl Layout {
 /// Words before the payload. Four belong to the cell, four to what it holds.
 const HEADER: usize = 8;
 
-/// One cell: borrowed words.
+/// One cell: borrowed words, and what the slab knows of them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell<'c> {
     words: &'c [AtomicU64],
     layout: Layout,
+    quanta: Quanta,
 }
 
 /// What a cell holds, ready for use.
@@ -106,31 +107,24 @@ impl<'c> Cell<'c> {
     pub(crate) fn count(self) -> Count<'c> {
         let [a, b, c, d] = [4, 5, 6, 7].map(|word| &self.words[word]);
         let payload = &self.words[HEADER..];
-        match self.layout {
-            Layout::Slots { window_us, .. } => Count::Slots(Slots {
+        if let Layout::Slots { window_us, .. } = self.layout {
+            return Count::Slots(Slots {
                 hint: a,
                 full_until: b,
                 reset_at: c,
                 stamps: payload,
                 window_us,
-            }),
-            Layout::Sliding { window_us } => Count::Ledger(Ledger {
-                used: a,
-                clock: b,
-                next_expiry: c,
-                last: d,
-                payload,
-                quanta: Quanta::sliding(window_us),
-            }),
-            Layout::Calendar(period) => Count::Ledger(Ledger {
-                used: a,
-                clock: b,
-                next_expiry: c,
-                last: d,
-                payload,
-                quanta: Quanta::Calendar(period),
-            }),
+            });
         }
+        let quanta = self.quanta;
+        Count::Ledger(Ledger {
+            used: a,
+            clock: b,
+            next_expiry: c,
+            last: d,
+            payload,
+            quanta,
+        })
     }
 
     /// Its layout.
@@ -143,6 +137,8 @@ impl<'c> Cell<'c> {
 #[derive(Debug)]
 pub(crate) struct Slab {
     layout: Layout,
+    /// How its ledgers count time: some divisions, so worked out once.
+    quanta: Quanta,
     chunks: [OnceLock<Box<[AtomicU64]>>; CHUNKS],
 }
 
@@ -155,8 +151,13 @@ pub(crate) const MAX_CELLS: u32 = 1 << 29;
 impl Slab {
     /// No cells yet.
     pub(crate) fn new(layout: Layout) -> Self {
+        let quanta = match layout {
+            Layout::Slots { window_us, .. } | Layout::Sliding { window_us } => Quanta::sliding(window_us),
+            Layout::Calendar(period) => Quanta::Calendar(period),
+        };
         Self {
             layout,
+            quanta,
             chunks: [const { OnceLock::new() }; CHUNKS],
         }
     }
@@ -180,6 +181,7 @@ impl Slab {
         Cell {
             words: &chunk[offset * words..][..words],
             layout: self.layout,
+            quanta: self.quanta,
         }
     }
 
