@@ -3,7 +3,9 @@
 use std::hash::Hasher;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use indexmap::IndexSet;
 use siphasher::sip::SipHasher13;
 
 use super::atomic::{Ordering, agree};
@@ -62,7 +64,7 @@ struct Space {
 /// Counters that one grant has made.
 #[derive(Debug, Default)]
 struct Owned {
-    cells: Vec<CellRef>,
+    cells: IndexSet<CellRef, FixedState>,
     hand: usize,
 }
 
@@ -102,9 +104,12 @@ impl Cells {
         self.capacity
     }
 
-    /// The cell of a count, if it has one, as it is.
-    pub(crate) fn find(&self, key: CountKey) -> Option<Located<'_>> {
-        self.lookup(key).map(|(_, located)| located)
+    /// Lets `use_it` have the cell of a count, if it has one, while no cell changes hands.
+    pub(crate) fn with(&self, key: CountKey, use_it: impl FnOnce(Cell<'_>)) {
+        let _writer = self.lock();
+        if let Some((_, located)) = self.lookup(key) {
+            use_it(located.cell);
+        }
     }
 
     /// The cell of a count, if it has one, fit for the demand's shape.
@@ -128,7 +133,10 @@ impl Cells {
 
     /// Reclaims idle counters among the next `budget` cells.
     pub(crate) fn sweep(&self, now: Now, budget: usize) {
-        self.sweep_locked(&mut self.lock(), now, budget);
+        // In pieces, so that calls with new counts need not wait for all of it.
+        for begun in (0..budget).step_by(SEARCH) {
+            self.sweep_locked(&mut self.lock(), now, SEARCH.min(budget - begun));
+        }
     }
 
     fn lookup(&self, key: CountKey) -> Option<(CellRef, Located<'_>)> {
@@ -177,7 +185,7 @@ impl Cells {
         self.index
             .insert(demand.key, at, writer.live, |at| self.key_of(at));
         writer.live += 1;
-        writer.owners.entry(owner).or_default().cells.push(at);
+        writer.owners.entry(owner).or_default().cells.insert(at);
         Ok(Located { cell, generation })
     }
 
@@ -201,6 +209,8 @@ impl Cells {
         // that was confirmed before is drained below. SeqCst: the agreement of `free`.
         old.generation().fetch_add(1, Ordering::SeqCst);
         agree();
+        // What has expired is left behind, and a thread whose clock is behind must not find room for it.
+        writer.floor_us = writer.floor_us.max(now.look_us());
         let taken: Vec<u64> = slots.drain(now.look_us()).collect();
         let layout = match Layout::of(&demand.shape) {
             // More is taken than the new `max`: only a ledger can hold that.
@@ -225,9 +235,9 @@ impl Cells {
         let generation = assign(new, demand.key, owner);
         self.index
             .insert(demand.key, new_at, writer.live, |at| self.key_of(at));
-        let of_owner = writer.owners.get_mut(&owner).map(|owned| &mut owned.cells);
-        if let Some(place) = of_owner.and_then(|cells| cells.iter_mut().find(|cell| **cell == at)) {
-            *place = new_at;
+        if let Some(owned) = writer.owners.get_mut(&owner) {
+            owned.cells.swap_remove(&at);
+            owned.cells.insert(new_at);
         }
         if let Some(space) = writer.spaces.get_mut(at.slab as usize) {
             space.free.push(at.cell);
@@ -269,8 +279,12 @@ impl Cells {
         match (layout, cell.count()) {
             (Layout::Calendar(_), Count::Ledger(ledger)) => ledger.raise_floor(floor_period),
             (_, Count::Ledger(ledger)) => ledger.raise_floor(writer.floor_us),
-            (_, Count::Slots(slots)) if writer.floor_us > 0 => slots.raise_floor(writer.floor_us),
-            _ => {}
+            (_, Count::Slots(slots)) => {
+                if writer.floor_us > 0 {
+                    slots.raise_floor(writer.floor_us);
+                }
+                slots.forget_full();
+            }
         }
         Ok((at, cell))
     }
@@ -294,9 +308,7 @@ impl Cells {
         writer.live -= 1;
         let owner = cell.owner().load(Ordering::Relaxed);
         if let Some(owned) = writer.owners.get_mut(&owner) {
-            if let Some(place) = owned.cells.iter().position(|&cell| cell == at) {
-                owned.cells.swap_remove(place);
-            }
+            owned.cells.swap_remove(&at);
             if owned.cells.is_empty() {
                 writer.owners.remove(&owner);
             }

@@ -9,7 +9,7 @@ use super::CountKey;
 use super::atomic::{AtomicU64, Ordering, zeroed};
 
 /// Where a cell is: its slab, and its index there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CellRef {
     /// Index of the slab.
     pub(crate) slab: u32,

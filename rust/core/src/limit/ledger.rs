@@ -50,6 +50,8 @@ const TAG_SPAN: u64 = 1 << 31;
 const LONGEST_WINDOW: u64 = 1 << 29;
 const FREE: u32 = 0;
 const CLAIMED: u32 = u32::MAX;
+/// How far a thread's clock may lie behind a period that another has reached and be taken for the same moment.
+const LAG_US: u64 = 100_000;
 /// How often to look again at an entry that another thread holds for an instant, before using another entry.
 const CLAIM_SPINS: usize = if cfg!(loom) { 0 } else { 64 };
 
@@ -190,7 +192,7 @@ impl Ledger<'_> {
                 // A thread that read its clock just before the period turned belongs to the new period, and so does
                 // its stamp. A wall clock that was set back by more than an instant keeps its own time.
                 let behind_us = period_start_us(period, clock).saturating_sub(now.unix_us());
-                if behind_us > 0 && behind_us <= 1_000_000 {
+                if behind_us > 0 && behind_us <= LAG_US {
                     now.look_us() + behind_us
                 } else {
                     0
@@ -199,35 +201,37 @@ impl Ledger<'_> {
         }
     }
 
-    /// Writes down a hold; `quantum` is [`Self::quantum_of`] the stamp. Gives the entry.
-    pub(crate) fn record(&self, amount: u64, quantum: u64) -> usize {
+    /// Writes down a hold; `quantum` is [`Self::quantum_of`] the stamp. Gives the quantum and entry it stands under.
+    pub(crate) fn record(&self, amount: u64, quantum: u64) -> (u64, usize) {
         // Before the entry: whoever finds an entry finds this too, see `has_expired`.
         self.last.fetch_max(quantum, Ordering::Release);
         let (exact, entries) = (self.exact_entries(), self.entries());
         let ring = entries - exact;
         let part = exact + usize::try_from(self.quanta.epoch(quantum) % ring as u64).unwrap_or(0);
         let same_part = |held| self.quanta.epoch(held) == self.quanta.epoch(quantum);
-        (0..exact)
-            .find(|&entry| self.record_in(entry, amount, quantum, |held| held == quantum))
-            .or_else(|| {
-                let mut ring = (part..entries).chain(exact..part);
-                ring.find(|&entry| self.record_in(entry, amount, quantum, same_part))
-            })
-            .unwrap_or_else(|| {
-                // Every entry is another part's, or claimed: so many threads met here that parts are in pieces. Join
-                // the first entry that can be had; its older units come back with ours, late but never early.
-                loop {
-                    let mut any = exact..entries;
-                    if let Some(entry) = any.find(|&entry| self.record_in(entry, amount, quantum, |_| true)) {
-                        return entry;
-                    }
-                    yield_now();
-                }
-            })
+        let mut own = (0..exact).filter(|&entry| {
+            self.record_in(entry, amount, quantum, |held| held == quantum)
+                .is_some()
+        });
+        let mut of_part = (part..entries)
+            .chain(exact..part)
+            .filter(|&entry| self.record_in(entry, amount, quantum, same_part).is_some());
+        if let Some(entry) = own.next().or_else(|| of_part.next()) {
+            return (quantum, entry);
+        }
+        // Every entry is another part's, or claimed: so many threads met here that parts are in pieces. Join the
+        // first entry that can be had; its older units come back with ours, late but never early.
+        loop {
+            let joined = |entry| Some((self.record_in(entry, amount, quantum, |_| true)?, entry));
+            if let Some(place) = (exact..entries).find_map(joined) {
+                return place;
+            }
+            yield_now();
+        }
     }
 
-    /// Writes into a free entry, or into one whose quantum `joins`; false when it is neither, or stays claimed.
-    fn record_in(&self, entry: usize, amount: u64, quantum: u64, joins: impl Fn(u64) -> bool) -> bool {
+    /// Writes into a free entry, or into one whose quantum `joins`; nothing when it is neither, or stays claimed.
+    fn record_in(&self, entry: usize, amount: u64, quantum: u64, joins: impl Fn(u64) -> bool) -> Option<u64> {
         for _ in 0..=CLAIM_SPINS {
             let tag = self.tag(entry);
             if tag == CLAIMED {
@@ -240,7 +244,7 @@ impl Ledger<'_> {
                 Quanta::quantum_near(tag, quantum)
             };
             if tag != FREE && !joins(held) {
-                return false;
+                return None;
             }
             if self.swap_tag(entry, tag, CLAIMED) {
                 let before = self.payload[entry].load(Ordering::Relaxed); // ours alone while claimed
@@ -250,10 +254,10 @@ impl Ledger<'_> {
                 // After the entry: see `refresh`.
                 self.next_expiry
                     .fetch_min(quantum + self.quanta.window(), Ordering::SeqCst);
-                return true;
+                return Some(quantum);
             }
         }
-        false
+        None
     }
 
     /// The quantum under which an admission stamped `stamp_us` is written down.
@@ -299,10 +303,17 @@ impl Ledger<'_> {
         }
     }
 
-    /// The entry that holds exactly this quantum, for units whose entry is not known.
+    /// The entry that holds units of this quantum, for those whose entry is not known: one of its own, else its part's.
     pub(crate) fn entry_of(&self, quantum: u64) -> Option<usize> {
-        let wanted = Quanta::tag(quantum);
-        (0..self.entries()).find(|&entry| self.tag(entry) == wanted)
+        let held = |entry| match self.tag(entry) {
+            FREE | CLAIMED => None,
+            tag => Some(Quanta::quantum_near(tag, quantum)),
+        };
+        let mut all = 0..self.entries();
+        let mut ring = self.exact_entries()..self.entries();
+        let merged = |held| held >= quantum && self.quanta.epoch(held) == self.quanta.epoch(quantum);
+        all.find(|&entry| held(entry) == Some(quantum))
+            .or_else(|| ring.find(|&entry| held(entry).is_some_and(merged)))
     }
 
     /// Looks at what is free, for a call that wants `amount`.
@@ -312,10 +323,19 @@ impl Ledger<'_> {
         let reset_after_us = if used == 0 {
             0
         } else {
-            self.quanta
-                .until(now, self.last.load(Ordering::Relaxed) + self.quanta.window())
+            let last = match self.last.load(Ordering::Relaxed) {
+                // The first hold is not written down yet.
+                0 => self.look_quantum(now),
+                last => last,
+            };
+            self.quanta.until(now, last + self.quanta.window())
         };
-        let over = used.saturating_add(amount).saturating_sub(max);
+        // A call that takes nothing waits for nothing, even while more is taken than a lowered `max`.
+        let over = if amount == 0 {
+            0
+        } else {
+            used.saturating_add(amount).saturating_sub(max)
+        };
         let wait_us = if over == 0 { 0 } else { self.wait_us(over, now) };
         LedgerView {
             free: max.saturating_sub(used),
@@ -391,13 +411,13 @@ impl Ledger<'_> {
 
     /// True when an entry is a window old.
     ///
-    /// Tags wrap, so an entry nobody has looked at for several windows may seem younger than it is. It is not when
-    /// nothing was taken within the last window; that is asked again once the entry is claimed, as `last` is raised
+    /// Tags wrap, so an entry nobody has looked at for several windows may seem younger than it is: younger than the
+    /// last, or alive though nothing was taken within the last window. That is asked again once the entry is claimed, as `last` is raised
     /// before an entry is published.
     fn has_expired(&self, tag: u32, look: u64) -> bool {
         let (quantum, window) = (Quanta::quantum_near(tag, look), self.quanta.window());
-        // Acquire: pairs with `record`.
-        look >= quantum + window || look >= self.last.load(Ordering::Acquire) + window
+        let last = self.last.load(Ordering::Acquire); // pairs with `record`
+        look >= quantum + window || look >= last + window || quantum > last
     }
 
     /// The quantum to look from; for a calendar never an earlier period than was reached before.

@@ -216,7 +216,7 @@ fn what_is_given_back_while_others_take_is_exact() {
         let now = at(50_000);
         assert!(cell.ledger().hold(2, 5, now));
         let quantum = cell.ledger().quantum_of(now, 50_000);
-        let entry = cell.ledger().record(2, quantum);
+        let (_, entry) = cell.ledger().record(2, quantum);
         let other = Arc::clone(&cell);
         let thread = thread::spawn(move || other.take(3, 5, now).is_some());
         cell.ledger().give_back(2, quantum, entry, now);

@@ -65,6 +65,16 @@ impl Slots<'_> {
         if look_us + 1 < self.full_until.load(Ordering::Relaxed) {
             return None;
         }
+        if units > 1 {
+            // Hold nothing that is not enough: others would see it and wait.
+            let free = self
+                .stamps
+                .iter()
+                .filter(|slot| self.is_free(slot.load(Ordering::Acquire), look_us));
+            if free.take(units).count() < units {
+                return None;
+            }
+        }
         let mut taken = Taken::default();
         let mut missing = units;
         let count = self.stamps.len();
@@ -98,15 +108,20 @@ impl Slots<'_> {
         None
     }
 
-    /// Gives back slots that were found free at `look_us`, taken with `stamp_us`, and still hold it.
-    pub(crate) fn give_back(&self, taken: &Taken, look_us: u64, stamp_us: u64) {
-        let mut any = false;
+    /// Gives back slots that were found free at `look_us` and taken with `stamp_us`; gives the number that could not be.
+    pub(crate) fn give_back(&self, taken: &Taken, look_us: u64, stamp_us: u64) -> usize {
+        let (mut given, mut missing) = (false, 0);
         for slot in (0..self.stamps.len()).filter(|&slot| taken.contains(slot)) {
-            any |= self.free_slot(slot, look_us, stamp_us);
+            if self.free_slot(slot, look_us, stamp_us) {
+                given = true;
+            } else {
+                missing += 1;
+            }
         }
-        if any {
+        if given {
             self.forget_full();
         }
+        missing
     }
 
     /// Gives back up to `units` slots that hold `stamp_us`, whichever: units of one stamp are alike.
@@ -225,8 +240,8 @@ impl Slots<'_> {
             .is_ok()
     }
 
-    /// After units were given back: nobody may go on believing that none is free.
-    fn forget_full(&self) {
+    /// After units were given back, or for a new count: nobody may go on believing that none is free.
+    pub(crate) fn forget_full(&self) {
         self.hint.fetch_add(1 << HINT_BITS, Ordering::SeqCst); // see `look`
         self.full_until.store(0, Ordering::SeqCst);
     }

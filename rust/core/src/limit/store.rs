@@ -42,8 +42,8 @@ const ATTEMPTS: usize = 16;
 enum Failed {
     /// A count had too little left.
     TooLittle,
-    /// A cell changed hands meanwhile.
-    Moved,
+    /// The cell of this demand changed hands meanwhile.
+    Moved { demand: usize },
     /// A new count would pass a cap.
     NoRoom { demand: usize },
 }
@@ -74,11 +74,13 @@ impl Counters {
     ///
     /// Gives the boot-clock microseconds with which the units were stamped.
     pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
+        let mut moved = None;
         for _ in 0..ATTEMPTS {
+            moved = None;
             match self.try_take(demands, owner, now) {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(Failed::NoRoom { demand }) => return Err(Refusal::Capacity { demand }),
-                Err(Failed::Moved) => {}
+                Err(Failed::Moved { demand }) => moved = Some(demand),
                 Err(Failed::TooLittle) => {
                     self.look(demands, now);
                     if demands.iter().any(|demand| demand.view.wait_us > 0) {
@@ -87,6 +89,10 @@ impl Counters {
                     // What was in the way was a hold that is gone: try again.
                 }
             }
+        }
+        if let Some(demand) = moved {
+            // To the last, one new counter of this call was reclaimed to make room for another.
+            return Err(Refusal::Capacity { demand });
         }
         // Other threads' holds were in the way each time. Refusing early under contention is allowed; asking again
         // at once is the right advice.
@@ -101,10 +107,8 @@ impl Counters {
         let Hold::Taken { stamp_us, written } = demand.hold else {
             return;
         };
-        let Some(located) = self.cells.find(demand.key) else {
-            return;
-        };
-        match located.cell.count() {
+        // While no cell changes hands: a moved count is found where it is, and nobody else's units are taken for ours.
+        self.cells.with(demand.key, |cell| match cell.count() {
             Count::Slots(slots) => slots.give_back_stamp(units(demand.cost), stamp_us),
             Count::Ledger(ledger) => {
                 let at = written.or_else(|| {
@@ -116,7 +120,7 @@ impl Counters {
                     ledger.give_back(demand.cost.0, quantum, entry, now);
                 }
             }
-        }
+        });
     }
 
     /// Reclaims idle counters among the next `budget`.
@@ -177,12 +181,40 @@ impl Counters {
             Err((failed, stamp_us)) => {
                 for (demand, located) in demands.iter_mut().zip(&located) {
                     if let Some(located) = located {
-                        undo(located.cell, demand, stamp_us, now);
+                        self.undo(located.cell, demand, stamp_us, now);
                     }
                 }
                 Err(failed)
             }
         }
+    }
+
+    fn undo(&self, cell: Cell<'_>, demand: &mut Demand, stamp_us: u64, now: Now) {
+        match (cell.count(), demand.hold) {
+            (Count::Ledger(ledger), Hold::Gate) => ledger.let_go(demand.cost.0),
+            (Count::Slots(slots), Hold::Slots(taken)) => {
+                let missing = slots.give_back(&taken, now.look_us(), stamp_us);
+                if missing > 0 {
+                    // Our slots were given back by a roll-back of the same stamp, whose own are ours then; or they
+                    // moved with the count. Units of one stamp are alike, so these go back like a roll-back's.
+                    let cost = Micros(missing as u64 * Micros::ONE.0);
+                    let hold = Hold::Taken {
+                        stamp_us,
+                        written: None,
+                    };
+                    self.give_back(
+                        &Demand {
+                            cost,
+                            hold,
+                            ..demand.clone()
+                        },
+                        now,
+                    );
+                }
+            }
+            _ => {}
+        }
+        demand.hold = Hold::None;
     }
 
     fn look_one(&self, demand: &mut Demand, now: Now) -> View {
@@ -213,10 +245,11 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
     }
     // The holds stand. A cell that has changed hands since it was found is somebody else's: SeqCst, see `Cells::free`.
     agree();
-    let moved =
-        |located: &Located<'_>| located.cell.generation().load(Ordering::SeqCst) != located.generation;
-    if located.iter().flatten().any(moved) {
-        return Err((Failed::Moved, stamp_us));
+    let moved = |located: &Option<Located<'_>>| {
+        located.is_some_and(|located| located.cell.generation().load(Ordering::SeqCst) != located.generation)
+    };
+    if let Some(demand) = located.iter().position(moved) {
+        return Err((Failed::Moved { demand }, stamp_us));
     }
     Ok(stamp_us)
 }
@@ -226,18 +259,9 @@ fn write_down(cell: Cell<'_>, cost: Micros, stamp_us: u64, now: Now) -> Option<(
         Count::Slots(_) => None,
         Count::Ledger(ledger) => {
             let quantum = ledger.quantum_of(now, stamp_us);
-            Some((quantum, ledger.record(cost.0, quantum)))
+            Some(ledger.record(cost.0, quantum))
         }
     }
-}
-
-fn undo(cell: Cell<'_>, demand: &mut Demand, stamp_us: u64, now: Now) {
-    match (cell.count(), demand.hold) {
-        (Count::Ledger(ledger), Hold::Gate) => ledger.let_go(demand.cost.0),
-        (Count::Slots(slots), Hold::Slots(taken)) => slots.give_back(&taken, now.look_us(), stamp_us),
-        _ => {}
-    }
-    demand.hold = Hold::None;
 }
 
 fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {

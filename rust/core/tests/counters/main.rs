@@ -6,6 +6,7 @@
 )]
 
 mod burst;
+mod hazards;
 mod log;
 mod model;
 mod reload;
