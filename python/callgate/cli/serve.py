@@ -42,10 +42,10 @@ def serve(
     catalogue: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas of tools.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=0, help="Threads that decide; 0 for one per core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, max=1024, help="Threads that decide; 0 for one per core.")] = 0,
     log_format: Annotated[LogFormat, typer.Option(help="How log lines are written to stderr.")] = LogFormat.TEXT,
     grace: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long a stop waits for what is in flight.")
+        float, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long a stop waits for what is in flight.")
     ] = 10.0,
 ) -> None:
     """Start the sidecar; SIGTERM and SIGINT stop it, SIGHUP reads the policies again."""

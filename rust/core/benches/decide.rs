@@ -80,8 +80,10 @@ struct Subject {
     call: Box<dyn FnMut(usize, Now)>,
 }
 
+/// `asked` of the policy's tools are called, so that a larger policy can be told from more memory in use.
 fn decide_subject(
     tools: usize,
+    asked: usize,
     grants: &'static [String],
     names: &'static [String],
     args: &'static [u8],
@@ -91,7 +93,7 @@ fn decide_subject(
     let call = move |grant: usize, now: Now| {
         let request = Request {
             grant: &grants[grant],
-            tool: &names[grant % tools],
+            tool: &names[grant % asked * (tools / asked)],
             server: "srv",
             session: None,
             labels: &[],
@@ -104,7 +106,7 @@ fn decide_subject(
         black_box(&decision);
     };
     Subject {
-        name: format!("decide, {tools} tools"),
+        name: format!("decide, {tools} tools, {asked} of them asked"),
         histogram: histogram(),
         call: Box::new(call),
     }
@@ -187,7 +189,8 @@ fn main() {
         .leak();
     let names: &'static [String] = (0..8_000).map(|n| format!("tool_{n}")).collect::<Vec<_>>().leak();
     let mut subjects = vec![floor_subject(names, args), scan_subject(args)];
-    subjects.extend([8, 800, 8_000].map(|tools| decide_subject(tools, grants, names, args)));
+    let sizes = [(8, 8), (800, 8), (8_000, 8), (800, 800), (8_000, 8_000)];
+    subjects.extend(sizes.map(|(tools, asked)| decide_subject(tools, asked, grants, names, args)));
 
     let clock_ns = clock_ns();
     let mut order: Vec<usize> = (0..GRANTS).collect();

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 
 use super::RuleFault;
 use crate::policy::ast::{Category, Risk};
-use crate::policy::schema::compile_schema;
+use crate::policy::schema::{SchemaCheck, compile_schema};
 use crate::policy::{Catalogue, ToolFacts};
 
 type Tools = HashMap<String, ToolFactsCompiled, FixedState>;
@@ -23,7 +23,7 @@ pub(crate) struct ToolFactsCompiled {
     pub(crate) category: Option<Category>,
     pub(crate) risk: Option<Risk>,
     /// The tool's own input schema; only there when a policy asks for it.
-    pub(crate) input_schema: Option<jsonschema::Validator>,
+    pub(crate) input_schema: Option<SchemaCheck>,
 }
 
 impl Facts {

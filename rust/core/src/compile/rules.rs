@@ -4,7 +4,7 @@ use super::limits::Counts;
 use super::pointer::{check_name, pointer, push_step};
 use super::{CompiledLimit, RuleFault, sentence};
 use crate::policy::ast::{self, Action, Condition, Mode, Rules, Schema};
-use crate::policy::schema::compile_schema;
+use crate::policy::schema::{SchemaCheck, compile_schema};
 
 /// The rules of one place of the policy: an entry of `tools`, a category, or `all_tools`.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(crate) enum CompiledSchema {
     /// In the catalogue.
     Input,
     /// In the policy.
-    Inline(Box<jsonschema::Validator>),
+    Inline(Box<SchemaCheck>),
 }
 
 /// `action: require_approval`.

@@ -159,16 +159,21 @@ fn schemas<'s, T: Trace>(
         if place.shadowed && shadowing.has_answer() && !T::ON {
             continue;
         }
-        let validator = match &rule.schema {
-            CompiledSchema::Inline(validator) => Some(&**validator),
+        let schema = match &rule.schema {
+            CompiledSchema::Inline(schema) => Some(&**schema),
             CompiledSchema::Input => call.facts.and_then(|facts| facts.input_schema.as_ref()),
         };
-        let refusal = match validator {
+        let refusal = match schema {
             None => Some(message::schema_unknown(tool)),
-            Some(validator) => {
-                schema::fault(validator, owned.get_or_insert_with(|| schema::owned(call.args)))
-                    .map(|fault| message::schema_refused(tool, &fault))
+            Some(schema) if !schema.budget.allows(call.args) => {
+                let fault = "the arguments hold too many values, or too large numbers, for this schema";
+                Some(message::schema_refused(tool, fault))
             }
+            Some(schema) => schema::fault(
+                &schema.validator,
+                owned.get_or_insert_with(|| schema::owned(call.args)),
+            )
+            .map(|fault| message::schema_refused(tool, &fault)),
         };
         trace.step(
             StepKind::Schema,

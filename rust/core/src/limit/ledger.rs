@@ -316,16 +316,22 @@ impl Ledger<'_> {
             .or_else(|| ring.find(|&entry| held(entry).is_some_and(merged)))
     }
 
-    /// Looks at what is free, for a call that wants `amount`.
+    /// Looks at what is free, for a call that wants `amount`. Changes nothing: a look may be at another time than now.
     pub(crate) fn look(&self, amount: u64, max: u64, now: Now) -> LedgerView {
-        self.refresh(now);
-        let used = self.used.load(Ordering::Relaxed); // a snapshot, as good as any
+        let look = self.quantum_reached(now);
+        // Acquire: as in `refresh`. Nothing is due in the usual case, right after a take.
+        let expired = if look < self.next_expiry.load(Ordering::Acquire) {
+            0
+        } else {
+            self.expired(look)
+        };
+        let used = self.used.load(Ordering::Relaxed).saturating_sub(expired); // a snapshot, as good as any
         let reset_after_us = if used == 0 {
             0
         } else {
             let last = match self.last.load(Ordering::Relaxed) {
                 // The first hold is not written down yet.
-                0 => self.look_quantum(now),
+                0 => look,
                 last => last,
             };
             self.quanta.until(now, last + self.quanta.window())
@@ -336,12 +342,29 @@ impl Ledger<'_> {
         } else {
             used.saturating_add(amount).saturating_sub(max)
         };
-        let wait_us = if over == 0 { 0 } else { self.wait_us(over, now) };
+        let wait_us = if over == 0 {
+            0
+        } else {
+            self.wait_us(over, look, now)
+        };
         LedgerView {
             free: max.saturating_sub(used),
             wait_us,
             reset_after_us,
         }
+    }
+
+    /// What is written down and has expired.
+    fn expired(&self, look: u64) -> u64 {
+        let expired = |entry: &usize| {
+            let tag = self.tag(*entry);
+            tag != FREE && tag != CLAIMED && self.has_expired(tag, look)
+        };
+        // Relaxed: the tag was read before, and orders it.
+        (0..self.entries())
+            .filter(expired)
+            .map(|entry| self.payload[entry].load(Ordering::Relaxed))
+            .sum()
     }
 
     /// True when nothing is taken or held.
@@ -422,23 +445,24 @@ impl Ledger<'_> {
 
     /// The quantum to look from; for a calendar never an earlier period than was reached before.
     fn look_quantum(&self, now: Now) -> u64 {
+        let reached = self.quantum_reached(now);
+        if matches!(self.quanta, Quanta::Calendar(_)) && reached > self.clock.load(Ordering::Relaxed) {
+            // Settled by the read-modify-write: `clock` only grows.
+            return self.clock.fetch_max(reached, Ordering::AcqRel).max(reached);
+        }
+        reached
+    }
+
+    /// The quantum to look from, without telling others that it was reached.
+    fn quantum_reached(&self, now: Now) -> u64 {
         let look = self.quanta.looked(now);
         match self.quanta {
             Quanta::Sliding { .. } => look,
-            Quanta::Calendar(_) => {
-                // Relaxed load: `clock` only grows, and the read-modify-write below settles who is right.
-                let reached = self.clock.load(Ordering::Relaxed);
-                if look > reached {
-                    self.clock.fetch_max(look, Ordering::AcqRel).max(look)
-                } else {
-                    reached
-                }
-            }
+            Quanta::Calendar(_) => look.max(self.clock.load(Ordering::Relaxed)), // it only grows
         }
     }
 
-    fn wait_us(&self, over: u64, now: Now) -> u64 {
-        let look = self.look_quantum(now);
+    fn wait_us(&self, over: u64, look: u64, now: Now) -> u64 {
         let mut live = [(u64::MAX, 0); SLIDING_ENTRIES];
         let mut count = 0;
         for (place, entry) in live.iter_mut().zip(self.live_entries(look)) {

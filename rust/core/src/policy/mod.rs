@@ -19,6 +19,7 @@ mod pattern;
 mod read;
 mod rules;
 pub mod schema;
+mod schema_cost;
 #[cfg(test)]
 mod tests;
 mod warnings;

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::ast::Schema;
 use super::read::{Content, Node, Read, quoted};
+use super::schema_cost::Budget;
 
 /// Size of a schema, in bytes as compact JSON.
 const MAX_BYTES: usize = 64 * 1024;
@@ -41,13 +42,27 @@ pub(super) fn schema(node: &Node) -> Read<Schema> {
     Ok(Schema::Inline(value))
 }
 
+/// A compiled schema, and how much work it may make of one call.
+#[derive(Debug)]
+pub struct SchemaCheck {
+    pub(crate) validator: Validator,
+    pub(crate) budget: Budget,
+}
+
+impl SchemaCheck {
+    /// True when a document validates; for documents of one's own, as nothing bounds the work.
+    pub fn is_valid(&self, document: &Value) -> bool {
+        self.validator.is_valid(document)
+    }
+}
+
 /// Compiles a JSON Schema 2020-12, whatever dialect it names: no reference leaves it, patterns use the linear engine,
-/// formats are not asserted, size and depth are capped.
+/// formats are not asserted; size, depth and the work of one call are capped.
 ///
 /// # Errors
 ///
 /// One sentence that says what is wrong with the schema.
-pub fn compile_schema(schema: &Value) -> Result<Validator, String> {
+pub fn compile_schema(schema: &Value) -> Result<SchemaCheck, String> {
     check_caps(schema, 1)?;
     let bytes = schema.to_string().len();
     if bytes > MAX_BYTES {
@@ -60,13 +75,15 @@ pub fn compile_schema(schema: &Value) -> Result<Validator, String> {
     if let Value::Object(members) = &mut plain {
         members.remove("$schema");
     }
-    jsonschema::options()
+    let validator = jsonschema::options()
         .with_draft(Draft::Draft202012)
         .offline()
         .should_validate_formats(false)
         .with_pattern_options(PatternOptions::regex())
         .build(&plain)
-        .map_err(|error| reason(&error))
+        .map_err(|error| reason(&error))?;
+    let budget = Budget::of(&plain)?;
+    Ok(SchemaCheck { validator, budget })
 }
 
 /// Why a schema does not compile.

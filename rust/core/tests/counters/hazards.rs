@@ -97,6 +97,29 @@ fn a_cost_of_nothing_waits_for_nothing() {
 }
 
 #[test]
+fn a_look_at_another_time_changes_nothing() {
+    let day = |mut demand: Demand| {
+        demand.shape.window = Window::Calendar(Period::Day);
+        demand
+    };
+    for wanted in [
+        demand(1, 1, 1),
+        sliding(2, WINDOW_US, UNIT, UNIT, false),
+        day(demand(3, 1, 1)),
+    ] {
+        let counters = Counters::new(10, 10, &[1; 16]);
+        assert_eq!(take(&counters, wanted.clone(), 1_000), Ok(1_000));
+        let later_us = 3 * 86_400_000_000;
+        assert_eq!(remaining(&counters, wanted.clone(), later_us), 1, "free by then");
+        assert!(
+            take(&counters, wanted.clone(), 2_000).is_err(),
+            "and not before: {wanted:?}"
+        );
+        assert_eq!(take(&counters, wanted, later_us), Ok(later_us));
+    }
+}
+
+#[test]
 fn reservations_of_a_moved_count_are_given_back_whole() {
     let counters = Counters::new(10, 10, &[1; 16]);
     let reservations = Reservations::new(1_000_000, 1_000);

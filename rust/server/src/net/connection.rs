@@ -22,9 +22,9 @@ const MAX_HEADERS: usize = 64;
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
 /// A client that has not said which HTTP it speaks by then is cut off.
 const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for the next request's header over HTTP/1.1, idle time between requests included: as long as common
-/// proxies keep idle connections.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// Longest wait for the next request's header over HTTP/1.1, idle time between requests included: short, because whoever
+/// sends headers byte by byte holds a connection for as long.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
 /// An HTTP/2 client is asked this often whether it is still there.
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 /// And has this long to answer.
