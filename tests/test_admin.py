@@ -183,3 +183,10 @@ def test_port_in_use(admin: AdminServer, collector: ServerCollector) -> None:
 def test_impossible_addresses(listen: str, collector: ServerCollector) -> None:
     with pytest.raises(ConfigError, match="expected an IP address and a port"):
         AdminServer(listen, registry(collector))
+
+
+def test_odd_requests_are_answered(admin: AdminServer, capfd: pytest.CaptureFixture[str]) -> None:
+    odd = "application/openmetrics-text;version=x;escaping"
+    assert get(admin.address, "/metrics", Accept=odd)[0] == 200
+    assert get(admin.address, "//[")[0] == 404
+    assert capfd.readouterr().err == ""

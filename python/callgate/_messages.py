@@ -50,9 +50,13 @@ def check_request(
         TypeError: An argument has a type that no call could have.
         UnicodeEncodeError: A name holds a lone surrogate.
     """
-    for text in (grant, tool, server, session, *(labels or {}), *(labels or {}).values()):
-        if text is not None:
-            text.encode()  # protobuf's own refusal is a different exception in each of its implementations
+    names: list[object] = [grant, tool, *(labels or {}), *(labels or {}).values()]
+    names += [name for name in (server, session) if name is not None]
+    for name in names:
+        if not isinstance(name, str):
+            error = f"expected a string, got {type(name).__name__}"
+            raise TypeError(error)
+        name.encode()  # protobuf's own refusal is a different exception in each of its implementations
     return pb.CheckRequest(
         grant=grant,
         tool=tool,

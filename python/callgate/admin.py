@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import sys
+import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from prometheus_client.exposition import choose_encoder
 
+from callgate import logs
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 10.0
 """How long a connection may be silent, so that slow ones cannot hold threads for good."""
 
+_REFUSED_PAUSE_S: Final = 0.1
 _MAX_PORT: Final = 65_535
 _TEXT: Final = "text/plain; charset=utf-8"
 
@@ -96,6 +100,20 @@ class _HTTPServer(ThreadingHTTPServer):
         self.answers_loopback_alone = _is_loopback(host)
         super().__init__((host, port), _Handler)
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:
+            # Out of file descriptors: the connection waits, and so does this thread, instead of asking again at once.
+            time.sleep(_REFUSED_PAUSE_S)
+            raise
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  the base class's names
+        """One line of the log, where the base class prints a traceback."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):  # a client that went away
+            logs.log("error", "admin_request_failed", {"error": repr(error)})
+
 
 class _HTTPServer6(_HTTPServer):
     address_family = socket.AF_INET6
@@ -125,9 +143,13 @@ class _Handler(BaseHTTPRequestHandler):
         if self.server.answers_loopback_alone and not self._names_loopback():
             # A page in a browser can point a name of its own at 127.0.0.1 (DNS rebinding), but not this header.
             return HTTPStatus.FORBIDDEN, b"this port answers to loopback names alone\n", _TEXT
-        match urlsplit(self.path).path:
+        match self.path.partition("?")[0]:
             case "/metrics":
-                encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                try:
+                    encode, content_type = choose_encoder(self.headers.get("Accept", ""))
+                except (ValueError, LookupError, TypeError):
+                    # The library does not read every header that a client can send.
+                    encode, content_type = choose_encoder("")
                 return HTTPStatus.OK, encode(self.server.registry), content_type
             case "/healthz":
                 return HTTPStatus.OK, b"ok\n", _TEXT

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cli.program import refused, run, sidecar
+from cli.program import PROGRAM, refused, run, sidecar
 
 POLICY: dict[str, Any] = {
     "version": "1",
@@ -166,3 +167,15 @@ def test_nobody_answers() -> None:
         target = f"127.0.0.1:{held.getsockname()[1]}"
         line = refused("check", "--target", target, "--grant", "g", "--tool", "t")
     assert line.startswith(f"no decision from `{target}`: UNAVAILABLE")
+
+
+def test_an_answer_that_cannot_be_written_is_no_denial(policy: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [PROGRAM, "check", "--policy", policy, "--grant", "g", "--tool", "t"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (2, "input or output failed: no space left on device\n")

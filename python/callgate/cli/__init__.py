@@ -1,5 +1,6 @@
 """The command line: one file per command."""
 
+import os
 import sys
 
 import typer
@@ -25,4 +26,9 @@ def main() -> None:
         app()
     except CallgateError as error:
         print(error, file=sys.stderr)  # noqa: T201  the one way out for errors
+        sys.exit(2)
+    except OSError as error:
+        # Nobody reads, or the disk is full: not a denial, which is exit code 1. What is buffered cannot be written.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"input or output failed: {(error.strerror or str(error)).lower()}", file=sys.stderr)  # noqa: T201  as above
         sys.exit(2)
