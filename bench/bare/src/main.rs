@@ -6,9 +6,14 @@ use std::error::Error;
 use std::net::SocketAddr;
 
 use callgate_proto::decision::v1::decision_service_server::{DecisionService, DecisionServiceServer};
-use callgate_proto::decision::v1::{CheckRequest, CheckResponse, Outcome, SettleRequest, SettleResponse};
+use callgate_proto::decision::v1::{
+    CheckBatchRequest, CheckBatchResponse, CheckRequest, CheckResponse, CheckStreamRequest,
+    CheckStreamResponse, Outcome, SettleRequest, SettleResponse,
+};
 use serde::de::IgnoredAny;
-use tonic::{Request, Response, Status, async_trait};
+use tokio_stream::StreamExt as _;
+use tokio_stream::adapters::Map;
+use tonic::{Request, Response, Status, Streaming, async_trait};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -17,16 +22,49 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:9292";
 
 struct Bare;
 
+/// What a decision cannot do without: reading the arguments to their end.
+fn answer(call: &CheckRequest) -> Result<CheckResponse, Status> {
+    match serde_json::from_slice::<IgnoredAny>(&call.args_json) {
+        Ok(IgnoredAny) => Ok(CheckResponse {
+            outcome: Outcome::Allow.into(),
+            ..CheckResponse::default()
+        }),
+        Err(error) => Err(Status::invalid_argument(error.to_string())),
+    }
+}
+
+fn answer_in_stream(message: Result<CheckStreamRequest, Status>) -> Result<CheckStreamResponse, Status> {
+    let CheckStreamRequest { id, call } = message?;
+    let decision = Some(answer(&call.unwrap_or_default())?);
+    Ok(CheckStreamResponse { id, decision })
+}
+
+type Answers = Map<
+    Streaming<CheckStreamRequest>,
+    fn(Result<CheckStreamRequest, Status>) -> Result<CheckStreamResponse, Status>,
+>;
+
 #[async_trait]
 impl DecisionService for Bare {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        match serde_json::from_slice::<IgnoredAny>(&request.get_ref().args_json) {
-            Ok(IgnoredAny) => Ok(Response::new(CheckResponse {
-                outcome: Outcome::Allow.into(),
-                ..CheckResponse::default()
-            })),
-            Err(error) => Err(Status::invalid_argument(error.to_string())),
-        }
+        answer(request.get_ref()).map(Response::new)
+    }
+
+    async fn check_batch(
+        &self,
+        request: Request<CheckBatchRequest>,
+    ) -> Result<Response<CheckBatchResponse>, Status> {
+        let decisions: Result<Vec<_>, _> = request.get_ref().calls.iter().map(answer).collect();
+        decisions.map(|decisions| Response::new(CheckBatchResponse { decisions }))
+    }
+
+    type CheckStreamStream = Answers;
+
+    async fn check_stream(
+        &self,
+        request: Request<Streaming<CheckStreamRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        Ok(Response::new(request.into_inner().map(answer_in_stream)))
     }
 
     async fn settle(&self, _request: Request<SettleRequest>) -> Result<Response<SettleResponse>, Status> {

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::limits::Limits;
+
 /// What a server listens on, and its bounds. The defaults are those of `callgate serve`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerConfig {
@@ -13,10 +15,8 @@ pub struct ServerConfig {
     pub workers: usize,
     /// How long [`crate::Server::stop`] waits for what is in flight, in milliseconds.
     pub grace_ms: u64,
-    /// Largest gRPC message and HTTP body, in bytes.
-    pub body_limit_bytes: usize,
-    /// Connections open at once, over TCP and the socket together; more wait to be accepted.
-    pub max_connections: usize,
+    /// What callers may use up.
+    pub limits: Limits,
     /// Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name (without a port).
     pub allowed_hosts: Vec<String>,
 }
@@ -28,8 +28,7 @@ impl Default for ServerConfig {
             socket: None,
             workers: 0,
             grace_ms: 10_000,
-            body_limit_bytes: 4 * 1024 * 1024,
-            max_connections: 10_000,
+            limits: Limits::default(),
             allowed_hosts: Vec::new(),
         }
     }

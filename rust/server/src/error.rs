@@ -9,6 +9,12 @@ pub enum StartError {
     /// Neither an address nor a socket was given.
     #[error("nothing to listen on: expected a TCP address, a Unix socket path, or both")]
     NoListener,
+    /// A limit is zero.
+    #[error("`{name}` is 0; expected at least 1")]
+    Limit {
+        /// Its name.
+        name: &'static str,
+    },
     /// The address does not read as one.
     #[error("cannot listen on `{listen}`: expected an IP address and a port, such as `127.0.0.1:9191`")]
     Address {

@@ -10,6 +10,7 @@ mod config;
 mod error;
 mod events;
 mod gate;
+mod limits;
 mod metrics;
 mod net;
 mod random;
@@ -21,6 +22,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::ServerConfig;
 pub use error::StartError;
 pub use events::{Event, FieldValue, Level};
+pub use limits::Limits;
 pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RequestCount,
     duration_bounds_ns,

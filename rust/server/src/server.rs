@@ -46,10 +46,10 @@ impl Server {
             socket,
             workers,
             grace_ms,
-            body_limit_bytes,
-            max_connections,
+            limits,
             allowed_hosts,
         } = config;
+        limits.check()?;
         if listen.is_none() && socket.is_none() {
             return Err(StartError::NoListener);
         }
@@ -70,17 +70,19 @@ impl Server {
         // Nobody can ask yet, so nobody sees a server that does not serve.
         wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
         let gate = Gate::new(engine, clock);
-        let doors = Arc::new(Doors::new(gate, access, body_limit_bytes, health_service)?);
+        let (phase, watching) = watch::channel(Phase::Serving);
+        let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
+        let doors = Arc::new(doors);
         // Last of what can fail, so that no file is left behind.
         let unix = socket.as_deref().map(bind_socket).transpose()?;
 
-        let max_connections = max_connections.clamp(1, Semaphore::MAX_PERMITS);
+        let max_connections = limits.max_connections.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(max_connections));
-        let (phase, watching) = watch::channel(Phase::Serving);
         let acceptor = Acceptor {
             doors: Arc::clone(&doors),
             phase: watching.clone(),
             permits: Arc::clone(&permits),
+            limits,
         };
         if let Some((listener, address)) = tcp {
             let door = Door::Tcp {

@@ -40,7 +40,7 @@ const GRPC: [&str; 17] = [
 ];
 
 /// The statuses that the HTTP door answers with; anything else would be counted as the last.
-const HTTP: [(u16, &str); 10] = [
+const HTTP: [(u16, &str); 11] = [
     (200, "200"),
     (400, "400"),
     (403, "403"),
@@ -50,6 +50,7 @@ const HTTP: [(u16, &str); 10] = [
     (413, "413"),
     (415, "415"),
     (429, "429"),
+    (503, "503"),
     (500, "500"),
 ];
 

@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::connection::{protocols, serve};
+use super::pace::Pace;
 use crate::events::Level;
+use crate::limits::Limits;
 use crate::service::{Door, Doors};
 
 /// How far a server has come.
@@ -35,6 +37,7 @@ pub(crate) struct Acceptor {
     pub(crate) phase: watch::Receiver<Phase>,
     // One permit for each connection that may be open.
     pub(crate) permits: Arc<Semaphore>,
+    pub(crate) limits: Limits,
 }
 
 impl Acceptor {
@@ -78,7 +81,10 @@ impl Acceptor {
         F: Future<Output = io::Result<Option<I>>>,
     {
         let mut phase = self.phase.clone();
-        let protocols = Arc::new(protocols());
+        let protocols = Arc::new(protocols(&self.limits));
+        let opening_timeout = Duration::from_millis(self.limits.opening_timeout_ms);
+        let mut failures = Pace::default();
+        let mut cap = Pace::default();
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -90,7 +96,7 @@ impl Acceptor {
                     let permit = tokio::select! {
                         biased;
                         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
-                        permit = self.permit() => permit,
+                        permit = self.permit(&mut cap) => permit,
                     };
                     let (protocols, doors, phase) = (
                         Arc::clone(&protocols),
@@ -98,44 +104,53 @@ impl Acceptor {
                         self.phase.clone(),
                     );
                     tokio::spawn(async move {
-                        serve(&protocols, stream, doors, door, phase).await;
+                        serve(&protocols, stream, doors, door, opening_timeout, phase).await;
                         drop(permit);
                     });
                 }
                 Ok(None) => {}
-                Err(error) => self.accept_failed(&error).await,
+                Err(error) if is_gone(&error) => {}
+                Err(error) => {
+                    self.accept_failed(&error, &mut failures);
+                    tokio::select! {
+                        biased;
+                        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
+                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    }
+                }
             }
         }
     }
 
     /// Leave to hold one more connection.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+    async fn permit(&self, cap: &mut Pace) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Some(permit);
         }
-        self.doors
-            .gate
-            .events
-            .push(Level::Warning, "connection_cap_reached", Vec::new());
+        if let Some(times) = cap.admit(Instant::now()) {
+            let fields = vec![("times", times.into())];
+            let events = &self.doors.gate.events;
+            events.push(Level::Warning, "connection_cap_reached", fields);
+        }
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
-    async fn accept_failed(&self, error: &io::Error) {
-        // A client that hung up while it waited is no fault of ours.
-        if matches!(
-            error.kind(),
-            io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-        ) {
+    fn accept_failed(&self, error: &io::Error, failures: &mut Pace) {
+        let Some(times) = failures.admit(Instant::now()) else {
             return;
-        }
+        };
         let message = error.to_string();
-        self.doors.gate.events.push(
-            Level::Error,
-            "accept_failed",
-            vec![("error", message.as_str().into())],
-        );
-        tokio::time::sleep(RETRY_PAUSE).await;
+        let fields = vec![("error", message.as_str().into()), ("times", times.into())];
+        self.doors.gate.events.push(Level::Error, "accept_failed", fields);
     }
+}
+
+/// A client that hung up while it waited is no fault of ours.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
 }
 
 /// Who may talk over the Unix socket.

@@ -10,42 +10,46 @@ use tokio::sync::watch;
 
 use super::accept::Phase;
 use super::io::Watched;
+use crate::limits::Limits;
 use crate::service::{Door, Doors};
 
-/// Streams open at once on one HTTP/2 connection.
-const MAX_STREAMS: u32 = 1_024;
-/// Bytes of all header fields of one request.
-const MAX_HEADER_BYTES: u32 = 16 * 1024;
 /// Header fields of one HTTP/1.1 request.
 const MAX_HEADERS: usize = 64;
 /// Buffer of one HTTP/1.1 connection: bounds the request line and header, not the body.
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
-/// A client that has not said which HTTP it speaks by then is cut off.
-const OPENING_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest wait for the next request's header over HTTP/1.1, idle time between requests included: short, because whoever
-/// sends headers byte by byte holds a connection for as long.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(20);
-/// An HTTP/2 client is asked this often whether it is still there.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-/// And has this long to answer.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// What one HTTP/2 connection may send that is not read yet: over all of its streams, and on one of them. A stream whose
+/// answers are not taken is not read either, so a few such streams must not stop the others.
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// Answers of one stream that wait to be sent, whatever window the client has opened.
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
+/// Streams that a client may open and reset before they are looked at: hyper's own bound against rapid resets.
+const MAX_UNSEEN_RESETS: usize = 20;
+/// Streams of one connection that are refused or broken in its whole life. A client may open thousands of streams before
+/// it has read how many are allowed; whoever goes on loses the connection.
+const MAX_REFUSED_STREAMS: usize = 16 * 1024;
 
 /// How HTTP is spoken.
-pub(super) fn protocols() -> Builder<TokioExecutor> {
+pub(super) fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
+        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
         .max_headers(MAX_HEADERS)
         .max_buf_size(HTTP1_BUFFER_BYTES);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(limits.header_limit_bytes)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
+        .max_pending_accept_reset_streams(MAX_UNSEEN_RESETS)
+        .max_local_error_reset_streams(MAX_REFUSED_STREAMS)
+        .keep_alive_interval(Duration::from_millis(limits.keepalive_interval_ms))
+        .keep_alive_timeout(Duration::from_millis(limits.keepalive_timeout_ms));
     builder
 }
 
@@ -55,12 +59,16 @@ pub(super) async fn serve<I>(
     stream: I,
     doors: Arc<Doors>,
     door: Door,
+    opening_timeout: Duration,
     mut phase: watch::Receiver<Phase>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (stream, opening) = Watched::new(stream);
-    let service = hyper::service::service_fn(move |request| Arc::clone(&doors).answer(door, request));
+    let unfinished = doors.unfinished.share();
+    let service = hyper::service::service_fn(move |request| {
+        Arc::clone(&doors).answer(door, Arc::clone(&unfinished), request)
+    });
     let connection = protocols.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
 
@@ -69,7 +77,7 @@ pub(super) async fn serve<I>(
         biased;
         _ = connection.as_mut() => return,
         () = draining(&mut phase) => {}
-        () = overdue(&opening) => return,
+        () = overdue(opening_timeout, &opening) => return,
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
@@ -90,8 +98,8 @@ async fn closing(phase: &mut watch::Receiver<Phase>) {
 }
 
 /// Ready when the client has been silent for too long at the start; never once it has spoken.
-async fn overdue(opening: &super::io::Opening) {
-    tokio::time::sleep(OPENING_TIMEOUT).await;
+async fn overdue(patience: Duration, opening: &super::io::Opening) {
+    tokio::time::sleep(patience).await;
     if opening.is_over() {
         std::future::pending::<()>().await;
     }

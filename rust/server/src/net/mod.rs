@@ -4,6 +4,8 @@ mod accept;
 mod connection;
 mod io;
 mod listen;
+mod pace;
 
 pub(crate) use accept::{Acceptor, Phase};
+pub(crate) use connection::STREAM_WINDOW_BYTES;
 pub(crate) use listen::{BoundSocket, bind_socket, bind_tcp};

@@ -7,28 +7,31 @@ use callgate_core::{Decision, LimitState, Outcome, limit::Micros};
 use callgate_proto::decision::v1 as pb;
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
 use http::HeaderValue;
+use tokio::sync::watch;
 use tonic::body::Body;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
+use super::batch;
+use super::deadline::{self, Deadline};
+use super::stream::Answers;
 use crate::gate::Gate;
+use crate::net::Phase;
 use crate::random::random_u128;
 
 /// The service.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Decisions {
     gate: Arc<Gate>,
+    phase: watch::Receiver<Phase>,
 }
 
 impl Decisions {
-    pub(super) const fn new(gate: Arc<Gate>) -> Self {
-        Self { gate }
+    pub(super) const fn new(gate: Arc<Gate>, phase: watch::Receiver<Phase>) -> Self {
+        Self { gate, phase }
     }
-}
 
-#[tonic::async_trait]
-impl DecisionService for Decisions {
-    async fn check(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
-        let call = request.get_ref();
+    /// Decides one call of whichever method.
+    pub(super) fn decide(&self, call: &pb::CheckRequest) -> Result<pb::CheckResponse, Status> {
         let labels: Vec<(&str, &str)> = call
             .labels
             .iter()
@@ -47,7 +50,52 @@ impl DecisionService for Decisions {
             args_json: &call.args_json,
             reserve: call.reserve.then(random_u128).transpose().map_err(no_random)?,
         };
-        Ok(Response::new(self.gate.decide(&request, message)))
+        Ok(self.gate.decide(&request, message))
+    }
+
+    /// The denial of what is no call.
+    pub(super) fn refuse(&self, reason: &str) -> pb::CheckResponse {
+        self.gate.refuse(reason.to_owned(), message)
+    }
+
+    /// Counts a stream that has ended; other requests are counted where they are answered.
+    pub(super) fn count_stream(&self, code: Code) {
+        self.gate.metrics.grpc(code);
+    }
+}
+
+/// Until when the caller of a request waits.
+fn deadline_of<T>(request: &Request<T>) -> Option<Deadline> {
+    request.extensions().get().copied()
+}
+
+#[tonic::async_trait]
+impl DecisionService for Decisions {
+    async fn check(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
+        if deadline_of(&request).is_some_and(Deadline::is_over) {
+            return Err(deadline::over());
+        }
+        self.decide(request.get_ref()).map(Response::new)
+    }
+
+    async fn check_batch(
+        &self,
+        request: Request<pb::CheckBatchRequest>,
+    ) -> Result<Response<pb::CheckBatchResponse>, Status> {
+        let deadline = deadline_of(&request);
+        let calls = request.into_inner().calls;
+        batch::check(self, calls, deadline).await.map(Response::new)
+    }
+
+    type CheckStreamStream = Answers;
+
+    async fn check_stream(
+        &self,
+        request: Request<Streaming<pb::CheckStreamRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let deadline = deadline_of(&request);
+        let answers = Answers::new(self.clone(), request.into_inner(), deadline, self.phase.clone());
+        Ok(Response::new(answers))
     }
 
     async fn settle(
@@ -78,19 +126,25 @@ fn no_random(error: getrandom::Error) -> Status {
 }
 
 /// Gives tonic's refusals the statuses that the API promises.
-///
-/// A message above the limit is `OUT_OF_RANGE` to tonic, and one that does not decode is `INTERNAL`. The methods
-/// themselves use neither of the two for anything that a caller sends.
 pub(super) fn with_our_statuses(mut response: http::Response<Body>) -> http::Response<Body> {
     if let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS) {
-        let ours = match Code::from_bytes(status.as_bytes()) {
-            Code::OutOfRange => Code::ResourceExhausted,
-            Code::Internal => Code::InvalidArgument,
-            _ => return response,
-        };
-        *status = HeaderValue::from(i32::from(ours));
+        let code = Code::from_bytes(status.as_bytes());
+        let ours = our_code(code);
+        if ours != code {
+            *status = HeaderValue::from(i32::from(ours));
+        }
     }
     response
+}
+
+/// A message above the limit is `OUT_OF_RANGE` to tonic, and one that does not decode is `INTERNAL`. The methods
+/// themselves use neither of the two for anything that a caller sends.
+pub(super) const fn our_code(code: Code) -> Code {
+    match code {
+        Code::OutOfRange => Code::ResourceExhausted,
+        Code::Internal => Code::InvalidArgument,
+        code => code,
+    }
 }
 
 fn parse_reservation(text: &str) -> Option<u128> {

@@ -1,8 +1,15 @@
 //! What is behind the port: one place that sends each request to its protocol.
 
+mod arriving;
+mod batch;
+mod calls;
+mod deadline;
 mod decision;
 mod health;
 pub(crate) mod http;
+mod stream;
+mod turn;
+mod unfinished;
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,16 +20,23 @@ use std::time::Duration;
 use ::http::{Request, Response, StatusCode, Version, header};
 use callgate_proto::decision::v1::decision_service_server::DecisionServiceServer;
 use hyper::body::Incoming;
+use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::StartError;
 use crate::gate::Gate;
+use crate::limits::Limits;
+use crate::net::Phase;
+use arriving::{Arriving, Kind};
+use deadline::Deadline;
 use decision::Decisions;
+use unfinished::Unfinished;
 
 pub(crate) use self::http::Access;
 pub(crate) use health::Health;
+pub(crate) use unfinished::Share;
 
 /// Where a connection came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +52,8 @@ pub(crate) enum Door {
 
 type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// A message that takes longer to arrive is given up: deciding waits for nothing else.
-const MESSAGE_TIMEOUT: Duration = Duration::from_secs(30);
+const CHECK_BATCH: &str = "/callgate.decision.v1.DecisionService/CheckBatch";
+const CHECK_STREAM: &str = "/callgate.decision.v1.DecisionService/CheckStream";
 
 /// A gRPC service whose type cannot be named.
 type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
@@ -47,8 +61,11 @@ type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 /// Everything that a request can reach.
 pub(crate) struct Doors {
     pub(crate) gate: Arc<Gate>,
+    /// What every connection holds of messages that are not whole yet.
+    pub(crate) unfinished: Arc<Unfinished>,
     access: Access,
-    body_limit_bytes: usize,
+    limits: Limits,
+    message_timeout: Duration,
     decisions: DecisionServiceServer<Decisions>,
     health: Route,
     reflection_v1: Route,
@@ -59,12 +76,13 @@ impl Doors {
     pub(crate) fn new(
         gate: Gate,
         access: Access,
-        body_limit_bytes: usize,
+        limits: Limits,
         health: health::HealthService,
+        phase: watch::Receiver<Phase>,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
-        let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate)))
-            .max_decoding_message_size(body_limit_bytes);
+        let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase))
+            .max_decoding_message_size(limits.body_limit_bytes);
         let descriptors = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(callgate_proto::FILE_DESCRIPTOR_SET)
@@ -73,8 +91,10 @@ impl Doors {
         let fault = |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
         Ok(Self {
             gate,
+            unfinished: Unfinished::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
             access,
-            body_limit_bytes,
+            limits,
+            message_timeout: Duration::from_millis(limits.message_timeout_ms),
             decisions,
             health: route(health),
             reflection_v1: route(descriptors().build_v1().map_err(fault)?),
@@ -86,18 +106,25 @@ impl Doors {
     pub(crate) async fn answer(
         self: Arc<Self>,
         door: Door,
+        share: Arc<Share>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         if !is_grpc(&request) {
+            let request = request.map(|body| Arriving::new(body, Kind::Plain, share));
             let response = Box::pin(http::answer(&self, door, request)).await;
             self.gate.metrics.http(response.status());
             return Ok(response);
         }
+        let is_stream = request.uri().path() == CHECK_STREAM;
         let response = match self.refusal(door, &request) {
             Some(status) => status.into_http(),
-            None => self.call(request).await?,
+            None => self.call(request, share).await?,
         };
-        self.gate.metrics.grpc(grpc_code(&response));
+        let code = grpc_code(&response);
+        // A stream that has begun is counted when it ends.
+        if !is_stream || code != Code::Ok {
+            self.gate.metrics.grpc(code);
+        }
         Ok(response)
     }
 
@@ -116,20 +143,18 @@ impl Doors {
             .map(Status::permission_denied)
     }
 
-    async fn call(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    async fn call(
+        &self,
+        request: Request<Incoming>,
+        share: Arc<Share>,
+    ) -> Result<Response<Body>, Infallible> {
         let path = request.uri().path();
         let service = path
             .strip_prefix('/')
             .and_then(|path| path.split_once('/'))
             .map(|(service, _)| service);
         match service {
-            Some("callgate.decision.v1.DecisionService") => {
-                let answer = self.decisions.clone().call(request);
-                match within(MESSAGE_TIMEOUT, answer).await {
-                    Some(response) => Ok(decision::with_our_statuses(response?)),
-                    None => Ok(Status::deadline_exceeded("the message took too long to arrive").into_http()),
-                }
-            }
+            Some("callgate.decision.v1.DecisionService") => self.decide(request, share).await,
             Some("grpc.health.v1.Health") => (self.health)(request).await,
             Some("grpc.reflection.v1.ServerReflection") => (self.reflection_v1)(request).await,
             Some("grpc.reflection.v1alpha.ServerReflection") => (self.reflection_v1alpha)(request).await,
@@ -138,6 +163,41 @@ impl Doors {
                  `/callgate.decision.v1.DecisionService/Check`"
             ))
             .into_http()),
+        }
+    }
+
+    /// A request to the decision service, within its own time and its caller's.
+    async fn decide(
+        &self,
+        mut request: Request<Incoming>,
+        share: Arc<Share>,
+    ) -> Result<Response<Body>, Infallible> {
+        let deadline = match Deadline::of(request.headers()) {
+            Ok(deadline) => deadline,
+            Err(status) => return Ok(status.into_http()),
+        };
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        let kind = match request.uri().path() {
+            CHECK_BATCH => Kind::Batch {
+                max_calls: self.limits.max_batch_calls,
+            },
+            CHECK_STREAM => Kind::Stream {
+                patience: self.message_timeout,
+            },
+            _ => Kind::Message,
+        };
+        let request = request.map(|body| Arriving::new(body, kind, share));
+        let answer = self.decisions.clone().call(request);
+        let patience = deadline.map_or(self.message_timeout, |deadline| {
+            deadline.left().min(self.message_timeout)
+        });
+        // The answer to a stream begins at once, and what follows has a time of its own.
+        match within(patience, answer).await {
+            Some(response) => Ok(decision::with_our_statuses(response?)),
+            None if deadline.is_some_and(Deadline::is_over) => Ok(deadline::over().into_http()),
+            None => Ok(Status::deadline_exceeded("the message took too long to arrive").into_http()),
         }
     }
 }

@@ -1,12 +1,16 @@
-//! Every decision case of `tests/cases/decisions`, over gRPC and over HTTP.
+//! Every decision case of `tests/cases/decisions`, over each method of the gRPC door and over HTTP.
 
 use std::path::Path;
 
 use callgate_core::json::Tape;
 use callgate_core::policy::{Catalogue, Format, Source};
-use callgate_proto::decision::v1::{CheckRequest, CheckResponse, Outcome};
+use callgate_proto::decision::v1::{
+    CheckBatchRequest, CheckRequest, CheckResponse, CheckStreamRequest, Outcome,
+};
 use callgate_server::ServerConfig;
 use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
 
 use super::support::{Rig, state};
 
@@ -33,14 +37,14 @@ impl Call<'_> {
         at_us
     }
 
-    async fn over_grpc(&self, rig: &Rig) -> Value {
+    fn message(&self) -> CheckRequest {
         let labels = self
             .call
             .get("labels")
             .and_then(Value::as_object)
             .into_iter()
             .flatten();
-        let request = CheckRequest {
+        CheckRequest {
             grant: self.text("grant").to_owned(),
             tool: self.text("tool").to_owned(),
             args_json: self.args.unwrap_or_default().to_vec().into(),
@@ -50,8 +54,8 @@ impl Call<'_> {
                 .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
                 .collect(),
             reserve: false,
-        };
-        document(&rig.grpc().check(request).await.unwrap().into_inner())
+            grant_token: String::new(),
+        }
     }
 
     fn over_http(&self, rig: &Rig) -> Value {
@@ -77,6 +81,64 @@ impl Call<'_> {
         assert_eq!(answer.status, status);
         document
     }
+}
+
+async fn over_check(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
+    let mut documents = Vec::new();
+    for call in calls {
+        rig.clock.set_us(call.at_us());
+        documents.push(document(
+            &rig.grpc().check(call.message()).await.unwrap().into_inner(),
+        ));
+    }
+    documents
+}
+
+/// Calls of one moment are one batch.
+async fn over_batch(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
+    let mut documents = Vec::new();
+    for calls in calls.chunk_by(|one, next| one.at_us() == next.at_us()) {
+        rig.clock.set_us(calls[0].at_us());
+        let request = CheckBatchRequest {
+            calls: calls.iter().map(Call::message).collect(),
+        };
+        let answer = rig.grpc().check_batch(request).await.unwrap().into_inner();
+        assert_eq!(answer.decisions.len(), calls.len());
+        documents.extend(answer.decisions.iter().map(document));
+    }
+    documents
+}
+
+/// One stream for the whole case. Calls of one moment are sent before the first of their answers is taken.
+async fn over_stream(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
+    let (sender, receiver) = mpsc::channel(calls.len());
+    let answers = rig.grpc().check_stream(ReceiverStream::new(receiver)).await;
+    let mut answers = answers.unwrap().into_inner();
+    let mut documents = Vec::new();
+    for calls in calls.chunk_by(|one, next| one.at_us() == next.at_us()) {
+        rig.clock.set_us(calls[0].at_us());
+        let first = documents.len() as u64;
+        for (id, call) in (first..).zip(calls) {
+            let call = Some(call.message());
+            sender.send(CheckStreamRequest { id, call }).await.unwrap();
+        }
+        for (id, _) in (first..).zip(calls) {
+            let answer = answers.message().await.unwrap().unwrap();
+            assert_eq!(answer.id, id);
+            documents.push(document(&answer.decision.unwrap()));
+        }
+    }
+    drop(sender);
+    assert_eq!(answers.message().await.unwrap(), None);
+    documents
+}
+
+fn over_http(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
+    let answer = |call: &Call<'_>| {
+        rig.clock.set_us(call.at_us());
+        call.over_http(rig)
+    };
+    calls.iter().map(answer).collect()
 }
 
 /// A gRPC answer in the words of the HTTP one.
@@ -143,25 +205,28 @@ async fn run(file: &str) {
         assert_eq!(case["format"], "callgate");
         let policy = &bytes[text.get("policy").unwrap().span()];
         let rig = || Rig::with(state(policy, catalogue(case)), ServerConfig::default());
-        let (for_grpc, for_http) = (rig(), rig());
-        let calls = case["calls"].as_array().unwrap();
-        for (index, (call, text)) in calls
+        let texts = text.get("calls").unwrap().elements();
+        let calls: Vec<_> = case["calls"]
+            .as_array()
+            .unwrap()
             .iter()
-            .zip(text.get("calls").unwrap().elements())
-            .enumerate()
-        {
-            let args = text.get("args").map(|args| &bytes[args.span()]);
-            let call = Call { call, args };
-            for rig in [&for_grpc, &for_http] {
-                rig.clock.set_us(call.at_us());
-            }
-            let expected = &call.call["expect"];
-            let seen = [
-                ("grpc", call.over_grpc(&for_grpc).await),
-                ("http", call.over_http(&for_http)),
-            ];
-            for (door, document) in seen {
+            .zip(texts)
+            .map(|(call, text)| Call {
+                call,
+                args: text.get("args").map(|args| &bytes[args.span()]),
+            })
+            .collect();
+        let doors = [
+            ("Check", over_check(&rig(), &calls).await),
+            ("CheckBatch", over_batch(&rig(), &calls).await),
+            ("CheckStream", over_stream(&rig(), &calls).await),
+            ("HTTP", over_http(&rig(), &calls)),
+        ];
+        for (door, documents) in doors {
+            assert_eq!(documents.len(), calls.len());
+            for (index, (call, document)) in calls.iter().zip(documents).enumerate() {
                 calls_made += 1;
+                let expected = &call.call["expect"];
                 if !fits(&document, expected) {
                     wrong.push(format!(
                         "{door} {} #{index}: expected {expected}, got {document}",

@@ -1,7 +1,7 @@
 //! `callgate.decision.v1`, `grpc.health.v1` and reflection.
 
 use callgate_proto::decision::v1::{CheckRequest, Outcome, SettleAction, SettleRequest};
-use callgate_server::ServerConfig;
+use callgate_server::Limits;
 use tokio_stream::StreamExt as _;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
@@ -246,9 +246,9 @@ async fn a_message_above_the_limit_is_resource_exhausted() {
         .into_inner();
     assert_eq!(large.outcome(), Outcome::Allow, "{}", large.message);
 
-    let small = Rig::configured(ServerConfig {
+    let small = Rig::limited(Limits {
         body_limit_bytes: 100,
-        ..ServerConfig::default()
+        ..Limits::default()
     });
     let status = small.grpc().check(check("open", &args(101))).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted, "{status}");

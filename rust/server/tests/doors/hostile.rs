@@ -2,24 +2,12 @@
 
 use bytes::Bytes;
 use callgate_proto::decision::v1::CheckRequest;
-use callgate_server::ServerConfig;
+use callgate_server::Limits;
 use http_body_util::Full;
 use std::io::Read as _;
 use std::io::Write as _;
 
-use super::support::{Rig, answer, request};
-
-/// A gRPC request as bytes: one frame, not compressed.
-fn framed(path: &str, message: &[u8]) -> ::http::Request<Full<Bytes>> {
-    let mut frame = vec![0];
-    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
-    frame.extend_from_slice(message);
-    ::http::Request::post(format!("http://callgate{path}"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(Full::from(frame))
-        .unwrap()
-}
+use super::support::{Rig, answer, framed, request};
 
 const CHECK: &str = "/callgate.decision.v1.DecisionService/Check";
 
@@ -103,9 +91,9 @@ async fn long_headers_are_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn more_connections_than_the_cap_wait() {
-    let rig = Rig::configured(ServerConfig {
+    let rig = Rig::limited(Limits {
         max_connections: 1,
-        ..ServerConfig::default()
+        ..Limits::default()
     });
     let mut first = rig.connect();
     let call = br#"{"grant":"g","tool":"open"}"#;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use callgate_server::ServerConfig;
+use callgate_server::{Limits, ServerConfig};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
@@ -242,9 +242,9 @@ fn other_paths_methods_and_types() {
 
 #[test]
 fn large_bodies_are_refused_however_they_are_announced() {
-    let rig = Rig::configured(ServerConfig {
+    let rig = Rig::limited(Limits {
         body_limit_bytes: 1_000,
-        ..ServerConfig::default()
+        ..Limits::default()
     });
     // Announced: refused without any of it.
     let announced = rig.send(

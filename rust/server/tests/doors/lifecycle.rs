@@ -16,7 +16,7 @@ use super::support::{Folder, POLICY, Rig, answer, engine, request, state};
 
 const CALL: &[u8] = br#"{"grant":"g","tool":"open"}"#;
 
-fn refusal(config: ServerConfig) -> String {
+pub(crate) fn refusal(config: ServerConfig) -> String {
     let engine = engine(state(POLICY.as_bytes(), Catalogue::default()));
     Server::start(engine, Clock::default(), config)
         .unwrap_err()

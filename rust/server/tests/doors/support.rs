@@ -12,7 +12,7 @@ use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::{Engine, EngineConfig, State};
 use callgate_proto::decision::v1::decision_service_client::DecisionServiceClient;
-use callgate_server::{Clock, Event, ManualClock, Server, ServerConfig};
+use callgate_server::{Clock, Event, Limits, ManualClock, Server, ServerConfig};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -92,6 +92,13 @@ impl Rig {
 
     pub(crate) fn configured(config: ServerConfig) -> Self {
         Self::with(state(POLICY.as_bytes(), Catalogue::default()), config)
+    }
+
+    pub(crate) fn limited(limits: Limits) -> Self {
+        Self::configured(ServerConfig {
+            limits,
+            ..ServerConfig::default()
+        })
     }
 
     /// `config.listen` becomes a free port, unless it is `None`.
@@ -188,6 +195,18 @@ pub(crate) fn request(target: &str, fields: &[&str], body: &[u8]) -> Vec<u8> {
     }
     text.push_str("\r\n");
     [text.as_bytes(), body].concat()
+}
+
+/// A gRPC request as bytes: one frame, not compressed.
+pub(crate) fn framed(path: &str, message: &[u8]) -> ::http::Request<Full<Bytes>> {
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(message);
+    ::http::Request::post(format!("http://callgate{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::from(frame))
+        .unwrap()
 }
 
 /// An HTTP/1.1 answer.

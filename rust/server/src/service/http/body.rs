@@ -5,24 +5,31 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tonic::body::Body;
+use tonic::{Code, Status};
 
+use super::super::arriving::Arriving;
 use super::reply;
 
-/// A body that takes longer to arrive is given up.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The whole body, or the refusal to send.
-pub(super) async fn read(request: Request<Incoming>, limit_bytes: usize) -> Result<Bytes, Response<Body>> {
+/// The whole body, or the refusal to send; a body that takes longer than `timeout` to arrive is given up.
+pub(super) async fn read(
+    request: Request<Arriving>,
+    limit_bytes: usize,
+    timeout: Duration,
+) -> Result<Bytes, Response<Body>> {
     let body = request.into_body();
     // What `Content-Length` promises, where it is sent: such a body is refused before it is read.
     if body.size_hint().lower() > u64::try_from(limit_bytes).unwrap_or(u64::MAX) {
         return Err(too_large(limit_bytes));
     }
-    match tokio::time::timeout(TIMEOUT, Limited::new(body, limit_bytes).collect()).await {
+    match tokio::time::timeout(timeout, Limited::new(body, limit_bytes).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit_bytes)),
+        Ok(Err(error)) if is_refused(error.as_ref()) => Err(closing(reply::error(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many bytes of unfinished bodies; try again later",
+        ))),
         Ok(Err(_)) => Err(reply::error(
             StatusCode::BAD_REQUEST,
             "the body broke off; expected one JSON object",
@@ -32,6 +39,13 @@ pub(super) async fn read(request: Request<Incoming>, limit_bytes: usize) -> Resu
             "the body took too long to arrive",
         ))),
     }
+}
+
+/// Whether there was no room for the body.
+fn is_refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    error
+        .downcast_ref::<Status>()
+        .is_some_and(|status| status.code() == Code::ResourceExhausted)
 }
 
 fn too_large(limit_bytes: usize) -> Response<Body> {

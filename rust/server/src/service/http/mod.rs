@@ -11,9 +11,9 @@ use std::cell::RefCell;
 
 use callgate_core::json::Tape;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
 use tonic::body::Body;
 
+use super::arriving::Arriving;
 use super::{Door, Doors};
 use crate::gate::{aside, is_large};
 use crate::random::random_u128;
@@ -35,18 +35,18 @@ struct Buffers {
 }
 
 /// Answers one request of the plain HTTP door.
-pub(super) async fn answer(doors: &Doors, door: Door, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn answer(doors: &Doors, door: Door, request: Request<Arriving>) -> Response<Body> {
     if let Some(refusal) = refusal(doors, door, &request) {
         return refusal;
     }
-    match body::read(request, doors.body_limit_bytes).await {
+    match body::read(request, doors.limits.body_limit_bytes, doors.message_timeout).await {
         Ok(body) => aside(&body, || check(doors, &body)),
         Err(refusal) => refusal,
     }
 }
 
 /// Why the request is none for `POST /v1/check`, if so, before its body is read.
-fn refusal(doors: &Doors, door: Door, request: &Request<Incoming>) -> Option<Response<Body>> {
+fn refusal(doors: &Doors, door: Door, request: &Request<Arriving>) -> Option<Response<Body>> {
     if let Some(reason) = doors.access.refusal(door, request.uri(), request.headers()) {
         return Some(reply::error(StatusCode::FORBIDDEN, &reason));
     }

@@ -30,7 +30,7 @@ SETTLE_ACTION_COMMIT: SettleAction
 SETTLE_ACTION_ROLL_BACK: SettleAction
 
 class CheckRequest(_message.Message):
-    __slots__ = ("grant", "tool", "args_json", "server", "session", "labels", "reserve")
+    __slots__ = ("grant", "tool", "args_json", "server", "session", "labels", "reserve", "grant_token")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class CheckRequest(_message.Message):
     SESSION_FIELD_NUMBER: _ClassVar[int]
     LABELS_FIELD_NUMBER: _ClassVar[int]
     RESERVE_FIELD_NUMBER: _ClassVar[int]
+    GRANT_TOKEN_FIELD_NUMBER: _ClassVar[int]
     grant: str
     tool: str
     args_json: bytes
@@ -52,7 +53,8 @@ class CheckRequest(_message.Message):
     session: str
     labels: _containers.ScalarMap[str, str]
     reserve: bool
-    def __init__(self, grant: _Optional[str] = ..., tool: _Optional[str] = ..., args_json: _Optional[bytes] = ..., server: _Optional[str] = ..., session: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., reserve: _Optional[bool] = ...) -> None: ...
+    grant_token: str
+    def __init__(self, grant: _Optional[str] = ..., tool: _Optional[str] = ..., args_json: _Optional[bytes] = ..., server: _Optional[str] = ..., session: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., reserve: _Optional[bool] = ..., grant_token: _Optional[str] = ...) -> None: ...
 
 class CheckResponse(_message.Message):
     __slots__ = ("outcome", "rule", "message", "retry_after_ms", "limits", "policy", "policy_version", "shadow", "fingerprint", "decided_at_us", "reservation", "approval")
@@ -81,6 +83,34 @@ class CheckResponse(_message.Message):
     reservation: str
     approval: str
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., rule: _Optional[str] = ..., message: _Optional[str] = ..., retry_after_ms: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[LimitState, _Mapping]]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[str] = ..., shadow: _Optional[_Union[Shadow, _Mapping]] = ..., fingerprint: _Optional[str] = ..., decided_at_us: _Optional[int] = ..., reservation: _Optional[str] = ..., approval: _Optional[str] = ...) -> None: ...
+
+class CheckBatchRequest(_message.Message):
+    __slots__ = ("calls",)
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    calls: _containers.RepeatedCompositeFieldContainer[CheckRequest]
+    def __init__(self, calls: _Optional[_Iterable[_Union[CheckRequest, _Mapping]]] = ...) -> None: ...
+
+class CheckBatchResponse(_message.Message):
+    __slots__ = ("decisions",)
+    DECISIONS_FIELD_NUMBER: _ClassVar[int]
+    decisions: _containers.RepeatedCompositeFieldContainer[CheckResponse]
+    def __init__(self, decisions: _Optional[_Iterable[_Union[CheckResponse, _Mapping]]] = ...) -> None: ...
+
+class CheckStreamRequest(_message.Message):
+    __slots__ = ("id", "call")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    call: CheckRequest
+    def __init__(self, id: _Optional[int] = ..., call: _Optional[_Union[CheckRequest, _Mapping]] = ...) -> None: ...
+
+class CheckStreamResponse(_message.Message):
+    __slots__ = ("id", "decision")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    decision: CheckResponse
+    def __init__(self, id: _Optional[int] = ..., decision: _Optional[_Union[CheckResponse, _Mapping]] = ...) -> None: ...
 
 class LimitState(_message.Message):
     __slots__ = ("counter", "max", "remaining", "reset_after_ms")

@@ -1,0 +1,73 @@
+//! What callers may use up: sizes, numbers and times.
+
+use crate::StartError;
+
+/// What callers may use up. The defaults are those of `callgate serve`; every value is at least 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Largest gRPC message and HTTP body, in bytes.
+    pub body_limit_bytes: usize,
+    /// Largest header of one HTTP/2 request, in bytes of its fields.
+    pub header_limit_bytes: u32,
+    /// Unfinished messages and bodies held at once, in bytes, over every connection. One connection gets an eighth of it,
+    /// or one body if that is more; the first 16 KiB of each message are not counted.
+    pub unfinished_limit_bytes: usize,
+    /// Connections open at once, over TCP and the socket together; more wait to be accepted.
+    pub max_connections: usize,
+    /// Streams open at once on one HTTP/2 connection; more are refused.
+    pub max_streams: u32,
+    /// Calls of one `CheckBatch`.
+    pub max_batch_calls: usize,
+    /// How long one message or body may take from its begin to its end, in milliseconds.
+    pub message_timeout_ms: u64,
+    /// How long a new connection may take to say which HTTP it speaks, in milliseconds.
+    pub opening_timeout_ms: u64,
+    /// Longest wait for a whole header over HTTP/1.1, idle time between requests included, in milliseconds. Short,
+    /// because whoever sends headers byte by byte holds a connection for as long.
+    pub header_timeout_ms: u64,
+    /// How often an HTTP/2 client is asked whether it is still there, in milliseconds.
+    pub keepalive_interval_ms: u64,
+    /// How long it has to answer that, in milliseconds.
+    pub keepalive_timeout_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_limit_bytes: 4 * 1024 * 1024,
+            header_limit_bytes: 16 * 1024,
+            unfinished_limit_bytes: 256 * 1024 * 1024,
+            max_connections: 10_000,
+            max_streams: 1_024,
+            max_batch_calls: 1_000,
+            message_timeout_ms: 30_000,
+            opening_timeout_ms: 10_000,
+            header_timeout_ms: 20_000,
+            keepalive_interval_ms: 30_000,
+            keepalive_timeout_ms: 20_000,
+        }
+    }
+}
+
+impl Limits {
+    /// Refuses a limit of nothing: it would be a server that serves nobody.
+    pub(crate) fn check(&self) -> Result<(), StartError> {
+        let values = [
+            ("body_limit_bytes", self.body_limit_bytes == 0),
+            ("header_limit_bytes", self.header_limit_bytes == 0),
+            ("unfinished_limit_bytes", self.unfinished_limit_bytes == 0),
+            ("max_connections", self.max_connections == 0),
+            ("max_streams", self.max_streams == 0),
+            ("max_batch_calls", self.max_batch_calls == 0),
+            ("message_timeout_ms", self.message_timeout_ms == 0),
+            ("opening_timeout_ms", self.opening_timeout_ms == 0),
+            ("header_timeout_ms", self.header_timeout_ms == 0),
+            ("keepalive_interval_ms", self.keepalive_interval_ms == 0),
+            ("keepalive_timeout_ms", self.keepalive_timeout_ms == 0),
+        ];
+        match values.into_iter().find(|&(_, is_zero)| is_zero) {
+            Some((name, _)) => Err(StartError::Limit { name }),
+            None => Ok(()),
+        }
+    }
+}

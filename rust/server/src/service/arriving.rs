@@ -1,0 +1,254 @@
+//! A request's body on its way in, held to the bounds of a server.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::Sleep;
+use tonic::Status;
+
+use super::calls::Calls;
+use super::unfinished::{Held, Share};
+
+/// One byte that says whether the message is compressed, and four of its length.
+const PREFIX_BYTES: usize = 5;
+
+/// What a body holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// No gRPC messages.
+    Plain,
+    /// One message, whose time is bounded by who waits for it.
+    Message,
+    /// One message with at most so many calls in it.
+    Batch {
+        /// How many.
+        max_calls: usize,
+    },
+    /// Any number of messages: each has this long to arrive once it has begun, and nothing bounds the time between them.
+    Stream {
+        /// How long.
+        patience: Duration,
+    },
+}
+
+/// A body that is watched while it is read.
+pub(super) struct Arriving {
+    inner: Incoming,
+    messages: Messages,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Arriving {
+    pub(super) const fn new(inner: Incoming, kind: Kind, share: Arc<Share>) -> Self {
+        Self {
+            inner,
+            messages: Messages::new(kind, share),
+            timer: None,
+        }
+    }
+
+    /// The fault of a message that has begun and does not end.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        let Some(patience) = self.messages.patience() else {
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Status::deadline_exceeded("the message took too long to arrive"))
+    }
+}
+
+impl Body for Arriving {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = match Pin::new(&mut self.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Ready(Some(Err(error))) => {
+                return Poll::Ready(Some(Err(Status::from_error(Box::new(error)))));
+            }
+            Poll::Ready(None) => return Poll::Ready(None),
+            Poll::Pending => return self.poll_overdue(cx).map(|status| Some(Err(status))),
+        };
+        if let Some(data) = frame.data_ref() {
+            match self.messages.read(data) {
+                Ok(Ended::None) => {}
+                Ok(Ended::Some) => self.timer = None,
+                Err(status) => return Poll::Ready(Some(Err(status))),
+            }
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// Whether a message came to its end.
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    None,
+    Some,
+}
+
+/// Where in its messages a body is.
+#[derive(Debug)]
+struct Messages {
+    kind: Kind,
+    prefix: [u8; PREFIX_BYTES],
+    prefix_seen: usize,
+    seen_bytes: usize,
+    left_bytes: usize,
+    calls: Calls,
+    held: Held,
+}
+
+impl Messages {
+    const fn new(kind: Kind, share: Arc<Share>) -> Self {
+        Self {
+            kind,
+            prefix: [0; PREFIX_BYTES],
+            prefix_seen: 0,
+            seen_bytes: 0,
+            left_bytes: 0,
+            calls: Calls::new(),
+            held: Held::new(share),
+        }
+    }
+
+    /// How long the message that has begun may take, where this body is the one to see to it.
+    fn patience(&self) -> Option<Duration> {
+        match self.kind {
+            Kind::Stream { patience } if self.prefix_seen > 0 => Some(patience),
+            _ => None,
+        }
+    }
+
+    fn read(&mut self, mut data: &[u8]) -> Result<Ended, Status> {
+        if matches!(self.kind, Kind::Plain) {
+            self.seen_bytes += data.len();
+            self.held.grow(self.seen_bytes)?;
+            return Ok(Ended::None);
+        }
+        let mut ended = Ended::None;
+        while !data.is_empty() {
+            data = if self.prefix_seen < PREFIX_BYTES {
+                self.read_prefix(data)
+            } else {
+                self.read_message(data)?
+            };
+            if self.prefix_seen == PREFIX_BYTES && self.left_bytes == 0 {
+                self.held.clear();
+                self.calls = Calls::new();
+                (self.prefix_seen, self.seen_bytes) = (0, 0);
+                ended = Ended::Some;
+            }
+        }
+        self.held.grow(self.seen_bytes)?;
+        Ok(ended)
+    }
+
+    fn read_prefix<'d>(&mut self, data: &'d [u8]) -> &'d [u8] {
+        let missing = self.prefix.get_mut(self.prefix_seen..).unwrap_or_default();
+        let count = missing.len().min(data.len());
+        let (taken, rest) = data.split_at(count);
+        for (byte, &from) in missing.iter_mut().zip(taken) {
+            *byte = from;
+        }
+        self.prefix_seen += count;
+        if self.prefix_seen == PREFIX_BYTES {
+            let [_, length @ ..] = self.prefix;
+            self.left_bytes = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
+        }
+        rest
+    }
+
+    fn read_message<'d>(&mut self, data: &'d [u8]) -> Result<&'d [u8], Status> {
+        let (taken, rest) = data.split_at(self.left_bytes.min(data.len()));
+        self.left_bytes -= taken.len();
+        self.seen_bytes += taken.len();
+        // A compressed message is refused by whoever decodes it.
+        if let (Kind::Batch { max_calls }, [0, ..]) = (self.kind, self.prefix) {
+            self.calls.read(taken, max_calls)?;
+        }
+        Ok(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::unfinished::Unfinished;
+    use super::*;
+
+    fn messages(kind: Kind) -> Messages {
+        Messages::new(kind, Unfinished::new(1 << 20, 1 << 17).share())
+    }
+
+    const STREAM: Kind = Kind::Stream {
+        patience: Duration::from_secs(1),
+    };
+
+    #[test]
+    fn a_message_has_begun_until_its_last_byte() {
+        let two = b"\0\0\0\0\x03abc\0\0\0\0\0";
+        for first in 0..=two.len() {
+            let mut messages = messages(STREAM);
+            let (begin, rest) = two.split_at(first);
+            messages.read(begin).unwrap();
+            let between = [0, 8, two.len()].contains(&first);
+            assert_eq!(messages.patience().is_none(), between, "{first}");
+            let ended = messages.read(rest).unwrap();
+            assert_eq!(ended == Ended::None, rest.is_empty(), "{first}");
+            assert_eq!(messages.patience(), None, "{first}");
+        }
+    }
+
+    #[test]
+    fn only_streams_are_timed_here() {
+        let mut message = messages(Kind::Message);
+        message.read(b"\0\0").unwrap();
+        assert_eq!(message.patience(), None);
+    }
+
+    #[test]
+    fn what_is_unfinished_is_held_and_bounded() {
+        let mut plain = messages(Kind::Plain);
+        plain.read(&[0; 1 << 17]).unwrap();
+        let refusal = plain.read(&[0; 1 << 15]).unwrap_err();
+        assert_eq!(refusal.code(), tonic::Code::ResourceExhausted);
+
+        // Any number of whole messages are fine, one after another.
+        let mut stream = messages(STREAM);
+        let length = (1_u32 << 17).to_be_bytes();
+        for _ in 0..20 {
+            stream.read(&[&[0][..], &length].concat()).unwrap();
+            stream.read(&[0; 1 << 17]).unwrap();
+        }
+    }
+
+    #[test]
+    fn calls_are_counted_in_each_message_by_itself() {
+        let mut batch = messages(Kind::Batch { max_calls: 1 });
+        batch.read(b"\0\0\0\0\x02\x0a\x00").unwrap();
+        batch.read(b"\0\0\0\0\x02\x0a\x00").unwrap();
+        assert!(batch.read(b"\0\0\0\0\x04\x0a\x00\x0a\x00").is_err());
+        // Not decoded here, whatever it holds: compressed.
+        let mut compressed = messages(Kind::Batch { max_calls: 1 });
+        compressed.read(b"\x01\0\0\0\x04\x0a\x00\x0a\x00").unwrap();
+    }
+}

@@ -1,0 +1,32 @@
+//! `CheckBatch`: several calls in one message.
+
+use callgate_proto::decision::v1 as pb;
+use tonic::Status;
+
+use super::deadline::{self, Deadline};
+use super::decision::Decisions;
+use super::turn::Turn;
+
+/// Decides the calls in their order, each as `Check` would, and lets other callers in between.
+///
+/// How many there may be was settled before they were decoded: see [`super::calls`].
+pub(super) async fn check(
+    decisions: &Decisions,
+    calls: Vec<pb::CheckRequest>,
+    deadline: Option<Deadline>,
+) -> Result<pb::CheckBatchResponse, Status> {
+    let mut answers = Vec::with_capacity(calls.len());
+    let mut turn = Turn::default();
+    for call in calls {
+        // Before each: what nobody waits for any more must not take units.
+        if deadline.is_some_and(Deadline::is_over) {
+            return Err(deadline::over());
+        }
+        answers.push(decisions.decide(&call)?);
+        turn.spend(call.args_json.len());
+        if turn.is_over() {
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(pb::CheckBatchResponse { decisions: answers })
+}

@@ -1,0 +1,181 @@
+//! `CheckStream`: calls decided as they come.
+//!
+//! The answers are a stream that reads the next call when the next answer is wanted. So there is no task and no queue: a
+//! client that does not take its answers is not read any further, answers that are ready together are sent together, and
+//! they keep the order of the calls.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use callgate_proto::decision::v1 as pb;
+use tokio::sync::watch;
+use tokio::time::Sleep;
+use tokio_stream::Stream;
+use tonic::{Code, Status, Streaming};
+
+use super::deadline::{self, Deadline};
+use super::decision::{Decisions, our_code};
+use super::turn::Turn;
+use crate::net::{Phase, STREAM_WINDOW_BYTES};
+
+type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The answers to the calls of one stream.
+pub(super) struct Answers {
+    decisions: Decisions,
+    calls: Streaming<pb::CheckStreamRequest>,
+    deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
+    life: Life,
+    turn: Turn,
+}
+
+/// How far a stream has come.
+enum Life {
+    /// It goes on until the client or the server ends it.
+    Open(Stopping),
+    /// The server stops. So many bytes of calls may have come before that, and are still decided.
+    Closing(usize),
+    /// It has ended.
+    Over,
+}
+
+impl Answers {
+    pub(super) fn new(
+        decisions: Decisions,
+        calls: Streaming<pb::CheckStreamRequest>,
+        deadline: Option<Deadline>,
+        mut phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let stopping = Box::pin(async move {
+            // A server that is gone has stopped.
+            let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
+        });
+        let sleep = |deadline: Deadline| Box::pin(tokio::time::sleep_until(deadline.at().into()));
+        Self {
+            decisions,
+            calls,
+            deadline: deadline.map(|deadline| (deadline, sleep(deadline))),
+            life: Life::Open(stopping),
+            turn: Turn::default(),
+        }
+    }
+
+    fn answer(&mut self, message: &pb::CheckStreamRequest) -> Result<pb::CheckStreamResponse, Status> {
+        let decision = match &message.call {
+            Some(call) => {
+                self.turn.spend(call.args_json.len());
+                self.decisions.decide(call)?
+            }
+            None => {
+                self.turn.spend(0);
+                self.decisions
+                    .refuse("the message holds no `call`; expected one beside its `id`")
+            }
+        };
+        Ok(pb::CheckStreamResponse {
+            id: message.id,
+            decision: Some(decision),
+        })
+    }
+
+    /// Whether everything that had come before the server began to stop has had its chance.
+    fn is_closed_after(&mut self, message: &pb::CheckStreamRequest) -> bool {
+        let Life::Closing(left_bytes) = &mut self.life else {
+            return false;
+        };
+        let length = prost::Message::encoded_len(message) + PREFIX_BYTES;
+        *left_bytes = left_bytes.saturating_sub(length);
+        *left_bytes == 0
+    }
+
+    /// Notices that the server stops.
+    fn poll_stopping(&mut self, cx: &mut Context<'_>) {
+        if let Life::Open(stopping) = &mut self.life
+            && stopping.as_mut().poll(cx).is_ready()
+        {
+            // What the window let in is all that can have come by now.
+            self.life = Life::Closing(STREAM_WINDOW_BYTES as usize);
+        }
+    }
+
+    /// Whether nobody waits any more; while somebody does, the task is woken when that changes.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
+        self.deadline
+            .as_mut()
+            .is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
+    }
+
+    fn end(&mut self, status: Option<Status>) -> Poll<Option<Result<pb::CheckStreamResponse, Status>>> {
+        self.life = Life::Over;
+        self.decisions
+            .count_stream(status.as_ref().map_or(Code::Ok, Status::code));
+        Poll::Ready(status.map(Err))
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<pb::CheckStreamResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if matches!(self.life, Life::Over) {
+            return Poll::Ready(None);
+        }
+        if self.turn.is_over() {
+            self.poll_stopping(cx);
+            // Others first; what is ready so far is sent meanwhile.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match Pin::new(&mut self.calls).poll_next(cx) {
+            Poll::Ready(Some(Ok(message))) => {
+                // Looked at for each call: the timer may be late, and a late call must take nothing.
+                if self
+                    .deadline
+                    .as_ref()
+                    .is_some_and(|(deadline, _)| deadline.is_over())
+                {
+                    return self.end(Some(deadline::over()));
+                }
+                if self.is_closed_after(&message) {
+                    return self.end(Some(stopped()));
+                }
+                match self.answer(&message) {
+                    Ok(answer) => Poll::Ready(Some(Ok(answer))),
+                    Err(status) => self.end(Some(status)),
+                }
+            }
+            Poll::Ready(Some(Err(status))) => {
+                let status = Status::new(our_code(status.code()), status.message());
+                self.end(Some(status))
+            }
+            Poll::Ready(None) => self.end(None),
+            Poll::Pending => {
+                self.turn = Turn::default();
+                self.poll_stopping(cx);
+                if matches!(self.life, Life::Closing(_)) {
+                    self.end(Some(stopped()))
+                } else if self.poll_deadline(cx) {
+                    self.end(Some(deadline::over()))
+                } else {
+                    Poll::Pending
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        if !matches!(self.life, Life::Over) {
+            self.decisions.count_stream(Code::Cancelled);
+        }
+    }
+}
+
+/// Bytes before each message.
+const PREFIX_BYTES: usize = 5;
+
+/// Clients that ask again elsewhere, or after a restart, do so on this status.
+fn stopped() -> Status {
+    Status::unavailable("the server is stopping; calls without an answer were not decided, ask them again")
+}
