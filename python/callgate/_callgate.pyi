@@ -470,6 +470,17 @@ class Server:
         *,
         grace_ms: int | None = None,
         allowed_hosts: list[str] = ...,
+        body_limit_bytes: int | None = None,
+        header_limit_bytes: int | None = None,
+        unfinished_limit_bytes: int | None = None,
+        max_connections: int | None = None,
+        max_streams: int | None = None,
+        max_batch_calls: int | None = None,
+        message_timeout_ms: int | None = None,
+        opening_timeout_ms: int | None = None,
+        header_timeout_ms: int | None = None,
+        keepalive_interval_ms: int | None = None,
+        keepalive_timeout_ms: int | None = None,
     ) -> Self:
         """Prepares a server; `start` or a ``with`` block starts it, once.
 
@@ -481,13 +492,25 @@ class Server:
             clock: A clock set by hand, for tests; None for the system's.
             grace_ms: How long `stop` waits for what is in flight; None for 10 s.
             allowed_hosts: Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name.
+            body_limit_bytes: Largest gRPC message and HTTP body; None for 4 MiB.
+            header_limit_bytes: Largest header of one HTTP/2 request; None for 16 KiB.
+            unfinished_limit_bytes: Unfinished messages and bodies held at once, of which one connection gets an
+                eighth (or one body, if that is more); None for 256 MiB.
+            max_connections: Connections open at once, more wait; None for 10,000.
+            max_streams: Streams open at once on one HTTP/2 connection, more are refused; None for 1,024.
+            max_batch_calls: Calls of one `CheckBatch`; None for 1,000.
+            message_timeout_ms: How long one message or body may take from its begin to its end; None for 30 s.
+            opening_timeout_ms: How long a new connection may take to say which HTTP it speaks; None for 10 s.
+            header_timeout_ms: Longest wait for a whole header over HTTP/1.1, idle time included; None for 20 s.
+            keepalive_interval_ms: How often an HTTP/2 client is asked whether it is still there; None for 30 s.
+            keepalive_timeout_ms: How long it has to answer that; None for 20 s.
         """
 
     def start(self) -> None:
         """Starts listening; returns when the address is bound.
 
         Raises:
-            ConfigError: The address or the socket cannot be had, or the server was started before.
+            ConfigError: The address or the socket cannot be had, a limit is 0, or the server was started before.
         """
 
     def stop(self) -> None:

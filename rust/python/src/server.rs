@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callgate_server::{Clock, FieldValue, ServerConfig};
+use callgate_server::{Clock, FieldValue, Limits, ServerConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -39,8 +39,14 @@ impl Server {
     #[new]
     #[pyo3(signature = (
         engine, listen = Some("127.0.0.1:0".to_owned()), socket = None, workers = 0, clock = None, *, grace_ms = None,
-        allowed_hosts = Vec::new()
+        allowed_hosts = Vec::new(), body_limit_bytes = None, header_limit_bytes = None, unfinished_limit_bytes = None,
+        max_connections = None, max_streams = None, max_batch_calls = None, message_timeout_ms = None,
+        opening_timeout_ms = None, header_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None
     ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword for each setting is what Python callers expect"
+    )]
     fn py_new(
         engine: &Bound<'_, Engine>,
         listen: Option<String>,
@@ -49,9 +55,34 @@ impl Server {
         clock: Option<&Bound<'_, ManualClock>>,
         grace_ms: Option<u64>,
         allowed_hosts: Vec<String>,
+        body_limit_bytes: Option<usize>,
+        header_limit_bytes: Option<u32>,
+        unfinished_limit_bytes: Option<usize>,
+        max_connections: Option<usize>,
+        max_streams: Option<u32>,
+        max_batch_calls: Option<usize>,
+        message_timeout_ms: Option<u64>,
+        opening_timeout_ms: Option<u64>,
+        header_timeout_ms: Option<u64>,
+        keepalive_interval_ms: Option<u64>,
+        keepalive_timeout_ms: Option<u64>,
     ) -> Self {
         let defaults = ServerConfig::default();
         let grace_ms = grace_ms.unwrap_or(defaults.grace_ms);
+        let usual = defaults.limits;
+        let limits = Limits {
+            body_limit_bytes: body_limit_bytes.unwrap_or(usual.body_limit_bytes),
+            header_limit_bytes: header_limit_bytes.unwrap_or(usual.header_limit_bytes),
+            unfinished_limit_bytes: unfinished_limit_bytes.unwrap_or(usual.unfinished_limit_bytes),
+            max_connections: max_connections.unwrap_or(usual.max_connections),
+            max_streams: max_streams.unwrap_or(usual.max_streams),
+            max_batch_calls: max_batch_calls.unwrap_or(usual.max_batch_calls),
+            message_timeout_ms: message_timeout_ms.unwrap_or(usual.message_timeout_ms),
+            opening_timeout_ms: opening_timeout_ms.unwrap_or(usual.opening_timeout_ms),
+            header_timeout_ms: header_timeout_ms.unwrap_or(usual.header_timeout_ms),
+            keepalive_interval_ms: keepalive_interval_ms.unwrap_or(usual.keepalive_interval_ms),
+            keepalive_timeout_ms: keepalive_timeout_ms.unwrap_or(usual.keepalive_timeout_ms),
+        };
         Self {
             engine: Arc::clone(&engine.get().core),
             clock: clock.map_or_else(system, |manual| Clock::Manual(manual.get().clock.clone())),
@@ -60,8 +91,8 @@ impl Server {
                 socket,
                 workers,
                 grace_ms,
+                limits,
                 allowed_hosts,
-                ..defaults
             },
             running: Mutex::default(),
         }

@@ -18,15 +18,13 @@ pub(super) async fn check(
     let mut answers = Vec::with_capacity(calls.len());
     let mut turn = Turn::default();
     for call in calls {
+        turn.go_on().await;
         // Before each: what nobody waits for any more must not take units.
         if deadline.is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
         answers.push(decisions.decide(&call)?);
         turn.spend(call.args_json.len());
-        if turn.is_over() {
-            tokio::task::yield_now().await;
-        }
     }
     Ok(pb::CheckBatchResponse { decisions: answers })
 }

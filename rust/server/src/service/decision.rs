@@ -58,6 +58,11 @@ impl Decisions {
         self.gate.refuse(reason.to_owned(), message)
     }
 
+    /// Whether the server has begun to stop.
+    pub(super) fn is_stopping(&self) -> bool {
+        *self.phase.borrow() >= Phase::Draining
+    }
+
     /// Counts a stream that has ended; other requests are counted where they are answered.
     pub(super) fn count_stream(&self, code: Code) {
         self.gate.metrics.grpc(code);

@@ -88,13 +88,19 @@ impl Answers {
         *left_bytes == 0
     }
 
-    /// Notices that the server stops.
-    fn poll_stopping(&mut self, cx: &mut Context<'_>) {
-        if let Life::Open(stopping) = &mut self.life
-            && stopping.as_mut().poll(cx).is_ready()
-        {
+    fn notice_stopping(&mut self) {
+        if matches!(self.life, Life::Open(_)) && self.decisions.is_stopping() {
             // What the window let in is all that can have come by now.
             self.life = Life::Closing(STREAM_WINDOW_BYTES as usize);
+        }
+    }
+
+    /// Whether the server stops; while it does not, the task is woken when that changes.
+    fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.life {
+            Life::Open(stopping) => stopping.as_mut().poll(cx).is_ready(),
+            Life::Closing(_) => true,
+            Life::Over => false,
         }
     }
 
@@ -120,10 +126,9 @@ impl Stream for Answers {
         if matches!(self.life, Life::Over) {
             return Poll::Ready(None);
         }
-        if self.turn.is_over() {
-            self.poll_stopping(cx);
-            // Others first; what is ready so far is sent meanwhile.
-            cx.waker().wake_by_ref();
+        if self.turn.poll_go_on(cx).is_pending() {
+            // Looked at in between, because a client that never pauses never lets the reading below run dry.
+            self.notice_stopping();
             return Poll::Pending;
         }
         match Pin::new(&mut self.calls).poll_next(cx) {
@@ -150,9 +155,7 @@ impl Stream for Answers {
             }
             Poll::Ready(None) => self.end(None),
             Poll::Pending => {
-                self.turn = Turn::default();
-                self.poll_stopping(cx);
-                if matches!(self.life, Life::Closing(_)) {
+                if self.poll_stopping(cx) {
                     self.end(Some(stopped()))
                 } else if self.poll_deadline(cx) {
                     self.end(Some(deadline::over()))

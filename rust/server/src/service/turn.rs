@@ -1,11 +1,15 @@
 //! How much one caller may have decided before others of the same worker get their turn.
 
-/// Bytes after which the turn is over: some tens of microseconds of work.
-const TURN_BYTES: usize = 64 * 1024;
-/// What a call costs besides reading its arguments, as if it were bytes of them.
-const CALL_BYTES: usize = 1_024;
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
 
-/// What has been decided in this turn.
+use tokio::task::coop;
+
+/// What a call costs besides reading its arguments, as if it were bytes of them. This much is one unit of what tokio lets
+/// a task do before it has to give way: 128 of them are some hundred microseconds of work.
+const UNIT_BYTES: usize = 1_024;
+
+/// What has been decided and not been counted yet.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     bytes: usize,
@@ -14,34 +18,51 @@ pub(super) struct Turn {
 impl Turn {
     /// Counts a call with arguments of this length.
     pub(super) const fn spend(&mut self, args_bytes: usize) {
-        self.bytes = self.bytes.saturating_add(CALL_BYTES).saturating_add(args_bytes);
+        self.bytes = self.bytes.saturating_add(UNIT_BYTES).saturating_add(args_bytes);
     }
 
-    /// Whether the turn is over; if so, a new one begins.
-    pub(super) const fn is_over(&mut self) -> bool {
-        let over = self.bytes >= TURN_BYTES;
-        if over {
-            self.bytes = 0;
+    /// Ready while this task may go on; else it is woken when others have had their turn.
+    pub(super) fn poll_go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.bytes >= UNIT_BYTES {
+            ready!(coop::poll_proceed(cx)).made_progress();
+            self.bytes -= UNIT_BYTES;
         }
-        over
+        Poll::Ready(())
+    }
+
+    /// Lets others have their turn when this one is over.
+    pub(super) async fn go_on(&mut self) {
+        poll_fn(|cx| self.poll_go_on(cx)).await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
-    #[test]
-    fn a_turn_ends_with_many_calls_or_with_a_large_one() {
+    /// How many calls with such arguments are decided before another task of the same thread is let in.
+    async fn calls_in_a_turn(args_bytes: usize) -> usize {
+        let other_ran = Cell::new(false);
         let mut turn = Turn::default();
-        let mut calls = 0;
-        while !turn.is_over() {
-            turn.spend(0);
-            calls += 1;
-        }
-        assert_eq!(calls, 64);
-        assert!(!turn.is_over());
-        turn.spend(TURN_BYTES);
-        assert!(turn.is_over());
+        let decide = async {
+            for calls in 0.. {
+                turn.go_on().await;
+                if other_ran.get() {
+                    return calls;
+                }
+                turn.spend(args_bytes);
+            }
+            0
+        };
+        let (calls, ()) = tokio::join!(biased; decide, async { other_ran.set(true) });
+        calls
+    }
+
+    #[tokio::test]
+    async fn a_turn_ends_with_many_calls_or_with_a_large_one() {
+        assert_eq!(calls_in_a_turn(0).await, 129);
+        assert_eq!(calls_in_a_turn(1 << 20).await, 1);
     }
 }

@@ -6,6 +6,8 @@ mod batch;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod flood;
+#[cfg(test)]
 mod grpc;
 #[cfg(test)]
 mod hostile;
@@ -15,5 +17,11 @@ mod http;
 mod lifecycle;
 #[cfg(test)]
 mod metrics;
+#[cfg(test)]
+mod stream;
+#[cfg(test)]
+mod stream_client;
+#[cfg(test)]
+mod stream_end;
 #[cfg(test)]
 mod support;

@@ -199,14 +199,20 @@ pub(crate) fn request(target: &str, fields: &[&str], body: &[u8]) -> Vec<u8> {
 
 /// A gRPC request as bytes: one frame, not compressed.
 pub(crate) fn framed(path: &str, message: &[u8]) -> ::http::Request<Full<Bytes>> {
-    let mut frame = vec![0];
-    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
-    frame.extend_from_slice(message);
+    post(path).body(Full::from(frame(message))).unwrap()
+}
+
+/// The header of a gRPC request.
+pub(crate) fn post(path: &str) -> ::http::request::Builder {
     ::http::Request::post(format!("http://callgate{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        .body(Full::from(frame))
-        .unwrap()
+}
+
+/// A message with its prefix: not compressed, and so long.
+pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], &length[..], message].concat()
 }
 
 /// An HTTP/1.1 answer.
