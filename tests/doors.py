@@ -7,17 +7,19 @@ import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import grpc
 import grpc.aio
 
+import callgate
 from callgate import AsyncClient, Client, Decision, Engine, ManualClock, Server, add_to_grpc_server
 from callgate._callgate import args_json
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import AsyncIterator, Coroutine
 
     from typing_extensions import Self
 
@@ -80,6 +82,46 @@ class GrpcDoor(ClockedDoor):
         return self.client.check(**keywords(call)).to_dict()
 
 
+class Batches(ClockedDoor):
+    """`CheckBatch` of a door, one call at a time; many at a time are the Rust tests' business."""
+
+    client: Client
+
+    def ask(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        [decision] = self.client.check_batch([keywords(call)])
+        return decision.to_dict()
+
+
+class Streams(ClockedDoor):
+    """`CheckStream` of a door: one stream, asked again when the answer before has come."""
+
+    client: Client
+
+    def ask(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        if not hasattr(self, "decisions"):
+            self.calls: SimpleQueue[callgate.Call | None] = SimpleQueue()
+            self.decisions = self.client.check_stream(iter(self.calls.get, None))
+            # Before the client is closed.
+            self.stack.callback(lambda: next(self.decisions, None))
+            self.stack.callback(self.calls.put, None)
+        self.calls.put(keywords(call))
+        return next(self.decisions).to_dict()
+
+
+class GrpcBatchDoor(Batches, GrpcDoor):
+    """`CheckBatch` of the data plane, asked by `Client`."""
+
+    name = "gRPC batch"
+
+
+class GrpcStreamDoor(Streams, GrpcDoor):
+    """`CheckStream` of the data plane, asked by `Client`."""
+
+    name = "gRPC stream"
+
+
 class HttpDoor(ClockedDoor):
     """`POST /v1/check` of the data plane."""
 
@@ -128,6 +170,18 @@ class GrpcioDoor(ClockedDoor):
         return self.client.check(**keywords(call)).to_dict()
 
 
+class GrpcioBatchDoor(Batches, GrpcioDoor):
+    """`CheckBatch` of a sync grpcio server, asked by `Client`."""
+
+    name = "grpcio batch"
+
+
+class GrpcioStreamDoor(Streams, GrpcioDoor):
+    """`CheckStream` of a sync grpcio server, asked by `Client`."""
+
+    name = "grpcio stream"
+
+
 class GrpcioAioDoor(ClockedDoor):
     """`add_to_grpc_server` on an aio grpcio server, asked by `AsyncClient`."""
 
@@ -164,10 +218,64 @@ class GrpcioAioDoor(ClockedDoor):
         await self.server.stop(None)
 
 
-DOORS: list[type[Door]] = [EngineDoor, GrpcDoor, HttpDoor, GrpcioDoor, GrpcioAioDoor]
+class GrpcioAioBatchDoor(GrpcioAioDoor):
+    """`CheckBatch` of an aio grpcio server, asked by `AsyncClient`."""
+
+    name = "grpcio aio batch"
+
+    def ask(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        [decision] = self._run(self.client.check_batch([keywords(call)]))
+        fields: dict[str, Any] = decision.to_dict()
+        return fields
 
 
-def keywords(call: Call) -> dict[str, Any]:
+class GrpcioAioStreamDoor(GrpcioAioDoor):
+    """`CheckStream` of an aio grpcio server, asked by `AsyncClient`."""
+
+    name = "grpcio aio stream"
+
+    def ask(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        fields: dict[str, Any] = self._run(self._ask(keywords(call)))
+        return fields
+
+    async def _ask(self, call: callgate.Call) -> dict[str, Any]:
+        await self.calls.put(call)
+        return (await anext(self.decisions)).to_dict()
+
+    async def _start(self) -> None:
+        await super()._start()
+        self.calls: asyncio.Queue[callgate.Call | None] = asyncio.Queue()
+
+        async def calls() -> AsyncIterator[callgate.Call]:
+            while (call := await self.calls.get()) is not None:
+                yield call
+
+        self.decisions = self.client.check_stream(calls())
+
+    async def _stop(self) -> None:
+        await self.calls.put(None)
+        assert await anext(self.decisions, None) is None
+        await super()._stop()
+
+
+DOORS: list[type[Door]] = [
+    EngineDoor,
+    GrpcDoor,
+    GrpcBatchDoor,
+    GrpcStreamDoor,
+    HttpDoor,
+    GrpcioDoor,
+    GrpcioBatchDoor,
+    GrpcioStreamDoor,
+    GrpcioAioDoor,
+    GrpcioAioBatchDoor,
+    GrpcioAioStreamDoor,
+]
+
+
+def keywords(call: Call) -> Any:
     """The keywords of `check` for a call, without the time."""
     return {
         "grant": call.grant,

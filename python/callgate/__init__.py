@@ -21,6 +21,7 @@ from callgate._callgate import (
     validate,
     version,
 )
+from callgate._messages import Call
 from callgate.client import AsyncClient, Client
 from callgate.errors import CallgateError, ConfigError, PolicyError, StoreError
 from callgate.grpc_server import add_to_grpc_server
@@ -30,6 +31,7 @@ __version__ = version()
 
 __all__ = [
     "AsyncClient",
+    "Call",
     "CallgateError",
     "Client",
     "ConditionStep",

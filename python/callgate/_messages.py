@@ -5,14 +5,15 @@ Clients and the grpcio service share it, so that a field can be forgotten in no 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from callgate._callgate import Decision, LimitState, Shadow, args_json
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from callgate._callgate import Engine
 
@@ -20,7 +21,12 @@ SERVICE: Final = pb.DESCRIPTOR.services_by_name["DecisionService"].full_name
 """Full name of the gRPC service."""
 
 CHECK: Final = f"/{SERVICE}/Check"
+CHECK_BATCH: Final = f"/{SERVICE}/CheckBatch"
+CHECK_STREAM: Final = f"/{SERVICE}/CheckStream"
 SETTLE: Final = f"/{SERVICE}/Settle"
+
+MAX_BATCH_CALLS: Final = 1_000
+"""Calls of one batch that the grpcio service decides; of the data plane's setting this is the default."""
 
 INVALID_REQUEST: Final = "(invalid request)"
 """Rule of calls that are no well-formed requests (`docs/policy.md` section 2)."""
@@ -32,6 +38,21 @@ _TO_MESSAGE: Final = {
     Outcome.APPROVAL_REQUIRED: pb.OUTCOME_APPROVAL_REQUIRED,
 }
 _FROM_MESSAGE: Final = {number: outcome for outcome, number in _TO_MESSAGE.items()}
+
+
+class _Named(TypedDict):
+    grant: str
+    tool: str
+
+
+class Call(_Named, total=False):
+    """One call of a batch or of a stream: the keywords of `Client.check`, of which `grant` and `tool` are required."""
+
+    args: object
+    server: str | None
+    session: str | None
+    labels: Mapping[str, str] | None
+    reserve: bool
 
 
 def check_request(
@@ -81,6 +102,34 @@ def check(engine: Engine, request: pb.CheckRequest, now_ms: float | None) -> pb.
         reserve=request.reserve,
     )
     return check_response(decision)
+
+
+def check_batch(
+    engine: Engine, request: pb.CheckBatchRequest, now_ms: Callable[[], float | None]
+) -> pb.CheckBatchResponse:
+    """Decides the calls of a message, in order.
+
+    Raises:
+        ValueError: They are more than `MAX_BATCH_CALLS`; none is decided then.
+    """
+    if len(request.calls) > MAX_BATCH_CALLS:
+        error = f"expected at most {MAX_BATCH_CALLS} calls in one batch, got {len(request.calls)}"
+        raise ValueError(error)
+    return pb.CheckBatchResponse(decisions=[check(engine, call, now_ms()) for call in request.calls])
+
+
+def check_in_stream(engine: Engine, request: pb.CheckStreamRequest, now_ms: float | None) -> pb.CheckStreamResponse:
+    """Decides one call of a stream."""
+    if request.HasField("call"):
+        decision = check(engine, request.call, now_ms)
+    else:
+        decision = pb.CheckResponse(
+            outcome=pb.OUTCOME_DENY,
+            rule=INVALID_REQUEST,
+            message="the message holds no `call`; expected one beside its `id`",
+            decided_at_us=time.time_ns() // 1_000 if now_ms is None else round(now_ms * 1_000),
+        )
+    return pb.CheckStreamResponse(id=request.id, decision=decision)
 
 
 def settle_request(reservation: str, action: pb.SettleAction) -> pb.SettleRequest:

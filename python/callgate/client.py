@@ -10,7 +10,7 @@ caller can open the door by what it sends.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast
 
 import grpc
 import grpc.aio
@@ -18,14 +18,17 @@ import grpc.aio
 from callgate import _messages
 from callgate._callgate import Decision, Shadow
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+from callgate._stream import AsyncStream, Faults, Stream
 from callgate.errors import CallgateError
 from callgate.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from callgate._messages import Call
 
     OnFailure: TypeAlias = Literal["fail_closed", "fail_open"]
 
@@ -80,9 +83,38 @@ class _Asking:
         except KeyError:
             return _denial(UNAVAILABLE, f"`{self._target}` answered outcome {response.outcome}, which is unknown here")
 
+    def _batch(self, calls: Iterable[Call]) -> tuple[pb.CheckBatchRequest, list[Decision | None]]:
+        """The message of a batch, and the decisions of those calls that cannot be sent."""
+        request, known = pb.CheckBatchRequest(), list[Decision | None]()
+        for call in calls:
+            message = _sendable(call)
+            if isinstance(message, Decision):
+                known.append(message)
+            else:
+                request.calls.append(message)
+                known.append(None)
+        return request, known
+
+    def _batch_decisions(self, known: list[Decision | None], response: pb.CheckBatchResponse) -> list[Decision]:
+        asked = known.count(None)
+        if len(response.decisions) != asked:
+            message = f"`{self._target}` answered {len(response.decisions)} decisions to {asked} calls"
+            return [_denial(UNAVAILABLE, message) if one is None else one for one in known]
+        answers = iter(response.decisions)
+        return [self._decision(next(answers)) if one is None else one for one in known]
+
+    def _batch_failed(self, known: list[Decision | None], error: grpc.RpcError) -> list[Decision]:
+        return [self._failed(error) if one is None else one for one in known]
+
+    @property
+    def _faults(self) -> Faults:
+        return Faults(refused=_not_unicode, failed=self._no_decision, answered=self._decision)
+
     def _failed(self, error: grpc.RpcError) -> Decision:
         status = cast("grpc.Call", error)
-        code, details = status.code(), status.details()
+        return self._no_decision(status.code(), status.details())
+
+    def _no_decision(self, code: grpc.StatusCode, details: str | None) -> Decision:
         if code in _REFUSED:
             return _denial(_messages.INVALID_REQUEST, f"the decision point refused the call: {details}")
         message = f"no decision from `{self._target}`: {code.name}: {details}"
@@ -113,6 +145,12 @@ class Client(_Asking):
         self._channel = grpc.insecure_channel(target, options=self._options)
         self._check = self._channel.unary_unary(
             _messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
+        )
+        self._check_batch = self._channel.unary_unary(
+            _messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
+        )
+        self._check_stream = self._channel.stream_stream(
+            _messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
         )
         self._settle = self._channel.unary_unary(
             _messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
@@ -145,6 +183,40 @@ class Client(_Asking):
         except grpc.RpcError as error:
             return self._failed(error)
         return self._decision(response)
+
+    def check_batch(self, calls: Iterable[Call]) -> list[Decision]:
+        """Decides several calls in one request: one decision for each, in their order.
+
+        Each is decided by itself, and finds taken what those before it took. The time limit is that of the whole batch.
+        A sidecar takes 1,000 calls at a time, unless it is set otherwise; where they are more, none is decided and
+        every decision is a denial, ``(invalid request)``.
+
+        Raises:
+            TypeError: A call has a key or a type that no call could have; nothing was sent.
+        """
+        request, known = self._batch(calls)
+        if not request.calls:
+            return [decision for decision in known if decision is not None]
+        try:
+            response = self._check_batch(request, timeout=self._timeout_s)
+        except grpc.RpcError as error:
+            return self._batch_failed(known, error)
+        return self._batch_decisions(known, response)
+
+    def check_stream(self, calls: Iterable[Call]) -> Generator[Decision, None, None]:
+        """Decides calls as they come, without waiting for one answer before the next call: the quickest way to ask.
+
+        Gives one decision for each call, in their order. `calls` may be endless and may wait, also for decisions given
+        so far; it is drawn on another thread, and ahead of the decisions, as far as the sidecar reads. The time limit
+        is that of each decision, from when it is wanted, and up to a quarter more. Where it is over, or the stream
+        breaks, the calls that were drawn so far get the decision of a sidecar that does not answer, and those that
+        follow are asked on a new stream. Closing what this gives (``close()``) leaves the stream early.
+
+        Raises:
+            TypeError: A call has a key or a type that no call could have. This, as what `calls` itself raises, comes
+                after the decisions before it.
+        """
+        return Stream(self._check_stream, calls, self._timeout_s, self._faults).decisions()
 
     def roll_back(self, reservation: str) -> bool:
         """Gives a reservation's units back; False when the id is unknown, expired or already settled.
@@ -217,6 +289,31 @@ class AsyncClient(_Asking):
             return self._failed(error)
         return self._decision(response)
 
+    async def check_batch(self, calls: Iterable[Call]) -> list[Decision]:
+        """See `Client.check_batch`."""
+        request, known = self._batch(calls)
+        if not request.calls:
+            return [decision for decision in known if decision is not None]
+        try:
+            ask = self._channel_of_this_loop().unary_unary(
+                _messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
+            )
+            response = await ask(request, timeout=self._timeout_s)
+        except grpc.RpcError as error:
+            return self._batch_failed(known, error)
+        return self._batch_decisions(known, response)
+
+    def check_stream(self, calls: AsyncIterable[Call] | Iterable[Call]) -> AsyncGenerator[Decision, None]:
+        """See `Client.check_stream`; the calls are drawn by a task of their own, and the time limit is exact."""
+
+        def open_stream() -> grpc.aio.StreamStreamCall[Any, pb.CheckStreamResponse]:
+            ask = self._channel_of_this_loop().stream_stream(
+                _messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
+            )
+            return ask()
+
+        return AsyncStream(open_stream, calls, self._timeout_s, self._faults).decisions()
+
     async def roll_back(self, reservation: str) -> bool:
         """See `Client.roll_back`."""
         return await self._settled(reservation, pb.SETTLE_ACTION_ROLL_BACK)
@@ -256,6 +353,14 @@ class AsyncClient(_Asking):
     ) -> None:
         """Closes the connection."""
         await self.close()
+
+
+def _sendable(call: Call) -> pb.CheckRequest | Decision:
+    """The message of a call, or the denial of one that has none."""
+    try:
+        return _messages.check_request(**call)
+    except UnicodeEncodeError as error:
+        return _not_unicode(error)
 
 
 def _denial(rule: str, message: str) -> Decision:

@@ -228,8 +228,8 @@ mod tests {
     #[test]
     fn what_is_unfinished_is_held_and_bounded() {
         let mut plain = messages(Kind::Plain);
-        plain.read(&[0; 1 << 17]).unwrap();
-        let refusal = plain.read(&[0; 1 << 15]).unwrap_err();
+        plain.read(&vec![0; 1 << 17]).unwrap();
+        let refusal = plain.read(&vec![0; 1 << 15]).unwrap_err();
         assert_eq!(refusal.code(), tonic::Code::ResourceExhausted);
 
         // Any number of whole messages are fine, one after another.
@@ -237,7 +237,7 @@ mod tests {
         let length = (1_u32 << 17).to_be_bytes();
         for _ in 0..20 {
             stream.read(&[&[0][..], &length].concat()).unwrap();
-            stream.read(&[0; 1 << 17]).unwrap();
+            stream.read(&vec![0; 1 << 17]).unwrap();
         }
     }
 

@@ -61,16 +61,13 @@ impl Answers {
     }
 
     fn answer(&mut self, message: &pb::CheckStreamRequest) -> Result<pb::CheckStreamResponse, Status> {
-        let decision = match &message.call {
-            Some(call) => {
-                self.turn.spend(call.args_json.len());
-                self.decisions.decide(call)?
-            }
-            None => {
-                self.turn.spend(0);
-                self.decisions
-                    .refuse("the message holds no `call`; expected one beside its `id`")
-            }
+        let decision = if let Some(call) = &message.call {
+            self.turn.spend(call.args_json.len());
+            self.decisions.decide(call)?
+        } else {
+            self.turn.spend(0);
+            self.decisions
+                .refuse("the message holds no `call`; expected one beside its `id`")
         };
         Ok(pb::CheckStreamResponse {
             id: message.id,

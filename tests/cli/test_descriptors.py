@@ -1,0 +1,54 @@
+"""A sidecar that has used up its file descriptors."""
+
+from __future__ import annotations
+
+import json
+import resource
+import socket
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from callgate import Client
+from cli.program import TIMEOUT_S, Sidecar, sidecar
+
+SPARE = 8
+CROWD = 3 * SPARE
+
+
+def descriptors(running: Sidecar) -> int:
+    return len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
+
+
+def test_connections_that_are_open_go_on_and_the_others_wait(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"version": "1", "default": "deny", "tools": {"open": {}}}')
+    started_s = time.monotonic()
+    with sidecar("--policy", policy, "--log-format", "json") as running, ExitStack() as stack:
+        kept = stack.enter_context(Client(running.address, timeout_ms=TIMEOUT_S * 1_000))
+        assert kept.check(grant="g", tool="open").allowed
+        limit = descriptors(running) + SPARE
+        _, hard = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (limit, hard))
+
+        host, port = running.address.split(":")
+        with ExitStack() as crowd:
+            for _ in range(CROWD):
+                # The kernel takes them in; the sidecar cannot.
+                crowd.enter_context(socket.create_connection((host, int(port)), timeout=TIMEOUT_S))
+            while descriptors(running) < limit:
+                assert time.monotonic() - started_s < TIMEOUT_S
+            # Long enough for many tries to accept, each of which would be a line if it were told.
+            until_s = time.monotonic() + 1
+            while time.monotonic() < until_s:
+                assert kept.check(grant="g", tool="open").allowed
+
+        with Client(running.address, timeout_ms=TIMEOUT_S * 1_000) as late:
+            assert late.check(grant="g", tool="open").allowed
+        code, err = running.stop()
+    assert code == 0
+    lines = [json.loads(line) for line in err.splitlines()]
+    failures = [line for line in lines if line["event"] == "accept_failed"]
+    periods = 1 + int((time.monotonic() - started_s) / 10)
+    assert 1 <= len(failures) <= periods, err
+    assert "open files" in failures[0]["error"]
