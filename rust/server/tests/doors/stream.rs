@@ -33,12 +33,8 @@ async fn answers_keep_the_order_and_the_ids_of_their_calls() {
     let rig = Rig::new();
     let tools = ["open", "forbidden", "asks", "labelled", "unknown"];
     let calls: Vec<_> = (0..20_000_u64)
-        .map(|number| {
-            request(
-                number.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-                tools[number as usize % 5],
-            )
-        })
+        .zip(tools.iter().cycle())
+        .map(|(number, tool)| request(number.wrapping_mul(0x9e37_79b9_7f4a_7c15), tool))
         .collect();
     let rules = [
         "",
