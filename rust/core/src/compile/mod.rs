@@ -10,7 +10,7 @@ mod sentence;
 
 use std::fmt::Write as _;
 
-use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Policy};
+use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Path, Policy};
 
 pub(crate) use facts::{Facts, ToolFactsCompiled};
 pub(crate) use limits::CompiledLimit;
@@ -41,6 +41,8 @@ pub(crate) struct CompiledPolicy {
     pub(crate) shadowed: bool,
     pub(crate) default_deny: bool,
     pub(crate) names: Names,
+    /// Each once.
+    pub(crate) log_args: Vec<Path>,
     tools: Vec<Place>,
     categories: [CategoryPlace; Category::ALL.len()],
     all_tools: Option<Place>,
@@ -77,6 +79,12 @@ impl CompiledPolicy {
             }
         }
         let all_tools = Place::build(&["all_tools"], false, policy.all_tools, &counts)?;
+        let mut log_args: Vec<Path> = Vec::with_capacity(policy.log_args.len());
+        for path in policy.log_args {
+            if !log_args.contains(&path) {
+                log_args.push(path);
+            }
+        }
         let mut digest_hex = String::with_capacity(64);
         for byte in policy.digest {
             // Writing to a string cannot fail.
@@ -88,6 +96,7 @@ impl CompiledPolicy {
             shadowed: policy.mode == Mode::Shadow,
             default_deny: policy.default == DefaultAction::Deny,
             names,
+            log_args,
             tools,
             categories,
             all_tools: (!all_tools.is_empty()).then_some(all_tools),

@@ -14,6 +14,7 @@ use crate::limit::{Counters, Reservations};
 use crate::{Decision, Now, Outcome, Request};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
+pub use crate::eval::seen::{LoggedPath, Seen};
 pub use state::{Policies, PolicyView, State};
 
 /// Sizes and secrets of an engine.
@@ -86,10 +87,22 @@ impl Engine {
         now: Now,
         scratch: &mut Scratch,
     ) -> Decision<'s> {
+        self.decide_seen(state, request, now, scratch, |_| ())
+    }
+
+    /// As [`Engine::decide`], and shows the arguments to `see` before they are judged, where they are well formed.
+    pub fn decide_seen<'s>(
+        &self,
+        state: &'s State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+        see: impl FnOnce(Seen<'_>),
+    ) -> Decision<'s> {
         // Nothing that a panic could leave half-done is used again: the scratch is replaced, counters are atomics.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             self.evaluation(state, request, now)
-                .run(&mut scratch.tape, &mut Silent)
+                .run(&mut scratch.tape, &mut Silent, see)
         }));
         decided.unwrap_or_else(|_| {
             *scratch = Scratch::default();

@@ -138,7 +138,7 @@ pub struct ConditionStep {
 impl Explanation {
     pub(crate) fn of(evaluation: &Evaluation<'_, '_, '_>, tape: &mut Tape) -> Self {
         let mut listener = Listener::default();
-        let decision = evaluation.run(tape, &mut listener).into_owned();
+        let decision = evaluation.run(tape, &mut listener, |_| ()).into_owned();
         Self {
             steps: listener.steps,
             decision,

@@ -11,6 +11,7 @@ mod operand;
 mod operators;
 mod ruling;
 mod schema;
+pub(crate) mod seen;
 mod settle;
 mod stages;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use std::ops::ControlFlow;
 use self::call::Call;
 use self::explain::{StepKind, StepResult};
 use self::ruling::{Refused, Shadowing};
+use self::seen::Seen;
 use self::trace::Trace;
 use crate::compile::CompiledPolicy;
 use crate::json::{Kind, Tape, Value};
@@ -47,13 +49,20 @@ pub(crate) struct Evaluation<'e, 's, 'r> {
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
-    /// Decides, with `tape` as the buffer for the arguments.
-    pub(crate) fn run<T: Trace>(&self, tape: &mut Tape, trace: &mut T) -> Decision<'s> {
+    /// Decides, with `tape` as the buffer for the arguments, and shows those of a well-formed call on the way.
+    pub(crate) fn run<T: Trace>(
+        &self,
+        tape: &mut Tape,
+        trace: &mut T,
+        see: impl FnOnce(Seen<'_>),
+    ) -> Decision<'s> {
         let args = match self.arguments(tape) {
             Ok(args) => args,
             Err(message) => return self.refuse_request("(invalid request)", message, trace),
         };
-        let Some((policy_index, policy)) = self.state.serving(self.request.server) else {
+        let serving = self.state.serving(self.request.server);
+        see(Seen::new(args, serving.map(|(_, policy)| policy)));
+        let Some((policy_index, policy)) = serving else {
             let message = message::unknown_server(self.request.server).into();
             return self.refuse_request("(unknown server)", message, trace);
         };

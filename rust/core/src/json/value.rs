@@ -90,6 +90,12 @@ impl<'t> Value<'t> {
         (self.node().tag == Tag::Number).then(|| &self.text[self.span()])
     }
 
+    /// The bytes of the document that it was read from.
+    #[inline]
+    pub fn raw(self) -> &'t str {
+        &self.text[self.span()]
+    }
+
     /// The unescaped string, if it is one.
     #[inline]
     pub fn as_str(self) -> Option<&'t str> {

@@ -6,6 +6,7 @@ mod limits;
 mod messages;
 mod properties;
 mod requests;
+mod seen;
 mod servers;
 mod shadow;
 

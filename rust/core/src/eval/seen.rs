@@ -1,0 +1,79 @@
+//! What a decision has read of a call, for whoever keeps a record of it.
+
+use std::ops::ControlFlow;
+
+use super::walk::{MAX_VISITED, Reached, walk};
+use crate::compile::CompiledPolicy;
+use crate::json::Value;
+use crate::policy::ast::{Path, Step};
+
+/// The arguments of a well-formed call, and what its policy lets a record keep of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'t> {
+    args: Value<'t>,
+    log_args: &'t [Path],
+}
+
+/// A path of `log_args` (`docs/policy.md` section 1).
+#[derive(Clone, Copy, Debug)]
+pub struct LoggedPath<'t>(&'t Path);
+
+impl<'t> Seen<'t> {
+    /// For a server without a policy, nothing but keys is kept.
+    pub(super) fn new(args: Value<'t>, policy: Option<&'t CompiledPolicy>) -> Self {
+        let log_args = policy.map_or(&[][..], |policy| &policy.log_args);
+        Self { args, log_args }
+    }
+
+    /// The keys of the arguments object, in the order of the document. Callers chose them.
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &'t str> {
+        let args = self.args;
+        let mut members = args.members();
+        // Sized by the object, whose members are as many.
+        (0..args.len()).map(move |_| members.next().map_or("", |(key, _)| key))
+    }
+
+    /// The paths whose values a record may keep.
+    pub fn logged(&self) -> impl Iterator<Item = LoggedPath<'t>> + use<'t> {
+        self.log_args.iter().map(LoggedPath)
+    }
+
+    /// Shows the values that a path leads to, until told to stop: none where it is missing or meets another type.
+    pub fn each_value(&self, path: LoggedPath<'t>, mut see: impl FnMut(Value<'t>) -> ControlFlow<()>) {
+        let mut visits = MAX_VISITED;
+        // Whether it was stopped is known to who did so.
+        let _ = each(walk(self.args, path.0, 0), path.0, &mut visits, &mut see);
+    }
+}
+
+impl<'t> LoggedPath<'t> {
+    /// As the policy writes it.
+    pub fn text(self) -> &'t str {
+        &self.0.text
+    }
+
+    /// Whether it holds `[*]`, and so may lead to several values.
+    pub fn is_many(self) -> bool {
+        self.0.steps.contains(&Step::Every)
+    }
+}
+
+fn each<'t>(
+    reached: Reached<'t, '_>,
+    path: &Path,
+    visits: &mut usize,
+    see: &mut impl FnMut(Value<'t>) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    match reached {
+        Reached::Value(value) => see(value),
+        Reached::Missing | Reached::Wrong(_) => ControlFlow::Continue(()),
+        // As deep as the path has `[*]`.
+        Reached::Star(list, step) => list.elements().try_for_each(|element| {
+            *visits = match visits.checked_sub(1) {
+                Some(left) => left,
+                None => return ControlFlow::Break(()),
+            };
+            each(walk(element, path, step + 1), path, visits, see)
+        }),
+    }
+}
