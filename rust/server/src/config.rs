@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::AuditConfig;
 use crate::limits::Limits;
 
 /// What a server listens on, and its bounds. The defaults are those of `callgate serve`.
@@ -19,6 +20,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name (without a port).
     pub allowed_hosts: Vec<String>,
+    /// The decision log. `None`: decisions are not logged.
+    pub audit: Option<AuditConfig>,
 }
 
 impl Default for ServerConfig {
@@ -30,6 +33,7 @@ impl Default for ServerConfig {
             grace_ms: 10_000,
             limits: Limits::default(),
             allowed_hosts: Vec::new(),
+            audit: None,
         }
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::AuditTarget;
+
 /// Why a server does not start: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -98,10 +100,38 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
+    /// The decision log cannot be opened.
+    #[error("cannot open the decision log `{target}`: {fault}")]
+    Audit {
+        /// Its path, or `-` for standard output.
+        target: String,
+        /// What is wrong, and what to do.
+        fault: String,
+    },
     /// The threads could not be started.
     #[error("cannot start the server's threads: {0}")]
     Threads(#[source] io::Error),
     /// The descriptors built into the program are damaged.
     #[error("cannot set up server reflection: {0}")]
     Reflection(String),
+}
+
+impl StartError {
+    pub(crate) fn audit(target: &AuditTarget, error: &io::Error) -> Self {
+        let fault = match error.kind() {
+            io::ErrorKind::NotFound => {
+                "its folder does not exist; create it or choose another path".to_owned()
+            }
+            io::ErrorKind::PermissionDenied => {
+                "permission denied; choose a file this user may write to".to_owned()
+            }
+            io::ErrorKind::IsADirectory => "expected a file, this is a folder".to_owned(),
+            _ => error.to_string(),
+        };
+        let target = match target {
+            AuditTarget::Stdout => "-".to_owned(),
+            AuditTarget::File(path) => path.display().to_string(),
+        };
+        Self::Audit { target, fault }
+    }
 }

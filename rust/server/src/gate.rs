@@ -9,6 +9,7 @@ use callgate_core::engine::Snapshot;
 use callgate_core::{Decision, Engine, Now, Outcome, Request, Scratch};
 use smallvec::SmallVec;
 
+use crate::audit::{Audit, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics};
@@ -17,6 +18,9 @@ use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics};
 ///
 /// Reading this much takes some 50 us, about what the hand-over costs.
 const LARGE_BYTES: usize = 64 * 1024;
+
+/// What a caller is told when its decision could not be logged.
+const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decision log cannot be written; try again later, and tell callgate's operator";
 
 /// What the log calls a request whose fields could not be read.
 const UNNAMED: Request<'static> = Request {
@@ -33,13 +37,34 @@ thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
-/// Engine, clock, metrics and events of one server.
+/// What a call was asked over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Grpc,
+    Http,
+}
+
+impl Protocol {
+    /// Every protocol, in the order of their numbers.
+    pub(crate) const ALL: [Self; 2] = [Self::Grpc, Self::Http];
+
+    /// The word that the decision log uses, as metrics do.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::Http => "http",
+        }
+    }
+}
+
+/// Engine, clock, metrics, events and decision log of one server.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) engine: Arc<Engine>,
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
-    pub(crate) events: Events,
+    pub(crate) events: Arc<Events>,
+    pub(crate) audit: Option<Audit>,
 }
 
 /// Whether work on these bytes takes long.
@@ -63,58 +88,78 @@ impl Gate {
             engine,
             clock,
             metrics,
-            events: Events::default(),
+            events: Arc::default(),
+            audit: None,
         }
+    }
+
+    /// Decides a call that came over gRPC: see [`Gate::decide_over`].
+    pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
+        self.decide_over(Protocol::Grpc, request, render)
     }
 
     /// Decides a call and renders the decision while the compiled state that it borrows from is held.
     ///
     /// Must run on a worker of a multi-threaded runtime, as [`aside`] must.
-    pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
+    pub(crate) fn decide_over<R>(
+        &self,
+        protocol: Protocol,
+        request: &Request<'_>,
+        render: impl FnOnce(&Decision<'_>) -> R,
+    ) -> R {
         if is_large(request.args_json) {
             return aside(request.args_json, || {
-                self.decide_with(request, &mut Scratch::default(), render)
+                self.decide_with(protocol, request, &mut Scratch::default(), render)
             });
         }
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.decide_with(request, &mut scratch, render),
-            Err(_) => self.decide_with(request, &mut Scratch::default(), render),
+            Ok(mut scratch) => self.decide_with(protocol, request, &mut scratch, render),
+            Err(_) => self.decide_with(protocol, request, &mut Scratch::default(), render),
         })
     }
 
     /// The decision on a request that names no call well enough for the engine: a denial, `(invalid request)`.
-    pub(crate) fn refuse<R>(&self, message: String, render: impl FnOnce(&Decision<'_>) -> R) -> R {
+    pub(crate) fn refuse<R>(
+        &self,
+        protocol: Protocol,
+        message: String,
+        render: impl FnOnce(&Decision<'_>) -> R,
+    ) -> R {
         let now = self.clock.now();
-        let decision = Decision {
-            outcome: Outcome::Deny,
-            rule: Cow::Borrowed(INVALID_REQUEST),
-            message: Cow::Owned(message),
-            retry_after_ms: None,
-            limits: SmallVec::new(),
-            policy: Cow::Borrowed(""),
-            policy_version: Cow::Borrowed(""),
-            shadow: None,
-            fingerprint: None,
-            decided_at_us: now.unix_us(),
-            reservation: None,
-            policy_index: None,
-            tool_index: None,
-        };
+        let decision = denial(INVALID_REQUEST, Cow::Owned(message), now);
         self.record(&self.engine.snapshot(), &UNNAMED, &decision, now, Duration::ZERO);
+        // A denial that cannot be logged is one all the same.
+        if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
+            entry.finish(protocol, &UNNAMED, &decision, Duration::ZERO);
+        }
         render(&decision)
     }
 
     fn decide_with<R>(
         &self,
+        protocol: Protocol,
         request: &Request<'_>,
         scratch: &mut Scratch,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
         let state = self.engine.snapshot();
+        // Room in the log comes first: what cannot be logged must not take units.
+        let mut entry = self.audit.as_ref().and_then(Audit::begin);
+        let is_unavailable = entry.is_none() && self.audit.as_ref().is_some_and(Audit::is_required);
         let now = self.clock.now();
         let started = Instant::now();
-        let decision = self.engine.decide(&state, request, now, scratch);
-        self.record(&state, request, &decision, now, started.elapsed());
+        let decision = match &mut entry {
+            Some(entry) => self
+                .engine
+                .decide_seen(&state, request, now, scratch, |seen| entry.see(seen)),
+            None if is_unavailable => denial(UNAVAILABLE, Cow::Borrowed(UNAVAILABLE_MESSAGE), now),
+            None => self.engine.decide(&state, request, now, scratch),
+        };
+        let took = started.elapsed();
+        self.record(&state, request, &decision, now, took);
+        if let Some(entry) = entry {
+            entry.finish(protocol, request, &decision, took);
+        }
         render(&decision)
     }
 
@@ -143,5 +188,25 @@ impl Gate {
             ("decided_at_us", decision.decided_at_us.into()),
         ];
         self.events.push(level, event, fields);
+    }
+}
+
+/// A denial by the server itself, on behalf of no policy.
+// Generic because a decision is invariant in its lifetime: a `'static` one is no shorter one.
+fn denial<'s>(rule: &'static str, message: Cow<'s, str>, now: Now) -> Decision<'s> {
+    Decision {
+        outcome: Outcome::Deny,
+        rule: Cow::Borrowed(rule),
+        message,
+        retry_after_ms: None,
+        limits: SmallVec::new(),
+        policy: Cow::Borrowed(""),
+        policy_version: Cow::Borrowed(""),
+        shadow: None,
+        fingerprint: None,
+        decided_at_us: now.unix_us(),
+        reservation: None,
+        policy_index: None,
+        tool_index: None,
     }
 }

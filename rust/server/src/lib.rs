@@ -5,6 +5,7 @@
 //! it (the Python control plane, a test) may block as it likes. Whatever a call holds, it gets a decision
 //! (`docs/policy.md` section 5); an error status is for what is no request at all.
 
+mod audit;
 mod clock;
 mod config;
 mod error;
@@ -18,6 +19,7 @@ mod server;
 mod service;
 mod upkeep;
 
+pub use audit::{AuditConfig, AuditMode, AuditTarget};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::ServerConfig;
 pub use error::StartError;

@@ -9,6 +9,7 @@ use callgate_core::Engine;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 
+use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::events::{Event, Level};
@@ -20,6 +21,9 @@ use crate::{StartError, upkeep};
 
 /// Beyond the grace, how long the threads get to see that it is over.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
+
+/// How long a stop waits for the decision log to be written.
+const FLUSHING_TIME: Duration = Duration::from_secs(5);
 
 /// A running data plane. Dropping it stops it.
 pub struct Server {
@@ -48,6 +52,7 @@ impl Server {
             grace_ms,
             limits,
             allowed_hosts,
+            audit,
         } = config;
         limits.check()?;
         if listen.is_none() && socket.is_none() {
@@ -69,7 +74,10 @@ impl Server {
         let (health, health_service) = Health::new();
         // Nobody can ask yet, so nobody sees a server that does not serve.
         wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
-        let gate = Gate::new(engine, clock);
+        let mut gate = Gate::new(engine, clock);
+        gate.audit = audit
+            .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
+            .transpose()?;
         let (phase, watching) = watch::channel(Phase::Serving);
         let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
         let doors = Arc::new(doors);
@@ -165,6 +173,10 @@ impl Server {
         self.phase.send_replace(Phase::Closed);
         // In the background, because a caller may itself stand on a runtime's thread, where waiting is forbidden.
         runtime.shutdown_background();
+        // After the last decision.
+        if let Some(audit) = &self.doors.gate.audit {
+            audit.finish(FLUSHING_TIME);
+        }
         events.push(
             Level::Info,
             "server_stopped",
@@ -181,6 +193,7 @@ impl Server {
             counter_capacity,
             connections: self.connections(),
             events_dropped: gate.events.dropped(),
+            audit_dropped: gate.audit.as_ref().map_or(0, Audit::dropped),
             ..gate.metrics.snapshot(&gate.engine.snapshot())
         }
     }

@@ -22,6 +22,8 @@ const LEAST_SWEPT: usize = 1_024;
 const FLOOD: u64 = 100;
 /// Periods for which a flood that goes on is not told again.
 const FLOOD_QUIET_PERIODS: u32 = 10;
+/// Periods for which further lines that the decision log drops are not told.
+const AUDIT_QUIET_PERIODS: u32 = 10;
 
 /// Sweeps and reports until the server stops.
 pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>) {
@@ -38,20 +40,23 @@ pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>) {
 
 /// What was reported before.
 #[derive(Debug, Default)]
-struct Reports {
+pub(crate) struct Reports {
     invalid_before: u64,
     flood: u64,
     quiet_periods: u32,
     at_capacity: bool,
+    audit_dropped: u64,
+    audit_quiet_periods: u32,
 }
 
 impl Reports {
-    fn tick(&mut self, gate: &Gate) {
+    pub(crate) fn tick(&mut self, gate: &Gate) {
         let (_, capacity) = gate.engine.counters();
         gate.engine
             .sweep(gate.clock.now(), (capacity / PERIODS_PER_ROUND).max(LEAST_SWEPT));
         self.capacity(gate);
         self.flood(gate);
+        self.audit(gate);
         gate.metrics.take_suppressed(|server, rule, count| {
             let fields = vec![
                 ("server", server.into()),
@@ -73,6 +78,19 @@ impl Reports {
             );
         }
         self.at_capacity = full;
+    }
+
+    fn audit(&mut self, gate: &Gate) {
+        let Some(audit) = &gate.audit else { return };
+        self.audit_quiet_periods = self.audit_quiet_periods.saturating_sub(1);
+        let dropped = audit.dropped();
+        let fresh = dropped - self.audit_dropped;
+        if fresh > 0 && self.audit_quiet_periods == 0 {
+            gate.events
+                .push(Level::Warning, "audit_dropped", vec![("count", fresh.into())]);
+            self.audit_dropped = dropped;
+            self.audit_quiet_periods = AUDIT_QUIET_PERIODS;
+        }
     }
 
     fn flood(&mut self, gate: &Gate) {

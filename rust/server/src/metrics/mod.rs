@@ -86,6 +86,8 @@ pub struct MetricsSnapshot {
     pub connections: usize,
     /// Events dropped because nobody drained them.
     pub events_dropped: u64,
+    /// Decisions whose line could not be written to the decision log.
+    pub audit_dropped: u64,
 }
 
 /// What became of the log line of a denial.

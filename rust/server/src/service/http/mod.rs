@@ -15,7 +15,7 @@ use tonic::body::Body;
 
 use super::arriving::Arriving;
 use super::{Door, Doors};
-use crate::gate::{aside, is_large};
+use crate::gate::{Protocol, aside, is_large};
 use crate::random::random_u128;
 use call::{Call, Fault};
 
@@ -94,10 +94,14 @@ fn check_with(doors: &Doors, body: &[u8], buffers: &mut Buffers) -> Response<Bod
     let call = match Call::read(body, &mut buffers.outer, &mut buffers.tape) {
         Ok(call) => call,
         Err(Fault::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
-        Err(Fault::Invalid(message)) => return doors.gate.refuse(message, reply::decision),
+        Err(Fault::Invalid(message)) => {
+            return doors.gate.refuse(Protocol::Http, message, reply::decision);
+        }
     };
     match call.reserve.then(random_u128).transpose() {
-        Ok(reserve) => doors.gate.decide(&call.request(reserve), reply::decision),
+        Ok(reserve) => doors
+            .gate
+            .decide_over(Protocol::Http, &call.request(reserve), reply::decision),
         // An id that can be guessed would let others settle: better none, and no decision.
         Err(error) => {
             let message = format!("no random numbers for a reservation id: {error}");

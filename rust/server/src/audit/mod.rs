@@ -1,0 +1,197 @@
+//! The decision log: one JSON line for each decision, written off the path of calls (`docs/decision-log.md`).
+//!
+//! A thread that decides takes room for the record beforehand ([`Audit::begin`]), decides, and copies what the line needs
+//! ([`Entry::finish`]). One thread renders and writes. Neither ever waits for the other.
+
+mod batch;
+mod config;
+mod queue;
+mod record;
+mod render;
+mod rotate;
+mod sink;
+#[cfg(test)]
+mod tests;
+mod time;
+mod writer;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::Thread;
+use std::time::Duration;
+
+use callgate_core::engine::Seen;
+use callgate_core::{Decision, Request};
+
+pub use config::{AuditConfig, AuditMode, AuditTarget};
+
+use crate::StartError;
+use crate::events::{Events, Level};
+use crate::gate::Protocol;
+use batch::{BoxedBatch, Mark};
+use queue::Queue;
+use sink::Sink;
+use writer::{Progress, Status, Writer};
+
+/// Rule of calls that are denied because their decision could not be logged (`docs/policy.md` section 5).
+pub(crate) const UNAVAILABLE: &str = "(audit unavailable)";
+
+/// Batches at once, each of some 200 to 300 records: more than a second's worth at 50,000 decisions a second.
+const BATCHES: usize = 512;
+/// Threads beyond these share.
+const MOST_SHARDS: usize = 64;
+
+/// A running decision log. Dropping it without [`Audit::finish`] loses what is queued.
+#[derive(Debug)]
+pub(crate) struct Audit {
+    queue: Arc<Queue>,
+    status: Arc<Status>,
+    events: Arc<Events>,
+    is_required: bool,
+    writer: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    thread: Thread,
+    /// Its sender is dropped when the thread ends.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Audit {
+    /// Opens the log and starts its thread.
+    pub(crate) fn start(config: &AuditConfig, events: Arc<Events>) -> Result<Self, StartError> {
+        let sink = sink::open(config).map_err(|error| StartError::audit(&config.target, &error))?;
+        Self::with_sink(config, sink, events, BATCHES).map_err(StartError::Threads)
+    }
+
+    fn with_sink(
+        config: &AuditConfig,
+        sink: Box<dyn Sink>,
+        events: Arc<Events>,
+        batches: usize,
+    ) -> io::Result<Self> {
+        let shards = std::thread::available_parallelism().map_or(1, |count| 2 * count.get());
+        let queue = Arc::new(Queue::new(shards.min(MOST_SHARDS), batches));
+        let status = Arc::new(Status::default());
+        let is_required = config.mode == AuditMode::Required;
+        let writer = Writer {
+            queue: Arc::clone(&queue),
+            status: Arc::clone(&status),
+            events: Arc::clone(&events),
+            sink,
+            is_required,
+            sync_interval: Duration::from_millis(config.sync_interval_ms),
+            progress: Progress::default(),
+        };
+        let (ending, ended) = mpsc::sync_channel(0);
+        let thread = std::thread::Builder::new()
+            .name("callgate-audit".to_owned())
+            .spawn(move || {
+                writer.run();
+                drop(ending);
+            })?
+            .thread()
+            .clone();
+        Ok(Self {
+            queue,
+            status,
+            events,
+            is_required,
+            writer: Mutex::new(Some(Running { thread, ended })),
+        })
+    }
+
+    /// Whether a decision that cannot be logged is a denial.
+    pub(crate) const fn is_required(&self) -> bool {
+        self.is_required
+    }
+
+    /// Room for one record, taken before the decision; `None`, counted as a dropped line, where there is none.
+    pub(crate) fn begin(&self) -> Option<Entry<'_>> {
+        let batch = if self.is_required && self.status.is_failing() {
+            None
+        } else {
+            self.queue.take()
+        };
+        let Some(batch) = batch else {
+            self.status.drop_lines(1);
+            return None;
+        };
+        Some(Entry {
+            queue: &self.queue,
+            start: batch.mark(),
+            batch: Some(batch),
+            seen: false,
+        })
+    }
+
+    /// Lines that were not written, so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.status.dropped()
+    }
+
+    /// Takes no more, and waits until everything is written, or for `patience`.
+    pub(crate) fn finish(&self, patience: Duration) {
+        let running = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { thread, ended }) = running else {
+            return;
+        };
+        self.queue.close();
+        thread.unpark();
+        if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
+            self.events.push(Level::Error, "audit_unfinished", Vec::new());
+        }
+    }
+}
+
+impl Drop for Audit {
+    /// Lets the thread end.
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
+/// Room for one record.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    queue: &'a Queue,
+    start: Mark,
+    // Taken out only by `Drop`.
+    batch: Option<BoxedBatch>,
+    seen: bool,
+}
+
+impl Entry<'_> {
+    /// Keeps what may be kept of the arguments.
+    pub(crate) fn see(&mut self, seen: Seen<'_>) {
+        if let Some(batch) = &mut self.batch {
+            record::put_arguments(batch, seen);
+            self.seen = true;
+        }
+    }
+
+    /// Completes the record and queues it.
+    pub(crate) fn finish(
+        mut self,
+        protocol: Protocol,
+        request: &Request<'_>,
+        decision: &Decision<'_>,
+        took: Duration,
+    ) {
+        if let Some(batch) = &mut self.batch {
+            record::put_decision(batch, self.start, self.seen, protocol, request, decision, took);
+            self.start = batch.mark();
+        }
+    }
+}
+
+impl Drop for Entry<'_> {
+    /// A record that a panic left half-done is none.
+    fn drop(&mut self) {
+        if let Some(mut batch) = self.batch.take() {
+            batch.rewind(self.start);
+            self.queue.give(batch);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! What a decision leaves in a batch, and how it is found there again: `put_*` and [`Record::read`] mirror each other.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use callgate_core::engine::Seen;
+use callgate_core::json::{Kind, Value};
+use callgate_core::{Decision, LimitState, Outcome, Request};
+
+use super::batch::{Batch, Mark, Reader, cut};
+use crate::gate::Protocol;
+
+/// Characters of a caller's name that a line keeps.
+const NAME_CHARACTERS: usize = 128;
+/// Characters of a rule pointer or a path that a line keeps: the operator's, but a line has to end.
+const RULE_CHARACTERS: usize = 256;
+/// Keys of the arguments that a line keeps, and characters of each.
+const KEYS: usize = 32;
+const KEY_CHARACTERS: usize = 64;
+/// Limits that a line tells of.
+const LIMITS: usize = 8;
+/// Paths of `log_args` that a line tells of, values of one `[*]`, and values in all.
+const PATHS: usize = 32;
+const VALUES_OF_ONE_PATH: usize = 16;
+const VALUES: usize = 64;
+/// Characters of a string, bytes of any other scalar, bytes of a list or object that a line keeps.
+const STRING_CHARACTERS: usize = 256;
+const SCALAR_BYTES: usize = 256;
+const NESTED_BYTES: usize = 1_024;
+/// Bytes from which on a line keeps no more values.
+const VALUES_BYTES: usize = 4_096;
+
+/// How a value of an argument is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept<'b> {
+    /// As JSON, in the caller's own bytes, which have been read as such.
+    Json(&'b str),
+    /// The beginning of a string.
+    Beginning(&'b str),
+    /// It was too long.
+    Nothing,
+}
+
+/// One path of `log_args` and what it led to.
+#[derive(Clone, Debug)]
+pub(super) struct LoggedArg<'b> {
+    pub(super) path: &'b str,
+    /// The path holds `[*]`: the values are elements of a list.
+    pub(super) is_many: bool,
+    /// There was more than `values`.
+    pub(super) is_cut: bool,
+    pub(super) values: Vec<Kept<'b>>,
+}
+
+/// One limit that applied.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limit<'b> {
+    pub(super) counter: &'b str,
+    pub(super) max_micros: u64,
+    pub(super) remaining_micros: u64,
+    pub(super) reset_after_ms: u64,
+}
+
+/// One decision, as the writer finds it.
+#[derive(Clone, Debug)]
+pub(super) struct Record<'b> {
+    /// `None` where the arguments were not well formed.
+    pub(super) keys: Option<Vec<&'b str>>,
+    pub(super) keys_omitted: u32,
+    pub(super) args: Vec<LoggedArg<'b>>,
+    pub(super) decided_at_us: u64,
+    pub(super) duration_ns: u64,
+    pub(super) protocol: &'static str,
+    pub(super) outcome: &'static str,
+    pub(super) names: [&'b str; 4],
+    pub(super) rule: &'b str,
+    pub(super) policy: &'b str,
+    pub(super) policy_version: &'b str,
+    pub(super) retry_after_ms: Option<u64>,
+    pub(super) shadow: Option<(&'static str, &'b str)>,
+    pub(super) fingerprint: Option<[u8; 32]>,
+    pub(super) limits: Vec<Limit<'b>>,
+    pub(super) limits_omitted: u32,
+}
+
+/// The names, in the order of [`Record::names`].
+pub(super) const NAMES: [&str; 4] = ["server", "grant", "session", "tool"];
+
+/// First number of a record whose arguments were seen.
+const SEEN: u32 = 1;
+
+/// Puts what may be kept of the arguments.
+pub(super) fn put_arguments(batch: &mut Batch, seen: Seen<'_>) {
+    batch.put(SEEN);
+    let keys = seen.keys();
+    batch.put(number(keys.len().min(KEYS)));
+    batch.put(number(keys.len().saturating_sub(KEYS)));
+    for key in keys.take(KEYS) {
+        batch.put_text(cut(key, KEY_CHARACTERS));
+    }
+    let (hole, start) = (batch.hole(), batch.mark());
+    let (mut paths, mut values) = (0, 0);
+    for path in seen.logged().take(PATHS) {
+        let before = batch.mark();
+        batch.put_text(cut(path.text(), RULE_CHARACTERS));
+        batch.put(u32::from(path.is_many()));
+        let (count_hole, cut_hole) = (batch.hole(), batch.hole());
+        let (mut count, mut is_cut) = (0, false);
+        seen.each_value(path, |value| {
+            if count == VALUES_OF_ONE_PATH || values == VALUES || batch.text_since(start) >= VALUES_BYTES {
+                is_cut = true;
+                return ControlFlow::Break(());
+            }
+            is_cut |= put_value(batch, value);
+            count += 1;
+            values += 1;
+            ControlFlow::Continue(())
+        });
+        if count == 0 && !is_cut {
+            batch.rewind(before);
+            continue;
+        }
+        batch.fill(count_hole, number(count));
+        batch.fill(cut_hole, u32::from(is_cut));
+        paths += 1;
+    }
+    batch.fill(hole, paths);
+}
+
+/// Puts one value; true where it is not all of it.
+fn put_value(batch: &mut Batch, value: Value<'_>) -> bool {
+    let json = value.raw();
+    let longest = match value.kind() {
+        Kind::Array | Kind::Object => NESTED_BYTES,
+        Kind::Null | Kind::Bool | Kind::Number | Kind::String => SCALAR_BYTES,
+    };
+    if json.len() <= longest {
+        batch.put(0);
+        batch.put_text(json);
+        return false;
+    }
+    if let Some(text) = value.as_str() {
+        let beginning = cut(text, STRING_CHARACTERS);
+        batch.put(1);
+        batch.put_text(beginning);
+        beginning.len() < text.len()
+    } else {
+        batch.put(2);
+        true
+    }
+}
+
+/// Puts the rest, after the arguments; without those where they were not seen to the end.
+pub(super) fn put_decision(
+    batch: &mut Batch,
+    start: Mark,
+    seen: bool,
+    protocol: Protocol,
+    request: &Request<'_>,
+    decision: &Decision<'_>,
+    took: Duration,
+) {
+    if !seen {
+        batch.rewind(start);
+        batch.put(0);
+    }
+    batch.put_long(decision.decided_at_us);
+    batch.put_long(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    batch.put(protocol as u32);
+    batch.put(index(decision.outcome));
+    for name in [
+        request.server,
+        request.grant,
+        request.session.unwrap_or_default(),
+        request.tool,
+    ] {
+        batch.put_text(cut(name, NAME_CHARACTERS));
+    }
+    batch.put_text(cut(&decision.rule, RULE_CHARACTERS));
+    batch.put_text(cut(&decision.policy, NAME_CHARACTERS));
+    batch.put_text(cut(&decision.policy_version, NAME_CHARACTERS));
+    batch.put(u32::from(decision.retry_after_ms.is_some()));
+    if let Some(retry_after_ms) = decision.retry_after_ms {
+        batch.put_long(retry_after_ms);
+    }
+    batch.put(u32::from(decision.shadow.is_some()));
+    if let Some(shadow) = &decision.shadow {
+        batch.put(index(shadow.outcome));
+        batch.put_text(cut(&shadow.rule, RULE_CHARACTERS));
+    }
+    batch.put(u32::from(decision.fingerprint.is_some()));
+    if let Some(fingerprint) = &decision.fingerprint {
+        for four in fingerprint.as_chunks::<4>().0 {
+            batch.put(u32::from_be_bytes(*four));
+        }
+    }
+    batch.put(number(decision.limits.len().min(LIMITS)));
+    batch.put(number(decision.limits.len().saturating_sub(LIMITS)));
+    decision
+        .limits
+        .iter()
+        .take(LIMITS)
+        .for_each(|limit| put_limit(batch, limit));
+    batch.finish_record();
+}
+
+fn put_limit(batch: &mut Batch, limit: &LimitState<'_>) {
+    batch.put_text(cut(&limit.counter, NAME_CHARACTERS));
+    batch.put_long(limit.max.0);
+    batch.put_long(limit.remaining.0);
+    batch.put_long(limit.reset_after_ms);
+}
+
+impl<'b> Record<'b> {
+    /// Reads the next record of a batch.
+    pub(super) fn read(reader: &mut Reader<'b>) -> Self {
+        let (mut keys, mut keys_omitted, mut args) = (None, 0, Vec::new());
+        if reader.number() == SEEN {
+            let count = reader.number();
+            keys_omitted = reader.number();
+            keys = Some((0..count).map(|_| reader.text()).collect());
+            args = (0..reader.number()).map(|_| read_argument(reader)).collect();
+        }
+        Self {
+            keys,
+            keys_omitted,
+            args,
+            decided_at_us: reader.long(),
+            duration_ns: reader.long(),
+            protocol: Protocol::ALL
+                .get(reader.number() as usize)
+                .map_or("", |protocol| protocol.as_str()),
+            outcome: outcome(reader),
+            names: std::array::from_fn(|_| reader.text()),
+            rule: reader.text(),
+            policy: reader.text(),
+            policy_version: reader.text(),
+            retry_after_ms: (reader.number() == 1).then(|| reader.long()),
+            shadow: (reader.number() == 1).then(|| (outcome(reader), reader.text())),
+            fingerprint: (reader.number() == 1).then(|| fingerprint(reader)),
+            limits: Vec::new(),
+            limits_omitted: 0,
+        }
+        .with_limits(reader)
+    }
+
+    fn with_limits(mut self, reader: &mut Reader<'b>) -> Self {
+        let count = reader.number();
+        self.limits_omitted = reader.number();
+        self.limits.extend((0..count).map(|_| Limit {
+            counter: reader.text(),
+            max_micros: reader.long(),
+            remaining_micros: reader.long(),
+            reset_after_ms: reader.long(),
+        }));
+        self
+    }
+}
+
+fn read_argument<'b>(reader: &mut Reader<'b>) -> LoggedArg<'b> {
+    let path = reader.text();
+    let [is_many, count, is_cut] = std::array::from_fn(|_| reader.number());
+    let values = (0..count).map(|_| match reader.number() {
+        0 => Kept::Json(reader.text()),
+        1 => Kept::Beginning(reader.text()),
+        _ => Kept::Nothing,
+    });
+    LoggedArg {
+        path,
+        is_many: is_many == 1,
+        is_cut: is_cut == 1,
+        values: values.collect(),
+    }
+}
+
+fn fingerprint(reader: &mut Reader<'_>) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    for four in bytes.as_chunks_mut::<4>().0 {
+        *four = reader.number().to_be_bytes();
+    }
+    bytes
+}
+
+fn outcome(reader: &mut Reader<'_>) -> &'static str {
+    Outcome::ALL
+        .get(reader.number() as usize)
+        .map_or("", |outcome| outcome.as_str())
+}
+
+fn index(outcome: Outcome) -> u32 {
+    number(
+        Outcome::ALL
+            .into_iter()
+            .position(|one| one == outcome)
+            .unwrap_or(Outcome::ALL.len()),
+    )
+}
+
+/// Every count here is small, or a number of keys in a document of less than 4 GiB.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,515 @@
+//! Where rendered lines go: a file that is rotated and followed by its name, or standard output.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::config::{AuditConfig, AuditTarget};
+use super::rotate::rotate;
+
+/// After a rotation that failed, the next try waits this long; lines go on to the same file.
+const ROTATION_RETRY: Duration = Duration::from_secs(60);
+
+/// Why lines were not written, and how far it went.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    /// Bytes of whole lines that were written before.
+    pub(super) written: usize,
+    pub(super) error: io::Error,
+}
+
+/// Takes rendered lines.
+pub(super) trait Sink: Send {
+    /// Writes whole lines; no part of a line stays behind where that can be helped.
+    fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten>;
+    /// Puts on the disk what was written.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Called now and then: follows the name to another file, makes one where it is gone, rotates by age.
+    fn tend(&mut self) -> io::Result<()>;
+    /// What went wrong without keeping lines from being written, since this was last asked.
+    fn complaint(&mut self) -> Option<String>;
+}
+
+/// Opens what the configuration names.
+pub(super) fn open(config: &AuditConfig) -> io::Result<Box<dyn Sink>> {
+    Ok(match &config.target {
+        AuditTarget::Stdout => Box::new(Stream {
+            file: File::from(io::stdout().as_fd().try_clone_to_owned()?),
+            is_torn: false,
+        }),
+        AuditTarget::File(path) => Box::new(LogFile::open(path, config)?),
+    })
+}
+
+/// Standard output.
+#[derive(Debug)]
+struct Stream {
+    file: File,
+    /// What was written ends within a line.
+    is_torn: bool,
+}
+
+impl Sink for Stream {
+    fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        if self.is_torn {
+            write_all(&mut self.file, b"\n").map_err(|(_, error)| Unwritten { written: 0, error })?;
+            self.is_torn = false;
+        }
+        write_all(&mut self.file, lines).map_err(|(done, error)| {
+            let written = whole_lines(lines, done);
+            self.is_torn = done > written;
+            Unwritten { written, error }
+        })
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn tend(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn complaint(&mut self) -> Option<String> {
+        None
+    }
+}
+
+/// A file under a name, and what is known of it.
+#[derive(Debug)]
+struct LogFile {
+    path: PathBuf,
+    max_bytes: u64,
+    max_age: Duration,
+    keep: u32,
+    file: File,
+    device: u64,
+    inode: u64,
+    /// Only a regular file is rotated, cut and put on a disk.
+    is_regular: bool,
+    length: u64,
+    begun: SystemTime,
+    /// It ends within a line.
+    is_torn: bool,
+    rotation_failed: Option<Instant>,
+    complaint: Option<String>,
+}
+
+impl LogFile {
+    fn open(path: &Path, config: &AuditConfig) -> io::Result<Self> {
+        let (file, metadata) = open_file(path)?;
+        let mut log = Self {
+            path: path.to_owned(),
+            max_bytes: config.max_bytes,
+            max_age: Duration::from_secs(config.max_age_s),
+            keep: config.keep,
+            file,
+            device: 0,
+            inode: 0,
+            is_regular: false,
+            length: 0,
+            begun: SystemTime::UNIX_EPOCH,
+            is_torn: false,
+            rotation_failed: None,
+            complaint: None,
+        };
+        log.know(&metadata)?;
+        Ok(log)
+    }
+
+    /// Takes over the file that was just opened.
+    fn know(&mut self, metadata: &Metadata) -> io::Result<()> {
+        (self.device, self.inode) = (metadata.dev(), metadata.ino());
+        self.is_regular = metadata.is_file();
+        self.length = if self.is_regular { metadata.len() } else { 0 };
+        // File systems that know no birth are asked for the last change: later, so a file is never rotated too early.
+        self.begun = metadata
+            .created()
+            .or_else(|_| metadata.modified())
+            .unwrap_or_else(|_| SystemTime::now());
+        if self.length == 0 {
+            self.begun = SystemTime::now();
+        }
+        self.is_torn = self.is_regular && self.length > 0 && last_byte(&mut self.file)? != b'\n';
+        Ok(())
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let (file, metadata) = open_file(&self.path)?;
+        self.file = file;
+        self.know(&metadata)
+    }
+
+    /// Completes a line that a crash, or a full disk, has left.
+    fn mend(&mut self) -> io::Result<()> {
+        if self.is_torn {
+            self.file.write_all(b"\n")?;
+            self.length += 1;
+            self.is_torn = false;
+        }
+        Ok(())
+    }
+
+    /// Bytes that still belong into this file; `None` for any number.
+    fn room(&self) -> Option<u64> {
+        (self.is_regular && self.max_bytes > 0 && !self.waits_for_rotation())
+            .then(|| self.max_bytes.saturating_sub(self.length))
+    }
+
+    fn waits_for_rotation(&self) -> bool {
+        self.rotation_failed
+            .is_some_and(|failed| failed.elapsed() < ROTATION_RETRY)
+    }
+
+    /// Begins another file. Where the old one cannot be moved, it is gone on with.
+    fn rotate(&mut self) -> io::Result<()> {
+        // The lines in it are not looked after any more.
+        self.sync()?;
+        match rotate(&self.path, self.keep) {
+            Ok(()) => {
+                self.rotation_failed = None;
+                self.reopen()
+            }
+            Err(error) => {
+                self.rotation_failed = Some(Instant::now());
+                self.complaint = Some(format!(
+                    "cannot rotate the decision log `{}`: {error}; it grows until that works",
+                    self.path.display()
+                ));
+                Ok(())
+            }
+        }
+    }
+
+    fn append(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        let fault = |error| Unwritten { written: 0, error };
+        self.mend().map_err(fault)?;
+        let (done, error) = match write_all(&mut self.file, lines) {
+            Ok(()) => {
+                self.length += lines.len() as u64;
+                return Ok(());
+            }
+            Err(failed) => failed,
+        };
+        let written = whole_lines(lines, done);
+        self.length += written as u64;
+        if done > written {
+            // What comes next is a line again, whether or not the part of one can be taken back.
+            self.is_torn = !self.is_regular || self.take_back((done - written) as u64).is_err();
+        }
+        Err(Unwritten { written, error })
+    }
+
+    fn take_back(&self, bytes: u64) -> io::Result<()> {
+        let length = self.file.metadata()?.len();
+        self.file.set_len(length.saturating_sub(bytes))
+    }
+}
+
+impl Sink for LogFile {
+    fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            let fault = |error| Unwritten {
+                written: lines.len() - rest.len(),
+                error,
+            };
+            let fitting = self.room().map_or(rest.len(), |room| {
+                whole_lines(rest, usize::try_from(room).unwrap_or(usize::MAX))
+            });
+            let now = match (fitting, self.length) {
+                (0, 0) => first_line(rest),
+                (0, _) => {
+                    self.rotate().map_err(fault)?;
+                    continue;
+                }
+                (fitting, _) => fitting,
+            };
+            let (now, later) = rest.split_at_checked(now).unwrap_or((rest, &[]));
+            self.append(now).map_err(|failed| Unwritten {
+                written: lines.len() - rest.len() + failed.written,
+                error: failed.error,
+            })?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.is_regular {
+            self.file.sync_data()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn tend(&mut self) -> io::Result<()> {
+        match std::fs::metadata(&self.path) {
+            Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => {
+                if self.is_regular {
+                    // Another program may have emptied it.
+                    self.length = found.len();
+                }
+            }
+            // Moved or removed by another program, such as logrotate.
+            Ok(_) => self.reopen()?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.reopen()?,
+            Err(error) => return Err(error),
+        }
+        let is_old = !self.max_age.is_zero() && self.begun.elapsed().is_ok_and(|age| age >= self.max_age);
+        if is_old && self.is_regular && self.length > 0 && !self.waits_for_rotation() {
+            self.rotate()?;
+        }
+        Ok(())
+    }
+
+    fn complaint(&mut self) -> Option<String> {
+        self.complaint.take()
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<(File, Metadata)> {
+    if let Ok(found) = std::fs::metadata(path) {
+        // Opening a pipe that nobody reads would wait for ever.
+        if !found.is_file() && !found.file_type().is_char_device() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "expected a file, this is something else",
+            ));
+        }
+    }
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path)?;
+    let metadata = file.metadata()?;
+    Ok((file, metadata))
+}
+
+fn last_byte(file: &mut File) -> io::Result<u8> {
+    let mut byte = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut byte)?;
+    let [byte] = byte;
+    Ok(byte)
+}
+
+/// Bytes of the whole lines among the first `bytes` bytes.
+fn whole_lines(lines: &[u8], bytes: usize) -> usize {
+    let among = lines.get(..bytes).unwrap_or(lines);
+    among
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |end| end + 1)
+}
+
+fn first_line(lines: &[u8]) -> usize {
+    lines
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .map_or(lines.len(), |end| end + 1)
+}
+
+/// Writes everything, or says how many bytes it was and what went wrong.
+fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let error = match file.write(rest) {
+            Ok(0) => io::Error::from(io::ErrorKind::WriteZero),
+            Ok(count) => {
+                rest = rest.get(count..).unwrap_or_default();
+                continue;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => error,
+        };
+        return Err((bytes.len() - rest.len(), error));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::audit::tests::Folder;
+
+    fn config(path: &Path) -> AuditConfig {
+        AuditConfig::new(AuditTarget::File(path.to_owned()))
+    }
+
+    fn log(config: &AuditConfig) -> Box<dyn Sink> {
+        open(config).unwrap()
+    }
+
+    fn read(path: &Path) -> String {
+        std::fs::read_to_string(path).unwrap()
+    }
+
+    #[test]
+    fn only_its_user_reads_it() {
+        let folder = Folder::new();
+        let path = folder.file("log");
+        log(&config(&path));
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+
+    #[test]
+    fn a_torn_line_is_ended() {
+        let folder = Folder::new();
+        let path = folder.file("log");
+        std::fs::write(&path, "whole\nto").unwrap();
+        log(&config(&path)).write(b"next\n").unwrap();
+        log(&config(&path)).write(b"last\n").unwrap();
+        assert_eq!(read(&path), "whole\nto\nnext\nlast\n");
+    }
+
+    #[test]
+    fn files_hold_whole_lines_and_no_more_than_they_may() {
+        let folder = Folder::new();
+        let path = folder.file("log");
+        let mut log = log(&AuditConfig {
+            max_bytes: 8,
+            keep: 9,
+            ..config(&path)
+        });
+        log.write(b"a\nbb\nccc\n").unwrap();
+        log.write(b"longer than a file\nd\n").unwrap();
+        let files: Vec<String> = (1..=3)
+            .rev()
+            .map(|number| read(&folder.file(&format!("log.{number}"))))
+            .chain([read(&path)])
+            .collect();
+        assert_eq!(files, ["a\nbb\n", "ccc\n", "longer than a file\n", "d\n"]);
+    }
+
+    #[test]
+    fn an_old_file_is_rotated_even_if_nobody_writes() {
+        let folder = Folder::new();
+        let path = folder.file("log");
+        let config = AuditConfig {
+            max_age_s: 3_600,
+            ..config(&path)
+        };
+        let (file, _) = open_file(&path).unwrap();
+        let mut log = LogFile::open(&path, &config).unwrap();
+        log.begun = SystemTime::now() - Duration::from_secs(7_200);
+        log.tend().unwrap();
+        assert!(!folder.file("log.1").exists(), "it was empty");
+        log.write(b"a\n").unwrap();
+        log.begun = SystemTime::now() - Duration::from_secs(7_200);
+        log.tend().unwrap();
+        log.tend().unwrap();
+        assert_eq!(
+            (read(&folder.file("log.1")), read(&path)),
+            ("a\n".to_owned(), String::new())
+        );
+        assert!(!folder.file("log.2").exists());
+        drop(file);
+    }
+
+    #[test]
+    fn the_name_is_followed() {
+        let folder = Folder::new();
+        let (path, moved) = (folder.file("log"), folder.file("moved"));
+        let mut log = log(&config(&path));
+        log.write(b"a\n").unwrap();
+        std::fs::rename(&path, &moved).unwrap();
+        log.write(b"b\n").unwrap();
+        log.tend().unwrap();
+        log.write(b"c\n").unwrap();
+        assert_eq!(
+            (read(&moved), read(&path)),
+            ("a\nb\n".to_owned(), "c\n".to_owned())
+        );
+
+        std::fs::remove_file(&path).unwrap();
+        log.tend().unwrap();
+        log.write(b"d\n").unwrap();
+        assert_eq!(read(&path), "d\n");
+    }
+
+    #[test]
+    fn a_file_emptied_by_another_program_is_written_from_its_beginning() {
+        let folder = Folder::new();
+        let path = folder.file("log");
+        let mut log = log(&AuditConfig {
+            max_bytes: 8,
+            ..config(&path)
+        });
+        log.write(b"aaaaaa\n").unwrap();
+        File::options().write(true).truncate(true).open(&path).unwrap();
+        log.tend().unwrap();
+        log.write(b"bbbbbb\n").unwrap();
+        assert_eq!(read(&path), "bbbbbb\n");
+        assert!(!folder.file("log.1").exists());
+    }
+
+    #[test]
+    fn a_full_device_takes_nothing() {
+        let mut log = log(&config(Path::new("/dev/full")));
+        let failed = log.write(b"a\nb\n").unwrap_err();
+        assert_eq!(
+            (failed.written, failed.error.kind()),
+            (0, io::ErrorKind::StorageFull)
+        );
+        log.tend().unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_gone_is_an_error_until_it_is_back() {
+        let folder = Folder::new();
+        let inner = folder.file("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let path = inner.join("log");
+        let mut log = log(&config(&path));
+        std::fs::remove_dir_all(&inner).unwrap();
+        assert!(log.tend().is_err());
+        std::fs::create_dir(&inner).unwrap();
+        log.tend().unwrap();
+        log.write(b"a\n").unwrap();
+        assert_eq!(read(&path), "a\n");
+    }
+
+    #[test]
+    fn a_rotation_that_fails_keeps_no_line_from_being_written() {
+        let folder = Folder::new();
+        let path = folder.file("log");
+        // A folder that is not empty cannot be replaced by a file.
+        std::fs::create_dir_all(folder.file("log.1/inner")).unwrap();
+        let mut log = log(&AuditConfig {
+            max_bytes: 4,
+            keep: 1,
+            ..config(&path)
+        });
+        log.write(b"aaa\nbbb\n").unwrap();
+        log.write(b"ccc\n").unwrap();
+        assert_eq!(read(&path), "aaa\nbbb\nccc\n");
+        assert!(log.complaint().unwrap().contains("cannot rotate"));
+        assert!(log.complaint().is_none());
+    }
+
+    #[test]
+    fn only_files_and_devices_are_opened() {
+        let folder = Folder::new();
+        assert!(open(&config(&folder.file("."))).is_err());
+        assert!(open(&config(&folder.file("missing/log"))).is_err());
+    }
+
+    #[test]
+    fn lines_are_counted_in_bytes() {
+        assert_eq!(whole_lines(b"a\nbb\nc", 100), 5);
+        assert_eq!(whole_lines(b"a\nbb\nc", 4), 2);
+        assert_eq!(whole_lines(b"a\nbb\nc", 1), 0);
+        assert_eq!(first_line(b"a\nbb\n"), 2);
+    }
+}

@@ -1,0 +1,517 @@
+//! The log as a whole, behind a gate, against sinks that fail when told to.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use callgate_core::engine::Policies;
+use callgate_core::policy::{Catalogue, Format, Source, parse};
+use callgate_core::{Engine, EngineConfig, Request, State};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::sink::{Sink, Unwritten};
+use super::*;
+use crate::clock::{Clock, ManualClock};
+use crate::events::FieldValue;
+use crate::gate::Gate;
+
+/// After this long, what a test waits for will not come.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const POLICY: &str = r#"{
+    "version": "1",
+    "default": "deny",
+    "name": "p",
+    "log_args": ["args.currency", "args.items[*].sku", "args.note", "args.currency"],
+    "tools": {
+        "t": {"limits": [{"counter": "c", "window": "day", "max": 1000000.5, "cost": 0.25}]},
+        "once": {"limits": [{"counter": "once", "window": "day", "max": 1}]},
+        "asks": {"action": "require_approval"},
+        "watched": {"mode": "shadow", "action": "deny"}
+    }
+}"#;
+
+/// A folder of its own, removed with everything in it.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    pub(super) fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        // Relaxed: only the number is wanted.
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let path = std::env::temp_dir().join(format!("callgate-audit-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a test's sink does with the next lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Mood {
+    #[default]
+    Works,
+    /// Takes one line, then fails.
+    Full,
+    /// Does not come back.
+    Hangs,
+}
+
+#[derive(Debug, Default)]
+struct Desk {
+    mood: Mood,
+    text: String,
+    writes: u32,
+}
+
+/// A sink that a test holds the other end of.
+#[derive(Clone, Debug, Default)]
+struct Fake(Arc<(Mutex<Desk>, Condvar)>);
+
+impl Fake {
+    fn set(&self, mood: Mood) {
+        self.0.0.lock().unwrap().mood = mood;
+        self.0.1.notify_all();
+    }
+
+    fn lines(&self) -> Vec<Value> {
+        let desk = self.0.0.lock().unwrap();
+        assert!(desk.text.is_empty() || desk.text.ends_with('\n'));
+        desk.text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    fn text(&self) -> String {
+        self.0.0.lock().unwrap().text.clone()
+    }
+
+    fn writes(&self) -> u32 {
+        self.0.0.lock().unwrap().writes
+    }
+}
+
+impl Sink for Fake {
+    fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
+        let mut desk = self.0.0.lock().unwrap();
+        desk.writes += 1;
+        let mut desk = self
+            .0
+            .1
+            .wait_while(desk, |desk| desk.mood == Mood::Hangs)
+            .unwrap();
+        let text = std::str::from_utf8(lines).unwrap();
+        if desk.mood == Mood::Full {
+            let written = text.find('\n').unwrap() + 1;
+            desk.text.push_str(&text[..written]);
+            let error = io::Error::from(io::ErrorKind::StorageFull);
+            return Err(Unwritten { written, error });
+        }
+        desk.text.push_str(text);
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn tend(&mut self) -> io::Result<()> {
+        match self.0.0.lock().unwrap().mood {
+            Mood::Full => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            Mood::Works | Mood::Hangs => Ok(()),
+        }
+    }
+
+    fn complaint(&mut self) -> Option<String> {
+        None
+    }
+}
+
+fn gate(mode: AuditMode, batches: usize) -> (Gate, Fake) {
+    let source = Source {
+        name: "<policy>",
+        stem: "policy",
+        format: Format::Json,
+        bytes: POLICY.as_bytes(),
+    };
+    let policies = Policies::EveryServer(parse(&source).unwrap());
+    let config = EngineConfig {
+        counter_capacity: 64,
+        counters_per_grant: 64,
+        reservation_ttl_ms: 30_000,
+        reservation_capacity: 1,
+        hash_key: [7; 16],
+    };
+    let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
+    let clock = Clock::Manual(ManualClock::new(1_700_000_000_000_000));
+    let mut gate = Gate::new(Arc::new(engine), clock);
+    let fake = Fake::default();
+    let config = AuditConfig {
+        mode,
+        ..AuditConfig::new(AuditTarget::Stdout)
+    };
+    let sink = Box::new(fake.clone());
+    gate.audit = Some(Audit::with_sink(&config, sink, Arc::clone(&gate.events), batches).unwrap());
+    (gate, fake)
+}
+
+fn audit(gate: &Gate) -> &Audit {
+    gate.audit.as_ref().unwrap()
+}
+
+fn finish(gate: &Gate) {
+    audit(gate).finish(PATIENCE);
+}
+
+/// Rule of the decision on one call.
+fn ask(gate: &Gate, tool: &str, args: &str) -> String {
+    let request = Request {
+        grant: "g",
+        tool,
+        server: "srv",
+        session: Some("s"),
+        labels: &[],
+        args_json: args.as_bytes(),
+        reserve: Some(0x005e_c4e7),
+    };
+    gate.decide(&request, |decision| decision.rule.to_string())
+}
+
+fn wait_until(mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Names of the events so far.
+fn told(gate: &Gate) -> Vec<&'static str> {
+    let events = gate.events.drain(usize::MAX);
+    events
+        .iter()
+        .map(|event| event.event)
+        .filter(|event| *event != "denied")
+        .collect()
+}
+
+/// A line without what no test can know.
+fn known(mut line: Value) -> Value {
+    assert!(
+        line.as_object_mut()
+            .unwrap()
+            .remove("duration_ns")
+            .unwrap()
+            .is_number()
+    );
+    line
+}
+
+#[test]
+fn a_line_says_everything() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    let args = "{\"currency\": \"us\\\"d\", \"card\": \"4111\", \"items\": [{\"sku\": {\"a\": [1,\n 2e9]}}, {}, {\"sku\": null}]}";
+    assert_eq!(ask(&gate, "t", args), "");
+    assert_eq!(ask(&gate, "other", "{}"), "(default deny)");
+    finish(&gate);
+    let lines = fake.lines();
+    let expected = json!({
+        "time": "2023-11-14T22:13:20.000000Z",
+        "decided_at_us": 1_700_000_000_000_000_u64,
+        "protocol": "grpc",
+        "server": "srv",
+        "grant": "g",
+        "session": "s",
+        "tool": "t",
+        "outcome": "allow",
+        "rule": "",
+        "policy": "p",
+        "policy_version": lines[0]["policy_version"],
+        "args_keys": ["currency", "card", "items"],
+        "args": {
+            "args.currency": "us\"d",
+            "args.items[*].sku": [serde_json::from_str::<Value>("{\"a\": [1, 2e9]}").unwrap(), null]
+        },
+        "limits": [{"counter": "c", "max": 1_000_000.5, "remaining": 1_000_000.25, "reset_after_ms": 86_400_000}]
+    });
+    assert_eq!(known(lines[0].clone()), expected);
+    assert_eq!(lines[0]["policy_version"].as_str().unwrap().len(), 12);
+    assert_eq!(lines[1]["outcome"], "deny");
+    assert_eq!(lines[1]["args_keys"], json!([]));
+    assert!(!fake.text().contains("5ec4e7") && !fake.text().contains("4111"));
+}
+
+#[test]
+fn what_only_some_decisions_have() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    ask(&gate, "asks", "{}");
+    ask(&gate, "watched", "{}");
+    ask(&gate, "once", "{}");
+    ask(&gate, "once", "{}");
+    ask(&gate, "t", "{\"a\": }");
+    gate.refuse(Protocol::Http, "message".to_owned(), |_| ());
+    finish(&gate);
+    let lines = fake.lines();
+    assert_eq!(lines[0]["outcome"], "approval_required");
+    assert_eq!(lines[0]["fingerprint"].as_str().unwrap().len(), 64);
+    assert_eq!(
+        lines[1]["shadow"],
+        json!({"outcome": "deny", "rule": "/tools/watched/action"})
+    );
+    assert_eq!(lines[2].get("retry_after_ms"), None);
+    assert_eq!(lines[3]["outcome"], "rate_limited");
+    assert_eq!(lines[3]["retry_after_ms"], 86_400_000);
+    assert_eq!(lines[3]["limits"][0]["remaining"], 0);
+    assert_eq!(lines[4]["args_keys"], Value::Null);
+    assert_eq!(
+        (&lines[5]["protocol"], &lines[5]["rule"], &lines[5]["tool"]),
+        (&json!("http"), &json!("(invalid request)"), &json!(""))
+    );
+}
+
+#[test]
+fn names_are_bounded_and_cannot_end_a_line() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    let long = "\n\"é".repeat(500);
+    let request = Request {
+        grant: &long,
+        tool: "t\r\n{\"outcome\":\"allow\"}",
+        server: &long,
+        session: Some(&long),
+        labels: &[],
+        args_json: b"",
+        reserve: None,
+    };
+    gate.decide(&request, |_| ());
+    let keys: Vec<String> = (0..40)
+        .map(|key| format!("\"{}{key}\": 0", "\\n".repeat(200)))
+        .collect();
+    ask(&gate, "t", &format!("{{{}}}", keys.join(",")));
+    finish(&gate);
+    let lines = fake.lines();
+    assert_eq!(lines.len(), 2);
+    for name in ["grant", "server", "session"] {
+        let expected: String = long.chars().take(128).collect();
+        assert_eq!(lines[0][name], expected, "{name}");
+    }
+    assert_eq!(lines[0]["tool"], request.tool);
+    let kept = lines[1]["args_keys"].as_array().unwrap();
+    assert_eq!((kept.len(), &lines[1]["args_keys_omitted"]), (32, &json!(8)));
+    assert!(kept.iter().all(|key| key == &"\n".repeat(64)));
+}
+
+#[test]
+fn values_are_bounded() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    let long = "é".repeat(5_000);
+    let items = vec!["{\"sku\": 1}"; 40].join(",");
+    ask(
+        &gate,
+        "t",
+        &format!("{{\"currency\": \"{long}\", \"items\": [{items}], \"note\": [\"{long}\"]}}"),
+    );
+    ask(&gate, "t", &format!("{{\"note\": {}}}", "9".repeat(500)));
+    ask(
+        &gate,
+        "t",
+        "{\"note\": {\"a\": 1}, \"currency\": null, \"items\": 7}",
+    );
+    finish(&gate);
+    let lines = fake.lines();
+    assert_eq!(lines[0]["args"]["args.currency"], "é".repeat(256));
+    assert_eq!(lines[0]["args"]["args.items[*].sku"], json!(vec![1; 16]));
+    assert_eq!(lines[0]["args"]["args.note"], Value::Null);
+    assert_eq!(
+        lines[0]["args_cut"],
+        json!(["args.currency", "args.items[*].sku", "args.note"])
+    );
+    assert_eq!(lines[1]["args_cut"], json!(["args.note"]));
+    assert_eq!(
+        lines[2]["args"],
+        json!({"args.currency": null, "args.note": {"a": 1}})
+    );
+    assert_eq!(lines[2].get("args_cut"), None);
+}
+
+#[test]
+fn every_decision_has_its_line_whatever_thread_it_was_made_on() {
+    const EACH: usize = 5_000;
+    let (gate, fake) = gate(AuditMode::Required, BATCHES);
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let gate = &gate;
+            scope.spawn(move || {
+                for call in 0..EACH {
+                    assert_eq!(ask(gate, "t", &format!("{{\"note\": \"{thread}-{call}\"}}")), "");
+                }
+            });
+        }
+    });
+    finish(&gate);
+    let mut notes: Vec<String> = fake
+        .lines()
+        .iter()
+        .map(|line| line["args"]["args.note"].as_str().unwrap().to_owned())
+        .collect();
+    notes.sort();
+    notes.dedup();
+    assert_eq!((notes.len(), audit(&gate).dropped()), (4 * EACH, 0));
+}
+
+#[test]
+fn at_best_effort_a_failing_sink_drops_and_counts() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    fake.set(Mood::Full);
+    (0..3).for_each(|_| assert_eq!(ask(&gate, "t", "{}"), ""));
+    wait_until(|| audit(&gate).dropped() > 0);
+    assert_eq!(ask(&gate, "t", "{}"), "");
+    wait_until(|| audit(&gate).dropped() + fake.lines().len() as u64 == 4);
+    assert_eq!(told(&gate), ["audit_failed"]);
+    fake.set(Mood::Works);
+    wait_until(|| told(&gate) == ["audit_recovered"]);
+    let before = fake.lines().len();
+    ask(&gate, "asks", "{}");
+    finish(&gate);
+    let lines = fake.lines();
+    assert_eq!(
+        (lines.len(), &lines[before]["tool"]),
+        (before + 1, &json!("asks"))
+    );
+}
+
+#[test]
+fn where_required_a_failing_sink_denies_takes_nothing_and_loses_nothing() {
+    let (gate, fake) = gate(AuditMode::Required, BATCHES);
+    fake.set(Mood::Full);
+    let mut allowed = 0;
+    // Until the first write has failed, what is decided is queued.
+    wait_until(|| {
+        let rule = ask(&gate, "t", "{}");
+        allowed += u64::from(rule.is_empty());
+        rule == "(audit unavailable)"
+    });
+    assert_eq!(ask(&gate, "once", "{}"), "(audit unavailable)");
+    gate.refuse(Protocol::Http, String::new(), |decision| {
+        assert_eq!(decision.rule, "(invalid request)");
+    });
+    assert_eq!(audit(&gate).dropped(), 3);
+
+    fake.set(Mood::Works);
+    wait_until(|| told(&gate).contains(&"audit_recovered"));
+    assert_eq!(ask(&gate, "once", "{}"), "", "the denied call took nothing");
+    finish(&gate);
+    let lines = fake.lines();
+    let count = |tool: &str| lines.iter().filter(|line| line["tool"] == tool).count() as u64;
+    assert_eq!((count("t"), count("once")), (allowed, 1));
+}
+
+#[test]
+fn a_full_queue_drops_or_denies_and_never_waits() {
+    for mode in [AuditMode::BestEffort, AuditMode::Required] {
+        let (gate, fake) = gate(mode, 3);
+        fake.set(Mood::Hangs);
+        ask(&gate, "t", "{}");
+        wait_until(|| fake.writes() == 1);
+        let mut calls: u64 = 1;
+        let mut last = String::new();
+        while audit(&gate).dropped() == 0 {
+            last = ask(&gate, "t", "{}");
+            calls += 1;
+        }
+        let expected = match mode {
+            AuditMode::BestEffort => "",
+            AuditMode::Required => "(audit unavailable)",
+        };
+        assert_eq!(last, expected);
+        fake.set(Mood::Works);
+        wait_until(|| {
+            ask(&gate, "asks", "{}") == "/tools/asks/approval" && fake.lines().len() as u64 >= calls
+        });
+        let dropped = audit(&gate).dropped();
+        finish(&gate);
+        let logged = fake.lines().iter().filter(|line| line["tool"] == "t").count() as u64;
+        assert!(dropped >= 1);
+        assert_eq!(logged, calls - 1);
+    }
+}
+
+#[test]
+fn a_sink_that_stays_broken_does_not_hold_up_a_stop() {
+    let (gate, fake) = gate(AuditMode::Required, BATCHES);
+    fake.set(Mood::Full);
+    (0..5).for_each(|_| drop(ask(&gate, "t", "{}")));
+    finish(&gate);
+    assert_eq!(audit(&gate).dropped() + fake.lines().len() as u64, 5);
+    assert_eq!(ask(&gate, "t", "{}"), "(audit unavailable)");
+}
+
+#[test]
+fn drops_are_told_once_in_a_while() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    finish(&gate);
+    let mut reports = crate::upkeep::Reports::default();
+    let mut tick = |calls: usize| {
+        (0..calls).for_each(|_| drop(ask(&gate, "t", "{}")));
+        reports.tick(&gate);
+        gate.events
+            .drain(usize::MAX)
+            .into_iter()
+            .filter(|event| event.event == "audit_dropped")
+            .map(|event| event.fields)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tick(0), Vec::<Vec<_>>::new());
+    assert_eq!(tick(2), [vec![("count", FieldValue::Number(2))]]);
+    assert!((0..9).all(|_| tick(1).is_empty()));
+    assert_eq!(tick(1), [vec![("count", FieldValue::Number(10))]]);
+    assert!(fake.lines().is_empty());
+}
+
+/// JSON with a marker in every string and number, and none in its keys.
+fn marked() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        any::<String>().prop_map(|text| json!(format!("{text}hunter2{text}"))),
+        (0_u64..1_000).prop_map(|number| json!(9_990_999_000_000 + number)),
+    ];
+    let nested = leaf.prop_recursive(3, 32, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::hash_map("[a-m\n\"\\\\é]{0,80}", inner, 0..5)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    });
+    prop::collection::hash_map("[a-m\n\"\\\\é]{0,80}", nested, 0..40)
+        .prop_map(|members| Value::Object(members.into_iter().collect()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn values_never_appear(args in marked()) {
+        let (gate, fake) = gate(AuditMode::Required, BATCHES);
+        for tool in ["t", "asks", "watched", "unknown"] {
+            ask(&gate, tool, &args.to_string());
+        }
+        finish(&gate);
+        prop_assert_eq!(fake.lines().len(), 4);
+        let keys = args.as_object().unwrap().len();
+        for line in fake.lines() {
+            prop_assert_eq!(line["args_keys"].as_array().unwrap().len(), keys.min(32));
+        }
+        prop_assert!(!fake.text().contains("hunter2") && !fake.text().contains("9990999"));
+    }
+}

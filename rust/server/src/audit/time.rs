@@ -1,0 +1,73 @@
+//! Times as RFC 3339 writes them, in UTC.
+
+use std::fmt::Write as _;
+
+const SECOND_US: u64 = 1_000_000;
+const DAY_S: u64 = 86_400;
+
+/// Writes times; those of one second share their beginning.
+#[derive(Debug, Default)]
+pub(super) struct Times {
+    second: Option<u64>,
+    beginning: String,
+}
+
+impl Times {
+    /// Appends `2026-11-21T11:04:25.123456Z`.
+    pub(super) fn write(&mut self, unix_us: u64, out: &mut String) {
+        let (second, micros) = (unix_us / SECOND_US, unix_us % SECOND_US);
+        if self.second != Some(second) {
+            self.second = Some(second);
+            self.beginning.clear();
+            let (year, month, day) = civil(second / DAY_S);
+            let (hour, minute, rest) = (second % DAY_S / 3_600, second % 3_600 / 60, second % 60);
+            // Writing to a string cannot fail, here and below.
+            let _ = write!(
+                self.beginning,
+                "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{rest:02}."
+            );
+        }
+        out.push_str(&self.beginning);
+        let mut digits = itoa::Buffer::new();
+        // One more in front, so that the zeros are written too.
+        out.push_str(digits.format(SECOND_US + micros).get(1..).unwrap_or_default());
+        out.push('Z');
+    }
+}
+
+/// Year, month and day of a day since 1970-01-01, by the era arithmetic of the proleptic Gregorian calendar: years begin
+/// in March, so that the leap day is the last of its year.
+fn civil(day: u64) -> (u64, u64, u64) {
+    let day = day + 719_468; // days from 0000-03-01 to 1970-01-01
+    let (era, day_of_era) = (day / 146_097, day % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let month = (march_month + 2) % 12 + 1;
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    (year, month, day_of_year - (153 * march_month + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_times() {
+        let mut times = Times::default();
+        for (unix_us, text) in [
+            (0, "1970-01-01T00:00:00.000000Z"),
+            (1, "1970-01-01T00:00:00.000001Z"),
+            (951_868_799_999_999, "2000-02-29T23:59:59.999999Z"),
+            (951_868_800_000_000, "2000-03-01T00:00:00.000000Z"),
+            (1_709_164_800_120_000, "2024-02-29T00:00:00.120000Z"),
+            (1_735_689_599_000_000, "2024-12-31T23:59:59.000000Z"),
+            (1_735_689_600_000_000, "2025-01-01T00:00:00.000000Z"),
+            (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
+        ] {
+            let mut out = String::new();
+            times.write(unix_us, &mut out);
+            assert_eq!(out, text);
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! The thread that renders and writes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::park_timeout;
+use std::time::{Duration, Instant};
+
+use super::batch::BoxedBatch;
+use super::queue::Queue;
+use super::render::Renderer;
+use super::sink::Sink;
+use crate::events::{Events, Level};
+
+/// How often the queue is emptied: lines are this old when they are written, a few milliseconds more under load.
+const PERIOD: Duration = Duration::from_millis(20);
+/// How often the file's name is looked at.
+const TENDING_PERIOD: Duration = Duration::from_secs(1);
+/// After a failure, the next try waits this long.
+const RETRY: Duration = Duration::from_millis(250);
+/// At a stop, a sink that fails gets this long to work again.
+const LAST_TRIES: Duration = Duration::from_secs(1);
+/// Failures that follow one another within this time are told once.
+const TELLING_PERIOD: Duration = Duration::from_secs(10);
+/// Rendered bytes from which on they are written.
+const WRITE_BYTES: usize = 128 * 1024;
+
+/// What others may know of the writer.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    failing: AtomicBool,
+    dropped: AtomicU64,
+}
+
+impl Status {
+    /// Lines cannot be written at the moment.
+    pub(super) fn is_failing(&self) -> bool {
+        // Relaxed, here and below: a word that publishes nothing else; a call that comes at the same moment may see either.
+        self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Lines that were not written, so far.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn drop_lines(&self, count: u64) {
+        self.dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn set_failing(&self, failing: bool) {
+        self.failing.store(failing, Ordering::Relaxed);
+    }
+}
+
+/// The writer of one log.
+pub(super) struct Writer {
+    pub(super) queue: Arc<Queue>,
+    pub(super) status: Arc<Status>,
+    pub(super) events: Arc<Events>,
+    pub(super) sink: Box<dyn Sink>,
+    /// Lines that could not be written are kept until they can.
+    pub(super) is_required: bool,
+    /// Zero for never.
+    pub(super) sync_interval: Duration,
+    pub(super) progress: Progress,
+}
+
+/// What the writer is in the middle of.
+#[derive(Debug)]
+pub(super) struct Progress {
+    renderer: Renderer,
+    batches: Vec<BoxedBatch>,
+    /// Rendered, not yet written.
+    lines: String,
+    /// Written, not yet on the disk, since then.
+    unsynced: Option<Instant>,
+    tended: Instant,
+    retry: Instant,
+    told: Option<Instant>,
+    told_of_failure: bool,
+    closing: Option<Instant>,
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self {
+            renderer: Renderer::default(),
+            batches: Vec::new(),
+            lines: String::with_capacity(2 * WRITE_BYTES),
+            unsynced: None,
+            tended: now,
+            retry: now,
+            told: None,
+            told_of_failure: false,
+            closing: None,
+        }
+    }
+}
+
+impl Writer {
+    /// Writes until the queue is closed and empty, and everything is on the disk.
+    pub(super) fn run(mut self) {
+        while !self.turn(Instant::now()) {
+            park_timeout(PERIOD);
+        }
+    }
+
+    /// Writes what is there; true when there is nothing left to do, ever.
+    fn turn(&mut self, now: Instant) -> bool {
+        let closing = self.queue.is_closed();
+        if closing {
+            self.progress.closing.get_or_insert(now);
+        }
+        if self.status.is_failing() {
+            if now >= self.progress.retry || closing {
+                self.try_again(now);
+            }
+        } else if now.duration_since(self.progress.tended) >= TENDING_PERIOD {
+            self.tend(now);
+        }
+        let is_too_late = self
+            .progress
+            .closing
+            .is_some_and(|since| now.duration_since(since) >= LAST_TRIES);
+        if self.status.is_failing() && (!self.is_required || is_too_late) {
+            self.drop_everything();
+        } else if !self.status.is_failing() {
+            self.write_everything(now);
+        }
+        self.sync(now, closing);
+        closing && self.queue.is_empty() && (!self.status.is_failing() || is_too_late)
+    }
+
+    fn write_everything(&mut self, now: Instant) {
+        let mut batches = std::mem::take(&mut self.progress.batches);
+        self.queue.collect(&mut batches);
+        for batch in batches.drain(..) {
+            // Once the sink fails, the rest is rendered too: it is either kept or counted in lines.
+            let mut reader = batch.reader();
+            for _ in 0..batch.records() {
+                self.progress.renderer.line(&mut reader, &mut self.progress.lines);
+            }
+            self.queue.recycle(batch);
+            if self.progress.lines.len() >= WRITE_BYTES && !self.status.is_failing() {
+                self.write(now);
+            }
+        }
+        self.progress.batches = batches;
+        if !self.status.is_failing() {
+            self.write(now);
+        }
+    }
+
+    /// Writes what is rendered; what cannot be written is kept or dropped.
+    fn write(&mut self, now: Instant) {
+        let lines = &mut self.progress.lines;
+        if lines.is_empty() {
+            return;
+        }
+        match self.sink.write(lines.as_bytes()) {
+            Ok(()) => lines.clear(),
+            Err(unwritten) => {
+                // Lines end between characters, and so does what a sink says of them.
+                if lines.is_char_boundary(unwritten.written) {
+                    lines.drain(..unwritten.written);
+                }
+                if !self.is_required {
+                    self.drop_rendered();
+                }
+                self.fail(now, &unwritten.error.to_string());
+            }
+        }
+        self.progress.unsynced.get_or_insert(now);
+        if let Some(complaint) = self.sink.complaint() {
+            let fields = vec![("error", complaint.as_str().into())];
+            self.events.push(Level::Warning, "audit_rotation_failed", fields);
+        }
+    }
+
+    fn tend(&mut self, now: Instant) {
+        self.progress.tended = now;
+        if let Err(error) = self.sink.tend() {
+            self.fail(now, &error.to_string());
+        }
+    }
+
+    fn try_again(&mut self, now: Instant) {
+        self.progress.retry = now + RETRY;
+        self.progress.tended = now;
+        // What a failed sync left behind is tried again, too.
+        let works = self.sink.tend().and_then(|()| self.sink.sync());
+        if let Err(error) = works {
+            return self.fail(now, &error.to_string());
+        }
+        self.status.set_failing(false);
+        self.write(now);
+        if !self.status.is_failing() && self.progress.lines.is_empty() && self.progress.told_of_failure {
+            self.progress.told_of_failure = false;
+            self.events.push(Level::Info, "audit_recovered", Vec::new());
+        }
+    }
+
+    fn sync(&mut self, now: Instant, closing: bool) {
+        let is_due = match self.progress.unsynced {
+            _ if self.sync_interval.is_zero() || self.status.is_failing() => false,
+            Some(since) => closing || now.duration_since(since) >= self.sync_interval,
+            None => false,
+        };
+        if is_due {
+            self.progress.unsynced = None;
+            if let Err(error) = self.sink.sync() {
+                self.fail(now, &error.to_string());
+            }
+        }
+    }
+
+    fn fail(&mut self, now: Instant, error: &str) {
+        self.progress.retry = now + RETRY;
+        self.status.set_failing(true);
+        let progress = &mut self.progress;
+        let is_told = progress
+            .told
+            .is_some_and(|told| now.duration_since(told) < TELLING_PERIOD);
+        if !is_told {
+            progress.told = Some(now);
+            progress.told_of_failure = true;
+            self.events
+                .push(Level::Error, "audit_failed", vec![("error", error.into())]);
+        }
+    }
+
+    fn drop_everything(&mut self) {
+        self.drop_rendered();
+        let mut batches = std::mem::take(&mut self.progress.batches);
+        self.queue.collect(&mut batches);
+        for batch in batches.drain(..) {
+            self.status.drop_lines(batch.records());
+            self.queue.recycle(batch);
+        }
+        self.progress.batches = batches;
+    }
+
+    fn drop_rendered(&mut self) {
+        let lines = &mut self.progress.lines;
+        let count = lines.bytes().filter(|&byte| byte == b'\n').count();
+        self.status.drop_lines(count as u64);
+        lines.clear();
+    }
+}
+
+impl Drop for Writer {
+    /// Also when the thread panicked: nobody writes any more.
+    fn drop(&mut self) {
+        self.status.set_failing(true);
+    }
+}
