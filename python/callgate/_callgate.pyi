@@ -1,6 +1,6 @@
 """callgate's Rust half; use the package `callgate`, which exports it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from types import TracebackType
 from typing import Any, SupportsFloat, final
@@ -456,6 +456,10 @@ class Metrics:
     def events_dropped(self) -> int:
         """Events dropped because nobody drained them."""
 
+    @property
+    def audit_dropped(self) -> int:
+        """Decisions whose line could not be written to the decision log."""
+
 @final
 class Server:
     """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on threads of its own."""
@@ -481,6 +485,7 @@ class Server:
         header_timeout_ms: int | None = None,
         keepalive_interval_ms: int | None = None,
         keepalive_timeout_ms: int | None = None,
+        audit: Mapping[str, object] | None = None,
     ) -> Self:
         """Prepares a server; `start` or a ``with`` block starts it, once.
 
@@ -504,13 +509,21 @@ class Server:
             header_timeout_ms: Longest wait for a whole header over HTTP/1.1, idle time included; None for 20 s.
             keepalive_interval_ms: How often an HTTP/2 client is asked whether it is still there; None for 30 s.
             keepalive_timeout_ms: How long it has to answer that; None for 20 s.
+            audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
+                output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
+                ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
+                never.
+
+        Raises:
+            ConfigError: `audit` has an unknown key or a wrong value.
         """
 
     def start(self) -> None:
         """Starts listening; returns when the address is bound.
 
         Raises:
-            ConfigError: The address or the socket cannot be had, a limit is 0, or the server was started before.
+            ConfigError: The address, the socket or the decision log cannot be had, a limit is 0, or the server was
+                started before.
         """
 
     def stop(self) -> None:

@@ -115,6 +115,7 @@ def _state(numbers: Metrics) -> Iterator[Metric]:
     counts = [
         ("callgate_internal_errors", "Decisions answered with `(internal error)`.", numbers.internal_errors),
         ("callgate_log_events_dropped", "Log events dropped because the queue was full.", numbers.events_dropped),
+        ("callgate_audit_dropped", "Decisions whose line the decision log could not take.", numbers.audit_dropped),
     ]
     for name, text, value in counts:
         yield CounterMetricFamily(name, text, value=value)

@@ -15,7 +15,7 @@ import typer
 from callgate import logs
 from callgate._callgate import Engine, Server, version
 from callgate.admin import AdminServer
-from callgate.errors import CallgateError
+from callgate.errors import CallgateError, ConfigError
 from callgate.metrics import ServerCollector, registry
 
 _DRAIN_EVERY_S = 0.2
@@ -26,6 +26,13 @@ class LogFormat(str, Enum):
 
     JSON = "json"
     TEXT = "text"
+
+
+class AuditMode(str, Enum):
+    """What becomes of a decision that cannot be logged."""
+
+    BEST_EFFORT = "best_effort"
+    REQUIRED = "required"
 
 
 def serve(
@@ -47,6 +54,12 @@ def serve(
     grace: Annotated[
         float, typer.Option(min=0, max=3600, metavar="SECONDS", help="How long a stop waits for what is in flight.")
     ] = 10.0,
+    decision_log: Annotated[
+        str | None, typer.Option(metavar="PATH", help="A file for one JSON line per decision; - for standard output.")
+    ] = None,
+    audit: Annotated[
+        AuditMode, typer.Option(help="Without a line in the decision log: required denies, best_effort goes on.")
+    ] = AuditMode.BEST_EFFORT,
 ) -> None:
     """Start the sidecar; SIGTERM and SIGINT stop it, SIGHUP reads the policies again."""
     stop, reload = threading.Event(), threading.Event()
@@ -56,7 +69,9 @@ def serve(
     logs.configure(log_format.value)
 
     engine = Engine.from_file(policy, catalogue)
-    server = Server(engine, listen, socket, workers, grace_ms=round(grace * 1000))
+    server = Server(
+        engine, listen, socket, workers, grace_ms=round(grace * 1000), audit=_decision_log(decision_log, audit)
+    )
     collector = ServerCollector(server)
     collector.reloaded(ok=True, at_s=time.time())
     admin_server = AdminServer(admin, registry(collector))
@@ -64,7 +79,7 @@ def serve(
         server.start()
         admin_server.start()
         admin_server.set_ready(ready=True)
-        _greet(engine, server, admin_server.address)
+        _greet(engine, server, admin_server.address, to_stderr=decision_log == "-")
         while not stop.wait(_DRAIN_EVERY_S):
             _log_events(server)
             if reload.is_set():
@@ -77,20 +92,32 @@ def serve(
         admin_server.stop()
 
 
-def _greet(engine: Engine, server: Server, admin: str) -> None:
-    """Says where it listens, whom it trusts, and how to ask it."""
-    typer.echo(f"callgate {version()}")
-    typer.echo(f"decisions: {server.address} (gRPC and HTTP)")
+def _decision_log(path: str | None, mode: AuditMode) -> dict[str, object] | None:
+    """The decision log as `Server` takes it."""
+    if path is not None:
+        return {"path": path, "mode": mode.value}
+    if mode is AuditMode.REQUIRED:
+        message = "`--audit required` needs a decision log; name one with --decision-log"
+        raise ConfigError(message)
+    return None
+
+
+def _greet(engine: Engine, server: Server, admin: str, *, to_stderr: bool) -> None:
+    """Says where it listens, whom it trusts, and how to ask it; standard output may belong to the decision log."""
+    typer.echo(f"callgate {version()}", err=to_stderr)
+    typer.echo(f"decisions: {server.address} (gRPC and HTTP)", err=to_stderr)
     if server.socket is not None:
-        typer.echo(f"decisions: unix:{server.socket} (gRPC and HTTP, this user alone)")
-    typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)")
-    typer.echo("warning:   no grants are configured, so callers are trusted to name the grant that is charged")
+        typer.echo(f"decisions: unix:{server.socket} (gRPC and HTTP, this user alone)", err=to_stderr)
+    typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)", err=to_stderr)
+    typer.echo(
+        "warning:   no grants are configured, so callers are trusted to name the grant that is charged", err=to_stderr
+    )
     known = next((policy for policy in engine.policies if policy.tools), engine.policies[0])
     tool = known.tools[0] if known.tools else "some-tool"
     words = [*_this_program(), "check", "--target", str(server.address), "--grant", "demo", "--tool", tool]
     if known.server is not None:
         words += ["--server", known.server]
-    typer.echo(f"ask it:    {shlex.join([*words, '--args', '{}'])}")
+    typer.echo(f"ask it:    {shlex.join([*words, '--args', '{}'])}", err=to_stderr)
 
 
 def _this_program() -> list[str]:

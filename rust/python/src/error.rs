@@ -24,6 +24,8 @@ pub(crate) enum Error {
     Unreadable(PathBuf, std::io::Error),
     /// A folder of policies is not what it should be.
     Folder(PathBuf, &'static str),
+    /// The decision log's configuration has a fault.
+    Audit(String),
     /// Something was asked of a server in a state that has no answer to it.
     ServerState(&'static str),
 }
@@ -43,6 +45,7 @@ impl fmt::Display for Error {
                 write!(f, "cannot read `{}`: {reason}", path.display())
             }
             Self::Folder(path, fault) => write!(f, "`{}`: {fault}", path.display()),
+            Self::Audit(fault) => write!(f, "bad decision log (`audit`): {fault}"),
             Self::ServerState(fault) => f.write_str(fault),
         }
     }
@@ -57,9 +60,11 @@ impl From<Error> for PyErr {
                 column,
                 message,
             }) => exceptions::PolicyError::new_err((file, line, column, message)),
-            Error::Start(_) | Error::Unreadable(..) | Error::Folder(..) | Error::ServerState(_) => {
-                exceptions::ConfigError::new_err(error.to_string())
-            }
+            Error::Start(_)
+            | Error::Unreadable(..)
+            | Error::Folder(..)
+            | Error::Audit(_)
+            | Error::ServerState(_) => exceptions::ConfigError::new_err(error.to_string()),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! errors. Types and documentation for Python's side live in `python/callgate/_callgate.pyi`.
 
 mod args;
+mod audit;
 mod call;
 mod clock;
 mod decision;

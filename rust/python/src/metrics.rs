@@ -18,6 +18,7 @@ pub(crate) struct Metrics {
     internal_errors: u64,
     connections: usize,
     events_dropped: u64,
+    audit_dropped: u64,
 }
 
 impl From<MetricsSnapshot> for Metrics {
@@ -51,6 +52,7 @@ impl From<MetricsSnapshot> for Metrics {
             internal_errors: snapshot.internal_errors,
             connections: snapshot.connections,
             events_dropped: snapshot.events_dropped,
+            audit_dropped: snapshot.audit_dropped,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callgate_server::{Clock, FieldValue, Limits, ServerConfig};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyMapping};
 
 use crate::clock::{ManualClock, system};
 use crate::engine::Engine;
@@ -41,7 +41,8 @@ impl Server {
         engine, listen = Some("127.0.0.1:0".to_owned()), socket = None, workers = 0, clock = None, *, grace_ms = None,
         allowed_hosts = Vec::new(), body_limit_bytes = None, header_limit_bytes = None, unfinished_limit_bytes = None,
         max_connections = None, max_streams = None, max_batch_calls = None, message_timeout_ms = None,
-        opening_timeout_ms = None, header_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None
+        opening_timeout_ms = None, header_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None,
+        audit = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -66,7 +67,8 @@ impl Server {
         header_timeout_ms: Option<u64>,
         keepalive_interval_ms: Option<u64>,
         keepalive_timeout_ms: Option<u64>,
-    ) -> Self {
+        audit: Option<&Bound<'_, PyMapping>>,
+    ) -> PyResult<Self> {
         let defaults = ServerConfig::default();
         let grace_ms = grace_ms.unwrap_or(defaults.grace_ms);
         let usual = defaults.limits;
@@ -83,7 +85,7 @@ impl Server {
             keepalive_interval_ms: keepalive_interval_ms.unwrap_or(usual.keepalive_interval_ms),
             keepalive_timeout_ms: keepalive_timeout_ms.unwrap_or(usual.keepalive_timeout_ms),
         };
-        Self {
+        Ok(Self {
             engine: Arc::clone(&engine.get().core),
             clock: clock.map_or_else(system, |manual| Clock::Manual(manual.get().clock.clone())),
             config: ServerConfig {
@@ -93,9 +95,10 @@ impl Server {
                 grace_ms,
                 limits,
                 allowed_hosts,
+                audit: audit.map(crate::audit::config).transpose()?,
             },
             running: Mutex::default(),
-        }
+        })
     }
 
     fn start(&self, py: Python<'_>) -> PyResult<()> {

@@ -14,7 +14,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use super::batch;
 use super::deadline::{self, Deadline};
 use super::stream::Answers;
-use crate::gate::Gate;
+use crate::gate::{Gate, Protocol};
 use crate::net::Phase;
 use crate::random::random_u128;
 
@@ -55,7 +55,7 @@ impl Decisions {
 
     /// The denial of what is no call.
     pub(super) fn refuse(&self, reason: &str) -> pb::CheckResponse {
-        self.gate.refuse(reason.to_owned(), message)
+        self.gate.refuse(Protocol::Grpc, reason.to_owned(), message)
     }
 
     /// Whether the server has begun to stop.
