@@ -1,6 +1,6 @@
 """callgate's Rust half; use the package `callgate`, which exports it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from types import TracebackType
 from typing import Any, SupportsFloat, final
@@ -22,6 +22,8 @@ __all__ = [
     "Shadow",
     "Step",
     "args_json",
+    "hash_token",
+    "new_token",
     "policy_schema",
     "validate",
     "version",
@@ -302,6 +304,50 @@ class Engine:
             PolicyError: The document has a fault.
         """
 
+    @staticmethod
+    def from_config(
+        *,
+        policies: Mapping[str, tuple[str, bytes]],
+        servers: Mapping[str, str | None],
+        grants: Sequence[Mapping[str, object]] | None = None,
+        grant_key: bytes | None = None,
+        catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        counter_capacity: int = ...,
+        counters_per_grant: int = ...,
+        reservation_ttl_ms: int = ...,
+    ) -> Engine:
+        """Takes a whole configuration, its files' contents included.
+
+        Args:
+            policies: Policies by key: the file's name, whose suffix tells the format and which messages name, and its
+                contents.
+            servers: The known servers, with the key of the policy that decides for callers as long as no grants are
+                configured; None denies them, ``(no policy)``.
+            grants: Each with ``id``, ``server``, ``token_hash`` (see `hash_token`; absent: only who vouches can name
+                it), ``policy`` (a key; absent: every call is denied), ``labels``, ``expires_at_us`` (Unix time) and
+                ``revoked``. None or empty: callers name the grant that is charged.
+            grant_key: 32 bytes, the key of the token hashes.
+            catalogue: What is known of the tools.
+            counter_capacity: See `from_file`.
+            counters_per_grant: See `from_file`.
+            reservation_ttl_ms: See `from_file`.
+
+        Raises:
+            PolicyError: A document has a fault.
+            ConfigError: Anything else is not as it must be; names the server or grant.
+        """
+
+    def reload_config(
+        self,
+        *,
+        policies: Mapping[str, tuple[str, bytes]],
+        servers: Mapping[str, str | None],
+        grants: Sequence[Mapping[str, object]] | None = None,
+        grant_key: bytes | None = None,
+        catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+    ) -> None:
+        """As `reload_file`, with a configuration as `from_config` takes it."""
+
     def reload_file(
         self, path: str | PathLike[str], catalogue: str | PathLike[str] | dict[str, Any] | None = None
     ) -> None:
@@ -323,30 +369,35 @@ class Engine:
     def check(
         self,
         *,
-        grant: str,
         tool: str,
+        grant: str | None = None,
         args: object = None,
         server: str | None = None,
         session: str | None = None,
         labels: dict[str, str] | None = None,
         now_ms: SupportsFloat | None = None,
         reserve: bool = False,
+        grant_token: str | None = None,
+        vouched: bool = True,
     ) -> Decision:
         """Decides one call, and takes units from its limits where it is allowed.
 
         A call that is no well-formed request is a denial with rule ``(invalid request)``, not an exception.
 
         Args:
-            grant: Id of the grant that is charged.
             tool: Tool name, compared as it is.
+            grant: Id of the grant that is charged; either this or `grant_token`.
             args: The arguments: a dict (of dicts, lists, tuples, strings, ints, floats, `decimal.Decimal`, booleans
                 and None), or the JSON text of an object as bytes or str. None stands for no arguments.
-            server: Server name; None stands for ``srv``, as at every door.
+            server: Server name; None stands for the server of `grant_token`'s grant, else for ``srv``, as at every door.
             session: Session id; None for a sessionless call.
-            labels: The grant's labels.
+            labels: The grant's labels; only as long as no grants are configured.
             now_ms: The clock, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads
                 the system's clock. An engine should see one or the other, because counts live on that clock.
             reserve: Ask for a reservation, so that the units can be given back by `roll_back`.
+            grant_token: The caller's own token, from which the grant and its labels follow.
+            vouched: Whether a configured grant may be named by `grant`. Say False where the id comes from somebody who
+                is not trusted to name it.
 
         Raises:
             TypeError: An argument has a type that no call could have.
@@ -355,13 +406,15 @@ class Engine:
     def explain(
         self,
         *,
-        grant: str,
         tool: str,
+        grant: str | None = None,
         args: object = None,
         server: str | None = None,
         session: str | None = None,
         labels: dict[str, str] | None = None,
         now_ms: SupportsFloat | None = None,
+        grant_token: str | None = None,
+        vouched: bool = True,
     ) -> Explanation:
         """As `check`, but takes no units and says how the decision comes about."""
 
@@ -453,6 +506,10 @@ class Metrics:
         """Connections open now."""
 
     @property
+    def tls_handshakes_failed(self) -> int:
+        """TLS handshakes that failed."""
+
+    @property
     def events_dropped(self) -> int:
         """Events dropped because nobody drained them."""
 
@@ -486,13 +543,16 @@ class Server:
         keepalive_interval_ms: int | None = None,
         keepalive_timeout_ms: int | None = None,
         audit: Mapping[str, object] | None = None,
+        peps: Sequence[Mapping[str, object]] | None = None,
+        pep_key: bytes | None = None,
+        tls: Mapping[str, bytes] | None = None,
     ) -> Self:
         """Prepares a server; `start` or a ``with`` block starts it, once.
 
         Args:
             engine: Whose policies decide and whose counters count.
             listen: TCP address, ``127.0.0.1:0`` where not given; port 0 takes a free one. None for no TCP.
-            socket: Path of a Unix socket to create, for this user and root alone.
+            socket: Path of a Unix socket to create, for this user, root and the users of `peps`.
             workers: Worker threads; 0 for one per core.
             clock: A clock set by hand, for tests; None for the system's.
             grace_ms: How long `stop` waits for what is in flight; None for 10 s.
@@ -514,16 +574,23 @@ class Server:
                 ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
                 never.
 
+            peps: Enforcement points that may ask, each with a ``name`` and one or more credentials: ``token_hash`` (see
+                `hash_token`), ``certificates`` (DNS names or URIs in a client certificate), ``uids`` (users behind the
+                socket); with ``vouches`` it may name a configured grant by its id. None or empty: anybody may ask.
+            pep_key: 32 bytes, the key of their token hashes.
+            tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to demand client
+                certificates. None: TCP in the clear. The socket always is.
+
         Raises:
-            ConfigError: `audit` has an unknown key or a wrong value.
+            ConfigError: A value has the wrong form.
         """
 
     def start(self) -> None:
         """Starts listening; returns when the address is bound.
 
         Raises:
-            ConfigError: The address, the socket or the decision log cannot be had, a limit is 0, or the server was
-                started before.
+            ConfigError: The address, the socket or the decision log cannot be had, a limit is 0, `peps` or `tls` cannot
+                be used, or the server was started before.
         """
 
     def stop(self) -> None:
@@ -544,6 +611,20 @@ class Server:
     @property
     def socket(self) -> str | None:
         """Path of the Unix socket, if there is one."""
+
+    def reload_peps(self, peps: Sequence[Mapping[str, object]]) -> None:
+        """Puts other enforcement points in force, also for connections that are open.
+
+        Raises:
+            ConfigError: One of them is not as it must be. Those before stay in force.
+        """
+
+    def reload_tls(self, tls: Mapping[str, bytes]) -> None:
+        """Puts other certificates in force for new connections.
+
+        Raises:
+            ConfigError: They are expired, cannot be read or do not belong together. Those before stay in force.
+        """
 
     def set_serving(self, serving: bool) -> None:
         """What `grpc.health.v1` answers from now on."""
@@ -568,6 +649,20 @@ def args_json(args: object) -> bytes:
     Raises:
         TypeError: It holds a value of a type that has no JSON form.
     """
+
+def hash_token(key: bytes, token: str) -> str:
+    """The hash of a token, as configurations have it: keyed BLAKE3, 64 hexadecimal digits.
+
+    Args:
+        key: 32 random bytes, a secret of the sidecar.
+        token: The token; its case matters.
+
+    Raises:
+        ConfigError: The key is not 32 bytes long.
+    """
+
+def new_token() -> str:
+    """A fresh random token: ``cgt_`` and 43 characters of URL-safe base64."""
 
 def policy_schema() -> str:
     """The JSON Schema (2020-12) of the policy format."""

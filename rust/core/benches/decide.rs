@@ -14,7 +14,7 @@ use callgate_core::json::{Tape, Value};
 use callgate_core::limit::{CountKey, CountShape, Counters, Demand, Micros};
 use callgate_core::policy::ast::Window;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Engine, EngineConfig, Now, Outcome, Request, Scratch, State};
+use callgate_core::{Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
 use hashbrown::HashMap;
 use hdrhistogram::Histogram;
 
@@ -92,11 +92,11 @@ fn decide_subject(
     let mut scratch = Scratch::default();
     let call = move |grant: usize, now: Now| {
         let request = Request {
-            grant: &grants[grant],
+            caller: Caller::named(&grants[grant]),
+            pep: Pep::UNNAMED,
             tool: &names[grant % asked * (tools / asked)],
             server: "srv",
             session: None,
-            labels: &[],
             args_json: args,
             reserve: None,
         };

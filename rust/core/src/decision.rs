@@ -101,6 +101,9 @@ pub struct Decision<'a> {
     pub decided_at_us: u64,
     /// The id under which the units can be given back, when the caller asked for one and the call is allowed.
     pub reservation: Option<u128>,
+    /// Index of the configured grant in [`crate::State::grants`]; `None` where grants are not configured or the caller's
+    /// is unknown.
+    pub grant_index: Option<u32>,
     /// Index of the policy in [`crate::State::policies`]; `None` where none was reached.
     pub policy_index: Option<u32>,
     /// Index of the tool among the names the policy spells out ([`crate::engine::PolicyView::tools`]), for bounded
@@ -128,6 +131,7 @@ impl<'a> Decision<'a> {
             fingerprint: None,
             decided_at_us,
             reservation: None,
+            grant_index: None,
             policy_index: None,
             tool_index: None,
         }
@@ -151,6 +155,7 @@ impl<'a> Decision<'a> {
             fingerprint: self.fingerprint,
             decided_at_us: self.decided_at_us,
             reservation: self.reservation,
+            grant_index: self.grant_index,
             policy_index: self.policy_index,
             tool_index: self.tool_index,
         }

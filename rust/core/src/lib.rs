@@ -7,6 +7,7 @@ mod compile;
 pub mod decision;
 pub mod engine;
 mod eval;
+pub mod grant;
 pub mod json;
 pub mod limit;
 pub mod policy;
@@ -15,5 +16,5 @@ pub mod time;
 
 pub use decision::{Decision, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Scratch, State};
-pub use request::Request;
+pub use request::{Caller, Pep, PepId, Request};
 pub use time::Now;

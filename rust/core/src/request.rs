@@ -1,24 +1,81 @@
 //! One call to be decided, as a door hands it over.
 
+use crate::grant::Token;
+
 /// The server a call is for when the caller names none: the same at every door.
 pub const DEFAULT_SERVER: &str = "srv";
 
 /// Deepest nesting of arguments; the arguments object itself has depth 1 (`docs/design.md`, hostile input).
 pub const MAX_ARGS_DEPTH: usize = 64;
 
+/// Who calls, as the enforcement point says it.
+#[derive(Clone, Copy, Debug)]
+pub enum Caller<'a> {
+    /// The grant's id. Where grants are configured, only a [`Pep`] that vouches may say it, and says no labels.
+    Named {
+        /// Id of the grant that is charged. Must not be empty or hold NUL.
+        grant: &'a str,
+        /// The grant's labels, `(name, value)`, at most one per name.
+        labels: &'a [(&'a str, &'a str)],
+    },
+    /// The caller's own token, from which the grant follows.
+    Token(Token<'a>),
+    /// A token, and an id or labels beside it: no well-formed request.
+    Contradictory,
+}
+
+impl<'a> Caller<'a> {
+    /// The caller of a message whose fields may be empty.
+    pub const fn new(grant: &'a str, grant_token: &'a str, labels: &'a [(&'a str, &'a str)]) -> Self {
+        if grant_token.is_empty() {
+            Self::Named { grant, labels }
+        } else if grant.is_empty() && labels.is_empty() {
+            Self::Token(Token::new(grant_token))
+        } else {
+            Self::Contradictory
+        }
+    }
+
+    /// A caller without labels, by the grant's id.
+    pub const fn named(grant: &'a str) -> Self {
+        Self::Named { grant, labels: &[] }
+    }
+}
+
+/// An enforcement point, by a number that stays its own across reloads. Reservations belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PepId(pub u32);
+
+/// The enforcement point that asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pep {
+    /// Which one it is.
+    pub id: PepId,
+    /// It may name a configured grant by its id.
+    pub vouches: bool,
+}
+
+impl Pep {
+    /// Whoever asks where nobody has to say who it is.
+    pub const UNNAMED: Self = Self {
+        id: PepId(0),
+        vouches: false,
+    };
+}
+
 /// One attempt to use a tool. Borrowed: deciding copies nothing out of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// Id of the grant that is charged. Must not be empty or hold NUL.
-    pub grant: &'a str,
+    /// Who calls.
+    pub caller: Caller<'a>,
+    /// Who asks.
+    pub pep: Pep,
     /// Tool name, compared as it is. Must not be empty or hold NUL.
     pub tool: &'a str,
-    /// Server name. Must not be empty or hold NUL; doors use [`DEFAULT_SERVER`] where the caller gave none.
+    /// Server name. Must not hold NUL; empty stands for the server of the caller's token, else for [`DEFAULT_SERVER`].
     pub server: &'a str,
     /// Session id; `None` or an empty string for a sessionless call. Must not hold NUL.
     pub session: Option<&'a str>,
-    /// The grant's labels, `(name, value)`, at most one per name.
-    pub labels: &'a [(&'a str, &'a str)],
     /// The arguments: the bytes of one JSON object, or nothing at all for `{}`.
     pub args_json: &'a [u8],
     /// A fresh random id when the caller asked for a reservation.
@@ -28,20 +85,36 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// What is wrong with the names, as a message; arguments are judged by the JSON reader.
     pub(crate) fn name_fault(&self) -> Option<&'static str> {
-        let fine = |name: &str| !name.is_empty() && !holds_nul(name);
+        let (tool, server) = (self.tool, self.server);
         let session = self.session.unwrap_or_default();
-        if fine(self.grant) && fine(self.tool) && fine(self.server) && !holds_nul(session) {
-            return None;
+        let grant = match self.caller {
+            Caller::Named { grant, .. } => Some(grant),
+            Caller::Token(_) => None,
+            Caller::Contradictory => {
+                return Some(
+                    "the call has a `grant_token` and a `grant` or `labels` as well; send the token alone",
+                );
+            }
+        };
+        if grant == Some("") {
+            return Some("the grant is empty; name the grant that is charged");
         }
-        Some(match self {
-            Self { grant: "", .. } => "the grant is empty; name the grant that is charged",
-            Self { tool: "", .. } => "the tool name is empty; name the tool to be called",
-            Self { server: "", .. } => "the server name is empty; name the tool's server",
-            _ if holds_nul(self.grant) => "the grant holds NUL; names are text without NUL",
-            _ if holds_nul(self.tool) => "the tool name holds NUL; names are text without NUL",
-            _ if holds_nul(self.server) => "the server name holds NUL; names are text without NUL",
-            _ => "the session holds NUL; names are text without NUL",
-        })
+        if grant.is_some_and(holds_nul) {
+            return Some("the grant holds NUL; names are text without NUL");
+        }
+        if tool.is_empty() {
+            return Some("the tool name is empty; name the tool to be called");
+        }
+        if holds_nul(tool) {
+            return Some("the tool name holds NUL; names are text without NUL");
+        }
+        if holds_nul(server) {
+            return Some("the server name holds NUL; names are text without NUL");
+        }
+        if holds_nul(session) {
+            return Some("the session holds NUL; names are text without NUL");
+        }
+        None
     }
 
     /// The session; an empty one is none.
@@ -56,14 +129,6 @@ impl<'a> Request<'a> {
         } else {
             self.args_json
         }
-    }
-
-    /// The grant's label of this name.
-    pub(crate) fn label(&self, name: &str) -> Option<&'a str> {
-        self.labels
-            .iter()
-            .find(|(label, _)| *label == name)
-            .map(|(_, value)| *value)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Engine, EngineConfig, Now, Outcome, Request, Scratch, State};
+use callgate_core::{Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
 
 #[test]
 fn an_allowed_call_allocates_nothing() {
@@ -33,11 +33,11 @@ fn an_allowed_call_allocates_nothing() {
     let engine = Engine::new(state, config);
     let mut scratch = Scratch::default();
     let request = Request {
-        grant: "g",
+        caller: Caller::named("g"),
+        pep: Pep::UNNAMED,
         tool: "get_users",
         server: "srv",
         session: None,
-        labels: &[],
         args_json: br#"{"n": 2, "items": [{"name": "ada"}, {"name": "grace"}]}"#,
         reserve: None,
     };

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use callgate_core::engine::Policies;
 use callgate_core::json;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Decision, Engine, EngineConfig, Now, Request, Scratch, State};
+use callgate_core::{Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 use serde_json::{Value, json as object};
 
 fn cases_dir() -> PathBuf {
@@ -90,11 +90,14 @@ fn with_request<R>(call: &Value, args_json: &[u8], see: impl FnOnce(&Request<'_>
         })
         .unwrap_or_default();
     see(&Request {
-        grant: text(&call["grant"]),
+        caller: Caller::Named {
+            grant: text(&call["grant"]),
+            labels: &labels,
+        },
+        pep: Pep::UNNAMED,
         tool: text(&call["tool"]),
         server: call.get("server").map_or("srv", text),
         session: call.get("session").and_then(Value::as_str),
-        labels: &labels,
         args_json,
         reserve: None,
     })

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use callgate_core::Request;
-use callgate_core::request::DEFAULT_SERVER;
+use callgate_core::{Caller, Pep, Request};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyString};
@@ -12,12 +11,15 @@ use crate::args;
 
 /// A call as Python hands it over.
 pub(crate) struct Call<'a, 'py> {
-    pub(crate) grant: &'a Bound<'py, PyString>,
+    pub(crate) grant: Option<&'a Bound<'py, PyString>>,
+    pub(crate) grant_token: Option<&'a Bound<'py, PyString>>,
     pub(crate) tool: &'a Bound<'py, PyString>,
     pub(crate) args: Option<&'a Bound<'py, PyAny>>,
     pub(crate) server: Option<&'a Bound<'py, PyString>>,
     pub(crate) session: Option<&'a Bound<'py, PyString>>,
     pub(crate) labels: Option<&'a Bound<'py, PyDict>>,
+    /// Whoever calls in this process may name a configured grant by its id; a network's peer may not.
+    pub(crate) vouched: bool,
 }
 
 /// Why no request can be made of a call.
@@ -41,16 +43,23 @@ impl Call<'_, '_> {
         reserve: Option<u128>,
         ask: impl FnOnce(&Request<'_>) -> T,
     ) -> Result<T, Fault> {
-        let server = self.server.map_or(Ok(""), |server| text(server, "server"))?;
         let labels = self.labels.map_or(Ok(Vec::new()), labels)?;
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
         let args_json = self.args.map_or(Ok(Cow::Borrowed(&[][..])), args::to_json)?;
+        let caller = Caller::new(
+            optional(self.grant, "grant")?,
+            optional(self.grant_token, "grant_token")?,
+            &labels,
+        );
         Ok(ask(&Request {
-            grant: text(self.grant, "grant")?,
+            caller,
+            pep: Pep {
+                vouches: self.vouched,
+                ..Pep::UNNAMED
+            },
             tool: text(self.tool, "tool")?,
-            server: if server.is_empty() { DEFAULT_SERVER } else { server },
-            session: self.session.map(|session| text(session, "session")).transpose()?,
-            labels: &labels,
+            server: optional(self.server, "server")?,
+            session: Some(optional(self.session, "session")?),
             args_json: &args_json,
             reserve,
         }))
@@ -59,6 +68,10 @@ impl Call<'_, '_> {
 
 fn text<'a>(value: &'a Bound<'_, PyString>, field: &'static str) -> Result<&'a str, Fault> {
     value.to_str().map_err(|_| Fault::NotUnicode(field))
+}
+
+fn optional<'a>(value: Option<&'a Bound<'_, PyString>>, field: &'static str) -> Result<&'a str, Fault> {
+    value.map_or(Ok(""), |value| text(value, field))
 }
 
 fn labels(dict: &Bound<'_, PyDict>) -> Result<Vec<(PyBackedStr, PyBackedStr)>, Fault> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_core::engine::Policies;
-use callgate_core::{EngineConfig, Now, Scratch, State};
+use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
 use callgate_server::{random_key, random_u128};
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
@@ -17,7 +17,7 @@ use crate::clock::instant;
 use crate::decision::{Decision, reservation_id};
 use crate::error::Error;
 use crate::explain::Explanation;
-use crate::{args, load};
+use crate::{args, load, setup};
 
 /// Counters alive at once, where the caller names no number. Each takes up to 2 KiB once it is in use.
 const COUNTER_CAPACITY: usize = 1 << 20;
@@ -74,7 +74,7 @@ impl Engine {
     }
 }
 
-fn no_randomness(error: impl std::fmt::Display) -> PyErr {
+pub(crate) fn no_randomness(error: impl std::fmt::Display) -> PyErr {
     PyOSError::new_err(format!("the operating system gives no random numbers: {error}"))
 }
 
@@ -149,6 +149,45 @@ impl Engine {
         Self::build(state, counter_capacity, counters_per_grant, reservation_ttl_ms)
     }
 
+    #[staticmethod]
+    #[pyo3(signature = (
+        *, policies, servers, grants = None, grant_key = None, catalogue = None, counter_capacity = COUNTER_CAPACITY,
+        counters_per_grant = COUNTERS_PER_GRANT, reservation_ttl_ms = RESERVATION_TTL_MS
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword per part of a configuration"
+    )]
+    fn from_config(
+        py: Python<'_>,
+        policies: &Bound<'_, PyAny>,
+        servers: &Bound<'_, PyAny>,
+        grants: Option<&Bound<'_, PyAny>>,
+        grant_key: Option<&[u8]>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        counter_capacity: usize,
+        counters_per_grant: usize,
+        reservation_ttl_ms: u64,
+    ) -> PyResult<Self> {
+        let state = setup::state(py, policies, servers, grants, grant_key, catalogue)?;
+        Self::build(state, counter_capacity, counters_per_grant, reservation_ttl_ms)
+    }
+
+    #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None))]
+    fn reload_config(
+        &self,
+        py: Python<'_>,
+        policies: &Bound<'_, PyAny>,
+        servers: &Bound<'_, PyAny>,
+        grants: Option<&Bound<'_, PyAny>>,
+        grant_key: Option<&[u8]>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let state = setup::state(py, policies, servers, grants, grant_key, catalogue)?;
+        py.detach(|| self.core.reload(state));
+        Ok(())
+    }
+
     #[pyo3(signature = (path, catalogue = None))]
     fn reload_file(
         &self,
@@ -185,19 +224,22 @@ impl Engine {
     }
 
     #[pyo3(signature = (
-        *, grant, tool, args = None, server = None, session = None, labels = None, now_ms = None, reserve = false
+        *, tool, grant = None, args = None, server = None, session = None, labels = None, now_ms = None, reserve = false,
+        grant_token = None, vouched = true
     ))]
     #[expect(clippy::too_many_arguments, reason = "one keyword per field of a call")]
     fn check(
         &self,
-        grant: &Bound<'_, PyString>,
         tool: &Bound<'_, PyString>,
+        grant: Option<&Bound<'_, PyString>>,
         args: Option<&Bound<'_, PyAny>>,
         server: Option<&Bound<'_, PyString>>,
         session: Option<&Bound<'_, PyString>>,
         labels: Option<&Bound<'_, PyDict>>,
         now_ms: Option<&Bound<'_, PyAny>>,
         reserve: bool,
+        grant_token: Option<&Bound<'_, PyString>>,
+        vouched: bool,
     ) -> PyResult<Decision> {
         let reservation = if reserve {
             Some(random_u128().map_err(no_randomness)?)
@@ -208,11 +250,13 @@ impl Engine {
         self.sweep_now_and_then(now);
         let decided = Call {
             grant,
+            grant_token,
             tool,
             args,
             server,
             session,
             labels,
+            vouched,
         }
         .ask(reservation, |request| {
             let state = self.core.snapshot();
@@ -226,28 +270,33 @@ impl Engine {
     }
 
     #[pyo3(signature = (
-        *, grant, tool, args = None, server = None, session = None, labels = None, now_ms = None
+        *, tool, grant = None, args = None, server = None, session = None, labels = None, now_ms = None,
+        grant_token = None, vouched = true
     ))]
     #[expect(clippy::too_many_arguments, reason = "one keyword per field of a call")]
     fn explain(
         &self,
         py: Python<'_>,
-        grant: &Bound<'_, PyString>,
         tool: &Bound<'_, PyString>,
+        grant: Option<&Bound<'_, PyString>>,
         args: Option<&Bound<'_, PyAny>>,
         server: Option<&Bound<'_, PyString>>,
         session: Option<&Bound<'_, PyString>>,
         labels: Option<&Bound<'_, PyDict>>,
         now_ms: Option<&Bound<'_, PyAny>>,
+        grant_token: Option<&Bound<'_, PyString>>,
+        vouched: bool,
     ) -> PyResult<Explanation> {
         let now = instant(now_ms)?;
         let explained = Call {
             grant,
+            grant_token,
             tool,
             args,
             server,
             session,
             labels,
+            vouched,
         }
         .ask(None, |request| {
             let state = self.core.snapshot();
@@ -266,12 +315,14 @@ impl Engine {
     fn roll_back(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         Ok(self
             .core
-            .roll_back(reservation_id(reservation)?, instant(now_ms)?))
+            .roll_back(reservation_id(reservation)?, Pep::UNNAMED.id, instant(now_ms)?))
     }
 
     #[pyo3(signature = (reservation, *, now_ms = None))]
     fn commit(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        Ok(self.core.commit(reservation_id(reservation)?, instant(now_ms)?))
+        Ok(self
+            .core
+            .commit(reservation_id(reservation)?, Pep::UNNAMED.id, instant(now_ms)?))
     }
 
     /// Counters alive, and how many there may be.

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use callgate_core::engine::SetupError;
 use callgate_core::policy::PolicyError;
-use callgate_server::StartError;
+use callgate_server::{PepError, StartError, TlsError};
 use pyo3::PyErr;
 
 /// The exceptions, which Python itself defines: `callgate/errors.py`.
@@ -18,6 +19,14 @@ mod exceptions {
 pub(crate) enum Error {
     /// A document has a fault.
     Policy(PolicyError),
+    /// A configuration has a fault.
+    Setup(SetupError),
+    /// A value of a configuration has the wrong form: where, and what was expected.
+    Value(String, String),
+    /// Enforcement points cannot be configured like this.
+    Pep(PepError),
+    /// Certificates cannot be used.
+    Tls(TlsError),
     /// A server could not be started.
     Start(StartError),
     /// A file or folder cannot be read.
@@ -34,6 +43,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Policy(error) => error.fmt(f),
+            Self::Setup(error) => error.fmt(f),
+            Self::Value(place, fault) => write!(f, "{place}: {fault}"),
+            Self::Pep(error) => error.fmt(f),
+            Self::Tls(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::Unreadable(path, error) => {
                 let reason = match error.kind() {
@@ -60,10 +73,15 @@ impl From<Error> for PyErr {
                 column,
                 message,
             }) => exceptions::PolicyError::new_err((file, line, column, message)),
-            Error::Start(_)
+            Error::Setup(SetupError::Policy(error)) => Error::Policy(error).into(),
+            Error::Setup(_)
+            | Error::Value(..)
+            | Error::Audit(_)
+            | Error::Pep(_)
+            | Error::Tls(_)
+            | Error::Start(_)
             | Error::Unreadable(..)
             | Error::Folder(..)
-            | Error::Audit(_)
             | Error::ServerState(_) => exceptions::ConfigError::new_err(error.to_string()),
         }
     }
@@ -72,6 +90,24 @@ impl From<Error> for PyErr {
 impl From<PolicyError> for Error {
     fn from(error: PolicyError) -> Self {
         Self::Policy(error)
+    }
+}
+
+impl From<SetupError> for Error {
+    fn from(error: SetupError) -> Self {
+        Self::Setup(error)
+    }
+}
+
+impl From<PepError> for Error {
+    fn from(error: PepError) -> Self {
+        Self::Pep(error)
+    }
+}
+
+impl From<TlsError> for Error {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
     }
 }
 

@@ -12,6 +12,7 @@ mod explain;
 mod load;
 mod metrics;
 mod server;
+mod setup;
 
 // Threads of the data plane allocate and free all the time; the system's allocator makes them wait for each other.
 #[global_allocator]
@@ -59,6 +60,20 @@ mod _callgate {
         }
         let bytes: Cow<'_, [u8]> = crate::args::to_json(args)?;
         Ok(PyBytes::new(args.py(), &bytes))
+    }
+
+    /// The keyed hash of a token, as configurations have it.
+    #[pyfunction]
+    #[pyo3(signature = (key, token))]
+    fn hash_token(key: &[u8], token: &str) -> PyResult<String> {
+        let key = crate::setup::token_key("key", key)?;
+        Ok(key.digest(callgate_core::grant::Token::new(token)).to_hex())
+    }
+
+    /// A fresh random token.
+    #[pyfunction]
+    fn new_token() -> PyResult<String> {
+        callgate_server::new_token().map_err(crate::engine::no_randomness)
     }
 
     /// The JSON Schema of the policy format.

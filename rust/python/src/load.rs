@@ -101,6 +101,18 @@ pub(crate) fn policy_in_memory(bytes: &[u8]) -> Result<Policies, Error> {
     Ok(Policies::EveryServer(policy::parse(&source)?))
 }
 
+/// A policy of a configuration: the file that messages name, whose suffix tells the format, and its contents.
+pub(crate) fn policy_of(file: &str, bytes: &[u8]) -> Result<ast::Policy, Error> {
+    let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
+    let source = Source {
+        name: file,
+        stem: &stem,
+        format: Format::of_file_name(file),
+        bytes,
+    };
+    Ok(policy::parse(&source)?)
+}
+
 fn is_folder(path: &Path) -> Result<bool, Error> {
     let metadata = fs::metadata(path).map_err(|error| Error::Unreadable(path.to_owned(), error))?;
     Ok(metadata.is_dir())

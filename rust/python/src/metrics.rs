@@ -17,6 +17,7 @@ pub(crate) struct Metrics {
     counter_capacity: usize,
     internal_errors: u64,
     connections: usize,
+    tls_handshakes_failed: u64,
     events_dropped: u64,
     audit_dropped: u64,
 }
@@ -51,6 +52,7 @@ impl From<MetricsSnapshot> for Metrics {
             counter_capacity: snapshot.counter_capacity,
             internal_errors: snapshot.internal_errors,
             connections: snapshot.connections,
+            tls_handshakes_failed: snapshot.tls_handshakes_failed,
             events_dropped: snapshot.events_dropped,
             audit_dropped: snapshot.audit_dropped,
         }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use callgate_server::{Clock, FieldValue, Limits, ServerConfig};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyMapping};
+use pyo3::types::{PyAny, PyDict, PyMapping};
 
 use crate::clock::{ManualClock, system};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::setup;
 
 /// The data plane: decisions over gRPC and HTTP. Stopped, it still answers what it was asked to count.
 #[pyclass(frozen, module = "callgate._callgate")]
@@ -42,7 +43,7 @@ impl Server {
         allowed_hosts = Vec::new(), body_limit_bytes = None, header_limit_bytes = None, unfinished_limit_bytes = None,
         max_connections = None, max_streams = None, max_batch_calls = None, message_timeout_ms = None,
         opening_timeout_ms = None, header_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None,
-        audit = None
+        audit = None, peps = None, pep_key = None, tls = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -68,6 +69,9 @@ impl Server {
         keepalive_interval_ms: Option<u64>,
         keepalive_timeout_ms: Option<u64>,
         audit: Option<&Bound<'_, PyMapping>>,
+        peps: Option<&Bound<'_, PyAny>>,
+        pep_key: Option<&[u8]>,
+        tls: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
         let defaults = ServerConfig::default();
         let grace_ms = grace_ms.unwrap_or(defaults.grace_ms);
@@ -96,6 +100,9 @@ impl Server {
                 limits,
                 allowed_hosts,
                 audit: audit.map(crate::audit::config).transpose()?,
+                peps: peps.map(setup::peps).transpose()?.unwrap_or_default(),
+                pep_key: pep_key.map(|key| setup::token_key("pep_key", key)).transpose()?,
+                tls: tls.map(setup::tls).transpose()?,
             },
             running: Mutex::default(),
         })
@@ -153,6 +160,18 @@ impl Server {
             .started()?
             .socket()
             .map(|path| path.to_string_lossy().into_owned()))
+    }
+
+    fn reload_peps(&self, peps: &Bound<'_, PyAny>) -> PyResult<()> {
+        let peps = setup::peps(peps)?;
+        self.started()?.reload_peps(peps).map_err(Error::from)?;
+        Ok(())
+    }
+
+    fn reload_tls(&self, py: Python<'_>, tls: &Bound<'_, PyAny>) -> PyResult<()> {
+        let (tls, server) = (setup::tls(tls)?, self.started()?);
+        py.detach(|| server.reload_tls(&tls)).map_err(Error::from)?;
+        Ok(())
     }
 
     fn set_serving(&self, serving: bool) -> PyResult<()> {

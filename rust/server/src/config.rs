@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 
-use crate::AuditConfig;
+use callgate_core::grant::TokenKey;
+
 use crate::limits::Limits;
+use crate::{AuditConfig, PepSpec, TlsPem};
 
 /// What a server listens on, and its bounds. The defaults are those of `callgate serve`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// TCP address such as `127.0.0.1:9191`; port 0 takes a free one. `None`: no TCP.
     pub listen: Option<String>,
-    /// Path of a Unix socket to create, for this process's own user and root. `None`: no socket.
+    /// Path of a Unix socket to create, for this process's own user, root and the users of `peps`. `None`: no socket.
     pub socket: Option<PathBuf>,
     /// Worker threads; 0 stands for one per core.
     pub workers: usize,
@@ -22,6 +24,12 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// The decision log. `None`: decisions are not logged.
     pub audit: Option<AuditConfig>,
+    /// Enforcement points that may ask; without any, anybody may who reaches a listener.
+    pub peps: Vec<PepSpec>,
+    /// Key of the digests of their tokens.
+    pub pep_key: Option<TokenKey>,
+    /// Certificates of the TCP listener; `None`: it speaks in the clear. The Unix socket always does.
+    pub tls: Option<TlsPem>,
 }
 
 impl Default for ServerConfig {
@@ -34,6 +42,9 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             allowed_hosts: Vec::new(),
             audit: None,
+            peps: Vec::new(),
+            pep_key: None,
+            tls: None,
         }
     }
 }

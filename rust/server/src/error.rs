@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::AuditTarget;
+use crate::{AuditTarget, PepError, TlsError};
 
 /// Why a server does not start: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +108,12 @@ pub enum StartError {
         /// What is wrong, and what to do.
         fault: String,
     },
+    /// An enforcement point is not configured as it must be.
+    #[error(transparent)]
+    Pep(#[from] PepError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The threads could not be started.
     #[error("cannot start the server's threads: {0}")]
     Threads(#[source] io::Error),

@@ -68,7 +68,8 @@ pub struct Event {
     pub level: Level,
     /// What happened, one word: `server_started`, `server_stopping`, `server_stopped`, `denied`, `denials_suppressed`,
     /// `internal_error`, `invalid_request_flood`, `counter_capacity_reached`, `connection_cap_reached`,
-    /// `accept_failed`, `peer_refused`, `audit_failed`, `audit_recovered`, `audit_dropped`, `audit_rotation_failed`,
+    /// `accept_failed`, `peer_refused`, `pep_refused`, `tls_handshake_failed`, `refusals_suppressed`,
+    /// `socket_mode_failed`, `audit_failed`, `audit_recovered`, `audit_dropped`, `audit_rotation_failed`,
     /// `audit_unfinished`.
     pub event: &'static str,
     /// More about it, by name.

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_core::engine::Snapshot;
-use callgate_core::{Decision, Engine, Now, Outcome, Request, Scratch};
+use callgate_core::{Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch};
 use smallvec::SmallVec;
 
-use crate::audit::{Audit, UNAVAILABLE};
+use crate::audit::{Asked, Audit, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
-use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics};
+use crate::identity::{Peps, Unknown};
+use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 
 /// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
 ///
@@ -24,11 +25,11 @@ const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decis
 
 /// What the log calls a request whose fields could not be read.
 const UNNAMED: Request<'static> = Request {
-    grant: "",
+    caller: Caller::named(""),
+    pep: Pep::UNNAMED,
     tool: "",
     server: "",
     session: None,
-    labels: &[],
     args_json: &[],
     reserve: None,
 };
@@ -57,7 +58,7 @@ impl Protocol {
     }
 }
 
-/// Engine, clock, metrics, events and decision log of one server.
+/// Engine, clock, enforcement points, metrics, events and decision log of one server.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) engine: Arc<Engine>,
@@ -65,6 +66,18 @@ pub(crate) struct Gate {
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<Events>,
     pub(crate) audit: Option<Audit>,
+    /// Who may ask.
+    pub(crate) peps: Peps,
+    pub(crate) paces: Paces,
+}
+
+/// How often refusals before any decision are logged: who makes them chooses how often they happen.
+#[derive(Debug, Default)]
+pub(crate) struct Paces {
+    /// Requests of nobody that is known.
+    pub(crate) peps: Pace,
+    /// Failed TLS handshakes.
+    pub(crate) handshakes: Pace,
 }
 
 /// Whether work on these bytes takes long.
@@ -82,7 +95,7 @@ pub(crate) fn aside<R>(bytes: &[u8], work: impl FnOnce() -> R) -> R {
 }
 
 impl Gate {
-    pub(crate) fn new(engine: Arc<Engine>, clock: Clock) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, clock: Clock, peps: Peps) -> Self {
         let metrics = Metrics::new(&engine.snapshot());
         Self {
             engine,
@@ -90,12 +103,35 @@ impl Gate {
             metrics,
             events: Arc::default(),
             audit: None,
+            peps,
+            paces: Paces::default(),
         }
     }
 
     /// Decides a call that came over gRPC: see [`Gate::decide_over`].
     pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
         self.decide_over(Protocol::Grpc, request, render)
+    }
+
+    /// Logs that nobody known asked, at a bounded pace.
+    pub(crate) fn refused_asker(&self, unknown: Unknown) {
+        if self.paces.peps.admits(self.second()) {
+            let fields = vec![("reason", unknown.as_str().into())];
+            self.events.push(Level::Warning, "pep_refused", fields);
+        }
+    }
+
+    /// Counts a failed TLS handshake and logs it, at a bounded pace.
+    pub(crate) fn failed_handshake(&self, error: &str) {
+        self.metrics.tls_handshake_failed();
+        if self.paces.handshakes.admits(self.second()) {
+            let fields = vec![("error", error.into())];
+            self.events.push(Level::Warning, "tls_handshake_failed", fields);
+        }
+    }
+
+    fn second(&self) -> u64 {
+        self.clock.now().boot_ns / 1_000_000_000
     }
 
     /// Decides a call and renders the decision while the compiled state that it borrows from is held.
@@ -127,10 +163,12 @@ impl Gate {
     ) -> R {
         let now = self.clock.now();
         let decision = denial(INVALID_REQUEST, Cow::Owned(message), now);
-        self.record(&self.engine.snapshot(), &UNNAMED, &decision, now, Duration::ZERO);
+        let state = self.engine.snapshot();
+        self.record(&state, &UNNAMED, &decision, now, Duration::ZERO);
         // A denial that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
-            entry.finish(protocol, &UNNAMED, &decision, Duration::ZERO);
+            let asked = asked(protocol, &state, &UNNAMED, &decision);
+            entry.finish(asked, &decision, Duration::ZERO);
         }
         render(&decision)
     }
@@ -158,7 +196,7 @@ impl Gate {
         let took = started.elapsed();
         self.record(&state, request, &decision, now, took);
         if let Some(entry) = entry {
-            entry.finish(protocol, request, &decision, took);
+            entry.finish(asked(protocol, &state, request, &decision), &decision, took);
         }
         render(&decision)
     }
@@ -181,13 +219,28 @@ impl Gate {
         };
         let fields = vec![
             ("server", FieldValue::Text(server)),
-            ("grant", request.grant.into()),
+            ("grant", state.identity(request, decision).grant.into()),
             ("tool", request.tool.into()),
             ("outcome", decision.outcome.as_str().into()),
             ("rule", decision.rule.as_ref().into()),
             ("decided_at_us", decision.decided_at_us.into()),
         ];
         self.events.push(level, event, fields);
+    }
+}
+
+/// What the decision log keeps of a request.
+fn asked<'a>(
+    protocol: Protocol,
+    state: &'a Snapshot,
+    request: &Request<'a>,
+    decision: &Decision<'_>,
+) -> Asked<'a> {
+    Asked {
+        protocol,
+        identity: state.identity(request, decision),
+        session: request.session,
+        tool: request.tool,
     }
 }
 
@@ -206,6 +259,7 @@ fn denial<'s>(rule: &'static str, message: Cow<'s, str>, now: Now) -> Decision<'
         fingerprint: None,
         decided_at_us: now.unix_us(),
         reservation: None,
+        grant_index: None,
         policy_index: None,
         tool_index: None,
     }

@@ -11,12 +11,14 @@ mod config;
 mod error;
 mod events;
 mod gate;
+mod identity;
 mod limits;
 mod metrics;
 mod net;
 mod random;
 mod server;
 mod service;
+mod tls;
 mod upkeep;
 
 pub use audit::{AuditConfig, AuditMode, AuditTarget};
@@ -24,10 +26,12 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::ServerConfig;
 pub use error::StartError;
 pub use events::{Event, FieldValue, Level};
+pub use identity::{PepError, PepSpec};
 pub use limits::Limits;
 pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RequestCount,
     duration_bounds_ns,
 };
-pub use random::{random_key, random_u128};
+pub use random::{new_token, random_key, random_u128};
 pub use server::Server;
+pub use tls::{TlsError, TlsPem};

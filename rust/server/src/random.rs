@@ -5,9 +5,62 @@ pub fn random_u128() -> Result<u128, getrandom::Error> {
     random_key().map(u128::from_ne_bytes)
 }
 
+/// What a token begins with, so that one that leaked is recognised.
+const TOKEN_PREFIX: &str = "cgt_";
+
+/// A token: `cgt_` and 43 characters of the URL-safe base64 alphabet that stand for 32 random bytes.
+pub fn new_token() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    let mut token = String::from(TOKEN_PREFIX);
+    for chunk in bytes.chunks(3) {
+        let mut group = [0; 4];
+        group[1..=chunk.len()].copy_from_slice(chunk);
+        let bits = u32::from_be_bytes(group);
+        // 8 bits are 2 characters, 16 are 3, 24 are 4; nothing is padded.
+        for place in 0..=chunk.len() {
+            token.push(base64_character(bits >> (18 - 6 * place) & 0x3f));
+        }
+    }
+    Ok(token)
+}
+
+fn base64_character(sextet: u32) -> char {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let character = usize::try_from(sextet).ok().and_then(|index| ALPHABET.get(index));
+    character.map_or('A', |byte| char::from(*byte))
+}
+
 /// A random key, for [`EngineConfig::hash_key`](callgate_core::EngineConfig::hash_key).
 pub fn random_key() -> Result<[u8; 16], getrandom::Error> {
     let mut key = [0; 16];
     getrandom::fill(&mut key)?;
     Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_random_and_keep_their_form() {
+        let token = new_token().unwrap();
+        let body = token.strip_prefix("cgt_").unwrap();
+        assert_eq!(body.len(), 43);
+        assert!(
+            body.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)),
+            "{token}"
+        );
+        assert_ne!(token, new_token().unwrap());
+    }
+
+    #[test]
+    fn sextets_are_those_of_base64url() {
+        let all: String = (0..64).map(base64_character).collect();
+        assert_eq!(
+            all,
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        );
+    }
 }

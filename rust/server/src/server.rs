@@ -14,10 +14,12 @@ use crate::clock::Clock;
 use crate::config::ServerConfig;
 use crate::events::{Event, Level};
 use crate::gate::Gate;
+use crate::identity::Peps;
 use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, Phase, bind_socket, bind_tcp};
 use crate::service::{Access, Door, Doors, Health};
-use crate::{StartError, upkeep};
+use crate::tls::Tls;
+use crate::{PepError, PepSpec, StartError, TlsError, TlsPem, upkeep};
 
 /// Beyond the grace, how long the threads get to see that it is over.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
@@ -31,6 +33,7 @@ pub struct Server {
     health: Health,
     address: Option<SocketAddr>,
     socket: Option<BoundSocket>,
+    tls: Option<Tls>,
     grace: Duration,
     phase: watch::Sender<Phase>,
     permits: Arc<Semaphore>,
@@ -53,11 +56,16 @@ impl Server {
             limits,
             allowed_hosts,
             audit,
+            peps,
+            pep_key,
+            tls,
         } = config;
         limits.check()?;
         if listen.is_none() && socket.is_none() {
             return Err(StartError::NoListener);
         }
+        let peps = Peps::new(peps, pep_key)?;
+        let tls = tls.as_ref().map(Tls::new).transpose()?;
         let mut builder = Builder::new_multi_thread();
         if workers > 0 {
             builder.worker_threads(workers);
@@ -74,7 +82,8 @@ impl Server {
         let (health, health_service) = Health::new();
         // Nobody can ask yet, so nobody sees a server that does not serve.
         wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
-        let mut gate = Gate::new(engine, clock);
+        let for_others = peps.has_uids();
+        let mut gate = Gate::new(engine, clock, peps);
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
@@ -82,7 +91,10 @@ impl Server {
         let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
         let doors = Arc::new(doors);
         // Last of what can fail, so that no file is left behind.
-        let unix = socket.as_deref().map(bind_socket).transpose()?;
+        let unix = socket
+            .as_deref()
+            .map(|path| bind_socket(path, for_others))
+            .transpose()?;
 
         let max_connections = limits.max_connections.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(max_connections));
@@ -96,7 +108,7 @@ impl Server {
             let door = Door::Tcp {
                 loopback: address.ip().is_loopback(),
             };
-            runtime.spawn(acceptor.clone().tcp(listener, door));
+            runtime.spawn(acceptor.clone().tcp(listener, door, tls.clone()));
         }
         let socket = unix.map(|(listener, socket)| {
             runtime.spawn(acceptor.unix(listener));
@@ -110,6 +122,7 @@ impl Server {
             health,
             address,
             socket,
+            tls,
             grace: Duration::from_millis(grace_ms),
             phase,
             permits,
@@ -129,6 +142,35 @@ impl Server {
     /// The path of the Unix socket.
     pub fn socket(&self) -> Option<&Path> {
         self.socket.as_ref().map(BoundSocket::path)
+    }
+
+    /// Puts other enforcement points in force, also for connections that are open; refused, those before stay.
+    pub fn reload_peps(&self, peps: Vec<PepSpec>) -> Result<(), PepError> {
+        let peps_in_force = &self.doors.gate.peps;
+        peps_in_force.replace(peps)?;
+        if let Some(socket) = &self.socket
+            && let Err(error) = socket.open_for_others(peps_in_force.has_uids())
+        {
+            // Who may talk is checked anyway: at worst somebody new cannot connect yet.
+            let error = error.to_string();
+            let fields = vec![("error", error.as_str().into())];
+            let events = &self.doors.gate.events;
+            events.push(Level::Error, "socket_mode_failed", fields);
+        }
+        Ok(())
+    }
+
+    /// Puts other certificates in force for new connections; refused, those before stay.
+    pub fn reload_tls(&self, pem: &TlsPem) -> Result<(), TlsError> {
+        match &self.tls {
+            Some(tls) => tls.replace(pem),
+            None => Err(TlsError {
+                part: "listener",
+                message:
+                    "it was started without certificates and goes on in the clear; restart to change that"
+                        .to_owned(),
+            }),
+        }
     }
 
     /// What `grpc.health.v1` answers, for the server as a whole and for the decision service.

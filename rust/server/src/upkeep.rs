@@ -33,8 +33,19 @@ pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>) {
     loop {
         tokio::select! {
             _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
-            _ = ticks.tick() => reports.tick(&doors.gate),
+            _ = ticks.tick() => {
+                reports.tick(&doors.gate);
+                free_retired(&doors.gate);
+            }
         }
+    }
+}
+
+/// Frees compiled states that nobody reads any more, on a thread that decides nothing.
+fn free_retired(gate: &Gate) {
+    let retired = gate.engine.take_retired();
+    if !retired.is_empty() {
+        tokio::task::spawn_blocking(move || drop(retired));
     }
 }
 
@@ -57,6 +68,16 @@ impl Reports {
         self.capacity(gate);
         self.flood(gate);
         self.audit(gate);
+        for (kind, pace) in [
+            ("pep_refused", &gate.paces.peps),
+            ("tls_handshake_failed", &gate.paces.handshakes),
+        ] {
+            let count = pace.take_suppressed();
+            if count > 0 {
+                let fields = vec![("refusal", kind.into()), ("count", count.into())];
+                gate.events.push(Level::Warning, "refusals_suppressed", fields);
+            }
+        }
         gate.metrics.take_suppressed(|server, rule, count| {
             let fields = vec![
                 ("server", server.into()),
@@ -119,11 +140,12 @@ mod tests {
 
     use callgate_core::engine::Policies;
     use callgate_core::policy::{Catalogue, Format, Source, parse};
-    use callgate_core::{Engine, EngineConfig, Request, State};
+    use callgate_core::{Caller, Engine, EngineConfig, Pep, Request, State};
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
     use crate::events::{Event, FieldValue};
+    use crate::identity::Peps;
 
     const POLICY: &str = r#"{
         "version": "1",
@@ -147,17 +169,17 @@ mod tests {
             hash_key: [7; 16],
         };
         let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
-        Gate::new(Arc::new(engine), Clock::Manual(clock.clone()))
+        Gate::new(Arc::new(engine), Clock::Manual(clock.clone()), Peps::anybody())
     }
 
     /// Rule of the decision for one call.
     fn ask(gate: &Gate, grant: &str, tool: &str) -> String {
         let request = Request {
-            grant,
+            caller: Caller::named(grant),
+            pep: Pep::UNNAMED,
             tool,
             server: "srv",
             session: None,
-            labels: &[],
             args_json: b"{}",
             reserve: None,
         };

@@ -1,21 +1,27 @@
 //! The engine: compiled state, counters, and [`Engine::decide`].
 
+mod setup;
 mod state;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::eval::{Evaluation, Silent};
 use crate::json::Tape;
 use crate::limit::{Counters, Reservations};
-use crate::{Decision, Now, Outcome, Request};
+use crate::{Decision, Now, Outcome, PepId, Request};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::seen::{LoggedPath, Seen};
-pub use state::{Policies, PolicyView, State};
+pub use setup::{Setup, SetupError};
+pub use state::{Identity, Policies, PolicyView, State};
+
+/// For tests alone: a call to this tool makes [`Engine::decide`] panic.
+#[cfg(any(test, feature = "forced-panic"))]
+pub const FORCED_PANIC_TOOL: &str = "callgate-test-forced-panic";
 
 /// Sizes and secrets of an engine.
 #[derive(Clone, Debug)]
@@ -42,6 +48,8 @@ pub struct Scratch {
 #[derive(Debug)]
 pub struct Engine {
     state: ArcSwap<State>,
+    // States that were swapped out and may still be read.
+    retired: Mutex<Vec<Arc<State>>>,
     counters: Counters,
     reservations: Reservations,
     hash_key: [u8; 16],
@@ -59,6 +67,7 @@ impl Engine {
     pub fn new(state: State, config: EngineConfig) -> Self {
         Self {
             state: ArcSwap::from_pointee(state),
+            retired: Mutex::default(),
             counters: Counters::new(
                 config.counter_capacity,
                 config.counters_per_grant,
@@ -75,8 +84,28 @@ impl Engine {
     }
 
     /// Swaps the compiled state; every count whose identity stays keeps what was taken.
+    ///
+    /// Blocks for as long as it takes to free what nobody reads any more of the states before.
     pub fn reload(&self, state: State) {
-        self.state.store(Arc::new(state));
+        let before = self.state.swap(Arc::new(state));
+        drop(self.take_retired());
+        self.lock_retired().push(before);
+    }
+
+    /// States that nobody reads any more, to be dropped where that holds up no calls: a million grants take a while.
+    pub fn take_retired(&self) -> Vec<Arc<State>> {
+        // A state that was swapped out gets no new readers, so a count of one stays one.
+        let mut retired = self.lock_retired();
+        let (idle, read) = std::mem::take(&mut *retired)
+            .into_iter()
+            .partition(|state| Arc::strong_count(state) == 1);
+        *retired = read;
+        idle
+    }
+
+    fn lock_retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<State>>> {
+        // A panic while it was held leaves at worst a state that is dropped where it was last read.
+        self.retired.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides one call. A panic inside becomes a denial with rule `(internal error)`.
@@ -101,6 +130,8 @@ impl Engine {
     ) -> Decision<'s> {
         // Nothing that a panic could leave half-done is used again: the scratch is replaced, counters are atomics.
         let decided = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(any(test, feature = "forced-panic"))]
+            assert_ne!(request.tool, FORCED_PANIC_TOOL, "a test asked for this panic");
             self.evaluation(state, request, now)
                 .run(&mut scratch.tape, &mut Silent, see)
         }));
@@ -130,14 +161,14 @@ impl Engine {
         })
     }
 
-    /// Gives a reservation's units back; `false` when the id is unknown, expired or already settled.
-    pub fn roll_back(&self, reservation: u128, now: Now) -> bool {
-        self.reservations.roll_back(reservation, &self.counters, now)
+    /// Gives a reservation's units back; `false` when the id is unknown, expired, already settled or not `pep`'s.
+    pub fn roll_back(&self, reservation: u128, pep: PepId, now: Now) -> bool {
+        self.reservations.roll_back(reservation, pep, &self.counters, now)
     }
 
-    /// Keeps a reservation's units for good; `false` when the id is unknown, expired or already settled.
-    pub fn commit(&self, reservation: u128, now: Now) -> bool {
-        self.reservations.commit(reservation, now)
+    /// Keeps a reservation's units for good; `false` when the id is unknown, expired, already settled or not `pep`'s.
+    pub fn commit(&self, reservation: u128, pep: PepId, now: Now) -> bool {
+        self.reservations.commit(reservation, pep, now)
     }
 
     /// Reclaims idle counters and expired reservations among the next `budget` of each; called now and then by whoever

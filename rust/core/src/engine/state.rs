@@ -3,8 +3,11 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
+use crate::Decision;
 use crate::compile::{CompiledPolicy, Facts, RuleFault};
+use crate::grant::Grants;
 use crate::policy::{Catalogue, PolicyError, ast};
+use crate::request::{Caller, DEFAULT_SERVER, Request};
 
 /// Which policy decides for which server.
 #[derive(Debug)]
@@ -19,92 +22,184 @@ pub enum Policies {
     ByServer(Vec<(String, ast::Policy)>),
 }
 
-/// Everything compiled: policies by server, and the catalogue. Swapped as a whole.
+/// Everything compiled: policies, servers, grants and the catalogue. Swapped as a whole.
 #[derive(Debug)]
 pub struct State {
-    policies: Vec<CompiledPolicy>,
-    // `None`: the one policy serves every server. Its keys come from the operator, so a fixed hasher is safe.
-    by_server: Option<HashMap<String, u32, FixedState>>,
-    servers: Vec<String>,
-    facts: Facts,
+    pub(super) policies: Vec<CompiledPolicy>,
+    pub(super) servings: Vec<Serving>,
+    pub(super) servers: Servers,
+    pub(super) grants: Grants,
+    pub(super) facts: Facts,
+}
+
+/// A policy that decides at a server: a policy may serve several, and the grants of one server may have several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Serving {
+    /// `None`: every server.
+    pub(super) server: Option<u32>,
+    pub(super) policy: u32,
+}
+
+/// The servers that are known.
+#[derive(Debug)]
+pub(super) enum Servers {
+    /// Every name is one, and the first serving decides.
+    Every,
+    /// These alone.
+    Named(NamedServers),
+}
+
+/// Servers by name. The names come from the operator, so a fixed hasher is safe.
+#[derive(Debug, Default)]
+pub(super) struct NamedServers {
+    pub(super) names: Vec<String>,
+    pub(super) by_name: HashMap<String, u32, FixedState>,
+    /// By server: which serving decides for callers without configured grants.
+    pub(super) servings: Vec<Option<u32>>,
+}
+
+/// Whom a call was charged to, and where it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity<'a> {
+    /// Id of the grant; empty where a token was sent that no grant has.
+    pub grant: &'a str,
+    /// Name of the server.
+    pub server: &'a str,
 }
 
 impl State {
-    /// Compiles policies against a catalogue. Two policies of one name are an error: counts are kept by policy name,
-    /// and two policies never share one (`docs/policy.md` section 4).
+    /// Compiles policies against a catalogue, without grants. Two policies of one name are an error: counts are kept by
+    /// policy name, and two policies never share one (`docs/policy.md` section 4).
     pub fn build(policies: Policies, catalogue: Catalogue) -> Result<Self, PolicyError> {
-        let (servers, documents): (Vec<String>, Vec<ast::Policy>) = match policies {
+        let list = match policies {
             Policies::EveryServer(policy) => {
                 let policy = CompiledPolicy::build(policy).map_err(|fault| load_error("<policy>", fault))?;
-                let facts = Facts::build(catalogue, policy.asks_input_schema())
-                    .map_err(|fault| load_error("<catalogue>", fault))?;
+                let facts = build_facts(catalogue, std::slice::from_ref(&policy))?;
                 return Ok(Self {
                     policies: vec![policy],
-                    by_server: None,
-                    servers: Vec::new(),
+                    servings: vec![Serving {
+                        server: None,
+                        policy: 0,
+                    }],
+                    servers: Servers::Every,
+                    grants: Grants::none(),
                     facts,
                 });
             }
-            Policies::ByServer(list) => list.into_iter().unzip(),
+            Policies::ByServer(list) => list,
         };
-        let mut by_server = HashMap::with_hasher(FixedState::default());
-        let mut by_name: HashMap<String, usize> = HashMap::new();
-        let mut compiled = Vec::with_capacity(documents.len());
-        for (index, policy) in documents.into_iter().enumerate() {
-            let Some(server) = servers.get(index) else { break };
-            if by_server
-                .insert(server.clone(), u32::try_from(index).unwrap_or(u32::MAX))
-                .is_some()
-            {
+        let mut by_name: HashMap<String, String> = HashMap::new();
+        let mut servers = NamedServers::default();
+        let mut compiled = Vec::with_capacity(list.len());
+        let mut servings = Vec::with_capacity(list.len());
+        for (server, policy) in list {
+            let index = index_of(&compiled);
+            if servers.by_name.insert(server.clone(), index).is_some() {
                 return Err(load_error(
-                    server,
+                    &server,
                     RuleFault::new("a second policy for this server, expected one"),
                 ));
             }
-            if let Some(earlier) = by_name.insert(policy.name.clone(), index) {
+            if let Some(earlier) = by_name.insert(policy.name.clone(), server.clone()) {
                 let message = format!(
-                    "policy name `{}` is taken by the policy of server `{}`, expected names of their own because counts \
-                     are kept by policy name; give one of them another `name`",
+                    "policy name `{}` is taken by the policy of server `{earlier}`, expected names of their own because \
+                     counts are kept by policy name; give one of them another `name`",
                     policy.name,
-                    servers.get(earlier).map_or("", String::as_str),
                 );
-                return Err(load_error(server, RuleFault::new(message)));
+                return Err(load_error(&server, RuleFault::new(message)));
             }
-            compiled.push(CompiledPolicy::build(policy).map_err(|fault| load_error(server, fault))?);
+            compiled.push(CompiledPolicy::build(policy).map_err(|fault| load_error(&server, fault))?);
+            servings.push(Serving {
+                server: Some(index),
+                policy: index,
+            });
+            servers.servings.push(Some(index));
+            servers.names.push(server);
         }
-        let asks = compiled.iter().any(CompiledPolicy::asks_input_schema);
-        let facts = Facts::build(catalogue, asks).map_err(|fault| load_error("<catalogue>", fault))?;
+        let facts = build_facts(catalogue, &compiled)?;
         Ok(Self {
             policies: compiled,
-            by_server: Some(by_server),
-            servers,
+            servings,
+            servers: Servers::Named(servers),
+            grants: Grants::none(),
             facts,
         })
     }
 
-    /// Every policy, in the order of [`crate::Decision::policy_index`].
+    /// Every policy with the server it decides at, in the order of [`Decision::policy_index`].
     pub fn policies(&self) -> impl ExactSizeIterator<Item = PolicyView<'_>> {
-        (0..self.policies.len()).map(|index| PolicyView { state: self, index })
+        self.servings.iter().map(|serving| PolicyView {
+            state: self,
+            serving: *serving,
+        })
     }
 
-    /// The policy with this [`crate::Decision::policy_index`].
+    /// The policy with this [`Decision::policy_index`], at its server.
     pub fn policy(&self, index: u32) -> Option<PolicyView<'_>> {
-        let index = usize::try_from(index).ok()?;
-        (index < self.policies.len()).then_some(PolicyView { state: self, index })
+        let serving = self.servings.get(usize::try_from(index).ok()?)?;
+        Some(PolicyView {
+            state: self,
+            serving: *serving,
+        })
     }
 
-    /// Names of the servers that have a policy of their own; empty where one policy serves every server.
+    /// Names of the servers that are known; empty where one policy serves every server.
     pub fn servers(&self) -> &[String] {
-        &self.servers
+        match &self.servers {
+            Servers::Every => &[],
+            Servers::Named(servers) => &servers.names,
+        }
     }
 
-    /// The policy that decides for a server, with its index.
-    pub(crate) fn serving(&self, server: &str) -> Option<(u32, &CompiledPolicy)> {
-        let index = match &self.by_server {
-            None => 0,
-            Some(by_server) => *by_server.get(server)?,
+    /// The configured grants.
+    pub const fn grants(&self) -> &Grants {
+        &self.grants
+    }
+
+    /// Whom the call was charged to and where it went, for logs.
+    pub fn identity<'a>(&'a self, request: &Request<'a>, decision: &Decision<'_>) -> Identity<'a> {
+        let configured = decision.grant_index.and_then(|index| self.grants.get(index));
+        let grant = match (configured, request.caller) {
+            (Some(grant), _) => grant.id(),
+            (None, Caller::Named { grant, .. }) => grant,
+            (None, Caller::Token(_) | Caller::Contradictory) => "",
         };
-        Some((index, self.policies.get(usize::try_from(index).ok()?)?))
+        let server = match (configured, request.caller) {
+            _ if !request.server.is_empty() => request.server,
+            (Some(grant), Caller::Token(_)) => self.server_name(grant.server()).unwrap_or_default(),
+            _ => DEFAULT_SERVER,
+        };
+        Identity { grant, server }
+    }
+
+    /// What decides for callers without configured grants, with its index; the outer `None` for an unknown server.
+    pub(crate) fn serving(&self, server: &str) -> Option<Option<(u32, &CompiledPolicy)>> {
+        let index = match &self.servers {
+            Servers::Every => Some(0),
+            Servers::Named(servers) => {
+                let server = usize::try_from(*servers.by_name.get(server)?).ok()?;
+                *servers.servings.get(server)?
+            }
+        };
+        Some(index.and_then(|index| Some((index, self.compiled(index)?))))
+    }
+
+    /// The policy with this [`Decision::policy_index`].
+    pub(crate) fn compiled(&self, index: u32) -> Option<&CompiledPolicy> {
+        let serving = self.servings.get(usize::try_from(index).ok()?)?;
+        self.policies.get(usize::try_from(serving.policy).ok()?)
+    }
+
+    pub(crate) fn server_index(&self, server: &str) -> Option<u32> {
+        match &self.servers {
+            Servers::Every => None,
+            Servers::Named(servers) => servers.by_name.get(server).copied(),
+        }
+    }
+
+    pub(crate) fn server_name(&self, index: u32) -> Option<&str> {
+        let name = self.servers().get(usize::try_from(index).ok()?)?;
+        Some(name)
     }
 
     pub(crate) const fn facts(&self) -> &Facts {
@@ -112,17 +207,17 @@ impl State {
     }
 }
 
-/// What metrics and status pages may know of one policy.
+/// What metrics and status pages may know of one policy at one server.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyView<'s> {
     state: &'s State,
-    index: usize,
+    serving: Serving,
 }
 
 impl<'s> PolicyView<'s> {
-    /// The server it decides for; `None` when it serves every server.
+    /// The server it decides at; `None` when it serves every server.
     pub fn server(self) -> Option<&'s str> {
-        self.state.servers.get(self.index).map(String::as_str)
+        self.state.server_name(self.serving.server?)
     }
 
     /// Its name.
@@ -141,12 +236,24 @@ impl<'s> PolicyView<'s> {
     }
 
     fn compiled(self) -> Option<&'s CompiledPolicy> {
-        self.state.policies.get(self.index)
+        self.state
+            .policies
+            .get(usize::try_from(self.serving.policy).ok()?)
     }
 }
 
+/// The index that the next element gets. Nobody has 2^32 servers or policies.
+pub(super) fn index_of<T>(list: &[T]) -> u32 {
+    u32::try_from(list.len()).unwrap_or(u32::MAX)
+}
+
+pub(super) fn build_facts(catalogue: Catalogue, policies: &[CompiledPolicy]) -> Result<Facts, PolicyError> {
+    let with_schemas = policies.iter().any(CompiledPolicy::asks_input_schema);
+    Facts::build(catalogue, with_schemas).map_err(|fault| load_error("<catalogue>", fault))
+}
+
 /// The parser has already accepted the documents, so a fault found here belongs to the whole of one.
-fn load_error(file: &str, fault: RuleFault) -> PolicyError {
+pub(super) fn load_error(file: &str, fault: RuleFault) -> PolicyError {
     PolicyError {
         file: file.to_owned(),
         line: 1,

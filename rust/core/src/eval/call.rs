@@ -1,9 +1,11 @@
 //! One well-formed call, with everything that conditions and limits may look at.
 
+use crate::Now;
 use crate::compile::ToolFactsCompiled;
 use crate::json::Value;
 use crate::policy::ast::{Category, Risk, Root};
-use crate::{Now, Request};
+
+use super::admission::Admitted;
 
 const DAY_US: u64 = 86_400_000_000;
 const HOUR_US: u64 = 3_600_000_000;
@@ -17,7 +19,7 @@ const INTEGERS: [&str; 24] = [
 /// A call to a tool of a known server.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Call<'c> {
-    pub(super) request: &'c Request<'c>,
+    pub(super) request: &'c Admitted<'c>,
     /// One JSON object.
     pub(super) args: Value<'c>,
     pub(super) facts: Option<&'c ToolFactsCompiled>,
@@ -42,7 +44,7 @@ impl<'c> Call<'c> {
             Root::Args => Fact::Missing,
             Root::Tool => Fact::Text(self.request.tool),
             Root::Server => Fact::Text(self.request.server),
-            Root::Session => text(self.request.session()),
+            Root::Session => text(self.request.session),
             Root::GrantId => Fact::Text(self.request.grant),
             Root::GrantLabel(name) => text(self.request.label(name)),
             Root::Category => text(self.facts.and_then(|facts| facts.category).map(Category::as_str)),

@@ -34,7 +34,7 @@ pub struct Step {
 /// What a step asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepKind {
-    /// Is the request well formed, and the server known?
+    /// Is the request well formed, are server and grant known, and is the grant valid?
     Request,
     /// Is the tool hidden?
     Hidden,

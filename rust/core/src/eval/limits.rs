@@ -110,7 +110,7 @@ fn resolve_one<'s>(
             // Sessions belong to their grant: one caller's session id means nothing to another.
             Scope::Session => {
                 hasher.str(call.request.grant);
-                match call.request.session() {
+                match call.request.session {
                     Some(session) => hasher.str(session),
                     None => hasher.none(),
                 }

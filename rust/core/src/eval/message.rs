@@ -35,6 +35,41 @@ pub(super) fn unknown_server(server: &str) -> String {
     )
 }
 
+pub(super) fn unknown_grant(grant: &str) -> String {
+    format!(
+        "grant `{}` is not known here; send the `grant_token` of a grant of this server",
+        shown(grant)
+    )
+}
+
+pub(super) fn no_policy_for_server(server: &str) -> String {
+    format!(
+        "server `{}` has no policy, so nothing is allowed there; ask the operator to give it one",
+        shown(server)
+    )
+}
+
+pub(super) fn no_policy_for_grant(grant: &str) -> String {
+    format!(
+        "grant `{}` has no policy, so it allows nothing; ask the operator to give it one",
+        shown(grant)
+    )
+}
+
+pub(super) fn grant_revoked(grant: &str) -> String {
+    format!(
+        "grant `{}` has been revoked; ask the operator for another",
+        shown(grant)
+    )
+}
+
+pub(super) fn grant_expired(grant: &str) -> String {
+    format!(
+        "grant `{}` has expired; ask the operator for another",
+        shown(grant)
+    )
+}
+
 pub(super) fn not_allowed(tool: &str) -> String {
     format!(
         "tool `{}` is not allowed by this policy; use another tool",

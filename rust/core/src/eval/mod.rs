@@ -1,5 +1,6 @@
 //! One decision: the order of `docs/policy.md` section 2.
 
+mod admission;
 mod call;
 mod condition;
 pub(crate) mod explain;
@@ -24,6 +25,7 @@ mod walk;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use self::admission::Decider;
 use self::call::Call;
 use self::explain::{StepKind, StepResult};
 use self::ruling::{Refused, Shadowing};
@@ -60,25 +62,33 @@ impl<'s> Evaluation<'_, 's, '_> {
             Ok(args) => args,
             Err(message) => return self.refuse_request("(invalid request)", message, trace),
         };
-        let serving = self.state.serving(self.request.server);
-        see(Seen::new(args, serving.map(|(_, policy)| policy)));
-        let Some((policy_index, policy)) = serving else {
-            let message = message::unknown_server(self.request.server).into();
-            return self.refuse_request("(unknown server)", message, trace);
+        let (admitted, decider) = match self.admit() {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                see(Seen::new(args, None));
+                let decision = self.refuse_request(refusal.rule, refusal.message, trace);
+                return Decision {
+                    grant_index: refusal.grant_index,
+                    ..decision
+                };
+            }
         };
         trace.step(StepKind::Request, "", false, StepResult::Passed);
-        let facts = self.state.facts().of(self.request.server, self.request.tool);
+        let facts = self.state.facts().of(admitted.server, admitted.tool);
         let call = Call {
-            request: self.request,
+            request: &admitted,
             args,
             facts,
             now: self.now,
         };
-        let found = policy.names.find(self.request.tool);
+        let Decider { policy, policy_index } = decider;
+        see(Seen::new(args, Some(policy)));
+        let found = policy.names.find(admitted.tool);
         let decision = self.judge(&call, policy, found, trace);
         Decision {
             policy: Cow::Borrowed(&policy.name),
             policy_version: Cow::Borrowed(policy.version()),
+            grant_index: admitted.grant_index(),
             policy_index: Some(policy_index),
             tool_index: found.listed,
             ..decision
@@ -91,7 +101,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     where
         Self: 't,
     {
-        if let Some(fault) = self.request.name_fault() {
+        if let Some(fault) = self.request.name_fault().or_else(|| self.caller_fault()) {
             return Err(Cow::Borrowed(fault));
         }
         let args = tape

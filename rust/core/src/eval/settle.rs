@@ -66,7 +66,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             };
         }
 
-        let taken = self.take::<T>(counts, &mut demands, enforced, &mut shadowing);
+        let taken = self.take::<T>(call.request.grant, counts, &mut demands, enforced, &mut shadowing);
         match taken {
             Ok(stamp_us) => {
                 let decided_at_us =
@@ -78,7 +78,7 @@ impl<'s> Evaluation<'_, 's, '_> {
                     demands.len()
                 };
                 if let (Some(id), Some(taken)) = (reservation, demands.get(..taken)) {
-                    self.reservations.open(id, taken, self.now);
+                    self.reservations.open(id, self.request.pep.id, taken, self.now);
                 }
                 Decision {
                     limits: limit_states(counts, &demands),
@@ -122,6 +122,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     /// Takes units: from every count if full enforcement allows the call, else from the enforced ones. Looks at the rest.
     fn take<T: Trace>(
         &self,
+        grant: &str,
         counts: &Counts<'s>,
         demands: &mut Demands,
         enforced: usize,
@@ -135,7 +136,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             };
             let (take, rest) = demands.split_at_mut_checked(wanted).unwrap_or_default();
             self.counters.look(rest, self.now);
-            let refusal = match self.take_or_look::<T>(take) {
+            let refusal = match self.take_or_look::<T>(grant, take) {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(refusal) => refusal,
             };
@@ -156,15 +157,12 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    fn take_or_look<T: Trace>(&self, demands: &mut [Demand]) -> Result<Option<u64>, Refusal> {
+    fn take_or_look<T: Trace>(&self, grant: &str, demands: &mut [Demand]) -> Result<Option<u64>, Refusal> {
         if demands.is_empty() {
             return Ok(None);
         }
         if T::TAKES {
-            return self
-                .counters
-                .take(demands, self.request.grant, self.now)
-                .map(Some);
+            return self.counters.take(demands, grant, self.now).map(Some);
         }
         self.counters.look(demands, self.now);
         if first_waiting(demands, demands.len()).is_some() {

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::{Counters, Demand};
-use crate::Now;
+use crate::{Now, PepId};
 
 /// Open reservations by id.
 #[derive(Debug)]
@@ -26,6 +26,7 @@ struct Inner {
 
 #[derive(Debug)]
 struct Reserved {
+    pep: PepId,
     expires_us: u64,
     demands: SmallVec<[Demand; 2]>,
 }
@@ -40,8 +41,8 @@ impl Reservations {
         }
     }
 
-    /// Remembers what [`Counters::take`] took for `demands`.
-    pub fn open(&self, id: u128, demands: &[Demand], now: Now) {
+    /// Remembers what [`Counters::take`] took for `demands`; it is `pep`'s to settle.
+    pub fn open(&self, id: u128, pep: PepId, demands: &[Demand], now: Now) {
         let expires_us = now.look_us().saturating_add(self.ttl_us);
         let mut inner = self.lock();
         inner.forget_expired(now, 2);
@@ -58,6 +59,7 @@ impl Reservations {
         inner.open.insert(
             id,
             Reserved {
+                pep,
                 expires_us,
                 demands: demands.iter().cloned().collect(),
             },
@@ -65,10 +67,10 @@ impl Reservations {
         inner.order.push_back((expires_us, id));
     }
 
-    /// Gives the units back; `false` when the id is unknown, expired or already settled.
-    pub fn roll_back(&self, id: u128, counters: &Counters, now: Now) -> bool {
+    /// Gives the units back; `false` when the id is unknown, expired, already settled or another's.
+    pub fn roll_back(&self, id: u128, pep: PepId, counters: &Counters, now: Now) -> bool {
         // Removed first: of two that settle one reservation, one gives back.
-        let Some(reserved) = self.remove(id, now) else {
+        let Some(reserved) = self.remove(id, pep, now) else {
             return false;
         };
         for demand in &reserved.demands {
@@ -78,8 +80,8 @@ impl Reservations {
     }
 
     /// Keeps the units for good; `false` as above.
-    pub fn commit(&self, id: u128, now: Now) -> bool {
-        self.remove(id, now).is_some()
+    pub fn commit(&self, id: u128, pep: PepId, now: Now) -> bool {
+        self.remove(id, pep, now).is_some()
     }
 
     /// Forgets what has expired, at most `budget`.
@@ -87,12 +89,14 @@ impl Reservations {
         self.lock().forget_expired(now, budget);
     }
 
-    fn remove(&self, id: u128, now: Now) -> Option<Reserved> {
+    fn remove(&self, id: u128, pep: PepId, now: Now) -> Option<Reserved> {
+        let mut inner = self.lock();
+        let reserved = inner.open.get(&id)?;
+        if reserved.pep != pep || now.look_us() >= reserved.expires_us {
+            return None;
+        }
         // Its place in `order` stays until it would have expired, and finds nothing then.
-        self.lock()
-            .open
-            .remove(&id)
-            .filter(|reserved| now.look_us() < reserved.expires_us)
+        inner.open.remove(&id)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

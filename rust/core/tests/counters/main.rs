@@ -11,3 +11,6 @@ mod log;
 mod model;
 mod reload;
 mod threads;
+
+/// Who reserves in these tests.
+const PEP: callgate_core::PepId = callgate_core::PepId(0);

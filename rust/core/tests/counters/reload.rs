@@ -81,9 +81,9 @@ fn a_reservation_outlives_a_change_of_max() {
         let mut demands = demand(2);
         let now = Now::from_unix_us(1_000_000);
         assert!(counters.take(&mut demands, "g", now).is_ok());
-        reservations.open(7, &demands, now);
+        reservations.open(7, crate::PEP, &demands, now);
         assert_eq!(look(&counters, larger, 1_000_001).0, Micros((larger - 1) * UNIT));
-        assert!(reservations.roll_back(7, &counters, Now::from_unix_us(1_000_002)));
+        assert!(reservations.roll_back(7, crate::PEP, &counters, Now::from_unix_us(1_000_002)));
         assert_eq!(
             look(&counters, larger, 1_000_003).0,
             Micros(larger * UNIT),
@@ -100,18 +100,18 @@ fn reservations_expire_and_are_committed_oldest_first() {
         let mut demands = demand(10);
         let now = Now::from_unix_us(1_000_000);
         assert!(counters.take(&mut demands, "g", now).is_ok());
-        reservations.open(id, &demands, now);
+        reservations.open(id, crate::PEP, &demands, now);
     }
     let later = Now::from_unix_us(1_000_000 + 29_999_999);
     assert!(
-        !reservations.roll_back(0, &counters, later),
+        !reservations.roll_back(0, crate::PEP, &counters, later),
         "the oldest gave way to the third"
     );
-    assert!(reservations.roll_back(1, &counters, later));
+    assert!(reservations.roll_back(1, crate::PEP, &counters, later));
     assert!(
-        !reservations.roll_back(2, &counters, Now::from_unix_us(31_000_000)),
+        !reservations.roll_back(2, crate::PEP, &counters, Now::from_unix_us(31_000_000)),
         "expired after 30 s"
     );
-    assert!(!reservations.commit(1, later), "settled already");
+    assert!(!reservations.commit(1, crate::PEP, later), "settled already");
     assert_eq!(look(&counters, 10, 30_999_999).0, Micros(8 * UNIT));
 }

@@ -53,8 +53,8 @@ fn flood(
                         if let Ok(stamp_us) = counters.take(&mut wanted, "g", now) {
                             if roll_backs && random.below(3) == 0 {
                                 let id = u128::from(number) << 64 | u128::from(call);
-                                reservations.open(id, &wanted, now);
-                                assert!(reservations.roll_back(id, counters, now));
+                                reservations.open(id, crate::PEP, &wanted, now);
+                                assert!(reservations.roll_back(id, crate::PEP, counters, now));
                             } else {
                                 admitted.push((stamp_us, wanted));
                             }
@@ -175,8 +175,8 @@ fn everything_comes_back_when_the_threads_are_done() {
                     let mut wanted = demands();
                     if counters.take(&mut wanted, "g", now).is_ok() {
                         let id = u128::from(number) << 64 | u128::from(call);
-                        reservations.open(id, &wanted, now);
-                        assert!(reservations.roll_back(id, &counters, now));
+                        reservations.open(id, crate::PEP, &wanted, now);
+                        assert!(reservations.roll_back(id, crate::PEP, &counters, now));
                     }
                 }
             });

@@ -20,8 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::Thread;
 use std::time::Duration;
 
-use callgate_core::engine::Seen;
-use callgate_core::{Decision, Request};
+use callgate_core::Decision;
+use callgate_core::engine::{Identity, Seen};
 
 pub use config::{AuditConfig, AuditMode, AuditTarget};
 
@@ -152,6 +152,15 @@ impl Drop for Audit {
     }
 }
 
+/// What was asked: whom it is charged to, and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'a> {
+    pub(crate) protocol: Protocol,
+    pub(crate) identity: Identity<'a>,
+    pub(crate) session: Option<&'a str>,
+    pub(crate) tool: &'a str,
+}
+
 /// Room for one record.
 #[derive(Debug)]
 pub(crate) struct Entry<'a> {
@@ -172,15 +181,9 @@ impl Entry<'_> {
     }
 
     /// Completes the record and queues it.
-    pub(crate) fn finish(
-        mut self,
-        protocol: Protocol,
-        request: &Request<'_>,
-        decision: &Decision<'_>,
-        took: Duration,
-    ) {
+    pub(crate) fn finish(mut self, asked: Asked<'_>, decision: &Decision<'_>, took: Duration) {
         if let Some(batch) = &mut self.batch {
-            record::put_decision(batch, self.start, self.seen, protocol, request, decision, took);
+            record::put_decision(batch, self.start, self.seen, asked, decision, took);
             self.start = batch.mark();
         }
     }

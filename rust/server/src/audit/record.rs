@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use callgate_core::engine::Seen;
 use callgate_core::json::{Kind, Value};
-use callgate_core::{Decision, LimitState, Outcome, Request};
+use callgate_core::{Decision, LimitState, Outcome};
 
+use super::Asked;
 use super::batch::{Batch, Mark, Reader, cut};
 use crate::gate::Protocol;
 
@@ -155,8 +156,7 @@ pub(super) fn put_decision(
     batch: &mut Batch,
     start: Mark,
     seen: bool,
-    protocol: Protocol,
-    request: &Request<'_>,
+    asked: Asked<'_>,
     decision: &Decision<'_>,
     took: Duration,
 ) {
@@ -166,13 +166,13 @@ pub(super) fn put_decision(
     }
     batch.put_long(decision.decided_at_us);
     batch.put_long(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-    batch.put(protocol as u32);
+    batch.put(asked.protocol as u32);
     batch.put(index(decision.outcome));
     for name in [
-        request.server,
-        request.grant,
-        request.session.unwrap_or_default(),
-        request.tool,
+        asked.identity.server,
+        asked.identity.grant,
+        asked.session.unwrap_or_default(),
+        asked.tool,
     ] {
         batch.put_text(cut(name, NAME_CHARACTERS));
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Engine, EngineConfig, Request, State};
+use callgate_core::{Caller, Engine, EngineConfig, Pep, Request, State};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use super::*;
 use crate::clock::{Clock, ManualClock};
 use crate::events::FieldValue;
 use crate::gate::Gate;
+use crate::identity::Peps;
 
 /// After this long, what a test waits for will not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -157,7 +158,7 @@ fn gate(mode: AuditMode, batches: usize) -> (Gate, Fake) {
     };
     let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
     let clock = Clock::Manual(ManualClock::new(1_700_000_000_000_000));
-    let mut gate = Gate::new(Arc::new(engine), clock);
+    let mut gate = Gate::new(Arc::new(engine), clock, Peps::anybody());
     let fake = Fake::default();
     let config = AuditConfig {
         mode,
@@ -179,11 +180,11 @@ fn finish(gate: &Gate) {
 /// Rule of the decision on one call.
 fn ask(gate: &Gate, tool: &str, args: &str) -> String {
     let request = Request {
-        grant: "g",
+        caller: Caller::named("g"),
+        pep: Pep::UNNAMED,
         tool,
         server: "srv",
         session: Some("s"),
-        labels: &[],
         args_json: args.as_bytes(),
         reserve: Some(0x005e_c4e7),
     };
@@ -287,11 +288,11 @@ fn names_are_bounded_and_cannot_end_a_line() {
     let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
     let long = "\n\"é".repeat(500);
     let request = Request {
-        grant: &long,
+        caller: Caller::named(&long),
+        pep: Pep::UNNAMED,
         tool: "t\r\n{\"outcome\":\"allow\"}",
         server: &long,
         session: Some(&long),
-        labels: &[],
         args_json: b"",
         reserve: None,
     };

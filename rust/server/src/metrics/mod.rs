@@ -16,6 +16,7 @@ use http::StatusCode;
 use tonic::Code;
 
 pub use histogram::{DurationHistogram, duration_bounds_ns};
+pub(crate) use pace::Pace;
 pub use requests::RequestCount;
 
 use histogram::Histogram;
@@ -84,6 +85,8 @@ pub struct MetricsSnapshot {
     pub internal_errors: u64,
     /// Connections open now.
     pub connections: usize,
+    /// TLS handshakes that failed.
+    pub tls_handshakes_failed: u64,
     /// Events dropped because nobody drained them.
     pub events_dropped: u64,
     /// Decisions whose line could not be written to the decision log.
@@ -107,6 +110,7 @@ pub(crate) struct Metrics {
     requests: Requests,
     invalid_requests: AtomicU64,
     internal_errors: AtomicU64,
+    tls_handshakes_failed: AtomicU64,
 }
 
 impl Metrics {
@@ -120,6 +124,7 @@ impl Metrics {
             requests: Requests::default(),
             invalid_requests: AtomicU64::new(0),
             internal_errors: AtomicU64::new(0),
+            tls_handshakes_failed: AtomicU64::new(0),
         }
     }
 
@@ -162,6 +167,10 @@ impl Metrics {
         self.requests.http(status);
     }
 
+    pub(crate) fn tls_handshake_failed(&self) {
+        count(&self.tls_handshakes_failed);
+    }
+
     /// Invalid requests so far.
     pub(crate) fn invalid_requests(&self) -> u64 {
         // Relaxed: a count that publishes nothing else.
@@ -185,6 +194,7 @@ impl Metrics {
             requests: self.requests.snapshot(),
             // Relaxed, here and below: counts that publish nothing else.
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
+            tls_handshakes_failed: self.tls_handshakes_failed.load(Ordering::Relaxed),
             ..MetricsSnapshot::default()
         };
         self.registry.each_tool(|server, tool, cell| {

@@ -1,15 +1,15 @@
-//! How often one kind of denial may be logged.
+//! How often one kind of denial or refusal may be logged.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-/// Denials of one rule that are logged within one second; the rest of the second is only counted.
+/// Denials of one rule, or refusals of one kind, that are logged within one second; the rest of the second is only counted.
 const LOGGED_PER_SECOND: u32 = 10;
 
 /// Counts within the current second.
 ///
 /// Two threads that meet a new second at once may let a few denials more or fewer through: it is a bound for logs.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     second: AtomicU64,
     logged: AtomicU32,
     suppressed: AtomicU64,
@@ -17,7 +17,7 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Whether this denial, in this second, is logged; else it counts as suppressed.
-    pub(super) fn admits(&self, second: u64) -> bool {
+    pub(crate) fn admits(&self, second: u64) -> bool {
         // Relaxed throughout: the fields are counts that publish nothing else, and being a little off is harmless.
         let known = self.second.load(Ordering::Relaxed);
         if known != second
@@ -38,7 +38,7 @@ impl Pace {
     }
 
     /// How many were suppressed since this was last asked.
-    pub(super) fn take_suppressed(&self) -> u64 {
+    pub(crate) fn take_suppressed(&self) -> u64 {
         // Relaxed, as in `admits`. Most rules have none: a load leaves their cache line shared.
         if self.suppressed.load(Ordering::Relaxed) == 0 {
             0

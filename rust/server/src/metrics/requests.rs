@@ -40,9 +40,10 @@ const GRPC: [&str; 17] = [
 ];
 
 /// The statuses that the HTTP door answers with; anything else would be counted as the last.
-const HTTP: [(u16, &str); 11] = [
+const HTTP: [(u16, &str); 12] = [
     (200, "200"),
     (400, "400"),
+    (401, "401"),
     (403, "403"),
     (404, "404"),
     (405, "405"),

@@ -10,10 +10,13 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::connection::{protocols, serve};
+use super::handshake::shake;
 use super::pace::Pace;
 use crate::events::Level;
+use crate::identity::Peer;
 use crate::limits::Limits;
 use crate::service::{Door, Doors};
+use crate::tls::Tls;
 
 /// How far a server has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,44 +44,66 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts over TCP until the server stops.
-    pub(crate) async fn tcp(self, listener: TcpListener, door: Door) {
+    /// Accepts over TCP until the server stops; with TLS where there are certificates.
+    pub(crate) async fn tcp(self, listener: TcpListener, door: Door, tls: Option<Tls>) {
         let accept = async || {
             let (stream, _) = listener.accept().await?;
             // Answers are small: waiting for more to send would cost 40 ms. Where it cannot be set, slow beats nothing.
             let _ = stream.set_nodelay(true);
             Ok(Some(stream))
         };
-        self.run(accept, door).await;
+        match tls {
+            None => {
+                self.run(accept, async |stream| Some((stream, Peer::default())), door)
+                    .await
+            }
+            Some(tls) => {
+                let doors = Arc::clone(&self.doors);
+                let ready = move |stream| shake(tls.clone(), stream, Arc::clone(&doors));
+                self.run(accept, ready, door).await;
+            }
+        }
     }
 
-    /// Accepts over the Unix socket until the server stops; this process's own user and root may talk.
+    /// Accepts over the Unix socket until the server stops; this process's own user, root and known users may talk.
     pub(crate) async fn unix(self, listener: UnixListener) {
         let own_uid = rustix::process::geteuid().as_raw();
         let accept = async || {
             let (stream, _) = listener.accept().await?;
-            Ok(self.is_own_peer(&stream, own_uid).then_some(stream))
+            let uid = self.admitted_uid(&stream, own_uid);
+            Ok(uid.map(|uid| (stream, uid)))
         };
-        self.clone().run(accept, Door::Socket).await;
+        let ready = async |(stream, uid)| {
+            let peer = Peer {
+                uid: Some(uid),
+                ..Peer::default()
+            };
+            Some((stream, peer))
+        };
+        self.clone().run(accept, ready, Door::Socket).await;
     }
 
-    fn is_own_peer(&self, stream: &UnixStream, own_uid: u32) -> bool {
+    fn admitted_uid(&self, stream: &UnixStream, own_uid: u32) -> Option<u32> {
         let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-        let own = uid.is_some_and(|uid| may_talk(uid, own_uid));
-        if !own {
+        let admitted = uid.filter(|uid| may_talk(*uid, own_uid) || self.doors.gate.peps.has_uid(*uid));
+        if admitted.is_none() {
             let uid = uid.map_or(u64::MAX, u64::from);
             self.doors
                 .gate
                 .events
                 .push(Level::Warning, "peer_refused", vec![("uid", uid.into())]);
         }
-        own
+        admitted
     }
 
-    async fn run<I, F>(self, accept: impl Fn() -> F, door: Door)
+    /// `ready` makes a connection of what was accepted, in its own time; one that comes to nothing is closed.
+    async fn run<A, F, R, G, I>(self, accept: impl Fn() -> F, ready: R, door: Door)
     where
+        A: Send + 'static,
+        F: Future<Output = io::Result<Option<A>>>,
+        R: Fn(A) -> G + Clone + Send + 'static,
+        G: Future<Output = Option<(I, Peer)>> + Send + 'static,
         I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        F: Future<Output = io::Result<Option<I>>>,
     {
         let mut phase = self.phase.clone();
         let protocols = Arc::new(protocols(&self.limits));
@@ -103,8 +128,17 @@ impl Acceptor {
                         Arc::clone(&self.doors),
                         self.phase.clone(),
                     );
+                    let ready = ready.clone();
                     tokio::spawn(async move {
-                        serve(&protocols, stream, doors, door, opening_timeout, phase).await;
+                        let mut stopping = phase.clone();
+                        let ready = tokio::select! {
+                            biased;
+                            ready = ready(stream) => ready,
+                            _ = stopping.wait_for(|phase| *phase >= Phase::Draining) => None,
+                        };
+                        if let Some((stream, peer)) = ready {
+                            serve(&protocols, stream, doors, door, peer, opening_timeout, phase).await;
+                        }
                         drop(permit);
                     });
                 }
@@ -153,7 +187,7 @@ fn is_gone(error: &io::Error) -> bool {
     )
 }
 
-/// Who may talk over the Unix socket.
+/// Who may talk over the Unix socket, whatever is configured.
 const fn may_talk(uid: u32, own_uid: u32) -> bool {
     uid == own_uid || uid == 0
 }

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::accept::Phase;
 use super::io::Watched;
+use crate::identity::Peer;
 use crate::limits::Limits;
 use crate::service::{Door, Doors};
 
@@ -59,15 +60,16 @@ pub(super) async fn serve<I>(
     stream: I,
     doors: Arc<Doors>,
     door: Door,
+    peer: Peer,
     opening_timeout: Duration,
     mut phase: watch::Receiver<Phase>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (stream, opening) = Watched::new(stream);
-    let unfinished = doors.unfinished.share();
+    let (unfinished, peer) = (doors.unfinished.share(), Arc::new(peer));
     let service = hyper::service::service_fn(move |request| {
-        Arc::clone(&doors).answer(door, Arc::clone(&unfinished), request)
+        Arc::clone(&doors).answer(door, Arc::clone(&peer), Arc::clone(&unfinished), request)
     });
     let connection = protocols.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);

@@ -64,21 +64,32 @@ impl BoundSocket {
         &self.path
     }
 
+    /// Opens the file to other users, or closes it to them. Those who are not known are still turned away.
+    pub(crate) fn open_for_others(&self, for_others: bool) -> io::Result<()> {
+        if self.is_ours() {
+            set_mode(&self.path, for_others)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Removes the file, if it is still the one that was made here.
     pub(crate) fn remove(&self) {
-        let Ok(found) = std::fs::symlink_metadata(&self.path) else {
-            return;
-        };
-        if (found.dev(), found.ino()) == (self.device, self.inode) {
+        if self.is_ours() {
             // Gone already, or the folder is read-only by now: nothing is left to be done about it.
             let _ = std::fs::remove_file(&self.path);
         }
     }
+
+    fn is_ours(&self) -> bool {
+        std::fs::symlink_metadata(&self.path)
+            .is_ok_and(|found| (found.dev(), found.ino()) == (self.device, self.inode))
+    }
 }
 
-/// Creates a socket for this user alone. Never replaces a file: it may be another process's live socket.
+/// Creates a socket for this user alone, or for everybody where others are told apart by their credentials. Never replaces a file: it may be another process's live socket.
 /// Must run inside a runtime.
-pub(crate) fn bind_socket(path: &Path) -> Result<(UnixListener, BoundSocket), StartError> {
+pub(crate) fn bind_socket(path: &Path, for_others: bool) -> Result<(UnixListener, BoundSocket), StartError> {
     let fault = |source: io::Error| {
         let path = path.to_owned();
         match source.kind() {
@@ -100,7 +111,7 @@ pub(crate) fn bind_socket(path: &Path) -> Result<(UnixListener, BoundSocket), St
     }
     let socket = UnixSocket::new_stream().map_err(fault)?;
     socket.bind(path).map_err(fault)?;
-    let made = restrict(path)
+    let made = set_mode(path, for_others)
         .and_then(|()| std::fs::symlink_metadata(path))
         .and_then(|made| {
             // Only now can anybody connect, so nobody gets in before the mode is set.
@@ -122,8 +133,9 @@ pub(crate) fn bind_socket(path: &Path) -> Result<(UnixListener, BoundSocket), St
     }
 }
 
-fn restrict(path: &Path) -> io::Result<()> {
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+fn set_mode(path: &Path, for_others: bool) -> io::Result<()> {
+    let mode = if for_others { 0o666 } else { 0o600 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
 }
 
 #[cfg(test)]

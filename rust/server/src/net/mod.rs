@@ -2,6 +2,7 @@
 
 mod accept;
 mod connection;
+mod handshake;
 mod io;
 mod listen;
 mod pace;

@@ -6,12 +6,14 @@ use tonic::Status;
 use super::deadline::{self, Deadline};
 use super::decision::Decisions;
 use super::turn::Turn;
+use crate::identity::Asker;
 
 /// Decides the calls in their order, each as `Check` would, and lets other callers in between.
 ///
 /// How many there may be was settled before they were decoded: see [`super::calls`].
 pub(super) async fn check(
     decisions: &Decisions,
+    asker: Option<&Asker>,
     calls: Vec<pb::CheckRequest>,
     deadline: Option<Deadline>,
 ) -> Result<pb::CheckBatchResponse, Status> {
@@ -23,7 +25,7 @@ pub(super) async fn check(
         if deadline.is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        answers.push(decisions.decide(&call)?);
+        answers.push(decisions.decide(asker, &call)?);
         turn.spend(call.args_json.len());
     }
     Ok(pb::CheckBatchResponse { decisions: answers })

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use callgate_core::request::DEFAULT_SERVER;
-use callgate_core::{Decision, LimitState, Outcome, limit::Micros};
+use callgate_core::{Caller, Decision, LimitState, Outcome, Pep, limit::Micros};
 use callgate_proto::decision::v1 as pb;
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
 use http::HeaderValue;
@@ -15,6 +14,7 @@ use super::batch;
 use super::deadline::{self, Deadline};
 use super::stream::Answers;
 use crate::gate::{Gate, Protocol};
+use crate::identity::Asker;
 use crate::net::Phase;
 use crate::random::random_u128;
 
@@ -30,27 +30,22 @@ impl Decisions {
         Self { gate, phase }
     }
 
-    /// Decides one call of whichever method.
-    pub(super) fn decide(&self, call: &pb::CheckRequest) -> Result<pb::CheckResponse, Status> {
-        let labels: Vec<(&str, &str)> = call
-            .labels
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
-        let request = callgate_core::Request {
-            grant: &call.grant,
-            tool: &call.tool,
-            server: if call.server.is_empty() {
-                DEFAULT_SERVER
-            } else {
-                &call.server
-            },
-            session: Some(call.session.as_str()).filter(|session| !session.is_empty()),
-            labels: &labels,
-            args_json: &call.args_json,
-            reserve: call.reserve.then(random_u128).transpose().map_err(no_random)?,
-        };
-        Ok(self.gate.decide(&request, message))
+    /// Decides one call of whichever method for whoever asks, if that one still may: a stream takes its time.
+    pub(super) fn decide(
+        &self,
+        asker: Option<&Asker>,
+        call: &pb::CheckRequest,
+    ) -> Result<pb::CheckResponse, Status> {
+        let pep = self.pep(asker)?;
+        with_request(call, pep, |request| self.gate.decide(request, message))
+    }
+
+    /// Who asks, now.
+    fn pep(&self, asker: Option<&Asker>) -> Result<Pep, Status> {
+        self.gate
+            .peps
+            .still(asker)
+            .map_err(|unknown| Status::unauthenticated(unknown.message()))
     }
 
     /// The denial of what is no call.
@@ -69,6 +64,33 @@ impl Decisions {
     }
 }
 
+/// Who sent a request, as its header told; `None` where anybody may ask.
+fn asker<T>(request: &Request<T>) -> Option<&Asker> {
+    request.extensions().get()
+}
+
+/// Hands the call of a message to `decide`, as the core's request.
+fn with_request<R>(
+    call: &pb::CheckRequest,
+    pep: Pep,
+    decide: impl FnOnce(&callgate_core::Request<'_>) -> R,
+) -> Result<R, Status> {
+    let labels: Vec<(&str, &str)> = call
+        .labels
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    Ok(decide(&callgate_core::Request {
+        caller: Caller::new(&call.grant, &call.grant_token, &labels),
+        pep,
+        tool: &call.tool,
+        server: &call.server,
+        session: Some(call.session.as_str()),
+        args_json: &call.args_json,
+        reserve: call.reserve.then(random_u128).transpose().map_err(no_random)?,
+    }))
+}
+
 /// Until when the caller of a request waits.
 fn deadline_of<T>(request: &Request<T>) -> Option<Deadline> {
     request.extensions().get().copied()
@@ -80,16 +102,17 @@ impl DecisionService for Decisions {
         if deadline_of(&request).is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        self.decide(request.get_ref()).map(Response::new)
+        self.decide(asker(&request), request.get_ref()).map(Response::new)
     }
 
     async fn check_batch(
         &self,
         request: Request<pb::CheckBatchRequest>,
     ) -> Result<Response<pb::CheckBatchResponse>, Status> {
-        let deadline = deadline_of(&request);
+        let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
         let calls = request.into_inner().calls;
-        batch::check(self, calls, deadline).await.map(Response::new)
+        let answers = batch::check(self, asker.as_ref(), calls, deadline).await?;
+        Ok(Response::new(answers))
     }
 
     type CheckStreamStream = Answers;
@@ -98,8 +121,9 @@ impl DecisionService for Decisions {
         &self,
         request: Request<Streaming<pb::CheckStreamRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let deadline = deadline_of(&request);
-        let answers = Answers::new(self.clone(), request.into_inner(), deadline, self.phase.clone());
+        let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
+        let (decisions, phase) = (self.clone(), self.phase.clone());
+        let answers = Answers::new(decisions, asker, request.into_inner(), deadline, phase);
         Ok(Response::new(answers))
     }
 
@@ -111,10 +135,11 @@ impl DecisionService for Decisions {
         let id = parse_reservation(&settlement.reservation).ok_or_else(|| {
             Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
         })?;
+        let pep = self.pep(asker(&request))?.id;
         let now = self.gate.clock.now();
         let settled = match settlement.action() {
-            pb::SettleAction::Commit => self.gate.engine.commit(id, now),
-            pb::SettleAction::RollBack => self.gate.engine.roll_back(id, now),
+            pb::SettleAction::Commit => self.gate.engine.commit(id, pep, now),
+            pb::SettleAction::RollBack => self.gate.engine.roll_back(id, pep, now),
             pb::SettleAction::Unspecified => {
                 return Err(Status::invalid_argument(
                     "expected `action` to say commit or roll back",

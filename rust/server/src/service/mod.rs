@@ -27,6 +27,7 @@ use tower_service::Service;
 
 use crate::StartError;
 use crate::gate::Gate;
+use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
 use crate::net::Phase;
 use arriving::{Arriving, Kind};
@@ -106,19 +107,28 @@ impl Doors {
     pub(crate) async fn answer(
         self: Arc<Self>,
         door: Door,
+        peer: Arc<Peer>,
         share: Arc<Share>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         if !is_grpc(&request) {
             let request = request.map(|body| Arriving::new(body, Kind::Plain, share));
-            let response = Box::pin(http::answer(&self, door, request)).await;
+            let response = Box::pin(http::answer(&self, door, &peer, request)).await;
             self.gate.metrics.http(response.status());
             return Ok(response);
         }
         let is_stream = request.uri().path() == CHECK_STREAM;
         let response = match self.refusal(door, &request) {
             Some(status) => status.into_http(),
-            None => self.call(request, share).await?,
+            None => match self.asker(&peer, &request) {
+                Err(unknown) => unauthenticated(unknown),
+                Ok(asker) => {
+                    if let Some(asker) = asker {
+                        request.extensions_mut().insert(asker);
+                    }
+                    self.call(request, share).await?
+                }
+            },
         };
         let code = grpc_code(&response);
         // A stream that has begun is counted when it ends.
@@ -131,7 +141,8 @@ impl Doors {
     /// Why a gRPC request is not even looked at.
     ///
     /// `Host` is no reason: proxies put the name of a cluster there. It need not be one, because a browser, which is
-    /// what a rebound name would steer, cannot speak HTTP/2 without TLS; so gRPC over HTTP/1.1 is refused.
+    /// what a rebound name would steer, cannot speak HTTP/2 without TLS, and with TLS the certificate does not bear that
+    /// name; so gRPC over HTTP/1.1 is refused.
     fn refusal(&self, door: Door, request: &Request<Incoming>) -> Option<Status> {
         if request.version() != Version::HTTP_2 {
             return Some(Status::unimplemented(
@@ -141,6 +152,15 @@ impl Doors {
         self.access
             .origin_refusal(door, request.headers())
             .map(Status::permission_denied)
+    }
+
+    /// Who sends a gRPC request; health is everybody's to ask.
+    fn asker(&self, peer: &Arc<Peer>, request: &Request<Incoming>) -> Result<Option<Asker>, Unknown> {
+        if request.uri().path().starts_with("/grpc.health.v1.Health/") {
+            return Ok(None);
+        }
+        let asker = self.gate.peps.ask(peer, request.headers());
+        asker.inspect_err(|unknown| self.gate.refused_asker(*unknown))
     }
 
     async fn call(
@@ -200,6 +220,14 @@ impl Doors {
             None => Ok(Status::deadline_exceeded("the message took too long to arrive").into_http()),
         }
     }
+}
+
+/// The answer to a gRPC request of nobody that is known.
+fn unauthenticated(unknown: Unknown) -> Response<Body> {
+    let mut response = Status::unauthenticated(unknown.message()).into_http();
+    let challenge = ::http::HeaderValue::from_static("Bearer");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
 }
 
 /// The output of a future, if it comes in time. Most messages are there already: those cost no timer.

@@ -16,6 +16,7 @@ use tonic::{Code, Status, Streaming};
 use super::deadline::{self, Deadline};
 use super::decision::{Decisions, our_code};
 use super::turn::Turn;
+use crate::identity::Asker;
 use crate::net::{Phase, STREAM_WINDOW_BYTES};
 
 type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -23,6 +24,7 @@ type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// The answers to the calls of one stream.
 pub(super) struct Answers {
     decisions: Decisions,
+    asker: Option<Asker>,
     calls: Streaming<pb::CheckStreamRequest>,
     deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
     life: Life,
@@ -42,6 +44,7 @@ enum Life {
 impl Answers {
     pub(super) fn new(
         decisions: Decisions,
+        asker: Option<Asker>,
         calls: Streaming<pb::CheckStreamRequest>,
         deadline: Option<Deadline>,
         mut phase: watch::Receiver<Phase>,
@@ -53,6 +56,7 @@ impl Answers {
         let sleep = |deadline: Deadline| Box::pin(tokio::time::sleep_until(deadline.at().into()));
         Self {
             decisions,
+            asker,
             calls,
             deadline: deadline.map(|deadline| (deadline, sleep(deadline))),
             life: Life::Open(stopping),
@@ -63,7 +67,7 @@ impl Answers {
     fn answer(&mut self, message: &pb::CheckStreamRequest) -> Result<pb::CheckStreamResponse, Status> {
         let decision = if let Some(call) = &message.call {
             self.turn.spend(call.args_json.len());
-            self.decisions.decide(call)?
+            self.decisions.decide(self.asker.as_ref(), call)?
         } else {
             self.turn.spend(0);
             self.decisions

@@ -292,13 +292,19 @@ fn facts_about_the_call() {
     let mut desk = Desk::with_catalogue(text, catalogue(known));
     let labels = [("team", "core")];
     let full = crate::Request {
-        labels: &labels,
+        caller: crate::Caller::Named {
+            grant: "g1",
+            labels: &labels,
+        },
         session: Some("s"),
         ..request("x", "{}")
     };
     assert_eq!(brief(&desk.decide(&full)), "allow ");
     assert_eq!(
-        brief(&desk.decide(&crate::Request { labels: &[], ..full })),
+        brief(&desk.decide(&crate::Request {
+            caller: crate::Caller::named("g1"),
+            ..full
+        })),
         "deny /tools/x/require/labels"
     );
     assert_eq!(

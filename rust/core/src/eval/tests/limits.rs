@@ -1,8 +1,8 @@
 //! Section 4: scopes, costs, counts, reservations.
 
 use super::{Desk, brief, request};
-use crate::Request;
 use crate::limit::Micros;
+use crate::{Caller, Pep, Request};
 
 fn limit(fields: &str) -> Desk {
     Desk::rules(&format!(
@@ -125,7 +125,10 @@ fn a_mixed_scope_counts_per_combination_in_any_order() {
     let base = request("x", r#"{"k": 1}"#);
     assert_eq!(brief(&desk.decide(&base)), "allow ");
     for other in [
-        Request { grant: "g2", ..base },
+        Request {
+            caller: Caller::named("g2"),
+            ..base
+        },
         Request { server: "s2", ..base },
         request("x", r#"{"k": 2}"#),
         // Another set of scopes is another count.
@@ -159,7 +162,10 @@ fn sessions_belong_to_their_grant_and_none_is_one_of_them() {
         assert_eq!(brief(&desk.decide(&first)), "allow ", "{first:?}");
         assert_eq!(brief(&desk.decide(&first)), "rate_limited /tools/x/limits/c");
         assert_eq!(
-            brief(&desk.decide(&Request { grant: "g2", ..first })),
+            brief(&desk.decide(&Request {
+                caller: Caller::named("g2"),
+                ..first
+            })),
             "allow ",
             "another grant's session"
         );
@@ -255,11 +261,11 @@ fn reservations_give_units_back_once() {
         ("rate_limited /tools/x/limits/c", None)
     );
     assert!(
-        !desk.engine.roll_back(43, desk.now),
+        !desk.engine.roll_back(43, Pep::UNNAMED.id, desk.now),
         "a refused call reserves nothing"
     );
-    assert!(desk.engine.roll_back(42, desk.now));
-    assert!(!desk.engine.roll_back(42, desk.now));
+    assert!(desk.engine.roll_back(42, Pep::UNNAMED.id, desk.now));
+    assert!(!desk.engine.roll_back(42, Pep::UNNAMED.id, desk.now));
     assert_eq!(desk.answer("{}"), "allow ");
 }
 

@@ -2,6 +2,7 @@
 
 mod conditions;
 mod explain;
+mod grants;
 mod limits;
 mod messages;
 mod properties;
@@ -12,7 +13,7 @@ mod shadow;
 
 use crate::engine::Policies;
 use crate::policy::{Catalogue, Format, Source, ast, parse};
-use crate::{Decision, Engine, EngineConfig, Now, Request, Scratch, State};
+use crate::{Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 
 /// An engine with buffers, and a clock that stands still until it is set.
 struct Desk {
@@ -101,11 +102,11 @@ impl Desk {
 
 fn request<'a>(tool: &'a str, args: &'a str) -> Request<'a> {
     Request {
-        grant: "g1",
+        caller: Caller::named("g1"),
+        pep: Pep::UNNAMED,
         tool,
         server: "srv",
         session: None,
-        labels: &[],
         args_json: args.as_bytes(),
         reserve: None,
     }

@@ -1,7 +1,7 @@
 //! Section 2, step 1: what is no well-formed request.
 
 use super::{Desk, brief, request};
-use crate::Request;
+use crate::{Caller, Request};
 
 fn desk() -> Desk {
     Desk::new(r#"{"version": "1", "default": "allow"}"#)
@@ -12,10 +12,15 @@ fn names() {
     let fine = request("x", "{}");
     assert_eq!(brief(&desk().decide(&fine)), "allow ");
     for faulty in [
-        Request { grant: "", ..fine },
+        Request {
+            caller: Caller::named(""),
+            ..fine
+        },
         Request { tool: "", ..fine },
-        Request { server: "", ..fine },
-        Request { grant: "g\0", ..fine },
+        Request {
+            caller: Caller::named("g\0"),
+            ..fine
+        },
         Request { tool: "\0", ..fine },
         Request {
             server: "s\0rv",

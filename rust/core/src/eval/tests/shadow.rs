@@ -1,6 +1,7 @@
 //! Section 1, Shadow.
 
 use super::{Desk, brief, request};
+use crate::Pep;
 use crate::limit::Micros;
 
 /// `x` in shadow and `all_tools` enforced, both on count `c`, with these costs.
@@ -78,13 +79,13 @@ fn a_rolled_back_shadow_gives_back_what_it_took() {
         brief(&desk.decide(&reserving(2))),
         "allow  | rate_limited /tools/x/limits/c"
     );
-    assert!(desk.engine.roll_back(2, desk.now));
+    assert!(desk.engine.roll_back(2, Pep::UNNAMED.id, desk.now));
     assert_eq!(
         desk.answer("{}"),
         "allow  | rate_limited /tools/x/limits/c",
         "the second took nothing"
     );
-    assert!(desk.engine.roll_back(1, desk.now));
+    assert!(desk.engine.roll_back(1, Pep::UNNAMED.id, desk.now));
     assert_eq!(desk.answer("{}"), "allow ");
 }
 

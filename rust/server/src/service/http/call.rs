@@ -1,13 +1,21 @@
 //! Reading a call out of a body.
 
-use callgate_core::Request;
 use callgate_core::json::{JsonError, JsonErrorKind, Kind, Tape, Value};
-use callgate_core::request::DEFAULT_SERVER;
+use callgate_core::{Caller, Pep, Request};
 
 use super::split::{Split, split};
 
 /// The fields of a body.
-const FIELDS: [&str; 7] = ["grant", "tool", "args", "server", "session", "labels", "reserve"];
+const FIELDS: [&str; 8] = [
+    "grant",
+    "grant_token",
+    "tool",
+    "args",
+    "server",
+    "session",
+    "labels",
+    "reserve",
+];
 
 /// Nesting of the body outside `args`; more than any field has.
 const MAX_DEPTH: usize = 64;
@@ -25,9 +33,10 @@ pub(super) enum Fault {
 }
 
 /// What a body asks.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Call<'b> {
     grant: Option<&'b str>,
+    grant_token: Option<&'b str>,
     tool: Option<&'b str>,
     args: &'b [u8],
     server: Option<&'b str>,
@@ -49,6 +58,9 @@ impl<'b> Call<'b> {
         for (name, value) in root.members() {
             match name {
                 "grant" => call.grant = Some(string(name, value)?),
+                "grant_token" => {
+                    call.grant_token = optional(value).map(|value| string(name, value)).transpose()?;
+                }
                 "tool" => call.tool = Some(string(name, value)?),
                 // Written with escapes, it was not cut out, and lies in the rest.
                 "args" => {
@@ -64,7 +76,9 @@ impl<'b> Call<'b> {
                 unknown => return Err(unknown_field(unknown)),
             }
         }
-        for (name, value) in [("grant", call.grant), ("tool", call.tool)] {
+        // The caller's token stands for the grant.
+        let grant = call.grant.or(call.grant_token);
+        for (name, value) in [("grant", grant), ("tool", call.tool)] {
             if value.is_none() {
                 return Err(Fault::Invalid(format!(
                     "field `{name}` is missing; expected a string"
@@ -75,16 +89,17 @@ impl<'b> Call<'b> {
     }
 
     /// The call, as the engine takes it.
-    pub(super) fn request(&self, reserve: Option<u128>) -> Request<'_> {
+    pub(super) fn request(&self, pep: Pep, reserve: Option<u128>) -> Request<'_> {
         Request {
-            grant: self.grant.unwrap_or_default(),
+            caller: Caller::new(
+                self.grant.unwrap_or_default(),
+                self.grant_token.unwrap_or_default(),
+                &self.labels,
+            ),
+            pep,
             tool: self.tool.unwrap_or_default(),
-            server: self
-                .server
-                .filter(|server| !server.is_empty())
-                .unwrap_or(DEFAULT_SERVER),
-            session: self.session.filter(|session| !session.is_empty()),
-            labels: &self.labels,
+            server: self.server.unwrap_or_default(),
+            session: self.session,
             args_json: self.args,
             reserve,
         }
@@ -197,7 +212,7 @@ mod tests {
     fn invalid(body: &str) -> String {
         read(body, |call| match call {
             Err(Fault::Invalid(message)) => message,
-            other => panic!("{body}: {other:?}"),
+            other => panic!("{body}: {:?}", other.err()),
         })
     }
 
@@ -207,12 +222,15 @@ mod tests {
         read(body, |call| {
             let call = call.unwrap();
             assert!(call.reserve);
-            let request = call.request(Some(7));
+            let request = call.request(Pep::UNNAMED, Some(7));
+            let Caller::Named { grant, labels } = request.caller else {
+                panic!("{:?}", request.caller)
+            };
             assert_eq!(
-                (request.grant, request.tool, request.server, request.session),
+                (grant, request.tool, request.server, request.session),
                 ("g", "t", "s", Some("x"))
             );
-            assert_eq!(request.labels, [("team", "ops")]);
+            assert_eq!(labels, [("team", "ops")]);
             assert_eq!(request.args_json, br#"{"a":1.0}"#);
             assert_eq!(request.reserve, Some(7));
         });
@@ -223,18 +241,51 @@ mod tests {
         for body in [
             r#"{"grant":"g","tool":"t"}"#,
             r#"{"grant":"g","tool":"t","server":null,"session":null,"labels":null,"reserve":null}"#,
-            r#"{"grant":"g","tool":"t","server":"","session":""}"#,
+            r#"{"grant":"g","tool":"t","server":"","session":"","grant_token":null}"#,
         ] {
             read(body, |call| {
                 let call = call.unwrap();
-                let request = call.request(None);
+                let request = call.request(Pep::UNNAMED, None);
                 assert_eq!(
-                    (request.server, request.session, request.args_json),
-                    (DEFAULT_SERVER, None, &b""[..])
+                    (
+                        request.server,
+                        request.session.unwrap_or_default(),
+                        request.args_json
+                    ),
+                    ("", "", &b""[..])
                 );
-                assert!(request.labels.is_empty() && !call.reserve);
+                assert!(matches!(
+                    request.caller,
+                    Caller::Named {
+                        grant: "g",
+                        labels: []
+                    }
+                ));
+                assert!(!call.reserve);
             });
         }
+    }
+
+    #[test]
+    fn a_token_stands_for_the_grant() {
+        read(r#"{"grant_token":"cgt_x","tool":"t"}"#, |call| {
+            let call = call.unwrap();
+            assert!(matches!(
+                call.request(Pep::UNNAMED, None).caller,
+                Caller::Token(_)
+            ));
+        });
+        read(r#"{"grant_token":"cgt_x","grant":"g","tool":"t"}"#, |call| {
+            let call = call.unwrap();
+            assert!(matches!(
+                call.request(Pep::UNNAMED, None).caller,
+                Caller::Contradictory
+            ));
+        });
+        assert_eq!(
+            invalid(r#"{"grant_token":7,"tool":"t"}"#),
+            "field `grant_token` has the wrong type: expected a string, got number"
+        );
     }
 
     #[test]
@@ -284,11 +335,11 @@ mod tests {
             ),
             (
                 r#"{"arguments":{}}"#,
-                "unknown field `arguments`; expected one of `grant`, `tool`, `args`, `server`, `session`, `labels`, `reserve`",
+                "unknown field `arguments`; expected one of `grant`, `grant_token`, `tool`, `args`, `server`, `session`, `labels`, `reserve`",
             ),
             (
                 r#"{"a\nb":{}}"#,
-                "unknown field `a\\nb`; expected one of `grant`, `tool`, `args`, `server`, `session`, `labels`, `reserve`",
+                "unknown field `a\\nb`; expected one of `grant`, `grant_token`, `tool`, `args`, `server`, `session`, `labels`, `reserve`",
             ),
         ] {
             assert_eq!(invalid(body), message);
@@ -315,7 +366,11 @@ mod tests {
             "\u{feff}{}",
         ] {
             read(body, |call| {
-                assert!(matches!(call, Err(Fault::NoObject(_))), "{body}: {call:?}");
+                assert!(
+                    matches!(call, Err(Fault::NoObject(_))),
+                    "{body}: {:?}",
+                    call.err()
+                );
             });
         }
     }

@@ -8,6 +8,7 @@ mod reply;
 mod split;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use callgate_core::json::Tape;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -16,6 +17,7 @@ use tonic::body::Body;
 use super::arriving::Arriving;
 use super::{Door, Doors};
 use crate::gate::{Protocol, aside, is_large};
+use crate::identity::{Asker, Peer, Unknown};
 use crate::random::random_u128;
 use call::{Call, Fault};
 
@@ -35,12 +37,21 @@ struct Buffers {
 }
 
 /// Answers one request of the plain HTTP door.
-pub(super) async fn answer(doors: &Doors, door: Door, request: Request<Arriving>) -> Response<Body> {
+pub(super) async fn answer(
+    doors: &Doors,
+    door: Door,
+    peer: &Arc<Peer>,
+    request: Request<Arriving>,
+) -> Response<Body> {
     if let Some(refusal) = refusal(doors, door, &request) {
         return refusal;
     }
+    let asker = match doors.gate.peps.ask(peer, request.headers()) {
+        Ok(asker) => asker,
+        Err(unknown) => return unauthenticated(doors, unknown),
+    };
     match body::read(request, doors.limits.body_limit_bytes, doors.message_timeout).await {
-        Ok(body) => aside(&body, || check(doors, &body)),
+        Ok(body) => aside(&body, || check(doors, asker.as_ref(), &body)),
         Err(refusal) => refusal,
     }
 }
@@ -70,6 +81,15 @@ fn refusal(doors: &Doors, door: Door, request: &Request<Arriving>) -> Option<Res
     None
 }
 
+fn unauthenticated(doors: &Doors, unknown: Unknown) -> Response<Body> {
+    doors.gate.refused_asker(unknown);
+    let mut refusal = reply::error(StatusCode::UNAUTHORIZED, unknown.message());
+    refusal
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    refusal
+}
+
 /// True when the body is what it says. Its content type does not matter: it is read as JSON or refused, and pages of a
 /// browser are told by their `Origin`.
 fn is_plain(headers: &HeaderMap) -> bool {
@@ -79,18 +99,23 @@ fn is_plain(headers: &HeaderMap) -> bool {
         .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-fn check(doors: &Doors, body: &[u8]) -> Response<Body> {
+fn check(doors: &Doors, asker: Option<&Asker>, body: &[u8]) -> Response<Body> {
     // A large body would leave large buffers behind.
     if is_large(body) {
-        return check_with(doors, body, &mut Buffers::default());
+        return check_with(doors, asker, body, &mut Buffers::default());
     }
     BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
-        Ok(mut buffers) => check_with(doors, body, &mut buffers),
-        Err(_) => check_with(doors, body, &mut Buffers::default()),
+        Ok(mut buffers) => check_with(doors, asker, body, &mut buffers),
+        Err(_) => check_with(doors, asker, body, &mut Buffers::default()),
     })
 }
 
-fn check_with(doors: &Doors, body: &[u8], buffers: &mut Buffers) -> Response<Body> {
+fn check_with(doors: &Doors, asker: Option<&Asker>, body: &[u8], buffers: &mut Buffers) -> Response<Body> {
+    // While the body came, who asks may have been withdrawn.
+    let pep = match doors.gate.peps.still(asker) {
+        Ok(pep) => pep,
+        Err(unknown) => return unauthenticated(doors, unknown),
+    };
     let call = match Call::read(body, &mut buffers.outer, &mut buffers.tape) {
         Ok(call) => call,
         Err(Fault::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
@@ -101,7 +126,7 @@ fn check_with(doors: &Doors, body: &[u8], buffers: &mut Buffers) -> Response<Bod
     match call.reserve.then(random_u128).transpose() {
         Ok(reserve) => doors
             .gate
-            .decide_over(Protocol::Http, &call.request(reserve), reply::decision),
+            .decide_over(Protocol::Http, &call.request(pep, reserve), reply::decision),
         // An id that can be guessed would let others settle: better none, and no decision.
         Err(error) => {
             let message = format!("no random numbers for a reservation id: {error}");

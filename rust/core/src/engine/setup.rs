@@ -1,0 +1,332 @@
+//! A whole configuration: policies by key, servers, grants.
+
+use hashbrown::HashMap;
+
+use super::state::{NamedServers, Servers, Serving, State, build_facts, index_of, load_error};
+use crate::compile::{CompiledPolicy, RuleFault};
+use crate::grant::{GrantSpec, Grants, TokenKey};
+use crate::policy::{Catalogue, PolicyError, ast};
+
+/// Everything that is configured apart from the catalogue.
+#[derive(Debug, Default)]
+pub struct Setup {
+    /// Policies by the key that servers and grants name them by, with the file that messages name.
+    pub policies: Vec<(String, String, ast::Policy)>,
+    /// Servers by name, with the key of the policy for callers without configured grants.
+    pub servers: Vec<(String, Option<String>)>,
+    /// The grants; without any, callers name the grant that is charged.
+    pub grants: Vec<GrantSpec>,
+    /// Key of the grants' token digests; needed where a grant has one.
+    pub grant_key: Option<TokenKey>,
+}
+
+/// Why a configuration is refused: what, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// A policy or the catalogue has a fault.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// A server has a fault.
+    #[error("server `{server}`: {message}")]
+    Server {
+        /// Its name.
+        server: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// A grant has a fault.
+    #[error("grant `{grant}`: {message}")]
+    Grant {
+        /// Its id.
+        grant: String,
+        /// What is wrong and what to do.
+        message: String,
+    },
+}
+
+/// Which policy decides where, by index.
+#[derive(Debug, Default)]
+struct Servings {
+    list: Vec<Serving>,
+    known: HashMap<Serving, u32>,
+}
+
+impl State {
+    /// Compiles a whole configuration. One policy may serve several servers and grants; its counts are shared by all of
+    /// them (`docs/policy.md` section 4).
+    pub fn configure(setup: Setup, catalogue: Catalogue) -> Result<Self, SetupError> {
+        let (policies, by_key) = compile(setup.policies)?;
+        let mut servings = Servings::default();
+        let servers = servers(setup.servers, &by_key, &mut servings)?;
+        let grants = grants(setup.grants, setup.grant_key, &by_key, &servers, &mut servings)?;
+        let facts = build_facts(catalogue, &policies)?;
+        Ok(Self {
+            policies,
+            servings: servings.list,
+            servers: Servers::Named(servers),
+            grants,
+            facts,
+        })
+    }
+}
+
+impl Servings {
+    fn index(&mut self, server: u32, policy: u32) -> u32 {
+        let serving = Serving {
+            server: Some(server),
+            policy,
+        };
+        let Self { list, known } = self;
+        *known.entry(serving).or_insert_with(|| {
+            list.push(serving);
+            index_of(list) - 1
+        })
+    }
+}
+
+type ByKey = HashMap<String, u32>;
+
+fn compile(policies: Vec<(String, String, ast::Policy)>) -> Result<(Vec<CompiledPolicy>, ByKey), SetupError> {
+    let mut by_key = ByKey::new();
+    let mut by_name: HashMap<String, String> = HashMap::new();
+    let mut compiled = Vec::with_capacity(policies.len());
+    for (key, file, policy) in policies {
+        if let Some(earlier) = by_name.insert(policy.name.clone(), file.clone()) {
+            let message = format!(
+                "policy name `{}` is taken by `{earlier}`, expected names of their own because counts are kept by policy \
+                 name; give one of them another `name`",
+                policy.name,
+            );
+            return Err(load_error(&file, RuleFault::new(message)).into());
+        }
+        if by_key.insert(key.clone(), index_of(&compiled)).is_some() {
+            let message = format!("a second policy with the key `{key}`; give each policy a key of its own");
+            return Err(load_error(&file, RuleFault::new(message)).into());
+        }
+        compiled.push(CompiledPolicy::build(policy).map_err(|fault| load_error(&file, fault))?);
+    }
+    Ok((compiled, by_key))
+}
+
+fn servers(
+    list: Vec<(String, Option<String>)>,
+    by_key: &ByKey,
+    servings: &mut Servings,
+) -> Result<NamedServers, SetupError> {
+    let mut servers = NamedServers::default();
+    for (server, policy) in list {
+        let fault = |message: String| SetupError::Server {
+            server: server.clone(),
+            message,
+        };
+        if server.is_empty() || server.contains('\0') {
+            return Err(fault(
+                "the name is empty or holds NUL; give the server a name of plain text".to_owned(),
+            ));
+        }
+        let index = index_of(&servers.names);
+        if servers.by_name.insert(server.clone(), index).is_some() {
+            return Err(fault("it is configured twice; keep one of them".to_owned()));
+        }
+        let serving = match policy {
+            None => None,
+            Some(key) => {
+                let policy = by_key
+                    .get(&key)
+                    .ok_or_else(|| fault(unknown_policy(&key, by_key)))?;
+                Some(servings.index(index, *policy))
+            }
+        };
+        servers.servings.push(serving);
+        servers.names.push(server);
+    }
+    Ok(servers)
+}
+
+fn grants(
+    list: Vec<GrantSpec>,
+    key: Option<TokenKey>,
+    by_key: &ByKey,
+    servers: &NamedServers,
+    servings: &mut Servings,
+) -> Result<Grants, SetupError> {
+    let asks_key = list.iter().find(|grant| grant.token_digest.is_some());
+    let key = match (key, asks_key) {
+        (Some(key), _) => key,
+        // No digest will ever be looked up with success.
+        (None, None) => TokenKey::new([0; 32]),
+        (None, Some(grant)) => {
+            return Err(SetupError::Grant {
+                grant: grant.id.clone(),
+                message: "it has a `token_hash`, and no grant key is configured to check tokens with; configure the \
+                          key that the hash was made with"
+                    .to_owned(),
+            });
+        }
+    };
+    let mut grants = Grants::with_capacity(key, list.len());
+    for spec in list {
+        let id = spec.id.clone();
+        let fault = |message: String| SetupError::Grant { grant: id, message };
+        let Some(server) = servers.by_name.get(&spec.server).copied() else {
+            let known = servers.names.iter().map(String::as_str);
+            let message = format!("unknown server `{}`; {}", spec.server, expected("server", known));
+            return Err(fault(message));
+        };
+        let serving = match &spec.policy {
+            None => None,
+            Some(key) => match by_key.get(key) {
+                None => return Err(fault(unknown_policy(key, by_key))),
+                Some(policy) => Some(servings.index(server, *policy)),
+            },
+        };
+        grants.add(spec, server, serving).map_err(fault)?;
+    }
+    Ok(grants)
+}
+
+fn unknown_policy(key: &str, by_key: &ByKey) -> String {
+    let known = by_key.keys().map(String::as_str);
+    format!("unknown policy `{key}`; {}", expected("policy", known))
+}
+
+/// What would have been right: the first few of what is there.
+fn expected<'n>(kind: &str, names: impl Iterator<Item = &'n str>) -> String {
+    const MOST: usize = 10;
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
+    let rest = if names.len() > MOST { " or another" } else { "" };
+    names.truncate(MOST);
+    if names.is_empty() {
+        format!("no {kind} is configured, so add it")
+    } else {
+        format!("expected one of `{}`{rest}, or add it", names.join("`, `"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grant::Token;
+    use crate::policy::{Format, Source, parse};
+
+    fn policy(name: &str) -> ast::Policy {
+        let text = format!(r#"{{"version": "1", "name": "{name}", "default": "allow"}}"#);
+        let source = Source {
+            name: "p.json",
+            stem: "p",
+            format: Format::Json,
+            bytes: text.as_bytes(),
+        };
+        parse(&source).unwrap()
+    }
+
+    fn key() -> TokenKey {
+        TokenKey::new([1; 32])
+    }
+
+    fn grant(id: &str) -> GrantSpec {
+        GrantSpec {
+            id: id.to_owned(),
+            token_digest: Some(key().digest(Token::new(id))),
+            server: "a".to_owned(),
+            policy: Some("p".to_owned()),
+            labels: Vec::new(),
+            expires_at_us: None,
+            revoked: false,
+        }
+    }
+
+    fn setup() -> Setup {
+        Setup {
+            policies: ["p", "q"]
+                .map(|name| (name.to_owned(), format!("{name}.json"), policy(name)))
+                .into(),
+            servers: vec![("a".to_owned(), Some("p".to_owned())), ("b".to_owned(), None)],
+            grants: vec![grant("one")],
+            grant_key: Some(key()),
+        }
+    }
+
+    fn refusal(change: impl FnOnce(&mut Setup)) -> String {
+        let mut setup = setup();
+        change(&mut setup);
+        State::configure(setup, Catalogue::default())
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn a_policy_is_listed_once_for_each_server_where_it_decides() {
+        let mut setup = setup();
+        let at = |id: &str, server: &str, policy: &str| GrantSpec {
+            server: server.to_owned(),
+            policy: Some(policy.to_owned()),
+            ..grant(id)
+        };
+        setup.grants = vec![
+            at("1", "a", "p"),
+            at("2", "b", "p"),
+            at("3", "b", "p"),
+            at("4", "a", "q"),
+        ];
+        let state = State::configure(setup, Catalogue::default()).unwrap();
+        let listed: Vec<_> = state
+            .policies()
+            .map(|view| (view.server().unwrap(), view.name()))
+            .collect();
+        assert_eq!(listed, [("a", "p"), ("b", "p"), ("a", "q")]);
+        assert_eq!(state.servers(), ["a", "b"]);
+        assert_eq!(state.grants().len(), 4);
+    }
+
+    #[test]
+    fn faults_say_what_where_and_what_to_do() {
+        assert_eq!(
+            refusal(|setup| setup.grants.push(grant("one"))),
+            "grant `one`: a second grant has this `id`; give each grant an id of its own"
+        );
+        assert_eq!(
+            refusal(|setup| setup.grants.push(GrantSpec {
+                id: "two".to_owned(),
+                ..grant("one")
+            })),
+            "grant `two`: grant `one` has the same `token_hash`; create a token for each grant"
+        );
+        assert_eq!(
+            refusal(|setup| setup.grants[0].server = "c".to_owned()),
+            "grant `one`: unknown server `c`; expected one of `a`, `b`, or add it"
+        );
+        assert_eq!(
+            refusal(|setup| setup.grants[0].policy = Some("r".to_owned())),
+            "grant `one`: unknown policy `r`; expected one of `p`, `q`, or add it"
+        );
+        assert_eq!(
+            refusal(|setup| setup.servers[1].1 = Some("r".to_owned())),
+            "server `b`: unknown policy `r`; expected one of `p`, `q`, or add it"
+        );
+        assert_eq!(
+            refusal(|setup| setup.servers.push(("a".to_owned(), None))),
+            "server `a`: it is configured twice; keep one of them"
+        );
+        assert_eq!(
+            refusal(|setup| setup
+                .policies
+                .push(("r".to_owned(), "r.json".to_owned(), policy("p")))),
+            "r.json:1:1: policy name `p` is taken by `p.json`, expected names of their own because counts are kept by \
+             policy name; give one of them another `name`"
+        );
+        assert_eq!(
+            refusal(|setup| setup.grant_key = None),
+            "grant `one`: it has a `token_hash`, and no grant key is configured to check tokens with; configure the key \
+             that the hash was made with"
+        );
+        assert_eq!(
+            refusal(|setup| {
+                setup.servers.clear();
+                setup.grants[0].server = "a".to_owned();
+            }),
+            "grant `one`: unknown server `a`; no server is configured, so add it"
+        );
+    }
+}

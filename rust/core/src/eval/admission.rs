@@ -1,0 +1,199 @@
+//! Step 1 of `docs/policy.md` section 2: the server and the grant are known, the grant is valid and has a policy.
+
+use std::borrow::Cow;
+
+use super::{Evaluation, message};
+use crate::compile::CompiledPolicy;
+use crate::grant::{Grant, Labels};
+use crate::request::DEFAULT_SERVER;
+use crate::{Caller, Request};
+
+/// What a caller that sends a token gets where no grant has it; the token itself is a secret.
+const NO_SUCH_TOKEN: &str = "the `grant_token` is that of no grant of this server; check it, case included, or ask the operator for another";
+
+/// What an enforcement point gets that names a grant and does not vouch.
+const NOT_VOUCHED: &str = "grants are configured here, so a grant's id is taken only from who vouches for its callers; send the \
+     caller's `grant_token` instead";
+
+/// A well-formed request of a known caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admitted<'c> {
+    pub(super) grant: &'c str,
+    pub(super) tool: &'c str,
+    pub(super) server: &'c str,
+    pub(super) session: Option<&'c str>,
+    labels: LabelsOf<'c>,
+    grant_index: Option<u32>,
+}
+
+/// Where the labels come from.
+#[derive(Clone, Copy, Debug)]
+enum LabelsOf<'c> {
+    Request(&'c [(&'c str, &'c str)]),
+    Grant(&'c Labels),
+}
+
+/// Why a caller is not admitted.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) rule: &'static str,
+    pub(super) message: Cow<'static, str>,
+    pub(super) grant_index: Option<u32>,
+}
+
+/// Whose policy decides, and its index.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decider<'s> {
+    pub(super) policy: &'s CompiledPolicy,
+    pub(super) policy_index: u32,
+}
+
+impl<'c> Admitted<'c> {
+    /// The grant's label of this name.
+    pub(super) fn label(&self, name: &str) -> Option<&'c str> {
+        match self.labels {
+            LabelsOf::Request(labels) => labels
+                .iter()
+                .find(|(label, _)| *label == name)
+                .map(|(_, value)| *value),
+            LabelsOf::Grant(labels) => labels
+                .iter()
+                .find(|(label, _)| **label == *name)
+                .map(|(_, value)| &**value),
+        }
+    }
+
+    /// Index of the configured grant.
+    pub(super) const fn grant_index(&self) -> Option<u32> {
+        self.grant_index
+    }
+}
+
+impl<'s> Evaluation<'_, 's, '_> {
+    /// What makes the caller's fields no well-formed request here, though they may be one elsewhere.
+    pub(super) fn caller_fault(&self) -> Option<&'static str> {
+        match self.request.caller {
+            Caller::Named { labels, .. } if !labels.is_empty() && !self.state.grants().is_empty() => {
+                Some("grants are configured here, so labels come from the grant; send none")
+            }
+            _ => None,
+        }
+    }
+
+    /// The request with its grant and server known, and the policy that decides.
+    pub(super) fn admit<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    where
+        Self: 'c,
+        's: 'c,
+    {
+        if self.state.grants().is_empty() {
+            self.admit_unconfigured()
+        } else {
+            self.admit_configured()
+        }
+    }
+
+    /// Without configured grants callers are trusted to name theirs.
+    fn admit_unconfigured<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    where
+        Self: 'c,
+    {
+        let request = self.request;
+        let server = named_or_default(request);
+        let serving = self
+            .state
+            .serving(server)
+            .ok_or_else(|| Refusal::of("(unknown server)", message::unknown_server(server)))?;
+        let Caller::Named { grant, labels } = request.caller else {
+            return Err(Refusal::of("(unknown grant)", NO_SUCH_TOKEN));
+        };
+        let (policy_index, policy) =
+            serving.ok_or_else(|| Refusal::of("(no policy)", message::no_policy_for_server(server)))?;
+        let admitted = Admitted {
+            grant,
+            tool: request.tool,
+            server,
+            session: request.session(),
+            labels: LabelsOf::Request(labels),
+            grant_index: None,
+        };
+        Ok((admitted, Decider { policy, policy_index }))
+    }
+
+    fn admit_configured<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    where
+        Self: 'c,
+        's: 'c,
+    {
+        let request = self.request;
+        let grants = self.state.grants();
+        let (found, unknown): (_, Cow<'static, str>) = match request.caller {
+            Caller::Token(token) => (grants.by_token(token), NO_SUCH_TOKEN.into()),
+            Caller::Named { grant, .. } if request.pep.vouches => {
+                (grants.by_id(grant), message::unknown_grant(grant).into())
+            }
+            Caller::Named { .. } | Caller::Contradictory => (None, NOT_VOUCHED.into()),
+        };
+        let grant = found.and_then(|index| Some((index, grants.get(index)?)));
+        // A token alone says which server is meant; an unknown one says nothing, and no server was asked for.
+        let own_server = matches!(request.caller, Caller::Token(_)) && request.server.is_empty();
+        let server = match grant {
+            Some((_, grant)) if own_server => self.state.server_name(grant.server()).unwrap_or_default(),
+            None if own_server => return Err(Refusal::of("(unknown grant)", unknown)),
+            _ => named_or_default(request),
+        };
+        let Some(server_index) = self.state.server_index(server) else {
+            return Err(Refusal::of("(unknown server)", message::unknown_server(server)));
+        };
+        let here = grant.filter(|(_, grant)| grant.server() == server_index);
+        let Some((grant_index, grant)) = here else {
+            return Err(Refusal::of("(unknown grant)", unknown));
+        };
+        let decider = self.validate(grant).map_err(|refusal| Refusal {
+            grant_index: Some(grant_index),
+            ..refusal
+        })?;
+        let admitted = Admitted {
+            grant: grant.id(),
+            tool: request.tool,
+            server,
+            session: request.session(),
+            labels: LabelsOf::Grant(grant.labels()),
+            grant_index: Some(grant_index),
+        };
+        Ok((admitted, decider))
+    }
+
+    fn validate(&self, grant: &Grant) -> Result<Decider<'s>, Refusal> {
+        if grant.is_revoked() {
+            return Err(Refusal::of("(grant revoked)", message::grant_revoked(grant.id())));
+        }
+        if grant.is_expired(self.now.unix_us()) {
+            return Err(Refusal::of("(grant expired)", message::grant_expired(grant.id())));
+        }
+        let policy = grant
+            .serving()
+            .and_then(|index| Some((index, self.state.compiled(index)?)));
+        let (policy_index, policy) =
+            policy.ok_or_else(|| Refusal::of("(no policy)", message::no_policy_for_grant(grant.id())))?;
+        Ok(Decider { policy, policy_index })
+    }
+}
+
+impl Refusal {
+    fn of(rule: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            rule,
+            message: message.into(),
+            grant_index: None,
+        }
+    }
+}
+
+const fn named_or_default<'r>(request: &Request<'r>) -> &'r str {
+    if request.server.is_empty() {
+        DEFAULT_SERVER
+    } else {
+        request.server
+    }
+}

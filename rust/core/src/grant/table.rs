@@ -1,0 +1,273 @@
+//! Every configured grant, found by its token's digest or by its id.
+
+use std::hash::{BuildHasher, BuildHasherDefault};
+
+use foldhash::fast::FixedState;
+use hashbrown::hash_map::Entry;
+use hashbrown::{HashMap, HashTable, hash_table};
+
+use super::token::DigestHasher;
+use super::{GrantSpec, Token, TokenDigest, TokenKey};
+
+/// Stands for "never" in [`Grant::expires_at_us`].
+const NEVER_US: u64 = u64::MAX;
+
+/// A grant's labels, `(name, value)`.
+pub type Labels = [(Box<str>, Box<str>)];
+
+/// One grant in force.
+#[derive(Debug)]
+pub struct Grant {
+    id: Box<str>,
+    labels: Box<Labels>,
+    expires_at_us: u64,
+    server: u32,
+    // Which policy decides, as an index of the state; `None` without a policy.
+    serving: Option<u32>,
+    revoked: bool,
+}
+
+impl Grant {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Its labels.
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// Withdrawn for good.
+    pub const fn is_revoked(&self) -> bool {
+        self.revoked
+    }
+
+    /// Expired at this time, in Unix microseconds.
+    pub const fn is_expired(&self, unix_us: u64) -> bool {
+        self.expires_at_us != NEVER_US && unix_us >= self.expires_at_us
+    }
+
+    pub(crate) const fn server(&self) -> u32 {
+        self.server
+    }
+
+    pub(crate) const fn serving(&self) -> Option<u32> {
+        self.serving
+    }
+}
+
+/// Every configured grant. Built once, then only read.
+#[derive(Debug)]
+pub struct Grants {
+    key: TokenKey,
+    grants: Vec<Grant>,
+    // One probe into entries of 36 bytes; the digest is its own hash.
+    by_token: HashMap<TokenDigest, u32, BuildHasherDefault<DigestHasher>>,
+    // Indexes alone, since the ids stand in `grants`. They come from the operator, so a fixed hasher is safe.
+    by_id: HashTable<u32>,
+}
+
+impl Grants {
+    /// None at all: callers name the grant that is charged.
+    pub fn none() -> Self {
+        Self::with_capacity(TokenKey::new([0; 32]), 0)
+    }
+
+    /// None yet, with room for so many, whose tokens are digested under `key`.
+    pub fn with_capacity(key: TokenKey, capacity: usize) -> Self {
+        Self {
+            key,
+            grants: Vec::with_capacity(capacity),
+            by_token: HashMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
+            by_id: HashTable::with_capacity(capacity),
+        }
+    }
+
+    /// Adds one; the fault is that of this grant, without its id.
+    pub fn add(&mut self, spec: GrantSpec, server: u32, serving: Option<u32>) -> Result<(), String> {
+        let Self {
+            grants,
+            by_token,
+            by_id,
+            ..
+        } = self;
+        let index = u32::try_from(grants.len())
+            .map_err(|_| "there are too many grants, expected fewer than 2^32".to_owned())?;
+        let id_of = |index: u32| {
+            let grant = usize::try_from(index).ok().and_then(|index| grants.get(index));
+            grant.map_or("", |grant| &*grant.id)
+        };
+        check(&spec)?;
+        match by_id.entry(
+            hash_of(&spec.id),
+            |other| *id_of(*other) == *spec.id,
+            |other| hash_of(id_of(*other)),
+        ) {
+            hash_table::Entry::Occupied(_) => {
+                return Err("a second grant has this `id`; give each grant an id of its own".to_owned());
+            }
+            hash_table::Entry::Vacant(place) => {
+                place.insert(index);
+            }
+        }
+        if let Some(digest) = spec.token_digest {
+            match by_token.entry(digest) {
+                Entry::Occupied(other) => {
+                    return Err(format!(
+                        "grant `{}` has the same `token_hash`; create a token for each grant",
+                        id_of(*other.get())
+                    ));
+                }
+                Entry::Vacant(place) => {
+                    place.insert(index);
+                }
+            }
+        }
+        let labels = spec.labels.into_iter();
+        grants.push(Grant {
+            id: spec.id.into(),
+            labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
+            expires_at_us: spec.expires_at_us.unwrap_or(NEVER_US),
+            server,
+            serving,
+            revoked: spec.revoked,
+        });
+        Ok(())
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.grants.len()
+    }
+
+    /// Whether no grants are configured.
+    pub const fn is_empty(&self) -> bool {
+        self.grants.is_empty()
+    }
+
+    /// The grant with this index.
+    pub fn get(&self, index: u32) -> Option<&Grant> {
+        self.grants.get(usize::try_from(index).ok()?)
+    }
+
+    /// Index of the grant whose token this is.
+    pub fn by_token(&self, token: Token<'_>) -> Option<u32> {
+        self.by_digest(&self.key.digest(token))
+    }
+
+    /// Index of the grant whose token has this digest.
+    pub fn by_digest(&self, digest: &TokenDigest) -> Option<u32> {
+        self.by_token.get(digest).copied()
+    }
+
+    /// Index of the grant with this id.
+    pub fn by_id(&self, id: &str) -> Option<u32> {
+        let is_it = |index: &u32| self.get(*index).is_some_and(|grant| *grant.id == *id);
+        self.by_id.find(hash_of(id), is_it).copied()
+    }
+}
+
+fn check(spec: &GrantSpec) -> Result<(), String> {
+    if spec.id.is_empty() {
+        return Err("the `id` is empty; give the grant a name".to_owned());
+    }
+    if spec.id.contains('\0') {
+        return Err("the `id` holds NUL; names are text without NUL".to_owned());
+    }
+    for (index, (name, _)) in spec.labels.iter().enumerate() {
+        let earlier = spec.labels.iter().take(index);
+        if earlier.map(|(other, _)| other).any(|other| other == name) {
+            return Err(format!("label `{name}` is given twice; keep one of them"));
+        }
+    }
+    Ok(())
+}
+
+fn hash_of(id: &str) -> u64 {
+    FixedState::default().hash_one(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> TokenKey {
+        TokenKey::new([5; 32])
+    }
+
+    fn spec(id: &str, token: &str) -> GrantSpec {
+        GrantSpec {
+            id: id.to_owned(),
+            token_digest: Some(key().digest(Token::new(token))),
+            server: "srv".to_owned(),
+            policy: None,
+            labels: Vec::new(),
+            expires_at_us: None,
+            revoked: false,
+        }
+    }
+
+    #[test]
+    fn found_by_token_and_by_id() {
+        let mut grants = Grants::with_capacity(key(), 0);
+        for number in 0..1_000 {
+            grants
+                .add(spec(&format!("g{number}"), &format!("token {number}")), 0, None)
+                .unwrap();
+        }
+        for number in 0..1_000 {
+            let (by_token, by_id) = (format!("token {number}"), format!("g{number}"));
+            assert_eq!(grants.by_token(Token::new(&by_token)), Some(number));
+            assert_eq!(grants.by_id(&by_id), Some(number));
+            assert_eq!(grants.get(number).unwrap().id(), by_id);
+            assert_eq!(grants.by_token(Token::new(&by_id)), None);
+            assert_eq!(grants.by_token(Token::new(&by_token.to_uppercase())), None);
+        }
+        assert_eq!((grants.len(), grants.is_empty()), (1_000, false));
+        assert_eq!(grants.by_id("g"), None);
+        assert!(grants.get(1_000).is_none());
+    }
+
+    #[test]
+    fn an_expiry_is_the_first_moment_after() {
+        let mut grants = Grants::with_capacity(key(), 2);
+        let expires = |expires_at_us| GrantSpec {
+            expires_at_us,
+            ..spec(&format!("{expires_at_us:?}"), &format!("{expires_at_us:?}"))
+        };
+        grants.add(expires(Some(1_000)), 0, None).unwrap();
+        grants.add(expires(None), 0, None).unwrap();
+        let expired = |index, unix_us| grants.get(index).unwrap().is_expired(unix_us);
+        assert_eq!([expired(0, 999), expired(0, 1_000)], [false, true]);
+        assert!(!expired(1, u64::MAX));
+    }
+
+    #[test]
+    fn faults_say_what_to_do() {
+        let mut grants = Grants::with_capacity(key(), 0);
+        grants.add(spec("a", "one"), 0, None).unwrap();
+        let mut fault = |spec| grants.add(spec, 0, None).unwrap_err();
+        assert_eq!(
+            fault(spec("a", "two")),
+            "a second grant has this `id`; give each grant an id of its own"
+        );
+        assert_eq!(
+            fault(spec("b", "one")),
+            "grant `a` has the same `token_hash`; create a token for each grant"
+        );
+        assert_eq!(fault(spec("", "c")), "the `id` is empty; give the grant a name");
+        assert_eq!(
+            fault(spec("c\0", "c")),
+            "the `id` holds NUL; names are text without NUL"
+        );
+        let twice = vec![("t".to_owned(), "1".to_owned()), ("t".to_owned(), "2".to_owned())];
+        assert_eq!(
+            fault(GrantSpec {
+                labels: twice,
+                ..spec("d", "d")
+            }),
+            "label `t` is given twice; keep one of them"
+        );
+    }
+}

@@ -1,0 +1,159 @@
+//! Tokens and their digests.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// What a caller shows to be known. Compared as it is, by its digest alone; never shown.
+#[derive(Clone, Copy)]
+pub struct Token<'a>(&'a str);
+
+impl<'a> Token<'a> {
+    /// A token as it was sent.
+    pub const fn new(token: &'a str) -> Self {
+        Self(token)
+    }
+}
+
+impl fmt::Debug for Token<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+/// The key of a sidecar's digests, so that a stolen configuration file does not tell whether a guessed token is right.
+#[derive(Clone)]
+pub struct TokenKey([u8; 32]);
+
+impl TokenKey {
+    /// A key of 32 random bytes.
+    pub const fn new(key: [u8; 32]) -> Self {
+        Self(key)
+    }
+
+    /// The digest of a token.
+    pub fn digest(&self, token: Token<'_>) -> TokenDigest {
+        TokenDigest(*blake3::keyed_hash(&self.0, token.0.as_bytes()).as_bytes())
+    }
+}
+
+impl fmt::Debug for TokenKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenKey(..)")
+    }
+}
+
+/// Keyed BLAKE3 of a token.
+///
+/// How long it takes to find or to miss one says nothing about a token: without the key nobody can choose the bits
+/// that are compared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct TokenDigest([u8; 32]);
+
+impl TokenDigest {
+    /// Reads 64 hexadecimal digits.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let mut digest = [0; 32];
+        let digits = text.as_bytes();
+        if digits.len() != 2 * digest.len() {
+            return None;
+        }
+        for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
+            for digit in pair {
+                let value = char::from(*digit).to_digit(16)?;
+                *byte = *byte << 4 | u8::try_from(value).ok()?;
+            }
+        }
+        Some(Self(digest))
+    }
+
+    /// 64 lower-case hexadecimal digits.
+    pub fn to_hex(self) -> String {
+        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+    }
+}
+
+impl Hash for TokenDigest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Any eight of its bytes are as random as a hash could make them.
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+impl fmt::Debug for TokenDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenDigest(..)")
+    }
+}
+
+/// Takes a digest's bits as its hash.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DigestHasher(u64);
+
+impl Hasher for DigestHasher {
+    fn write_u64(&mut self, bits: u64) {
+        self.0 = bits;
+    }
+
+    // Only digests are hashed, by the method above; anything else is mixed in a way that is right, if slow.
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_depend_on_key_token_and_case() {
+        let key = TokenKey::new([1; 32]);
+        let digest = key.digest(Token::new("cgt_abc"));
+        assert_eq!(digest, TokenKey::new([1; 32]).digest(Token::new("cgt_abc")));
+        assert_ne!(digest, key.digest(Token::new("CGT_abc")));
+        assert_ne!(digest, key.digest(Token::new("cgt_abc ")));
+        assert_ne!(digest, TokenKey::new([2; 32]).digest(Token::new("cgt_abc")));
+    }
+
+    /// The published test vectors of BLAKE3: key `whats the Elvish word for friend`, input of length 1, byte 0.
+    #[test]
+    fn the_digest_is_keyed_blake3() {
+        let key = TokenKey::new(*b"whats the Elvish word for friend");
+        assert_eq!(
+            key.digest(Token::new("\0")).to_hex(),
+            "6d7878dfff2f485635d39013278ae14f1454b8c0a3a2d34bc1ab38228a80c95b"
+        );
+    }
+
+    #[test]
+    fn hexadecimal_digits_there_and_back() {
+        let text = format!("{}{}", "0f".repeat(16), "A0".repeat(16));
+        assert_eq!(
+            TokenDigest::from_hex(&text).unwrap().to_hex(),
+            text.to_lowercase()
+        );
+        for wrong in [
+            "",
+            &text[1..],
+            &format!("{text}0"),
+            &"g".repeat(64),
+            &"é".repeat(32),
+        ] {
+            assert_eq!(TokenDigest::from_hex(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nothing_of_a_secret_is_shown() {
+        let key = TokenKey::new([7; 32]);
+        let token = Token::new("cgt_secret");
+        let shown = format!("{key:?} {token:?} {:?}", key.digest(token));
+        assert_eq!(shown, "TokenKey(..) Token(..) TokenDigest(..)");
+    }
+}

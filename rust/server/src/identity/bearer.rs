@@ -1,0 +1,66 @@
+//! `authorization: Bearer <token>` (RFC 6750, RFC 9110).
+
+use callgate_core::grant::Token;
+use http::{HeaderMap, header};
+
+/// The token of a request; `Err` where there is something else, or more than one.
+pub(super) fn token(headers: &HeaderMap) -> Result<Option<Token<'_>>, ()> {
+    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else {
+        return Ok(None);
+    };
+    if fields.next().is_some() {
+        // Which of them counts would depend on who reads.
+        return Err(());
+    }
+    let text = field.to_str().map_err(drop)?;
+    let (scheme, token) = text.split_once(' ').ok_or(())?;
+    let token = token.trim_matches(' ');
+    let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
+    if scheme.eq_ignore_ascii_case("bearer") && is_token {
+        Ok(Some(Token::new(token)))
+    } else {
+        Err(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_core::grant::TokenKey;
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn read(fields: &[&[u8]]) -> Result<Option<String>, ()> {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(field).unwrap());
+        }
+        // A token cannot be read back, so its digest stands for it.
+        let key = TokenKey::new([1; 32]);
+        Ok(token(&headers)?.map(|token| key.digest(token).to_hex()))
+    }
+
+    #[test]
+    fn one_bearer_token_or_none() {
+        let abc = TokenKey::new([1; 32]).digest(Token::new("abc")).to_hex();
+        assert_eq!(read(&[]), Ok(None));
+        for fine in ["Bearer abc", "bearer abc", "BEARER abc", "Bearer   abc "] {
+            assert_eq!(read(&[fine.as_bytes()]), Ok(Some(abc.clone())), "{fine}");
+        }
+        assert_ne!(read(&[b"Bearer ABC"]), Ok(Some(abc)));
+        for wrong in [
+            &b"Bearer"[..],
+            b"Bearer ",
+            b"abc",
+            b"Basic abc",
+            b"Bearer a b",
+            b"Bearer a, Bearer b",
+            b"Bearer \xff",
+            b"",
+        ] {
+            assert_eq!(read(&[wrong]), Err(()), "{wrong:?}");
+        }
+        assert_eq!(read(&[b"Bearer abc", b"Bearer abc"]), Err(()));
+    }
+}

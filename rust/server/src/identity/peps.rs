@@ -1,0 +1,484 @@
+//! The enforcement points that may ask, and which of them a request comes from.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use callgate_core::grant::{TokenDigest, TokenKey};
+use callgate_core::{Pep, PepId};
+use http::HeaderMap;
+
+use super::bearer;
+
+/// An enforcement point as the operator wrote it. Any one of its credentials is enough.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PepSpec {
+    /// Its name; reservations belong to it, across reloads.
+    pub name: String,
+    /// Digest of its token, which it sends as `authorization: Bearer <token>`.
+    pub token_digest: Option<TokenDigest>,
+    /// DNS names and URIs, one of which its client certificate has as an alternative name of the subject.
+    pub certificate_names: Vec<String>,
+    /// Users that it runs as, for the Unix socket.
+    pub unix_uids: Vec<u32>,
+    /// It may name a configured grant by its id, because it knows its callers by itself.
+    pub vouches: bool,
+}
+
+/// Why a list of enforcement points is refused: what, where, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("pep `{pep}`: {message}")]
+pub struct PepError {
+    /// Its name.
+    pub pep: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// What a connection shows of who is at its other end.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    /// The user behind the Unix socket.
+    pub(crate) uid: Option<u32>,
+    /// The names of its certificate, which has been verified.
+    pub(crate) certificate_names: Vec<String>,
+}
+
+/// Who asked a request, and by what it was known.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    pep: Pep,
+    version: u64,
+    token: Option<TokenDigest>,
+    peer: Arc<Peer>,
+}
+
+/// Why nobody is known to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    /// No credential names an enforcement point.
+    NoCredential,
+    /// `authorization` is there and cannot be read.
+    Malformed,
+    /// The token is nobody's.
+    Token,
+    /// The credentials name more than one.
+    Contradictory,
+    /// What was known when the request began has been withdrawn since.
+    Withdrawn,
+}
+
+impl Unknown {
+    /// What to do about it.
+    pub(crate) const fn message(self) -> &'static str {
+        match self {
+            Self::NoCredential => {
+                "who asks is not known here; send `authorization: Bearer <token>`, or show a client certificate or come \
+                 from a user that callgate is configured with"
+            }
+            Self::Malformed => "`authorization` cannot be read; expected one field, `Bearer <token>`",
+            Self::Token => "the token in `authorization` is not known here; check it, case included",
+            Self::Contradictory => {
+                "the credentials name different enforcement points; send those of one of them"
+            }
+            Self::Withdrawn => {
+                "who asks has been withdrawn meanwhile; ask again with credentials that are known"
+            }
+        }
+    }
+
+    /// One word for logs.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCredential => "no credential",
+            Self::Malformed => "malformed authorization",
+            Self::Token => "unknown token",
+            Self::Contradictory => "contradictory credentials",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+}
+
+/// Everybody who may ask. Swapped as a whole.
+#[derive(Debug, Default)]
+struct Table {
+    // Grows with each swap, so that it tells one table from another.
+    version: u64,
+    peps: Vec<Pep>,
+    by_token: HashMap<TokenDigest, usize>,
+    by_certificate: HashMap<String, usize>,
+    by_uid: HashMap<u32, usize>,
+}
+
+/// The enforcement points in force.
+#[derive(Debug)]
+pub(crate) struct Peps {
+    key: Option<TokenKey>,
+    table: ArcSwap<Table>,
+    // Numbers of names that were ever configured: a name that comes back finds its reservations.
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    ids: HashMap<String, PepId>,
+    version: u64,
+}
+
+impl Peps {
+    /// Anybody may ask.
+    pub(crate) fn anybody() -> Self {
+        Self {
+            key: None,
+            table: ArcSwap::default(),
+            known: Mutex::default(),
+        }
+    }
+
+    /// These may ask; an empty list stands for anybody. `key` is that of their token digests.
+    pub(crate) fn new(specs: Vec<PepSpec>, key: Option<TokenKey>) -> Result<Self, PepError> {
+        let peps = Self {
+            key,
+            ..Self::anybody()
+        };
+        peps.replace(specs)?;
+        Ok(peps)
+    }
+
+    /// Puts another list in force; where it is refused, the one before stays.
+    pub(crate) fn replace(&self, specs: Vec<PepSpec>) -> Result<(), PepError> {
+        // Held until the table is in force, so that two reloads do not cross.
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let table = self.build(specs, &mut known)?;
+        self.table.store(Arc::new(table));
+        Ok(())
+    }
+
+    fn build(&self, specs: Vec<PepSpec>, known: &mut Known) -> Result<Table, PepError> {
+        known.version += 1;
+        let mut table = Table {
+            version: known.version,
+            ..Table::default()
+        };
+        let mut names: Vec<String> = Vec::with_capacity(specs.len());
+        for spec in specs {
+            let fault = |message: String| PepError {
+                pep: spec.name.clone(),
+                message,
+            };
+            if spec.name.is_empty() {
+                return Err(fault("the `name` is empty; give it one".to_owned()));
+            }
+            if names.contains(&spec.name) {
+                return Err(fault(
+                    "a second one has this `name`; give each a name of its own".to_owned(),
+                ));
+            }
+            if spec.token_digest.is_none() && spec.certificate_names.is_empty() && spec.unix_uids.is_empty() {
+                return Err(fault(
+                    "it has no credential; give it a `token_hash`, `certificates` or `uids`".to_owned(),
+                ));
+            }
+            if spec.token_digest.is_some() && self.key.is_none() {
+                return Err(fault(
+                    "it has a `token_hash`, and no key is configured to check tokens with; configure the key that the \
+                     hash was made with"
+                        .to_owned(),
+                ));
+            }
+            let index = names.len();
+            let other = |other: usize| names.get(other).cloned().unwrap_or_default();
+            if let Some(digest) = spec.token_digest
+                && let Some(earlier) = table.by_token.insert(digest, index)
+            {
+                let other = other(earlier);
+                return Err(fault(format!(
+                    "pep `{other}` has the same `token_hash`; create a token for each"
+                )));
+            }
+            for name in &spec.certificate_names {
+                if name.is_empty() {
+                    return Err(fault(
+                        "a name in `certificates` is empty; expected a DNS name or a URI".to_owned(),
+                    ));
+                }
+                match table.by_certificate.insert(name.clone(), index) {
+                    Some(earlier) if earlier != index => {
+                        let other = other(earlier);
+                        return Err(fault(format!(
+                            "pep `{other}` has `{name}` in `certificates` as well; a name stands for one of them"
+                        )));
+                    }
+                    _ => {}
+                }
+            }
+            for uid in &spec.unix_uids {
+                match table.by_uid.insert(*uid, index) {
+                    Some(earlier) if earlier != index => {
+                        let other = other(earlier);
+                        return Err(fault(format!(
+                            "pep `{other}` has {uid} in `uids` as well; a user stands for one of them"
+                        )));
+                    }
+                    _ => {}
+                }
+            }
+            table.peps.push(Pep {
+                id: known.id(&spec.name),
+                vouches: spec.vouches,
+            });
+            names.push(spec.name);
+        }
+        Ok(table)
+    }
+
+    /// Who sends a request with these header fields over a connection to this peer; `None` where anybody may ask.
+    pub(crate) fn ask(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Option<Asker>, Unknown> {
+        let table = self.table.load();
+        if table.peps.is_empty() {
+            return Ok(None);
+        }
+        let token = bearer::token(headers).map_err(|()| Unknown::Malformed)?;
+        let token = match (token, &self.key) {
+            (None, _) => None,
+            (Some(token), Some(key)) => Some(key.digest(token)),
+            (Some(_), None) => return Err(Unknown::Token),
+        };
+        let pep = table.find(peer, token.as_ref())?;
+        Ok(Some(Asker {
+            pep,
+            version: table.version,
+            token,
+            peer: Arc::clone(peer),
+        }))
+    }
+
+    /// Who asks, now: between the header of a request and each of its messages the list may have changed.
+    pub(crate) fn still(&self, asker: Option<&Asker>) -> Result<Pep, Unknown> {
+        let table = self.table.load();
+        match asker {
+            Some(asker) if asker.version == table.version => Ok(asker.pep),
+            _ if table.peps.is_empty() => Ok(Pep::UNNAMED),
+            Some(asker) => match table.find(&asker.peer, asker.token.as_ref()) {
+                // Another one now: what was begun belongs to the one before.
+                Ok(pep) if pep.id == asker.pep.id => Ok(pep),
+                _ => Err(Unknown::Withdrawn),
+            },
+            None => Err(Unknown::Withdrawn),
+        }
+    }
+
+    /// Whether this user may connect to the Unix socket although the socket is another's.
+    pub(crate) fn has_uid(&self, uid: u32) -> bool {
+        self.table.load().by_uid.contains_key(&uid)
+    }
+
+    /// Whether any user is one.
+    pub(crate) fn has_uids(&self) -> bool {
+        !self.table.load().by_uid.is_empty()
+    }
+}
+
+impl Known {
+    fn id(&mut self, name: &str) -> PepId {
+        // 0 is who asks where anybody may.
+        let next = u32::try_from(self.ids.len() + 1).unwrap_or(u32::MAX);
+        *self.ids.entry(name.to_owned()).or_insert(PepId(next))
+    }
+}
+
+impl Table {
+    fn find(&self, peer: &Peer, token: Option<&TokenDigest>) -> Result<Pep, Unknown> {
+        let by_token = token.map(|token| self.by_token.get(token).ok_or(Unknown::Token));
+        let by_token = by_token.transpose()?;
+        let by_uid = peer.uid.and_then(|uid| self.by_uid.get(&uid));
+        let certificate_names = peer.certificate_names.iter();
+        let by_certificate = certificate_names.filter_map(|name| self.by_certificate.get(name));
+        let mut named = by_token.into_iter().chain(by_uid).chain(by_certificate);
+        let first = named.next().ok_or(Unknown::NoCredential)?;
+        if named.any(|other| other != first) {
+            return Err(Unknown::Contradictory);
+        }
+        self.peps.get(*first).copied().ok_or(Unknown::NoCredential)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_core::grant::Token;
+    use http::{HeaderValue, header};
+
+    use super::*;
+
+    fn key() -> TokenKey {
+        TokenKey::new([4; 32])
+    }
+
+    fn digest(token: &str) -> Option<TokenDigest> {
+        Some(key().digest(Token::new(token)))
+    }
+
+    fn specs() -> Vec<PepSpec> {
+        vec![
+            PepSpec {
+                name: "gateway".to_owned(),
+                token_digest: digest("one"),
+                certificate_names: vec![
+                    "gateway.example".to_owned(),
+                    "spiffe://example/gateway".to_owned(),
+                ],
+                unix_uids: vec![1001],
+                vouches: true,
+            },
+            PepSpec {
+                name: "proxy".to_owned(),
+                token_digest: digest("two"),
+                unix_uids: vec![1002],
+                ..PepSpec::default()
+            },
+        ]
+    }
+
+    fn peps() -> Peps {
+        Peps::new(specs(), Some(key())).unwrap()
+    }
+
+    fn headers(token: Option<&str>) -> HeaderMap {
+        let value = |token| HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+        token
+            .map(|token| (header::AUTHORIZATION, value(token)))
+            .into_iter()
+            .collect()
+    }
+
+    fn ask(
+        peps: &Peps,
+        uid: Option<u32>,
+        certificate: &[&str],
+        token: Option<&str>,
+    ) -> Result<PepId, Unknown> {
+        let certificate_names = certificate.iter().map(|name| (*name).to_owned()).collect();
+        let peer = Arc::new(Peer {
+            uid,
+            certificate_names,
+        });
+        let asker = peps.ask(&peer, &headers(token))?;
+        peps.still(asker.as_ref()).map(|pep| pep.id)
+    }
+
+    #[test]
+    fn any_one_credential_is_enough_and_all_must_agree() {
+        let peps = peps();
+        let (gateway, proxy) = (Ok(PepId(1)), Ok(PepId(2)));
+        for (uid, certificate, token, expected) in [
+            (None, &[][..], Some("one"), gateway),
+            (None, &[], Some("two"), proxy),
+            (Some(1001), &[], None, gateway),
+            (None, &["gateway.example"], None, gateway),
+            (None, &["other", "spiffe://example/gateway"], None, gateway),
+            (Some(1001), &["gateway.example"], Some("one"), gateway),
+            // A user and a certificate that say nothing do not spoil a token.
+            (Some(0), &["other"], Some("two"), proxy),
+            (None, &[], None, Err(Unknown::NoCredential)),
+            (Some(0), &["Gateway.example"], None, Err(Unknown::NoCredential)),
+            (None, &[], Some("ONE"), Err(Unknown::Token)),
+            (Some(1001), &[], Some("three"), Err(Unknown::Token)),
+            (Some(1001), &[], Some("two"), Err(Unknown::Contradictory)),
+            (
+                Some(1002),
+                &["gateway.example"],
+                None,
+                Err(Unknown::Contradictory),
+            ),
+        ] {
+            assert_eq!(
+                ask(&peps, uid, certificate, token),
+                expected,
+                "{uid:?} {certificate:?} {token:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_list_anybody_may_ask() {
+        let peps = Peps::anybody();
+        assert_eq!(ask(&peps, None, &[], Some("whatever")), Ok(PepId(0)));
+        assert!(!peps.has_uids());
+    }
+
+    #[test]
+    fn a_reload_takes_effect_on_what_has_begun() {
+        let peps = peps();
+        let peer = Arc::new(Peer::default());
+        let [gateway, proxy] =
+            ["one", "two"].map(|token| peps.ask(&peer, &headers(Some(token))).unwrap().unwrap());
+        assert!(peps.still(Some(&gateway)).unwrap().vouches);
+
+        let mut changed = specs();
+        changed.reverse();
+        changed[1].vouches = false;
+        changed[1].token_digest = digest("three");
+        peps.replace(changed).unwrap();
+        assert_eq!(
+            peps.still(Some(&gateway)),
+            Err(Unknown::Withdrawn),
+            "another token"
+        );
+        assert_eq!(
+            peps.still(Some(&proxy)).map(|pep| pep.id),
+            Ok(PepId(2)),
+            "ids stay"
+        );
+        assert_eq!(ask(&peps, None, &[], Some("three")), Ok(PepId(1)));
+        assert_eq!(ask(&peps, None, &[], Some("one")), Err(Unknown::Token));
+
+        let anonymous = Peps::new(Vec::new(), Some(key())).unwrap();
+        assert_eq!(anonymous.still(None), Ok(Pep::UNNAMED));
+        anonymous.replace(specs()).unwrap();
+        assert_eq!(anonymous.still(None), Err(Unknown::Withdrawn));
+    }
+
+    #[test]
+    fn a_faulty_list_changes_nothing_and_says_what_to_do() {
+        let peps = peps();
+        let fault = |change: &dyn Fn(&mut Vec<PepSpec>)| {
+            let mut specs = specs();
+            change(&mut specs);
+            peps.replace(specs).unwrap_err().to_string()
+        };
+        assert_eq!(
+            fault(&|specs| specs[1].name = "gateway".to_owned()),
+            "pep `gateway`: a second one has this `name`; give each a name of its own"
+        );
+        assert_eq!(
+            fault(&|specs| specs[1].token_digest = digest("one")),
+            "pep `proxy`: pep `gateway` has the same `token_hash`; create a token for each"
+        );
+        assert_eq!(
+            fault(&|specs| specs[1].unix_uids.push(1001)),
+            "pep `proxy`: pep `gateway` has 1001 in `uids` as well; a user stands for one of them"
+        );
+        assert_eq!(
+            fault(&|specs| specs[1].certificate_names.push("gateway.example".to_owned())),
+            "pep `proxy`: pep `gateway` has `gateway.example` in `certificates` as well; a name stands for one of them"
+        );
+        assert_eq!(
+            fault(&|specs| {
+                specs[1].token_digest = None;
+                specs[1].unix_uids.clear();
+            }),
+            "pep `proxy`: it has no credential; give it a `token_hash`, `certificates` or `uids`"
+        );
+        assert_eq!(
+            fault(&|specs| specs[0].name.clear()),
+            "pep ``: the `name` is empty; give it one"
+        );
+        let keyless = Peps::new(specs(), None).unwrap_err().to_string();
+        assert!(
+            keyless.starts_with("pep `gateway`: it has a `token_hash`, and no key"),
+            "{keyless}"
+        );
+        assert_eq!(ask(&peps, None, &[], Some("one")), Ok(PepId(1)));
+        assert!(peps.has_uid(1001) && !peps.has_uid(0));
+    }
+}
