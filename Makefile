@@ -130,6 +130,11 @@ bench-core: ## decide() beside its floor: histogram, one thread
 	$(call say,decide() as a release build)
 	@cargo bench --package callgate-core --bench decide
 
+.PHONY: bench-grants
+bench-grants: ## one grant of a million by its token, beside a bare look-up
+	$(call say,look-ups of grants as a release build)
+	@cargo bench --package callgate-core --bench grants
+
 .PHONY: bench-python
 bench-python: .venv/.stamp-bench ## Engine.check from Python: percentiles
 	$(call say,Engine.check)

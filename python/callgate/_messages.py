@@ -57,8 +57,9 @@ class Call(_Named, total=False):
 
 def check_request(
     *,
-    grant: str,
     tool: str,
+    grant: str | None = None,
+    grant_token: str | None = None,
     args: object = None,
     server: str | None = None,
     session: str | None = None,
@@ -71,15 +72,16 @@ def check_request(
         TypeError: An argument has a type that no call could have.
         UnicodeEncodeError: A name holds a lone surrogate.
     """
-    names: list[object] = [grant, tool, *(labels or {}), *(labels or {}).values()]
-    names += [name for name in (server, session) if name is not None]
+    names: list[object] = [tool, *(labels or {}), *(labels or {}).values()]
+    names += [name for name in (grant, grant_token, server, session) if name is not None]
     for name in names:
         if not isinstance(name, str):
             error = f"expected a string, got {type(name).__name__}"
             raise TypeError(error)
         name.encode()  # protobuf's own refusal is a different exception in each of its implementations
     return pb.CheckRequest(
-        grant=grant,
+        grant=grant or "",
+        grant_token=grant_token or "",
         tool=tool,
         args_json=b"" if args is None else args_json(args),
         server=server or "",
@@ -89,10 +91,12 @@ def check_request(
     )
 
 
-def check(engine: Engine, request: pb.CheckRequest, now_ms: float | None) -> pb.CheckResponse:
+def check(engine: Engine, request: pb.CheckRequest, now_ms: float | None, *, vouched: bool) -> pb.CheckResponse:
     """Decides the call of a message."""
     decision = engine.check(
         grant=request.grant,
+        grant_token=request.grant_token,
+        vouched=vouched,
         tool=request.tool,
         args=request.args_json,
         server=request.server,

@@ -55,13 +55,24 @@ _SILENT: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED
 class _Asking:
     """What both clients do around the one line in which they differ."""
 
-    def __init__(self, target: str, timeout_ms: float = 1000, on_failure: OnFailure = "fail_closed") -> None:
+    def __init__(
+        self,
+        target: str,
+        timeout_ms: float = 1000,
+        on_failure: OnFailure = "fail_closed",
+        *,
+        token: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         """Prepares a client; nothing is sent before the first call.
 
         Args:
             target: ``127.0.0.1:9191``, ``unix:/run/callgate.sock``, or any other name that gRPC resolves.
             timeout_ms: How long one call may take in all.
             on_failure: What a sidecar that does not answer stands for, see the module.
+            token: This enforcement point's own token, sent as ``authorization: Bearer``. Over TCP it is as secret as the
+                connection: give `credentials` as well where others can listen.
+            credentials: TLS, from `grpc.ssl_channel_credentials`; None speaks in the clear.
 
         Raises:
             ValueError: A value that has no meaning.
@@ -72,7 +83,12 @@ class _Asking:
         if not timeout_ms > 0:
             error = f"`timeout_ms` is {timeout_ms}: expected more than 0"
             raise ValueError(error)
+        if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
+            error = "`token` is not of the form of a token: expected printable ASCII without spaces"
+            raise ValueError(error)
         self._target = target
+        self._credentials = credentials
+        self._metadata = None if token is None else (("authorization", f"Bearer {token}"),)
         self._options = _SOCKET_OPTIONS if target.startswith("unix:") else _OPTIONS
         self._timeout_s = timeout_ms / 1000
         self._on_failure = on_failure
@@ -139,10 +155,22 @@ class _Asking:
 class Client(_Asking):
     """Asks a sidecar; safe to share between threads."""
 
-    def __init__(self, target: str, timeout_ms: float = 1000, on_failure: OnFailure = "fail_closed") -> None:
+    def __init__(
+        self,
+        target: str,
+        timeout_ms: float = 1000,
+        on_failure: OnFailure = "fail_closed",
+        *,
+        token: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
         """See `_Asking.__init__`."""
-        super().__init__(target, timeout_ms, on_failure)
-        self._channel = grpc.insecure_channel(target, options=self._options)
+        super().__init__(target, timeout_ms, on_failure, token=token, credentials=credentials)
+        self._channel = (
+            grpc.insecure_channel(target, options=self._options)
+            if credentials is None
+            else grpc.secure_channel(target, credentials, options=self._options)
+        )
         self._check = self._channel.unary_unary(
             _messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
         )
@@ -159,13 +187,14 @@ class Client(_Asking):
     def check(
         self,
         *,
-        grant: str,
         tool: str,
+        grant: str | None = None,
         args: object = None,
         server: str | None = None,
         session: str | None = None,
         labels: Mapping[str, str] | None = None,
         reserve: bool = False,
+        grant_token: str | None = None,
     ) -> Decision:
         """Decides one call; the arguments are those of `Engine.check`.
 
@@ -174,12 +203,19 @@ class Client(_Asking):
         """
         try:
             request = _messages.check_request(
-                grant=grant, tool=tool, args=args, server=server, session=session, labels=labels, reserve=reserve
+                tool=tool,
+                grant=grant,
+                args=args,
+                server=server,
+                session=session,
+                labels=labels,
+                reserve=reserve,
+                grant_token=grant_token,
             )
         except UnicodeEncodeError as error:
             return _not_unicode(error)
         try:
-            response = self._check(request, timeout=self._timeout_s)
+            response = self._check(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return self._failed(error)
         return self._decision(response)
@@ -219,7 +255,7 @@ class Client(_Asking):
         return Stream(self._check_stream, calls, self._timeout_s, self._faults).decisions()
 
     def roll_back(self, reservation: str) -> bool:
-        """Gives a reservation's units back; False when the id is unknown, expired or already settled.
+        """Gives a reservation's units back; False when the id is unknown, expired, already settled or another's.
 
         Raises:
             ValueError: Not an id of a reservation.
@@ -234,7 +270,7 @@ class Client(_Asking):
     def _settled(self, reservation: str, action: pb.SettleAction) -> bool:
         request = _messages.settle_request(reservation, action)
         try:
-            return self._settle(request, timeout=self._timeout_s).settled
+            return self._settle(request, timeout=self._timeout_s, metadata=self._metadata).settled
         except grpc.RpcError as error:
             self._unsettled(reservation, error)
 
@@ -261,13 +297,14 @@ class AsyncClient(_Asking):
     async def check(
         self,
         *,
-        grant: str,
         tool: str,
+        grant: str | None = None,
         args: object = None,
         server: str | None = None,
         session: str | None = None,
         labels: Mapping[str, str] | None = None,
         reserve: bool = False,
+        grant_token: str | None = None,
     ) -> Decision:
         """Decides one call; the arguments are those of `Engine.check`.
 
@@ -276,7 +313,14 @@ class AsyncClient(_Asking):
         """
         try:
             request = _messages.check_request(
-                grant=grant, tool=tool, args=args, server=server, session=session, labels=labels, reserve=reserve
+                tool=tool,
+                grant=grant,
+                args=args,
+                server=server,
+                session=session,
+                labels=labels,
+                reserve=reserve,
+                grant_token=grant_token,
             )
         except UnicodeEncodeError as error:
             return _not_unicode(error)
@@ -284,7 +328,7 @@ class AsyncClient(_Asking):
             ask = self._channel_of_this_loop().unary_unary(
                 _messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
             )
-            response = await ask(request, timeout=self._timeout_s)
+            response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return self._failed(error)
         return self._decision(response)
@@ -328,7 +372,7 @@ class AsyncClient(_Asking):
             settle = self._channel_of_this_loop().unary_unary(
                 _messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
             )
-            response = await settle(request, timeout=self._timeout_s)
+            response = await settle(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             self._unsettled(reservation, error)
         return response.settled
@@ -336,7 +380,11 @@ class AsyncClient(_Asking):
     def _channel_of_this_loop(self) -> grpc.aio.Channel:
         # Not in the constructor: a channel binds itself to the loop that runs when it is made.
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self._target, options=self._options)
+            self._channel = (
+                grpc.aio.insecure_channel(self._target, options=self._options)
+                if self._credentials is None
+                else grpc.aio.secure_channel(self._target, self._credentials, options=self._options)
+            )
         return self._channel
 
     async def close(self) -> None:

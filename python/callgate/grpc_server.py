@@ -24,20 +24,23 @@ if TYPE_CHECKING:
 
 
 def add_to_grpc_server(
-    engine: Engine, server: grpc.Server | grpc.aio.Server, *, clock: ManualClock | None = None
+    engine: Engine, server: grpc.Server | grpc.aio.Server, *, clock: ManualClock | None = None, vouches: bool = False
 ) -> None:
     """Mounts `callgate.decision.v1.DecisionService` into `server`, which is not started yet.
 
     Every decision is status OK, as from the data plane. Messages above the server's own limit (4 MiB unless it says
     otherwise) are RESOURCE_EXHAUSTED by grpcio itself; a batch may hold 1,000 calls. On a sync server each open stream
-    occupies one thread of its pool. Whoever may call the service chooses which grant is charged.
+    occupies one thread of its pool. Who may call the service is the server's business (its credentials and interceptors);
+    all who may count as one enforcement point, so each can settle what another reserved.
 
     Args:
         engine: Whose policies decide and whose counters count.
         server: A `grpc.server` or a `grpc.aio.server`.
         clock: A clock set by hand, for tests; None for the system's.
+        vouches: Whether whoever may call the service may name a configured grant by its id. Without configured grants
+            callers name the grant in any case.
     """
-    service = _Service(engine, clock)
+    service = _Service(engine, clock, vouches=vouches)
     is_aio = isinstance(server, grpc.aio.Server)
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Check": grpc.unary_unary_rpc_method_handler(
@@ -70,8 +73,9 @@ class _Service:
     A decision takes microseconds, so the aio handlers make it on the loop itself.
     """
 
-    def __init__(self, engine: Engine, clock: ManualClock | None) -> None:
+    def __init__(self, engine: Engine, clock: ManualClock | None, *, vouches: bool) -> None:
         self._engine = engine
+        self._vouches = vouches
         self._clock = clock
 
     @property
@@ -79,7 +83,7 @@ class _Service:
         return None if self._clock is None else self._clock.now_ms
 
     def _check(self, request: pb.CheckRequest) -> pb.CheckResponse:
-        return _messages.check(self._engine, request, self._now_ms)
+        return _messages.check(self._engine, request, self._now_ms, vouched=self._vouches)
 
     def _settle(self, request: pb.SettleRequest) -> pb.SettleResponse:
         return _messages.settle(self._engine, request, self._now_ms)

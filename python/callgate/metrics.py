@@ -114,6 +114,7 @@ def _state(numbers: Metrics) -> Iterator[Metric]:
         yield GaugeMetricFamily(name, text, value=value)
     counts = [
         ("callgate_internal_errors", "Decisions answered with `(internal error)`.", numbers.internal_errors),
+        ("callgate_tls_handshakes_failed", "TLS handshakes that failed.", numbers.tls_handshakes_failed),
         ("callgate_log_events_dropped", "Log events dropped because the queue was full.", numbers.events_dropped),
         ("callgate_audit_dropped", "Decisions whose line the decision log could not take.", numbers.audit_dropped),
     ]

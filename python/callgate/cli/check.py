@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from callgate._callgate import Decision, Engine
-from callgate.cli import render
+from callgate.cli import render, secrets
 from callgate.client import UNAVAILABLE, Client
 from callgate.errors import CallgateError, ConfigError
 from callgate.outcome import Outcome
@@ -18,14 +18,29 @@ EXIT_CODES = {Outcome.ALLOW: 0, Outcome.DENY: 1, Outcome.RATE_LIMITED: 3, Outcom
 
 
 def check(
-    grant: Annotated[str, typer.Option(help="Id of the grant that is charged.")],
     tool: Annotated[str, typer.Option(help="Name of the tool.")],
+    grant: Annotated[str | None, typer.Option(help="Id of the grant that is charged.")] = None,
+    grant_token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"The caller's token, instead of --grant; or {secrets.GRANT_TOKEN} is it."),
+    ] = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE_OR_DIR", help="Ask this policy, with fresh counters.")
     ] = None,
     target: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Ask this sidecar: HOST:PORT or unix:PATH.")
     ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help=f"The token of who asks, with --target; or {secrets.TOKEN} is it."),
+    ] = None,
+    tls_ca: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Speak TLS, and trust these authorities (PEM).")
+    ] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Speak TLS, and show this certificate (PEM).")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of --tls-cert (PEM).")] = None,
     args: Annotated[str, typer.Option(metavar="JSON|@FILE", help="The arguments.")] = "{}",
     server: Annotated[str | None, typer.Option(help="Name of the server; srv where not given.")] = None,
     session: Annotated[str | None, typer.Option(help="Id of the session.")] = None,
@@ -48,13 +63,23 @@ def check(
         "session": session,
         "labels": dict(_label(text) for text in label or ()),
     }
+    if grant is None:
+        call["grant_token"] = secrets.grant_token(grant_token_file)
+    elif grant_token_file is not None:
+        raise typer.BadParameter("give either --grant or --grant-token-file", param_hint="--grant")
+    if grant is None and call["grant_token"] is None:
+        raise typer.BadParameter(
+            f"say who calls: --grant, --grant-token-file or {secrets.GRANT_TOKEN}", param_hint="--grant"
+        )
     if target is not None:
         if explain or catalogue is not None:
             option = "--explain" if explain else "--catalogue"
             raise typer.BadParameter("works with --policy alone; a sidecar does not tell", param_hint=option)
-        with Client(target) as client:
+        credentials = secrets.credentials(tls_ca, tls_cert, tls_key)
+        with Client(target, token=secrets.token(token_file), credentials=credentials) as client:
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
     else:
+        _need_target({"--token-file": token_file, "--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key})
         assert policy is not None  # noqa: S101  said above, for the type checker
         engine = Engine.from_file(policy, catalogue)
         if explain:
@@ -82,6 +107,12 @@ def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision
         render.line(number, decision, as_json=as_json)
     render.summary(outcomes, as_json=as_json)
     return decision
+
+
+def _need_target(options: dict[str, Path | None]) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise typer.BadParameter("works with --target alone", param_hint=option)
 
 
 def _reached(decision: Decision) -> Decision:

@@ -1,1 +1,140 @@
-fn main() {}
+//! `make bench-grants`: one grant of a million by its token, beside the bare look-up of a digest in the same map.
+//!
+//! The difference is what hashing the token costs. Tokens are asked in a random order, others by each subject, in
+//! rounds that alternate, so that neither finds in cache what the other has just touched.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use callgate_core::grant::{GrantSpec, Grants, Token, TokenDigest, TokenKey};
+use hdrhistogram::Histogram;
+
+const GRANTS: u32 = 1_000_000;
+const ROUNDS: usize = 20;
+const LOOKUPS_PER_ROUND: usize = 50_000;
+
+struct Asked {
+    token: String,
+    digest: TokenDigest,
+    index: u32,
+}
+
+/// A token of the form and length of real ones.
+fn token(number: u32) -> String {
+    let spread = u128::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
+    format!("cgt_{spread:039}{number:04x}")[..47].to_owned()
+}
+
+fn build(key: &TokenKey) -> Grants {
+    let mut grants =
+        Grants::with_capacity(key.clone(), usize::try_from(GRANTS).expect("a million fits"));
+    for number in 0..GRANTS {
+        let spec = GrantSpec {
+            id: format!("grant-{number}"),
+            token_digest: Some(key.digest(Token::new(&token(number)))),
+            server: String::new(),
+            policy: None,
+            labels: Vec::new(),
+            expires_at_us: None,
+            revoked: false,
+        };
+        grants.add(spec, 0, None).expect("ids and tokens differ");
+    }
+    grants
+}
+
+fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 1_000_000_000, 3).expect("the bounds are valid")
+}
+
+fn nanoseconds(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds that a pair of clock readings takes, the median of many.
+fn clock_ns() -> u64 {
+    let mut histogram = histogram();
+    for _ in 0..100_000 {
+        let start = Instant::now();
+        let elapsed = black_box(start).elapsed();
+        histogram.saturating_record(nanoseconds(elapsed));
+    }
+    histogram.value_at_quantile(0.5)
+}
+
+/// Each look-up is timed by itself: side by side the processor would overlap their misses, which a call cannot.
+fn round(
+    asked: &[Asked],
+    clock_ns: u64,
+    histogram: &mut Histogram<u64>,
+    mut look_up: impl FnMut(&Asked) -> Option<u32>,
+) {
+    for one in asked {
+        let start = Instant::now();
+        let found = black_box(look_up(one));
+        let elapsed = nanoseconds(start.elapsed()).saturating_sub(clock_ns).max(1);
+        assert_eq!(found, Some(one.index));
+        histogram.saturating_record(elapsed);
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a bench prints its table")]
+fn main() {
+    let key = TokenKey::new([3; 32]);
+    let started = Instant::now();
+    let grants = build(&key);
+    let built = started.elapsed();
+
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        u32::try_from(random % u64::from(GRANTS)).expect("below a million")
+    };
+    let clock_ns = clock_ns();
+    let mut sample = || -> Vec<Asked> {
+        let of = |index| {
+            let token = token(index);
+            let digest = key.digest(Token::new(&token));
+            Asked { token, digest, index }
+        };
+        (0..LOOKUPS_PER_ROUND).map(|_| of(next())).collect()
+    };
+    let (mut bare, mut by_token, mut hashing) = (histogram(), histogram(), histogram());
+    for round_number in 0..=ROUNDS {
+        let (first, second) = (sample(), sample());
+        round(&first, clock_ns, &mut bare, |one| grants.by_digest(&one.digest));
+        round(&second, clock_ns, &mut by_token, |one| {
+            grants.by_token(Token::new(&one.token))
+        });
+        round(&second, clock_ns, &mut hashing, |one| {
+            black_box(key.digest(Token::new(&one.token)));
+            Some(one.index)
+        });
+        // The first round warms up.
+        if round_number == 0 {
+            for histogram in [&mut bare, &mut by_token, &mut hashing] {
+                histogram.reset();
+            }
+        }
+    }
+    println!(
+        "{GRANTS} grants, built in {:.2} s; {} look-ups each, ns, less {clock_ns} for the clock",
+        built.as_secs_f64(),
+        ROUNDS * LOOKUPS_PER_ROUND
+    );
+    println!("{:<28} {:>8} {:>8} {:>8}", "", "p50", "p99", "mean");
+    for (name, histogram) in [
+        ("bare look-up of the digest", &bare),
+        ("by token", &by_token),
+        ("  of it: hashing the token", &hashing),
+    ] {
+        let at = |q| histogram.value_at_quantile(q);
+        println!("{name:<28} {:>8} {:>8} {:>8.1}", at(0.5), at(0.99), histogram.mean());
+    }
+    let ratio = by_token.mean() / bare.mean();
+    println!("by token / bare, of the means: {ratio:.2}");
+}

@@ -15,6 +15,8 @@ mod hostile;
 #[cfg(test)]
 mod http;
 #[cfg(test)]
+mod identity;
+#[cfg(test)]
 mod lifecycle;
 #[cfg(test)]
 mod metrics;
@@ -26,3 +28,5 @@ mod stream_client;
 mod stream_end;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tls;

@@ -54,7 +54,7 @@ pub(crate) fn state_by_server(policies: &[(&str, &str)]) -> State {
     State::build(Policies::ByServer(policies.collect()), Catalogue::default()).unwrap()
 }
 
-fn read_policy(stem: &str, bytes: &[u8]) -> callgate_core::policy::ast::Policy {
+pub(crate) fn read_policy(stem: &str, bytes: &[u8]) -> callgate_core::policy::ast::Policy {
     let source = Source {
         name: "<policy>",
         stem,

@@ -1,0 +1,66 @@
+"""Tokens and certificates for the command line: from files and the environment, never from arguments.
+
+What stands on a command line is seen by every user of the machine, and kept in the shell's history.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import grpc
+import typer
+
+from callgate.errors import ConfigError
+
+GRANT_TOKEN: Final = "CALLGATE_GRANT_TOKEN"
+"""Environment variable of the caller's token."""
+
+TOKEN: Final = "CALLGATE_TOKEN"
+"""Environment variable of the token of who asks."""
+
+
+def grant_token(file: Path | None) -> str | None:
+    """The caller's token: a file's, else the environment's, else none."""
+    return _secret(file, GRANT_TOKEN)
+
+
+def token(file: Path | None) -> str | None:
+    """The token of who asks: a file's, else the environment's, else none."""
+    return _secret(file, TOKEN)
+
+
+def credentials(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.ChannelCredentials | None:
+    """TLS towards a sidecar; None where no option asks for it.
+
+    Raises:
+        ConfigError: A file cannot be read.
+    """
+    if (certificate is None) != (key is None):
+        missing = "--tls-key" if key is None else "--tls-cert"
+        raise typer.BadParameter("a certificate and its key go together", param_hint=missing)
+    if ca is None and certificate is None:
+        return None
+    read = [None if file is None else _read(file) for file in (ca, key, certificate)]
+    return grpc.ssl_channel_credentials(*read)
+
+
+def _secret(file: Path | None, variable: str) -> str | None:
+    if file is None:
+        return os.environ.get(variable) or None
+    try:
+        # With the newline that editors and `echo` leave behind.
+        text = _read(file).decode("ascii").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or not text.isprintable() or " " in text:
+        message = f"`{file}` holds no token: expected one line of printable ASCII without spaces"
+        raise ConfigError(message)
+    return text
+
+
+def _read(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        message = f"cannot read `{file}`: {(error.strerror or str(error)).lower()}"
+        raise ConfigError(message) from None
