@@ -40,14 +40,15 @@ _TO_MESSAGE: Final = {
 _FROM_MESSAGE: Final = {number: outcome for outcome, number in _TO_MESSAGE.items()}
 
 
-class _Named(TypedDict):
-    grant: str
+class _Tool(TypedDict):
     tool: str
 
 
-class Call(_Named, total=False):
-    """One call of a batch or of a stream: the keywords of `Client.check`, of which `grant` and `tool` are required."""
+class Call(_Tool, total=False):
+    """One call of a batch or of a stream: the keywords of `Client.check`; `tool`, and who calls, are required."""
 
+    grant: str | None
+    grant_token: str | None
     args: object
     server: str | None
     session: str | None
@@ -109,7 +110,7 @@ def check(engine: Engine, request: pb.CheckRequest, now_ms: float | None, *, vou
 
 
 def check_batch(
-    engine: Engine, request: pb.CheckBatchRequest, now_ms: Callable[[], float | None]
+    engine: Engine, request: pb.CheckBatchRequest, now_ms: Callable[[], float | None], *, vouched: bool
 ) -> pb.CheckBatchResponse:
     """Decides the calls of a message, in order.
 
@@ -119,13 +120,15 @@ def check_batch(
     if len(request.calls) > MAX_BATCH_CALLS:
         error = f"expected at most {MAX_BATCH_CALLS} calls in one batch, got {len(request.calls)}"
         raise ValueError(error)
-    return pb.CheckBatchResponse(decisions=[check(engine, call, now_ms()) for call in request.calls])
+    return pb.CheckBatchResponse(decisions=[check(engine, call, now_ms(), vouched=vouched) for call in request.calls])
 
 
-def check_in_stream(engine: Engine, request: pb.CheckStreamRequest, now_ms: float | None) -> pb.CheckStreamResponse:
+def check_in_stream(
+    engine: Engine, request: pb.CheckStreamRequest, now_ms: float | None, *, vouched: bool
+) -> pb.CheckStreamResponse:
     """Decides one call of a stream."""
     if request.HasField("call"):
-        decision = check(engine, request.call, now_ms)
+        decision = check(engine, request.call, now_ms, vouched=vouched)
     else:
         decision = pb.CheckResponse(
             outcome=pb.OUTCOME_DENY,

@@ -10,6 +10,7 @@ caller can open the door by what it sends.
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast
 
 import grpc
@@ -234,7 +235,7 @@ class Client(_Asking):
         if not request.calls:
             return [decision for decision in known if decision is not None]
         try:
-            response = self._check_batch(request, timeout=self._timeout_s)
+            response = self._check_batch(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return self._batch_failed(known, error)
         return self._batch_decisions(known, response)
@@ -252,7 +253,8 @@ class Client(_Asking):
             TypeError: A call has a key or a type that no call could have. This, as what `calls` itself raises, comes
                 after the decisions before it.
         """
-        return Stream(self._check_stream, calls, self._timeout_s, self._faults).decisions()
+        open_stream = partial(self._check_stream, metadata=self._metadata)
+        return Stream(open_stream, calls, self._timeout_s, self._faults).decisions()
 
     def roll_back(self, reservation: str) -> bool:
         """Gives a reservation's units back; False when the id is unknown, expired, already settled or another's.
@@ -342,7 +344,7 @@ class AsyncClient(_Asking):
             ask = self._channel_of_this_loop().unary_unary(
                 _messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
             )
-            response = await ask(request, timeout=self._timeout_s)
+            response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return self._batch_failed(known, error)
         return self._batch_decisions(known, response)
@@ -354,7 +356,7 @@ class AsyncClient(_Asking):
             ask = self._channel_of_this_loop().stream_stream(
                 _messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
             )
-            return ask()
+            return ask(metadata=self._metadata)
 
         return AsyncStream(open_stream, calls, self._timeout_s, self._faults).decisions()
 

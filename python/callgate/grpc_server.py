@@ -95,7 +95,7 @@ class _Service:
         return self._check(request)
 
     def _check_batch(self, request: pb.CheckBatchRequest) -> pb.CheckBatchResponse:
-        return _messages.check_batch(self._engine, request, lambda: self._now_ms)
+        return _messages.check_batch(self._engine, request, lambda: self._now_ms, vouched=self._vouches)
 
     def check_batch(self, request: pb.CheckBatchRequest, context: grpc.ServicerContext) -> pb.CheckBatchResponse:
         try:
@@ -111,17 +111,20 @@ class _Service:
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
+    def _check_in_stream(self, request: pb.CheckStreamRequest) -> pb.CheckStreamResponse:
+        return _messages.check_in_stream(self._engine, request, self._now_ms, vouched=self._vouches)
+
     def check_stream(
         self, requests: Iterator[pb.CheckStreamRequest], _context: grpc.ServicerContext
     ) -> Iterator[pb.CheckStreamResponse]:
         for request in requests:
-            yield _messages.check_in_stream(self._engine, request, self._now_ms)
+            yield self._check_in_stream(request)
 
     async def check_stream_async(
         self, requests: AsyncIterator[pb.CheckStreamRequest], _context: _AioStreamContext
     ) -> AsyncIterator[pb.CheckStreamResponse]:
         async for request in requests:
-            yield _messages.check_in_stream(self._engine, request, self._now_ms)
+            yield self._check_in_stream(request)
 
     def settle(self, request: pb.SettleRequest, context: grpc.ServicerContext) -> pb.SettleResponse:
         try:

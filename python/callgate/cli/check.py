@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from callgate._callgate import Decision, Engine
-from callgate.cli import render, secrets
+from callgate.cli import credentials, render
 from callgate.client import UNAVAILABLE, Client
 from callgate.errors import CallgateError, ConfigError
 from callgate.outcome import Outcome
@@ -22,7 +22,7 @@ def check(
     grant: Annotated[str | None, typer.Option(help="Id of the grant that is charged.")] = None,
     grant_token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"The caller's token, instead of --grant; or {secrets.GRANT_TOKEN} is it."),
+        typer.Option(metavar="FILE", help=f"The caller's token, instead of --grant; or {credentials.GRANT_TOKEN} is it."),
     ] = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE_OR_DIR", help="Ask this policy, with fresh counters.")
@@ -32,7 +32,7 @@ def check(
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"The token of who asks, with --target; or {secrets.TOKEN} is it."),
+        typer.Option(metavar="FILE", help=f"The token of who asks, with --target; or {credentials.TOKEN} is it."),
     ] = None,
     tls_ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Speak TLS, and trust these authorities (PEM).")
@@ -64,19 +64,18 @@ def check(
         "labels": dict(_label(text) for text in label or ()),
     }
     if grant is None:
-        call["grant_token"] = secrets.grant_token(grant_token_file)
+        call["grant_token"] = credentials.grant_token(grant_token_file) if target is not None else None
+        if call["grant_token"] is None:
+            hint = f", --grant-token-file or {credentials.GRANT_TOKEN}" if target is not None else ""
+            raise typer.BadParameter(f"say who calls: --grant{hint}", param_hint="--grant")
     elif grant_token_file is not None:
         raise typer.BadParameter("give either --grant or --grant-token-file", param_hint="--grant")
-    if grant is None and call["grant_token"] is None:
-        raise typer.BadParameter(
-            f"say who calls: --grant, --grant-token-file or {secrets.GRANT_TOKEN}", param_hint="--grant"
-        )
     if target is not None:
         if explain or catalogue is not None:
             option = "--explain" if explain else "--catalogue"
             raise typer.BadParameter("works with --policy alone; a sidecar does not tell", param_hint=option)
-        credentials = secrets.credentials(tls_ca, tls_cert, tls_key)
-        with Client(target, token=secrets.token(token_file), credentials=credentials) as client:
+        tls = credentials.tls(tls_ca, tls_cert, tls_key)
+        with Client(target, token=credentials.token(token_file), credentials=tls) as client:
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
     else:
         _need_target({"--token-file": token_file, "--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key})

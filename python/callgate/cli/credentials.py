@@ -29,7 +29,7 @@ def token(file: Path | None) -> str | None:
     return _secret(file, TOKEN)
 
 
-def credentials(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.ChannelCredentials | None:
+def tls(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.ChannelCredentials | None:
     """TLS towards a sidecar; None where no option asks for it.
 
     Raises:
