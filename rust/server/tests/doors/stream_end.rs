@@ -2,6 +2,8 @@
 
 use callgate_server::{Limits, ServerConfig};
 
+use tokio::net::TcpStream;
+
 use super::stream_client::{Stream, call, connect};
 use super::support::Rig;
 
@@ -108,10 +110,15 @@ async fn a_stop_answers_what_it_has_decided() {
     let calls: Vec<u8> = (0..CALLS).flat_map(|id| call(id, "open")).collect();
     stream.send(calls);
     assert_eq!(stream.next().await.unwrap().id, 0);
+    let address = rig.server.address().unwrap();
     let stopping = tokio::task::spawn_blocking(move || {
         rig.server.stop();
         rig
     });
+    // No answers are taken meanwhile, so it cannot get to the end before it stops.
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
     let (answers, status) = stream.rest().await;
     let rig = stopping.await.unwrap();
     assert_eq!(status, 14);
