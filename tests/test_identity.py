@@ -25,9 +25,7 @@ POLICY = json.dumps(
         "default": "deny",
         "tools": {
             "t": {"limits": [{"counter": "c", "window": "day", "max": 2}]},
-            "labelled": {
-                "require": [{"conditions": [{"path": "grant.labels.team", "op": "eq", "value": "red"}]}]
-            },
+            "labelled": {"require": [{"conditions": [{"path": "grant.labels.team", "op": "eq", "value": "red"}]}]},
         },
     }
 ).encode()
@@ -85,12 +83,13 @@ def test_a_reload_keeps_counts_and_takes_effect() -> None:
     engine = Engine.from_config(**configuration())
     call: dict[str, Any] = {"grant_token": GRANT, "tool": "t", "now_ms": 1_000}
     assert engine.check(**call).limits[0].remaining == 1
-    for change, rule in [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"revoked": True}, "(grant revoked)"),
         ({"expires_at_us": 1_000_000}, "(grant expired)"),
         ({"policy": None}, "(no policy)"),
         ({"token_hash": None}, "(unknown grant)"),
-    ]:
+    ]
+    for change, rule in changes:
         engine.reload_config(**configuration(**change))
         assert engine.check(**call).rule == rule
     with pytest.raises(ConfigError):

@@ -389,7 +389,7 @@ class Engine:
             grant: Id of the grant that is charged; either this or `grant_token`.
             args: The arguments: a dict (of dicts, lists, tuples, strings, ints, floats, `decimal.Decimal`, booleans
                 and None), or the JSON text of an object as bytes or str. None stands for no arguments.
-            server: Server name; None stands for the server of `grant_token`'s grant, else for ``srv``, as at every door.
+            server: Server name; None stands for the server of `grant_token`'s grant, else for ``srv``, at every door.
             session: Session id; None for a sessionless call.
             labels: The grant's labels; only as long as no grants are configured.
             now_ms: The clock, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads

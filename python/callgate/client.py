@@ -71,8 +71,8 @@ class _Asking:
             target: ``127.0.0.1:9191``, ``unix:/run/callgate.sock``, or any other name that gRPC resolves.
             timeout_ms: How long one call may take in all.
             on_failure: What a sidecar that does not answer stands for, see the module.
-            token: This enforcement point's own token, sent as ``authorization: Bearer``. Over TCP it is as secret as the
-                connection: give `credentials` as well where others can listen.
+            token: This enforcement point's own token, sent as ``authorization: Bearer``. Give `credentials` as well
+                where others can listen.
             credentials: TLS, from `grpc.ssl_channel_credentials`; None speaks in the clear.
 
         Raises:

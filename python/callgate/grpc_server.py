@@ -30,8 +30,8 @@ def add_to_grpc_server(
 
     Every decision is status OK, as from the data plane. Messages above the server's own limit (4 MiB unless it says
     otherwise) are RESOURCE_EXHAUSTED by grpcio itself; a batch may hold 1,000 calls. On a sync server each open stream
-    occupies one thread of its pool. Who may call the service is the server's business (its credentials and interceptors);
-    all who may count as one enforcement point, so each can settle what another reserved.
+    occupies one thread of its pool. Who may call the service is the server's business (its credentials and
+    interceptors); all who may count as one enforcement point, so each can settle what another reserved.
 
     Args:
         engine: Whose policies decide and whose counters count.

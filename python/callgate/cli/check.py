@@ -22,7 +22,9 @@ def check(
     grant: Annotated[str | None, typer.Option(help="Id of the grant that is charged.")] = None,
     grant_token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"The caller's token, instead of --grant; or {credentials.GRANT_TOKEN} is it."),
+        typer.Option(
+            metavar="FILE", help=f"The caller's token, instead of --grant; or {credentials.GRANT_TOKEN} is it."
+        ),
     ] = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE_OR_DIR", help="Ask this policy, with fresh counters.")

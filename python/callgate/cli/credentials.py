@@ -12,10 +12,10 @@ import typer
 
 from callgate.errors import ConfigError
 
-GRANT_TOKEN: Final = "CALLGATE_GRANT_TOKEN"
+GRANT_TOKEN: Final = "CALLGATE_GRANT_TOKEN"  # noqa: S105  a name, not a secret
 """Environment variable of the caller's token."""
 
-TOKEN: Final = "CALLGATE_TOKEN"
+TOKEN: Final = "CALLGATE_TOKEN"  # noqa: S105  a name, not a secret
 """Environment variable of the token of who asks."""
 
 
