@@ -28,8 +28,7 @@ fn token(number: u32) -> String {
 }
 
 fn build(key: &TokenKey) -> Grants {
-    let mut grants =
-        Grants::with_capacity(key.clone(), usize::try_from(GRANTS).expect("a million fits"));
+    let mut grants = Grants::with_capacity(key.clone(), usize::try_from(GRANTS).expect("a million fits"));
     for number in 0..GRANTS {
         let spec = GrantSpec {
             id: format!("grant-{number}"),
@@ -133,7 +132,12 @@ fn main() {
         ("  of it: hashing the token", &hashing),
     ] {
         let at = |q| histogram.value_at_quantile(q);
-        println!("{name:<28} {:>8} {:>8} {:>8.1}", at(0.5), at(0.99), histogram.mean());
+        println!(
+            "{name:<28} {:>8} {:>8} {:>8.1}",
+            at(0.5),
+            at(0.99),
+            histogram.mean()
+        );
     }
     let ratio = by_token.mean() / bare.mean();
     println!("by token / bare, of the means: {ratio:.2}");
