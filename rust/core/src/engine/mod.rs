@@ -17,6 +17,7 @@ use crate::{Decision, Now, Outcome, PepId, Request};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::seen::{LoggedPath, Seen};
 pub use setup::{Setup, SetupError};
+pub(crate) use state::Unserved;
 pub use state::{Identity, Policies, PolicyView, State};
 
 /// For tests alone: a call to this tool makes [`Engine::decide`] panic.
@@ -131,7 +132,7 @@ impl Engine {
         // Nothing that a panic could leave half-done is used again: the scratch is replaced, counters are atomics.
         let decided = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(any(test, feature = "forced-panic"))]
-            assert_ne!(request.tool, FORCED_PANIC_TOOL, "a test asked for this panic");
+            force_panic(request);
             self.evaluation(state, request, now)
                 .run(&mut scratch.tape, &mut Silent, see)
         }));
@@ -198,6 +199,11 @@ impl Engine {
             hash_key: &self.hash_key,
         }
     }
+}
+
+#[cfg(any(test, feature = "forced-panic"))]
+fn force_panic(request: &Request<'_>) {
+    assert_ne!(request.tool, FORCED_PANIC_TOOL, "a test asked for this panic");
 }
 
 // Generic because a decision is invariant in its lifetime: a `'static` one is no shorter one.

@@ -58,6 +58,15 @@ pub(super) struct NamedServers {
     pub(super) servings: Vec<Option<u32>>,
 }
 
+/// Why nothing decides for callers without configured grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unserved {
+    /// No server has this name.
+    UnknownServer,
+    /// The server has no policy for them.
+    NoPolicy,
+}
+
 /// Whom a call was charged to, and where it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
@@ -172,16 +181,19 @@ impl State {
         Identity { grant, server }
     }
 
-    /// What decides for callers without configured grants, with its index; the outer `None` for an unknown server.
-    pub(crate) fn serving(&self, server: &str) -> Option<Option<(u32, &CompiledPolicy)>> {
+    /// What decides for callers without configured grants, with its index.
+    pub(crate) fn serving(&self, server: &str) -> Result<(u32, &CompiledPolicy), Unserved> {
         let index = match &self.servers {
             Servers::Every => Some(0),
             Servers::Named(servers) => {
-                let server = usize::try_from(*servers.by_name.get(server)?).ok()?;
-                *servers.servings.get(server)?
+                let server = servers.by_name.get(server).ok_or(Unserved::UnknownServer)?;
+                let server = usize::try_from(*server).ok();
+                server.and_then(|server| *servers.servings.get(server)?)
             }
         };
-        Some(index.and_then(|index| Some((index, self.compiled(index)?))))
+        index
+            .and_then(|index| Some((index, self.compiled(index)?)))
+            .ok_or(Unserved::NoPolicy)
     }
 
     /// The policy with this [`Decision::policy_index`].

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::{Evaluation, message};
 use crate::compile::CompiledPolicy;
+use crate::engine::Unserved;
 use crate::grant::{Grant, Labels};
 use crate::request::DEFAULT_SERVER;
 use crate::{Caller, Request};
@@ -100,15 +101,15 @@ impl<'s> Evaluation<'_, 's, '_> {
     {
         let request = self.request;
         let server = named_or_default(request);
-        let serving = self
-            .state
-            .serving(server)
-            .ok_or_else(|| Refusal::of("(unknown server)", message::unknown_server(server)))?;
+        let serving = self.state.serving(server);
+        if serving.is_err_and(|unserved| unserved == Unserved::UnknownServer) {
+            return Err(Refusal::of("(unknown server)", message::unknown_server(server)));
+        }
         let Caller::Named { grant, labels } = request.caller else {
             return Err(Refusal::of("(unknown grant)", NO_SUCH_TOKEN));
         };
         let (policy_index, policy) =
-            serving.ok_or_else(|| Refusal::of("(no policy)", message::no_policy_for_server(server)))?;
+            serving.map_err(|_| Refusal::of("(no policy)", message::no_policy_for_server(server)))?;
         let admitted = Admitted {
             grant,
             tool: request.tool,

@@ -61,10 +61,10 @@ impl Grant {
 #[derive(Debug)]
 pub struct Grants {
     key: TokenKey,
-    grants: Vec<Grant>,
+    list: Vec<Grant>,
     // One probe into entries of 36 bytes; the digest is its own hash.
     by_token: HashMap<TokenDigest, u32, BuildHasherDefault<DigestHasher>>,
-    // Indexes alone, since the ids stand in `grants`. They come from the operator, so a fixed hasher is safe.
+    // Indexes alone, since the ids stand in `list`. They come from the operator, so a fixed hasher is safe.
     by_id: HashTable<u32>,
 }
 
@@ -78,7 +78,7 @@ impl Grants {
     pub fn with_capacity(key: TokenKey, capacity: usize) -> Self {
         Self {
             key,
-            grants: Vec::with_capacity(capacity),
+            list: Vec::with_capacity(capacity),
             by_token: HashMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
             by_id: HashTable::with_capacity(capacity),
         }
@@ -87,15 +87,15 @@ impl Grants {
     /// Adds one; the fault is that of this grant, without its id.
     pub fn add(&mut self, spec: GrantSpec, server: u32, serving: Option<u32>) -> Result<(), String> {
         let Self {
-            grants,
+            list,
             by_token,
             by_id,
             ..
         } = self;
-        let index = u32::try_from(grants.len())
+        let index = u32::try_from(list.len())
             .map_err(|_| "there are too many grants, expected fewer than 2^32".to_owned())?;
         let id_of = |index: u32| {
-            let grant = usize::try_from(index).ok().and_then(|index| grants.get(index));
+            let grant = usize::try_from(index).ok().and_then(|index| list.get(index));
             grant.map_or("", |grant| &*grant.id)
         };
         check(&spec)?;
@@ -125,7 +125,7 @@ impl Grants {
             }
         }
         let labels = spec.labels.into_iter();
-        grants.push(Grant {
+        list.push(Grant {
             id: spec.id.into(),
             labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
             expires_at_us: spec.expires_at_us.unwrap_or(NEVER_US),
@@ -138,17 +138,17 @@ impl Grants {
 
     /// How many there are.
     pub const fn len(&self) -> usize {
-        self.grants.len()
+        self.list.len()
     }
 
     /// Whether no grants are configured.
     pub const fn is_empty(&self) -> bool {
-        self.grants.is_empty()
+        self.list.is_empty()
     }
 
     /// The grant with this index.
     pub fn get(&self, index: u32) -> Option<&Grant> {
-        self.grants.get(usize::try_from(index).ok()?)
+        self.list.get(usize::try_from(index).ok()?)
     }
 
     /// Index of the grant whose token this is.

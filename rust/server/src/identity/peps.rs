@@ -314,15 +314,15 @@ mod tests {
         TokenKey::new([4; 32])
     }
 
-    fn digest(token: &str) -> Option<TokenDigest> {
-        Some(key().digest(Token::new(token)))
+    fn digest(token: &str) -> TokenDigest {
+        key().digest(Token::new(token))
     }
 
     fn specs() -> Vec<PepSpec> {
         vec![
             PepSpec {
                 name: "gateway".to_owned(),
-                token_digest: digest("one"),
+                token_digest: Some(digest("one")),
                 certificate_names: vec![
                     "gateway.example".to_owned(),
                     "spiffe://example/gateway".to_owned(),
@@ -332,7 +332,7 @@ mod tests {
             },
             PepSpec {
                 name: "proxy".to_owned(),
-                token_digest: digest("two"),
+                token_digest: Some(digest("two")),
                 unix_uids: vec![1002],
                 ..PepSpec::default()
             },
@@ -417,7 +417,7 @@ mod tests {
         let mut changed = specs();
         changed.reverse();
         changed[1].vouches = false;
-        changed[1].token_digest = digest("three");
+        changed[1].token_digest = Some(digest("three"));
         peps.replace(changed).unwrap();
         assert_eq!(
             peps.still(Some(&gateway)),
@@ -451,7 +451,7 @@ mod tests {
             "pep `gateway`: a second one has this `name`; give each a name of its own"
         );
         assert_eq!(
-            fault(&|specs| specs[1].token_digest = digest("one")),
+            fault(&|specs| specs[1].token_digest = Some(digest("one"))),
             "pep `proxy`: pep `gateway` has the same `token_hash`; create a token for each"
         );
         assert_eq!(

@@ -54,8 +54,8 @@ impl Acceptor {
         };
         match tls {
             None => {
-                self.run(accept, async |stream| Some((stream, Peer::default())), door)
-                    .await
+                let ready = async |stream| Some((stream, Peer::default()));
+                self.run(accept, ready, door).await;
             }
             Some(tls) => {
                 let doors = Arc::clone(&self.doors);

@@ -3,9 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 
+use callgate_core::policy::Catalogue;
 use callgate_proto::decision::v1::CheckRequest;
 use callgate_proto::decision::v1::decision_service_client::DecisionServiceClient;
-use callgate_server::{PepSpec, Server, ServerConfig, TlsPem};
+use callgate_server::{Clock, PepSpec, Server, ServerConfig, TlsPem};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -255,8 +256,8 @@ fn certificates_that_cannot_be_used_are_named() {
     let authority = Authority::new();
     let fine = pem(&authority.server(), Some(&authority));
     let refusal = |tls: TlsPem| {
-        let engine = engine(state(POLICY.as_bytes(), Default::default()));
-        Server::start(engine, Default::default(), config(tls))
+        let engine = engine(state(POLICY.as_bytes(), Catalogue::default()));
+        Server::start(engine, Clock::default(), config(tls))
             .unwrap_err()
             .to_string()
     };
@@ -290,16 +291,16 @@ fn certificates_that_cannot_be_used_are_named() {
         ),
         ("tls certificate: ", &|tls| tls.certificate.truncate(200)),
         ("tls key: no private key can be read from it; ", &|tls| {
-            tls.key.clear()
+            tls.key.clear();
         }),
         ("tls key: no private key can be read from it; ", &|tls| {
-            tls.key = tls.certificate.clone()
+            tls.key = tls.certificate.clone();
         }),
         ("tls client_ca: no certificate is in it; ", &|tls| {
-            tls.client_ca = Some(b"ca".to_vec())
+            tls.client_ca = Some(b"ca".to_vec());
         }),
         ("tls certificate: a certificate in it is damaged; ", &|tls| {
-            tls.certificate = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec()
+            tls.certificate = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".to_vec();
         }),
     ] {
         let refused = with(change);
