@@ -1,0 +1,203 @@
+"""Everything that a configuration names, read: what the engine and the server are built from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from callgate.config import shape
+from callgate.config.document import read_document
+from callgate.config.faults import Fault, InvalidConfigError
+from callgate.config.files import Files
+from callgate.config.folder import documents_in
+from callgate.config.grants import Grant, GrantsFile
+from callgate.config.key import key_path, read_key
+from callgate.config.load import Faulting, Loaded, faults_of, load
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from callgate.config.document import KeyPath
+    from callgate.config.load import Option
+    from callgate.config.model import Config
+    from callgate.config.peps import Pep
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A grant, and where it stands."""
+
+    grant: Grant
+    path: KeyPath
+    fault: Faulting = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A configuration with the contents of its files."""
+
+    loaded: Loaded
+    policies: Mapping[str, tuple[str, bytes]]
+    """By key: the name of the file, and what it holds."""
+    grants: tuple[Placed, ...] | None
+    """None where none are configured, which is not the same as an empty list."""
+    key: bytes | None = field(repr=False)
+    tls: Mapping[str, bytes] | None = field(repr=False)
+
+    @property
+    def config(self) -> Config:
+        """The configuration itself."""
+        return self.loaded.config
+
+    def engine_keywords(self) -> dict[str, Any]:
+        """What `Engine.from_config` and `Engine.reload_config` take."""
+        return {
+            "policies": self.policies,
+            "servers": {name: server.policy for name, server in self.config.servers.items()},
+            "grants": None if self.grants is None else [_grant(placed.grant) for placed in self.grants],
+            "grant_key": self.key,
+            "catalogue": self.config.catalogue,
+        }
+
+    def peps(self) -> list[dict[str, Any]] | None:
+        """Who may ask, as `Server` takes it."""
+        return None if self.config.peps is None else [_pep(pep) for pep in self.config.peps]
+
+
+def read_bundle(
+    path: Path | None, options: Mapping[KeyPath, Option] | None = None, files: Files | None = None
+) -> Bundle:
+    """Reads a configuration and all that it names; notes in `files` what it looked at, also where it fails.
+
+    Args:
+        path: Its file; None where there is none besides the environment and `options`.
+        options: What the command line says.
+        files: Takes what was looked at.
+
+    Raises:
+        ConfigError: A file cannot be read.
+        InvalidConfigError: Something is wrong; all that was found.
+    """
+    files = Files() if files is None else files
+    if path is not None:
+        files.add(path)
+    loaded = load(path, options)
+    config, faults = loaded.config, list[Fault]()
+    policies = _policies(loaded, files, faults)
+    grants = _grants(loaded, files, faults)
+    tls = _tls(loaded, files, faults)
+    if config.catalogue is not None:
+        # Read by the engine, which knows the format; only looked at here, so that the fault has its place.
+        _read(loaded, ("catalogue",), config.catalogue, files, faults)
+    key = None
+    hashes = [placed.grant.token_hash for placed in grants or ()] + [pep.token_hash for pep in config.peps or ()]
+    if any(hashes):
+        try:
+            if config.grant_key is None:
+                files.add(key_path(config))
+            key = read_key(config)
+        except ConfigError as error:
+            faults.append(_at(loaded, ("grant_key_file",), str(error)))
+    if faults:
+        raise InvalidConfigError(faults)
+    return Bundle(loaded, policies, grants, key, tls)
+
+
+def _policies(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, tuple[str, bytes]]:
+    config, policies = loaded.config, dict[str, tuple[str, bytes]]()
+    for key, path in config.policies.items():
+        content = _read(loaded, ("policies", key), path, files, faults)
+        policies[key] = (str(path), content)
+    if config.policies_folder is None:
+        return policies
+    files.add(config.policies_folder)
+    try:
+        found = documents_in(config.policies_folder)
+    except ConfigError as error:
+        faults.append(loaded.fault(("policies_folder",), str(error)))
+        return policies
+    for path in found:
+        if path.stem in policies:
+            message = f"`{path}` and `{policies[path.stem][0]}` are policies of one key, `{path.stem}`; rename one"
+            faults.append(loaded.fault(("policies_folder",), message))
+        policies[path.stem] = (str(path), _read(loaded, ("policies_folder",), path, files, faults))
+    return policies
+
+
+def _grants(loaded: Loaded, files: Files, faults: list[Fault]) -> tuple[Placed, ...] | None:
+    config = loaded.config
+    if config.grants is None and config.grants_file is None:
+        return None
+    placed = [Placed(grant, ("grants", index), loaded.fault) for index, grant in enumerate(config.grants or ())]
+    if config.grants_file is not None:
+        files.add(config.grants_file)
+        try:
+            paths = documents_in(config.grants_file) if config.grants_file.is_dir() else [config.grants_file]
+            for path in paths:
+                files.add(path)
+                placed += _grants_of(path)
+        except InvalidConfigError as error:
+            faults += error.faults
+        except ConfigError as error:
+            faults.append(loaded.fault(("grants_file",), str(error)))
+    return tuple(placed)
+
+
+def _grants_of(path: Path) -> Iterator[Placed]:
+    document = read_document(path)
+    try:
+        grants = GrantsFile(**document.data).grants
+    except ValidationError as error:
+        raise InvalidConfigError(faults_of(error, document.fault, shape.Shape(section=GrantsFile))) from None
+    return (Placed(grant, ("grants", index), document.fault) for index, grant in enumerate(grants))
+
+
+def _tls(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, bytes] | None:
+    tls = loaded.config.tls
+    if tls is None:
+        return None
+    paths = {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
+    return {name: _read(loaded, ("tls", name), path, files, faults) for name, path in paths.items() if path is not None}
+
+
+def _read(loaded: Loaded, at: KeyPath, path: Path, files: Files, faults: list[Fault]) -> bytes:
+    try:
+        return files.read(path)
+    except ConfigError as error:
+        faults.append(loaded.fault(at, str(error)))
+        return b""
+
+
+def _at(loaded: Loaded, path: KeyPath, message: str) -> Fault:
+    """A fault at a key where it is given, else at no place: a default has none."""
+    return loaded.fault(path, message) if loaded.origin(path) != "default" else Fault(message)
+
+
+def _grant(grant: Grant) -> dict[str, Any]:
+    expires_at = grant.expires_at
+    return {
+        "id": grant.id,
+        "token_hash": grant.token_hash,
+        "server": grant.server,
+        "policy": grant.policy,
+        "labels": grant.labels,
+        "expires_at_us": None if expires_at is None else round((expires_at - _EPOCH).total_seconds() * 1e6),
+        "revoked": grant.revoked,
+    }
+
+
+def _pep(pep: Pep) -> dict[str, Any]:
+    return {
+        "name": pep.name,
+        "token_hash": pep.token_hash,
+        "certificates": pep.certificates,
+        "uids": pep.uids,
+        "vouches": pep.vouches,
+    }

@@ -1,0 +1,160 @@
+"""What has to fit together across keys and files, and what works but is worth a warning."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from callgate.config.faults import Fault, InvalidConfigError
+from callgate.config.key import is_open_to_others, key_path
+from callgate.config.load import unknown_variables
+from callgate.config.messages import did_you_mean
+from callgate.config.units import quoted
+
+if TYPE_CHECKING:
+    from callgate.config.bundle import Bundle, Placed
+
+
+def check(bundle: Bundle, *, quick: bool = False) -> None:
+    """Refuses what cannot be served; `quick` is a start from a policy alone, which decides for every server.
+
+    Raises:
+        InvalidConfigError: All that was found.
+    """
+    servers = _not_quick(bundle) if quick else _servers(bundle)
+    faults = [*_listeners(bundle), *servers, *_grants(bundle), *_peps(bundle)]
+    if faults:
+        raise InvalidConfigError(faults)
+
+
+def _listeners(bundle: Bundle) -> Iterator[Fault]:
+    config, fault = bundle.config, bundle.loaded.fault
+    if config.listen is None and config.socket is None:
+        yield fault(("listen",), "nothing to listen on: expected `listen`, `socket`, or both")
+    if config.tls is not None and config.listen is None:
+        yield fault(("tls",), "TLS is for `listen`, which is `null`; the socket stays plain")
+
+
+def _not_quick(bundle: Bundle) -> Iterator[Fault]:
+    for name in ("servers", "policies", "policies_folder", "grants", "grants_file"):
+        if bundle.loaded.origin((name,)) != "default":
+            yield bundle.loaded.fault((name,), f"`{name}` works with --config, not with --policy")
+
+
+def _servers(bundle: Bundle) -> Iterator[Fault]:
+    if not bundle.config.servers:
+        yield bundle.loaded.fault(("servers",), "no server is configured, so that every call would be denied; add one")
+    for name, server in bundle.config.servers.items():
+        if server.policy is not None and server.policy not in bundle.policies:
+            message = unknown("policy", server.policy, bundle.policies)
+            yield bundle.loaded.fault(("servers", name, "policy"), message)
+
+
+def _grants(bundle: Bundle) -> Iterator[Fault]:
+    ids, hashes = dict[str, int](), dict[str, str]()
+    for number, placed in enumerate(bundle.grants or ()):
+        grant = placed.grant
+        if ids.setdefault(grant.id, number) != number:
+            yield placed.fault((*placed.path, "id"), f"another grant has the id {quoted(grant.id)}; rename one")
+        elif grant.token_hash is not None and hashes.setdefault(grant.token_hash, grant.id) != grant.id:
+            message = f"the grant {quoted(hashes[grant.token_hash])} has the same token; make one for each"
+            yield placed.fault((*placed.path, "token_hash"), message)
+        if grant.server not in bundle.config.servers:
+            yield placed.fault((*placed.path, "server"), unknown("server", grant.server, bundle.config.servers))
+        if grant.policy is not None and grant.policy not in bundle.policies:
+            yield placed.fault((*placed.path, "policy"), unknown("policy", grant.policy, bundle.policies))
+
+
+def _peps(bundle: Bundle) -> Iterator[Fault]:
+    config, fault = bundle.config, bundle.loaded.fault
+    names, hashes = dict[str, int](), dict[str, str]()
+    for index, pep in enumerate(config.peps or ()):
+        at = ("peps", index)
+        if names.setdefault(pep.name, index) != index:
+            yield fault((*at, "name"), f"another PEP has the name {quoted(pep.name)}; rename one")
+        elif pep.token_hash is not None and hashes.setdefault(pep.token_hash, pep.name) != pep.name:
+            message = f"the PEP {quoted(hashes[pep.token_hash])} has the same token; make one for each"
+            yield fault((*at, "token_hash"), message)
+        if not (pep.token_hash or pep.certificates or pep.uids):
+            yield fault(
+                at,
+                f"the PEP {quoted(pep.name)} can prove itself by nothing; give `token_hash`, `certificates` or `uids`",
+            )
+        if pep.certificates and (config.tls is None or config.tls.client_ca is None):
+            yield fault(
+                (*at, "certificates"), "client certificates need `tls.client_ca`, which says whose are admitted"
+            )
+        if pep.uids and config.socket is None:
+            yield fault((*at, "uids"), "users are told apart on a Unix socket alone; give `socket`")
+
+
+def warnings(bundle: Bundle, now: datetime | None = None) -> list[str]:
+    """What is allowed and still should be known."""
+    return [
+        *_trust(bundle),
+        *_useless(bundle, now or datetime.now(timezone.utc)),
+        *_secrets(bundle),
+        *unknown_variables(),
+    ]
+
+
+def _trust(bundle: Bundle) -> Iterator[str]:
+    config = bundle.config
+    if bundle.grants is None:
+        yield "no grants are configured, so callers are trusted to name the grant that is charged"
+    if config.peps is None and config.listen is not None:
+        yield "no peps are configured, so everybody who reaches the port may ask and settle"
+    if config.tls is None and config.listen is not None and not is_loopback(config.listen):
+        yield f"`{config.listen}` is no loopback address and has no TLS: tokens and arguments travel in the clear"
+    if not is_loopback(config.admin.listen):
+        yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
+
+
+def _useless(bundle: Bundle, now: datetime) -> Iterator[str]:
+    config, grants = bundle.config, bundle.grants
+    if grants is not None and not grants:
+        yield "the list of grants is empty, so every call is denied"
+    vouched = config.peps is not None and any(pep.vouches for pep in config.peps)
+    if config.peps is not None and not config.peps:
+        yield "the list of peps is empty, so nobody may ask"
+    for placed in grants or ():
+        for reason in _reasons(placed, now, vouched=vouched):
+            fault = placed.fault(placed.path, "")
+            yield f"{fault.file}:{fault.line}:{fault.column}: the grant {quoted(placed.grant.id)} {reason}"
+    used = {server.policy for server in config.servers.values()} | {placed.grant.policy for placed in grants or ()}
+    for key in sorted(set(bundle.policies) - used):
+        yield f"the policy {quoted(key)} is used by no server and no grant"
+
+
+def _reasons(placed: Placed, now: datetime, *, vouched: bool) -> Iterator[str]:
+    grant = placed.grant
+    if grant.revoked:
+        return
+    if grant.policy is None:
+        yield "has no policy, so its calls are denied"
+    if grant.expires_at is not None and grant.expires_at <= now:
+        yield "has expired"
+    if grant.token_hash is None and not vouched:
+        yield "has no token, and no PEP vouches, so nobody can use it"
+
+
+def _secrets(bundle: Bundle) -> Iterator[str]:
+    config = bundle.config
+    if bundle.key is not None and config.grant_key is None and is_open_to_others(key_path(config)):
+        yield f"other users may read the key `{key_path(config)}`; chmod 600 it"
+    if config.tls is not None and is_open_to_others(config.tls.key):
+        yield f"other users may read the key `{config.tls.key}`; chmod 600 it"
+
+
+def unknown(what: str, name: str, known: object) -> str:
+    """Says that a key names nothing, and what may have been meant."""
+    names = [str(key) for key in known] if hasattr(known, "__iter__") else []
+    return f"unknown {what} {quoted(name)}{did_you_mean(name, names)}"
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address with a port is reached from this machine alone."""
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    return ipaddress.ip_address(host).is_loopback

@@ -1,0 +1,27 @@
+"""Counters and reservations."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from callgate.config.fields import Count, Duration, Section, within
+
+
+class Counters(Section):
+    """The live state of limits."""
+
+    capacity: Annotated[Count, Field(ge=1, le=1 << 32)] = 1 << 20
+    """Counters that may be alive at once; at the cap, calls that need a new one are denied."""
+
+    per_grant: Annotated[Count, Field(ge=1, le=1 << 32)] = 1 << 16
+    """The same for the counters that one grant has made."""
+
+
+class Reservations(Section):
+    """Units that an allowed call took and may give back."""
+
+    ttl: Annotated[Duration, within(timedelta(milliseconds=100), timedelta(days=1))] = timedelta(seconds=30)
+    """How long a reservation can be rolled back."""

@@ -1,0 +1,100 @@
+"""A YAML or JSON document, read strictly, that can say where each of its keys and values stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from callgate.config import json_text, yaml_text
+from callgate.config.faults import Fault, InvalidConfigError
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from callgate.config.place import Place
+
+KeyPath: TypeAlias = "tuple[str | int, ...]"
+"""Keys and indexes that lead from the top of a document to a value."""
+
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+
+@dataclass(frozen=True)
+class Document:
+    """What a file holds."""
+
+    file: str
+    """As it was named."""
+    data: dict[str, Any]
+    text: str
+
+    def place(self, path: KeyPath, *, of_key: bool = False) -> tuple[int, int]:
+        """Line and column, from 1, of the value at a path, or of its key; where it is absent, of the nearest above."""
+        wanted = path
+        while wanted:
+            found = self._places.get(wanted)
+            if found is not None:
+                return found.key if of_key and wanted == path else found.value
+            wanted = wanted[:-1]
+        return self._places[()].value
+
+    @cached_property
+    def _places(self) -> dict[KeyPath, Place]:
+        # Looked up when a fault asks for the first time: positions of a large file take more memory than the file.
+        return json_text.places(self.text) if self.file.endswith(".json") else yaml_text.places(self.text)
+
+    def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
+        """A fault of what stands at a path."""
+        line, column = self.place(path, of_key=of_key)
+        return Fault(message, self.file, line, column)
+
+
+def read_document(path: Path) -> Document:
+    """Reads a file; the suffix ``.json`` makes it JSON, every other one YAML.
+
+    Raises:
+        ConfigError: It cannot be read.
+        InvalidConfigError: It is not well formed, has a key twice, or holds no mapping.
+    """
+    return parse_document(str(path), read_bytes(path))
+
+
+def parse_document(file: str, content: bytes) -> Document:
+    """As `read_document`, of bytes that were read before."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start]
+        line = before.count(b"\n") + 1
+        column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
+        fault = Fault("expected UTF-8 text; save the file as UTF-8", file, line, column)
+        raise InvalidConfigError([fault]) from None
+    reader = json_text if file.endswith(".json") else yaml_text
+    try:
+        data = reader.read(text)
+    except reader.Malformed as error:
+        raise InvalidConfigError([Fault(error.message, file, error.line, error.column)]) from None
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise InvalidConfigError([Fault("expected keys and values at the top of the file", file, 1, 1)])
+    return Document(file, data, text)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The contents of a file.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(unreadable(path, error)) from None
+
+
+def unreadable(path: Path, error: OSError) -> str:
+    """Says that a file cannot be read, and why."""
+    return f"cannot read `{path}`: {(error.strerror or str(error)).lower()}"

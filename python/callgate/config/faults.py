@@ -1,0 +1,39 @@
+"""What is wrong with a configuration, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong."""
+
+    message: str
+    file: str | None = None
+    """The file that holds it; None where it came from somewhere else, which the message then names."""
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        """``file:line:column: message``."""
+        return self.message if self.file is None else f"{self.file}:{self.line}:{self.column}: {self.message}"
+
+
+class InvalidConfigError(ConfigError):
+    """A configuration has faults; shown as one ``file:line:column: message`` per line.
+
+    Attributes:
+        faults: All that was found, in the order of the document.
+    """
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        """Takes one fault or more."""
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = tuple(faults)

@@ -1,0 +1,209 @@
+"""The types that keys of the configuration have."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+from callgate.config.units import format_duration, format_size, parse_duration, parse_size, quoted
+
+_MAX_PORT: Final = 65_535
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+_INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+FILE_STORE: Final = "file:"
+
+
+class Section(BaseModel):
+    """What every part of the configuration is: checked, unchangeable, without keys that mean nothing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+@dataclass(frozen=True)
+class PathMark:
+    """Marks a path: in a file, relative ones start at that file's folder."""
+
+    prefix: str = ""
+    """What stands before the path; a value without it is no path."""
+
+
+def _duration(value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        message = "expected a duration with its unit, such as `500ms`, `30s`, `5m`, `12h` or `7d`"
+        raise ValueError(message)  # noqa: TRY004  pydantic turns a ValueError into a fault of this field
+    return parse_duration(value)
+
+
+def within(least: timedelta, most: timedelta) -> AfterValidator:
+    """Bounds of a duration, both included."""
+
+    def bounded(value: timedelta) -> timedelta:
+        if value < least:
+            message = f"expected at least `{format_duration(least)}`"
+            raise ValueError(message)
+        if value > most:
+            message = f"expected at most `{format_duration(most)}`"
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(bounded)
+
+
+def _size(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        message = "expected a size such as `65536`, `512KiB` or `4MiB`"
+        raise ValueError(message)  # noqa: TRY004  as above
+    return parse_size(value) if isinstance(value, str) else value
+
+
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)) or not re.fullmatch(r"-?[0-9]{1,18}", str(value)):
+        shown = f", got {quoted(value)}" if isinstance(value, str) else ""
+        message = f"expected a whole number{shown}"
+        raise ValueError(message)
+    return int(value)
+
+
+def _text(value: str) -> str:
+    if not value:
+        message = "expected at least one character"
+        raise ValueError(message)
+    if "\0" in value:
+        message = "expected text without NUL characters"
+        raise ValueError(message)
+    return value
+
+
+def _path(value: object) -> Path:
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        message = "expected a path"
+        raise ValueError(message)  # noqa: TRY004  as above
+    return Path(_text(value))
+
+
+def _address(value: str) -> str:
+    host, _, port = value.rpartition(":")
+    try:
+        ipaddress.ip_address(host.removeprefix("[").removesuffix("]") if host.startswith("[") else host)
+        is_v6 = ":" in host
+        good = port.isascii() and port.isdigit() and int(port) <= _MAX_PORT and is_v6 == host.startswith("[")
+    except ValueError:
+        good = False
+    if not good:
+        message = f"expected an IP address and a port, such as `127.0.0.1:9191` or `[::1]:9191`, got {quoted(value)}"
+        raise ValueError(message)
+    return value
+
+
+def _host(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.\-]+|\[[0-9A-Fa-f:.]+\]", value):
+        message = (
+            f"expected a host name without a scheme and a port, such as `callgate.example.com`, got {quoted(value)}"
+        )
+        raise ValueError(message)
+    return value
+
+
+def _hash(value: object) -> str:
+    # The value stays out of the message: whoever mistakes a token for its hash has written a secret here.
+    if isinstance(value, str) and value.startswith("cgt_"):
+        message = "expected the hash of a token, this looks like a token itself; take the line that `create` prints"
+        raise ValueError(message)
+    if not isinstance(value, str) or not _HASH.fullmatch(value):
+        message = "expected 64 lower-case hex digits in quotes, as `create` prints them"
+        raise ValueError(message)
+    return value
+
+
+def parse_instant(value: object) -> datetime:
+    """A moment in UTC from RFC 3339.
+
+    Raises:
+        ValueError: Anything else.
+    """
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value
+    if isinstance(value, str) and _INSTANT.fullmatch(value):
+        text = value.upper().replace("Z", "+00:00")
+        # Whole microseconds: Python 3.10 reads three or six digits and no other number of them.
+        text = re.sub(r"\.(\d+)", lambda found: "." + found[1][:6].ljust(6, "0"), text)
+        try:
+            return datetime.fromisoformat(text).astimezone(timezone.utc)
+        except (ValueError, OverflowError):
+            pass
+    shown = f", got {quoted(value)}" if isinstance(value, str) else ""
+    message = f"expected a time with its zone as in RFC 3339, such as `2027-01-31T00:00:00Z`{shown}"
+    raise ValueError(message)
+
+
+def _store(value: str) -> str:
+    if value != "memory" and not (value.startswith(FILE_STORE) and len(value) > len(FILE_STORE)):
+        message = f"expected `memory` or `file:PATH`, got {quoted(value)}"
+        raise ValueError(message)
+    return value
+
+
+def format_instant(instant: datetime) -> str:
+    """RFC 3339 in UTC, to the second where that is exact."""
+    shown = instant.astimezone(timezone.utc)
+    return shown.isoformat(timespec="microseconds" if shown.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def _schema(kind: str | list[str], **more: Any) -> WithJsonSchema:  # noqa: ANN401  JSON
+    return WithJsonSchema({"type": kind, **more})
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(_duration),
+    PlainSerializer(format_duration),
+    _schema("string", pattern="^[0-9]+(ms|s|m|h|d|w)$"),
+]
+"""A length of time; says its unit."""
+
+Size = Annotated[
+    int,
+    BeforeValidator(_size),
+    PlainSerializer(format_size),
+    _schema(["integer", "string"], pattern="^[0-9]+ ?(B|kB|MB|GB|KiB|MiB|GiB)?$", minimum=0),
+]
+"""Bytes."""
+
+Count = Annotated[int, BeforeValidator(_count)]
+"""A whole number."""
+
+Text = Annotated[str, AfterValidator(_text)]
+"""Text that is not empty."""
+
+FilePath = Annotated[Path, BeforeValidator(_path), PathMark(), _schema("string", minLength=1)]
+"""A path of a file or folder."""
+
+Address = Annotated[str, AfterValidator(_address)]
+"""An IP address and a port."""
+
+Host = Annotated[str, AfterValidator(_host)]
+"""The name of a host."""
+
+TokenHash = Annotated[str, BeforeValidator(_hash), _schema("string", pattern="^[0-9a-f]{64}$")]
+"""The keyed hash of a token."""
+
+Instant = Annotated[
+    datetime,
+    BeforeValidator(parse_instant),
+    PlainSerializer(format_instant),
+    _schema("string", format="date-time"),
+]
+"""A moment."""
+
+Store = Annotated[str, AfterValidator(_store), PathMark(FILE_STORE)]
+"""Where counts are kept."""

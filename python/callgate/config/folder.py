@@ -1,0 +1,27 @@
+"""Folders of documents."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callgate.config.document import SUFFIXES, unreadable
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def documents_in(folder: Path) -> list[Path]:
+    """The YAML and JSON files of a folder, sorted; not those whose names begin with a dot, such as an editor's.
+
+    Raises:
+        ConfigError: The folder cannot be read.
+    """
+    try:
+        return sorted(
+            entry
+            for entry in folder.iterdir()
+            if entry.suffix in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
+        )
+    except OSError as error:
+        raise ConfigError(unreadable(folder, error)) from None

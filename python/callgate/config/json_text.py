@@ -1,0 +1,123 @@
+"""JSON with positions."""
+
+from __future__ import annotations
+
+import json
+import re
+from bisect import bisect_right
+from contextlib import suppress
+from typing import Any, Final, NoReturn
+
+from callgate.config.place import Malformed, Place
+from callgate.config.units import quoted
+
+__all__ = ["Malformed", "places", "read"]
+
+_STRING: Final = json.JSONDecoder()
+_SPACE: Final = re.compile(r"[ \t\n\r]*")
+_SCALAR: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,\]}]+', re.DOTALL)
+
+
+class _TwiceError(Exception):
+    """An object has a key twice; the standard library does not say where."""
+
+
+def read(text: str) -> Any:  # noqa: ANN401  a document may hold anything
+    """The value of a document.
+
+    Raises:
+        Malformed: It is not JSON, is nested too deeply, or has a key twice.
+    """
+    if not text.strip():
+        raise Malformed("expected a JSON object, the file is empty", 1, 1)
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        message = f"not well-formed JSON: {error.msg[:1].lower()}{error.msg[1:]}"
+        raise Malformed(message, error.lineno, error.colno) from None
+    except _TwiceError:
+        places(text)
+        raise
+    except _ConstantError as error:
+        message = f"`{error}` is not JSON; write a number, or null"
+        raise Malformed(message, *_Walk(text).line_and_column(text.find(str(error)))) from None
+    except RecursionError:
+        raise Malformed("nested too deeply", 1, 1) from None
+
+
+def places(text: str) -> dict[tuple[str | int, ...], Place]:
+    """Where each value of a well-formed document stands.
+
+    Raises:
+        Malformed: An object has a key twice.
+    """
+    walk = _Walk(text)
+    # What was found is above what nests so deeply, and a fault names the nearest place above it.
+    with suppress(RecursionError):
+        walk.value(walk.skip(0), (), None)
+    return walk.found
+
+
+class _ConstantError(Exception):
+    """A name that Python reads as a number and JSON does not know."""
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _ConstantError(name)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise _TwiceError
+    return members
+
+
+class _Walk:
+    """A way through a document that the standard library has read without a fault."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.found: dict[tuple[str | int, ...], Place] = {}
+        self._lines = [0, *(newline.end() for newline in re.finditer("\n", text))]
+
+    def skip(self, at: int) -> int:
+        """Where the next character stands that is no space."""
+        space = _SPACE.match(self.text, at)
+        return space.end() if space else at
+
+    def line_and_column(self, at: int) -> tuple[int, int]:
+        """Both from 1."""
+        line = bisect_right(self._lines, at)
+        return line, at - self._lines[line - 1] + 1
+
+    def value(self, at: int, path: tuple[str | int, ...], key_at: int | None) -> int:
+        """Notes the value at `at` and those inside it; gives where it ends."""
+        place = self.line_and_column(at)
+        self.found[path] = Place(place if key_at is None else self.line_and_column(key_at), place)
+        if self.text[at] == "{":
+            return self._members(at, path)
+        if self.text[at] == "[":
+            at, index = self.skip(at + 1), 0
+            while self.text[at] != "]":
+                at = self._after_comma(self.value(at, (*path, index), None))
+                index += 1
+            return at + 1
+        scalar = _SCALAR.match(self.text, at)
+        return scalar.end() if scalar else len(self.text)
+
+    def _members(self, at: int, path: tuple[str | int, ...]) -> int:
+        at = self.skip(at + 1)
+        while self.text[at] != "}":
+            key_at = at
+            name, at = _STRING.raw_decode(self.text, at)
+            if (*path, name) in self.found:
+                message = f"the key {quoted(name)} stands here twice; keep one of them"
+                raise Malformed(message, *self.line_and_column(key_at))
+            colon_at = self.skip(at)
+            at = self._after_comma(self.value(self.skip(colon_at + 1), (*path, name), key_at))
+        return at + 1
+
+    def _after_comma(self, at: int) -> int:
+        at = self.skip(at)
+        return self.skip(at + 1) if self.text[at] == "," else at

@@ -1,0 +1,25 @@
+"""The admin port and TLS."""
+
+from __future__ import annotations
+
+from callgate.config.fields import Address, FilePath, Section
+
+
+class Admin(Section):
+    """The port of metrics and health."""
+
+    listen: Address = "127.0.0.1:9193"
+    """Where metrics and health are asked: an IP address and a port; port 0 takes a free one."""
+
+
+class Tls(Section):
+    """TLS of the decision port; the Unix socket stays plain."""
+
+    certificate: FilePath
+    """PEM file of the certificate and the chain up to its issuer."""
+
+    key: FilePath
+    """PEM file of the certificate's private key."""
+
+    client_ca: FilePath | None = None
+    """PEM file of the authorities whose client certificates are admitted; with it, TLS is mutual."""

@@ -1,0 +1,213 @@
+"""The configuration from its file, the environment and the command line, and where each value came from."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource, SettingsError
+
+from callgate.config import json_text, shape
+from callgate.config.document import Document, KeyPath, read_document
+from callgate.config.faults import Fault, InvalidConfigError
+from callgate.config.messages import message_of
+from callgate.config.model import ENV_DELIMITER, ENV_PREFIX, Config
+from callgate.config.place import Malformed
+
+
+class Faulting(Protocol):
+    """Makes a fault of the value at a path."""
+
+    def __call__(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
+        """Says it where that value came from."""
+
+
+_NEARLY: Final = 0.8
+"""How alike a name must be to be taken for a misspelt one, from 0 to 1."""
+
+# What other parts of callgate read.
+_OTHER_VARIABLES: Final = {"CALLGATE_CONFIG"}
+
+
+@dataclass(frozen=True)
+class Option:
+    """A value from the command line."""
+
+    name: str
+    """As it was written there, such as ``--listen``."""
+    value: object
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checked configuration, and where each value came from."""
+
+    config: Config
+    document: Document | None
+    options: Mapping[KeyPath, Option] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
+        """A fault of the value at a path, said where that value came from."""
+        for option_path, option in self.options.items():
+            if option_path == path[: len(option_path)]:
+                return Fault(f"{option.name}: {message}")
+        if _has(self.environment, path):
+            return Fault(f"{_variable(path)}: {message}")
+        if self.document is not None:
+            return self.document.fault(path, message, of_key=of_key)
+        return Fault(f"`{dotted(path)}`: {message}")
+
+    def origin(self, path: KeyPath) -> str:
+        """Where the value at a path came from."""
+        for option_path, option in self.options.items():
+            if option_path == path[: len(option_path)]:
+                return f"option {option.name}"
+        if _has(self.environment, path):
+            return _variable(path)
+        if self.document is not None and _has(_normal(self.document.data), path):
+            line, column = self.document.place(path)
+            return f"{self.document.file}:{line}:{column}"
+        return "default"
+
+
+def load(path: Path | None, options: Mapping[KeyPath, Option] | None = None) -> Loaded:
+    """Reads the file (where there is one), the environment and `options`; later ones go over earlier ones.
+
+    Raises:
+        ConfigError: The file cannot be read.
+        InvalidConfigError: Something is wrong; all that was found.
+    """
+    options = options or {}
+    document = read_document(path) if path is not None else None
+    environment = _environment()
+    values: dict[str, Any] = {}
+    if document is not None:
+        if "grant_key" in document.data:
+            message = "`grant_key` is a secret: name a file of it as `grant_key_file`, or set CALLGATE_GRANT_KEY"
+            raise InvalidConfigError([document.fault(("grant_key",), message, of_key=True)])
+        values = shape.anchored(_normal(document.data), Path(document.file).parent)
+    values = _over(values, environment)
+    for option_path, option in options.items():
+        tree: Any = option.value
+        for step in reversed(option_path):
+            tree = {step: tree}
+        values = _over(values, tree)
+    try:
+        config = Config(**values)
+    except ValidationError as error:
+        known = Loaded(Config.model_construct(), document, options, environment)
+        raise InvalidConfigError(faults_of(error, known.fault)) from None
+    return Loaded(config, document, options, environment)
+
+
+def unknown_variables() -> list[str]:
+    """A warning for each variable of the environment that is nearly one of ours, and none.
+
+    Not an error: Kubernetes sets `CALLGATE_PORT` and others for a service of that name.
+    """
+    warnings = []
+    for name in sorted(os.environ):
+        if not name.startswith(ENV_PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        key = name.removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)[0].lower()
+        near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=_NEARLY)
+        if near and near[0] != key:
+            meant = ENV_PREFIX + near[0].upper()
+            warnings.append(f"environment variable `{name}` is not known; did you mean `{meant}`?")
+    return warnings
+
+
+def dotted(path: KeyPath) -> str:
+    """A path as people write it: ``servers.aws.policy``, ``grants[0].id``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
+    return text
+
+
+class _Environment(EnvSettingsSource):
+    """As the library reads it, and JSON in it as strictly as in a file."""
+
+    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:  # noqa: ANN401, ARG002  the base's
+        try:
+            return json_text.read(value)
+        except Malformed as error:
+            raise ValueError(error.message) from None
+
+
+def _environment() -> dict[str, Any]:
+    try:
+        return _Environment(Config)()
+    except SettingsError as error:
+        cause = error.__cause__
+        # The library names the field; the variable may be one below it.
+        name = str(error).partition('"')[2].partition('"')[0]
+        message = f"environment variable `{ENV_PREFIX}{name.upper()}`: expected JSON; {cause}"
+        raise InvalidConfigError([Fault(message)]) from None
+
+
+def faults_of(error: ValidationError, fault: Faulting, top: shape.Shape = shape.TOP) -> list[Fault]:
+    """The faults that the model found, in the order of the document; `fault` says where something stands."""
+    faults = []
+    for detail in error.errors(include_url=False):
+        path, of_key = detail["loc"], detail["type"] == "extra_forbidden"
+        if path[-1:] == ("[key]",):
+            path, of_key = path[:-1], True
+        message = message_of(detail, shape.keys_at(path[:-1], top))
+        about = path[:-1] if of_key or detail["type"] == "missing" else path
+        if detail["type"] == "missing":
+            path = path[:-1]
+        faults.append(fault(path, f"`{dotted(about)}`: {message}" if about else message, of_key=of_key))
+    return sorted(faults, key=lambda fault: (fault.file or "", fault.line, fault.column))
+
+
+def _normal(data: dict[str, Any]) -> dict[str, Any]:
+    """The document with its short form written out: `counters: memory`."""
+    counters = data.get("counters")
+    return {**data, "counters": {"store": counters}} if isinstance(counters, str) else data
+
+
+def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings merge key by key, everything else is replaced."""
+    merged = dict(below)
+    for key, value in above.items():
+        lower = merged.get(key)
+        both = isinstance(lower, dict) and isinstance(value, dict)
+        merged[key] = _over(lower, value) if both and lower is not None else value
+    return merged
+
+
+def _has(values: object, path: KeyPath) -> bool:
+    for step in path:
+        if isinstance(values, Mapping):
+            if step not in values:
+                return False
+            values = values[step]
+        elif isinstance(values, list) and isinstance(step, int):
+            if step >= len(values):
+                return False
+            values = values[step]
+        else:
+            # A plain value stands where something inside it is asked for: the value is the fault's.
+            return True
+    return True
+
+
+def _variable(path: KeyPath) -> str:
+    """The variable that holds the value at a path."""
+    names = {name.upper(): name for name in os.environ}
+    for length in range(len(path), 0, -1):
+        name = ENV_PREFIX + ENV_DELIMITER.join(str(step) for step in path[:length]).upper()
+        if name in names:
+            return f"environment variable `{names[name]}`"
+    # A section that only variables of its keys have made.
+    below = ENV_PREFIX + ENV_DELIMITER.join(str(step) for step in path).upper() + ENV_DELIMITER
+    return next(
+        (f"environment variable `{names[name]}`" for name in sorted(names) if name.startswith(below)), "environment"
+    )

@@ -1,0 +1,74 @@
+"""What pydantic found wrong, in the words of this project."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Final
+
+from callgate.config.units import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic_core import ErrorDetails
+
+_EXPECTED: Final = {
+    "string_type": "expected text",
+    "bool_type": "expected `true` or `false`",
+    "bool_parsing": "expected `true` or `false`",
+    "dict_type": "expected keys and values",
+    "model_type": "expected keys and values",
+    "model_attributes_type": "expected keys and values",
+    "list_type": "expected a list",
+}
+
+
+def message_of(error: ErrorDetails, known: Sequence[str]) -> str:  # noqa: PLR0911  one per kind of fault
+    """One sentence; `known` are the keys of the section, for an unknown one."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return unknown_key(str(error["loc"][-1]), known)
+    if kind == "missing":
+        return f"the key `{error['loc'][-1]}` is missing"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
+        word = {"g": "at least", "l": "at most"}[kind[0]] if kind.endswith("equal") else kind.replace("_", " ")
+        return f"expected {word} {next(iter(context.values()))}"
+    if kind in {"enum", "literal_error"}:
+        return f"expected {context['expected'].replace(chr(39), '`')}"
+    if kind in _EXPECTED:
+        got = _kind(error["input"])
+        hint = "; put it in quotes" if kind == "string_type" and got in {"a number", "a boolean"} else ""
+        return f"{_EXPECTED[kind]}, got {got}{hint}"
+    return error["msg"][:1].lower() + error["msg"][1:]
+
+
+def unknown_key(key: str, known: Sequence[str]) -> str:
+    """Says so, with the nearest key that there is."""
+    return f"unknown key {quoted(key)}{did_you_mean(key, known)}"
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The nearest name, or what there is."""
+    wanted = name.lower().replace("-", "_")
+    near = [key for key in known if wanted and key.startswith(wanted)]
+    near = near if len(near) == 1 else difflib.get_close_matches(wanted, known, n=1)
+    if near:
+        return f"; did you mean `{near[0]}`?"
+    if not known:
+        return "; there is none"
+    return f"; expected one of {', '.join(f'`{quoted(key)[1:-1]}`' for key in sorted(known)[:20])}"
+
+
+def _kind(value: object) -> str:
+    """What came, never its text."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, str):
+        return "text"
+    return "a list" if isinstance(value, list) else "keys and values"

@@ -1,0 +1,28 @@
+"""PEPs: who may ask."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from callgate.config.fields import Count, Section, Text, TokenHash
+
+
+class Pep(Section):
+    """An enforcement point: a proxy, gateway or program that asks before it forwards."""
+
+    name: Text
+    """Its name in logs."""
+
+    token_hash: TokenHash | None = Field(default=None, repr=False)
+    """Keyed hash of its token, from `callgate peps create`; it sends the token as `authorization: Bearer`."""
+
+    certificates: list[Text] = Field(default=[])
+    """Names (DNS or URI, such as a SPIFFE id) in client certificates that prove it; needs `tls.client_ca`."""
+
+    uids: list[Annotated[Count, Field(ge=0, lt=1 << 32)]] = Field(default=[])
+    """Unix users that prove it on the socket."""
+
+    vouches: bool = False
+    """It may name the grant by its id, because it has authenticated the caller itself."""

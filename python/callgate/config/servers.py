@@ -1,0 +1,12 @@
+"""Servers whose tools are asked about."""
+
+from __future__ import annotations
+
+from callgate.config.fields import Section, Text
+
+
+class Server(Section):
+    """A named MCP server, or any upstream that offers tools."""
+
+    policy: Text | None = None
+    """The policy that decides where no grants are configured; a key of `policies`."""
