@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 
@@ -16,18 +16,21 @@ from callgate.config.folder import documents_in
 from callgate.config.grants import Grant, GrantsFile
 from callgate.config.key import key_path, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
+from callgate.config.peps import Pep
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
     from callgate.config.model import Config
-    from callgate.config.peps import Pep
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_NOBODY: Final = Pep(name="(nobody)", uids=[2**32 - 1])
+"""What stands for an empty list, which must not read as no list: (uid_t) -1 is no user's."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,24 @@ class Bundle:
         return {
             "policies": self.policies,
             "servers": {name: server.policy for name, server in self.config.servers.items()},
-            "grants": None if self.grants is None else [_grant(placed.grant) for placed in self.grants],
+            "grants": self._grants(),
             "grant_key": self.key,
             "catalogue": self.config.catalogue,
         }
 
-    def peps(self) -> list[dict[str, Any]] | None:
-        """Who may ask, as `Server` takes it."""
-        return None if self.config.peps is None else [_pep(pep) for pep in self.config.peps]
+    def peps(self) -> list[dict[str, Any]]:
+        """Who may ask, as `Server` takes it: none means everybody."""
+        if self.config.peps is None:
+            return []
+        return [_pep(pep) for pep in self.config.peps or (_NOBODY,)]
+
+    def _grants(self) -> list[dict[str, Any]]:
+        """The grants as the engine takes them: none means that callers are trusted to name theirs."""
+        if self.grants is None:
+            return []
+        if not self.grants:
+            return [_grant(Grant(id="(none)", server=next(iter(self.config.servers)), revoked=True))]
+        return [_grant(placed.grant) for placed in self.grants]
 
 
 def read_bundle(
@@ -96,18 +109,25 @@ def read_bundle(
     if config.catalogue is not None:
         # Read by the engine, which knows the format; only looked at here, so that the fault has its place.
         _read(loaded, ("catalogue",), config.catalogue, files, faults)
-    key = None
-    hashes = [placed.grant.token_hash for placed in grants or ()] + [pep.token_hash for pep in config.peps or ()]
-    if any(hashes):
-        try:
-            if config.grant_key is None:
-                files.add(key_path(config))
-            key = read_key(config)
-        except ConfigError as error:
-            faults.append(_at(loaded, ("grant_key_file",), str(error)))
+    key = _key(loaded, grants or (), files, faults)
     if faults:
         raise InvalidConfigError(faults)
     return Bundle(loaded, policies, grants, key, tls)
+
+
+def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:
+    """The key where it is needed, and where it is there: grants and PEPs may come while it is in use."""
+    config = loaded.config
+    if config.grant_key is None:
+        files.add(key_path(config))
+        hashes = [placed.grant.token_hash for placed in grants] + [pep.token_hash for pep in config.peps or ()]
+        if not any(hashes) and config.grant_key_file is None and not key_path(config).exists():
+            return None
+    try:
+        return read_key(config)
+    except ConfigError as error:
+        faults.append(_at(loaded, ("grant_key_file",), str(error)))
+        return None
 
 
 def _policies(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, tuple[str, bytes]]:

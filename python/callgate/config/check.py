@@ -90,21 +90,21 @@ def _peps(bundle: Bundle) -> Iterator[Fault]:
             yield fault((*at, "uids"), "users are told apart on a Unix socket alone; give `socket`")
 
 
-def warnings(bundle: Bundle, now: datetime | None = None) -> list[str]:
-    """What is allowed and still should be known."""
+def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False) -> list[str]:
+    """What is allowed and still should be known; `quick` is a start from a policy alone."""
     return [
-        *_trust(bundle),
+        *_trust(bundle, quick=quick),
         *_useless(bundle, now or datetime.now(timezone.utc)),
         *_secrets(bundle),
         *unknown_variables(),
     ]
 
 
-def _trust(bundle: Bundle) -> Iterator[str]:
+def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
     config = bundle.config
     if bundle.grants is None:
         yield "no grants are configured, so callers are trusted to name the grant that is charged"
-    if config.peps is None and config.listen is not None:
+    if config.peps is None and config.listen is not None and not quick:
         yield "no peps are configured, so everybody who reaches the port may ask and settle"
     if config.tls is None and config.listen is not None and not is_loopback(config.listen):
         yield f"`{config.listen}` is no loopback address and has no TLS: tokens and arguments travel in the clear"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -27,8 +27,8 @@ class Document:
 
     file: str
     """As it was named."""
-    data: dict[str, Any]
-    text: str
+    data: dict[str, Any] = field(repr=False)
+    text: str = field(repr=False)
 
     def place(self, path: KeyPath, *, of_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at a path, or of its key; where it is absent, of the nearest above."""
