@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import callgate
+from callgate.config import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +79,7 @@ def name_of(page: Path) -> str:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_says_how_it_is_tested(block: Block) -> None:
     assert block.language in LANGUAGES, f"{block}: a block is one of {sorted(LANGUAGES)}"
-    assert block.kind in {None, "policy", "catalogue"}, f"{block}: unknown kind of example `{block.kind}`"
+    assert block.kind in {None, "policy", "catalogue", "config"}, f"{block}: unknown kind of example `{block.kind}`"
 
 
 def test_no_fence_is_overlooked() -> None:
@@ -94,7 +95,12 @@ def test_data(block: Block, tmp_path: Path) -> None:
         path.write_text(block.text, encoding="utf-8")
         callgate.Engine.from_file(path)
         return
-    assert block.language == "json", f"{block}: the YAML that pages show is policies"
+    if block.kind == "config":
+        path = tmp_path / f"callgate.{block.language}"
+        path.write_text(block.text, encoding="utf-8")
+        load(path)
+        return
+    assert block.language == "json", f"{block}: the YAML that pages show is policies and configurations"
     document = json.loads(block.text)
     if block.kind == "catalogue":
         callgate.Engine.from_dict({"version": "1", "default": "deny"}, catalogue=document)

@@ -585,6 +585,13 @@ class Server:
             ConfigError: A value has the wrong form.
         """
 
+    def check(self) -> None:
+        """Looks for what `start` would refuse, without binding anything.
+
+        Raises:
+            ConfigError: `peps` or `tls` cannot be used, or there is nothing to listen on.
+        """
+
     def start(self) -> None:
         """Starts listening; returns when the address is bound.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import socket
 import sys
 import time
@@ -20,12 +21,15 @@ from callgate.errors import ConfigError
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
+    from callgate.readiness import Serving
+
 _TIMEOUT_S: Final = 10.0
 """How long a connection may be silent, so that slow ones cannot hold threads for good."""
 
 _REFUSED_PAUSE_S: Final = 0.1
 _MAX_PORT: Final = 65_535
 _TEXT: Final = "text/plain; charset=utf-8"
+_JSON: Final = "application/json"
 
 
 class AdminServer:
@@ -65,6 +69,10 @@ class AdminServer:
         """What ``/readyz`` answers from now on."""
         self._server.ready = ready
 
+    def set_serving(self, serving: Serving) -> None:
+        """What ``/readyz`` says of the configuration from now on."""
+        self._server.serving = serving
+
     def stop(self) -> None:
         """Closes the port."""
         if self._thread.is_alive():
@@ -97,6 +105,7 @@ class _HTTPServer(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.ready = False
+        self.serving: Serving | None = None
         self.answers_loopback_alone = _is_loopback(host)
         super().__init__((host, port), _Handler)
 
@@ -153,12 +162,19 @@ class _Handler(BaseHTTPRequestHandler):
                 return HTTPStatus.OK, encode(self.server.registry), content_type
             case "/healthz":
                 return HTTPStatus.OK, b"ok\n", _TEXT
-            case "/readyz" if self.server.ready:
-                return HTTPStatus.OK, b"ready\n", _TEXT
             case "/readyz":
-                return HTTPStatus.SERVICE_UNAVAILABLE, b"not ready\n", _TEXT
+                return self._readiness()
             case _:
                 return HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", _TEXT
+
+    def _readiness(self) -> tuple[HTTPStatus, bytes, str]:
+        ready, serving = self.server.ready, self.server.serving
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        if "application/json" in self.headers.get("Accept", ""):
+            document = {"ready": ready, **(serving.fields() if serving else {})}
+            return status, json.dumps(document).encode() + b"\n", _JSON
+        lines = ["ready" if ready else "not ready", serving.text() if serving else ""]
+        return status, "".join(f"{line}\n" for line in lines if line).encode(), _TEXT
 
     def _names_loopback(self) -> bool:
         names = [f"//{self.headers.get('Host', '')}", self.headers.get("Origin")]

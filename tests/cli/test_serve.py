@@ -118,7 +118,7 @@ def test_reload(policy: Path) -> None:
         code, err = running.stop()
     assert code == 0
     events = {line["event"]: line for line in map(json.loads, err.splitlines())}
-    assert events["policy_reload_failed"]["error"].startswith(f"{policy}:1:")
+    assert events["reload_failed"]["error"].startswith(f"{policy}:1:")
 
 
 def wait_for(condition: Any) -> None:

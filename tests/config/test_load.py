@@ -102,11 +102,7 @@ BAD = [
     ("workers: 2000", "1:10: `workers`: expected at most 1024"),
     ("grace: 10", "1:8: `grace`: expected a duration with its unit, such as `500ms`, `30s`, `5m`, `12h` or `7d`"),
     ("grace: 2h", "1:8: `grace`: expected at most `1h`"),
-    (
-        "limits: {body_limit_bytes: 4 Mib}",
-        "1:28: `limits.body_limit_bytes`: expected a size such as `65536`, `512KiB` or `4MiB`, got `4 Mib`",
-    ),
-    ("limits: {max_connections: 0}", "1:27: `limits.max_connections`: expected at least 1"),
+    ("counters: {capacity: 0}", "1:22: `counters.capacity`: expected at least 1"),
     ("log_format: xml", "1:13: `log_format`: expected `json` or `text`"),
     (
         f"grant_key: {SECRET}",
@@ -137,9 +133,9 @@ def test_every_fault_is_told_in_order() -> None:
 
 
 def test_json() -> None:
-    document = {"servers": {"a": {"policy": "p"}}, "grace": "3s", "limits": {"body_limit_bytes": 4096}}
+    document = {"servers": {"a": {"policy": "p"}}, "grace": "3s", "counters": {"capacity": 4096}}
     config = load(written(json.dumps(document), "callgate.json")).config
-    assert (config.grace, config.limits.body_limit_bytes) == (timedelta(seconds=3), 4096)
+    assert (config.grace, config.counters.capacity) == (timedelta(seconds=3), 4096)
     assert faults('{"workers": 1,\n  "workes": 2}', "callgate.json") == [
         "callgate.json:2:3: unknown key `workes`; did you mean `workers`?"
     ]
@@ -182,13 +178,13 @@ def test_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load(path, {("grace",): Option("--grace", "3s")})
     config = loaded.config
     assert (config.workers, config.grace, config.admin.listen) == (2, timedelta(seconds=3), "127.0.0.1:1")
-    assert (config.log_format.value, config.limits.max_connections) == ("json", 10_000)
+    assert (config.log_format.value, config.counters.per_grant) == ("json", 65_536)
     # A path of the environment starts where the program does.
     assert config.socket == Path("t")
     assert loaded.origin(("grace",)) == "option --grace"
     assert loaded.origin(("workers",)) == "environment variable `CALLGATE_WORKERS`"
     assert loaded.origin(("admin", "listen")) == "e/c.yaml:3:17"
-    assert loaded.origin(("limits", "max_connections")) == "default"
+    assert loaded.origin(("counters", "per_grant")) == "default"
 
 
 @pytest.mark.parametrize(
@@ -197,8 +193,8 @@ def test_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
         ("CALLGATE_LISTEN", "null", ["listen"], None),
         ("CALLGATE_LISTEN", "", ["listen"], "127.0.0.1:9191"),
         ("CALLGATE_ADMIN__LISTEN", "127.0.0.1:7", ["admin", "listen"], "127.0.0.1:7"),
-        ("CALLGATE_LIMITS__BODY_LIMIT_BYTES", "1MiB", ["limits", "body_limit_bytes"], 1 << 20),
-        ("CALLGATE_LIMITS", '{"max_connections": 3}', ["limits", "max_connections"], 3),
+        ("CALLGATE_COUNTERS__CAPACITY", "3", ["counters", "capacity"], 3),
+        ("CALLGATE_COUNTERS", '{"per_grant": 3}', ["counters", "per_grant"], 3),
         ("CALLGATE_RESERVATIONS__TTL", "5m", ["reservations", "ttl"], timedelta(minutes=5)),
         ("CALLGATE_WATCH", "false", ["watch"], False),
         ("CALLGATE_ALLOWED_HOSTS", '["a.example"]', ["allowed_hosts"], ["a.example"]),
@@ -218,9 +214,9 @@ def test_environment(
 
 
 def test_a_section_of_the_environment_goes_over_the_file_key_by_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CALLGATE_LIMITS__MAX_CONNECTIONS", "5")
-    limits = load(written("limits: {max_connections: 4, body_limit_bytes: 4096}")).config.limits
-    assert (limits.max_connections, limits.body_limit_bytes) == (5, 4096)
+    monkeypatch.setenv("CALLGATE_COUNTERS__CAPACITY", "5")
+    counters = load(written("counters: {capacity: 4, per_grant: 3}")).config.counters
+    assert (counters.capacity, counters.per_grant) == (5, 3)
 
 
 @pytest.mark.parametrize(
@@ -264,9 +260,9 @@ def test_variables_that_are_nearly_ours(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("CALLGATE_ADMIN_PORT_9193_TCP", "tcp://10.0.0.1:9193")
     load(None)
     monkeypatch.setenv("CALLGATE_LISTN", "127.0.0.1:1")
-    monkeypatch.setenv("CALLGATE_LIMITS__MAX_CONNECTIONS", "9")
+    monkeypatch.setenv("CALLGATE_COUNTERS__CAPACITY", "9")
     assert "environment variable `CALLGATE_LISTN` is not known; did you mean `CALLGATE_LISTEN`?" in unknown_variables()
-    assert not any("LIMITS" in warning or "SERVICE_HOST" in warning for warning in unknown_variables())
+    assert not any("COUNTERS" in warning or "SERVICE_HOST" in warning for warning in unknown_variables())
 
 
 def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -287,7 +283,7 @@ def test_every_value_is_shown_with_its_origin() -> None:
     }
     assert shown["grace"] == ("90s", "callgate.yaml:1:8")
     assert shown["servers.a.policy"] == (None, "default")
-    assert shown["limits.body_limit_bytes"] == ("4MiB", "default")
+    assert shown["counters.capacity"] == (1 << 20, "default")
     assert shown["admin.listen"] == ("127.0.0.1:9193", "default")
 
 

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from callgate.cli import check, schema, serve, validate, version
+from callgate.cli import check, config, grants, peps, schema, serve, validate, version
 from callgate.errors import CallgateError
 
 app = typer.Typer(
@@ -18,6 +18,10 @@ app = typer.Typer(
 )
 for command in (serve.serve, check.check, validate.validate, schema.schema, version.version):
     app.command()(command)
+
+
+for group in (config.app, grants.app, peps.app):
+    app.add_typer(group)
 
 
 def main() -> None:

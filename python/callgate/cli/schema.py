@@ -1,5 +1,6 @@
 """`callgate schema`."""
 
+import json
 from enum import Enum
 from importlib.resources import files
 from typing import Annotated
@@ -7,6 +8,7 @@ from typing import Annotated
 import typer
 
 from callgate._callgate import policy_schema
+from callgate.config.schema import config_schema
 
 
 class Document(str, Enum):
@@ -14,14 +16,17 @@ class Document(str, Enum):
 
     POLICY = "policy"
     CATALOGUE = "catalogue"
+    CONFIG = "config"
 
 
 def schema(
     document: Annotated[Document, typer.Argument(help="Which document's.")] = Document.POLICY,
 ) -> None:
-    """Print the JSON Schema of policies, or of catalogues, for editors."""
+    """Print the JSON Schema of policies, of catalogues or of configurations, for editors."""
     if document is Document.POLICY:
         text = policy_schema()
+    elif document is Document.CONFIG:
+        text = json.dumps(config_schema(), indent=2)
     else:
         text = files("callgate").joinpath("catalogue.schema.json").read_text(encoding="utf-8")
     typer.echo(text.rstrip("\n"))

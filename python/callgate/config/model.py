@@ -12,7 +12,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from callgate.config.counters import Counters, Reservations
 from callgate.config.fields import Address, Count, Duration, FilePath, Host, Text, within
 from callgate.config.grants import Grant
-from callgate.config.limits import Limits
 from callgate.config.listeners import Admin, Tls
 from callgate.config.peps import Pep
 from callgate.config.servers import Server
@@ -88,9 +87,6 @@ class Config(BaseSettings):
 
     admin: Admin = Admin()
     """The port of metrics and health."""
-
-    limits: Limits = Limits()
-    """Bounds of the decision port."""
 
     counters: Counters = Counters()
     """The live state of limits."""

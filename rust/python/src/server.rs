@@ -108,6 +108,12 @@ impl Server {
         })
     }
 
+    fn check(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| callgate_server::Server::check(&self.config))
+            .map_err(Error::from)?;
+        Ok(())
+    }
+
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| {
             let mut running = self.running();

@@ -44,6 +44,16 @@ pub struct Server {
 }
 
 impl Server {
+    /// Refuses what [`Server::start`] would refuse, as far as that can be known without binding anything.
+    pub fn check(config: &ServerConfig) -> Result<(), StartError> {
+        if config.listen.is_none() && config.socket.is_none() {
+            return Err(StartError::NoListener);
+        }
+        Peps::new(config.peps.clone(), config.pep_key.clone())?;
+        config.tls.as_ref().map(Tls::new).transpose()?;
+        Ok(())
+    }
+
     /// Binds what `config` names and serves on threads of its own.
     ///
     /// Returns once both listeners accept. Errors name what to change; nothing is left behind.

@@ -1,0 +1,64 @@
+"""`callgate grants create`."""
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from callgate.cli import tokens
+from callgate.config import load
+from callgate.config.fields import format_instant, parse_instant
+from callgate.config.grants import Grant
+from callgate.config.units import parse_duration, quoted
+
+app = typer.Typer(name="grants", help="Callers' tokens.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Callers' tokens."""
+
+
+@app.command()
+def create(
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will hold the grant.")],
+    id: Annotated[str, typer.Option(metavar="ID", help="Its name in counters, logs and decisions.")],  # noqa: A002
+    server: Annotated[str, typer.Option(help="The server that it belongs to; a key of `servers`.")],
+    policy: Annotated[str | None, typer.Option(metavar="KEY", help="Its policy; a key of `policies`.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label.")] = None,
+    expires: Annotated[
+        str | None, typer.Option(metavar="WHEN", help="From when on it is refused: `30d`, or RFC 3339.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make a token: print it once, and the line for the configuration, which holds its hash alone."""
+    loaded = load(config)
+    tokens.must_be_known("--server", "server", server, loaded.config.servers)
+    if policy is not None and loaded.config.policies_folder is None:
+        tokens.must_be_known("--policy", "policy", policy, loaded.config.policies)
+    labels = dict(tokens.label(text) for text in label or ())
+    expires_at = None if expires is None else _moment(expires)
+    token, token_hash = tokens.new(loaded)
+    grant = Grant(
+        id=id,
+        server=server,
+        policy=policy,
+        token_hash=token_hash,
+        labels=labels,
+        expires_at=expires_at,
+    )
+    tokens.tell(token, "grants", grant, as_json=as_json)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return datetime.now(timezone.utc).replace(microsecond=0) + parse_duration(text)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return parse_instant(text)
+    except ValueError:
+        example = format_instant(datetime(2027, 1, 31, tzinfo=timezone.utc))
+        message = f"{quoted(text)}: expected a duration such as `30d`, or a time such as `{example}`"
+        raise typer.BadParameter(message, param_hint="--expires") from None

@@ -1,0 +1,60 @@
+"""What `callgate serve` says when it is ready: where it listens, whom it trusts, and how to ask it."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import typer
+
+from callgate._callgate import Engine, Server, version
+from callgate.sidecar import Plan
+
+
+def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
+    """Prints it on stdout; the last line is a command."""
+    over = "gRPC and HTTP, TLS" if plan.config.tls is not None else "gRPC and HTTP"
+    who = "this user alone" if plan.config.peps is None else "peps alone"
+    typer.echo(f"callgate {version()}")
+    if server.address is not None:
+        typer.echo(f"decisions: {server.address} ({over})")
+    if server.socket is not None:
+        typer.echo(f"decisions: unix:{server.socket} (gRPC and HTTP, {who})")
+    typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)")
+    for warning in plan.warnings():
+        typer.echo(f"warning:   {warning}")
+    typer.echo(f"ask it:    {shlex.join(_question(plan, engine, server))}")
+
+
+def _question(plan: Plan, engine: Engine, server: Server) -> list[str]:
+    """A command that asks this sidecar; files that hold secrets are named by what goes into them."""
+    config, known = plan.config, next((policy for policy in engine.policies if policy.tools), None)
+    target = server.address if server.address is not None else f"unix:{server.socket}"
+    words = [*_this_program(), "check", "--target", target]
+    words += ["--grant", "demo"] if plan.bundle.grants is None else ["--grant-token-file", "GRANT_TOKEN_FILE"]
+    words += ["--tool", known.tools[0] if known is not None else "some-tool"]
+    if plan.bundle.grants is None and (name := _server_name(plan, engine)) is not None:
+        words += ["--server", name]
+    if config.peps is not None:
+        words += ["--token-file", "PEP_TOKEN_FILE"]
+    if config.tls is not None and server.address is not None:
+        words += ["--tls-ca", "CA_FILE"]
+        if config.tls.client_ca is not None:
+            words += ["--tls-cert", "CLIENT_CERTIFICATE_FILE", "--tls-key", "CLIENT_KEY_FILE"]
+    return [*words, "--args", "{}"]
+
+
+def _server_name(plan: Plan, engine: Engine) -> str | None:
+    if plan.policy is None:
+        return next((name for name, server in plan.config.servers.items() if server.policy is not None), None)
+    known = next((policy for policy in engine.policies if policy.tools), engine.policies[0])
+    return known.server
+
+
+def _this_program() -> list[str]:
+    """How the reader of the greeting can start this program: it need not be on the PATH of another shell."""
+    started = Path(sys.argv[0])
+    if started.name != "callgate":
+        return [sys.executable, "-m", "callgate"]
+    found = shutil.which("callgate")
+    return ["callgate"] if found is not None and Path(found).samefile(started) else [str(started)]

@@ -1,0 +1,31 @@
+"""`callgate peps create`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from callgate.cli import tokens
+from callgate.config import load
+from callgate.config.peps import Pep
+
+app = typer.Typer(name="peps", help="Who may ask.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def group() -> None:
+    """Who may ask."""
+
+
+@app.command()
+def create(
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will hold the PEP.")],
+    name: Annotated[str, typer.Option(help="Its name in logs.")],
+    vouches: Annotated[
+        bool, typer.Option("--vouches", help="It may name the grant by its id, having authenticated the caller.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Make a token: print it once, and the line for the configuration, which holds its hash alone."""
+    token, token_hash = tokens.new(load(config))
+    tokens.tell(token, "peps", Pep(name=name, token_hash=token_hash, vouches=vouches), as_json=as_json)

@@ -1,0 +1,98 @@
+"""Hot reload: reads everything anew, and puts it in force or leaves everything as it was."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Final
+
+from callgate import logs
+from callgate.config import Files, InvalidConfigError
+from callgate.errors import CallgateError, ConfigError
+from callgate.readiness import Serving
+
+if TYPE_CHECKING:
+    from callgate._callgate import Engine, Server
+    from callgate.metrics import ServerCollector
+    from callgate.sidecar import Plan, Source
+
+_READS: Final = 5
+
+
+class Reading:
+    """What was read, and from which files."""
+
+    def __init__(self, source: Source) -> None:
+        """Reads until no file changes meanwhile: what is put in force was all there at one time."""
+        for _ in range(_READS):
+            self.plan: Plan | None = None
+            self.error: CallgateError | None = None
+            self.files = Files()
+            try:
+                self.plan = source.read(self.files)
+            except CallgateError as error:
+                self.error = error
+            if self.files.are_unchanged():
+                return
+        message = "the files change while they are read; write them under other names and rename them into place"
+        self.error = self.error or ConfigError(message)
+
+    def must_have_plan(self) -> Plan:
+        """The plan.
+
+        Raises:
+            CallgateError: There is none.
+        """
+        if self.error is not None or self.plan is None:
+            raise self.error or ConfigError("nothing was read")
+        return self.plan
+
+
+class Reloader:
+    """Changes a running sidecar."""
+
+    def __init__(
+        self, source: Source, reading: Reading, engine: Engine, server: Server, collector: ServerCollector
+    ) -> None:
+        """Takes what is in force, and what it was read from.
+
+        Raises:
+            CallgateError: Nothing could be read.
+        """
+        self._source = source
+        self._plan = reading.must_have_plan()
+        self._collector = collector
+        self._engine = engine
+        self._server = server
+        self.files = reading.files
+        self.serving = Serving(datetime.now(timezone.utc))
+
+    def reload(self) -> None:
+        """Puts what is on disk in force, or says in log, metric and `serving` why it does not."""
+        reading = Reading(self._source)
+        now_s = time.time()
+        try:
+            plan = reading.must_have_plan()
+            plan.replace(self._plan, self._engine, self._server)
+        except CallgateError as error:
+            self._collector.reloaded(ok=False, at_s=now_s)
+            refused = _one_line(error)
+            logs.log("error", "reload_failed", {"error": refused})
+            self.serving = Serving(self.serving.since, refused)
+            # A fault may be mended in a file that only the refused configuration names, or by going back.
+            for path in self.files.paths:
+                reading.files.add(path)
+            self.files = reading.files
+            return
+        self._collector.reloaded(ok=True, at_s=now_s)
+        self._plan, self.files = plan, reading.files
+        self.serving = Serving(datetime.fromtimestamp(now_s, timezone.utc))
+        policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
+        logs.log("info", "reloaded", {"policies": policies})
+
+
+def _one_line(error: CallgateError) -> str:
+    if isinstance(error, InvalidConfigError):
+        first, *others = error.faults
+        return f"{first} (and {len(others)} more)" if others else str(first)
+    return str(error)

@@ -1,0 +1,169 @@
+"""A sidecar: what it is started from, and how it is changed while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from callgate._callgate import Engine, Server
+from callgate.config import Bundle, Fault, Files, InvalidConfigError, check, read_bundle, warnings
+from callgate.config.load import dotted
+from callgate.config.units import to_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from callgate.config import Config, Option
+    from callgate.config.document import KeyPath
+
+FIXED = (
+    "state",
+    "grant_key_file",
+    "grant_key",
+    "listen",
+    "socket",
+    "allowed_hosts",
+    "admin",
+    "counters",
+    "reservations",
+    "workers",
+    "grace",
+    "log_format",
+    "watch",
+)
+"""Keys of what is bound, sized or opened once. The others take effect while the sidecar runs."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a sidecar's configuration is: a file, or a policy (or a folder of them) and nothing else."""
+
+    config: Path | None
+    policy: Path | None
+    options: Mapping[KeyPath, Option] = field(default_factory=dict)
+
+    def read(self, files: Files) -> Plan:
+        """Reads everything anew and checks it; notes in `files` what it looked at, also where it fails.
+
+        Raises:
+            ConfigError: It cannot be served, and why.
+        """
+        if self.policy is not None:
+            files.add(self.policy)
+        bundle = read_bundle(self.config, self.options, files)
+        check(bundle, quick=self.policy is not None)
+        return Plan(bundle, self.policy)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A configuration that was read and checked, and can be served."""
+
+    bundle: Bundle
+    policy: Path | None = None
+
+    @property
+    def config(self) -> Config:
+        """Its values."""
+        return self.bundle.config
+
+    def warnings(self) -> list[str]:
+        """What is allowed and still should be known."""
+        return warnings(self.bundle, quick=self.policy is not None)
+
+    def engine(self) -> Engine:
+        """A new engine.
+
+        Raises:
+            CallgateError: A policy, a grant or the catalogue has a fault.
+        """
+        config = self.config
+        sizes: dict[str, Any] = {
+            "counter_capacity": config.counters.capacity,
+            "counters_per_grant": config.counters.per_grant,
+            "reservation_ttl_ms": to_ms(config.reservations.ttl),
+        }
+        if self.policy is not None:
+            return Engine.from_file(self.policy, config.catalogue, **sizes)
+        return Engine.from_config(**self.bundle.engine_keywords(), **sizes)
+
+    def server(self, engine: Engine) -> Server:
+        """A server around an engine, not started yet.
+
+        Raises:
+            ConfigError: A certificate or a PEP has a fault.
+        """
+        config = self.config
+        return Server(
+            engine,
+            config.listen,
+            config.socket,
+            config.workers,
+            grace_ms=to_ms(config.grace),
+            allowed_hosts=config.allowed_hosts,
+            peps=self.bundle.peps(),
+            pep_key=self.bundle.key,
+            tls=self.bundle.tls,
+        )
+
+    def replace(self, before: Plan, engine: Engine, server: Server) -> None:
+        """Puts this plan in force in place of `before`. Where it fails, everything stays as it was.
+
+        Raises:
+            CallgateError: Something has a fault, or cannot change while the sidecar runs.
+        """
+        faults = list(self._fixed_changes(before))
+        if faults:
+            raise InvalidConfigError(faults)
+        # Not started: its faults come before anything has changed.
+        self.server(engine).check()
+        self._reload_engine(engine)
+        try:
+            self._reload_server(before, server)
+        except BaseException:
+            before._reload_engine(engine)
+            before._reload_server(self, server)
+            raise
+
+    def _reload_engine(self, engine: Engine) -> None:
+        if self.policy is not None:
+            engine.reload_file(self.policy, self.config.catalogue)
+        else:
+            engine.reload_config(**self.bundle.engine_keywords())
+
+    def _reload_server(self, before: Plan, server: Server) -> None:
+        tls = self.bundle.tls
+        if tls is not None and tls != before.bundle.tls:
+            server.reload_tls(tls)
+        if self.bundle.peps() != before.bundle.peps():
+            server.reload_peps(self.bundle.peps())
+
+    def _fixed_changes(self, before: Plan) -> Iterator[Fault]:
+        now, then = self.config.model_dump(mode="json"), before.config.model_dump(mode="json")
+        changed = [path for name in FIXED for path in _differences(now[name], then[name], (name,))]
+        if (self.bundle.tls is None) != (before.bundle.tls is None):
+            changed.append(("tls",))
+        if before.bundle.key is not None and self.bundle.key not in {None, before.bundle.key}:
+            changed.append(("grant_key_file",))
+        for path in changed:
+            message = f"`{dotted(path)}` cannot change while callgate runs; restart it, or put the value back"
+            yield self.bundle.loaded.fault(path, message)
+
+
+def trial(bundle: Bundle) -> None:
+    """Builds all that would be served, and drops it.
+
+    Raises:
+        CallgateError: Something has a fault.
+    """
+    plan = Plan(bundle)
+    plan.server(plan.engine()).check()
+
+
+def _differences(now: Any, then: Any, path: KeyPath) -> Iterator[KeyPath]:  # noqa: ANN401  any part of a configuration
+    if isinstance(now, dict) and isinstance(then, dict):
+        for key in now:
+            yield from _differences(now[key], then.get(key), (*path, key))
+    elif now != then:
+        yield path
