@@ -217,7 +217,7 @@ def test_what_is_refused(setup: Setup, changes: dict[str, object], expected: str
         assert expected in running.get("/readyz")
         assert reason(client) == "no"
         with running.reload():
-            setup.configure(**dict.fromkeys(changes), servers={"s": {"policy": "p"}})
+            setup.configure(**{**dict.fromkeys(changes), "servers": {"s": {"policy": "p"}}})
         assert running.get("/readyz") == "ready\n"
 
 
