@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from callgate import logs
 from callgate.config import Files, InvalidConfigError
+from callgate.config.document import unreadable
 from callgate.errors import CallgateError, ConfigError
 from callgate.readiness import Serving
 
@@ -32,6 +34,8 @@ class Reading:
                 self.plan = source.read(self.files)
             except CallgateError as error:
                 self.error = error
+            except OSError as error:
+                self.error = ConfigError(unreadable(Path(error.filename or "."), error))
             if self.files.are_unchanged():
                 return
         message = "the files change while they are read; write them under other names and rename them into place"

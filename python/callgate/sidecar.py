@@ -144,7 +144,10 @@ class Plan:
         changed = [path for name in FIXED for path in _differences(now[name], then[name], (name,))]
         if (self.bundle.tls is None) != (before.bundle.tls is None):
             changed.append(("tls",))
-        if before.bundle.key is not None and self.bundle.key not in {None, before.bundle.key}:
+        had, has = before.bundle.key, self.bundle.key
+        asks = any(pep.token_hash for pep in self.config.peps or ())
+        # The server keeps the key of PEPs that it was started with; the engine takes one with its grants.
+        if has is not None and has != had and (had is not None or asks):
             changed.append(("grant_key_file",))
         for path in changed:
             message = f"`{dotted(path)}` cannot change while callgate runs; restart it, or put the value back"

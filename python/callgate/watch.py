@@ -135,14 +135,30 @@ def folders_of(paths: Collection[Path]) -> set[Path]:
     """
     folders: set[Path] = set()
     for path in paths:
-        if path.is_dir():
+        if _is_folder(path):
             folders.add(path.resolve())
         for link in _links(path):
             parent = link.parent
-            while not parent.is_dir() and parent != parent.parent:
+            while not _is_folder(parent) and parent != parent.parent:
                 parent = parent.parent
             folders.add(parent)
     return folders
+
+
+def _target(path: Path) -> Path | None:
+    """Where a symbolic link leads; None for what is none."""
+    try:
+        return path.readlink()
+    except OSError:
+        return None
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        # Nothing can be told of what may not be looked at.
+        return False
 
 
 def _links(path: Path) -> Iterator[Path]:
@@ -155,10 +171,10 @@ def _links(path: Path) -> Iterator[Path]:
             at = at.parent
             continue
         at /= part
-        if hops < _MOST_LINKS and at.is_symlink():
+        target = _target(at) if hops < _MOST_LINKS else None
+        if target is not None:
             yield at
             hops += 1
-            target = at.readlink()
             at = Path("/") if target.is_absolute() else at.parent
             left.extend(part for part in reversed(target.parts) if part != "/")
     yield at

@@ -52,12 +52,12 @@ def fingerprint(paths: Collection[Path]) -> Fingerprint:
 
 def _stamps(path: Path) -> Iterator[tuple[str, Stamp]]:
     yield str(path), _stamp(path)
-    if path.is_dir():
-        try:
-            entries = list(path.iterdir())
-        except OSError:
-            return
-        yield from ((str(entry), _stamp(entry)) for entry in entries if not entry.name.startswith("."))
+    try:
+        entries = list(path.iterdir())
+    except OSError:
+        # No folder, or one that cannot be read.
+        return
+    yield from ((str(entry), _stamp(entry)) for entry in entries if not entry.name.startswith("."))
 
 
 def _stamp(path: Path) -> Stamp:
