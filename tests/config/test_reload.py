@@ -14,7 +14,7 @@ import trustme
 
 from callgate import Client
 from cli.program import sidecar
-from config.setup import Running, Setup, credential, policy, until
+from config.setup import KEY, Running, Setup, credential, policy, until
 from config.test_watch import config_map
 
 
@@ -219,6 +219,16 @@ def test_what_is_refused(setup: Setup, changes: dict[str, object], expected: str
         with running.reload():
             setup.configure(**{**dict.fromkeys(changes), "servers": {"s": {"policy": "p"}}})
         assert running.get("/readyz") == "ready\n"
+
+
+def test_another_key_needs_a_restart(setup: Setup) -> None:
+    with setup.serving() as running:
+        with running.reload("failure"):
+            setup.write("key", "11" * 32)
+        assert "`grant_key_file` cannot change while callgate runs; restart it" in running.get("/readyz")
+        assert "11" * 32 not in running.get("/readyz")
+        with running.reload():
+            setup.write("key", KEY.hex())
 
 
 def test_a_file_that_grows_while_it_is_read(setup: Setup) -> None:
