@@ -25,8 +25,10 @@ FIXED = (
     "socket",
     "allowed_hosts",
     "admin",
+    "limits",
     "counters",
     "reservations",
+    "audit",
     "workers",
     "grace",
     "log_format",
@@ -105,6 +107,8 @@ class Plan:
             peps=self.bundle.peps(),
             pep_key=self.bundle.key,
             tls=self.bundle.tls,
+            audit=None if config.audit is None else config.audit.server_keywords(),
+            **config.limits.server_keywords(),
         )
 
     def replace(self, before: Plan, engine: Engine, server: Server) -> None:

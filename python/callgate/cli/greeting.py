@@ -12,18 +12,19 @@ from callgate.sidecar import Plan
 
 
 def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
-    """Prints it on stdout; the last line is a command."""
+    """Prints it on stdout, which may belong to the decision log: then on stderr. The last line is a command."""
+    err = plan.config.audit is not None and str(plan.config.audit.path) == "-"
     over = "gRPC and HTTP, TLS" if plan.config.tls is not None else "gRPC and HTTP"
     who = "this user alone" if plan.config.peps is None else "peps alone"
-    typer.echo(f"callgate {version()}")
+    typer.echo(f"callgate {version()}", err=err)
     if server.address is not None:
-        typer.echo(f"decisions: {server.address} ({over})")
+        typer.echo(f"decisions: {server.address} ({over})", err=err)
     if server.socket is not None:
-        typer.echo(f"decisions: unix:{server.socket} (gRPC and HTTP, {who})")
-    typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)")
+        typer.echo(f"decisions: unix:{server.socket} (gRPC and HTTP, {who})", err=err)
+    typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)", err=err)
     for warning in plan.warnings():
-        typer.echo(f"warning:   {warning}")
-    typer.echo(f"ask it:    {shlex.join(_question(plan, engine, server))}")
+        typer.echo(f"warning:   {warning}", err=err)
+    typer.echo(f"ask it:    {shlex.join(_question(plan, engine, server))}", err=err)
 
 
 def _question(plan: Plan, engine: Engine, server: Server) -> list[str]:

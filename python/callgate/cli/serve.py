@@ -13,8 +13,10 @@ from callgate.admin import AdminServer
 from callgate.cli.greeting import greet
 from callgate.cli.wake import Wake
 from callgate.config import Config, LogFormat, Option
+from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
 from callgate.config.units import format_duration
+from callgate.errors import ConfigError
 from callgate.metrics import ServerCollector, registry
 from callgate.reload import Reading, Reloader
 from callgate.sidecar import Source
@@ -80,6 +82,17 @@ def serve(
             show_default=format_duration(Config.model_fields["grace"].default),
         ),
     ] = None,
+    decision_log: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="A file for one JSON line per decision; - for standard output."),
+    ] = None,
+    audit: Annotated[
+        AuditMode | None,
+        typer.Option(
+            help="Without a line in the decision log: required denies, best_effort goes on.",
+            show_default=Audit.model_fields["mode"].default.value,
+        ),
+    ] = None,
     watch: Annotated[
         bool | None,
         typer.Option(
@@ -90,6 +103,11 @@ def serve(
     """Start the sidecar; SIGTERM and SIGINT stop it, SIGHUP reads its files again."""
     if (config is None) == (policy is None):
         raise typer.BadParameter("give either --config or --policy", param_hint="--config")
+    if config is None and decision_log is None:
+        if audit is AuditMode.REQUIRED:
+            message = "`--audit required` needs a decision log; name one with --decision-log"
+            raise ConfigError(message)
+        audit = None
     given: dict[KeyPath, Option] = {
         ("listen",): Option("--listen", listen),
         ("admin", "listen"): Option("--admin", admin),
@@ -98,6 +116,8 @@ def serve(
         ("workers",): Option("--workers", workers),
         ("log_format",): Option("--log-format", log_format),
         ("grace",): Option("--grace", None if grace is None else f"{round(grace * 1000)}ms"),
+        ("audit", "path"): Option("--decision-log", decision_log),
+        ("audit", "mode"): Option("--audit", audit),
         ("watch",): Option("--watch", watch),
     }
     options = {path: option for path, option in given.items() if option.value is not None}

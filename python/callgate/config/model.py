@@ -9,9 +9,11 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from callgate.config.audit import Audit
 from callgate.config.counters import Counters, Reservations
 from callgate.config.fields import Address, Count, Duration, FilePath, Host, Text, within
 from callgate.config.grants import Grant
+from callgate.config.limits import Limits
 from callgate.config.listeners import Admin, Tls
 from callgate.config.peps import Pep
 from callgate.config.servers import Server
@@ -88,11 +90,17 @@ class Config(BaseSettings):
     admin: Admin = Admin()
     """The port of metrics and health."""
 
+    limits: Limits = Limits()
+    """Bounds of the decision port."""
+
     counters: Counters = Counters()
     """The live state of limits."""
 
     reservations: Reservations = Reservations()
     """Units that an allowed call took and may give back."""
+
+    audit: Audit | None = None
+    """The decision log; none where this is not given."""
 
     workers: Annotated[Count, Field(ge=0, le=1024)] = 0
     """Threads that decide; 0 for one per core."""

@@ -1,0 +1,52 @@
+"""The decision log."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import Enum
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from callgate.config.fields import Count, Duration, FilePath, Section, Size, within
+from callgate.config.units import to_ms
+
+
+class AuditMode(str, Enum):
+    """What becomes of a decision that cannot be logged."""
+
+    BEST_EFFORT = "best_effort"
+    REQUIRED = "required"
+
+
+class Audit(Section):
+    """One JSON line for each decision."""
+
+    path: FilePath
+    """The file; `-` is standard output."""
+
+    mode: AuditMode = AuditMode.BEST_EFFORT
+    """What becomes of a decision that cannot be logged: `required` denies it."""
+
+    max_bytes: Size = 256 << 20
+    """A file of this size is rotated; 0 for never."""
+
+    max_age: Annotated[Duration, within(timedelta(), timedelta(days=366))] = timedelta()
+    """A file of this age is rotated, in whole seconds; 0 for never."""
+
+    keep: Annotated[Count, Field(ge=1, le=1000)] = 8
+    """Rotated files that are kept."""
+
+    sync_interval: Annotated[Duration, within(timedelta(), timedelta(hours=1))] = timedelta(seconds=1)
+    """How often lines are forced to the disk; 0 for never."""
+
+    def server_keywords(self) -> dict[str, Any]:
+        """What `Server` takes as `audit`."""
+        return {
+            "path": self.path,
+            "mode": self.mode.value,
+            "max_bytes": self.max_bytes,
+            "max_age_s": -(-to_ms(self.max_age) // 1000),
+            "keep": self.keep,
+            "sync_interval_ms": to_ms(self.sync_interval),
+        }

@@ -1,0 +1,57 @@
+"""What callers may use up of the data plane."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from callgate.config.fields import Count, Duration, Section, Size, within
+from callgate.config.units import to_ms
+
+_Wait = Annotated[Duration, within(timedelta(milliseconds=100), timedelta(days=1))]
+
+
+class Limits(Section):
+    """Bounds of the decision port."""
+
+    body_limit_bytes: Annotated[Size, Field(ge=1 << 10, le=1 << 30)] = 4 << 20
+    """Largest gRPC message and HTTP body."""
+
+    header_limit_bytes: Annotated[Size, Field(ge=1 << 10, le=1 << 30)] = 16 << 10
+    """Largest header of one HTTP/2 request."""
+
+    unfinished_limit_bytes: Annotated[Size, Field(ge=1 << 20)] = 256 << 20
+    """Unfinished messages and bodies held at once; one connection gets an eighth, or one body if that is more."""
+
+    max_connections: Annotated[Count, Field(ge=1)] = 10_000
+    """Connections open at once; more wait to be accepted."""
+
+    max_streams: Annotated[Count, Field(ge=1, lt=1 << 31)] = 1_024
+    """Streams open at once on one HTTP/2 connection; more are refused."""
+
+    max_batch_calls: Annotated[Count, Field(ge=1)] = 1_000
+    """Calls of one `CheckBatch`."""
+
+    message_timeout: _Wait = timedelta(seconds=30)
+    """How long one message or body may take from its begin to its end."""
+
+    opening_timeout: _Wait = timedelta(seconds=10)
+    """How long a new connection may take to say which HTTP it speaks."""
+
+    header_timeout: _Wait = timedelta(seconds=20)
+    """Longest wait for a whole header over HTTP/1.1, idle time between requests included."""
+
+    keepalive_interval: _Wait = timedelta(seconds=30)
+    """How often an HTTP/2 client is asked whether it is still there."""
+
+    keepalive_timeout: _Wait = timedelta(seconds=20)
+    """How long it has to answer that."""
+
+    def server_keywords(self) -> dict[str, Any]:
+        """What `Server` takes."""
+        values = ((name, getattr(self, name)) for name in Limits.model_fields)
+        return dict(
+            (f"{name}_ms", to_ms(value)) if isinstance(value, timedelta) else (name, value) for name, value in values
+        )
