@@ -13,6 +13,9 @@ pub(crate) use std::{
     thread::yield_now,
 };
 
+#[cfg(not(loom))]
+pub(crate) use callgate_mapped::Words;
+
 /// Stands between a `SeqCst` write and the `SeqCst` read of another word, where two threads each write one and read
 /// the other and at least one of them must see the other's write.
 ///
@@ -26,4 +29,26 @@ pub(crate) fn agree() {
 /// A zeroed run of words.
 pub(crate) fn zeroed(words: usize) -> Box<[AtomicU64]> {
     (0..words).map(|_| AtomicU64::new(0)).collect()
+}
+
+/// As `callgate_mapped::Words`, on the heap.
+#[cfg(loom)]
+#[derive(Clone, Debug)]
+pub(crate) struct Words(std::sync::Arc<[AtomicU64]>);
+
+#[cfg(loom)]
+impl Words {
+    /// A zeroed run.
+    pub(crate) fn zeroed(words: usize) -> Self {
+        Self(zeroed(words).into())
+    }
+}
+
+#[cfg(loom)]
+impl std::ops::Deref for Words {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        &self.0
+    }
 }

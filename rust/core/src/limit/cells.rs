@@ -1,28 +1,33 @@
 //! Which cell holds which count: found without locks, made and reclaimed under one.
 
+use std::collections::VecDeque;
 use std::hash::Hasher;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use indexmap::IndexSet;
 use siphasher::sip::SipHasher13;
 
-use super::atomic::{Ordering, agree};
-use super::index::{CellRef, Index, MAX_SLABS, high, low};
-use super::slab::{Cell, Count, Layout, MAX_CELLS, Slab};
+use super::atomic::{AtomicU64, Ordering, agree};
+use super::blocks::{Block, Blocks, Heap, NoBlock, Source};
+use super::cell::{Cell, Count, Kind, Layout, check, check_of, is_fresh, successor};
+use super::index::{CellRef, Index, MAX_COUNTERS, high, low};
 use super::{CountKey, Demand, Micros};
 use crate::Now;
 
 /// All cells of a store.
 #[derive(Debug)]
 pub(crate) struct Cells {
-    index: Index,
-    slabs: Box<[OnceLock<Box<Slab>>]>,
+    pub(super) index: Index,
+    pub(super) blocks: Blocks,
     writer: Mutex<Writer>,
     capacity: usize,
     per_grant: usize,
     owner_key: [u8; 16],
+    growth: Growth,
+    closed: AtomicBool,
 }
 
 /// A cell found for a count.
@@ -38,27 +43,41 @@ pub(crate) struct Located<'c> {
 #[derive(Debug)]
 pub(crate) struct NoRoom;
 
-/// What only the holder of the writer lock may touch.
+/// Times that there was no block for a new counter.
 #[derive(Debug, Default)]
-struct Writer {
-    slabs: HashMap<Layout, u32>,
-    spaces: Vec<Space>,
+struct Growth {
+    failures: AtomicU64,
+    last: Mutex<String>,
+}
+
+/// What only the holder of the writer lock may touch.
+#[derive(Debug)]
+pub(super) struct Writer {
+    source: Box<dyn Source>,
+    pub(super) spaces: HashMap<Layout, Space>,
+    /// Cells that were given out of each block, by number; 0 where there is none.
+    pub(super) given: Vec<u32>,
+    given_in_all: usize,
     owners: HashMap<u64, Owned>,
-    live: usize,
+    pub(super) live: usize,
     hand: Hand,
     /// The latest boot time at which a cell was reclaimed. What was taken there has expired by then, but not for a
     /// thread whose clock is behind: a new cell serves nobody earlier.
-    floor_us: u64,
+    pub(super) floor_us: u64,
+    /// Cells whose counts have moved, where they wait until those are on disk; `None` where there is no disk.
+    moved: Option<VecDeque<CellRef>>,
 }
 
-/// Room in one slab.
-#[derive(Debug, Default)]
-struct Space {
-    free: Vec<u32>,
-    next: u32,
+/// Room for the counts of one layout.
+#[derive(Debug)]
+pub(super) struct Space {
+    pub(super) kind: Arc<Kind>,
+    pub(super) free: Vec<CellRef>,
+    /// The block with cells that were never given out.
+    pub(super) filling: Option<u32>,
     /// For a calendar: the latest period that a reclaimed cell had reached. A clock that is set back finds the budget
     /// of that period, not a new one.
-    floor_period: u64,
+    pub(super) floor_period: u64,
 }
 
 /// Counters that one grant has made.
@@ -71,7 +90,7 @@ struct Owned {
 /// Where the sweep goes on.
 #[derive(Debug, Default)]
 struct Hand {
-    slab: usize,
+    block: usize,
     cell: u32,
 }
 
@@ -82,15 +101,78 @@ const SEARCH: usize = 64;
 const SWEEP_PER_INSERT: usize = 2;
 
 impl Cells {
-    /// No cells yet.
+    /// No cells yet, in memory.
     pub(crate) fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
+        Self::with_source(Box::new(Heap::default()), false, capacity, per_grant, hash_key)
+    }
+
+    /// No cells yet, in blocks of this source.
+    pub(super) fn with_source(
+        source: Box<dyn Source>,
+        durable: bool,
+        capacity: usize,
+        per_grant: usize,
+        hash_key: &[u8; 16],
+    ) -> Self {
         Self {
             index: Index::new(),
-            slabs: (0..MAX_SLABS).map(|_| OnceLock::new()).collect(),
-            writer: Mutex::default(),
-            capacity: capacity.min(MAX_CELLS as usize),
+            blocks: Blocks::new(),
+            writer: Mutex::new(Writer {
+                source,
+                spaces: HashMap::new(),
+                given: Vec::new(),
+                given_in_all: 0,
+                owners: HashMap::new(),
+                live: 0,
+                hand: Hand::default(),
+                floor_us: 0,
+                moved: durable.then(VecDeque::new),
+            }),
+            capacity: capacity.min(MAX_COUNTERS),
             per_grant,
             owner_key: *hash_key,
+            growth: Growth::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes nothing any more. Returns when whatever is admitted after that will see it: see [`Self::is_closed`].
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        drop(self.lock());
+    }
+
+    /// True when units that were just taken may be in memory alone. SeqCst, and asked after they were taken and
+    /// written down: whoever reads `false` did so before the file was closed, and so the file has them.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::SeqCst)
+    }
+
+    /// How often there was no block for a new counter, and why the last time.
+    pub(crate) fn growth_failures(&self) -> (u64, String) {
+        let last = self
+            .growth
+            .last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        // Relaxed: a count that publishes nothing else.
+        (self.growth.failures.load(Ordering::Relaxed), last)
+    }
+
+    /// Cells whose counts have moved so far; for [`Self::release_moved`] once those counts are on disk.
+    pub(super) fn moved(&self) -> usize {
+        self.lock().moved.as_ref().map_or(0, VecDeque::len)
+    }
+
+    /// Lets the first `count` of the cells whose counts have moved be used again.
+    pub(super) fn release_moved(&self, count: usize) {
+        for _ in 0..count {
+            // One at a time, so that calls with new counts need not wait for all of it.
+            let mut writer = self.lock();
+            let Some(moved) = &mut writer.moved else { return };
+            let Some(at) = moved.pop_front() else { return };
+            self.release(&mut writer, at);
         }
     }
 
@@ -140,10 +222,10 @@ impl Cells {
     }
 
     fn lookup(&self, key: CountKey) -> Option<(CellRef, Located<'_>)> {
-        let at = self
-            .index
-            .find(key, |at| self.cell(at).is_some_and(|cell| holds(cell, key)))?;
-        let cell = self.cell(at)?;
+        let at = self.index.find(key, |at| {
+            self.blocks.cell(at).is_some_and(|cell| holds(cell, key))
+        })?;
+        let cell = self.blocks.cell(at)?;
         // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
         // between shows either another identity now or another generation later.
         let generation = cell.generation().load(Ordering::Acquire);
@@ -182,11 +264,15 @@ impl Cells {
         }
         let (at, cell) = self.allocate(&mut writer, Layout::of(&demand.shape))?;
         let generation = assign(cell, demand.key, owner);
-        self.index
-            .insert(demand.key, at, writer.live, |at| self.key_of(at));
+        self.enter(&mut writer, demand.key, owner, at);
+        Ok(Located { cell, generation })
+    }
+
+    /// Notes that a cell serves a count.
+    pub(super) fn enter(&self, writer: &mut Writer, key: CountKey, owner: u64, at: CellRef) {
+        self.index.insert(key, at, writer.live, |at| self.key_of(at));
         writer.live += 1;
         writer.owners.entry(owner).or_default().cells.insert(at);
-        Ok(Located { cell, generation })
     }
 
     /// Moves a count to another cell where its shape needs one, after a reload that changed `max`; keeps what was taken.
@@ -206,20 +292,20 @@ impl Cells {
             return Ok(located);
         }
         // From here on nobody's hold on the old cell stands: they see the generation and go to the new one. A hold
-        // that was confirmed before is drained below. SeqCst: the agreement of `free`.
+        // that was confirmed before is taken along below. SeqCst: the agreement of `free`.
         old.generation().fetch_add(1, Ordering::SeqCst);
         agree();
         // What has expired is left behind, and a thread whose clock is behind must not find room for it.
         writer.floor_us = writer.floor_us.max(now.look_us());
-        let taken: Vec<u64> = slots.drain(now.look_us()).collect();
+        let taken: Vec<u64> = slots.leave(now.look_us()).collect();
         let layout = match Layout::of(&demand.shape) {
             // More is taken than the new `max`: only a ledger can hold that.
             Layout::Slots { slots, window_us } if taken.len() > slots => Layout::Sliding { window_us },
             layout => layout,
         };
         let Ok((new_at, new)) = self.allocate(writer, layout) else {
-            slots.fill(taken.into_iter());
-            old.generation().fetch_add(1, Ordering::SeqCst);
+            slots.come_back();
+            reopen(old);
             return Err(NoRoom);
         };
         match new.count() {
@@ -239,8 +325,10 @@ impl Cells {
             owned.cells.swap_remove(&at);
             owned.cells.insert(new_at);
         }
-        if let Some(space) = writer.spaces.get_mut(at.slab as usize) {
-            space.free.push(at.cell);
+        match &mut writer.moved {
+            // Until the new cell is on disk the old one stays as it is: if the power fails, one of the two is there.
+            Some(moved) => moved.push_back(at),
+            None => self.release(writer, at),
         }
         Ok(Located {
             cell: new,
@@ -248,34 +336,29 @@ impl Cells {
         })
     }
 
-    fn allocate(&self, writer: &mut Writer, layout: Layout) -> Result<(CellRef, Cell<'_>), NoRoom> {
-        let slab = if let Some(&slab) = writer.slabs.get(&layout) {
-            slab
-        } else {
-            let slab = u32::try_from(writer.spaces.len()).map_err(|_| NoRoom)?;
-            let place = self.slabs.get(slab as usize).ok_or(NoRoom)?;
-            place.get_or_init(|| Box::new(Slab::new(layout)));
-            writer.spaces.push(Space::default());
-            writer.slabs.insert(layout, slab);
-            slab
+    /// Empties a closed cell and lets it be used again.
+    fn release(&self, writer: &mut Writer, at: CellRef) {
+        let Some(cell) = self.blocks.cell(at) else { return };
+        match cell.count() {
+            Count::Slots(slots) => slots.empty(writer.floor_us),
+            Count::Ledger(ledger) => ledger.empty(),
+        }
+        if let Some(space) = writer.spaces.get_mut(&cell.layout()) {
+            space.free.push(at);
+        }
+    }
+
+    pub(super) fn allocate(
+        &self,
+        writer: &mut Writer,
+        layout: Layout,
+    ) -> Result<(CellRef, Cell<'_>), NoRoom> {
+        let at = match writer.space(layout).free.pop() {
+            Some(at) => at,
+            None => self.never_given(writer, layout)?,
         };
-        let space = writer.spaces.get_mut(slab as usize).ok_or(NoRoom)?;
-        let cell = match space.free.pop() {
-            Some(cell) => cell,
-            None if space.next < MAX_CELLS => {
-                space.next += 1;
-                space.next - 1
-            }
-            None => return Err(NoRoom),
-        };
-        let floor_period = space.floor_period;
-        let memory = self
-            .slabs
-            .get(slab as usize)
-            .and_then(OnceLock::get)
-            .ok_or(NoRoom)?;
-        let at = CellRef { slab, cell };
-        let cell = memory.cell_or_allocate(cell);
+        let floor_period = writer.space(layout).floor_period;
+        let cell = self.blocks.cell(at).ok_or(NoRoom)?;
         match (layout, cell.count()) {
             (Layout::Calendar(_), Count::Ledger(ledger)) => ledger.raise_floor(floor_period),
             (_, Count::Ledger(ledger)) => ledger.raise_floor(writer.floor_us),
@@ -289,19 +372,47 @@ impl Cells {
         Ok((at, cell))
     }
 
+    /// A cell that was never given out, from a further block where there is none.
+    fn never_given(&self, writer: &mut Writer, layout: Layout) -> Result<CellRef, NoRoom> {
+        let space = writer.space(layout);
+        let (kind, filling) = (Arc::clone(&space.kind), space.filling);
+        if let Some(block) = filling
+            && let Some(given) = writer.given.get(block as usize)
+            && *given < kind.cells
+        {
+            let cell = *given;
+            writer.set_given(block, cell + 1);
+            return Ok(CellRef { block, cell });
+        }
+        let (block, words) = writer.source.next_block(layout).map_err(|NoBlock { reason }| {
+            // Relaxed: a count that publishes nothing else.
+            self.growth.failures.fetch_add(1, Ordering::Relaxed);
+            *self.growth.last.lock().unwrap_or_else(PoisonError::into_inner) = reason;
+            NoRoom
+        })?;
+        if !self.blocks.put(block, Block::new(words, kind)) {
+            return Err(NoRoom);
+        }
+        writer.set_given(block, 1);
+        writer.space(layout).filling = Some(block);
+        Ok(CellRef { block, cell: 0 })
+    }
+
     /// Reclaims a cell if nothing is taken from it.
     fn free(&self, writer: &mut Writer, at: CellRef, now: Now) -> bool {
-        let Some(cell) = self.cell(at) else { return false };
+        let Some(cell) = self.blocks.cell(at) else {
+            return false;
+        };
         let generation = cell.generation().load(Ordering::Relaxed); // changed by the holder of the lock alone
-        if !generation.is_multiple_of(2) || generation == 0 || !is_idle(cell, now) {
+        if !generation.is_multiple_of(2) || is_fresh(generation) || !is_idle(cell, now) {
             return false;
         }
         // Close, then look; takers hold, then look whether the cell is closed. All SeqCst, so at least one of the
         // two sees the other: a cell with a hold that stands is not reclaimed.
-        cell.generation().store(generation + 1, Ordering::SeqCst);
+        cell.generation().store(generation | 1, Ordering::SeqCst);
         agree();
         if !is_idle(cell, now) {
-            cell.generation().store(generation + 2, Ordering::SeqCst);
+            reopen(cell);
             return false;
         }
         self.index.remove(self.key_of(at), at, |at| self.key_of(at));
@@ -322,33 +433,32 @@ impl Cells {
         if !calendar {
             writer.floor_us = writer.floor_us.max(now.look_us()).max(reached);
         }
-        if let Some(space) = writer.spaces.get_mut(at.slab as usize) {
-            if calendar {
-                space.floor_period = space.floor_period.max(reached);
-            }
-            space.free.push(at.cell);
+        let space = writer.space(cell.layout());
+        if calendar {
+            space.floor_period = space.floor_period.max(reached);
         }
+        space.free.push(at);
         true
     }
 
     fn sweep_locked(&self, writer: &mut Writer, now: Now, budget: usize) {
-        // Once around at most: a step for each cell, and one to leave each slab and to start again.
-        let around: usize = writer.spaces.iter().map(|space| space.next as usize + 1).sum();
+        // Once around at most: a step for each cell, and one to leave each block and to start again.
+        let around = writer.given_in_all + writer.given.len();
         for _ in 0..budget.min(around + 1) {
-            let Some(space) = writer.spaces.get(writer.hand.slab) else {
+            let Some(&given) = writer.given.get(writer.hand.block) else {
                 writer.hand = Hand::default();
                 continue;
             };
-            if writer.hand.cell >= space.next {
+            if writer.hand.cell >= given {
                 writer.hand = Hand {
-                    slab: writer.hand.slab + 1,
+                    block: writer.hand.block + 1,
                     cell: 0,
                 };
                 continue;
             }
-            let slab = u32::try_from(writer.hand.slab).unwrap_or(0);
+            let block = u32::try_from(writer.hand.block).unwrap_or(u32::MAX);
             let at = CellRef {
-                slab,
+                block,
                 cell: writer.hand.cell,
             };
             writer.hand.cell += 1;
@@ -372,12 +482,8 @@ impl Cells {
         }
     }
 
-    fn cell(&self, at: CellRef) -> Option<Cell<'_>> {
-        self.slabs.get(at.slab as usize)?.get()?.cell(at.cell)
-    }
-
-    fn key_of(&self, at: CellRef) -> CountKey {
-        self.cell(at).map_or(CountKey(0), |cell| {
+    pub(super) fn key_of(&self, at: CellRef) -> CountKey {
+        self.blocks.cell(at).map_or(CountKey(0), |cell| {
             let (low, high) = cell.key();
             // Relaxed: written by the holder of the lock, who is the one to ask.
             CountKey(u128::from(high.load(Ordering::Relaxed)) << 64 | u128::from(low.load(Ordering::Relaxed)))
@@ -390,9 +496,31 @@ impl Cells {
         hasher.finish()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Writer> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Writer> {
         // A panic while it was held leaves at worst a cell that is never used again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Writer {
+    /// Room for this layout; none yet, where it is new.
+    pub(super) fn space(&mut self, layout: Layout) -> &mut Space {
+        self.spaces.entry(layout).or_insert_with(|| Space {
+            kind: Arc::new(Kind::new(layout)),
+            free: Vec::new(),
+            filling: None,
+            floor_period: 0,
+        })
+    }
+
+    /// Notes how many cells of a block were given out.
+    pub(super) fn set_given(&mut self, block: u32, given: u32) {
+        let block = block as usize;
+        if self.given.len() <= block {
+            self.given.resize(block + 1, 0);
+        }
+        self.given_in_all = self.given_in_all - self.given[block] as usize + given as usize;
+        self.given[block] = given;
     }
 }
 
@@ -403,18 +531,26 @@ fn holds(cell: Cell<'_>, key: CountKey) -> bool {
 }
 
 /// Opens a closed or fresh cell for a count; gives its generation, even and new.
-fn assign(cell: Cell<'_>, key: CountKey, owner: u64) -> u64 {
+pub(super) fn assign(cell: Cell<'_>, key: CountKey, owner: u64) -> u64 {
     cell.key().0.store(low(key), Ordering::Relaxed);
     cell.key().1.store(high(key), Ordering::Relaxed);
     cell.owner().store(owner, Ordering::Relaxed);
-    let generation = (cell.generation().load(Ordering::Relaxed) | 1) + 1;
+    let before = cell.generation().load(Ordering::Relaxed); // changed by the holder of the lock alone
+    let generation = successor(before, check(key, owner, cell.layout()));
     // Release: whoever reads the generation sees the identity.
     cell.generation().store(generation, Ordering::Release);
     generation
 }
 
+/// Opens a cell again for the count that it was closed to.
+pub(super) fn reopen(cell: Cell<'_>) {
+    let closed = cell.generation().load(Ordering::Relaxed); // as in `assign`
+    cell.generation()
+        .store(successor(closed, check_of(closed)), Ordering::SeqCst);
+}
+
 /// True when nothing is taken or held.
-fn is_idle(cell: Cell<'_>, now: Now) -> bool {
+pub(super) fn is_idle(cell: Cell<'_>, now: Now) -> bool {
     match cell.count() {
         Count::Slots(slots) => slots.is_idle(now.look_us()),
         Count::Ledger(ledger) => ledger.is_idle(now),

@@ -8,20 +8,20 @@ use std::sync::OnceLock;
 use super::CountKey;
 use super::atomic::{AtomicU64, Ordering, zeroed};
 
-/// Where a cell is: its slab, and its index there.
+/// Where a cell is: its block, and its index there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CellRef {
-    /// Index of the slab.
-    pub(crate) slab: u32,
+    /// Number of the block.
+    pub(crate) block: u32,
     /// Index of the cell.
     pub(crate) cell: u32,
 }
 
-const CELL_BITS: u32 = 29;
-const SLAB_BITS: u32 = 12;
-const REF_MASK: u64 = (1 << (CELL_BITS + SLAB_BITS)) - 1;
-/// Most slabs of one store.
-pub(crate) const MAX_SLABS: usize = 1 << SLAB_BITS;
+const CELL_BITS: u32 = 10;
+const BLOCK_BITS: u32 = 31;
+const REF_MASK: u64 = (1 << (CELL_BITS + BLOCK_BITS)) - 1;
+/// Most counters of one store: half the slots of the last table.
+pub(crate) const MAX_COUNTERS: usize = 1 << 29;
 /// Slots of the first table.
 const FIRST_TABLE: usize = 256;
 const TABLES: usize = 28;
@@ -29,7 +29,7 @@ const TABLES: usize = 28;
 impl CellRef {
     /// An entry: some bits of the identity's high half above, the reference plus one below, so that 0 is empty.
     fn entry(self, key: CountKey) -> u64 {
-        let reference = u64::from(self.slab) << CELL_BITS | u64::from(self.cell);
+        let reference = u64::from(self.block) << CELL_BITS | u64::from(self.cell);
         (high(key) & !REF_MASK) | (reference + 1)
     }
 
@@ -37,7 +37,7 @@ impl CellRef {
         let reference = (entry & REF_MASK) - 1;
         let part = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
         Self {
-            slab: part(reference >> CELL_BITS),
+            block: part(reference >> CELL_BITS),
             cell: part(reference & ((1 << CELL_BITS) - 1)),
         }
     }
@@ -197,11 +197,11 @@ mod tests {
         fn behaves_like_a_map(operations in prop::collection::vec((any::<bool>(), 0_u32..400), 1..2_000)) {
             let index = Index::new();
             let cells: RefCell<HashMap<u32, CountKey>> = RefCell::default();
-            let key_of = |cell: CellRef| cells.borrow()[&cell.cell];
+            let key_of = |cell: CellRef| cells.borrow()[&cell.block];
             let mut model: HashMap<u32, CellRef> = HashMap::new();
             for (add, number) in operations {
                 let key = crowded(number);
-                let cell = CellRef { slab: number % 5, cell: number };
+                let cell = CellRef { block: number, cell: number % 5 };
                 cells.borrow_mut().insert(number, key);
                 if add {
                     if !model.contains_key(&number) {
@@ -216,7 +216,7 @@ mod tests {
             }
             for number in 0..400 {
                 let key = crowded(number);
-                let is_it = |found: CellRef| cells.borrow().get(&found.cell) == Some(&key);
+                let is_it = |found: CellRef| cells.borrow().get(&found.block) == Some(&key);
                 prop_assert_eq!(index.find(key, is_it), model.get(&number).copied());
             }
         }

@@ -126,7 +126,7 @@ impl Quanta {
     }
 }
 
-/// One ledger: borrowed words of a slab.
+/// One ledger: borrowed words of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ledger<'c> {
     /// The gate: millionths of units taken, and those that a call holds for the moment of its decision.
@@ -382,6 +382,16 @@ impl Ledger<'_> {
     pub(crate) fn take_over(&self, amount: u64, quantum: u64) {
         self.used.fetch_add(amount, Ordering::SeqCst); // as in `hold`
         self.record(amount, quantum);
+    }
+
+    /// Forgets everything but the clock. For a closed cell.
+    pub(crate) fn empty(&self) {
+        for word in self.payload {
+            word.store(0, Ordering::SeqCst);
+        }
+        self.next_expiry.store(0, Ordering::SeqCst);
+        self.last.store(0, Ordering::SeqCst);
+        self.used.store(0, Ordering::SeqCst);
     }
 
     /// Takes expired entries out of the gate, where any can be expired.

@@ -2,12 +2,15 @@
 //!
 //! What is promised: never more than `max` units in any interval of one window, whatever the threads do; all limits
 //! of a call or none; nothing consumed by a refusal; and no lock where a counter exists already. How: a count lives
-//! in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in slabs (`slab`)
-//! and are found by a keyed hash (`key`, `index`); [`Counters`] takes from several at once.
+//! in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in blocks (`cell`,
+//! `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); [`Counters`] takes from several
+//! at once.
 
 mod amount;
 mod atomic;
+mod blocks;
 mod calendar;
+mod cell;
 mod cells;
 mod index;
 mod key;
@@ -16,7 +19,6 @@ mod ledger;
 mod loom_tests;
 mod reservation;
 mod shape;
-mod slab;
 mod slots;
 mod store;
 

@@ -5,7 +5,9 @@
 //! window holds at most one admission per slot: never more than `max`. And a free unit is refused to nobody, so
 //! without contention the answer is that of an exact log.
 //!
-//! Slots hold `stamp + 1`, so that 0 is "never taken".
+//! Slots hold `stamp + 1`, so that 0 is "never taken". When a count moves to another cell, its slots are marked and
+//! otherwise left as they are: whoever is still at work here finds nothing free and nothing of its own, and a file
+//! shows what was taken until it is known that the other cell is on disk.
 
 use super::atomic::{AtomicU64, Ordering};
 
@@ -39,7 +41,7 @@ pub(crate) struct SlotsView {
     pub(crate) reset_after_us: u64,
 }
 
-/// One cell of slots: borrowed words of a slab.
+/// One cell of slots: borrowed words of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots<'c> {
     /// Where to look first (low 8 bits), and how often units were given back (above).
@@ -53,6 +55,9 @@ pub(crate) struct Slots<'c> {
     /// Length of the window in microseconds.
     pub(crate) window_us: u64,
 }
+
+/// In a slot: its count has moved to another cell. Stamps do not reach this bit in 290,000 years.
+const MOVED: u64 = 1 << 63;
 
 const HINT_BITS: u32 = 8;
 const HINT_MASK: u64 = (1 << HINT_BITS) - 1;
@@ -153,7 +158,7 @@ impl Slots<'_> {
         let version = self.hint.load(Ordering::SeqCst) >> HINT_BITS;
         let (mut free, mut first, mut last) = (0, u64::MAX, 0);
         for stamp in self.stamps {
-            let stamp = stamp.load(Ordering::SeqCst);
+            let stamp = stamp.load(Ordering::SeqCst) & !MOVED;
             if self.is_free(stamp, look_us) {
                 free += 1;
             } else {
@@ -200,13 +205,35 @@ impl Slots<'_> {
         }
     }
 
-    /// Empties every slot; gives the stamps of those that were taken at `look_us`. For a closed cell.
-    pub(crate) fn drain(&self, look_us: u64) -> impl Iterator<Item = u64> {
-        // A swap takes each stamp exactly once, whatever a late taker does.
-        let drained = self.stamps.iter().map(|slot| slot.swap(0, Ordering::SeqCst));
-        drained
-            .filter(move |&stamp| !self.is_free(stamp, look_us))
+    /// Marks every slot as moved; gives the stamps of those that were taken at `look_us`. For a closed cell.
+    pub(crate) fn leave(&self, look_us: u64) -> impl Iterator<Item = u64> {
+        // A read-modify-write: of a late taker that gives a slot back and this one, the first has the unit.
+        let left = self
+            .stamps
+            .iter()
+            .map(|slot| slot.fetch_or(MOVED, Ordering::SeqCst) & !MOVED);
+        left.filter(move |&stamp| !self.is_free(stamp, look_us))
             .map(|stamp| stamp - 1)
+    }
+
+    /// Undoes [`Self::leave`], or what is left of one that was interrupted.
+    pub(crate) fn come_back(&self) {
+        for slot in self.stamps {
+            // SeqCst: as in `take`. A load first, because a write makes a page of a file dirty.
+            if slot.load(Ordering::Relaxed) & MOVED != 0 {
+                slot.fetch_and(!MOVED, Ordering::SeqCst);
+            }
+        }
+        self.forget_full();
+    }
+
+    /// Makes every slot free from `floor_us` on and not before, whatever it holds. For a closed cell.
+    pub(crate) fn empty(&self, floor_us: u64) {
+        let free_from = (floor_us + 1).saturating_sub(self.window_us);
+        for slot in self.stamps {
+            slot.store(free_from, Ordering::SeqCst);
+        }
+        self.forget_full();
     }
 
     /// Stamps the slots of a fresh cell, as many as there are.
@@ -216,11 +243,11 @@ impl Slots<'_> {
         }
     }
 
-    /// The stamps of the slots that are taken at `look_us`, unordered.
+    /// The stamps of the slots that are taken at `look_us`, unordered, moved or not.
     pub(crate) fn live_stamps(&self, look_us: u64) -> impl Iterator<Item = u64> {
         self.stamps
             .iter()
-            .map(|slot| slot.load(Ordering::SeqCst))
+            .map(|slot| slot.load(Ordering::SeqCst) & !MOVED)
             .filter(move |&stamp| !self.is_free(stamp, look_us))
             .map(|stamp| stamp - 1)
     }

@@ -4,8 +4,8 @@ use std::cmp;
 
 use super::atomic::{Ordering, agree};
 use super::calendar::{period_index, period_start_us};
+use super::cell::{Cell, Count};
 use super::cells::{Cells, Located, NoRoom};
-use super::slab::{Cell, Count};
 use super::slots::Taken;
 use super::{Demand, Micros, Refusal, View};
 use crate::Now;

@@ -1,0 +1,323 @@
+//! Cells: fixed-size runs of words, addressed by index, with no pointers inside.
+//!
+//! A cell is only ever used again for a count of the same layout. So a thread that still works on a cell that has
+//! changed hands meanwhile reads it the same way as the new owner, and its hold, which it undoes as soon as it sees
+//! that the cell has changed hands, is like any other call's.
+
+use std::hash::Hasher;
+
+use siphasher::sip::SipHasher13;
+
+use super::atomic::AtomicU64;
+use super::blocks::cells_per_block;
+use super::index::{high, low};
+use super::ledger::{CALENDAR_ENTRIES, Ledger, Quanta, SLIDING_ENTRIES, payload_words};
+use super::slots::{MAX_SLOTS, Slots};
+use super::{CountKey, CountShape, Micros};
+use crate::policy::ast::{Period, Window};
+
+/// What a cell holds, and for which window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Layout {
+    /// One slot per unit.
+    Slots {
+        /// Length of the window in microseconds.
+        window_us: u64,
+        /// Units per window.
+        slots: usize,
+    },
+    /// Amounts with stamps.
+    Sliding {
+        /// Length of the window in microseconds.
+        window_us: u64,
+    },
+    /// Amounts by period.
+    Calendar(Period),
+}
+
+impl Layout {
+    /// The layout for a count.
+    pub(crate) fn of(shape: &CountShape) -> Self {
+        match shape.window {
+            Window::Calendar(period) => Self::Calendar(period),
+            Window::Sliding { window_us } => {
+                let units = usize::try_from(shape.max.0 / Micros::ONE.0).unwrap_or(usize::MAX);
+                if shape.whole_units && (1..=MAX_SLOTS).contains(&units) {
+                    Self::Slots {
+                        window_us,
+                        slots: units,
+                    }
+                } else {
+                    Self::Sliding { window_us }
+                }
+            }
+        }
+    }
+
+    /// True when a count of this shape can be kept in a cell of this layout.
+    ///
+    /// A ledger serves any `max` of its window: a count that was given one keeps it until it is idle.
+    pub(crate) fn fits(self, shape: &CountShape) -> bool {
+        self == Self::of(shape)
+            || matches!((self, shape.window), (Self::Sliding { window_us }, Window::Sliding { window_us: wanted }) if window_us == wanted)
+    }
+
+    /// Words of payload.
+    pub(crate) const fn payload(self) -> usize {
+        match self {
+            Self::Slots { slots, .. } => slots,
+            Self::Sliding { .. } => payload_words(SLIDING_ENTRIES),
+            Self::Calendar(_) => payload_words(CALENDAR_ENTRIES),
+        }
+    }
+
+    /// Three words that stand for it in a file.
+    pub(crate) const fn to_words(self) -> [u64; 3] {
+        match self {
+            Self::Slots { window_us, slots } => [1, window_us, slots as u64],
+            Self::Sliding { window_us } => [2, window_us, 0],
+            Self::Calendar(period) => {
+                let period = match period {
+                    Period::Minute => 0,
+                    Period::Hour => 1,
+                    Period::Day => 2,
+                    Period::Week => 3,
+                    Period::Month => 4,
+                };
+                [3, period, 0]
+            }
+        }
+    }
+
+    /// The layout that [`Self::to_words`] gave these words.
+    pub(crate) fn from_words(words: [u64; 3]) -> Option<Self> {
+        match words {
+            [1, window_us @ 1..=u64::MAX, slots] => {
+                let slots = usize::try_from(slots).ok()?;
+                (1..=MAX_SLOTS)
+                    .contains(&slots)
+                    .then_some(Self::Slots { window_us, slots })
+            }
+            [2, window_us @ 1..=u64::MAX, 0] => Some(Self::Sliding { window_us }),
+            [3, period, 0] => Some(Self::Calendar(match period {
+                0 => Period::Minute,
+                1 => Period::Hour,
+                2 => Period::Day,
+                3 => Period::Week,
+                4 => Period::Month,
+                _ => return None,
+            })),
+            _ => None,
+        }
+    }
+}
+
+/// Words of a cell's header. Four belong to the cell, four to what it holds.
+pub(crate) const HEADER_WORDS: usize = 8;
+
+/// A layout, and what follows from it: some divisions, so worked out once.
+#[derive(Debug)]
+pub(crate) struct Kind {
+    /// The layout.
+    pub(crate) layout: Layout,
+    /// Cells in one block.
+    pub(crate) cells: u32,
+    /// How its ledgers count time.
+    quanta: Quanta,
+}
+
+impl Kind {
+    /// For a layout.
+    pub(crate) fn new(layout: Layout) -> Self {
+        let quanta = match layout {
+            Layout::Slots { window_us, .. } | Layout::Sliding { window_us } => Quanta::sliding(window_us),
+            Layout::Calendar(period) => Quanta::Calendar(period),
+        };
+        Self {
+            layout,
+            cells: cells_per_block(layout),
+            quanta,
+        }
+    }
+}
+
+/// One cell: borrowed words, and what its block knows of them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell<'c> {
+    header: &'c [AtomicU64; HEADER_WORDS],
+    payload: &'c [AtomicU64],
+    kind: &'c Kind,
+}
+
+/// What a cell holds, ready for use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count<'c> {
+    /// Exact, small.
+    Slots(Slots<'c>),
+    /// Anything else.
+    Ledger(Ledger<'c>),
+}
+
+impl<'c> Cell<'c> {
+    /// A cell of these words.
+    pub(crate) const fn new(
+        header: &'c [AtomicU64; HEADER_WORDS],
+        payload: &'c [AtomicU64],
+        kind: &'c Kind,
+    ) -> Self {
+        Self {
+            header,
+            payload,
+            kind,
+        }
+    }
+
+    /// Low and high half of the identity.
+    pub(crate) fn key(self) -> (&'c AtomicU64, &'c AtomicU64) {
+        (&self.header[0], &self.header[1])
+    }
+
+    /// Changes whenever the cell changes hands; odd while it is closed. See [`successor`].
+    pub(crate) fn generation(self) -> &'c AtomicU64 {
+        &self.header[2]
+    }
+
+    /// Hash of the grant that made the counter.
+    pub(crate) fn owner(self) -> &'c AtomicU64 {
+        &self.header[3]
+    }
+
+    /// What it holds.
+    pub(crate) fn count(self) -> Count<'c> {
+        let [.., a, b, c, d] = self.header;
+        let payload = self.payload;
+        if let Layout::Slots { window_us, .. } = self.kind.layout {
+            return Count::Slots(Slots {
+                hint: a,
+                full_until: b,
+                reset_at: c,
+                stamps: payload,
+                window_us,
+            });
+        }
+        Count::Ledger(Ledger {
+            used: a,
+            clock: b,
+            next_expiry: c,
+            last: d,
+            payload,
+            quanta: self.kind.quanta,
+        })
+    }
+
+    /// Its layout.
+    pub(crate) fn layout(self) -> Layout {
+        self.kind.layout
+    }
+
+    /// Every word of it.
+    pub(crate) fn words(self) -> impl Iterator<Item = &'c AtomicU64> {
+        self.header.iter().chain(self.payload)
+    }
+}
+
+const GENERATION_MASK: u64 = u32::MAX as u64;
+
+/// The generation of a cell that is opened, after `before`: even, new and not 0.
+///
+/// The low half of the word counts; the high half is the [`check`] of the count that the cell serves, so that a file
+/// shows whether an identity is whole.
+pub(crate) const fn successor(before: u64, check: u32) -> u64 {
+    let next = (before | 1).wrapping_add(1) & GENERATION_MASK;
+    // 0 stands for a cell that was never used.
+    (check as u64) << 32 | if next == 0 { 2 } else { next }
+}
+
+/// The check in a generation.
+#[expect(clippy::cast_possible_truncation, reason = "the high half is meant")]
+pub(crate) const fn check_of(generation: u64) -> u32 {
+    (generation >> 32) as u32
+}
+
+/// True for a cell that was never used since its block was made.
+pub(crate) const fn is_fresh(generation: u64) -> bool {
+    generation & GENERATION_MASK == 0
+}
+
+/// The check of a count in a cell: of identity, owner and layout.
+pub(crate) fn check(key: CountKey, owner: u64, layout: Layout) -> u32 {
+    // Stands in files, so it must stay what it is; it meets damage, not malice, so it needs no key.
+    let mut hasher = SipHasher13::new();
+    for word in [low(key), high(key), owner] {
+        hasher.write_u64(word);
+    }
+    for word in layout.to_words() {
+        hasher.write_u64(word);
+    }
+    check_of(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_per_counter_keeps_its_promise() {
+        let bytes = |layout: Layout| (HEADER_WORDS + layout.payload()) * 8;
+        for slots in [1, 30, 256] {
+            assert_eq!(bytes(Layout::Slots { window_us: 1, slots }), 8 * slots + 64);
+        }
+        assert_eq!(
+            bytes(Layout::Sliding {
+                window_us: 60_000_000
+            }),
+            1024
+        );
+        assert!(bytes(Layout::Calendar(Period::Day)) <= 128);
+    }
+
+    #[test]
+    fn layouts_survive_being_words() {
+        let periods = [
+            Period::Minute,
+            Period::Hour,
+            Period::Day,
+            Period::Week,
+            Period::Month,
+        ];
+        let calendars = periods.map(Layout::Calendar);
+        let others = [
+            Layout::Slots {
+                window_us: 5,
+                slots: 256,
+            },
+            Layout::Sliding { window_us: u64::MAX },
+        ];
+        for layout in calendars.into_iter().chain(others) {
+            assert_eq!(Layout::from_words(layout.to_words()), Some(layout));
+        }
+        for words in [
+            [0, 0, 0],
+            [1, 5, 0],
+            [1, 5, 257],
+            [1, 0, 5],
+            [2, 0, 0],
+            [2, 5, 1],
+            [3, 5, 0],
+            [3, 0, 1],
+            [4, 0, 0],
+        ] {
+            assert_eq!(Layout::from_words(words), None, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn generations_go_on_and_are_never_fresh_again() {
+        let mut generation = successor(0, 7);
+        assert_eq!((generation & GENERATION_MASK, check_of(generation)), (2, 7));
+        generation = successor(generation | 1, 9);
+        assert_eq!((generation & GENERATION_MASK, check_of(generation)), (4, 9));
+        let last = successor(u64::from(u32::MAX) | 5 << 32, 3);
+        assert_eq!((last & GENERATION_MASK, check_of(last)), (2, 3));
+    }
+}

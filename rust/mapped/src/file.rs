@@ -1,0 +1,282 @@
+//! A file of words: locked, preallocated, mapped piece by piece.
+
+use std::ffi::c_void;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::ptr::{NonNull, null_mut};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use rustix::fs::{CWD, FallocateFlags, FlockOperation, RenameFlags, fallocate, flock, renameat_with};
+use rustix::io::Errno;
+use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::process::{Resource, getrlimit};
+
+use crate::Words;
+
+/// A file that this process alone has open for writing, as far as programs keep to its lock.
+#[derive(Debug)]
+pub struct MappedFile {
+    file: File,
+    mappings: Mutex<Vec<Weak<Mapping>>>,
+}
+
+/// Why a file cannot be had.
+#[derive(Debug)]
+pub enum LockError {
+    /// Another process (or another opening in this one) has locked it.
+    InUse,
+    /// Anything else.
+    Io(io::Error),
+}
+
+impl From<io::Error> for LockError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// How often to try again when a path is replaced while its file is being locked.
+const ATTEMPTS: usize = 16;
+
+/// Where a file system reserves no space, zeros are written, so much at once.
+const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+
+impl MappedFile {
+    /// Opens and locks an existing file; `None` when there is none.
+    pub fn open(path: &Path) -> Result<Option<Self>, LockError> {
+        for _ in 0..ATTEMPTS {
+            let file = match OpenOptions::new().read(true).write(true).open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            lock(&file)?;
+            // Between opening and locking the path may have been given to another file, by a repair for instance.
+            match std::fs::metadata(path) {
+                Ok(now) if is_same(&now, &file.metadata()?) => return Ok(Some(Self::from_locked(file))),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(LockError::InUse)
+    }
+
+    /// Creates and locks an empty file for this user alone (mode 0600), in place of one that nobody has locked.
+    pub fn create(path: &Path) -> Result<Self, LockError> {
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false);
+        let file = options.mode(0o600).open(path)?;
+        lock(&file)?;
+        if !is_same(&std::fs::metadata(path)?, &file.metadata()?) {
+            return Err(LockError::InUse);
+        }
+        file.set_len(0)?;
+        Ok(Self::from_locked(file))
+    }
+
+    /// Gives the file another path, durably; `false` when something is there already.
+    pub fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            Ok(()) => {}
+            Err(Errno::EXIST) => return Ok(false),
+            // The file system knows no such flag. What comes between the look and the rename is a race that only
+            // two processes which start at once can lose.
+            Err(Errno::INVAL | Errno::NOSYS) if !to.try_exists()? => std::fs::rename(from, to)?,
+            Err(Errno::INVAL | Errno::NOSYS) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+        Self::sync_folder_of(to)?;
+        Ok(true)
+    }
+
+    /// Returns once the names in the folder of `path` are on disk.
+    pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    fn from_locked(file: File) -> Self {
+        Self {
+            file,
+            mappings: Mutex::default(),
+        }
+    }
+
+    /// Length in bytes.
+    pub fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// True when the file has no bytes.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Makes the file `bytes` long with its space reserved on disk, if it is shorter; what is new is zero.
+    ///
+    /// A full disk, a quota or a limit on file sizes is an error, and the file is as before.
+    pub fn grow(&self, bytes: u64) -> io::Result<()> {
+        let before = self.len()?;
+        if bytes <= before {
+            return Ok(());
+        }
+        // Beyond this limit the system would send a signal that ends the process.
+        if getrlimit(Resource::Fsize)
+            .current
+            .is_some_and(|most| bytes > most)
+        {
+            return Err(Errno::FBIG.into());
+        }
+        let grown = match fallocate(&self.file, FallocateFlags::empty(), before, bytes - before) {
+            Ok(()) => Ok(()),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.write_zeros(before, bytes),
+            Err(error) => Err(error.into()),
+        };
+        if grown.is_err() {
+            // Some file systems leave a part of what was asked for. Nothing of it was mapped.
+            self.file.set_len(before)?;
+        }
+        grown
+    }
+
+    /// Cuts the file off at `bytes`. Words that were mapped beyond it are cut loose from it, as by [`Self::detach`].
+    pub fn shrink(&self, bytes: u64) -> io::Result<()> {
+        if bytes >= self.len()? {
+            return Ok(());
+        }
+        for mapping in self.live_mappings() {
+            mapping.detach_from(bytes)?;
+        }
+        self.file.set_len(bytes)
+    }
+
+    /// Maps `bytes` from `offset` on, both multiples of the page size, shared with the file.
+    pub fn map(&self, offset: u64, bytes: usize) -> io::Result<Words> {
+        // INVARIANT: nothing beyond the end is mapped, where an access would be a signal.
+        let end = offset.checked_add(bytes as u64).ok_or(Errno::INVAL)?;
+        if end > self.len()? {
+            return Err(Errno::INVAL.into());
+        }
+        let mapping = Arc::new(Mapping::shared(&self.file, offset, bytes)?);
+        let mut mappings = self.lock_mappings();
+        mappings.retain(|mapping| mapping.strong_count() > 0);
+        mappings.push(Arc::downgrade(&mapping));
+        Ok(Words::mapped(mapping))
+    }
+
+    /// Returns once everything written to the words so far, and the file's length, are on disk.
+    pub fn sync(&self) -> io::Result<()> {
+        Ok(rustix::fs::fdatasync(&self.file)?)
+    }
+
+    /// Cuts every mapping loose from the file: from now on the words are this process's own, and zero. Threads that
+    /// still use them do no harm to the file, whoever has it next.
+    pub fn detach(&self) -> io::Result<()> {
+        self.live_mappings()
+            .iter()
+            .try_for_each(|mapping| mapping.detach_from(0))
+    }
+
+    fn write_zeros(&self, from: u64, to: u64) -> io::Result<()> {
+        let mut at = from;
+        while at < to {
+            let left = usize::try_from(to - at).unwrap_or(usize::MAX).min(ZEROS.len());
+            self.file.write_all_at(&ZEROS[..left], at)?;
+            at += left as u64;
+        }
+        // Some file systems find out that they are full only when they write.
+        self.sync()
+    }
+
+    fn live_mappings(&self) -> Vec<Arc<Mapping>> {
+        self.lock_mappings().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    fn lock_mappings(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Mapping>>> {
+        // A panic while it was held leaves a list that is a list.
+        self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn is_same(left: &std::fs::Metadata, right: &std::fs::Metadata) -> bool {
+    (left.dev(), left.ino()) == (right.dev(), right.ino())
+}
+
+fn lock(file: &File) -> Result<(), LockError> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(()),
+        Err(Errno::WOULDBLOCK) => Err(LockError::InUse),
+        Err(error) => Err(LockError::Io(error.into())),
+    }
+}
+
+/// Pages of a file in memory, unmapped when they are dropped.
+#[derive(Debug)]
+pub(crate) struct Mapping {
+    start: NonNull<c_void>,
+    len: usize,
+    offset: u64,
+}
+
+#[expect(unsafe_code, reason = "the pointer is used by the system calls alone")]
+// SAFETY: a mapping belongs to the process, not to a thread.
+unsafe impl Send for Mapping {}
+#[expect(unsafe_code, reason = "as for `Send`")]
+// SAFETY: as for `Send`; its methods leave the pages mapped and accessible.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    fn shared(file: &File, offset: u64, len: usize) -> io::Result<Self> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        #[expect(unsafe_code, reason = "maps the file where the system likes")]
+        // SAFETY: without `FIXED` no memory in use is replaced. That the file changes under the mapping is what the
+        // words' atomics are for.
+        let start = unsafe { mmap(null_mut(), len, access, MapFlags::SHARED, file, offset) }?;
+        let start = NonNull::new(start).ok_or(Errno::NOMEM)?;
+        Ok(Self { start, len, offset })
+    }
+
+    pub(crate) fn start(&self) -> NonNull<c_void> {
+        self.start
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Puts private zeroed pages in place of those that lie at or beyond `file_offset`, in one step.
+    fn detach_from(&self, file_offset: u64) -> io::Result<()> {
+        let kept = usize::try_from(file_offset.saturating_sub(self.offset)).unwrap_or(usize::MAX);
+        if kept >= self.len {
+            return Ok(());
+        }
+        #[expect(unsafe_code, reason = "stays within the mapping")]
+        // SAFETY: `kept` is less than the length of the mapping.
+        let start = unsafe { self.start.as_ptr().byte_add(kept) };
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        #[expect(unsafe_code, reason = "replaces pages of this mapping alone")]
+        // SAFETY: the range is part of this mapping, which stays mapped, readable and writable throughout: the system
+        // swaps the pages while it holds the address space's lock. Its words are atomics that any value may replace.
+        unsafe {
+            mmap_anonymous(
+                start,
+                self.len - kept,
+                access,
+                MapFlags::PRIVATE | MapFlags::FIXED,
+            )
+        }?;
+        Ok(())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        #[expect(unsafe_code, reason = "unmaps what `shared` mapped")]
+        // SAFETY: the range is this mapping's own, and whoever used it held a share of it.
+        let unmapped = unsafe { munmap(self.start.as_ptr(), self.len) };
+        debug_assert!(unmapped.is_ok(), "a mapping is a range of pages");
+    }
+}

@@ -1,0 +1,11 @@
+//! Runs of atomic words, on the heap or in a file mapping: what the counters live in.
+//!
+//! The one crate of the workspace with `unsafe` code. What it offers is safe: [`Words`] is a slice of atomics that
+//! keeps its memory alive, and a [`MappedFile`] hands out words of a file that is locked against other processes and
+//! whose disk space is reserved before it is mapped, so that a full disk is an error value and never a signal.
+
+mod file;
+mod words;
+
+pub use file::{LockError, MappedFile};
+pub use words::Words;

@@ -1,0 +1,188 @@
+//! Words: a slice of atomics, and what keeps it alive.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::fmt;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use crate::file::Mapping;
+
+/// A run of atomic words, zero at first on the heap. Clones and parts are the same words.
+#[derive(Clone)]
+pub struct Words {
+    start: NonNull<AtomicU64>,
+    len: usize,
+    // Keeps the memory behind `start` alive.
+    memory: Arc<Memory>,
+}
+
+/// Where words live.
+enum Memory {
+    Heap(Heap),
+    Mapped(#[expect(dead_code, reason = "held for its drop")] Arc<Mapping>),
+}
+
+struct Heap {
+    start: NonNull<AtomicU64>,
+    layout: Layout,
+}
+
+/// Words begin at a cache line.
+const ALIGN: usize = 64;
+
+impl Words {
+    /// Zeroed words on the heap, at the beginning of a cache line. The system gives fresh pages only as they are used.
+    ///
+    /// # Panics
+    ///
+    /// When so many words are more than the address space.
+    pub fn zeroed(len: usize) -> Self {
+        let heap = Heap::zeroed(len);
+        Self {
+            start: heap.start,
+            len,
+            memory: Arc::new(Memory::Heap(heap)),
+        }
+    }
+
+    /// All words of a mapping.
+    pub(crate) fn mapped(mapping: Arc<Mapping>) -> Self {
+        Self {
+            start: mapping.start().cast(),
+            len: mapping.len() / size_of::<AtomicU64>(),
+            memory: Arc::new(Memory::Mapped(mapping)),
+        }
+    }
+
+    /// `len` words from `first` on, which live as long as they are used; `None` when there are not as many.
+    pub fn part(&self, first: usize, len: usize) -> Option<Self> {
+        let start = NonNull::from(self.get(first..first.checked_add(len)?)?).cast();
+        Some(Self {
+            start,
+            len,
+            memory: Arc::clone(&self.memory),
+        })
+    }
+}
+
+impl Deref for Words {
+    type Target = [AtomicU64];
+
+    fn deref(&self) -> &[AtomicU64] {
+        #[expect(unsafe_code, reason = "a slice from its parts")]
+        // SAFETY: `start` points at `len` words, aligned and initialised (zeroed heap, or pages of a mapping that is
+        // a multiple of 8 bytes long and page-aligned), and `memory`, which `self` owns a share of, frees or unmaps
+        // them only when it is dropped. Nobody has a `&mut` to them; other processes are kept out by the file's lock,
+        // and every access of this one goes through the atomics.
+        unsafe {
+            std::slice::from_raw_parts(self.start.as_ptr(), self.len)
+        }
+    }
+}
+
+#[expect(unsafe_code, reason = "the pointer is no more than a shared slice of atomics")]
+// SAFETY: `Words` gives out `&[AtomicU64]` alone, which threads may share and send, and `Memory` is freed by whoever
+// drops the last share, which is allowed on any thread.
+unsafe impl Send for Words {}
+#[expect(unsafe_code, reason = "as for `Send`")]
+// SAFETY: as for `Send`.
+unsafe impl Sync for Words {}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Words({})", self.len)
+    }
+}
+
+#[expect(unsafe_code, reason = "the pointer is owned")]
+// SAFETY: the allocation belongs to the `Heap` alone, and is read and written as atomics only.
+unsafe impl Send for Heap {}
+#[expect(unsafe_code, reason = "as for `Send`")]
+// SAFETY: as for `Send`.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    fn zeroed(len: usize) -> Self {
+        // At least one word, because an allocation of nothing is none.
+        let layout = Layout::array::<AtomicU64>(len.max(1)).and_then(|layout| layout.align_to(ALIGN));
+        let Ok(layout) = layout else {
+            capacity_overflow(len)
+        };
+        #[expect(unsafe_code, reason = "zeroed pages that are not touched yet")]
+        // SAFETY: the size of `layout` is not 0.
+        let start = unsafe { alloc_zeroed(layout) };
+        let Some(start) = NonNull::new(start) else {
+            handle_alloc_error(layout)
+        };
+        Self {
+            start: start.cast(),
+            layout,
+        }
+    }
+}
+
+impl Drop for Heap {
+    fn drop(&mut self) {
+        #[expect(unsafe_code, reason = "frees what `zeroed` allocated")]
+        // SAFETY: `start` came from `alloc_zeroed` with this layout, and is freed here alone.
+        unsafe {
+            dealloc(self.start.as_ptr().cast(), self.layout);
+        }
+    }
+}
+
+#[cold]
+#[expect(clippy::panic, reason = "as the standard collections do")]
+fn capacity_overflow(len: usize) -> ! {
+    panic!("{len} words are more than the address space")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use super::*;
+
+    #[test]
+    fn words_are_zero_aligned_and_shared() {
+        let words = Words::zeroed(1_000);
+        assert_eq!(words.len(), 1_000);
+        assert!(words.iter().all(|word| word.load(Relaxed) == 0));
+        assert_eq!(words.as_ptr() as usize % ALIGN, 0);
+        let other = words.clone();
+        other[7].store(5, Relaxed);
+        assert_eq!(words[7].load(Relaxed), 5);
+    }
+
+    #[test]
+    fn a_part_outlives_the_whole() {
+        let part = {
+            let words = Words::zeroed(100);
+            words[50].store(9, Relaxed);
+            words.part(50, 10).unwrap()
+        };
+        assert_eq!((part.len(), part[0].load(Relaxed)), (10, 9));
+        assert_eq!(part.part(3, 7).unwrap().len(), 7);
+        assert!(part.part(3, 8).is_none());
+        assert!(part.part(usize::MAX, 2).is_none());
+        assert_eq!(Words::zeroed(0).len(), 0);
+    }
+
+    #[test]
+    fn threads_share_words() {
+        let words = Words::zeroed(1);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                let words = words.clone();
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        words[0].fetch_add(1, Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(words[0].load(Relaxed), 200);
+    }
+}
