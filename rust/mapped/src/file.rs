@@ -41,7 +41,7 @@ impl From<io::Error> for LockError {
 const ATTEMPTS: usize = 16;
 
 /// Where a file system reserves no space, zeros are written, so much at once.
-const ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
+static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 impl MappedFile {
     /// Opens and locks an existing file; `None` when there is none.
@@ -81,11 +81,10 @@ impl MappedFile {
     pub fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             Ok(()) => {}
-            Err(Errno::EXIST) => return Ok(false),
             // The file system knows no such flag. What comes between the look and the rename is a race that only
             // two processes which start at once can lose.
             Err(Errno::INVAL | Errno::NOSYS) if !to.try_exists()? => std::fs::rename(from, to)?,
-            Err(Errno::INVAL | Errno::NOSYS) => return Ok(false),
+            Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
         Self::sync_folder_of(to)?;
@@ -178,6 +177,11 @@ impl MappedFile {
         self.live_mappings()
             .iter()
             .try_for_each(|mapping| mapping.detach_from(0))
+    }
+
+    /// Lets others open the file. This one should not be used any more.
+    pub fn unlock(&self) -> io::Result<()> {
+        Ok(flock(&self.file, FlockOperation::Unlock)?)
     }
 
     fn write_zeros(&self, from: u64, to: u64) -> io::Result<()> {

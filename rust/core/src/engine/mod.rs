@@ -5,12 +5,16 @@ mod state;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+#[cfg(not(loom))]
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::eval::{Evaluation, Silent};
 use crate::json::Tape;
+#[cfg(not(loom))]
+use crate::limit::{ClockReading, StoreError};
 use crate::limit::{Counters, Reservations};
 use crate::{Decision, Now, Outcome, PepId, Request};
 
@@ -77,6 +81,34 @@ impl Engine {
             reservations: Reservations::new(config.reservation_ttl_ms, config.reservation_capacity),
             hash_key: config.hash_key,
         }
+    }
+
+    /// An engine with the counters in the file at `path`, as they were left; a new file where there is none.
+    ///
+    /// Times given to it from now on must be the boot clock's plus [`Counters::clock_shift_us`].
+    #[cfg(not(loom))]
+    #[expect(clippy::needless_pass_by_value, reason = "as for `new`")]
+    pub fn open(
+        state: State,
+        config: EngineConfig,
+        path: &Path,
+        reading: &ClockReading,
+    ) -> Result<Self, StoreError> {
+        let (capacity, per_grant) = (config.counter_capacity, config.counters_per_grant);
+        let counters = Counters::open(path, capacity, per_grant, &config.hash_key, reading)?;
+        Ok(Self {
+            state: ArcSwap::from_pointee(state),
+            retired: Mutex::default(),
+            // The file's identities were made with its own key.
+            hash_key: *counters.hash_key().unwrap_or(&config.hash_key),
+            counters,
+            reservations: Reservations::new(config.reservation_ttl_ms, config.reservation_capacity),
+        })
+    }
+
+    /// The counters, to flush or close them.
+    pub const fn store(&self) -> &Counters {
+        &self.counters
     }
 
     /// The compiled state as it is now.

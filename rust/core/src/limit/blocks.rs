@@ -55,8 +55,15 @@ impl Block {
         Some(Cell::new(header, payload, &self.kind))
     }
 
+    /// Its words, the line before the cells among them.
+    #[cfg(not(loom))]
+    pub(crate) const fn words(&self) -> &Words {
+        &self.words
+    }
+
     /// The layout of its cells.
-    pub(crate) fn kind(&self) -> &Arc<Kind> {
+    #[cfg(not(loom))]
+    pub(crate) fn kind(&self) -> &Kind {
         &self.kind
     }
 }

@@ -234,7 +234,6 @@ pub(crate) const fn successor(before: u64, check: u32) -> u64 {
 }
 
 /// The check in a generation.
-#[expect(clippy::cast_possible_truncation, reason = "the high half is meant")]
 pub(crate) const fn check_of(generation: u64) -> u32 {
     (generation >> 32) as u32
 }

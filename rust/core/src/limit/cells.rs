@@ -142,7 +142,7 @@ impl Cells {
         drop(self.lock());
     }
 
-    /// True when units that were just taken may be in memory alone. SeqCst, and asked after they were taken and
+    /// True when units that were just taken may be in memory alone. `SeqCst`, and asked after they were taken and
     /// written down: whoever reads `false` did so before the file was closed, and so the file has them.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
@@ -221,6 +221,12 @@ impl Cells {
         }
     }
 
+    /// Where the cell of a count is.
+    #[cfg(not(loom))]
+    pub(super) fn place_of(&self, key: CountKey) -> Option<CellRef> {
+        self.lookup(key).map(|(at, _)| at)
+    }
+
     fn lookup(&self, key: CountKey) -> Option<(CellRef, Located<'_>)> {
         let at = self.index.find(key, |at| {
             self.blocks.cell(at).is_some_and(|cell| holds(cell, key))
@@ -275,6 +281,20 @@ impl Cells {
         writer.owners.entry(owner).or_default().cells.insert(at);
     }
 
+    /// Notes that a cell no longer serves a count.
+    pub(super) fn leave(&self, writer: &mut Writer, key: CountKey, at: CellRef) {
+        self.index.remove(key, at, |at| self.key_of(at));
+        writer.live -= 1;
+        let Some(cell) = self.blocks.cell(at) else { return };
+        let owner = cell.owner().load(Ordering::Relaxed); // changed by the holder of the lock alone
+        if let Some(owned) = writer.owners.get_mut(&owner) {
+            owned.cells.swap_remove(&at);
+            if owned.cells.is_empty() {
+                writer.owners.remove(&owner);
+            }
+        }
+    }
+
     /// Moves a count to another cell where its shape needs one, after a reload that changed `max`; keeps what was taken.
     fn refit<'c>(
         &'c self,
@@ -317,14 +337,9 @@ impl Cells {
             }
         }
         let owner = old.owner().load(Ordering::Relaxed); // changed by the holder of the lock alone
-        self.index.remove(demand.key, at, |at| self.key_of(at));
+        self.leave(writer, demand.key, at);
         let generation = assign(new, demand.key, owner);
-        self.index
-            .insert(demand.key, new_at, writer.live, |at| self.key_of(at));
-        if let Some(owned) = writer.owners.get_mut(&owner) {
-            owned.cells.swap_remove(&at);
-            owned.cells.insert(new_at);
-        }
+        self.enter(writer, demand.key, owner, new_at);
         match &mut writer.moved {
             // Until the new cell is on disk the old one stays as it is: if the power fails, one of the two is there.
             Some(moved) => moved.push_back(at),
@@ -337,7 +352,7 @@ impl Cells {
     }
 
     /// Empties a closed cell and lets it be used again.
-    fn release(&self, writer: &mut Writer, at: CellRef) {
+    pub(super) fn release(&self, writer: &mut Writer, at: CellRef) {
         let Some(cell) = self.blocks.cell(at) else { return };
         match cell.count() {
             Count::Slots(slots) => slots.empty(writer.floor_us),
@@ -415,15 +430,7 @@ impl Cells {
             reopen(cell);
             return false;
         }
-        self.index.remove(self.key_of(at), at, |at| self.key_of(at));
-        writer.live -= 1;
-        let owner = cell.owner().load(Ordering::Relaxed);
-        if let Some(owned) = writer.owners.get_mut(&owner) {
-            owned.cells.swap_remove(&at);
-            if owned.cells.is_empty() {
-                writer.owners.remove(&owner);
-            }
-        }
+        self.leave(writer, self.key_of(at), at);
         // What a ledger held had expired by its clock, which another thread may have pushed beyond `now`.
         let reached = match cell.count() {
             Count::Ledger(ledger) => ledger.clock.load(Ordering::Acquire),
@@ -483,11 +490,7 @@ impl Cells {
     }
 
     pub(super) fn key_of(&self, at: CellRef) -> CountKey {
-        self.blocks.cell(at).map_or(CountKey(0), |cell| {
-            let (low, high) = cell.key();
-            // Relaxed: written by the holder of the lock, who is the one to ask.
-            CountKey(u128::from(high.load(Ordering::Relaxed)) << 64 | u128::from(low.load(Ordering::Relaxed)))
-        })
+        self.blocks.cell(at).map_or(CountKey(0), key_of_cell)
     }
 
     fn owner_hash(&self, owner: &str) -> u64 {
@@ -528,6 +531,13 @@ fn holds(cell: Cell<'_>, key: CountKey) -> bool {
     let (low_half, high_half) = cell.key();
     // Relaxed: ordered by the generation, see `lookup`.
     low_half.load(Ordering::Relaxed) == low(key) && high_half.load(Ordering::Relaxed) == high(key)
+}
+
+/// The identity of the count that a cell serves, or served last.
+pub(super) fn key_of_cell(cell: Cell<'_>) -> CountKey {
+    let (low, high) = cell.key();
+    // Relaxed: written by the holder of the lock, who is the one to ask.
+    CountKey(u128::from(high.load(Ordering::Relaxed)) << 64 | u128::from(low.load(Ordering::Relaxed)))
 }
 
 /// Opens a closed or fresh cell for a count; gives its generation, even and new.

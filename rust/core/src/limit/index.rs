@@ -72,6 +72,17 @@ impl Index {
         index
     }
 
+    /// Makes room for this many identities in an empty table.
+    #[cfg(not(loom))]
+    pub(crate) fn reserve(&self, identities: usize) {
+        let level = (0..TABLES).find(|level| FIRST_TABLE << level >= identities.saturating_mul(2));
+        if let Some((level, place)) = level.and_then(|level| Some((level, self.tables.get(level)?))) {
+            place.get_or_init(|| zeroed(FIRST_TABLE << level));
+            // Release: as in `grow`.
+            self.current.store(level as u64, Ordering::Release);
+        }
+    }
+
     /// The first entry for which `is_it` finds the identity in the cell.
     pub(crate) fn find(&self, key: CountKey, is_it: impl Fn(CellRef) -> bool) -> Option<CellRef> {
         let table = self.table();

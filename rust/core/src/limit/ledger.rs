@@ -386,12 +386,65 @@ impl Ledger<'_> {
 
     /// Forgets everything but the clock. For a closed cell.
     pub(crate) fn empty(&self) {
-        for word in self.payload {
-            word.store(0, Ordering::SeqCst);
+        // A write makes a page of a file dirty, so only where there is something.
+        let header = [self.next_expiry, self.last, self.used];
+        for word in self.payload.iter().chain(header) {
+            if word.load(Ordering::SeqCst) != 0 {
+                word.store(0, Ordering::SeqCst);
+            }
         }
-        self.next_expiry.store(0, Ordering::SeqCst);
-        self.last.store(0, Ordering::SeqCst);
-        self.used.store(0, Ordering::SeqCst);
+    }
+
+    /// Puts in order what an interrupted call left: in a file that nobody else uses.
+    ///
+    /// What is written down was admitted; a hold that is not was answered to nobody. An entry that was claimed may
+    /// hold units of any stamp up to the last one, so it is taken to have that: late, never early.
+    pub(crate) fn mend(&self) {
+        let last = self.last.load(Ordering::SeqCst);
+        let (mut used, mut next_expiry) = (0_u64, u64::MAX);
+        for entry in 0..self.entries() {
+            let amount = self.payload[entry].load(Ordering::SeqCst);
+            let tag = match self.tag(entry) {
+                CLAIMED => {
+                    let tag = if amount == 0 { FREE } else { Quanta::tag(last) };
+                    self.publish(entry, tag);
+                    tag
+                }
+                tag => tag,
+            };
+            if tag == FREE {
+                if amount != 0 {
+                    self.payload[entry].store(0, Ordering::SeqCst);
+                }
+                continue;
+            }
+            used = used.saturating_add(amount);
+            next_expiry = next_expiry.min(Quanta::quantum_near(tag, last) + self.quanta.window());
+        }
+        if self.used.load(Ordering::SeqCst) != used {
+            self.used.store(used, Ordering::SeqCst);
+        }
+        if self.next_expiry.load(Ordering::SeqCst) > next_expiry {
+            self.next_expiry.store(next_expiry, Ordering::SeqCst);
+        }
+    }
+
+    /// All amounts that are written down; `None` when they are more than any limit allows.
+    pub(crate) fn written_down(&self) -> Option<u64> {
+        let amount = |entry: usize| self.payload[entry].load(Ordering::SeqCst);
+        (0..self.entries())
+            .filter(|&entry| self.tag(entry) != FREE)
+            .map(amount)
+            .try_fold(0, u64::checked_add)
+    }
+
+    /// True when nothing is stamped later than this: boot microseconds, or the period.
+    pub(crate) fn is_before(&self, ceiling: u64) -> bool {
+        let last = match self.quanta {
+            Quanta::Sliding { quantum_us, .. } => ceiling / quantum_us,
+            Quanta::Calendar(_) => ceiling,
+        };
+        self.clock.load(Ordering::SeqCst) <= ceiling && self.last.load(Ordering::SeqCst) <= last
     }
 
     /// Takes expired entries out of the gate, where any can be expired.
@@ -475,7 +528,7 @@ impl Ledger<'_> {
     fn wait_us(&self, over: u64, look: u64, now: Now) -> u64 {
         let mut live = [(u64::MAX, 0); SLIDING_ENTRIES];
         let mut count = 0;
-        for (place, entry) in live.iter_mut().zip(self.live_entries(look)) {
+        for (place, entry) in live.iter_mut().zip(self.live_since(look)) {
             *place = entry;
             count += 1;
         }
@@ -492,7 +545,12 @@ impl Ledger<'_> {
         1
     }
 
-    fn live_entries(&self, look: u64) -> impl Iterator<Item = (u64, u64)> {
+    /// Quanta and amounts of what is written down and has not expired.
+    pub(crate) fn live_entries(&self, now: Now) -> impl Iterator<Item = (u64, u64)> {
+        self.live_since(self.quantum_reached(now))
+    }
+
+    fn live_since(&self, look: u64) -> impl Iterator<Item = (u64, u64)> {
         (0..self.entries()).filter_map(move |entry| {
             let tag = self.tag(entry);
             if tag == FREE || tag == CLAIMED {

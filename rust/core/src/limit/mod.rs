@@ -12,6 +12,8 @@ mod blocks;
 mod calendar;
 mod cell;
 mod cells;
+#[cfg(not(loom))]
+mod file;
 mod index;
 mod key;
 mod ledger;
@@ -23,6 +25,8 @@ mod slots;
 mod store;
 
 pub use amount::Micros;
+#[cfg(not(loom))]
+pub use file::{ClockReading, Facts, Repaired, StoreError};
 pub use key::{CountKey, KeyHasher, SpecDigest};
 pub use reservation::Reservations;
 pub use shape::{CountShape, Demand, Refusal, View};

@@ -236,6 +236,28 @@ impl Slots<'_> {
         self.forget_full();
     }
 
+    /// Puts in order what an interrupted call left: in a file that nobody else uses.
+    pub(crate) fn mend(&self, look_us: u64) {
+        if self
+            .stamps
+            .iter()
+            .any(|slot| slot.load(Ordering::SeqCst) & MOVED != 0)
+        {
+            self.come_back();
+        }
+        // A unit may have been given back, and that not been told.
+        let told = self.full_until.load(Ordering::SeqCst);
+        if look_us + 1 < told && self.live_stamps(look_us).count() < self.stamps.len() {
+            self.full_until.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// True when no unit is stamped later than this.
+    pub(crate) fn are_before(&self, ceiling_us: u64) -> bool {
+        let stamp = |slot: &AtomicU64| slot.load(Ordering::SeqCst) & !MOVED;
+        self.stamps.iter().all(|slot| stamp(slot) <= ceiling_us)
+    }
+
     /// Stamps the slots of a fresh cell, as many as there are.
     pub(crate) fn fill(&self, stamps_us: impl Iterator<Item = u64>) {
         for (slot, stamp_us) in self.stamps.iter().zip(stamps_us) {

@@ -1,11 +1,15 @@
 //! The store of counters: takes from several counts together, or from none.
 
 use std::cmp;
+#[cfg(not(loom))]
+use std::path::Path;
 
 use super::atomic::{Ordering, agree};
 use super::calendar::{period_index, period_start_us};
 use super::cell::{Cell, Count};
 use super::cells::{Cells, Located, NoRoom};
+#[cfg(not(loom))]
+use super::file::{self, ClockReading, Durable, StoreError};
 use super::slots::Taken;
 use super::{Demand, Micros, Refusal, View};
 use crate::Now;
@@ -15,6 +19,8 @@ use crate::policy::ast::Window;
 #[derive(Debug)]
 pub struct Counters {
     cells: Cells,
+    #[cfg(not(loom))]
+    durable: Option<Durable>,
 }
 
 /// What a call has of a count.
@@ -46,6 +52,8 @@ enum Failed {
     Moved { demand: usize },
     /// A new count would pass a cap.
     NoRoom { demand: usize },
+    /// The file was closed meanwhile, so nobody will remember what was taken.
+    Closed,
 }
 
 impl Counters {
@@ -53,7 +61,14 @@ impl Counters {
     pub fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
         Self {
             cells: Cells::new(capacity, per_grant, hash_key),
+            #[cfg(not(loom))]
+            durable: None,
         }
+    }
+
+    /// How often a new count was refused because there was no room for it in memory or on disk, and why the last time.
+    pub fn growth_failures(&self) -> (u64, String) {
+        self.cells.growth_failures()
     }
 
     /// Looks at the counts, takes nothing: fills in every `view`.
@@ -81,6 +96,7 @@ impl Counters {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(Failed::NoRoom { demand }) => return Err(Refusal::Capacity { demand }),
                 Err(Failed::Moved { demand }) => moved = Some(demand),
+                Err(Failed::Closed) => return Err(Refusal::Capacity { demand: 0 }),
                 Err(Failed::TooLittle) => {
                     self.look(demands, now);
                     if demands.iter().any(|demand| demand.view.wait_us > 0) {
@@ -176,6 +192,10 @@ impl Counters {
                         demand.hold = Hold::Taken { stamp_us, written };
                     }
                 }
+                // Last of all: see `Cells::is_closed`. What the file has of this stays taken.
+                if self.cells.is_closed() {
+                    return Err(Failed::Closed);
+                }
                 Ok(stamp_us)
             }
             Err((failed, stamp_us)) => {
@@ -220,6 +240,68 @@ impl Counters {
     fn look_one(&self, demand: &mut Demand, now: Now) -> View {
         self.look(std::slice::from_mut(demand), now);
         demand.view
+    }
+}
+
+#[cfg(not(loom))]
+impl Counters {
+    /// The counters in the file at `path`, as they were left; a new file with `hash_key` where there is none.
+    ///
+    /// Times given to them from now on must be the boot clock's plus [`Self::clock_shift_us`].
+    pub fn open(
+        path: &Path,
+        capacity: usize,
+        per_grant: usize,
+        hash_key: &[u8; 16],
+        reading: &ClockReading,
+    ) -> Result<Self, StoreError> {
+        let sizes = file::Sizes { capacity, per_grant };
+        let (cells, durable) = file::open(path, sizes, hash_key, reading)?;
+        Ok(Self {
+            cells,
+            durable: Some(durable),
+        })
+    }
+
+    /// True for counters in a file.
+    pub fn is_durable(&self) -> bool {
+        self.durable.is_some()
+    }
+
+    /// The key of the identities in the file, which may not be the one that was given; `None` in memory.
+    pub fn hash_key(&self) -> Option<&[u8; 16]> {
+        self.durable.as_ref().map(Durable::hash_key)
+    }
+
+    /// Microseconds from the boot clock to the one on which stamps are; 0 in memory.
+    pub fn clock_shift_us(&self) -> u64 {
+        self.durable.as_ref().map_or(0, Durable::shift_us)
+    }
+
+    /// Returns once everything that was taken before is on disk. Blocks as long as the disk takes.
+    pub fn flush(&self, reading: &ClockReading) -> Result<(), StoreError> {
+        self.durable
+            .as_ref()
+            .map_or(Ok(()), |durable| durable.flush(&self.cells, reading))
+    }
+
+    /// Takes nothing any more, and leaves the file marked as whole, for others to open. A second time does nothing.
+    ///
+    /// Threads may be in [`Self::take`]: each either has its units in the file or is refused.
+    pub fn close(&self, reading: &ClockReading) -> Result<(), StoreError> {
+        self.durable
+            .as_ref()
+            .map_or(Ok(()), |durable| durable.close(&self.cells, Some(reading)))
+    }
+}
+
+#[cfg(not(loom))]
+impl Drop for Counters {
+    fn drop(&mut self) {
+        if let Some(durable) = &self.durable {
+            // Nobody is there to be told. A file that is not marked as whole is only looked through more closely.
+            let _ = durable.close(&self.cells, None);
+        }
     }
 }
 

@@ -1,0 +1,95 @@
+//! Why counters cannot be kept in a file.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why counters cannot be kept in a file: one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused something.
+    #[error("cannot {doing} the counters `{}`: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried, as a verb.
+        doing: &'static str,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// There is no room on the disk.
+    #[error(
+        "cannot reserve {bytes} bytes on disk for the counters `{}`: {source}; make room there, or keep them elsewhere with --counters",
+        path.display()
+    )]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// Its size, if there were room.
+        bytes: u64,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another process has the file.
+    #[error(
+        "the counters `{}` are in use{}; stop that process, or choose another file with --counters",
+        path.display(),
+        pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+    )]
+    InUse {
+        /// The file.
+        path: PathBuf,
+        /// The process that opened it last.
+        pid: Option<u32>,
+    },
+    /// Something else lies under the path.
+    #[error(
+        "`{}` is no file of counters (its first bytes are others); choose another path with --counters",
+        path.display()
+    )]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later callgate wrote the file.
+    #[error(
+        "the counters `{}` have format version {version}, this callgate knows {known}; use the callgate that wrote them, or choose another file with --counters",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        version: u64,
+        /// The version of this build.
+        known: u64,
+    },
+    /// The file is not as it was left.
+    #[error(
+        "the counters `{}` are damaged: {fault}; `callgate counters repair {}` keeps what is whole and sets the file aside",
+        path.display(),
+        path.display()
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: String,
+    },
+    /// There is no file.
+    #[error("there are no counters `{}`: no such file", path.display())]
+    Missing {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Not even a repair can tell whose counts are in the file.
+    #[error(
+        "the counters `{}` cannot be repaired: {fault}; to begin with none, move the file away",
+        path.display()
+    )]
+    BeyondRepair {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        fault: String,
+    },
+}

@@ -1,0 +1,146 @@
+//! Counters in a file: they survive the process, whatever moment it ends at.
+//!
+//! The cells are the same words as in memory, mapped from the file, so a decision costs the same and a kill loses
+//! nothing: what threads have stored is in the system's page cache. Once in an interval the pages go to the disk, so
+//! that a power failure loses at most that interval. See `docs/counters.md`.
+
+mod block;
+mod clock;
+mod error;
+mod facts;
+mod header;
+mod open;
+mod recover;
+mod repair;
+mod space;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use callgate_mapped::MappedFile;
+
+use self::clock::ClockRecord;
+use self::header::Header;
+use self::space::{BLOCK_BYTES, Extent};
+use super::blocks::BLOCK_WORDS;
+use super::cells::Cells;
+
+pub use clock::ClockReading;
+pub use error::StoreError;
+pub use facts::Facts;
+pub use repair::Repaired;
+
+pub(crate) use open::{Sizes, open};
+
+/// The file behind a store of counters.
+#[derive(Debug)]
+pub(crate) struct Durable {
+    path: PathBuf,
+    file: Arc<MappedFile>,
+    extent: Arc<Extent>,
+    hash_key: [u8; 16],
+    /// Microseconds from the boot clock to the one on which stamps are.
+    shift_us: u64,
+    flusher: Mutex<Flusher>,
+}
+
+/// What only one thread at a time may do to the file.
+#[derive(Debug)]
+struct Flusher {
+    header: Header,
+    /// Blocks whose length is known to be on disk.
+    synced_blocks: u32,
+    closed: bool,
+}
+
+impl Durable {
+    /// Key of the identities in the file.
+    pub(crate) const fn hash_key(&self) -> &[u8; 16] {
+        &self.hash_key
+    }
+
+    /// Microseconds to add to the boot clock.
+    pub(crate) const fn shift_us(&self) -> u64 {
+        self.shift_us
+    }
+
+    /// Returns once everything that was taken before the call is on disk.
+    pub(crate) fn flush(&self, cells: &Cells, reading: &ClockReading) -> Result<(), StoreError> {
+        let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
+        if flusher.closed {
+            return Ok(());
+        }
+        let moved = cells.moved();
+        // Acquire: pairs with the writer that appended them.
+        let blocks = self.extent.blocks.load(Ordering::Acquire);
+        let clock = self.record_of(reading);
+        flusher.header.record(&clock, flusher.synced_blocks.into());
+        self.file.sync().map_err(self.fault("write"))?;
+        if blocks != flusher.synced_blocks {
+            // Now the length is on disk. Told before, it might be of a file that turned out shorter.
+            flusher.synced_blocks = blocks;
+            flusher.header.record(&clock, blocks.into());
+        }
+        cells.release_moved(moved);
+        // SeqCst: see `FileSpace`. There may be room again.
+        self.extent.shut.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Takes the file away from the counters, and marks it as whole; they take nothing any more. Once.
+    ///
+    /// Without a reading the clock goes on from the last flush, which loses nothing: both of its sides are recorded.
+    pub(crate) fn close(&self, cells: &Cells, reading: Option<&ClockReading>) -> Result<(), StoreError> {
+        let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
+        if flusher.closed {
+            return Ok(());
+        }
+        flusher.closed = true;
+        // SeqCst: before the writer lock, which `close` passes. From then on the file does not grow.
+        self.extent.shut.store(true, Ordering::SeqCst);
+        cells.close();
+        // A thread that is still at work goes on in memory of its own, and finds at its end that it is closed.
+        self.file.detach().map_err(self.fault("close"))?;
+        let blocks = self.extent.blocks.load(Ordering::Acquire);
+        let bytes = (u64::from(blocks) + 1) * BLOCK_BYTES;
+        let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+        let all = self.file.map(0, length).map_err(self.fault("close"))?;
+        let Some(first) = all.part(0, BLOCK_WORDS) else {
+            return Ok(());
+        };
+        for number in 1..=blocks as usize {
+            if let Some(words) = all.part(number * BLOCK_WORDS, BLOCK_WORDS)
+                && !matches!(block::layout_of(&words), Ok(None))
+            {
+                block::seal(&words);
+            }
+        }
+        let header = Header::new(first);
+        if let Some(reading) = reading {
+            header.record(&self.record_of(reading), blocks.into());
+        }
+        // The checksums first: the mark says that they are there.
+        self.file.sync().map_err(self.fault("write"))?;
+        header.set_clean();
+        self.file.sync().map_err(self.fault("write"))?;
+        self.file.unlock().map_err(self.fault("close"))
+    }
+
+    fn record_of(&self, reading: &ClockReading) -> ClockRecord {
+        ClockRecord {
+            engine_us: reading.boot_us.saturating_add(self.shift_us),
+            reading: *reading,
+        }
+    }
+
+    fn fault(&self, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
+        let path = self.path.clone();
+        move |source| StoreError::Io {
+            path: path.clone(),
+            doing,
+            source,
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! From the cells of a file to counters: whatever moment the process that had it ended at.
+//!
+//! After a kill every store of every thread is in the file, in program order, so a call is found before or after any of
+//! its steps. What was admitted is written down by then: a slot is stamped before the call is answered, and so is an
+//! entry of a ledger. Everything else (gates, hints, lists, owners, the index) is worked out anew. After a power
+//! failure the pages of the file are of different moments, none before the last flush: what is kept then is the
+//! union of what two pages say of one count.
+
+use super::block;
+use super::header::Header;
+use crate::Now;
+use crate::limit::Micros;
+use crate::limit::atomic::Ordering;
+use crate::limit::blocks::Block;
+use crate::limit::calendar::period_index;
+use crate::limit::cell::{Cell, Count, Layout, check, check_of, is_fresh};
+use crate::limit::cells::{Cells, Writer, assign, is_idle, key_of_cell, reopen};
+use crate::limit::index::CellRef;
+use crate::policy::ast::Period;
+
+/// How far ahead of the file's clock a stamp may be. Threads read the clock before they take, so none is; the room is
+/// for the second after the last flush, where the wall clock that bridges a reboot was wrong.
+const AHEAD_US: u64 = 3_600_000_000;
+/// No calendar reaches the year 10000.
+const LAST_UNIX_US: u64 = 253_402_300_800_000_000;
+
+/// A block that cells were given out of.
+pub(crate) struct Used {
+    /// Its number.
+    pub(crate) number: u32,
+    /// Its cells.
+    pub(crate) block: Block,
+}
+
+impl Used {
+    /// Every cell, and whom it serves.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (Cell<'_>, Serves)> {
+        let cells = (0..self.block.kind().cells).filter_map(|index| self.block.cell(index));
+        cells.map(|cell| (cell, serves(cell)))
+    }
+}
+
+/// Whom a cell serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// Nobody: never used, or closed and being given to another count.
+    Nobody,
+    /// A count.
+    Count,
+    /// The count that it was closed to last.
+    Closed,
+    /// Its identity does not match its check.
+    Damaged,
+}
+
+/// Reads whom a cell serves.
+fn serves(cell: Cell<'_>) -> Serves {
+    let generation = cell.generation().load(Ordering::SeqCst);
+    if is_fresh(generation) {
+        return Serves::Nobody;
+    }
+    let owner = cell.owner().load(Ordering::SeqCst);
+    let whole = check(key_of_cell(cell), owner, cell.layout()) == check_of(generation);
+    match (generation.is_multiple_of(2), whole) {
+        (true, true) => Serves::Count,
+        (true, false) => Serves::Damaged,
+        (false, true) => Serves::Closed,
+        // An identity is written while the cell is closed, after what it held has expired.
+        (false, false) => Serves::Nobody,
+    }
+}
+
+/// What is wrong with a cell that serves a count, if anything is.
+pub(crate) fn fault_of(cell: Cell<'_>, serves: Serves, now: Now) -> Option<&'static str> {
+    let ceiling_us = now.look_us().saturating_add(AHEAD_US);
+    if serves == Serves::Damaged {
+        return Some("its identity does not match its check");
+    }
+    let plausible = match cell.count() {
+        Count::Slots(slots) => serves == Serves::Nobody || slots.are_before(ceiling_us),
+        Count::Ledger(ledger) => match cell.layout() {
+            Layout::Calendar(period) => ledger.is_before(period_index(period, LAST_UNIX_US)),
+            _ => serves == Serves::Nobody || ledger.is_before(ceiling_us),
+        },
+    };
+    if !plausible {
+        return Some("it holds a stamp that lies far ahead of the file's clock");
+    }
+    match cell.count() {
+        Count::Ledger(ledger) if serves != Serves::Nobody && ledger.written_down().is_none() => {
+            Some("its amounts are more than any limit allows")
+        }
+        _ => None,
+    }
+}
+
+/// Puts the cells of a block in order; gives the number that hold units at `now`.
+pub(crate) fn mend(used: &Used, now: Now) -> usize {
+    let mut live = 0;
+    for (cell, serves) in used.cells() {
+        match (serves, cell.count()) {
+            (Serves::Nobody | Serves::Damaged, Count::Slots(slots)) => {
+                // What an interrupted call or move left there is nobody's.
+                if !slots.is_idle(now.look_us()) {
+                    slots.empty(now.look_us());
+                }
+            }
+            (Serves::Nobody | Serves::Damaged, Count::Ledger(ledger)) => ledger.empty(),
+            (_, Count::Slots(slots)) => slots.mend(now.look_us()),
+            (_, Count::Ledger(ledger)) => ledger.mend(),
+        }
+        if matches!(serves, Serves::Count | Serves::Closed) && !is_idle(cell, now) {
+            live += 1;
+        }
+    }
+    live
+}
+
+/// Notes in the header how far the calendars of a block have come, then makes the block free.
+pub(crate) fn give_up(used: &Used, header: &Header) {
+    if let Layout::Calendar(period) = used.block.kind().layout {
+        header.raise_reached(period, reached(used));
+    }
+    block::clear(used.block.words());
+}
+
+fn reached(used: &Used) -> u64 {
+    let clock = |(cell, _): (Cell<'_>, Serves)| match cell.count() {
+        Count::Ledger(ledger) => ledger.clock.load(Ordering::SeqCst),
+        Count::Slots(_) => 0,
+    };
+    used.cells().map(clock).max().unwrap_or(0)
+}
+
+impl Cells {
+    /// Takes over the cells of these blocks, `live` of which hold units.
+    pub(crate) fn adopt(
+        &self,
+        blocks: Vec<Used>,
+        header: &Header,
+        now: Now,
+        live: usize,
+        power_failed: bool,
+    ) {
+        let mut writer = self.lock();
+        let writer = &mut *writer;
+        // No thread's clock is behind this one's start.
+        writer.floor_us = now.look_us();
+        for period in [
+            Period::Minute,
+            Period::Hour,
+            Period::Day,
+            Period::Week,
+            Period::Month,
+        ] {
+            writer.space(Layout::Calendar(period)).floor_period = header.reached(period);
+        }
+        self.index.reserve(live);
+        let mut closed = Vec::new();
+        let mut doubles = Vec::new();
+        for used in blocks {
+            self.adopt_block(writer, used, now, &mut closed, &mut doubles);
+        }
+        for at in closed {
+            let Some(cell) = self.blocks.cell(at) else {
+                continue;
+            };
+            if self.place_of(key_of_cell(cell)).is_none() {
+                reopen(cell);
+                self.enter(
+                    writer,
+                    key_of_cell(cell),
+                    cell.owner().load(Ordering::Relaxed),
+                    at,
+                );
+            } else if power_failed {
+                doubles.push(at);
+            } else {
+                // It moved, and where it moved to has everything.
+                self.release(writer, at);
+            }
+        }
+        for at in doubles {
+            self.join(writer, at, now);
+        }
+    }
+
+    fn adopt_block(
+        &self,
+        writer: &mut Writer,
+        used: Used,
+        now: Now,
+        closed: &mut Vec<CellRef>,
+        doubles: &mut Vec<CellRef>,
+    ) {
+        let layout = used.block.kind().layout;
+        let reached = if matches!(layout, Layout::Calendar(_)) {
+            reached(&used)
+        } else {
+            0
+        };
+        let space = writer.space(layout);
+        space.floor_period = space.floor_period.max(reached);
+        let (number, cells) = (used.number, used.block.kind().cells);
+        if !self.blocks.put(number, used.block) {
+            return;
+        }
+        let mut given = 0;
+        for index in 0..cells {
+            let at = CellRef {
+                block: number,
+                cell: index,
+            };
+            let Some(cell) = self.blocks.cell(at) else {
+                continue;
+            };
+            let generation = cell.generation().load(Ordering::Relaxed);
+            if is_fresh(generation) {
+                continue;
+            }
+            // Those in between that were never used are given out before others.
+            let space = writer.space(layout);
+            space
+                .free
+                .extend((given..index).map(|cell| CellRef { block: number, cell }));
+            given = index + 1;
+            match serves(cell) {
+                Serves::Count if !is_idle(cell, now) => {
+                    let key = key_of_cell(cell);
+                    if self.place_of(key).is_some() {
+                        doubles.push(at);
+                    } else {
+                        self.enter(writer, key, cell.owner().load(Ordering::Relaxed), at);
+                    }
+                }
+                Serves::Closed if !is_idle(cell, now) => closed.push(at),
+                _ => {
+                    cell.generation().store(generation | 1, Ordering::SeqCst);
+                    writer.space(layout).free.push(at);
+                }
+            }
+        }
+        let space = writer.space(layout);
+        if space.filling.is_none() {
+            space.filling = Some(number);
+        } else {
+            space
+                .free
+                .extend((given..cells).map(|cell| CellRef { block: number, cell }));
+            given = cells;
+        }
+        writer.set_given(number, given);
+    }
+
+    /// Makes one count of two cells that serve it: after a power failure a count that was moving is found in both.
+    fn join(&self, writer: &mut Writer, at: CellRef, now: Now) {
+        let Some(cell) = self.blocks.cell(at) else { return };
+        let key = key_of_cell(cell);
+        let Some((other_at, other)) = self
+            .place_of(key)
+            .and_then(|at| Some((at, self.blocks.cell(at)?)))
+        else {
+            return;
+        };
+        let owner = other.owner().load(Ordering::Relaxed);
+        // Where it is kept in the end, and what moves there.
+        let (into_at, gone_at) = match (other.count(), cell.count()) {
+            (Count::Ledger(into), Count::Ledger(from)) => {
+                for (quantum, amount) in from.live_entries(now) {
+                    into.take_over(amount, quantum);
+                }
+                (other_at, vec![at])
+            }
+            (Count::Ledger(into), Count::Slots(from)) => {
+                for stamp_us in from.live_stamps(now.look_us()) {
+                    into.take_over(Micros::ONE.0, into.quantum_of(now, stamp_us));
+                }
+                (other_at, vec![at])
+            }
+            (Count::Slots(from), Count::Ledger(into)) => {
+                for stamp_us in from.live_stamps(now.look_us()) {
+                    into.take_over(Micros::ONE.0, into.quantum_of(now, stamp_us));
+                }
+                (at, vec![other_at])
+            }
+            (Count::Slots(left), Count::Slots(right)) => {
+                let stamps = union(
+                    left.live_stamps(now.look_us()).collect(),
+                    right.live_stamps(now.look_us()).collect(),
+                );
+                if stamps.len() <= left.stamps.len() {
+                    left.empty(now.look_us());
+                    left.fill(stamps.into_iter());
+                    (other_at, vec![at])
+                } else {
+                    let layout = Layout::Sliding {
+                        window_us: left.window_us,
+                    };
+                    let Ok((ledger_at, ledger)) = self.allocate(writer, layout) else {
+                        // No room for a ledger: what the two have is kept where there is most of it.
+                        right.fill(stamps.into_iter().rev());
+                        return self.keep(writer, key, owner, at, &[other_at]);
+                    };
+                    if let Count::Ledger(into) = ledger.count() {
+                        for stamp_us in stamps {
+                            into.take_over(Micros::ONE.0, into.quantum_of(now, stamp_us));
+                        }
+                    }
+                    (ledger_at, vec![other_at, at])
+                }
+            }
+        };
+        self.keep(writer, key, owner, into_at, &gone_at);
+    }
+
+    /// Leaves a count in the cell `into`, and frees the cells `gone`, where it was as well.
+    fn keep(
+        &self,
+        writer: &mut Writer,
+        key: crate::limit::CountKey,
+        owner: u64,
+        into: CellRef,
+        gone: &[CellRef],
+    ) {
+        if let Some(at) = self.place_of(key)
+            && at != into
+        {
+            self.leave(writer, key, at);
+            if let Some(cell) = self.blocks.cell(into) {
+                assign(cell, key, owner);
+                self.enter(writer, key, owner, into);
+            }
+        }
+        for at in gone {
+            if let Some(cell) = self.blocks.cell(*at) {
+                let generation = cell.generation().load(Ordering::Relaxed);
+                cell.generation().store(generation | 1, Ordering::SeqCst);
+                self.release(writer, *at);
+            }
+        }
+    }
+}
+
+/// Every stamp as often as in the list that has it more often: lists of one count, one begun as a copy of the other.
+fn union(mut left: Vec<u64>, mut right: Vec<u64>) -> Vec<u64> {
+    left.sort_unstable();
+    right.sort_unstable();
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    let mut all = Vec::new();
+    loop {
+        match (left.peek().copied(), right.peek().copied()) {
+            (None, None) => return all,
+            (Some(a), Some(b)) if a == b => {
+                all.push(a);
+                left.next();
+                right.next();
+            }
+            (Some(a), b) if b.is_none_or(|b| a < b) => all.extend(left.next()),
+            _ => all.extend(right.next()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_union_counts_equal_stamps_as_often_as_the_longer_run() {
+        assert_eq!(union(vec![5, 1, 5], vec![5, 7]), [1, 5, 5, 7]);
+        assert_eq!(union(vec![], vec![2, 1]), [1, 2]);
+        assert_eq!(union(vec![3], vec![]), [3]);
+    }
+}

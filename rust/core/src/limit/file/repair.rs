@@ -1,0 +1,202 @@
+//! A new file with every counter of a damaged one that is whole.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use super::block;
+use super::clock::{ClockReading, ClockRecord};
+use super::error::StoreError;
+use super::header::{Fixed, Header};
+use super::open::{Image, Sizes, beside, create, fault, lock, now_of, open};
+use super::recover::{Serves, Used, fault_of};
+use crate::Now;
+use crate::limit::atomic::Ordering;
+use crate::limit::blocks::Block;
+use crate::limit::cell::{Cell, Count, Kind, Layout};
+use crate::limit::cells::{Cells, assign, key_of_cell};
+use crate::limit::index::MAX_COUNTERS;
+use crate::policy::ast::Period;
+
+/// What a repair did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// Counters in the new file.
+    pub kept: usize,
+    /// Counters that were damaged, and are not.
+    pub dropped: usize,
+    /// Blocks of which not even the layout was whole, so that nobody knows how many counters they held.
+    pub blocks_dropped: u32,
+    /// Where the damaged file is now.
+    pub set_aside: PathBuf,
+}
+
+impl Repaired {
+    /// Repairs the file at `path`, which nobody may have in use.
+    pub fn at(path: &Path, reading: &ClockReading) -> Result<Self, StoreError> {
+        let Some(file) = lock(path)? else {
+            return Err(StoreError::Missing {
+                path: path.to_owned(),
+            });
+        };
+        let image = Image::map(path, &file).map_err(beyond_repair)?;
+        let fixed = match image.header.check(path) {
+            Err(StoreError::Damaged { path, fault }) => image
+                .header
+                .salvage()
+                .ok_or(StoreError::BeyondRepair { path, fault })?,
+            checked => checked?,
+        };
+        let aside = beside(path, &format!("damaged-{}", reading.unix_us / 1_000_000));
+        let new = beside(path, "repaired");
+        let mut repaired = Self {
+            kept: 0,
+            dropped: 0,
+            blocks_dropped: 0,
+            set_aside: aside.clone(),
+        };
+        repaired.copy_to(&new, &image, &fixed, reading)?;
+        // Under both names for a moment, so that there is a file under `path` all the time.
+        if std::fs::hard_link(path, &aside).is_err() {
+            std::fs::rename(path, &aside).map_err(fault(&aside, "set aside"))?;
+        }
+        std::fs::rename(&new, path).map_err(fault(path, "replace"))?;
+        callgate_mapped::MappedFile::sync_folder_of(path).map_err(fault(path, "replace"))?;
+        Ok(repaired)
+    }
+
+    fn copy_to(
+        &mut self,
+        new: &Path,
+        image: &Image,
+        fixed: &Fixed,
+        reading: &ClockReading,
+    ) -> Result<(), StoreError> {
+        // Without a clock that is whole, the latest stamp is the latest moment that is known to have been.
+        let engine_us = match image.header.recorded() {
+            Some(recorded) => recorded.clock.resume_us(reading),
+            None => latest_stamp_us(image).max(reading.boot_us),
+        };
+        let clock = ClockRecord {
+            engine_us,
+            reading: *reading,
+        };
+        let now = now_of(engine_us, reading);
+        drop(create(new, fixed, &clock)?);
+        let sizes = Sizes {
+            capacity: MAX_COUNTERS,
+            per_grant: MAX_COUNTERS,
+        };
+        let (cells, durable) = open(new, sizes, &fixed.hash_key, reading)?;
+        {
+            let flusher = durable.flusher.lock().unwrap_or_else(PoisonError::into_inner);
+            for period in [
+                Period::Minute,
+                Period::Hour,
+                Period::Day,
+                Period::Week,
+                Period::Month,
+            ] {
+                flusher.header.raise_reached(period, image.header.reached(period));
+            }
+            // Open ones first: where a count was moving, it is whole in the cell that it moved to.
+            for wanted in [Serves::Count, Serves::Closed] {
+                for number in 0..image.blocks {
+                    self.copy_block(&cells, &flusher.header, image, number, wanted, now)
+                        .map_err(|NoRoom| StoreError::NoSpace {
+                            path: new.to_owned(),
+                            bytes: u64::from(image.blocks + 1) * super::BLOCK_BYTES,
+                            source: std::io::ErrorKind::StorageFull.into(),
+                        })?;
+                }
+            }
+        }
+        durable.close(&cells, Some(reading))
+    }
+
+    fn copy_block(
+        &mut self,
+        cells: &Cells,
+        header: &Header,
+        image: &Image,
+        number: u32,
+        wanted: Serves,
+        now: Now,
+    ) -> Result<(), NoRoom> {
+        let Some(words) = image.words(number) else {
+            return Ok(());
+        };
+        let layout = match block::layout_of(&words) {
+            Ok(Some(layout)) => layout,
+            Ok(None) => return Ok(()),
+            Err(_) => {
+                self.blocks_dropped += u32::from(wanted == Serves::Count);
+                return Ok(());
+            }
+        };
+        let block = Block::new(words, Arc::new(Kind::new(layout)));
+        for (cell, serves) in (Used { number, block }).cells() {
+            let fault = fault_of(cell, serves, now);
+            if let (Layout::Calendar(period), Count::Ledger(ledger), None) = (layout, cell.count(), fault) {
+                header.raise_reached(period, ledger.clock.load(Ordering::SeqCst));
+            }
+            match (fault, serves) {
+                // Told once, in the first round.
+                (Some(_), Serves::Count | Serves::Damaged) => {
+                    self.dropped += usize::from(wanted == Serves::Count);
+                }
+                (None, serves) if serves == wanted => self.kept += usize::from(copy_cell(cells, cell)?),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// There is no room for the new file.
+struct NoRoom;
+
+/// Copies a cell, unless its count is there already.
+fn copy_cell(cells: &Cells, cell: Cell<'_>) -> Result<bool, NoRoom> {
+    let mut writer = cells.lock();
+    let key = key_of_cell(cell);
+    if cells.place_of(key).is_some() {
+        return Ok(false);
+    }
+    let (at, new) = cells.allocate(&mut writer, cell.layout()).map_err(|_| NoRoom)?;
+    // Not the identity and the generation, which `assign` writes last.
+    for (to, from) in new.words().zip(cell.words()).skip(4) {
+        to.store(from.load(Ordering::SeqCst), Ordering::SeqCst);
+    }
+    match new.count() {
+        Count::Slots(slots) => slots.come_back(),
+        Count::Ledger(ledger) => ledger.mend(),
+    }
+    let owner = cell.owner().load(Ordering::SeqCst);
+    assign(new, key, owner);
+    cells.enter(&mut writer, key, owner, at);
+    Ok(true)
+}
+
+fn latest_stamp_us(image: &Image) -> u64 {
+    let mut latest_us = 0;
+    for number in 0..image.blocks {
+        let Some(words) = image.words(number) else { break };
+        let Ok(Some(layout)) = block::layout_of(&words) else {
+            continue;
+        };
+        let block = Block::new(words, Arc::new(Kind::new(layout)));
+        for (cell, serves) in (Used { number, block }).cells() {
+            if let (Serves::Count, Count::Slots(slots)) = (serves, cell.count()) {
+                latest_us = slots.live_stamps(0).fold(latest_us, u64::max);
+            }
+        }
+    }
+    latest_us
+}
+
+fn beyond_repair(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Damaged { path, fault } => StoreError::BeyondRepair { path, fault },
+        other => other,
+    }
+}

@@ -1,0 +1,131 @@
+//! Blocks of a file: found free in it, or appended.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use callgate_mapped::{MappedFile, Words};
+
+use super::block;
+use super::error::StoreError;
+use crate::limit::blocks::{BLOCK_WORDS, MAX_BLOCKS, NoBlock, Source};
+use crate::limit::cell::Layout;
+
+/// Bytes of a block, and of the header before the first.
+pub(crate) const BLOCK_BYTES: u64 = BLOCK_WORDS as u64 * 8;
+/// Blocks of a new file: 1 MiB.
+pub(crate) const LEAST_BLOCKS: u32 = 16;
+/// Most blocks to append at once: 64 MiB. Each time the file grows is a mapping of its own, and the system allows some
+/// ten thousand of them.
+const MOST_APPENDED: u32 = 1_024;
+
+/// What the cells' writer and the file's flusher share.
+#[derive(Debug, Default)]
+pub(crate) struct Extent {
+    /// Blocks of the file.
+    pub(crate) blocks: AtomicU32,
+    /// The file was closed, or could not grow since it was last flushed: it is not asked again until then, because
+    /// callers with new counts would wait for each try.
+    pub(crate) shut: AtomicBool,
+}
+
+/// Blocks of a file.
+#[derive(Debug)]
+pub(crate) struct FileSpace {
+    path: PathBuf,
+    file: Arc<MappedFile>,
+    extent: Arc<Extent>,
+    /// Blocks without cells, zeroed; the last is used first.
+    free: Vec<(u32, Words)>,
+    /// Why the file could not grow, while it is not asked again.
+    fault: String,
+}
+
+impl FileSpace {
+    /// The blocks of a file; `free` are those that nobody uses.
+    pub(crate) fn new(
+        path: PathBuf,
+        file: Arc<MappedFile>,
+        extent: Arc<Extent>,
+        mut free: Vec<(u32, Words)>,
+    ) -> Self {
+        free.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
+        Self {
+            path,
+            file,
+            extent,
+            free,
+            fault: "the file was closed".to_owned(),
+        }
+    }
+
+    fn append(&mut self) -> Result<(), StoreError> {
+        // Changed by the holder of the writer lock alone.
+        let blocks = self.extent.blocks.load(Ordering::Relaxed);
+        let wanted = blocks.clamp(LEAST_BLOCKS, MOST_APPENDED);
+        // Where there is no room for many there may be some for one.
+        let appended = match self.try_append(blocks, wanted) {
+            Ok(words) => words,
+            Err(_) => self.try_append(blocks, 1)?,
+        };
+        let count = u32::try_from(appended.len() / BLOCK_WORDS).unwrap_or(0);
+        for offset in (0..count).rev() {
+            if let Some(words) = appended.part(offset as usize * BLOCK_WORDS, BLOCK_WORDS) {
+                self.free.push((blocks + offset, words));
+            }
+        }
+        // Release: the flusher that records the number syncs the length with it.
+        self.extent.blocks.store(blocks + count, Ordering::Release);
+        Ok(())
+    }
+
+    fn try_append(&self, blocks: u32, count: u32) -> Result<Words, StoreError> {
+        let (first, bytes) = (offset_of(blocks), offset_of(blocks + count));
+        self.file.grow(bytes).map_err(|source| StoreError::NoSpace {
+            path: self.path.clone(),
+            bytes,
+            source,
+        })?;
+        let length = usize::try_from(bytes - first).unwrap_or(usize::MAX);
+        self.file.map(first, length).map_err(|source| StoreError::Io {
+            path: self.path.clone(),
+            doing: "map",
+            source,
+        })
+    }
+}
+
+impl Source for FileSpace {
+    fn next_block(&mut self, layout: Layout) -> Result<(u32, Words), NoBlock> {
+        // SeqCst: set before the writer lock is passed, asked under it.
+        if self.extent.shut.load(Ordering::SeqCst) {
+            return Err(NoBlock {
+                reason: self.fault.clone(),
+            });
+        }
+        if self.free.is_empty() {
+            if self.extent.blocks.load(Ordering::Relaxed) >= MAX_BLOCKS - MOST_APPENDED {
+                return Err(NoBlock {
+                    reason: "the table of blocks is full".to_owned(),
+                });
+            }
+            self.append().map_err(|error| {
+                self.extent.shut.store(true, Ordering::SeqCst);
+                self.fault = error.to_string();
+                NoBlock {
+                    reason: self.fault.clone(),
+                }
+            })?;
+        }
+        let (number, words) = self.free.pop().ok_or_else(|| NoBlock {
+            reason: "no block was appended".to_owned(),
+        })?;
+        block::publish(&words, layout);
+        Ok((number, words))
+    }
+}
+
+/// Where a block begins in the file.
+pub(crate) const fn offset_of(block: u32) -> u64 {
+    (block as u64 + 1) * BLOCK_BYTES
+}

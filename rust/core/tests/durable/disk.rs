@@ -1,0 +1,147 @@
+//! Disks that are full, and files that are something else.
+
+use std::fs;
+use std::path::PathBuf;
+
+use callgate_core::limit::{Facts, Refusal, Repaired, StoreError};
+
+use crate::support::{Machine, ledger, slots};
+
+#[test]
+fn foreign_and_newer_files_are_refused_and_left_alone() {
+    for content in [
+        &b"x"[..],
+        b"{\"version\": \"1\"}",
+        &[0; 100_000],
+        &[0xFF; 2 * 64 * 1024],
+    ] {
+        let machine = Machine::new();
+        fs::write(machine.path(), content).unwrap();
+        let error = machine.try_open().unwrap_err();
+        assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
+        assert!(matches!(
+            Facts::read(&machine.path()),
+            Err(StoreError::Foreign { .. })
+        ));
+        let repair = Repaired::at(&machine.path(), &machine.reading());
+        assert!(matches!(repair, Err(StoreError::Foreign { .. })), "{repair:?}");
+        assert_eq!(fs::read(machine.path()).unwrap(), content);
+    }
+    let machine = Machine::new();
+    drop(machine.open());
+    let mut bytes = fs::read(machine.path()).unwrap();
+    // As a later version would write it: with checksums of its own, of which this one knows nothing.
+    for copy in [0, 64 * 1024 - 64] {
+        bytes[copy + 16] = 9;
+    }
+    fs::write(machine.path(), &bytes).unwrap();
+    let error = machine.try_open().unwrap_err();
+    assert!(matches!(error, StoreError::Newer { version: 9, .. }), "{error}");
+    assert_eq!(fs::read(machine.path()).unwrap(), bytes);
+}
+
+#[test]
+fn an_empty_file_is_not_taken_for_a_new_one() {
+    let machine = Machine::new();
+    fs::write(machine.path(), b"").unwrap();
+    let error = machine.try_open().unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_an_error_that_names_the_path() {
+    let machine = Machine::new();
+    let path = machine.path().join("below");
+    let error = machine.open_at(&path).unwrap_err().to_string();
+    assert!(error.contains(&path.display().to_string()), "{error}");
+}
+
+/// A file system of a few MiB, where the machine lets us have one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn new(folder: &std::path::Path, bytes: u64) -> Option<Self> {
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
+            .arg(folder)
+            .stderr(std::process::Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then(|| Self(folder.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount")
+            .arg("-l")
+            .arg(&self.0)
+            .status();
+    }
+}
+
+#[test]
+fn a_full_disk_refuses_new_counts_alone_until_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::new(folder.path(), 6 << 20) else {
+        // Only root may mount. `mapped` tests the same with a limit on file sizes, which anybody may set.
+        return;
+    };
+    let machine = Machine::new();
+    let path = folder.path().join("counters");
+    let counters = machine.open_at(&path).unwrap();
+    let ballast = folder.path().join("ballast");
+    fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    let mut made = 0;
+    while machine.take(&counters, &ledger(made, 500)).is_ok() {
+        made += 1;
+        assert!(made < 10_000, "a disk of 6 MiB holds more than that");
+    }
+    assert!(made > 1_000, "{made}");
+    assert!(matches!(
+        machine.take(&counters, &ledger(made, 500)),
+        Err(Refusal::Capacity { demand: 0 })
+    ));
+    let (failures, reason) = counters.growth_failures();
+    assert!(
+        failures > 0 && reason.contains(&path.display().to_string()),
+        "{reason}"
+    );
+    for key in 0..made {
+        machine.take(&counters, &ledger(key, 500)).unwrap();
+    }
+    fs::remove_file(&ballast).unwrap();
+    assert!(
+        machine.take(&counters, &ledger(made, 500)).is_err(),
+        "not asked again before the next flush"
+    );
+    counters.flush(&machine.reading()).unwrap();
+    machine.take(&counters, &ledger(made, 500)).unwrap();
+    drop(counters);
+    let counters = machine.open_at(&path).unwrap();
+    assert_eq!(counters.len() as u128, made + 1);
+    assert_eq!(machine.remaining(&counters, &ledger(0, 500)), 498);
+}
+
+#[test]
+fn a_start_without_room_names_path_and_bytes_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::new(folder.path(), 1 << 19) else {
+        return;
+    };
+    let machine = Machine::new();
+    let path = folder.path().join("counters");
+    let error = machine.open_at(&path).unwrap_err();
+    assert!(matches!(error, StoreError::NoSpace { .. }));
+    let error = error.to_string();
+    assert!(
+        error.contains("1114112 bytes") && error.contains("counters"),
+        "{error}"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    assert!(
+        machine.take(&machine.open(), &slots(1, 1)).is_ok(),
+        "elsewhere there is room"
+    );
+}

@@ -1,0 +1,251 @@
+//! Copies of the file while threads work: each is what a kill at that moment would leave.
+
+use std::collections::HashMap;
+use std::fs;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use callgate_core::Now;
+use callgate_core::limit::{CountKey, Demand, Micros, Reservations};
+use callgate_core::policy::ast::Period;
+
+use crate::support::{BLOCK_BYTES, Machine, UNIT, WINDOW_US, calendar, ledger, slots};
+
+/// Admissions of each count that were answered, by stamp and millionths.
+type Log = HashMap<CountKey, Vec<(u64, u64)>>;
+
+/// Copies the file while `work` runs on four threads, and holds each copy against what was answered before it was
+/// begun: none of that may be forgotten. `work` gets a number and the log, and logs after it was answered.
+fn killed_at_any_moment(
+    rounds: usize,
+    work: impl Fn(&Machine, &callgate_core::limit::Counters, u64, &Mutex<Log>) + Sync,
+) {
+    let machine = Machine::new();
+    let counters = machine.open();
+    let (log, done) = (Mutex::new(Log::new()), AtomicBool::new(false));
+    let number = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    work(&machine, &counters, number.fetch_add(1, Ordering::Relaxed), &log);
+                }
+            });
+        }
+        for round in 0..rounds {
+            let answered = log.lock().unwrap().clone();
+            let copy = machine.copy(&format!("killed-{round}"));
+            let found = machine.open_at(&copy).unwrap();
+            for (key, admissions) in answered {
+                check(&machine, &found, key, &admissions);
+            }
+            drop(found);
+            // What was closed opens as well, and says the same.
+            assert!(machine.open_at(&copy).is_ok());
+            fs::remove_file(copy).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    let sum: usize = log.lock().unwrap().values().map(Vec::len).sum();
+    assert!(sum > rounds, "only {sum} admissions: nothing was tested");
+}
+
+fn check(
+    machine: &Machine,
+    found: &callgate_core::limit::Counters,
+    key: CountKey,
+    admissions: &[(u64, u64)],
+) {
+    let taken: u64 = admissions.iter().map(|(_, amount)| amount).sum();
+    let max = 100_000 * UNIT;
+    // As a limit of another `max` on the same count sees it, whichever kind of cell it is in.
+    for whole_units in [true, false] {
+        let mut demand = ledger(0, 100_000);
+        demand.key = key;
+        demand.shape.whole_units = whole_units;
+        if key.0 & 1 == 1 {
+            demand.shape.window = calendar(0, Period::Day, 1).shape.window;
+        }
+        let mut demands = [demand];
+        found.look(&mut demands, machine.now(found));
+        let known = max - demands[0].view.remaining.0;
+        assert!(known >= taken, "{known} of {taken} are known");
+    }
+}
+
+fn log_of(log: &Mutex<Log>, demand: &Demand, stamp_us: u64) {
+    let mut log = log.lock().unwrap();
+    log.entry(demand.key).or_default().push((stamp_us, demand.cost.0));
+}
+
+fn keyed(mut demand: Demand, odd: bool) -> Demand {
+    demand.key = CountKey(demand.key.0 << 1 | u128::from(odd));
+    demand
+}
+
+#[test]
+fn nothing_that_was_admitted_is_forgotten() {
+    killed_at_any_moment(60, |machine, counters, number, log| {
+        // All at one instant of the clock, so that nothing expires and all of it must be found.
+        let key = u128::from(number % 50);
+        let wanted = match number % 4 {
+            0 => keyed(slots(key, 200), false),
+            1 => keyed(ledger(key, 50_000), false),
+            2 => keyed(calendar(key, Period::Day, 50_000), true),
+            _ => keyed(slots(1_000 + u128::from(number / 64), 3), false),
+        };
+        let mut demands = [wanted];
+        if let Ok(stamp_us) = counters.take(&mut demands, "g", machine.now(counters)) {
+            log_of(log, &demands[0], stamp_us);
+        }
+    });
+}
+
+#[test]
+fn nothing_is_forgotten_while_counts_move() {
+    killed_at_any_moment(60, |machine, counters, number, log| {
+        let max = [10, 20, 30, 250][usize::try_from(number / 16 % 4).unwrap()];
+        let mut demands = [keyed(
+            slots(u128::from(number % 3) + u128::from(number / 4_000) * 10, max),
+            false,
+        )];
+        if let Ok(stamp_us) = counters.take(&mut demands, "g", machine.now(counters)) {
+            log_of(log, &demands[0], stamp_us);
+        }
+        if number % 128 == 0 {
+            counters.flush(&machine.reading()).unwrap();
+        }
+    });
+}
+
+#[test]
+fn calls_with_several_counts_and_roll_backs_are_found_or_never_answered() {
+    let reservations = Reservations::new(1_000_000_000, 1_000_000);
+    killed_at_any_moment(40, |machine, counters, number, log| {
+        let mut demands = [
+            keyed(slots(u128::from(number % 7), 250), false),
+            keyed(ledger(100 + u128::from(number % 5), 40_000), false),
+        ];
+        demands[1].cost = Micros(UNIT / 2 + number % 1_000);
+        let now = machine.now(counters);
+        let Ok(stamp_us) = counters.take(&mut demands, "g", now) else {
+            return;
+        };
+        if number.is_multiple_of(3) {
+            reservations.open(number.into(), &demands, now);
+            assert!(reservations.roll_back(number.into(), counters, now));
+        } else {
+            demands.iter().for_each(|demand| log_of(log, demand, stamp_us));
+        }
+    });
+}
+
+#[test]
+fn cells_that_change_hands_while_the_process_is_killed_are_found_whole() {
+    // Short windows on a clock that runs: counts come, expire and leave their cells to others.
+    let clock = AtomicU64::new(0);
+    let machine = Machine::new();
+    let counters = machine.open();
+    let done = AtomicBool::new(false);
+    let start_us = machine.now(&counters).look_us();
+    thread::scope(|scope| {
+        for thread in 0..3_u128 {
+            let (counters, clock, done) = (&counters, &clock, &done);
+            scope.spawn(move || {
+                let mut call = 0_u128;
+                while !done.load(Ordering::Relaxed) {
+                    call += 1;
+                    let now = Now {
+                        boot_ns: (start_us + clock.fetch_add(300, Ordering::Relaxed)) * 1_000,
+                        unix_offset_us: 0,
+                    };
+                    let mut demand = if call.is_multiple_of(2) {
+                        slots(call % 97 + thread, 3)
+                    } else {
+                        ledger(call % 89 + thread * 1_000, 3)
+                    };
+                    demand.shape.window = callgate_core::policy::ast::Window::Sliding { window_us: 10_000 };
+                    let _ = counters.take(&mut [demand], "g", now);
+                    counters.sweep(now, 16);
+                }
+            });
+        }
+        for round in 0..60 {
+            let copy = machine.copy(&format!("killed-{round}"));
+            let mut later = Machine::new();
+            later.boot_us = machine.boot_us + clock.load(Ordering::Relaxed);
+            let found = later.open_at(&copy).unwrap();
+            // Everything is gone in time, so no cell is stuck and none is lost.
+            later.pass(WINDOW_US);
+            found.sweep(later.now(&found), 1_000_000);
+            assert!(found.is_empty(), "{} are left", found.len());
+            drop(found);
+            fs::remove_file(copy).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+/// After a power failure the pages of the file are of different moments.
+#[test]
+fn pages_of_different_moments_lose_nothing_that_was_flushed() {
+    const PAGE: usize = 4_096;
+    let mut random = 0x9E37_79B9_u64;
+    let mut below = |bound: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % bound
+    };
+    for round in 0..40 {
+        let mut machine = Machine::new();
+        let counters = machine.open();
+        let mut flushed = Vec::new();
+        for key in 0..200 {
+            for demand in [keyed(slots(key, 10), false), keyed(ledger(500 + key, 400), false)] {
+                let units = 1 + below(9);
+                for _ in 0..units {
+                    machine.take(&counters, &demand).unwrap();
+                }
+                flushed.push((demand, units));
+            }
+        }
+        counters.flush(&machine.reading()).unwrap();
+        let before = fs::read(machine.path()).unwrap();
+        // After the flush: more calls, counts that move, new ones in new blocks.
+        for key in 0..200 {
+            let _ = machine.take(
+                &counters,
+                &keyed(slots(key, [10, 12, 300][below(3) as usize]), false),
+            );
+            let _ = machine.take(&counters, &keyed(slots(10_000 + key, 64), false));
+        }
+        let after = fs::read(machine.path()).unwrap();
+        drop(counters);
+        let pages: Vec<u8> = (0..before.len().div_ceil(PAGE))
+            .flat_map(|page| {
+                let from = if below(2) == 0 { &before } else { &after };
+                from[page * PAGE..before.len().min((page + 1) * PAGE)].to_vec()
+            })
+            .collect();
+        let torn = machine.path().with_extension("torn");
+        fs::write(&torn, pages).unwrap();
+        machine.pass(1_000_000);
+        (machine.boot, machine.boot_us) = (2, 500_000);
+        let found = machine.open_at(&torn).unwrap();
+        for (demand, units) in flushed {
+            let max = 100_000;
+            let mut wide = [demand];
+            wide[0].shape.max = Micros(max * UNIT);
+            found.look(&mut wide, machine.now(&found));
+            let known = max - wide[0].view.remaining.0 / UNIT;
+            assert!(
+                known >= units,
+                "round {round}: {known} of {units} units are known of {:?}",
+                wide[0].key
+            );
+        }
+    }
+    assert_eq!(BLOCK_BYTES % PAGE, 0);
+}
