@@ -204,7 +204,7 @@ def run(size: int, options: argparse.Namespace) -> dict[str, object]:
     callgate, admin, bare, aio = free_addresses(4)
     with ExitStack() as stack:
         serve = [str(programs / "callgate"), "serve", "--policy", "bench/policy.json", "--workers", "1"]
-        serve += ["--listen", callgate, "--admin", admin]
+        serve += ["--listen", callgate, "--admin", admin, "--counters", "memory"]
         floor = [str(options.bare), "--listen", bare]
         handler = [sys.executable, "bench/aio_handler.py", "--listen", aio]
         contestants = [

@@ -15,6 +15,7 @@ import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -196,7 +197,9 @@ class Shell:
         self._stack = stack
         self._ports = ports
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-        self._environment = {**os.environ, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1"}
+        # Not this user's own counters.
+        state = stack.enter_context(TemporaryDirectory())
+        self._environment = {**os.environ, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1", "XDG_STATE_HOME": state}
 
     @classmethod
     @contextmanager

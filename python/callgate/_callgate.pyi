@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
+from pathlib import Path
 from types import TracebackType
 from typing import Any, SupportsFloat, final
 
@@ -24,6 +25,8 @@ __all__ = [
     "args_json",
     "hash_token",
     "new_token",
+    "counters_facts",
+    "counters_repair",
     "policy_schema",
     "validate",
     "version",
@@ -259,6 +262,8 @@ class Engine:
         counter_capacity: int = ...,
         counters_per_grant: int = ...,
         reservation_ttl_ms: int = ...,
+        counters: str | None = None,
+        flush_interval_ms: int = ...,
     ) -> Engine:
         """Reads a policy file, which serves every server, or a folder of them, where a file's stem is its server.
 
@@ -268,10 +273,15 @@ class Engine:
             counter_capacity: Counters that may be alive at once; at the cap, calls that need a new one are denied.
             counters_per_grant: The same for the counters that one grant has made.
             reservation_ttl_ms: How long a reservation can be rolled back.
+            counters: Where counters are: ``memory``, which None stands for, or ``file:PATH``, where they survive the
+                process (`docs/counters.md`). The file is this engine's alone.
+            flush_interval_ms: How often a `Server` of this engine writes that file to disk: what a power failure may
+                lose. A kill loses nothing.
 
         Raises:
             PolicyError: A document has a fault.
-            ConfigError: A file cannot be read, or a folder holds no policy.
+            ConfigError: A file cannot be read, a folder holds no policy, or `counters` names no place.
+            StoreError: The counters' file is in use, damaged, foreign or newer, or the disk is full.
         """
 
     @staticmethod
@@ -282,6 +292,8 @@ class Engine:
         counter_capacity: int = ...,
         counters_per_grant: int = ...,
         reservation_ttl_ms: int = ...,
+        counters: str | None = None,
+        flush_interval_ms: int = ...,
     ) -> Engine:
         """Takes a policy as Python values, for every server; numbers are exact, `decimal.Decimal` included.
 
@@ -297,6 +309,8 @@ class Engine:
         counter_capacity: int = ...,
         counters_per_grant: int = ...,
         reservation_ttl_ms: int = ...,
+        counters: str | None = None,
+        flush_interval_ms: int = ...,
     ) -> Engine:
         """Takes a policy as a JSON document, for every server.
 
@@ -393,7 +407,8 @@ class Engine:
             session: Session id; None for a sessionless call.
             labels: The grant's labels; only as long as no grants are configured.
             now_ms: The clock, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads
-                the system's clock. An engine should see one or the other, because counts live on that clock.
+                the system's clock. An engine should see one or the other, because counts live on that clock; counters
+                in a file take none.
             reserve: Ask for a reservation, so that the units can be given back by `roll_back`.
             grant_token: The caller's own token, from which the grant and its labels follow.
             vouched: Whether a configured grant may be named by `grant`. Say False where the id comes from somebody who
@@ -401,6 +416,7 @@ class Engine:
 
         Raises:
             TypeError: An argument has a type that no call could have.
+            ValueError: `now_ms` is no time, or counters are in a file.
         """
 
     def explain(
@@ -430,6 +446,23 @@ class Engine:
 
         Raises:
             ValueError: Not an id of a reservation.
+        """
+
+    def flush(self) -> None:
+        """Returns once everything that was taken so far is on disk; nothing to do for counters in memory.
+
+        Raises:
+            StoreError: The disk fails.
+        """
+
+    def close(self) -> None:
+        """Marks the counters' file as whole and lets others open it; again, or for counters in memory, does nothing.
+
+        Calls that need a counter are denied from then on. An engine that nobody uses any more is closed by itself, and
+        a file that never was is only looked through more closely when it is opened.
+
+        Raises:
+            StoreError: The disk fails. The file is as a kill would have left it.
         """
 
     @property
@@ -516,6 +549,20 @@ class Metrics:
     @property
     def audit_dropped(self) -> int:
         """Decisions whose line could not be written to the decision log."""
+    def store_errors(self) -> list[tuple[str, str, int]]:
+        """Store (``file``), operation (``flush``, ``grow``), failures; empty for counters in memory."""
+
+    @property
+    def store_duration_bounds_ns(self) -> list[int]:
+        """Upper bounds of the buckets of flushes in nanoseconds; one more bucket has none."""
+
+    @property
+    def store_duration_counts(self) -> list[int]:
+        """Flushes per bucket, not summed up."""
+
+    @property
+    def store_duration_sum_ns(self) -> int:
+        """All flushes together."""
 
 @final
 class Server:
@@ -648,6 +695,23 @@ def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
     Raises:
         PolicyError: A document has a fault.
         ConfigError: A file cannot be read.
+    """
+
+def counters_facts(path: str | PathLike[str]) -> dict[str, int | bool | None]:
+    """What a file of counters says of itself, also while a process has it: version, counters, bytes and so on.
+
+    Raises:
+        StoreError: There is no such file, or it is foreign, newer, or damaged beyond reading.
+    """
+
+def counters_repair(path: str | PathLike[str]) -> tuple[int, int, int, Path]:
+    """Puts a file with every counter that is whole in the place of a damaged one, which is kept beside it.
+
+    Returns:
+        Counters kept, counters dropped, blocks dropped of which nothing could be told, and where the old file is now.
+
+    Raises:
+        StoreError: The file is in use, foreign, newer, or beyond repair; or the disk is full.
     """
 
 def args_json(args: object) -> bytes:

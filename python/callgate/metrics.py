@@ -51,6 +51,7 @@ class ServerCollector(Collector):
         yield from _decisions(numbers)
         yield _duration(numbers)
         yield from _state(numbers)
+        yield from _store(numbers)
         yield from self._policies(numbers)
 
     def _policies(self, numbers: Metrics) -> Iterator[Metric]:
@@ -101,6 +102,20 @@ def _duration(numbers: Metrics) -> Metric:
         "How long decisions took, without the network.",
         buckets=list(zip(bounds, summed, strict=True)),
         sum_value=numbers.duration_sum_ns / _NS,
+    )
+
+
+def _store(numbers: Metrics) -> Iterator[Metric]:
+    errors = CounterMetricFamily("callgate_store_errors", "Failures of a store.", labels=["store", "operation"])
+    for store, operation, count in numbers.store_errors:
+        errors.add_metric([store, operation], count)
+    yield errors
+    bounds = [f"{bound / _NS:g}" for bound in numbers.store_duration_bounds_ns] + ["+Inf"]
+    yield HistogramMetricFamily(
+        "callgate_store_duration_seconds",
+        "How long a store took; for counters in a file, to be written to disk.",
+        buckets=list(zip(bounds, accumulate(numbers.store_duration_counts), strict=True)),
+        sum_value=numbers.store_duration_sum_ns / _NS,
     )
 
 

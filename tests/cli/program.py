@@ -12,11 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 PROGRAM = Path(sys.executable).with_name("callgate")
 TIMEOUT_S = 60.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TTY_COMPATIBLE"}}
+
+_STATE = TemporaryDirectory(prefix="callgate-state-")
+"""For what runs without a place of its own: not this user's own counters."""
+ENVIRONMENT["XDG_STATE_HOME"] = _STATE.name
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,9 @@ class Sidecar:
 
 @contextmanager
 def sidecar(*words: str | Path, cwd: Path | None = None) -> Iterator[Sidecar]:
-    """`callgate serve` on free ports, killed at the end if it still runs."""
+    """`callgate serve` on free ports, killed at the end if it still runs; counters in memory unless `words` say."""
+    if not {"--counters", "--state"} & {str(word) for word in words}:
+        words = (*words, "--counters", "memory")
     process = subprocess.Popen(
         [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *words],
         cwd=cwd,

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from callgate.cli import check, config, grants, peps, schema, serve, validate, version
+from callgate.cli import check, config, counters, grants, peps, schema, serve, validate, version
 from callgate.errors import CallgateError
 
 app = typer.Typer(
@@ -19,8 +19,7 @@ app = typer.Typer(
 for command in (serve.serve, check.check, validate.validate, schema.schema, version.version):
     app.command()(command)
 
-
-for group in (config.app, grants.app, peps.app):
+for group in (config.app, counters.app, grants.app, peps.app):
     app.add_typer(group)
 
 

@@ -171,6 +171,7 @@ class _Running:
             admin.set_ready(ready=False)
             server.stop()
             _log_events(server)
+            engine.close()
         finally:
             if watcher is not None:
                 watcher.stop()

@@ -10,18 +10,16 @@ use std::sync::LazyLock;
 /// The latest instant that can be given: beyond it a float no longer tells microseconds apart (the year 2255).
 const MAX_UNIX_US: u64 = (1 << 53) - 1;
 
-/// The one clock of engines that are asked in-process and of servers without a manual clock, so that both count alike.
+/// The machine's clock, one for engines that are asked in-process and servers without a manual clock, so that both
+/// count alike.
 pub(crate) fn system() -> Clock {
     static SYSTEM: LazyLock<Clock> = LazyLock::new(|| Clock::System(SystemClock::new()));
     SYSTEM.clone()
 }
 
-/// The instant of a call: `now_ms` (milliseconds since 1970, int or float) where given, else the system's clock.
-pub(crate) fn instant(now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<Now> {
-    match now_ms {
-        None => Ok(system().now()),
-        Some(now_ms) => Ok(Now::from_unix_us(unix_us(now_ms)?)),
-    }
+/// An instant that a caller gives: `now_ms`, milliseconds since 1970, int or float.
+pub(crate) fn instant(now_ms: &Bound<'_, PyAny>) -> PyResult<Now> {
+    Ok(Now::from_unix_us(unix_us(now_ms)?))
 }
 
 /// Milliseconds since 1970 to whole microseconds, rounded to the nearest.

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_core::engine::Policies;
 use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
-use callgate_server::{random_key, random_u128};
-use pyo3::exceptions::PyOSError;
+use callgate_server::{Clock, random_key, random_u128};
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
 use crate::call::{Call, Fault};
-use crate::clock::instant;
+use crate::clock::{instant, system};
+use crate::counters;
 use crate::decision::{Decision, reservation_id};
 use crate::error::Error;
 use crate::explain::Explanation;
@@ -31,6 +32,9 @@ const RESERVATION_TTL_MS: u64 = 30_000;
 /// Reservations that can be open at once; beyond that the oldest is committed.
 const RESERVATION_CAPACITY: usize = 1 << 16;
 
+/// How often a server writes counters in a file to disk, where the caller names no number.
+const FLUSH_INTERVAL_MS: u64 = 1_000;
+
 /// An engine without a server has nobody else who owns a clock: every so many calls sweep this many counters.
 const CALLS_PER_SWEEP: u32 = 256;
 const SWEEP_BUDGET: usize = 512;
@@ -43,27 +47,59 @@ thread_local! {
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Engine {
     pub(crate) core: Arc<callgate_core::Engine>,
+    pub(crate) clock: Clock,
+    pub(crate) flush_interval_ms: u64,
     calls: AtomicU32,
+}
+
+fn config(
+    counter_capacity: usize,
+    counters_per_grant: usize,
+    reservation_ttl_ms: u64,
+) -> PyResult<EngineConfig> {
+    Ok(EngineConfig {
+        counter_capacity,
+        counters_per_grant,
+        reservation_ttl_ms,
+        reservation_capacity: RESERVATION_CAPACITY,
+        hash_key: random_key().map_err(no_randomness)?,
+    })
 }
 
 impl Engine {
     fn build(
+        py: Python<'_>,
         state: State,
-        counter_capacity: usize,
-        counters_per_grant: usize,
-        reservation_ttl_ms: u64,
+        config: EngineConfig,
+        counters: Option<&str>,
+        flush_interval_ms: u64,
     ) -> PyResult<Self> {
-        let config = EngineConfig {
-            counter_capacity,
-            counters_per_grant,
-            reservation_ttl_ms,
-            reservation_capacity: RESERVATION_CAPACITY,
-            hash_key: random_key().map_err(no_randomness)?,
+        let core = match counters::place(counters)? {
+            None => callgate_core::Engine::new(state, config),
+            Some(path) => py.detach(|| {
+                let reading = counters::read_clocks()?;
+                callgate_core::Engine::open(state, config, &path, &reading).map_err(Error::from)
+            })?,
         };
+        let clock = system().shifted(core.store().clock_shift_us());
         Ok(Self {
-            core: Arc::new(callgate_core::Engine::new(state, config)),
+            core: Arc::new(core),
+            clock,
+            flush_interval_ms,
             calls: AtomicU32::new(0),
         })
+    }
+
+    /// The instant of a call: `now_ms` where given, else the engine's clock.
+    fn instant(&self, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<Now> {
+        match now_ms {
+            None => Ok(self.clock.now()),
+            Some(_) if self.core.store().is_durable() => Err(PyValueError::new_err(
+                "a time was given to an engine whose counters are in a file, expected none: they live on the machine's \
+                 clock; keep them in memory for tests and simulation",
+            )),
+            Some(now_ms) => instant(now_ms),
+        }
     }
 
     fn sweep_now_and_then(&self, now: Now) {
@@ -94,8 +130,9 @@ impl Engine {
     #[staticmethod]
     #[pyo3(signature = (
         path, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
     ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
     fn from_file(
         py: Python<'_>,
         path: PathBuf,
@@ -103,16 +140,20 @@ impl Engine {
         counter_capacity: usize,
         counters_per_grant: usize,
         reservation_ttl_ms: u64,
+        counters: Option<&str>,
+        flush_interval_ms: u64,
     ) -> PyResult<Self> {
         let state = compile(py, catalogue, move || load::policies_at(&path))?;
-        Self::build(state, counter_capacity, counters_per_grant, reservation_ttl_ms)
+        let config = config(counter_capacity, counters_per_grant, reservation_ttl_ms)?;
+        Self::build(py, state, config, counters, flush_interval_ms)
     }
 
     #[staticmethod]
     #[pyo3(signature = (
         policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
     ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
     fn from_dict(
         py: Python<'_>,
         policy: &Bound<'_, PyDict>,
@@ -120,6 +161,8 @@ impl Engine {
         counter_capacity: usize,
         counters_per_grant: usize,
         reservation_ttl_ms: u64,
+        counters: Option<&str>,
+        flush_interval_ms: u64,
     ) -> PyResult<Self> {
         Self::from_json(
             py,
@@ -128,14 +171,17 @@ impl Engine {
             counter_capacity,
             counters_per_grant,
             reservation_ttl_ms,
+            counters,
+            flush_interval_ms,
         )
     }
 
     #[staticmethod]
     #[pyo3(signature = (
         policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
     ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
     fn from_json(
         py: Python<'_>,
         policy: &Bound<'_, PyAny>,
@@ -143,16 +189,20 @@ impl Engine {
         counter_capacity: usize,
         counters_per_grant: usize,
         reservation_ttl_ms: u64,
+        counters: Option<&str>,
+        flush_interval_ms: u64,
     ) -> PyResult<Self> {
         let document = args::to_json(policy)?;
         let state = compile(py, catalogue, || load::policy_in_memory(&document))?;
-        Self::build(state, counter_capacity, counters_per_grant, reservation_ttl_ms)
+        let config = config(counter_capacity, counters_per_grant, reservation_ttl_ms)?;
+        Self::build(py, state, config, counters, flush_interval_ms)
     }
 
     #[staticmethod]
     #[pyo3(signature = (
         *, policies, servers, grants = None, grant_key = None, catalogue = None, counter_capacity = COUNTER_CAPACITY,
-        counters_per_grant = COUNTERS_PER_GRANT, reservation_ttl_ms = RESERVATION_TTL_MS
+        counters_per_grant = COUNTERS_PER_GRANT, reservation_ttl_ms = RESERVATION_TTL_MS, counters = None,
+        flush_interval_ms = FLUSH_INTERVAL_MS
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -168,9 +218,12 @@ impl Engine {
         counter_capacity: usize,
         counters_per_grant: usize,
         reservation_ttl_ms: u64,
+        counters: Option<&str>,
+        flush_interval_ms: u64,
     ) -> PyResult<Self> {
         let state = setup::state(py, policies, servers, grants, grant_key, catalogue)?;
-        Self::build(state, counter_capacity, counters_per_grant, reservation_ttl_ms)
+        let config = config(counter_capacity, counters_per_grant, reservation_ttl_ms)?;
+        Self::build(py, state, config, counters, flush_interval_ms)
     }
 
     #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None))]
@@ -246,7 +299,7 @@ impl Engine {
         } else {
             None
         };
-        let now = instant(now_ms)?;
+        let now = self.instant(now_ms)?;
         self.sweep_now_and_then(now);
         let decided = Call {
             grant,
@@ -287,7 +340,7 @@ impl Engine {
         grant_token: Option<&Bound<'_, PyString>>,
         vouched: bool,
     ) -> PyResult<Explanation> {
-        let now = instant(now_ms)?;
+        let now = self.instant(now_ms)?;
         let explained = Call {
             grant,
             grant_token,
@@ -313,16 +366,34 @@ impl Engine {
 
     #[pyo3(signature = (reservation, *, now_ms = None))]
     fn roll_back(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        Ok(self
-            .core
-            .roll_back(reservation_id(reservation)?, Pep::UNNAMED.id, instant(now_ms)?))
+        Ok(self.core.roll_back(
+            reservation_id(reservation)?,
+            Pep::UNNAMED.id,
+            self.instant(now_ms)?,
+        ))
     }
 
     #[pyo3(signature = (reservation, *, now_ms = None))]
     fn commit(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        Ok(self
-            .core
-            .commit(reservation_id(reservation)?, Pep::UNNAMED.id, instant(now_ms)?))
+        Ok(self.core.commit(
+            reservation_id(reservation)?,
+            Pep::UNNAMED.id,
+            self.instant(now_ms)?,
+        ))
+    }
+
+    fn flush(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| {
+            let reading = counters::read_clocks()?;
+            self.core.store().flush(&reading).map_err(Error::from)
+        })?)
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| {
+            let reading = counters::read_clocks()?;
+            self.core.store().close(&reading).map_err(Error::from)
+        })?)
     }
 
     /// Counters alive, and how many there may be.

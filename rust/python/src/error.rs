@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use callgate_core::engine::SetupError;
+use callgate_core::limit::StoreError;
 use callgate_core::policy::PolicyError;
 use callgate_server::{PepError, StartError, TlsError};
 use pyo3::PyErr;
@@ -12,6 +13,7 @@ use pyo3::PyErr;
 mod exceptions {
     pyo3::import_exception!(callgate.errors, ConfigError);
     pyo3::import_exception!(callgate.errors, PolicyError);
+    pyo3::import_exception!(callgate.errors, StoreError);
 }
 
 /// Everything that this module can refuse, apart from arguments of the wrong type.
@@ -35,6 +37,12 @@ pub(crate) enum Error {
     Folder(PathBuf, &'static str),
     /// The decision log's configuration has a fault.
     Audit(String),
+    /// Counters cannot be kept in a file.
+    Store(StoreError),
+    /// Where counters are to be kept does not read as a place.
+    Counters(String),
+    /// The machine's clocks, or which boot this is, cannot be read.
+    Clocks(std::io::Error),
     /// Something was asked of a server in a state that has no answer to it.
     ServerState(&'static str),
 }
@@ -59,6 +67,12 @@ impl fmt::Display for Error {
             }
             Self::Folder(path, fault) => write!(f, "`{}`: {fault}", path.display()),
             Self::Audit(fault) => write!(f, "bad decision log (`audit`): {fault}"),
+            Self::Store(error) => error.fmt(f),
+            Self::Counters(text) => write!(f, "counters `{text}`: expected `memory` or `file:PATH`"),
+            Self::Clocks(error) => write!(
+                f,
+                "cannot read the machine's clocks for counters in a file: {error}"
+            ),
             Self::ServerState(fault) => f.write_str(fault),
         }
     }
@@ -74,6 +88,7 @@ impl From<Error> for PyErr {
                 message,
             }) => exceptions::PolicyError::new_err((file, line, column, message)),
             Error::Setup(SetupError::Policy(error)) => Error::Policy(error).into(),
+            Error::Store(_) | Error::Clocks(_) => exceptions::StoreError::new_err(error.to_string()),
             Error::Setup(_)
             | Error::Value(..)
             | Error::Audit(_)
@@ -82,6 +97,7 @@ impl From<Error> for PyErr {
             | Error::Start(_)
             | Error::Unreadable(..)
             | Error::Folder(..)
+            | Error::Counters(_)
             | Error::ServerState(_) => exceptions::ConfigError::new_err(error.to_string()),
         }
     }
@@ -96,6 +112,12 @@ impl From<PolicyError> for Error {
 impl From<SetupError> for Error {
     fn from(error: SetupError) -> Self {
         Self::Setup(error)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 

@@ -5,6 +5,7 @@ mod args;
 mod audit;
 mod call;
 mod clock;
+mod counters;
 mod decision;
 mod engine;
 mod error;
@@ -25,7 +26,7 @@ mod _callgate {
     use std::path::PathBuf;
 
     use pyo3::prelude::*;
-    use pyo3::types::PyBytes;
+    use pyo3::types::{PyBytes, PyDict};
 
     #[pymodule_export]
     use crate::clock::ManualClock;
@@ -49,6 +50,20 @@ mod _callgate {
             .into_iter()
             .map(|(file, warning)| (file, warning.line, warning.column, warning.message))
             .collect())
+    }
+
+    /// What a file of counters says of itself.
+    #[pyfunction]
+    #[pyo3(signature = (path))]
+    fn counters_facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
+        crate::counters::facts(py, path)
+    }
+
+    /// Repairs a file of counters; counters kept, counters dropped, blocks dropped, and where the damaged file is.
+    #[pyfunction]
+    #[pyo3(signature = (path))]
+    fn counters_repair(py: Python<'_>, path: PathBuf) -> PyResult<(usize, usize, u32, PathBuf)> {
+        crate::counters::repair(py, path)
     }
 
     /// The JSON bytes of an arguments value, as `Engine.check` reads it.

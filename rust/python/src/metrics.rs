@@ -1,6 +1,6 @@
 //! `Metrics`: the data plane's numbers as plain Python values.
 
-use callgate_server::{MetricsSnapshot, duration_bounds_ns};
+use callgate_server::{MetricsSnapshot, duration_bounds_ns, store_duration_bounds_ns};
 use pyo3::prelude::*;
 
 /// Numbers of one moment; the names under which they are published stand in `callgate/metrics.py`.
@@ -20,6 +20,10 @@ pub(crate) struct Metrics {
     tls_handshakes_failed: u64,
     events_dropped: u64,
     audit_dropped: u64,
+    store_errors: Vec<(&'static str, &'static str, u64)>,
+    store_duration_bounds_ns: Vec<u64>,
+    store_duration_counts: Vec<u64>,
+    store_duration_sum_ns: u64,
 }
 
 impl From<MetricsSnapshot> for Metrics {
@@ -55,6 +59,14 @@ impl From<MetricsSnapshot> for Metrics {
             tls_handshakes_failed: snapshot.tls_handshakes_failed,
             events_dropped: snapshot.events_dropped,
             audit_dropped: snapshot.audit_dropped,
+            store_errors: snapshot
+                .store_errors
+                .into_iter()
+                .map(|one| (one.store, one.operation, one.count))
+                .collect(),
+            store_duration_bounds_ns: store_duration_bounds_ns().to_vec(),
+            store_duration_counts: snapshot.store_duration.counts,
+            store_duration_sum_ns: snapshot.store_duration.sum_ns,
         }
     }
 }

@@ -7,7 +7,7 @@ use callgate_server::{Clock, FieldValue, Limits, ServerConfig};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyMapping};
 
-use crate::clock::{ManualClock, system};
+use crate::clock::ManualClock;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::metrics::Metrics;
@@ -73,6 +73,14 @@ impl Server {
         pep_key: Option<&[u8]>,
         tls: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
+        let engine = engine.get();
+        if clock.is_some() && engine.core.store().is_durable() {
+            return Err(Error::ServerState(
+                "a clock set by hand and counters in a file: expected one of them, because the file lives on the \
+                 machine's clock",
+            )
+            .into());
+        }
         let defaults = ServerConfig::default();
         let grace_ms = grace_ms.unwrap_or(defaults.grace_ms);
         let usual = defaults.limits;
@@ -90,14 +98,18 @@ impl Server {
             keepalive_timeout_ms: keepalive_timeout_ms.unwrap_or(usual.keepalive_timeout_ms),
         };
         Ok(Self {
-            engine: Arc::clone(&engine.get().core),
-            clock: clock.map_or_else(system, |manual| Clock::Manual(manual.get().clock.clone())),
+            engine: Arc::clone(&engine.core),
+            clock: clock.map_or_else(
+                || engine.clock.clone(),
+                |manual| Clock::Manual(manual.get().clock.clone()),
+            ),
             config: ServerConfig {
                 listen,
                 socket,
                 workers,
                 grace_ms,
                 limits,
+                flush_interval_ms: engine.flush_interval_ms,
                 allowed_hosts,
                 audit: audit.map(crate::audit::config).transpose()?,
                 peps: peps.map(setup::peps).transpose()?.unwrap_or_default(),

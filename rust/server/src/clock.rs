@@ -1,9 +1,11 @@
 //! The clocks that a server can run on.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use callgate_core::Now;
+use callgate_core::limit::ClockReading;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Where a server takes its time from; never from a caller.
@@ -21,6 +23,16 @@ impl Clock {
         match self {
             Self::System(clock) => clock.now(),
             Self::Manual(clock) => clock.now(),
+        }
+    }
+
+    /// This clock for counters in a file, whose stamps lie `shift_us` ahead of the boot clock; a clock that is set by
+    /// hand stays as it is.
+    #[must_use]
+    pub fn shifted(self, shift_us: u64) -> Self {
+        match self {
+            Self::System(clock) => Self::System(clock.shifted(shift_us)),
+            manual @ Self::Manual(_) => manual,
         }
     }
 }
@@ -52,6 +64,7 @@ const STEADY_NS: u64 = 100_000;
 #[derive(Clone, Debug)]
 pub struct SystemClock {
     offset: Arc<Offset>,
+    shift_us: u64,
 }
 
 #[derive(Debug)]
@@ -70,6 +83,17 @@ impl SystemClock {
                 unix_us: AtomicI64::new(unix_us),
                 checked_boot_ns: AtomicU64::new(boot_ns),
             }),
+            shift_us: 0,
+        }
+    }
+
+    /// The same clock, `shift_us` ahead of the boot clock and at the same Unix time: that on which counters in a file
+    /// go on after a reboot.
+    #[must_use]
+    pub fn shifted(&self, shift_us: u64) -> Self {
+        Self {
+            offset: Arc::clone(&self.offset),
+            shift_us,
         }
     }
 
@@ -83,9 +107,10 @@ impl SystemClock {
             self.offset.checked_boot_ns.store(boot_ns, Ordering::Relaxed);
             self.recheck(boot_ns);
         }
+        let offset_us = self.offset.unix_us.load(Ordering::Relaxed);
         Now {
-            boot_ns,
-            unix_offset_us: self.offset.unix_us.load(Ordering::Relaxed),
+            boot_ns: boot_ns.saturating_add(self.shift_us.saturating_mul(1_000)),
+            unix_offset_us: offset_us.wrapping_sub(self.shift_us.cast_signed()),
         }
     }
 
@@ -111,6 +136,35 @@ impl Default for SystemClock {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// Reads the machine's clocks for counters in a file.
+pub fn read_clocks() -> io::Result<ClockReading> {
+    static BOOT_ID: OnceLock<[u8; 16]> = OnceLock::new();
+    let boot_id = match BOOT_ID.get() {
+        Some(boot_id) => *boot_id,
+        None => *BOOT_ID.get_or_init({
+            let boot_id = read_boot_id()?;
+            move || boot_id
+        }),
+    };
+    Ok(ClockReading {
+        boot_id,
+        boot_us: read_ns(ClockId::Boottime) / 1_000,
+        unix_us: read_ns(ClockId::Realtime) / 1_000,
+    })
+}
+
+/// Without the id a restart and a reboot look alike, and windows would refill: so it is an error.
+fn read_boot_id() -> io::Result<[u8; 16]> {
+    const PATH: &str = "/proc/sys/kernel/random/boot_id";
+    let text = std::fs::read_to_string(PATH)?;
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let id = u128::from_str_radix(&digits, 16)
+        .ok()
+        .filter(|_| digits.len() == 32);
+    id.map(u128::to_be_bytes)
+        .ok_or_else(|| io::Error::other(format!("`{PATH}` holds no boot id")))
 }
 
 const fn is_near(sample: i64, known: i64) -> bool {
@@ -235,6 +289,27 @@ mod tests {
             seen.iter().all(|now| now.unix_offset_us == offset),
             "one offset for every thread"
         );
+    }
+
+    #[test]
+    fn a_shifted_clock_shows_the_same_unix_time() {
+        const SHIFT_US: u64 = 86_400_000_000;
+        let clock = SystemClock::new();
+        let shifted = clock.shifted(SHIFT_US);
+        let (before, after) = (clock.now(), shifted.now());
+        assert!(after.look_us() >= before.look_us() + SHIFT_US);
+        assert_eq!(
+            after.unix_offset_us,
+            before.unix_offset_us - SHIFT_US.cast_signed()
+        );
+    }
+
+    #[test]
+    fn readings_are_of_one_boot() {
+        let (first, second) = (read_clocks().unwrap(), read_clocks().unwrap());
+        assert_eq!(first.boot_id, second.boot_id);
+        assert_ne!(first.boot_id, [0; 16]);
+        assert!(first.boot_us <= second.boot_us);
     }
 
     #[test]

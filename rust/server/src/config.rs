@@ -20,6 +20,8 @@ pub struct ServerConfig {
     pub grace_ms: u64,
     /// What callers may use up.
     pub limits: Limits,
+    /// How often counters in a file are written to disk, in milliseconds: what a power failure may lose.
+    pub flush_interval_ms: u64,
     /// Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name (without a port).
     pub allowed_hosts: Vec<String>,
     /// The decision log. `None`: decisions are not logged.
@@ -40,6 +42,7 @@ impl Default for ServerConfig {
             workers: 0,
             grace_ms: 10_000,
             limits: Limits::default(),
+            flush_interval_ms: 1_000,
             allowed_hosts: Vec::new(),
             audit: None,
             peps: Vec::new(),

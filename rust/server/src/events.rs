@@ -67,10 +67,10 @@ pub struct Event {
     /// How grave it is.
     pub level: Level,
     /// What happened, one word: `server_started`, `server_stopping`, `server_stopped`, `denied`, `denials_suppressed`,
-    /// `internal_error`, `invalid_request_flood`, `counter_capacity_reached`, `connection_cap_reached`,
-    /// `accept_failed`, `peer_refused`, `pep_refused`, `tls_handshake_failed`, `refusals_suppressed`,
-    /// `socket_mode_failed`, `audit_failed`, `audit_recovered`, `audit_dropped`, `audit_rotation_failed`,
-    /// `audit_unfinished`.
+    /// `internal_error`, `invalid_request_flood`, `counter_capacity_reached`, `counters_flush_failed`,
+    /// `counters_growth_failed`, `connection_cap_reached`, `accept_failed`, `peer_refused`, `pep_refused`,
+    /// `tls_handshake_failed`, `refusals_suppressed`, `socket_mode_failed`, `audit_failed`, `audit_recovered`,
+    /// `audit_dropped`, `audit_rotation_failed`, `audit_unfinished`.
     pub event: &'static str,
     /// More about it, by name.
     pub fields: Vec<(&'static str, FieldValue)>,

@@ -10,6 +10,7 @@ mod clock;
 mod config;
 mod error;
 mod events;
+mod flush;
 mod gate;
 mod identity;
 mod limits;
@@ -22,7 +23,7 @@ mod tls;
 mod upkeep;
 
 pub use audit::{AuditConfig, AuditMode, AuditTarget};
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, SystemClock, read_clocks};
 pub use config::ServerConfig;
 pub use error::StartError;
 pub use events::{Event, FieldValue, Level};
@@ -30,7 +31,7 @@ pub use identity::{PepError, PepSpec};
 pub use limits::Limits;
 pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RequestCount,
-    duration_bounds_ns,
+    StoreErrorCount, duration_bounds_ns, store_duration_bounds_ns,
 };
 pub use random::{new_token, random_key, random_u128};
 pub use server::Server;

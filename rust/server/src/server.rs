@@ -19,7 +19,7 @@ use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, Phase, bind_socket, bind_tcp};
 use crate::service::{Access, Door, Doors, Health};
 use crate::tls::Tls;
-use crate::{PepError, PepSpec, StartError, TlsError, TlsPem, upkeep};
+use crate::{PepError, PepSpec, StartError, TlsError, TlsPem, flush, upkeep};
 
 /// Beyond the grace, how long the threads get to see that it is over.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
@@ -64,6 +64,7 @@ impl Server {
             workers,
             grace_ms,
             limits,
+            flush_interval_ms,
             allowed_hosts,
             audit,
             peps,
@@ -93,6 +94,7 @@ impl Server {
         // Nobody can ask yet, so nobody sees a server that does not serve.
         wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
         let for_others = peps.has_uids();
+        let clock = clock.shifted(engine.store().clock_shift_us());
         let mut gate = Gate::new(engine, clock, peps);
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
@@ -124,6 +126,10 @@ impl Server {
             runtime.spawn(acceptor.unix(listener));
             socket
         });
+        if doors.gate.engine.store().is_durable() {
+            let interval = Duration::from_millis(flush_interval_ms.max(1));
+            runtime.spawn(flush::run(Arc::clone(&doors), watching.clone(), interval));
+        }
         runtime.spawn(upkeep::run(Arc::clone(&doors), watching));
         drop(entered);
 
@@ -246,6 +252,8 @@ impl Server {
             connections: self.connections(),
             events_dropped: gate.events.dropped(),
             audit_dropped: gate.audit.as_ref().map_or(0, Audit::dropped),
+            store_errors: gate.metrics.store.errors(gate.engine.store()),
+            store_duration: gate.metrics.store.duration(),
             ..gate.metrics.snapshot(&gate.engine.snapshot())
         }
     }

@@ -10,13 +10,13 @@ use crate::support::{Machine, ledger, slots};
 #[test]
 fn foreign_and_newer_files_are_refused_and_left_alone() {
     for content in [
-        &b"x"[..],
-        b"{\"version\": \"1\"}",
-        &[0; 100_000],
-        &[0xFF; 2 * 64 * 1024],
+        b"x".to_vec(),
+        b"{\"version\": \"1\"}".to_vec(),
+        vec![0; 100_000],
+        vec![0xFF; 2 * 64 * 1024],
     ] {
         let machine = Machine::new();
-        fs::write(machine.path(), content).unwrap();
+        fs::write(machine.path(), &content).unwrap();
         let error = machine.try_open().unwrap_err();
         assert!(matches!(error, StoreError::Foreign { .. }), "{error}");
         assert!(matches!(

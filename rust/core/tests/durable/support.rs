@@ -101,7 +101,9 @@ impl Machine {
 
 /// In memory where the system has such a place: these tests ask what is in the file, not how long a disk takes.
 fn folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
 }
 
 fn demand(key: u128, window: Window, max: u64, whole_units: bool) -> Demand {

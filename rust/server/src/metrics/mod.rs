@@ -4,6 +4,7 @@ mod histogram;
 mod labels;
 mod pace;
 mod requests;
+mod store;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,10 +19,12 @@ use tonic::Code;
 pub use histogram::{DurationHistogram, duration_bounds_ns};
 pub(crate) use pace::Pace;
 pub use requests::RequestCount;
+pub use store::{StoreErrorCount, store_duration_bounds_ns};
 
 use histogram::Histogram;
 use labels::{Registry, Table, count};
 use requests::Requests;
+use store::StoreMetrics;
 
 /// Rule of calls that are no well-formed requests (`docs/policy.md` section 2).
 pub(crate) const INVALID_REQUEST: &str = "(invalid request)";
@@ -91,6 +94,10 @@ pub struct MetricsSnapshot {
     pub events_dropped: u64,
     /// Decisions whose line could not be written to the decision log.
     pub audit_dropped: u64,
+    /// Failures of the file of counters, by operation; empty where they are in memory.
+    pub store_errors: Vec<StoreErrorCount>,
+    /// How long the file took to be written to disk; bounds are [`store_duration_bounds_ns`].
+    pub store_duration: DurationHistogram,
 }
 
 /// What became of the log line of a denial.
@@ -111,6 +118,7 @@ pub(crate) struct Metrics {
     invalid_requests: AtomicU64,
     internal_errors: AtomicU64,
     tls_handshakes_failed: AtomicU64,
+    pub(crate) store: StoreMetrics,
 }
 
 impl Metrics {
@@ -125,6 +133,7 @@ impl Metrics {
             invalid_requests: AtomicU64::new(0),
             internal_errors: AtomicU64::new(0),
             tls_handshakes_failed: AtomicU64::new(0),
+            store: StoreMetrics::default(),
         }
     }
 

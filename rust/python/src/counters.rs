@@ -1,0 +1,69 @@
+//! Counters in a file: where they are, what a file says of itself, and its repair.
+
+use std::path::PathBuf;
+
+use callgate_core::limit::{ClockReading, Facts, Repaired};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error::Error;
+
+/// The file that `counters` names, `None` for memory.
+pub(crate) fn place(counters: Option<&str>) -> Result<Option<PathBuf>, Error> {
+    match counters {
+        None | Some("memory") => Ok(None),
+        Some(text) => match text.strip_prefix("file:") {
+            Some(path) if !path.is_empty() => Ok(Some(PathBuf::from(path))),
+            _ => Err(Error::Counters(text.to_owned())),
+        },
+    }
+}
+
+/// The machine's clocks.
+pub(crate) fn read_clocks() -> Result<ClockReading, Error> {
+    callgate_server::read_clocks().map_err(Error::Clocks)
+}
+
+/// What a file says of itself, by name.
+pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
+    let facts = py.detach(move || Facts::read(&path).map_err(Error::from))?;
+    let Facts {
+        version,
+        bytes,
+        blocks,
+        blocks_used,
+        blocks_damaged,
+        counters,
+        counters_damaged,
+        layouts,
+        clean,
+        pid,
+        created_unix_s,
+        flushed_unix_us,
+    } = facts;
+    let found = PyDict::new(py);
+    found.set_item("version", version)?;
+    found.set_item("counters", counters)?;
+    found.set_item("counters_damaged", counters_damaged)?;
+    found.set_item("layouts", layouts)?;
+    found.set_item("bytes", bytes)?;
+    found.set_item("blocks", blocks)?;
+    found.set_item("blocks_used", blocks_used)?;
+    found.set_item("blocks_damaged", blocks_damaged)?;
+    found.set_item("clean", clean)?;
+    found.set_item("pid", pid)?;
+    found.set_item("created_unix_s", created_unix_s)?;
+    found.set_item("flushed_unix_us", flushed_unix_us)?;
+    Ok(found)
+}
+
+/// Repairs a file; counters kept, counters dropped, blocks dropped, and where the damaged file is.
+pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> PyResult<(usize, usize, u32, PathBuf)> {
+    let Repaired {
+        kept,
+        dropped,
+        blocks_dropped,
+        set_aside,
+    } = py.detach(move || Repaired::at(&path, &read_clocks()?).map_err(Error::from))?;
+    Ok((kept, dropped, blocks_dropped, set_aside))
+}

@@ -1,0 +1,176 @@
+//! Writing counters in a file to disk, away from the threads that decide.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+use crate::clock::read_clocks;
+use crate::events::Level;
+use crate::gate::Gate;
+use crate::net::Phase;
+use crate::service::Doors;
+
+/// A failure that goes on is told again after this long.
+const QUIET: Duration = Duration::from_secs(60);
+
+/// Flushes once in an interval until the server stops; whoever has the engine closes the file after that.
+pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reports = Reports::default();
+    loop {
+        tokio::select! {
+            _ = phase.wait_for(|phase| *phase >= Phase::Closed) => return,
+            _ = ticks.tick() => {}
+        }
+        let doors = Arc::clone(&doors);
+        // It waits for a disk.
+        let ticked = tokio::task::spawn_blocking(move || {
+            reports.tick(&doors.gate);
+            reports
+        });
+        let Ok(after) = ticked.await else { return };
+        reports = after;
+    }
+}
+
+/// What was reported before.
+#[derive(Debug, Default)]
+struct Reports {
+    told: Option<Instant>,
+    growth_failures: u64,
+    growth_told: Option<Instant>,
+}
+
+impl Reports {
+    fn tick(&mut self, gate: &Gate) {
+        let store = gate.engine.store();
+        let started = Instant::now();
+        let flushed = read_clocks()
+            .map_err(|error| format!("the clocks cannot be read: {error}"))
+            .and_then(|reading| store.flush(&reading).map_err(|error| error.to_string()));
+        gate.metrics.store.flushed(started.elapsed(), flushed.is_err());
+        match flushed {
+            Ok(()) => self.told = None,
+            Err(error) => tell(
+                gate,
+                &mut self.told,
+                Level::Error,
+                "counters_flush_failed",
+                &error,
+            ),
+        }
+        let (failures, reason) = store.growth_failures();
+        if failures > self.growth_failures {
+            self.growth_failures = failures;
+            tell(
+                gate,
+                &mut self.growth_told,
+                Level::Error,
+                "counters_growth_failed",
+                &reason,
+            );
+        }
+    }
+}
+
+fn tell(gate: &Gate, told: &mut Option<Instant>, level: Level, event: &'static str, error: &str) {
+    if told.is_none_or(|told| told.elapsed() >= QUIET) {
+        *told = Some(Instant::now());
+        // Not cut like a caller's name: it holds a path and what to do.
+        let error = crate::events::FieldValue::Text(error.to_owned());
+        gate.events.push(level, event, vec![("error", error)]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_core::engine::Policies;
+    use callgate_core::policy::{Catalogue, Format, Source, parse};
+    use callgate_core::{Engine, EngineConfig, State};
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::identity::Peps;
+
+    #[test]
+    fn flushes_are_counted_and_timed() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = Source {
+            name: "p",
+            stem: "p",
+            format: Format::Json,
+            bytes: br#"{"version": "1", "default": "allow"}"#,
+        };
+        let state = State::build(
+            Policies::EveryServer(parse(&source).unwrap()),
+            Catalogue::default(),
+        );
+        let config = EngineConfig {
+            counter_capacity: 10,
+            counters_per_grant: 10,
+            reservation_ttl_ms: 1,
+            reservation_capacity: 1,
+            hash_key: [1; 16],
+        };
+        let path = folder.path().join("counters");
+        let engine = Engine::open(state.unwrap(), config, &path, &read_clocks().unwrap()).unwrap();
+        let gate = Gate::new(
+            Arc::new(engine),
+            Clock::System(SystemClock::new()),
+            Peps::anybody(),
+        );
+        let mut reports = Reports::default();
+        reports.tick(&gate);
+        reports.tick(&gate);
+        assert_eq!(gate.metrics.store.duration().count, 2);
+        let errors = gate.metrics.store.errors(gate.engine.store());
+        let errors: Vec<_> = errors
+            .iter()
+            .map(|error| (error.operation, error.count))
+            .collect();
+        assert_eq!(errors, [("flush", 0), ("grow", 0)]);
+        assert!(gate.events.drain(10).is_empty());
+    }
+
+    #[test]
+    fn a_failure_that_goes_on_is_told_once() {
+        let source = Source {
+            name: "p",
+            stem: "p",
+            format: Format::Json,
+            bytes: br#"{"version": "1", "default": "allow"}"#,
+        };
+        let state = State::build(
+            Policies::EveryServer(parse(&source).unwrap()),
+            Catalogue::default(),
+        );
+        let config = EngineConfig {
+            counter_capacity: 10,
+            counters_per_grant: 10,
+            reservation_ttl_ms: 1,
+            reservation_capacity: 1,
+            hash_key: [1; 16],
+        };
+        let gate = Gate::new(
+            Arc::new(Engine::new(state.unwrap(), config)),
+            Clock::System(SystemClock::new()),
+            Peps::anybody(),
+        );
+        let mut told = None;
+        for _ in 0..3 {
+            tell(
+                &gate,
+                &mut told,
+                Level::Error,
+                "counters_flush_failed",
+                "the disk is gone",
+            );
+        }
+        let events = gate.events.drain(10);
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].event, "counters_flush_failed");
+    }
+}

@@ -1,0 +1,108 @@
+"""`callgate counters`, and the counters of `callgate serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callgate import Client
+from cli.program import ENVIRONMENT, PROGRAM, refused, run, sidecar
+
+POLICY: dict[str, Any] = {
+    "version": "1",
+    "name": "p",
+    "default": "deny",
+    "tools": {"t": {"limits": [{"counter": "c", "window": "day", "max": 3}]}},
+}
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(POLICY))
+    return path
+
+
+def remaining(address: str) -> float:
+    with Client(address, timeout_ms=20_000) as client:
+        return client.check(grant="g", tool="t").limits[0].remaining
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_counts_survive_a_stop_and_a_kill(policy: Path, tmp_path: Path, number: signal.Signals) -> None:
+    state = tmp_path / "a" / "state"
+    for left in (2, 1, 0):
+        with sidecar("--policy", policy, "--state", state) as running:
+            assert state.stat().st_mode & 0o777 == 0o700
+            assert remaining(running.address) == left
+            code, _ = running.stop(number)
+        assert code == (0 if number == signal.SIGTERM else -signal.SIGKILL)
+        facts = json.loads(run("counters", "show", "--json", state / "counters").out)
+        assert (facts["counters"], facts["clean"]) == (1, number == signal.SIGTERM)
+
+
+def test_the_default_is_the_state_folder(policy: Path, tmp_path: Path) -> None:
+    words = [PROGRAM, "serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    environment = {**ENVIRONMENT, "XDG_STATE_HOME": str(tmp_path)}
+    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as one:
+        try:
+            assert one.stdout is not None
+            while not one.stdout.readline().startswith("ask it:"):
+                assert one.poll() is None
+            path = tmp_path / "callgate" / "counters"
+            assert f"process {one.pid}" in run("counters", "show", path).out
+            line = refused("serve", "--policy", policy, "--counters", f"file:{path}")
+            assert line.startswith(f"the counters `{path}` are in use by process {one.pid}")
+            assert refused("counters", "repair", path).startswith(f"the counters `{path}` are in use")
+        finally:
+            one.kill()
+
+
+def test_damage_is_refused_until_it_is_repaired(policy: Path, tmp_path: Path) -> None:
+    with sidecar("--policy", policy, "--state", tmp_path) as running:
+        assert remaining(running.address) == 2
+        running.stop()
+    path = tmp_path / "counters"
+    content = bytearray(path.read_bytes())
+    content[64 * 1024 + 8] ^= 1  # the layout of the first block
+    path.write_bytes(content)
+    line = refused("serve", "--policy", policy, "--state", tmp_path)
+    assert line.startswith(f"the counters `{path}` are damaged: ")
+    assert line.endswith(f"`callgate counters repair {path}` keeps what is whole and sets the file aside")
+    done = run("counters", "repair", path)
+    assert (done.code, done.err) == (0, "")
+    assert "kept:     0 counters" in done.out
+    assert "1 blocks" in done.out
+    assert "state:          closed" in run("counters", "show", path).out
+    with sidecar("--policy", policy, "--state", tmp_path) as running:
+        assert remaining(running.address) == 2
+
+
+def test_places_that_cannot_be_had(policy: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    line = refused("serve", "--policy", policy, "--state", tmp_path / "file" / "below")
+    assert line.startswith(f"cannot make the state folder `{tmp_path}/file/below`")
+    assert "`memory` or `file:PATH`" in refused("serve", "--policy", policy, "--counters", "redis")
+    assert refused("counters", "show", "nope", cwd=tmp_path) == "there are no counters `nope`: no such file"
+    assert "is no file of counters" in refused("counters", "show", policy)
+    if os.geteuid() != 0:
+        (tmp_path / "closed").mkdir(mode=0o500)
+        line = refused("serve", "--policy", policy, "--state", tmp_path / "closed" / "below")
+        assert "permission denied" in line
+
+
+def test_metrics(policy: Path, tmp_path: Path) -> None:
+    with (
+        sidecar("--policy", policy, "--state", tmp_path, "--flush-interval-ms", "10") as running,
+        urllib.request.urlopen(f"http://{running.admin}/metrics", timeout=20) as response,
+    ):
+        page = response.read().decode()
+    assert 'callgate_store_errors_total{operation="flush",store="file"} 0.0' in page
+    assert "callgate_store_duration_seconds_bucket" in page
