@@ -91,6 +91,11 @@ test-python: build .venv/.stamp-dev ## Python and end-to-end tests, and every ex
 	@scripts/need curl
 	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict tests
 
+.PHONY: soak
+soak: build .venv/.stamp-dev ## kill the sidecar under load for about ten minutes, and check every interval
+	$(call say,kills under load)
+	@CALLGATE_KILL_ROUNDS=400 $(bin)/python -m pytest tests/test_kill.py
+
 .PHONY: lint
 lint: lint-rust lint-python lint-proto ## formats, lints, types, stubs, proto style
 
@@ -134,6 +139,11 @@ bench-core: ## decide() beside its floor: histogram, one thread
 bench-grants: ## one grant of a million by its token, beside a bare look-up
 	$(call say,look-ups of grants as a release build)
 	@cargo bench --package callgate-core --bench grants
+
+.PHONY: bench-durable
+bench-durable: ## counters in a file beside counters in memory; a million of them opened
+	$(call say,counters in a file as a release build)
+	@cargo bench --package callgate-core --bench durable
 
 .PHONY: bench-python
 bench-python: .venv/.stamp-bench ## Engine.check from Python: percentiles

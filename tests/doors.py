@@ -34,7 +34,7 @@ class Door:
 
     name: ClassVar[str]
 
-    def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **sizes: int) -> None:
+    def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **sizes: Any) -> None:
         self.engine = Engine.from_dict(policy, catalogue, **sizes)
         self.stack = ExitStack()
 
@@ -62,7 +62,7 @@ class EngineDoor(Door):
 class ClockedDoor(Door):
     """A door to a server of its own: the caller cannot give a time, so the server has a clock that is set by hand."""
 
-    def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **sizes: int) -> None:
+    def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **sizes: Any) -> None:
         super().__init__(policy, catalogue, **sizes)
         self.clock = ManualClock()
 

@@ -49,7 +49,16 @@ def test_counts_survive_a_stop_and_a_kill(policy: Path, tmp_path: Path, number: 
 
 
 def test_the_default_is_the_state_folder(policy: Path, tmp_path: Path) -> None:
-    words = [PROGRAM, "serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    words: list[str | Path] = [
+        PROGRAM,
+        "serve",
+        "--policy",
+        policy,
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]
     environment = {**ENVIRONMENT, "XDG_STATE_HOME": str(tmp_path)}
     with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as one:
         try:

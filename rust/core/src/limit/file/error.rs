@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The operating system refused something.
-    #[error("cannot {doing} the counters `{}`: {source}", path.display())]
+    #[error("cannot {doing} the counters `{}`: {}", path.display(), reason(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -18,8 +18,9 @@ pub enum StoreError {
     },
     /// There is no room on the disk.
     #[error(
-        "cannot reserve {bytes} bytes on disk for the counters `{}`: {source}; make room there, or keep them elsewhere with --counters",
-        path.display()
+        "cannot reserve {bytes} bytes on disk for the counters `{}`: {}; make room there, or keep them elsewhere with --counters",
+        path.display(),
+        reason(source)
     )]
     NoSpace {
         /// The file.
@@ -92,4 +93,18 @@ pub enum StoreError {
         /// What is wrong.
         fault: String,
     },
+}
+
+/// What the operating system said, in the words of other messages.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        io::ErrorKind::IsADirectory => "expected a file, this is a folder".to_owned(),
+        io::ErrorKind::StorageFull => "no space left on the disk".to_owned(),
+        io::ErrorKind::QuotaExceeded => "the disk quota is used up".to_owned(),
+        io::ErrorKind::FileTooLarge => "beyond the limit on file sizes".to_owned(),
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        _ => error.to_string(),
+    }
 }

@@ -49,7 +49,7 @@ pub(crate) fn open(
             reading: *reading,
         };
         let new = beside(path, "new");
-        drop(create(&new, &fixed, &clock)?);
+        drop(create(&new, path, &fixed, &clock)?);
         MappedFile::rename_new(&new, path).map_err(fault(path, "create"))?;
     }
     Err(StoreError::InUse {
@@ -77,9 +77,14 @@ fn in_use(path: &Path) -> StoreError {
     }
 }
 
-/// Makes a file without counters, complete and on disk, under a path of its own.
-pub(super) fn create(path: &Path, fixed: &Fixed, clock: &ClockRecord) -> Result<MappedFile, StoreError> {
-    let file = match MappedFile::create(path) {
+/// Makes a file without counters, complete and on disk, under a path of its own; faults name `path`.
+pub(super) fn create(
+    new: &Path,
+    path: &Path,
+    fixed: &Fixed,
+    clock: &ClockRecord,
+) -> Result<MappedFile, StoreError> {
+    let file = match MappedFile::create(new) {
         Ok(file) => file,
         Err(LockError::InUse) => return Err(in_use(path)),
         Err(LockError::Io(source)) => return Err(fault(path, "create")(source)),
@@ -87,7 +92,7 @@ pub(super) fn create(path: &Path, fixed: &Fixed, clock: &ClockRecord) -> Result<
     let bytes = offset_of(LEAST_BLOCKS);
     if let Err(source) = file.grow(bytes) {
         // Nothing of use is in it. That it cannot be removed is no reason to say something else.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(new);
         return Err(StoreError::NoSpace {
             path: path.to_owned(),
             bytes,

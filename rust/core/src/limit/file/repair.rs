@@ -81,7 +81,7 @@ impl Repaired {
             reading: *reading,
         };
         let now = now_of(engine_us, reading);
-        drop(create(new, fixed, &clock)?);
+        drop(create(new, new, fixed, &clock)?);
         let sizes = Sizes {
             capacity: MAX_COUNTERS,
             per_grant: MAX_COUNTERS,
