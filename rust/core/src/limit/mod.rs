@@ -11,16 +11,19 @@ mod atomic;
 mod blocks;
 mod calendar;
 mod cell;
+#[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod cells;
 #[cfg(not(loom))]
 mod file;
 mod index;
 mod key;
+#[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod ledger;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod reservation;
 mod shape;
+#[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod slots;
 mod store;
 
