@@ -1,6 +1,6 @@
 //! `make bench-durable`: counters in a file beside the same counters in memory, and how fast a million open.
 //!
-//! The rounds are interleaved, so that a change of the machine's speed meets both. CALLGATE_BENCH_FILE names where the
+//! The rounds are interleaved, so that a change of the machine's speed meets both. `CALLGATE_BENCH_FILE` names where the
 //! file is made; a file system on a disk is the one to measure.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
