@@ -82,6 +82,11 @@ def serve(
             show_default=format_duration(Config.model_fields["grace"].default),
         ),
     ] = None,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder for what outlives the process.")] = None,
+    counters: Annotated[
+        str | None,
+        typer.Option(metavar="memory|file:PATH", help="Where counts are kept; in the state folder if not given."),
+    ] = None,
     decision_log: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="A file for one JSON line per decision; - for standard output."),
@@ -116,6 +121,8 @@ def serve(
         ("workers",): Option("--workers", workers),
         ("log_format",): Option("--log-format", log_format),
         ("grace",): Option("--grace", None if grace is None else f"{round(grace * 1000)}ms"),
+        ("state",): Option("--state", state),
+        ("counters", "store"): Option("--counters", counters),
         ("audit", "path"): Option("--decision-log", decision_log),
         ("audit", "mode"): Option("--audit", audit),
         ("watch",): Option("--watch", watch),

@@ -7,11 +7,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from callgate.config.fields import Count, Duration, Section, within
+from callgate.config.fields import Count, Duration, Section, Store, within
 
 
 class Counters(Section):
     """The live state of limits."""
+
+    store: Store | None = None
+    """`memory`, or `file:PATH`; a file in the state folder where not given. `counters: memory` is short for it."""
+
+    flush_interval: Annotated[Duration, within(timedelta(milliseconds=10), timedelta(hours=1))] = timedelta(seconds=1)
+    """How often the file is forced to the disk; what a power loss may cost."""
 
     capacity: Annotated[Count, Field(ge=1, le=1 << 32)] = 1 << 20
     """Counters that may be alive at once; at the cap, calls that need a new one are denied."""

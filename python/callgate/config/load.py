@@ -70,7 +70,7 @@ class Loaded:
                 return f"option {option.name}"
         if _has(self.environment, path):
             return _variable(path)
-        if self.document is not None and _has(self.document.data, path):
+        if self.document is not None and _has(_normal(self.document.data), path):
             line, column = self.document.place(path)
             return f"{self.document.file}:{line}:{column}"
         return "default"
@@ -91,7 +91,7 @@ def load(path: Path | None, options: Mapping[KeyPath, Option] | None = None) -> 
         if "grant_key" in document.data:
             message = "`grant_key` is a secret: name a file of it as `grant_key_file`, or set CALLGATE_GRANT_KEY"
             raise InvalidConfigError([document.fault(("grant_key",), message, of_key=True)])
-        values = shape.anchored(document.data, Path(document.file).parent)
+        values = shape.anchored(_normal(document.data), Path(document.file).parent)
     values = _over(values, environment)
     for option_path, option in options.items():
         tree: Any = option.value
@@ -165,6 +165,12 @@ def faults_of(error: ValidationError, fault: Faulting, top: shape.Shape = shape.
             path = path[:-1]
         faults.append(fault(path, f"`{dotted(about)}`: {message}" if about else message, of_key=of_key))
     return sorted(faults, key=lambda fault: (fault.file or "", fault.line, fault.column))
+
+
+def _normal(data: dict[str, Any]) -> dict[str, Any]:
+    """The document with its short form written out: `counters: memory`."""
+    counters = data.get("counters")
+    return {**data, "counters": {"store": counters}} if isinstance(counters, str) else data
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,4 +12,6 @@ def config_schema() -> dict[str, Any]:
     schema = Config.model_json_schema(mode="validation")
     # A secret, which the file may not hold.
     schema["properties"].pop("grant_key")
+    short = {"type": "string", "pattern": "^(memory|file:.+)$"}
+    schema["properties"]["counters"] = {"anyOf": [short, schema["properties"]["counters"]]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "required": ["servers"]}

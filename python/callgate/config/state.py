@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 GRANT_KEY_NAME: Final = "grant.key"
+COUNTERS_NAME: Final = "counters"
 
 
 def default_state_folder() -> Path:
