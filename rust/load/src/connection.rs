@@ -1,0 +1,444 @@
+//! One connection under load: what is due goes out, what comes is counted.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::MutexGuard;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connect::Wire;
+use crate::error::reason;
+use crate::http2::{Event, Failure, Http2};
+use crate::message::{Requests, Tally, batch_checked, checked, stream_checked, wrap};
+use crate::options::Method;
+use crate::pace::Pace;
+use crate::plan::{Plan, Seat};
+use crate::stats::Stats;
+use crate::timer::Timer;
+
+/// Bytes read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Unwritten bytes above which nothing new is sent: the peer does not read.
+const HIGH_WATER_BYTES: usize = 256 * 1024;
+
+/// How often a connection looks whether the run is over, and for answers that take too long, in nanoseconds.
+const TICK_NS: u64 = 20_000_000;
+
+/// A request in flight.
+pub(crate) enum InFlight {
+    Whole {
+        due_ns: u64,
+        sent_ns: u64,
+        asked: u32,
+        tally: Option<Tally>,
+    },
+    /// Calls of a stream that wait for their answers, in order.
+    Streamed(VecDeque<Waiting>),
+}
+
+/// A call of a stream.
+pub(crate) struct Waiting {
+    id: u64,
+    due_ns: u64,
+    sent_ns: u64,
+}
+
+/// How a connection ended.
+pub(crate) enum End {
+    /// The run is over.
+    Finished,
+    /// The peer wants no more requests on it; nothing was lost.
+    Replaced,
+    /// It broke.
+    Lost(String),
+}
+
+/// One open connection.
+pub(crate) struct Connection<'r> {
+    http2: Http2<InFlight>,
+    wire: Wire,
+    timer: Timer,
+    plan: &'r Plan,
+    seat: &'r Seat,
+    input: Vec<u8>,
+    /// Bytes of what goes out that were written already.
+    written: usize,
+    /// The stream of `CheckStream`.
+    stream: Option<u32>,
+    next_stream_call: u64,
+    wrapped: Vec<u8>,
+    in_flight: usize,
+    /// Since when there has been room for another request.
+    room_since_ns: u64,
+    ticked_ns: u64,
+}
+
+impl<'r> Connection<'r> {
+    pub(crate) fn new(wire: Wire, plan: &'r Plan, seat: &'r Seat) -> io::Result<Self> {
+        Ok(Self {
+            http2: Http2::new(&plan.head),
+            wire,
+            timer: Timer::new()?,
+            plan,
+            seat,
+            input: Vec::new(),
+            written: 0,
+            stream: None,
+            next_stream_call: 0,
+            wrapped: Vec::new(),
+            in_flight: 0,
+            room_since_ns: plan.now_ns(),
+            ticked_ns: 0,
+        })
+    }
+
+    /// Exchanges settings, so that it is known that HTTP/2 is spoken.
+    pub(crate) async fn open(&mut self) -> Result<(), String> {
+        while !self.http2.is_ready() {
+            self.turn(u64::MAX).await?;
+        }
+        Ok(())
+    }
+
+    /// How many requests may be in flight at once.
+    pub(crate) fn room(&self) -> usize {
+        match self.plan.options.method {
+            Method::Stream => self.plan.options.streams,
+            Method::Check | Method::Batch => self.plan.options.streams.min(self.http2.peer_max_streams()),
+        }
+    }
+
+    /// Puts load on until the run is over or the connection ends.
+    pub(crate) async fn drive(&mut self, pace: &mut Pace, next_call: &mut usize) -> End {
+        self.room_since_ns = self.plan.now_ns();
+        loop {
+            let now_ns = self.plan.now_ns();
+            let is_over = self.plan.is_over(now_ns);
+            if is_over {
+                if let Some(id) = self.stream.take() {
+                    self.http2.finish(id);
+                }
+                if self.in_flight == 0 || now_ns >= self.plan.drain_ends_ns() {
+                    self.give_up(&Failure::Unanswered);
+                    return End::Finished;
+                }
+            } else if self.http2.is_closing() {
+                if self.in_flight == 0 {
+                    return End::Replaced;
+                }
+            } else {
+                self.send_due(now_ns, pace, next_call);
+            }
+            let tick_ns = self.ticked_ns + TICK_NS;
+            let has_room = self.in_flight < self.room() && self.http2.out().len() < HIGH_WATER_BYTES;
+            let due_ns = if is_over || !has_room {
+                None
+            } else {
+                pace.next_ns()
+            };
+            let wake_ns = due_ns.map_or(tick_ns, |due_ns| due_ns.min(tick_ns));
+            if let Err(why) = self.turn(wake_ns).await {
+                if self.plan.is_over(self.plan.now_ns()) {
+                    self.give_up(&Failure::Unanswered);
+                    return End::Finished;
+                }
+                if self.in_flight == 0 && self.http2.is_closing() {
+                    return End::Replaced;
+                }
+                self.give_up(&Failure::Lost);
+                return End::Lost(why);
+            }
+            self.tick();
+        }
+    }
+
+    /// Sends what is due, as far as there is room.
+    fn send_due(&mut self, now_ns: u64, pace: &mut Pace, next_call: &mut usize) {
+        let is_open_loop = matches!(pace, Pace::Open(_));
+        let room = self.room();
+        let mut stats = None;
+        while self.in_flight < room && self.http2.out().len() < HIGH_WATER_BYTES {
+            let Some(due_ns) = pace.take(now_ns) else { break };
+            let index = *next_call % self.plan.requests.len().max(1);
+            *next_call += 1;
+            self.send(index, due_ns, now_ns);
+            self.in_flight += 1;
+            if is_open_loop && self.plan.is_measured(due_ns) {
+                let possible_ns = due_ns.max(self.room_since_ns);
+                stats
+                    .get_or_insert_with(|| self.seat.stats())
+                    .delayed(now_ns.saturating_sub(possible_ns));
+            }
+        }
+    }
+
+    fn send(&mut self, index: usize, due_ns: u64, sent_ns: u64) {
+        match &self.plan.requests {
+            Requests::Whole(requests) => {
+                if let Some((frame, asked)) = requests.get(index) {
+                    let own = InFlight::Whole {
+                        due_ns,
+                        sent_ns,
+                        asked: *asked,
+                        tally: None,
+                    };
+                    self.http2.open(frame, true, own);
+                }
+            }
+            Requests::Streamed(calls) => {
+                let id = self.next_stream_call;
+                self.next_stream_call += 1;
+                wrap(
+                    &mut self.wrapped,
+                    id,
+                    calls.get(index).map_or(&[][..], |call| call),
+                );
+                let waiting = Waiting { id, due_ns, sent_ns };
+                let open = self.stream.filter(|stream| match self.http2.own(*stream) {
+                    Some(InFlight::Streamed(_)) => true,
+                    Some(InFlight::Whole { .. }) | None => false,
+                });
+                if let Some(stream) = open {
+                    if let Some(InFlight::Streamed(calls)) = self.http2.own(stream) {
+                        calls.push_back(waiting);
+                    }
+                    self.http2.push(stream, &self.wrapped);
+                } else {
+                    let own = InFlight::Streamed(VecDeque::from([waiting]));
+                    self.stream = Some(self.http2.open(&self.wrapped, false, own));
+                }
+            }
+        }
+    }
+
+    /// Writes and reads what can be, or waits until `wake_ns`.
+    async fn turn(&mut self, wake_ns: u64) -> Result<(), String> {
+        poll_fn(|cx| self.poll_turn(cx, wake_ns)).await
+    }
+
+    fn poll_turn(&mut self, cx: &mut Context<'_>, wake_ns: u64) -> Poll<Result<(), String>> {
+        let was_full = self.http2.out().len() >= HIGH_WATER_BYTES;
+        self.poll_write(cx).map_err(|error| reason(&error))?;
+        let has_drained = was_full && self.http2.out().len() < HIGH_WATER_BYTES;
+        match self.poll_read(cx) {
+            Poll::Ready(read) => return Poll::Ready(read),
+            Poll::Pending if has_drained => return Poll::Ready(Ok(())),
+            Poll::Pending => {}
+        }
+        let timer = self.timer.poll(cx, self.plan.now_ns(), wake_ns);
+        timer.map_err(|error| reason(&error))
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let out = self.http2.out();
+        let mut sent = 0;
+        while let Some(left) = out.get(self.written..)
+            && !left.is_empty()
+        {
+            match Pin::new(&mut self.wire).poll_write(cx, left)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(bytes) => {
+                    self.written += bytes;
+                    sent += bytes as u64;
+                }
+                Poll::Pending => break,
+            }
+        }
+        if self.written == out.len() {
+            out.clear();
+            self.written = 0;
+        } else if self.written >= HIGH_WATER_BYTES {
+            out.drain(..self.written);
+            self.written = 0;
+        }
+        // TLS may hold back what it took; for the others this does nothing. Being woken is asked for by the call itself.
+        if let Poll::Ready(flushed) = Pin::new(&mut self.wire).poll_flush(cx) {
+            flushed?;
+        }
+        if sent > 0 {
+            self.seat.stats().bytes_sent += sent;
+        }
+        Ok(())
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let old = self.input.len();
+        self.input.resize(old + READ_BYTES, 0);
+        let mut buffer = ReadBuf::new(self.input.get_mut(old..).unwrap_or_default());
+        let read = Pin::new(&mut self.wire).poll_read(cx, &mut buffer);
+        let bytes = buffer.filled().len();
+        self.input.truncate(old + bytes);
+        match read {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(reason(&error))),
+            Poll::Ready(Ok(())) if bytes == 0 => {
+                return Poll::Ready(Err("connection closed by peer".to_owned()));
+            }
+            Poll::Ready(Ok(())) => {}
+        }
+        Poll::Ready(self.take_input(bytes).map_err(str::to_owned))
+    }
+
+    /// Counts what has come.
+    fn take_input(&mut self, new_bytes: usize) -> Result<(), &'static str> {
+        // One reading of the clock for all that came at once: it was all there by now.
+        let now_ns = self.plan.now_ns();
+        let was_full = self.in_flight >= self.room();
+        let mut stats = self.seat.stats();
+        stats.bytes_received += new_bytes as u64;
+        let mut counting = Counting {
+            plan: self.plan,
+            stats,
+            now_ns,
+            ended: 0,
+        };
+        let used = self.http2.received(&self.input, |event| counting.event(event));
+        let ended = counting.ended;
+        drop(counting);
+        self.in_flight = self.in_flight.saturating_sub(ended);
+        if was_full && ended > 0 {
+            self.room_since_ns = now_ns;
+        }
+        let used = used?;
+        if used == self.input.len() {
+            self.input.clear();
+        } else {
+            self.input.drain(..used);
+        }
+        Ok(())
+    }
+
+    /// Gives up on answers that take too long.
+    fn tick(&mut self) {
+        let now_ns = self.plan.now_ns();
+        if now_ns < self.ticked_ns + TICK_NS {
+            return;
+        }
+        self.ticked_ns = now_ns;
+        let Some(latest_ns) = now_ns.checked_sub(self.plan.timeout_ns()) else {
+            return;
+        };
+        let is_over = |own: &InFlight| match own {
+            InFlight::Whole { sent_ns, .. } => *sent_ns < latest_ns,
+            InFlight::Streamed(calls) => calls.front().is_some_and(|call| call.sent_ns < latest_ns),
+        };
+        self.fail(is_over, &Failure::Timeout);
+    }
+
+    /// Counts everything in flight as failed.
+    fn give_up(&mut self, failure: &Failure) {
+        self.fail(|_| true, failure);
+    }
+
+    fn fail(&mut self, is_over: impl Fn(&InFlight) -> bool, failure: &Failure) {
+        let mut counting = Counting {
+            plan: self.plan,
+            stats: self.seat.stats(),
+            now_ns: 0,
+            ended: 0,
+        };
+        self.http2.cancel(is_over, |own| counting.failed(&own, failure));
+        let ended = counting.ended;
+        drop(counting);
+        self.in_flight = self.in_flight.saturating_sub(ended);
+    }
+}
+
+/// Counts events under one lock.
+struct Counting<'r> {
+    plan: &'r Plan,
+    stats: MutexGuard<'r, Stats>,
+    now_ns: u64,
+    /// Requests that are in flight no more.
+    ended: usize,
+}
+
+impl Counting<'_> {
+    fn event(&mut self, event: Event<'_, InFlight>) {
+        match event {
+            Event::Message(InFlight::Whole { asked, tally, .. }, message) => {
+                *tally = if *asked == 1 && self.plan.options.method == Method::Check {
+                    checked(message)
+                } else {
+                    batch_checked(message).filter(|tally| tally.iter().sum::<u32>() == *asked)
+                };
+            }
+            Event::Message(InFlight::Streamed(calls), message) => self.streamed(calls, message),
+            Event::Closed(own, Ok(())) => match own {
+                InFlight::Whole {
+                    due_ns,
+                    tally: Some(tally),
+                    ..
+                } => {
+                    self.ended += 1;
+                    self.answered(due_ns, &tally);
+                }
+                own @ InFlight::Whole { .. } => {
+                    let failure = Failure::BadAnswer("it holds no decision, or not one for each call");
+                    self.failed(&own, &failure);
+                }
+                own @ InFlight::Streamed(_) => {
+                    self.failed(
+                        &own,
+                        &Failure::BadAnswer("the stream ended before all calls were answered"),
+                    );
+                }
+            },
+            Event::Closed(own, Err(failure)) => self.failed(&own, &failure),
+        }
+    }
+
+    fn streamed(&mut self, calls: &mut VecDeque<Waiting>, message: &[u8]) {
+        let Some(call) = calls.pop_front() else {
+            self.error(
+                self.now_ns,
+                &Failure::BadAnswer("it answers a call that nobody made"),
+            );
+            return;
+        };
+        self.ended += 1;
+        match stream_checked(message) {
+            Some((id, tally)) if id == call.id => self.answered(call.due_ns, &tally),
+            Some(_) => self.error(
+                call.due_ns,
+                &Failure::BadAnswer("answers come in another order than calls"),
+            ),
+            None => self.error(call.due_ns, &Failure::BadAnswer("it holds no decision")),
+        }
+    }
+
+    fn answered(&mut self, due_ns: u64, tally: &Tally) {
+        let latency_ns = self
+            .plan
+            .is_measured(due_ns)
+            .then(|| self.now_ns.saturating_sub(due_ns));
+        self.plan.answered();
+        self.stats.answer(tally, latency_ns);
+    }
+
+    fn failed(&mut self, own: &InFlight, failure: &Failure) {
+        match own {
+            InFlight::Whole { due_ns, .. } => {
+                self.ended += 1;
+                self.error(*due_ns, failure);
+            }
+            InFlight::Streamed(calls) => {
+                self.ended += calls.len();
+                for call in calls {
+                    self.error(call.due_ns, failure);
+                }
+            }
+        }
+    }
+
+    fn error(&mut self, due_ns: u64, failure: &Failure) {
+        self.plan.failed(failure);
+        if self.plan.is_measured(due_ns) {
+            self.stats.error(failure);
+        }
+    }
+}

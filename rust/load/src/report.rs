@@ -1,0 +1,235 @@
+//! What a run came to, as `docs/load-tests.md` describes it.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2Serializer};
+use serde::Serialize;
+
+use crate::error::LoadError;
+use crate::stats::Stats;
+
+const NS_PER_US: f64 = 1e3;
+
+/// What a run came to. Times are in the unit of their name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// `complete`, `interrupted` or `target vanished`.
+    pub ended: &'static str,
+    /// Why the target was gone at the end, if it was.
+    pub vanished: Option<String>,
+    /// How long was measured.
+    pub elapsed_s: f64,
+    /// Requests of the measured time that were answered.
+    pub requests: u64,
+    /// Answers per second of the measured time.
+    pub requests_per_second: f64,
+    /// Decisions in those answers, per second.
+    pub decisions_per_second: f64,
+    /// Decisions by outcome.
+    pub outcomes: BTreeMap<&'static str, u64>,
+    /// Requests of the measured time that were not answered, by reason.
+    pub errors: BTreeMap<String, Fault>,
+    /// From when requests were due to their answers.
+    pub latency_us: Latency,
+    /// Bytes of HTTP/2, both ways, in the measured time.
+    pub bytes: Bytes,
+    /// How the generator itself did.
+    pub generator: Generator,
+    /// Samples of equal length, in order.
+    pub intervals: Vec<Interval>,
+    /// What a reader must know of these numbers.
+    pub notes: Vec<String>,
+    /// What puts these numbers in doubt.
+    pub warnings: Vec<String>,
+    /// The latencies in nanoseconds: `HdrHistogram` V2, not compressed, in base64.
+    pub histogram: String,
+}
+
+/// Errors of one kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fault {
+    /// How many.
+    pub count: u64,
+    /// What the first one said besides; may be empty.
+    pub detail: String,
+}
+
+/// Latencies.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "percentiles")]
+pub struct Latency {
+    pub mean: f64,
+    pub min: f64,
+    pub p50: f64,
+    pub p90: f64,
+    pub p99: f64,
+    #[serde(rename = "p99.9")]
+    pub p999: f64,
+    #[serde(rename = "p99.99")]
+    pub p9999: f64,
+    pub max: f64,
+}
+
+/// Bytes on the wire, TLS not counted.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "said by their names")]
+pub struct Bytes {
+    pub sent: u64,
+    pub received: u64,
+}
+
+/// How the generator itself did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Generator {
+    /// Threads that put the load on.
+    pub threads: usize,
+    /// CPU time of the process in the measured time.
+    pub cpu_s: f64,
+    /// How late requests were sent that were due and had room; of an open loop alone.
+    pub delay_us: Option<Delay>,
+    /// Requests that were due but never sent, because too many were in flight.
+    pub unsent: u64,
+    /// Connections that were opened anew.
+    pub reconnects: u64,
+}
+
+/// How late requests were sent.
+#[derive(Clone, Debug, Serialize)]
+#[expect(missing_docs, reason = "percentiles")]
+pub struct Delay {
+    pub p50: f64,
+    pub p99: f64,
+    pub max: f64,
+}
+
+/// A part of the measured time.
+#[derive(Clone, Debug, Serialize)]
+pub struct Interval {
+    /// Where it begins, counted from the start of the measured time.
+    pub at_s: f64,
+    /// Its length.
+    pub elapsed_s: f64,
+    /// Answers per second.
+    pub requests_per_second: f64,
+    /// Requests that failed.
+    pub errors: u64,
+    /// Percentiles of the answers that came in it.
+    pub p50_us: f64,
+    /// As above.
+    pub p99_us: f64,
+    /// As above.
+    pub max_us: f64,
+}
+
+impl Report {
+    /// As a JSON object.
+    pub fn to_json(&self) -> String {
+        // Numbers, texts and maps with texts as keys: nothing here fails.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Interval {
+    pub(crate) fn of(stats: &Stats, at_s: f64, elapsed_s: f64) -> Self {
+        Self {
+            at_s: round(at_s),
+            elapsed_s: round(elapsed_s),
+            requests_per_second: per_second(stats.answered, elapsed_s),
+            errors: stats.error_count(),
+            p50_us: percentile_us(&stats.latency, 50.0),
+            p99_us: percentile_us(&stats.latency, 99.0),
+            max_us: us(stats.latency.max()),
+        }
+    }
+}
+
+impl Latency {
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        Self {
+            mean: round(histogram.mean() / NS_PER_US),
+            min: us(histogram.min()),
+            p50: percentile_us(histogram, 50.0),
+            p90: percentile_us(histogram, 90.0),
+            p99: percentile_us(histogram, 99.0),
+            p999: percentile_us(histogram, 99.9),
+            p9999: percentile_us(histogram, 99.99),
+            max: us(histogram.max()),
+        }
+    }
+}
+
+impl Delay {
+    pub(crate) fn of(histogram: &Histogram<u64>) -> Self {
+        Self {
+            p50: percentile_us(histogram, 50.0),
+            p99: percentile_us(histogram, 99.0),
+            max: us(histogram.max()),
+        }
+    }
+}
+
+/// The histogram as text.
+pub(crate) fn serialised(histogram: &Histogram<u64>) -> Result<String, LoadError> {
+    let mut bytes = Vec::new();
+    V2Serializer::new()
+        .serialize(histogram, &mut bytes)
+        .map_err(|error| LoadError::Machine(format!("the histogram cannot be written: {error:?}")))?;
+    Ok(STANDARD.encode(bytes))
+}
+
+pub(crate) fn percentile_us(histogram: &Histogram<u64>, percentile: f64) -> f64 {
+    us(histogram.value_at_percentile(percentile).min(histogram.max()))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "an hour of nanoseconds is below 2^53")]
+fn us(ns: u64) -> f64 {
+    round(ns as f64 / NS_PER_US)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "exact below 2^53 requests")]
+pub(crate) fn per_second(count: u64, elapsed_s: f64) -> f64 {
+    if elapsed_s > 0.0 {
+        round(count as f64 / elapsed_s)
+    } else {
+        0.0
+    }
+}
+
+/// Three decimals: nanoseconds of microseconds, and milliseconds of seconds.
+pub(crate) fn round(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hdrhistogram::serialization::Deserializer;
+
+    #[test]
+    fn a_histogram_comes_back_from_its_text() {
+        let mut stats = Stats::new();
+        for number in 1..10_000_u64 {
+            stats.answer(&[0, 1, 0, 0, 0], Some(number * 977));
+        }
+        let text = serialised(&stats.latency).unwrap();
+        let bytes = STANDARD.decode(text).unwrap();
+        let back: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+        assert_eq!(back, stats.latency);
+    }
+
+    #[test]
+    fn percentiles_are_microseconds() {
+        let mut stats = Stats::new();
+        for _ in 0..99 {
+            stats.answer(&[0, 1, 0, 0, 0], Some(100_000));
+        }
+        stats.answer(&[0, 1, 0, 0, 0], Some(5_000_000));
+        let latency = Latency::of(&stats.latency);
+        assert!((latency.p50 - 100.0).abs() < 0.2, "{latency:?}");
+        assert!((latency.p999 - 5_000.0).abs() < 10.0, "{latency:?}");
+        assert!((latency.max - 5_000.0).abs() < 10.0, "{latency:?}");
+    }
+}

@@ -1,0 +1,7 @@
+//! Runs against servers that misbehave in known ways.
+
+mod faults;
+mod methods;
+mod rates;
+mod server;
+mod tls;

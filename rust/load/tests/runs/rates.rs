@@ -1,0 +1,78 @@
+use std::time::Duration;
+
+use callgate_load::{Method, Options};
+
+use crate::server::{Manners, options, run, serve};
+
+#[test]
+fn a_fixed_rate_is_kept() {
+    for method in [Method::Check, Method::Stream] {
+        let server = serve(Manners::default());
+        let report = run(Options {
+            method,
+            rate: Some(400.0),
+            duration_ms: 1_000,
+            ..options(&server.address)
+        })
+        .unwrap();
+        // As many as were due, whatever the machine: each is answered or accounted for.
+        assert_eq!(report.requests + report.generator.unsent, 400, "{report:?}");
+        assert!(report.generator.delay_us.is_some());
+    }
+}
+
+/// Half a second of silence in two seconds: callers at a fixed rate meet it in a quarter of their calls, and wait for a
+/// quarter of a second on average. A generator that waits for its answers before it goes on would see it once per stream.
+#[test]
+fn a_stall_shows_in_the_percentiles_of_a_fixed_rate() {
+    let stalling = || {
+        serve(Manners {
+            stall: Some((Duration::from_millis(500), Duration::from_millis(1_000))),
+            ..Manners::default()
+        })
+    };
+    let load = |address: &str, rate| Options {
+        connections: 1,
+        streams: 1,
+        rate,
+        duration_ms: 2_000,
+        ..options(address)
+    };
+    let server = stalling();
+    let open = run(load(&server.address, Some(200.0))).unwrap();
+    assert!(open.latency_us.p99 > 800_000.0, "{:?}", open.latency_us);
+    assert!(open.latency_us.max < 3_000_000.0, "{:?}", open.latency_us);
+    // A quarter and more of the calls were due in the silence.
+    assert!(open.latency_us.p90 > 400_000.0, "{:?}", open.latency_us);
+    assert_eq!(open.requests + open.generator.unsent, 400);
+
+    let server = stalling();
+    let closed = run(load(&server.address, None)).unwrap();
+    assert!(closed.latency_us.p90 < 400_000.0, "{:?}", closed.latency_us);
+    assert!(closed.latency_us.max > 800_000.0, "{:?}", closed.latency_us);
+    assert!(closed.notes.iter().any(|note| note.contains("hide queueing")));
+}
+
+#[test]
+fn a_target_too_slow_for_the_rate_is_told_of() {
+    let server = serve(Manners {
+        stall: Some((Duration::ZERO, Duration::from_millis(700))),
+        ..Manners::default()
+    });
+    let report = run(Options {
+        connections: 1,
+        streams: 2,
+        rate: Some(1_000.0),
+        ..options(&server.address)
+    })
+    .unwrap();
+    assert!(report.generator.unsent > 400, "{report:?}");
+    assert!(
+        report
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("never sent")),
+        "{:?}",
+        report.warnings
+    );
+}
