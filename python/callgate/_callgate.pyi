@@ -1,6 +1,6 @@
 """callgate's Rust half; use the package `callgate`, which exports it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing_extensions import Self
 from callgate.outcome import Outcome
 
 __all__ = [
+    "BenchCalls",
     "ConditionStep",
     "Decision",
     "Engine",
@@ -25,6 +26,7 @@ __all__ = [
     "args_json",
     "hash_token",
     "new_token",
+    "bench_run",
     "counters_facts",
     "counters_repair",
     "policy_schema",
@@ -688,6 +690,93 @@ class Server:
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""
+
+@final
+class BenchCalls:
+    """The calls of a load test, asked in turn."""
+
+    @staticmethod
+    def from_file(path: str | PathLike[str]) -> BenchCalls:
+        """Reads JSON lines, with `grant` or `grant_token`, `tool`, `args`, `server`, `session` and `labels`.
+
+        Raises:
+            ConfigError: The file cannot be read, or a line has a fault; shown as ``file:line:column: message``.
+        """
+
+    @staticmethod
+    def from_policy(
+        path: str | PathLike[str],
+        catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        *,
+        grants: int = 1,
+        seed: int = 1,
+    ) -> BenchCalls:
+        """Makes calls up that meet and that break what a policy, or each of a folder of them, asks.
+
+        Args:
+            path: As for `Engine.from_file`.
+            catalogue: What is known of the tools.
+            grants: Distinct grants, from 1 to 1,000,000: ``grant-000001`` and so on.
+            seed: The same seed gives the same calls.
+
+        Raises:
+            PolicyError: A document has a fault.
+            ConfigError: A file cannot be read, or an option has no meaning.
+        """
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Writes them as `from_file` reads them.
+
+        Raises:
+            ConfigError: The file cannot be written.
+        """
+
+    def __len__(self) -> int: ...
+
+def bench_run(
+    target: str,
+    calls: BenchCalls,
+    *,
+    method: str = "check",
+    batch_size: int | None = None,
+    connections: int | None = None,
+    streams: int | None = None,
+    rate: float | None = None,
+    duration_ms: int | None = None,
+    warmup_ms: int | None = None,
+    timeout_ms: int | None = None,
+    threads: int = 0,
+    token: str | None = None,
+    tls_ca: str | PathLike[str] | None = None,
+    tls_cert: str | PathLike[str] | None = None,
+    tls_key: str | PathLike[str] | None = None,
+    progress: Callable[[str], object] | None = None,
+) -> str:
+    """Runs a load test, on threads of its own, and gives the `result` of its report as JSON (`docs/load-tests.md`).
+
+    The first Ctrl-C ends the run early, and what was measured is reported; the second is raised.
+
+    Args:
+        target: ``HOST:PORT``, ``https://HOST:PORT`` or ``unix:PATH``.
+        calls: What is asked.
+        method: ``check``, ``batch`` or ``stream``.
+        batch_size: Calls of a batch; None for 64.
+        connections: None for 4.
+        streams: Requests in flight on each connection; None for 16.
+        rate: Requests per second of all connections together, at fixed times; None for a closed loop.
+        duration_ms: How long is measured; None for 10 s.
+        warmup_ms: How long the same load runs before; None for 1 s.
+        timeout_ms: How long one answer may take; None for 10 s.
+        threads: Threads that put the load on; 0 for half of the cores.
+        token: Sent as ``authorization: Bearer``.
+        tls_ca: PEM of the authorities that may have signed the target's certificate.
+        tls_cert: PEM of our own certificate, for mutual TLS.
+        tls_key: PEM of its key.
+        progress: Called a few times a second with a JSON object; what it raises ends the run.
+
+    Raises:
+        ConfigError: An option has no meaning, the target cannot be reached, or nothing that was asked got an answer.
+    """
 
 def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
     """The warnings about a policy file or a folder of them: file, line, column and message of each.

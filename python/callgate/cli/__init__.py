@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from callgate.cli import check, config, counters, grants, peps, schema, serve, validate, version
+from callgate.cli import bench, check, config, counters, grants, peps, schema, serve, validate, version
 from callgate.errors import CallgateError
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve.serve, check.check, validate.validate, schema.schema, version.version):
+for command in (serve.serve, check.check, bench.bench, validate.validate, schema.schema, version.version):
     app.command()(command)
 
 for group in (config.app, counters.app, grants.app, peps.app):

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use callgate_core::engine::SetupError;
 use callgate_core::limit::StoreError;
 use callgate_core::policy::PolicyError;
+use callgate_load::LoadError;
 use callgate_server::{PepError, StartError, TlsError};
 use pyo3::PyErr;
 
@@ -29,10 +30,14 @@ pub(crate) enum Error {
     Pep(PepError),
     /// Certificates cannot be used.
     Tls(TlsError),
+    /// A load test could not be run.
+    Load(LoadError),
     /// A server could not be started.
     Start(StartError),
     /// A file or folder cannot be read.
     Unreadable(PathBuf, std::io::Error),
+    /// A file cannot be written.
+    Unwritable(PathBuf, std::io::Error),
     /// A folder of policies is not what it should be.
     Folder(PathBuf, &'static str),
     /// The decision log's configuration has a fault.
@@ -55,7 +60,9 @@ impl fmt::Display for Error {
             Self::Value(place, fault) => write!(f, "{place}: {fault}"),
             Self::Pep(error) => error.fmt(f),
             Self::Tls(error) => error.fmt(f),
+            Self::Load(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
+            Self::Unwritable(path, error) => write!(f, "cannot write `{}`: {error}", path.display()),
             Self::Unreadable(path, error) => {
                 let reason = match error.kind() {
                     std::io::ErrorKind::NotFound => "no such file or folder".to_owned(),
@@ -95,7 +102,9 @@ impl From<Error> for PyErr {
             | Error::Pep(_)
             | Error::Tls(_)
             | Error::Start(_)
+            | Error::Load(_)
             | Error::Unreadable(..)
+            | Error::Unwritable(..)
             | Error::Folder(..)
             | Error::Counters(_)
             | Error::ServerState(_) => exceptions::ConfigError::new_err(error.to_string()),
@@ -130,6 +139,15 @@ impl From<PepError> for Error {
 impl From<TlsError> for Error {
     fn from(error: TlsError) -> Self {
         Self::Tls(error)
+    }
+}
+
+impl From<LoadError> for Error {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Policy(error) => Self::Policy(error),
+            other => Self::Load(other),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod args;
 mod audit;
+mod bench;
 mod call;
 mod clock;
 mod counters;
@@ -28,6 +29,8 @@ mod _callgate {
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};
 
+    #[pymodule_export]
+    use crate::bench::{BenchCalls, bench_run};
     #[pymodule_export]
     use crate::clock::ManualClock;
     #[pymodule_export]

@@ -232,12 +232,12 @@ mod tests {
     #[test]
     fn an_expiry_is_the_first_moment_after() {
         let mut grants = Grants::with_capacity(key(), 2);
-        let expires = |expires_at_us| GrantSpec {
+        let ending = |expires_at_us| GrantSpec {
             expires_at_us,
             ..spec(&format!("{expires_at_us:?}"), &format!("{expires_at_us:?}"))
         };
-        grants.add(expires(Some(1_000)), 0, None).unwrap();
-        grants.add(expires(None), 0, None).unwrap();
+        grants.add(ending(Some(1_000)), 0, None).unwrap();
+        grants.add(ending(None), 0, None).unwrap();
         let expired = |index, unix_us| grants.get(index).unwrap().is_expired(unix_us);
         assert_eq!([expired(0, 999), expired(0, 1_000)], [false, true]);
         assert!(!expired(1, u64::MAX));

@@ -1,6 +1,7 @@
 //! The data plane from outside, with the real engine behind it.
 
 // Marked as tests, so that the lints know their helpers as such.
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod batch;

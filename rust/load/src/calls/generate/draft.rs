@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use callgate_core::policy::ast::{Path, Root, Step};
-use callgate_core::request::DEFAULT_SERVER;
+use callgate_core::{Caller, Pep};
 use callgate_proto::decision::v1::CheckRequest;
 use serde_json::{Map, Value};
 
@@ -87,15 +87,11 @@ pub(super) fn with_core<T>(request: &CheckRequest, ask: impl FnOnce(&callgate_co
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     ask(&callgate_core::Request {
-        grant: &request.grant,
+        caller: Caller::new(&request.grant, &request.grant_token, &labels),
+        pep: Pep::UNNAMED,
         tool: &request.tool,
-        server: if request.server.is_empty() {
-            DEFAULT_SERVER
-        } else {
-            &request.server
-        },
-        session: Some(request.session.as_str()).filter(|session| !session.is_empty()),
-        labels: &labels,
+        server: &request.server,
+        session: Some(request.session.as_str()),
         args_json: &request.args_json,
         reserve: None,
     })

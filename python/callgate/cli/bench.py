@@ -1,0 +1,200 @@
+"""`callgate bench`."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from callgate._callgate import BenchCalls, bench_run, version
+from callgate.cli import bench_compare, bench_report, machine
+from callgate.errors import ConfigError
+
+_TOKEN_VARIABLE = "CALLGATE_TOKEN"  # noqa: S105  the name of a variable
+_INTERRUPTED = 130
+_MS = 1000
+
+
+class Method(str, Enum):
+    """Which method is asked."""
+
+    CHECK = "check"
+    BATCH = "batch"
+    STREAM = "stream"
+
+
+def bench(
+    target: Annotated[
+        str | None, typer.Argument(help="HOST:PORT, https://HOST:PORT or unix:PATH.", show_default=False)
+    ] = None,
+    calls: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Ask these calls: JSON lines, one call a line.")
+    ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(metavar="FILE_OR_DIR", help="Ask calls made up from this policy.")
+    ] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas, with --policy.")
+    ] = None,
+    grants: Annotated[int, typer.Option(min=1, metavar="N", help="Distinct grants, with --policy.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Makes other calls up, with --policy.")] = 1,
+    save_calls: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the calls as JSON lines before the run.")
+    ] = None,
+    method: Annotated[Method, typer.Option(help="Which method is asked.")] = Method.CHECK,
+    batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Calls of a batch.")] = 64,
+    connections: Annotated[int, typer.Option(min=1, metavar="N", help="Connections.")] = 4,
+    streams: Annotated[int, typer.Option(min=1, metavar="N", help="Requests in flight per connection.")] = 16,
+    rate: Annotated[
+        float | None, typer.Option(metavar="N", help="Requests per second at fixed times; else as fast as answered.")
+    ] = None,
+    duration: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long is measured.")] = 10.0,
+    warmup: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="The same load before that.")] = 1.0,
+    timeout: Annotated[float, typer.Option(min=0.001, metavar="SECONDS", help="How long an answer may take.")] = 10.0,
+    threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads of the load; 0 for half of the cores.")] = 0,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help=f"Bearer token to send; else that of {_TOKEN_VARIABLE}.")
+    ] = None,
+    tls_ca: Annotated[Path | None, typer.Option(metavar="PEM", help="Who signed the target's certificate.")] = None,
+    tls_cert: Annotated[Path | None, typer.Option(metavar="PEM", help="Our certificate, for mutual TLS.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its key.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(metavar="A B", help="Compare two reports instead of running.")
+    ] = None,
+    fail_above: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="RATIO", help="With --compare: exit code 1 where B is that much worse."),
+    ] = None,
+) -> None:
+    """Put load on a sidecar and measure it; exit code 0, 2 wrong use or no sidecar there, 130 after Ctrl-C."""
+    if compare is not None:
+        _compare(compare, target, fail_above, as_json=as_json)
+    if target is None or fail_above is not None:
+        raise _wrong_use(target)
+    asked = _calls(calls, policy, catalogue, grants, seed)
+    if save_calls is not None:
+        asked.write(save_calls)
+    options: dict[str, Any] = {
+        "method": method.value,
+        "batch_size": batch_size if method is Method.BATCH else None,
+        "connections": connections,
+        "streams": streams,
+        "rate": rate,
+        "duration_ms": round(duration * _MS),
+        "warmup_ms": round(warmup * _MS),
+        "timeout_ms": round(timeout * _MS),
+        "threads": threads,
+    }
+    began = time.time()
+    if output is not None:
+        # Better said before the run than after it.
+        _write(output, "")
+    with _progress() as progress:
+        text = bench_run(
+            target,
+            asked,
+            **options,
+            token=_token(token_file),
+            tls_ca=tls_ca,
+            tls_cert=tls_cert,
+            tls_key=tls_key,
+            progress=progress,
+        )
+    document: dict[str, Any] = {
+        "format": bench_compare.FORMAT,
+        "callgate": version(),
+        "unix_time": round(began),
+        "machine": machine.facts(),
+        "options": {
+            "target": target,
+            **options,
+            "calls": len(asked),
+            "source": str(calls or policy),
+            **({"grants": grants, "seed": seed} if policy is not None else {}),
+        },
+        "result": json.loads(text),
+    }
+    if output is not None:
+        _write(output, json.dumps(document, indent=2) + "\n")
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        bench_report.show(document)
+    _end(target, document["result"])
+
+
+def _compare(reports: tuple[Path, Path], target: str | None, fail_above: float | None, *, as_json: bool) -> NoReturn:
+    if target is not None:
+        raise typer.BadParameter("compares two reports, and needs no target", param_hint="--compare")
+    worse = bench_compare.run(*reports, fail_above=fail_above, as_json=as_json)
+    raise typer.Exit(1 if worse else 0)
+
+
+def _wrong_use(target: str | None) -> typer.BadParameter:
+    if target is None:
+        return typer.BadParameter("name a target: HOST:PORT, https://HOST:PORT or unix:PATH", param_hint="TARGET")
+    return typer.BadParameter("goes with --compare", param_hint="--fail-above")
+
+
+def _end(target: str, result: dict[str, Any]) -> None:
+    """What the exit code says of a run that did not come to its end."""
+    if result["vanished"] is not None:
+        message = f"`{target}`: {result['vanished']}"
+        raise ConfigError(message)
+    if result["ended"] == "interrupted":
+        raise typer.Exit(_INTERRUPTED)
+
+
+def _calls(calls: Path | None, policy: Path | None, catalogue: Path | None, grants: int, seed: int) -> BenchCalls:
+    if policy is not None and calls is None:
+        return BenchCalls.from_policy(policy, catalogue, grants=grants, seed=seed)
+    if calls is None or policy is not None:
+        raise typer.BadParameter("give either --calls or --policy", param_hint="--calls")
+    if catalogue is not None:
+        raise typer.BadParameter("goes with --policy", param_hint="--catalogue")
+    return BenchCalls.from_file(calls)
+
+
+def _token(path: Path | None) -> str | None:
+    if path is None:
+        return os.environ.get(_TOKEN_VARIABLE) or None
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8"
+        message = f"cannot read `{path}`: {reason}"
+        raise ConfigError(message) from None
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        message = f"cannot write `{path}`: {(error.strerror or str(error)).lower()}"
+        raise ConfigError(message) from None
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None] | None]:
+    """A line that tells how far it is, on a terminal alone."""
+    console = Console(stderr=True, highlight=False)
+    if not (sys.stderr.isatty() and console.is_terminal):
+        yield None
+        return
+    with Live(console=console, auto_refresh=False, transient=True) as live:
+
+        def show(text: str) -> None:
+            live.update(Text(bench_report.progress_line(json.loads(text)), no_wrap=True), refresh=True)
+
+        yield show

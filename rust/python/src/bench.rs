@@ -1,0 +1,142 @@
+//! `BenchCalls` and `bench_run`: load tests.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use callgate_load::{Calls, Generate, Options, Report, Run, Target, Tls, Token};
+use pyo3::exceptions::PyKeyboardInterrupt;
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::error::Error;
+use crate::load;
+
+/// How often Python is asked for signals and told of the progress.
+const TICK: Duration = Duration::from_millis(20);
+const TICKS_PER_PROGRESS: u32 = 10;
+
+/// The calls of a load test.
+#[pyclass(frozen, module = "callgate._callgate")]
+pub(crate) struct BenchCalls {
+    calls: Calls,
+}
+
+#[pymethods]
+impl BenchCalls {
+    #[staticmethod]
+    fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
+        let calls = py.detach(|| Calls::read(&path)).map_err(Error::from)?;
+        Ok(Self { calls })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (path, catalogue = None, *, grants = 1, seed = 1))]
+    fn from_policy(
+        py: Python<'_>,
+        path: PathBuf,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        grants: usize,
+        seed: u64,
+    ) -> PyResult<Self> {
+        let catalogue = load::catalogue(catalogue)?;
+        let calls = py.detach(|| -> Result<Calls, Error> {
+            let policies = load::policies_at(&path)?;
+            Ok(Calls::generate(policies, catalogue, Generate { grants, seed })?)
+        })?;
+        Ok(Self { calls })
+    }
+
+    fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        py.detach(|| {
+            let write = || {
+                let mut file = std::io::BufWriter::new(std::fs::File::create(&path)?);
+                self.calls.write(&mut file)?;
+                file.flush()
+            };
+            write().map_err(|error| Error::Unwritable(path.clone(), error))
+        })?;
+        Ok(())
+    }
+
+    fn __len__(&self) -> usize {
+        self.calls.len()
+    }
+}
+
+/// Runs a load test; gives its report as JSON.
+#[pyfunction]
+#[pyo3(signature = (
+    target, calls, *, method = "check", batch_size = None, connections = None, streams = None, rate = None,
+    duration_ms = None, warmup_ms = None, timeout_ms = None, threads = 0, token = None, tls_ca = None, tls_cert = None,
+    tls_key = None, progress = None
+))]
+pub(crate) fn bench_run<'py>(
+    py: Python<'py>,
+    target: &str,
+    calls: &Bound<'_, BenchCalls>,
+    method: &str,
+    batch_size: Option<usize>,
+    connections: Option<usize>,
+    streams: Option<usize>,
+    rate: Option<f64>,
+    duration_ms: Option<u64>,
+    warmup_ms: Option<u64>,
+    timeout_ms: Option<u64>,
+    threads: usize,
+    token: Option<String>,
+    tls_ca: Option<PathBuf>,
+    tls_cert: Option<PathBuf>,
+    tls_key: Option<PathBuf>,
+    progress: Option<&Bound<'_, PyAny>>,
+) -> PyResult<Bound<'py, PyString>> {
+    let defaults = Options::new(Target::parse(target).map_err(Error::from)?);
+    let options = Options {
+        tls: Tls {
+            ca: tls_ca,
+            certificate: tls_cert,
+            key: tls_key,
+        },
+        token: token.map(Token::new).transpose().map_err(Error::from)?,
+        method: method.parse().map_err(Error::from)?,
+        batch_size: batch_size.unwrap_or(defaults.batch_size),
+        connections: connections.unwrap_or(defaults.connections),
+        streams: streams.unwrap_or(defaults.streams),
+        rate,
+        duration_ms: duration_ms.unwrap_or(defaults.duration_ms),
+        warmup_ms: warmup_ms.unwrap_or(defaults.warmup_ms),
+        timeout_ms: timeout_ms.unwrap_or(defaults.timeout_ms),
+        threads,
+        ..defaults
+    };
+    let calls = &calls.get().calls;
+    let run = py.detach(|| Run::start(options, calls)).map_err(Error::from)?;
+    watch(py, &run, progress)?;
+    let report: Report = py.detach(|| run.finish()).map_err(Error::from)?;
+    Ok(PyString::new(py, &report.to_json()))
+}
+
+/// Waits for the end of a run. The first Ctrl-C ends it early, with what was measured; the second gives it up.
+fn watch(py: Python<'_>, run: &Run, progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+    let mut was_stopped = false;
+    for tick in 1_u32.. {
+        if run.is_finished() {
+            break;
+        }
+        py.detach(|| std::thread::sleep(TICK));
+        let told = py.check_signals().and_then(|()| match progress {
+            Some(progress) if tick % TICKS_PER_PROGRESS == 0 => {
+                progress.call1((run.progress().to_json(),)).map(drop)
+            }
+            _ => Ok(()),
+        });
+        if let Err(error) = told {
+            run.stop();
+            if was_stopped || !error.is_instance_of::<PyKeyboardInterrupt>(py) {
+                return Err(error);
+            }
+            was_stopped = true;
+        }
+    }
+    Ok(())
+}
