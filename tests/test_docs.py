@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -33,6 +34,7 @@ LANGUAGES = {"console", "pycon", "json", "yaml", "sh", "text"}
 DATA_PORT, ADMIN_PORT = "9191", "9193"
 START_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
+MAX_OUTPUT_BYTES = 1 << 20
 
 FENCE = re.compile(
     r"^(?:<!-- example: (?P<kind>\w+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -237,21 +239,22 @@ class Shell:
         """Starts a program, and waits until it is ready and has printed what the page shows."""
         assert command.startswith("callgate serve "), f"only the sidecar can be started, not `{command}`"
         data, admin = (f"127.0.0.1:{port}" for port in self._ports.values())
+        # A file, since nobody reads on: what a sidecar logs later would fill a pipe, and hold it up.
+        printed = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  the stack closes it
         process = subprocess.Popen(
             ["/bin/bash", "-c", f"exec {command} --listen {data} --admin {admin}"],
             cwd=ROOT,
             env=self._environment,
-            stdout=subprocess.PIPE,
+            stdout=printed,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
         self._stack.callback(stop, process)
-        assert process.stdout is not None
-        os.set_blocking(process.stdout.fileno(), False)
         output = b""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
-            output += process.stdout.read() or b""
+            # Without a seek, which would move the program's own place in the file.
+            output = os.pread(printed.fileno(), MAX_OUTPUT_BYTES, 0)
             if answers(f"http://{admin}/readyz") and fits(expected, self._lines(output)):
                 break
             time.sleep(0.05)
@@ -272,8 +275,6 @@ def stop(process: subprocess.Popen[Any]) -> None:
         assert process.wait(timeout=START_SECONDS) == 0
     finally:
         process.kill()
-        assert process.stdout is not None
-        process.stdout.close()
 
 
 def answers(url: str) -> bool:

@@ -67,6 +67,18 @@ def test_a_sidecar_over_tcp_and_a_socket(policy: Path, calls: Path, tmp_path: Pa
         assert running.stop()[0] == 0
 
 
+@pytest.mark.parametrize(("method", "size"), [("batch", 8), ("stream", 1)])
+def test_batches_and_streams(policy: Path, calls: Path, method: str, size: int) -> None:
+    with sidecar("--policy", policy) as running:
+        result = report(running.address, "--calls", calls, "--method", method, "--batch-size", str(size))["result"]
+        assert running.stop()[0] == 0
+    assert (result["ended"], result["errors"]) == ("complete", {})
+    assert result["requests"] > 10
+    assert sum(result["outcomes"].values()) == result["requests"] * size
+    assert result["outcomes"]["allow"] > 0
+    assert result["outcomes"]["deny"] > 0
+
+
 def test_the_report_says_what_was_measured_and_on_what(policy: Path, calls: Path, tmp_path: Path) -> None:
     output = tmp_path / "report.json"
     with sidecar("--policy", policy) as running:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 _PERCENTILES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
+_CELL = 11
 _US_PER_MS = 1_000
 _US_PER_S = 1_000_000
 
@@ -28,19 +28,12 @@ def show(document: dict[str, Any]) -> None:
     options, result = document["options"], document["result"]
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(_headline(options, result)))
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column()
-    grid.add_column()
     for name, text in _rows(options, result):
-        grid.add_row(Text(name, style="bold"), Text(text))
-    console.print(grid)
-    latency = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    latency.add_column("latency")
-    for name in _PERCENTILES:
-        latency.add_column(name, justify="right")
-    latency.add_row("", *(duration(result["latency_us"][name]) for name in _PERCENTILES))
+        console.print(Text.assemble((f"{name:<12}", "bold"), text))
     if result["requests"]:
-        console.print(latency)
+        cells = [(name, duration(result["latency_us"][name])) for name in _PERCENTILES]
+        console.print(Text("latency " + "".join(f"{name:>{_CELL}}" for name, _ in cells), style="bold"))
+        console.print(Text(" " * len("latency ") + "".join(f"{text:>{_CELL}}" for _, text in cells)))
     for note in result["notes"]:
         console.print(Text(f"note: {note}"))
     for warning in result["warnings"]:

@@ -56,8 +56,7 @@ pub(crate) fn reason(error: &io::Error) -> String {
         io::ErrorKind::IsADirectory => "expected a file, this is a folder".to_owned(),
         io::ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         io::ErrorKind::ConnectionReset => "connection reset by peer".to_owned(),
-        io::ErrorKind::BrokenPipe => "connection closed by peer".to_owned(),
-        io::ErrorKind::UnexpectedEof => "connection closed by peer".to_owned(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => "connection closed by peer".to_owned(),
         io::ErrorKind::TimedOut => "timed out".to_owned(),
         _ => {
             let text = error.to_string();

@@ -114,8 +114,14 @@ mod tests {
     fn connections_together_are_evenly_spaced() {
         for (rate, connections) in [(1_000.0, 1), (1_000.0, 4), (7.0, 3), (3.0, 8), (0.5, 2)] {
             let times = times(rate, connections);
-            let expected: Vec<u64> = (0..)
-                .map(|number| 5 + (f64::from(number) / rate * 1e9) as u64)
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "times within a second or two"
+            )]
+            let due_ns = |number: u32| 5 + (f64::from(number) / rate * 1e9) as u64;
+            let expected: Vec<u64> = (0..2_000)
+                .map(due_ns)
                 .take_while(|due_ns| *due_ns < 5 + SECOND_NS)
                 .collect();
             assert_eq!(times, expected, "{rate} over {connections}");

@@ -31,6 +31,7 @@ pub(crate) struct Plan {
 
 /// When what happens, in nanoseconds since the plan was made.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "names carry their unit")]
 pub(crate) struct Timeline {
     pub(crate) start_ns: u64,
     pub(crate) measure_ns: u64,

@@ -26,7 +26,7 @@ pub(crate) struct BenchCalls {
 impl BenchCalls {
     #[staticmethod]
     fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let calls = py.detach(|| Calls::read(&path)).map_err(Error::from)?;
+        let calls = py.detach(move || Calls::read(&path)).map_err(Error::from)?;
         Ok(Self { calls })
     }
 
@@ -40,7 +40,7 @@ impl BenchCalls {
         seed: u64,
     ) -> PyResult<Self> {
         let catalogue = load::catalogue(catalogue)?;
-        let calls = py.detach(|| -> Result<Calls, Error> {
+        let calls = py.detach(move || -> Result<Calls, Error> {
             let policies = load::policies_at(&path)?;
             Ok(Calls::generate(policies, catalogue, Generate { grants, seed })?)
         })?;
@@ -48,13 +48,13 @@ impl BenchCalls {
     }
 
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
-        py.detach(|| {
+        py.detach(move || {
             let write = || {
                 let mut file = std::io::BufWriter::new(std::fs::File::create(&path)?);
                 self.calls.write(&mut file)?;
                 file.flush()
             };
-            write().map_err(|error| Error::Unwritable(path.clone(), error))
+            write().map_err(|error| Error::Unwritable(path, error))
         })?;
         Ok(())
     }
@@ -71,6 +71,7 @@ impl BenchCalls {
     duration_ms = None, warmup_ms = None, timeout_ms = None, threads = 0, token = None, tls_ca = None, tls_cert = None,
     tls_key = None, progress = None
 ))]
+#[expect(clippy::too_many_arguments, reason = "one keyword per option")]
 pub(crate) fn bench_run<'py>(
     py: Python<'py>,
     target: &str,

@@ -120,7 +120,7 @@ mod tests {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         decoder
             .decode(block, |name, value| {
-                fields.push(format!("{}: {}", text(name), text(value)))
+                fields.push(format!("{}: {}", text(name), text(value)));
             })
             .unwrap();
         fields

@@ -46,7 +46,7 @@ impl Head {
             b"content-type" if !value.starts_with(b"application/grpc") => self.content_type = Some(text()),
             b"content-type" => self.content_type = None,
             b"grpc-status" => self.grpc_status = text().parse().ok(),
-            b"grpc-message" => self.grpc_message = text(),
+            b"grpc-message" => self.grpc_message = percent_decoded(value),
             _ => {}
         }
     }
@@ -128,6 +128,25 @@ impl<T> Stream<T> {
     }
 }
 
+/// The text of a `grpc-message`: percent-encoded UTF-8. Control characters go, so that it stays one line.
+fn percent_decoded(value: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((first, after)) = rest.split_first() {
+        let code = after
+            .first_chunk::<2>()
+            .filter(|_| *first == b'%')
+            .and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() {
+            after.get(2..).unwrap_or_default()
+        } else {
+            after
+        };
+    }
+    String::from_utf8_lossy(&bytes).replace(char::is_control, " ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,6 +201,18 @@ mod tests {
             Err(Failure::NotGrpc("text/html".to_owned()))
         );
         assert!(matches!(verdict(&[ok, grpc]), Err(Failure::BadAnswer(_))));
+    }
+
+    #[test]
+    fn messages_are_decoded_to_one_line() {
+        for (encoded, text) in [
+            ("who%20asks%3F", "who asks?"),
+            ("100%", "100%"),
+            ("%zz%4", "%zz%4"),
+            ("gr%C3%BC%C3%9Fe%0Atwo", "gr\u{fc}\u{df}e two"),
+        ] {
+            assert_eq!(percent_decoded(encoded.as_bytes()), text);
+        }
     }
 
     #[test]

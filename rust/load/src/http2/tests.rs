@@ -164,8 +164,8 @@ fn the_connection_has_a_window_of_its_own() {
         let frames = sent(client).into_iter().filter(|frame| frame.0 == kind::DATA);
         frames.map(|frame| frame.3).sum()
     };
-    client.open(&[7; 60_000], true, 1);
-    client.open(&[7; 60_000], true, 2);
+    client.open(&vec![7; 60_000], true, 1);
+    client.open(&vec![7; 60_000], true, 2);
     assert_eq!(open(&mut client), DEFAULT_WINDOW_BYTES as usize);
     events(
         &mut client,

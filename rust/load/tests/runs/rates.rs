@@ -27,7 +27,7 @@ fn a_fixed_rate_is_kept() {
 fn a_stall_shows_in_the_percentiles_of_a_fixed_rate() {
     let stalling = || {
         serve(Manners {
-            stall: Some((Duration::from_millis(500), Duration::from_millis(1_000))),
+            stall: Some((Duration::from_millis(500), Duration::from_secs(1))),
             ..Manners::default()
         })
     };

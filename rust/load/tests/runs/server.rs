@@ -59,7 +59,7 @@ impl Service {
         tokio::task::yield_now().await;
         self.seen.in_flight.fetch_sub(1, Ordering::Relaxed);
         if let Some((every, code)) = self.manners.fail_every
-            && number % every == 0
+            && number.is_multiple_of(every)
         {
             return Err(Status::new(code, "on purpose"));
         }

@@ -21,10 +21,10 @@ pub(super) fn candidates(op: &Op, holds: bool, random: &mut Random) -> Vec<Candi
 
 fn sides(op: &Op, random: &mut Random) -> (Vec<Candidate>, Vec<Candidate>) {
     match op {
-        Op::Eq(constant) => (vec![value(constant)], others(std::slice::from_ref(constant))),
-        Op::Neq(constant) => (others(std::slice::from_ref(constant)), vec![value(constant)]),
-        Op::In(list) => (list.iter().map(value).collect(), others(list)),
-        Op::NotIn(list) => (others(list), list.iter().map(value).collect()),
+        Op::Eq(constant) => sides_of(std::slice::from_ref(constant)),
+        Op::Neq(constant) => swap(sides_of(std::slice::from_ref(constant))),
+        Op::In(list) => sides_of(list),
+        Op::NotIn(list) => swap(sides_of(list)),
         Op::Lt(bound) | Op::Lte(bound) => {
             let (below, above) = around(bound);
             (below, above)
@@ -85,20 +85,28 @@ fn swap<T>((yes, no): (T, T)) -> (T, T) {
     (no, yes)
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "one of several candidates, of which some are absent"
+)]
 fn some(text: impl Into<String>) -> Candidate {
     Some(Value::String(text.into()))
 }
 
-/// A value that a policy holds; `None` stands for what has no form here, which the core does not let happen.
-fn value(constant: &Constant) -> Candidate {
-    Some(match constant {
-        Constant::Number(decimal) => plain(decimal),
-        other => {
-            let mut text = String::new();
-            other.write_canonical(&mut text);
-            serde_json::from_str(&text).ok()?
-        }
-    })
+/// A value that a policy holds.
+fn value(constant: &Constant) -> Value {
+    if let Constant::Number(decimal) = constant {
+        return plain(decimal);
+    }
+    let mut text = String::new();
+    constant.write_canonical(&mut text);
+    // The canonical form is JSON, so this does not fail.
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+/// Values that are one of these, and values that are not.
+fn sides_of(list: &[Constant]) -> (Vec<Candidate>, Vec<Candidate>) {
+    (list.iter().map(value).map(Some).collect(), others(list))
 }
 
 /// Values that are none of these.
@@ -186,8 +194,8 @@ fn matched(regex: &regex::Regex, random: &mut Random) -> (Vec<Candidate>, Vec<Ca
 
 fn containers(constant: &Constant) -> (Vec<Candidate>, Vec<Candidate>) {
     let element = value(constant);
-    let mut yes = vec![element.clone().map(|element| json!([element]))];
-    if let Some(Value::String(text)) = &element {
+    let mut yes = vec![Some(json!([element]))];
+    if let Value::String(text) = &element {
         yes.insert(0, some(format!("x{text}x")));
     }
     (yes, vec![some("~"), Some(json!([])), None])
