@@ -1,0 +1,177 @@
+//! What is timed: callgate's counters, and what one would use instead.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use callgate_core::Now;
+use callgate_core::limit::{CountKey, CountShape, Counters, Demand, Micros};
+use callgate_core::policy::ast::Window;
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+use hashbrown::HashMap;
+
+/// At most `max` calls in any `window_us`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    pub(crate) max: u32,
+    pub(crate) window_us: u64,
+}
+
+/// Counts calls by key and refuses those above the limit; time is an argument for everybody.
+pub(crate) trait Limiter: Send + Sync {
+    const NAME: &'static str;
+
+    fn new(limit: Limit, capacity: usize) -> Self;
+
+    /// Takes one unit at this instant; false when it is refused.
+    fn take(&self, key: u128, now_ns: u64) -> bool;
+}
+
+/// Ours, in memory.
+pub(crate) struct Memory {
+    counters: Counters,
+    shape: CountShape,
+}
+
+impl Limiter for Memory {
+    const NAME: &'static str = "callgate";
+
+    fn new(limit: Limit, capacity: usize) -> Self {
+        Self {
+            counters: Counters::new(capacity, capacity, &[9; 16]),
+            shape: shape(limit),
+        }
+    }
+
+    fn take(&self, key: u128, now_ns: u64) -> bool {
+        let mut demand = [Demand::new(CountKey(key), self.shape, Micros::ONE)];
+        self.counters.take(&mut demand, "grant", instant(now_ns)).is_ok()
+    }
+}
+
+fn shape(limit: Limit) -> CountShape {
+    CountShape {
+        window: Window::Sliding {
+            window_us: limit.window_us,
+        },
+        max: Micros(u64::from(limit.max) * Micros::ONE.0),
+        whole_units: true,
+    }
+}
+
+const fn instant(now_ns: u64) -> Now {
+    Now {
+        boot_ns: now_ns,
+        unix_offset_us: 0,
+    }
+}
+
+/// The plain way to be as exact: a map of logs behind one mutex, with the fastest hash at hand.
+pub(crate) struct MutexMap {
+    logs: Mutex<HashMap<u128, VecDeque<u64>>>,
+    limit: Limit,
+}
+
+impl Limiter for MutexMap {
+    const NAME: &'static str = "Mutex<HashMap<_, VecDeque<_>>>";
+
+    fn new(limit: Limit, capacity: usize) -> Self {
+        Self {
+            logs: Mutex::new(HashMap::with_capacity(capacity)),
+            limit,
+        }
+    }
+
+    fn take(&self, key: u128, now_ns: u64) -> bool {
+        let stamp_us = now_ns.div_ceil(1_000);
+        let mut logs = self.logs.lock().expect("no holder panics");
+        let log = logs.entry(key).or_default();
+        while log
+            .front()
+            .is_some_and(|oldest_us| stamp_us.saturating_sub(*oldest_us) >= self.limit.window_us)
+        {
+            log.pop_front();
+        }
+        let free = log.len() < self.limit.max as usize;
+        if free {
+            log.push_back(stamp_us);
+        }
+        free
+    }
+}
+
+/// The `governor` crate, by key. Another job: GCRA lets a burst of `max` through and then one call per `window / max`,
+/// so up to twice `max` within one window, and keeps one word per key instead of `max` stamps.
+pub(crate) struct Governor {
+    limiter: RateLimiter<u128, DashMapStateStore<u128>, GivenTime, NoOpMiddleware<Duration>>,
+}
+
+impl Limiter for Governor {
+    const NAME: &'static str = "governor (GCRA)";
+
+    fn new(limit: Limit, _capacity: usize) -> Self {
+        let max = NonZeroU32::new(limit.max).expect("no limit here is 0");
+        let period = Duration::from_nanos((limit.window_us * 1_000 / u64::from(limit.max)).max(1));
+        let quota = Quota::with_period(period)
+            .expect("the period is not 0")
+            .allow_burst(max);
+        Self {
+            limiter: RateLimiter::dashmap_with_clock(quota, GivenTime),
+        }
+    }
+
+    fn take(&self, key: u128, now_ns: u64) -> bool {
+        GIVEN_NS.set(now_ns);
+        self.limiter.check_key(&key).is_ok()
+    }
+}
+
+thread_local! {
+    static GIVEN_NS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A clock that says what its thread was told, so that nobody here is charged for reading one.
+#[derive(Clone)]
+pub(crate) struct GivenTime;
+
+impl Clock for GivenTime {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        Duration::from_nanos(GIVEN_NS.get())
+    }
+}
+
+/// Well-mixed identities, as hashing gives them.
+pub(crate) const fn key(number: u64) -> u128 {
+    (number as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
+}
+
+/// What each limiter must do before it is timed.
+pub(crate) fn check<L: Limiter>() {
+    const WINDOW_US: u64 = 60_000_000;
+    const START_NS: u64 = 1_000_000_000_000;
+    let limit = Limit {
+        max: 3,
+        window_us: WINDOW_US,
+    };
+    let limiter = L::new(limit, 100);
+    for _ in 0..3 {
+        assert!(limiter.take(key(1), START_NS), "{}: within the limit", L::NAME);
+    }
+    assert!(!limiter.take(key(1), START_NS), "{}: the fourth call", L::NAME);
+    assert!(limiter.take(key(2), START_NS), "{}: another key", L::NAME);
+    // Where GCRA is another thing: a third of the window later one more call passes, the fourth within one window.
+    let gives_early = limiter.take(key(1), START_NS + WINDOW_US * 1_000 / 3 + 1);
+    assert_eq!(gives_early, L::NAME == Governor::NAME, "{}", L::NAME);
+    assert!(
+        limiter.take(key(1), START_NS + WINDOW_US * 1_001),
+        "{}: a window later",
+        L::NAME
+    );
+}
