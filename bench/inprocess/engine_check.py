@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import calls
-import machine
+from common import calls, machine, report
 
 import callgate
 
@@ -33,15 +30,18 @@ def timed(call: Callable[[], object], count: int) -> list[int]:
 
 def percentiles(times: list[int]) -> dict[str, float]:
     """Percentiles in microseconds."""
-    return {f"p{p:g}": times[min(len(times) - 1, int(len(times) * p / 100))] / 1_000 for p in PERCENTILES}
+    return {f"p{p:g}": report.percentile(times, p) / 1_000 for p in PERCENTILES}
 
 
 def main() -> None:
     """Measures, prints a table and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=200_000)
-    parser.add_argument("--output", type=Path, default=machine.ROOT / "bench/results/python.json")
+    parser.add_argument("--quick", action="store_true", help="show that it works")
     options = parser.parse_args()
+    if options.quick:
+        options.count = 1_000
+    results = report.begin("python", options)
 
     engine = callgate.Engine.from_file(machine.ROOT / "bench/policy.json")
     rows: dict[str, dict[str, float]] = {"nothing (the clock alone)": percentiles(timed(lambda: None, options.count))}
@@ -59,14 +59,13 @@ def main() -> None:
         rows[f"Engine.check, {size} bytes"] = percentiles(timed(check, options.count))
         rows[f"json.loads, {size} bytes"] = percentiles(timed(loads, options.count))
 
-    print(machine.line())
-    print(f"{'us per call':<28}" + "".join(f"{f'p{p:g}':>8}" for p in PERCENTILES))
-    for name, row in rows.items():
-        print(f"{name:<28}" + "".join(f"{value:>8.2f}" for value in row.values()))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    results = {"machine": machine.facts(), "unix_time": round(time.time()), "count": options.count, "us": rows}
-    options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"written to {os.path.relpath(options.output)}")
+    for size in calls.ARGUMENTS:
+        ours, theirs = rows[f"Engine.check, {size} bytes"], rows[f"json.loads, {size} bytes"]
+        results.headline(f"Engine.check beside json.loads, {size} bytes, p50", ours["p50"] / theirs["p50"], "x")
+    columns = ("us per call", *(f"p{p:g}" for p in PERCENTILES))
+    results.table("single calls", columns, [(name, *row.values()) for name, row in rows.items()])
+    results.raw["us"] = rows
+    results.write()
 
 
 if __name__ == "__main__":

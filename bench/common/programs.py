@@ -1,0 +1,134 @@
+"""Programs under test: started on their core, waited for, watched, stopped."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from common import machine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SERVER_CORE, LOAD_CORE = "0", "1"
+START_SECONDS = 30.0
+# Between two questions whether a program is ready: also what its start is measured to.
+ASK_EVERY_SECONDS = 0.001
+CALLGATE = Path(sys.executable).parent / "callgate"
+
+
+@dataclass
+class Program:
+    """A running program."""
+
+    process: subprocess.Popen[bytes]
+    command: str
+
+    def cpu_seconds(self) -> float:
+        """CPU time that its threads have used so far."""
+        text = Path(f"/proc/{self.process.pid}/stat").read_text(encoding="utf-8")
+        user, system = text.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+    def resident_bytes(self) -> dict[str, int]:
+        """Resident memory by kind: `total`, and of it what belongs to files that are mapped (`file`)."""
+        text = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
+        kib = {name: int(value) for name, value in re.findall(r"^(\w+):\s+(\d+) kB$", text, re.MULTILINE)}
+        return {"total": kib["VmRSS"] * 1024, "file": (kib["RssFile"] + kib["RssShmem"]) * 1024}
+
+    def running(self) -> None:
+        """Ends the bench when the program has ended."""
+        code = self.process.poll()
+        if code is not None:
+            sys.exit(f"`{self.command}` ended with status {code}")
+
+
+@contextmanager
+def started(command: Sequence[str], core: str | None = SERVER_CORE, **environment: str) -> Iterator[Program]:
+    """Starts a program, pinned to a core unless that is None; it is stopped with SIGTERM in the end."""
+    pinned = ["taskset", "-c", core, *command] if core is not None else list(command)
+    process = subprocess.Popen(pinned, cwd=machine.ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+    try:
+        yield Program(process, " ".join(command))
+    finally:
+        process.terminate()
+        process.wait(timeout=START_SECONDS)
+
+
+@dataclass
+class Sidecar(Program):
+    """A running `callgate serve`."""
+
+    address: str
+    admin: str
+    socket: Path | None = None
+
+    def wait_until_ready(self) -> None:
+        """Returns when `/readyz` says so."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            self.running()
+            try:
+                with urllib.request.urlopen(f"http://{self.admin}/readyz", timeout=1.0) as response:
+                    if response.status == 200:
+                        return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                time.sleep(ASK_EVERY_SECONDS)
+        sys.exit(f"callgate was not ready within {START_SECONDS:g} s")
+
+    def metrics(self) -> str:
+        """Everything that `/metrics` says."""
+        with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=30.0) as response:
+            return str(response.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of a metric's rows that carry these labels; 0 where there is none."""
+        total = 0.0
+        for found, value in re.findall(rf"^{name}(?:\{{(.*)\}})? ([\d.e+-]+)$", self.metrics(), re.MULTILINE):
+            if all(f'{label}="{wanted}"' in found for label, wanted in labels.items()):
+                total += float(value)
+        return total
+
+    def allowed(self) -> int:
+        """Allowed calls by callgate's own count."""
+        return round(self.metric("callgate_decisions_total", outcome="allow"))
+
+
+@contextmanager
+def sidecar(
+    arguments: Sequence[str], *, socket_path: Path | None = None, core: str | None = SERVER_CORE
+) -> Iterator[Sidecar]:
+    """Starts `callgate serve` on free ports and waits until it is ready."""
+    address, admin = free_addresses(2)
+    command = [str(CALLGATE), "serve", *arguments, "--listen", address, "--admin", admin, "--workers", "1"]
+    if socket_path is not None:
+        command += ["--socket", str(socket_path)]
+    with started(command, core) as program:
+        ours = Sidecar(program.process, program.command, address, admin, socket_path)
+        ours.wait_until_ready()
+        yield ours
+
+
+def free_addresses(count: int) -> list[str]:
+    """Loopback addresses that nobody listens on."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return addresses
+
+
+def two_cores() -> None:
+    """Ends a bench that wants a core for the server and one for the load where there are none."""
+    if not {int(SERVER_CORE), int(LOAD_CORE)} <= os.sched_getaffinity(0):
+        sys.exit("this bench wants two cores: one for the server, one for the load")
