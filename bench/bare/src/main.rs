@@ -1,24 +1,28 @@
 //! The floor of the load tests: a bare tonic handler that only parses its message and answers a fixed allow.
 //!
-//! `callgate-bench-bare [--listen 127.0.0.1:9292]`
+//! `callgate-bench-bare [--listen 127.0.0.1:9292] [--socket PATH] [--tls-certificate FILE --tls-key FILE]`
+
+mod options;
 
 use std::error::Error;
-use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use callgate_proto::decision::v1::decision_service_server::{DecisionService, DecisionServiceServer};
 use callgate_proto::decision::v1::{
     CheckBatchRequest, CheckBatchResponse, CheckRequest, CheckResponse, CheckStreamRequest,
     CheckStreamResponse, Outcome, SettleRequest, SettleResponse,
 };
+use options::Options;
 use serde::de::IgnoredAny;
+use tokio::net::UnixListener;
 use tokio_stream::StreamExt as _;
 use tokio_stream::adapters::Map;
+use tokio_stream::wrappers::UnixListenerStream;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const DEFAULT_LISTEN: &str = "127.0.0.1:9292";
 
 struct Bare;
 
@@ -74,36 +78,28 @@ impl DecisionService for Bare {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let listen = listen_address(std::env::args().skip(1))?;
-    tonic::transport::Server::builder()
-        .tcp_nodelay(true)
+    let options = Options::read(std::env::args().skip(1))?;
+    let mut tcp = transport(options.tls.as_ref())?;
+    let tcp = tcp
         .add_service(DecisionServiceServer::new(Bare))
-        .serve(listen)
-        .await?;
+        .serve(options.listen);
+    let Some(path) = options.socket else {
+        return Ok(tcp.await?);
+    };
+    let incoming = UnixListenerStream::new(UnixListener::bind(path)?);
+    let mut unix = transport(None)?;
+    let unix = unix
+        .add_service(DecisionServiceServer::new(Bare))
+        .serve_with_incoming(incoming);
+    tokio::try_join!(tcp, unix)?;
     Ok(())
 }
 
-fn listen_address(mut arguments: impl Iterator<Item = String>) -> Result<SocketAddr, Box<dyn Error>> {
-    let listen = match (arguments.next().as_deref(), arguments.next(), arguments.next()) {
-        (None, _, _) => DEFAULT_LISTEN.to_owned(),
-        (Some("--listen"), Some(listen), None) => listen,
-        _ => return Err("expected no arguments or `--listen ADDRESS`".into()),
+fn transport(tls: Option<&(PathBuf, PathBuf)>) -> Result<Server, Box<dyn Error>> {
+    let server = Server::builder().tcp_nodelay(true);
+    let Some((certificate, key)) = tls else {
+        return Ok(server);
     };
-    listen
-        .parse()
-        .map_err(|_| format!("expected an IP address and a port, got `{listen}`").into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::listen_address;
-
-    #[test]
-    fn arguments() {
-        let parse = |words: &[&str]| listen_address(words.iter().map(ToString::to_string));
-        assert_eq!(parse(&[]).unwrap().port(), 9292);
-        assert_eq!(parse(&["--listen", "127.0.0.1:7"]).unwrap().port(), 7);
-        assert!(parse(&["--listen"]).is_err());
-        assert!(parse(&["--port", "7"]).is_err());
-    }
+    let identity = Identity::from_pem(std::fs::read(certificate)?, std::fs::read(key)?);
+    Ok(server.tls_config(ServerTlsConfig::new().identity(identity))?)
 }
