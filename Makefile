@@ -167,9 +167,29 @@ bench-peers: $(bench_dir)/.stamp ## Engine.check beside limits and cedarpy
 	@$(bench_run) peers $(ARGS)
 
 .PHONY: bench-grpc
-bench-grpc: $(bench_dir)/.stamp bench-tools ## Check, CheckBatch and CheckStream over TCP, TLS and socket beside a bare handler
-	@$(bench_run) grpc $(ARGS)
+bench-grpc: $(bench_dir)/.stamp bench-tools ## Check, CheckBatch, CheckStream over TCP, TLS and socket beside a bare handler
+	@$(bench_run) grpc methods
 
+.PHONY: bench-reload
+bench-reload: $(bench_dir)/.stamp bench-tools ## reloads of 800 tools and 1,000 grants under a fixed rate of calls
+	@$(bench_run) reload $(ARGS)
+
+.PHONY: bench-state
+bench-state: $(bench_dir)/.stamp bench-tools ## start to ready, and memory, with up to a million counters
+	@$(bench_run) state $(ARGS)
+
+.PHONY: bench-log
+bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log beside without
+	@$(bench_run) log $(ARGS)
+
+# What to profile: decide, admitted, refused, million (of the core), check, batch, stream, log (of the sidecar).
+WHAT ?= check
+.PHONY: profile
+profile: $(bench_dir)/.stamp bench-tools ## where the time goes, by perf: make profile WHAT="check decide"
+	@scripts/need perf linux-perf
+	@PYTHONPATH=bench $(bench_dir)/venv/bin/python -m hotspots $(WHAT) $(if $(quick),--quick)
+
+ghz_version := v0.93.0
 # What load is made with, and the bare handler that it is compared on.
 .PHONY: bench-tools
 bench-tools:
@@ -177,12 +197,15 @@ bench-tools:
 	@scripts/need taskset util-linux
 	$(call say,the bare tonic handler)
 	@cargo build --profile $(bench_profile) --package callgate-bench-bare
+	@command -v go >/dev/null || echo "make: ghz is left out: it is built with Go, which is not here" >&2
+	@test -x target/tools/ghz || ! command -v go >/dev/null || \
+		GOBIN=$(CURDIR)/target/tools go install github.com/bojand/ghz/cmd/ghz@$(ghz_version)
 
-# The wheel, in an environment of its own: .venv holds the quick build that tests use.
+# The wheel, in an environment of its own: .venv holds the quick build that tests use. It keeps its symbols for `perf`.
 $(bench_dir)/.stamp: .venv/.stamp-venv $(rust_inputs)
 	$(call say,the wheel for the benches$(if $(quick),, (fat LTO takes minutes)))
 	@rm -rf $(bench_dir)/wheel
-	@$(bin)/maturin build --profile $(bench_profile) --out $(bench_dir)/wheel
+	@$(bin)/maturin build --profile $(bench_profile) --strip false --out $(bench_dir)/wheel
 	@test -x $(bench_dir)/venv/bin/python || $(bin)/python -m venv $(bench_dir)/venv
 	@$(bench_dir)/venv/bin/pip install --quiet --upgrade 'pip>=25.1'
 	@$(bench_dir)/venv/bin/pip install --quiet --group bench

@@ -21,19 +21,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One bench: the module that runs it, its options, and the files of `bench/results` that it writes."""
+    """One bench: the module that runs it, its first options, and the names under `bench/results` that it writes."""
 
     module: str
     options: tuple[str, ...] = ()
     results: tuple[str, ...] = ()
+    # Profiles (`hotspots.py`) that show where the time goes, made when a target is missed.
+    profiles: tuple[str, ...] = ()
 
 
 PARTS = {
-    "core": Part("inprocess.core", ("decide",), ("decide",)),
-    "counters": Part("inprocess.core", ("counters",), ("counters",)),
+    "core": Part("inprocess.core", ("decide",), ("decide",), ("decide",)),
+    "counters": Part("inprocess.core", ("counters",), ("counters",), ("admitted", "refused", "million")),
     "python": Part("inprocess.engine_check", (), ("python",)),
     "peers": Part("inprocess.peers", (), ("peers",)),
-    "grpc": Part("wire.grpc_check", (), ("grpc",)),
+    "grpc": Part("wire.unary", (), ("grpc",), ("check",)),
+    "methods": Part("wire.methods", (), ("methods",), ("check", "batch", "stream")),
+    "reload": Part("sidecar.reload", (), ("reload",)),
+    "state": Part("sidecar.state", (), ("state",)),
+    "log": Part("sidecar.decision_log", (), ("decision_log",), ("log",)),
 }
 
 
@@ -41,8 +47,12 @@ def run(name: str, quick: bool, options: Sequence[str]) -> bool:
     """Runs one part; False where it failed."""
     part = PARTS[name]
     print(f"\n==> {name}", flush=True)
-    command = [sys.executable, "-m", part.module, *part.options, *(["--quick"] if quick else []), *options]
+    return _module(part.module, [*part.options, *(["--quick"] if quick else []), *options])
+
+
+def _module(name: str, options: Sequence[str]) -> bool:
     environment = {**os.environ, "PYTHONPATH": str(machine.ROOT / "bench")}
+    command = [sys.executable, "-m", name, *options]
     return subprocess.run(command, cwd=machine.ROOT, env=environment, check=False).returncode == 0
 
 
@@ -67,9 +77,16 @@ def main() -> None:
     if further and len(names) > 1:
         parser.error(f"`{further[0]}` is an option of one part: name that part alone")
     ran = [name for name in names if run(name, options.quick, further)]
-    print(f"\n{machine.line()}")
-    print(report.summary(headlines(ran, options.quick)))
+    found = {name: headlines([name], options.quick) for name in ran}
     failed = [name for name in names if name not in ran]
+    missed = [name for name in ran if any(headline.met is False for headline in found[name])]
+    wanted = list(dict.fromkeys(profile for name in missed for profile in PARTS[name].profiles))
+    if wanted and not options.quick and not _module("hotspots", wanted):
+        failed.append("profile")
+    print(f"\n{machine.line()}")
+    print(report.summary(headline for part in found.values() for headline in part))
+    if missed:
+        print(f"targets were missed by {', '.join(missed)}; profiles are in bench/results/profile-*.txt")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
 

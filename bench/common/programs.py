@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 from common import machine
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 SERVER_CORE, LOAD_CORE = "0", "1"
 START_SECONDS = 30.0
@@ -71,7 +72,7 @@ class Sidecar(Program):
 
     address: str
     admin: str
-    socket: Path | None = None
+    configuration: Path
 
     def wait_until_ready(self) -> None:
         """Returns when `/readyz` says so."""
@@ -106,15 +107,30 @@ class Sidecar(Program):
 
 @contextmanager
 def sidecar(
-    arguments: Sequence[str], *, socket_path: Path | None = None, core: str | None = SERVER_CORE
+    configuration: Mapping[str, object],
+    folder: Path,
+    *,
+    socket_path: Path | None = None,
+    core: str | None = SERVER_CORE,
 ) -> Iterator[Sidecar]:
-    """Starts `callgate serve` on free ports and waits until it is ready."""
+    """Starts `callgate serve` with a configuration on free ports, and waits until it is ready.
+
+    What outlives the process goes to `folder`; counters are in memory unless the configuration says otherwise.
+    """
     address, admin = free_addresses(2)
-    command = [str(CALLGATE), "serve", *arguments, "--listen", address, "--admin", admin, "--workers", "1"]
+    path = folder / f"callgate-{address.rpartition(':')[2]}.json"
+    document: dict[str, object] = {
+        "state": str(folder),
+        "listen": address,
+        "admin": {"listen": admin},
+        "workers": 1,
+        **configuration,
+    }
     if socket_path is not None:
-        command += ["--socket", str(socket_path)]
-    with started(command, core) as program:
-        ours = Sidecar(program.process, program.command, address, admin, socket_path)
+        document["socket"] = str(socket_path)
+    path.write_text(json.dumps(document), encoding="utf-8")
+    with started([str(CALLGATE), "serve", "--config", str(path)], core) as program:
+        ours = Sidecar(program.process, program.command, address, admin, path)
         ours.wait_until_ready()
         yield ours
 

@@ -197,6 +197,7 @@ fn main() {
     let mut subjects = vec![floor_subject(names, args), scan_subject(args)];
     let sizes = [(8, 8), (800, 8), (8_000, 8), (800, 800), (8_000, 8_000)];
     subjects.extend(sizes.map(|(tools, asked)| decide_subject(tools, asked, grants, names, args)));
+    subjects.retain(|subject| subject.name.contains(&options.only));
 
     let clock_ns = clock_ns();
     let mut order: Vec<usize> = (0..GRANTS).collect();

@@ -1,0 +1,95 @@
+"""Where the time goes: `perf` over a bench of the core, or over a sidecar under load; writes a table of symbols.
+
+It samples the CPU clock, which works where a virtual machine hides the hardware counters, and needs the symbols that
+the bench builds keep. What is inlined is counted to the function around it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from common import machine, programs, report
+from wire import contestants, load
+from wire.contestants import Contestant, Transport
+from wire.load import Shape
+
+CORE = {
+    "decide": ("decide", "decide, 800 tools, 800"),
+    "admitted": ("counters", "admitted, 30 per minute: callgate"),
+    "refused": ("counters", "refused, 30 per hour: callgate"),
+    "million": ("counters", "million counters at random: callgate"),
+}
+METHODS = {"check": "check", "batch": "batch", "stream": "stream", "log": "stream"}
+HERTZ = "997"
+SHOWN_ABOVE_PERCENT = "0.5"
+
+
+def of_core(name: str, data: Path, quick: bool) -> None:
+    """Profiles one subject of a bench of the core."""
+    bench, only = CORE[name]
+    profile = ["--profile", "dev-release"] if quick else []
+    command = ["cargo", "bench", *profile, "--package", "callgate-core", "--bench", bench, "--no-run"]
+    said = subprocess.run(
+        [*command, "--message-format", "json"], cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
+    built = [json.loads(line) for line in said.splitlines()]
+    [program] = [m["executable"] for m in built if m.get("executable") and m["target"]["name"] == bench]
+    further = ["--quick"] if quick else []
+    record = ["perf", "record", "--quiet", "-e", "cpu-clock", "-F", HERTZ, "-o", str(data), "--"]
+    subprocess.run([*record, program, "--only", only, *further], cwd=machine.ROOT, check=True)
+
+
+def of_sidecar(name: str, data: Path, folder: Path, seconds: float) -> None:
+    """Profiles a sidecar under a closed loop."""
+    audit = {"audit": {"path": str(folder / "decisions.jsonl")}} if name == "log" else {}
+    with programs.sidecar({**contestants.policy(), **audit}, folder) as running:
+        server = Contestant("callgate", Transport.TCP, running.address, running, folder)
+        server.probe()
+        record = ["perf", "record", "--quiet", "-e", "cpu-clock", "-F", HERTZ, "-o", str(data)]
+        with subprocess.Popen([*record, "--pid", str(running.process.pid)]) as perf:
+            load.callgate_bench(server, Shape(4, 16), METHODS[name], folder, seconds=seconds)
+            perf.terminate()
+
+
+def shown(data: Path) -> str:
+    """The symbols that took most, with the part of each."""
+    command = ["perf", "report", "-i", str(data), "--stdio", "--no-children", "--sort", "dso,symbol"]
+    done = subprocess.run(
+        [*command, "--percent-limit", SHOWN_ABOVE_PERCENT], capture_output=True, text=True, check=True
+    )
+    rows = [line.rstrip() for line in done.stdout.splitlines()]
+    return "\n".join(line for line in rows if line and not line.startswith("#"))
+
+
+def main() -> None:
+    """Profiles what is named and writes the table beside the results."""
+    names = [*CORE, *METHODS]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
+    parser.add_argument("--quick", action="store_true", help="show that it works")
+    parser.add_argument("--seconds", type=float, default=10.0, help="load on a sidecar")
+    options = parser.parse_args()
+    for name in options.names:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            data = folder / "perf.data"
+            if name in CORE:
+                of_core(name, data, options.quick)
+            else:
+                of_sidecar(name, data, folder, 0.5 if options.quick else options.seconds)
+            table = shown(data)
+        if not table:
+            sys.exit(f"perf saw nothing of {name}")
+        target = (report.QUICK_RESULTS if options.quick else report.RESULTS) / f"profile-{name}.txt"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(f"{machine.line()}\n\n{table}\n", encoding="utf-8")
+        print(f"\n==> where the time of {name} goes\n{table}\nwritten to {target.relative_to(machine.ROOT)}")
+
+
+if __name__ == "__main__":
+    main()
