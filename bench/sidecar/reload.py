@@ -142,7 +142,9 @@ def asked(world: World, sidecar: programs.Sidecar, options: argparse.Namespace) 
     if done.returncode != 0:
         sys.exit(f"callgate bench ended with status {done.returncode}:\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout)["result"]
-    if result["errors"] or set(result["outcomes"]) != {"allow"} or result["generator"]["unsent"]:
+    decisions = sum(result["outcomes"].values())
+    lost = result["errors"] or result["generator"]["unsent"] or result["requests"] != decisions
+    if lost or not decisions or result["outcomes"]["allow"] != decisions:
         sys.exit(f"lost or wrong: {result['outcomes']}, errors {result['errors']}, {result['generator']}")
     return result
 
