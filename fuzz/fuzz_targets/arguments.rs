@@ -1,0 +1,9 @@
+//! `callgate_oracle::fuzz::arguments` on whatever libFuzzer finds.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Err(found) = callgate_oracle::fuzz::arguments(bytes) {
+        panic!("{found}");
+    }
+});

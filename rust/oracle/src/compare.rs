@@ -1,0 +1,153 @@
+//! The engine beside the oracle.
+
+use callgate_core::engine::Policies;
+use callgate_core::policy::{Catalogue, Format, Source, parse};
+use callgate_core::{Decision, Engine, EngineConfig, Now, Request, Scratch, State};
+
+use crate::{Answer, Call, Case, Oracle, Verdict};
+
+/// Which answer of the engine is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    /// Takes nothing, so what remains is not what remains after a decision.
+    Explain,
+    Decide,
+}
+
+/// How a run over a case ended, where both agree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Agreed {
+    /// The engine refuses the policy or the catalogue, with this error.
+    NotLoaded(String),
+    /// What was answered to each call.
+    Answers(Vec<Answer>),
+}
+
+/// Runs every call of a case through both.
+///
+/// # Errors
+///
+/// The first call on which they part, with what each says.
+pub fn run(case: &Case) -> Result<Agreed, String> {
+    let state = match state(case) {
+        Ok(state) => state,
+        Err(refused) => return Ok(Agreed::NotLoaded(refused)),
+    };
+    let engine = Engine::new(
+        state,
+        EngineConfig {
+            counter_capacity: 4_096,
+            counters_per_grant: 4_096,
+            reservation_ttl_ms: 30_000,
+            reservation_capacity: 64,
+            hash_key: [7; 16],
+        },
+    );
+    let mut oracle = Oracle::new(&case.policy, &case.catalogue)
+        .map_err(|fault| format!("the oracle cannot read a policy that the engine loads: {fault}"))?;
+    let mut scratch = Scratch::default();
+    let mut answers = Vec::new();
+    for (index, call) in case.calls.iter().enumerate() {
+        let verdicts = oracle.verdicts(call);
+        let agreed = ask(&engine, call, &mut scratch, |explained, decision| {
+            allowed(&verdicts, explained, Door::Explain)
+                .map_err(|parted| format!("call {index}: {call:?}\nexplain: {parted}"))?;
+            allowed(&verdicts, decision, Door::Decide)
+                .map_err(|parted| format!("call {index}: {call:?}\ndecide: {parted}"))
+        })?;
+        oracle.settle(call, agreed);
+        answers.push(agreed.answer.clone());
+    }
+    Ok(Agreed::Answers(answers))
+}
+
+/// The one of the verdicts that a decision is.
+fn allowed<'v>(verdicts: &'v [Verdict], decision: &Decision<'_>, door: Door) -> Result<&'v Verdict, String> {
+    verdicts
+        .iter()
+        .find(|verdict| {
+            agrees(verdict, decision) && (door == Door::Explain || limits_agree(verdict, decision))
+        })
+        .ok_or_else(|| format!("{decision:#?}\nallowed: {verdicts:#?}"))
+}
+
+fn state(case: &Case) -> Result<State, String> {
+    let policy = parse(&document("<policy>", &case.policy)).map_err(|error| error.to_string())?;
+    let catalogue =
+        Catalogue::parse(&document("<catalogue>", &case.catalogue)).map_err(|error| error.to_string())?;
+    State::build(Policies::EveryServer(policy), catalogue).map_err(|error| error.to_string())
+}
+
+fn document<'a>(name: &'a str, text: &'a str) -> Source<'a> {
+    Source {
+        name,
+        stem: "policy",
+        format: Format::Json,
+        bytes: text.as_bytes(),
+    }
+}
+
+/// What the engine explains, then what it decides.
+fn ask<R>(
+    engine: &Engine,
+    call: &Call,
+    scratch: &mut Scratch,
+    see: impl FnOnce(&Decision<'_>, &Decision<'_>) -> R,
+) -> R {
+    let labels: Vec<(&str, &str)> = call
+        .labels
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let request = Request {
+        grant: &call.grant,
+        tool: &call.tool,
+        server: &call.server,
+        session: Some(&call.session),
+        labels: &labels,
+        args_json: call.args.as_bytes(),
+        reserve: None,
+    };
+    let now = Now {
+        boot_ns: call.boot_ns,
+        unix_offset_us: call.unix_offset_us,
+    };
+    let snapshot = engine.snapshot();
+    let explained = engine.explain(&snapshot, &request, now, scratch).decision;
+    let decision = engine.decide(&snapshot, &request, now, scratch);
+    see(&explained, &decision)
+}
+
+fn agrees(verdict: &Verdict, decision: &Decision<'_>) -> bool {
+    let is = |answer: &Answer, outcome: callgate_core::Outcome, rule: &str| {
+        answer.outcome == outcome.as_str() && answer.rule == rule
+    };
+    let shadow = match (&verdict.shadow, &decision.shadow) {
+        (None, None) => true,
+        (Some(answer), Some(shadow)) => is(answer, shadow.outcome, &shadow.rule),
+        _ => false,
+    };
+    let retry = match (&verdict.retry_after_ms, decision.retry_after_ms) {
+        (None, None) => true,
+        (Some(bounds), Some(retry_after_ms)) => bounds.holds(&retry_after_ms),
+        _ => false,
+    };
+    is(&verdict.answer, decision.outcome, &decision.rule)
+        && shadow
+        && retry
+        && limits_agree(verdict, decision)
+}
+
+/// Limits are told where they were looked at: on `allow` and on `rate_limited`.
+fn limits_agree(verdict: &Verdict, decision: &Decision<'_>) -> bool {
+    if !matches!(verdict.answer.outcome, "allow" | "rate_limited") {
+        return true;
+    }
+    verdict.limits.iter().all(|wanted| {
+        decision.limits.iter().any(|limit| {
+            limit.rule == wanted.rule
+                && i128::from(limit.max.0) == wanted.max
+                && wanted.remaining.holds(&i128::from(limit.remaining.0))
+        })
+    })
+}

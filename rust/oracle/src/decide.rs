@@ -1,0 +1,233 @@
+//! The order of a decision (`docs/policy.md` sections 1, 2 and 5).
+
+use std::collections::HashSet;
+
+use crate::call::{Call, Facts};
+use crate::count::{Log, Look};
+use crate::demand::{Demand, merge, resolve};
+use crate::json::Json;
+use crate::policy::{Policy, Rules};
+use crate::verdict::{Answer, Bounds, CountState, Verdict};
+
+/// An answer before allow, and whether it is shadowed.
+type Finding = (Answer, bool);
+
+/// Every decision that the contract allows for a call: one, but where a count may be late.
+pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call) -> Vec<Verdict> {
+    let Some(args) = call.well_formed() else {
+        return vec![Verdict {
+            answer: Answer::new("deny", "(invalid request)"),
+            shadow: None,
+            retry_after_ms: None,
+            limits: Vec::new(),
+            takes: Vec::new(),
+        }];
+    };
+    let denials = denials(policy, facts, call, &args);
+    let rules = applying(policy, facts, call);
+    let mut faults = Vec::new();
+    let mut demands = Vec::new();
+    for rules in &rules {
+        for limit in &rules.limits {
+            match resolve(policy, limit, rules.shadowed, call, &args, facts) {
+                Ok(demand) => demands.push(demand),
+                Err(rule) => faults.push((Answer::new("deny", rule), rules.shadowed)),
+            }
+        }
+    }
+    let demands: Vec<(Demand, Look, Look)> = merge(&demands)
+        .into_iter()
+        .map(|demand| {
+            let (exact, late) = log.look(&demand.count, demand.cost, call);
+            (demand, exact, late)
+        })
+        .collect();
+    let approvals = approvals(&rules, facts, call, &args);
+    let early = [denials, faults].concat();
+    readings(&demands)
+        .into_iter()
+        .map(|short| verdict(&early, &demands, &short, &approvals))
+        .collect()
+}
+
+/// Which demands are met with too little left, in every way that lateness allows.
+fn readings(demands: &[(Demand, Look, Look)]) -> Vec<HashSet<usize>> {
+    let mut readings = vec![HashSet::new()];
+    for (index, (demand, exact, late)) in demands.iter().enumerate() {
+        let short = |look: &Look| look.used + demand.cost > demand.count.max;
+        let with: Vec<HashSet<usize>> = readings
+            .iter()
+            .map(|reading| reading.iter().copied().chain([index]).collect())
+            .collect();
+        match (short(exact), short(late)) {
+            (true, _) => readings = with,
+            (false, true) => readings.extend(with),
+            (false, false) => {}
+        }
+    }
+    readings
+}
+
+fn verdict(
+    early: &[Finding],
+    demands: &[(Demand, Look, Look)],
+    short: &HashSet<usize>,
+    approvals: &[Finding],
+) -> Verdict {
+    let limited = demands
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| short.contains(index))
+        .map(|(_, (demand, ..))| (Answer::new("rate_limited", &*demand.rule), demand.shadowed));
+    let findings: Vec<Finding> = early
+        .iter()
+        .cloned()
+        .chain(limited)
+        .chain(approvals.iter().cloned())
+        .collect();
+    let first = |finding: Option<&Finding>| finding.map_or_else(Answer::allow, |(answer, _)| answer.clone());
+    let full = first(findings.first());
+    let answer = first(findings.iter().find(|(_, shadowed)| !shadowed));
+    let allowed = answer.outcome == "allow";
+    let takes: Vec<&(Demand, Look, Look)> = demands
+        .iter()
+        .filter(|(demand, ..)| allowed && (!demand.shadowed || full.outcome == "allow"))
+        .collect();
+    let waits = demands
+        .iter()
+        .enumerate()
+        .filter(|(index, (demand, ..))| short.contains(index) && !demand.shadowed)
+        .map(|(_, (_, exact, late))| (exact.wait_us, late.wait_us));
+    let longest = waits.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)));
+    let retry_after_ms = longest
+        .filter(|_| answer.outcome == "rate_limited")
+        .map(|(exact, late)| Bounds {
+            least: exact.div_ceil(1_000),
+            most: late.div_ceil(1_000),
+        });
+    Verdict {
+        shadow: (allowed && full != answer).then_some(full),
+        retry_after_ms,
+        limits: demands
+            .iter()
+            .filter(|(demand, ..)| !demand.shadowed)
+            .map(|one| state(one, allowed))
+            .collect(),
+        takes: takes
+            .into_iter()
+            .map(|(demand, ..)| (demand.count.clone(), demand.cost))
+            .collect(),
+        answer,
+    }
+}
+
+fn state((demand, exact, late): &(Demand, Look, Look), allowed: bool) -> CountState {
+    let taken = if allowed { demand.cost } else { 0 };
+    let left = |look: &Look| (demand.count.max - look.used - taken).max(0);
+    CountState {
+        rule: demand.rule.clone(),
+        max: demand.count.max,
+        remaining: Bounds {
+            least: left(late),
+            most: left(exact),
+        },
+    }
+}
+
+/// The rules that apply: the tool's entry, then its category's, then those of all tools.
+fn applying<'p>(policy: &'p Policy, facts: &Facts, call: &Call) -> Vec<&'p Rules> {
+    let category = category(policy, facts).and_then(Option::as_ref);
+    let entry = policy.entry(&call.tool);
+    entry
+        .into_iter()
+        .chain(category)
+        .chain([&policy.all_tools])
+        .collect()
+}
+
+fn category<'p>(policy: &'p Policy, facts: &Facts) -> Option<&'p Option<Rules>> {
+    let name = facts.category.as_ref()?;
+    let found = policy.categories.iter().find(|(category, _)| category == name)?;
+    Some(&found.1)
+}
+
+fn denials(policy: &Policy, facts: &Facts, call: &Call, args: &Json) -> Vec<Finding> {
+    let mut found = Vec::new();
+    let mut deny = |rule: String, shadowed: bool| found.push((Answer::new("deny", rule), shadowed));
+    let category = category(policy, facts);
+    if policy.hide.iter().any(|pattern| pattern.matches(&call.tool)) || matches!(category, Some(None)) {
+        deny("(hidden)".to_owned(), policy.shadowed);
+    }
+    if policy.default_deny && policy.entry(&call.tool).is_none() && category.is_none() {
+        deny("(default deny)".to_owned(), policy.shadowed);
+    }
+    let values = |path: &_| call.values(args, facts, path);
+    let rules = applying(policy, facts, call);
+    for rules in &rules {
+        if rules.action == "deny" {
+            deny(format!("{}/action", rules.pointer), rules.shadowed);
+        }
+    }
+    for rules in &rules {
+        for check in rules.require.iter().filter(|check| !check.is_met(&values)) {
+            let which = crate::policy::step(&check.which);
+            deny(format!("{}/require/{which}", rules.pointer), rules.shadowed);
+        }
+    }
+    for rules in &rules {
+        for check in rules.deny_if.iter().filter(|check| check.fires(&values)) {
+            let which = crate::policy::step(&check.which);
+            deny(format!("{}/deny_if/{which}", rules.pointer), rules.shadowed);
+        }
+    }
+    for rules in &rules {
+        if rules
+            .schema
+            .as_ref()
+            .is_some_and(|schema| !validates(schema, facts, call))
+        {
+            deny(format!("{}/schema", rules.pointer), rules.shadowed);
+        }
+    }
+    found
+}
+
+fn validates(schema: &Json, facts: &Facts, call: &Call) -> bool {
+    let schema = match schema {
+        Json::Text(_) => facts.input_schema.as_ref(),
+        inline => Some(inline),
+    };
+    let Some(Ok(schema)) = schema.map(|schema| serde_json::from_str(&schema.spelled())) else {
+        return false;
+    };
+    let text = if call.args.is_empty() { "{}" } else { &call.args };
+    let Ok(args) = serde_json::from_str(text) else {
+        return false;
+    };
+    jsonschema::options()
+        .with_draft(jsonschema::Draft::Draft202012)
+        .offline()
+        .should_validate_formats(false)
+        .with_pattern_options(jsonschema::PatternOptions::regex())
+        .build(&schema)
+        .is_ok_and(|validator| validator.is_valid(&args))
+}
+
+fn approvals(rules: &[&Rules], facts: &Facts, call: &Call, args: &Json) -> Vec<Finding> {
+    let values = |path: &_| call.values(args, facts, path);
+    let needed = |rules: &&&Rules| {
+        let when = rules.approval_when.as_ref();
+        rules.action == "require_approval"
+            && when.is_none_or(|checks| checks.iter().any(|check| check.fires(&values)))
+    };
+    rules
+        .iter()
+        .filter(needed)
+        .map(|rules| {
+            (
+                Answer::new("approval_required", format!("{}/approval", rules.pointer)),
+                rules.shadowed,
+            )
+        })
+        .collect()
+}

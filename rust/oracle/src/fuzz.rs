@@ -1,0 +1,160 @@
+//! What the fuzz targets check of any bytes. Here and not beside libFuzzer, so that an ordinary test runs what was found.
+
+use callgate_core::engine::Policies;
+use callgate_core::json::{JsonErrorKind, Tape};
+use callgate_core::policy::{Catalogue, Format, PolicyError, Source, parse};
+use callgate_core::State;
+
+use crate::json::Json;
+use crate::{Case, compare, generate};
+
+/// Deepest arguments that callgate takes.
+const MAX_DEPTH: usize = 64;
+
+/// Bytes of an input; longer ones take time and find nothing new.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// Policies, as JSON and as YAML: a fault lies inside the document, and a canonical policy is the same policy.
+///
+/// # Errors
+///
+/// What does not hold, with the place.
+pub fn policy(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() > MAX_BYTES {
+        return Ok(());
+    }
+    let mut versions = Vec::new();
+    for format in [Format::Json, Format::Yaml] {
+        versions.push(match version(format, bytes) {
+            Ok(version) => version,
+            Err(error) => {
+                place(bytes, &error)?;
+                None
+            }
+        });
+    }
+    let yaml = versions.pop().flatten();
+    let Some(json) = versions.pop().flatten() else {
+        return Ok(());
+    };
+    if yaml.is_some_and(|yaml| yaml != json) {
+        return Err("the same text is one policy as JSON and another as YAML".to_owned());
+    }
+    let mut tape = Tape::new();
+    let value = tape
+        .parse(bytes, usize::MAX)
+        .map_err(|error| format!("a policy that is no JSON: {error}"))?;
+    let canonical = canonical(value);
+    match version(Format::Json, canonical.as_bytes()) {
+        Ok(Some(again)) if again == json => Ok(()),
+        Ok(again) => Err(format!("version {json}, canonical {again:?}: {canonical}")),
+        Err(error) => Err(format!("{error:?} in the canonical form: {canonical}")),
+    }
+}
+
+fn canonical(value: callgate_core::json::Value<'_>) -> String {
+    let mut out = String::new();
+    value.write_canonical(&mut out);
+    out
+}
+
+/// The version of a policy, `None` where it does not compile, or where the parser sees a fault.
+fn version(format: Format, bytes: &[u8]) -> Result<Option<String>, PolicyError> {
+    let policy = parse(&Source {
+        name: "<fuzz>",
+        stem: "fuzz",
+        format,
+        bytes,
+    })?;
+    let state = State::build(Policies::EveryServer(policy), Catalogue::default()).ok();
+    Ok(state.and_then(|state| state.policies().next().map(|policy| policy.version().to_owned())))
+}
+
+/// Nothing where the place of a fault is inside the document or right behind it.
+fn place(bytes: &[u8], error: &PolicyError) -> Result<(), String> {
+    let text = String::from_utf8_lossy(bytes);
+    let line = text.split('\n').nth(error.line.wrapping_sub(1));
+    let inside = match line {
+        Some(line) => (1..=line.chars().count() + 1).contains(&error.column),
+        None => false,
+    };
+    let plain = !error.message.is_empty() && !error.message.contains('\n');
+    if inside && plain { Ok(()) } else { Err(format!("{error:?} is not inside the document")) }
+}
+
+/// Arguments: taken exactly where serde_json and the oracle's reader take them, but for the documented differences, and
+/// canonical once written canonically.
+///
+/// # Errors
+///
+/// What does not hold.
+pub fn arguments(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() > MAX_BYTES {
+        return Ok(());
+    }
+    let mut tape = Tape::new();
+    let parsed = tape.parse(bytes, MAX_DEPTH);
+    let plain = Json::read(bytes, MAX_DEPTH);
+    let serde: Result<serde_json::Value, _> = serde_json::from_slice(bytes);
+    let value = match (parsed, plain, serde) {
+        (Ok(value), Ok(plain), Ok(_)) => {
+            same(value, &plain)?;
+            value
+        }
+        (Err(error), Err(_), serde) => {
+            let is_stricter = matches!(
+                error.kind,
+                JsonErrorKind::DuplicateKey(_) | JsonErrorKind::TooDeep { .. } | JsonErrorKind::Number(_)
+            );
+            return match serde {
+                Ok(_) if !is_stricter => Err(format!("only serde_json takes it: {error}")),
+                _ if error.offset > bytes.len() => Err(format!("a fault behind the end: {error}")),
+                _ => Ok(()),
+            };
+        }
+        (parsed, plain, serde) => {
+            let (parsed, serde) = (parsed.map(|_| ()), serde.map(|_| ()));
+            return Err(format!("engine {parsed:?}, oracle {plain:?}, serde_json {serde:?}"));
+        }
+    };
+    let once = canonical(value);
+    let mut tape = Tape::new();
+    let again = tape
+        .parse(once.as_bytes(), MAX_DEPTH)
+        .map_err(|error| format!("{error} in the canonical form {once}"))?;
+    let twice = canonical(again);
+    if once == twice { Ok(()) } else { Err(format!("{once} became {twice}")) }
+}
+
+/// The engine's value and the oracle's are one.
+fn same(value: callgate_core::json::Value<'_>, plain: &Json) -> Result<(), String> {
+    let bytes = canonical(value);
+    let read = Json::read(bytes.as_bytes(), MAX_DEPTH).map_err(|refused| format!("{refused:?} in {bytes}"))?;
+    if read.key() == plain.key() {
+        Ok(())
+    } else {
+        Err(format!("{} is read as {bytes}", plain.spelled()))
+    }
+}
+
+/// Decisions equal the oracle's. An object is read as a case of `tests/cases/decisions`, anything else makes one.
+///
+/// # Errors
+///
+/// Where they part, with the case as `tests/cases/fuzz/decide` would hold it.
+pub fn decide(bytes: &[u8]) -> Result<(), String> {
+    if bytes.len() > MAX_BYTES {
+        return Ok(());
+    }
+    let case = if bytes.starts_with(b"{") {
+        let Some(case) = Json::read(bytes, MAX_DEPTH).ok().as_ref().and_then(Case::read) else {
+            return Ok(());
+        };
+        case
+    } else {
+        generate::case(bytes)
+    };
+    compare::run(&case)
+        .map(drop)
+        .map_err(|parted| format!("{parted}\n{}", case.spelled()))
+}

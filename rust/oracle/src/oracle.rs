@@ -1,0 +1,61 @@
+//! The plain evaluator: a policy, a catalogue and everything admitted so far.
+
+use crate::call::{Call, Facts};
+use crate::count::Log;
+use crate::decide::verdicts;
+use crate::json::Json;
+use crate::policy::Policy;
+use crate::verdict::Verdict;
+
+/// Nesting of documents that is read; the engine refuses deeper ones much earlier.
+const MAX_DEPTH: usize = 1_000;
+
+/// Decides calls one after the other.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    policy: Policy,
+    catalogue: Json,
+    log: Log,
+}
+
+impl Oracle {
+    /// Reads a JSON policy and catalogue that the engine has accepted.
+    ///
+    /// # Errors
+    ///
+    /// What could not be read, for whoever mends the oracle.
+    pub fn new(policy: &str, catalogue: &str) -> Result<Self, String> {
+        let read =
+            |text: &str| Json::read(text.as_bytes(), MAX_DEPTH).map_err(|refused| refused.0.to_owned());
+        Ok(Self {
+            policy: Policy::read(&read(policy)?)?,
+            catalogue: read(catalogue)?,
+            log: Log::default(),
+        })
+    }
+
+    /// Every decision that the contract allows for this call; more than one only where counts may be late.
+    pub fn verdicts(&self, call: &Call) -> Vec<Verdict> {
+        verdicts(&self.policy, &self.facts(call), &self.log, call)
+    }
+
+    /// Remembers what was decided: one of [`Oracle::verdicts`] of the same call.
+    pub fn settle(&mut self, call: &Call, verdict: &Verdict) {
+        for (count, units) in &verdict.takes {
+            self.log.take(count, *units, call);
+        }
+    }
+
+    fn facts(&self, call: &Call) -> Facts {
+        let tool = self
+            .catalogue
+            .get("servers")
+            .and_then(|servers| servers.get(&call.server)?.get("tools")?.get(&call.tool));
+        let text = |name| tool?.get(name)?.text().map(str::to_owned);
+        Facts {
+            category: text("category"),
+            risk: text("risk"),
+            input_schema: tool.and_then(|tool| tool.get("input_schema")).cloned(),
+        }
+    }
+}

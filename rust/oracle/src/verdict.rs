@@ -1,0 +1,70 @@
+//! What may be answered to one call.
+
+use crate::count::Count;
+
+/// `outcome` and `rule` of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// `allow`, `deny`, `rate_limited` or `approval_required`.
+    pub outcome: &'static str,
+    /// The rule pointer; empty for a plain allow.
+    pub rule: String,
+}
+
+impl Answer {
+    pub(crate) fn allow() -> Self {
+        Self {
+            outcome: "allow",
+            rule: String::new(),
+        }
+    }
+
+    pub(crate) fn new(outcome: &'static str, rule: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            rule: rule.into(),
+        }
+    }
+}
+
+/// Least and greatest value that the contract allows; equal but for the documented lateness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds<T> {
+    /// What an exact log says, for waits; the latest reading, for what remains.
+    pub least: T,
+    /// The latest reading, for waits; what an exact log says, for what remains.
+    pub most: T,
+}
+
+impl<T: PartialOrd> Bounds<T> {
+    /// True when `value` is allowed.
+    pub fn holds(&self, value: &T) -> bool {
+        self.least <= *value && *value <= self.most
+    }
+}
+
+/// One enforced count of the call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CountState {
+    /// The limit's rule pointer.
+    pub rule: String,
+    /// Millionths of units.
+    pub max: i128,
+    /// Millionths of units left after the decision.
+    pub remaining: Bounds<i128>,
+}
+
+/// One decision that the contract allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The answer itself.
+    pub answer: Answer,
+    /// What full enforcement would have answered, where it differs.
+    pub shadow: Option<Answer>,
+    /// For `rate_limited`.
+    pub retry_after_ms: Option<Bounds<u64>>,
+    /// Each enforced count, where limits were looked at.
+    pub limits: Vec<CountState>,
+    /// What an admission takes.
+    pub(crate) takes: Vec<(Count, i128)>,
+}

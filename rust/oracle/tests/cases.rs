@@ -1,0 +1,95 @@
+//! The oracle passes every decision case of `tests/cases/decisions`, which is what makes it fit to judge the engine, and
+//! agrees with the engine on all of them and on every input that fuzzing once found.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test helper that cannot go on fails its test"
+)]
+
+use std::path::{Path, PathBuf};
+
+use callgate_oracle::json::Json;
+use callgate_oracle::{Case, Oracle, Verdict, compare};
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../tests/cases")
+        .join(folder);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+/// What a case expects of a call, and whether a verdict is that.
+fn expected(verdict: &Verdict, expect: &Json) -> bool {
+    let is = |json: &Json, outcome: &str, rule: &str| {
+        json.get("outcome").and_then(Json::text) == Some(outcome)
+            && json.get("rule").and_then(Json::text) == Some(rule)
+    };
+    let retry = expect
+        .get("retry_after_ms")
+        .map(|retry| retry.spelled().parse::<u64>().unwrap());
+    let shadow = match (&verdict.shadow, expect.get("shadow")) {
+        (None, None) => true,
+        (Some(shadow), Some(expect)) => is(expect, shadow.outcome, &shadow.rule),
+        _ => false,
+    };
+    let waits = match (retry, &verdict.retry_after_ms) {
+        (None, _) => true,
+        (Some(retry), Some(bounds)) => bounds.holds(&retry),
+        (Some(_), None) => false,
+    };
+    is(expect, verdict.answer.outcome, &verdict.answer.rule) && shadow && waits
+}
+
+fn run_oracle(json: &Json, case: &Case) {
+    let name = json.get("name").unwrap().spelled();
+    let mut oracle = Oracle::new(&case.policy, &case.catalogue).unwrap();
+    for (call, text) in case.calls.iter().zip(json.get("calls").unwrap().elements()) {
+        let expect = text.get("expect").unwrap();
+        let verdicts = oracle.verdicts(call);
+        let Some(verdict) = verdicts.iter().find(|verdict| expected(verdict, expect)) else {
+            panic!(
+                "{name}: {call:?}\nexpected {}\nallowed {verdicts:#?}",
+                expect.spelled()
+            );
+        };
+        oracle.settle(call, verdict);
+    }
+}
+
+#[test]
+fn every_decision_case() {
+    let mut calls = 0;
+    for file in files("decisions") {
+        let cases = Json::read(&std::fs::read(&file).unwrap(), 1_000).unwrap();
+        for json in cases.elements() {
+            let case = Case::read(json).unwrap();
+            run_oracle(json, &case);
+            calls += case.calls.len();
+            let agreed = compare::run(&case)
+                .unwrap_or_else(|parted| panic!("{}: {parted}", json.get("name").unwrap().spelled()));
+            assert!(matches!(agreed, compare::Agreed::Answers(_)), "{agreed:?}");
+        }
+    }
+    assert!(calls > 700, "only {calls} calls");
+}
+
+#[test]
+fn a_case_survives_its_file() {
+    for seed in 0..=255_u8 {
+        let bytes: Vec<u8> = (0..400_u32)
+            .map(|n| seed.wrapping_mul(37) ^ n.to_le_bytes()[0].wrapping_mul(91))
+            .collect();
+        let case = callgate_oracle::generate::case(&bytes);
+        let read = Json::read(case.spelled().as_bytes(), 1_000).unwrap();
+        // Spelling the policy again drops its spaces, which it has none of.
+        assert_eq!(Case::read(&read).unwrap().calls, case.calls);
+    }
+}

@@ -1,0 +1,51 @@
+//! The engine equals the oracle on whatever policies and calls the generator makes.
+
+use callgate_oracle::compare::{self, Agreed};
+use callgate_oracle::generate;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_engine_equals_the_oracle(bytes in vec(any::<u8>(), 0..1_200)) {
+        let case = generate::case(&bytes);
+        if let Err(parted) = compare::run(&case) {
+            return Err(TestCaseError::fail(format!("{}\n{parted}", case.spelled())));
+        }
+    }
+}
+
+/// The property above would hold of policies that do not load, too, and of calls that are all denied.
+#[test]
+fn the_generator_reaches_every_outcome() {
+    let mut loaded = 0;
+    let mut outcomes = std::collections::HashMap::new();
+    let mut refused = Vec::new();
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..500 {
+        let bytes = vec(any::<u8>(), 300..1_200)
+            .new_tree(&mut runner)
+            .unwrap()
+            .current();
+        match compare::run(&generate::case(&bytes)).unwrap() {
+            Agreed::NotLoaded(error) => refused.push(error),
+            Agreed::Answers(answers) => {
+                loaded += 1;
+                for answer in answers {
+                    *outcomes.entry(answer.outcome).or_insert(0) += 1;
+                }
+            }
+        }
+    }
+    assert!(loaded > 400, "{loaded} of 500 load, others say {refused:#?}");
+    for outcome in ["allow", "deny", "rate_limited", "approval_required"] {
+        assert!(
+            outcomes.get(outcome).is_some_and(|count| *count > 500),
+            "{outcomes:?}"
+        );
+    }
+}
