@@ -96,6 +96,12 @@ soak: build .venv/.stamp-dev ## kill the sidecar under load for about ten minute
 	$(call say,kills under load)
 	@CALLGATE_KILL_ROUNDS=400 $(bin)/python -m pytest tests/test_kill.py
 
+.PHONY: fuzz
+fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what is missing
+	$(call say,cargo-fuzz)
+	@command -v cargo-fuzz target/tools/bin/cargo-fuzz >/dev/null || cargo install --quiet --locked --root target/tools cargo-fuzz || true
+	@scripts/fuzz $(FUZZ_TARGETS)
+
 .PHONY: lint
 lint: lint-rust lint-python lint-proto ## formats, lints, types, stubs, proto style
 

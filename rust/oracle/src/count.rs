@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use crate::call::Call;
 use crate::window::{Window, period};
 
-/// Live admissions up to which a count is exact whatever its costs (`docs/counters.md`).
-const EXACT_ADMISSIONS: usize = 13;
+/// Admissions of a window that come back within `FINE_LATENESS` whatever they cost (`docs/counters.md`).
+const FINE_ADMISSIONS: usize = 13;
 
-/// A window may be late by this part of itself where a count is not exact.
+/// The part of a window that those may be late.
+const FINE_LATENESS: u64 = 5_000_000;
+
+/// The part of a window that the others may be late, where a count is not exact.
 const LATENESS: u64 = 64;
 
 /// How a count is told from others, and how exact the engine has to be about it.
@@ -26,6 +29,8 @@ struct Admission {
     stamp_us: u64,
     unix_us: u64,
     units: i128,
+    /// Its units may come back this much late.
+    late_us: u64,
 }
 
 /// Every admission so far, by count.
@@ -36,6 +41,8 @@ pub(crate) struct Log(HashMap<String, Vec<Admission>>);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Look {
     pub(crate) used: i128,
+    /// The same at the instant with which an admission is stamped: a microsecond later where this one is not whole.
+    pub(crate) used_at_stamp: i128,
     /// Until this call's units are free.
     pub(crate) wait_us: u64,
 }
@@ -51,31 +58,41 @@ impl Log {
             }
             Window::Sliding { length_us } => *length_us,
         };
-        let now_us = call.boot_ns / 1_000;
         let room = count.max - cost;
-        let exact = sliding(admissions, length_us, room, now_us);
-        let late_us = length_us + length_us.div_ceil(LATENESS);
-        let recent = admissions
-            .iter()
-            .filter(|admission| now_us < admission.stamp_us.saturating_add(late_us))
-            .count();
-        if count.is_exact || recent < EXACT_ADMISSIONS {
-            return (exact, exact);
-        }
-        (exact, sliding(admissions, late_us, room, now_us))
+        (
+            sliding(admissions, length_us, false, room, call),
+            sliding(admissions, length_us, true, room, call),
+        )
     }
 
     pub(crate) fn take(&mut self, count: &Count, units: i128, call: &Call) {
-        self.0.entry(count.key.clone()).or_default().push(Admission {
-            stamp_us: call.boot_ns.div_ceil(1_000),
-            unix_us: call.unix_us(),
+        let admissions = self.0.entry(count.key.clone()).or_default();
+        let stamp_us = call.boot_ns.div_ceil(1_000);
+        let late_us = match &count.window {
+            Window::Sliding { length_us } if !count.is_exact => {
+                let longest_us = length_us + length_us.div_ceil(LATENESS);
+                let live = |admission: &&Admission| stamp_us < admission.stamp_us.saturating_add(longest_us);
+                let few = admissions.iter().filter(live).count() < FINE_ADMISSIONS;
+                length_us.div_ceil(if few { FINE_LATENESS } else { LATENESS })
+            }
+            _ => 0,
+        };
+        admissions.push(Admission {
+            stamp_us,
+            unix_us: unix_stamp_us(call),
             units,
+            late_us,
         });
     }
 }
 
-fn sliding(admissions: &[Admission], length_us: u64, room: i128, now_us: u64) -> Look {
-    let free_at = |admission: &Admission| admission.stamp_us.saturating_add(length_us);
+/// A sliding window, whose units come back as late as they may where `late`.
+fn sliding(admissions: &[Admission], length_us: u64, late: bool, room: i128, call: &Call) -> Look {
+    let now_us = call.boot_ns / 1_000;
+    let free_at = |admission: &Admission| {
+        let late_us = if late { admission.late_us } else { 0 };
+        admission.stamp_us.saturating_add(length_us + late_us)
+    };
     let used_at = |at_us: u64| -> i128 {
         let counts = admissions.iter().filter(|admission| at_us < free_at(admission));
         counts.map(|admission| admission.units).sum()
@@ -92,20 +109,31 @@ fn sliding(admissions: &[Admission], length_us: u64, room: i128, now_us: u64) ->
         .find(|at_us| used_at(*at_us) <= room);
     Look {
         used: used_at(now_us),
+        used_at_stamp: used_at(call.boot_ns.div_ceil(1_000)),
         wait_us: enough_at.map_or(0, |at_us| at_us - now_us),
     }
 }
 
 fn calendar(admissions: &[Admission], word: &str, room: i128, call: &Call) -> Look {
     let now_us = call.unix_us();
+    let stamp_us = unix_stamp_us(call);
+    let used_since = |start_us: u64| -> i128 {
+        let counts = admissions
+            .iter()
+            .filter(|admission| admission.unix_us >= start_us);
+        counts.map(|admission| admission.units).sum()
+    };
     let (start_us, end_us) = period(word, now_us);
-    let used = admissions
-        .iter()
-        .filter(|admission| admission.unix_us >= start_us)
-        .map(|admission| admission.units)
-        .sum();
+    let used = used_since(start_us);
     Look {
         used,
+        used_at_stamp: used_since(period(word, stamp_us).0),
         wait_us: if used > room { end_us - now_us } else { 0 },
     }
+}
+
+fn unix_stamp_us(call: &Call) -> u64 {
+    call.boot_ns
+        .div_ceil(1_000)
+        .saturating_add_signed(call.unix_offset_us)
 }

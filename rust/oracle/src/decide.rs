@@ -122,14 +122,13 @@ fn verdict(
 }
 
 fn state((demand, exact, late): &(Demand, Look, Look), allowed: bool) -> CountState {
-    let taken = if allowed { demand.cost } else { 0 };
-    let left = |look: &Look| (demand.count.max - look.used - taken).max(0);
+    let left = |used: i128| (demand.count.max - used - if allowed { demand.cost } else { 0 }).max(0);
     CountState {
         rule: demand.rule.clone(),
         max: demand.count.max,
         remaining: Bounds {
-            least: left(late),
-            most: left(exact),
+            least: left(late.used),
+            most: left(if allowed { exact.used_at_stamp } else { exact.used }),
         },
     }
 }

@@ -1,9 +1,9 @@
 //! What the fuzz targets check of any bytes. Here and not beside libFuzzer, so that an ordinary test runs what was found.
 
+use callgate_core::State;
 use callgate_core::engine::Policies;
 use callgate_core::json::{JsonErrorKind, Tape};
 use callgate_core::policy::{Catalogue, Format, PolicyError, Source, parse};
-use callgate_core::State;
 
 use crate::json::Json;
 use crate::{Case, compare, generate};
@@ -79,7 +79,11 @@ fn place(bytes: &[u8], error: &PolicyError) -> Result<(), String> {
         None => false,
     };
     let plain = !error.message.is_empty() && !error.message.contains('\n');
-    if inside && plain { Ok(()) } else { Err(format!("{error:?} is not inside the document")) }
+    if inside && plain {
+        Ok(())
+    } else {
+        Err(format!("{error:?} is not inside the document"))
+    }
 }
 
 /// Arguments: taken exactly where serde_json and the oracle's reader take them, but for the documented differences, and
@@ -114,7 +118,9 @@ pub fn arguments(bytes: &[u8]) -> Result<(), String> {
         }
         (parsed, plain, serde) => {
             let (parsed, serde) = (parsed.map(|_| ()), serde.map(|_| ()));
-            return Err(format!("engine {parsed:?}, oracle {plain:?}, serde_json {serde:?}"));
+            return Err(format!(
+                "engine {parsed:?}, oracle {plain:?}, serde_json {serde:?}"
+            ));
         }
     };
     let once = canonical(value);
@@ -123,13 +129,18 @@ pub fn arguments(bytes: &[u8]) -> Result<(), String> {
         .parse(once.as_bytes(), MAX_DEPTH)
         .map_err(|error| format!("{error} in the canonical form {once}"))?;
     let twice = canonical(again);
-    if once == twice { Ok(()) } else { Err(format!("{once} became {twice}")) }
+    if once == twice {
+        Ok(())
+    } else {
+        Err(format!("{once} became {twice}"))
+    }
 }
 
 /// The engine's value and the oracle's are one.
 fn same(value: callgate_core::json::Value<'_>, plain: &Json) -> Result<(), String> {
     let bytes = canonical(value);
-    let read = Json::read(bytes.as_bytes(), MAX_DEPTH).map_err(|refused| format!("{refused:?} in {bytes}"))?;
+    let read =
+        Json::read(bytes.as_bytes(), MAX_DEPTH).map_err(|refused| format!("{refused:?} in {bytes}"))?;
     if read.key() == plain.key() {
         Ok(())
     } else {

@@ -11,6 +11,7 @@ mod count;
 mod decide;
 pub mod decimal;
 mod demand;
+pub mod fuzz;
 pub mod generate;
 pub mod json;
 mod net;

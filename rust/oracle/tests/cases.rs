@@ -93,3 +93,30 @@ fn a_case_survives_its_file() {
         assert_eq!(Case::read(&read).unwrap().calls, case.calls);
     }
 }
+
+/// Inputs that fuzzing once found: what was wrong with them stays mended.
+#[test]
+fn everything_that_was_found() {
+    type Check = fn(&[u8]) -> Result<(), String>;
+    let checks: [(&str, Check); 3] = [
+        ("policy", callgate_oracle::fuzz::policy),
+        ("arguments", callgate_oracle::fuzz::arguments),
+        ("decide", callgate_oracle::fuzz::decide),
+    ];
+    let mut inputs = 0;
+    for (target, check) in checks {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../../tests/cases/fuzz")
+            .join(target);
+        // A target that has found nothing has no folder.
+        let Ok(files) = std::fs::read_dir(folder) else {
+            continue;
+        };
+        for file in files.map(|file| file.unwrap().path()) {
+            let checked = check(&std::fs::read(&file).unwrap());
+            checked.unwrap_or_else(|found| panic!("{}: {found}", file.display()));
+            inputs += 1;
+        }
+    }
+    assert!(inputs > 0, "no inputs");
+}

@@ -36,8 +36,10 @@ pub(super) fn calls(choices: &mut Choices<'_>) -> Vec<Call> {
     let mut boot_ns = START_NS;
     let mut calls: Vec<Call> = Vec::new();
     while calls.is_empty() || (!choices.is_empty() && calls.len() < MAX_CALLS) {
-        boot_ns += STEPS_NS[choices.below(STEPS_NS.len())];
-        let again = calls.last().filter(|_| !choices.once_in(3));
+        // Mostly at once and alike, so that counts fill up.
+        let steps = if choices.once_in(3) { STEPS_NS.len() } else { 4 };
+        boot_ns += STEPS_NS[choices.below(steps)];
+        let again = calls.last().filter(|_| !choices.once_in(6));
         let call = again.map_or_else(|| call(choices, offset_us), Clone::clone);
         calls.push(Call { boot_ns, ..call });
     }

@@ -54,11 +54,11 @@ pub(super) fn shape(choices: &mut Choices<'_>, index: usize) -> Shape {
 
 pub(super) fn rules(choices: &mut Choices<'_>, shapes: &[Shape]) -> String {
     let mut fields: Vec<String> = Vec::new();
-    let action = choices.below(8);
-    if action == 7 {
+    let action = choices.below(12);
+    if action == 11 {
         fields.push(r#""action":"deny""#.to_owned());
     }
-    if action == 6 {
+    if action == 9 || action == 10 {
         fields.push(r#""action":"require_approval""#.to_owned());
         if choices.once_in(2) {
             fields.push(format!(r#""approval":{{"when":{}}}"#, some_checks(choices)));
@@ -72,7 +72,7 @@ pub(super) fn rules(choices: &mut Choices<'_>, shapes: &[Shape]) -> String {
     if choices.once_in(3) {
         fields.push(format!(r#""require":{}"#, checks(choices, 2)));
     }
-    if choices.once_in(2) {
+    if choices.once_in(3) {
         fields.push(format!(r#""deny_if":{}"#, checks(choices, 2)));
     }
     if choices.once_in(8) {
