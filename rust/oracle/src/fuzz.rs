@@ -86,7 +86,7 @@ fn place(bytes: &[u8], error: &PolicyError) -> Result<(), String> {
     }
 }
 
-/// Arguments: taken exactly where serde_json and the oracle's reader take them, but for the documented differences, and
+/// Arguments: taken exactly where `serde_json` and the oracle's reader take them, but for the documented differences, and
 /// canonical once written canonically.
 ///
 /// # Errors

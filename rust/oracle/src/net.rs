@@ -16,20 +16,17 @@ pub(crate) fn host(url: &str) -> Option<String> {
     if !is_tail(tail) {
         return None;
     }
-    let host = match authority.strip_prefix('[') {
-        Some(literal) => {
-            let (inside, port) = literal.split_once(']')?;
-            inside.parse::<Ipv6Addr>().ok()?;
-            is_port(port).then(|| format!("[{inside}]"))?
-        }
-        None => {
-            let (name, port) = match authority.find(':') {
-                Some(colon) => authority.split_at(colon),
-                None => (authority, ""),
-            };
-            let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(c);
-            (is_port(port) && name.chars().all(plain)).then(|| name.to_owned())?
-        }
+    let host = if let Some(literal) = authority.strip_prefix('[') {
+        let (inside, port) = literal.split_once(']')?;
+        inside.parse::<Ipv6Addr>().ok()?;
+        is_port(port).then(|| format!("[{inside}]"))?
+    } else {
+        let (name, port) = match authority.find(':') {
+            Some(colon) => authority.split_at(colon),
+            None => (authority, ""),
+        };
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(c);
+        (is_port(port) && name.chars().all(plain)).then(|| name.to_owned())?
     };
     let host = plain_host(&host);
     (!host.is_empty()).then_some(host)

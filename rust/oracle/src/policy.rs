@@ -75,17 +75,16 @@ impl Policy {
         let hide = json.get("hide").map_or(&[][..], Json::elements).iter();
         let mut categories = Vec::new();
         for (name, rules) in members("categories") {
-            let rules = match rules.get("hide") {
-                Some(Json::Bool(true)) => None,
-                _ => {
-                    let pointer = format!("/categories/{}", step(name));
-                    Some(Rules::read(
-                        rules,
-                        pointer,
-                        &format!("category.{name}"),
-                        shadowed,
-                    )?)
-                }
+            let rules = if matches!(rules.get("hide"), Some(Json::Bool(true))) {
+                None
+            } else {
+                let pointer = format!("/categories/{}", step(name));
+                Some(Rules::read(
+                    rules,
+                    pointer,
+                    &format!("category.{name}"),
+                    shadowed,
+                )?)
             };
             categories.push((name.clone(), rules));
         }
