@@ -12,6 +12,9 @@ PYTHON ?= $(shell scripts/find-python)
 POLICY ?= examples/policy.json
 CATALOGUE ?= examples/catalogue.json
 ARGS ?=
+# Seconds of each target of `make fuzz`, and which; none means all.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?=
 
 bin := .venv/bin
 # One interpreter for cargo and maturin alike, or each would rebuild what the other built.
@@ -99,8 +102,9 @@ soak: build .venv/.stamp-dev ## kill the sidecar under load for about ten minute
 .PHONY: fuzz
 fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what is missing
 	$(call say,cargo-fuzz)
-	@command -v cargo-fuzz target/tools/bin/cargo-fuzz >/dev/null || cargo install --quiet --locked --root target/tools cargo-fuzz || true
-	@scripts/fuzz $(FUZZ_TARGETS)
+	@test -x target/tools/bin/cargo-fuzz || command -v cargo-fuzz >/dev/null || \
+		cargo install --quiet --locked --root target/tools cargo-fuzz || true # scripts/fuzz says what is missing
+	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZ_TARGETS)
 
 .PHONY: lint
 lint: lint-rust lint-python lint-proto ## formats, lints, types, stubs, proto style

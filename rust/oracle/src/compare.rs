@@ -2,7 +2,7 @@
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Decision, Engine, EngineConfig, Now, Request, Scratch, State};
+use callgate_core::{Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 
 use crate::{Answer, Call, Case, Oracle, Verdict};
 
@@ -100,11 +100,11 @@ fn ask<R>(
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
     let request = Request {
-        grant: &call.grant,
+        caller: Caller::new(&call.grant, "", &labels),
+        pep: Pep::UNNAMED,
         tool: &call.tool,
         server: &call.server,
         session: Some(&call.session),
-        labels: &labels,
         args_json: call.args.as_bytes(),
         reserve: None,
     };

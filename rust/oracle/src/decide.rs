@@ -196,9 +196,14 @@ fn validates(schema: &Json, facts: &Facts, call: &Call) -> bool {
         Json::Text(_) => facts.input_schema.as_ref(),
         inline => Some(inline),
     };
-    let Some(Ok(schema)) = schema.map(|schema| serde_json::from_str(&schema.spelled())) else {
+    let read = |schema: &Json| serde_json::from_str::<serde_json::Value>(&schema.spelled());
+    let Some(Ok(mut schema)) = schema.map(read) else {
         return false;
     };
+    // There is one dialect, whatever a tool's schema names.
+    if let Some(members) = schema.as_object_mut() {
+        members.remove("$schema");
+    }
     let text = if call.args.is_empty() { "{}" } else { &call.args };
     let Ok(args) = serde_json::from_str(text) else {
         return false;

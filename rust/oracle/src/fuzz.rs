@@ -161,6 +161,9 @@ pub fn decide(bytes: &[u8]) -> Result<(), String> {
         let Some(case) = Json::read(bytes, MAX_DEPTH).ok().as_ref().and_then(Case::read) else {
             return Ok(());
         };
+        if !keeps_time(&case) {
+            return Ok(());
+        }
         case
     } else {
         generate::case(bytes)
@@ -168,4 +171,14 @@ pub fn decide(bytes: &[u8]) -> Result<(), String> {
     compare::run(&case)
         .map(drop)
         .map_err(|parted| format!("{parted}\n{}", case.spelled()))
+}
+
+/// True where the boot clock never steps back, the wall clock never steps, and both stay within a century.
+fn keeps_time(case: &Case) -> bool {
+    const CENTURY_US: u64 = 36_525 * 86_400 * 1_000_000;
+    let offsets = || case.calls.iter().map(|call| call.unix_offset_us);
+    case.calls.is_sorted_by_key(|call| call.boot_ns)
+        && case.calls.iter().all(|call| call.boot_ns / 1_000 < CENTURY_US)
+        && offsets().all(|offset_us| offset_us.unsigned_abs() < CENTURY_US)
+        && offsets().min() == offsets().max()
 }
