@@ -19,6 +19,32 @@ pub(super) fn read(bytes: &[u8]) -> Read<Node> {
         )
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    read_text(text).map_err(|fault| Fault {
+        at: inside(text, fault.at),
+        ..fault
+    })
+}
+
+/// The scanner reports what is missing at the end on a line of its own, behind a last line without a line break: the
+/// end of that last line is where to look.
+fn inside(text: &str, at: Position) -> Position {
+    let unified = text.replace("\r\n", "\n").replace('\r', "\n");
+    let lines = || (1..).zip(unified.split('\n'));
+    let end_of = |line: &str| line.chars().count() + 1;
+    if let Some((line, text)) = lines().find(|(line, _)| *line == at.line) {
+        return Position {
+            line,
+            column: at.column.min(end_of(text)),
+        };
+    }
+    let (line, text) = lines().last().unwrap_or((1, ""));
+    Position {
+        line,
+        column: end_of(text),
+    }
+}
+
+fn read_text(text: &str) -> Read<Node> {
     let mut events = Events {
         parser: Parser::new_from_str(text),
     };
