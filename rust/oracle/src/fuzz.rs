@@ -28,7 +28,7 @@ pub fn policy(bytes: &[u8]) -> Result<(), String> {
         versions.push(match version(format, bytes) {
             Ok(version) => version,
             Err(error) => {
-                place(bytes, &error)?;
+                place(bytes, format, &error)?;
                 None
             }
         });
@@ -71,8 +71,13 @@ fn version(format: Format, bytes: &[u8]) -> Result<Option<String>, PolicyError> 
 }
 
 /// Nothing where the place of a fault is inside the document or right behind it.
-fn place(bytes: &[u8], error: &PolicyError) -> Result<(), String> {
+fn place(bytes: &[u8], format: Format, error: &PolicyError) -> Result<(), String> {
+    // YAML breaks lines at a carriage return, too.
     let text = String::from_utf8_lossy(bytes);
+    let text = match format {
+        Format::Json => text,
+        Format::Yaml => text.replace("\r\n", "\n").replace('\r', "\n").into(),
+    };
     let line = text.split('\n').nth(error.line.wrapping_sub(1));
     let inside = match line {
         Some(line) => (1..=line.chars().count() + 1).contains(&error.column),
