@@ -86,7 +86,7 @@ def test_files_that_are_none(tmp_path: Path, path: Path) -> None:
     with pytest.raises(StoreError, match="is no file of counters"):
         engine(path)
     assert path.read_text() == "hello"
-    with pytest.raises(StoreError, match="cannot create the counters .*/counters`: no such file or folder"):
+    with pytest.raises(StoreError, match=r"cannot create the counters .*/counters`: no such file or folder"):
         engine(tmp_path / "missing" / "counters")
     with pytest.raises(StoreError, match="no such file"):
         counters_facts(tmp_path / "missing")

@@ -120,7 +120,7 @@ def test_faults_of_a_grant(change: dict[str, Any], message: str) -> None:
 
 
 def test_faults_of_a_configuration() -> None:
-    with pytest.raises(PolicyError, match=r"^p\.yaml:2:1: "):
+    with pytest.raises(PolicyError, match=r"^p\.yaml:1:2: "):
         Engine.from_config(**configuration() | {"policies": {"p": ("p.yaml", b"[")}})
     with pytest.raises(ConfigError, match="no grant key is configured"):
         Engine.from_config(**configuration() | {"grant_key": None})

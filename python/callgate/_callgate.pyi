@@ -24,11 +24,11 @@ __all__ = [
     "Shadow",
     "Step",
     "args_json",
-    "hash_token",
-    "new_token",
     "bench_run",
     "counters_facts",
     "counters_repair",
+    "hash_token",
+    "new_token",
     "policy_schema",
     "validate",
     "version",
@@ -331,6 +331,8 @@ class Engine:
         counter_capacity: int = ...,
         counters_per_grant: int = ...,
         reservation_ttl_ms: int = ...,
+        counters: str | None = None,
+        flush_interval_ms: int = ...,
     ) -> Engine:
         """Takes a whole configuration, its files' contents included.
 
@@ -347,6 +349,8 @@ class Engine:
             counter_capacity: See `from_file`.
             counters_per_grant: See `from_file`.
             reservation_ttl_ms: See `from_file`.
+            counters: See `from_file`.
+            flush_interval_ms: See `from_file`.
 
         Raises:
             PolicyError: A document has a fault.
@@ -551,6 +555,8 @@ class Metrics:
     @property
     def audit_dropped(self) -> int:
         """Decisions whose line could not be written to the decision log."""
+
+    @property
     def store_errors(self) -> list[tuple[str, str, int]]:
         """Store (``file``), operation (``flush``, ``grow``), failures; empty for counters in memory."""
 

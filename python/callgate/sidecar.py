@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from callgate._callgate import Engine, Server
 from callgate.config import Bundle, Fault, Files, InvalidConfigError, check, read_bundle, warnings
 from callgate.config.load import dotted
-from callgate.config.state import COUNTERS_NAME
+from callgate.config.state import counters_place
 from callgate.config.units import to_ms
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Plan:
         sizes: dict[str, Any] = {
             "counter_capacity": config.counters.capacity,
             "counters_per_grant": config.counters.per_grant,
-            "counters": config.counters.store or f"file:{config.state / COUNTERS_NAME}",
+            "counters": counters_place(config.counters.store, config.state),
             "flush_interval_ms": to_ms(config.counters.flush_interval),
             "reservation_ttl_ms": to_ms(config.reservations.ttl),
         }

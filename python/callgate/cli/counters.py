@@ -1,7 +1,6 @@
-"""`callgate counters`, and where `callgate serve` keeps them."""
+"""`callgate counters`."""
 
 import json
-import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Final
@@ -9,12 +8,15 @@ from typing import Annotated, Final
 import typer
 
 import callgate._callgate as native
-from callgate.errors import ConfigError
 
 _US: Final = 1_000_000
-_FILE: Final = "counters"
 
-app = typer.Typer(help="Look at a file of counters, or repair it.", no_args_is_help=True)
+app = typer.Typer(
+    name="counters",
+    help="Look at a file of counters, or repair it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 _Path = Annotated[Path, typer.Argument(metavar="PATH", help="The file.")]
 
@@ -52,34 +54,6 @@ def repair(path: _Path) -> None:
     typer.echo(f"kept:     {kept} counters")
     typer.echo(f"dropped:  {dropped} counters, and {blocks} blocks of which nothing could be told")
     typer.echo(f"old file: {aside}")
-
-
-def place(counters: str | None, state: Path | None) -> str:
-    """What `Engine` is told: `counters` as given, else a file in the state folder, made for this user alone."""
-    if counters is not None:
-        return counters
-    folder = state if state is not None else _state_home() / "callgate"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        message = (
-            f"cannot make the state folder `{folder}`: {reason}; name another with --state, or use --counters memory"
-        )
-        raise ConfigError(message) from None
-    return f"file:{folder / _FILE}"
-
-
-def _state_home() -> Path:
-    given = os.environ.get("XDG_STATE_HOME", "")
-    # A relative path is to be ignored, says the XDG base directory specification.
-    if Path(given).is_absolute():
-        return Path(given)
-    try:
-        return Path.home() / ".local" / "state"
-    except RuntimeError:
-        message = "there is no home folder for counters; name a folder with --state, or use --counters memory"
-        raise ConfigError(message) from None
 
 
 def _time(unix_s: float) -> str:

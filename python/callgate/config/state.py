@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Final
 
+from callgate.errors import ConfigError
+
 GRANT_KEY_NAME: Final = "grant.key"
 COUNTERS_NAME: Final = "counters"
 
@@ -20,3 +22,23 @@ def default_state_folder() -> Path:
     except RuntimeError:
         # Nobody's home is known, as in a bare container.
         return Path("/var/lib/callgate")
+
+
+def counters_place(store: str | None, state: Path) -> str:
+    """What `Engine` is told: `store` as configured, else a file in the state folder, made for this user alone.
+
+    Raises:
+        ConfigError: The folder cannot be made.
+    """
+    if store is not None:
+        return store
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        message = (
+            f"cannot make the state folder `{state}`: {reason}; name another with --state (key `state`), "
+            "or use --counters memory"
+        )
+        raise ConfigError(message) from None
+    return f"file:{state / COUNTERS_NAME}"

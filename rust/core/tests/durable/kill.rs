@@ -18,6 +18,15 @@ const PEP: PepId = PepId(0);
 /// Admissions of each count that were answered, by stamp and millionths.
 type Log = HashMap<CountKey, Vec<(u64, u64)>>;
 
+/// Does something when it is dropped.
+struct Finally<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Finally<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
 /// Copies the file while `work` runs on four threads, and holds each copy against what was answered before it was
 /// begun: none of that may be forgotten. `work` gets a number and the log, and logs after it was answered.
 fn killed_at_any_moment(
@@ -36,6 +45,8 @@ fn killed_at_any_moment(
                 }
             });
         }
+        // Also when a check fails: a test that fails must end.
+        let _done = Finally(|| done.store(true, Ordering::Relaxed));
         for round in 0..rounds {
             let answered = log.lock().unwrap().clone();
             let copy = machine.copy(&format!("killed-{round}"));
@@ -48,7 +59,6 @@ fn killed_at_any_moment(
             assert!(machine.open_at(&copy).is_ok());
             fs::remove_file(copy).unwrap();
         }
-        done.store(true, Ordering::Relaxed);
     });
     let sum: usize = log.lock().unwrap().values().map(Vec::len).sum();
     assert!(sum > rounds, "only {sum} admissions: nothing was tested");
@@ -117,7 +127,7 @@ fn nothing_is_forgotten_while_counts_move() {
             log_of(log, &demands[0], stamp_us);
         }
         if number % 128 == 0 {
-            counters.flush(&machine.reading()).unwrap();
+            machine.flush(counters);
         }
     });
 }
@@ -176,6 +186,7 @@ fn cells_that_change_hands_while_the_process_is_killed_are_found_whole() {
                 }
             });
         }
+        let _done = Finally(|| done.store(true, Ordering::Relaxed));
         for round in 0..60 {
             let copy = machine.copy(&format!("killed-{round}"));
             let mut later = Machine::new();
@@ -188,7 +199,6 @@ fn cells_that_change_hands_while_the_process_is_killed_are_found_whole() {
             drop(found);
             fs::remove_file(copy).unwrap();
         }
-        done.store(true, Ordering::Relaxed);
     });
 }
 

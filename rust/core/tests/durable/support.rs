@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use callgate_core::Now;
 use callgate_core::limit::{
@@ -23,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) boot: u8,
     pub(crate) boot_us: u64,
     pub(crate) unix_us: u64,
+    /// Held by whoever copies or flushes.
+    copying: Mutex<()>,
 }
 
 impl Machine {
@@ -32,6 +35,7 @@ impl Machine {
             boot: 1,
             boot_us: HOUR_US,
             unix_us: UNIX_US,
+            copying: Mutex::new(()),
         }
     }
 
@@ -91,8 +95,18 @@ impl Machine {
         demands[0].view.remaining.0 / UNIT
     }
 
+    /// Writes the file to disk.
+    ///
+    /// Never while it is copied: a kill leaves the whole file as it is at one moment, and a copy takes a while. What a
+    /// count has left is used again only after a flush, so without one in between the difference does not show.
+    pub(crate) fn flush(&self, counters: &Counters) {
+        let _copying = self.copying.lock().unwrap();
+        counters.flush(&self.reading()).unwrap();
+    }
+
     /// A copy of the file as a kill at this moment would leave it, under a name of its own.
     pub(crate) fn copy(&self, name: &str) -> PathBuf {
+        let _copying = self.copying.lock().unwrap();
         let copy = self.folder.path().join(name);
         fs::copy(self.path(), &copy).unwrap();
         copy
