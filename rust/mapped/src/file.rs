@@ -205,6 +205,17 @@ impl MappedFile {
     }
 }
 
+impl Drop for MappedFile {
+    fn drop(&mut self) {
+        // Closing is not enough: a child that is between fork and exec has the open file, and its lock, a little longer.
+        // Words that live on keep the lock, as they keep the file.
+        if self.live_mappings().is_empty() {
+            // A file that cannot be unlocked is closed next, which unlocks it.
+            let _ = self.unlock();
+        }
+    }
+}
+
 fn is_same(left: &std::fs::Metadata, right: &std::fs::Metadata) -> bool {
     (left.dev(), left.ino()) == (right.dev(), right.ino())
 }
