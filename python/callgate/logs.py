@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import TextIO
+    from typing import Protocol
+
+    class Stream(Protocol):
+        """What a handler writes to."""
+
+        def write(self, text: str, /) -> object:
+            """Takes a line."""
+
+        def flush(self) -> None:
+            """Is called after every line."""
 
     LogFormat: TypeAlias = Literal["json", "text"]
 
@@ -28,7 +37,7 @@ def log(level: str, event: str, fields: Mapping[str, object] | None = None) -> N
     LOGGER.log(_LEVELS[level], event, extra={"fields": dict(fields or {})})
 
 
-def configure(log_format: LogFormat, stream: TextIO | None = None) -> None:
+def configure(log_format: LogFormat, stream: Stream | None = None) -> None:
     """Sends callgate's events to `stream` (stderr where None) in this format, in place of where they went before."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())

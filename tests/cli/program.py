@@ -96,12 +96,11 @@ class Sidecar:
         self.process.send_signal(number)
         code = self.process.wait(TIMEOUT_S)
         self._reader.join(TIMEOUT_S)
-        assert self.process.stderr is not None
-        return code, self.process.stderr.read()
+        return code, "" if self.process.stderr is None else self.process.stderr.read()
 
 
 @contextmanager
-def sidecar(*words: str | Path, cwd: Path | None = None) -> Iterator[Sidecar]:
+def sidecar(*words: str | Path, cwd: Path | None = None, stderr: int = subprocess.PIPE) -> Iterator[Sidecar]:
     """`callgate serve` on free ports, killed at the end if it still runs; counters in memory unless `words` say."""
     if not {"--counters", "--state"} & {str(word) for word in words}:
         words = (*words, "--counters", "memory")
@@ -110,7 +109,7 @@ def sidecar(*words: str | Path, cwd: Path | None = None) -> Iterator[Sidecar]:
         cwd=cwd,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         stdin=subprocess.DEVNULL,
         text=True,
     )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import threading
+import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -80,6 +83,27 @@ def test_sigterm_finishes_what_is_in_flight(policy: Path) -> None:
     # Calls were answered until the end, and each thread learnt of it by the one status that says "ask elsewhere".
     assert set(told) == {"OUTCOME_ALLOW", "UNAVAILABLE"}
     assert told["UNAVAILABLE"] == 4
+
+
+def test_nobody_reads_the_log_lines(policy: Path) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, bytes(4096))
+    os.set_blocking(writer, True)
+    try:
+        with sidecar("--policy", policy, stderr=writer) as running:
+            with Client(running.address) as client:
+                for _ in range(3):
+                    assert client.check(grant="g", tool="unknown").rule == "(default deny)"
+                    # Log lines are written a few times in a second.
+                    time.sleep(0.3)
+            code, _ = running.stop(signal.SIGTERM)
+    finally:
+        os.close(writer)
+        os.close(reader)
+    assert code == 0
 
 
 def test_sigkill_leaves_clients_with_an_error_and_no_more_than_max(policy: Path) -> None:

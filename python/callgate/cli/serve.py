@@ -1,6 +1,8 @@
 """`callgate serve`."""
 
+import os
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +12,7 @@ import typer
 from callgate import logs
 from callgate._callgate import Server
 from callgate.admin import AdminServer
+from callgate.background import BackgroundStream
 from callgate.cli.greeting import greet
 from callgate.cli.wake import Wake
 from callgate.config import Config, LogFormat, Option
@@ -23,6 +26,8 @@ from callgate.sidecar import Source
 from callgate.watch import Watcher
 
 _DRAIN_EVERY_S = 0.2
+_LAST_LINES_S = 2.0
+"""How long the end waits for a reader of stderr."""
 
 
 def _default(name: str) -> str:
@@ -137,6 +142,8 @@ class _Running:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._wake = Wake()
+        # Not `sys.stderr`: whoever does not read it must not keep this process from going on, or from ending.
+        self._stderr = BackgroundStream(_stderr())
         # Plain flags: signal handlers set them, and must never wait for a lock that this thread may hold.
         self._stop = False
         self._changed = False
@@ -149,7 +156,7 @@ class _Running:
 
         reading = Reading(self._source)
         plan = reading.must_have_plan()
-        logs.configure(plan.config.log_format.value)
+        logs.configure(plan.config.log_format.value, self._stderr)
         engine = plan.engine()
         server = plan.server(engine)
         collector = ServerCollector(server)
@@ -168,7 +175,7 @@ class _Running:
             greet(plan, engine, server, admin.address)
             while not self._stop:
                 self._wake.wait(_DRAIN_EVERY_S)
-                _log_events(server)
+                self._log_events(server)
                 if self._changed:
                     self._changed = False
                     reloader.reload()
@@ -177,12 +184,13 @@ class _Running:
                         watcher.watch(reloader.files)
             admin.set_ready(ready=False)
             server.stop()
-            _log_events(server)
+            self._log_events(server)
             engine.close()
         finally:
             if watcher is not None:
                 watcher.stop()
             admin.stop()
+            self._stderr.drain(_LAST_LINES_S)
 
     def _tell_stop(self) -> None:
         self._stop = True
@@ -192,7 +200,13 @@ class _Running:
         self._changed = True
         self._wake.up()
 
+    def _log_events(self, server: Server) -> None:
+        if lost := self._stderr.take_lost():
+            logs.log("warning", "log_lines_lost", {"lines": lost})
+        for level, event, fields in server.drain_events():
+            logs.log(level, event, fields)
 
-def _log_events(server: Server) -> None:
-    for level, event, fields in server.drain_events():
-        logs.log(level, event, fields)
+
+def _stderr() -> int:
+    """A file descriptor for log lines, also in a process that was started without one."""
+    return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()
