@@ -206,6 +206,11 @@ impl Cells {
     }
 
     /// The cell of a count, fit for the demand's shape; a new one, charged to `owner`, if it has none.
+    #[expect(
+        clippy::inline_always,
+        reason = "what comes back through memory is waited for: a third of the time of a refusal"
+    )]
+    #[inline(always)]
     pub(crate) fn find_or_make(&self, demand: &Demand, owner: &str, now: Now) -> Result<Located<'_>, NoRoom> {
         match self.lookup(demand.key) {
             Some((_, located)) if located.cell.layout().fits(&demand.shape) => Ok(located),
@@ -227,15 +232,17 @@ impl Cells {
         self.lookup(key).map(|(at, _)| at)
     }
 
+    #[expect(clippy::inline_always, reason = "as for `find_or_make`")]
+    #[inline(always)]
     fn lookup(&self, key: CountKey) -> Option<(CellRef, Located<'_>)> {
-        let at = self.index.find(key, |at| {
-            self.blocks.cell(at).is_some_and(|cell| holds(cell, key))
-        })?;
-        let cell = self.blocks.cell(at)?;
-        // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
-        // between shows either another identity now or another generation later.
-        let generation = cell.generation().load(Ordering::Acquire);
-        (generation.is_multiple_of(2) && holds(cell, key)).then_some((at, Located { cell, generation }))
+        let found = self.index.find(key, |at| {
+            let cell = self.blocks.cell(at)?;
+            // Acquire: pairs with `assign`. The identity is read after the generation, so a cell that changes hands in
+            // between shows either another identity now or another generation later.
+            let generation = cell.generation().load(Ordering::Acquire);
+            holds(cell, key).then_some((at, Located { cell, generation }))
+        });
+        found.filter(|(_, located)| located.generation.is_multiple_of(2))
     }
 
     #[cold]

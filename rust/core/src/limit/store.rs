@@ -13,7 +13,7 @@ use super::file::{self, ClockReading, Durable, StoreError};
 use super::slots::Taken;
 use super::{Demand, Micros, Refusal, View};
 use crate::Now;
-use crate::policy::ast::Window;
+use crate::policy::ast::{Period, Window};
 
 /// Live counters by identity.
 #[derive(Debug)]
@@ -346,6 +346,11 @@ fn write_down(cell: Cell<'_>, cost: Micros, stamp_us: u64, now: Now) -> Option<(
     }
 }
 
+#[expect(
+    clippy::inline_always,
+    reason = "for every limit of every call; through memory its answer costs more than it does"
+)]
+#[inline(always)]
 fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
     let max = demand.shape.max.0;
     let window_us = window_us(demand.shape.window, now);
@@ -381,9 +386,12 @@ fn units(cost: Micros) -> usize {
 fn window_us(window: Window, now: Now) -> u64 {
     match window {
         Window::Sliding { window_us } => window_us,
-        Window::Calendar(period) => {
-            let index = period_index(period, now.unix_us());
-            period_start_us(period, index + 1) - period_start_us(period, index)
-        }
+        Window::Calendar(period) => period_us(period, now),
     }
+}
+
+#[inline(never)]
+fn period_us(period: Period, now: Now) -> u64 {
+    let index = period_index(period, now.unix_us());
+    period_start_us(period, index + 1) - period_start_us(period, index)
 }
