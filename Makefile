@@ -155,18 +155,8 @@ bench-core: $(bench_dir)/.stamp ## decide() beside its floor: histogram, one thr
 	@$(bench_run) core
 
 .PHONY: bench-counters
-bench-counters: $(bench_dir)/.stamp ## counters beside a mutex around a map, and beside governor
-	@$(bench_run) counters
-
-.PHONY: bench-grants
-bench-grants: ## one grant of a million by its token, beside a bare look-up
-	$(call say,look-ups of grants as a release build)
-	@cargo bench --package callgate-core --bench grants
-
-.PHONY: bench-durable
-bench-durable: ## counters in a file beside counters in memory; a million of them opened
-	$(call say,counters in a file as a release build)
-	@cargo bench --package callgate-core --bench durable
+bench-counters: $(bench_dir)/.stamp ## counters beside a mutex around a map and governor; memory beside file
+	@$(bench_run) counters durable
 
 .PHONY: bench-python
 bench-python: $(bench_dir)/.stamp ## Engine.check from Python: percentiles
@@ -185,8 +175,8 @@ bench-reload: $(bench_dir)/.stamp bench-tools ## reloads of 800 tools and 1,000 
 	@$(bench_run) reload $(ARGS)
 
 .PHONY: bench-state
-bench-state: $(bench_dir)/.stamp bench-tools ## start to ready, and memory, with up to a million counters
-	@$(bench_run) state $(ARGS)
+bench-state: $(bench_dir)/.stamp bench-tools ## start to ready, memory, a million counters, a million grants
+	@$(bench_run) grants state
 
 .PHONY: bench-log
 bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log beside without

@@ -33,6 +33,8 @@ class Part:
 PARTS = {
     "core": Part("inprocess.core", ("decide",), ("decide",), ("decide",)),
     "counters": Part("inprocess.core", ("counters",), ("counters",), ("admitted", "refused", "million")),
+    "durable": Part("inprocess.core", ("durable",), ("durable",)),
+    "grants": Part("inprocess.core", ("grants",), ("grants",)),
     "python": Part("inprocess.engine_check", (), ("python",)),
     "peers": Part("inprocess.peers", (), ("peers",)),
     "grpc": Part("wire.unary", (), ("grpc",), ("check",)),

@@ -124,6 +124,7 @@ def sidecar(
         "listen": address,
         "admin": {"listen": admin},
         "workers": 1,
+        "counters": "memory",
         **configuration,
     }
     if socket_path is not None:

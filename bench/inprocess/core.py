@@ -39,7 +39,28 @@ def counters(rows: Rows, results: report.Report) -> None:
             results.headline(f"{name}, callgate's time beside it", values["callgate_ratio"], "x")
 
 
-BENCHES: dict[str, Callable[[Rows, report.Report], None]] = {"decide": decide, "counters": counters}
+def durable(rows: Rows, results: report.Report) -> None:
+    """Counters in a file beside counters in memory."""
+    for name, values in rows.items():
+        if "file_beside_memory" in values:
+            beside = values["file_beside_memory"]
+            results.headline(f"{name}: file beside memory", beside, "x", at_most=1.3)
+        else:
+            results.headline(name, values["ms"], "ms", at_most=1_000)
+
+
+def grants(rows: Rows, results: report.Report) -> None:
+    """A grant found by its token beside a bare look-up in the same map."""
+    beside = rows["by token"]["beside_bare"]
+    results.headline("one grant of a million by token, beside a bare look-up", beside, "x", at_most=1.5)
+
+
+BENCHES: dict[str, Callable[[Rows, report.Report], None]] = {
+    "decide": decide,
+    "counters": counters,
+    "durable": durable,
+    "grants": grants,
+}
 
 
 @dataclass(frozen=True)

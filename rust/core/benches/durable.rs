@@ -1,22 +1,29 @@
-//! `make bench-durable`: counters in a file beside the same counters in memory, and how fast a million open.
+//! `make bench-counters`: counters in a file beside the same counters in memory, and how fast a million open.
 //!
-//! The rounds are interleaved, so that a change of the machine's speed meets both. `CALLGATE_BENCH_FILE` names where the
-//! file is made; a file system on a disk is the one to measure.
+//! The rounds are interleaved, so that a change of the machine's speed meets both. The file is made in the working
+//! directory, which is on a disk; the system's temporary folder may itself be memory.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
 #![expect(clippy::print_stdout, reason = "a bench tells what it found")]
+#![expect(clippy::panic, reason = "likewise")]
+
+#[path = "common/mod.rs"]
+mod common;
 
 use std::hint::black_box;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use callgate_core::Now;
 use callgate_core::limit::{ClockReading, CountKey, CountShape, Counters, Demand, Micros};
 use callgate_core::policy::ast::Window;
+use common::Options;
 
 const ROUNDS: u64 = 20;
 const CALLS_PER_ROUND: u64 = 200_000;
 const MILLION: u64 = 1_000_000;
+
+type Row = (String, Vec<(&'static str, f64)>);
 
 fn reading(boot_us: u64) -> ClockReading {
     ClockReading {
@@ -77,7 +84,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-fn compare(path: &Path, name: &str, counts: u64, max: u64) {
+fn compare(path: &Path, name: &str, counts: u64, max: u64, rounds: u64) -> Row {
     let _ = std::fs::remove_file(path);
     let (memory, file) = (Counters::new(4_000_000, 4_000_000, &[9; 16]), open(path, 1));
     for counters in [&memory, &file] {
@@ -87,7 +94,7 @@ fn compare(path: &Path, name: &str, counts: u64, max: u64) {
         }
     }
     let (mut in_memory, mut in_file) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         in_memory.push(takes(&memory, counts, max, round));
         in_file.push(takes(&file, counts, max, round));
     }
@@ -96,12 +103,18 @@ fn compare(path: &Path, name: &str, counts: u64, max: u64) {
         "{name:<44}{in_memory:>9.1} ns{in_file:>9.1} ns{:>8.2}",
         in_file / in_memory
     );
+    let values = vec![
+        ("memory_ns", in_memory),
+        ("file_ns", in_file),
+        ("file_beside_memory", in_file / in_memory),
+    ];
+    (format!("one unit taken, {name}"), values)
 }
 
-fn million(path: &Path, close: bool) {
+fn opening(path: &Path, counts: u64, close: bool) -> Row {
     let _ = std::fs::remove_file(path);
     let counters = open(path, 1);
-    for number in 0..MILLION {
+    for number in 0..counts {
         let made = counters.take(&mut [demand(number, 30)], "g", at(1));
         assert!(made.is_ok(), "{made:?}");
     }
@@ -118,30 +131,35 @@ fn million(path: &Path, close: bool) {
     let started = Instant::now();
     let counters = open(opened, 2);
     let took = started.elapsed();
-    assert_eq!(counters.len() as u64, MILLION);
+    assert_eq!(counters.len() as u64, counts);
     let how = if close { "closed" } else { "as a kill leaves them" };
-    println!(
-        "{:<44}{:>9.0} ms",
-        format!("open 1,000,000 counters, {how}"),
-        took.as_secs_f64() * 1e3
-    );
+    let name = format!("open {counts} counters, {how}");
+    let ms = took.as_secs_f64() * 1e3;
+    println!("{name:<44}{ms:>9.0} ms");
     drop(counters);
     let _ = std::fs::remove_file(killed);
+    (name, vec![("ms", ms)])
 }
 
 fn main() {
-    let path = std::env::var_os("CALLGATE_BENCH_FILE").map_or_else(
-        || std::env::temp_dir().join(format!("callgate-bench-{}", std::process::id())),
-        PathBuf::from,
-    );
+    let options = Options::read();
+    let folder = tempfile::TempDir::with_prefix_in(".bench-", ".").expect("there is room for a folder");
+    let path = folder.path().join("counters");
+    let (many, rounds) = if options.quick {
+        (20_000, 2)
+    } else {
+        (MILLION, ROUNDS)
+    };
     println!(
         "{:<44}{:>12}{:>12}{:>8}",
         "one unit taken, one thread, median", "memory", "file", "ratio"
     );
-    compare(&path, "10,000 counts of 256", 10_000, 256);
-    compare(&path, "1,000,000 counts of 30", MILLION, 30);
-    compare(&path, "10,000 counts of 1,000,000 (ledger)", 10_000, 1_000_000);
-    million(&path, true);
-    million(&path, false);
-    let _ = std::fs::remove_file(path);
+    let rows = [
+        compare(&path, "10,000 counts of 256", 10_000, 256, rounds),
+        compare(&path, "a million counts of 30", many, 30, rounds),
+        compare(&path, "10,000 counts of a million", 10_000, 1_000_000, rounds),
+        opening(&path, many, true),
+        opening(&path, many, false),
+    ];
+    options.write(&rows);
 }

@@ -1,14 +1,20 @@
-//! `make bench-grants`: one grant of a million by its token, beside the bare look-up of a digest in the same map.
+//! `make bench-state`: one grant of a million by its token, beside the bare look-up of a digest in the same map.
 //!
 //! The difference is what hashing the token costs. Tokens are asked in a random order, others by each subject, in
 //! rounds that alternate, so that neither finds in cache what the other has just touched.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
+#![expect(clippy::panic, reason = "likewise")]
+#![expect(clippy::cast_precision_loss, reason = "counts of nanoseconds")]
+
+#[path = "common/mod.rs"]
+mod common;
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use callgate_core::grant::{GrantSpec, Grants, Token, TokenDigest, TokenKey};
+use common::Options;
 use hdrhistogram::Histogram;
 
 const GRANTS: u32 = 1_000_000;
@@ -27,9 +33,9 @@ fn token(number: u32) -> String {
     format!("cgt_{spread:039}{number:04x}")[..47].to_owned()
 }
 
-fn build(key: &TokenKey) -> Grants {
-    let mut grants = Grants::with_capacity(key.clone(), usize::try_from(GRANTS).expect("a million fits"));
-    for number in 0..GRANTS {
+fn build(key: &TokenKey, count: u32) -> Grants {
+    let mut grants = Grants::with_capacity(key.clone(), usize::try_from(count).expect("a million fits"));
+    for number in 0..count {
         let spec = GrantSpec {
             id: format!("grant-{number}"),
             token_digest: Some(key.digest(Token::new(&token(number)))),
@@ -81,9 +87,15 @@ fn round(
 
 #[expect(clippy::print_stdout, reason = "a bench prints its table")]
 fn main() {
+    let options = Options::read();
+    let (count, rounds) = if options.quick {
+        (10_000, 2)
+    } else {
+        (GRANTS, ROUNDS)
+    };
     let key = TokenKey::new([3; 32]);
     let started = Instant::now();
-    let grants = build(&key);
+    let grants = build(&key, count);
     let built = started.elapsed();
 
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
@@ -91,7 +103,7 @@ fn main() {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        u32::try_from(random % u64::from(GRANTS)).expect("below a million")
+        u32::try_from(random % u64::from(count)).expect("below a million")
     };
     let clock_ns = clock_ns();
     let mut sample = || -> Vec<Asked> {
@@ -103,7 +115,7 @@ fn main() {
         (0..LOOKUPS_PER_ROUND).map(|_| of(next())).collect()
     };
     let (mut bare, mut by_token, mut hashing) = (histogram(), histogram(), histogram());
-    for round_number in 0..=ROUNDS {
+    for round_number in 0..=rounds {
         let (first, second) = (sample(), sample());
         round(&first, clock_ns, &mut bare, |one| grants.by_digest(&one.digest));
         round(&second, clock_ns, &mut by_token, |one| {
@@ -121,15 +133,16 @@ fn main() {
         }
     }
     println!(
-        "{GRANTS} grants, built in {:.2} s; {} look-ups each, ns, less {clock_ns} for the clock",
+        "{count} grants, built in {:.2} s; {} look-ups each, ns, less {clock_ns} for the clock",
         built.as_secs_f64(),
-        ROUNDS * LOOKUPS_PER_ROUND
+        rounds * LOOKUPS_PER_ROUND
     );
     println!("{:<28} {:>8} {:>8} {:>8}", "", "p50", "p99", "mean");
+    let mut rows = Vec::new();
     for (name, histogram) in [
         ("bare look-up of the digest", &bare),
         ("by token", &by_token),
-        ("  of it: hashing the token", &hashing),
+        ("of it: hashing the token", &hashing),
     ] {
         let at = |q| histogram.value_at_quantile(q);
         println!(
@@ -138,7 +151,17 @@ fn main() {
             at(0.99),
             histogram.mean()
         );
+        let values = vec![
+            ("p50_ns", at(0.5) as f64),
+            ("p99_ns", at(0.99) as f64),
+            ("mean_ns", histogram.mean()),
+            ("beside_bare", histogram.mean() / bare.mean()),
+        ];
+        rows.push((name.to_owned(), values));
     }
-    let ratio = by_token.mean() / bare.mean();
-    println!("by token / bare, of the means: {ratio:.2}");
+    println!(
+        "by token / bare, of the means: {:.2}",
+        by_token.mean() / bare.mean()
+    );
+    options.write(&rows);
 }

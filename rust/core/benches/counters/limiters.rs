@@ -7,13 +7,14 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use callgate_core::Now;
-use callgate_core::limit::{CountKey, CountShape, Counters, Demand, Micros};
+use callgate_core::limit::{ClockReading, CountKey, CountShape, Counters, Demand, Micros};
 use callgate_core::policy::ast::Window;
 use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 use hashbrown::HashMap;
+use tempfile::TempDir;
 
 /// At most `max` calls in any `window_us`.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,38 @@ impl Limiter for Memory {
         Self {
             counters: Counters::new(capacity, capacity, &[9; 16]),
             shape: shape(limit),
+        }
+    }
+
+    fn take(&self, key: u128, now_ns: u64) -> bool {
+        let mut demand = [Demand::new(CountKey(key), self.shape, Micros::ONE)];
+        self.counters.take(&mut demand, "grant", instant(now_ns)).is_ok()
+    }
+}
+
+/// Ours, in a file.
+pub(crate) struct InFile {
+    counters: Counters,
+    shape: CountShape,
+    _folder: TempDir,
+}
+
+impl Limiter for InFile {
+    const NAME: &'static str = "callgate, counters in a file";
+
+    fn new(limit: Limit, capacity: usize) -> Self {
+        // The working directory is on a disk; the system's temporary folder may itself be memory.
+        let folder = TempDir::with_prefix_in(".bench-", ".").expect("there is room for a folder");
+        let reading = ClockReading {
+            boot_id: [1; 16],
+            boot_us: 1,
+            unix_us: 1,
+        };
+        let path = folder.path().join("counters");
+        Self {
+            counters: Counters::open(&path, capacity, capacity, &[9; 16], &reading).expect("the file opens"),
+            shape: shape(limit),
+            _folder: folder,
         }
     }
 

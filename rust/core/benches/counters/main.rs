@@ -15,7 +15,7 @@ mod threads;
 
 use alone::Subject;
 use common::Options;
-use limiters::{Governor, Limiter, Memory, MutexMap};
+use limiters::{Governor, InFile, Limiter, Memory, MutexMap};
 
 const ROUNDS: usize = 15;
 const CALLS_PER_ROUND: u32 = 200_000;
@@ -26,6 +26,7 @@ type Rows = Vec<(String, Vec<(&'static str, f64)>)>;
 fn main() {
     let options = Options::read();
     limiters::check::<Memory>();
+    limiters::check::<InFile>();
     limiters::check::<MutexMap>();
     limiters::check::<Governor>();
     let mut rows = Rows::new();
@@ -46,6 +47,7 @@ fn one_thread(options: &Options, rows: &mut Rows) {
     for work in alone::WORKS {
         let mut subjects = Vec::new();
         add::<Memory>(options, work, &mut subjects);
+        add::<InFile>(options, work, &mut subjects);
         add::<MutexMap>(options, work, &mut subjects);
         add::<Governor>(options, work, &mut subjects);
         for subject in &mut subjects {
@@ -108,8 +110,9 @@ fn two_threads(options: &Options, rows: &mut Rows) {
     if !options.only.is_empty() {
         return;
     }
-    let contestants: [Contestant; 3] = [
+    let contestants: [Contestant; 4] = [
         (Memory::NAME, threads::round::<Memory>),
+        (InFile::NAME, threads::round::<InFile>),
         (MutexMap::NAME, threads::round::<MutexMap>),
         (Governor::NAME, threads::round::<Governor>),
     ];
