@@ -140,16 +140,11 @@ fn limits_agree(verdict: &Verdict, decision: &Decision<'_>) -> bool {
     if !matches!(verdict.answer.outcome, "allow" | "rate_limited") {
         return true;
     }
-    // The engine leaves limits of 0 out, as nothing is counted under them.
-    verdict
-        .limits
-        .iter()
-        .filter(|wanted| wanted.max > 0)
-        .all(|wanted| {
-            decision.limits.iter().any(|limit| {
-                limit.rule == wanted.rule
-                    && i128::from(limit.max.0) == wanted.max
-                    && wanted.remaining.holds(&i128::from(limit.remaining.0))
-            })
+    verdict.limits.iter().all(|wanted| {
+        decision.limits.iter().any(|limit| {
+            limit.rule == wanted.rule
+                && i128::from(limit.max.0) == wanted.max
+                && wanted.remaining.holds(&i128::from(limit.remaining.0))
         })
+    })
 }

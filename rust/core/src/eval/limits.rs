@@ -145,10 +145,6 @@ fn resolve_one<'s>(
 /// Adds a limit to the counts. One call that meets a count twice takes the larger cost, once, under the first one's
 /// rule; a count met enforced and in shadow is enforced, under the first enforced one's rule and cost alone.
 fn merge<'s>(counts: &mut Counts<'s>, new: Counted<'s>) {
-    if new.limit.shape.max.0 == 0 {
-        // A cost of 0 under a max of 0: there is nothing to count.
-        return;
-    }
     match counts.iter_mut().find(|counted| counted.key == new.key) {
         Some(counted) if counted.enforced == new.enforced => counted.cost = counted.cost.max(new.cost),
         Some(counted) if new.enforced => *counted = new,
