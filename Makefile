@@ -92,6 +92,7 @@ test-loom: ## the counters' atomics under every interleaving that loom bounds
 test-python: build .venv/.stamp-dev ## Python and end-to-end tests, and every example of the documents
 	$(call say,python tests)
 	@scripts/need curl
+	@scripts/need faketime
 	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict tests
 
 .PHONY: soak
