@@ -6,15 +6,15 @@
 use hashbrown::HashSet;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::cursor::Cursor;
 use super::{Content, Fault, MAX_DEPTH, Member, Node, Position, Read, scalar};
 use crate::json::{Decimal, JsonErrorKind};
 
 /// Reads a YAML document.
 pub(super) fn read(bytes: &[u8]) -> Read<Node> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or(bytes);
         Fault::at(
-            Cursor::new(bytes).position(error.valid_up_to()),
+            end_of(&String::from_utf8_lossy(before)),
             "not UTF-8; save the document as UTF-8",
         )
     })?;
@@ -25,10 +25,25 @@ pub(super) fn read(bytes: &[u8]) -> Read<Node> {
     })
 }
 
+/// A text in which every line break of YAML is one character.
+fn unified(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// The place behind a text.
+fn end_of(text: &str) -> Position {
+    let unified = unified(text);
+    let last = unified.rsplit('\n').next().unwrap_or_default();
+    Position {
+        line: unified.matches('\n').count() + 1,
+        column: last.chars().count() + 1,
+    }
+}
+
 /// The scanner reports what is missing at the end on a line of its own, behind a last line without a line break: the
 /// end of that last line is where to look.
 fn inside(text: &str, at: Position) -> Position {
-    let unified = text.replace("\r\n", "\n").replace('\r', "\n");
+    let unified = unified(text);
     let lines = || (1..).zip(unified.split('\n'));
     let end_of = |line: &str| line.chars().count() + 1;
     if let Some((line, text)) = lines().find(|(line, _)| *line == at.line) {
