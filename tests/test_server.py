@@ -79,7 +79,7 @@ def test_unix_socket(engine: Engine, tmp_path: Path) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         with Client(f"unix:{path}") as client:
             assert client.check(grant="g", tool="t").allowed
-        with pytest.raises(ConfigError, match="exists already"):
+        with pytest.raises(ConfigError, match="another process listens there"):
             Server(engine, listen=None, socket=path).start()
     assert not path.exists()
 

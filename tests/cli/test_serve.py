@@ -81,6 +81,22 @@ def test_unix_socket(policy: Path, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_socket_of_a_killed_sidecar(policy: Path, tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    with sidecar("--policy", policy, "--socket", path) as running:
+        line = refused(
+            "serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--socket", path
+        )
+        assert line.startswith(f"cannot create the socket `{path}`: another process listens there")
+        running.stop(signal.SIGKILL)
+    assert path.is_socket()
+    with sidecar("--policy", policy, "--socket", path) as running:
+        with Client(f"unix:{path}") as client:
+            assert client.check(grant="g", tool="t").allowed
+        assert running.stop()[0] == 0
+    assert not path.exists()
+
+
 def test_catalogue(policy: Path, tmp_path: Path) -> None:
     policy.write_text(json.dumps({**POLICY, "categories": {"Destructive": {"hide": True}}}))
     catalogue = tmp_path / "catalogue.json"

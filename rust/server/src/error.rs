@@ -55,7 +55,16 @@ pub enum StartError {
         /// What the operating system said.
         source: io::Error,
     },
-    /// Something exists under the socket's path; it may be a live socket, so it is left alone.
+    /// A process listens on the socket.
+    #[error(
+        "cannot create the socket `{}`: another process listens there; stop it or choose another with --socket",
+        path.display()
+    )]
+    SocketInUse {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// Something else exists under the socket's path, so it is left alone.
     #[error(
         "cannot create the socket `{}`: the path exists already; if no process uses it, remove it, else choose another with --socket",
         path.display()

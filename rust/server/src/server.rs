@@ -210,11 +210,12 @@ impl Server {
             vec![("connections", self.connections().into())],
         );
         wait_for(&self.handle, CLOSING_TIME, self.health.clone().end());
-        // Nobody listens if every connection is gone already.
-        self.phase.send_replace(Phase::Draining);
+        // While it still listens: from then on another server may put its own in the place of one that nobody uses.
         if let Some(socket) = &self.socket {
             socket.remove();
         }
+        // Nobody listens if every connection is gone already.
+        self.phase.send_replace(Phase::Draining);
         let (permits, every, grace) = (Arc::clone(&self.permits), self.max_connections, self.grace);
         let drained = wait_for(&self.handle, grace + CLOSING_TIME, async move {
             // Every permit is back when every connection is gone.

@@ -7,7 +7,7 @@ use callgate_server::{Clock, Server, ServerConfig};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -136,8 +136,29 @@ fn a_path_that_exists_is_left_alone() {
     std::fs::remove_file(&path).unwrap();
 
     let rig = Rig::configured(socket_only(&path));
-    assert_eq!(refusal(socket_only(&path)), message);
+    assert_eq!(
+        refusal(socket_only(&path)),
+        format!(
+            "cannot create the socket `{}`: another process listens there; stop it or choose another with --socket",
+            path.display()
+        )
+    );
     UnixStream::connect(&path).unwrap();
+    rig.server.stop();
+    assert!(!path.exists());
+}
+
+#[test]
+fn the_socket_of_a_killed_process_is_replaced() {
+    let folder = Folder::new();
+    let path = folder.file("callgate.sock");
+    drop(UnixListener::bind(&path).unwrap());
+    let rig = Rig::configured(socket_only(&path));
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream
+        .write_all(&request("POST /v1/check", &["Host: whatever"], CALL))
+        .unwrap();
+    assert_eq!(answer(stream).status, 200);
     rig.server.stop();
     assert!(!path.exists());
 }
