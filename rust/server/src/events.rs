@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use callgate_core::grant::without_tokens;
+
 /// Events that wait to be drained; more are dropped and counted.
 const QUEUE_CAPACITY: usize = 4_096;
 
@@ -33,7 +35,7 @@ impl Level {
 /// The value of one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldValue {
-    /// A name or a text; names that callers chose are cut to 128 characters.
+    /// A name or a text; names that callers chose are cut to 128 characters, and tokens among them to a few.
     Text(String),
     /// A count or a time, with the unit in the field's name.
     Number(u64),
@@ -53,6 +55,7 @@ impl From<usize> for FieldValue {
 
 impl From<&str> for FieldValue {
     fn from(text: &str) -> Self {
+        let text = without_tokens(text);
         let end = text
             .char_indices()
             .nth(SHOWN_CHARACTERS)
@@ -137,5 +140,14 @@ mod tests {
             panic!("a text")
         };
         assert_eq!(text, "é".repeat(SHOWN_CHARACTERS));
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_a_name_is_cut() {
+        let token = "cgt_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+        assert_eq!(
+            FieldValue::from(token),
+            FieldValue::Text("cgt_0123...".to_owned())
+        );
     }
 }

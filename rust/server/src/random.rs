@@ -1,12 +1,11 @@
 //! Random numbers of the operating system: the core takes randomness as an argument.
 
+use callgate_core::grant::TOKEN_PREFIX;
+
 /// 128 random bits, for reservation ids.
 pub fn random_u128() -> Result<u128, getrandom::Error> {
     random_key().map(u128::from_ne_bytes)
 }
-
-/// What a token begins with, so that one that leaked is recognised.
-const TOKEN_PREFIX: &str = "cgt_";
 
 /// A token: `cgt_` and 43 characters of the URL-safe base64 alphabet that stand for 32 random bytes.
 pub fn new_token() -> Result<String, getrandom::Error> {

@@ -4,16 +4,19 @@ use std::borrow::Cow;
 
 use super::walk::Fault;
 use crate::compile::{Check, CompiledLimit};
+use crate::grant::without_tokens;
 use crate::json::JsonError;
 
 /// Longest name that a message repeats, in characters.
 const MAX_SHOWN: usize = 200;
 
-/// A caller's text, cut to a bounded length.
+/// A caller's text, cut to a bounded length and without tokens.
 pub(super) fn shown(text: &str) -> Cow<'_, str> {
-    match text.char_indices().nth(MAX_SHOWN) {
-        None => Cow::Borrowed(text),
-        Some((end, _)) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
+    let text = without_tokens(text);
+    let cut = text.char_indices().nth(MAX_SHOWN).map(|(end, _)| end);
+    match cut {
+        None => text,
+        Some(end) => Cow::Owned(format!("{}...", text.get(..end).unwrap_or_default())),
     }
 }
 

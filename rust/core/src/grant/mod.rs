@@ -4,7 +4,7 @@ mod table;
 mod token;
 
 pub use table::{Grant, Grants, Labels};
-pub use token::{Token, TokenDigest, TokenKey};
+pub use token::{TOKEN_PREFIX, Token, TokenDigest, TokenKey, without_tokens};
 
 /// One grant as the operator wrote it.
 #[derive(Clone, Debug, PartialEq, Eq)]

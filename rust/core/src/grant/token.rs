@@ -1,7 +1,40 @@
 //! Tokens and their digests.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
+
+/// What a token begins with, so that one that leaked is recognised.
+pub const TOKEN_PREFIX: &str = "cgt_";
+
+/// Characters after the prefix that are shown of a token in the wrong place: they tell which it is, and 39 are left to guess.
+const SHOWN_CHARACTERS: usize = 4;
+
+/// `text` with all that looks like a token cut to its first characters, for logs and messages: sooner or later somebody
+/// puts a token where a name belongs.
+pub fn without_tokens(text: &str) -> Cow<'_, str> {
+    let mut rest = text;
+    let mut out = String::new();
+    while let Some((before, token)) = rest.split_once(TOKEN_PREFIX) {
+        let is_outside = |character: char| !(character.is_ascii_alphanumeric() || "-_".contains(character));
+        let (token, after) = token.split_at(token.find(is_outside).unwrap_or(token.len()));
+        out.push_str(before);
+        out.push_str(TOKEN_PREFIX);
+        match token.split_at_checked(SHOWN_CHARACTERS) {
+            Some((beginning, hidden)) if !hidden.is_empty() => {
+                out.push_str(beginning);
+                out.push_str("...");
+            }
+            _ => out.push_str(token),
+        }
+        rest = after;
+    }
+    if out.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
 
 /// What a caller shows to be known. Compared as it is, by its digest alone; never shown.
 #[derive(Clone, Copy)]
@@ -155,5 +188,27 @@ mod tests {
         let token = Token::new("cgt_secret");
         let shown = format!("{key:?} {token:?} {:?}", key.digest(token));
         assert_eq!(shown, "TokenKey(..) Token(..) TokenDigest(..)");
+    }
+
+    #[test]
+    fn tokens_are_cut_wherever_they_stand() {
+        let body = "AZaz09-_".repeat(5) + "xyz";
+        let cases = [
+            (format!("cgt_{body}"), "cgt_AZaz..."),
+            (format!("Bearer cgt_{body} x"), "Bearer cgt_AZaz... x"),
+            (
+                format!("é\"cgt_{body}\",cgt_{body}"),
+                "é\"cgt_AZaz...\",cgt_AZaz...",
+            ),
+            (format!("cgt_cgt_{body}"), "cgt_cgt_..."),
+            (format!("cgt_{body}é"), "cgt_AZaz...é"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(without_tokens(&text), expected);
+            assert_eq!(without_tokens(expected), expected);
+        }
+        for text in ["", "ci", "cgt", "cgt_", "cgt_one", "CGT_something"] {
+            assert_eq!(without_tokens(text), text);
+        }
     }
 }

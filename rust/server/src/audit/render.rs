@@ -1,7 +1,9 @@
 //! Records as JSON lines; `docs/decision-log.md` says what each field means.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use callgate_core::grant::without_tokens;
 use callgate_core::json::canonical::write_string;
 use callgate_core::limit::Micros;
 
@@ -19,6 +21,7 @@ impl Renderer {
     /// Appends the line of the next record of a batch.
     pub(super) fn line(&mut self, reader: &mut Reader<'_>, out: &mut String) {
         let record = Record::read(reader);
+        let start = out.len();
         out.push_str("{\"time\":\"");
         self.times.write(record.decided_at_us, out);
         out.push_str("\",\"decided_at_us\":");
@@ -57,6 +60,13 @@ impl Renderer {
         out.push_str(",\"duration_ns\":");
         integer(record.duration_ns, out);
         out.push_str("}\n");
+        // Of the whole line, because every name and value in it is a caller's.
+        let without = match without_tokens(out.get(start..).unwrap_or_default()) {
+            Cow::Borrowed(_) => return,
+            Cow::Owned(line) => line,
+        };
+        out.truncate(start);
+        out.push_str(&without);
     }
 }
 

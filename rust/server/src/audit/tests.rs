@@ -315,6 +315,36 @@ fn names_are_bounded_and_cannot_end_a_line() {
 }
 
 #[test]
+fn tokens_in_the_place_of_names_and_values_are_cut() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    let token = "cgt_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+    let args = format!("{{\"{token}\": 1, \"note\": [\"{token}\"], \"currency\": \"Bearer {token}\"}}");
+    let request = Request {
+        caller: Caller::named(token),
+        pep: Pep::UNNAMED,
+        tool: token,
+        server: token,
+        session: Some(token),
+        args_json: args.as_bytes(),
+        reserve: None,
+    };
+    gate.decide(&request, |_| ());
+    ask(&gate, "t", &args);
+    finish(&gate);
+    let lines = fake.lines();
+    for name in ["grant", "server", "session", "tool"] {
+        assert_eq!(lines[0][name], "cgt_0123...", "{name}");
+    }
+    assert_eq!(
+        (&lines[1]["args"]["args.note"], &lines[1]["args_keys"][0]),
+        (&json!(["cgt_0123..."]), &json!("cgt_0123..."))
+    );
+    let events = format!("{:?}", gate.events.drain(usize::MAX));
+    assert!(events.contains("cgt_0123..."), "{events}");
+    assert!(!events.contains("01234") && !fake.text().contains("01234"));
+}
+
+#[test]
 fn values_are_bounded() {
     let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
     let long = "é".repeat(5_000);

@@ -219,6 +219,17 @@ fn a_grant_is_named_by_its_id_only_by_who_vouches() {
 }
 
 #[test]
+fn a_token_in_the_place_of_a_name_is_not_repeated() {
+    let mut desk = desk();
+    let token = "cgt_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+    for request in [by_id("ops", token, "one"), by_id("ops", "fine", token)] {
+        let message = desk.decide(&request).message.into_owned();
+        assert!(message.contains("`cgt_0123...`"), "{message}");
+        assert!(!message.contains("01234"), "{message}");
+    }
+}
+
+#[test]
 fn without_configured_grants_a_token_is_nobody_s() {
     let mut setup = setup();
     setup.grants.clear();
