@@ -56,7 +56,6 @@ pub(crate) struct Reports {
     flood: u64,
     quiet_periods: u32,
     at_capacity: bool,
-    audit_dropped: u64,
     audit_quiet_periods: u32,
 }
 
@@ -104,12 +103,7 @@ impl Reports {
     fn audit(&mut self, gate: &Gate) {
         let Some(audit) = &gate.audit else { return };
         self.audit_quiet_periods = self.audit_quiet_periods.saturating_sub(1);
-        let dropped = audit.dropped();
-        let fresh = dropped - self.audit_dropped;
-        if fresh > 0 && self.audit_quiet_periods == 0 {
-            gate.events
-                .push(Level::Warning, "audit_dropped", vec![("count", fresh.into())]);
-            self.audit_dropped = dropped;
+        if self.audit_quiet_periods == 0 && audit.tell_dropped() {
             self.audit_quiet_periods = AUDIT_QUIET_PERIODS;
         }
     }

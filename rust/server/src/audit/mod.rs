@@ -131,6 +131,16 @@ impl Audit {
         self.status.dropped()
     }
 
+    /// Tells of dropped lines that were not told of yet; false where there are none.
+    pub(crate) fn tell_dropped(&self) -> bool {
+        let fresh = self.status.take_untold();
+        if fresh > 0 {
+            self.events
+                .push(Level::Warning, "audit_dropped", vec![("count", fresh.into())]);
+        }
+        fresh > 0
+    }
+
     /// Takes no more, and waits until everything is written, or for `patience`.
     pub(crate) fn finish(&self, patience: Duration) {
         let running = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -142,6 +152,8 @@ impl Audit {
         if ended.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
             self.events.push(Level::Error, "audit_unfinished", Vec::new());
         }
+        // Nobody comes by any more to tell of them.
+        self.tell_dropped();
     }
 }
 

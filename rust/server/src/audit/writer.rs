@@ -19,7 +19,7 @@ const TENDING_PERIOD: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(250);
 /// At a stop, a sink that fails gets this long to work again.
 const LAST_TRIES: Duration = Duration::from_secs(1);
-/// Failures that follow one another within this time are told once.
+/// Failures that follow one another within this time are told once, and so are failures and recoveries that take turns.
 const TELLING_PERIOD: Duration = Duration::from_secs(10);
 /// Rendered bytes from which on they are written.
 const WRITE_BYTES: usize = 128 * 1024;
@@ -29,6 +29,8 @@ const WRITE_BYTES: usize = 128 * 1024;
 pub(super) struct Status {
     failing: AtomicBool,
     dropped: AtomicU64,
+    /// How many of those the program's log knows of.
+    told: AtomicU64,
 }
 
 impl Status {
@@ -45,6 +47,12 @@ impl Status {
 
     pub(super) fn drop_lines(&self, count: u64) {
         self.dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Dropped lines since this was last asked.
+    pub(super) fn take_untold(&self) -> u64 {
+        let dropped = self.dropped();
+        dropped.saturating_sub(self.told.fetch_max(dropped, Ordering::Relaxed))
     }
 
     fn set_failing(&self, failing: bool) {
@@ -78,6 +86,10 @@ pub(super) struct Progress {
     retry: Instant,
     told: Option<Instant>,
     told_of_failure: bool,
+    /// A line was written since the last failure: that the sink opens again, or has nothing to sync, proves nothing.
+    proven: bool,
+    /// A recovery is not told earlier.
+    recovery_from: Instant,
     closing: Option<Instant>,
 }
 
@@ -93,6 +105,8 @@ impl Default for Progress {
             retry: now,
             told: None,
             told_of_failure: false,
+            proven: false,
+            recovery_from: now,
             closing: None,
         }
     }
@@ -129,6 +143,7 @@ impl Writer {
             self.write_everything(now);
         }
         self.sync(now, closing);
+        self.tell_recovery(now);
         closing && self.queue.is_empty() && (!self.status.is_failing() || is_too_late)
     }
 
@@ -159,7 +174,10 @@ impl Writer {
             return;
         }
         match self.sink.write(lines.as_bytes()) {
-            Ok(()) => lines.clear(),
+            Ok(()) => {
+                lines.clear();
+                self.progress.proven = true;
+            }
             Err(unwritten) => {
                 // Lines end between characters, and so does what a sink says of them.
                 if lines.is_char_boundary(unwritten.written) {
@@ -195,8 +213,12 @@ impl Writer {
         }
         self.status.set_failing(false);
         self.write(now);
-        if !self.status.is_failing() && self.progress.lines.is_empty() && self.progress.told_of_failure {
-            self.progress.told_of_failure = false;
+    }
+
+    fn tell_recovery(&mut self, now: Instant) {
+        let progress = &mut self.progress;
+        if progress.told_of_failure && progress.proven && now >= progress.recovery_from {
+            progress.told_of_failure = false;
             self.events.push(Level::Info, "audit_recovered", Vec::new());
         }
     }
@@ -219,15 +241,19 @@ impl Writer {
         self.progress.retry = now + RETRY;
         self.status.set_failing(true);
         let progress = &mut self.progress;
-        let is_told = progress
+        progress.proven = false;
+        let is_recent = progress
             .told
             .is_some_and(|told| now.duration_since(told) < TELLING_PERIOD);
-        if !is_told {
-            progress.told = Some(now);
-            progress.told_of_failure = true;
-            self.events
-                .push(Level::Error, "audit_failed", vec![("error", error.into())]);
+        if is_recent && progress.told_of_failure {
+            return;
         }
+        // A failure that is back so soon is told, because the log says that it is over; its end is not believed as quickly.
+        progress.recovery_from = if is_recent { now + TELLING_PERIOD } else { now };
+        progress.told = Some(now);
+        progress.told_of_failure = true;
+        self.events
+            .push(Level::Error, "audit_failed", vec![("error", error.into())]);
     }
 
     fn drop_everything(&mut self) {
@@ -253,5 +279,83 @@ impl Drop for Writer {
     /// Also when the thread panicked: nobody writes any more.
     fn drop(&mut self) {
         self.status.set_failing(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::super::sink::Unwritten;
+    use super::*;
+
+    /// Fails while it is told to; looking after it always works, as with a full device.
+    struct Fickle(Arc<AtomicBool>);
+
+    impl Sink for Fickle {
+        fn write(&mut self, _: &[u8]) -> Result<(), Unwritten> {
+            if self.0.load(Ordering::Relaxed) {
+                let error = io::Error::from(io::ErrorKind::StorageFull);
+                return Err(Unwritten { written: 0, error });
+            }
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn tend(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn complaint(&mut self) -> Option<String> {
+            None
+        }
+    }
+
+    #[test]
+    fn failures_and_recoveries_take_turns_and_are_told_at_a_bounded_pace() {
+        for is_required in [false, true] {
+            let fails = Arc::new(AtomicBool::new(false));
+            let mut writer = Writer {
+                queue: Arc::new(Queue::new(1, 64)),
+                status: Arc::default(),
+                events: Arc::default(),
+                sink: Box::new(Fickle(Arc::clone(&fails))),
+                is_required,
+                sync_interval: Duration::ZERO,
+                progress: Progress::default(),
+            };
+            let start = Instant::now();
+            let mut turn = |after_ms, failing: bool, has_line: bool| {
+                fails.store(failing, Ordering::Relaxed);
+                if has_line {
+                    let mut batch = writer.queue.take().unwrap();
+                    batch.finish_record();
+                    writer.queue.give(batch);
+                }
+                writer.turn(start + Duration::from_millis(after_ms));
+                let told = writer.events.drain(usize::MAX);
+                told.iter().map(|event| event.event).collect::<Vec<_>>()
+            };
+            let nothing: [&str; 0] = [];
+            assert_eq!(turn(0, true, true), ["audit_failed"]);
+            // Tried again with success, if there is nothing to write.
+            assert_eq!(turn(300, true, false), nothing);
+            assert_eq!(turn(600, true, true), nothing);
+            assert_eq!(turn(900, false, true), ["audit_recovered"]);
+            assert_eq!(turn(1_200, true, true), ["audit_failed"]);
+            assert_eq!(turn(1_500, false, true), nothing);
+            assert_eq!(turn(1_800, true, true), nothing);
+            assert_eq!(turn(2_100, false, true), nothing);
+            assert_eq!(turn(11_100, false, true), nothing);
+            assert_eq!(turn(11_200, false, false), ["audit_recovered"]);
+            // And what lasts is told now and then.
+            assert_eq!(turn(20_000, true, true), ["audit_failed"]);
+            assert_eq!(turn(29_000, true, true), nothing);
+            assert_eq!(turn(30_000, true, true), ["audit_failed"]);
+            assert_eq!(turn(30_300, false, true), ["audit_recovered"]);
+        }
     }
 }
