@@ -209,9 +209,10 @@ impl Gate {
         now: Now,
         took: Duration,
     ) {
+        let asked = || asked_server(state, request, decision);
         let logged = self
             .metrics
-            .decided(state, decision, took, now.boot_ns / 1_000_000_000);
+            .decided(state, decision, asked, took, now.boot_ns / 1_000_000_000);
         let Logged::Yes(server) = logged else { return };
         let (level, event) = match decision.rule.as_ref() {
             INTERNAL_ERROR => (Level::Error, "internal_error"),
@@ -241,6 +242,19 @@ fn asked<'a>(
         identity: state.identity(request, decision),
         session: request.session,
         tool: request.tool,
+    }
+}
+
+/// The server that a call was meant for; empty where nothing says so: neither a token that no grant has, nor a request that
+/// could not be read.
+fn asked_server<'a>(state: &'a Snapshot, request: &Request<'a>, decision: &Decision<'_>) -> &'a str {
+    match request.caller {
+        Caller::Named { grant: "", .. } | Caller::Token(_) | Caller::Contradictory
+            if decision.grant_index.is_none() =>
+        {
+            request.server
+        }
+        _ => state.identity(request, decision).server,
     }
 }
 

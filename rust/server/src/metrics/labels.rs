@@ -12,7 +12,7 @@ use super::pace::Pace;
 
 /// `server` where one policy serves every server: the names are the callers'.
 const ANY_SERVER: &str = "(any)";
-/// `server` of servers that no policy knows.
+/// `server` of servers that nobody configured.
 const UNKNOWN_SERVER: &str = "(unknown)";
 /// `tool` of tools that the policy does not spell out, and the value of anything beyond [`MAX_CELLS`].
 const OTHER: &str = "(other)";
@@ -74,6 +74,8 @@ pub(super) struct Table {
     state: Arc<State>,
     // By `Decision::policy_index`.
     policies: Vec<ServerCells>,
+    // Of calls that were refused before a policy was reached.
+    servers: HashMap<String, ServerCells>,
     unknown: ServerCells,
 }
 
@@ -82,12 +84,18 @@ impl Table {
         Arc::ptr_eq(&self.state, state)
     }
 
-    pub(super) fn server(&self, decision: &Decision<'_>) -> &ServerCells {
+    /// `asked` is called where no policy decided, and says which server was meant.
+    pub(super) fn server<'s>(
+        &self,
+        decision: &Decision<'_>,
+        asked: impl FnOnce() -> &'s str,
+    ) -> &ServerCells {
         let index = decision
             .policy_index
             .and_then(|index| usize::try_from(index).ok());
         index
             .and_then(|index| self.policies.get(index))
+            .or_else(|| self.servers.get(asked()))
             .unwrap_or(&self.unknown)
     }
 }
@@ -117,10 +125,15 @@ impl Registry {
                 known.server(policy.server().unwrap_or(ANY_SERVER), policy.tools())
             })
             .collect();
+        let servers = state.servers().iter();
+        let servers = servers
+            .map(|server| (server.clone(), known.server(server, &[])))
+            .collect();
         let unknown = known.server(if serves_every { ANY_SERVER } else { UNKNOWN_SERVER }, &[]);
         Table {
             state: Arc::clone(state),
             policies,
+            servers,
             unknown,
         }
     }

@@ -34,8 +34,8 @@ pub(crate) const INTERNAL_ERROR: &str = "(internal error)";
 /// Decisions with one set of labels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionCount {
-    /// A server with a policy of its own, `(any)` where one policy serves every server, `(unknown)` for other servers
-    /// and for requests that reached no policy.
+    /// A configured server, `(any)` where one policy serves every server, `(unknown)` for other servers and for requests
+    /// that name none.
     pub server: String,
     /// A tool that the policy spells out, or `(other)`.
     pub tool: String,
@@ -137,17 +137,18 @@ impl Metrics {
         }
     }
 
-    /// Counts one decision, and says whether it is to be logged.
-    pub(crate) fn decided(
+    /// Counts one decision, and says whether it is to be logged. `asked` says which server was meant; empty for none.
+    pub(crate) fn decided<'s>(
         &self,
         state: &Snapshot,
         decision: &Decision<'_>,
+        asked: impl FnOnce() -> &'s str,
         duration: Duration,
         second: u64,
     ) -> Logged {
         self.duration.observe(duration);
         let table = self.table_of(state);
-        let server = table.server(decision);
+        let server = table.server(decision, asked);
         if let Some(cell) = server.tool(decision).get(outcome_index(decision.outcome)) {
             count(cell);
         }

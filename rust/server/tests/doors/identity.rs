@@ -44,7 +44,7 @@ fn peps() -> Vec<PepSpec> {
     ]
 }
 
-fn config() -> ServerConfig {
+pub(crate) fn config() -> ServerConfig {
     ServerConfig {
         peps: peps(),
         pep_key: Some(key()),
@@ -53,7 +53,7 @@ fn config() -> ServerConfig {
 }
 
 /// Server `srv` with one grant, `mine`, and `other` with one, `theirs`.
-fn granted() -> State {
+pub(crate) fn granted() -> State {
     let grant = |id: &str, server: &str| GrantSpec {
         id: id.to_owned(),
         token_digest: Some(key().digest(Token::new(&format!("cgt_{id}")))),

@@ -3,6 +3,7 @@
 use callgate_core::policy::Catalogue;
 use callgate_server::{Event, FieldValue, MetricsSnapshot, ServerConfig, duration_bounds_ns};
 
+use super::identity::{config, granted};
 use super::support::{POLICY, Rig, state, state_by_server};
 
 fn ask(rig: &Rig, server: &str, tool: &str) -> u16 {
@@ -92,6 +93,58 @@ fn servers_with_policies_of_their_own_are_named() {
         .map(|one| (one.server.as_str(), one.policy.as_str()))
         .collect();
     assert_eq!(policies, [("a", "a"), ("b", "test")]);
+}
+
+#[test]
+fn a_refusal_before_any_policy_is_its_server_s() {
+    let rig = Rig::with(granted(), config());
+    let fields = ["Host: localhost", "Authorization: Bearer cgt_gateway"];
+    for (body, rule) in [
+        (
+            r#"{"grant_token":"cgt_revoked","tool":"open"}"#,
+            "(grant revoked)",
+        ),
+        (
+            r#"{"grant":"nobody","server":"other","tool":"open"}"#,
+            "(unknown grant)",
+        ),
+        (r#"{"grant":"nobody","tool":"open"}"#, "(unknown grant)"),
+        // Neither a server that is not there, nor a token that says nothing.
+        (
+            r#"{"grant":"mine","server":"x","tool":"open"}"#,
+            "(unknown server)",
+        ),
+        (r#"{"grant_token":"cgt_nobody","tool":"open"}"#, "(unknown grant)"),
+        (r#"{"grant":7}"#, "(invalid request)"),
+    ] {
+        let answer = rig.send("POST /v1/check", &fields, body.as_bytes());
+        assert_eq!(answer.text("rule"), rule, "{body}");
+    }
+    let metrics = rig.server.metrics();
+    assert_eq!(
+        denials(&metrics),
+        [
+            ("(unknown)", "(invalid request)", 1),
+            ("(unknown)", "(unknown grant)", 1),
+            ("(unknown)", "(unknown server)", 1),
+            ("other", "(unknown grant)", 1),
+            ("srv", "(grant revoked)", 1),
+            ("srv", "(unknown grant)", 1),
+        ]
+    );
+    assert_eq!(
+        decisions(&metrics),
+        [
+            ("(unknown)", "(other)", "deny", 3),
+            ("other", "(other)", "deny", 1),
+            ("srv", "(other)", "deny", 2)
+        ]
+    );
+    let denied = rig.wait_for_event("denied");
+    assert_eq!(
+        (text(&denied, "server"), text(&denied, "rule")),
+        ("srv", "(grant revoked)")
+    );
 }
 
 #[test]
