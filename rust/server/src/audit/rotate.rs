@@ -4,15 +4,19 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Moves `PATH` to `PATH.1`, after `PATH.1` to `PATH.2` and so on; what was `PATH.<keep>` is gone.
+/// Moves `PATH` to `PATH.1`, after `PATH.1` to `PATH.2` and so on up to a number that is free; where none is, what was
+/// `PATH.<keep>` is gone.
 ///
-/// Each step is one rename, the oldest first: after a crash between two of them a number may be missing, and no line is.
+/// Each step is one rename, the oldest first: after a crash or a failure between two of them a number is free, and no line
+/// is lost. The next try only fills that number, so a move that fails again and again costs no file more.
 pub(super) fn rotate(path: &Path, keep: u32) -> io::Result<()> {
-    for number in (1..keep.max(1)).rev() {
-        match std::fs::rename(numbered(path, number), numbered(path, number + 1)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+    let is_free = |number: &u32| {
+        std::fs::symlink_metadata(numbered(path, *number))
+            .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let last = (1..keep.max(1)).find(is_free).unwrap_or(keep.max(1));
+    for number in (1..last).rev() {
+        std::fs::rename(numbered(path, number), numbered(path, number + 1))?;
     }
     std::fs::rename(path, numbered(path, 1))
 }
@@ -50,7 +54,22 @@ mod tests {
         std::fs::write(numbered(&path, 2), "old").unwrap();
         rotate(&path, 4).unwrap();
         assert_eq!(std::fs::read_to_string(numbered(&path, 1)).unwrap(), "new");
-        assert_eq!(std::fs::read_to_string(numbered(&path, 3)).unwrap(), "old");
-        assert!(rotate(&path, 4).is_err(), "there is nothing to move");
+        assert_eq!(std::fs::read_to_string(numbered(&path, 2)).unwrap(), "old");
+    }
+
+    #[test]
+    fn a_move_that_keeps_failing_loses_no_file() {
+        let folder = Folder::new();
+        let path = folder.file("log.jsonl");
+        for number in 1..=3 {
+            std::fs::write(numbered(&path, number), number.to_string()).unwrap();
+        }
+        for _ in 0..5 {
+            assert!(rotate(&path, 4).is_err(), "there is nothing to move");
+        }
+        std::fs::write(&path, "new").unwrap();
+        rotate(&path, 4).unwrap();
+        let read = |number| std::fs::read_to_string(numbered(&path, number)).unwrap();
+        assert_eq!([1, 2, 3, 4].map(read), ["new", "1", "2", "3"]);
     }
 }
