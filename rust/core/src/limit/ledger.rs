@@ -429,6 +429,31 @@ impl Ledger<'_> {
         }
     }
 
+    /// Raises `last` to the newest entry, after a power failure: the page with `last` may be older than that with the
+    /// entries, and an entry that is newer than the last is taken for one whose tag has wrapped, and forgotten.
+    ///
+    /// An entry with units that were flushed is at most a merged part newer than a stamp of before the flush, so no
+    /// tag beyond that, or beyond `ahead_us`, says more than that it has wrapped.
+    pub(crate) fn raise_last(&self, now: Now, ahead_us: u64) {
+        let told = self.last.load(Ordering::SeqCst);
+        let look = self.quanta.looked(now);
+        let newest = match self.quanta {
+            Quanta::Sliding {
+                quantum_us, merge, ..
+            } => look + merge.min(ahead_us / quantum_us),
+            Quanta::Calendar(_) => look,
+        };
+        let last = (0..self.entries())
+            .map(|entry| self.tag(entry))
+            .filter(|&tag| tag != FREE && tag != CLAIMED)
+            .map(|tag| Quanta::quantum_near(tag, told))
+            .filter(|&quantum| quantum <= newest)
+            .fold(told, u64::max);
+        if last != told {
+            self.last.store(last, Ordering::SeqCst);
+        }
+    }
+
     /// All amounts that are written down; `None` when they are more than any limit allows.
     pub(crate) fn written_down(&self) -> Option<u64> {
         let amount = |entry: usize| self.payload[entry].load(Ordering::SeqCst);

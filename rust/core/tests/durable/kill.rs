@@ -12,6 +12,8 @@ use callgate_core::{Now, PepId};
 
 use crate::support::{BLOCK_BYTES, Machine, UNIT, WINDOW_US, calendar, ledger, slots};
 
+/// What a disk writes at once.
+const PAGE: usize = 4_096;
 /// Who reserves.
 const PEP: PepId = PepId(0);
 
@@ -205,7 +207,6 @@ fn cells_that_change_hands_while_the_process_is_killed_are_found_whole() {
 /// After a power failure the pages of the file are of different moments.
 #[test]
 fn pages_of_different_moments_lose_nothing_that_was_flushed() {
-    const PAGE: usize = 4_096;
     let mut random = 0x9E37_79B9_u64;
     let mut below = |bound: u64| {
         random ^= random << 13;
@@ -260,4 +261,46 @@ fn pages_of_different_moments_lose_nothing_that_was_flushed() {
         }
     }
     assert_eq!(BLOCK_BYTES % PAGE, 0);
+}
+
+/// What a power failure leaves where of all pages written since `flushed` only that at `page` reached the disk.
+fn torn(flushed: &[u8], later: &[u8], page: usize) -> Vec<u8> {
+    let mut torn = flushed.to_vec();
+    assert_ne!(torn[page..page + PAGE], later[page..page + PAGE]);
+    torn[page..page + PAGE].copy_from_slice(&later[page..page + PAGE]);
+    torn
+}
+
+/// A page of the header that is older than one of the payload says nothing newer than that was ever taken.
+#[test]
+fn flushed_units_that_a_later_one_joined_survive_a_page_of_before() {
+    let mut machine = Machine::new();
+    let counters = machine.open();
+    let count = ledger(1, 300);
+    // As many as have entries of their own, which outlive their window; then some that share one.
+    for number in 0..213 {
+        machine.take(&counters, &count).unwrap();
+        machine.pass(if number == 12 { WINDOW_US - 1_000_000 } else { 100 });
+    }
+    machine.flush(&counters);
+    let flushed = fs::read(machine.path()).unwrap();
+    machine.pass(1_000);
+    machine.take(&counters, &count).unwrap();
+    let later = fs::read(machine.path()).unwrap();
+    drop(counters);
+    // Headers of ledgers fill the first page of the block, payloads begin in the next.
+    let copy = machine.path().with_extension("torn");
+    fs::write(&copy, torn(&flushed, &later, BLOCK_BYTES + PAGE)).unwrap();
+    machine.pass(1_500_000);
+    (machine.boot, machine.boot_us) = (2, 500);
+    let damaged = machine.path().with_extension("damaged");
+    let mut bytes = fs::read(&copy).unwrap();
+    bytes[BLOCK_BYTES - 8] ^= 1; // of the second copy of what never changes
+    fs::write(&damaged, bytes).unwrap();
+    callgate_core::limit::Repaired::at(&damaged, &machine.reading()).unwrap();
+    for path in [copy, damaged] {
+        let counters = machine.open_at(&path).unwrap();
+        let remaining = machine.remaining(&counters, &count);
+        assert!(remaining <= 300 - 200, "{remaining}: flushed units are forgotten");
+    }
 }

@@ -10,7 +10,7 @@ use callgate_mapped::{LockError, MappedFile, Words};
 use super::clock::{ClockReading, ClockRecord};
 use super::error::StoreError;
 use super::header::{Closed, Fixed, Header, Recorded};
-use super::recover::{Used, fault_of, give_up, mend};
+use super::recover::{Restart, Used, fault_of, give_up, mend};
 use super::space::{BLOCK_BYTES, Extent, FileSpace, LEAST_BLOCKS, offset_of};
 use super::{Durable, Flusher, block};
 use crate::Now;
@@ -130,12 +130,15 @@ fn adopt(
     let engine_us = recorded.clock.resume_us(reading);
     let now = now_of(engine_us, reading);
     let (used, mut free) = image.blocks(path, clean, now)?;
+    let restart = Restart {
+        now,
+        power_failed: image.power_failed(reading),
+    };
     // Up to here nothing was written.
     image.header.set_open(std::process::id());
     file.sync().map_err(fault(path, "write"))?;
 
-    let power_failed = !clean && !recorded.clock.is_of_boot(reading);
-    if power_failed {
+    if restart.power_failed {
         // A page of a block may be older than the one that says that the block is free.
         for (_, words) in &free {
             block::clear(words);
@@ -144,7 +147,7 @@ fn adopt(
     let mut kept = Vec::with_capacity(used.len());
     let mut live = 0;
     for used in used {
-        match mend(&used, now) {
+        match mend(&used, restart) {
             0 => {
                 give_up(&used, &image.header);
                 free.push((used.number, used.block.words().clone()));
@@ -179,7 +182,7 @@ fn adopt(
         sizes.per_grant,
         &fixed.hash_key,
     );
-    cells.adopt(kept, &image.header, now, live, power_failed);
+    cells.adopt(kept, &image.header, live, restart);
     let durable = Durable {
         path: path.to_owned(),
         file,
@@ -263,6 +266,12 @@ impl Image {
     /// The words of a block.
     pub(super) fn words(&self, number: u32) -> Option<Words> {
         self.all.part((number as usize + 1) * BLOCK_WORDS, BLOCK_WORDS)
+    }
+
+    /// True when the file was not closed, and the machine may have stopped since it was written.
+    pub(super) fn power_failed(&self, reading: &ClockReading) -> bool {
+        let of_boot = |recorded: Recorded| recorded.clock.is_of_boot(reading);
+        self.header.closed() != Closed::Clean && !self.header.recorded().is_some_and(of_boot)
     }
 
     fn damaged(path: &Path, fault: impl Into<String>) -> StoreError {

@@ -16,6 +16,7 @@ use crate::limit::calendar::period_index;
 use crate::limit::cell::{Cell, Count, Layout, check, check_of, is_fresh};
 use crate::limit::cells::{Cells, Writer, assign, is_idle, key_of_cell, reopen};
 use crate::limit::index::CellRef;
+use crate::limit::ledger::Ledger;
 use crate::policy::ast::Period;
 
 /// How far ahead of the file's clock a stamp may be. Threads read the clock before they take, so none is; the room is
@@ -23,6 +24,15 @@ use crate::policy::ast::Period;
 const AHEAD_US: u64 = 3_600_000_000;
 /// No calendar reaches the year 10000.
 const LAST_UNIX_US: u64 = 253_402_300_800_000_000;
+
+/// When a file is taken over, and after what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Restart {
+    /// The time on the file's clock.
+    pub(crate) now: Now,
+    /// The file was not closed, and this may be another boot: its pages may be of different moments.
+    pub(crate) power_failed: bool,
+}
 
 /// A block that cells were given out of.
 pub(crate) struct Used {
@@ -94,8 +104,9 @@ pub(crate) fn fault_of(cell: Cell<'_>, serves: Serves, now: Now) -> Option<&'sta
     }
 }
 
-/// Puts the cells of a block in order; gives the number that hold units at `now`.
-pub(crate) fn mend(used: &Used, now: Now) -> usize {
+/// Puts the cells of a block in order; gives the number that hold units.
+pub(crate) fn mend(used: &Used, restart: Restart) -> usize {
+    let now = restart.now;
     let mut live = 0;
     for (cell, serves) in used.cells() {
         match (serves, cell.count()) {
@@ -107,13 +118,21 @@ pub(crate) fn mend(used: &Used, now: Now) -> usize {
             }
             (Serves::Nobody | Serves::Damaged, Count::Ledger(ledger)) => ledger.empty(),
             (_, Count::Slots(slots)) => slots.mend(now.look_us()),
-            (_, Count::Ledger(ledger)) => ledger.mend(),
+            (_, Count::Ledger(ledger)) => mend_ledger(ledger, restart),
         }
         if matches!(serves, Serves::Count | Serves::Closed) && !is_idle(cell, now) {
             live += 1;
         }
     }
     live
+}
+
+/// Puts a ledger in order.
+pub(crate) fn mend_ledger(ledger: Ledger<'_>, restart: Restart) {
+    if restart.power_failed {
+        ledger.raise_last(restart.now, AHEAD_US);
+    }
+    ledger.mend();
 }
 
 /// Notes in the header how far the calendars of a block have come, then makes the block free.
@@ -134,14 +153,8 @@ fn reached(used: &Used) -> u64 {
 
 impl Cells {
     /// Takes over the cells of these blocks, `live` of which hold units.
-    pub(crate) fn adopt(
-        &self,
-        blocks: Vec<Used>,
-        header: &Header,
-        now: Now,
-        live: usize,
-        power_failed: bool,
-    ) {
+    pub(crate) fn adopt(&self, blocks: Vec<Used>, header: &Header, live: usize, restart: Restart) {
+        let Restart { now, power_failed } = restart;
         let mut writer = self.lock();
         let writer = &mut *writer;
         // No thread's clock is behind this one's start.

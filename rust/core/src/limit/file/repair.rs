@@ -8,8 +8,7 @@ use super::clock::{ClockReading, ClockRecord};
 use super::error::StoreError;
 use super::header::{Fixed, Header};
 use super::open::{Image, Sizes, beside, create, fault, lock, now_of, open};
-use super::recover::{Serves, Used, fault_of};
-use crate::Now;
+use super::recover::{Restart, Serves, Used, fault_of, mend_ledger};
 use crate::limit::atomic::Ordering;
 use crate::limit::blocks::Block;
 use crate::limit::cell::{Cell, Count, Kind, Layout};
@@ -80,7 +79,10 @@ impl Repaired {
             engine_us,
             reading: *reading,
         };
-        let now = now_of(engine_us, reading);
+        let restart = Restart {
+            now: now_of(engine_us, reading),
+            power_failed: image.power_failed(reading),
+        };
         drop(create(new, new, fixed, &clock)?);
         let sizes = Sizes {
             capacity: MAX_COUNTERS,
@@ -101,7 +103,7 @@ impl Repaired {
             // Open ones first: where a count was moving, it is whole in the cell that it moved to.
             for wanted in [Serves::Count, Serves::Closed] {
                 for number in 0..image.blocks {
-                    self.copy_block(&cells, &flusher.header, image, number, wanted, now)
+                    self.copy_block(&cells, &flusher.header, image, number, wanted, restart)
                         .map_err(|NoRoom| StoreError::NoSpace {
                             path: new.to_owned(),
                             bytes: u64::from(image.blocks + 1) * super::BLOCK_BYTES,
@@ -120,7 +122,7 @@ impl Repaired {
         image: &Image,
         number: u32,
         wanted: Serves,
-        now: Now,
+        restart: Restart,
     ) -> Result<(), NoRoom> {
         let Some(words) = image.words(number) else {
             return Ok(());
@@ -135,7 +137,7 @@ impl Repaired {
         };
         let block = Block::new(words, Arc::new(Kind::new(layout)));
         for (cell, serves) in (Used { number, block }).cells() {
-            let fault = fault_of(cell, serves, now);
+            let fault = fault_of(cell, serves, restart.now);
             if let (Layout::Calendar(period), Count::Ledger(ledger), None) = (layout, cell.count(), fault) {
                 header.raise_reached(period, ledger.clock.load(Ordering::SeqCst));
             }
@@ -144,7 +146,9 @@ impl Repaired {
                 (Some(_), Serves::Count | Serves::Damaged) => {
                     self.dropped += usize::from(wanted == Serves::Count);
                 }
-                (None, serves) if serves == wanted => self.kept += usize::from(copy_cell(cells, cell)?),
+                (None, serves) if serves == wanted => {
+                    self.kept += usize::from(copy_cell(cells, cell, restart)?);
+                }
                 _ => {}
             }
         }
@@ -156,7 +160,7 @@ impl Repaired {
 struct NoRoom;
 
 /// Copies a cell, unless its count is there already.
-fn copy_cell(cells: &Cells, cell: Cell<'_>) -> Result<bool, NoRoom> {
+fn copy_cell(cells: &Cells, cell: Cell<'_>, restart: Restart) -> Result<bool, NoRoom> {
     let mut writer = cells.lock();
     let key = key_of_cell(cell);
     if cells.place_of(key).is_some() {
@@ -169,7 +173,7 @@ fn copy_cell(cells: &Cells, cell: Cell<'_>) -> Result<bool, NoRoom> {
     }
     match new.count() {
         Count::Slots(slots) => slots.come_back(),
-        Count::Ledger(ledger) => ledger.mend(),
+        Count::Ledger(ledger) => mend_ledger(ledger, restart),
     }
     let owner = cell.owner().load(Ordering::SeqCst);
     assign(new, key, owner);
