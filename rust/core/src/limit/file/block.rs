@@ -2,7 +2,7 @@
 
 use callgate_mapped::Words;
 
-use crate::limit::atomic::Ordering;
+use crate::limit::atomic::{AtomicU64, Ordering};
 use crate::limit::blocks::BLOCK_HEADER_WORDS;
 use crate::limit::cell::Layout;
 
@@ -62,10 +62,23 @@ pub(crate) fn layout_of(words: &Words) -> Result<Option<Layout>, BadLine> {
     Layout::from_words(described).map(Some).ok_or(BadLine)
 }
 
-/// Makes a block free: zeroes its cells, then its line.
+/// Makes a block free, step by step: zeroes its cells, then its line.
 pub(crate) fn clear(words: &Words) {
-    // From the end, so that a block whose line says that it is free has nothing in it.
-    for word in words.iter().rev() {
+    zero(clearing(words));
+}
+
+/// The words of a block in the order in which they are zeroed.
+pub(crate) fn clearing(words: &Words) -> impl Iterator<Item = &AtomicU64> {
+    // The line last, so that a block which is free has nothing in it; of the line the tag first, which vouches for
+    // the rest.
+    let (line, cells) = words.split_at(BLOCK_HEADER_WORDS);
+    cells.iter().rev().chain(line)
+}
+
+/// Zeroes words one after the other.
+pub(crate) fn zero<'w>(words: impl Iterator<Item = &'w AtomicU64>) {
+    for word in words {
+        // A write makes a page of a file dirty, so only where there is something.
         if word.load(Ordering::SeqCst) != 0 {
             word.store(0, Ordering::SeqCst);
         }

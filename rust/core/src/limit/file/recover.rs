@@ -10,7 +10,7 @@ use super::block;
 use super::header::Header;
 use crate::Now;
 use crate::limit::Micros;
-use crate::limit::atomic::Ordering;
+use crate::limit::atomic::{AtomicU64, Ordering};
 use crate::limit::blocks::Block;
 use crate::limit::calendar::period_index;
 use crate::limit::cell::{Cell, Count, Layout, check, check_of, is_fresh};
@@ -140,7 +140,14 @@ pub(crate) fn give_up(used: &Used, header: &Header) {
     if let Layout::Calendar(period) = used.block.kind().layout {
         header.raise_reached(period, reached(used));
     }
-    block::clear(used.block.words());
+    block::zero(giving_up(used));
+}
+
+/// The words of a block that is given up, in the order in which they are zeroed.
+fn giving_up(used: &Used) -> impl Iterator<Item = &AtomicU64> {
+    // Generations first: a cell of which some words are zero would be a damaged one, where its generation stood.
+    let generations = used.cells().map(|(cell, _)| cell.generation());
+    generations.chain(block::clearing(used.block.words()))
 }
 
 fn reached(used: &Used) -> u64 {
@@ -376,7 +383,62 @@ fn union(mut left: Vec<u64>, mut right: Vec<u64>) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use callgate_mapped::Words;
+
+    use super::block::BadLine;
     use super::*;
+    use crate::limit::CountKey;
+    use crate::limit::blocks::BLOCK_WORDS;
+    use crate::limit::cell::Kind;
+
+    #[test]
+    fn a_block_that_is_given_up_is_whole_at_every_step() {
+        let layouts = [
+            Layout::Slots {
+                window_us: 60_000_000,
+                slots: 5,
+            },
+            Layout::Sliding {
+                window_us: 60_000_000,
+            },
+            Layout::Calendar(Period::Day),
+        ];
+        let now = Now::from_unix_us(3_600_000_000);
+        for layout in layouts {
+            let words = Words::zeroed(BLOCK_WORDS);
+            block::publish(&words, layout);
+            let used = Used {
+                number: 0,
+                block: Block::new(words.clone(), Arc::new(Kind::new(layout))),
+            };
+            for (index, (cell, _)) in (0..).zip(used.cells()) {
+                assign(cell, CountKey((index + 7) << 64 | (index + 5)), 9);
+                match cell.count() {
+                    Count::Slots(slots) => slots.fill([7].into_iter()),
+                    Count::Ledger(ledger) => ledger.take_over(Micros::ONE.0, ledger.quantum_of(now, 7)),
+                }
+            }
+            block::seal(&words);
+            let taken = giving_up(&used).filter(|word| word.load(Ordering::SeqCst) != 0);
+            for word in taken {
+                word.store(0, Ordering::SeqCst);
+                match block::layout_of(&words) {
+                    Ok(None) => assert!(used.cells().all(|(_, serves)| serves == Serves::Nobody)),
+                    Ok(Some(found)) => {
+                        assert_eq!(found, layout);
+                        let faults = used
+                            .cells()
+                            .filter_map(|(cell, serves)| fault_of(cell, serves, now));
+                        assert_eq!(faults.collect::<Vec<_>>(), Vec::<&str>::new());
+                    }
+                    Err(BadLine) => panic!("the line of the block is bad"),
+                }
+            }
+            assert!(words.iter().all(|word| word.load(Ordering::SeqCst) == 0));
+        }
+    }
 
     #[test]
     fn a_union_counts_equal_stamps_as_often_as_the_longer_run() {
