@@ -26,10 +26,10 @@ impl Clock {
         }
     }
 
-    /// This clock for counters in a file, whose stamps lie `shift_us` ahead of the boot clock; a clock that is set by
+    /// This clock for counters in a file, whose stamps lie `shift_us` from the boot clock; a clock that is set by
     /// hand stays as it is.
     #[must_use]
-    pub fn shifted(self, shift_us: u64) -> Self {
+    pub fn shifted(self, shift_us: i64) -> Self {
         match self {
             Self::System(clock) => Self::System(clock.shifted(shift_us)),
             manual @ Self::Manual(_) => manual,
@@ -64,7 +64,7 @@ const STEADY_NS: u64 = 100_000;
 #[derive(Clone, Debug)]
 pub struct SystemClock {
     offset: Arc<Offset>,
-    shift_us: u64,
+    shift_us: i64,
 }
 
 #[derive(Debug)]
@@ -87,10 +87,10 @@ impl SystemClock {
         }
     }
 
-    /// The same clock, `shift_us` ahead of the boot clock and at the same Unix time: that on which counters in a file
+    /// The same clock, `shift_us` from the boot clock and at the same Unix time: that on which counters in a file
     /// go on after a reboot.
     #[must_use]
-    pub fn shifted(&self, shift_us: u64) -> Self {
+    pub fn shifted(&self, shift_us: i64) -> Self {
         Self {
             offset: Arc::clone(&self.offset),
             shift_us,
@@ -109,8 +109,8 @@ impl SystemClock {
         }
         let offset_us = self.offset.unix_us.load(Ordering::Relaxed);
         Now {
-            boot_ns: boot_ns.saturating_add(self.shift_us.saturating_mul(1_000)),
-            unix_offset_us: offset_us.wrapping_sub(self.shift_us.cast_signed()),
+            boot_ns: boot_ns.saturating_add_signed(self.shift_us.saturating_mul(1_000)),
+            unix_offset_us: offset_us.wrapping_sub(self.shift_us),
         }
     }
 
@@ -144,7 +144,9 @@ pub fn read_clocks() -> io::Result<ClockReading> {
     let boot_id = match BOOT_ID.get() {
         Some(boot_id) => *boot_id,
         None => *BOOT_ID.get_or_init({
-            let boot_id = read_boot_id()?;
+            // A time namespace may set the boot clock forward, under the kernel's id: that is another clock.
+            let offset_ns = read_boot_offset_ns()?;
+            let boot_id = (read_boot_id()? ^ offset_ns.cast_unsigned()).to_be_bytes();
             move || boot_id
         }),
     };
@@ -156,15 +158,36 @@ pub fn read_clocks() -> io::Result<ClockReading> {
 }
 
 /// Without the id a restart and a reboot look alike, and windows would refill: so it is an error.
-fn read_boot_id() -> io::Result<[u8; 16]> {
+fn read_boot_id() -> io::Result<u128> {
     const PATH: &str = "/proc/sys/kernel/random/boot_id";
     let text = std::fs::read_to_string(PATH)?;
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     let id = u128::from_str_radix(&digits, 16)
         .ok()
         .filter(|_| digits.len() == 32);
-    id.map(u128::to_be_bytes)
-        .ok_or_else(|| io::Error::other(format!("`{PATH}` holds no boot id")))
+    id.ok_or_else(|| io::Error::other(format!("`{PATH}` holds no boot id")))
+}
+
+/// What this time namespace adds to the boot clock; 0 outside of namespaces, and where the kernel knows none.
+fn read_boot_offset_ns() -> io::Result<i128> {
+    const PATH: &str = "/proc/self/timens_offsets";
+    match std::fs::read_to_string(PATH) {
+        Ok(text) => boot_offset_ns(&text)
+            .ok_or_else(|| io::Error::other(format!("`{PATH}` holds no offset of the boot clock"))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads lines of a clock, seconds and nanoseconds; older kernels give clocks by number.
+fn boot_offset_ns(text: &str) -> Option<i128> {
+    text.lines().find_map(|line| {
+        let mut fields = line.split_whitespace();
+        let clock = fields.next()?;
+        let seconds: i128 = fields.next()?.parse().ok()?;
+        let nanoseconds: i128 = fields.next()?.parse().ok()?;
+        matches!(clock, "boottime" | "7").then_some(seconds * 1_000_000_000 + nanoseconds)
+    })
 }
 
 const fn is_near(sample: i64, known: i64) -> bool {
@@ -293,15 +316,14 @@ mod tests {
 
     #[test]
     fn a_shifted_clock_shows_the_same_unix_time() {
-        const SHIFT_US: u64 = 86_400_000_000;
-        let clock = SystemClock::new();
-        let shifted = clock.shifted(SHIFT_US);
-        let (before, after) = (clock.now(), shifted.now());
-        assert!(after.look_us() >= before.look_us() + SHIFT_US);
-        assert_eq!(
-            after.unix_offset_us,
-            before.unix_offset_us - SHIFT_US.cast_signed()
-        );
+        // Back by no more than the machine has been up.
+        for shift_us in [86_400_000_000, -1_000] {
+            let clock = SystemClock::new();
+            let shifted = clock.shifted(shift_us);
+            let (before, after) = (clock.now(), shifted.now());
+            assert!(after.look_us() >= before.look_us().saturating_add_signed(shift_us));
+            assert_eq!(after.unix_offset_us, before.unix_offset_us - shift_us);
+        }
     }
 
     #[test]
@@ -310,6 +332,15 @@ mod tests {
         assert_eq!(first.boot_id, second.boot_id);
         assert_ne!(first.boot_id, [0; 16]);
         assert!(first.boot_us <= second.boot_us);
+    }
+
+    #[test]
+    fn offsets_of_time_namespaces_are_read() {
+        let text = "monotonic           5         0\nboottime       -100000   7\n";
+        assert_eq!(boot_offset_ns(text), Some(-100_000 * 1_000_000_000 + 7));
+        assert_eq!(boot_offset_ns("1 5 0\n7 3 0\n"), Some(3_000_000_000));
+        assert_eq!(boot_offset_ns("monotonic 0 0"), None);
+        assert!(read_boot_offset_ns().is_ok());
     }
 
     #[test]

@@ -274,7 +274,7 @@ impl Counters {
     }
 
     /// Microseconds from the boot clock to the one on which stamps are; 0 in memory.
-    pub fn clock_shift_us(&self) -> u64 {
+    pub fn clock_shift_us(&self) -> i64 {
         self.durable.as_ref().map_or(0, Durable::shift_us)
     }
 

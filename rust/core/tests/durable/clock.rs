@@ -40,14 +40,33 @@ fn a_reboot_continues_the_windows() {
     };
     assert_eq!(free_after(reboot(WINDOW_US / 2, 1_000_000)), [0, 0]);
     assert_eq!(free_after(reboot(WINDOW_US, 1_000_000)), [10, 10]);
-    // The wall clock lost its battery: at least the uptime has passed.
-    let no_battery = |up_us: u64| {
+    // The wall clock lost its battery: nobody knows how long the machine was down.
+    let no_battery = |machine: &mut Machine| {
+        (machine.boot, machine.boot_us, machine.unix_us) = (2, WINDOW_US, 0);
+    };
+    assert_eq!(free_after(no_battery), [0, 0]);
+}
+
+#[test]
+fn a_container_that_starts_anew_refills_nothing() {
+    // Its runtime gives it another id each time, while the boot clock is the host's and long past every window.
+    let start = |down_us: u64| {
         move |machine: &mut Machine| {
-            (machine.boot, machine.boot_us, machine.unix_us) = (2, up_us, 0);
+            machine.pass(down_us);
+            machine.boot += 1;
         }
     };
-    assert_eq!(free_after(no_battery(WINDOW_US / 2)), [0, 0]);
-    assert_eq!(free_after(no_battery(WINDOW_US)), [10, 10]);
+    assert_eq!(free_after(start(WINDOW_US / 2)), [0, 0]);
+    assert_eq!(free_after(start(WINDOW_US)), [10, 10]);
+    // On another host, whose uptime says nothing.
+    let elsewhere = |boot_us: u64| {
+        move |machine: &mut Machine| {
+            machine.pass(WINDOW_US / 2);
+            (machine.boot, machine.boot_us) = (2, boot_us);
+        }
+    };
+    assert_eq!(free_after(elsewhere(HOUR_US / 2)), [0, 0]);
+    assert_eq!(free_after(elsewhere(100 * HOUR_US)), [0, 0]);
 }
 
 #[test]

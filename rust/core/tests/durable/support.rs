@@ -71,7 +71,7 @@ impl Machine {
 
     /// What a decision on these counters is given as its time.
     pub(crate) fn now(&self, counters: &Counters) -> Now {
-        let engine_us = self.boot_us + counters.clock_shift_us();
+        let engine_us = self.boot_us.saturating_add_signed(counters.clock_shift_us());
         Now {
             boot_ns: engine_us * 1_000,
             unix_offset_us: self.unix_us.cast_signed() - engine_us.cast_signed(),

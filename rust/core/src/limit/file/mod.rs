@@ -42,7 +42,7 @@ pub(crate) struct Durable {
     extent: Arc<Extent>,
     hash_key: [u8; 16],
     /// Microseconds from the boot clock to the one on which stamps are.
-    shift_us: u64,
+    shift_us: i64,
     flusher: Mutex<Flusher>,
 }
 
@@ -62,7 +62,7 @@ impl Durable {
     }
 
     /// Microseconds to add to the boot clock.
-    pub(crate) const fn shift_us(&self) -> u64 {
+    pub(crate) const fn shift_us(&self) -> i64 {
         self.shift_us
     }
 
@@ -130,7 +130,7 @@ impl Durable {
 
     fn record_of(&self, reading: &ClockReading) -> ClockRecord {
         ClockRecord {
-            engine_us: reading.boot_us.saturating_add(self.shift_us),
+            engine_us: reading.boot_us.saturating_add_signed(self.shift_us),
             reading: *reading,
         }
     }

@@ -188,7 +188,9 @@ fn adopt(
         file,
         extent,
         hash_key: fixed.hash_key,
-        shift_us: engine_us - reading.boot_us.min(engine_us),
+        shift_us: engine_us
+            .cast_signed()
+            .wrapping_sub(reading.boot_us.cast_signed()),
         flusher: Mutex::new(Flusher {
             header: image.header,
             synced_blocks: blocks,
