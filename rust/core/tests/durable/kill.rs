@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use callgate_core::limit::{CountKey, Demand, Micros, Reservations};
+use callgate_core::limit::{CountKey, Demand, Micros, Repaired, Reservations};
 use callgate_core::policy::ast::Period;
 use callgate_core::{Now, PepId};
 
@@ -297,10 +297,42 @@ fn flushed_units_that_a_later_one_joined_survive_a_page_of_before() {
     let mut bytes = fs::read(&copy).unwrap();
     bytes[BLOCK_BYTES - 8] ^= 1; // of the second copy of what never changes
     fs::write(&damaged, bytes).unwrap();
-    callgate_core::limit::Repaired::at(&damaged, &machine.reading()).unwrap();
+    Repaired::at(&damaged, &machine.reading()).unwrap();
     for path in [copy, damaged] {
         let counters = machine.open_at(&path).unwrap();
         let remaining = machine.remaining(&counters, &count);
         assert!(remaining <= 300 - 200, "{remaining}: flushed units are forgotten");
+    }
+}
+
+#[test]
+fn a_count_that_moved_before_a_power_failure_is_whole_when_opened_and_when_repaired() {
+    let mut machine = Machine::new();
+    let (count, moved, other) = (slots(1, 5), slots(1, 7), slots(9, 3));
+    let counters = machine.open();
+    assert_eq!(machine.exhaust(&counters, &count), 5);
+    machine.take(&counters, &other).unwrap();
+    machine.flush(&counters);
+    machine.take(&counters, &moved).unwrap();
+    let mut bytes = fs::read(machine.path()).unwrap();
+    drop(counters);
+    // The counts are in a block each. Of that to which the first moved, the pages with headers reached the disk alone.
+    let (blocks, cells) = (3 * BLOCK_BYTES, (BLOCK_BYTES / 8 - 8) / (8 + 7));
+    let payloads = blocks + (8 + cells * 8) * 8;
+    assert_eq!(bytes[blocks + 24], 7, "slots of its layout");
+    bytes[payloads..blocks + BLOCK_BYTES].fill(0);
+    let copy = machine.path().with_extension("torn");
+    fs::write(&copy, &bytes).unwrap();
+    let damaged = machine.path().with_extension("damaged");
+    bytes[2 * BLOCK_BYTES + 64] ^= 1; // of the other count's identity
+    fs::write(&damaged, bytes).unwrap();
+    machine.pass(1_000);
+    (machine.boot, machine.boot_us) = (2, 500);
+    assert!(machine.open_at(&damaged).is_err());
+    let repaired = Repaired::at(&damaged, &machine.reading()).unwrap();
+    assert_eq!((repaired.kept, repaired.dropped), (1, 1));
+    for path in [copy, damaged] {
+        let counters = machine.open_at(&path).unwrap();
+        assert_eq!(machine.remaining(&counters, &moved), 2, "{}", path.display());
     }
 }

@@ -273,7 +273,7 @@ impl Cells {
     }
 
     /// Makes one count of two cells that serve it: after a power failure a count that was moving is found in both.
-    fn join(&self, writer: &mut Writer, at: CellRef, now: Now) {
+    pub(super) fn join(&self, writer: &mut Writer, at: CellRef, now: Now) {
         let Some(cell) = self.blocks.cell(at) else { return };
         let key = key_of_cell(cell);
         let Some((other_at, other)) = self

@@ -159,11 +159,13 @@ impl Repaired {
 /// There is no room for the new file.
 struct NoRoom;
 
-/// Copies a cell, unless its count is there already.
+/// Copies a cell; gives whether its count is new. One that is there already is whole where it is, or what two cells
+/// have of it is united, as when a file is opened: see [`Cells::join`].
 fn copy_cell(cells: &Cells, cell: Cell<'_>, restart: Restart) -> Result<bool, NoRoom> {
     let mut writer = cells.lock();
     let key = key_of_cell(cell);
-    if cells.place_of(key).is_some() {
+    let is_there = cells.place_of(key).is_some();
+    if is_there && !restart.power_failed {
         return Ok(false);
     }
     let (at, new) = cells.allocate(&mut writer, cell.layout()).map_err(|_| NoRoom)?;
@@ -177,8 +179,12 @@ fn copy_cell(cells: &Cells, cell: Cell<'_>, restart: Restart) -> Result<bool, No
     }
     let owner = cell.owner().load(Ordering::SeqCst);
     assign(new, key, owner);
-    cells.enter(&mut writer, key, owner, at);
-    Ok(true)
+    if is_there {
+        cells.join(&mut writer, at, restart.now);
+    } else {
+        cells.enter(&mut writer, key, owner, at);
+    }
+    Ok(!is_there)
 }
 
 fn latest_stamp_us(image: &Image) -> u64 {
