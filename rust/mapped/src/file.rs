@@ -141,6 +141,17 @@ impl MappedFile {
         grown
     }
 
+    /// Reserves space on disk for the first `bytes`, where the file has holes: a copy or a backup may have made some.
+    ///
+    /// A full disk or a quota is an error. Nothing that is in the file changes.
+    pub fn reserve(&self, bytes: u64) -> io::Result<()> {
+        match fallocate(&self.file, FallocateFlags::empty(), 0, bytes.min(self.len()?)) {
+            // To write zeros would need to know where the holes are, and such file systems mostly tell of none.
+            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Cuts the file off at `bytes`. Words that were mapped beyond it are cut loose from it, as by [`Self::detach`].
     pub fn shrink(&self, bytes: u64) -> io::Result<()> {
         if bytes >= self.len()? {

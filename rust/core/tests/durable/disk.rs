@@ -1,7 +1,8 @@
 //! Disks that are full, and files that are something else.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 
 use callgate_core::limit::{Facts, Refusal, Repaired, StoreError};
 
@@ -60,7 +61,7 @@ fn a_folder_that_is_not_there_is_an_error_that_names_the_path() {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn new(folder: &std::path::Path, bytes: u64) -> Option<Self> {
+    fn new(folder: &Path, bytes: u64) -> Option<Self> {
         let mounted = std::process::Command::new("mount")
             .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
             .arg(folder)
@@ -122,6 +123,44 @@ fn a_full_disk_refuses_new_counts_alone_until_there_is_room() {
     let counters = machine.open_at(&path).unwrap();
     assert_eq!(counters.len() as u128, made + 1);
     assert_eq!(machine.remaining(&counters, &ledger(0, 500)), 498);
+}
+
+/// Writes a file as a copy that leaves out zeros does.
+fn write_sparse(path: &Path, bytes: &[u8]) {
+    const PAGE: usize = 4_096;
+    let file = File::create(path).unwrap();
+    file.set_len(bytes.len() as u64).unwrap();
+    for (number, page) in bytes.chunks(PAGE).enumerate() {
+        if page.iter().any(|byte| *byte != 0) {
+            file.write_all_at(page, (number * PAGE) as u64).unwrap();
+        }
+    }
+}
+
+#[test]
+fn holes_are_filled_before_they_are_used() {
+    let machine = Machine::new();
+    let counters = machine.open();
+    machine.take(&counters, &slots(1, 5)).unwrap();
+    drop(counters);
+    let bytes = fs::read(machine.path()).unwrap();
+    let copy = machine.path().with_extension("sparse");
+    write_sparse(&copy, &bytes);
+    let reserved = |path: &Path| fs::metadata(path).unwrap().blocks() * 512;
+    assert!(reserved(&copy) < bytes.len() as u64, "{copy:?} has no holes");
+    let counters = machine.open_at(&copy).unwrap();
+    assert_eq!(reserved(&copy), bytes.len() as u64);
+    assert_eq!(machine.remaining(&counters, &slots(1, 5)), 4);
+
+    let folder = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::new(folder.path(), 1 << 19) else {
+        return;
+    };
+    let path = folder.path().join("counters");
+    write_sparse(&path, &bytes);
+    let error = machine.open_at(&path).unwrap_err();
+    assert!(matches!(error, StoreError::NoSpace { .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), bytes);
 }
 
 #[test]

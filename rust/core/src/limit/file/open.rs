@@ -127,6 +127,13 @@ fn adopt(
             ));
         }
     };
+    // Before the cells are touched: a hole that finds no room, even when it is read, is a signal.
+    let bytes = offset_of(image.blocks);
+    file.reserve(bytes).map_err(|source| StoreError::NoSpace {
+        path: path.to_owned(),
+        bytes,
+        source,
+    })?;
     let engine_us = recorded.clock.resume_us(reading);
     let now = now_of(engine_us, reading);
     let (used, mut free) = image.blocks(path, clean, now)?;
