@@ -8,7 +8,9 @@ use std::path::Path;
 use std::ptr::{NonNull, null_mut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use rustix::fs::{CWD, FallocateFlags, FlockOperation, RenameFlags, fallocate, flock, renameat_with};
+use rustix::fs::{
+    CWD, FallocateFlags, FlockOperation, RenameFlags, SeekFrom, fallocate, flock, renameat_with, seek,
+};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
 use rustix::process::{Resource, getrlimit};
@@ -139,6 +141,20 @@ impl MappedFile {
             self.file.set_len(before)?;
         }
         grown
+    }
+
+    /// Where the last hole begins, if the file ends in one; else its length. Space that was reserved and never written
+    /// to counts as a hole.
+    pub fn data_end(&self) -> io::Result<u64> {
+        let mut end = 0;
+        loop {
+            match seek(&self.file, SeekFrom::Data(end)) {
+                Ok(data) => end = seek(&self.file, SeekFrom::Hole(data))?,
+                Err(Errno::NXIO) => return Ok(end),
+                Err(Errno::INVAL | Errno::OPNOTSUPP) => return self.len(),
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Reserves space on disk for the first `bytes`, where the file has holes: a copy or a backup may have made some.

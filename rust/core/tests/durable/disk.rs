@@ -164,6 +164,42 @@ fn holes_are_filled_before_they_are_used() {
 }
 
 #[test]
+fn a_hole_behind_the_last_block_takes_no_room_and_no_time() {
+    const HUGE: u64 = 16 << 30;
+    let machine = Machine::new();
+    let counters = machine.open();
+    machine.take(&counters, &slots(1, 5)).unwrap();
+    let copy = machine.copy("killed");
+    let bytes = fs::metadata(&copy).unwrap().len();
+    File::options()
+        .write(true)
+        .open(&copy)
+        .unwrap()
+        .set_len(HUGE)
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    // A disk that cannot hold it.
+    let disk = SmallDisk::new(folder.path(), 4 << 20);
+    let path = if disk.is_some() {
+        let path = folder.path().join("counters");
+        write_sparse(&path, &fs::read(machine.path()).unwrap());
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(HUGE)
+            .unwrap();
+        path
+    } else {
+        copy
+    };
+    let counters = machine.open_at(&path).unwrap();
+    let found = fs::metadata(&path).unwrap();
+    assert_eq!((found.len(), found.blocks() * 512), (bytes, bytes));
+    assert_eq!(machine.remaining(&counters, &slots(1, 5)), 4);
+}
+
+#[test]
 fn a_start_without_room_names_path_and_bytes_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let Some(_disk) = SmallDisk::new(folder.path(), 1 << 19) else {

@@ -114,9 +114,13 @@ fn adopt(
     sizes: Sizes,
     reading: &ClockReading,
 ) -> Result<(Cells, Durable), StoreError> {
-    let image = Image::map(path, &file)?;
+    let mut image = Image::map(path, &file)?;
     let fixed = image.header.check(path)?;
     let recorded = image.check_length(path)?;
+    // Blocks that were appended since are there as far as anything is in them. The rest may be of any length.
+    let data_end = file.data_end().map_err(fault(path, "open"))?;
+    let holding = data_end.div_ceil(BLOCK_BYTES).saturating_sub(1);
+    image.cut(holding.max(recorded.blocks));
     let clean = match image.header.closed() {
         Closed::Clean => true,
         Closed::Open => false,
@@ -270,6 +274,11 @@ impl Image {
             all,
             odd_bytes,
         }
+    }
+
+    /// Leaves out what lies behind this many blocks.
+    fn cut(&mut self, blocks: u64) {
+        self.blocks = self.blocks.min(u32::try_from(blocks).unwrap_or(u32::MAX));
     }
 
     /// The words of a block.
