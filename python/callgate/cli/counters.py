@@ -33,6 +33,8 @@ def show(
         return
     state = "closed" if facts["clean"] else f"in use, or not closed; opened last by process {facts['pid']}"
     damaged = [f"{facts[f'{name}_damaged']} {name}" for name in ("counters", "blocks") if facts[f"{name}_damaged"]]
+    if facts["blocks_missing"]:
+        damaged.append(f"{facts['blocks_missing']} blocks are cut off")
     lines = {
         "format version": facts["version"],
         "counters": facts["counters"],

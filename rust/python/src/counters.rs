@@ -33,6 +33,7 @@ pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>
         blocks,
         blocks_used,
         blocks_damaged,
+        blocks_missing,
         counters,
         counters_damaged,
         layouts,
@@ -50,6 +51,7 @@ pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>
     found.set_item("blocks", blocks)?;
     found.set_item("blocks_used", blocks_used)?;
     found.set_item("blocks_damaged", blocks_damaged)?;
+    found.set_item("blocks_missing", blocks_missing)?;
     found.set_item("clean", clean)?;
     found.set_item("pid", pid)?;
     found.set_item("created_unix_s", created_unix_s)?;

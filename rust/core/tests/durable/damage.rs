@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use callgate_core::limit::{Counters, Repaired, StoreError};
+use callgate_core::limit::{Counters, Facts, Repaired, StoreError};
 use callgate_core::policy::ast::Period;
 use proptest::prelude::*;
 
@@ -182,4 +182,20 @@ fn a_header_is_repaired_from_its_copy_or_not_at_all() {
         "{repair:?}"
     );
     assert_eq!(fs::read(machine.path()).unwrap(), bytes);
+}
+
+#[test]
+fn blocks_that_were_cut_off_are_counted() {
+    for clean in [false, true] {
+        let machine = Machine::new();
+        let bytes = filled(&machine, clean);
+        let _ = fs::remove_file(machine.path());
+        fs::write(machine.path(), &bytes[..2 * BLOCK_BYTES + 100]).unwrap();
+        let facts = Facts::read(&machine.path()).unwrap();
+        assert_eq!((facts.blocks, facts.blocks_missing), (1, 15));
+        let repaired = Repaired::at(&machine.path(), &machine.reading()).unwrap();
+        assert_eq!(repaired.blocks_dropped, 15);
+        let facts = Facts::read(&machine.path()).unwrap();
+        assert_eq!(facts.blocks_missing, 0);
+    }
 }

@@ -30,6 +30,8 @@ pub struct Facts {
     pub blocks_used: u32,
     /// Blocks whose first words are damaged.
     pub blocks_damaged: u32,
+    /// Blocks that were on disk at the last flush and lie beyond the end of the file: it was cut off.
+    pub blocks_missing: u32,
     /// Counters: cells that serve a count, idle ones among them.
     pub counters: usize,
     /// Counters whose identity is damaged.
@@ -53,24 +55,29 @@ impl Facts {
         let bytes = file.metadata().map_err(fault(path, "open"))?.len();
         let header = Header::new(read_block(&mut file).map_err(|source| cut_off(path, bytes, source))?);
         let fixed = header.check(path)?;
+        let recorded = header.recorded();
+        // After the header: a file that grows does so before it is recorded.
+        let bytes = file.metadata().map_err(fault(path, "open"))?.len();
+        let whole = (bytes / BLOCK_BYTES).saturating_sub(1);
         let mut facts = Self {
             version: VERSION,
             bytes,
             blocks: 0,
             blocks_used: 0,
             blocks_damaged: 0,
+            blocks_missing: recorded.map_or(0, |recorded| {
+                u32::try_from(recorded.blocks.saturating_sub(whole)).unwrap_or(u32::MAX)
+            }),
             counters: 0,
             counters_damaged: 0,
             layouts: 0,
             clean: header.closed() == Closed::Clean,
             pid: header.holder(),
             created_unix_s: fixed.created_unix_s,
-            flushed_unix_us: header
-                .recorded()
-                .map_or(0, |recorded| recorded.clock.reading.unix_us),
+            flushed_unix_us: recorded.map_or(0, |recorded| recorded.clock.reading.unix_us),
         };
         let mut layouts = hashbrown::HashSet::new();
-        for number in 0..u32::try_from((bytes / BLOCK_BYTES).saturating_sub(1)).unwrap_or(u32::MAX) {
+        for number in 0..u32::try_from(whole).unwrap_or(u32::MAX) {
             let words = read_block(&mut file).map_err(fault(path, "read"))?;
             facts.blocks += 1;
             match block::layout_of(&words) {

@@ -292,6 +292,12 @@ impl Image {
         self.header.closed() != Closed::Clean && !self.header.recorded().is_some_and(of_boot)
     }
 
+    /// Blocks that were recorded and lie beyond the end of the file.
+    pub(super) fn blocks_missing(&self) -> u32 {
+        let recorded = self.header.recorded().map_or(0, |recorded| recorded.blocks);
+        u32::try_from(recorded.saturating_sub(self.blocks.into())).unwrap_or(u32::MAX)
+    }
+
     fn damaged(path: &Path, fault: impl Into<String>) -> StoreError {
         StoreError::Damaged {
             path: path.to_owned(),
@@ -306,7 +312,7 @@ impl Image {
                 "neither record of its clock matches its checksum",
             ));
         };
-        if u64::from(self.blocks) < recorded.blocks {
+        if self.blocks_missing() > 0 {
             let fault = format!("it was cut off: {} blocks of {}", self.blocks, recorded.blocks);
             return Err(Self::damaged(path, fault));
         }

@@ -23,7 +23,7 @@ pub struct Repaired {
     pub kept: usize,
     /// Counters that were damaged, and are not.
     pub dropped: usize,
-    /// Blocks of which not even the layout was whole, so that nobody knows how many counters they held.
+    /// Blocks that were cut off, or of which not even the layout was whole: nobody knows how many counters they held.
     pub blocks_dropped: u32,
     /// Where the damaged file is now.
     pub set_aside: PathBuf,
@@ -50,7 +50,7 @@ impl Repaired {
         let mut repaired = Self {
             kept: 0,
             dropped: 0,
-            blocks_dropped: 0,
+            blocks_dropped: image.blocks_missing(),
             set_aside: aside.clone(),
         };
         repaired.copy_to(&new, &image, &fixed, reading)?;
