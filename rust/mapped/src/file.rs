@@ -72,8 +72,12 @@ impl MappedFile {
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = options.mode(0o600).open(path)?;
         lock(&file)?;
-        if !is_same(&std::fs::metadata(path)?, &file.metadata()?) {
-            return Err(LockError::InUse);
+        match std::fs::metadata(path) {
+            Ok(now) if is_same(&now, &file.metadata()?) => {}
+            // Whoever had it locked has given it another name meanwhile.
+            Ok(_) => return Err(LockError::InUse),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LockError::InUse),
+            Err(error) => return Err(error.into()),
         }
         file.set_len(0)?;
         Ok(Self::from_locked(file))

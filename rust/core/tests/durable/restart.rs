@@ -1,5 +1,8 @@
 //! What a restart finds: after a close, after a kill, after many of them.
 
+use std::sync::Barrier;
+use std::thread;
+
 use callgate_core::limit::{Facts, Refusal, StoreError};
 use callgate_core::policy::ast::Period;
 
@@ -74,6 +77,35 @@ fn a_second_opening_is_refused_with_the_holder() {
     assert!(error.to_string().contains(&machine.path().display().to_string()));
     drop(counters);
     machine.open();
+}
+
+#[test]
+fn of_those_that_start_at_once_one_has_the_new_file() {
+    for round in 0..200 {
+        let machine = Machine::new();
+        let start = Barrier::new(3);
+        let open = || {
+            start.wait();
+            machine.try_open()
+        };
+        let found: Vec<_> = thread::scope(|scope| {
+            let starters: Vec<_> = (0..3).map(|_| scope.spawn(open)).collect();
+            starters
+                .into_iter()
+                .map(|starter| starter.join().unwrap())
+                .collect()
+        });
+        let refused = |found: &Result<_, StoreError>| matches!(found, Err(StoreError::InUse { .. }));
+        let fine = found.iter().filter(|found| found.is_ok()).count() == 1;
+        let refused = found.iter().filter(|found| refused(found)).count();
+        assert!(fine && refused == 2, "round {round}: {found:?}");
+        assert_eq!(
+            std::fs::read_dir(machine.path().parent().unwrap())
+                .unwrap()
+                .count(),
+            1
+        );
+    }
 }
 
 #[test]

@@ -49,8 +49,13 @@ pub(crate) fn open(
             reading: *reading,
         };
         let new = beside(path, "new");
-        drop(create(&new, path, &fixed, &clock)?);
-        MappedFile::rename_new(&new, path).map_err(fault(path, "create"))?;
+        // Locked under its new name as well, so that nobody who starts at the same time empties it as a left-over.
+        let created = create(&new, path, &fixed, &clock)?;
+        if MappedFile::rename_new(&new, path).map_err(fault(path, "create"))? {
+            return adopt(path, created, sizes, reading);
+        }
+        // Somebody else was first. That this one cannot be removed does no harm.
+        let _ = std::fs::remove_file(&new);
     }
     Err(StoreError::InUse {
         path: path.to_owned(),
