@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::file::Mapping;
 
@@ -32,6 +32,8 @@ struct Heap {
 
 /// Words begin at a cache line.
 const ALIGN: usize = 64;
+/// Words of a page, on machines whose pages are the smallest.
+const LEAST_PAGE_WORDS: usize = 512;
 
 impl Words {
     /// Zeroed words on the heap, at the beginning of a cache line. The system gives fresh pages only as they are used.
@@ -54,6 +56,17 @@ impl Words {
             start: mapping.start().cast(),
             len: mapping.len() / size_of::<AtomicU64>(),
             memory: Arc::new(Memory::Mapped(mapping)),
+        }
+    }
+
+    /// Makes every page of the words dirty, so that the next sync writes it, whatever the system believes to be on disk.
+    pub fn touch(&self) {
+        for page in self.chunks(LEAST_PAGE_WORDS) {
+            let Some(word) = page.first() else { continue };
+            // Not an addition of 0, which compilers may turn into a load. Relaxed: the value stays. Where another thread
+            // is faster, it has made the page dirty.
+            let seen = word.load(Ordering::Relaxed);
+            let _ = word.compare_exchange(seen, seen, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 

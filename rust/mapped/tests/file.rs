@@ -7,7 +7,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -44,6 +44,36 @@ fn what_is_written_to_the_words_is_in_the_file() {
     let at = usize_of(PAGES) + 8;
     assert_eq!(bytes[at..at + 8], 0x0102_0304_u64.to_ne_bytes());
     assert_eq!(bytes[at + 8..at + 16], 7_u64.to_ne_bytes());
+}
+
+/// KiB of this process's mapping of a file that are not on disk.
+fn dirty_kib(path: &Path) -> u64 {
+    let maps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let name = path.to_str().unwrap();
+    let mapping = maps.lines().skip_while(|line| !line.ends_with(name));
+    let is_dirty = |line: &&str| line.starts_with("Shared_Dirty:") || line.starts_with("Private_Dirty:");
+    let kib = |line: &str| -> u64 { line.split_whitespace().nth(1).unwrap().parse().unwrap() };
+    mapping.filter(is_dirty).take(2).map(kib).sum()
+}
+
+#[test]
+fn touched_words_are_written_again() {
+    let (_folder, path) = place();
+    let file = MappedFile::create(&path).unwrap();
+    file.grow(PAGES).unwrap();
+    let words = file.map(0, usize_of(PAGES)).unwrap();
+    for word in words.iter() {
+        word.store(1, Relaxed);
+    }
+    assert_eq!(dirty_kib(&path), 64);
+    file.sync().unwrap();
+    if dirty_kib(&path) > 0 {
+        // In memory: there is no disk to write to.
+        return;
+    }
+    words.touch();
+    assert_eq!(dirty_kib(&path), 64);
+    assert!(words.iter().all(|word| word.load(Relaxed) == 1));
 }
 
 #[test]

@@ -190,6 +190,11 @@ impl Header {
             .max_by_key(|recorded| recorded.sequence)
     }
 
+    /// Has its pages written again, by [`Words::touch`].
+    pub(crate) fn touch(&self) {
+        self.words.touch();
+    }
+
     /// Whether the file was closed.
     pub(crate) fn closed(&self) -> Closed {
         match self.line(STATE)[0] {

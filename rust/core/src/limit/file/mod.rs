@@ -52,6 +52,9 @@ struct Flusher {
     header: Header,
     /// Blocks whose length is known to be on disk.
     synced_blocks: u32,
+    /// The last flush failed. The system then takes the pages that it could not write for written, and the next one
+    /// would succeed without them.
+    failed: bool,
     closed: bool,
 }
 
@@ -77,7 +80,15 @@ impl Durable {
         let blocks = self.extent.blocks.load(Ordering::Acquire);
         let clock = self.record_of(reading);
         flusher.header.record(&clock, flusher.synced_blocks.into());
-        self.file.sync().map_err(self.fault("write"))?;
+        if flusher.failed {
+            flusher.header.touch();
+            for block in (0..blocks).filter_map(|number| cells.blocks.get(number)) {
+                block.words().touch();
+            }
+        }
+        let synced = self.file.sync();
+        flusher.failed = synced.is_err();
+        synced.map_err(self.fault("write"))?;
         if blocks != flusher.synced_blocks {
             // Now the length is on disk. Told before, it might be of a file that turned out shorter.
             flusher.synced_blocks = blocks;
@@ -120,6 +131,9 @@ impl Durable {
         let header = Header::new(first);
         if let Some(reading) = reading {
             header.record(&self.record_of(reading), blocks.into());
+        }
+        if flusher.failed {
+            all.touch();
         }
         // The checksums first: the mark says that they are there.
         self.file.sync().map_err(self.fault("write"))?;

@@ -210,6 +210,7 @@ fn adopt(
         flusher: Mutex::new(Flusher {
             header: image.header,
             synced_blocks: blocks,
+            failed: false,
             closed: false,
         }),
     };
