@@ -245,9 +245,8 @@ impl Slots<'_> {
         {
             self.come_back();
         }
-        // A unit may have been given back, and that not been told.
-        let told = self.full_until.load(Ordering::SeqCst);
-        if look_us + 1 < told && self.live_stamps(look_us).count() < self.stamps.len() {
+        // A unit may have been given back, and that not been told; or the word is damaged, and would refuse for good.
+        if look_us + 1 < self.full_until.load(Ordering::SeqCst) {
             self.full_until.store(0, Ordering::SeqCst);
         }
     }

@@ -199,3 +199,20 @@ fn blocks_that_were_cut_off_are_counted() {
         assert_eq!(facts.blocks_missing, 0);
     }
 }
+
+#[test]
+fn a_damaged_hint_that_a_count_is_full_refuses_for_no_longer_than_it_is() {
+    let mut machine = Machine::new();
+    let (counters, count) = (machine.open(), slots(1, 5));
+    assert_eq!(machine.exhaust(&counters, &count), 5);
+    let mut bytes = fs::read(machine.path()).unwrap();
+    drop(counters);
+    // The sixth word of the first cell: until when nothing is free.
+    let word = BLOCK_BYTES + 64 + 5 * 8;
+    assert!(bytes[word..word + 8].iter().any(|byte| *byte != 0));
+    bytes[word..word + 8].fill(0xFF);
+    let counters = open(&machine, &bytes).unwrap();
+    assert_eq!(machine.exhaust(&counters, &count), 0);
+    machine.pass(WINDOW_US);
+    assert_eq!(machine.exhaust(&counters, &count), 5);
+}
