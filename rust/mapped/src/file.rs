@@ -9,7 +9,7 @@ use std::ptr::{NonNull, null_mut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::fs::{
-    CWD, FallocateFlags, FlockOperation, RenameFlags, SeekFrom, fallocate, flock, renameat_with, seek,
+    CWD, FallocateFlags, FlockOperation, OFlags, RenameFlags, SeekFrom, fallocate, flock, renameat_with, seek,
 };
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
@@ -49,7 +49,7 @@ impl MappedFile {
     /// Opens and locks an existing file; `None` when there is none.
     pub fn open(path: &Path) -> Result<Option<Self>, LockError> {
         for _ in 0..ATTEMPTS {
-            let file = match OpenOptions::new().read(true).write(true).open(path) {
+            let file = match open_regular(OpenOptions::new().read(true).write(true), path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error.into()),
@@ -70,7 +70,7 @@ impl MappedFile {
     pub fn create(path: &Path) -> Result<Self, LockError> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
-        let file = options.mode(0o600).open(path)?;
+        let file = open_regular(options.mode(0o600), path)?;
         lock(&file)?;
         match std::fs::metadata(path) {
             Ok(now) if is_same(&now, &file.metadata()?) => {}
@@ -81,6 +81,12 @@ impl MappedFile {
         }
         file.set_len(0)?;
         Ok(Self::from_locked(file))
+    }
+
+    /// Opens a file to read, whoever has it locked. Anything else that lies under the path is an error: to wait for the
+    /// other end of a pipe could be for good, and a device has no end.
+    pub fn open_to_read(path: &Path) -> io::Result<File> {
+        open_regular(OpenOptions::new().read(true), path)
     }
 
     /// Gives the file another path, durably; `false` when something is there already.
@@ -245,6 +251,19 @@ impl Drop for MappedFile {
             let _ = self.unlock();
         }
     }
+}
+
+fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = options.custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !kind.is_file() {
+        return Err(io::Error::other("expected a file, this is a pipe or a device"));
+    }
+    Ok(file)
 }
 
 fn is_same(left: &std::fs::Metadata, right: &std::fs::Metadata) -> bool {

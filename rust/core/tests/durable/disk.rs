@@ -50,6 +50,29 @@ fn an_empty_file_is_not_taken_for_a_new_one() {
 }
 
 #[test]
+fn what_is_no_file_is_refused_and_not_waited_for() {
+    let machine = Machine::new();
+    let pipe = machine.path();
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let (device, folder) = (Path::new("/dev/zero"), pipe.parent().unwrap());
+    for (path, reason) in [
+        (pipe.as_path(), "this is a pipe or a device"),
+        (device, "this is a pipe or a device"),
+        (folder, "this is a folder"),
+    ] {
+        let errors = [
+            Facts::read(path).unwrap_err(),
+            Repaired::at(path, &machine.reading()).unwrap_err(),
+            machine.open_at(path).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_an_error_that_names_the_path() {
     let machine = Machine::new();
     let path = machine.path().join("below");

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use callgate_mapped::Words;
+use callgate_mapped::{MappedFile, Words};
 
 use super::block;
 use super::error::StoreError;
@@ -104,14 +104,14 @@ impl Facts {
 
 /// The header of the file at `path`, whoever has it.
 pub(super) fn read_header(path: &Path) -> io::Result<Header> {
-    read_block(&mut File::open(path)?).map(Header::new)
+    read_block(&mut MappedFile::open_to_read(path)?).map(Header::new)
 }
 
 /// A file that is shorter than a header: what it is instead.
 pub(super) fn too_short(path: &Path, bytes: u64) -> StoreError {
     let mut begins = [0; 16];
     let seen = usize::try_from(bytes).unwrap_or(16).min(16);
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut begins[..seen]));
+    let read = MappedFile::open_to_read(path).and_then(|mut file| file.read_exact(&mut begins[..seen]));
     if read.is_ok() && !MAGIC_BYTES.starts_with(&begins[..seen]) {
         return StoreError::Foreign {
             path: path.to_owned(),
@@ -124,7 +124,7 @@ pub(super) fn too_short(path: &Path, bytes: u64) -> StoreError {
 }
 
 fn open(path: &Path) -> Result<File, StoreError> {
-    File::open(path).map_err(|source| match source.kind() {
+    MappedFile::open_to_read(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => StoreError::Missing {
             path: path.to_owned(),
         },
