@@ -56,11 +56,9 @@ impl MappedFile {
             };
             lock(&file)?;
             // Between opening and locking the path may have been given to another file, by a repair for instance.
-            match std::fs::metadata(path) {
-                Ok(now) if is_same(&now, &file.metadata()?) => return Ok(Some(Self::from_locked(file))),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
+            let file = Self::from_locked(file);
+            if file.is_at(path)? {
+                return Ok(Some(file));
             }
         }
         Err(LockError::InUse)
@@ -72,15 +70,13 @@ impl MappedFile {
         let options = options.read(true).write(true).create(true).truncate(false);
         let file = open_regular(options.mode(0o600), path)?;
         lock(&file)?;
-        match std::fs::metadata(path) {
-            Ok(now) if is_same(&now, &file.metadata()?) => {}
+        let file = Self::from_locked(file);
+        if !file.is_at(path)? {
             // Whoever had it locked has given it another name meanwhile.
-            Ok(_) => return Err(LockError::InUse),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(LockError::InUse),
-            Err(error) => return Err(error.into()),
+            return Err(LockError::InUse);
         }
-        file.set_len(0)?;
-        Ok(Self::from_locked(file))
+        file.file.set_len(0)?;
+        Ok(file)
     }
 
     /// Opens a file to read, whoever has it locked. Anything else that lies under the path is an error: to wait for the
@@ -107,6 +103,15 @@ impl MappedFile {
     pub fn sync_folder_of(path: &Path) -> io::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// True while `path` leads to this file.
+    pub fn is_at(&self, path: &Path) -> io::Result<bool> {
+        match std::fs::metadata(path) {
+            Ok(now) => Ok(is_same(&now, &self.file.metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn from_locked(file: File) -> Self {

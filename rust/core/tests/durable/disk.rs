@@ -243,3 +243,20 @@ fn a_start_without_room_names_path_and_bytes_and_leaves_nothing() {
         "elsewhere there is room"
     );
 }
+
+#[test]
+fn a_file_that_is_taken_away_while_in_use_is_told_at_each_flush() {
+    let machine = Machine::new();
+    let counters = machine.open();
+    counters.flush(&machine.reading()).unwrap();
+    let elsewhere = machine.path().with_extension("moved");
+    fs::rename(machine.path(), &elsewhere).unwrap();
+    for _ in 0..2 {
+        let error = counters.flush(&machine.reading()).unwrap_err();
+        assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+    }
+    fs::write(machine.path(), b"").unwrap();
+    counters.flush(&machine.reading()).unwrap_err();
+    fs::rename(&elsewhere, machine.path()).unwrap();
+    counters.flush(&machine.reading()).unwrap();
+}

@@ -76,6 +76,15 @@ pub enum StoreError {
         /// What is wrong.
         fault: String,
     },
+    /// The path leads to another file than the one in use, or to none.
+    #[error(
+        "the counters `{}` were removed or replaced while they are in use: what is counted here is lost when this process ends, and another process may count apart from it; restart this one",
+        path.display()
+    )]
+    Replaced {
+        /// The path.
+        path: PathBuf,
+    },
     /// There is no file.
     #[error("there are no counters `{}`: no such file", path.display())]
     Missing {

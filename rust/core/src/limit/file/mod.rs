@@ -69,7 +69,7 @@ impl Durable {
         self.shift_us
     }
 
-    /// Returns once everything that was taken before the call is on disk.
+    /// Returns once everything that was taken before the call is on disk, where the next start will find it.
     pub(crate) fn flush(&self, cells: &Cells, reading: &ClockReading) -> Result<(), StoreError> {
         let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
         if flusher.closed {
@@ -97,7 +97,14 @@ impl Durable {
         cells.release_moved(moved);
         // SeqCst: see `FileSpace`. There may be room again.
         self.extent.shut.store(false, Ordering::SeqCst);
-        Ok(())
+        // What cannot be looked at now is told by the next flush or start.
+        if self.file.is_at(&self.path).unwrap_or(true) {
+            Ok(())
+        } else {
+            Err(StoreError::Replaced {
+                path: self.path.clone(),
+            })
+        }
     }
 
     /// Takes the file away from the counters, and marks it as whole; they take nothing any more. Once.
