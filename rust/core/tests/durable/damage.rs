@@ -216,3 +216,22 @@ fn a_damaged_hint_that_a_count_is_full_refuses_for_no_longer_than_it_is() {
     machine.pass(WINDOW_US);
     assert_eq!(machine.exhaust(&counters, &count), 5);
 }
+
+#[test]
+fn a_second_repair_keeps_what_the_first_set_aside() {
+    let machine = Machine::new();
+    let first = filled(&machine, true);
+    let mut aside = Vec::new();
+    for _ in 0..3 {
+        // All within one second.
+        aside.push(
+            Repaired::at(&machine.path(), &machine.reading())
+                .unwrap()
+                .set_aside,
+        );
+    }
+    assert_eq!(fs::read(&aside[0]).unwrap(), first);
+    aside.dedup();
+    assert_eq!(aside.len(), 3);
+    assert!(aside.iter().all(|path| path.exists()), "{aside:?}");
+}

@@ -1,7 +1,10 @@
 //! A new file with every counter of a damaged one that is whole.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
+
+use callgate_mapped::MappedFile;
 
 use super::block;
 use super::clock::{ClockReading, ClockRecord};
@@ -45,21 +48,17 @@ impl Repaired {
                 .ok_or(StoreError::BeyondRepair { path, fault })?,
             checked => checked?,
         };
-        let aside = beside(path, &format!("damaged-{}", reading.unix_us / 1_000_000));
         let new = beside(path, "repaired");
         let mut repaired = Self {
             kept: 0,
             dropped: 0,
             blocks_dropped: image.blocks_missing(),
-            set_aside: aside.clone(),
+            set_aside: PathBuf::new(),
         };
         repaired.copy_to(&new, &image, &fixed, reading)?;
-        // Under both names for a moment, so that there is a file under `path` all the time.
-        if std::fs::hard_link(path, &aside).is_err() {
-            std::fs::rename(path, &aside).map_err(fault(&aside, "set aside"))?;
-        }
+        repaired.set_aside = set_aside(path, reading)?;
         std::fs::rename(&new, path).map_err(fault(path, "replace"))?;
-        callgate_mapped::MappedFile::sync_folder_of(path).map_err(fault(path, "replace"))?;
+        MappedFile::sync_folder_of(path).map_err(fault(path, "replace"))?;
         Ok(repaired)
     }
 
@@ -107,7 +106,7 @@ impl Repaired {
                         .map_err(|NoRoom| StoreError::NoSpace {
                             path: new.to_owned(),
                             bytes: u64::from(image.blocks + 1) * super::BLOCK_BYTES,
-                            source: std::io::ErrorKind::StorageFull.into(),
+                            source: io::ErrorKind::StorageFull.into(),
                         })?;
                 }
             }
@@ -154,6 +153,32 @@ impl Repaired {
         }
         Ok(())
     }
+}
+
+/// Gives the file a name beside its own, and one that no file has: an earlier repair's is somebody's evidence.
+fn set_aside(path: &Path, reading: &ClockReading) -> Result<PathBuf, StoreError> {
+    let first = format!("damaged-{}", reading.unix_us / 1_000_000);
+    let further = (2..100).map(|number| format!("{first}-{number}"));
+    let mut refused = io::ErrorKind::AlreadyExists.into();
+    for suffix in std::iter::once(first.clone()).chain(further) {
+        let aside = beside(path, &suffix);
+        // Under both names for a moment, so that there is a file under `path` all the time; where the file system has
+        // no such links there is none for a moment.
+        let set = match std::fs::hard_link(path, &aside) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(_) => MappedFile::rename_new(path, &aside),
+        };
+        match set {
+            Ok(true) => return Ok(aside),
+            Ok(false) => {}
+            Err(error) => {
+                refused = error;
+                break;
+            }
+        }
+    }
+    Err(fault(&beside(path, &first), "set aside")(refused))
 }
 
 /// There is no room for the new file.
