@@ -3,7 +3,7 @@
 use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -103,6 +103,28 @@ impl MappedFile {
     pub fn sync_folder_of(path: &Path) -> io::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    /// Takes away what rights others than the owner have to the file, where this user may do that.
+    pub fn keep_others_out(&self) -> io::Result<()> {
+        let mut permissions = self.file.metadata()?.permissions();
+        let mode = permissions.mode() & 0o7777;
+        if mode == mode & 0o700 {
+            return Ok(());
+        }
+        permissions.set_mode(mode & 0o700);
+        match self.file.set_permissions(permissions) {
+            // Another user's file, which that one lets us write to, or a file system without modes.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
+                ) =>
+            {
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// True while `path` leads to this file.

@@ -87,6 +87,18 @@ fn a_second_opening_is_refused_and_a_later_one_is_not() {
 }
 
 #[test]
+fn rights_of_others_are_taken_away() {
+    let (_folder, path) = place();
+    drop(MappedFile::create(&path).unwrap());
+    for (before, after) in [(0o644, 0o600), (0o666, 0o600), (0o600, 0o600)] {
+        fs::set_permissions(&path, fs::Permissions::from_mode(before)).unwrap();
+        let file = MappedFile::open(&path).unwrap().unwrap();
+        file.keep_others_out().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, after);
+    }
+}
+
+#[test]
 fn nothing_beyond_the_end_is_mapped() {
     let (_folder, path) = place();
     let file = MappedFile::create(&path).unwrap();

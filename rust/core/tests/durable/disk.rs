@@ -1,7 +1,7 @@
 //! Disks that are full, and files that are something else.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use callgate_core::limit::{Facts, Refusal, Repaired, StoreError};
@@ -259,4 +259,19 @@ fn a_file_that_is_taken_away_while_in_use_is_told_at_each_flush() {
     counters.flush(&machine.reading()).unwrap_err();
     fs::rename(&elsewhere, machine.path()).unwrap();
     counters.flush(&machine.reading()).unwrap();
+}
+
+#[test]
+fn a_file_of_counters_that_others_could_read_is_its_owners_alone_once_it_is_open() {
+    let machine = Machine::new();
+    drop(machine.open());
+    let mode = || fs::metadata(machine.path()).unwrap().mode() & 0o777;
+    let let_others_in = || fs::set_permissions(machine.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let_others_in();
+    drop(machine.open());
+    assert_eq!(mode(), 0o600);
+    fs::write(machine.path(), b"no counters").unwrap();
+    let_others_in();
+    machine.try_open().unwrap_err();
+    assert_eq!(mode(), 0o644, "refused files are left alone");
 }

@@ -151,6 +151,7 @@ fn adopt(
         power_failed: image.power_failed(reading),
     };
     // Up to here nothing was written.
+    file.keep_others_out().map_err(fault(path, "open"))?;
     image.header.set_open(std::process::id());
     file.sync().map_err(fault(path, "write"))?;
 
