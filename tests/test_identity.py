@@ -159,7 +159,7 @@ def test_only_known_enforcement_points_are_answered(server: Server) -> None:
             assert "UNAUTHENTICATED" in decision.message
             assert GRANT not in decision.message
 
-    server.reload_peps([{"name": "proxy", "token_hash": hash_token(KEY, GATEWAY)}])
+    server.reload(peps=[{"name": "proxy", "token_hash": hash_token(KEY, GATEWAY)}])
     with Client(target, token=PROXY) as client:
         assert "UNAUTHENTICATED" in client.check(grant_token=GRANT, tool="t").message
 
@@ -183,7 +183,7 @@ def test_tokens_that_are_none(token: str) -> None:
 )
 def test_faults_of_an_enforcement_point(pep: dict[str, Any], message: str, server: Server) -> None:
     with pytest.raises(ConfigError) as caught:
-        server.reload_peps([pep, *peps()])
+        server.reload(peps=[pep, *peps()])
     assert str(caught.value).startswith(message)
     with Client(str(server.address), token=PROXY) as client:
         assert client.check(grant_token=GRANT, tool="t").allowed
@@ -212,9 +212,9 @@ def test_mutual_tls_sync_and_async() -> None:
             assert client.check(grant="g", server="aws", tool="t").allowed
             assert asyncio.run(ask()).allowed
             with pytest.raises(ConfigError, match="tls key: it does not fit the certificate"):
-                server.reload_tls(tls | {"key": own["key"]})
+                server.reload(tls=tls | {"key": own["key"]})
             other = trustme.CA()
-            server.reload_tls(pem(other, "localhost") | {"client_ca": authority.cert_pem.bytes()})
+            server.reload(tls=pem(other, "localhost") | {"client_ca": authority.cert_pem.bytes()})
             assert client.check(grant="g", server="aws", tool="t").rule != UNAVAILABLE, "open connections go on"
         with Client(target, credentials=credentials, timeout_ms=2_000) as client:
             assert client.check(grant="g", server="aws", tool="t").rule == UNAVAILABLE
@@ -230,7 +230,7 @@ def test_faults_of_certificates() -> None:
     with pytest.raises(ConfigError, match=r"^pep_key: expected 32 bytes, got 1"):
         Server(engine, pep_key=b"x")
     with Server(engine, workers=1) as server, pytest.raises(ConfigError, match="started without certificates"):
-        server.reload_tls(pem(trustme.CA(), "localhost"))
+        server.reload(tls=pem(trustme.CA(), "localhost"))
 
 
 def test_the_command_line(tmp_path: Path) -> None:

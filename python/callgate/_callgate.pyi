@@ -674,18 +674,35 @@ class Server:
     def socket(self) -> str | None:
         """Path of the Unix socket, if there is one."""
 
-    def reload_peps(self, peps: Sequence[Mapping[str, object]]) -> None:
-        """Puts other enforcement points in force, also for connections that are open.
+    def reload(
+        self,
+        path: str | PathLike[str] | None = None,
+        catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        *,
+        policies: Mapping[str, tuple[str, bytes]] | None = None,
+        servers: Mapping[str, str | None] | None = None,
+        grants: Sequence[Mapping[str, object]] | None = None,
+        grant_key: bytes | None = None,
+        peps: Sequence[Mapping[str, object]] | None = None,
+        tls: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Changes the configuration of server and engine, all or nothing: each call goes by one from start to end.
+
+        Args:
+            path: Other policies, with `catalogue`, as `Engine.reload_file` takes them; or
+            catalogue: What is known of tools.
+            policies: a whole configuration, with the four keywords around it, as `Engine.reload_config` takes it; with
+                neither, the engine stays as it is.
+            servers: Its servers.
+            grants: Its grants; None for none.
+            grant_key: The key of their token hashes.
+            peps: Who may ask, open connections included; None for those in force, an empty list for anybody.
+            tls: Certificates for new connections; None for those in force.
 
         Raises:
-            ConfigError: One of them is not as it must be. Those before stay in force.
-        """
-
-    def reload_tls(self, tls: Mapping[str, bytes]) -> None:
-        """Puts other certificates in force for new connections.
-
-        Raises:
-            ConfigError: They are expired, cannot be read or do not belong together. Those before stay in force.
+            PolicyError: A document has a fault.
+            ConfigError: A file cannot be read, a grant or enforcement point is not as it must be, or certificates are
+                expired, cannot be read or do not belong together.
         """
 
     def set_serving(self, serving: bool) -> None:

@@ -123,28 +123,17 @@ class Plan:
         faults = list(self._fixed_changes(before))
         if faults:
             raise InvalidConfigError(faults)
-        # Not started: its faults come before anything has changed.
+        # Not started: it checks what is bound once, too.
         self.server(engine).check()
-        self._reload_engine(engine)
-        try:
-            self._reload_server(before, server)
-        except BaseException:
-            before._reload_engine(engine)
-            before._reload_server(self, server)
-            raise
-
-    def _reload_engine(self, engine: Engine) -> None:
-        if self.policy is not None:
-            engine.reload_file(self.policy, self.config.catalogue)
-        else:
-            engine.reload_config(**self.bundle.engine_keywords())
-
-    def _reload_server(self, before: Plan, server: Server) -> None:
-        tls = self.bundle.tls
-        if tls is not None and tls != before.bundle.tls:
-            server.reload_tls(tls)
+        changed: dict[str, Any] = {}
+        if self.bundle.tls != before.bundle.tls:
+            changed["tls"] = self.bundle.tls
         if self.bundle.peps() != before.bundle.peps():
-            server.reload_peps(self.bundle.peps())
+            changed["peps"] = self.bundle.peps()
+        if self.policy is not None:
+            server.reload(self.policy, self.config.catalogue, **changed)
+        else:
+            server.reload(**self.bundle.engine_keywords(), **changed)
 
     def _fixed_changes(self, before: Plan) -> Iterator[Fault]:
         now, then = self.config.model_dump(mode="json"), before.config.model_dump(mode="json")

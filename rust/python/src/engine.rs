@@ -115,7 +115,7 @@ pub(crate) fn no_randomness(error: impl std::fmt::Display) -> PyErr {
 }
 
 /// Reads and compiles without holding up other threads of Python.
-fn compile(
+pub(crate) fn compile(
     py: Python<'_>,
     catalogue: Option<&Bound<'_, PyAny>>,
     policies: impl FnOnce() -> Result<Policies, Error> + Send,

@@ -7,7 +7,7 @@ use callgate_core::engine::SetupError;
 use callgate_core::limit::StoreError;
 use callgate_core::policy::PolicyError;
 use callgate_load::LoadError;
-use callgate_server::{PepError, StartError, TlsError};
+use callgate_server::{ReloadError, StartError};
 use pyo3::PyErr;
 
 /// The exceptions, which Python itself defines: `callgate/errors.py`.
@@ -26,10 +26,8 @@ pub(crate) enum Error {
     Setup(SetupError),
     /// A value of a configuration has the wrong form: where, and what was expected.
     Value(String, String),
-    /// Enforcement points cannot be configured like this.
-    Pep(PepError),
-    /// Certificates cannot be used.
-    Tls(TlsError),
+    /// Enforcement points or certificates cannot be configured like this.
+    Reload(ReloadError),
     /// A load test could not be run.
     Load(LoadError),
     /// A server could not be started.
@@ -58,8 +56,7 @@ impl fmt::Display for Error {
             Self::Policy(error) => error.fmt(f),
             Self::Setup(error) => error.fmt(f),
             Self::Value(place, fault) => write!(f, "{place}: {fault}"),
-            Self::Pep(error) => error.fmt(f),
-            Self::Tls(error) => error.fmt(f),
+            Self::Reload(error) => error.fmt(f),
             Self::Load(error) => error.fmt(f),
             Self::Start(error) => error.fmt(f),
             Self::Unwritable(path, error) => write!(f, "cannot write `{}`: {error}", path.display()),
@@ -99,8 +96,7 @@ impl From<Error> for PyErr {
             Error::Setup(_)
             | Error::Value(..)
             | Error::Audit(_)
-            | Error::Pep(_)
-            | Error::Tls(_)
+            | Error::Reload(_)
             | Error::Start(_)
             | Error::Load(_)
             | Error::Unreadable(..)
@@ -130,15 +126,9 @@ impl From<StoreError> for Error {
     }
 }
 
-impl From<PepError> for Error {
-    fn from(error: PepError) -> Self {
-        Self::Pep(error)
-    }
-}
-
-impl From<TlsError> for Error {
-    fn from(error: TlsError) -> Self {
-        Self::Tls(error)
+impl From<ReloadError> for Error {
+    fn from(error: ReloadError) -> Self {
+        Self::Reload(error)
     }
 }
 

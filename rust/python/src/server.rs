@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callgate_server::{Clock, FieldValue, Limits, ServerConfig};
+use callgate_server::{Clock, FieldValue, Limits, Reload, ServerConfig};
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyMapping};
 
 use crate::clock::ManualClock;
-use crate::engine::Engine;
+use crate::engine::{Engine, compile};
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::setup;
+use crate::{load, setup};
 
 /// The data plane: decisions over gRPC and HTTP. Stopped, it still answers what it was asked to count.
 #[pyclass(frozen, module = "callgate._callgate")]
@@ -180,15 +181,47 @@ impl Server {
             .map(|path| path.to_string_lossy().into_owned()))
     }
 
-    fn reload_peps(&self, peps: &Bound<'_, PyAny>) -> PyResult<()> {
-        let peps = setup::peps(peps)?;
-        self.started()?.reload_peps(peps).map_err(Error::from)?;
-        Ok(())
-    }
-
-    fn reload_tls(&self, py: Python<'_>, tls: &Bound<'_, PyAny>) -> PyResult<()> {
-        let (tls, server) = (setup::tls(tls)?, self.started()?);
-        py.detach(|| server.reload_tls(&tls)).map_err(Error::from)?;
+    #[pyo3(signature = (
+        path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
+        tls = None
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword per part of a configuration"
+    )]
+    fn reload(
+        &self,
+        py: Python<'_>,
+        path: Option<PathBuf>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        policies: Option<&Bound<'_, PyAny>>,
+        servers: Option<&Bound<'_, PyAny>>,
+        grants: Option<&Bound<'_, PyAny>>,
+        grant_key: Option<&[u8]>,
+        peps: Option<&Bound<'_, PyAny>>,
+        tls: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let server = self.started()?;
+        let state = match (path, policies, servers) {
+            (Some(path), None, None) if grants.is_none() && grant_key.is_none() => {
+                Some(compile(py, catalogue, move || load::policies_at(&path))?)
+            }
+            (None, Some(policies), Some(servers)) => {
+                Some(setup::state(py, policies, servers, grants, grant_key, catalogue)?)
+            }
+            (None, None, None) if grants.is_none() && grant_key.is_none() && catalogue.is_none() => None,
+            _ => {
+                return Err(PyTypeError::new_err(
+                    "expected `path`, or `policies` and `servers` with their `grants` and `grant_key`, or none of them",
+                ));
+            }
+        };
+        let reload = Reload {
+            state,
+            peps: peps.map(setup::peps).transpose()?,
+            tls: tls.map(setup::tls).transpose()?,
+        };
+        py.detach(|| server.reload(reload)).map_err(Error::from)?;
         Ok(())
     }
 

@@ -131,6 +131,17 @@ pub enum StartError {
     Reflection(String),
 }
 
+/// Why another configuration was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReloadError {
+    /// An enforcement point is not configured as it must be.
+    #[error(transparent)]
+    Pep(#[from] PepError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+}
+
 impl StartError {
     pub(crate) fn audit(target: &AuditTarget, error: &io::Error) -> Self {
         let fault = match error.kind() {

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use crate::audit::{Asked, Audit, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
-use crate::identity::{Peps, Unknown};
+use crate::identity::{Asker, Peps, Unknown};
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 
 /// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
@@ -108,9 +108,21 @@ impl Gate {
         }
     }
 
-    /// Decides a call that came over gRPC: see [`Gate::decide_over`].
+    /// Who asks, now, and the compiled state that goes with that: what both of them say held at one moment.
+    pub(crate) fn admit(&self, asker: Option<&Asker>) -> Result<(Snapshot, Pep), Unknown> {
+        loop {
+            let state = self.engine.snapshot();
+            if let Some(pep) = self.peps.still(asker, state.generation()) {
+                return Ok((state, pep?));
+            }
+            // The list was changed twice since the state was loaded; the state that it goes with is there by now.
+        }
+    }
+
+    /// Decides a call as gRPC does, by the state in force.
+    #[cfg(test)]
     pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
-        self.decide_over(Protocol::Grpc, request, render)
+        self.decide_over(Protocol::Grpc, &self.engine.snapshot(), request, render)
     }
 
     /// Logs that nobody known asked, at a bounded pace.
@@ -134,23 +146,24 @@ impl Gate {
         self.clock.now().boot_ns / 1_000_000_000
     }
 
-    /// Decides a call and renders the decision while the compiled state that it borrows from is held.
+    /// Decides a call by the state that [`Gate::admit`] gave with who asks, and renders the decision while that is held.
     ///
     /// Must run on a worker of a multi-threaded runtime, as [`aside`] must.
     pub(crate) fn decide_over<R>(
         &self,
         protocol: Protocol,
+        state: &Snapshot,
         request: &Request<'_>,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
         if is_large(request.args_json) {
             return aside(request.args_json, || {
-                self.decide_with(protocol, request, &mut Scratch::default(), render)
+                self.decide_with(protocol, state, request, &mut Scratch::default(), render)
             });
         }
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.decide_with(protocol, request, &mut scratch, render),
-            Err(_) => self.decide_with(protocol, request, &mut Scratch::default(), render),
+            Ok(mut scratch) => self.decide_with(protocol, state, request, &mut scratch, render),
+            Err(_) => self.decide_with(protocol, state, request, &mut Scratch::default(), render),
         })
     }
 
@@ -176,11 +189,11 @@ impl Gate {
     fn decide_with<R>(
         &self,
         protocol: Protocol,
+        state: &Snapshot,
         request: &Request<'_>,
         scratch: &mut Scratch,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
-        let state = self.engine.snapshot();
         // Room in the log comes first: what cannot be logged must not take units.
         let mut entry = self.audit.as_ref().and_then(Audit::begin);
         let is_unavailable = entry.is_none() && self.audit.as_ref().is_some_and(Audit::is_required);
@@ -189,14 +202,14 @@ impl Gate {
         let decision = match &mut entry {
             Some(entry) => self
                 .engine
-                .decide_seen(&state, request, now, scratch, |seen| entry.see(seen)),
+                .decide_seen(state, request, now, scratch, |seen| entry.see(seen)),
             None if is_unavailable => denial(UNAVAILABLE, Cow::Borrowed(UNAVAILABLE_MESSAGE), now),
-            None => self.engine.decide(&state, request, now, scratch),
+            None => self.engine.decide(state, request, now, scratch),
         };
         let took = started.elapsed();
-        self.record(&state, request, &decision, now, took);
+        self.record(state, request, &decision, now, took);
         if let Some(entry) = entry {
-            entry.finish(asked(protocol, &state, request, &decision), &decision, took);
+            entry.finish(asked(protocol, state, request, &decision), &decision, took);
         }
         render(&decision)
     }

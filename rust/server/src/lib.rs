@@ -25,7 +25,7 @@ mod upkeep;
 pub use audit::{AuditConfig, AuditMode, AuditTarget};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};
 pub use config::ServerConfig;
-pub use error::StartError;
+pub use error::{ReloadError, StartError};
 pub use events::{Event, FieldValue, Level};
 pub use identity::{PepError, PepSpec};
 pub use limits::Limits;
@@ -34,5 +34,5 @@ pub use metrics::{
     StoreErrorCount, duration_bounds_ns, store_duration_bounds_ns,
 };
 pub use random::{new_token, random_key, random_u128};
-pub use server::Server;
+pub use server::{Reload, Server};
 pub use tls::{TlsError, TlsPem};

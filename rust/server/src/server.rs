@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use callgate_core::Engine;
+use callgate_core::{Engine, State};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 
@@ -18,14 +18,25 @@ use crate::identity::Peps;
 use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, Phase, bind_socket, bind_tcp};
 use crate::service::{Access, Door, Doors, Health};
-use crate::tls::Tls;
-use crate::{PepError, PepSpec, StartError, TlsError, TlsPem, flush, upkeep};
+use crate::tls::{PreparedTls, Tls};
+use crate::{PepSpec, ReloadError, StartError, TlsError, TlsPem, flush, upkeep};
 
 /// Beyond the grace, how long the threads get to see that it is over.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
 /// How long a stop waits for the decision log to be written.
 const FLUSHING_TIME: Duration = Duration::from_secs(5);
+
+/// What [`Server::reload`] changes; `None` stays as it is.
+#[derive(Debug, Default)]
+pub struct Reload {
+    /// The engine's compiled state.
+    pub state: Option<State>,
+    /// Who may ask.
+    pub peps: Option<Vec<PepSpec>>,
+    /// The certificates, for new connections.
+    pub tls: Option<TlsPem>,
+}
 
 /// A running data plane. Dropping it stops it.
 pub struct Server {
@@ -34,6 +45,8 @@ pub struct Server {
     address: Option<SocketAddr>,
     socket: Option<BoundSocket>,
     tls: Option<Tls>,
+    // Held by whoever changes the configuration.
+    reloading: Mutex<()>,
     grace: Duration,
     phase: watch::Sender<Phase>,
     permits: Arc<Semaphore>,
@@ -139,6 +152,7 @@ impl Server {
             address,
             socket,
             tls,
+            reloading: Mutex::default(),
             grace: Duration::from_millis(grace_ms),
             phase,
             permits,
@@ -160,32 +174,58 @@ impl Server {
         self.socket.as_ref().map(BoundSocket::path)
     }
 
-    /// Puts other enforcement points in force, also for connections that are open; refused, those before stay.
-    pub fn reload_peps(&self, peps: Vec<PepSpec>) -> Result<(), PepError> {
-        let peps_in_force = &self.doors.gate.peps;
-        peps_in_force.replace(peps)?;
-        if let Some(socket) = &self.socket
-            && let Err(error) = socket.open_for_others(peps_in_force.has_uids())
-        {
-            // Who may talk is checked anyway: at worst somebody new cannot connect yet.
-            let error = error.to_string();
-            let fields = vec![("error", error.as_str().into())];
-            let events = &self.doors.gate.events;
-            events.push(Level::Error, "socket_mode_failed", fields);
+    /// Puts another configuration in force, for open connections too, but for certificates; refused, the one before stays.
+    ///
+    /// Each call goes by one configuration from start to end: never by a state of one and enforcement points of the other.
+    pub fn reload(&self, reload: Reload) -> Result<(), ReloadError> {
+        let Reload { state, peps, tls } = reload;
+        // Another one would mix its certificates with these.
+        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let gate = &self.doors.gate;
+        // What can fail comes first.
+        let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
+        let peps = peps.map(|peps| gate.peps.prepare(peps)).transpose()?;
+        let others = peps.is_some();
+        match (state, peps) {
+            (Some(state), Some(peps)) => gate
+                .engine
+                .reload_after(state, |generation| peps.put_in_force(generation)),
+            (Some(state), None) => gate.engine.reload(state),
+            (None, Some(peps)) => peps.put_in_force(gate.engine.snapshot().generation()),
+            (None, None) => {}
+        }
+        // Last: connections made under the certificates before are there in any case, and meet what is in force now. Those
+        // made under the new ones never meet what was before.
+        if let Some(tls) = tls {
+            tls.put_in_force();
+        }
+        if others {
+            self.open_socket_for_others();
         }
         Ok(())
     }
 
-    /// Puts other certificates in force for new connections; refused, those before stay.
-    pub fn reload_tls(&self, pem: &TlsPem) -> Result<(), TlsError> {
+    fn prepare_tls(&self, pem: &TlsPem) -> Result<PreparedTls<'_>, TlsError> {
         match &self.tls {
-            Some(tls) => tls.replace(pem),
+            Some(tls) => tls.prepare(pem),
             None => Err(TlsError {
                 part: "listener",
                 message:
                     "it was started without certificates and goes on in the clear; restart to change that"
                         .to_owned(),
             }),
+        }
+    }
+
+    fn open_socket_for_others(&self) {
+        let gate = &self.doors.gate;
+        if let Some(socket) = &self.socket
+            && let Err(error) = socket.open_for_others(gate.peps.has_uids())
+        {
+            // Who may talk is checked anyway: at worst somebody new cannot connect yet.
+            let error = error.to_string();
+            let fields = vec![("error", error.as_str().into())];
+            gate.events.push(Level::Error, "socket_mode_failed", fields);
         }
     }
 

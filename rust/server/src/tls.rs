@@ -69,15 +69,28 @@ impl Tls {
         })
     }
 
-    /// Puts other certificates in force for new connections; where they are refused, those before stay.
-    pub(crate) fn replace(&self, pem: &TlsPem) -> Result<(), TlsError> {
-        // Nothing of the old configuration is kept, so no session that it let in is resumed under the new one.
-        self.config.store(Arc::new(build(pem)?));
-        Ok(())
+    /// Checks other certificates.
+    pub(crate) fn prepare(&self, pem: &TlsPem) -> Result<PreparedTls<'_>, TlsError> {
+        let config = build(pem)?;
+        Ok(PreparedTls { tls: self, config })
     }
 
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
         self.config.load_full()
+    }
+}
+
+/// Certificates that were checked, and are not in force yet.
+pub(crate) struct PreparedTls<'a> {
+    tls: &'a Tls,
+    config: ServerConfig,
+}
+
+impl PreparedTls<'_> {
+    /// Puts them in force for new connections.
+    pub(crate) fn put_in_force(self) {
+        // Nothing of the old configuration is kept, so no session that it let in is resumed under the new one.
+        self.tls.config.store(Arc::new(self.config));
     }
 }
 

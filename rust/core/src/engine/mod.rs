@@ -120,9 +120,18 @@ impl Engine {
     ///
     /// Blocks for as long as it takes to free what nobody reads any more of the states before.
     pub fn reload(&self, state: State) {
-        let before = self.state.swap(Arc::new(state));
+        self.reload_after(state, |_| ());
+    }
+
+    /// As [`Engine::reload`]; tells `prepare` the state's [`State::generation`] before any call can see it, so that what
+    /// belongs to the state and is kept elsewhere can be there first.
+    pub fn reload_after(&self, mut state: State, prepare: impl FnOnce(u64)) {
         drop(self.take_retired());
-        self.lock_retired().push(before);
+        // Held until the state is in force, so that two reloads do not get one number.
+        let mut retired = self.lock_retired();
+        state.generation = self.state.load().generation + 1;
+        prepare(state.generation);
+        retired.push(self.state.swap(Arc::new(state)));
     }
 
     /// States that nobody reads any more, to be dropped where that holds up no calls: a million grants take a while.

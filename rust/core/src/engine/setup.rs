@@ -61,6 +61,7 @@ impl State {
         let grants = grants(setup.grants, setup.grant_key, &by_key, &servers, &mut servings)?;
         let facts = build_facts(catalogue, &policies)?;
         Ok(Self {
+            generation: 0,
             policies,
             servings: servings.list,
             servers: Servers::Named(servers),

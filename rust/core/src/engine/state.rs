@@ -25,6 +25,8 @@ pub enum Policies {
 /// Everything compiled: policies, servers, grants and the catalogue. Swapped as a whole.
 #[derive(Debug)]
 pub struct State {
+    /// 0 until the engine puts it in force.
+    pub(super) generation: u64,
     pub(super) policies: Vec<CompiledPolicy>,
     pub(super) servings: Vec<Serving>,
     pub(super) servers: Servers,
@@ -85,6 +87,7 @@ impl State {
                 let policy = CompiledPolicy::build(policy).map_err(|fault| load_error("<policy>", fault))?;
                 let facts = build_facts(catalogue, std::slice::from_ref(&policy))?;
                 return Ok(Self {
+                    generation: 0,
                     policies: vec![policy],
                     servings: vec![Serving {
                         server: None,
@@ -127,12 +130,18 @@ impl State {
         }
         let facts = build_facts(catalogue, &compiled)?;
         Ok(Self {
+            generation: 0,
             policies: compiled,
             servings,
             servers: Servers::Named(servers),
             grants: Grants::none(),
             facts,
         })
+    }
+
+    /// How many states of the engine came before: a later one has a greater number.
+    pub const fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Every policy with the server it decides at, in the order of [`Decision::policy_index`].

@@ -1,7 +1,7 @@
 //! The enforcement points that may ask, and which of them a request comes from.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use callgate_core::grant::{TokenDigest, TokenKey};
@@ -104,17 +104,27 @@ impl Unknown {
 struct Table {
     // Grows with each swap, so that it tells one table from another.
     version: u64,
+    // Holds for calls that see this generation of the engine's state, or a later one.
+    from: u64,
     peps: Vec<Pep>,
     by_token: HashMap<TokenDigest, usize>,
     by_certificate: HashMap<String, usize>,
     by_uid: HashMap<u32, usize>,
 }
 
+/// A table, and the one before it: that is for calls that see a state of the engine from before the change, where both
+/// were changed together.
+#[derive(Debug, Default)]
+struct Tables {
+    now: Arc<Table>,
+    before: Option<Arc<Table>>,
+}
+
 /// The enforcement points in force.
 #[derive(Debug)]
 pub(crate) struct Peps {
     key: Option<TokenKey>,
-    table: ArcSwap<Table>,
+    tables: ArcSwap<Tables>,
     // Numbers of names that were ever configured: a name that comes back finds its reservations.
     known: Mutex<Known>,
 }
@@ -125,12 +135,34 @@ struct Known {
     version: u64,
 }
 
+/// A list that was checked. Until it is put in force, or dropped, there can be no other.
+#[derive(Debug)]
+pub(crate) struct Prepared<'a> {
+    table: Table,
+    tables: &'a ArcSwap<Tables>,
+    _known: MutexGuard<'a, Known>,
+}
+
+impl Prepared<'_> {
+    /// Puts the list in force for calls that see this generation of the engine's state, or a later one.
+    ///
+    /// A later one than that of the state in force is the next one, and follows at once.
+    pub(crate) fn put_in_force(mut self, from: u64) {
+        self.table.from = from;
+        let before = Arc::clone(&self.tables.load().now);
+        self.tables.store(Arc::new(Tables {
+            now: Arc::new(self.table),
+            before: Some(before),
+        }));
+    }
+}
+
 impl Peps {
     /// Anybody may ask.
     pub(crate) fn anybody() -> Self {
         Self {
             key: None,
-            table: ArcSwap::default(),
+            tables: ArcSwap::default(),
             known: Mutex::default(),
         }
     }
@@ -141,17 +173,18 @@ impl Peps {
             key,
             ..Self::anybody()
         };
-        peps.replace(specs)?;
+        peps.prepare(specs)?.put_in_force(0);
         Ok(peps)
     }
 
-    /// Puts another list in force; where it is refused, the one before stays.
-    pub(crate) fn replace(&self, specs: Vec<PepSpec>) -> Result<(), PepError> {
-        // Held until the table is in force, so that two reloads do not cross.
+    /// Checks another list.
+    pub(crate) fn prepare(&self, specs: Vec<PepSpec>) -> Result<Prepared<'_>, PepError> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let table = self.build(specs, &mut known)?;
-        self.table.store(Arc::new(table));
-        Ok(())
+        Ok(Prepared {
+            table: self.build(specs, &mut known)?,
+            tables: &self.tables,
+            _known: known,
+        })
     }
 
     fn build(&self, specs: Vec<PepSpec>, known: &mut Known) -> Result<Table, PepError> {
@@ -234,7 +267,8 @@ impl Peps {
 
     /// Who sends a request with these header fields over a connection to this peer; `None` where anybody may ask.
     pub(crate) fn ask(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Option<Asker>, Unknown> {
-        let table = self.table.load();
+        // Which list a call goes by is settled when it is decided: see `still`.
+        let table = &self.tables.load().now;
         if table.peps.is_empty() {
             return Ok(None);
         }
@@ -253,10 +287,16 @@ impl Peps {
         }))
     }
 
-    /// Who asks, now: between the header of a request and each of its messages the list may have changed.
-    pub(crate) fn still(&self, asker: Option<&Asker>) -> Result<Pep, Unknown> {
-        let table = self.table.load();
-        match asker {
+    /// Who asks, for a call that sees this generation of the engine's state: between the header of a request and each of
+    /// its messages the list may have changed. `None` where the generation is too old to be told: load the state anew.
+    pub(crate) fn still(&self, asker: Option<&Asker>, generation: u64) -> Option<Result<Pep, Unknown>> {
+        let tables = self.tables.load();
+        let table = if generation >= tables.now.from {
+            &tables.now
+        } else {
+            tables.before.as_ref().filter(|table| generation >= table.from)?
+        };
+        Some(match asker {
             Some(asker) if asker.version == table.version => Ok(asker.pep),
             _ if table.peps.is_empty() => Ok(Pep::UNNAMED),
             Some(asker) => match table.find(&asker.peer, asker.token.as_ref()) {
@@ -265,17 +305,17 @@ impl Peps {
                 _ => Err(Unknown::Withdrawn),
             },
             None => Err(Unknown::Withdrawn),
-        }
+        })
     }
 
     /// Whether this user may connect to the Unix socket although the socket is another's.
     pub(crate) fn has_uid(&self, uid: u32) -> bool {
-        self.table.load().by_uid.contains_key(&uid)
+        self.tables.load().now.by_uid.contains_key(&uid)
     }
 
     /// Whether any user is one.
     pub(crate) fn has_uids(&self) -> bool {
-        !self.table.load().by_uid.is_empty()
+        !self.tables.load().now.by_uid.is_empty()
     }
 }
 
@@ -363,7 +403,16 @@ mod tests {
             certificate_names,
         });
         let asker = peps.ask(&peer, &headers(token))?;
-        peps.still(asker.as_ref()).map(|pep| pep.id)
+        still(peps, asker.as_ref()).map(|pep| pep.id)
+    }
+
+    /// Without a reload of the engine.
+    fn replace(peps: &Peps, specs: Vec<PepSpec>) {
+        peps.prepare(specs).unwrap().put_in_force(0);
+    }
+
+    fn still(peps: &Peps, asker: Option<&Asker>) -> Result<Pep, Unknown> {
+        peps.still(asker, 0).unwrap()
     }
 
     #[test]
@@ -412,20 +461,20 @@ mod tests {
         let peer = Arc::new(Peer::default());
         let [gateway, proxy] =
             ["one", "two"].map(|token| peps.ask(&peer, &headers(Some(token))).unwrap().unwrap());
-        assert!(peps.still(Some(&gateway)).unwrap().vouches);
+        assert!(still(&peps, Some(&gateway)).unwrap().vouches);
 
         let mut changed = specs();
         changed.reverse();
         changed[1].vouches = false;
         changed[1].token_digest = Some(digest("three"));
-        peps.replace(changed).unwrap();
+        replace(&peps, changed);
         assert_eq!(
-            peps.still(Some(&gateway)),
+            still(&peps, Some(&gateway)),
             Err(Unknown::Withdrawn),
             "another token"
         );
         assert_eq!(
-            peps.still(Some(&proxy)).map(|pep| pep.id),
+            still(&peps, Some(&proxy)).map(|pep| pep.id),
             Ok(PepId(2)),
             "ids stay"
         );
@@ -433,9 +482,33 @@ mod tests {
         assert_eq!(ask(&peps, None, &[], Some("one")), Err(Unknown::Token));
 
         let anonymous = Peps::new(Vec::new(), Some(key())).unwrap();
-        assert_eq!(anonymous.still(None), Ok(Pep::UNNAMED));
-        anonymous.replace(specs()).unwrap();
-        assert_eq!(anonymous.still(None), Err(Unknown::Withdrawn));
+        assert_eq!(still(&anonymous, None), Ok(Pep::UNNAMED));
+        replace(&anonymous, specs());
+        assert_eq!(still(&anonymous, None), Err(Unknown::Withdrawn));
+    }
+
+    #[test]
+    fn a_call_goes_by_the_list_of_its_state() {
+        let peps = Peps::new(Vec::new(), Some(key())).unwrap();
+        let peer = Arc::new(Peer::default());
+        let anybody = peps.ask(&peer, &headers(None)).unwrap();
+        peps.prepare(specs()).unwrap().put_in_force(3);
+        let gateway = peps.ask(&peer, &headers(Some("one"))).unwrap();
+        for asker in [&anybody, &gateway] {
+            assert_eq!(peps.still(asker.as_ref(), 2), Some(Ok(Pep::UNNAMED)));
+        }
+        for generation in [3, 4] {
+            assert_eq!(
+                peps.still(anybody.as_ref(), generation),
+                Some(Err(Unknown::Withdrawn))
+            );
+            let id = |still: Option<Result<Pep, Unknown>>| still.unwrap().map(|pep| pep.id);
+            assert_eq!(id(peps.still(gateway.as_ref(), generation)), Ok(PepId(1)));
+        }
+        peps.prepare(Vec::new()).unwrap().put_in_force(5);
+        assert_eq!(peps.still(anybody.as_ref(), 2), None, "two lists ago");
+        assert_eq!(peps.still(anybody.as_ref(), 4), Some(Err(Unknown::Withdrawn)));
+        assert_eq!(peps.still(anybody.as_ref(), 5), Some(Ok(Pep::UNNAMED)));
     }
 
     #[test]
@@ -444,7 +517,7 @@ mod tests {
         let fault = |change: &dyn Fn(&mut Vec<PepSpec>)| {
             let mut specs = specs();
             change(&mut specs);
-            peps.replace(specs).unwrap_err().to_string()
+            peps.prepare(specs).unwrap_err().to_string()
         };
         assert_eq!(
             fault(&|specs| specs[1].name = "gateway".to_owned()),

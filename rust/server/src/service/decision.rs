@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callgate_core::engine::Snapshot;
 use callgate_core::{Caller, Decision, LimitState, Outcome, Pep, limit::Micros};
 use callgate_proto::decision::v1 as pb;
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
@@ -36,15 +37,16 @@ impl Decisions {
         asker: Option<&Asker>,
         call: &pb::CheckRequest,
     ) -> Result<pb::CheckResponse, Status> {
-        let pep = self.pep(asker)?;
-        with_request(call, pep, |request| self.gate.decide(request, message))
+        let (state, pep) = self.admit(asker)?;
+        with_request(call, pep, |request| {
+            self.gate.decide_over(Protocol::Grpc, &state, request, message)
+        })
     }
 
-    /// Who asks, now.
-    fn pep(&self, asker: Option<&Asker>) -> Result<Pep, Status> {
+    /// Who asks, now, and the state that goes with that.
+    fn admit(&self, asker: Option<&Asker>) -> Result<(Snapshot, Pep), Status> {
         self.gate
-            .peps
-            .still(asker)
+            .admit(asker)
             .map_err(|unknown| Status::unauthenticated(unknown.message()))
     }
 
@@ -135,7 +137,7 @@ impl DecisionService for Decisions {
         let id = parse_reservation(&settlement.reservation).ok_or_else(|| {
             Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
         })?;
-        let pep = self.pep(asker(&request))?.id;
+        let pep = self.admit(asker(&request))?.1.id;
         let now = self.gate.clock.now();
         let settled = match settlement.action() {
             pb::SettleAction::Commit => self.gate.engine.commit(id, pep, now),

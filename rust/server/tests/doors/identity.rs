@@ -3,14 +3,17 @@
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use callgate_core::State;
 use callgate_core::engine::{FORCED_PANIC_TOOL, Setup};
 use callgate_core::grant::{GrantSpec, Token, TokenKey};
 use callgate_core::policy::Catalogue;
 use callgate_proto::decision::v1::decision_service_client::DecisionServiceClient;
-use callgate_proto::decision::v1::{CheckRequest, CheckResponse, SettleAction, SettleRequest};
-use callgate_server::{FieldValue, Level, PepSpec, ServerConfig};
+use callgate_proto::decision::v1::{
+    CheckBatchRequest, CheckRequest, CheckResponse, CheckStreamRequest, Outcome, SettleAction, SettleRequest,
+};
+use callgate_server::{FieldValue, Level, PepSpec, Reload, ServerConfig};
 use tokio_stream::StreamExt as _;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -20,7 +23,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1::ServerReflectionRequest;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
-use super::support::{Answer, Folder, POLICY, Rig, answer, read_policy, request};
+use super::support::{Answer, Folder, POLICY, Rig, answer, read_policy, request, state_by_server};
 
 pub(crate) fn key() -> TokenKey {
     TokenKey::new([6; 32])
@@ -245,9 +248,7 @@ async fn a_reservation_is_settled_by_who_reserved() {
         assert!(!settle(action, "Bearer cgt_gateway").await, "{action:?}");
     }
     // Reloads keep the names, and so what belongs to them.
-    rig.server
-        .reload_peps(peps().into_iter().rev().collect())
-        .unwrap();
+    rig.reload_peps(peps().into_iter().rev().collect()).unwrap();
     assert!(!settle(SettleAction::RollBack, "Bearer cgt_gateway").await);
     assert!(settle(SettleAction::RollBack, "Bearer cgt_proxy").await);
     assert!(!settle(SettleAction::RollBack, "Bearer cgt_proxy").await);
@@ -262,14 +263,14 @@ async fn a_reload_reaches_open_connections_and_a_faulty_one_changes_nothing() {
             .await
             .is_ok()
     );
-    let error = rig.server.reload_peps(vec![PepSpec::default()]).unwrap_err();
+    let error = rig.reload_peps(vec![PepSpec::default()]).unwrap_err();
     assert_eq!(error.to_string(), "pep ``: the `name` is empty; give it one");
     assert!(
         check(&mut client, call("open"), &["Bearer cgt_proxy"])
             .await
             .is_ok()
     );
-    rig.server.reload_peps(vec![pep("proxy", "cgt_new")]).unwrap();
+    rig.reload_peps(vec![pep("proxy", "cgt_new")]).unwrap();
     let status = check(&mut client, call("open"), &["Bearer cgt_proxy"])
         .await
         .unwrap_err();
@@ -279,8 +280,97 @@ async fn a_reload_reaches_open_connections_and_a_faulty_one_changes_nothing() {
             .await
             .is_ok()
     );
-    rig.server.reload_peps(Vec::new()).unwrap();
+    rig.reload_peps(Vec::new()).unwrap();
     assert!(check(&mut client, call("open"), &[]).await.is_ok());
+}
+
+/// Calls that were allowed, of as many as are asked until `done`.
+async fn allowed_until(done: &AtomicBool, mut ask: impl AsyncFnMut() -> usize) -> usize {
+    let mut allowed = 0;
+    while !done.load(Ordering::Relaxed) {
+        allowed += ask().await;
+    }
+    allowed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_goes_by_two_configurations() {
+    let open = || state_by_server(&[("srv", POLICY)]);
+    // With the list of one and the state of the other everybody could name any grant.
+    let with_grants = || Reload {
+        state: Some(granted()),
+        peps: Some(Vec::new()),
+        ..Reload::default()
+    };
+    let with_peps = || Reload {
+        state: Some(open()),
+        peps: Some(peps()),
+        ..Reload::default()
+    };
+    let rig = Rig::with(open(), config());
+    let named = CheckRequest {
+        grant: "mine".to_owned(),
+        server: "srv".to_owned(),
+        ..call("open")
+    };
+    let is_allowed = |decision: &CheckResponse| decision.outcome() == Outcome::Allow;
+    let done = AtomicBool::new(false);
+    let (mut unary, mut batch, mut stream) = (rig.grpc(), rig.grpc(), rig.grpc());
+    let unary = allowed_until(&done, async || {
+        let decision = check(&mut unary, named.clone(), &[]).await;
+        usize::from(decision.is_ok_and(|decision| is_allowed(&decision)))
+    });
+    let batch = allowed_until(&done, async || {
+        let calls = vec![named.clone(); 16];
+        let decisions = batch.check_batch(CheckBatchRequest { calls }).await;
+        decisions.map_or(0, |decisions| {
+            let decisions = decisions.into_inner().decisions;
+            decisions.iter().filter(|decision| is_allowed(decision)).count()
+        })
+    });
+    let stream = allowed_until(&done, async || {
+        let message = CheckStreamRequest {
+            id: 0,
+            call: Some(named.clone()),
+        };
+        let calls = tokio_stream::iter(vec![message; 64]);
+        let mut allowed = 0;
+        if let Ok(answers) = stream.check_stream(calls).await {
+            let mut answers = answers.into_inner();
+            while let Some(Ok(answer)) = answers.next().await {
+                allowed += usize::from(is_allowed(&answer.decision.unwrap()));
+            }
+        }
+        allowed
+    });
+    let allowed = std::thread::scope(|threads| {
+        let http = threads.spawn(|| {
+            let mut allowed = 0;
+            while !done.load(Ordering::Relaxed) {
+                allowed += usize::from(
+                    post(&rig, r#"{"grant":"mine","server":"srv","tool":"open"}"#, &[]).status == 200,
+                );
+            }
+            allowed
+        });
+        threads.spawn(|| {
+            for _ in 0..500 {
+                rig.server.reload(with_grants()).unwrap();
+                rig.server.reload(with_peps()).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+        let asked = async { tokio::join!(unary, batch, stream) };
+        let (unary, batch, stream) =
+            tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(asked));
+        [unary, batch, stream, http.join().unwrap()]
+    });
+    assert_eq!(allowed, [0; 4]);
+    // The calls are fine where they are allowed.
+    let decision = check(&mut rig.grpc(), named, &["Bearer cgt_proxy"])
+        .await
+        .unwrap();
+    assert!(is_allowed(&decision), "{decision:?}");
 }
 
 #[test]
@@ -312,15 +402,13 @@ fn a_user_behind_the_socket_is_known() {
 
     let mut both = peps();
     both.push(of_user(own_uid));
-    rig.server.reload_peps(both).unwrap();
+    rig.reload_peps(both).unwrap();
     assert_eq!(mode(), 0o666, "others can connect, and are told by their user");
     assert_eq!(ask(&[]), 200);
     assert_eq!(ask(&["Authorization: Bearer cgt_proxy"]), 401, "two that differ");
-    rig.server
-        .reload_peps(vec![of_user(own_uid.wrapping_add(1))])
-        .unwrap();
+    rig.reload_peps(vec![of_user(own_uid.wrapping_add(1))]).unwrap();
     assert_eq!(ask(&[]), 401);
-    rig.server.reload_peps(peps()).unwrap();
+    rig.reload_peps(peps()).unwrap();
     assert_eq!(mode(), 0o600);
 }
 

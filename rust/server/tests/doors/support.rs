@@ -12,7 +12,9 @@ use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::{Engine, EngineConfig, State};
 use callgate_proto::decision::v1::decision_service_client::DecisionServiceClient;
-use callgate_server::{Clock, Event, Limits, ManualClock, Server, ServerConfig};
+use callgate_server::{
+    Clock, Event, Limits, ManualClock, PepSpec, Reload, ReloadError, Server, ServerConfig, TlsPem,
+};
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -112,6 +114,20 @@ impl Rig {
             engine,
             clock,
         }
+    }
+
+    pub(crate) fn reload_peps(&self, peps: Vec<PepSpec>) -> Result<(), ReloadError> {
+        self.server.reload(Reload {
+            peps: Some(peps),
+            ..Reload::default()
+        })
+    }
+
+    pub(crate) fn reload_tls(&self, tls: TlsPem) -> Result<(), ReloadError> {
+        self.server.reload(Reload {
+            tls: Some(tls),
+            ..Reload::default()
+        })
     }
 
     pub(crate) fn channel(&self) -> Channel {

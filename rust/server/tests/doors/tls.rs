@@ -231,7 +231,7 @@ async fn new_connections_meet_new_certificates() {
         key: second.key.clone().into_bytes(),
         ..pem(&first, None)
     };
-    let error = rig.server.reload_tls(&mixed).unwrap_err();
+    let error = rig.reload_tls(mixed).unwrap_err();
     assert_eq!(
         error.to_string(),
         "tls key: it does not fit the certificate; configure the key that the certificate was made for"
@@ -242,7 +242,7 @@ async fn new_connections_meet_new_certificates() {
         "the one before stays"
     );
 
-    rig.server.reload_tls(&pem(&second, None)).unwrap();
+    rig.reload_tls(pem(&second, None)).unwrap();
     assert_eq!(
         tokio::task::block_in_place(|| shown(&rig, &successor)),
         (der(&second), 200)
@@ -308,7 +308,7 @@ fn certificates_that_cannot_be_used_are_named() {
     }
     assert!(!format!("{fine:?}").contains("PRIVATE"), "{fine:?}");
     let rig = Rig::new();
-    let error = rig.server.reload_tls(&fine).unwrap_err().to_string();
+    let error = rig.reload_tls(fine.clone()).unwrap_err().to_string();
     assert!(
         error.starts_with("tls listener: it was started without certificates"),
         "{error}"

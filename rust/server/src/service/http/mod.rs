@@ -112,8 +112,8 @@ fn check(doors: &Doors, asker: Option<&Asker>, body: &[u8]) -> Response<Body> {
 
 fn check_with(doors: &Doors, asker: Option<&Asker>, body: &[u8], buffers: &mut Buffers) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let pep = match doors.gate.peps.still(asker) {
-        Ok(pep) => pep,
+    let (state, pep) = match doors.gate.admit(asker) {
+        Ok(admitted) => admitted,
         Err(unknown) => return unauthenticated(doors, unknown),
     };
     let call = match Call::read(body, &mut buffers.outer, &mut buffers.tape) {
@@ -124,9 +124,12 @@ fn check_with(doors: &Doors, asker: Option<&Asker>, body: &[u8], buffers: &mut B
         }
     };
     match call.reserve.then(random_u128).transpose() {
-        Ok(reserve) => doors
-            .gate
-            .decide_over(Protocol::Http, &call.request(pep, reserve), reply::decision),
+        Ok(reserve) => {
+            let request = call.request(pep, reserve);
+            doors
+                .gate
+                .decide_over(Protocol::Http, &state, &request, reply::decision)
+        }
         // An id that can be guessed would let others settle: better none, and no decision.
         Err(error) => {
             let message = format!("no random numbers for a reservation id: {error}");
