@@ -124,6 +124,8 @@ struct Tables {
 #[derive(Debug)]
 pub(crate) struct Peps {
     key: Option<TokenKey>,
+    /// The user that this process runs as.
+    own_uid: u32,
     tables: ArcSwap<Tables>,
     // Numbers of names that were ever configured: a name that comes back finds its reservations.
     known: Mutex<Known>,
@@ -162,6 +164,7 @@ impl Peps {
     pub(crate) fn anybody() -> Self {
         Self {
             key: None,
+            own_uid: rustix::process::geteuid().as_raw(),
             tables: ArcSwap::default(),
             known: Mutex::default(),
         }
@@ -269,6 +272,9 @@ impl Peps {
     pub(crate) fn ask(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Option<Asker>, Unknown> {
         // Which list a call goes by is settled when it is decided: see `still`.
         let table = &self.tables.load().now;
+        if !self.may_connect(table, peer) {
+            return Err(Unknown::Withdrawn);
+        }
         if table.peps.is_empty() {
             return Ok(None);
         }
@@ -298,6 +304,8 @@ impl Peps {
         };
         Some(match asker {
             Some(asker) if asker.version == table.version => Ok(asker.pep),
+            // What let a stranger connect is gone; only who was an enforcement point can be one here.
+            Some(asker) if !self.may_connect(table, &asker.peer) => Err(Unknown::Withdrawn),
             _ if table.peps.is_empty() => Ok(Pep::UNNAMED),
             Some(asker) => match table.find(&asker.peer, asker.token.as_ref()) {
                 // Another one now: what was begun belongs to the one before.
@@ -308,9 +316,15 @@ impl Peps {
         })
     }
 
-    /// Whether this user may connect to the Unix socket although the socket is another's.
-    pub(crate) fn has_uid(&self, uid: u32) -> bool {
-        self.tables.load().now.by_uid.contains_key(&uid)
+    /// Whether a connection to this peer would be taken now; one that is open may be older than the list.
+    pub(crate) fn admits(&self, peer: &Peer) -> bool {
+        self.may_connect(&self.tables.load().now, peer)
+    }
+
+    /// The Unix socket is for its own user, root and the users of the list, whatever else they show.
+    fn may_connect(&self, table: &Table, peer: &Peer) -> bool {
+        peer.uid
+            .is_none_or(|uid| uid == self.own_uid || uid == 0 || table.by_uid.contains_key(&uid))
     }
 
     /// Whether any user is one.
@@ -512,6 +526,42 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_behind_the_socket_goes_with_its_uid() {
+        let peps = Peps {
+            own_uid: 1000,
+            ..peps()
+        };
+        let of = |uid| {
+            Arc::new(Peer {
+                uid: Some(uid),
+                ..Peer::default()
+            })
+        };
+        let admitted = |peps: &Peps| [0, 1000, 1001, 1002, 1003].map(|uid| peps.admits(&of(uid)));
+        assert_eq!(admitted(&peps), [true, true, true, true, false]);
+        let with_token = headers(Some("one"));
+        let [own, stranger] = [1000, 1001].map(|uid| peps.ask(&of(uid), &with_token).unwrap());
+
+        // The token alone let nobody connect.
+        let mut changed = specs();
+        changed[0].unix_uids.clear();
+        replace(&peps, changed);
+        assert_eq!(admitted(&peps), [true, true, false, true, false]);
+        assert!(still(&peps, own.as_ref()).is_ok());
+        assert_eq!(still(&peps, stranger.as_ref()), Err(Unknown::Withdrawn));
+        assert_eq!(peps.ask(&of(1001), &with_token).unwrap_err(), Unknown::Withdrawn);
+
+        replace(&peps, Vec::new());
+        assert_eq!(admitted(&peps), [true, true, false, false, false]);
+        assert_eq!(still(&peps, own.as_ref()), Ok(Pep::UNNAMED));
+        assert_eq!(still(&peps, stranger.as_ref()), Err(Unknown::Withdrawn));
+        assert_eq!(
+            peps.ask(&of(1001), &headers(None)).unwrap_err(),
+            Unknown::Withdrawn
+        );
+    }
+
+    #[test]
     fn a_faulty_list_changes_nothing_and_says_what_to_do() {
         let peps = peps();
         let fault = |change: &dyn Fn(&mut Vec<PepSpec>)| {
@@ -552,6 +602,6 @@ mod tests {
             "{keyless}"
         );
         assert_eq!(ask(&peps, None, &[], Some("one")), Ok(PepId(1)));
-        assert!(peps.has_uid(1001) && !peps.has_uid(0));
+        assert!(peps.has_uids());
     }
 }

@@ -67,25 +67,22 @@ impl Acceptor {
 
     /// Accepts over the Unix socket until the server stops; this process's own user, root and known users may talk.
     pub(crate) async fn unix(self, listener: UnixListener) {
-        let own_uid = rustix::process::geteuid().as_raw();
         let accept = async || {
             let (stream, _) = listener.accept().await?;
-            let uid = self.admitted_uid(&stream, own_uid);
-            Ok(uid.map(|uid| (stream, uid)))
+            let peer = self.admitted_peer(&stream);
+            Ok(peer.map(|peer| (stream, peer)))
         };
-        let ready = async |(stream, uid)| {
-            let peer = Peer {
-                uid: Some(uid),
-                ..Peer::default()
-            };
-            Some((stream, peer))
-        };
+        let ready = async |(stream, peer)| Some((stream, peer));
         self.clone().run(accept, ready, Door::Socket).await;
     }
 
-    fn admitted_uid(&self, stream: &UnixStream, own_uid: u32) -> Option<u32> {
+    fn admitted_peer(&self, stream: &UnixStream) -> Option<Peer> {
         let uid = stream.peer_cred().ok().map(|peer| peer.uid());
-        let admitted = uid.filter(|uid| may_talk(*uid, own_uid) || self.doors.gate.peps.has_uid(*uid));
+        let peer = uid.map(|uid| Peer {
+            uid: Some(uid),
+            ..Peer::default()
+        });
+        let admitted = peer.filter(|peer| self.doors.gate.peps.admits(peer));
         if admitted.is_none() {
             let uid = uid.map_or(u64::MAX, u64::from);
             self.doors
@@ -185,22 +182,4 @@ fn is_gone(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
     )
-}
-
-/// Who may talk over the Unix socket, whatever is configured.
-const fn may_talk(uid: u32, own_uid: u32) -> bool {
-    uid == own_uid || uid == 0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::may_talk;
-
-    #[test]
-    fn the_socket_is_for_its_own_user_and_root() {
-        assert!(may_talk(1000, 1000));
-        assert!(may_talk(0, 1000));
-        assert!(!may_talk(1001, 1000));
-        assert!(!may_talk(1000, 0));
-    }
 }

@@ -156,7 +156,7 @@ impl Doors {
 
     /// Who sends a gRPC request; health is everybody's to ask.
     fn asker(&self, peer: &Arc<Peer>, request: &Request<Incoming>) -> Result<Option<Asker>, Unknown> {
-        if request.uri().path().starts_with("/grpc.health.v1.Health/") {
+        if request.uri().path().starts_with("/grpc.health.v1.Health/") && self.gate.peps.admits(peer) {
             return Ok(None);
         }
         let asker = self.gate.peps.ask(peer, request.headers());
