@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,7 +49,7 @@ def test_counts_survive(path: Path, close: bool) -> None:
     if close:
         first.close()
         first.close()
-        assert first.check(grant="g", tool="exact").rule == "(counter capacity)"
+        assert first.check(grant="g", tool="exact").rule == "(counter store unavailable)"
     del first
     second = engine(path)
     assert [allowed(second, "exact") for _ in range(2)] == [True, False]
@@ -73,6 +75,79 @@ def test_a_second_engine_is_refused(path: Path) -> None:
     assert allowed(first, "exact")
     first.close()
     assert allowed(engine(path), "exact")
+
+
+# A process of its own, because those who fork should have one thread.
+FORKING = """
+import gc, os, sys
+from callgate import Engine, StoreError
+
+limit = {"counter": "c", "window": "hour", "max": 3}
+policy = {"version": "1", "name": "p", "default": "deny", "tools": {"t": {"limits": [limit]}, "free": {}}}
+place = "file:" + sys.argv[1]
+
+def allowed(engine):
+    return engine.check(grant="g", tool="t").allowed
+
+def refusal(call):
+    try:
+        call()
+    except StoreError as error:
+        return str(error)
+    return "none"
+
+engine = Engine.from_dict(policy, counters=place)
+other = Engine.from_dict(policy)
+held = engine.check(grant="g", tool="t", reserve=True).reservation
+assert allowed(other)
+child = os.fork()
+if child == 0:
+    belongs = f"belong to process {os.getppid()}, which this one was forked from"
+    for call in (
+        lambda: engine.check(grant="g", tool="t"),
+        lambda: engine.check(grant="g", tool="free"),
+        lambda: engine.explain(grant="g", tool="t"),
+        lambda: engine.roll_back(held),
+        lambda: engine.commit(held),
+        engine.flush,
+        engine.close,
+    ):
+        assert belongs in refusal(call), refusal(call)
+    assert allowed(other) and allowed(other) and not allowed(other), "memory is the child's own"
+    assert f"in use by process {os.getppid()}" in refusal(lambda: Engine.from_dict(policy, counters=place))
+    mine = Engine.from_dict(policy, counters=place + ".mine")
+    assert allowed(mine)
+    if os.fork() == 0:
+        assert "belong to process" in refusal(lambda: allowed(mine))
+        os._exit(0)
+    assert os.wait()[1] == 0
+    assert allowed(mine)
+    del engine, mine, call
+    gc.collect()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert "in use" in refusal(lambda: Engine.from_dict(policy, counters=place))
+assert engine.roll_back(held)
+assert [allowed(engine) for _ in range(3)] == [True, True, True]
+assert not allowed(engine)
+engine.flush()
+engine.close()
+"""
+
+
+def test_a_forked_child_leaves_the_file_alone(path: Path) -> None:
+    command = [sys.executable, "-c", FORKING, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert counters_facts(path)["clean"] is True
+    policy = {
+        "version": "1",
+        "name": "p",
+        "default": "deny",
+        "tools": {"t": {"limits": [{"counter": "c", "window": "hour", "max": 4}]}},
+    }
+    again = engine(path, policy)
+    assert [allowed(again, "t") for _ in range(2)] == [True, False]
 
 
 @pytest.mark.parametrize("counters", ["", "file:", "redis", "File:x", "memory "])

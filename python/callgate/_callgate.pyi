@@ -423,6 +423,8 @@ class Engine:
         Raises:
             TypeError: An argument has a type that no call could have.
             ValueError: `now_ms` is no time, or counters are in a file.
+            StoreError: The counters' file belongs to the process that this one was forked from; `explain`, `roll_back`
+                and `commit` raise it too.
         """
 
     def explain(
@@ -458,7 +460,7 @@ class Engine:
         """Returns once everything that was taken so far is on disk; nothing to do for counters in memory.
 
         Raises:
-            StoreError: The disk fails.
+            StoreError: The disk fails, or the file belongs to the process that this one was forked from.
         """
 
     def close(self) -> None:
@@ -468,7 +470,8 @@ class Engine:
         a file that never was is only looked through more closely when it is opened.
 
         Raises:
-            StoreError: The disk fails. The file is as a kill would have left it.
+            StoreError: The disk fails: the file is as a kill would have left it. Or it belongs to the process that this
+                one was forked from, and is left alone.
         """
 
     @property

@@ -12,16 +12,17 @@ use rustix::fs::{
     CWD, FallocateFlags, FlockOperation, OFlags, RenameFlags, SeekFrom, fallocate, flock, renameat_with, seek,
 };
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use rustix::process::{Resource, getrlimit};
 
-use crate::Words;
+use crate::{Owner, Words};
 
 /// A file that this process alone has open for writing, as far as programs keep to its lock.
 #[derive(Debug)]
 pub struct MappedFile {
     file: File,
     mappings: Mutex<Vec<Weak<Mapping>>>,
+    owner: Owner,
 }
 
 /// Why a file cannot be had.
@@ -41,6 +42,9 @@ impl From<io::Error> for LockError {
 
 /// How often to try again when a path is replaced while its file is being locked.
 const ATTEMPTS: usize = 16;
+
+/// Bytes to ask for where one page is meant; a system with larger ones rounds up.
+const PAGE_BYTES: usize = 4096;
 
 /// Where a file system reserves no space, zeros are written, so much at once.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
@@ -140,6 +144,7 @@ impl MappedFile {
         Self {
             file,
             mappings: Mutex::default(),
+            owner: Owner::new(),
         }
     }
 
@@ -243,8 +248,18 @@ impl MappedFile {
             .try_for_each(|mapping| mapping.detach_from(0))
     }
 
-    /// Lets others open the file. This one should not be used any more.
+    /// The process that opened the file. A child that it forks shares the open file, the lock and the mapped pages, and
+    /// has to leave all of them alone.
+    pub const fn owner(&self) -> &Owner {
+        &self.owner
+    }
+
+    /// Lets others open the file. This one should not be used any more. In a forked child it does nothing: the lock is
+    /// the parent's.
     pub fn unlock(&self) -> io::Result<()> {
+        if !self.owner.is_here() {
+            return Ok(());
+        }
         Ok(flock(&self.file, FlockOperation::Unlock)?)
     }
 
@@ -273,7 +288,8 @@ impl Drop for MappedFile {
     fn drop(&mut self) {
         // Closing is not enough: a child that is between fork and exec has the open file, and its lock, a little longer.
         // Words that live on keep the lock, as they keep the file.
-        if self.live_mappings().is_empty() {
+        // In a forked child the list may be locked for good, by a thread that is not there.
+        if self.owner.is_here() && self.live_mappings().is_empty() {
             // A file that cannot be unlocked is closed next, which unlocks it.
             let _ = self.unlock();
         }
@@ -329,6 +345,24 @@ impl Mapping {
         let start = unsafe { mmap(null_mut(), len, access, MapFlags::SHARED, file, offset) }?;
         let start = NonNull::new(start).ok_or(Errno::NOMEM)?;
         Ok(Self { start, len, offset })
+    }
+
+    /// A page of zeros that belongs to no file, and that a forked child finds zeroed again.
+    pub(crate) fn wiped_on_fork() -> io::Result<Self> {
+        let access = ProtFlags::READ | ProtFlags::WRITE;
+        #[expect(unsafe_code, reason = "maps a page where the system likes")]
+        // SAFETY: without `FIXED` no memory in use is replaced.
+        let start = unsafe { mmap_anonymous(null_mut(), PAGE_BYTES, access, MapFlags::PRIVATE) }?;
+        let start = NonNull::new(start).ok_or(Errno::NOMEM)?;
+        let mapping = Self {
+            start,
+            len: PAGE_BYTES,
+            offset: 0,
+        };
+        #[expect(unsafe_code, reason = "changes what a fork does with that page")]
+        // SAFETY: the range is this mapping's own. In a child its words, which are atomics, read as zero.
+        unsafe { madvise(start.as_ptr(), PAGE_BYTES, Advice::LinuxWipeOnFork) }?;
+        Ok(mapping)
     }
 
     pub(crate) fn start(&self) -> NonNull<c_void> {

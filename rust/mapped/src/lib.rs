@@ -5,7 +5,9 @@
 //! whose disk space is reserved before it is mapped, so that a full disk is an error value and never a signal.
 
 mod file;
+mod owner;
 mod words;
 
 pub use file::{LockError, MappedFile};
+pub use owner::Owner;
 pub use words::Words;

@@ -92,6 +92,8 @@ impl Engine {
 
     /// The instant of a call: `now_ms` where given, else the engine's clock.
     fn instant(&self, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<Now> {
+        // The same for every call, so that a fork in the wrong place is not found by the first limit that is met.
+        self.core.store().check_ours().map_err(Error::from)?;
         match now_ms {
             None => Ok(self.clock.now()),
             Some(_) if self.core.store().is_durable() => Err(PyValueError::new_err(

@@ -205,19 +205,22 @@ impl Engine {
 
     /// Gives a reservation's units back; `false` when the id is unknown, expired, already settled or not `pep`'s.
     pub fn roll_back(&self, reservation: u128, pep: PepId, now: Now) -> bool {
-        self.reservations.roll_back(reservation, pep, &self.counters, now)
+        // In a forked child nothing can be given back, and a thread that is not there may hold the lock.
+        !self.counters.are_elsewhere() && self.reservations.roll_back(reservation, pep, &self.counters, now)
     }
 
     /// Keeps a reservation's units for good; `false` when the id is unknown, expired, already settled or not `pep`'s.
     pub fn commit(&self, reservation: u128, pep: PepId, now: Now) -> bool {
-        self.reservations.commit(reservation, pep, now)
+        !self.counters.are_elsewhere() && self.reservations.commit(reservation, pep, now)
     }
 
     /// Reclaims idle counters and expired reservations among the next `budget` of each; called now and then by whoever
     /// owns a clock.
     pub fn sweep(&self, now: Now, budget: usize) {
-        self.counters.sweep(now, budget);
-        self.reservations.sweep(now, budget);
+        if !self.counters.are_elsewhere() {
+            self.counters.sweep(now, budget);
+            self.reservations.sweep(now, budget);
+        }
     }
 
     /// Counters alive, and how many there may be.

@@ -21,6 +21,7 @@ type Demands = SmallVec<[Demand; 4]>;
 
 /// Rule of a denial for want of room for a new count.
 const CAPACITY: &str = "(counter capacity)";
+const UNAVAILABLE: &str = "(counter store unavailable)";
 
 impl<'s> Evaluation<'_, 's, '_> {
     /// Looks at the counts, asks for the approval, and takes the units.
@@ -100,6 +101,14 @@ impl<'s> Evaluation<'_, 's, '_> {
                     "too many counters are alive, so no new one can be kept; try again later",
                 ),
             }),
+            Err(Refusal::Unavailable) => self.refused(Refused {
+                outcome: Outcome::Deny,
+                rule: Cow::Borrowed(UNAVAILABLE),
+                message: Cow::Borrowed(
+                    "the counters' file was closed, or belongs to the process that this one was forked from; ask callgate's \
+                     operator",
+                ),
+            }),
         }
     }
 
@@ -152,6 +161,7 @@ impl<'s> Evaluation<'_, 's, '_> {
                     );
                 }
                 Refusal::Capacity { demand } if demand >= enforced => shadowing.note(Outcome::Deny, CAPACITY),
+                Refusal::Unavailable if enforced == 0 => shadowing.note(Outcome::Deny, UNAVAILABLE),
                 refusal => return Err(refusal),
             }
         }

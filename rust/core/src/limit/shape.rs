@@ -74,4 +74,6 @@ pub enum Refusal {
         /// Index into the demands.
         demand: usize,
     },
+    /// The file of counters was closed, or belongs to the process that this one was forked from.
+    Unavailable,
 }

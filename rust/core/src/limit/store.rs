@@ -73,6 +73,9 @@ impl Counters {
 
     /// Looks at the counts, takes nothing: fills in every `view`.
     pub fn look(&self, demands: &mut [Demand], now: Now) {
+        if self.are_elsewhere() {
+            return;
+        }
         for demand in demands {
             demand.view = match self.cells.find_fit(demand, now) {
                 Some(located) => view(located.cell, demand, demand.cost, now),
@@ -89,6 +92,9 @@ impl Counters {
     ///
     /// Gives the boot-clock microseconds with which the units were stamped.
     pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
+        if self.are_elsewhere() {
+            return Err(Refusal::Unavailable);
+        }
         let mut moved = None;
         for _ in 0..ATTEMPTS {
             moved = None;
@@ -96,7 +102,7 @@ impl Counters {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(Failed::NoRoom { demand }) => return Err(Refusal::Capacity { demand }),
                 Err(Failed::Moved { demand }) => moved = Some(demand),
-                Err(Failed::Closed) => return Err(Refusal::Capacity { demand: 0 }),
+                Err(Failed::Closed) => return Err(Refusal::Unavailable),
                 Err(Failed::TooLittle) => {
                     self.look(demands, now);
                     if demands.iter().any(|demand| demand.view.wait_us > 0) {
@@ -123,6 +129,9 @@ impl Counters {
         let Hold::Taken { stamp_us, written } = demand.hold else {
             return;
         };
+        if self.are_elsewhere() {
+            return;
+        }
         // While no cell changes hands: a moved count is found where it is, and nobody else's units are taken for ours.
         self.cells.with(demand.key, |cell| match cell.count() {
             Count::Slots(slots) => slots.give_back_stamp(units(demand.cost), stamp_us),
@@ -157,6 +166,16 @@ impl Counters {
     /// Counters that may be alive at once.
     pub fn capacity(&self) -> usize {
         self.cells.capacity()
+    }
+
+    /// Whether the counters are those of the process that this one was forked from. They are in a file that both have
+    /// mapped, and each would admit as if the other did not.
+    #[inline]
+    pub(crate) fn are_elsewhere(&self) -> bool {
+        #[cfg(not(loom))]
+        return self.durable.as_ref().is_some_and(|durable| !durable.is_ours());
+        #[cfg(loom)]
+        false
     }
 
     fn try_take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Failed> {
@@ -266,6 +285,12 @@ impl Counters {
     /// True for counters in a file.
     pub fn is_durable(&self) -> bool {
         self.durable.is_some()
+    }
+
+    /// An error in a child that was forked after the file was opened: everything is refused there, and nothing done to
+    /// the file.
+    pub fn check_ours(&self) -> Result<(), StoreError> {
+        self.durable.as_ref().map_or(Ok(()), Durable::check_ours)
     }
 
     /// The key of the identities in the file, which may not be the one that was given; `None` in memory.

@@ -42,6 +42,17 @@ pub enum StoreError {
         /// The process that opened it last.
         pid: Option<u32>,
     },
+    /// This process was forked from the one that has the file.
+    #[error(
+        "the counters `{}` belong to process {pid}, which this one was forked from; ask that process, or open other counters after the fork",
+        path.display()
+    )]
+    Forked {
+        /// The file.
+        path: PathBuf,
+        /// The process that opened it.
+        pid: u32,
+    },
     /// Something else lies under the path.
     #[error(
         "`{}` is no file of counters (its first bytes are others); choose another path with --counters",

@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use callgate_mapped::MappedFile;
+use callgate_mapped::{MappedFile, Owner};
 
 use self::clock::ClockRecord;
 use self::header::Header;
@@ -37,6 +37,7 @@ pub(crate) use open::{Sizes, open};
 /// The file behind a store of counters.
 #[derive(Debug)]
 pub(crate) struct Durable {
+    owner: Owner,
     path: PathBuf,
     file: Arc<MappedFile>,
     extent: Arc<Extent>,
@@ -69,8 +70,26 @@ impl Durable {
         self.shift_us
     }
 
+    /// Whether this process opened the file. A child that it forks must take nothing from the counters, and ask no lock:
+    /// a thread that is not there may hold it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owner.is_here()
+    }
+
+    /// An error in a forked child.
+    pub(crate) fn check_ours(&self) -> Result<(), StoreError> {
+        if self.is_ours() {
+            return Ok(());
+        }
+        Err(StoreError::Forked {
+            path: self.path.clone(),
+            pid: self.owner.pid(),
+        })
+    }
+
     /// Returns once everything that was taken before the call is on disk, where the next start will find it.
     pub(crate) fn flush(&self, cells: &Cells, reading: &ClockReading) -> Result<(), StoreError> {
+        self.check_ours()?;
         let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
         if flusher.closed {
             return Ok(());
@@ -111,6 +130,7 @@ impl Durable {
     ///
     /// Without a reading the clock goes on from the last flush, which loses nothing: both of its sides are recorded.
     pub(crate) fn close(&self, cells: &Cells, reading: Option<&ClockReading>) -> Result<(), StoreError> {
+        self.check_ours()?;
         let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
         if flusher.closed {
             return Ok(());

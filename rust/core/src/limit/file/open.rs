@@ -201,6 +201,7 @@ fn adopt(
     );
     cells.adopt(kept, &image.header, live, restart);
     let durable = Durable {
+        owner: file.owner().clone(),
         path: path.to_owned(),
         file,
         extent,
