@@ -68,6 +68,7 @@ class Reloader:
         self._collector = collector
         self._engine = engine
         self._server = server
+        self._warned = set(self._plan.warnings())
         self.files = reading.files
         self.serving = Serving(datetime.now(timezone.utc))
 
@@ -93,6 +94,14 @@ class Reloader:
         self.serving = Serving(datetime.fromtimestamp(now_s, timezone.utc))
         policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
         logs.log("info", "reloaded", {"policies": policies})
+        self._warn(plan.warnings())
+
+    def _warn(self, warnings: list[str]) -> None:
+        """Logs what was not so before: the others have been told at the start, or by an earlier reload."""
+        for warning in warnings:
+            if warning not in self._warned:
+                logs.log("warning", "configuration_warning", {"warning": warning})
+        self._warned = set(warnings)
 
 
 def _one_line(error: CallgateError) -> str:

@@ -148,6 +148,18 @@ class Plan:
         for path in changed:
             message = f"`{dotted(path)}` cannot change while callgate runs; restart it, or put the value back"
             yield self.bundle.loaded.fault(path, message)
+        yield from self._opened(before)
+
+    def _opened(self, before: Plan) -> Iterator[Fault]:
+        """What would let everybody in: a file saved halfway looks the same, so it takes a restart."""
+        gone = [
+            ("grants", before.bundle.grants is not None and self.bundle.grants is None),
+            ("peps", before.config.peps is not None and self.config.peps is None),
+        ]
+        for key, opened in gone:
+            if opened:
+                message = f"`{key}` cannot be taken out while callgate runs; restart it, or write `{key}: []` for none"
+                yield self.bundle.loaded.fault((key,), message)
 
 
 def trial(bundle: Bundle) -> None:

@@ -87,6 +87,8 @@ def test_the_example_fits_the_schema() -> None:
         ({"servers": {"a": {}}, "grant_key": "x"}, False),
         ({"servers": {"a": {}}, "grace": 5}, False),
         ({"servers": {"a": {}}, "grants": [{"id": "a"}]}, False),
+        ({"servers": {"a": {}}, "grants": None}, False),
+        ({"servers": {"a": {}}, "peps": None}, False),
     ],
 )
 def test_the_schema_says_what_the_model_says(document: dict[str, Any], good: bool, tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ BAD = [
     ("policies: {p: 1}", "1:15: `policies.p`: expected a path"),
     ("policies: {p: ''}", "1:15: `policies.p`: expected at least one character"),
     ("grants: {}", "1:9: `grants`: expected a list, got keys and values"),
+    ("grants:\n# - {id: a, server: a}", "1:8: `grants`: expected a list, got nothing; `[]` is an empty one"),
+    ("grants: null", "1:9: `grants`: expected a list, got nothing; `[]` is an empty one"),
+    ("peps: ~", "1:7: `peps`: expected a list, got nothing; `[]` is an empty one"),
+    ("grants_file:", "1:13: `grants_file`: expected a path, got nothing"),
     ("grants:\n  - server: a", "2:5: `grants[0]`: the key `id` is missing"),
     ("grants:\n  - id: 7\n    server: a", "2:9: `grants[0].id`: expected text, got a number; put it in quotes"),
     (
@@ -226,6 +230,16 @@ def test_a_section_of_the_environment_goes_over_the_file_key_by_key(monkeypatch:
             "CALLGATE_WORKERS",
             "many",
             "environment variable `CALLGATE_WORKERS`: `workers`: expected a whole number, got `many`",
+        ),
+        (
+            "CALLGATE_GRANTS",
+            "null",
+            "environment variable `CALLGATE_GRANTS`: `grants`: expected a list, got nothing; `[]` is an empty one",
+        ),
+        (
+            "CALLGATE_PEPS",
+            "null",
+            "environment variable `CALLGATE_PEPS`: `peps`: expected a list, got nothing; `[]` is an empty one",
         ),
         (
             "CALLGATE_ADMIN__LISEN",

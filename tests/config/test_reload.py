@@ -124,6 +124,51 @@ def statuses(running: Running, *tokens: str | None) -> list[int]:
     return [running.ask(token, grant="g", server="s", tool="t")[0] for token in tokens]
 
 
+@pytest.mark.parametrize("key", ["grants", "peps"])
+def test_nothing_is_opened_while_it_runs(setup: Setup, key: str) -> None:
+    token, token_hash = credential()
+    entry = {"token_hash": token_hash, **({"id": "a", "server": "s"} if key == "grants" else {"name": "a"})}
+    setup.configure(**{key: [entry]})
+    whole = setup.file.read_text()
+
+    with setup.serving() as running:
+
+        def is_closed() -> bool:
+            status, decision = running.ask(grant="anybody", server="s", tool="t")
+            return (status, decision.get("rule")) in {(401, None), (403, "(unknown grant)")}
+
+        assert is_closed()
+        for config in ({**setup.config, key: None}, {name: setup.config[name] for name in setup.config if name != key}):
+            with running.reload("failure"):
+                setup.write("callgate.yaml", config)
+            assert f"`{key}`" in running.get("/readyz")
+            assert is_closed()
+            with running.reload():
+                setup.write("callgate.yaml", whole)
+        # Moved to a file, they are still there; an empty list admits nobody.
+        with running.reload():
+            if key == "grants":
+                setup.write("g.json", {"grants": [entry]})
+                setup.write(
+                    "callgate.yaml", {**{n: v for n, v in setup.config.items() if n != key}, "grants_file": "g.json"}
+                )
+            else:
+                setup.write("callgate.yaml", {**setup.config, key: []})
+        assert is_closed()
+        assert token not in json.dumps(running.stop())
+
+
+def test_what_a_reload_makes_worth_a_warning(setup: Setup) -> None:
+    with setup.serving() as running:
+        with running.reload():
+            setup.configure(grants=[])
+        with running.reload():
+            setup.write("p.json", policy("other"))
+        warned = [event["warning"] for event in running.stop() if event["event"] == "configuration_warning"]
+    # Once, and nothing of what was said at the start.
+    assert warned == ["the list of grants is empty, so every call is denied"]
+
+
 def test_certificates(setup: Setup) -> None:
     authority = trustme.CA()
     first, second = authority.issue_cert("127.0.0.1"), authority.issue_cert("127.0.0.1")

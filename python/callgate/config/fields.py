@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from callgate.config.units import format_duration, format_size, parse_duration, parse_size, quoted
 
@@ -31,6 +31,25 @@ class PathMark:
 
     prefix: str = ""
     """What stands before the path; a value without it is no path."""
+
+
+def _list_given(value: object) -> object:
+    # A key left empty, such as one whose entries are commented out, is a slip that must not read as no key at all.
+    if value is None:
+        message = "expected a list, got nothing; `[]` is an empty one"
+        raise ValueError(message)
+    return value
+
+
+def _path_given(value: object) -> object:
+    if value is None:
+        message = "expected a path, got nothing"
+        raise ValueError(message)
+    return value
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    schema.update(schema.pop("anyOf")[0])
 
 
 def _duration(value: object) -> timedelta:
@@ -162,6 +181,15 @@ def format_instant(instant: datetime) -> str:
 def _schema(kind: str | list[str], **more: Any) -> WithJsonSchema:  # noqa: ANN401  JSON
     return WithJsonSchema({"type": kind, **more})
 
+
+ListGiven = BeforeValidator(_list_given)
+"""Marks a list for which none at all, the default, means something else than an empty one: null is refused."""
+
+PathGiven = BeforeValidator(_path_given)
+"""The same for a path."""
+
+NotNull: Any = Field(validate_default=False, json_schema_extra=_without_null)
+"""Goes with either: the default is none at all, and only what is given is checked."""
 
 Duration = Annotated[
     timedelta,

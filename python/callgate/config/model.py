@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from callgate.config.audit import Audit
 from callgate.config.counters import Counters, Reservations
-from callgate.config.fields import Address, Count, Duration, FilePath, Host, Text, within
+from callgate.config.fields import Address, Count, Duration, FilePath, Host, ListGiven, NotNull, PathGiven, Text, within
 from callgate.config.grants import Grant
 from callgate.config.limits import Limits
 from callgate.config.listeners import Admin, Tls
@@ -60,10 +60,10 @@ class Config(BaseSettings):
     catalogue: FilePath | None = None
     """Categories, risks and input schemas of tools."""
 
-    grants: list[Grant] | None = None
+    grants: Annotated[list[Grant] | None, ListGiven, NotNull] = None
     """The grants. Where neither this nor `grants_file` is given, callers are trusted to name the grant."""
 
-    grants_file: FilePath | None = None
+    grants_file: Annotated[FilePath | None, PathGiven, NotNull] = None
     """More grants: a file, or a folder of them."""
 
     grant_key_file: FilePath | None = None
@@ -72,7 +72,7 @@ class Config(BaseSettings):
     grant_key: SecretStr | None = None
     """The same key itself; taken from the environment alone."""
 
-    peps: list[Pep] | None = None
+    peps: Annotated[list[Pep] | None, ListGiven, NotNull] = None
     """Who may ask. Where this is not given, everybody who reaches the port, and this user on the socket."""
 
     listen: Address | None = "127.0.0.1:9191"
