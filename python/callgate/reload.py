@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import traceback
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,8 @@ class Reading:
                 self.error = error
             except OSError as error:
                 self.error = ConfigError(unreadable(Path(error.filename or "."), error))
+            except Exception as error:  # noqa: BLE001  nothing that stands in a file may end a sidecar
+                self.error = _unexpected(error)
             if self.files.are_unchanged():
                 return
         message = "the files change while they are read; write them under other names and rename them into place"
@@ -78,23 +81,30 @@ class Reloader:
         now_s = time.time()
         try:
             plan = reading.must_have_plan()
+            warnings = plan.warnings()
             plan.replace(self._plan, self._engine, self._server)
         except CallgateError as error:
-            self._collector.reloaded(ok=False, at_s=now_s)
-            refused = _one_line(error)
-            logs.log("error", "reload_failed", {"error": refused})
-            self.serving = Serving(self.serving.since, refused)
-            # A fault may be mended in a file that only the refused configuration names, or by going back.
-            for path in self.files.paths:
-                reading.files.add(path)
-            self.files = reading.files
+            self._refuse(error, reading, now_s)
+            return
+        except Exception as error:  # noqa: BLE001  as above
+            self._refuse(_unexpected(error), reading, now_s)
             return
         self._collector.reloaded(ok=True, at_s=now_s)
         self._plan, self.files = plan, reading.files
         self.serving = Serving(datetime.fromtimestamp(now_s, timezone.utc))
         policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
         logs.log("info", "reloaded", {"policies": policies})
-        self._warn(plan.warnings())
+        self._warn(warnings)
+
+    def _refuse(self, error: CallgateError, reading: Reading, now_s: float) -> None:
+        self._collector.reloaded(ok=False, at_s=now_s)
+        refused = _one_line(error)
+        logs.log("error", "reload_failed", {"error": refused})
+        self.serving = Serving(self.serving.since, refused)
+        # A fault may be mended in a file that only the refused configuration names, or by going back.
+        for path in self.files.paths:
+            reading.files.add(path)
+        self.files = reading.files
 
     def _warn(self, warnings: list[str]) -> None:
         """Logs what was not so before: the others have been told at the start, or by an earlier reload."""
@@ -104,8 +114,17 @@ class Reloader:
         self._warned = set(warnings)
 
 
+def _unexpected(error: Exception) -> ConfigError:
+    """Says where it was raised, and not what it says: that may hold a secret."""
+    *_, last = traceback.extract_tb(error.__traceback__)
+    return ConfigError(f"internal error: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}")
+
+
 def _one_line(error: CallgateError) -> str:
     if isinstance(error, InvalidConfigError):
         first, *others = error.faults
-        return f"{first} (and {len(others)} more)" if others else str(first)
-    return str(error)
+        line = f"{first} (and {len(others)} more)" if others else str(first)
+    else:
+        line = str(error)
+    # A path may hold bytes that are no text, which no page and no log can show.
+    return line.encode("utf-8", "replace").decode()

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from callgate.config.units import format_duration, format_size, parse_duration, parse_size, quoted
+from callgate.config.units import format_duration, format_size, is_text, parse_duration, parse_size, quoted
 
 _MAX_PORT: Final = 65_535
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -80,7 +80,7 @@ def _size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, str)):
         message = "expected a size such as `65536`, `512KiB` or `4MiB`"
         raise ValueError(message)  # noqa: TRY004  as above
-    return parse_size(value) if isinstance(value, str) else value
+    return parse_size(str(value))
 
 
 def _count(value: object) -> int:
@@ -97,6 +97,9 @@ def _text(value: str) -> str:
         raise ValueError(message)
     if "\0" in value:
         message = "expected text without NUL characters"
+        raise ValueError(message)
+    if not is_text(value):
+        message = "expected UTF-8 text"
         raise ValueError(message)
     return value
 

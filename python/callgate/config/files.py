@@ -54,8 +54,8 @@ def _stamps(path: Path) -> Iterator[tuple[str, Stamp]]:
     yield str(path), _stamp(path)
     try:
         entries = list(path.iterdir())
-    except OSError:
-        # No folder, or one that cannot be read.
+    except (OSError, ValueError):
+        # No folder, one that cannot be read, or a path that cannot be one.
         return
     yield from ((str(entry), _stamp(entry)) for entry in entries if not entry.name.startswith("."))
 
@@ -63,6 +63,6 @@ def _stamps(path: Path) -> Iterator[tuple[str, Stamp]]:
 def _stamp(path: Path) -> Stamp:
     try:
         stat = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

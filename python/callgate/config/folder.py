@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callgate.config.document import SUFFIXES, unreadable
+from callgate.config.units import is_text, quoted
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,10 +19,15 @@ def documents_in(folder: Path) -> list[Path]:
         ConfigError: The folder cannot be read.
     """
     try:
-        return sorted(
+        found = sorted(
             entry
             for entry in folder.iterdir()
             if entry.suffix in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
         )
     except OSError as error:
         raise ConfigError(unreadable(folder, error)) from None
+    for entry in found:
+        if not is_text(entry.name):
+            message = f"the name of the file {quoted(entry.name)} in `{folder}` is not UTF-8; rename it"
+            raise ConfigError(message)
+    return found

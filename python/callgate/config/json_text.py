@@ -9,12 +9,16 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from callgate.config.place import Malformed, Place
-from callgate.config.units import quoted
+from callgate.config.units import is_text, quoted
 
 __all__ = ["Malformed", "places", "read"]
 
 _STRING: Final = json.JSONDecoder()
+_MOST_DIGITS: Final = 300
+"""As in YAML. Python converts long numbers in more than linear time, and very long ones not at all."""
+
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
+_TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _SCALAR: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,\]}]+', re.DOTALL)
 
 
@@ -31,7 +35,7 @@ def read(text: str) -> Any:  # noqa: ANN401  a document may hold anything
     if not text.strip():
         raise Malformed("expected a JSON object, the file is empty", 1, 1)
     try:
-        return json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_constant, parse_int=_integer)
     except json.JSONDecodeError as error:
         message = f"not well-formed JSON: {error.msg[:1].lower()}{error.msg[1:]}"
         raise Malformed(message, error.lineno, error.colno) from None
@@ -41,8 +45,13 @@ def read(text: str) -> Any:  # noqa: ANN401  a document may hold anything
     except _ConstantError as error:
         message = f"`{error}` is not JSON; write a number, or null"
         raise Malformed(message, *_Walk(text).line_and_column(text.find(str(error)))) from None
+    except _LongError as error:
+        message = f"expected a number of at most {_MOST_DIGITS} digits"
+        raise Malformed(message, *_Walk(text).line_and_column(text.find(str(error)))) from None
     except RecursionError:
         raise Malformed("nested too deeply", 1, 1) from None
+    _refuse_halves(text)
+    return value
 
 
 def places(text: str) -> dict[tuple[str | int, ...], Place]:
@@ -64,6 +73,26 @@ class _ConstantError(Exception):
 
 def _no_constant(name: str) -> NoReturn:
     raise _ConstantError(name)
+
+
+class _LongError(Exception):
+    """An integer has too many digits."""
+
+
+def _integer(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise _LongError(text)
+    return int(text)
+
+
+def _refuse_halves(text: str) -> None:
+    r"""Refuses `\ud800` without its other half: it is no character, and no name of a file or anything else."""
+    if "\\u" not in text and is_text(text):
+        return
+    for found in _TEXT.finditer(text):
+        if not is_text(json.loads(found[0])):
+            message = "expected text, this has half of a surrogate pair; write the character itself"
+            raise Malformed(message, *_Walk(text).line_and_column(found.start()))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -80,6 +80,15 @@ def format_size(size_bytes: int) -> str:
     return str(size_bytes)
 
 
+def is_text(text: str) -> bool:
+    """Whether all of it are characters: Python also holds halves of surrogate pairs, and bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def quoted(text: str) -> str:
     """A user's text in backticks: printable, and not longer than a message should be."""
     longest = 60

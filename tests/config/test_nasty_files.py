@@ -1,0 +1,133 @@
+"""Files that nobody writes on purpose: each is a fault with a message, and a running sidecar goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from callgate.config.files import Files
+from callgate.metrics import ServerCollector
+from callgate.reload import Reading, Reloader
+from callgate.sidecar import Plan, Source
+from config.setup import Setup
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    setup = Setup(tmp_path)
+    setup.configure(counters="memory")
+    return setup
+
+
+HALF = "expected text, this has half of a surrogate pair; write the character itself"
+
+NASTY: list[tuple[str, str]] = [
+    (f'"workers": {"9" * 5_000}', "expected a number of at most 300 digits"),
+    (f'"limits": {{"body_limit_bytes": {"9" * 200}}}', "`limits.body_limit_bytes`: expected a size "),
+    (f'"limits": {{"unfinished_limit_bytes": {"9" * 200}}}', "`limits.unfinished_limit_bytes`: expected a size "),
+    ('"catalogue": "\\ud800"', HALF),
+    ('"policies_folder": "\\udfff/x"', HALF),
+    ('"grants": [{"id": "\\ud800", "server": "s"}]', HALF),
+    ('"grants": [{"id": "a", "server": "s", "labels": {"x": "\\udc00\\ud800"}}]', HALF),
+    ('"\\ud800": 1', HALF),
+    ('"catalogue": "a\\u0000b"', "`catalogue`: expected text without NUL characters"),
+    ('"workers": NaN', "`NaN` is not JSON; write a number, or null"),
+    (f'"labels": {"[" * 100_000}', "nested too deeply"),
+    (f'"labels": {"[" * 5_000}{"]" * 5_000}', "nested too deeply"),
+    ('"catalogue": "' + "a" * 5_000 + '"', "file name too long"),
+    ('"policies": {"p": "."}', "is a directory"),
+    ('"policies": {"p": "loop"}', "too many levels of symbolic links"),
+    ('"policies_folder": "p.json"', "not a directory"),
+]
+
+
+@pytest.mark.parametrize(("member", "expected"), NASTY, ids=[member[:40] for member, _ in NASTY])
+def test_what_nobody_writes_on_purpose(setup: Setup, member: str, expected: str) -> None:
+    (setup.folder / "loop").symlink_to("loop")
+    document = json.dumps({key: value for key, value in setup.config.items() if f'"{key}"' not in member})
+    path = setup.write("callgate.json", f"{document[:-1]}, {member}}}")
+    error = Reading(Source(path, None)).error
+    assert error is not None
+    assert expected in str(error)
+    assert "internal error" not in str(error)
+
+
+def test_characters_beyond_16_bits(setup: Setup) -> None:
+    document = json.dumps({**setup.config, "grants": [{"id": "\N{GRINNING FACE}\\ud800", "server": "s"}]})
+    path = setup.write("callgate.json", document)
+    grants = Reading(Source(path, None)).must_have_plan().config.grants
+    assert grants is not None
+    assert grants[0].id == "\N{GRINNING FACE}\\ud800"
+
+
+def test_text_that_is_not_utf8(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLGATE_CATALOGUE", os.fsdecode(b"\xff"))
+    assert "`catalogue`: expected UTF-8 text" in str(Reading(Source(setup.file, None)).error)
+    monkeypatch.delenv("CALLGATE_CATALOGUE")
+    folder = setup.folder / "policies"
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff.json")).write_text("{}")
+    setup.configure(policies_folder="policies")
+    assert "is not UTF-8; rename it" in str(Reading(Source(setup.file, None)).error)
+
+
+def test_a_file_that_vanishes_before_it_is_read(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    add = Files.add
+
+    def add_and_lose(files: Files, path: Path) -> None:
+        add(files, path)
+        if path.name == "p.json":
+            path.unlink(missing_ok=True)
+
+    monkeypatch.setattr(Files, "add", add_and_lose)
+    error = Reading(Source(setup.file, None)).error
+    assert "cannot read " in str(error)
+
+
+def test_whatever_a_reading_raises(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(_source: Source, _files: Files) -> Plan:
+        message = "cgt_secret"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(Source, "read", read)
+    error = str(Reading(Source(setup.file, None)).error)
+    assert error.startswith("internal error: RuntimeError at test_nasty_files.py:")
+    assert "cgt_" not in error
+
+
+def test_whatever_a_reload_raises(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source(setup.file, None)
+    reading = Reading(source)
+    plan = reading.must_have_plan()
+    engine = plan.engine()
+    server = plan.server(engine)
+    reloader = Reloader(source, reading, engine, server, ServerCollector(server))
+
+    def replace(*_: object) -> None:
+        message = "cgt_secret"
+        raise ValueError(message)
+
+    monkeypatch.setattr(Plan, "replace", replace)
+    reloader.reload()
+    assert str(reloader.serving.refused).startswith("internal error: ValueError at test_nasty_files.py:")
+    engine.close()
+
+
+def test_a_sidecar_goes_on(setup: Setup) -> None:
+    setup.file = setup.write("callgate.json", setup.config)
+    whole = setup.file.read_text()
+    with setup.serving("--no-watch") as running:
+        for member in [NASTY[0][0], NASTY[3][0], NASTY[10][0]]:
+            setup.write("callgate.json", f"{whole[:-1]}, {member}}}")
+            with running.reload("failure"):
+                running.hang_up()
+            assert "the newer one is refused: " in running.get("/readyz")
+            assert running.ask(grant="g", server="s", tool="t")[0] == 200
+        setup.write("callgate.json", whole)
+        with running.reload():
+            running.hang_up()
+        assert running.get("/readyz") == "ready\n"
+        assert [event["event"] for event in running.stop()].count("reload_failed") == 3
