@@ -75,8 +75,8 @@ class Plan:
         """What is allowed and still should be known."""
         return warnings(self.bundle, quick=self.policy is not None)
 
-    def engine(self) -> Engine:
-        """A new engine.
+    def engine(self, *, on_trial: bool = False) -> Engine:
+        """A new engine; one on trial counts in memory, and touches neither the counters' file nor the state folder.
 
         Raises:
             CallgateError: A policy, a grant or the catalogue has a fault.
@@ -85,7 +85,7 @@ class Plan:
         sizes: dict[str, Any] = {
             "counter_capacity": config.counters.capacity,
             "counters_per_grant": config.counters.per_grant,
-            "counters": counters_place(config.counters.store, config.state),
+            "counters": "memory" if on_trial else counters_place(config.counters.store, config.state),
             "flush_interval_ms": to_ms(config.counters.flush_interval),
             "reservation_ttl_ms": to_ms(config.reservations.ttl),
         }
@@ -163,13 +163,13 @@ class Plan:
 
 
 def trial(bundle: Bundle) -> None:
-    """Builds all that would be served, and drops it.
+    """Builds all that would be served, and drops it: it may be served at this moment, so nothing is opened or made.
 
     Raises:
         CallgateError: Something has a fault.
     """
     plan = Plan(bundle)
-    plan.server(plan.engine()).check()
+    plan.server(plan.engine(on_trial=True)).check()
 
 
 def _differences(now: Any, then: Any, path: KeyPath) -> Iterator[KeyPath]:  # noqa: ANN401  any part of a configuration

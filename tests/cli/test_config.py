@@ -40,6 +40,24 @@ def test_check(setup: Setup) -> None:
     assert any(line.startswith("p.json:1:") and ": warning: " in line for line in lines)
 
 
+def test_check_touches_nothing_that_serving_would(setup: Setup) -> None:
+    setup.configure(
+        state="state", grant_key_file=None, socket="s.sock", listen="127.0.0.1:1", audit={"path": "decisions.jsonl"}
+    )
+    before = {path.name for path in setup.folder.iterdir()}
+    done = run("config", "check", "callgate.yaml", cwd=setup.folder)
+    assert (done.code, done.err) == (0, "")
+    assert {path.name for path in setup.folder.iterdir()} == before
+
+
+def test_check_beside_the_sidecar(setup: Setup) -> None:
+    setup.configure(socket="s.sock")
+    with setup.serving("--state", str(setup.folder / "state")) as running:
+        assert (setup.folder / "state" / "counters").exists()
+        assert run("config", "check", "callgate.yaml", cwd=setup.folder).code == 0
+        assert running.ask(grant="g", server="s", tool="t")[0] == 200
+
+
 def test_check_refuses_what_serve_refuses(setup: Setup) -> None:
     for change, content, expected in (
         ({}, '{"version": "1",\n "defualt": "deny"}', "p.json:2:2: unknown field `defualt`"),
