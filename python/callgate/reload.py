@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from callgate import logs
 from callgate.config import Files, InvalidConfigError
 from callgate.config.document import unreadable
+from callgate.config.units import masked
 from callgate.errors import CallgateError, ConfigError
 from callgate.readiness import Serving
 
@@ -125,6 +126,6 @@ def _one_line(error: CallgateError) -> str:
         first, *others = error.faults
         line = f"{first} (and {len(others)} more)" if others else str(first)
     else:
-        line = str(error)
+        line = masked(str(error))
     # A path may hold bytes that are no text, which no page and no log can show.
     return line.encode("utf-8", "replace").decode()

@@ -117,6 +117,16 @@ tls: {{certificate: c.pem, key: k.pem}}
             "6:34: the grant `a` has the same token; make one for each",
         ),
         (
+            f"{QUIET}grant_key_file: '{KEY}'",
+            "3:17: cannot read `0000...`: no such file or directory",
+        ),
+        (
+            f"{QUIET}grant_key_file: {'A' * 43}=",
+            "3:17: cannot read `AAAA...`: no such file or directory",
+        ),
+        (f"{QUIET}grants_file: cgt_secret", "3:14: cannot read `cgt_...`: no such file or directory"),
+        (f"{QUIET}grants: [{{id: a, server: cgt_secret}}]", "3:26: unknown server `cgt_...`; expected one of `s`"),
+        (
             f"{QUIET}grant_key_file: p.json\npeps: [{{name: a, token_hash: '{HASHES[0]}'}}]",
             "3:17: `p.json`: expected a key ",
         ),

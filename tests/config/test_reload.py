@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import ssl
@@ -156,6 +157,32 @@ def test_nothing_is_opened_while_it_runs(setup: Setup, key: str) -> None:
                 setup.write("callgate.yaml", {**setup.config, key: []})
         assert is_closed()
         assert token not in json.dumps(running.stop())
+
+
+KEY64 = base64.b64encode(KEY).decode()
+
+
+def test_a_secret_in_the_wrong_place(setup: Setup) -> None:
+    token, _ = credential()
+    with setup.serving() as running:
+        for changes in (
+            {"workers": token},
+            {"catalogue": token},
+            {"catalogue": KEY.hex()},
+            {"catalogue": KEY64},
+            {token: 1},
+        ):
+            with running.reload("failure"):
+                setup.write("callgate.yaml", {**setup.config, **changes})
+            assert "; the newer one is refused: " in running.get("/readyz")
+            assert token[4:] not in running.get("/readyz")
+            assert KEY.hex() not in running.get("/readyz")
+            assert KEY64 not in running.get("/readyz")
+        log = json.dumps(running.stop())
+    assert "reload_failed" in log
+    assert token[4:] not in log
+    assert KEY.hex() not in log
+    assert KEY64 not in log
 
 
 def test_what_a_reload_makes_worth_a_warning(setup: Setup) -> None:

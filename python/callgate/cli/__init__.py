@@ -6,6 +6,7 @@ import sys
 import typer
 
 from callgate.cli import bench, check, config, counters, grants, peps, schema, serve, validate, version
+from callgate.config.units import masked
 from callgate.errors import CallgateError
 
 app = typer.Typer(
@@ -28,7 +29,7 @@ def main() -> None:
     try:
         app()
     except CallgateError as error:
-        print(error, file=sys.stderr)  # noqa: T201  the one way out for errors
+        print(masked(str(error)), file=sys.stderr)  # noqa: T201  the one way out for errors
         sys.exit(2)
     except OSError as error:
         # Nobody reads, or the disk is full: not a denial, which is exit code 1. What is buffered cannot be written.

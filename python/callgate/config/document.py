@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from callgate.config import json_text, yaml_text
 from callgate.config.faults import Fault, InvalidConfigError
+from callgate.config.units import masked
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,4 +98,4 @@ def read_bytes(path: Path) -> bytes:
 
 def unreadable(path: Path, error: OSError) -> str:
     """Says that a file cannot be read, and why."""
-    return f"cannot read `{path}`: {(error.strerror or str(error)).lower()}"
+    return f"cannot read `{masked(str(path))}`: {(error.strerror or str(error)).lower()}"

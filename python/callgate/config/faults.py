@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from callgate.config.units import masked
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ class Fault:
     column: int = 1
 
     def __str__(self) -> str:
-        """``file:line:column: message``."""
-        return self.message if self.file is None else f"{self.file}:{self.line}:{self.column}: {self.message}"
+        """``file:line:column: message``, without secrets."""
+        message = masked(self.message)
+        return message if self.file is None else f"{self.file}:{self.line}:{self.column}: {message}"
 
 
 class InvalidConfigError(ConfigError):
