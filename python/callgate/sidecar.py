@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from callgate._callgate import Engine, Server
 from callgate.config import Bundle, Fault, Files, InvalidConfigError, check, read_bundle, warnings
+from callgate.config.document import refuse_special
+from callgate.config.folder import documents_in
 from callgate.config.load import dotted
 from callgate.config.state import counters_place
 from callgate.config.units import to_ms
@@ -54,6 +56,8 @@ class Source:
         """
         if self.policy is not None:
             files.add(self.policy)
+            for path in documents_in(self.policy) if self.policy.is_dir() else [self.policy]:
+                refuse_special(path)
         bundle = read_bundle(self.config, self.options, files)
         check(bundle, quick=self.policy is not None)
         return Plan(bundle, self.policy)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from callgate.config.document import LARGEST_BYTES
 from callgate.config.files import Files
 from callgate.metrics import ServerCollector
 from callgate.reload import Reading, Reloader
@@ -72,6 +73,38 @@ def test_text_that_is_not_utf8(setup: Setup, monkeypatch: pytest.MonkeyPatch) ->
     (folder / os.fsdecode(b"\xff.json")).write_text("{}")
     setup.configure(policies_folder="policies")
     assert "is not UTF-8; rename it" in str(Reading(Source(setup.file, None)).error)
+
+
+def test_what_is_no_regular_file(setup: Setup) -> None:
+    os.mkfifo(setup.folder / "fifo.json")
+    policies = setup.folder / "policies"
+    policies.mkdir()
+    os.mkfifo(policies / "q.json")
+    for changes, name in (
+        ({"policies": {"p": "p.json", "q": "fifo.json"}}, "fifo.json"),
+        ({"policies": {"p": "p.json", "q": "/dev/zero"}}, "/dev/zero"),
+        ({"policies_folder": "policies"}, "q.json"),
+        ({"catalogue": "fifo.json"}, "fifo.json"),
+        ({"grants_file": "/dev/zero"}, "/dev/zero"),
+        ({"grant_key_file": "fifo.json"}, "fifo.json"),
+        ({"tls": {"certificate": "fifo.json", "key": "key"}}, "fifo.json"),
+    ):
+        setup.write("other.yaml", {**setup.config, **changes})
+        error = str(Reading(Source(setup.folder / "other.yaml", None)).error)
+        assert error.endswith(f"{name}`: it is no regular file"), error
+    for source in (
+        Source(setup.folder / "fifo.json", None),
+        Source(None, setup.folder / "fifo.json"),
+        Source(None, policies),
+    ):
+        assert str(Reading(source).error).endswith(".json`: it is no regular file")
+
+
+def test_a_file_that_is_too_large(setup: Setup) -> None:
+    path = setup.folder / "p.json"
+    with path.open("a") as file:
+        file.truncate(LARGEST_BYTES + 1)
+    assert str(Reading(Source(setup.file, None)).error).endswith("p.json`: it is larger than 64MiB")
 
 
 def test_a_file_that_vanishes_before_it_is_read(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:

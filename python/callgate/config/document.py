@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from callgate.config import json_text, yaml_text
 from callgate.config.faults import Fault, InvalidConfigError
-from callgate.config.units import masked
+from callgate.config.units import format_size, masked
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,6 +21,9 @@ if TYPE_CHECKING:
 
 KeyPath: TypeAlias = "tuple[str | int, ...]"
 """Keys and indexes that lead from the top of a document to a value."""
+
+LARGEST_BYTES: Final = 64 << 20
+"""Of one file: a hundred thousand grants take a third of it."""
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 
@@ -85,15 +91,48 @@ def parse_document(file: str, content: bytes) -> Document:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The contents of a file.
+    """The contents of a file; anything else, such as a pipe or a device, might never end, or never begin.
 
     Raises:
-        ConfigError: It cannot be read.
+        ConfigError: It cannot be read, is no regular file, or is larger than any that callgate needs.
     """
     try:
-        return path.read_bytes()
+        # Not waiting for somebody to open the other end of a pipe.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            facts = os.fstat(handle)
+            if stat.S_ISDIR(facts.st_mode):
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+            if not stat.S_ISREG(facts.st_mode):
+                raise ConfigError(special(path))
+            if facts.st_size > LARGEST_BYTES:
+                message = f"cannot read `{masked(str(path))}`: it is larger than {format_size(LARGEST_BYTES)}"
+                raise ConfigError(message)
+            with open(handle, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(handle)
     except OSError as error:
         raise ConfigError(unreadable(path, error)) from None
+
+
+def refuse_special(path: Path) -> None:
+    """Looks at a file that something else reads; one that is missing or a folder is for the reader to judge.
+
+    Raises:
+        ConfigError: It is no regular file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ConfigError(special(path))
+
+
+def special(path: Path) -> str:
+    """Says that something is a pipe, a device or a socket."""
+    return f"cannot read `{masked(str(path))}`: it is no regular file"
 
 
 def unreadable(path: Path, error: OSError) -> str:
