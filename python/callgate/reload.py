@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -81,7 +82,7 @@ class Reloader:
         reading = Reading(self._source)
         now_s = time.time()
         try:
-            plan = reading.must_have_plan()
+            plan = replace(reading.must_have_plan(), keyed=self._plan.keyed)
             warnings = plan.warnings()
             plan.replace(self._plan, self._engine, self._server)
         except CallgateError as error:

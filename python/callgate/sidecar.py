@@ -9,6 +9,7 @@ from callgate._callgate import Engine, Server
 from callgate.config import Bundle, Fault, Files, InvalidConfigError, check, read_bundle, warnings
 from callgate.config.document import refuse_special
 from callgate.config.folder import documents_in
+from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.state import counters_place
 from callgate.config.units import to_ms
@@ -60,7 +61,7 @@ class Source:
                 refuse_special(path)
         bundle = read_bundle(self.config, self.options, files)
         check(bundle, quick=self.policy is not None)
-        return Plan(bundle, self.policy)
+        return Plan(bundle, self.policy, keyed=bundle.key is not None)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Plan:
 
     bundle: Bundle
     policy: Path | None = None
+    keyed: bool = True
+    """Whether the server that runs was started with a key of token hashes."""
 
     @property
     def config(self) -> Config:
@@ -144,15 +147,26 @@ class Plan:
         changed = [path for name in FIXED for path in _differences(now[name], then[name], (name,))]
         if (self.bundle.tls is None) != (before.bundle.tls is None):
             changed.append(("tls",))
-        had, has = before.bundle.key, self.bundle.key
-        asks = any(pep.token_hash for pep in self.config.peps or ())
-        # The server keeps the key of PEPs that it was started with; the engine takes one with its grants.
-        if has is not None and has != had and (had is not None or asks):
-            changed.append(("grant_key_file",))
         for path in changed:
             message = f"`{dotted(path)}` cannot change while callgate runs; restart it, or put the value back"
             yield self.bundle.loaded.fault(path, message)
+        yield from self._other_key(before)
         yield from self._opened(before)
+
+    def _other_key(self, before: Plan) -> Iterator[Fault]:
+        """The server keeps the key of PEPs that it was started with; the engine takes one with its grants."""
+        had, has, fault = before.bundle.key, self.bundle.key, self.bundle.loaded.fault
+        if has is not None and had not in {None, has}:
+            given = self.config.grant_key_file is not None or self.config.grant_key is not None
+            what = "`grant_key_file`" if given else f"the key of token hashes, `{key_path(self.config)}`,"
+            message = f"{what} cannot change while callgate runs; restart it, or put the value back"
+            yield fault(("grant_key_file",), message) if given else Fault(message)
+        elif not before.keyed and any(pep.token_hash for pep in self.config.peps or ()):
+            message = (
+                "callgate was started before there was a key of token hashes, so the first PEP with a token takes a "
+                "restart; restart it, or take the PEP out"
+            )
+            yield fault(("peps",), message)
 
     def _opened(self, before: Plan) -> Iterator[Fault]:
         """What would let everybody in: a file saved halfway looks the same, so it takes a restart."""

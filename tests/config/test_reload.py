@@ -303,6 +303,24 @@ def test_another_key_needs_a_restart(setup: Setup) -> None:
             setup.write("key", KEY.hex())
 
 
+def test_the_first_pep_with_a_token_after_a_start_without_a_key(setup: Setup) -> None:
+    _, token_hash = credential()
+    setup.configure(grant_key_file=None)
+    with setup.serving("--no-watch") as running:
+        setup.write("state/grant.key", KEY.hex())
+        # In one reload with the key, and in another one.
+        for _ in range(2):
+            setup.configure(peps=[{"name": "gateway", "token_hash": token_hash}])
+            with running.reload("failure"):
+                running.hang_up()
+            assert "so the first PEP with a token takes a restart; restart it" in running.get("/readyz")
+            assert "grant_key_file" not in running.get("/readyz")
+            # A token of a caller's is taken as it is.
+            setup.configure(peps=None, grants=[{"id": "a", "server": "s", "token_hash": token_hash}])
+            with running.reload():
+                running.hang_up()
+
+
 def test_a_file_that_grows_while_it_is_read(setup: Setup) -> None:
     """An editor without renames: whatever of the file is there at a time, it is the old policy or the whole new one."""
     text = json.dumps(policy("whole"), indent=2)
