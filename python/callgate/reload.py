@@ -79,6 +79,13 @@ class Reloader:
 
     def reload(self) -> None:
         """Puts what is on disk in force, or says in log, metric and `serving` why it does not."""
+        for _ in range(_READS):
+            self._reload()
+            # The engine reads a policy without a configuration, and a catalogue, itself, and later than `Reading` does.
+            if self.files.are_unchanged():
+                return
+
+    def _reload(self) -> None:
         reading = Reading(self._source)
         now_s = time.time()
         try:

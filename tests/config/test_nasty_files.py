@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from callgate.config import Option
 from callgate.config.document import LARGEST_BYTES
 from callgate.config.files import Files
 from callgate.metrics import ServerCollector
 from callgate.reload import Reading, Reloader
 from callgate.sidecar import Plan, Source
-from config.setup import Setup
+from config.setup import Setup, policy
 
 
 @pytest.fixture
@@ -146,6 +148,33 @@ def test_whatever_a_reload_raises(setup: Setup, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Plan, "replace", replace)
     reloader.reload()
     assert str(reloader.serving.refused).startswith("internal error: ValueError at test_nasty_files.py:")
+    engine.close()
+
+
+def test_a_policy_that_changes_while_the_engine_reads_it(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[tuple[str | int, ...], Option] = {
+        ("counters", "store"): Option("--counters", "memory"),
+        ("listen",): Option("--listen", "127.0.0.1:0"),
+    }
+    source = Source(None, setup.folder / "p.json", options)
+    reading = Reading(source)
+    plan = reading.must_have_plan()
+    engine = plan.engine()
+    server = plan.server(engine)
+    reloader = Reloader(source, reading, engine, server, ServerCollector(server))
+    put_in_force = Plan.replace
+
+    def replace(plan: Plan, *others: Any) -> None:
+        put_in_force(plan, *others)
+        if "last" not in (setup.folder / "p.json").read_text():
+            setup.write("p.json", policy("last"))
+
+    monkeypatch.setattr(Plan, "replace", replace)
+    server.start()
+    setup.write("p.json", policy("first"))
+    reloader.reload()
+    assert engine.check(grant="g", tool="never").message == "last"
+    server.stop()
     engine.close()
 
 

@@ -173,6 +173,8 @@ class _Running:
                 watcher.watch(reloader.files)
                 watcher.start()
             greet(plan, engine, server, admin.address)
+            # The engine may have read what came after the plan.
+            self._changed = self._changed or not reloader.files.are_unchanged()
             while not self._stop:
                 self._wake.wait(_DRAIN_EVERY_S)
                 self._log_events(server)
