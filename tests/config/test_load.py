@@ -83,6 +83,9 @@ BAD = [
         ),
     ),
     ("grants: [{id: a, server: a, revoked: maybe}]", "1:38: `grants[0].revoked`: expected `true` or `false`, got text"),
+    ("grants: [{id: a, server: a, revoked: no}]", "1:38: `grants[0].revoked`: expected `true` or `false`, got text"),
+    ("peps: [{name: a, vouches: 1}]", "1:27: `peps[0].vouches`: expected `true` or `false`, got a number"),
+    ("watch: off", "1:8: `watch`: expected `true` or `false`, got text"),
     (
         "grants: [{id: a, server: a, labels: {n: 1}}]",
         "1:41: `grants[0].labels.n`: expected text, got a number; put it in quotes",
@@ -269,6 +272,17 @@ def test_bad_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: 
     with pytest.raises(InvalidConfigError) as raised:
         load(written("workers: 1"))
     assert str(raised.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0", False), ("off", False), ("No", False), ("true", True), ("1", True)]
+)
+def test_switches_of_the_environment(monkeypatch: pytest.MonkeyPatch, text: str, expected: bool) -> None:
+    monkeypatch.setenv("CALLGATE_WATCH", text)
+    assert load(None).config.watch is expected
+    monkeypatch.setenv("CALLGATE_WATCH", "maybe")
+    with pytest.raises(InvalidConfigError, match="`watch`: expected `true` or `false`, got text"):
+        load(None)
 
 
 def test_bad_options() -> None:

@@ -210,6 +210,9 @@ Size = Annotated[
 ]
 """Bytes."""
 
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false; a word such as `no` is neither."""
+
 Count = Annotated[int, BeforeValidator(_count)]
 """A whole number."""
 

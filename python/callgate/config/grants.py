@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from callgate.config.fields import Instant, Section, Text, TokenHash
+from callgate.config.fields import Flag, Instant, Section, Text, TokenHash
 
 
 class Grant(Section):
@@ -28,7 +28,7 @@ class Grant(Section):
     expires_at: Instant | None = None
     """From when on it is refused (RFC 3339)."""
 
-    revoked: bool = False
+    revoked: Flag = False
     """Refuse it from now on."""
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from callgate.config import json_text, shape
@@ -29,6 +30,8 @@ class Faulting(Protocol):
 
 _NEARLY: Final = 0.8
 """How alike a name must be to be taken for a misspelt one, from 0 to 1."""
+
+_SWITCH: Final = TypeAdapter(bool)
 
 # What other parts of callgate read.
 _OTHER_VARIABLES: Final = {"CALLGATE_CONFIG"}
@@ -143,13 +146,18 @@ class _Environment(EnvSettingsSource):
 
 def _environment() -> dict[str, Any]:
     try:
-        return _Environment(Config)()
+        values = _Environment(Config)()
     except SettingsError as error:
         cause = error.__cause__
         # The library names the field; the variable may be one below it.
         name = str(error).partition('"')[2].partition('"')[0]
         message = f"environment variable `{ENV_PREFIX}{name.upper()}`: expected JSON; {cause}"
         raise InvalidConfigError([Fault(message)]) from None
+    if isinstance(values.get("watch"), str):
+        # A variable is text, and people write `0` or `off` there. What else it is the model refuses.
+        with suppress(ValidationError):
+            values["watch"] = _SWITCH.validate_python(values["watch"])
+    return values
 
 
 def faults_of(error: ValidationError, fault: Faulting, top: shape.Shape = shape.TOP) -> list[Fault]:

@@ -11,7 +11,19 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from callgate.config.audit import Audit
 from callgate.config.counters import Counters, Reservations
-from callgate.config.fields import Address, Count, Duration, FilePath, Host, ListGiven, NotNull, PathGiven, Text, within
+from callgate.config.fields import (
+    Address,
+    Count,
+    Duration,
+    FilePath,
+    Flag,
+    Host,
+    ListGiven,
+    NotNull,
+    PathGiven,
+    Text,
+    within,
+)
 from callgate.config.grants import Grant
 from callgate.config.limits import Limits
 from callgate.config.listeners import Admin, Tls
@@ -111,7 +123,7 @@ class Config(BaseSettings):
     log_format: LogFormat = LogFormat.TEXT
     """How log lines are written to stderr."""
 
-    watch: bool = True
+    watch: Flag = True
     """Take changed files into use by themselves; otherwise on SIGHUP alone."""
 
     @classmethod

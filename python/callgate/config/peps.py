@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from callgate.config.fields import Count, Section, Text, TokenHash
+from callgate.config.fields import Count, Flag, Section, Text, TokenHash
 
 
 class Pep(Section):
@@ -24,5 +24,5 @@ class Pep(Section):
     uids: list[Annotated[Count, Field(ge=0, lt=1 << 32)]] = Field(default=[])
     """Unix users that prove it on the socket."""
 
-    vouches: bool = False
+    vouches: Flag = False
     """It may name the grant by its id, because it has authenticated the caller itself."""
