@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from callgate.cli.bench_compare import compare, differences
 from cli.program import refused, run
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "cases/bench_compare.json").read_text(encoding="utf-8"))
@@ -69,3 +70,18 @@ def test_what_is_no_report(tmp_path: Path) -> None:
         (tmp_path / "bad.json").write_text(text)
         line = refused("bench", "--compare", good, "bad.json", cwd=tmp_path)
         assert line.startswith("`bad.json` is no report of `callgate bench`")
+
+
+def test_a_report_that_is_not_whole(tmp_path: Path) -> None:
+    (tmp_path / "good.json").write_text(json.dumps(report({})))
+    (tmp_path / "bad.json").write_text(json.dumps(report({"result": {"latency_us": None}})))
+    line = refused("bench", "--compare", "good.json", "bad.json", cwd=tmp_path)
+    assert line == "`good.json` or `bad.json` lacks what every report of `callgate bench` has; make it anew"
+
+
+def test_a_run_that_measured_nothing() -> None:
+    good = report({})
+    nothing = report({"result": {"requests": 0, "requests_per_second": 0.0, "decisions_per_second": 0.0}})
+    for a, b, letter in ((good, nothing, "B"), (nothing, good, "A")):
+        assert {row.ratio for row in compare(a, b)} == {None}
+        assert f"{letter} measured nothing: no request was answered" in differences(a, b)

@@ -29,7 +29,7 @@ class Row:
     a: float
     b: float
     ratio: float | None
-    """B by A; None where A is 0."""
+    """B by A; None where A is 0, or one of the runs measured nothing."""
     noise: float | None
     """How far the middle half of a run's samples lies apart, by their median; the larger of both, None if unknown."""
     verdict: str
@@ -39,14 +39,18 @@ class Row:
 def run(path_a: Path, path_b: Path, *, fail_above: float | None, as_json: bool) -> bool:
     """Prints the comparison; true where B is worse than A by more than `fail_above`."""
     a, b = _read(path_a), _read(path_b)
-    rows = compare(a, b)
+    try:
+        rows, differing = compare(a, b), differences(a, b)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        message = f"`{path_a}` or `{path_b}` lacks what every report of `callgate bench` has; make it anew"
+        raise ConfigError(message) from None
     worse = [] if fail_above is None else [row.name for row in rows if _worsening(row) > fail_above]
     if as_json:
         document = {
             "a": str(path_a),
             "b": str(path_b),
             "rows": [asdict(row) for row in rows],
-            "differences": differences(a, b),
+            "differences": differing,
             "failed": worse,
         }
         typer.echo(json.dumps(document))
@@ -62,7 +66,7 @@ def run(path_a: Path, path_b: Path, *, fail_above: float | None, as_json: bool) 
         noise = "" if row.noise is None else f"{row.noise * 100:.0f} %"
         table.add_row(row.name, f"{row.a:,.1f}", f"{row.b:,.1f}", ratio, noise, row.verdict)
     console.print(table)
-    for difference in differences(a, b):
+    for difference in differing:
         console.print(Text(f"warning: {difference}", style="yellow"))
     for name in worse:
         console.print(Text(f"failed: {name} is worse by more than {fail_above:g}", style="red"))
@@ -72,10 +76,11 @@ def run(path_a: Path, path_b: Path, *, fail_above: float | None, as_json: bool) 
 def compare(a: dict[str, Any], b: dict[str, Any]) -> list[Row]:
     """The numbers of two reports, row by row."""
     values_a, values_b = _values(a["result"]), _values(b["result"])
+    measured = a["result"]["requests"] and b["result"]["requests"]
     rows = []
     for name, value_a in values_a.items():
         value_b = values_b[name]
-        ratio = value_b / value_a if value_a else None
+        ratio = value_b / value_a if value_a and measured else None
         spreads = [_spread(document["result"]["intervals"], name) for document in (a, b)]
         noise = None if None in spreads else max(spread for spread in spreads if spread is not None)
         rows.append(Row(_shown(name), value_a, value_b, ratio, noise, _verdict(name, ratio, noise)))
@@ -94,6 +99,8 @@ def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
         result = document["result"]
         if result["ended"] != "complete":
             found.append(f"{letter} is not complete: {result['ended']}")
+        if not result["requests"]:
+            found.append(f"{letter} measured nothing: no request was answered")
         found += [f"{letter}: {warning}" for warning in result["warnings"]]
     return found
 
