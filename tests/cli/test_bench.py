@@ -210,3 +210,12 @@ def test_wrong_use(policy: Path, calls: Path) -> None:
         ("127.0.0.1:1", "--calls", calls, "--catalogue", policy),
     ):
         assert run("bench", *words).code == 2, words
+
+
+@pytest.mark.parametrize("option", ["--duration", "--warmup", "--timeout"])
+@pytest.mark.parametrize("value", ["1e300", "inf", "nan"])
+def test_times_without_an_end(option: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "calls").write_text('{"grant": "g", "tool": "t"}\n')
+    done = run("bench", "127.0.0.1:1", "--calls", tmp_path / "calls", option, value)
+    assert done.code == 2
+    assert f"Invalid value for '{option}'" in done.err

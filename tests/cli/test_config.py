@@ -149,6 +149,15 @@ def test_wrong_use_of_create(setup: Setup, words: list[str], expected: str) -> N
     assert expected in " ".join(done.err.replace("│", " ").split())
 
 
+@pytest.mark.parametrize("name", ["", "\udcff"])
+def test_names_that_are_none(setup: Setup, name: str) -> None:
+    for words in (["grants", "create", "--id", name, "--server", "s"], ["peps", "create", "--name", name]):
+        done = run(*words, "--config", "callgate.yaml", cwd=setup.folder)
+        assert (done.code, done.out) == (2, "")
+        assert "Invalid value for --" in done.err
+        assert "Traceback" not in done.err
+
+
 def test_config_and_policy_do_not_mix(setup: Setup) -> None:
     done = run("serve", "--config", "callgate.yaml", "--policy", "p.json", cwd=setup.folder)
     assert done.code == 2

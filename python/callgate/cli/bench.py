@@ -19,6 +19,7 @@ from callgate._callgate import BenchCalls, bench_run, version
 from callgate.cli import bench_compare, bench_report, machine
 from callgate.errors import ConfigError
 
+_LONGEST_S = 7 * 86_400
 _TOKEN_VARIABLE = "CALLGATE_TOKEN"  # noqa: S105  the name of a variable
 _INTERRUPTED = 130
 _MS = 1000
@@ -57,9 +58,15 @@ def bench(
     rate: Annotated[
         float | None, typer.Option(metavar="N", help="Requests per second at fixed times; else as fast as answered.")
     ] = None,
-    duration: Annotated[float, typer.Option(min=0.1, metavar="SECONDS", help="How long is measured.")] = 10.0,
-    warmup: Annotated[float, typer.Option(min=0, metavar="SECONDS", help="The same load before that.")] = 1.0,
-    timeout: Annotated[float, typer.Option(min=0.001, metavar="SECONDS", help="How long an answer may take.")] = 10.0,
+    duration: Annotated[
+        float, typer.Option(min=0.1, max=_LONGEST_S, metavar="SECONDS", help="How long is measured.")
+    ] = 10.0,
+    warmup: Annotated[
+        float, typer.Option(min=0, max=_LONGEST_S, metavar="SECONDS", help="The same load before that.")
+    ] = 1.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, max=_LONGEST_S, metavar="SECONDS", help="How long an answer may take.")
+    ] = 10.0,
     threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads of the load; 0 for half of the cores.")] = 0,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Bearer token to send; else that of {_TOKEN_VARIABLE}.")

@@ -33,6 +33,7 @@ def create(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a token: print it once, and the line for the configuration, which holds its hash alone."""
+    tokens.must_be_text("--id", id)
     loaded = load(config)
     tokens.must_be_known("--server", "server", server, loaded.config.servers)
     if policy is not None and loaded.config.policies_folder is None:

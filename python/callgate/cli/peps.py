@@ -27,5 +27,6 @@ def create(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Make a token: print it once, and the line for the configuration, which holds its hash alone."""
+    tokens.must_be_text("--name", name)
     token, token_hash = tokens.new(load(config))
     tokens.tell(token, "peps", Pep(name=name, token_hash=token_hash, vouches=vouches), as_json=as_json)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from callgate._callgate import hash_token, new_token
 from callgate.config import Loaded
+from callgate.config.fields import checked_text
 from callgate.config.key import read_or_create_key
 from callgate.config.messages import did_you_mean
 from callgate.config.units import quoted
@@ -48,8 +49,17 @@ def must_be_known(option: str, what: str, name: str, known: Collection[str]) -> 
         raise typer.BadParameter(message, param_hint=option)
 
 
+def must_be_text(option: str, value: str) -> None:
+    """Refuses what can be no name."""
+    try:
+        checked_text(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from None
+
+
 def label(text: str) -> tuple[str, str]:
     """The name and value of a label as the command line gives it."""
+    must_be_text("--label", text)
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise typer.BadParameter(f"{quoted(text)}: expected NAME=VALUE", param_hint="--label")

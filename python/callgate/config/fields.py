@@ -91,7 +91,12 @@ def _count(value: object) -> int:
     return int(value)
 
 
-def _text(value: str) -> str:
+def checked_text(value: str) -> str:
+    """Text as a name may be.
+
+    Raises:
+        ValueError: It is none.
+    """
     if not value:
         message = "expected at least one character"
         raise ValueError(message)
@@ -110,7 +115,7 @@ def _path(value: object) -> Path:
     if not isinstance(value, str):
         message = "expected a path"
         raise ValueError(message)  # noqa: TRY004  as above
-    return Path(_text(value))
+    return Path(checked_text(value))
 
 
 def _address(value: str) -> str:
@@ -216,7 +221,7 @@ Flag = Annotated[bool, Field(strict=True)]
 Count = Annotated[int, BeforeValidator(_count)]
 """A whole number."""
 
-Text = Annotated[str, AfterValidator(_text)]
+Text = Annotated[str, AfterValidator(checked_text)]
 """Text that is not empty."""
 
 FilePath = Annotated[Path, BeforeValidator(_path), PathMark(), _schema("string", minLength=1)]
