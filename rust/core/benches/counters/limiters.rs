@@ -148,6 +148,8 @@ impl Limiter for Governor {
     const NAME: &'static str = "governor (GCRA)";
 
     fn new(limit: Limit, _capacity: usize) -> Self {
+        // It counts from the time at which it is made, and an earlier subject's may lie far ahead.
+        GIVEN_NS.set(0);
         let max = NonZeroU32::new(limit.max).expect("no limit here is 0");
         let period = Duration::from_nanos((limit.window_us * 1_000 / u64::from(limit.max)).max(1));
         let quota = Quota::with_period(period)
