@@ -305,6 +305,35 @@ fn flushed_units_that_a_later_one_joined_survive_a_page_of_before() {
     }
 }
 
+/// The moment between the closing of one cell and the opening of the next, when an earlier one is still there as well.
+#[test]
+fn a_count_that_was_moving_again_is_whole_when_opened_and_when_repaired() {
+    let machine = Machine::new();
+    let (count, moved, other) = (slots(1, 5), slots(1, 7), slots(9, 3));
+    let counters = machine.open();
+    assert_eq!(machine.exhaust(&counters, &count), 5);
+    assert_eq!(machine.exhaust(&counters, &moved), 2);
+    machine.take(&counters, &other).unwrap();
+    let mut bytes = fs::read(machine.path()).unwrap();
+    drop(counters);
+    // The counts are in a block each. The generation of a cell is the third word of its header; odd is closed.
+    let generation = 2 * BLOCK_BYTES + 64 + 2 * 8;
+    assert_eq!(bytes[2 * BLOCK_BYTES + 24], 7, "slots of its layout");
+    assert_ne!(bytes[generation], 0, "a generation of a cell in use");
+    bytes[generation] |= 1;
+    let killed = machine.path().with_extension("killed");
+    fs::write(&killed, &bytes).unwrap();
+    let damaged = machine.path().with_extension("damaged");
+    bytes[3 * BLOCK_BYTES + 64] ^= 1; // of the other count's identity
+    fs::write(&damaged, bytes).unwrap();
+    let repaired = Repaired::at(&damaged, &machine.reading()).unwrap();
+    assert_eq!((repaired.kept, repaired.dropped), (1, 1));
+    for path in [killed, damaged] {
+        let counters = machine.open_at(&path).unwrap();
+        assert_eq!(machine.remaining(&counters, &slots(1, 250)), 250 - 7, "{path:?}");
+    }
+}
+
 #[test]
 fn a_count_that_moved_before_a_power_failure_is_whole_when_opened_and_when_repaired() {
     let mut machine = Machine::new();

@@ -6,6 +6,8 @@
 //! failure the pages of the file are of different moments, none before the last flush: what is kept then is the
 //! union of what two pages say of one count.
 
+use hashbrown::HashSet;
+
 use super::block;
 use super::header::Header;
 use crate::Now;
@@ -181,19 +183,18 @@ impl Cells {
         for used in blocks {
             self.adopt_block(writer, used, now, &mut closed, &mut doubles);
         }
+        let mut reopened = HashSet::new();
         for at in closed {
             let Some(cell) = self.blocks.cell(at) else {
                 continue;
             };
-            if self.place_of(key_of_cell(cell)).is_none() {
+            let key = key_of_cell(cell);
+            if self.place_of(key).is_none() {
                 reopen(cell);
-                self.enter(
-                    writer,
-                    key_of_cell(cell),
-                    cell.owner().load(Ordering::Relaxed),
-                    at,
-                );
-            } else if power_failed {
+                reopened.insert(key);
+                self.enter(writer, key, cell.owner().load(Ordering::Relaxed), at);
+            } else if power_failed || reopened.contains(&key) {
+                // One that was moving again has a cell for each time, and which is the last nobody has written down.
                 doubles.push(at);
             } else {
                 // It moved, and where it moved to has everything.

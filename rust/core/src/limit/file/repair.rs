@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use callgate_mapped::MappedFile;
+use hashbrown::HashSet;
 
 use super::block;
 use super::clock::{ClockReading, ClockRecord};
@@ -12,6 +13,7 @@ use super::error::StoreError;
 use super::header::{Fixed, Header};
 use super::open::{Image, Sizes, beside, create, fault, lock, now_of, open};
 use super::recover::{Restart, Serves, Used, fault_of, mend_ledger};
+use crate::limit::CountKey;
 use crate::limit::atomic::Ordering;
 use crate::limit::blocks::Block;
 use crate::limit::cell::{Cell, Count, Kind, Layout};
@@ -99,10 +101,16 @@ impl Repaired {
             ] {
                 flusher.header.raise_reached(period, image.header.reached(period));
             }
-            // Open ones first: where a count was moving, it is whole in the cell that it moved to.
+            let mut copy = Copy {
+                cells: &cells,
+                header: &flusher.header,
+                restart,
+                reopened: HashSet::new(),
+            };
+            // Open ones first: where a count has moved, it is whole in the cell that it moved to.
             for wanted in [Serves::Count, Serves::Closed] {
                 for number in 0..image.blocks {
-                    self.copy_block(&cells, &flusher.header, image, number, wanted, restart)
+                    self.copy_block(&mut copy, image, number, wanted)
                         .map_err(|NoRoom| StoreError::NoSpace {
                             path: new.to_owned(),
                             bytes: u64::from(image.blocks + 1) * super::BLOCK_BYTES,
@@ -116,12 +124,10 @@ impl Repaired {
 
     fn copy_block(
         &mut self,
-        cells: &Cells,
-        header: &Header,
+        copy: &mut Copy<'_>,
         image: &Image,
         number: u32,
         wanted: Serves,
-        restart: Restart,
     ) -> Result<(), NoRoom> {
         let Some(words) = image.words(number) else {
             return Ok(());
@@ -136,9 +142,10 @@ impl Repaired {
         };
         let block = Block::new(words, Arc::new(Kind::new(layout)));
         for (cell, serves) in (Used { number, block }).cells() {
-            let fault = fault_of(cell, serves, restart.now);
+            let fault = fault_of(cell, serves, copy.restart.now);
             if let (Layout::Calendar(period), Count::Ledger(ledger), None) = (layout, cell.count(), fault) {
-                header.raise_reached(period, ledger.clock.load(Ordering::SeqCst));
+                copy.header
+                    .raise_reached(period, ledger.clock.load(Ordering::SeqCst));
             }
             match (fault, serves) {
                 // Told once, in the first round.
@@ -146,7 +153,7 @@ impl Repaired {
                     self.dropped += usize::from(wanted == Serves::Count);
                 }
                 (None, serves) if serves == wanted => {
-                    self.kept += usize::from(copy_cell(cells, cell, restart)?);
+                    self.kept += usize::from(copy.cell(cell, serves)?);
                 }
                 _ => {}
             }
@@ -184,32 +191,49 @@ fn set_aside(path: &Path, reading: &ClockReading) -> Result<PathBuf, StoreError>
 /// There is no room for the new file.
 struct NoRoom;
 
-/// Copies a cell; gives whether its count is new. One that is there already is whole where it is, or what two cells
-/// have of it is united, as when a file is opened: see [`Cells::join`].
-fn copy_cell(cells: &Cells, cell: Cell<'_>, restart: Restart) -> Result<bool, NoRoom> {
-    let mut writer = cells.lock();
-    let key = key_of_cell(cell);
-    let is_there = cells.place_of(key).is_some();
-    if is_there && !restart.power_failed {
-        return Ok(false);
+/// The new file.
+struct Copy<'c> {
+    cells: &'c Cells,
+    header: &'c Header,
+    restart: Restart,
+    /// Counts that are there from a closed cell.
+    reopened: HashSet<CountKey>,
+}
+
+impl Copy<'_> {
+    /// Copies a cell; gives whether its count is new. One that is there already is whole where it is, or what two cells
+    /// have of it is united, as when a file is opened: see [`Cells::adopt`] and [`Cells::join`].
+    fn cell(&mut self, cell: Cell<'_>, serves: Serves) -> Result<bool, NoRoom> {
+        let mut writer = self.cells.lock();
+        let key = key_of_cell(cell);
+        let is_there = self.cells.place_of(key).is_some();
+        if is_there && !self.restart.power_failed && !self.reopened.contains(&key) {
+            return Ok(false);
+        }
+        let (at, new) = self
+            .cells
+            .allocate(&mut writer, cell.layout())
+            .map_err(|_| NoRoom)?;
+        // Not the identity and the generation, which `assign` writes last.
+        for (to, from) in new.words().zip(cell.words()).skip(4) {
+            to.store(from.load(Ordering::SeqCst), Ordering::SeqCst);
+        }
+        match new.count() {
+            Count::Slots(slots) => slots.come_back(),
+            Count::Ledger(ledger) => mend_ledger(ledger, self.restart),
+        }
+        let owner = cell.owner().load(Ordering::SeqCst);
+        assign(new, key, owner);
+        if is_there {
+            self.cells.join(&mut writer, at, self.restart.now);
+            return Ok(false);
+        }
+        self.cells.enter(&mut writer, key, owner, at);
+        if serves == Serves::Closed {
+            self.reopened.insert(key);
+        }
+        Ok(true)
     }
-    let (at, new) = cells.allocate(&mut writer, cell.layout()).map_err(|_| NoRoom)?;
-    // Not the identity and the generation, which `assign` writes last.
-    for (to, from) in new.words().zip(cell.words()).skip(4) {
-        to.store(from.load(Ordering::SeqCst), Ordering::SeqCst);
-    }
-    match new.count() {
-        Count::Slots(slots) => slots.come_back(),
-        Count::Ledger(ledger) => mend_ledger(ledger, restart),
-    }
-    let owner = cell.owner().load(Ordering::SeqCst);
-    assign(new, key, owner);
-    if is_there {
-        cells.join(&mut writer, at, restart.now);
-    } else {
-        cells.enter(&mut writer, key, owner, at);
-    }
-    Ok(!is_there)
 }
 
 fn latest_stamp_us(image: &Image) -> u64 {
