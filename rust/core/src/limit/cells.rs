@@ -5,15 +5,14 @@ use std::hash::Hasher;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::fast::FixedState;
 use hashbrown::HashMap;
-use indexmap::IndexSet;
 use siphasher::sip::SipHasher13;
 
 use super::atomic::{AtomicU64, Ordering, agree};
 use super::blocks::{Block, Blocks, Heap, NoBlock, Source};
 use super::cell::{Cell, Count, Kind, Layout, check, check_of, is_fresh, successor};
 use super::index::{CellRef, Index, MAX_COUNTERS, high, low};
+use super::owners::Owners;
 use super::{CountKey, Demand, Micros};
 use crate::Now;
 
@@ -58,7 +57,7 @@ pub(super) struct Writer {
     /// Cells that were given out of each block, by number; 0 where there is none.
     pub(super) given: Vec<u32>,
     given_in_all: usize,
-    owners: HashMap<u64, Owned>,
+    owners: Owners,
     pub(super) live: usize,
     hand: Hand,
     /// The latest boot time at which a cell was reclaimed. What was taken there has expired by then, but not for a
@@ -78,13 +77,6 @@ pub(super) struct Space {
     /// For a calendar: the latest period that a reclaimed cell had reached. A clock that is set back finds the budget
     /// of that period, not a new one.
     pub(super) floor_period: u64,
-}
-
-/// Counters that one grant has made.
-#[derive(Debug, Default)]
-struct Owned {
-    cells: IndexSet<CellRef, FixedState>,
-    hand: usize,
 }
 
 /// Where the sweep goes on.
@@ -122,7 +114,7 @@ impl Cells {
                 spaces: HashMap::new(),
                 given: Vec::new(),
                 given_in_all: 0,
-                owners: HashMap::new(),
+                owners: Owners::default(),
                 live: 0,
                 hand: Hand::default(),
                 floor_us: 0,
@@ -261,17 +253,9 @@ impl Cells {
             }
         }
         let owner = self.owner_hash(owner);
-        if writer
-            .owners
-            .get(&owner)
-            .is_some_and(|owned| owned.cells.len() >= self.per_grant)
-        {
+        if writer.owners.count(owner) >= self.per_grant {
             self.sweep_owner(&mut writer, owner, now);
-            if writer
-                .owners
-                .get(&owner)
-                .is_some_and(|owned| owned.cells.len() >= self.per_grant)
-            {
+            if writer.owners.count(owner) >= self.per_grant {
                 return Err(NoRoom);
             }
         }
@@ -285,7 +269,7 @@ impl Cells {
     pub(super) fn enter(&self, writer: &mut Writer, key: CountKey, owner: u64, at: CellRef) {
         self.index.insert(key, at, writer.live, |at| self.key_of(at));
         writer.live += 1;
-        writer.owners.entry(owner).or_default().cells.insert(at);
+        writer.owners.insert(owner, at);
     }
 
     /// Notes that a cell no longer serves a count.
@@ -294,12 +278,7 @@ impl Cells {
         writer.live -= 1;
         let Some(cell) = self.blocks.cell(at) else { return };
         let owner = cell.owner().load(Ordering::Relaxed); // changed by the holder of the lock alone
-        if let Some(owned) = writer.owners.get_mut(&owner) {
-            owned.cells.swap_remove(&at);
-            if owned.cells.is_empty() {
-                writer.owners.remove(&owner);
-            }
-        }
+        writer.owners.remove(owner, at);
     }
 
     /// Moves a count to another cell where its shape needs one, after a reload that changed `max`; keeps what was taken.
@@ -482,14 +461,9 @@ impl Cells {
 
     fn sweep_owner(&self, writer: &mut Writer, owner: u64, now: Now) {
         for _ in 0..SEARCH {
-            let Some(Owned { cells, hand }) = writer.owners.get_mut(&owner) else {
+            let Some(at) = writer.owners.next(owner) else {
                 return;
             };
-            if cells.is_empty() {
-                return;
-            }
-            *hand = (*hand + 1) % cells.len();
-            let at = cells[*hand];
             if self.free(writer, at, now) {
                 return;
             }

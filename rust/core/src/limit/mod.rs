@@ -21,6 +21,7 @@ mod key;
 mod ledger;
 #[cfg(all(test, loom))]
 mod loom_tests;
+mod owners;
 mod reservation;
 mod shape;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]

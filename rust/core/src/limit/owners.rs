@@ -1,0 +1,125 @@
+//! Which counters each grant has made.
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+use indexmap::IndexSet;
+
+use super::index::CellRef;
+
+/// The cells of every grant that has any, by the hash of its name.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    owned: HashMap<u64, Owned>,
+}
+
+/// The cells of one grant, at least one.
+///
+/// Small where there is one: a million grants with a counter each are the most that a store is made for, and whoever
+/// starts again waits for this map.
+#[derive(Debug)]
+enum Owned {
+    One(CellRef),
+    Many(Box<Many>),
+}
+
+#[derive(Debug)]
+struct Many {
+    cells: IndexSet<CellRef, FixedState>,
+    /// Where [`Owners::next`] goes on.
+    hand: usize,
+}
+
+impl Owners {
+    /// How many cells a grant has.
+    pub(super) fn count(&self, owner: u64) -> usize {
+        match self.owned.get(&owner) {
+            None => 0,
+            Some(Owned::One(_)) => 1,
+            Some(Owned::Many(many)) => many.cells.len(),
+        }
+    }
+
+    /// Notes that a grant has a cell.
+    pub(super) fn insert(&mut self, owner: u64, at: CellRef) {
+        match self.owned.entry(owner) {
+            Entry::Vacant(place) => {
+                place.insert(Owned::One(at));
+            }
+            Entry::Occupied(mut place) => match place.get_mut() {
+                Owned::One(first) => {
+                    let cells = [*first, at].into_iter().collect();
+                    place.insert(Owned::Many(Box::new(Many { cells, hand: 0 })));
+                }
+                Owned::Many(many) => {
+                    many.cells.insert(at);
+                }
+            },
+        }
+    }
+
+    /// Notes that a grant has a cell no more.
+    pub(super) fn remove(&mut self, owner: u64, at: CellRef) {
+        let is_last = match self.owned.get_mut(&owner) {
+            None => return,
+            Some(Owned::One(cell)) => *cell == at,
+            Some(Owned::Many(many)) => {
+                many.cells.swap_remove(&at);
+                many.cells.is_empty()
+            }
+        };
+        if is_last {
+            self.owned.remove(&owner);
+        }
+    }
+
+    /// A cell of a grant, each in its turn.
+    pub(super) fn next(&mut self, owner: u64) -> Option<CellRef> {
+        match self.owned.get_mut(&owner)? {
+            Owned::One(cell) => Some(*cell),
+            Owned::Many(many) => {
+                many.hand = (many.hand + 1) % many.cells.len().max(1);
+                many.cells.get_index(many.hand).copied()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const fn at(cell: u32) -> CellRef {
+        CellRef { block: 7, cell }
+    }
+
+    #[test]
+    fn grants_have_what_was_given_and_not_taken() {
+        let mut owners = Owners::default();
+        assert_eq!((owners.count(1), owners.next(1)), (0, None));
+        for cell in 0..5 {
+            owners.insert(1, at(cell));
+            owners.insert(1, at(cell));
+            assert_eq!(owners.count(1), cell as usize + 1);
+        }
+        owners.insert(2, at(9));
+        owners.remove(2, at(1));
+        assert_eq!((owners.count(2), owners.next(2)), (1, Some(at(9))));
+        owners.remove(1, at(3));
+        let turns: BTreeSet<u32> = (0..4).filter_map(|_| owners.next(1)).map(|at| at.cell).collect();
+        assert_eq!(turns, BTreeSet::from([0, 1, 2, 4]));
+        for cell in [0, 1, 2, 4] {
+            owners.remove(1, at(cell));
+        }
+        owners.remove(2, at(9));
+        owners.remove(2, at(9));
+        assert!(owners.owned.is_empty());
+    }
+
+    #[test]
+    fn a_grant_with_one_cell_takes_little_room() {
+        assert!(size_of::<(u64, Owned)>() <= 24);
+    }
+}
