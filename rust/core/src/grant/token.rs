@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use memchr::memmem;
+
 /// What a token begins with, so that one that leaked is recognised.
 pub const TOKEN_PREFIX: &str = "cgt_";
 
@@ -15,7 +17,7 @@ const SHOWN_CHARACTERS: usize = 4;
 pub fn without_tokens(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     let mut out = String::new();
-    while let Some((before, token)) = rest.split_once(TOKEN_PREFIX) {
+    while let Some((before, token)) = split_at_token(rest) {
         let is_outside = |character: char| !(character.is_ascii_alphanumeric() || "-_".contains(character));
         let (token, after) = token.split_at(token.find(is_outside).unwrap_or(token.len()));
         out.push_str(before);
@@ -34,6 +36,13 @@ pub fn without_tokens(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// Every line of the decision log is looked through, which the standard library's search does byte by byte.
+fn split_at_token(text: &str) -> Option<(&str, &str)> {
+    let at = memmem::find(text.as_bytes(), TOKEN_PREFIX.as_bytes())?;
+    let (before, token) = text.split_at(at);
+    Some((before, token.get(TOKEN_PREFIX.len()..)?))
 }
 
 /// What a caller shows to be known. Compared as it is, by its digest alone; never shown.
