@@ -68,9 +68,7 @@ pub(super) async fn serve<I>(
 {
     let (stream, opening) = Watched::new(stream);
     let (unfinished, peer) = (doors.unfinished.share(), Arc::new(peer));
-    let service = hyper::service::service_fn(move |request| {
-        Arc::clone(&doors).answer(door, Arc::clone(&peer), Arc::clone(&unfinished), request)
-    });
+    let service = hyper::service::service_fn(move |request| doors.answer(door, &peer, &unfinished, request));
     let connection = protocols.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
 

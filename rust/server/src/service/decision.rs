@@ -271,7 +271,8 @@ mod tests {
 
     #[test]
     fn tonic_statuses_become_ours() {
-        let code = |status: Status| super::super::grpc_code(&with_our_statuses(status.into_http()));
+        let code =
+            |status: Status| super::super::answering::grpc_code(&with_our_statuses(status.into_http()));
         assert_eq!(code(Status::out_of_range("")), Code::ResourceExhausted);
         assert_eq!(code(Status::internal("")), Code::InvalidArgument);
         assert_eq!(code(Status::unimplemented("")), Code::Unimplemented);

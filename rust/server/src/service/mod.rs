@@ -1,5 +1,6 @@
 //! What is behind the port: one place that sends each request to its protocol.
 
+mod answering;
 mod arriving;
 mod batch;
 mod calls;
@@ -12,17 +13,17 @@ mod turn;
 mod unfinished;
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use ::http::{Request, Response, StatusCode, Version, header};
+use ::http::{Request, Response, Version, header};
 use callgate_proto::decision::v1::decision_service_server::DecisionServiceServer;
 use hyper::body::Incoming;
 use tokio::sync::watch;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::{Code, Status};
 use tower_service::Service;
 
 use crate::StartError;
@@ -30,6 +31,7 @@ use crate::gate::Gate;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
 use crate::net::Phase;
+use answering::{Answering, Counted, Patience};
 use arriving::{Arriving, Kind};
 use deadline::Deadline;
 use decision::Decisions;
@@ -104,38 +106,93 @@ impl Doors {
     }
 
     /// Answers one request; whatever goes wrong is an answer too.
-    pub(crate) async fn answer(
-        self: Arc<Self>,
+    pub(crate) fn answer(
+        self: &Arc<Self>,
         door: Door,
-        peer: Arc<Peer>,
-        share: Arc<Share>,
-        mut request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
+        peer: &Arc<Peer>,
+        share: &Arc<Share>,
+        request: Request<Incoming>,
+    ) -> Answering {
         if !is_grpc(&request) {
-            let request = request.map(|body| Arriving::new(body, Kind::Plain, share));
-            let response = Box::pin(http::answer(&self, door, &peer, request)).await;
-            self.gate.metrics.http(response.status());
-            return Ok(response);
+            let (doors, peer) = (Arc::clone(self), Arc::clone(peer));
+            let request = request.map(|body| Arriving::new(body, Kind::Plain, Arc::clone(share)));
+            let answer = Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) });
+            return self.answering(answer, Counted::Http, None);
         }
-        let is_stream = request.uri().path() == CHECK_STREAM;
-        let response = match self.refusal(door, &request) {
-            Some(status) => status.into_http(),
-            None => match self.asker(&peer, &request) {
-                Err(unknown) => unauthenticated(unknown),
-                Ok(asker) => {
-                    if let Some(asker) = asker {
-                        request.extensions_mut().insert(asker);
-                    }
-                    self.call(request, share).await?
-                }
-            },
+        let counted = match request.uri().path() {
+            CHECK_STREAM => Counted::Stream,
+            _ => Counted::Grpc,
         };
-        let code = grpc_code(&response);
-        // A stream that has begun is counted when it ends.
-        if !is_stream || code != Code::Ok {
-            self.gate.metrics.grpc(code);
+        let (answer, patience) = self.call(door, peer, share, request);
+        self.answering(answer, counted, patience)
+    }
+
+    fn answering(&self, answer: Answer, counted: Counted, patience: Option<Patience>) -> Answering {
+        Answering {
+            answer,
+            gate: Arc::clone(&self.gate),
+            counted,
+            patience,
         }
-        Ok(response)
+    }
+
+    /// The answer to a gRPC request, and how long it may take.
+    fn call(
+        &self,
+        door: Door,
+        peer: &Arc<Peer>,
+        share: &Arc<Share>,
+        mut request: Request<Incoming>,
+    ) -> (Answer, Option<Patience>) {
+        if let Some(status) = self.refusal(door, &request) {
+            return (refused(status), None);
+        }
+        match self.asker(peer, &request) {
+            Err(unknown) => return (Box::pin(ready(Ok(unauthenticated(unknown)))), None),
+            Ok(Some(asker)) => {
+                request.extensions_mut().insert(asker);
+            }
+            Ok(None) => {}
+        }
+        let path = request.uri().path();
+        let service = path
+            .strip_prefix('/')
+            .and_then(|path| path.split_once('/'))
+            .map(|(service, _)| service);
+        let answer = match service {
+            Some("callgate.decision.v1.DecisionService") => return self.decide(share, request),
+            Some("grpc.health.v1.Health") => (self.health)(request),
+            Some("grpc.reflection.v1.ServerReflection") => (self.reflection_v1)(request),
+            Some("grpc.reflection.v1alpha.ServerReflection") => (self.reflection_v1alpha)(request),
+            _ => refused(Status::unimplemented(format!(
+                "unknown method `{path}`; expected one of `callgate.decision.v1.DecisionService`, such as \
+                 `/callgate.decision.v1.DecisionService/Check`"
+            ))),
+        };
+        (answer, None)
+    }
+
+    /// The answer of the decision service, within its own time and its caller's.
+    fn decide(&self, share: &Arc<Share>, mut request: Request<Incoming>) -> (Answer, Option<Patience>) {
+        let deadline = match Deadline::of(request.headers()) {
+            Ok(deadline) => deadline,
+            Err(status) => return (refused(status), None),
+        };
+        if let Some(deadline) = deadline {
+            request.extensions_mut().insert(deadline);
+        }
+        let kind = match request.uri().path() {
+            CHECK_BATCH => Kind::Batch {
+                max_calls: self.limits.max_batch_calls,
+            },
+            CHECK_STREAM => Kind::Stream {
+                patience: self.message_timeout,
+            },
+            _ => Kind::Message,
+        };
+        let request = request.map(|body| Arriving::new(body, kind, Arc::clone(share)));
+        let patience = Patience::new(self.message_timeout, deadline);
+        (self.decisions.clone().call(request), Some(patience))
     }
 
     /// Why a gRPC request is not even looked at.
@@ -162,64 +219,10 @@ impl Doors {
         let asker = self.gate.peps.ask(peer, request.headers());
         asker.inspect_err(|unknown| self.gate.refused_asker(*unknown))
     }
+}
 
-    async fn call(
-        &self,
-        request: Request<Incoming>,
-        share: Arc<Share>,
-    ) -> Result<Response<Body>, Infallible> {
-        let path = request.uri().path();
-        let service = path
-            .strip_prefix('/')
-            .and_then(|path| path.split_once('/'))
-            .map(|(service, _)| service);
-        match service {
-            Some("callgate.decision.v1.DecisionService") => self.decide(request, share).await,
-            Some("grpc.health.v1.Health") => (self.health)(request).await,
-            Some("grpc.reflection.v1.ServerReflection") => (self.reflection_v1)(request).await,
-            Some("grpc.reflection.v1alpha.ServerReflection") => (self.reflection_v1alpha)(request).await,
-            _ => Ok(Status::unimplemented(format!(
-                "unknown method `{path}`; expected one of `callgate.decision.v1.DecisionService`, such as \
-                 `/callgate.decision.v1.DecisionService/Check`"
-            ))
-            .into_http()),
-        }
-    }
-
-    /// A request to the decision service, within its own time and its caller's.
-    async fn decide(
-        &self,
-        mut request: Request<Incoming>,
-        share: Arc<Share>,
-    ) -> Result<Response<Body>, Infallible> {
-        let deadline = match Deadline::of(request.headers()) {
-            Ok(deadline) => deadline,
-            Err(status) => return Ok(status.into_http()),
-        };
-        if let Some(deadline) = deadline {
-            request.extensions_mut().insert(deadline);
-        }
-        let kind = match request.uri().path() {
-            CHECK_BATCH => Kind::Batch {
-                max_calls: self.limits.max_batch_calls,
-            },
-            CHECK_STREAM => Kind::Stream {
-                patience: self.message_timeout,
-            },
-            _ => Kind::Message,
-        };
-        let request = request.map(|body| Arriving::new(body, kind, share));
-        let answer = self.decisions.clone().call(request);
-        let patience = deadline.map_or(self.message_timeout, |deadline| {
-            deadline.left().min(self.message_timeout)
-        });
-        // The answer to a stream begins at once, and what follows has a time of its own.
-        match within(patience, answer).await {
-            Some(response) => Ok(decision::with_our_statuses(response?)),
-            None if deadline.is_some_and(Deadline::is_over) => Ok(deadline::over().into_http()),
-            None => Ok(Status::deadline_exceeded("the message took too long to arrive").into_http()),
-        }
-    }
+fn refused(status: Status) -> Answer {
+    Box::pin(ready(Ok(status.into_http())))
 }
 
 /// The answer to a gRPC request of nobody that is known.
@@ -228,15 +231,6 @@ fn unauthenticated(unknown: Unknown) -> Response<Body> {
     let challenge = ::http::HeaderValue::from_static("Bearer");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     response
-}
-
-/// The output of a future, if it comes in time. Most messages are there already: those cost no timer.
-async fn within<F: Future>(patience: Duration, future: F) -> Option<F::Output> {
-    let mut future = std::pin::pin!(future);
-    match std::future::poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => tokio::time::timeout(patience, future).await.ok(),
-    }
 }
 
 /// What gRPC requests say they are: `application/grpc`, alone or with an encoding such as `+proto`.
@@ -248,15 +242,6 @@ fn is_grpc(request: &Request<Incoming>) -> bool {
         .unwrap_or_default();
     let rest = kind.strip_prefix(b"application/grpc".as_slice());
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-}
-
-/// The status of a gRPC answer: in its header where there is no message, else the trailer will say OK.
-fn grpc_code(response: &Response<Body>) -> Code {
-    match response.headers().get(Status::GRPC_STATUS) {
-        Some(code) => Code::from_bytes(code.as_bytes()),
-        None if response.status() == StatusCode::OK => Code::Ok,
-        None => Code::Unknown,
-    }
 }
 
 fn route<S>(service: S) -> Route

@@ -1,0 +1,114 @@
+//! An answer on its way.
+//!
+//! A future of its own, and a small one, because it is moved into its task as a whole: nested `async` functions would keep
+//! a copy of the request each.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use tokio::time::Sleep;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::deadline::{self, Deadline};
+use super::{Answer, decision};
+use crate::gate::Gate;
+
+/// What an answer counts as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Counted {
+    /// A request of plain HTTP.
+    Http,
+    /// One to a gRPC method.
+    Grpc,
+    /// One to `CheckStream`: a stream that has begun is counted when it ends.
+    Stream,
+}
+
+/// How long a decision's message may take to arrive.
+pub(super) struct Patience {
+    longest: Duration,
+    deadline: Option<Deadline>,
+    // Most messages are there already: those cost no timer.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    pub(super) const fn new(longest: Duration, deadline: Option<Deadline>) -> Self {
+        Self {
+            longest,
+            deadline,
+            timer: None,
+        }
+    }
+
+    /// The refusal of a message that is still not there.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        let timer = self.timer.get_or_insert_with(|| {
+            let longest = self
+                .deadline
+                .map_or(self.longest, |deadline| deadline.left().min(self.longest));
+            Box::pin(tokio::time::sleep(longest))
+        });
+        timer.as_mut().poll(cx).map(|()| {
+            if self.deadline.is_some_and(Deadline::is_over) {
+                deadline::over()
+            } else {
+                Status::deadline_exceeded("the message took too long to arrive")
+            }
+        })
+    }
+}
+
+/// The answer to one request, whatever it asks for.
+pub(crate) struct Answering {
+    pub(super) answer: Answer,
+    pub(super) gate: Arc<Gate>,
+    pub(super) counted: Counted,
+    /// For the methods of the decision service. The answer to a stream begins at once, and what follows has a time of its own.
+    pub(super) patience: Option<Patience>,
+}
+
+impl Answering {
+    fn count(&self, response: &Response<Body>) {
+        match self.counted {
+            Counted::Http => self.gate.metrics.http(response.status()),
+            Counted::Grpc => self.gate.metrics.grpc(grpc_code(response)),
+            Counted::Stream => match grpc_code(response) {
+                Code::Ok => {}
+                code => self.gate.metrics.grpc(code),
+            },
+        }
+    }
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let response = match (self.answer.as_mut().poll(cx), &mut self.patience) {
+            (Poll::Ready(Ok(response)), None) => response,
+            (Poll::Ready(Ok(response)), Some(_)) => decision::with_our_statuses(response),
+            (Poll::Pending, None) => return Poll::Pending,
+            (Poll::Pending, Some(patience)) => match patience.poll_over(cx) {
+                Poll::Ready(status) => status.into_http(),
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        self.count(&response);
+        Poll::Ready(Ok(response))
+    }
+}
+
+/// The status of a gRPC answer: in its header where there is no message, else the trailer will say OK.
+pub(super) fn grpc_code(response: &Response<Body>) -> Code {
+    match response.headers().get(Status::GRPC_STATUS) {
+        Some(code) => Code::from_bytes(code.as_bytes()),
+        None if response.status() == StatusCode::OK => Code::Ok,
+        None => Code::Unknown,
+    }
+}
