@@ -94,7 +94,9 @@ def main() -> None:
     results = report.begin("decision_log", options)
     with tempfile.TemporaryDirectory(dir=machine.ROOT / "target") as name, ExitStack() as stack:
         folder = Path(name)
-        log = folder / "decisions.jsonl"
+        # In a folder of its own: that of the configuration is watched for changes.
+        log = folder / "log" / "decisions.jsonl"
+        log.parent.mkdir()
         # Large enough that nothing is rotated away before it is counted.
         audit = {"audit": {"path": str(log), "max_bytes": "64GiB"}}
         servers = {}
