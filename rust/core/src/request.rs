@@ -85,36 +85,43 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// What is wrong with the names, as a message; arguments are judged by the JSON reader.
     pub(crate) fn name_fault(&self) -> Option<&'static str> {
-        let (tool, server) = (self.tool, self.server);
-        let session = self.session.unwrap_or_default();
-        let grant = match self.caller {
-            Caller::Named { grant, .. } => Some(grant),
-            Caller::Token(_) => None,
-            Caller::Contradictory => {
-                return Some(
-                    "the call has a `grant_token` and a `grant` or `labels` as well; send the token alone",
-                );
+        let tool_fault = || {
+            if self.tool.is_empty() {
+                Some("the tool name is empty; name the tool to be called")
+            } else {
+                holds_nul(self.tool).then_some("the tool name holds NUL; names are text without NUL")
             }
         };
-        if grant == Some("") {
-            return Some("the grant is empty; name the grant that is charged");
+        self.grant_fault()
+            .or_else(tool_fault)
+            .or_else(|| self.place_fault())
+    }
+
+    /// What is wrong with the names of a request that is for no tool.
+    pub(crate) fn name_fault_without_tool(&self) -> Option<&'static str> {
+        self.grant_fault().or_else(|| self.place_fault())
+    }
+
+    fn grant_fault(&self) -> Option<&'static str> {
+        match self.caller {
+            Caller::Named { grant: "", .. } => Some("the grant is empty; name the grant that is charged"),
+            Caller::Named { grant, .. } if holds_nul(grant) => {
+                Some("the grant holds NUL; names are text without NUL")
+            }
+            Caller::Contradictory => {
+                Some("the call has a `grant_token` and a `grant` or `labels` as well; send the token alone")
+            }
+            Caller::Named { .. } | Caller::Token(_) => None,
         }
-        if grant.is_some_and(holds_nul) {
-            return Some("the grant holds NUL; names are text without NUL");
-        }
-        if tool.is_empty() {
-            return Some("the tool name is empty; name the tool to be called");
-        }
-        if holds_nul(tool) {
-            return Some("the tool name holds NUL; names are text without NUL");
-        }
-        if holds_nul(server) {
+    }
+
+    fn place_fault(&self) -> Option<&'static str> {
+        if holds_nul(self.server) {
             return Some("the server name holds NUL; names are text without NUL");
         }
-        if holds_nul(session) {
-            return Some("the session holds NUL; names are text without NUL");
-        }
-        None
+        self.session
+            .is_some_and(holds_nul)
+            .then_some("the session holds NUL; names are text without NUL")
     }
 
     /// The session; an empty one is none.

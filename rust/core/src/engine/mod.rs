@@ -183,6 +183,16 @@ impl Engine {
         })
     }
 
+    /// Decides on a request that is for no tool, such as the opening of a session: allowed where the server and the grant
+    /// are known and the grant is valid (`docs/policy.md` section 2, step 1). Tool and arguments are not looked at, and
+    /// nothing is taken.
+    pub fn recognise<'s>(&self, state: &'s State, request: &Request<'_>, now: Now) -> Decision<'s> {
+        let recognised = catch_unwind(AssertUnwindSafe(|| {
+            self.evaluation(state, request, now).recognise()
+        }));
+        recognised.unwrap_or_else(|_| internal_error(now))
+    }
+
     /// Decides one call without taking units, and says how: every step, and the types that conditions met.
     pub fn explain(
         &self,

@@ -95,6 +95,27 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
+    /// Step 1 alone, for a request that is for no tool: whether the caller is one, and whose policy would decide.
+    pub(crate) fn recognise(&self) -> Decision<'s> {
+        let fault = self.request.name_fault_without_tool();
+        if let Some(fault) = fault.or_else(|| self.caller_fault()) {
+            return self.refuse_request("(invalid request)", Cow::Borrowed(fault), &mut Silent);
+        }
+        match self.admit() {
+            Ok((admitted, Decider { policy, policy_index })) => Decision {
+                policy: Cow::Borrowed(&policy.name),
+                policy_version: Cow::Borrowed(policy.version()),
+                grant_index: admitted.grant_index(),
+                policy_index: Some(policy_index),
+                ..Decision::bare(Outcome::Allow, "".into(), "".into(), self.now.unix_us())
+            },
+            Err(refusal) => Decision {
+                grant_index: refusal.grant_index,
+                ..self.refuse_request(refusal.rule, refusal.message, &mut Silent)
+            },
+        }
+    }
+
     /// The arguments, if the request is well formed, else what is wrong with it. They are read whole, even where no rule
     /// looks: a malformed request is one under every policy.
     fn arguments<'t>(&self, tape: &'t mut Tape) -> Result<Value<'t>, Cow<'s, str>>

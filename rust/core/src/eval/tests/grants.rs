@@ -181,6 +181,34 @@ fn the_order_of_refusals() {
 }
 
 #[test]
+fn a_caller_is_recognised_as_a_call_of_it_would_be() {
+    let mut desk = desk();
+    for (token, server) in [
+        ("cgt_fine", "one"),
+        ("cgt_fine", ""),
+        ("cgt_fine", "two"),
+        ("cgt_fine", "three"),
+        ("cgt_revoked", "one"),
+        ("cgt_hour", "one"),
+        ("cgt_bare", "one"),
+        ("CGT_fine", "one"),
+        ("cgt_fine", "NUL \0"),
+    ] {
+        let call = by_token("ops", token, server);
+        let judged = brief(&desk.decide(&call));
+        let no_call = Request { tool: "", ..call };
+        let (snapshot, now) = (desk.engine.snapshot(), desk.now);
+        let recognised = desk.engine.recognise(&snapshot, &no_call, now);
+        assert_eq!(brief(&recognised), judged, "{token} {server}");
+        let is_known = recognised.policy_index.is_some();
+        assert_eq!(is_known, recognised.outcome == crate::Outcome::Allow);
+    }
+    let snapshot = desk.engine.snapshot();
+    let nobody = desk.engine.recognise(&snapshot, &by_id("", "", "one"), desk.now);
+    assert_eq!(nobody.rule, "(invalid request)");
+}
+
+#[test]
 fn a_grant_is_named_by_its_id_only_by_who_vouches() {
     let mut desk = desk();
     let mut ask = |caller, pep| {
