@@ -47,7 +47,7 @@ impl SlotsCell {
     }
 
     fn take(&self, units: usize, us: u64) -> Option<Taken> {
-        self.slots().take(units, us, us)
+        self.slots().take(units, us, us).ok()
     }
 }
 
@@ -125,6 +125,26 @@ fn two_units_at_once_are_all_or_none() {
             3 - 2 * admitted,
             "a refused call holds nothing"
         );
+    });
+}
+
+#[test]
+fn a_hold_of_too_few_and_a_roll_back_of_its_stamp_leave_nothing_taken() {
+    model(|| {
+        let cell = SlotsCell::new(2);
+        let other = Arc::clone(&cell);
+        let thread = thread::spawn(move || {
+            if other.take(1, 50_000).is_some() {
+                other.slots().give_back_stamp(1, 50_000);
+            }
+        });
+        let missing = match cell.slots().take(2, 50_000, 50_000) {
+            Ok(taken) => cell.slots().give_back(&taken, 50_000, 50_000),
+            Err(missing) => missing,
+        };
+        thread.join().unwrap();
+        cell.slots().give_back_stamp(missing, 50_000);
+        assert!(cell.slots().is_idle(50_000), "{missing} were missing");
     });
 }
 

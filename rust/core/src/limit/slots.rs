@@ -64,11 +64,13 @@ const HINT_MASK: u64 = (1 << HINT_BITS) - 1;
 
 impl Slots<'_> {
     /// Takes `units` slots that are free at `look_us`, stamps them `stamp_us`; all or none.
-    pub(crate) fn take(&self, units: usize, look_us: u64, stamp_us: u64) -> Option<Taken> {
+    ///
+    /// The error is the number of slots that were taken and could not be given back: see [`Self::give_back`].
+    pub(crate) fn take(&self, units: usize, look_us: u64, stamp_us: u64) -> Result<Taken, usize> {
         // Relaxed: only a shortcut to a refusal. It can be out of date when units were just given back on another
         // thread; that refuses one early under contention, which is allowed, and admits none.
         if look_us + 1 < self.full_until.load(Ordering::Relaxed) {
-            return None;
+            return Err(0);
         }
         if units > 1 {
             // Hold nothing that is not enough: others would see it and wait.
@@ -77,7 +79,7 @@ impl Slots<'_> {
                 .iter()
                 .filter(|slot| self.is_free(slot.load(Ordering::Acquire), look_us));
             if free.take(units).count() < units {
-                return None;
+                return Err(0);
             }
         }
         let mut taken = Taken::default();
@@ -106,14 +108,14 @@ impl Slots<'_> {
             }
             if missing == 0 {
                 self.set_hint((slot + 1) % count);
-                return Some(taken);
+                return Ok(taken);
             }
         }
-        self.give_back(&taken, look_us, stamp_us);
-        None
+        Err(self.give_back(&taken, look_us, stamp_us))
     }
 
-    /// Gives back slots that were found free at `look_us` and taken with `stamp_us`; gives the number that could not be.
+    /// Gives back slots that were found free at `look_us` and taken with `stamp_us`; gives the number that could not be:
+    /// a roll-back of the same stamp gave them back and left its own, or they have moved with their count.
     pub(crate) fn give_back(&self, taken: &Taken, look_us: u64, stamp_us: u64) -> usize {
         let (mut given, mut missing) = (false, 0);
         for slot in (0..self.stamps.len()).filter(|&slot| taken.contains(slot)) {

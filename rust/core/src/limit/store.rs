@@ -32,6 +32,8 @@ pub(super) enum Hold {
     Gate,
     /// Slots.
     Slots(Taken),
+    /// Slots that were too few, and so many of them could not be given back yet.
+    Missing(usize),
     /// Units for good, unless they are given back.
     Taken {
         /// Boot microseconds of the admission.
@@ -229,31 +231,33 @@ impl Counters {
     }
 
     fn undo(&self, cell: Cell<'_>, demand: &mut Demand, stamp_us: u64, now: Now) {
-        match (cell.count(), demand.hold) {
-            (Count::Ledger(ledger), Hold::Gate) => ledger.let_go(demand.cost.0),
-            (Count::Slots(slots), Hold::Slots(taken)) => {
-                let missing = slots.give_back(&taken, now.look_us(), stamp_us);
-                if missing > 0 {
-                    // Our slots were given back by a roll-back of the same stamp, whose own are ours then; or they
-                    // moved with the count. Units of one stamp are alike, so these go back like a roll-back's.
-                    let cost = Micros(missing as u64 * Micros::ONE.0);
-                    let hold = Hold::Taken {
-                        stamp_us,
-                        written: None,
-                    };
-                    self.give_back(
-                        &Demand {
-                            cost,
-                            hold,
-                            ..demand.clone()
-                        },
-                        now,
-                    );
-                }
+        let missing = match (cell.count(), demand.hold) {
+            (Count::Ledger(ledger), Hold::Gate) => {
+                ledger.let_go(demand.cost.0);
+                0
             }
-            _ => {}
-        }
+            (Count::Slots(slots), Hold::Slots(taken)) => slots.give_back(&taken, now.look_us(), stamp_us),
+            (_, Hold::Missing(missing)) => missing,
+            _ => 0,
+        };
         demand.hold = Hold::None;
+        if missing > 0 {
+            // Our slots were given back by a roll-back of the same stamp, whose own are ours then; or they moved with
+            // the count. Units of one stamp are alike, so these go back like a roll-back's.
+            let cost = Micros(missing as u64 * Micros::ONE.0);
+            let hold = Hold::Taken {
+                stamp_us,
+                written: None,
+            };
+            self.give_back(
+                &Demand {
+                    cost,
+                    hold,
+                    ..demand.clone()
+                },
+                now,
+            );
+        }
     }
 
     fn look_one(&self, demand: &mut Demand, now: Now) -> View {
@@ -345,8 +349,11 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
     for (demand, located) in demands.iter_mut().zip(located) {
         if let Some(Count::Slots(slots)) = located.map(|located| located.cell.count()) {
             match slots.take(units(demand.cost), now.look_us(), stamp_us) {
-                Some(taken) => demand.hold = Hold::Slots(taken),
-                None => return Err((Failed::TooLittle, stamp_us)),
+                Ok(taken) => demand.hold = Hold::Slots(taken),
+                Err(missing) => {
+                    demand.hold = Hold::Missing(missing);
+                    return Err((Failed::TooLittle, stamp_us));
+                }
             }
         }
     }
