@@ -1,5 +1,7 @@
 //! What [`crate::Engine::decide`] answers: `docs/policy.md` section 5.
 
+mod json;
+
 use std::borrow::Cow;
 use std::fmt;
 

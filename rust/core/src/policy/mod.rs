@@ -27,6 +27,7 @@ mod window;
 
 pub use catalogue::{Catalogue, ToolFacts};
 pub use error::PolicyError;
+pub use pattern::NamePattern;
 
 /// How a document is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
