@@ -1,0 +1,149 @@
+//! The header fields that mirror a message: `Mcp-Method`, `Mcp-Name`, `MCP-Protocol-Version`, `Mcp-Param-*`.
+//!
+//! MCP 2026-07-28 has clients repeat in header fields what the body says, so that proxies need not read it (transport
+//! page, "Request Metadata"). Where both are there, they must agree: else the proxy in front would see one call and the
+//! server behind it another. Fields that are absent are left to the server to miss; the body says it all.
+//!
+//! Where a proxy hands over no body, [`Headers::without_body`] gives what the fields alone say. That is as true as the
+//! server's own check of them, so fields of versions that know no such check are not believed.
+
+mod bindings;
+mod named;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::borrow::Cow;
+
+use crate::message::Message;
+use crate::refusal::{Reason, Refusal};
+use crate::shown::Shown;
+
+pub use bindings::Bindings;
+pub use named::{FIRST_MIRRORING_VERSION, Named};
+
+/// The fields that may stand once; in lower case, as HTTP/2 has them.
+const METHOD: &str = "mcp-method";
+const NAME: &str = "mcp-name";
+const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+const SESSION_ID: &str = "mcp-session-id";
+const SINGLE: [&str; 4] = [METHOD, NAME, PROTOCOL_VERSION, SESSION_ID];
+
+/// What the fields that mirror an argument begin with.
+const PARAM: &str = "mcp-param-";
+
+/// The fields of one request that are about its message.
+#[derive(Clone, Debug, Default)]
+pub struct Headers<'h> {
+    method: Option<&'h str>,
+    name: Option<value::Decoded<'h>>,
+    protocol_version: Option<&'h str>,
+    session: Option<&'h str>,
+    /// The fields that begin with `Mcp-Param-` or an alias of it, as they came.
+    params: Vec<(&'h str, &'h [u8])>,
+}
+
+impl<'h> Headers<'h> {
+    /// Picks the fields out of all those of a request, names in any case, values as they came.
+    ///
+    /// A field that stands twice is refused, and so is one whose name has `_` or `.` for `-`: CGI-like servers take
+    /// `mcp_name` for `Mcp-Name`. An empty field counts as there.
+    pub fn read(fields: impl IntoIterator<Item = (&'h str, &'h [u8])>) -> Result<Self, Refusal<'static>> {
+        let mut headers = Self::default();
+        for (name, value) in fields {
+            if name.len() < 4 || !is_same(name.get(..3).unwrap_or_default(), "mcp") {
+                continue;
+            }
+            if let Some(single) = SINGLE.into_iter().find(|single| is_same(name, single)) {
+                if !name.eq_ignore_ascii_case(single) {
+                    let message = format!(
+                        "some servers take the field {} for `{single}`; send `{single}`, once",
+                        Shown(name)
+                    );
+                    return Err(Refusal::new(Reason::HeaderAlias, message));
+                }
+                headers.take(single, value)?;
+            } else if name
+                .split_at_checked(PARAM.len())
+                .is_some_and(|(prefix, _)| is_same(prefix, PARAM))
+            {
+                headers.params.push((name, value));
+            }
+        }
+        Ok(headers)
+    }
+
+    fn take(&mut self, field: &'static str, value: &'h [u8]) -> Result<(), Refusal<'static>> {
+        let is_first = match field {
+            METHOD => self.method.replace(value::visible(field, value)?).is_none(),
+            NAME => self.name.replace(value::decode(field, value)?).is_none(),
+            PROTOCOL_VERSION => self
+                .protocol_version
+                .replace(value::visible(field, value)?)
+                .is_none(),
+            _ => self.session.replace(value::visible(field, value)?).is_none(),
+        };
+        if is_first {
+            return Ok(());
+        }
+        let message = format!("the field `{field}` stands more than once; send it once");
+        Err(Refusal::new(Reason::HeaderTwice, message))
+    }
+
+    /// `Mcp-Method`.
+    pub fn method(&self) -> Option<&'h str> {
+        self.method
+    }
+
+    /// `Mcp-Name`, decoded where it came as base64.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_ref().map(|name| name.text.as_ref())
+    }
+
+    /// `MCP-Protocol-Version`.
+    pub fn protocol_version(&self) -> Option<&'h str> {
+        self.protocol_version
+    }
+
+    /// `Mcp-Session-Id` of the versions before 2026-07-28: the session of a call. An empty one is none.
+    pub fn session(&self) -> Option<&'h str> {
+        self.session.filter(|session| !session.is_empty())
+    }
+
+    /// Holds the fields that are there against the message; `Mcp-Param-*` is for [`Bindings::check`].
+    pub fn check<'m>(&self, message: &Message<'m>) -> Result<(), Refusal<'m>> {
+        agree(METHOD, self.method, Some(message.method()))
+            .and_then(|()| agree(NAME, self.name(), message.name()))
+            .and_then(|()| match message.protocol_version() {
+                None => Ok(()),
+                version => agree(PROTOCOL_VERSION, self.protocol_version, version),
+            })
+            .map_err(|refusal| refusal.with_id(message.id()))
+    }
+}
+
+/// A field that is there says what the body says.
+fn agree(field: &str, sent: Option<&str>, said: Option<&str>) -> Result<(), Refusal<'static>> {
+    let Some(sent) = sent else { return Ok(()) };
+    if said == Some(sent) {
+        return Ok(());
+    }
+    let said: Cow<'_, str> = match said {
+        Some(said) => format!("the body {}", Shown(said)).into(),
+        None => "the body says nothing of it".into(),
+    };
+    let message = format!(
+        "the field `{field}` says {}, {said}; send in both what is called",
+        Shown(sent)
+    );
+    Err(Refusal::new(Reason::HeaderMismatch, message))
+}
+
+/// Whether a field's name is one of ours, `_` and `.` taken for `-`. `ours` is in lower case.
+fn is_same(name: &str, ours: &str) -> bool {
+    let normal = name.bytes().map(|byte| match byte {
+        b'_' | b'.' => b'-',
+        other => other.to_ascii_lowercase(),
+    });
+    normal.eq(ours.bytes())
+}

@@ -1,0 +1,149 @@
+//! The members of a message itself: `jsonrpc`, `id`, `method`, `params`.
+
+use callgate_core::json::{Kind, Value};
+
+use super::fault::{self, string, wrong_type};
+use super::{Id, TOOLS_CALL};
+use crate::keys::{look_alike, same_but_for_case};
+use crate::refusal::{Reason, Refusal};
+use crate::shown::Shown;
+
+/// The members of requests, and of responses.
+const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+
+/// What methods of notifications begin with, and those of requests do not.
+const NOTIFICATION: &str = "notifications/";
+
+/// The members of one message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Envelope<'m> {
+    pub(super) id: Option<Id<'m>>,
+    method: Option<Value<'m>>,
+    /// An object, where there is one.
+    pub(super) params: Option<Value<'m>>,
+}
+
+impl<'m> Envelope<'m> {
+    /// Reads the root of a body. Refusals carry the id as soon as it is known to be one.
+    pub(super) fn read(root: Value<'m>) -> Result<Self, Refusal<'m>> {
+        match root.kind() {
+            Kind::Object => {}
+            Kind::Array => {
+                let message = "the body is a batch; send each JSON-RPC message by itself";
+                return Err(Refusal::new(Reason::Batch, message));
+            }
+            other => {
+                let message = format!(
+                    "the body is a JSON {}; expected one JSON-RPC message, an object",
+                    other.as_str()
+                );
+                return Err(Refusal::new(Reason::NotAnObject, message));
+            }
+        }
+        let (mut version, mut id, mut method, mut params) = (None, None, None, None);
+        // The first of each is enough to name.
+        let (mut answers, mut foreign, mut alike) = (false, None, None);
+        for (key, value) in root.members() {
+            match key {
+                "jsonrpc" => version = Some(value),
+                "id" => id = Some(value),
+                "method" => method = Some(value),
+                "params" => params = Some(value),
+                "result" | "error" => answers = true,
+                key => {
+                    foreign = foreign.or(Some(key));
+                    alike = alike.or_else(|| look_alike(key, &MEMBERS));
+                }
+            }
+        }
+        if let Some(known) = alike {
+            let message = format!("a key differs from `{known}` by case alone; write it as `{known}`, once");
+            return Err(Refusal::new(Reason::KeyCase, message));
+        }
+        if answers {
+            let message =
+                "the body is a response or has a member of one; expected a request or a notification alone";
+            return Err(Refusal::new(Reason::Response, message));
+        }
+        let id = id.map(Self::id).transpose()?;
+        let judged = (|| {
+            if let Some(key) = foreign {
+                let message = format!(
+                    "unknown member {}; a JSON-RPC request has `jsonrpc`, `id`, `method` and `params`",
+                    Shown(key)
+                );
+                return Err(Refusal::new(Reason::UnknownKey, message));
+            }
+            if version.and_then(Value::as_str) != Some("2.0") {
+                let message = "`jsonrpc` is missing or not `\"2.0\"`; MCP messages are JSON-RPC 2.0";
+                return Err(Refusal::new(Reason::JsonRpc, message));
+            }
+            params
+                .map(|params| fault::object(Reason::Params, "params", params))
+                .transpose()
+        })();
+        let params = judged.map_err(|refusal| refusal.with_id(id))?;
+        Ok(Self { id, method, params })
+    }
+
+    fn id(value: Value<'m>) -> Result<Id<'m>, Refusal<'static>> {
+        let expected = "a string or an integer";
+        match value.kind() {
+            Kind::String => Ok(Id(value.raw())),
+            // `1.0` and `1e0` are integers to some and doubles to others, who would answer under another id.
+            Kind::Number
+                if value
+                    .raw()
+                    .bytes()
+                    .all(|byte| byte == b'-' || byte.is_ascii_digit()) =>
+            {
+                Ok(Id(value.raw()))
+            }
+            Kind::Number => {
+                let message =
+                    format!("`id` has the wrong type: expected {expected} without fraction or exponent");
+                Err(Refusal::new(Reason::Id, message))
+            }
+            _ => Err(wrong_type(Reason::Id, "id", expected, value)),
+        }
+    }
+
+    /// The method, which fits the message's shape.
+    pub(super) fn method(&self) -> Result<&'m str, Refusal<'static>> {
+        let Some(method) = self.method else {
+            let message = "`method` is missing; expected a string such as `tools/call`";
+            return Err(Refusal::new(Reason::Method, message));
+        };
+        let method = string(Reason::Method, "method", method)?;
+        if let Some(message) = method_fault(method) {
+            return Err(Refusal::new(Reason::Method, message));
+        }
+        if self.id.is_some() && method.starts_with(NOTIFICATION) {
+            let message = format!(
+                "{} is a notification and has an `id`; send it without one",
+                Shown(method)
+            );
+            return Err(Refusal::new(Reason::Id, message));
+        }
+        Ok(method)
+    }
+}
+
+/// Why a text is no method that could be judged, if it is none.
+pub(crate) fn method_fault(method: &str) -> Option<&'static str> {
+    if method == TOOLS_CALL {
+        return None;
+    }
+    if method.is_empty() {
+        return Some("the method is empty; expected a name such as `tools/call`");
+    }
+    // A server that trims or folds what it reads would run a tool that nobody was asked about.
+    let trimmed = method.trim_matches(|character: char| character.is_whitespace() || character.is_control());
+    if same_but_for_case(trimmed, TOOLS_CALL) {
+        return Some("the method is nearly `tools/call`; write it exactly so");
+    }
+    method
+        .chars()
+        .any(char::is_control)
+        .then_some("the method holds a control character; names of methods are plain text")
+}

@@ -1,0 +1,173 @@
+//! One JSON-RPC 2.0 message as MCP sends it.
+//!
+//! What is accepted reads the same to every JSON reader there is; whatever could be taken two ways is refused, and so is
+//! what a client never sends. A message has the members `jsonrpc`, `id`, `method` and `params` and no others: JSON-RPC
+//! defines none, servers built on strict schemas refuse them, and a member that nobody defined cannot be judged. Members
+//! of `params` are the method's own business (`_meta` and whatever later revisions add) but for those that name what is
+//! called, which must be spelled exactly.
+
+mod envelope;
+mod fault;
+mod params;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+use callgate_core::json::{Tape, Value};
+use callgate_core::request::MAX_ARGS_DEPTH;
+
+use crate::refusal::{Reason, Refusal};
+use envelope::Envelope;
+pub(crate) use envelope::method_fault;
+use params::Params;
+pub(crate) use params::tool_fault;
+
+/// The one method that calls a tool.
+pub const TOOLS_CALL: &str = "tools/call";
+
+/// Deepest nesting of a message: its arguments, which may have [`MAX_ARGS_DEPTH`] levels, lie in `params` in the message.
+pub const MAX_MESSAGE_DEPTH: usize = MAX_ARGS_DEPTH + 2;
+
+/// A message that may be judged.
+#[derive(Clone, Copy, Debug)]
+pub enum Message<'m> {
+    /// A `tools/call`: the policy's to judge.
+    Call(Call<'m>),
+    /// Any other request or notification.
+    Other(Other<'m>),
+}
+
+/// A request's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Id<'m>(&'m str);
+
+impl<'m> Id<'m> {
+    /// The id as it stands in the message: the text of a JSON string or integer.
+    pub const fn json(self) -> &'m str {
+        self.0
+    }
+}
+
+impl fmt::Display for Id<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+/// A call of a tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'m> {
+    /// The request's id.
+    pub id: Id<'m>,
+    /// The tool's name, neither empty nor with NUL.
+    pub tool: &'m str,
+    /// The arguments: an object, or `None` where the call has none.
+    pub args: Option<Value<'m>>,
+    /// The protocol version that `_meta` names (2026-07-28 and later).
+    pub protocol_version: Option<&'m str>,
+}
+
+impl<'m> Call<'m> {
+    /// The bytes of the arguments as they stand in the message, empty where the call has none: what
+    /// [`callgate_core::Request::args_json`] takes.
+    pub fn args_json(&self) -> &'m [u8] {
+        self.args.map_or(b"", |args| args.raw().as_bytes())
+    }
+}
+
+/// A request or notification that calls no tool.
+#[derive(Clone, Copy, Debug)]
+pub struct Other<'m> {
+    /// A request's id; `None` for a notification.
+    pub id: Option<Id<'m>>,
+    /// The method, not empty, without control characters.
+    pub method: &'m str,
+    /// What it is about, as `Mcp-Name` says it: a prompt's name, a resource's URI, a task's id.
+    pub name: Option<&'m str>,
+    /// The protocol version that `_meta` names (2026-07-28 and later).
+    pub protocol_version: Option<&'m str>,
+}
+
+impl<'m> Message<'m> {
+    /// Reads a whole body as one message. `tape` is a buffer, to be used again for the next body.
+    ///
+    /// Time is linear in the length of `body`, as [`Tape::parse`] says, and nothing is copied.
+    ///
+    /// ```
+    /// use callgate_core::json::Tape;
+    /// use callgate_mcp::Message;
+    ///
+    /// let body = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop","arguments":{"a":1}}}"#;
+    /// let mut tape = Tape::new();
+    /// let Ok(Message::Call(call)) = Message::parse(&mut tape, body) else { panic!("a call") };
+    /// assert_eq!((call.id.json(), call.tool, call.args_json()), ("1", "drop", br#"{"a":1}"#.as_slice()));
+    /// ```
+    pub fn parse(tape: &'m mut Tape, body: &'m [u8]) -> Result<Self, Refusal<'m>> {
+        fault::before_parsing(body)?;
+        let root = tape
+            .parse(body, MAX_MESSAGE_DEPTH)
+            .map_err(|error| fault::of_json(&error))?;
+        let envelope = Envelope::read(root)?;
+        envelope.message().map_err(|refusal| refusal.with_id(envelope.id))
+    }
+
+    /// The request's id; `None` for a notification.
+    pub fn id(&self) -> Option<Id<'m>> {
+        match self {
+            Self::Call(call) => Some(call.id),
+            Self::Other(other) => other.id,
+        }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &'m str {
+        match self {
+            Self::Call(_) => TOOLS_CALL,
+            Self::Other(other) => other.method,
+        }
+    }
+
+    /// What it is about, as `Mcp-Name` says it: a tool's or prompt's name, a resource's URI, a task's id.
+    pub fn name(&self) -> Option<&'m str> {
+        match self {
+            Self::Call(call) => Some(call.tool),
+            Self::Other(other) => other.name,
+        }
+    }
+
+    /// The protocol version that `_meta` names (2026-07-28 and later).
+    pub fn protocol_version(&self) -> Option<&'m str> {
+        match self {
+            Self::Call(call) => call.protocol_version,
+            Self::Other(other) => other.protocol_version,
+        }
+    }
+}
+
+impl<'m> Envelope<'m> {
+    /// The message, once the envelope is known to be one.
+    fn message(&self) -> Result<Message<'m>, Refusal<'m>> {
+        let method = self.method()?;
+        let params = self.params.map(Params::read).transpose()?.unwrap_or_default();
+        if method != TOOLS_CALL {
+            return Ok(Message::Other(Other {
+                id: self.id,
+                method,
+                name: params.name_for(method),
+                protocol_version: params.protocol_version,
+            }));
+        }
+        let id = self.id.ok_or_else(|| {
+            let message =
+                "a `tools/call` without an `id` cannot be answered; send it as a request, with an `id`";
+            Refusal::new(Reason::NoId, message)
+        })?;
+        Ok(Message::Call(Call {
+            id,
+            tool: params.tool()?,
+            args: params.args()?,
+            protocol_version: params.protocol_version,
+        }))
+    }
+}

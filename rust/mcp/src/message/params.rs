@@ -1,0 +1,106 @@
+//! The members of `params` that name what a message is about.
+
+use callgate_core::json::Value;
+
+use super::TOOLS_CALL;
+use super::fault::{object, string, wrong_type};
+use crate::keys::look_alike;
+use crate::refusal::{Reason, Refusal};
+
+/// Members that some method is judged by; no message may have one in another case.
+const MEMBERS: [&str; 5] = ["name", "arguments", "uri", "taskId", "_meta"];
+
+/// Where the protocol version stands in `_meta` since 2026-07-28.
+const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// What a message's `params` say.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Params<'m> {
+    name: Option<Value<'m>>,
+    arguments: Option<Value<'m>>,
+    uri: Option<Value<'m>>,
+    task_id: Option<Value<'m>>,
+    pub(super) protocol_version: Option<&'m str>,
+}
+
+impl<'m> Params<'m> {
+    /// Reads `params`, an object.
+    pub(super) fn read(params: Value<'m>) -> Result<Self, Refusal<'static>> {
+        let mut read = Self::default();
+        for (key, value) in params.members() {
+            match key {
+                "name" => read.name = Some(value),
+                "arguments" => read.arguments = Some(value),
+                "uri" => read.uri = Some(value),
+                "taskId" => read.task_id = Some(value),
+                "_meta" => read.protocol_version = protocol_version(value)?,
+                key => {
+                    if let Some(known) = look_alike(key, &MEMBERS) {
+                        let message = format!(
+                            "a key of `params` differs from `{known}` by case alone; write it as `{known}`, once"
+                        );
+                        return Err(Refusal::new(Reason::KeyCase, message));
+                    }
+                }
+            }
+        }
+        Ok(read)
+    }
+
+    /// What `Mcp-Name` mirrors for a method that calls no tool; `None` where that is no string.
+    pub(super) fn name_for(&self, method: &str) -> Option<&'m str> {
+        let value = match method {
+            "prompts/get" => self.name,
+            "resources/read" | "resources/subscribe" | "resources/unsubscribe" => self.uri,
+            // The extension `io.modelcontextprotocol/tasks` mirrors the task's id.
+            _ if method.starts_with("tasks/") => self.task_id,
+            _ => self.name.or(self.uri),
+        };
+        value.and_then(Value::as_str)
+    }
+
+    /// The name of the tool to be called.
+    pub(super) fn tool(&self) -> Result<&'m str, Refusal<'static>> {
+        let Some(name) = self.name else {
+            let message =
+                format!("`params.name` is missing; expected the name of the tool that `{TOOLS_CALL}` calls");
+            return Err(Refusal::new(Reason::Tool, message));
+        };
+        let name = string(Reason::Tool, "params.name", name)?;
+        match tool_fault(name) {
+            Some(message) => Err(Refusal::new(Reason::Tool, message)),
+            None => Ok(name),
+        }
+    }
+
+    /// The arguments, an object; a call may have none.
+    pub(super) fn args(&self) -> Result<Option<Value<'m>>, Refusal<'static>> {
+        self.arguments
+            .map(|arguments| object(Reason::Arguments, "params.arguments", arguments))
+            .transpose()
+    }
+}
+
+/// Why a text names no tool, if it names none.
+pub(crate) fn tool_fault(name: &str) -> Option<&'static str> {
+    if name.is_empty() {
+        return Some("the tool name is empty; name the tool to be called");
+    }
+    name.contains('\0')
+        .then_some("the tool name holds NUL; names are text without NUL")
+}
+
+/// The version that `_meta` names. One that is no string is refused: headers are held against it.
+fn protocol_version(meta: Value<'_>) -> Result<Option<&str>, Refusal<'static>> {
+    let Some(version) = meta.get(PROTOCOL_VERSION) else {
+        return Ok(None);
+    };
+    version.as_str().map(Some).ok_or_else(|| {
+        wrong_type(
+            Reason::Params,
+            "params._meta[\"io.modelcontextprotocol/protocolVersion\"]",
+            "a string",
+            version,
+        )
+    })
+}
