@@ -1,18 +1,25 @@
-//! MCP messages, for every door that meets them: read from hostile bytes once, and held against their headers.
+//! MCP messages, for every door that meets them: read from hostile bytes once, held against their headers, answered.
 //!
 //! - [`Message::parse`] reads one JSON-RPC message as MCP sends it, and refuses whatever two readers could take for two
 //!   different messages.
 //! - [`Headers`] are the fields that mirror a message since MCP 2026-07-28; they must say what the body says.
+//! - [`Methods`] says which messages that call no tool may pass.
+//! - [`reply`] builds the answers to what may not.
+//! - [`list`] takes tools out of the answers to `tools/list`.
 //!
 //! The crate does no I/O and knows no HTTP library: bytes and header fields come in, bytes go out. What is forwarded
 //! must be the bytes that were parsed; nothing here makes a message anew.
 
 pub mod headers;
 mod keys;
+pub mod list;
 pub mod message;
+pub mod methods;
 pub mod refusal;
+pub mod reply;
 mod shown;
 
 pub use headers::{Bindings, Headers, Named};
 pub use message::{Call, Id, Message, Other};
+pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};

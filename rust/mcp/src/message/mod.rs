@@ -34,7 +34,7 @@ pub const MAX_MESSAGE_DEPTH: usize = MAX_ARGS_DEPTH + 2;
 pub enum Message<'m> {
     /// A `tools/call`: the policy's to judge.
     Call(Call<'m>),
-    /// Any other request or notification.
+    /// Any other request or notification: [`crate::Methods`]' to judge.
     Other(Other<'m>),
 }
 

@@ -1,0 +1,258 @@
+//! Taking hidden tools out of the answers to `tools/list`.
+//!
+//! [`filter`] works on one JSON-RPC message. A stream of events (SSE) carries one in the data of each event; whoever
+//! takes the events apart can hand over each message as it is, since notifications that precede the answer come back
+//! unchanged.
+
+use std::borrow::Cow;
+
+use callgate_core::json::{JsonError, Kind, Tape, Value};
+
+use crate::keys::look_alike;
+
+/// Deepest nesting of an answer: schemas of tools may be deep, and the reader does not recurse.
+const MAX_DEPTH: usize = 512;
+
+/// Why an answer cannot be filtered. It must not be handed on as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// No JSON, or JSON that two readers could take for two different answers.
+    #[error("the answer is not one well-formed JSON-RPC message: {0}")]
+    Json(#[from] JsonError),
+    /// A list of messages, or no message at all.
+    #[error("the answer has the wrong type: expected one JSON-RPC message, got {0}")]
+    NoMessage(&'static str),
+    /// `result.tools` is no list.
+    #[error("`result.tools` has the wrong type: expected a list, got {0}")]
+    NoList(&'static str),
+    /// A key that some readers take for one that is filtered.
+    #[error("a key of the answer differs from `{0}` by case alone")]
+    KeyCase(&'static str),
+}
+
+/// Takes the tools whose names `keep` refuses out of an answer to `tools/list`; everything else stays byte for byte, but
+/// for commas and white space around what goes.
+///
+/// For answers to `tools/list` alone: which request an answer is for is known to whoever forwarded it. A message without
+/// `result.tools` (an error, a notification) comes back as it is. An element that has no name of its own, or a second
+/// one in another case, is taken out: nobody could be asked about it.
+///
+/// ```
+/// use callgate_core::json::Tape;
+/// use callgate_mcp::list;
+///
+/// let answer = br#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read"}, {"name":"drop"}]}}"#;
+/// let seen = list::filter(&mut Tape::new(), answer, |tool| tool != "drop")?;
+/// assert_eq!(seen, br#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"read"}]}}"#.as_slice());
+/// # Ok::<(), list::ListError>(())
+/// ```
+pub fn filter<'b>(
+    tape: &mut Tape,
+    answer: &'b [u8],
+    mut keep: impl FnMut(&str) -> bool,
+) -> Result<Cow<'b, [u8]>, ListError> {
+    let root = tape.parse(answer, MAX_DEPTH)?;
+    let Some(tools) = tools(root)? else {
+        return Ok(Cow::Borrowed(answer));
+    };
+    let mut cut = Cut::new(answer, tools);
+    for tool in tools.elements() {
+        cut.element(tool, name(tool).is_some_and(&mut keep));
+    }
+    Ok(cut.finish())
+}
+
+/// `result.tools`, if the message has it.
+fn tools(root: Value<'_>) -> Result<Option<Value<'_>>, ListError> {
+    if root.kind() != Kind::Object {
+        return Err(ListError::NoMessage(root.kind().as_str()));
+    }
+    let Some(tools) = member(root, "result")?.map_or(Ok(None), |result| member(result, "tools"))? else {
+        return Ok(None);
+    };
+    if tools.kind() == Kind::Array {
+        Ok(Some(tools))
+    } else {
+        Err(ListError::NoList(tools.kind().as_str()))
+    }
+}
+
+/// The member of this key, where no other key looks like it.
+fn member<'t>(object: Value<'t>, key: &'static str) -> Result<Option<Value<'t>>, ListError> {
+    let mut found = None;
+    for (name, value) in object.members() {
+        if name == key {
+            found = Some(value);
+        } else if let Some(known) = look_alike(name, &[key]) {
+            return Err(ListError::KeyCase(known));
+        }
+    }
+    Ok(found)
+}
+
+/// The name of a tool, where it has one and only one.
+fn name(tool: Value<'_>) -> Option<&str> {
+    member(tool, "name").ok().flatten().and_then(Value::as_str)
+}
+
+/// Elements of a list being taken out of a text.
+struct Cut<'b> {
+    text: &'b [u8],
+    out: Vec<u8>,
+    /// Up to where the text is in `out`, or left out for good.
+    copied_to: usize,
+    /// Where the last element ended, kept or not; at first, after the bracket.
+    element_end: usize,
+    keeps_one: bool,
+    removes_one: bool,
+}
+
+impl<'b> Cut<'b> {
+    fn new(text: &'b [u8], list: Value<'_>) -> Self {
+        Self {
+            text,
+            out: Vec::new(),
+            copied_to: 0,
+            element_end: list.span().start + 1,
+            keeps_one: false,
+            removes_one: false,
+        }
+    }
+
+    /// The next element. With one that goes, the comma before it goes, or the one after it where none is kept before.
+    fn element(&mut self, element: Value<'_>, keep: bool) {
+        let span = element.span();
+        if !keep {
+            if !self.removes_one {
+                self.out.reserve(self.text.len());
+            }
+            self.copy_to(self.element_end.min(span.start));
+            self.copied_to = span.end;
+            self.removes_one = true;
+        } else if !self.keeps_one && self.removes_one {
+            // Nothing is before it any more, so the comma goes.
+            self.copied_to = span.start;
+        }
+        self.keeps_one |= keep;
+        self.element_end = span.end;
+    }
+
+    fn copy_to(&mut self, end: usize) {
+        if let Some(bytes) = self.text.get(self.copied_to..end) {
+            self.out.extend_from_slice(bytes);
+        }
+    }
+
+    fn finish(mut self) -> Cow<'b, [u8]> {
+        if !self.removes_one {
+            return Cow::Borrowed(self.text);
+        }
+        self.copy_to(self.text.len());
+        Cow::Owned(self.out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filtered(answer: &str, hidden: &[&str]) -> Result<String, ListError> {
+        filter(&mut Tape::new(), answer.as_bytes(), |tool| {
+            !hidden.contains(&tool)
+        })
+        .map(|bytes| String::from_utf8(bytes.into_owned()).expect("text"))
+    }
+
+    /// An answer whose tools are these elements, with room between them.
+    fn answer(elements: &[&str]) -> String {
+        let list = elements.join(" ,\n ");
+        format!(r#"{{"id":1, "result":{{"nextCursor":"c","tools":[ {list} ],"ttlMs":1.0}},"jsonrpc":"2.0"}}"#)
+    }
+
+    #[test]
+    fn every_choice_of_tools() {
+        let tools = ["a", "b", "c", "d"];
+        let element = |tool: &&str| format!(r#"{{"x":[1,{{"name":"q"}}],"name":"{tool}","d":"]}},"}}"#);
+        let elements: Vec<String> = tools.iter().map(element).collect();
+        let all: Vec<&str> = elements.iter().map(String::as_str).collect();
+        for hidden in 0_usize..16 {
+            let goes = |index: usize| hidden >> index & 1 == 1;
+            let names: Vec<&str> = (0..4)
+                .filter(|&index| goes(index))
+                .map(|index| tools[index])
+                .collect();
+            let left: Vec<&str> = (0..4)
+                .filter(|&index| !goes(index))
+                .map(|index| all[index])
+                .collect();
+            let ours = filtered(&answer(&all), &names).expect("filtered");
+            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+            assert_eq!(read(&ours), read(&answer(&left)), "without {names:?}");
+            let (before, after) = (
+                r#"{"id":1, "result":{"nextCursor":"c","tools":["#,
+                r#" ],"ttlMs":1.0},"jsonrpc":"2.0"}"#,
+            );
+            assert!(ours.starts_with(before) && ours.ends_with(after), "{ours}");
+            assert!(left.iter().all(|element| ours.contains(element)), "{ours}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_take_out_is_nothing_copied() {
+        for text in [
+            &answer(&[r#"{"name":"a"}"#]),
+            &answer(&[]),
+            r#"{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"","data":{"tools":[{"name":"b"}]}}}"#,
+            r#"{"jsonrpc":"2.0","method":"notifications/progress","params":{"tools":[{"name":"b"}]}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":null}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{"resources":[{"name":"b"}]}}"#,
+        ] {
+            let mut tape = Tape::new();
+            let seen = filter(&mut tape, text.as_bytes(), |tool| tool != "b").expect(text);
+            assert!(
+                matches!(seen, Cow::Borrowed(bytes) if bytes == text.as_bytes()),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_be_asked_about_goes() {
+        let elements = [
+            r#"{"title":"no name"}"#,
+            r#"{"name":7}"#,
+            r#"{"name":"a","Name":"b"}"#,
+            r#""a""#,
+            "null",
+            r#"{"n\u0061me":"\u0061"}"#,
+        ];
+        let left = answer(&[elements[5]]);
+        let ours = filtered(&answer(&elements), &["b"]).expect("filtered");
+        assert_eq!(ours.replace("[ ", "["), left.replace("[ ", "["));
+    }
+
+    #[test]
+    fn answers_that_cannot_be_filtered() {
+        for (text, expected) in [
+            ("[]", ListError::NoMessage("list")),
+            ("null", ListError::NoMessage("null")),
+            (r#"{"result":{"tools":{}}}"#, ListError::NoList("object")),
+            (r#"{"result":{"tools":null}}"#, ListError::NoList("null")),
+            (
+                r#"{"result":{"tools":[],"Tools":[]}}"#,
+                ListError::KeyCase("tools"),
+            ),
+            (r#"{"Result":{"tools":[]}}"#, ListError::KeyCase("result")),
+        ] {
+            assert_eq!(filtered(text, &[]), Err(expected), "{text}");
+        }
+        for text in [
+            "",
+            "{",
+            r#"{"result":{"tools":[],"tools":[]}}"#,
+            r#"{"result":{}} {}"#,
+        ] {
+            assert!(matches!(filtered(text, &[]), Err(ListError::Json(_))), "{text}");
+        }
+    }
+}

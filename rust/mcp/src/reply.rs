@@ -1,0 +1,244 @@
+//! Answers to messages that may not pass: JSON-RPC messages, without framing.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use callgate_core::json::canonical::write_string;
+use callgate_core::{Decision, Outcome};
+
+use crate::message::Id;
+use crate::refusal::{RULE, Refusal};
+use crate::shown::Shown;
+
+/// The key of a decision in `_meta` of a result, and in `data` of an error.
+pub const DECISION: &str = "callgate/decision";
+
+/// Codes of our own errors: outside what JSON-RPC and MCP reserve (-32768 to -32000), and named like HTTP's statuses.
+pub const DENIED: i64 = 403;
+/// See [`DENIED`].
+pub const RATE_LIMITED: i64 = 429;
+
+/// The rule of methods that may not pass (`docs/policy.md` section 2).
+pub const METHOD_RULE: &str = "(default deny)";
+
+/// The answer to a call that the policy does not allow.
+///
+/// With the request's id it is a tool's result with `isError`, which a model gets to read; an error would end in the
+/// client. Where the id is not known, because no body came along, it is an error with `id` null.
+pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
+    let text = text(decision);
+    let Some(id) = id else {
+        let code = match decision.outcome {
+            Outcome::RateLimited => RATE_LIMITED,
+            _ => DENIED,
+        };
+        return error(None, code, &text, |json| decision.write_json(json));
+    };
+    let mut json = String::with_capacity(512);
+    // `resultType` is required since 2026-07-28; earlier clients pass over members that they do not know.
+    let _ = write!(
+        json,
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":"#
+    );
+    write_string(&text, &mut json);
+    let _ = write!(json, r#"}}],"isError":true,"_meta":{{"{DECISION}":"#);
+    decision.write_json(&mut json);
+    json.push_str("}}}");
+    json
+}
+
+/// The answer to a message whose method may not pass. A notification gets no answer over most transports; over HTTP it
+/// may have one, with `id` null.
+pub fn denied_method(id: Option<Id<'_>>, method: &str) -> String {
+    let message = format!(
+        "method {} is not allowed here; ask the operator to add it to the methods that pass",
+        Shown(method)
+    );
+    error(id, DENIED, &message, |json| {
+        write_decision(METHOD_RULE, &message, json);
+    })
+}
+
+/// The answer to what is no message that could be judged.
+pub fn refused(refusal: &Refusal<'_>) -> String {
+    error(refusal.id, refusal.reason.code(), &refusal.message, |json| {
+        write_decision(RULE, &refusal.message, json);
+    })
+}
+
+/// What a model reads: the decision's message, and when to try again, unless the message ends in just that.
+fn text<'a>(decision: &'a Decision<'_>) -> Cow<'a, str> {
+    let message: &str = &decision.message;
+    let Some(retry_after_ms) = decision.retry_after_ms else {
+        return Cow::Borrowed(message);
+    };
+    let advice = format!("try again in {} s", retry_after_ms.div_ceil(1_000));
+    if message.ends_with(&advice) {
+        Cow::Borrowed(message)
+    } else {
+        Cow::Owned(format!("{message}; {advice}"))
+    }
+}
+
+/// An error message; `write_data` appends the decision.
+fn error(id: Option<Id<'_>>, code: i64, message: &str, write_data: impl FnOnce(&mut String)) -> String {
+    let mut json = String::with_capacity(256);
+    // Writing to a string cannot fail.
+    let _ = write!(
+        json,
+        r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"#,
+        id.map_or("null", Id::json)
+    );
+    write_string(message, &mut json);
+    let _ = write!(json, r#","data":{{"{DECISION}":"#);
+    write_data(&mut json);
+    json.push_str("}}}");
+    json
+}
+
+/// A denial that no policy has made.
+fn write_decision(rule: &str, message: &str, json: &mut String) {
+    json.push_str(r#"{"outcome":"deny","rule":"#);
+    write_string(rule, json);
+    json.push_str(r#","message":"#);
+    write_string(message, json);
+    json.push('}');
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_core::json::Tape;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::message::Message;
+
+    fn decision(outcome: Outcome, message: &str, retry_after_ms: Option<u64>) -> Decision<'_> {
+        Decision {
+            outcome,
+            rule: "/tools/t/limits/t_rate".into(),
+            message: message.into(),
+            retry_after_ms,
+            limits: std::iter::empty().collect(),
+            policy: "p".into(),
+            policy_version: "0123456789ab".into(),
+            shadow: None,
+            fingerprint: None,
+            decided_at_us: 5,
+            reservation: None,
+            grant_index: None,
+            policy_index: None,
+            tool_index: None,
+        }
+    }
+
+    fn read(reply: &str) -> Value {
+        serde_json::from_str(reply).expect(reply)
+    }
+
+    /// The ids of a call and of the reply to it.
+    fn denied(id: &str, decision: &Decision<'_>) -> Value {
+        let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t"}}}}"#);
+        let mut tape = Tape::new();
+        let message = Message::parse(&mut tape, body.as_bytes()).expect("a call");
+        read(&denied_call(message.id(), decision))
+    }
+
+    #[test]
+    fn a_denied_call_is_a_tool_s_result() {
+        let decision = decision(Outcome::Deny, "ask the \"data team\"", None);
+        assert_eq!(
+            denied(r#""a\u0041\n""#, &decision),
+            json!({
+                "jsonrpc": "2.0",
+                "id": "aA\n",
+                "result": {
+                    "resultType": "complete",
+                    "content": [{"type": "text", "text": "ask the \"data team\""}],
+                    "isError": true,
+                    "_meta": {DECISION: {
+                        "outcome": "deny", "rule": "/tools/t/limits/t_rate", "message": "ask the \"data team\"",
+                        "limits": [], "policy": "p", "policy_version": "0123456789ab", "decided_at_us": 5,
+                    }},
+                },
+            })
+        );
+    }
+
+    #[test]
+    fn a_limited_call_says_when_to_try_again() {
+        for (message, text) in [
+            ("slow down", "slow down; try again in 2 s"),
+            (
+                "`t` is limited to 5 per minute; try again in 2 s",
+                "`t` is limited to 5 per minute; try again in 2 s",
+            ),
+            ("try again in 12 s", "try again in 12 s; try again in 2 s"),
+        ] {
+            let reply = denied("7", &decision(Outcome::RateLimited, message, Some(1_001)));
+            assert_eq!(reply["id"], 7);
+            assert_eq!(reply["result"]["content"][0]["text"], text);
+            assert_eq!(reply["result"]["_meta"][DECISION]["retry_after_ms"], 1_001);
+        }
+    }
+
+    #[test]
+    fn without_an_id_it_is_an_error() {
+        for (outcome, code) in [
+            (Outcome::Deny, 403),
+            (Outcome::ApprovalRequired, 403),
+            (Outcome::RateLimited, 429),
+        ] {
+            let reply = read(&denied_call(None, &decision(outcome, "no", None)));
+            assert_eq!(
+                (&reply["id"], &reply["error"]["code"]),
+                (&Value::Null, &json!(code))
+            );
+            assert_eq!(reply["error"]["message"], "no");
+            assert_eq!(reply["error"]["data"][DECISION]["outcome"], outcome.as_str());
+        }
+    }
+
+    #[test]
+    fn refusals_are_errors_under_the_id_that_was_read() {
+        for (body, code, id) in [
+            ("{", -32700, Value::Null),
+            ("[]", -32600, Value::Null),
+            (r#"{"jsonrpc":"2.0","id":"x","method":1}"#, -32600, json!("x")),
+            (
+                r#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{}}"#,
+                -32602,
+                json!(3),
+            ),
+        ] {
+            let mut tape = Tape::new();
+            let refusal = Message::parse(&mut tape, body.as_bytes()).expect_err(body);
+            let reply = read(&refused(&refusal));
+            assert_eq!(
+                (&reply["error"]["code"], &reply["id"]),
+                (&json!(code), &id),
+                "{body}"
+            );
+            assert_eq!(reply["error"]["message"], refusal.message.as_ref());
+            let decision = &reply["error"]["data"][DECISION];
+            assert_eq!(
+                (&decision["outcome"], &decision["rule"]),
+                (&json!("deny"), &json!("(invalid request)"))
+            );
+        }
+    }
+
+    #[test]
+    fn denied_methods_are_errors_of_our_own() {
+        let reply = read(&denied_method(None, "roots/list\n"));
+        assert_eq!(
+            reply["error"]["message"],
+            "method `roots/list\\n` is not allowed here; ask the operator to add it to the methods that pass"
+        );
+        assert_eq!(
+            (&reply["id"], &reply["error"]["code"]),
+            (&Value::Null, &json!(403))
+        );
+        assert_eq!(reply["error"]["data"][DECISION]["rule"], "(default deny)");
+    }
+}
