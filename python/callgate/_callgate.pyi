@@ -604,6 +604,7 @@ class Server:
         peps: Sequence[Mapping[str, object]] | None = None,
         pep_key: bytes | None = None,
         tls: Mapping[str, bytes] | None = None,
+        proxies: Mapping[str, object] | None = None,
     ) -> Self:
         """Prepares a server; `start` or a ``with`` block starts it, once.
 
@@ -638,6 +639,11 @@ class Server:
             pep_key: 32 bytes, the key of their token hashes.
             tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to demand client
                 certificates. None: TCP in the clear. The socket always is.
+            proxies: How a proxy's requests say who calls, and which server and tool are meant (``docs/proxies.md``):
+                ``identity``, a list of ``("token",)``, ``("spiffe",)``, ``("header", NAME)`` or
+                ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)`` or
+                ``("host",)``; ``hosts``, servers by lower-case host; ``paths``, templates such as ``/mcp/{server}``;
+                ``tool_errors``, whether denied calls of MCP get status 200.
 
         Raises:
             ConfigError: A value has the wrong form.

@@ -28,6 +28,7 @@ FIXED = (
     "listen",
     "socket",
     "allowed_hosts",
+    "proxies",
     "admin",
     "limits",
     "counters",
@@ -117,6 +118,7 @@ class Plan:
             peps=self.bundle.peps(),
             pep_key=self.bundle.key,
             tls=self.bundle.tls,
+            proxies=config.proxies.server_keywords(),
             audit=None if config.audit is None else config.audit.server_keywords(),
             **config.limits.server_keywords(),
         )

@@ -28,6 +28,7 @@ from callgate.config.grants import Grant
 from callgate.config.limits import Limits
 from callgate.config.listeners import Admin, Tls
 from callgate.config.peps import Pep
+from callgate.config.proxies import Proxies
 from callgate.config.servers import Server
 from callgate.config.state import default_state_folder
 
@@ -98,6 +99,9 @@ class Config(BaseSettings):
 
     tls: Tls | None = None
     """TLS of the decision port."""
+
+    proxies: Proxies = Proxies()
+    """How the requests of a proxy say who calls, and which server and tool are meant."""
 
     admin: Admin = Admin()
     """The port of metrics and health."""

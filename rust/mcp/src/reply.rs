@@ -47,6 +47,11 @@ pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     json
 }
 
+/// The answer to a request that calls no tool and may not pass, whatever its method: nobody knows its caller, say.
+pub fn denied_request(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
+    error(id, DENIED, &decision.message, |json| decision.write_json(json))
+}
+
 /// The answer to a message whose method may not pass. A notification gets no answer over most transports; over HTTP it
 /// may have one, with `id` null.
 pub fn denied_method(id: Option<Id<'_>>, method: &str) -> String {
@@ -240,5 +245,17 @@ mod tests {
             (&Value::Null, &json!(403))
         );
         assert_eq!(reply["error"]["data"][DECISION]["rule"], "(default deny)");
+    }
+
+    #[test]
+    fn a_request_of_a_stranger_is_an_error_with_its_id_and_the_decision() {
+        let decision = decision(Outcome::Deny, "no such grant", None);
+        let reply = read(&denied_request(None, &decision));
+        assert_eq!(
+            (&reply["id"], &reply["error"]["code"]),
+            (&Value::Null, &json!(DENIED))
+        );
+        assert_eq!(reply["error"]["message"], "no such grant");
+        assert_eq!(reply["error"]["data"][DECISION]["outcome"], "deny");
     }
 }

@@ -13,6 +13,7 @@ mod error;
 mod explain;
 mod load;
 mod metrics;
+mod proxies;
 mod server;
 mod setup;
 

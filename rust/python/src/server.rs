@@ -44,7 +44,7 @@ impl Server {
         allowed_hosts = Vec::new(), body_limit_bytes = None, header_limit_bytes = None, unfinished_limit_bytes = None,
         max_connections = None, max_streams = None, max_batch_calls = None, message_timeout_ms = None,
         opening_timeout_ms = None, header_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None,
-        audit = None, peps = None, pep_key = None, tls = None
+        audit = None, peps = None, pep_key = None, tls = None, proxies = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -73,6 +73,7 @@ impl Server {
         peps: Option<&Bound<'_, PyAny>>,
         pep_key: Option<&[u8]>,
         tls: Option<&Bound<'_, PyAny>>,
+        proxies: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<Self> {
         let engine = engine.get();
         if clock.is_some() && engine.core.store().is_durable() {
@@ -116,6 +117,10 @@ impl Server {
                 peps: peps.map(setup::peps).transpose()?.unwrap_or_default(),
                 pep_key: pep_key.map(|key| setup::token_key("pep_key", key)).transpose()?,
                 tls: tls.map(setup::tls).transpose()?,
+                proxies: proxies
+                    .map(crate::proxies::config)
+                    .transpose()?
+                    .unwrap_or_default(),
             },
             running: Mutex::default(),
         })

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use callgate_core::grant::TokenKey;
 
 use crate::limits::Limits;
+use crate::proxy::ProxyConfig;
 use crate::{AuditConfig, PepSpec, TlsPem};
 
 /// What a server listens on, and its bounds. The defaults are those of `callgate serve`.
@@ -32,6 +33,8 @@ pub struct ServerConfig {
     pub pep_key: Option<TokenKey>,
     /// Certificates of the TCP listener; `None`: it speaks in the clear. The Unix socket always does.
     pub tls: Option<TlsPem>,
+    /// How a proxy's requests say who calls, and which server and tool are meant.
+    pub proxies: ProxyConfig,
 }
 
 impl Default for ServerConfig {
@@ -48,6 +51,7 @@ impl Default for ServerConfig {
             peps: Vec::new(),
             pep_key: None,
             tls: None,
+            proxies: ProxyConfig::default(),
         }
     }
 }

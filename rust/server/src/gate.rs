@@ -43,17 +43,19 @@ thread_local! {
 pub(crate) enum Protocol {
     Grpc,
     Http,
+    ExtAuthz,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 2] = [Self::Grpc, Self::Http];
+    pub(crate) const ALL: [Self; 3] = [Self::Grpc, Self::Http, Self::ExtAuthz];
 
     /// The word that the decision log uses, as metrics do.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
             Self::Http => "http",
+            Self::ExtAuthz => "ext_authz",
         }
     }
 }
@@ -167,6 +169,22 @@ impl Gate {
         })
     }
 
+    /// Decides on a request that is for no tool: see [`Engine::recognise`]. What is allowed is counted where a tool is called.
+    pub(crate) fn recognise<R>(
+        &self,
+        protocol: Protocol,
+        state: &Snapshot,
+        request: &Request<'_>,
+        render: impl FnOnce(&Decision<'_>) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let decision = self.engine.recognise(state, request, now);
+        if decision.outcome != Outcome::Allow {
+            self.told(protocol, state, request, &decision, now);
+        }
+        render(&decision)
+    }
+
     /// The decision on a request that names no call well enough for the engine: a denial, `(invalid request)`.
     pub(crate) fn refuse<R>(
         &self,
@@ -174,16 +192,44 @@ impl Gate {
         message: String,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
-        let now = self.clock.now();
-        let decision = denial(INVALID_REQUEST, Cow::Owned(message), now);
         let state = self.engine.snapshot();
-        self.record(&state, &UNNAMED, &decision, now, Duration::ZERO);
+        self.deny(protocol, &state, &UNNAMED, INVALID_REQUEST, message, render)
+    }
+
+    /// A denial by a door, before any policy.
+    pub(crate) fn deny<R>(
+        &self,
+        protocol: Protocol,
+        state: &Snapshot,
+        request: &Request<'_>,
+        rule: &'static str,
+        message: String,
+        render: impl FnOnce(&Decision<'_>) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let decision = denial(rule, Cow::Owned(message), now);
+        self.told(protocol, state, request, &decision, now);
+        render(&decision)
+    }
+
+    /// Counts and logs a denial that the engine was not asked for.
+    fn told(
+        &self,
+        protocol: Protocol,
+        state: &Snapshot,
+        request: &Request<'_>,
+        decision: &Decision<'_>,
+        now: Now,
+    ) {
+        self.record(state, request, decision, now, Duration::ZERO);
         // A denial that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
-            let asked = asked(protocol, &state, &UNNAMED, &decision);
-            entry.finish(asked, &decision, Duration::ZERO);
+            entry.finish(
+                asked(protocol, state, request, decision),
+                decision,
+                Duration::ZERO,
+            );
         }
-        render(&decision)
     }
 
     fn decide_with<R>(

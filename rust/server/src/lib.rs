@@ -16,6 +16,7 @@ mod identity;
 mod limits;
 mod metrics;
 mod net;
+mod proxy;
 mod random;
 mod server;
 mod service;
@@ -33,6 +34,7 @@ pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RequestCount,
     StoreErrorCount, duration_bounds_ns, store_duration_bounds_ns,
 };
+pub use proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
 pub use random::{new_token, random_key, random_u128};
 pub use server::{Reload, Server};
 pub use tls::{TlsError, TlsPem};

@@ -83,6 +83,7 @@ impl Server {
             peps,
             pep_key,
             tls,
+            proxies,
         } = config;
         limits.check()?;
         if listen.is_none() && socket.is_none() {
@@ -113,7 +114,7 @@ impl Server {
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
         let (phase, watching) = watch::channel(Phase::Serving);
-        let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
+        let doors = Doors::new(gate, access, limits, proxies, health_service, watching.clone())?;
         let doors = Arc::new(doors);
         // Last of what can fail, so that no file is left behind.
         let unix = socket

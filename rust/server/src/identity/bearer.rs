@@ -13,12 +13,16 @@ pub(super) fn token(headers: &HeaderMap) -> Result<Option<Token<'_>>, ()> {
         // Which of them counts would depend on who reads.
         return Err(());
     }
-    let text = field.to_str().map_err(drop)?;
+    of_field(field.to_str().map_err(drop)?).map(Some)
+}
+
+/// The token in the value of the header.
+pub(crate) fn of_field(text: &str) -> Result<Token<'_>, ()> {
     let (scheme, token) = text.split_once(' ').ok_or(())?;
     let token = token.trim_matches(' ');
     let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     if scheme.eq_ignore_ascii_case("bearer") && is_token {
-        Ok(Some(Token::new(token)))
+        Ok(Token::new(token))
     } else {
         Err(())
     }

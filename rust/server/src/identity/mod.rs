@@ -1,6 +1,6 @@
 //! Who asks: enforcement points (PEPs), known by a token, a client certificate or the user behind a socket.
 
-mod bearer;
+pub(crate) mod bearer;
 mod certificate;
 mod peps;
 

@@ -6,8 +6,10 @@ mod batch;
 mod calls;
 mod deadline;
 mod decision;
+mod envoy;
 mod health;
 pub(crate) mod http;
+mod quota;
 mod stream;
 mod turn;
 mod unfinished;
@@ -20,6 +22,7 @@ use std::time::Duration;
 
 use ::http::{Request, Response, Version, header};
 use callgate_proto::decision::v1::decision_service_server::DecisionServiceServer;
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use hyper::body::Incoming;
 use tokio::sync::watch;
 use tonic::Status;
@@ -31,10 +34,12 @@ use crate::gate::Gate;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
 use crate::net::Phase;
+use crate::proxy::ProxyConfig;
 use answering::{Answering, Counted, Patience};
 use arriving::{Arriving, Kind};
 use deadline::Deadline;
 use decision::Decisions;
+use envoy::Authorizer;
 use unfinished::Unfinished;
 
 pub(crate) use self::http::Access;
@@ -70,6 +75,7 @@ pub(crate) struct Doors {
     limits: Limits,
     message_timeout: Duration,
     decisions: DecisionServiceServer<Decisions>,
+    authorizer: AuthorizationServer<Authorizer>,
     health: Route,
     reflection_v1: Route,
     reflection_v1alpha: Route,
@@ -80,12 +86,16 @@ impl Doors {
         gate: Gate,
         access: Access,
         limits: Limits,
+        proxies: ProxyConfig,
         health: health::HealthService,
         phase: watch::Receiver<Phase>,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
         let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase))
             .max_decoding_message_size(limits.body_limit_bytes);
+        let authorizer = Authorizer::new(Arc::clone(&gate), proxies);
+        let authorizer =
+            AuthorizationServer::new(authorizer).max_decoding_message_size(limits.body_limit_bytes);
         let descriptors = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(callgate_proto::FILE_DESCRIPTOR_SET)
@@ -99,6 +109,7 @@ impl Doors {
             limits,
             message_timeout: Duration::from_millis(limits.message_timeout_ms),
             decisions,
+            authorizer,
             health: route(health),
             reflection_v1: route(descriptors().build_v1().map_err(fault)?),
             reflection_v1alpha: route(descriptors().build_v1alpha().map_err(fault)?),
@@ -160,7 +171,12 @@ impl Doors {
             .and_then(|path| path.split_once('/'))
             .map(|(service, _)| service);
         let answer = match service {
-            Some("callgate.decision.v1.DecisionService") => return self.decide(share, request),
+            Some("callgate.decision.v1.DecisionService") => {
+                return self.within_time(share, request, |request| self.decisions.clone().call(request));
+            }
+            Some("envoy.service.auth.v3.Authorization") => {
+                return self.within_time(share, request, |request| self.authorizer.clone().call(request));
+            }
             Some("grpc.health.v1.Health") => (self.health)(request),
             Some("grpc.reflection.v1.ServerReflection") => (self.reflection_v1)(request),
             Some("grpc.reflection.v1alpha.ServerReflection") => (self.reflection_v1alpha)(request),
@@ -172,8 +188,13 @@ impl Doors {
         (answer, None)
     }
 
-    /// The answer of the decision service, within its own time and its caller's.
-    fn decide(&self, share: &Arc<Share>, mut request: Request<Incoming>) -> (Answer, Option<Patience>) {
+    /// The answer of a service that decides, within its own time and its caller's.
+    fn within_time(
+        &self,
+        share: &Arc<Share>,
+        mut request: Request<Incoming>,
+        answer: impl FnOnce(Request<Arriving>) -> Answer,
+    ) -> (Answer, Option<Patience>) {
         let deadline = match Deadline::of(request.headers()) {
             Ok(deadline) => deadline,
             Err(status) => return (refused(status), None),
@@ -192,7 +213,7 @@ impl Doors {
         };
         let request = request.map(|body| Arriving::new(body, kind, Arc::clone(share)));
         let patience = Patience::new(self.message_timeout, deadline);
-        (self.decisions.clone().call(request), Some(patience))
+        (answer(request), Some(patience))
     }
 
     /// Why a gRPC request is not even looked at.

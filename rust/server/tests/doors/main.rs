@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod authz;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod cases;

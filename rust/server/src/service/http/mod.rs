@@ -3,7 +3,6 @@
 mod access;
 mod body;
 mod call;
-mod quota;
 mod reply;
 mod split;
 

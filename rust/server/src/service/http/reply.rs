@@ -2,14 +2,11 @@
 
 use callgate_core::Decision;
 use callgate_core::json::canonical::write_string;
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
-use super::quota;
-
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+use super::super::quota;
 
 /// `{"error": message}`: for what is no request at all.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
@@ -27,24 +24,7 @@ pub(super) fn decision(decision: &Decision<'_>) -> Response<Body> {
     let mut json = String::with_capacity(256);
     decision.write_json(&mut json);
     let mut response = response(status, json);
-    let headers = response.headers_mut();
-    if let Some(retry_after_ms) = decision.retry_after_ms {
-        headers.insert(
-            header::RETRY_AFTER,
-            HeaderValue::from(quota::seconds(retry_after_ms)),
-        );
-    }
-    if !decision.limits.is_empty() {
-        let fields = [
-            (RATE_LIMIT, quota::remaining(&decision.limits)),
-            (RATE_LIMIT_POLICY, quota::policy(&decision.limits)),
-        ];
-        for (name, value) in fields {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(name, value);
-            }
-        }
-    }
+    response.headers_mut().extend(quota::fields(decision));
     response
 }
 

@@ -1,15 +1,37 @@
-//! `RateLimit` and `RateLimit-Policy`: draft-ietf-httpapi-ratelimit-headers, as structured fields (RFC 9651).
+//! The header fields of a decision (`docs/policy.md` section 5): `Retry-After`, and `RateLimit` and `RateLimit-Policy` of
+//! draft-ietf-httpapi-ratelimit-headers, as structured fields (RFC 9651).
 
 use std::fmt::Write as _;
 
-use callgate_core::LimitState;
 use callgate_core::limit::Micros;
+use callgate_core::{Decision, LimitState};
+use http::{HeaderName, HeaderValue, header};
+
+const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The fields that an answer with this decision carries.
+pub(super) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let retry_after = decision
+        .retry_after_ms
+        .map(|retry_after_ms| (header::RETRY_AFTER, HeaderValue::from(seconds(retry_after_ms))));
+    let limits = Some(&decision.limits).filter(|limits| !limits.is_empty());
+    let quota = limits.map(|limits| {
+        [
+            (RATE_LIMIT, remaining(limits)),
+            (RATE_LIMIT_POLICY, policy(limits)),
+        ]
+    });
+    let quota = quota.into_iter().flatten();
+    let quota = quota.filter_map(|(name, value)| Some((name, HeaderValue::try_from(value).ok()?)));
+    retry_after.into_iter().chain(quota)
+}
 
 /// Largest integer of a structured field.
 const LARGEST: u64 = 999_999_999_999_999;
 
 /// `"daily_spend";r=29;t=60`: what is left of each limit, and the seconds until all of it is free.
-pub(super) fn remaining(limits: &[LimitState<'_>]) -> String {
+fn remaining(limits: &[LimitState<'_>]) -> String {
     list(limits, |limit| {
         [
             ("r", whole(limit.remaining)),
@@ -19,7 +41,7 @@ pub(super) fn remaining(limits: &[LimitState<'_>]) -> String {
 }
 
 /// `"daily_spend";q=30;w=60`: the units of each limit, and the seconds of its window.
-pub(super) fn policy(limits: &[LimitState<'_>]) -> String {
+fn policy(limits: &[LimitState<'_>]) -> String {
     list(limits, |limit| {
         [("q", whole(limit.max)), ("w", seconds(limit.window_ms))]
     })
@@ -65,7 +87,7 @@ const fn whole(amount: Micros) -> u64 {
 }
 
 /// Seconds, rounded up.
-pub(super) const fn seconds(milliseconds: u64) -> u64 {
+const fn seconds(milliseconds: u64) -> u64 {
     at_most_largest(milliseconds.div_ceil(1_000))
 }
 

@@ -1,0 +1,150 @@
+"""How the requests of a proxy say who calls, and which server and tool are meant."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field, model_validator
+
+from callgate.config.fields import Flag, Section, Text
+from callgate.config.units import quoted
+
+_HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
+_PART: Final = re.compile(r"\{server\}|\{tool\}|[A-Za-z0-9._~-]+")
+_HOST: Final = re.compile(r"[a-z0-9._-]*[a-z0-9_-]|\[[0-9a-f:.]+\]")
+
+
+def _header(value: str) -> str:
+    if not _HEADER.fullmatch(value):
+        message = f"expected the lower-case name of a header, got {quoted(value)}"
+        raise ValueError(message)
+    if value.startswith("x-callgate-"):
+        message = "expected a header of your own; those that begin with `x-callgate-` are callgate's"
+        raise ValueError(message)
+    return value
+
+
+def _template(value: str) -> str:
+    parts = value.removeprefix("/").split("/")
+    if not value.startswith("/") or not all(_PART.fullmatch(part) and part not in {".", ".."} for part in parts):
+        parts_are = "whose parts are `{server}`, `{tool}` or letters, digits and `-._~`"
+        message = f"expected a path such as `/mcp/{{server}}`, {parts_are}, got {quoted(value)}"
+        raise ValueError(message)
+    named = [part for part in parts if part.startswith("{")]
+    if not named or len(set(named)) != len(named):
+        message = f"expected `{{server}}`, `{{tool}}` or both, each once, got {quoted(value)}"
+        raise ValueError(message)
+    return value
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        message = f"expected a lower-case host without a port, got {quoted(value)}"
+        raise ValueError(message)
+    return value
+
+
+HeaderName = Annotated[str, AfterValidator(_header)]
+Template = Annotated[str, AfterValidator(_template)]
+HostName = Annotated[str, AfterValidator(_host)]
+
+
+class Plain(str, Enum):
+    """A way to know the caller that needs no settings."""
+
+    TOKEN = "token"  # noqa: S105  no password, but the word for where one is
+    SPIFFE = "spiffe"
+
+
+class HeaderIdentity(Section):
+    """A header that holds a grant's id."""
+
+    header: HeaderName
+    """Its name, lower-case. The proxy must set it, and remove what clients send under that name."""
+
+
+class MetadataPath(Section):
+    """A string in Envoy's dynamic metadata."""
+
+    namespace: Text
+    """The filter that wrote it, such as `envoy.filters.http.jwt_authn`."""
+
+    path: Annotated[list[Text], Field(min_length=1, max_length=16)]
+    """Keys from there to the string, such as `[payload, sub]`."""
+
+
+class MetadataIdentity(Section):
+    """What another filter found out, such as a claim of a JWT, which holds a grant's id."""
+
+    metadata: MetadataPath
+    """Where it is."""
+
+
+class Place(str, Enum):
+    """A way to know the server that needs no settings."""
+
+    PATH = "path"
+    HOST = "host"
+
+
+class ExtensionPlace(Section):
+    """What the proxy's own configuration says on a route."""
+
+    extension: Text
+    """The name under which it does, in `context_extensions`."""
+
+
+Length = Field(min_length=1, max_length=16)
+DEFAULT_SERVER: Final[list[Place | ExtensionPlace]] = [ExtensionPlace(extension="callgate-server"), Place.PATH]
+
+
+class Proxies(Section):
+    """How the requests of a proxy say who calls, and which server and tool are meant."""
+
+    identity: Annotated[list[Plain | HeaderIdentity | MetadataIdentity], Length] = Field(default=[Plain.TOKEN])
+    """Who calls, in this order: the first that a request has is believed."""
+
+    server: Annotated[list[Place | ExtensionPlace], Field(max_length=16)] = Field(default=DEFAULT_SERVER)
+    """Which server is meant, in this order; the token's own where nothing says so."""
+
+    hosts: dict[HostName, Text] = Field(default={})
+    """Servers by host, for `host`."""
+
+    paths: Annotated[list[Template], Field(max_length=1000)] = Field(default=["/mcp/{server}"])
+    """Paths that name a server, a tool or both, for `path`."""
+
+    tool_errors: Flag = False
+    """Answer denied MCP calls with status 200 and a tool result that is an error, which every client shows."""
+
+    @model_validator(mode="after")
+    def _sources_have_their_tables(self) -> Proxies:
+        if self.hosts and Place.HOST not in self.server:
+            message = "`hosts` means nothing without `host` in `server`"
+            raise ValueError(message)
+        if Place.HOST in self.server and not self.hosts:
+            message = "`host` in `server` needs `hosts`, which says which server each one is"
+            raise ValueError(message)
+        return self
+
+    def server_keywords(self) -> dict[str, Any]:
+        """What `Server` takes as `proxies`."""
+        return {
+            "identity": [_identity(source) for source in self.identity],
+            "server": [
+                ("extension", source.extension) if isinstance(source, ExtensionPlace) else (source.value,)
+                for source in self.server
+            ],
+            "hosts": dict(self.hosts),
+            "paths": list(self.paths),
+            "tool_errors": self.tool_errors,
+        }
+
+
+def _identity(source: Plain | HeaderIdentity | MetadataIdentity) -> tuple[str, ...]:
+    if isinstance(source, HeaderIdentity):
+        return ("header", source.header)
+    if isinstance(source, MetadataIdentity):
+        return ("metadata", source.metadata.namespace, *source.metadata.path)
+    return (source.value,)

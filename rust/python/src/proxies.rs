@@ -1,0 +1,87 @@
+//! The `proxies` argument of `Server`: a mapping, read into the data plane's configuration.
+
+use callgate_server::{IdentitySource, ProxyConfig, ServerSource};
+use pyo3::prelude::*;
+use pyo3::types::PyMapping;
+
+use crate::error::Error;
+
+const KEYS: &str = "`identity`, `server`, `hosts`, `paths`, `tool_errors`";
+const IDENTITY: &str = "a list of `(\"token\",)`, `(\"spiffe\",)`, `(\"header\", NAME)` or `(\"metadata\", NAMESPACE, KEY, ...)`";
+const SERVER: &str = "a list of `(\"path\",)`, `(\"host\",)` or `(\"extension\", NAME)`";
+
+/// Reads the mapping; what is absent has the default of [`ProxyConfig`].
+pub(crate) fn config(proxies: &Bound<'_, PyMapping>) -> PyResult<ProxyConfig> {
+    let mut config = ProxyConfig::default();
+    for item in proxies.items()?.iter() {
+        let (key, value): (String, Bound<'_, PyAny>) = item
+            .extract()
+            .map_err(|_| fault("expected its keys to be strings".to_owned()))?;
+        match key.as_str() {
+            "identity" => config.identity = sources(&key, &value, IDENTITY, identity)?,
+            "server" => config.server = sources(&key, &value, SERVER, server)?,
+            "hosts" => {
+                config.hosts = value
+                    .extract()
+                    .map_err(|_| wrong(&key, "servers by lower-case host"))?;
+            }
+            "paths" => {
+                let paths: Vec<String> = value.extract().map_err(|_| wrong(&key, "a list of paths"))?;
+                let parsed = paths.iter().map(|path| {
+                    path.parse()
+                        .map_err(|error| fault(format!("`paths`: bad path `{path}`: {error}")))
+                });
+                config.paths = parsed.collect::<PyResult<_>>()?;
+            }
+            "tool_errors" => {
+                config.tool_errors = value.extract().map_err(|_| wrong(&key, "a boolean"))?;
+            }
+            _ => return Err(fault(format!("unknown key `{key}`, expected {KEYS}"))),
+        }
+    }
+    Ok(config)
+}
+
+fn sources<T>(
+    key: &str,
+    value: &Bound<'_, PyAny>,
+    expected: &str,
+    source: impl Fn(&[&str]) -> Option<T>,
+) -> PyResult<Vec<T>> {
+    let words: Vec<Vec<String>> = value.extract().map_err(|_| wrong(key, expected))?;
+    let read = words.iter().map(|words| {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        source(&words).ok_or_else(|| wrong(key, expected))
+    });
+    read.collect()
+}
+
+fn identity(words: &[&str]) -> Option<IdentitySource> {
+    match words {
+        ["token"] => Some(IdentitySource::Token),
+        ["spiffe"] => Some(IdentitySource::Spiffe),
+        ["header", name] => Some(IdentitySource::Header((*name).to_owned())),
+        ["metadata", namespace, path @ ..] if !path.is_empty() => Some(IdentitySource::Metadata {
+            namespace: (*namespace).to_owned(),
+            path: path.iter().map(|&key| key.to_owned()).collect(),
+        }),
+        _ => None,
+    }
+}
+
+fn server(words: &[&str]) -> Option<ServerSource> {
+    match words {
+        ["path"] => Some(ServerSource::Path),
+        ["host"] => Some(ServerSource::Host),
+        ["extension", name] => Some(ServerSource::Extension((*name).to_owned())),
+        _ => None,
+    }
+}
+
+fn wrong(key: &str, expected: &str) -> PyErr {
+    fault(format!("`{key}`: expected {expected}"))
+}
+
+fn fault(fault: String) -> PyErr {
+    Error::Value("proxies".to_owned(), fault).into()
+}

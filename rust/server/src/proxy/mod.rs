@@ -1,0 +1,181 @@
+//! How a proxy's requests say who calls and which server and tool are meant, the same for every door that proxies use.
+
+mod header;
+mod identity;
+mod place;
+mod target;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+
+use callgate_core::Caller;
+
+pub use identity::IdentitySource;
+pub use place::ServerSource;
+pub use target::{PathTemplate, TemplateError};
+
+pub(crate) use header::{HeaderFault, alike, single};
+
+use target::Target;
+
+/// Where a proxy's requests name caller, server and tool.
+#[derive(Clone, Debug)]
+pub struct ProxyConfig {
+    /// Who calls, in this order: the first that a request has is believed, and no later one is looked at.
+    pub identity: Vec<IdentitySource>,
+    /// Which server is meant, in this order, as above.
+    pub server: Vec<ServerSource>,
+    /// Servers by the host that a request names, lower-case and without a port; for [`ServerSource::Host`].
+    pub hosts: HashMap<String, String>,
+    /// Paths that name a server, a tool or both; for [`ServerSource::Path`].
+    pub paths: Vec<PathTemplate>,
+    /// Answer a call that was denied with status 200 and a tool result that is an error, as MCP servers do, instead of the
+    /// status of the outcome: some clients show a model nothing else.
+    pub tool_errors: bool,
+}
+
+/// What a proxy tells of one request.
+pub(crate) trait Attributes<'a> {
+    /// The value of a header that may be there once.
+    fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault>;
+    /// What the proxy's own configuration adds on this route.
+    fn extension(&self, name: &str) -> Option<&'a str>;
+    /// A string in what the proxy's other filters found out.
+    fn metadata(&self, namespace: &str, path: &[String]) -> Option<&'a str>;
+    /// Whom the client's certificate names.
+    fn principal(&self) -> Option<&'a str>;
+    /// `Host` or `:authority`.
+    fn host(&self) -> &'a str;
+    /// Path and query, as the client sent them.
+    fn path(&self) -> &'a str;
+}
+
+/// Why a request does not say who calls or what is meant: a sentence for the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unclear(pub(crate) Cow<'static, str>);
+
+impl Unclear {
+    pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl fmt::Display for Unclear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Who calls, and what.
+#[derive(Clone, Debug)]
+pub(crate) struct Named<'a> {
+    pub(crate) caller: Caller<'a>,
+    /// Empty where nothing names one: that of the caller's token, if it has one.
+    pub(crate) server: Cow<'a, str>,
+    /// Where the path names one; its arguments are the body then.
+    pub(crate) tool: Option<Cow<'a, str>>,
+}
+
+impl ProxyConfig {
+    /// Who calls, and what, as a request tells it.
+    pub(crate) fn name<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Named<'a>, Unclear> {
+        let target = if self.server.contains(&ServerSource::Path) {
+            target::find(&self.paths, attributes.path())?
+        } else {
+            Target::default()
+        };
+        Ok(Named {
+            caller: identity::caller(&self.identity, attributes)?,
+            server: place::server(&self.server, &self.hosts, target.server, attributes)?,
+            tool: target.tool,
+        })
+    }
+}
+
+impl Default for ProxyConfig {
+    /// The caller's token, and a server that the proxy's route names; else the path `/mcp/{server}`.
+    fn default() -> Self {
+        Self {
+            identity: vec![IdentitySource::Token],
+            server: vec![
+                ServerSource::Extension("callgate-server".to_owned()),
+                ServerSource::Path,
+            ],
+            hosts: HashMap::new(),
+            paths: vec![PathTemplate::mcp()],
+            tool_errors: false,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What a request is made of.
+    #[derive(Clone, Debug, Default)]
+    pub(crate) struct Fake {
+        pub(crate) headers: Vec<(&'static str, &'static str)>,
+        pub(crate) extension: Option<(&'static str, &'static str)>,
+        pub(crate) claim: Option<&'static str>,
+        pub(crate) principal: Option<&'static str>,
+        pub(crate) host: &'static str,
+        pub(crate) path: &'static str,
+    }
+
+    impl Attributes<'static> for Fake {
+        fn header(&self, name: &str) -> Result<Option<&'static str>, HeaderFault> {
+            single(self.headers.iter().map(|(key, value)| (*key, Some(*value))), name)
+        }
+
+        fn extension(&self, name: &str) -> Option<&'static str> {
+            self.extension
+                .filter(|(key, _)| *key == name)
+                .map(|(_, value)| value)
+        }
+
+        fn metadata(&self, namespace: &str, path: &[String]) -> Option<&'static str> {
+            self.claim
+                .filter(|_| namespace == "jwt" && path == ["payload", "sub"])
+        }
+
+        fn principal(&self) -> Option<&'static str> {
+            self.principal
+        }
+
+        fn host(&self) -> &'static str {
+            self.host
+        }
+
+        fn path(&self) -> &'static str {
+            self.path
+        }
+    }
+
+    #[test]
+    fn by_default_a_token_calls_what_the_route_or_the_path_names() {
+        let config = ProxyConfig::default();
+        let by_path = Fake {
+            headers: vec![("authorization", "Bearer cgt_x")],
+            path: "/mcp/github?a=/b",
+            ..Fake::default()
+        };
+        let named = config.name(&by_path).unwrap();
+        assert!(matches!(named.caller, Caller::Token(_)));
+        assert_eq!((&*named.server, named.tool), ("github", None));
+        let by_route = Fake {
+            extension: Some(("callgate-server", "aws")),
+            ..by_path
+        };
+        assert_eq!(config.name(&by_route).unwrap().server, "aws");
+        let elsewhere = Fake {
+            path: "/other",
+            headers: Vec::new(),
+            ..Fake::default()
+        };
+        let named = config.name(&elsewhere).unwrap();
+        assert_eq!(named.server, "");
+        assert!(matches!(named.caller, Caller::Named { grant: "", .. }));
+    }
+}

@@ -1,0 +1,106 @@
+//! Which server is meant.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use super::{Attributes, Unclear};
+
+/// Where a request says which server is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ServerSource {
+    /// What the proxy's own configuration adds on its routes under this name.
+    Extension(String),
+    /// The host that the request names, by the table of hosts.
+    Host,
+    /// The path, by the templates.
+    Path,
+}
+
+/// The server that the first source names which the request has; empty where it has none.
+pub(super) fn server<'a>(
+    sources: &[ServerSource],
+    hosts: &HashMap<String, String>,
+    mut of_path: Option<Cow<'a, str>>,
+    attributes: &impl Attributes<'a>,
+) -> Result<Cow<'a, str>, Unclear> {
+    for source in sources {
+        let found = match source {
+            ServerSource::Extension(name) => attributes.extension(name).map(Cow::Borrowed),
+            ServerSource::Host => {
+                by_host(hosts, attributes.host()).map(|server| Cow::Owned(server.to_owned()))
+            }
+            ServerSource::Path => of_path.take(),
+        };
+        match found {
+            Some(server) if server.is_empty() => {
+                return Err(Unclear::new("the proxy names a server and its name is empty"));
+            }
+            Some(server) => return Ok(server),
+            None => {}
+        }
+    }
+    Ok(Cow::Borrowed(""))
+}
+
+/// Hosts compare without case, without a port and without a final dot, as DNS does.
+fn by_host<'h>(hosts: &'h HashMap<String, String>, host: &str) -> Option<&'h str> {
+    if hosts.is_empty() {
+        return None;
+    }
+    let name = match host.rsplit_once(':') {
+        // Not the last part of an IPv6 address, which ends with a bracket.
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    hosts.get(&name).map(String::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::Fake;
+    use super::*;
+
+    #[test]
+    fn hosts_compare_as_dns_does() {
+        let hosts = HashMap::from([
+            ("mcp.example.com".to_owned(), "a".to_owned()),
+            ("[::1]".to_owned(), "b".to_owned()),
+        ]);
+        for (host, expected) in [
+            ("mcp.example.com", Some("a")),
+            ("MCP.Example.com.:8443", Some("a")),
+            ("mcp.example.com:", Some("a")),
+            ("[::1]:80", Some("b")),
+            ("[::1]", Some("b")),
+            ("mcp.example.com.evil", None),
+            ("a.mcp.example.com", None),
+            ("", None),
+        ] {
+            assert_eq!(by_host(&hosts, host), expected, "{host}");
+        }
+    }
+
+    #[test]
+    fn the_first_source_that_is_there_names_the_server() {
+        let sources = [
+            ServerSource::Extension("s".to_owned()),
+            ServerSource::Path,
+            ServerSource::Host,
+        ];
+        let hosts = HashMap::from([("h".to_owned(), "of-host".to_owned())]);
+        let mut request = Fake {
+            extension: Some(("s", "of-route")),
+            host: "h",
+            ..Fake::default()
+        };
+        let of_path = || Some(Cow::Borrowed("of-path"));
+        assert_eq!(server(&sources, &hosts, of_path(), &request).unwrap(), "of-route");
+        request.extension = Some(("s", ""));
+        assert!(server(&sources, &hosts, of_path(), &request).is_err());
+        request.extension = Some(("other", "x"));
+        assert_eq!(server(&sources, &hosts, of_path(), &request).unwrap(), "of-path");
+        assert_eq!(server(&sources, &hosts, None, &request).unwrap(), "of-host");
+        assert_eq!(server(&sources, &HashMap::new(), None, &request).unwrap(), "");
+    }
+}

@@ -1,0 +1,257 @@
+//! Paths that name a server, a tool or both.
+
+use std::borrow::Cow;
+use std::str::FromStr;
+
+use super::Unclear;
+
+/// A path such as `/servers/{server}/tools/{tool}`: each part is itself, or stands for one part of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathTemplate {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Server,
+    Tool,
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// It does not begin with `/`.
+    #[error("expected a path that begins with `/`")]
+    NoPath,
+    /// A part is none of what is allowed.
+    #[error("expected each part to be `{{server}}`, `{{tool}}`, or letters, digits and `-._~`")]
+    Part,
+    /// One of the two names is there twice.
+    #[error("expected `{{server}}` and `{{tool}}` once at most")]
+    Twice,
+    /// It names nothing.
+    #[error("expected `{{server}}`, `{{tool}}` or both in the path")]
+    NamesNothing,
+}
+
+/// What a path names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Target<'a> {
+    pub(super) server: Option<Cow<'a, str>>,
+    pub(super) tool: Option<Cow<'a, str>>,
+}
+
+impl PathTemplate {
+    /// `/mcp/{server}`.
+    pub(super) fn mcp() -> Self {
+        Self {
+            parts: vec![Part::Literal("mcp".to_owned()), Part::Server],
+        }
+    }
+
+    fn matched<'a>(&self, path: &'a str) -> Result<Option<Target<'a>>, Unclear> {
+        let mut target = Target::default();
+        let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
+        for part in &self.parts {
+            let Some(found) = parts.next() else {
+                return Ok(None);
+            };
+            match part {
+                Part::Literal(literal) if decoded(found)? == *literal => {}
+                Part::Literal(_) => return Ok(None),
+                Part::Server => target.server = Some(decoded(found)?),
+                Part::Tool => target.tool = Some(decoded(found)?),
+            }
+        }
+        Ok(parts.next().is_none().then_some(target))
+    }
+}
+
+impl FromStr for PathTemplate {
+    type Err = TemplateError;
+
+    fn from_str(text: &str) -> Result<Self, TemplateError> {
+        let path = text.strip_prefix('/').ok_or(TemplateError::NoPath)?;
+        let parts: Vec<Part> = path.split('/').map(part).collect::<Result<_, _>>()?;
+        let count = |wanted: &Part| parts.iter().filter(|part| *part == wanted).count();
+        match (count(&Part::Server), count(&Part::Tool)) {
+            (0, 0) => Err(TemplateError::NamesNothing),
+            (0 | 1, 0 | 1) => Ok(Self { parts }),
+            _ => Err(TemplateError::Twice),
+        }
+    }
+}
+
+fn part(text: &str) -> Result<Part, TemplateError> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    match text {
+        "{server}" => Ok(Part::Server),
+        "{tool}" => Ok(Part::Tool),
+        "" | "." | ".." => Err(TemplateError::Part),
+        literal if literal.bytes().all(is_plain) => Ok(Part::Literal(literal.to_owned())),
+        _ => Err(TemplateError::Part),
+    }
+}
+
+/// What the first template names that a path and its query match.
+///
+/// A path that proxies, frameworks and file systems read in different ways is refused: what was judged would not be what
+/// is called.
+pub(super) fn find<'a>(templates: &[PathTemplate], path: &'a str) -> Result<Target<'a>, Unclear> {
+    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    if templates.is_empty() {
+        return Ok(Target::default());
+    }
+    if let Some(trick) = trick(path) {
+        return Err(Unclear::new(format!(
+            "the path holds {trick}, which not everybody reads in the same way; send it in its plain form"
+        )));
+    }
+    for template in templates {
+        if let Some(target) = template.matched(path)? {
+            return Ok(target);
+        }
+    }
+    Ok(Target::default())
+}
+
+fn trick(path: &str) -> Option<&'static str> {
+    let is_odd = |byte: u8| byte.is_ascii_control() || byte == b' ' || byte == b'\\' || byte == b'#';
+    if path.bytes().any(is_odd) {
+        return Some("a space, a backslash, `#` or a control character");
+    }
+    if path.contains(';') {
+        return Some("`;`");
+    }
+    if path.contains("//") {
+        return Some("`//`");
+    }
+    let is_dots = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    if path.split('/').any(is_dots) {
+        return Some("`.` or `..`");
+    }
+    None
+}
+
+/// One part of a path with its percent-encoding undone.
+fn decoded(part: &str) -> Result<Cow<'_, str>, Unclear> {
+    if !part.contains('%') {
+        return Ok(Cow::Borrowed(part));
+    }
+    let fault = || {
+        Unclear::new(
+            "the path holds a percent-encoding that stands for no plain text; send the name as UTF-8",
+        )
+    };
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        let (high, low) = (digit(rest.next()), digit(rest.next()));
+        let value = high
+            .zip(low)
+            .and_then(|(high, low)| u8::try_from(high << 4 | low).ok());
+        bytes.push(value.ok_or_else(fault)?);
+    }
+    let text = String::from_utf8(bytes).map_err(|_| fault())?;
+    // Somebody on the way may decode first and split afterwards, or decode twice.
+    if text
+        .bytes()
+        .any(|byte| byte.is_ascii_control() || b"/\\;%?#".contains(&byte))
+    {
+        return Err(fault());
+    }
+    Ok(Cow::Owned(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn templates() -> Vec<PathTemplate> {
+        ["/mcp/{server}", "/servers/{server}/tools/{tool}", "/tools/{tool}"]
+            .map(|text| text.parse().unwrap())
+            .into()
+    }
+
+    fn names(path: &str) -> Result<(String, String), Unclear> {
+        let templates = templates();
+        let target = find(&templates, path)?;
+        let text = |name: Option<Cow<'_, str>>| name.map_or("-".to_owned(), Cow::into_owned);
+        Ok((text(target.server), text(target.tool)))
+    }
+
+    #[test]
+    fn paths_name_what_their_template_says() {
+        for (path, server, tool) in [
+            ("/mcp/github", "github", "-"),
+            ("/mcp/github?x=//..;", "github", "-"),
+            ("/servers/aws/tools/create-ami", "aws", "create-ami"),
+            ("/tools/create%2Dami", "-", "create-ami"),
+            ("/tools/gr%C3%B6%C3%9Fe", "-", "größe"),
+            ("/%6dcp/github", "github", "-"),
+            ("/mcp/github/", "-", "-"),
+            ("/mcp", "-", "-"),
+            ("/MCP/github", "-", "-"),
+            ("/tools/a/b", "-", "-"),
+            ("/", "-", "-"),
+            ("", "-", "-"),
+            ("*", "-", "-"),
+        ] {
+            assert_eq!(names(path), Ok((server.to_owned(), tool.to_owned())), "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_that_are_read_in_different_ways_are_refused() {
+        for path in [
+            "//mcp/github",
+            "/mcp//github",
+            "/mcp/./github",
+            "/mcp/../mcp/github",
+            "/mcp/%2e%2E/github",
+            "/mcp/.%2e/github",
+            "/mcp/github;v=1",
+            "/mcp/git%2fhub",
+            "/mcp/git%5chub",
+            "/mcp/git%3bhub",
+            "/mcp/git%252fhub",
+            "/mcp/git\\hub",
+            "/mcp/git hub",
+            "/mcp/git%00hub",
+            "/mcp/git%zzhub",
+            "/mcp/git%2",
+            "/mcp/git%ff",
+            "/mcp/github#x",
+            "/tools/a\tb",
+        ] {
+            assert!(names(path).is_err(), "{path}");
+        }
+        // Where paths name nothing they are nobody's concern.
+        assert_eq!(find(&[], "//..;"), Ok(Target::default()));
+    }
+
+    #[test]
+    fn templates_that_mean_nothing_are_refused() {
+        for (text, fault) in [
+            ("mcp/{server}", TemplateError::NoPath),
+            ("", TemplateError::NoPath),
+            ("/mcp", TemplateError::NamesNothing),
+            ("/", TemplateError::Part),
+            ("/mcp/{server}/", TemplateError::Part),
+            ("/mcp/{name}", TemplateError::Part),
+            ("/mcp/x{server}", TemplateError::Part),
+            ("/a/../{server}", TemplateError::Part),
+            ("/{server}/{server}", TemplateError::Twice),
+            ("/{tool}/{tool}", TemplateError::Twice),
+        ] {
+            assert_eq!(text.parse::<PathTemplate>(), Err(fault), "{text}");
+        }
+        assert_eq!("/mcp/{server}".parse(), Ok(PathTemplate::mcp()));
+    }
+}

@@ -1,0 +1,85 @@
+//! What Envoy tells of a request.
+
+use std::collections::HashMap;
+
+use envoy_types::pb::envoy::config::core::v3::Metadata;
+use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+use envoy_types::pb::google::protobuf::Struct;
+use envoy_types::pb::google::protobuf::value::Kind;
+
+use crate::proxy::{Attributes, HeaderFault, single};
+
+/// The attributes of one request over HTTP.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HttpAttributes<'a> {
+    pub(super) http: &'a HttpRequest,
+    extensions: &'a HashMap<String, String>,
+    metadata: Option<&'a Metadata>,
+    principal: &'a str,
+}
+
+impl<'a> HttpAttributes<'a> {
+    /// `None` where the request is none over HTTP.
+    pub(super) fn of(context: &'a AttributeContext) -> Option<Self> {
+        Some(Self {
+            http: context.request.as_ref()?.http.as_ref()?,
+            extensions: &context.context_extensions,
+            metadata: context.metadata_context.as_ref(),
+            principal: context.source.as_ref().map_or("", |peer| peer.principal.as_str()),
+        })
+    }
+
+    /// Every header, by its lower-case name; `None` for a value that is no text.
+    ///
+    /// Envoy either joins those of one name with commas, or leaves them apart where `encode_raw_headers` is set.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+        let joined = self.http.headers.iter();
+        let joined = joined.map(|(name, value)| (name.as_str(), Some(value.as_str())));
+        let raw = self.http.header_map.iter().flat_map(|map| &map.headers);
+        let raw = raw.map(|header| {
+            let value = if header.raw_value.is_empty() {
+                Some(header.value.as_str())
+            } else {
+                std::str::from_utf8(&header.raw_value).ok()
+            };
+            (header.key.as_str(), value)
+        });
+        joined.chain(raw)
+    }
+}
+
+impl<'a> Attributes<'a> for HttpAttributes<'a> {
+    fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault> {
+        single(self.headers(), name)
+    }
+
+    fn extension(&self, name: &str) -> Option<&'a str> {
+        self.extensions.get(name).map(String::as_str)
+    }
+
+    fn metadata(&self, namespace: &str, path: &[String]) -> Option<&'a str> {
+        string_at(self.metadata?.filter_metadata.get(namespace)?, path)
+    }
+
+    fn principal(&self) -> Option<&'a str> {
+        Some(self.principal).filter(|principal| !principal.is_empty())
+    }
+
+    fn host(&self) -> &'a str {
+        &self.http.host
+    }
+
+    fn path(&self) -> &'a str {
+        &self.http.path
+    }
+}
+
+fn string_at<'a>(within: &'a Struct, path: &[String]) -> Option<&'a str> {
+    let (key, rest) = path.split_first()?;
+    match (within.fields.get(key)?.kind.as_ref()?, rest) {
+        (Kind::StringValue(text), []) => Some(text),
+        (Kind::StructValue(inner), [_, ..]) => string_at(inner, rest),
+        _ => None,
+    }
+}

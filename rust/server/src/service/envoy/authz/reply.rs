@@ -1,0 +1,170 @@
+//! Decisions as Envoy is told them.
+
+use callgate_core::{Decision, Outcome};
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
+use envoy_types::pb::google::rpc;
+use tonic::Code;
+
+use super::super::super::quota;
+use super::super::attributes::HttpAttributes;
+use crate::proxy::alike;
+
+/// What all of our headers begin with. Those of a client never reach the upstream.
+const PREFIX: &str = "x-callgate-";
+const OK_STATUS: i32 = 200;
+
+/// The request may go on.
+pub(super) fn allowed(
+    decision: &Decision<'_>,
+    attributes: &HttpAttributes<'_>,
+    hide_token: bool,
+) -> CheckResponse {
+    let headers: Vec<HeaderValueOption> = ours(decision)
+        .filter_map(|(name, value)| header(name, value))
+        .collect();
+    let is_set = |name: &str| {
+        headers
+            .iter()
+            .filter_map(|option| option.header.as_ref())
+            .any(|header| header.key == name)
+    };
+    let mut headers_to_remove: Vec<String> = attributes
+        .headers()
+        .map(|(name, _)| name)
+        .filter(|name| is_ours(name) && !is_set(name))
+        .map(str::to_owned)
+        .collect();
+    if hide_token {
+        headers_to_remove.push("authorization".to_owned());
+    }
+    CheckResponse {
+        status: Some(status(Code::Ok, "")),
+        dynamic_metadata: Some(metadata(decision)),
+        http_response: Some(HttpResponse::OkResponse(OkHttpResponse {
+            headers,
+            headers_to_remove,
+            ..OkHttpResponse::default()
+        })),
+    }
+}
+
+/// The request must not go on; `body` is for the caller.
+pub(super) fn denied(decision: &Decision<'_>, body: String, is_tool_error: bool) -> CheckResponse {
+    let code = if is_tool_error {
+        OK_STATUS
+    } else {
+        i32::from(decision.outcome.http_status())
+    };
+    let quota = quota::fields(decision)
+        .filter_map(|(name, value)| header(name.as_str(), value.to_str().ok()?.to_owned()));
+    let headers = header("content-type", "application/json".to_owned())
+        .into_iter()
+        .chain(ours(decision).filter_map(|(name, value)| header(name, value)))
+        .chain(quota);
+    CheckResponse {
+        status: Some(status(Code::PermissionDenied, &decision.message)),
+        dynamic_metadata: Some(metadata(decision)),
+        http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
+            status: Some(HttpStatus { code }),
+            headers: headers.collect(),
+            body,
+        })),
+    }
+}
+
+/// What our headers say of a decision.
+fn ours(decision: &Decision<'_>) -> impl Iterator<Item = (&'static str, String)> {
+    let shadow = decision.shadow.as_ref();
+    let least = decision.limits.iter().map(|limit| limit.remaining).min();
+    [
+        ("x-callgate-outcome", Some(decision.outcome.as_str().to_owned())),
+        ("x-callgate-rule", Some(decision.rule.to_string())),
+        ("x-callgate-policy", Some(decision.policy.to_string())),
+        (
+            "x-callgate-policy-version",
+            Some(decision.policy_version.to_string()),
+        ),
+        ("x-callgate-remaining", least.map(|least| least.to_string())),
+        (
+            "x-callgate-shadow",
+            shadow.map(|shadow| format!("{} {}", shadow.outcome, shadow.rule)),
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
+}
+
+fn is_ours(name: &str) -> bool {
+    name.get(..PREFIX.len())
+        .is_some_and(|beginning| alike(beginning, PREFIX))
+}
+
+/// A header that replaces one of its name; `None` where the value cannot stand in a header.
+fn header(name: &str, value: String) -> Option<HeaderValueOption> {
+    http::HeaderValue::from_str(&value)
+        .ok()
+        .filter(|value| value.to_str().is_ok())?;
+    Some(HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.to_owned(),
+            value,
+            ..HeaderValue::default()
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    })
+}
+
+fn status(code: Code, message: &str) -> rpc::Status {
+    rpc::Status {
+        code: code.into(),
+        message: message.to_owned(),
+        details: Vec::new(),
+    }
+}
+
+/// What Envoy's later filters and its log may read, under the filter's namespace.
+fn metadata(decision: &Decision<'_>) -> Struct {
+    let text = |text: &str| Kind::StringValue(text.to_owned());
+    let limits = decision.limits.iter();
+    let remaining = limits.map(|limit| {
+        (
+            limit.counter.to_string(),
+            Kind::StringValue(limit.remaining.to_string()),
+        )
+    });
+    let mut fields = vec![
+        ("outcome".to_owned(), text(decision.outcome.as_str())),
+        ("rule".to_owned(), text(&decision.rule)),
+        ("policy".to_owned(), text(&decision.policy)),
+        ("policy_version".to_owned(), text(&decision.policy_version)),
+        ("remaining".to_owned(), Kind::StructValue(structure(remaining))),
+    ];
+    if let Some(shadow) = &decision.shadow {
+        fields.push(("shadow_outcome".to_owned(), text(shadow.outcome.as_str())));
+        fields.push(("shadow_rule".to_owned(), text(&shadow.rule)));
+    }
+    if decision.outcome == Outcome::RateLimited
+        && let Some(retry_after_ms) = decision.retry_after_ms
+    {
+        fields.push((
+            "retry_after_ms".to_owned(),
+            Kind::StringValue(retry_after_ms.to_string()),
+        ));
+    }
+    structure(fields.into_iter())
+}
+
+fn structure(fields: impl Iterator<Item = (String, Kind)>) -> Struct {
+    Struct {
+        fields: fields
+            .map(|(name, kind)| (name, Value { kind: Some(kind) }))
+            .collect(),
+    }
+}

@@ -1,0 +1,6 @@
+//! The services that Envoy asks.
+
+mod attributes;
+mod authz;
+
+pub(super) use authz::Authorizer;
