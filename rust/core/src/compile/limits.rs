@@ -145,6 +145,10 @@ const fn period_word(period: Period) -> &'static str {
         Period::Day => "day",
         Period::Week => "week",
         Period::Month => "month",
+        Period::Second => "second",
+        Period::Days7 => "7 days",
+        Period::Days30 => "30 days",
+        Period::Days365 => "365 days",
     }
 }
 

@@ -1,8 +1,9 @@
-//! Periods of the UTC calendar, by arithmetic on days since 1970.
+//! Periods of the UTC calendar, and of so many days at a time, by arithmetic on days since 1970.
 
 use crate::policy::ast::Period;
 
-const MINUTE_US: u64 = 60_000_000;
+const SECOND_US: u64 = 1_000_000;
+const MINUTE_US: u64 = 60 * SECOND_US;
 const HOUR_US: u64 = 60 * MINUTE_US;
 const DAY_US: u64 = 24 * HOUR_US;
 const WEEK_DAYS: u64 = 7;
@@ -20,6 +21,10 @@ pub(crate) fn period_index(period: Period, unix_us: u64) -> u64 {
             let (year, month) = year_month(unix_us / DAY_US);
             year * 12 + month
         }
+        Period::Second => unix_us / SECOND_US,
+        Period::Days7 => unix_us / (7 * DAY_US),
+        Period::Days30 => unix_us / (30 * DAY_US),
+        Period::Days365 => unix_us / (365 * DAY_US),
     }
 }
 
@@ -31,6 +36,10 @@ pub(crate) fn period_start_us(period: Period, index: u64) -> u64 {
         Period::Day => index * DAY_US,
         Period::Week => (index * WEEK_DAYS).saturating_sub(EPOCH_WEEKDAY) * DAY_US,
         Period::Month => days_from_civil(index / 12, index % 12) * DAY_US,
+        Period::Second => index * SECOND_US,
+        Period::Days7 => index * 7 * DAY_US,
+        Period::Days30 => index * 30 * DAY_US,
+        Period::Days365 => index * 365 * DAY_US,
     }
 }
 
@@ -62,14 +71,6 @@ fn days_from_civil(year: u64, month: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const ALL: [Period; 5] = [
-        Period::Minute,
-        Period::Hour,
-        Period::Day,
-        Period::Week,
-        Period::Month,
-    ];
 
     #[test]
     fn known_months_begin_where_they_should() {
@@ -106,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_period_starts_in_itself_and_ends_where_the_next_starts() {
-        for period in ALL {
+        for period in Period::ALL {
             for unix_us in (0..5_000_000_000_000_000_u64).step_by(777_777_777_777) {
                 let index = period_index(period, unix_us);
                 let (start, end) = (period_start_us(period, index), period_start_us(period, index + 1));

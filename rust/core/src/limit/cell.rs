@@ -83,6 +83,10 @@ impl Layout {
                     Period::Day => 2,
                     Period::Week => 3,
                     Period::Month => 4,
+                    Period::Second => 5,
+                    Period::Days7 => 6,
+                    Period::Days30 => 7,
+                    Period::Days365 => 8,
                 };
                 [3, period, 0]
             }
@@ -105,6 +109,10 @@ impl Layout {
                 2 => Period::Day,
                 3 => Period::Week,
                 4 => Period::Month,
+                5 => Period::Second,
+                6 => Period::Days7,
+                7 => Period::Days30,
+                8 => Period::Days365,
                 _ => return None,
             })),
             _ => None,
@@ -277,14 +285,7 @@ mod tests {
 
     #[test]
     fn layouts_survive_being_words() {
-        let periods = [
-            Period::Minute,
-            Period::Hour,
-            Period::Day,
-            Period::Week,
-            Period::Month,
-        ];
-        let calendars = periods.map(Layout::Calendar);
+        let calendars = Period::ALL.map(Layout::Calendar);
         let others = [
             Layout::Slots {
                 window_us: 5,
@@ -302,7 +303,7 @@ mod tests {
             [1, 0, 5],
             [2, 0, 0],
             [2, 5, 1],
-            [3, 5, 0],
+            [3, 9, 0],
             [3, 0, 1],
             [4, 0, 0],
         ] {

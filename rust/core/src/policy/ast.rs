@@ -396,6 +396,27 @@ pub enum Period {
     Day,
     Week,
     Month,
+    Second,
+    /// So many days at a time, counted from 1970 on: what other rate limiters call a week, a month and a year. No policy
+    /// names these three, nor a second.
+    Days7,
+    Days30,
+    Days365,
+}
+
+impl Period {
+    /// Every period.
+    pub const ALL: [Self; 9] = [
+        Self::Minute,
+        Self::Hour,
+        Self::Day,
+        Self::Week,
+        Self::Month,
+        Self::Second,
+        Self::Days7,
+        Self::Days30,
+        Self::Days365,
+    ];
 }
 
 /// One part of a limit's scope.

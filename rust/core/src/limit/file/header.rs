@@ -34,6 +34,8 @@ const STATE: usize = 3 * LINE;
 const HOLDER: usize = STATE + 1;
 const PERIODS: usize = STATE + 2;
 const STATE_CHECKSUM: usize = STATE + LINE - 1;
+/// More of those periods. Each word has a checksum of its own, and a file that was made without them holds zeros here.
+const MORE_PERIODS: usize = STATE + LINE;
 
 const OPEN: u64 = u64::from_le_bytes(*b"is open.");
 const CLEAN: u64 = u64::from_le_bytes(*b"is clean");
@@ -228,7 +230,7 @@ impl Header {
 
     /// The latest period of a calendar that was reached by counters that are gone.
     pub(crate) fn reached(&self, period: Period) -> u64 {
-        let word = self.words[PERIODS + period_place(period)].load(Ordering::SeqCst);
+        let word = self.words[period_word(period)].load(Ordering::SeqCst);
         if checked_period(word & u64::from(u32::MAX)) == Some(word) {
             word & u64::from(u32::MAX)
         } else {
@@ -241,7 +243,7 @@ impl Header {
         if index > self.reached(period)
             && let Some(word) = checked_period(index)
         {
-            self.words[PERIODS + period_place(period)].store(word, Ordering::SeqCst);
+            self.words[period_word(period)].store(word, Ordering::SeqCst);
         }
     }
 
@@ -267,13 +269,17 @@ const fn halves(value: u128) -> [u64; 2] {
     [value as u64, (value >> 64) as u64]
 }
 
-const fn period_place(period: Period) -> usize {
+const fn period_word(period: Period) -> usize {
     match period {
-        Period::Minute => 0,
-        Period::Hour => 1,
-        Period::Day => 2,
-        Period::Week => 3,
-        Period::Month => 4,
+        Period::Minute => PERIODS,
+        Period::Hour => PERIODS + 1,
+        Period::Day => PERIODS + 2,
+        Period::Week => PERIODS + 3,
+        Period::Month => PERIODS + 4,
+        Period::Second => MORE_PERIODS,
+        Period::Days7 => MORE_PERIODS + 1,
+        Period::Days30 => MORE_PERIODS + 2,
+        Period::Days365 => MORE_PERIODS + 3,
     }
 }
 

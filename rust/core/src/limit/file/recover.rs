@@ -168,13 +168,7 @@ impl Cells {
         let writer = &mut *writer;
         // No thread's clock is behind this one's start.
         writer.floor_us = now.look_us();
-        for period in [
-            Period::Minute,
-            Period::Hour,
-            Period::Day,
-            Period::Week,
-            Period::Month,
-        ] {
+        for period in Period::ALL {
             writer.space(Layout::Calendar(period)).floor_period = header.reached(period);
         }
         self.index.reserve(live);

@@ -92,13 +92,7 @@ impl Repaired {
         let (cells, durable) = open(new, sizes, &fixed.hash_key, reading)?;
         {
             let flusher = durable.flusher.lock().unwrap_or_else(PoisonError::into_inner);
-            for period in [
-                Period::Minute,
-                Period::Hour,
-                Period::Day,
-                Period::Week,
-                Period::Month,
-            ] {
+            for period in Period::ALL {
                 flusher.header.raise_reached(period, image.header.reached(period));
             }
             let mut copy = Copy {
