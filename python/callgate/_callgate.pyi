@@ -272,6 +272,7 @@ class Engine:
         Args:
             path: ``*.json``, ``*.yaml`` or ``*.yml``, or a folder of such files.
             catalogue: What is known of the tools.
+            rate_limits: Files of rate limits: each one's name, whose suffix tells the format, and its contents.
             counter_capacity: Counters that may be alive at once; at the cap, calls that need a new one are denied.
             counters_per_grant: The same for the counters that one grant has made.
             reservation_ttl_ms: How long a reservation can be rolled back.
@@ -328,6 +329,7 @@ class Engine:
         grants: Sequence[Mapping[str, object]] | None = None,
         grant_key: bytes | None = None,
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        rate_limits: Sequence[tuple[str, bytes]] | None = None,
         counter_capacity: int = ...,
         counters_per_grant: int = ...,
         reservation_ttl_ms: int = ...,
@@ -346,6 +348,7 @@ class Engine:
                 ``revoked``. None or empty: callers name the grant that is charged.
             grant_key: 32 bytes, the key of the token hashes.
             catalogue: What is known of the tools.
+            rate_limits: Files of rate limits: each one's name, whose suffix tells the format, and its contents.
             counter_capacity: See `from_file`.
             counters_per_grant: See `from_file`.
             reservation_ttl_ms: See `from_file`.
@@ -365,6 +368,7 @@ class Engine:
         grants: Sequence[Mapping[str, object]] | None = None,
         grant_key: bytes | None = None,
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
+        rate_limits: Sequence[tuple[str, bytes]] | None = None,
     ) -> None:
         """As `reload_file`, with a configuration as `from_config` takes it."""
 
@@ -694,19 +698,21 @@ class Server:
         grant_key: bytes | None = None,
         peps: Sequence[Mapping[str, object]] | None = None,
         tls: Mapping[str, bytes] | None = None,
+        rate_limits: Sequence[tuple[str, bytes]] | None = None,
     ) -> None:
         """Changes the configuration of server and engine, all or nothing: each call goes by one from start to end.
 
         Args:
             path: Other policies, with `catalogue`, as `Engine.reload_file` takes them; or
             catalogue: What is known of tools.
-            policies: a whole configuration, with the four keywords around it, as `Engine.reload_config` takes it; with
-                neither, the engine stays as it is.
+            policies: a whole configuration, with the keywords of its other parts, as `Engine.reload_config` takes it;
+                with neither, the engine stays as it is.
             servers: Its servers.
             grants: Its grants; None for none.
             grant_key: The key of their token hashes.
             peps: Who may ask, open connections included; None for those in force, an empty list for anybody.
             tls: Certificates for new connections; None for those in force.
+            rate_limits: Its rate limits; None for none.
 
         Raises:
             PolicyError: A document has a fault.
@@ -748,6 +754,7 @@ class BenchCalls:
         Args:
             path: As for `Engine.from_file`.
             catalogue: What is known of the tools.
+            rate_limits: Files of rate limits: each one's name, whose suffix tells the format, and its contents.
             grants: Distinct grants, from 1 to 1,000,000: ``grant-000001`` and so on.
             seed: The same seed gives the same calls.
 

@@ -11,6 +11,7 @@ pub mod grant;
 pub mod json;
 pub mod limit;
 pub mod policy;
+pub mod rate;
 pub mod request;
 pub mod time;
 

@@ -202,9 +202,9 @@ impl Engine {
 
     #[staticmethod]
     #[pyo3(signature = (
-        *, policies, servers, grants = None, grant_key = None, catalogue = None, counter_capacity = COUNTER_CAPACITY,
-        counters_per_grant = COUNTERS_PER_GRANT, reservation_ttl_ms = RESERVATION_TTL_MS, counters = None,
-        flush_interval_ms = FLUSH_INTERVAL_MS
+        *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None,
+        counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -217,18 +217,23 @@ impl Engine {
         grants: Option<&Bound<'_, PyAny>>,
         grant_key: Option<&[u8]>,
         catalogue: Option<&Bound<'_, PyAny>>,
+        rate_limits: Option<&Bound<'_, PyAny>>,
         counter_capacity: usize,
         counters_per_grant: usize,
         reservation_ttl_ms: u64,
         counters: Option<&str>,
         flush_interval_ms: u64,
     ) -> PyResult<Self> {
-        let state = setup::state(py, policies, servers, grants, grant_key, catalogue)?;
+        let state = setup::state(py, policies, servers, grants, grant_key, catalogue, rate_limits)?;
         let config = config(counter_capacity, counters_per_grant, reservation_ttl_ms)?;
         Self::build(py, state, config, counters, flush_interval_ms)
     }
 
-    #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None))]
+    #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword per part of a configuration"
+    )]
     fn reload_config(
         &self,
         py: Python<'_>,
@@ -237,8 +242,9 @@ impl Engine {
         grants: Option<&Bound<'_, PyAny>>,
         grant_key: Option<&[u8]>,
         catalogue: Option<&Bound<'_, PyAny>>,
+        rate_limits: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        let state = setup::state(py, policies, servers, grants, grant_key, catalogue)?;
+        let state = setup::state(py, policies, servers, grants, grant_key, catalogue, rate_limits)?;
         py.detach(|| self.core.reload(state));
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use callgate_core::State;
 use callgate_core::engine::Policies;
 use callgate_core::policy::{self, Catalogue, Format, Source, ast};
+use callgate_core::rate;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
@@ -111,6 +112,17 @@ pub(crate) fn policy_of(file: &str, bytes: &[u8]) -> Result<ast::Policy, Error> 
         bytes,
     };
     Ok(policy::parse(&source)?)
+}
+
+/// A file of rate limits: its name and contents.
+pub(crate) fn rate_limits_of(file: &str, bytes: &[u8]) -> Result<rate::Domain, Error> {
+    let source = Source {
+        name: file,
+        stem: file,
+        format: Format::of_file_name(file),
+        bytes,
+    };
+    Ok(rate::parse(&source)?)
 }
 
 fn is_folder(path: &Path) -> Result<bool, Error> {

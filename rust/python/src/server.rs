@@ -188,7 +188,7 @@ impl Server {
 
     #[pyo3(signature = (
         path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
-        tls = None
+        tls = None, rate_limits = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -205,19 +205,27 @@ impl Server {
         grant_key: Option<&[u8]>,
         peps: Option<&Bound<'_, PyAny>>,
         tls: Option<&Bound<'_, PyAny>>,
+        rate_limits: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
         let server = self.started()?;
+        let has_parts = grants.is_some() || grant_key.is_some() || rate_limits.is_some();
         let state = match (path, policies, servers) {
-            (Some(path), None, None) if grants.is_none() && grant_key.is_none() => {
+            (Some(path), None, None) if !has_parts => {
                 Some(compile(py, catalogue, move || load::policies_at(&path))?)
             }
-            (None, Some(policies), Some(servers)) => {
-                Some(setup::state(py, policies, servers, grants, grant_key, catalogue)?)
-            }
-            (None, None, None) if grants.is_none() && grant_key.is_none() && catalogue.is_none() => None,
+            (None, Some(policies), Some(servers)) => Some(setup::state(
+                py,
+                policies,
+                servers,
+                grants,
+                grant_key,
+                catalogue,
+                rate_limits,
+            )?),
+            (None, None, None) if !has_parts && catalogue.is_none() => None,
             _ => {
                 return Err(PyTypeError::new_err(
-                    "expected `path`, or `policies` and `servers` with their `grants` and `grant_key`, or none of them",
+                    "expected `path`, or `policies` and `servers` with what belongs to them, or none of them",
                 ));
             }
         };

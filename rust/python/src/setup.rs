@@ -33,23 +33,33 @@ pub(crate) fn state(
     grants: Option<&Bound<'_, PyAny>>,
     grant_key: Option<&[u8]>,
     catalogue: Option<&Bound<'_, PyAny>>,
+    rate_limits: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<State> {
     let documents: Vec<(String, (String, Vec<u8>))> = pairs("policies", policies)?;
     let servers: Vec<(String, Option<String>)> = pairs("servers", servers)?;
     let grants = grants.map(read_grants).transpose()?.unwrap_or_default();
     let grant_key = grant_key.map(|key| token_key("grant_key", key)).transpose()?;
     let catalogue = load::catalogue(catalogue)?;
+    let rate_limits: Vec<(String, Vec<u8>)> = rate_limits
+        .map(|list| extract("rate_limits", "the list", list))
+        .transpose()?
+        .unwrap_or_default();
     let state = py.detach(move || {
         let mut policies = Vec::with_capacity(documents.len());
         for (key, (file, bytes)) in documents {
             let policy = load::policy_of(&file, &bytes)?;
             policies.push((key, file, policy));
         }
+        let rate_limits = rate_limits
+            .iter()
+            .map(|(file, bytes)| load::rate_limits_of(file, bytes))
+            .collect::<Result<_, Error>>()?;
         let setup = Setup {
             policies,
             servers,
             grants,
             grant_key,
+            rate_limits,
         };
         Ok::<_, Error>(State::configure(setup, catalogue)?)
     })?;

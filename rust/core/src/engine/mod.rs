@@ -16,6 +16,7 @@ use crate::json::Tape;
 #[cfg(not(loom))]
 use crate::limit::{ClockReading, StoreError};
 use crate::limit::{Counters, Reservations};
+use crate::rate::{self, RateAnswer, RateRequest, UnknownDomain};
 use crate::{Decision, Now, Outcome, PepId, Request};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
@@ -24,7 +25,8 @@ pub use setup::{Setup, SetupError};
 pub(crate) use state::Unserved;
 pub use state::{Identity, Policies, PolicyView, State};
 
-/// For tests alone: a call to this tool makes [`Engine::decide`] panic.
+/// For tests alone: a call to this tool makes [`Engine::decide`] panic, a descriptor with this key
+/// [`Engine::rate_limit`].
 #[cfg(any(test, feature = "forced-panic"))]
 pub const FORCED_PANIC_TOOL: &str = "callgate-test-forced-panic";
 
@@ -193,6 +195,24 @@ impl Engine {
         recognised.unwrap_or_else(|_| internal_error(now))
     }
 
+    /// Limits one request by its domain and descriptors. A panic inside becomes the refusal of all descriptors.
+    pub fn rate_limit<'s>(
+        &self,
+        state: &'s State,
+        request: RateRequest<'_, '_>,
+        now: Now,
+    ) -> Result<RateAnswer<'s>, UnknownDomain> {
+        let limits = state.rate_limits();
+        let asked = rate::Asked::new(limits, request, &self.counters, &self.hash_key, now)?;
+        // Counters are atomics, and nothing else that a panic could leave half-done is used again.
+        let answered = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(any(test, feature = "forced-panic"))]
+            force_rate_panic(&request);
+            asked.answer()
+        }));
+        Ok(answered.unwrap_or_else(|_| asked.failed()))
+    }
+
     /// Decides one call without taking units, and says how: every step, and the types that conditions met.
     pub fn explain(
         &self,
@@ -253,6 +273,15 @@ impl Engine {
             hash_key: &self.hash_key,
         }
     }
+}
+
+#[cfg(any(test, feature = "forced-panic"))]
+fn force_rate_panic(request: &RateRequest<'_, '_>) {
+    let mut entries = request.descriptors.iter().flat_map(|one| &one.entries);
+    assert!(
+        entries.all(|(key, _)| *key != FORCED_PANIC_TOOL),
+        "a test asked for this panic"
+    );
 }
 
 #[cfg(any(test, feature = "forced-panic"))]

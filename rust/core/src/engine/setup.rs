@@ -6,6 +6,7 @@ use super::state::{NamedServers, Servers, Serving, State, build_facts, index_of,
 use crate::compile::{CompiledPolicy, RuleFault};
 use crate::grant::{GrantSpec, Grants, TokenKey};
 use crate::policy::{Catalogue, PolicyError, ast};
+use crate::rate::{self, RateLimits};
 
 /// Everything that is configured apart from the catalogue.
 #[derive(Debug, Default)]
@@ -18,12 +19,14 @@ pub struct Setup {
     pub grants: Vec<GrantSpec>,
     /// Key of the grants' token digests; needed where a grant has one.
     pub grant_key: Option<TokenKey>,
+    /// Rate limits, each of a domain of its own.
+    pub rate_limits: Vec<rate::Domain>,
 }
 
 /// Why a configuration is refused: what, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
-    /// A policy or the catalogue has a fault.
+    /// A policy, the catalogue or a file of rate limits has a fault.
     #[error(transparent)]
     Policy(#[from] PolicyError),
     /// A server has a fault.
@@ -67,6 +70,7 @@ impl State {
             servers: Servers::Named(servers),
             grants,
             facts,
+            rate_limits: RateLimits::build(setup.rate_limits)?,
         })
     }
 }
@@ -246,6 +250,7 @@ mod tests {
             servers: vec![("a".to_owned(), Some("p".to_owned())), ("b".to_owned(), None)],
             grants: vec![grant("one")],
             grant_key: Some(key()),
+            rate_limits: Vec::new(),
         }
     }
 

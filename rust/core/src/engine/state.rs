@@ -7,6 +7,7 @@ use crate::Decision;
 use crate::compile::{CompiledPolicy, Facts, RuleFault};
 use crate::grant::Grants;
 use crate::policy::{Catalogue, PolicyError, ast};
+use crate::rate::RateLimits;
 use crate::request::{Caller, DEFAULT_SERVER, Request};
 
 /// Which policy decides for which server.
@@ -22,7 +23,7 @@ pub enum Policies {
     ByServer(Vec<(String, ast::Policy)>),
 }
 
-/// Everything compiled: policies, servers, grants and the catalogue. Swapped as a whole.
+/// Everything compiled: policies, servers, grants, the catalogue and rate limits. Swapped as a whole.
 #[derive(Debug)]
 pub struct State {
     /// 0 until the engine puts it in force.
@@ -32,6 +33,7 @@ pub struct State {
     pub(super) servers: Servers,
     pub(super) grants: Grants,
     pub(super) facts: Facts,
+    pub(super) rate_limits: RateLimits,
 }
 
 /// A policy that decides at a server: a policy may serve several, and the grants of one server may have several.
@@ -96,6 +98,7 @@ impl State {
                     servers: Servers::Every,
                     grants: Grants::none(),
                     facts,
+                    rate_limits: RateLimits::default(),
                 });
             }
             Policies::ByServer(list) => list,
@@ -136,6 +139,7 @@ impl State {
             servers: Servers::Named(servers),
             grants: Grants::none(),
             facts,
+            rate_limits: RateLimits::default(),
         })
     }
 
@@ -172,6 +176,11 @@ impl State {
     /// The configured grants.
     pub const fn grants(&self) -> &Grants {
         &self.grants
+    }
+
+    /// The configured rate limits.
+    pub const fn rate_limits(&self) -> &RateLimits {
+        &self.rate_limits
     }
 
     /// Whom the call was charged to and where it went, for logs.

@@ -35,3 +35,4 @@ pub use key::{CountKey, KeyHasher, SpecDigest};
 pub use reservation::Reservations;
 pub use shape::{CountShape, Demand, Refusal, View};
 pub use store::Counters;
+pub(crate) use store::until_period_end_us;

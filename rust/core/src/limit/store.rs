@@ -422,6 +422,12 @@ fn window_us(window: Window, now: Now) -> u64 {
     }
 }
 
+/// Microseconds until the current period of a calendar ends.
+pub(crate) fn until_period_end_us(period: Period, now: Now) -> u64 {
+    let unix_us = now.unix_us();
+    period_start_us(period, period_index(period, unix_us) + 1) - unix_us
+}
+
 #[inline(never)]
 fn period_us(period: Period, now: Now) -> u64 {
     let index = period_index(period, now.unix_us());

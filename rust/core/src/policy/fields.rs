@@ -9,7 +9,7 @@ pub(super) fn is_ignored(field: &str) -> bool {
 }
 
 /// An object of the format, every field of which is known.
-pub(super) struct Fields<'n> {
+pub(crate) struct Fields<'n> {
     node: &'n Node,
     members: &'n [Member],
     what: &'static str,
@@ -17,7 +17,7 @@ pub(super) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// The fields of `node`, which messages call `what` (with its article); any but `known` ones are refused.
-    pub(super) fn of(node: &'n Node, what: &'static str, known: &[&str]) -> Read<Self> {
+    pub(crate) fn of(node: &'n Node, what: &'static str, known: &[&str]) -> Read<Self> {
         let members = node.object(&format!("{what} as an object"))?;
         for member in members {
             if !is_ignored(&member.key) && !known.contains(&member.key.as_str()) {
@@ -28,17 +28,17 @@ impl<'n> Fields<'n> {
     }
 
     /// The member with this name.
-    pub(super) fn member(&self, name: &str) -> Option<&'n Member> {
+    pub(crate) fn member(&self, name: &str) -> Option<&'n Member> {
         self.members.iter().find(|member| member.key == name)
     }
 
     /// The value of a field.
-    pub(super) fn get(&self, name: &str) -> Option<&'n Node> {
+    pub(crate) fn get(&self, name: &str) -> Option<&'n Node> {
         self.member(name).map(|member| &member.value)
     }
 
     /// The value of a field that must be there.
-    pub(super) fn required(&self, name: &str, expected: &str) -> Read<&'n Node> {
+    pub(crate) fn required(&self, name: &str, expected: &str) -> Read<&'n Node> {
         self.get(name).ok_or_else(|| {
             self.node
                 .fault(format!("{} needs the field `{name}`: {expected}", self.what))
@@ -46,7 +46,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The first member, in document order, with one of these names.
-    pub(super) fn first_of(&self, names: &[&str]) -> Option<&'n Member> {
+    pub(crate) fn first_of(&self, names: &[&str]) -> Option<&'n Member> {
         self.members
             .iter()
             .find(|member| names.contains(&member.key.as_str()))
@@ -66,7 +66,7 @@ fn unknown(field: &str, what: &str, known: &[&str]) -> String {
 }
 
 /// Words for a message.
-pub(super) fn listed(words: &[&str]) -> String {
+pub(crate) fn listed(words: &[&str]) -> String {
     words
         .iter()
         .map(|word| format!("`{word}`"))
@@ -75,7 +75,7 @@ pub(super) fn listed(words: &[&str]) -> String {
 }
 
 /// One word of a fixed set, as its index.
-pub(super) fn word(node: &Node, words: &[&str]) -> Read<usize> {
+pub(crate) fn word(node: &Node, words: &[&str]) -> Read<usize> {
     let expected = format!("one of {}", listed(words));
     let text = node.string(&expected)?;
     words.iter().position(|word| *word == text).ok_or_else(|| {

@@ -58,7 +58,7 @@ pub(super) fn scaled(decimal: &Decimal, power: i32) -> Scaled {
 }
 
 /// A whole number as `i64`, clamped to its range; `None` for a fraction.
-pub(super) fn clamped_integer(decimal: &Decimal) -> Option<i64> {
+pub(crate) fn clamped_integer(decimal: &Decimal) -> Option<i64> {
     let Scaled {
         negative,
         whole,

@@ -82,6 +82,7 @@ pub(crate) fn granted() -> State {
             },
         ],
         grant_key: Some(key()),
+        ..Setup::default()
     };
     State::configure(setup, Catalogue::default()).unwrap()
 }

@@ -68,6 +68,7 @@ fn setup() -> Setup {
             },
         ],
         grant_key: Some(key()),
+        ..Setup::default()
     }
 }
 

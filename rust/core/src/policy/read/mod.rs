@@ -17,7 +17,7 @@ const MAX_DEPTH: usize = 64;
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads a document of either format.
-pub(super) fn read(source: &Source<'_>) -> Read<Node> {
+pub(crate) fn read(source: &Source<'_>) -> Read<Node> {
     if source.bytes.len() > MAX_BYTES {
         return Err(Fault::at(
             Position::START,
@@ -34,7 +34,7 @@ pub(super) fn read(source: &Source<'_>) -> Read<Node> {
 }
 
 /// Names the document in which a fault was found.
-pub(super) fn locate(source: &Source<'_>, fault: Fault) -> PolicyError {
+pub(crate) fn locate(source: &Source<'_>, fault: Fault) -> PolicyError {
     PolicyError {
         file: source.name.to_owned(),
         line: fault.at.line,

@@ -1,0 +1,105 @@
+//! The counts that a request meets.
+
+use smallvec::SmallVec;
+
+use super::find::Limit;
+use crate::limit::{Demand, Micros};
+
+/// Counts, enforced ones first, each once.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) demands: SmallVec<[Demand; 4]>,
+    /// What is known of each demand beside it.
+    pub(super) facts: SmallVec<[Facts; 4]>,
+    pub(super) enforced: usize,
+}
+
+/// What is known of one demand.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) verdict: Verdict,
+    /// A refused request takes what there is of its hits.
+    pub(super) count_refused: bool,
+    /// As wanted, whatever the demand says.
+    pub(super) cost: Micros,
+}
+
+/// Whether a count has what is wanted of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// As far as is known.
+    #[default]
+    Fits,
+    /// Not now: its view says when.
+    Over,
+    /// It is more than there ever is.
+    Never,
+    /// The count could not be looked at.
+    Unknown,
+}
+
+impl Facts {
+    /// It cannot be admitted.
+    pub(super) fn is_over(&self) -> bool {
+        self.verdict != Verdict::Fits
+    }
+
+    /// Notes what a look or a take has found.
+    pub(super) const fn look(&mut self, demand: &Demand) {
+        self.verdict = if demand.view.wait_us > 0 {
+            Verdict::Over
+        } else {
+            Verdict::Fits
+        };
+    }
+}
+
+impl Counts {
+    /// Adds a limit to those from `begin` on: one with the same count takes the hits of both, within the smaller number.
+    pub(super) fn add(&mut self, begin: usize, limit: &Limit<'_>, hits: u64) {
+        let cost = Micros(hits.saturating_mul(Micros::ONE.0));
+        let shape = limit.quota.shape;
+        let count_refused = limit.configured.is_some_and(|limit| limit.count_refused);
+        let known = self.demands.iter_mut().zip(&mut self.facts).skip(begin);
+        for (demand, facts) in known {
+            if demand.key == limit.key {
+                demand.cost = Micros(demand.cost.0.saturating_add(cost.0));
+                demand.shape.max = demand.shape.max.min(shape.max);
+                demand.shape.whole_units &= shape.whole_units;
+                facts.cost = demand.cost;
+                facts.count_refused |= count_refused;
+                return;
+            }
+        }
+        self.demands.push(Demand::new(limit.key, shape, cost));
+        self.facts.push(Facts {
+            verdict: Verdict::Fits,
+            count_refused,
+            cost,
+        });
+    }
+
+    /// An enforced count has too little.
+    pub(super) fn is_refused(&self) -> bool {
+        self.facts.iter().take(self.enforced).any(Facts::is_over)
+    }
+
+    /// After a take that found too little.
+    pub(super) fn mark_waiting(&mut self) {
+        let enforced = self.demands.iter().zip(&mut self.facts).take(self.enforced);
+        for (demand, facts) in enforced {
+            facts.look(demand);
+        }
+    }
+
+    /// The count of a limit.
+    pub(super) fn of(&self, limit: &Limit<'_>) -> Option<(&Demand, &Facts)> {
+        let (from, to) = if limit.is_shadow() {
+            (self.enforced, self.demands.len())
+        } else {
+            (0, self.enforced)
+        };
+        let mut counts = self.demands.iter().zip(&self.facts).take(to).skip(from);
+        counts.find(|(demand, _)| demand.key == limit.key)
+    }
+}

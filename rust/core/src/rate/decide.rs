@@ -1,0 +1,270 @@
+//! One request: every limit of it gives its units, or none does.
+
+use smallvec::SmallVec;
+
+use super::counts::{Counts, Verdict};
+use super::find::Found;
+use super::request::{RateAnswer, RateFault, RateRequest, RateStatus, UnknownDomain};
+use super::tree::{CompiledDomain, RateLimits};
+use crate::Now;
+use crate::limit::{Counters, Demand, Micros, Refusal, until_period_end_us};
+use crate::policy::ast::Window;
+
+/// A request and all that it takes to answer it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Asked<'e, 's, 'r, 'd> {
+    pub(crate) request: RateRequest<'r, 'd>,
+    pub(crate) counters: &'e Counters,
+    pub(crate) hash_key: &'e [u8; 16],
+    pub(crate) now: Now,
+    domain: &'s CompiledDomain,
+    domain_index: u32,
+}
+
+impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
+    pub(crate) fn new(
+        limits: &'s RateLimits,
+        request: RateRequest<'r, 'd>,
+        counters: &'e Counters,
+        hash_key: &'e [u8; 16],
+        now: Now,
+    ) -> Result<Self, UnknownDomain> {
+        let (domain_index, domain) = limits.domain(request.domain).ok_or(UnknownDomain)?;
+        Ok(Self {
+            request,
+            counters,
+            hash_key,
+            now,
+            domain,
+            domain_index,
+        })
+    }
+
+    /// Takes what the request wants, if all of it is there.
+    pub(crate) fn answer(&self) -> RateAnswer<'s> {
+        let found = self.find();
+        let mut counts = self.counts(&found);
+        let fault = self.take(&mut counts);
+        let statuses = found.iter().map(|found| self.status(found, &counts));
+        RateAnswer {
+            over_limit: counts.is_refused(),
+            statuses: statuses.collect(),
+            ..self.bare(fault)
+        }
+    }
+
+    /// The refusal of every descriptor, for the case that no limit could be looked at.
+    pub(crate) fn failed(&self) -> RateAnswer<'s> {
+        let status = RateStatus {
+            over_limit: true,
+            ..RateStatus::default()
+        };
+        RateAnswer {
+            over_limit: true,
+            statuses: self.request.descriptors.iter().map(|_| status).collect(),
+            ..self.bare(Some(RateFault::Internal))
+        }
+    }
+
+    fn bare(&self, fault: Option<RateFault>) -> RateAnswer<'s> {
+        RateAnswer {
+            over_limit: false,
+            statuses: SmallVec::new(),
+            fault,
+            domain_index: self.domain_index,
+            headers: self.domain.headers,
+        }
+    }
+
+    /// The limits of the descriptors, without those that others replace.
+    fn find(&self) -> SmallVec<[Found<'s>; 4]> {
+        let descriptors = self.request.descriptors.iter();
+        let mut found: SmallVec<[Found<'s>; 4]> = descriptors
+            .map(|descriptor| self.domain.find(descriptor, self.hash_key))
+            .collect();
+        let configured = found.iter().filter_map(Found::configured);
+        let replaced: SmallVec<[&str; 4]> = configured
+            .flat_map(|limit| limit.replaces.iter().map(String::as_str))
+            .collect();
+        for one in &mut found {
+            if let Found::Limit(limit) = one
+                && limit
+                    .configured
+                    .is_some_and(|limit| replaced.contains(&limit.name.as_str()))
+            {
+                *one = Found::Nothing;
+            }
+        }
+        found
+    }
+
+    /// The counts of these limits, each once, with the hits of all descriptors that meet it.
+    fn counts(&self, found: &[Found<'s>]) -> Counts {
+        let mut counts = Counts::default();
+        for shadow in [false, true] {
+            let begin = counts.demands.len();
+            for (found, descriptor) in found.iter().zip(self.request.descriptors) {
+                let Found::Limit(limit) = found else { continue };
+                if limit.is_shadow() == shadow {
+                    let hits = descriptor
+                        .hits
+                        .unwrap_or_else(|| u64::from(self.request.hits.max(1)));
+                    counts.add(begin, limit, hits);
+                }
+            }
+            if !shadow {
+                counts.enforced = counts.demands.len();
+            }
+        }
+        counts
+    }
+
+    fn take(&self, counts: &mut Counts) -> Option<RateFault> {
+        self.rule_out(counts);
+        let enforced = counts.enforced;
+        let refused = counts.is_refused();
+        let mut fault = None;
+        let (take, _) = counts.demands.split_at_mut_checked(enforced).unwrap_or_default();
+        if refused {
+            self.look_at(counts, 0);
+        } else if let Err(refusal) = self.take_all(take) {
+            match refusal {
+                Refusal::RateLimited => counts.mark_waiting(),
+                Refusal::Capacity { demand } => {
+                    fault = Some(RateFault::Capacity);
+                    if let Some(facts) = counts.facts.get_mut(demand) {
+                        facts.verdict = Verdict::Unknown;
+                    }
+                    self.look_at(counts, 0);
+                }
+                Refusal::Unavailable => {
+                    fault = Some(RateFault::Unavailable);
+                    for facts in &mut counts.facts {
+                        facts.verdict = Verdict::Unknown;
+                    }
+                }
+            }
+        } else {
+            self.take_shadowed(counts);
+        }
+        if counts.is_refused() {
+            if !refused {
+                self.look_at(counts, enforced);
+            }
+            self.count_refused(counts);
+        }
+        fault
+    }
+
+    fn take_all(&self, demands: &mut [Demand]) -> Result<(), Refusal> {
+        if demands.is_empty() {
+            return Ok(());
+        }
+        self.counters
+            .take(demands, &self.domain.owner, self.now)
+            .map(|_| ())
+    }
+
+    /// Shadowed limits of an admitted request: each by itself, because none of them stops anything.
+    fn take_shadowed(&self, counts: &mut Counts) {
+        let shadowed = counts
+            .demands
+            .iter_mut()
+            .zip(&mut counts.facts)
+            .skip(counts.enforced);
+        for (demand, facts) in shadowed {
+            if facts.is_over() {
+                continue;
+            }
+            if let Err(refusal) = self.take_all(std::slice::from_mut(demand)) {
+                facts.verdict = match refusal {
+                    Refusal::RateLimited => Verdict::Over,
+                    Refusal::Capacity { .. } | Refusal::Unavailable => Verdict::Unknown,
+                };
+            }
+        }
+    }
+
+    /// What cannot be admitted whatever is free, and what only asks and finds nothing left. It takes nothing, so it is no
+    /// demand any more.
+    fn rule_out(&self, counts: &mut Counts) {
+        for (demand, facts) in counts.demands.iter_mut().zip(&mut counts.facts) {
+            let max = demand.shape.max;
+            if demand.cost > max || max == Micros(0) {
+                facts.verdict = Verdict::Never;
+                demand.cost = Micros(0);
+                if max > Micros(0) {
+                    self.counters.look(std::slice::from_mut(demand), self.now);
+                }
+            } else if demand.cost == Micros(0) {
+                let mut one = Demand::new(demand.key, demand.shape, Micros::ONE);
+                self.counters.look(std::slice::from_mut(&mut one), self.now);
+                if one.view.wait_us > 0 {
+                    facts.verdict = Verdict::Over;
+                    demand.view = one.view;
+                }
+            }
+        }
+    }
+
+    /// Looks at the counts from this one on that are not known to be over.
+    fn look_at(&self, counts: &mut Counts, from: usize) {
+        for (demand, facts) in counts.demands.iter_mut().zip(&mut counts.facts).skip(from) {
+            if !facts.is_over() {
+                self.counters.look(std::slice::from_mut(demand), self.now);
+                facts.look(demand);
+            }
+        }
+    }
+
+    /// For limits on what has happened already: a refused request takes what there is of its hits.
+    fn count_refused(&self, counts: &mut Counts) {
+        for (demand, facts) in counts.demands.iter_mut().zip(&counts.facts) {
+            if !facts.count_refused || facts.verdict == Verdict::Unknown || demand.shape.max == Micros(0) {
+                continue;
+            }
+            let left = demand.view.remaining.0 - demand.view.remaining.0 % Micros::ONE.0;
+            let cost = Micros(facts.cost.0.min(left));
+            let mut rest = Demand::new(demand.key, demand.shape, cost);
+            // Where another request was faster, that one has used the limit up.
+            if cost > Micros(0) && self.take_all(std::slice::from_mut(&mut rest)).is_ok() {
+                demand.view.remaining = rest.view.remaining;
+                demand.view.reset_after_us = rest.view.reset_after_us;
+            }
+        }
+    }
+
+    fn status(&self, found: &Found<'s>, counts: &Counts) -> RateStatus<'s> {
+        let limit = match found {
+            Found::Nothing => return RateStatus::default(),
+            Found::Unlimited(_) => {
+                return RateStatus {
+                    remaining: u32::MAX,
+                    ..RateStatus::default()
+                };
+            }
+            Found::Limit(limit) => limit,
+        };
+        let Some((demand, facts)) = counts.of(limit) else {
+            return RateStatus::default();
+        };
+        let over_limit = facts.is_over() && !limit.is_shadow();
+        RateStatus {
+            over_limit,
+            shadow_over_limit: facts.is_over() && limit.is_shadow(),
+            limit: Some(limit.current()),
+            remaining: u32::try_from(demand.view.remaining.0 / Micros::ONE.0).unwrap_or(u32::MAX),
+            reset_after_us: self.reset_after_us(demand, facts.verdict),
+        }
+    }
+
+    fn reset_after_us(&self, demand: &Demand, verdict: Verdict) -> Option<u64> {
+        Some(match (demand.shape.window, verdict) {
+            (_, Verdict::Unknown) => return None,
+            (Window::Calendar(period), _) => until_period_end_us(period, self.now),
+            (Window::Sliding { window_us }, Verdict::Never) => window_us,
+            (Window::Sliding { .. }, Verdict::Over) => demand.view.wait_us,
+            (Window::Sliding { .. }, Verdict::Fits) => demand.view.reset_after_us,
+        })
+    }
+}
