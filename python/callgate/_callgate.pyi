@@ -532,6 +532,10 @@ class Metrics:
         """Protocol (``grpc``, ``http``), status code, count."""
 
     @property
+    def rate_limits(self) -> list[tuple[str, str, int]]:
+        """Domain, outcome, count: answers of the rate limit service."""
+
+    @property
     def policies(self) -> list[tuple[str, str, str]]:
         """Server, policy, version of each policy in force."""
 

@@ -92,6 +92,12 @@ def _decisions(numbers: Metrics) -> Iterator[Metric]:
     for protocol, code, count in numbers.requests:
         requests.add_metric([protocol, code], count)
     yield requests
+    limited = CounterMetricFamily(
+        "callgate_rate_limits", "Answers of the rate limit service.", labels=["domain", "outcome"]
+    )
+    for domain, outcome, count in numbers.rate_limits:
+        limited.add_metric([domain, outcome], count)
+    yield limited
 
 
 def _duration(numbers: Metrics) -> Metric:

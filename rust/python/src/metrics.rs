@@ -12,6 +12,7 @@ pub(crate) struct Metrics {
     duration_counts: Vec<u64>,
     duration_sum_ns: u64,
     requests: Vec<(&'static str, &'static str, u64)>,
+    rate_limits: Vec<(String, &'static str, u64)>,
     policies: Vec<(String, String, String)>,
     counters: usize,
     counter_capacity: usize,
@@ -40,6 +41,10 @@ impl From<MetricsSnapshot> for Metrics {
             .requests
             .into_iter()
             .map(|one| (one.protocol, one.code, one.count));
+        let rate_limits = snapshot
+            .rate_limits
+            .into_iter()
+            .map(|one| (one.domain, one.outcome, one.count));
         let policies = snapshot
             .policies
             .into_iter()
@@ -51,6 +56,7 @@ impl From<MetricsSnapshot> for Metrics {
             duration_counts: snapshot.duration.counts,
             duration_sum_ns: snapshot.duration.sum_ns,
             requests: requests.collect(),
+            rate_limits: rate_limits.collect(),
             policies: policies.collect(),
             counters: snapshot.counters,
             counter_capacity: snapshot.counter_capacity,

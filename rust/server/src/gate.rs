@@ -80,6 +80,8 @@ pub(crate) struct Paces {
     pub(crate) peps: Pace,
     /// Failed TLS handshakes.
     pub(crate) handshakes: Pace,
+    /// Rate limits that could not be looked at.
+    pub(crate) rate_limits: Pace,
 }
 
 /// Whether work on these bytes takes long.

@@ -1,7 +1,7 @@
 //! callgate's data plane: decisions over gRPC and plain HTTP, on one TCP port and on a Unix socket.
 //!
 //! [`Server::start`] puts an [`Engine`](callgate_core::Engine) behind `callgate.decision.v1.DecisionService`,
-//! `grpc.health.v1.Health`, server reflection and `POST /v1/check`. It runs on threads of its own, so whoever started
+//! `envoy.service.ratelimit.v3.RateLimitService`, `grpc.health.v1.Health`, server reflection and `POST /v1/check`. It runs on threads of its own, so whoever started
 //! it (the Python control plane, a test) may block as it likes. Whatever a call holds, it gets a decision
 //! (`docs/policy.md` section 5); an error status is for what is no request at all.
 
@@ -31,7 +31,7 @@ pub use events::{Event, FieldValue, Level};
 pub use identity::{PepError, PepSpec};
 pub use limits::Limits;
 pub use metrics::{
-    DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RequestCount,
+    DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount,
     StoreErrorCount, duration_bounds_ns, store_duration_bounds_ns,
 };
 pub use proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};

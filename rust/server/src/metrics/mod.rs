@@ -3,6 +3,7 @@
 mod histogram;
 mod labels;
 mod pace;
+mod rates;
 mod requests;
 mod store;
 
@@ -12,17 +13,20 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use callgate_core::engine::Snapshot;
+use callgate_core::rate::{RateAnswer, RateFault};
 use callgate_core::{Decision, Outcome, State};
 use http::StatusCode;
 use tonic::Code;
 
 pub use histogram::{DurationHistogram, duration_bounds_ns};
 pub(crate) use pace::Pace;
+pub use rates::RateLimitCount;
 pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
 
 use histogram::Histogram;
 use labels::{Registry, Table, count};
+use rates::RateMetrics;
 use requests::Requests;
 use store::StoreMetrics;
 
@@ -78,6 +82,8 @@ pub struct MetricsSnapshot {
     pub duration: DurationHistogram,
     /// Requests by protocol and status; only those that were met.
     pub requests: Vec<RequestCount>,
+    /// Answers of the rate limit service by domain and outcome; only those that were met.
+    pub rate_limits: Vec<RateLimitCount>,
     /// Policies in force now.
     pub policies: Vec<PolicyInfo>,
     /// Counters alive.
@@ -115,6 +121,7 @@ pub(crate) struct Metrics {
     table: ArcSwap<Table>,
     duration: Histogram,
     requests: Requests,
+    rates: RateMetrics,
     invalid_requests: AtomicU64,
     internal_errors: AtomicU64,
     tls_handshakes_failed: AtomicU64,
@@ -130,6 +137,7 @@ impl Metrics {
             table,
             duration: Histogram::default(),
             requests: Requests::default(),
+            rates: RateMetrics::new(state),
             invalid_requests: AtomicU64::new(0),
             internal_errors: AtomicU64::new(0),
             tls_handshakes_failed: AtomicU64::new(0),
@@ -177,6 +185,19 @@ impl Metrics {
         self.requests.http(status);
     }
 
+    /// Counts one answer of the rate limit service.
+    pub(crate) fn rate_limited(&self, state: &Snapshot, answer: &RateAnswer<'_>) {
+        self.rates.answered(state, answer);
+        if answer.fault == Some(RateFault::Internal) {
+            count(&self.internal_errors);
+        }
+    }
+
+    /// Counts a request to it about a domain that nobody configured.
+    pub(crate) fn rate_limit_unknown(&self) {
+        self.rates.unknown_domain();
+    }
+
     pub(crate) fn tls_handshake_failed(&self) {
         count(&self.tls_handshakes_failed);
     }
@@ -202,6 +223,7 @@ impl Metrics {
         let mut snapshot = MetricsSnapshot {
             duration: self.duration.snapshot(),
             requests: self.requests.snapshot(),
+            rate_limits: self.rates.snapshot(),
             // Relaxed, here and below: counts that publish nothing else.
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             tls_handshakes_failed: self.tls_handshakes_failed.load(Ordering::Relaxed),

@@ -40,6 +40,8 @@ use arriving::{Arriving, Kind};
 use deadline::Deadline;
 use decision::Decisions;
 use envoy::Authorizer;
+use envoy::rate_limit::{self, RateLimits};
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use unfinished::Unfinished;
 
 pub(crate) use self::http::Access;
@@ -76,6 +78,7 @@ pub(crate) struct Doors {
     message_timeout: Duration,
     decisions: DecisionServiceServer<Decisions>,
     authorizer: AuthorizationServer<Authorizer>,
+    rate_limits: RateLimitServiceServer<RateLimits>,
     health: Route,
     reflection_v1: Route,
     reflection_v1alpha: Route,
@@ -96,6 +99,8 @@ impl Doors {
         let authorizer = Authorizer::new(Arc::clone(&gate), proxies);
         let authorizer =
             AuthorizationServer::new(authorizer).max_decoding_message_size(limits.body_limit_bytes);
+        let rate_limits = RateLimitServiceServer::new(RateLimits::new(Arc::clone(&gate)))
+            .max_decoding_message_size(limits.body_limit_bytes.min(rate_limit::MESSAGE_LIMIT_BYTES));
         let descriptors = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(callgate_proto::FILE_DESCRIPTOR_SET)
@@ -110,6 +115,7 @@ impl Doors {
             message_timeout: Duration::from_millis(limits.message_timeout_ms),
             decisions,
             authorizer,
+            rate_limits,
             health: route(health),
             reflection_v1: route(descriptors().build_v1().map_err(fault)?),
             reflection_v1alpha: route(descriptors().build_v1alpha().map_err(fault)?),
@@ -176,6 +182,9 @@ impl Doors {
             }
             Some("envoy.service.auth.v3.Authorization") => {
                 return self.within_time(share, request, |request| self.authorizer.clone().call(request));
+            }
+            Some(rate_limit::NAME) => {
+                return self.within_time(share, request, |request| self.rate_limits.clone().call(request));
             }
             Some("grpc.health.v1.Health") => (self.health)(request),
             Some("grpc.reflection.v1.ServerReflection") => (self.reflection_v1)(request),

@@ -24,6 +24,8 @@ mod lifecycle;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod rate_limit;
+#[cfg(test)]
 mod stream;
 #[cfg(test)]
 mod stream_client;

@@ -2,5 +2,6 @@
 
 mod attributes;
 mod authz;
+pub(super) mod rate_limit;
 
 pub(super) use authz::Authorizer;

@@ -1,0 +1,139 @@
+//! Answers of the rate limit service, by domain.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use callgate_core::State;
+use callgate_core::rate::{RateAnswer, RateFault};
+
+use super::labels::count;
+
+/// Answers to requests about one domain, with one outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimitCount {
+    /// A configured domain, or `(unknown)`.
+    pub domain: String,
+    /// `ok`, `over_limit`, `shadow` (a limit in shadow mode would have refused), `capacity`, `unavailable`,
+    /// `internal_error` (refused because limits could not be counted), or `unknown_domain`.
+    pub outcome: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// `domain` of domains that nobody configured: their names are the callers'.
+const UNKNOWN: &str = "(unknown)";
+
+const OUTCOMES: [&str; 7] = [
+    "ok",
+    "over_limit",
+    "shadow",
+    "capacity",
+    "unavailable",
+    "internal_error",
+    "unknown_domain",
+];
+const UNKNOWN_DOMAIN: usize = OUTCOMES.len() - 1;
+
+/// By [`OUTCOMES`].
+type Cells = [AtomicU64; OUTCOMES.len()];
+
+/// Every cell there ever was, and those of the state in force.
+#[derive(Debug)]
+pub(super) struct RateMetrics {
+    known: Mutex<BTreeMap<String, Arc<Cells>>>,
+    table: ArcSwap<Table>,
+    unknown: Cells,
+}
+
+/// The cells of one compiled state.
+#[derive(Debug)]
+struct Table {
+    // Kept alive, so that its address stands for it.
+    state: Arc<State>,
+    // By `RateAnswer::domain_index`.
+    domains: Vec<Arc<Cells>>,
+}
+
+impl RateMetrics {
+    pub(super) fn new(state: &Arc<State>) -> Self {
+        let known = Mutex::default();
+        let table = ArcSwap::from_pointee(table(&known, state));
+        Self {
+            known,
+            table,
+            unknown: Cells::default(),
+        }
+    }
+
+    pub(super) fn answered(&self, state: &Arc<State>, answer: &RateAnswer<'_>) {
+        let table = self.table.load();
+        if Arc::ptr_eq(&table.state, state) {
+            table.count(answer);
+        } else {
+            // The first answer by a new state. Two threads may both make its table: they hold the same cells.
+            let fresh = Arc::new(self::table(&self.known, state));
+            fresh.count(answer);
+            self.table.store(fresh);
+        }
+    }
+
+    pub(super) fn unknown_domain(&self) {
+        count(&self.unknown[UNKNOWN_DOMAIN]);
+    }
+
+    pub(super) fn snapshot(&self) -> Vec<RateLimitCount> {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let named = known.iter().map(|(domain, cells)| (domain.as_str(), &**cells));
+        let mut counts = Vec::new();
+        for (domain, cells) in named.chain([(UNKNOWN, &self.unknown)]) {
+            for (outcome, cell) in OUTCOMES.into_iter().zip(cells) {
+                // Relaxed: a count that publishes nothing else.
+                let count = cell.load(Ordering::Relaxed);
+                if count > 0 {
+                    counts.push(RateLimitCount {
+                        domain: domain.to_owned(),
+                        outcome,
+                        count,
+                    });
+                }
+            }
+        }
+        counts
+    }
+}
+
+fn table(known: &Mutex<BTreeMap<String, Arc<Cells>>>, state: &Arc<State>) -> Table {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = state.rate_limits().names().iter();
+    Table {
+        state: Arc::clone(state),
+        domains: names
+            .map(|name| Arc::clone(known.entry(name.clone()).or_default()))
+            .collect(),
+    }
+}
+
+impl Table {
+    fn count(&self, answer: &RateAnswer<'_>) {
+        let index = usize::try_from(answer.domain_index).ok();
+        if let Some(cells) = index.and_then(|index| self.domains.get(index)) {
+            count(&cells[outcome(answer)]);
+        }
+    }
+}
+
+/// Place among [`OUTCOMES`].
+fn outcome(answer: &RateAnswer<'_>) -> usize {
+    match answer.fault {
+        Some(RateFault::Capacity) => 3,
+        Some(RateFault::Unavailable) => 4,
+        Some(RateFault::Internal) => 5,
+        None if answer.over_limit => 1,
+        None => {
+            let shadow = answer.statuses.iter().any(|status| status.shadow_over_limit);
+            if shadow { 2 } else { 0 }
+        }
+    }
+}

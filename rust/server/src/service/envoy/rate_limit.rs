@@ -1,0 +1,257 @@
+//! `envoy.service.ratelimit.v3.RateLimitService` (`docs/rate-limits.md`).
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use callgate_core::engine::Snapshot;
+use callgate_core::rate::{
+    Descriptor, HeadersWhen, Override, RateAnswer, RateFault, RateRequest, RateStatus, Unit, UnknownDomain,
+};
+use envoy_types::pb::envoy::config::core::v3::HeaderValue;
+use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
+use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit as UnitNumber;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{
+    Code, DescriptorStatus, RateLimit,
+};
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
+use envoy_types::pb::google::protobuf::Duration;
+use smallvec::SmallVec;
+use tonic::{Request, Response, Status};
+
+use crate::events::Level;
+use crate::gate::Gate;
+use crate::identity::Asker;
+use crate::service::deadline::{self, Deadline};
+
+/// The name under which it is called.
+pub(in crate::service) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";
+
+/// Largest message. Two bytes can be one descriptor, which is much larger once it is decoded; what Envoy sends is at most
+/// a few headers long.
+pub(in crate::service) const MESSAGE_LIMIT_BYTES: usize = 256 * 1024;
+
+/// Descriptors of one request. Envoy makes one of each entry of a route's `rate_limits`.
+const MAX_DESCRIPTORS: usize = 256;
+
+/// The service.
+#[derive(Clone, Debug)]
+pub(in crate::service) struct RateLimits {
+    gate: Arc<Gate>,
+}
+
+impl RateLimits {
+    pub(in crate::service) const fn new(gate: Arc<Gate>) -> Self {
+        Self { gate }
+    }
+
+    fn limit(&self, state: &Snapshot, request: &RateLimitRequest) -> Result<RateLimitResponse, Status> {
+        if request.domain.is_empty() {
+            return Err(Status::invalid_argument(
+                "expected `domain` to name a domain, got an empty string",
+            ));
+        }
+        let count = request.descriptors.len();
+        if !(1..=MAX_DESCRIPTORS).contains(&count) {
+            return Err(Status::invalid_argument(format!(
+                "expected 1 to {MAX_DESCRIPTORS} descriptors, got {count}"
+            )));
+        }
+        let descriptors = request
+            .descriptors
+            .iter()
+            .map(descriptor)
+            .collect::<Result<SmallVec<[Descriptor<'_>; 4]>, Status>>()?;
+        let asked = RateRequest {
+            domain: &request.domain,
+            descriptors: &descriptors,
+            hits: request.hits_addend,
+        };
+        match self.answer(state, asked) {
+            Ok(answer) => Ok(response(&answer)),
+            Err(UnknownDomain) => Err(unknown_domain(state, &request.domain)),
+        }
+    }
+
+    /// Limits a request by its domain and descriptors, and counts the answer.
+    fn answer<'s>(
+        &self,
+        state: &'s Snapshot,
+        request: RateRequest<'_, '_>,
+    ) -> Result<RateAnswer<'s>, UnknownDomain> {
+        let now = self.gate.clock.now();
+        let answer = self.gate.engine.rate_limit(state, request, now);
+        let fault = if let Ok(answer) = &answer {
+            self.gate.metrics.rate_limited(state, answer);
+            answer.fault.map(|fault| match fault {
+                RateFault::Internal => (Level::Error, "internal error"),
+                RateFault::Capacity => (Level::Warning, "counter capacity"),
+                RateFault::Unavailable => (Level::Error, "counter store unavailable"),
+            })
+        } else {
+            self.gate.metrics.rate_limit_unknown();
+            Some((Level::Warning, "unknown domain"))
+        };
+        if let Some((level, reason)) = fault
+            && self.gate.paces.rate_limits.admits(now.boot_ns / 1_000_000_000)
+        {
+            let fields = vec![("domain", request.domain.into()), ("reason", reason.into())];
+            self.gate.events.push(level, "rate_limit_failed", fields);
+        }
+        answer
+    }
+}
+
+#[tonic::async_trait]
+impl RateLimitService for RateLimits {
+    async fn should_rate_limit(
+        &self,
+        request: Request<RateLimitRequest>,
+    ) -> Result<Response<RateLimitResponse>, Status> {
+        let deadline: Option<&Deadline> = request.extensions().get();
+        if deadline.is_some_and(|deadline| deadline.is_over()) {
+            return Err(deadline::over());
+        }
+        let asker: Option<&Asker> = request.extensions().get();
+        let (state, _) = self
+            .gate
+            .admit(asker)
+            .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
+        self.limit(&state, request.get_ref()).map(Response::new)
+    }
+}
+
+/// An error and no answer, so that the proxy's own setting for a limiter that fails says what becomes of the request.
+fn unknown_domain(state: &Snapshot, domain: &str) -> Status {
+    let names = state.rate_limits().names();
+    if names.is_empty() {
+        return Status::not_found("no rate limits are configured; name their files in `rate_limits`");
+    }
+    Status::not_found(format!(
+        "unknown domain `{domain}`; expected one of `{}`, or add its file to `rate_limits`",
+        names.join("`, `")
+    ))
+}
+
+fn descriptor(message: &RateLimitDescriptor) -> Result<Descriptor<'_>, Status> {
+    if message.is_negative_hits {
+        return Err(Status::invalid_argument(
+            "`is_negative_hits` is not supported: hits that were taken are not given back this way",
+        ));
+    }
+    let entries = message.entries.iter();
+    Ok(Descriptor {
+        entries: entries
+            .map(|entry| (entry.key.as_str(), entry.value.as_str()))
+            .collect(),
+        limit: message.limit.map(limit_override).transpose()?,
+        hits: message.hits_addend.as_ref().map(|hits| hits.value),
+    })
+}
+
+fn limit_override(message: RateLimitOverride) -> Result<Override, Status> {
+    let unit = UnitNumber::try_from(message.unit)
+        .ok()
+        .and_then(|number| Unit::ALL.into_iter().find(|unit| unit_number(*unit) == number));
+    unit.map(|unit| Override {
+        requests_per_unit: message.requests_per_unit,
+        unit,
+    })
+    .ok_or_else(|| {
+        Status::invalid_argument(format!(
+            "expected the `unit` of a descriptor's `limit` to be a unit of time, got number {}",
+            message.unit
+        ))
+    })
+}
+
+fn response(answer: &RateAnswer<'_>) -> RateLimitResponse {
+    RateLimitResponse {
+        overall_code: code(answer.over_limit).into(),
+        statuses: answer.statuses.iter().map(status).collect(),
+        response_headers_to_add: headers(answer),
+        ..RateLimitResponse::default()
+    }
+}
+
+fn status(status: &RateStatus<'_>) -> DescriptorStatus {
+    DescriptorStatus {
+        code: code(status.over_limit).into(),
+        current_limit: status.limit.map(|limit| RateLimit {
+            name: limit.name.to_owned(),
+            requests_per_unit: limit.requests_per_unit,
+            unit: unit_number(limit.unit).into(),
+        }),
+        limit_remaining: status.remaining,
+        duration_until_reset: status.reset_after_us.map(duration),
+        quota: None,
+    }
+}
+
+/// What the client is told: of the refusal that lasts longest, else of the limit that is nearest.
+fn headers(answer: &RateAnswer<'_>) -> Vec<HeaderValue> {
+    let wanted = match answer.headers {
+        HeadersWhen::Refused => answer.over_limit,
+        HeadersWhen::Always => true,
+        HeadersWhen::Never => false,
+    };
+    let limited = || answer.statuses.iter().filter(|status| status.limit.is_some());
+    let told = if answer.over_limit {
+        limited()
+            .filter(|status| status.over_limit)
+            .max_by_key(|status| status.reset_after_us)
+    } else {
+        limited().min_by_key(|status| (status.remaining, Reverse(status.reset_after_us)))
+    };
+    let Some((status, limit)) = told
+        .filter(|_| wanted)
+        .and_then(|status| Some((status, status.limit?)))
+    else {
+        return Vec::new();
+    };
+    let mut headers = vec![
+        header("ratelimit-limit", limit.requests_per_unit.into()),
+        header("ratelimit-remaining", status.remaining.into()),
+    ];
+    if let Some(reset_after_us) = status.reset_after_us {
+        // Rounded up: whoever waits so long finds it free.
+        let seconds = reset_after_us.div_ceil(1_000_000);
+        headers.push(header("ratelimit-reset", seconds));
+        if answer.over_limit {
+            headers.push(header("retry-after", seconds));
+        }
+    }
+    headers
+}
+
+fn header(name: &str, value: u64) -> HeaderValue {
+    HeaderValue {
+        key: name.to_owned(),
+        value: value.to_string(),
+        ..HeaderValue::default()
+    }
+}
+
+const fn code(over_limit: bool) -> Code {
+    if over_limit { Code::OverLimit } else { Code::Ok }
+}
+
+const fn unit_number(unit: Unit) -> UnitNumber {
+    match unit {
+        Unit::Second => UnitNumber::Second,
+        Unit::Minute => UnitNumber::Minute,
+        Unit::Hour => UnitNumber::Hour,
+        Unit::Day => UnitNumber::Day,
+        Unit::Week => UnitNumber::Week,
+        Unit::Month => UnitNumber::Month,
+        Unit::Year => UnitNumber::Year,
+    }
+}
+
+fn duration(us: u64) -> Duration {
+    Duration {
+        seconds: i64::try_from(us / 1_000_000).unwrap_or(i64::MAX),
+        nanos: i32::try_from(us % 1_000_000 * 1_000).unwrap_or_default(),
+    }
+}
