@@ -82,7 +82,9 @@ def name_of(page: Path) -> str:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_says_how_it_is_tested(block: Block) -> None:
     assert block.language in LANGUAGES, f"{block}: a block is one of {sorted(LANGUAGES)}"
-    assert block.kind in {None, "policy", "catalogue", "config"}, f"{block}: unknown kind of example `{block.kind}`"
+    assert block.kind in {None, "policy", "catalogue", "config", "limits"}, (
+        f"{block}: unknown kind of example `{block.kind}`"
+    )
 
 
 def test_no_fence_is_overlooked() -> None:
@@ -102,6 +104,10 @@ def test_data(block: Block, tmp_path: Path) -> None:
         path = tmp_path / f"callgate.{block.language}"
         path.write_text(block.text, encoding="utf-8")
         load(path)
+        return
+    if block.kind == "limits":
+        limits = (f"page.{block.language}", block.text.encode())
+        callgate.Engine.from_config(policies={}, servers={}, rate_limits=[limits])
         return
     assert block.language == "json", f"{block}: the YAML that pages show is policies and configurations"
     document = json.loads(block.text)
@@ -147,6 +153,11 @@ def test_links(page: Path) -> None:
 @pytest.mark.parametrize("path", ["examples/policy.json", "examples/servers"])
 def test_example_policies_load(path: str) -> None:
     callgate.Engine.from_file(ROOT / path, catalogue=ROOT / "examples/catalogue.json")
+
+
+def test_example_rate_limits_load() -> None:
+    limits = ROOT / "examples/rate-limits.yaml"
+    callgate.Engine.from_config(policies={}, servers={}, rate_limits=[(limits.name, limits.read_bytes())])
 
 
 def commands_of(block: Block) -> list[tuple[str, list[str]]]:

@@ -53,6 +53,8 @@ class Bundle:
     """None where none are configured, which is not the same as an empty list."""
     key: bytes | None = field(repr=False)
     tls: Mapping[str, bytes] | None = field(repr=False)
+    rate_limits: tuple[tuple[str, bytes], ...] = ()
+    """The name of each file, and what it holds."""
 
     @property
     def config(self) -> Config:
@@ -67,6 +69,7 @@ class Bundle:
             "grants": self._grants(),
             "grant_key": self.key,
             "catalogue": self.config.catalogue,
+            "rate_limits": self.rate_limits,
         }
 
     def peps(self) -> list[dict[str, Any]]:
@@ -78,6 +81,9 @@ class Bundle:
     def _grants(self) -> list[dict[str, Any]]:
         """The grants as the engine takes them: none means that callers are trusted to name theirs."""
         if self.grants is None:
+            return []
+        if not self.config.servers:
+            # Every call is denied as it is.
             return []
         if not self.grants:
             return [_grant(Grant(id="(none)", server=next(iter(self.config.servers)), revoked=True))]
@@ -106,13 +112,14 @@ def read_bundle(
     policies = _policies(loaded, files, faults)
     grants = _grants(loaded, files, faults)
     tls = _tls(loaded, files, faults)
+    rate_limits = _rate_limits(loaded, files, faults)
     if config.catalogue is not None:
         # Read by the engine, which knows the format; only looked at here, so that the fault has its place.
         _read(loaded, ("catalogue",), config.catalogue, files, faults)
     key = _key(loaded, grants or (), files, faults)
     if faults:
         raise InvalidConfigError(faults)
-    return Bundle(loaded, policies, grants, key, tls)
+    return Bundle(loaded, policies, grants, key, tls, rate_limits)
 
 
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:
@@ -149,6 +156,11 @@ def _policies(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, tu
             faults.append(loaded.fault(("policies_folder",), message))
         policies[path.stem] = (str(path), _read(loaded, ("policies_folder",), path, files, faults))
     return policies
+
+
+def _rate_limits(loaded: Loaded, files: Files, faults: list[Fault]) -> tuple[tuple[str, bytes], ...]:
+    named = enumerate(loaded.config.rate_limits)
+    return tuple((str(path), _read(loaded, ("rate_limits", index), path, files, faults)) for index, path in named)
 
 
 def _grants(loaded: Loaded, files: Files, faults: list[Fault]) -> tuple[Placed, ...] | None:

@@ -38,13 +38,13 @@ def _listeners(bundle: Bundle) -> Iterator[Fault]:
 
 
 def _not_quick(bundle: Bundle) -> Iterator[Fault]:
-    for name in ("servers", "policies", "policies_folder", "grants", "grants_file"):
+    for name in ("servers", "policies", "policies_folder", "rate_limits", "grants", "grants_file"):
         if bundle.loaded.origin((name,)) != "default":
             yield bundle.loaded.fault((name,), f"`{name}` works with --config, not with --policy")
 
 
 def _servers(bundle: Bundle) -> Iterator[Fault]:
-    if not bundle.config.servers:
+    if not bundle.config.servers and not bundle.config.rate_limits:
         yield bundle.loaded.fault(("servers",), "no server is configured, so that every call would be denied; add one")
     for name, server in bundle.config.servers.items():
         if server.policy is not None and server.policy not in bundle.policies:

@@ -73,6 +73,9 @@ class Config(BaseSettings):
     catalogue: FilePath | None = None
     """Categories, risks and input schemas of tools."""
 
+    rate_limits: list[FilePath] = []
+    """Files of rate limits by descriptors, each with a domain of its own."""
+
     grants: Annotated[list[Grant] | None, ListGiven, NotNull] = None
     """The grants. Where neither this nor `grants_file` is given, callers are trusted to name the grant."""
 
