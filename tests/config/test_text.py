@@ -121,6 +121,7 @@ def test_scalars_of_yaml_1_2(text: str, value: object) -> None:
         ("a: [1", 2, 1, "not well-formed YAML: did not find expected ',' or ']'"),
         ("a:\n\tb: 1", 2, 1, "not well-formed YAML: found character that cannot start any token"),
         ("a: \x01", 1, 4, "not well-formed YAML: a control character is not allowed here"),
+        ("ä: \x01", 1, 4, "not well-formed YAML: a control character is not allowed here"),
     ],
 )
 def test_what_is_no_yaml(text: str, line: int, column: int, message: str) -> None:

@@ -139,8 +139,11 @@ def _events(text: str) -> Iterator[yaml.Event]:
         problem = error.problem or error.context or "cannot be read"
         raise Malformed(f"not well-formed YAML: {problem}", line, column) from None
     except yaml.reader.ReaderError as error:
+        # The C library counts bytes.
         before = text[: error.position]
-        line, column = before.count("\n") + 1, error.position - before.rfind("\n")
+        if _LOADER is not yaml.SafeLoader:
+            before = text.encode("utf-8", "surrogatepass")[: error.position].decode("utf-8", "ignore")
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         raise Malformed("not well-formed YAML: a control character is not allowed here", line, column) from None
 
 
