@@ -29,12 +29,11 @@ SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
 @dataclass(frozen=True)
-class Document:
-    """What a file holds."""
+class Positions:
+    """The text of a file, and where what it holds stands in it."""
 
     file: str
     """As it was named."""
-    data: dict[str, Any] = field(repr=False)
     text: str = field(repr=False)
 
     def place(self, path: KeyPath, *, of_key: bool = False) -> tuple[int, int]:
@@ -58,6 +57,20 @@ class Document:
         return Fault(message, self.file, line, column)
 
 
+@dataclass(frozen=True)
+class Document(Positions):
+    """A file that holds keys and values."""
+
+    data: dict[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ListDocument(Positions):
+    """A file that holds a list."""
+
+    data: list[Any] = field(repr=False)
+
+
 def read_document(path: Path) -> Document:
     """Reads a file; the suffix ``.json`` makes it JSON, every other one YAML.
 
@@ -70,6 +83,31 @@ def read_document(path: Path) -> Document:
 
 def parse_document(file: str, content: bytes) -> Document:
     """As `read_document`, of bytes that were read before."""
+    data, text = _parse(file, content)
+    if data is None:
+        data = {}
+    if not isinstance(data, dict):
+        raise InvalidConfigError([Fault("expected keys and values at the top of the file", file, 1, 1)])
+    return Document(file, text, data)
+
+
+def read_list(path: Path) -> ListDocument:
+    """As `read_document`, of a file that holds a list.
+
+    Raises:
+        ConfigError: It cannot be read.
+        InvalidConfigError: It is not well formed, has a key twice, or holds no list.
+    """
+    file = str(path)
+    data, text = _parse(file, read_bytes(path))
+    if data is None:
+        data = []
+    if not isinstance(data, list):
+        raise InvalidConfigError([Fault("expected a list at the top of the file", file, 1, 1)])
+    return ListDocument(file, text, data)
+
+
+def _parse(file: str, content: bytes) -> tuple[Any, str]:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -83,11 +121,7 @@ def parse_document(file: str, content: bytes) -> Document:
         data = reader.read(text)
     except reader.Malformed as error:
         raise InvalidConfigError([Fault(error.message, file, error.line, error.column)]) from None
-    if data is None:
-        data = {}
-    if not isinstance(data, dict):
-        raise InvalidConfigError([Fault("expected keys and values at the top of the file", file, 1, 1)])
-    return Document(file, data, text)
+    return data, text
 
 
 def read_bytes(path: Path) -> bytes:

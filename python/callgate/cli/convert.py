@@ -1,0 +1,110 @@
+"""`callgate convert`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from callgate.config.units import masked
+from callgate.convert import Align, Conversion, convert_limitador, convert_ratelimit, targets, text_of, write
+from callgate.errors import ConfigError
+
+app = typer.Typer(
+    name="convert",
+    help="Write other services' rules as callgate's own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_Convert: TypeAlias = "Callable[[Sequence[Path], Align | None], Conversion]"
+
+_Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="What to convert: YAML, or JSON (`.json`).")]
+_Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="FILE",
+        help="Where it goes instead of stdout; JSON where it ends with `.json`. A folder that exists gets a file for "
+        "each domain.",
+        show_default=False,
+    ),
+]
+_Partial = Annotated[bool, typer.Option("--partial", help="Write what can be kept, though something is left out.")]
+
+
+@app.callback()
+def group() -> None:
+    """Write other services' rules as callgate's own."""
+
+
+@app.command()
+def ratelimit(
+    files: _Files,
+    output: _Output = None,
+    align: Annotated[
+        Align | None,
+        typer.Option(
+            help="What windows become. Without it they stay what they are (`calendar`); with `sliding`, no interval "
+            "of a window's length admits more than the limit.",
+            show_default=False,
+        ),
+    ] = None,
+    partial: _Partial = False,
+) -> None:
+    """Convert configuration files of envoyproxy/ratelimit; exit code 1 where something would be left out."""
+    _run("ratelimit", convert_ratelimit, files, output, align, partial=partial)
+
+
+@app.command()
+def limitador(
+    files: _Files,
+    output: _Output = None,
+    align: Annotated[
+        Align | None,
+        typer.Option(
+            help="What windows become, since callgate has none that begin with the first hit; with `sliding`, no "
+            "interval of a window's length admits more than the limit.",
+            show_default=False,
+        ),
+    ] = None,
+    partial: _Partial = False,
+) -> None:
+    """Convert limits files of limitador; exit code 1 where something would be left out."""
+    _run("limitador", convert_limitador, files, output, align, partial=partial)
+
+
+def _run(
+    name: str, convert: _Convert, files: list[Path], output: Path | None, align: Align | None, *, partial: bool
+) -> None:
+    conversion = convert(files, align)
+    for said in conversion.said:
+        typer.echo(said, err=True)
+    left_out = len(conversion.left_out)
+    if left_out and not partial:
+        rules = "one thing is" if left_out == 1 else f"{left_out} things are"
+        typer.echo(f"nothing was written, since {rules} left out; `--partial` writes the rest", err=True)
+        raise typer.Exit(1)
+    if left_out and not any(limits.descriptors for limits in conversion.domains):
+        typer.echo("nothing was written, since nothing is left", err=True)
+        raise typer.Exit(1)
+    if not conversion.domains:
+        message = "the files hold no limits, so that there is nothing to write"
+        raise ConfigError(message)
+    for limits, file in zip(conversion.domains, targets(conversion.domains, output, files), strict=True):
+        header = _header(name, files, align, limits.remarks, [str(said) for said in conversion.left_out])
+        text = text_of(limits, file, header)
+        if file is None:
+            typer.echo(text, nl=False)
+        else:
+            write(text, file)
+
+
+def _header(name: str, files: list[Path], align: Align | None, remarks: list[str], left_out: list[str]) -> list[str]:
+    chosen = f" --align {align.value}" if align else ""
+    header = [f"Made by `callgate convert {name}{chosen}` from {', '.join(masked(str(file)) for file in files)}."]
+    header += [f"{remark}." for remark in remarks]
+    header += left_out
+    # What a name holds must not end a comment.
+    return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in header]

@@ -1,0 +1,78 @@
+"""Where converted limits go: to stdout, to a file, or for several domains into a folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from callgate.config.document import special
+from callgate.config.units import masked, quoted
+from callgate.convert.render import render_json, render_yaml
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from callgate.convert.rules import RateLimits
+
+
+def targets(domains: Sequence[RateLimits], output: Path | None, sources: Sequence[Path]) -> list[Path | None]:
+    """The file of each domain, None for stdout.
+
+    Raises:
+        ConfigError: There are several domains and no folder for them, or a file is one of the sources.
+    """
+    if output is not None and output.is_dir():
+        files: list[Path | None] = [output / f"{_file_name(limits.domain)}.yaml" for limits in domains]
+    elif len(domains) > 1:
+        names = ", ".join(quoted(limits.domain) for limits in domains[:5]) + (", ..." if len(domains) > 5 else "")  # noqa: PLR2004
+        message = f"there are {len(domains)} domains ({names}), and a file holds one; name a folder that exists as -o"
+        raise ConfigError(message)
+    else:
+        files = [output] * len(domains)
+    taken = {source.resolve() for source in sources}
+    for file in files:
+        if file is not None and file.resolve() in taken:
+            message = f"`{masked(str(file))}` is what is converted; name another file as -o"
+            raise ConfigError(message)
+        if file is not None and file.exists() and not file.is_file():
+            raise ConfigError(special(file).replace("read", "write", 1))
+    return files
+
+
+def text_of(limits: RateLimits, file: Path | None, header: Sequence[str]) -> str:
+    """YAML, or JSON where the file's name ends with ``.json``."""
+    if file is not None and file.suffix == ".json":
+        return render_json(limits)
+    return render_yaml(limits, header)
+
+
+def write(text: str, file: Path) -> None:
+    """Writes a file, all of it or nothing: a sidecar may watch its folder.
+
+    Raises:
+        ConfigError: It cannot be written.
+    """
+    file = file.resolve()
+    partial = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with partial.open("x", encoding="utf-8", newline="\n") as handle:
+                handle.write(text)
+                handle.flush()
+                os.fsync(handle.fileno())
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
+    except OSError as error:
+        message = f"cannot write `{masked(str(file))}`: {(error.strerror or str(error)).lower()}"
+        raise ConfigError(message) from None
+
+
+def _file_name(domain: str) -> str:
+    # A domain may be any text, `..` and `a/b` among it; what is escaped stays apart from what was not.
+    name = quote(domain, safe="")
+    return name.replace(".", "%2E", 1) if name.startswith(".") else name

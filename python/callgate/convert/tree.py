@@ -1,0 +1,107 @@
+"""Rules that each name a whole descriptor, as a tree that is walked without a way back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from callgate.convert.rules import Descriptor, RateLimit
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Entries: TypeAlias = "tuple[tuple[str, str], ...]"
+"""Keys and values of a descriptor; an empty value stands for each."""
+
+_LARGEST: Final = 100_000
+"""Descriptors of one domain."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A limit, and the descriptors that it is for."""
+
+    entries: Entries
+    limit: RateLimit
+
+
+def build(rules: Sequence[Rule]) -> tuple[Descriptor, ...]:
+    """The tree, in which every descriptor finds its rule; no two rules may be for one descriptor.
+
+    A value that is named is tried before its key alone, and what is found is not left again. So what is below the key
+    alone stands below each named value, too; the counts stay the same, since each value has its own.
+
+    Raises:
+        ConfigError: It would be too large.
+    """
+    return _level([(rule.entries, rule) for rule in rules], [_LARGEST])
+
+
+def _level(rules: list[tuple[Entries, Rule]], left: list[int]) -> tuple[Descriptor, ...]:
+    by_entry: dict[str, dict[str, list[int]]] = {}
+    for number, (entries, _) in enumerate(rules):
+        key, value = entries[0]
+        by_entry.setdefault(key, {}).setdefault(value, []).append(number)
+    descriptors = []
+    for key, by_value in by_entry.items():
+        of_every_value = by_value.pop("", [])
+        for value, numbers in [*by_value.items(), *([("", [])] if of_every_value else [])]:
+            left[0] -= 1
+            if left[0] < 0:
+                message = f"the limits of one domain need more than {_LARGEST} descriptors; split the domain"
+                raise ConfigError(message)
+            inner = [(rules[number][0][1:], rules[number][1]) for number in sorted([*numbers, *of_every_value])]
+            ends = [rule for entries, rule in inner if not entries]
+            descriptors.append(
+                Descriptor(
+                    key=key,
+                    value=value,
+                    rate_limit=ends[0].limit if ends else None,
+                    descriptors=_level([(entries, rule) for entries, rule in inner if entries], left),
+                )
+            )
+    return tuple(descriptors)
+
+
+@dataclass
+class Overlaps:
+    """Finds, among rules for descriptors of the same keys, one that is for some of the same descriptors."""
+
+    _by_mask: dict[tuple[bool, ...], list[tuple[Entries, int]]] = field(default_factory=dict)
+    _tables: dict[tuple[tuple[bool, ...], tuple[bool, ...]], dict[Entries, int]] = field(default_factory=dict)
+
+    def find(self, entries: Entries) -> int | None:
+        """The number of such a rule."""
+        mask = _mask(entries)
+        for other in self._by_mask:
+            both = tuple(a and b for a, b in zip(mask, other, strict=True))
+            number = self._table(other, both).get(_project(entries, both))
+            if number is not None:
+                return number
+        return None
+
+    def add(self, entries: Entries, number: int) -> None:
+        """Notes a rule."""
+        mask = _mask(entries)
+        self._by_mask.setdefault(mask, []).append((entries, number))
+        for (of, both), table in self._tables.items():
+            if of == mask:
+                table.setdefault(_project(entries, both), number)
+
+    def _table(self, mask: tuple[bool, ...], both: tuple[bool, ...]) -> dict[Entries, int]:
+        """The rules with values at the same places, by the values at some of these: no rule is compared with each."""
+        table = self._tables.get((mask, both))
+        if table is None:
+            table = self._tables[mask, both] = {}
+            for entries, number in self._by_mask[mask]:
+                table.setdefault(_project(entries, both), number)
+        return table
+
+
+def _mask(entries: Entries) -> tuple[bool, ...]:
+    return tuple(bool(value) for _, value in entries)
+
+
+def _project(entries: Entries, mask: tuple[bool, ...]) -> Entries:
+    return tuple(entry for entry, is_in in zip(entries, mask, strict=True) if is_in)
