@@ -25,6 +25,7 @@ domain: d
 align: calendar
 descriptors:
   - key: k
+    count_refused: true
     rate_limit:
       unit: day
       requests_per_unit: 1

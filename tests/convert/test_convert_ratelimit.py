@@ -10,6 +10,7 @@ import pytest
 from callgate.convert import Align, convert_ratelimit
 from convert.sources import convert, faults, source
 
+COUNTS = {"count_refused": True}
 LIMIT = "rate_limit: {unit: minute, requests_per_unit: 1}"
 
 
@@ -35,6 +36,8 @@ def test_windows_stay_what_they_are_unless_asked(tmp_path: Path) -> None:
     text = descriptors(f"- {{key: k, {LIMIT}}}")
     for align, expected in ((None, "calendar"), (Align.CALENDAR, "calendar"), (Align.SLIDING, "sliding")):
         documents, messages = convert(convert_ratelimit, tmp_path, text, align)
+        # Refused requests are counted there, and nowhere in callgate unless it is asked for.
+        assert documents["d"]["descriptors"][0].get("count_refused", False) is (align is not Align.SLIDING)
         assert (documents["d"]["align"], messages) == (expected, [])
 
 
@@ -42,7 +45,7 @@ def test_windows_stay_what_they_are_unless_asked(tmp_path: Path) -> None:
 def test_units(tmp_path: Path, unit: str) -> None:
     for written in (unit, unit.upper(), f'"{unit.title()}"'):
         (descriptor,) = kept(tmp_path, f"- {{key: k, rate_limit: {{requests_per_unit: 5, unit: {written}}}}}")
-        assert descriptor == {"key": "k", "rate_limit": {"unit": unit, "requests_per_unit": 5}}
+        assert descriptor == {"key": "k", **COUNTS, "rate_limit": {"unit": unit, "requests_per_unit": 5}}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +86,7 @@ def test_unlimited_and_replaces(tmp_path: Path) -> None:
 """
     assert kept(tmp_path, text) == [
         {"key": "a", "rate_limit": {"replaces": [{"name": "x"}], "unlimited": True}},
-        {"key": "b", "rate_limit": {"name": "x", "unit": "day", "requests_per_unit": 0}},
+        {"key": "b", **COUNTS, "rate_limit": {"name": "x", "unit": "day", "requests_per_unit": 0}},
     ]
 
 
@@ -131,7 +134,7 @@ def test_left_out(tmp_path: Path, text: str) -> None:
 def test_what_is_around_a_limit_that_is_left_out_stays(tmp_path: Path) -> None:
     text = f"- {{key: k, quota_mode: true, shadow_mode: true, {LIMIT}, descriptors: [{{key: l, {LIMIT}}}]}}"
     documents, _ = convert(convert_ratelimit, tmp_path, descriptors(text))
-    inner = {"key": "l", "rate_limit": {"unit": "minute", "requests_per_unit": 1}}
+    inner = {"key": "l", **COUNTS, "rate_limit": {"unit": "minute", "requests_per_unit": 1}}
     assert documents["d"]["descriptors"] == [{"key": "k", "descriptors": [inner]}]
 
 
@@ -187,7 +190,7 @@ def test_what_is_not_kept_is_not_there(tmp_path: Path) -> None:
     for text in NOTES:
         documents, _ = convert(convert_ratelimit, tmp_path, descriptors(text))
         for descriptor in documents["d"]["descriptors"]:
-            assert descriptor.keys() <= {"key", "value", "rate_limit"}
+            assert descriptor.keys() <= {"key", "value", "count_refused", "rate_limit"}
             limit = descriptor.get("rate_limit", {})
             assert limit.keys() in (
                 {"unit", "requests_per_unit", "replaces"},

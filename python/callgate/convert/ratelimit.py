@@ -26,7 +26,8 @@ def convert_ratelimit(paths: Sequence[Path], align: Align | None = None) -> Conv
 
     Args:
         paths: The files.
-        align: What windows become. Without it they stay what they are, multiples of the unit since 1970.
+        align: What windows become. Without it they stay what they are, multiples of the unit since 1970. With sliding
+            ones, refused requests count no more, as everywhere in callgate.
 
     Raises:
         ConfigError: A file cannot be read.
@@ -41,11 +42,11 @@ def convert_ratelimit(paths: Sequence[Path], align: Align | None = None) -> Conv
     for domain, descriptors in by_domain.items():
         find_duplicates(descriptors)
         _note_unknown_names(descriptors)
-        domains.append(RateLimits(domain, align, list(_siblings(descriptors))))
+        domains.append(RateLimits(domain, align, list(_siblings(descriptors, align))))
     return finish([file.report for file in files], domains)
 
 
-def _siblings(sources: Sequence[SourceDescriptor]) -> Iterator[Descriptor]:
+def _siblings(sources: Sequence[SourceDescriptor], align: Align) -> Iterator[Descriptor]:
     keys = {source.key for source in sources}
     # By key, the beginnings that wildcards above have taken.
     taken: dict[str, dict[str, SourceDescriptor]] = {}
@@ -64,7 +65,7 @@ def _siblings(sources: Sequence[SourceDescriptor]) -> Iterator[Descriptor]:
                 f"match {quoted(source.entries)} or the other way round; here, keys and values are compared apart"
             )
             source.report.note(source.path, message)
-        descriptor = _descriptor(source)
+        descriptor = _descriptor(source, align)
         if descriptor is not None:
             yield descriptor
 
@@ -88,7 +89,7 @@ def _looked_up_alike(source: SourceDescriptor, keys: set[str]) -> Iterable[str]:
     return [joined[:end] for end in ends if joined[:end] in keys and joined[:end] != source.key]
 
 
-def _descriptor(source: SourceDescriptor) -> Descriptor | None:
+def _descriptor(source: SourceDescriptor, align: Align) -> Descriptor | None:
     report, path = source.report, source.path
     if WILDCARD in source.key:
         message = f"{quoted(source.entries)}: a `*` in a key; here a key is compared as it stands"
@@ -96,13 +97,16 @@ def _descriptor(source: SourceDescriptor) -> Descriptor | None:
         return None
     _note_flags(source)
     limit = _limit(source, source.limit) if source.limit else None
+    counts = limit is not None and not limit.unlimited
     return Descriptor(
         key=source.key,
         value=source.value,
         rate_limit=limit,
         share_threshold="share_threshold" in source.flags,
-        shadow_mode="shadow_mode" in source.flags and limit is not None and not limit.unlimited,
-        descriptors=tuple(_siblings(source.descriptors)),
+        shadow_mode="shadow_mode" in source.flags and counts,
+        # There, each request is added to all counts that it meets before any of them is looked at.
+        count_refused=counts and align is Align.CALENDAR,
+        descriptors=tuple(_siblings(source.descriptors, align)),
     )
 
 

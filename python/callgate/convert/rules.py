@@ -45,6 +45,8 @@ class Descriptor:
     """Empty where every value has a count of its own; a ``*`` stands for any characters."""
     rate_limit: RateLimit | None = None
     shadow_mode: bool = False
+    count_refused: bool = False
+    """Requests that are refused, by this limit or another one, count as well."""
     share_threshold: bool = False
     """All values that the ``*`` stands for have one count."""
     descriptors: tuple[Descriptor, ...] = ()
@@ -56,6 +58,8 @@ class Descriptor:
             plain["value"] = self.value
         if self.shadow_mode:
             plain["shadow_mode"] = True
+        if self.count_refused:
+            plain["count_refused"] = True
         if self.share_threshold:
             plain["share_threshold"] = True
         if self.rate_limit is not None:
