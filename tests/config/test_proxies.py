@@ -1,0 +1,128 @@
+"""How a proxy's requests name caller, server and tool: what the configuration says is what the data plane does."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import pytest
+
+from callgate import ConfigError, Engine, Server
+from callgate.config import InvalidConfigError, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+METHOD = "/envoy.service.auth.v3.Authorization/Check"
+POLICY = {"version": "1", "name": "p", "default": "deny", "tools": {"open": {}, "shut": {"action": "deny"}}}
+
+
+def written(folder: Path, proxies: dict[str, Any]) -> Path:
+    path = folder / "callgate.json"
+    path.write_text(json.dumps({"proxies": proxies}))
+    return path
+
+
+def field(number: int, value: bytes) -> bytes:
+    """One field of a message as Envoy writes it: of a message, a string or bytes."""
+    length, varint = len(value), b""
+    while length > 0x7F:
+        varint, length = varint + bytes([length & 0x7F | 0x80]), length >> 7
+    return bytes([number << 3 | 2]) + varint + bytes([length]) + value
+
+
+def request(path: str, headers: dict[str, str], body: bytes) -> bytes:
+    """A `CheckRequest` about a POST, by the field numbers of `envoy.service.auth.v3.AttributeContext`."""
+    http = field(2, b"POST") + field(4, path.encode()) + field(5, b"localhost") + field(12, body)
+    for name, value in headers.items():
+        http += field(3, field(1, name.encode()) + field(2, value.encode()))
+    return field(1, field(4, field(2, http)))
+
+
+def test_every_source_reaches_the_data_plane(tmp_path: Path) -> None:
+    proxies = {
+        "identity": [
+            "token",
+            {"header": "x-agent"},
+            "spiffe",
+            {"metadata": {"namespace": "envoy.filters.http.jwt_authn", "path": ["payload", "sub"]}},
+        ],
+        "server": [{"extension": "s"}, "host", "path"],
+        "hosts": {"mcp.example.com": "github"},
+        "paths": ["/mcp/{server}", "/servers/{server}/tools/{tool}"],
+        "tool_errors": True,
+    }
+    keywords = load(written(tmp_path, proxies)).config.proxies.server_keywords()
+    assert keywords == {
+        "identity": [
+            ("token",),
+            ("header", "x-agent"),
+            ("spiffe",),
+            ("metadata", "envoy.filters.http.jwt_authn", "payload", "sub"),
+        ],
+        "server": [("extension", "s"), ("host",), ("path",)],
+        "hosts": {"mcp.example.com": "github"},
+        "paths": ["/mcp/{server}", "/servers/{server}/tools/{tool}"],
+        "tool_errors": True,
+    }
+    engine = Engine.from_json(json.dumps(POLICY))
+    Server(engine, proxies=keywords).check()
+    Server(engine, proxies=load(None).config.proxies.server_keywords()).check()
+
+
+@pytest.mark.parametrize(
+    ("proxies", "fault"),
+    [
+        ({"identity": []}, "proxies.identity"),
+        ({"identity": ["cookie"]}, "proxies.identity"),
+        ({"identity": [{"header": "X-Agent"}]}, "lower-case"),
+        ({"identity": [{"header": "x-callgate-rule"}]}, "x-callgate-"),
+        ({"identity": [{"metadata": {"namespace": "n", "path": []}}]}, "proxies.identity"),
+        ({"server": ["host"]}, "hosts"),
+        ({"hosts": {"a": "b"}}, "hosts"),
+        ({"server": ["host"], "hosts": {"A.example.com:80": "b"}}, "lower-case host"),
+        ({"paths": ["mcp/{server}"]}, "expected a path"),
+        ({"paths": ["/mcp"]}, "{server}"),
+        ({"paths": ["/{tool}/{tool}"]}, "once"),
+        ({"paths": ["/a/../{tool}"]}, "expected a path"),
+        ({"path": ["/{tool}"]}, "paths"),
+    ],
+)
+def test_what_means_nothing_is_refused(tmp_path: Path, proxies: dict[str, Any], fault: str) -> None:
+    with pytest.raises(InvalidConfigError, match=fault.replace("{", r"\{")):
+        load(written(tmp_path, proxies))
+
+
+@pytest.mark.parametrize(
+    ("proxies", "fault"),
+    [
+        ({"identity": [("cookie",)]}, "`identity`"),
+        ({"identity": [("metadata", "n")]}, "`identity`"),
+        ({"server": [("extension",)]}, "`server`"),
+        ({"hosts": ["a"]}, "`hosts`"),
+        ({"paths": ["/mcp"]}, "`/mcp`"),
+        ({"tool_errors": "yes"}, "`tool_errors`"),
+        ({"path": []}, "unknown key `path`"),
+    ],
+)
+def test_the_library_refuses_it_as_well(proxies: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault):
+        Server(Engine.from_json(json.dumps(POLICY)), proxies=proxies)
+
+
+def test_envoy_is_answered() -> None:
+    proxies = {"identity": [("header", "x-agent")], "server": [("path",)], "paths": ["/rest/{tool}"], "hosts": {}}
+    with (
+        Server(Engine.from_json(json.dumps(POLICY)), proxies=proxies) as server,
+        grpc.insecure_channel(str(server.address)) as channel,
+    ):
+        ask: Callable[..., bytes] = channel.unary_unary(METHOD)
+        allowed = ask(request("/rest/open", {"x-agent": "a"}, b"{}"), timeout=20)
+        denied = ask(request("/rest/shut", {"x-agent": "a"}, b"{}"), timeout=20)
+        nobody = ask(request("/rest/open", {}, b"{}"), timeout=20)
+    assert b"x-callgate-outcome" in allowed
+    assert b"PERMISSION" not in allowed
+    assert b'"rule":"/tools/shut/action"' in denied
+    assert b'"id":null' in nobody or b"(invalid request)" in nobody
