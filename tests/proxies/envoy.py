@@ -1,0 +1,137 @@
+"""A real Envoy between a client and an upstream that tells what it was sent."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ENVOY = ROOT / "target" / "envoy" / "bin" / "envoy"
+PATIENCE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a client got."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+@dataclass
+class Proxy:
+    """A running Envoy."""
+
+    address: str
+    process: subprocess.Popen[bytes]
+
+    def send(self, method: str, path: str, headers: Mapping[str, str], body: Any = None) -> Answer:
+        """One request; the body goes as JSON, unless it is bytes."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        given = {"content-type": "application/json", **headers} if data is not None else dict(headers)
+        request = urllib.request.Request(f"http://{self.address}{path}", data, given, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
+                return answer(response.status, response.headers, response.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return answer(error.code, error.headers, error.read())
+
+
+def answer(status: int, headers: Any, body: bytes) -> Answer:
+    """What was read of a response."""
+    try:
+        read: Any = json.loads(body)
+    except ValueError:
+        read = body
+    return Answer(status, {name.lower(): value for name, value in headers.items()}, read)
+
+
+class Upstream(BaseHTTPRequestHandler):
+    """Answers with the request's headers and body."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Any method is answered alike."""
+        body = self.rfile.read(int(self.headers.get("content-length") or 0))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        told = json.dumps({"headers": headers, "body": body.decode()}).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+    do_GET = do_DELETE = do_POST  # noqa: N815  the base class's names
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
+        """Says nothing."""
+
+
+@contextmanager
+def upstream() -> Iterator[int]:
+    """A server that tells what it was sent; gives its port."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def envoy(configuration: Path, ports: Mapping[int, int], folder: Path) -> Iterator[Proxy]:
+    """Envoy with one of our configurations, whose ports become those of the test; `ports` has all but its own, 8080."""
+    if not ENVOY.exists():
+        pytest.skip("Envoy is not installed (make target/envoy/.stamp)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        own = free.getsockname()[1]
+    text = configuration.read_text(encoding="utf-8")
+    for written, used in {8080: own, **ports}.items():
+        assert text.count(f"port_value: {written}}}") == 1, f"{configuration} does not name port {written} once"
+        text = text.replace(f"port_value: {written}}}", f"port_value: {used}}}")
+    used_configuration = folder / "envoy.yaml"
+    used_configuration.write_text(text, encoding="utf-8")
+    command = [str(ENVOY), "-c", str(used_configuration), "--use-dynamic-base-id", "--log-level", "error"]
+    # Two threads are enough, and a busy machine has no more.
+    process = subprocess.Popen([*command, "--concurrency", "1"], stdin=subprocess.DEVNULL, env=dict(os.environ))
+    try:
+        wait_for(own, process)
+        yield Proxy(f"127.0.0.1:{own}", process)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    """Returns when somebody listens."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"Envoy ended with status {process.returncode}"
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            time.sleep(0.02)
+        else:
+            return
+    pytest.fail("Envoy does not listen")
