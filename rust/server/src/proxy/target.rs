@@ -99,7 +99,7 @@ fn part(text: &str) -> Result<Part, TemplateError> {
 /// A path that proxies, frameworks and file systems read in different ways is refused: what was judged would not be what
 /// is called.
 pub(super) fn find<'a>(templates: &[PathTemplate], path: &'a str) -> Result<Target<'a>, Unclear> {
-    let path = path.split_once('?').map_or(path, |(path, _)| path);
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
     if templates.is_empty() {
         return Ok(Target::default());
     }
@@ -110,6 +110,12 @@ pub(super) fn find<'a>(templates: &[PathTemplate], path: &'a str) -> Result<Targ
     }
     for template in templates {
         if let Some(target) = template.matched(path)? {
+            if target.tool.is_some() && !query.is_empty() {
+                return Err(Unclear::new(
+                    "the path names the tool and has a query, in which a server may look for arguments that nobody has \
+                     judged; send them in the body",
+                ));
+            }
             return Ok(target);
         }
     }
@@ -229,6 +235,7 @@ mod tests {
             "/mcp/git%ff",
             "/mcp/github#x",
             "/tools/a\tb",
+            "/tools/create-ami?count=99",
         ] {
             assert!(names(path).is_err(), "{path}");
         }

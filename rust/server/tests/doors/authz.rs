@@ -237,7 +237,7 @@ async fn who_calls_and_what_is_meant_comes_from_where_it_is_configured() {
     let rest = |arguments: &str| {
         let mut rest = mcp("unused", &Json::Null);
         let http = http(&mut rest);
-        http.path = "/rest/small?trace=1".to_owned();
+        http.path = "/rest/small".to_owned();
         http.raw_body = arguments.into();
         http.headers = [("x-agent".to_owned(), "mine".to_owned())].into();
         http.size = -1;
