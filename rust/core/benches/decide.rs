@@ -17,7 +17,7 @@ use callgate_core::json::{Tape, Value};
 use callgate_core::limit::{CountKey, CountShape, Counters, Demand, Micros};
 use callgate_core::policy::ast::Window;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
+use callgate_core::{Args, Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
 use common::Options;
 use hashbrown::HashMap;
 use hdrhistogram::Histogram;
@@ -101,7 +101,7 @@ fn decide_subject(
             tool: &names[grant % asked * (tools / asked)],
             server: "srv",
             session: None,
-            args_json: args,
+            args: Args::Json(args),
             reserve: None,
         };
         let state = engine.snapshot();

@@ -17,5 +17,5 @@ pub mod time;
 
 pub use decision::{Decision, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Scratch, State};
-pub use request::{Caller, Pep, PepId, Request};
+pub use request::{Args, Caller, Pep, PepId, Request};
 pub use time::Now;

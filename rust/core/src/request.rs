@@ -1,6 +1,7 @@
 //! One call to be decided, as a door hands it over.
 
 use crate::grant::Token;
+use crate::json::Value;
 
 /// The server a call is for when the caller names none: the same at every door.
 pub const DEFAULT_SERVER: &str = "srv";
@@ -63,6 +64,36 @@ impl Pep {
     };
 }
 
+/// The arguments of a call, as far as a door has them.
+#[derive(Clone, Copy, Debug)]
+pub enum Args<'a> {
+    /// The bytes of one JSON object, or nothing at all for `{}`.
+    Json(&'a [u8]),
+    /// A value of a document that the door has read, with at most [`MAX_ARGS_DEPTH`] levels from here on.
+    Read(Value<'a>),
+    /// Nobody can say: the proxy forwards no body. A rule that would look at them denies the call.
+    Unseen,
+}
+
+impl Args<'_> {
+    /// A call without arguments, which is one with `{}`.
+    pub const NONE: Self = Self::Json(b"");
+
+    /// The bytes they take, 0 where there are none or nobody can say.
+    pub fn len_bytes(&self) -> usize {
+        match self {
+            Self::Json(bytes) => bytes.len(),
+            Self::Read(value) => value.raw().len(),
+            Self::Unseen => 0,
+        }
+    }
+
+    /// Whether a rule may look at them.
+    pub(crate) const fn are_seen(&self) -> bool {
+        !matches!(self, Self::Unseen)
+    }
+}
+
 /// One attempt to use a tool. Borrowed: deciding copies nothing out of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
@@ -76,8 +107,8 @@ pub struct Request<'a> {
     pub server: &'a str,
     /// Session id; `None` or an empty string for a sessionless call. Must not hold NUL.
     pub session: Option<&'a str>,
-    /// The arguments: the bytes of one JSON object, or nothing at all for `{}`.
-    pub args_json: &'a [u8],
+    /// The arguments.
+    pub args: Args<'a>,
     /// A fresh random id when the caller asked for a reservation.
     pub reserve: Option<u128>,
 }
@@ -127,15 +158,6 @@ impl<'a> Request<'a> {
     /// The session; an empty one is none.
     pub(crate) fn session(&self) -> Option<&'a str> {
         self.session.filter(|session| !session.is_empty())
-    }
-
-    /// The arguments' bytes; nothing stands for `{}`.
-    pub(crate) fn args_bytes(&self) -> &'a [u8] {
-        if self.args_json.is_empty() {
-            b"{}"
-        } else {
-            self.args_json
-        }
     }
 }
 

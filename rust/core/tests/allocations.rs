@@ -2,7 +2,7 @@
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
+use callgate_core::{Args, Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
 
 #[test]
 fn an_allowed_call_allocates_nothing() {
@@ -38,7 +38,7 @@ fn an_allowed_call_allocates_nothing() {
         tool: "get_users",
         server: "srv",
         session: None,
-        args_json: br#"{"n": 2, "items": [{"name": "ada"}, {"name": "grace"}]}"#,
+        args: Args::Json(br#"{"n": 2, "items": [{"name": "ada"}, {"name": "grace"}]}"#),
         reserve: None,
     };
     let mut call = |number: u64| {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use callgate_core::engine::Policies;
 use callgate_core::json;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
+use callgate_core::{Args, Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 use serde_json::{Value, json as object};
 
 fn cases_dir() -> PathBuf {
@@ -98,7 +98,7 @@ fn with_request<R>(call: &Value, args_json: &[u8], see: impl FnOnce(&Request<'_>
         tool: text(&call["tool"]),
         server: call.get("server").map_or("srv", text),
         session: call.get("session").and_then(Value::as_str),
-        args_json,
+        args: Args::Json(args_json),
         reserve: None,
     })
 }

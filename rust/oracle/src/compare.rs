@@ -2,7 +2,7 @@
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
+use callgate_core::{Args, Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 
 use crate::{Answer, Call, Case, Oracle, Verdict};
 
@@ -105,7 +105,7 @@ fn ask<R>(
         tool: &call.tool,
         server: &call.server,
         session: Some(&call.session),
-        args_json: call.args.as_bytes(),
+        args: Args::Json(call.args.as_bytes()),
         reserve: None,
     };
     let now = Now {

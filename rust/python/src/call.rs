@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use callgate_core::{Caller, Pep, Request};
+use callgate_core::{Args, Caller, Pep, Request};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyString};
@@ -60,7 +60,7 @@ impl Call<'_, '_> {
             tool: text(self.tool, "tool")?,
             server: optional(self.server, "server")?,
             session: Some(optional(self.session, "session")?),
-            args_json: &args_json,
+            args: Args::Json(&args_json),
             reserve,
         }))
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_core::engine::Snapshot;
-use callgate_core::{Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch};
+use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch};
 use smallvec::SmallVec;
 
 use crate::audit::{Asked, Audit, UNAVAILABLE};
@@ -30,7 +30,7 @@ const UNNAMED: Request<'static> = Request {
     tool: "",
     server: "",
     session: None,
-    args_json: &[],
+    args: Args::NONE,
     reserve: None,
 };
 
@@ -160,8 +160,8 @@ impl Gate {
         request: &Request<'_>,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
-        if is_large(request.args_json) {
-            return aside(request.args_json, || {
+        if request.args.len_bytes() > LARGE_BYTES {
+            return tokio::task::block_in_place(|| {
                 self.decide_with(protocol, state, request, &mut Scratch::default(), render)
             });
         }

@@ -135,7 +135,7 @@ mod tests {
 
     use callgate_core::engine::Policies;
     use callgate_core::policy::{Catalogue, Format, Source, parse};
-    use callgate_core::{Caller, Engine, EngineConfig, Pep, Request, State};
+    use callgate_core::{Args, Caller, Engine, EngineConfig, Pep, Request, State};
 
     use super::*;
     use crate::clock::{Clock, ManualClock};
@@ -175,7 +175,7 @@ mod tests {
             tool,
             server: "srv",
             session: None,
-            args_json: b"{}",
+            args: Args::NONE,
             reserve: None,
         };
         gate.decide(&request, |decision| decision.rule.to_string())

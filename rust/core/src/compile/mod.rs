@@ -3,6 +3,7 @@
 mod facts;
 mod glob;
 mod limits;
+mod looks;
 mod names;
 mod pointer;
 mod rules;

@@ -2,7 +2,7 @@
 
 use super::limits::Counts;
 use super::pointer::{check_name, pointer, push_step};
-use super::{CompiledLimit, RuleFault, sentence};
+use super::{CompiledLimit, RuleFault, looks, sentence};
 use crate::policy::ast::{self, Action, Condition, Mode, Rules, Schema};
 use crate::policy::schema::{SchemaCheck, compile_schema};
 
@@ -11,6 +11,8 @@ use crate::policy::schema::{SchemaCheck, compile_schema};
 pub(crate) struct Place {
     /// `mode: shadow`.
     pub(crate) shadowed: bool,
+    /// What it comes to depends on the call's arguments.
+    pub(crate) reads_args: bool,
     pub(crate) deny: Option<Deny>,
     pub(crate) require: Vec<Check>,
     pub(crate) deny_if: Vec<Check>,
@@ -69,6 +71,7 @@ impl Place {
         counts: &Counts,
     ) -> Result<Self, RuleFault> {
         let base = pointer(steps);
+        let reads_args = looks::at_args(&rules);
         let part = |name: &str| format!("{base}/{name}");
         let schema = match rules.schema {
             None => None,
@@ -90,6 +93,7 @@ impl Place {
         let limits = rules.limits.into_iter();
         Ok(Self {
             shadowed: rules.mode == Mode::Shadow,
+            reads_args,
             deny: (rules.action == Action::Deny).then(|| Deny {
                 rule: part("action"),
                 reason: rules.reason,

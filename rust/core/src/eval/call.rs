@@ -22,6 +22,8 @@ pub(super) struct Call<'c> {
     pub(super) request: &'c Admitted<'c>,
     /// One JSON object.
     pub(super) args: Value<'c>,
+    /// The arguments are those of the call, and no stand-in.
+    pub(super) args_are_seen: bool,
     pub(super) facts: Option<&'c ToolFactsCompiled>,
     pub(super) now: Now,
 }

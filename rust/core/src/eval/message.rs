@@ -31,6 +31,14 @@ pub(super) fn not_an_object(kind: &str) -> String {
     format!("the arguments must be one JSON object, got {kind}")
 }
 
+pub(super) fn args_unseen(tool: &str) -> String {
+    format!(
+        "the rules for `{}` look at its arguments, and the proxy in front does not send them here; ask the operator to let the \
+         proxy forward the request's body",
+        shown(tool)
+    )
+}
+
 pub(super) fn unknown_server(server: &str) -> String {
     format!(
         "server `{}` is not known here; ask for a tool of a known server",

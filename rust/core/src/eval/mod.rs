@@ -35,7 +35,7 @@ use crate::compile::CompiledPolicy;
 use crate::json::{Kind, Tape, Value};
 use crate::limit::{Counters, Reservations};
 use crate::request::MAX_ARGS_DEPTH;
-use crate::{Decision, Now, Outcome, Request, State};
+use crate::{Args, Decision, Now, Outcome, Request, State};
 
 pub(crate) use trace::Silent;
 
@@ -78,6 +78,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         let call = Call {
             request: &admitted,
             args,
+            args_are_seen: self.request.args.are_seen(),
             facts,
             now: self.now,
         };
@@ -125,15 +126,15 @@ impl<'s> Evaluation<'_, 's, '_> {
         if let Some(fault) = self.request.name_fault().or_else(|| self.caller_fault()) {
             return Err(Cow::Borrowed(fault));
         }
+        let json: &[u8] = match self.request.args {
+            Args::Read(value) => return object(value),
+            Args::Json([]) | Args::Unseen => b"{}",
+            Args::Json(bytes) => bytes,
+        };
         let args = tape
-            .parse(self.request.args_bytes(), MAX_ARGS_DEPTH)
+            .parse(json, MAX_ARGS_DEPTH)
             .map_err(|error| Cow::Owned(message::not_json(&error)))?;
-        if args.kind() != Kind::Object {
-            return Err(Cow::Owned(message::not_an_object(operand::type_words(
-                args.kind(),
-            ))));
-        }
-        Ok(args)
+        object(args)
     }
 
     fn refuse_request<T: Trace>(
@@ -169,5 +170,13 @@ impl<'s> Evaluation<'_, 's, '_> {
 
     fn refused(&self, refused: Refused<'s>) -> Decision<'s> {
         Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us())
+    }
+}
+
+/// Arguments are one object.
+fn object(args: Value<'_>) -> Result<Value<'_>, Cow<'static, str>> {
+    match args.kind() {
+        Kind::Object => Ok(args),
+        kind => Err(Cow::Owned(message::not_an_object(operand::type_words(kind)))),
     }
 }

@@ -12,6 +12,9 @@ use super::truth::Truth;
 use super::{message, schema};
 use crate::compile::{ApprovalRule, CategoryPlace, Check, CompiledPolicy, CompiledSchema, Found, Place};
 
+/// The rule of a call that cannot be judged by what is known of it.
+const UNSEEN: &str = "(invalid request)";
+
 /// The places whose rules apply: the tool's entry, its category, `all_tools`, in this order.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Places<'s>([Option<&'s Place>; 3]);
@@ -40,6 +43,7 @@ pub(super) fn before_limits<'s, T: Trace>(
             })?;
         }
     }
+    unseen(call, &places, shadowing)?;
     for (kind, quantifier) in [
         (StepKind::Require, Quantifier::Every),
         (StepKind::DenyIf, Quantifier::Some),
@@ -103,6 +107,19 @@ fn admit<'s, T: Trace>(
         CategoryPlace::Absent | CategoryPlace::Hide => None,
     };
     ControlFlow::Continue(Places([entry, category, policy.all_tools()]))
+}
+
+/// Rules that look at arguments which nobody has seen: nothing is allowed blindly.
+fn unseen<'s>(call: &Call<'_>, places: &Places<'s>, shadowing: &mut Shadowing<'s>) -> Flow<'s> {
+    if call.args_are_seen {
+        return ControlFlow::Continue(());
+    }
+    for place in places.iter().filter(|place| place.reads_args) {
+        shadowing.deny(place.shadowed, UNSEEN, || {
+            Cow::Owned(message::args_unseen(call.request.tool))
+        })?;
+    }
+    ControlFlow::Continue(())
 }
 
 /// One check of `require` or `deny_if`.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Caller, Engine, EngineConfig, Pep, Request, State};
+use callgate_core::{Args, Caller, Engine, EngineConfig, Pep, Request, State};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -191,7 +191,7 @@ fn ask(gate: &Gate, tool: &str, args: &str) -> String {
         tool,
         server: "srv",
         session: Some("s"),
-        args_json: args.as_bytes(),
+        args: Args::Json(args.as_bytes()),
         reserve: Some(0x005e_c4e7),
     };
     gate.decide(&request, |decision| decision.rule.to_string())
@@ -299,7 +299,7 @@ fn names_are_bounded_and_cannot_end_a_line() {
         tool: "t\r\n{\"outcome\":\"allow\"}",
         server: &long,
         session: Some(&long),
-        args_json: b"",
+        args: Args::NONE,
         reserve: None,
     };
     gate.decide(&request, |_| ());
@@ -331,7 +331,7 @@ fn tokens_in_the_place_of_names_and_values_are_cut() {
         tool: token,
         server: token,
         session: Some(token),
-        args_json: args.as_bytes(),
+        args: Args::Json(args.as_bytes()),
         reserve: None,
     };
     gate.decide(&request, |_| ());

@@ -37,8 +37,10 @@ pub struct ProxyConfig {
 
 /// What a proxy tells of one request.
 pub(crate) trait Attributes<'a> {
-    /// The value of a header that may be there once.
-    fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault>;
+    /// Every header, by its lower-case name; `None` for a value that is no text.
+    fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)>;
+    /// The method of HTTP, upper-case.
+    fn method(&self) -> &'a str;
     /// What the proxy's own configuration adds on this route.
     fn extension(&self, name: &str) -> Option<&'a str>;
     /// A string in what the proxy's other filters found out.
@@ -49,6 +51,17 @@ pub(crate) trait Attributes<'a> {
     fn host(&self) -> &'a str;
     /// Path and query, as the client sent them.
     fn path(&self) -> &'a str;
+
+    /// The value of a header that may be there once.
+    fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault> {
+        single(self.headers(), name)
+    }
+
+    /// Every header as bytes. What was no text is still none.
+    fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
+        self.headers()
+            .map(|(name, value)| (name, value.map_or(&b"\xff"[..], str::as_bytes)))
+    }
 }
 
 /// Why a request does not say who calls or what is meant: a sentence for the caller.
@@ -125,8 +138,12 @@ pub(crate) mod tests {
     }
 
     impl Attributes<'static> for Fake {
-        fn header(&self, name: &str) -> Result<Option<&'static str>, HeaderFault> {
-            single(self.headers.iter().map(|(key, value)| (*key, Some(*value))), name)
+        fn headers(&self) -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+            self.headers.iter().map(|(key, value)| (*key, Some(*value)))
+        }
+
+        fn method(&self) -> &'static str {
+            "POST"
         }
 
         fn extension(&self, name: &str) -> Option<&'static str> {

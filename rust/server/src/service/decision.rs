@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_core::engine::Snapshot;
-use callgate_core::{Caller, Decision, LimitState, Outcome, Pep, limit::Micros};
+use callgate_core::{Args, Caller, Decision, LimitState, Outcome, Pep, limit::Micros};
 use callgate_proto::decision::v1 as pb;
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
 use http::HeaderValue;
@@ -88,7 +88,7 @@ fn with_request<R>(
         tool: &call.tool,
         server: &call.server,
         session: Some(call.session.as_str()),
-        args_json: &call.args_json,
+        args: Args::Json(&call.args_json),
         reserve: call.reserve.then(random_u128).transpose().map_err(no_random)?,
     }))
 }

@@ -9,6 +9,7 @@ mod decision;
 mod envoy;
 mod health;
 pub(crate) mod http;
+mod judging;
 mod quota;
 mod stream;
 mod turn;

@@ -4,7 +4,7 @@ use super::{Desk, brief, config, policy, request};
 use crate::engine::{FORCED_PANIC_TOOL, Setup};
 use crate::grant::{GrantSpec, Token, TokenKey};
 use crate::policy::Catalogue;
-use crate::{Caller, Decision, Now, Pep, PepId, Request, State};
+use crate::{Args, Caller, Decision, Now, Pep, PepId, Request, State};
 
 const HOUR_US: u64 = 3_600_000_000;
 
@@ -165,7 +165,7 @@ fn the_order_of_refusals() {
         assert_eq!(rule(&by_id("x", grant, server)), expected, "{grant} {server}");
     }
     let malformed = Request {
-        args_json: b"[]",
+        args: Args::Json(b"[]"),
         ..by_token("x", "nothing", "three")
     };
     assert_eq!(rule(&malformed), "(invalid request)");

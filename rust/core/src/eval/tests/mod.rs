@@ -1,5 +1,6 @@
 //! The sentences of `docs/policy.md` that the shared cases leave open.
 
+mod args;
 mod conditions;
 mod explain;
 mod grants;
@@ -13,7 +14,7 @@ mod shadow;
 
 use crate::engine::Policies;
 use crate::policy::{Catalogue, Format, Source, ast, parse};
-use crate::{Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
+use crate::{Args, Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 
 /// An engine with buffers, and a clock that stands still until it is set.
 struct Desk {
@@ -107,7 +108,7 @@ fn request<'a>(tool: &'a str, args: &'a str) -> Request<'a> {
         tool,
         server: "srv",
         session: None,
-        args_json: args.as_bytes(),
+        args: Args::Json(args.as_bytes()),
         reserve: None,
     }
 }

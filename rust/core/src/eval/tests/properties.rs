@@ -151,7 +151,7 @@ proptest! {
     #[test]
     fn any_bytes_as_arguments(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let mut desk = Desk::rules(r#"{"limits": [{"counter": "c", "window": "minute", "max": 1, "scope": "args.k"}]}"#);
-        let request = crate::Request { args_json: &bytes, ..super::request("x", "") };
+        let request = crate::Request { args: crate::Args::Json(&bytes), ..super::request("x", "") };
         let rule = desk.decide(&request).rule;
         prop_assert!(["", "(invalid request)", "/tools/x/limits/c"].contains(&rule.as_ref()));
     }

@@ -1,7 +1,7 @@
 //! Section 2, step 1: what is no well-formed request.
 
 use super::{Desk, brief, request};
-use crate::{Caller, Request};
+use crate::{Args, Caller, Request};
 
 fn desk() -> Desk {
     Desk::new(r#"{"version": "1", "default": "allow"}"#)
@@ -57,7 +57,7 @@ fn arguments_are_one_json_object() {
         assert!(decision.message.contains(says), "{args}: {}", decision.message);
     }
     let invalid_utf8 = Request {
-        args_json: b"{\"a\": \"\xff\"}",
+        args: Args::Json(b"{\"a\": \"\xff\"}"),
         ..request("x", "")
     };
     assert_eq!(brief(&desk().decide(&invalid_utf8)), "deny (invalid request)");

@@ -92,7 +92,7 @@ pub(super) fn with_core<T>(request: &CheckRequest, ask: impl FnOnce(&callgate_co
         tool: &request.tool,
         server: &request.server,
         session: Some(request.session.as_str()),
-        args_json: &request.args_json,
+        args: callgate_core::Args::Json(&request.args_json),
         reserve: None,
     })
 }

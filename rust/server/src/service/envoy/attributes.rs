@@ -8,7 +8,7 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
 
-use crate::proxy::{Attributes, HeaderFault, single};
+use crate::proxy::Attributes;
 
 /// The attributes of one request over HTTP.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +29,11 @@ impl<'a> HttpAttributes<'a> {
             principal: context.source.as_ref().map_or("", |peer| peer.principal.as_str()),
         })
     }
+}
 
-    /// Every header, by its lower-case name; `None` for a value that is no text.
-    ///
+impl<'a> Attributes<'a> for HttpAttributes<'a> {
     /// Envoy either joins those of one name with commas, or leaves them apart where `encode_raw_headers` is set.
-    pub(super) fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+    fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let joined = self.http.headers.iter();
         let joined = joined.map(|(name, value)| (name.as_str(), Some(value.as_str())));
         let raw = self.http.header_map.iter().flat_map(|map| &map.headers);
@@ -47,11 +47,9 @@ impl<'a> HttpAttributes<'a> {
         });
         joined.chain(raw)
     }
-}
 
-impl<'a> Attributes<'a> for HttpAttributes<'a> {
-    fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault> {
-        single(self.headers(), name)
+    fn method(&self) -> &'a str {
+        &self.http.method
     }
 
     fn extension(&self, name: &str) -> Option<&'a str> {

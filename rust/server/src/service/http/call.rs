@@ -1,7 +1,7 @@
 //! Reading a call out of a body.
 
 use callgate_core::json::{JsonError, JsonErrorKind, Kind, Tape, Value};
-use callgate_core::{Caller, Pep, Request};
+use callgate_core::{Args, Caller, Pep, Request};
 
 use super::split::{Split, split};
 
@@ -100,7 +100,7 @@ impl<'b> Call<'b> {
             tool: self.tool.unwrap_or_default(),
             server: self.server.unwrap_or_default(),
             session: self.session,
-            args_json: self.args,
+            args: Args::Json(self.args),
             reserve,
         }
     }
@@ -231,7 +231,7 @@ mod tests {
                 ("g", "t", "s", Some("x"))
             );
             assert_eq!(labels, [("team", "ops")]);
-            assert_eq!(request.args_json, br#"{"a":1.0}"#);
+            assert!(matches!(request.args, Args::Json(br#"{"a":1.0}"#)));
             assert_eq!(request.reserve, Some(7));
         });
     }
@@ -250,9 +250,9 @@ mod tests {
                     (
                         request.server,
                         request.session.unwrap_or_default(),
-                        request.args_json
+                        request.args.len_bytes()
                     ),
-                    ("", "", &b""[..])
+                    ("", "", 0)
                 );
                 assert!(matches!(
                     request.caller,

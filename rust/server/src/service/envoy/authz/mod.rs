@@ -1,6 +1,5 @@
 //! `envoy.service.auth.v3.Authorization`: Envoy's external authorization.
 
-mod judge;
 mod reading;
 mod reply;
 
@@ -12,10 +11,12 @@ use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tonic::{Request, Response, Status};
 
 use super::super::deadline::{self, Deadline};
+use super::super::judging::Judge;
+use super::attributes::HttpAttributes;
 use crate::gate::{Gate, aside};
 use crate::identity::Asker;
-use crate::proxy::ProxyConfig;
-use judge::Judge;
+use crate::proxy::{ProxyConfig, Unclear};
+use reply::ExtAuthz;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -47,16 +48,23 @@ impl Authorization for Authorizer {
             .gate
             .admit(asker)
             .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
+        let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
         let judge = Judge {
+            door: &ExtAuthz { attributes },
             gate: &self.gate,
             proxies: &self.proxies,
+            methods: &self.methods,
             state: &state,
             pep,
-            methods: &self.methods,
         };
-        let context = request.get_ref().attributes.as_ref();
-        let body = context.and_then(|context| Some(&*context.request.as_ref()?.http.as_ref()?.raw_body));
-        let answer = aside(body.unwrap_or_default(), || judge.answer(context));
+        let answer = match &attributes {
+            None => judge.unclear(&Unclear::new(
+                "the check is of no HTTP request; ask about HTTP requests alone",
+            )),
+            Some(attributes) => aside(&attributes.http.raw_body, || {
+                judge.answer(attributes, reading::carried(attributes))
+            }),
+        };
         Ok(Response::new(answer))
     }
 }

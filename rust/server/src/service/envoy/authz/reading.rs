@@ -1,5 +1,6 @@
-//! What a request asks for.
+//! What Envoy sends of a body.
 
+use super::super::super::judging::{Carried, whole};
 use super::super::attributes::HttpAttributes;
 use crate::proxy::{Attributes as _, Unclear};
 
@@ -7,12 +8,13 @@ use crate::proxy::{Attributes as _, Unclear};
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 
 /// The body, if all of it is here and is what the upstream will read.
-pub(super) fn body<'a>(attributes: &HttpAttributes<'a>) -> Result<&'a [u8], Unclear> {
-    let header = |name| attributes.header(name).map_err(|fault| fault.of(name));
+pub(super) fn carried<'a>(attributes: &HttpAttributes<'a>) -> Result<Carried<'a>, Unclear> {
+    let partial = attributes
+        .header(PARTIAL_BODY)
+        .map_err(|fault| fault.of(PARTIAL_BODY))?;
     let http = attributes.http;
-    let forwarded = http.raw_body.len();
     // `false` is what Envoy says of a whole one.
-    if header(PARTIAL_BODY)?.is_some_and(|partial| partial != "false") {
+    if partial.is_some_and(|partial| partial != "false") {
         return Err(Unclear::new(
             "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less, or raise \
              `max_request_bytes` at the proxy",
@@ -24,26 +26,10 @@ pub(super) fn body<'a>(attributes: &HttpAttributes<'a>) -> Result<&'a [u8], Uncl
              `with_request_body`",
         ));
     }
-    if let Some(encoding) = header("content-encoding")?
-        && !encoding.eq_ignore_ascii_case("identity")
-    {
+    if usize::try_from(http.size).unwrap_or_default() > http.raw_body.len() {
         return Err(Unclear::new(
-            "the body is compressed; send it without `content-encoding`, or let the proxy decompress it first",
+            "the proxy forwards another body than it received; set `with_request_body` at the proxy",
         ));
     }
-    let promised = header("content-length")?.map(str::parse::<usize>);
-    let received = usize::try_from(http.size).unwrap_or_default();
-    if promised.is_some_and(|length| length != Ok(forwarded)) || received > forwarded {
-        return Err(Unclear::new(
-            "the proxy forwards another body than the request's `content-length` says; set `with_request_body` at the proxy",
-        ));
-    }
-    Ok(&http.raw_body)
-}
-
-/// Every header as bytes. What was no text is still none.
-pub(super) fn fields<'a>(attributes: &HttpAttributes<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-    attributes
-        .headers()
-        .map(|(name, value)| (name, value.map_or(&b"\xff"[..], str::as_bytes)))
+    whole(attributes, &http.raw_body).map(Carried::Body)
 }

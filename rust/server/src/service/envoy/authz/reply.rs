@@ -11,18 +11,44 @@ use envoy_types::pb::google::protobuf::{Struct, Value};
 use envoy_types::pb::google::rpc;
 use tonic::Code;
 
+use super::super::super::judging::{Asked, Denied, Door};
 use super::super::super::quota;
 use super::super::attributes::HttpAttributes;
-use crate::proxy::alike;
+use crate::gate::Protocol;
+use crate::proxy::{Attributes, alike};
 
 /// What all of our headers begin with. Those of a client never reach the upstream.
 const PREFIX: &str = "x-callgate-";
 const OK_STATUS: i32 = 200;
 
+/// External authorization.
+pub(super) struct ExtAuthz<'a> {
+    /// What Envoy tells of the request, where it is one over HTTP.
+    pub(super) attributes: Option<HttpAttributes<'a>>,
+}
+
+impl Door for ExtAuthz<'_> {
+    type Answer = CheckResponse;
+
+    const PROTOCOL: Protocol = Protocol::ExtAuthz;
+
+    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> CheckResponse {
+        allowed(
+            decision,
+            self.attributes.iter().flat_map(Attributes::headers),
+            asked.hides_token(),
+        )
+    }
+
+    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> CheckResponse {
+        self::denied(decision, denied)
+    }
+}
+
 /// The request may go on.
-pub(super) fn allowed(
+fn allowed<'a>(
     decision: &Decision<'_>,
-    attributes: &HttpAttributes<'_>,
+    sent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     hide_token: bool,
 ) -> CheckResponse {
     let headers: Vec<HeaderValueOption> = ours(decision)
@@ -34,8 +60,7 @@ pub(super) fn allowed(
             .filter_map(|option| option.header.as_ref())
             .any(|header| header.key == name)
     };
-    let mut headers_to_remove: Vec<String> = attributes
-        .headers()
+    let mut headers_to_remove: Vec<String> = sent
         .map(|(name, _)| name)
         .filter(|name| is_ours(name) && !is_set(name))
         .map(str::to_owned)
@@ -54,9 +79,9 @@ pub(super) fn allowed(
     }
 }
 
-/// The request must not go on; `body` is for the caller.
-pub(super) fn denied(decision: &Decision<'_>, body: String, is_tool_error: bool) -> CheckResponse {
-    let code = if is_tool_error {
+/// The request must not go on.
+fn denied(decision: &Decision<'_>, denied: Denied) -> CheckResponse {
+    let code = if denied.is_tool_result {
         OK_STATUS
     } else {
         i32::from(decision.outcome.http_status())
@@ -73,7 +98,7 @@ pub(super) fn denied(decision: &Decision<'_>, body: String, is_tool_error: bool)
         http_response: Some(HttpResponse::DeniedResponse(DeniedHttpResponse {
             status: Some(HttpStatus { code }),
             headers: headers.collect(),
-            body,
+            body: denied.body,
         })),
     }
 }

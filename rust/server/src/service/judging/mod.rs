@@ -1,0 +1,88 @@
+//! Judging what a proxy asks about: the same for every protocol that proxies speak.
+//!
+//! A protocol says what the request was ([`Attributes`]) and how much of it the proxy sent along ([`Carried`]), and turns
+//! what comes of it into its own answer ([`Door`]).
+
+mod body;
+mod judge;
+
+use callgate_core::{Caller, Decision, Request};
+use callgate_mcp::{Id, Named};
+
+use crate::gate::Protocol;
+
+pub(super) use body::whole;
+pub(super) use judge::Judge;
+
+#[cfg(doc)]
+use crate::proxy::Attributes;
+
+/// What came along of a request's message.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "for doors whose proxies forward no body")]
+pub(super) enum Carried<'a> {
+    /// The whole body, see [`whole`].
+    Body(&'a [u8]),
+    /// No body. The header fields say what the message is, where the server has to hold them against it, and nobody has
+    /// seen the arguments.
+    Fields,
+    /// What the proxy has read of the body, and the id; nobody has seen the arguments.
+    Read(Named<'a>, Option<Id<'a>>),
+}
+
+/// A request as it was judged.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// What the engine was asked. Its tool is empty where none is called.
+    pub(super) request: Request<'a>,
+    /// The method of the message; `None` where a path names the tool, and where there is no message.
+    pub(super) method: Option<&'a str>,
+    /// The message's id, where it is known.
+    pub(super) id: Option<Id<'a>>,
+}
+
+impl Asked<'_> {
+    /// The token is for callgate; the upstream must not see it.
+    pub(super) const fn hides_token(&self) -> bool {
+        matches!(self.request.caller, Caller::Token(_))
+    }
+}
+
+/// What must not go on, and what its caller is told.
+#[derive(Debug)]
+pub(super) struct Denied {
+    /// JSON for the caller: a reply to its message, or the decision where a path named the tool.
+    pub(super) body: String,
+    /// The body is a tool's result, and clients are to get it as one, with status 200.
+    pub(super) is_tool_result: bool,
+}
+
+impl Denied {
+    /// What is no result of a tool.
+    const fn message(body: String) -> Self {
+        Self {
+            body,
+            is_tool_result: false,
+        }
+    }
+}
+
+/// How one protocol answers.
+pub(super) trait Door {
+    /// The protocol's own answer.
+    type Answer;
+
+    /// What metrics and log call it.
+    const PROTOCOL: Protocol;
+
+    /// The id of a reservation for a call that may have to be rolled back.
+    fn reserve(&self) -> Option<u128> {
+        None
+    }
+
+    /// The request may go on.
+    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Self::Answer;
+
+    /// The request must not go on.
+    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Self::Answer;
+}
