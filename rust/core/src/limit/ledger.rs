@@ -15,9 +15,9 @@
 //! and publishes a tag again. Whoever meets a claimed entry uses another one, so nobody waits.
 
 use super::atomic::{AtomicU64, Ordering, spin_loop, yield_now};
-use super::calendar::{period_index, period_start_us};
+use super::calendar::period_start_us;
+use super::quanta::{CLAIMED, FREE, Quanta};
 use crate::Now;
-use crate::policy::ast::Period;
 
 /// Entries of a sliding ledger: a sixth of them exact, the others a ring of which 66 parts of a window can be live.
 pub(crate) const SLIDING_ENTRIES: usize = 80;
@@ -29,102 +29,10 @@ pub(crate) const fn payload_words(entries: usize) -> usize {
     entries + entries.div_ceil(2)
 }
 
-/// How a ledger counts time: in whole quanta.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Quanta {
-    /// Quanta of `quantum_us` on the boot clock.
-    Sliding {
-        /// Length of a quantum: a power of ten, at most a five-millionth of the window.
-        quantum_us: u64,
-        /// Length of the window, rounded up.
-        window: u64,
-        /// Entries this close together are one entry.
-        merge: u64,
-    },
-    /// Periods of the calendar, in Unix time.
-    Calendar(Period),
-}
-
-/// Tags hold 31 bits of a quantum number: a window has at most a quarter of that, so what is live is never ambiguous.
-const TAG_SPAN: u64 = 1 << 31;
-const LONGEST_WINDOW: u64 = 1 << 29;
-const FREE: u32 = 0;
-const CLAIMED: u32 = u32::MAX;
 /// How far a thread's clock may lie behind a period that another has reached and be taken for the same moment.
 const LAG_US: u64 = 100_000;
 /// How often to look again at an entry that another thread holds for an instant, before using another entry.
 const CLAIM_SPINS: usize = if cfg!(loom) { 0 } else { 64 };
-
-impl Quanta {
-    /// For a sliding window of this length.
-    pub(crate) fn sliding(window_us: u64) -> Self {
-        let mut quantum_us = 1;
-        while window_us / quantum_us > LONGEST_WINDOW {
-            quantum_us *= 10;
-        }
-        let window = window_us.div_ceil(quantum_us);
-        // Two quanta less than a sixty-fourth, for what rounding the stamp and the look adds.
-        Self::Sliding {
-            quantum_us,
-            window,
-            merge: (window / 64).saturating_sub(2).max(1),
-        }
-    }
-
-    const fn window(self) -> u64 {
-        match self {
-            Self::Sliding { window, .. } => window,
-            Self::Calendar(_) => 1,
-        }
-    }
-
-    const fn epoch(self, quantum: u64) -> u64 {
-        match self {
-            Self::Sliding { merge, .. } => quantum / merge,
-            Self::Calendar(_) => quantum,
-        }
-    }
-
-    /// The quantum of an admission at this time: rounded up.
-    fn stamped(self, now: Now, stamp_us: u64) -> u64 {
-        match self {
-            Self::Sliding { quantum_us, .. } => stamp_us.div_ceil(quantum_us),
-            Self::Calendar(period) => period_index(period, now.unix_us_of(stamp_us)),
-        }
-    }
-
-    /// The quantum of a look at this time: rounded down.
-    fn looked(self, now: Now) -> u64 {
-        match self {
-            Self::Sliding { quantum_us, .. } => now.look_us() / quantum_us,
-            Self::Calendar(period) => period_index(period, now.unix_us()),
-        }
-    }
-
-    /// Microseconds from `now` until this quantum begins.
-    fn until(self, now: Now, quantum: u64) -> u64 {
-        match self {
-            Self::Sliding { quantum_us, .. } => (quantum * quantum_us).saturating_sub(now.look_us()),
-            Self::Calendar(period) => period_start_us(period, quantum).saturating_sub(now.unix_us()),
-        }
-    }
-
-    fn tag(quantum: u64) -> u32 {
-        // `FREE` is 0 and `CLAIMED` is the largest, so tags lie between.
-        u32::try_from(quantum % TAG_SPAN).unwrap_or(0) + 1
-    }
-
-    /// The quantum of a tag, given one that is less than half the span of tags away.
-    fn quantum_near(tag: u32, near: u64) -> u64 {
-        let base = u64::from(tag - 1);
-        let ahead = (base + TAG_SPAN - near % TAG_SPAN) % TAG_SPAN;
-        if ahead < TAG_SPAN / 2 {
-            near + ahead
-        } else {
-            (near + ahead).saturating_sub(TAG_SPAN)
-        }
-    }
-}
 
 /// One ledger: borrowed words of a block.
 #[derive(Clone, Copy, Debug)]

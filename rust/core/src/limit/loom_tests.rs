@@ -6,7 +6,8 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::atomic::{AtomicU64, Ordering, agree, zeroed};
-use super::ledger::{Ledger, Quanta, payload_words};
+use super::ledger::{Ledger, payload_words};
+use super::quanta::Quanta;
 use super::slots::{Slots, Taken};
 use crate::Now;
 

@@ -22,6 +22,7 @@ mod ledger;
 #[cfg(all(test, loom))]
 mod loom_tests;
 mod owners;
+mod quanta;
 mod reservation;
 mod shape;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
