@@ -1,5 +1,6 @@
 //! The engine: compiled state, counters, and [`Engine::decide`].
 
+mod listing;
 mod setup;
 mod state;
 
