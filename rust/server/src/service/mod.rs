@@ -10,6 +10,7 @@ mod envoy;
 mod health;
 pub(crate) mod http;
 mod judging;
+mod ours;
 mod quota;
 mod stream;
 mod turn;

@@ -12,13 +12,11 @@ use envoy_types::pb::google::rpc;
 use tonic::Code;
 
 use super::super::super::judging::{Asked, Denied, Door};
-use super::super::super::quota;
+use super::super::super::{ours, quota};
 use super::super::attributes::HttpAttributes;
 use crate::gate::Protocol;
-use crate::proxy::{Attributes, alike};
+use crate::proxy::Attributes;
 
-/// What all of our headers begin with. Those of a client never reach the upstream.
-const PREFIX: &str = "x-callgate-";
 const OK_STATUS: i32 = 200;
 
 /// External authorization.
@@ -51,7 +49,7 @@ fn allowed<'a>(
     sent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     hide_token: bool,
 ) -> CheckResponse {
-    let headers: Vec<HeaderValueOption> = ours(decision)
+    let headers: Vec<HeaderValueOption> = ours::fields(decision)
         .filter_map(|(name, value)| header(name, value))
         .collect();
     let is_set = |name: &str| {
@@ -62,7 +60,7 @@ fn allowed<'a>(
     };
     let mut headers_to_remove: Vec<String> = sent
         .map(|(name, _)| name)
-        .filter(|name| is_ours(name) && !is_set(name))
+        .filter(|name| ours::is_one(name) && !is_set(name))
         .map(str::to_owned)
         .collect();
     if hide_token {
@@ -90,7 +88,7 @@ fn denied(decision: &Decision<'_>, denied: Denied) -> CheckResponse {
         .filter_map(|(name, value)| header(name.as_str(), value.to_str().ok()?.to_owned()));
     let headers = header("content-type", "application/json".to_owned())
         .into_iter()
-        .chain(ours(decision).filter_map(|(name, value)| header(name, value)))
+        .chain(ours::fields(decision).filter_map(|(name, value)| header(name, value)))
         .chain(quota);
     CheckResponse {
         status: Some(status(Code::PermissionDenied, &decision.message)),
@@ -101,33 +99,6 @@ fn denied(decision: &Decision<'_>, denied: Denied) -> CheckResponse {
             body: denied.body,
         })),
     }
-}
-
-/// What our headers say of a decision.
-fn ours(decision: &Decision<'_>) -> impl Iterator<Item = (&'static str, String)> {
-    let shadow = decision.shadow.as_ref();
-    let least = decision.limits.iter().map(|limit| limit.remaining).min();
-    [
-        ("x-callgate-outcome", Some(decision.outcome.as_str().to_owned())),
-        ("x-callgate-rule", Some(decision.rule.to_string())),
-        ("x-callgate-policy", Some(decision.policy.to_string())),
-        (
-            "x-callgate-policy-version",
-            Some(decision.policy_version.to_string()),
-        ),
-        ("x-callgate-remaining", least.map(|least| least.to_string())),
-        (
-            "x-callgate-shadow",
-            shadow.map(|shadow| format!("{} {}", shadow.outcome, shadow.rule)),
-        ),
-    ]
-    .into_iter()
-    .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
-}
-
-fn is_ours(name: &str) -> bool {
-    name.get(..PREFIX.len())
-        .is_some_and(|beginning| alike(beginning, PREFIX))
 }
 
 /// A header that replaces one of its name; `None` where the value cannot stand in a header.
