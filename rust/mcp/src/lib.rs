@@ -2,6 +2,7 @@
 //!
 //! - [`Message::parse`] reads one JSON-RPC message as MCP sends it, and refuses whatever two readers could take for two
 //!   different messages.
+//! - [`Parts::parse`] reads as much of one as a gateway hands over that has read the envelope itself.
 //! - [`Headers`] are the fields that mirror a message since MCP 2026-07-28; they must say what the body says.
 //! - [`Methods`] says which messages that call no tool may pass.
 //! - [`reply`] builds the answers to what may not.
@@ -20,6 +21,6 @@ pub mod reply;
 mod shown;
 
 pub use headers::{Bindings, Headers, Named};
-pub use message::{Call, Id, Message, Other};
+pub use message::{Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};

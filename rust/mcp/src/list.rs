@@ -49,25 +49,46 @@ pub enum ListError {
 pub fn filter<'b>(
     tape: &mut Tape,
     answer: &'b [u8],
-    mut keep: impl FnMut(&str) -> bool,
+    keep: impl FnMut(&str) -> bool,
 ) -> Result<Cow<'b, [u8]>, ListError> {
-    let root = tape.parse(answer, MAX_DEPTH)?;
-    let Some(tools) = tools(root)? else {
-        return Ok(Cow::Borrowed(answer));
+    let message = tape.parse(answer, MAX_DEPTH)?;
+    match member(object(message)?, "result")? {
+        Some(result) => Ok(cut(answer, tools(result)?, keep)),
+        None => Ok(Cow::Borrowed(answer)),
+    }
+}
+
+/// As [`filter`], of the `result` alone, for those to whom a gateway hands over no more of the answer.
+pub fn filter_result<'b>(
+    tape: &mut Tape,
+    result: &'b [u8],
+    keep: impl FnMut(&str) -> bool,
+) -> Result<Cow<'b, [u8]>, ListError> {
+    let tools = tools(object(tape.parse(result, MAX_DEPTH)?)?)?;
+    Ok(cut(result, tools, keep))
+}
+
+fn cut<'b>(text: &'b [u8], tools: Option<Value<'_>>, mut keep: impl FnMut(&str) -> bool) -> Cow<'b, [u8]> {
+    let Some(tools) = tools else {
+        return Cow::Borrowed(text);
     };
-    let mut cut = Cut::new(answer, tools);
+    let mut cut = Cut::new(text, tools);
     for tool in tools.elements() {
         cut.element(tool, name(tool).is_some_and(&mut keep));
     }
-    Ok(cut.finish())
+    cut.finish()
 }
 
-/// `result.tools`, if the message has it.
-fn tools(root: Value<'_>) -> Result<Option<Value<'_>>, ListError> {
-    if root.kind() != Kind::Object {
-        return Err(ListError::NoMessage(root.kind().as_str()));
+fn object(value: Value<'_>) -> Result<Value<'_>, ListError> {
+    match value.kind() {
+        Kind::Object => Ok(value),
+        kind => Err(ListError::NoMessage(kind.as_str())),
     }
-    let Some(tools) = member(root, "result")?.map_or(Ok(None), |result| member(result, "tools"))? else {
+}
+
+/// The list of tools, if a result has one.
+fn tools(result: Value<'_>) -> Result<Option<Value<'_>>, ListError> {
+    let Some(tools) = member(result, "tools")? else {
         return Ok(None);
     };
     if tools.kind() == Kind::Array {
@@ -229,6 +250,28 @@ mod tests {
         let left = answer(&[elements[5]]);
         let ours = filtered(&answer(&elements), &["b"]).expect("filtered");
         assert_eq!(ours.replace("[ ", "["), left.replace("[ ", "["));
+    }
+
+    #[test]
+    fn a_result_alone_is_filtered_alike() {
+        let result = r#"{"tools":[{"name":"a"}, {"name":"b"}],"ttlMs":1}"#;
+        let seen = |text: &str| {
+            filter_result(&mut Tape::new(), text.as_bytes(), |tool| tool != "a")
+                .map(|bytes| String::from_utf8(bytes.into_owned()).expect("text"))
+        };
+        assert_eq!(
+            seen(result).as_deref(),
+            Ok(r#"{"tools":[{"name":"b"}],"ttlMs":1}"#)
+        );
+        assert_eq!(seen(r#"{"content":[]}"#).as_deref(), Ok(r#"{"content":[]}"#));
+        for (text, expected) in [
+            ("[]", ListError::NoMessage("list")),
+            (r#"{"tools":{}}"#, ListError::NoList("object")),
+            (r#"{"TOOLS":[]}"#, ListError::KeyCase("tools")),
+        ] {
+            assert_eq!(seen(text), Err(expected), "{text}");
+        }
+        assert!(matches!(seen("{"), Err(ListError::Json(_))));
     }
 
     #[test]

@@ -71,8 +71,19 @@ pub fn refused(refusal: &Refusal<'_>) -> String {
     })
 }
 
+/// The `error` of an answer to what may not pass, for gateways that make the answer themselves.
+pub fn denied_error(decision: &Decision<'_>) -> String {
+    let code = match decision.outcome {
+        Outcome::RateLimited => RATE_LIMITED,
+        _ => DENIED,
+    };
+    let mut json = String::with_capacity(256);
+    write_error(code, &text(decision), |json| decision.write_json(json), &mut json);
+    json
+}
+
 /// What a model reads: the decision's message, and when to try again, unless the message ends in just that.
-fn text<'a>(decision: &'a Decision<'_>) -> Cow<'a, str> {
+pub fn text<'a>(decision: &'a Decision<'_>) -> Cow<'a, str> {
     let message: &str = &decision.message;
     let Some(retry_after_ms) = decision.retry_after_ms else {
         return Cow::Borrowed(message);
@@ -91,14 +102,20 @@ fn error(id: Option<Id<'_>>, code: i64, message: &str, write_data: impl FnOnce(&
     // Writing to a string cannot fail.
     let _ = write!(
         json,
-        r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"#,
+        r#"{{"jsonrpc":"2.0","id":{},"error":"#,
         id.map_or("null", Id::json)
     );
-    write_string(message, &mut json);
-    let _ = write!(json, r#","data":{{"{DECISION}":"#);
-    write_data(&mut json);
-    json.push_str("}}}");
+    write_error(code, message, write_data, &mut json);
+    json.push('}');
     json
+}
+
+fn write_error(code: i64, message: &str, write_data: impl FnOnce(&mut String), json: &mut String) {
+    let _ = write!(json, r#"{{"code":{code},"message":"#);
+    write_string(message, json);
+    let _ = write!(json, r#","data":{{"{DECISION}":"#);
+    write_data(json);
+    json.push_str("}}");
 }
 
 /// A denial that no policy has made.
@@ -202,6 +219,17 @@ mod tests {
             assert_eq!(reply["error"]["message"], "no");
             assert_eq!(reply["error"]["data"][DECISION]["outcome"], outcome.as_str());
         }
+    }
+
+    #[test]
+    fn an_error_alone_says_the_same() {
+        let decision = decision(Outcome::RateLimited, "slow down", Some(1_001));
+        let error = read(&denied_error(&decision));
+        assert_eq!(error, read(&denied_call(None, &decision))["error"]);
+        assert_eq!(
+            (&error["code"], &error["message"]),
+            (&json!(429), &json!("slow down; try again in 2 s"))
+        );
     }
 
     #[test]

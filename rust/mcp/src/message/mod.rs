@@ -9,6 +9,7 @@
 mod envelope;
 mod fault;
 mod params;
+mod parts;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use envelope::Envelope;
 pub(crate) use envelope::method_fault;
 use params::Params;
 pub(crate) use params::tool_fault;
+pub use parts::Parts;
 
 /// The one method that calls a tool.
 pub const TOOLS_CALL: &str = "tools/call";

@@ -1,0 +1,135 @@
+//! A message in the parts that a gateway hands over, which has read the envelope itself.
+
+use callgate_core::json::{Tape, Value};
+
+use super::envelope::method_fault;
+use super::fault;
+use super::params::Params;
+use super::{MAX_MESSAGE_DEPTH, TOOLS_CALL};
+use crate::refusal::{Reason, Refusal};
+
+/// A message without its envelope: whoever hands it over answers under the id, and makes the message anew from these.
+#[derive(Clone, Copy, Debug)]
+pub enum Parts<'m> {
+    /// A `tools/call`: the policy's to judge.
+    Call {
+        /// The tool's name, neither empty nor with NUL.
+        tool: &'m str,
+        /// The arguments: an object, or `None` where the call has none.
+        args: Option<Value<'m>>,
+    },
+    /// Any other request or notification: [`crate::Methods`]' to judge.
+    Other {
+        /// The method, not empty, without control characters.
+        method: &'m str,
+    },
+}
+
+impl<'m> Parts<'m> {
+    /// Reads a method and `params`, as strictly as [`super::Message::parse`] reads them in a whole message.
+    ///
+    /// ```
+    /// use callgate_core::json::Tape;
+    /// use callgate_mcp::Parts;
+    ///
+    /// let mut tape = Tape::new();
+    /// let params = br#"{"name":"drop","arguments":{"a":1}}"#;
+    /// let Ok(Parts::Call { tool, .. }) = Parts::parse(&mut tape, "tools/call", Some(params)) else { panic!("a call") };
+    /// assert_eq!(tool, "drop");
+    /// ```
+    pub fn parse(
+        tape: &'m mut Tape,
+        method: &'m str,
+        params: Option<&'m [u8]>,
+    ) -> Result<Self, Refusal<'static>> {
+        if let Some(message) = method_fault(method) {
+            return Err(Refusal::new(Reason::Method, message));
+        }
+        let params = match params {
+            None => Params::default(),
+            Some(bytes) => {
+                fault::before_parsing(bytes)?;
+                // The envelope that is not here is a level, too.
+                let root = tape
+                    .parse(bytes, MAX_MESSAGE_DEPTH - 1)
+                    .map_err(|error| fault::of_json(&error))?;
+                Params::read(fault::object(Reason::Params, "params", root)?)?
+            }
+        };
+        if method != TOOLS_CALL {
+            return Ok(Self::Other { method });
+        }
+        Ok(Self::Call {
+            tool: params.tool()?,
+            args: params.args()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason(method: &str, params: Option<&str>) -> Reason {
+        let mut tape = Tape::new();
+        let parts = Parts::parse(&mut tape, method, params.map(str::as_bytes));
+        parts.map(|_| ()).expect_err(method).reason
+    }
+
+    #[test]
+    fn arguments_are_the_bytes_that_came() {
+        let mut tape = Tape::new();
+        let params = br#"{"_meta":{},"name":"t","arguments":{ "n":9007199254740993 }}"#;
+        let Ok(Parts::Call { tool, args }) = Parts::parse(&mut tape, "tools/call", Some(params)) else {
+            panic!("a call")
+        };
+        assert_eq!(
+            (tool, args.map(Value::raw)),
+            ("t", Some(r#"{ "n":9007199254740993 }"#))
+        );
+        for params in [None, Some(b"{}".as_slice())] {
+            let mut tape = Tape::new();
+            let parts = Parts::parse(&mut tape, "tools/list", params);
+            assert!(
+                matches!(parts, Ok(Parts::Other { method: "tools/list" })),
+                "{parts:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn params_are_one_object_that_reads_one_way() {
+        for (params, expected) in [
+            ("", Reason::EmptyBody),
+            ("null", Reason::Params),
+            (r#"[{"name":"t"}]"#, Reason::Params),
+            (r#"{"name":"t","name":"u"}"#, Reason::DuplicateKey),
+            (r#"{"name":"t","Arguments":{}}"#, Reason::KeyCase),
+            (r#"{"name":"t","arguments":[]}"#, Reason::Arguments),
+            (r#"{"name":""}"#, Reason::Tool),
+            ("{}", Reason::Tool),
+            // What would end `params` in an envelope ends nothing here.
+            (r#"{"name":"t"},"method":"ping""#, Reason::InvalidJson),
+        ] {
+            assert_eq!(reason("tools/call", Some(params)), expected, "{params}");
+        }
+        assert_eq!(reason("tools/call", None), Reason::Tool);
+        assert_eq!(reason("Tools/Call", Some("{}")), Reason::Method);
+        assert_eq!(reason("", None), Reason::Method);
+        assert_eq!(reason("tools/list", Some("{")), Reason::InvalidJson);
+    }
+
+    #[test]
+    fn depth_is_that_of_a_whole_message() {
+        let nested = |levels: usize| {
+            format!(
+                r#"{{"name":"t","arguments":{}1{}}}"#,
+                r#"{"a":"#.repeat(levels),
+                "}".repeat(levels)
+            )
+        };
+        let mut tape = Tape::new();
+        assert!(Parts::parse(&mut tape, "tools/call", Some(nested(64).as_bytes())).is_ok());
+        assert_eq!(reason("tools/call", Some(&nested(65))), Reason::Depth);
+    }
+}
