@@ -178,6 +178,14 @@ NOTES = {
         "4:3: note: there, key and value are compared as `key_value`, so that an entry of the key `user` can match "
         "`user_id` or the other way round; here, keys and values are compared apart"
     ),
+    f"- {{key: user, value: '*', {LIMIT}}}": (
+        "3:3: note: there, `user=*` matches every entry that begins with `user_` once key and value are joined by `_`, "
+        "whatever its key; here, those of its own key alone"
+    ),
+    f"- {{key: user, value: 'id*', {LIMIT}}}\n- {{key: b, descriptors: [{{key: user_id, {LIMIT}}}]}}": (
+        "3:3: note: there, `user=id*` matches every entry that begins with `user_id` once key and value are joined by "
+        "`_`, whatever its key such as `user_id`; here, those of its own key alone"
+    ),
 }
 
 

@@ -42,11 +42,12 @@ def convert_ratelimit(paths: Sequence[Path], align: Align | None = None) -> Conv
     for domain, descriptors in by_domain.items():
         find_duplicates(descriptors)
         _note_unknown_names(descriptors)
-        domains.append(RateLimits(domain, align, list(_siblings(descriptors, align))))
+        keys = {source.key for source in _walk(descriptors)}
+        domains.append(RateLimits(domain, align, list(_siblings(descriptors, align, keys))))
     return finish([file.report for file in files], domains)
 
 
-def _siblings(sources: Sequence[SourceDescriptor], align: Align) -> Iterator[Descriptor]:
+def _siblings(sources: Sequence[SourceDescriptor], align: Align, domain_keys: set[str]) -> Iterator[Descriptor]:
     keys = {source.key for source in sources}
     # By key, the beginnings that wildcards above have taken.
     taken: dict[str, dict[str, SourceDescriptor]] = {}
@@ -65,7 +66,8 @@ def _siblings(sources: Sequence[SourceDescriptor], align: Align) -> Iterator[Des
                 f"match {quoted(source.entries)} or the other way round; here, keys and values are compared apart"
             )
             source.report.note(source.path, message)
-        descriptor = _descriptor(source, align)
+        _name_longer_keys(source, domain_keys - {source.key})
+        descriptor = _descriptor(source, align, domain_keys)
         if descriptor is not None:
             yield descriptor
 
@@ -89,7 +91,22 @@ def _looked_up_alike(source: SourceDescriptor, keys: set[str]) -> Iterable[str]:
     return [joined[:end] for end in ends if joined[:end] in keys and joined[:end] != source.key]
 
 
-def _descriptor(source: SourceDescriptor, align: Align) -> Descriptor | None:
+def _name_longer_keys(source: SourceDescriptor, keys: set[str]) -> None:
+    """Names entries of other keys that a wildcard there takes as well."""
+    if not source.value.endswith(WILDCARD):
+        return
+    prefix = source.joined.split(WILDCARD, 1)[0]
+    message = (
+        f"there, {quoted(source.entries)} matches every entry that begins with {quoted(prefix)} once key and value are "
+        "joined by `_`, whatever its key"
+    )
+    longer = sorted(key for key in keys if key.startswith(prefix))
+    if longer or source.value == WILDCARD:
+        named = " such as " + ", ".join(quoted(key) for key in longer) if longer else ""
+        source.report.note(source.path, f"{message}{named}; here, those of its own key alone")
+
+
+def _descriptor(source: SourceDescriptor, align: Align, domain_keys: set[str]) -> Descriptor | None:
     report, path = source.report, source.path
     if WILDCARD in source.key:
         message = f"{quoted(source.entries)}: a `*` in a key; here a key is compared as it stands"
@@ -106,7 +123,7 @@ def _descriptor(source: SourceDescriptor, align: Align) -> Descriptor | None:
         shadow_mode="shadow_mode" in source.flags and counts,
         # There, each request is added to all counts that it meets before any of them is looked at.
         count_refused=counts and align is Align.CALENDAR,
-        descriptors=tuple(_siblings(source.descriptors, align)),
+        descriptors=tuple(_siblings(source.descriptors, align, domain_keys)),
     )
 
 
