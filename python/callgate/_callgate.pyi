@@ -649,8 +649,9 @@ class Server:
                 certificates. None: TCP in the clear. The socket always is.
             proxies: How a proxy's requests say who calls, and which server and tool are meant (``docs/proxies.md``):
                 ``identity``, a list of ``("token",)``, ``("spiffe",)``, ``("header", NAME)`` or
-                ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)`` or
-                ``("host",)``; ``hosts``, servers by lower-case host; ``paths``, templates such as ``/mcp/{server}``;
+                ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)``,
+                ``("host",)``, ``("token",)`` or ``("always", NAME)``; ``hosts``, servers by lower-case host; ``paths``,
+                templates such as ``/mcp/{server}``; ``methods``, those allowed and those denied beside the known ones;
                 ``tool_errors``, whether denied calls of MCP get status 200.
 
         Raises:

@@ -49,9 +49,10 @@ def test_every_source_reaches_the_data_plane(tmp_path: Path) -> None:
             "spiffe",
             {"metadata": {"namespace": "envoy.filters.http.jwt_authn", "path": ["payload", "sub"]}},
         ],
-        "server": [{"extension": "s"}, "host", "path"],
+        "server": [{"extension": "s"}, "host", "path", "token", {"always": "one"}],
         "hosts": {"mcp.example.com": "github"},
-        "paths": ["/mcp/{server}", "/servers/{server}/tools/{tool}"],
+        "paths": ["/mcp", "/mcp/{server}", "/servers/{server}/tools/{tool}"],
+        "methods": {"allow": ["acme/*"], "deny": ["resources/read"]},
         "tool_errors": True,
     }
     keywords = load(written(tmp_path, proxies)).config.proxies.server_keywords()
@@ -62,9 +63,10 @@ def test_every_source_reaches_the_data_plane(tmp_path: Path) -> None:
             ("spiffe",),
             ("metadata", "envoy.filters.http.jwt_authn", "payload", "sub"),
         ],
-        "server": [("extension", "s"), ("host",), ("path",)],
+        "server": [("extension", "s"), ("host",), ("path",), ("token",), ("always", "one")],
         "hosts": {"mcp.example.com": "github"},
-        "paths": ["/mcp/{server}", "/servers/{server}/tools/{tool}"],
+        "paths": ["/mcp", "/mcp/{server}", "/servers/{server}/tools/{tool}"],
+        "methods": (["acme/*"], ["resources/read"]),
         "tool_errors": True,
     }
     engine = Engine.from_json(json.dumps(POLICY))
@@ -85,6 +87,10 @@ def test_every_source_reaches_the_data_plane(tmp_path: Path) -> None:
         ({"server": ["host"], "hosts": {"A.example.com:80": "b"}}, "lower-case host"),
         ({"paths": ["mcp/{server}"]}, "expected a path"),
         ({"paths": ["/mcp"]}, "{server}"),
+        ({"server": ["token"], "paths": ["/mcp/{server}"]}, "without `path` in `server`"),
+        ({"server": []}, "proxies.server"),
+        ({"identity": [{"header": "authorization"}]}, "holds a secret"),
+        ({"methods": {"allow": ["tools/call"]}}, "judged by the policy"),
         ({"paths": ["/{tool}/{tool}"]}, "once"),
         ({"paths": ["/a/../{tool}"]}, "expected a path"),
         ({"path": ["/{tool}"]}, "paths"),
@@ -102,7 +108,9 @@ def test_what_means_nothing_is_refused(tmp_path: Path, proxies: dict[str, Any], 
         ({"identity": [("metadata", "n")]}, "`identity`"),
         ({"server": [("extension",)]}, "`server`"),
         ({"hosts": ["a"]}, "`hosts`"),
-        ({"paths": ["/mcp"]}, "`/mcp`"),
+        ({"paths": ["mcp"]}, "`mcp`"),
+        ({"methods": (["tools/call"], [])}, "`methods`"),
+        ({"methods": ["a"]}, "`methods`"),
         ({"tool_errors": "yes"}, "`tool_errors`"),
         ({"path": []}, "unknown key `path`"),
     ],
@@ -113,14 +121,19 @@ def test_the_library_refuses_it_as_well(proxies: dict[str, Any], fault: str) -> 
 
 
 def test_envoy_is_answered() -> None:
-    proxies = {"identity": [("header", "x-agent")], "server": [("path",)], "paths": ["/rest/{tool}"], "hosts": {}}
+    proxies = {
+        "identity": [("header", "x-agent")],
+        "server": [("always", "srv")],
+        "paths": ["/rest/{tool}"],
+        "hosts": {},
+    }
     with (
         Server(Engine.from_json(json.dumps(POLICY)), proxies=proxies) as server,
         grpc.insecure_channel(str(server.address)) as channel,
     ):
         ask: Callable[..., bytes] = channel.unary_unary(METHOD)
-        allowed = ask(request("/rest/open", {"x-agent": "a"}, b"{}"), timeout=20)
-        denied = ask(request("/rest/shut", {"x-agent": "a"}, b"{}"), timeout=20)
+        allowed = ask(request("/rest/open", {"x-agent": "a", "content-type": "application/json"}, b"{}"), timeout=20)
+        denied = ask(request("/rest/shut", {"x-agent": "a", "content-type": "application/json"}, b"{}"), timeout=20)
         nobody = ask(request("/rest/open", {}, b"{}"), timeout=20)
     assert b"x-callgate-outcome" in allowed
     assert b'"outcome"' not in allowed, "what is denied has a body"

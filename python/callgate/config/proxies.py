@@ -12,6 +12,7 @@ from callgate.config.fields import Flag, Section, Text
 from callgate.config.units import quoted
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
+_CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 _PART: Final = re.compile(r"\{server\}|\{tool\}|[A-Za-z0-9._~-]+")
 _HOST: Final = re.compile(r"[a-z0-9._-]*[a-z0-9_-]|\[[0-9a-f:.]+\]")
 
@@ -19,6 +20,11 @@ _HOST: Final = re.compile(r"[a-z0-9._-]*[a-z0-9_-]|\[[0-9a-f:.]+\]")
 def _header(value: str) -> str:
     if not _HEADER.fullmatch(value):
         message = f"expected the lower-case name of a header, got {quoted(value)}"
+        raise ValueError(message)
+    if value in _CREDENTIALS:
+        message = (
+            f"expected a header that names a grant; {quoted(value)} holds a secret (for tokens of grants: `token`)"
+        )
         raise ValueError(message)
     if value.startswith("x-callgate-"):
         message = "expected a header of your own; those that begin with `x-callgate-` are callgate's"
@@ -33,8 +39,8 @@ def _template(value: str) -> str:
         message = f"expected a path such as `/mcp/{{server}}`, {parts_are}, got {quoted(value)}"
         raise ValueError(message)
     named = [part for part in parts if part.startswith("{")]
-    if not named or len(set(named)) != len(named):
-        message = f"expected `{{server}}`, `{{tool}}` or both, each once, got {quoted(value)}"
+    if len(set(named)) != len(named):
+        message = f"expected `{{server}}` and `{{tool}}` once at most, got {quoted(value)}"
         raise ValueError(message)
     return value
 
@@ -87,6 +93,24 @@ class Place(str, Enum):
 
     PATH = "path"
     HOST = "host"
+    TOKEN = "token"  # noqa: S105  no password, but the word for where one is
+
+
+class MethodRules(Section):
+    """Which MCP messages that call no tool may pass, beside those that only read or keep a session."""
+
+    allow: Annotated[list[Text], Field(max_length=1000)] = Field(default=[])
+    """Further methods, exact or with `*` and `?`."""
+
+    deny: Annotated[list[Text], Field(max_length=1000)] = Field(default=[])
+    """Methods that may not pass, whatever allows them."""
+
+    @model_validator(mode="after")
+    def _calls_are_the_policys(self) -> MethodRules:
+        if "tools/call" in (*self.allow, *self.deny):
+            message = "`tools/call` is judged by the policy; leave it out of `methods`"
+            raise ValueError(message)
+        return self
 
 
 class ExtensionPlace(Section):
@@ -96,8 +120,18 @@ class ExtensionPlace(Section):
     """The name under which it does, in `context_extensions`."""
 
 
+class AlwaysPlace(Section):
+    """One server, whatever a request says."""
+
+    always: Text
+    """Its name."""
+
+
 Length = Field(min_length=1, max_length=16)
-DEFAULT_SERVER: Final[list[Place | ExtensionPlace]] = [ExtensionPlace(extension="callgate-server"), Place.PATH]
+DEFAULT_SERVER: Final[list[Place | ExtensionPlace | AlwaysPlace]] = [
+    ExtensionPlace(extension="callgate-server"),
+    Place.PATH,
+]
 
 
 class Proxies(Section):
@@ -106,14 +140,17 @@ class Proxies(Section):
     identity: Annotated[list[Plain | HeaderIdentity | MetadataIdentity], Length] = Field(default=[Plain.TOKEN])
     """Who calls, in this order: the first that a request has is believed."""
 
-    server: Annotated[list[Place | ExtensionPlace], Field(max_length=16)] = Field(default=DEFAULT_SERVER)
-    """Which server is meant, in this order; the token's own where nothing says so."""
+    server: Annotated[list[Place | ExtensionPlace | AlwaysPlace], Length] = Field(default=DEFAULT_SERVER)
+    """Which server is meant, in this order: the first that a request has. One that names none is refused."""
 
     hosts: dict[HostName, Text] = Field(default={})
     """Servers by host, for `host`."""
 
     paths: Annotated[list[Template], Field(max_length=1000)] = Field(default=["/mcp/{server}"])
-    """Paths that name a server, a tool or both, for `path`."""
+    """Paths that name a server, a tool, both or nothing. Where one names a tool, every request has one of them."""
+
+    methods: MethodRules = Field(default_factory=MethodRules)
+    """Which messages that call no tool may pass."""
 
     tool_errors: Flag = False
     """Answer denied MCP calls with status 200 and a tool result that is an error, which every client shows."""
@@ -126,18 +163,24 @@ class Proxies(Section):
         if Place.HOST in self.server and not self.hosts:
             message = "`host` in `server` needs `hosts`, which says which server each one is"
             raise ValueError(message)
+        if Place.PATH not in self.server and "paths" in self.model_fields_set:
+            named = next((path for path in self.paths if "{server}" in path), None)
+            if named:
+                message = f"{quoted(named)} in `paths` means nothing without `path` in `server`"
+                raise ValueError(message)
+        if Place.PATH in self.server and not any("{server}" in path for path in self.paths):
+            message = "`path` in `server` needs a path with `{server}` in `paths`"
+            raise ValueError(message)
         return self
 
     def server_keywords(self) -> dict[str, Any]:
         """What `Server` takes as `proxies`."""
         return {
             "identity": [_identity(source) for source in self.identity],
-            "server": [
-                ("extension", source.extension) if isinstance(source, ExtensionPlace) else (source.value,)
-                for source in self.server
-            ],
+            "server": [_place(source) for source in self.server],
             "hosts": dict(self.hosts),
             "paths": list(self.paths),
+            "methods": (list(self.methods.allow), list(self.methods.deny)),
             "tool_errors": self.tool_errors,
         }
 
@@ -147,4 +190,12 @@ def _identity(source: Plain | HeaderIdentity | MetadataIdentity) -> tuple[str, .
         return ("header", source.header)
     if isinstance(source, MetadataIdentity):
         return ("metadata", source.metadata.namespace, *source.metadata.path)
+    return (source.value,)
+
+
+def _place(source: Place | ExtensionPlace | AlwaysPlace) -> tuple[str, ...]:
+    if isinstance(source, ExtensionPlace):
+        return ("extension", source.extension)
+    if isinstance(source, AlwaysPlace):
+        return ("always", source.always)
     return (source.value,)

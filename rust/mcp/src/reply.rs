@@ -47,21 +47,18 @@ pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     json
 }
 
-/// The answer to a request that calls no tool and may not pass, whatever its method: nobody knows its caller, say.
+/// The answer to a request that calls no tool and may not pass: nobody knows its caller, say. A notification gets no
+/// answer over most transports; over HTTP it may have one, with `id` null.
 pub fn denied_request(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     error(id, DENIED, &decision.message, |json| decision.write_json(json))
 }
 
-/// The answer to a message whose method may not pass. A notification gets no answer over most transports; over HTTP it
-/// may have one, with `id` null.
-pub fn denied_method(id: Option<Id<'_>>, method: &str) -> String {
-    let message = format!(
+/// What the caller of a method that may not pass is told, under [`METHOD_RULE`].
+pub fn method_denied(method: &str) -> String {
+    format!(
         "method {} is not allowed here; ask the operator to add it to the methods that pass",
         Shown(method)
-    );
-    error(id, DENIED, &message, |json| {
-        write_decision(METHOD_RULE, &message, json);
-    })
+    )
 }
 
 /// The answer to what is no message that could be judged.
@@ -262,17 +259,11 @@ mod tests {
     }
 
     #[test]
-    fn denied_methods_are_errors_of_our_own() {
-        let reply = read(&denied_method(None, "roots/list\n"));
+    fn a_denied_method_is_shown_on_one_line() {
         assert_eq!(
-            reply["error"]["message"],
+            method_denied("roots/list\n"),
             "method `roots/list\\n` is not allowed here; ask the operator to add it to the methods that pass"
         );
-        assert_eq!(
-            (&reply["id"], &reply["error"]["code"]),
-            (&Value::Null, &json!(403))
-        );
-        assert_eq!(reply["error"]["data"][DECISION]["rule"], "(default deny)");
     }
 
     #[test]

@@ -1,14 +1,16 @@
 //! The `proxies` argument of `Server`: a mapping, read into the data plane's configuration.
 
+use callgate_mcp::Methods;
 use callgate_server::{IdentitySource, ProxyConfig, ServerSource};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
 use crate::error::Error;
 
-const KEYS: &str = "`identity`, `server`, `hosts`, `paths`, `tool_errors`";
+const KEYS: &str = "`identity`, `server`, `hosts`, `paths`, `methods`, `tool_errors`";
 const IDENTITY: &str = "a list of `(\"token\",)`, `(\"spiffe\",)`, `(\"header\", NAME)` or `(\"metadata\", NAMESPACE, KEY, ...)`";
-const SERVER: &str = "a list of `(\"path\",)`, `(\"host\",)` or `(\"extension\", NAME)`";
+const SERVER: &str =
+    "a list of `(\"path\",)`, `(\"host\",)` `(\"token\",)`, `(\"always\", NAME)` or `(\"extension\", NAME)`";
 
 /// Reads the mapping; what is absent has the default of [`ProxyConfig`].
 pub(crate) fn config(proxies: &Bound<'_, PyMapping>) -> PyResult<ProxyConfig> {
@@ -32,6 +34,13 @@ pub(crate) fn config(proxies: &Bound<'_, PyMapping>) -> PyResult<ProxyConfig> {
                         .map_err(|error| fault(format!("`paths`: bad path `{path}`: {error}")))
                 });
                 config.paths = parsed.collect::<PyResult<_>>()?;
+            }
+            "methods" => {
+                let (allow, deny): (Vec<String>, Vec<String>) = value
+                    .extract()
+                    .map_err(|_| wrong(&key, "two lists of methods, those allowed and those denied"))?;
+                config.methods =
+                    Methods::new(&allow, &deny).map_err(|error| fault(format!("`methods`: {error}")))?;
             }
             "tool_errors" => {
                 config.tool_errors = value.extract().map_err(|_| wrong(&key, "a boolean"))?;
@@ -73,6 +82,8 @@ fn server(words: &[&str]) -> Option<ServerSource> {
     match words {
         ["path"] => Some(ServerSource::Path),
         ["host"] => Some(ServerSource::Host),
+        ["token"] => Some(ServerSource::Token),
+        ["always", name] => Some(ServerSource::Always((*name).to_owned())),
         ["extension", name] => Some(ServerSource::Extension((*name).to_owned())),
         _ => None,
     }

@@ -209,7 +209,15 @@ impl Gate {
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
         let now = self.clock.now();
-        let decision = denial(rule, Cow::Owned(message), now);
+        // Whose token it is, and whose policy it would have been: the log says whom a refusal was for.
+        let known = self.engine.recognise(state, request, now);
+        let decision = Decision {
+            policy: known.policy,
+            policy_version: known.policy_version,
+            grant_index: known.grant_index,
+            policy_index: known.policy_index,
+            ..denial(rule, Cow::Owned(message), now)
+        };
         self.told(protocol, state, request, &decision, now);
         render(&decision)
     }

@@ -69,7 +69,10 @@ mod tests {
         ] {
             assert_eq!(state.hides(0, "a", tool), hidden, "{tool}");
         }
-        assert!(!state.hides(1, "b", "drop"), "the catalogue says so of one server");
+        assert!(
+            !state.hides(1, "b", "drop"),
+            "the catalogue says so of one server"
+        );
     }
 
     #[test]

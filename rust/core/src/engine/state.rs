@@ -194,6 +194,8 @@ impl State {
         let server = match (configured, request.caller) {
             _ if !request.server.is_empty() => request.server,
             (Some(grant), Caller::Token(_)) => self.server_name(grant.server()).unwrap_or_default(),
+            // No well-formed call, and nothing says for which server.
+            (None, Caller::Named { grant: "", .. }) => "",
             _ => DEFAULT_SERVER,
         };
         Identity { grant, server }

@@ -10,14 +10,13 @@ use std::collections::HashMap;
 use std::fmt;
 
 use callgate_core::Caller;
+use callgate_mcp::Methods;
 
 pub use identity::IdentitySource;
 pub use place::ServerSource;
 pub use target::{PathTemplate, TemplateError};
 
 pub(crate) use header::{HeaderFault, alike, single};
-
-use target::Target;
 
 /// Where a proxy's requests name caller, server and tool.
 #[derive(Clone, Debug)]
@@ -30,6 +29,8 @@ pub struct ProxyConfig {
     pub hosts: HashMap<String, String>,
     /// Paths that name a server, a tool or both; for [`ServerSource::Path`].
     pub paths: Vec<PathTemplate>,
+    /// Which messages that call no tool may pass.
+    pub methods: Methods,
     /// Answer a call that was denied with status 200 and a tool result that is an error, as MCP servers do, instead of the
     /// status of the outcome: some clients show a model nothing else.
     pub tool_errors: bool,
@@ -84,7 +85,7 @@ impl fmt::Display for Unclear {
 #[derive(Clone, Debug)]
 pub(crate) struct Named<'a> {
     pub(crate) caller: Caller<'a>,
-    /// Empty where nothing names one: that of the caller's token, if it has one.
+    /// Empty for that of the caller's token.
     pub(crate) server: Cow<'a, str>,
     /// Where the path names one; its arguments are the body then.
     pub(crate) tool: Option<Cow<'a, str>>,
@@ -93,14 +94,24 @@ pub(crate) struct Named<'a> {
 impl ProxyConfig {
     /// Who calls, and what, as a request tells it.
     pub(crate) fn name<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Named<'a>, Unclear> {
-        let target = if self.server.contains(&ServerSource::Path) {
+        let names_tools = self.paths.iter().any(PathTemplate::names_tool);
+        let found = if names_tools || self.server.contains(&ServerSource::Path) {
             target::find(&self.paths, attributes.path())?
         } else {
-            Target::default()
+            None
         };
+        if names_tools && found.is_none() {
+            // Some servers read `/Tools/x` and `/tools/x/` as `/tools/x`: what is not named is not taken for a message.
+            return Err(Unclear::new(
+                "the path is none of those configured, which are compared as they are; use one of them exactly, or ask the \
+                 operator to add it to `paths`",
+            ));
+        }
+        let target = found.unwrap_or_default();
+        let caller = identity::caller(&self.identity, attributes)?;
         Ok(Named {
-            caller: identity::caller(&self.identity, attributes)?,
-            server: place::server(&self.server, &self.hosts, target.server, attributes)?,
+            caller,
+            server: place::server(&self.server, &self.hosts, target.server, &caller, attributes)?,
             tool: target.tool,
         })
     }
@@ -117,6 +128,7 @@ impl Default for ProxyConfig {
             ],
             hosts: HashMap::new(),
             paths: vec![PathTemplate::mcp()],
+            methods: Methods::default(),
             tool_errors: false,
         }
     }
@@ -191,8 +203,39 @@ pub(crate) mod tests {
             headers: Vec::new(),
             ..Fake::default()
         };
-        let named = config.name(&elsewhere).unwrap();
-        assert_eq!(named.server, "");
-        assert!(matches!(named.caller, Caller::Named { grant: "", .. }));
+        let fault = config.name(&elsewhere).unwrap_err().to_string();
+        assert!(fault.contains("who calls"), "{fault}");
+        for path in ["/other", "/mcp", "/mcp/github/", "/MCP/github", "/"] {
+            let elsewhere = Fake {
+                headers: vec![("authorization", "Bearer cgt_x")],
+                path,
+                ..Fake::default()
+            };
+            let fault = config.name(&elsewhere).unwrap_err().to_string();
+            assert!(fault.contains("names no server"), "{fault}");
+        }
+    }
+
+    #[test]
+    fn where_paths_name_tools_every_path_is_one_of_them() {
+        let config = ProxyConfig {
+            server: vec![ServerSource::Token],
+            paths: ["/mcp", "/tools/{tool}"].map(|path| path.parse().unwrap()).into(),
+            ..ProxyConfig::default()
+        };
+        let name = |path| {
+            let request = Fake {
+                headers: vec![("authorization", "Bearer cgt_x")],
+                path,
+                ..Fake::default()
+            };
+            config.name(&request).map(|named| named.tool.map(Cow::into_owned))
+        };
+        assert_eq!(name("/mcp?session=1"), Ok(None));
+        assert_eq!(name("/tools/drop"), Ok(Some("drop".to_owned())));
+        for path in ["/Tools/drop", "/tools/drop/", "/tools", "/", "/other"] {
+            let fault = name(path).unwrap_err().to_string();
+            assert!(fault.contains("`paths`"), "{path}: {fault}");
+        }
     }
 }

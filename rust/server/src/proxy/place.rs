@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use callgate_core::Caller;
+
 use super::{Attributes, Unclear};
 
 /// Where a request says which server is meant.
@@ -14,13 +16,18 @@ pub enum ServerSource {
     Host,
     /// The path, by the templates.
     Path,
+    /// Always this one.
+    Always(String),
+    /// That of the caller's token, which is good for one server.
+    Token,
 }
 
-/// The server that the first source names which the request has; empty where it has none.
+/// The server that the first source names which the request has; empty for that of the caller's token.
 pub(super) fn server<'a>(
     sources: &[ServerSource],
     hosts: &HashMap<String, String>,
     mut of_path: Option<Cow<'a, str>>,
+    caller: &Caller<'_>,
     attributes: &impl Attributes<'a>,
 ) -> Result<Cow<'a, str>, Unclear> {
     for source in sources {
@@ -30,6 +37,9 @@ pub(super) fn server<'a>(
                 by_host(hosts, attributes.host()).map(|server| Cow::Owned(server.to_owned()))
             }
             ServerSource::Path => of_path.take(),
+            ServerSource::Always(name) => Some(Cow::Owned(name.clone())),
+            ServerSource::Token if matches!(caller, Caller::Token(_)) => return Ok(Cow::Borrowed("")),
+            ServerSource::Token => None,
         };
         match found {
             Some(server) if server.is_empty() => {
@@ -39,7 +49,10 @@ pub(super) fn server<'a>(
             None => {}
         }
     }
-    Ok(Cow::Borrowed(""))
+    Err(Unclear::new(
+        "the request names no server; use a path such as `/mcp/<server>`, or ask the operator to name the server at the proxy \
+         (`proxies.server`)",
+    ))
 }
 
 /// Hosts compare without case, without a port and without a final dot, as DNS does.
@@ -95,12 +108,25 @@ mod tests {
             ..Fake::default()
         };
         let of_path = || Some(Cow::Borrowed("of-path"));
-        assert_eq!(server(&sources, &hosts, of_path(), &request).unwrap(), "of-route");
+        let named = Caller::named("g");
+        let find = |hosts: &_, of_path, request: &Fake| server(&sources, hosts, of_path, &named, request);
+        assert_eq!(find(&hosts, of_path(), &request).unwrap(), "of-route");
         request.extension = Some(("s", ""));
-        assert!(server(&sources, &hosts, of_path(), &request).is_err());
+        assert!(find(&hosts, of_path(), &request).is_err());
         request.extension = Some(("other", "x"));
-        assert_eq!(server(&sources, &hosts, of_path(), &request).unwrap(), "of-path");
-        assert_eq!(server(&sources, &hosts, None, &request).unwrap(), "of-host");
-        assert_eq!(server(&sources, &HashMap::new(), None, &request).unwrap(), "");
+        assert_eq!(find(&hosts, of_path(), &request).unwrap(), "of-path");
+        assert_eq!(find(&hosts, None, &request).unwrap(), "of-host");
+        assert!(find(&HashMap::new(), None, &request).is_err());
+        let token = Caller::new("", "cgt_x", &[]);
+        assert!(server(&sources, &HashMap::new(), None, &token, &request).is_err());
+        let always = [ServerSource::Path, ServerSource::Always("one".to_owned())];
+        assert_eq!(server(&always, &hosts, None, &named, &request).unwrap(), "one");
+        let sources = [ServerSource::Path, ServerSource::Token];
+        let find = |caller| server(&sources, &hosts, None, caller, &request);
+        assert_eq!(find(&token).unwrap(), "");
+        assert!(
+            find(&named).is_err(),
+            "a caller without a token has no server of its own"
+        );
     }
 }

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use super::Unclear;
 
-/// A path such as `/servers/{server}/tools/{tool}`: each part is itself, or stands for one part of a path.
+/// A path such as `/servers/{server}/tools/{tool}`: each part is itself, or stands for one part of a path. One that names
+/// nothing is a place where messages are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathTemplate {
     parts: Vec<Part>,
@@ -30,9 +31,6 @@ pub enum TemplateError {
     /// One of the two names is there twice.
     #[error("expected `{{server}}` and `{{tool}}` once at most")]
     Twice,
-    /// It names nothing.
-    #[error("expected `{{server}}`, `{{tool}}` or both in the path")]
-    NamesNothing,
 }
 
 /// What a path names.
@@ -48,6 +46,11 @@ impl PathTemplate {
         Self {
             parts: vec![Part::Literal("mcp".to_owned()), Part::Server],
         }
+    }
+
+    /// Whether it names a tool.
+    pub(super) fn names_tool(&self) -> bool {
+        self.parts.contains(&Part::Tool)
     }
 
     fn matched<'a>(&self, path: &'a str) -> Result<Option<Target<'a>>, Unclear> {
@@ -76,7 +79,6 @@ impl FromStr for PathTemplate {
         let parts: Vec<Part> = path.split('/').map(part).collect::<Result<_, _>>()?;
         let count = |wanted: &Part| parts.iter().filter(|part| *part == wanted).count();
         match (count(&Part::Server), count(&Part::Tool)) {
-            (0, 0) => Err(TemplateError::NamesNothing),
             (0 | 1, 0 | 1) => Ok(Self { parts }),
             _ => Err(TemplateError::Twice),
         }
@@ -94,15 +96,12 @@ fn part(text: &str) -> Result<Part, TemplateError> {
     }
 }
 
-/// What the first template names that a path and its query match.
+/// What the first template names that a path and its query match; `None` where none matches.
 ///
 /// A path that proxies, frameworks and file systems read in different ways is refused: what was judged would not be what
 /// is called.
-pub(super) fn find<'a>(templates: &[PathTemplate], path: &'a str) -> Result<Target<'a>, Unclear> {
+pub(super) fn find<'a>(templates: &[PathTemplate], path: &'a str) -> Result<Option<Target<'a>>, Unclear> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    if templates.is_empty() {
-        return Ok(Target::default());
-    }
     if let Some(trick) = trick(path) {
         return Err(Unclear::new(format!(
             "the path holds {trick}, which not everybody reads in the same way; send it in its plain form"
@@ -116,10 +115,10 @@ pub(super) fn find<'a>(templates: &[PathTemplate], path: &'a str) -> Result<Targ
                      judged; send them in the body",
                 ));
             }
-            return Ok(target);
+            return Ok(Some(target));
         }
     }
-    Ok(Target::default())
+    Ok(None)
 }
 
 fn trick(path: &str) -> Option<&'static str> {
@@ -189,6 +188,7 @@ mod tests {
         let templates = templates();
         let target = find(&templates, path)?;
         let text = |name: Option<Cow<'_, str>>| name.map_or("-".to_owned(), Cow::into_owned);
+        let target = target.unwrap_or_default();
         Ok((text(target.server), text(target.tool)))
     }
 
@@ -239,8 +239,6 @@ mod tests {
         ] {
             assert!(names(path).is_err(), "{path}");
         }
-        // Where paths name nothing they are nobody's concern.
-        assert_eq!(find(&[], "//..;"), Ok(Target::default()));
     }
 
     #[test]
@@ -248,7 +246,6 @@ mod tests {
         for (text, fault) in [
             ("mcp/{server}", TemplateError::NoPath),
             ("", TemplateError::NoPath),
-            ("/mcp", TemplateError::NamesNothing),
             ("/", TemplateError::Part),
             ("/mcp/{server}/", TemplateError::Part),
             ("/mcp/{name}", TemplateError::Part),
@@ -260,5 +257,7 @@ mod tests {
             assert_eq!(text.parse::<PathTemplate>(), Err(fault), "{text}");
         }
         assert_eq!("/mcp/{server}".parse(), Ok(PathTemplate::mcp()));
+        let plain: PathTemplate = "/mcp".parse().unwrap();
+        assert_eq!(find(&[plain], "/mcp"), Ok(Some(Target::default())));
     }
 }

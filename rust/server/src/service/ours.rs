@@ -7,21 +7,28 @@ use crate::proxy::alike;
 /// What all of our headers begin with. Those of a client never reach the upstream.
 const PREFIX: &str = "x-callgate-";
 
+/// Every header that [`fields`] may set.
+pub(super) const NAMES: [&str; 6] = [OUTCOME, RULE, POLICY, POLICY_VERSION, REMAINING, SHADOW];
+
+const OUTCOME: &str = "x-callgate-outcome";
+const RULE: &str = "x-callgate-rule";
+const POLICY: &str = "x-callgate-policy";
+const POLICY_VERSION: &str = "x-callgate-policy-version";
+const REMAINING: &str = "x-callgate-remaining";
+const SHADOW: &str = "x-callgate-shadow";
+
 /// What our headers say of a decision, where it says anything.
 pub(super) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (&'static str, String)> {
     let shadow = decision.shadow.as_ref();
     let least = decision.limits.iter().map(|limit| limit.remaining).min();
     [
-        ("x-callgate-outcome", Some(decision.outcome.as_str().to_owned())),
-        ("x-callgate-rule", Some(decision.rule.to_string())),
-        ("x-callgate-policy", Some(decision.policy.to_string())),
+        (OUTCOME, Some(decision.outcome.as_str().to_owned())),
+        (RULE, Some(decision.rule.to_string())),
+        (POLICY, Some(decision.policy.to_string())),
+        (POLICY_VERSION, Some(decision.policy_version.to_string())),
+        (REMAINING, least.map(|least| least.to_string())),
         (
-            "x-callgate-policy-version",
-            Some(decision.policy_version.to_string()),
-        ),
-        ("x-callgate-remaining", least.map(|least| least.to_string())),
-        (
-            "x-callgate-shadow",
+            SHADOW,
             shadow.map(|shadow| format!("{} {}", shadow.outcome, shadow.rule)),
         ),
     ]

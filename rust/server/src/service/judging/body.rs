@@ -1,21 +1,28 @@
-//! Bodies that a proxy sends along.
+//! Bodies: what the upstream will read must be what callgate reads.
 
+use super::Carried;
 use crate::proxy::{Attributes, Unclear};
+
+/// Methods of HTTP whose requests have no body unless they say so.
+const BODILESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
+
+/// The one type whose bodies are read here; RFC 8259 allows one encoding, and some servers obey others that they are told.
+const JSON: &str = "application/json";
+const UTF_8: &str = "utf-8";
 
 /// The body, if it is what the upstream will read: uncompressed, and as long as the request says.
 pub(in super::super) fn whole<'a>(
     attributes: &impl Attributes<'a>,
     body: &'a [u8],
 ) -> Result<&'a [u8], Unclear> {
-    let header = |name| attributes.header(name).map_err(|fault| fault.of(name));
-    if let Some(encoding) = header("content-encoding")?
+    if let Some(encoding) = header(attributes, "content-encoding")?
         && !encoding.eq_ignore_ascii_case("identity")
     {
         return Err(Unclear::new(
             "the body is compressed; send it without `content-encoding`, or let the proxy decompress it first",
         ));
     }
-    let promised = header("content-length")?.map(str::parse::<usize>);
+    let promised = header(attributes, "content-length")?.map(str::parse::<usize>);
     if promised.is_some_and(|length| length != Ok(body.len())) {
         return Err(Unclear::new(
             "the proxy forwards another body than the request's `content-length` says; let it forward the whole body",
@@ -24,9 +31,79 @@ pub(in super::super) fn whole<'a>(
     Ok(body)
 }
 
-/// Whether a request says that it has no body.
-pub(super) fn is_absent<'a>(attributes: &impl Attributes<'a>) -> Result<bool, Unclear> {
-    let header = |name| attributes.header(name).map_err(|fault| fault.of(name));
-    let is_empty = header("content-length")?.is_none_or(|length| length == "0");
-    Ok(is_empty && header("transfer-encoding")?.is_none())
+/// Whether the request surely has no body. An error where a body would be read in other ways than here, or where more
+/// bytes follow that nobody judges.
+pub(super) fn check<'a>(attributes: &impl Attributes<'a>, carried: &Carried<'a>) -> Result<bool, Unclear> {
+    if header(attributes, "upgrade")?.is_some() {
+        return Err(Unclear::new(
+            "the request asks for another protocol, whose messages nobody would judge; send it without `upgrade`",
+        ));
+    }
+    let has_body = matches!(carried, Carried::Body(body) if !body.is_empty());
+    let is_absent = !has_body && is_absent(attributes)?;
+    let is_other = match header(attributes, "content-type")? {
+        Some(content_type) => !is_absent && !is_json(content_type),
+        None => has_body,
+    };
+    if is_other {
+        return Err(Unclear::new(
+            "the body is JSON in UTF-8 or nothing; send it with `content-type: application/json`",
+        ));
+    }
+    Ok(is_absent)
+}
+
+fn is_absent<'a>(attributes: &impl Attributes<'a>) -> Result<bool, Unclear> {
+    let is_empty = match header(attributes, "content-length")? {
+        Some(length) => length == "0",
+        // Over HTTP/2 a body needs no length.
+        None => BODILESS.contains(&attributes.method()),
+    };
+    Ok(is_empty && header(attributes, "transfer-encoding")?.is_none())
+}
+
+/// `application/json`, with no parameter but `charset=utf-8`.
+fn is_json(content_type: &str) -> bool {
+    let mut parts = content_type.split(';').map(str::trim);
+    let is_utf_8 = |parameter: &str| {
+        parameter.split_once('=').is_some_and(|(name, value)| {
+            name.eq_ignore_ascii_case("charset") && value.trim_matches('"').eq_ignore_ascii_case(UTF_8)
+        })
+    };
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case(JSON))
+        && parts.filter(|part| !part.is_empty()).all(is_utf_8)
+}
+
+fn header<'a>(attributes: &impl Attributes<'a>, name: &str) -> Result<Option<&'a str>, Unclear> {
+    attributes.header(name).map_err(|fault| fault.of(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_in_one_encoding() {
+        for good in [
+            "application/json",
+            "Application/JSON ; charset=UTF-8",
+            "application/json;charset=\"utf-8\"",
+            "application/json;",
+        ] {
+            assert!(is_json(good), "{good}");
+        }
+        for bad in [
+            "",
+            "text/plain",
+            "application/jsonp",
+            "application/json, text/plain",
+            "application/json; charset=utf-7",
+            "application/json; charset=utf-16",
+            "application/json; charset=utf-8; charset=utf-7",
+            "application/json; boundary=x",
+            "application/x-www-form-urlencoded",
+        ] {
+            assert!(!is_json(bad), "{bad}");
+        }
+    }
 }

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 
 use callgate_core::engine::Snapshot;
 use callgate_core::json::Tape;
-use callgate_core::{Args, Outcome, Pep, Request};
+use callgate_core::{Args, Decision, Outcome, Pep, Request};
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_mcp::{Headers, Id, Message, Methods, Named, Refusal, reply as mcp};
+use callgate_mcp::{Headers, Id, Message, Named, Refusal, reply as mcp};
 
 use super::{Asked, Carried, Denied, Door, body};
 use crate::gate::Gate;
-use crate::proxy::{Attributes, ProxyConfig, Unclear};
+use crate::metrics::INVALID_REQUEST;
+use crate::proxy::{Attributes, IdentitySource, ProxyConfig, Unclear};
 
 thread_local! {
     /// The buffer of one thread, used again for every message.
@@ -26,7 +27,6 @@ pub(in super::super) struct Judge<'j, D> {
     pub(in super::super) door: &'j D,
     pub(in super::super) gate: &'j Gate,
     pub(in super::super) proxies: &'j ProxyConfig,
-    pub(in super::super) methods: &'j Methods,
     pub(in super::super) state: &'j Snapshot,
     pub(in super::super) pep: Pep,
 }
@@ -57,24 +57,38 @@ impl<D: Door> Judge<'_, D> {
     ) -> Result<D::Answer, Unclear> {
         let named = self.proxies.name(attributes)?;
         let carried = carried?;
-        let headers = match Headers::read(attributes.fields()) {
-            Ok(headers) => headers,
-            Err(refusal) => return Ok(self.refuse(&refusal)),
-        };
         let request = Request {
             caller: named.caller,
             pep: self.pep,
             tool: "",
             server: &named.server,
-            session: headers.session(),
+            session: None,
             args: Args::NONE,
             reserve: None,
         };
+        let is_absent = match body::check(attributes, &carried) {
+            Ok(is_absent) => is_absent,
+            Err(unclear) => {
+                return Ok(
+                    self.deny(&request, INVALID_REQUEST, unclear.to_string(), |decision| {
+                        mcp::denied_request(None, decision)
+                    }),
+                );
+            }
+        };
+        let headers = match Headers::read(attributes.fields()) {
+            Ok(headers) => headers,
+            Err(refusal) => return Ok(self.refuse(&request, &refusal)),
+        };
+        let request = Request {
+            session: headers.session(),
+            ..request
+        };
         if let Some(tool) = named.tool.as_deref() {
             let args = match carried {
+                _ if is_absent => Args::NONE,
+                Carried::Body([]) | Carried::Fields | Carried::Read(..) => Args::Unseen,
                 Carried::Body(body) => Args::Json(body),
-                Carried::Fields | Carried::Read(..) if body::is_absent(attributes)? => Args::NONE,
-                Carried::Fields | Carried::Read(..) => Args::Unseen,
             };
             let request = Request {
                 tool,
@@ -85,19 +99,16 @@ impl<D: Door> Judge<'_, D> {
                 request,
                 method: None,
                 id: None,
+                hides_token: self.hides_token(),
             };
             return Ok(self.call(&asked));
         }
-        let is_plain = match carried {
-            Carried::Body(body) => body.is_empty(),
-            Carried::Fields => body::is_absent(attributes)?,
-            Carried::Read(..) => false,
-        };
-        if is_plain && WITHOUT_MESSAGE.contains(&attributes.method()) {
+        if is_absent && WITHOUT_MESSAGE.contains(&attributes.method()) {
             let asked = Asked {
                 request,
                 method: None,
                 id: None,
+                hides_token: self.hides_token(),
             };
             return Ok(self.pass(&asked));
         }
@@ -108,10 +119,14 @@ impl<D: Door> Judge<'_, D> {
             }),
             Carried::Fields => match headers.without_body() {
                 Ok(named) => self.named(request, named, None),
-                Err(refusal) => self.refuse(&refusal),
+                Err(refusal) => self.refuse(&request, &refusal),
             },
             Carried::Read(named, id) => self.named(request, named, id),
         })
+    }
+
+    fn hides_token(&self) -> bool {
+        self.proxies.identity.contains(&IdentitySource::Token)
     }
 
     /// A message that came along, held against its header fields.
@@ -126,11 +141,12 @@ impl<D: Door> Judge<'_, D> {
             Ok(message)
         });
         match checked {
-            Err(refusal) => self.refuse(&refusal),
+            Err(refusal) => self.refuse(&request, &refusal),
             Ok(Message::Other(other)) => self.other(&Asked {
                 request,
                 method: Some(other.method),
                 id: other.id,
+                hides_token: self.hides_token(),
             }),
             Ok(Message::Call(call)) => self.call(&Asked {
                 request: Request {
@@ -140,6 +156,7 @@ impl<D: Door> Judge<'_, D> {
                 },
                 method: Some(TOOLS_CALL),
                 id: Some(call.id),
+                hides_token: self.hides_token(),
             }),
         }
     }
@@ -155,11 +172,13 @@ impl<D: Door> Judge<'_, D> {
                 },
                 method: Some(TOOLS_CALL),
                 id,
+                hides_token: self.hides_token(),
             }),
             Named::Other { method, .. } => self.other(&Asked {
                 request,
                 method: Some(method),
                 id,
+                hides_token: self.hides_token(),
             }),
         }
     }
@@ -167,19 +186,14 @@ impl<D: Door> Judge<'_, D> {
     /// A message that calls no tool.
     fn other(&self, asked: &Asked<'_>) -> D::Answer {
         let method = asked.method.unwrap_or_default();
-        if self.methods.passes(method) {
+        if self.proxies.methods.passes(method) {
             return self.pass(asked);
         }
-        let message = format!("method `{method}` is not allowed here");
-        let body = mcp::denied_method(asked.id, method);
-        let (state, request) = (self.state, &asked.request);
-        self.gate.deny(
-            D::PROTOCOL,
-            state,
-            request,
+        self.deny(
+            &asked.request,
             mcp::METHOD_RULE,
-            message,
-            |decision| self.door.denied(decision, Denied::message(body)),
+            mcp::method_denied(method),
+            |decision| mcp::denied_request(asked.id, decision),
         )
     }
 
@@ -221,11 +235,23 @@ impl<D: Door> Judge<'_, D> {
     }
 
     /// The answer to a message that could be taken for two.
-    fn refuse(&self, refusal: &Refusal<'_>) -> D::Answer {
-        let body = mcp::refused(refusal);
+    fn refuse(&self, request: &Request<'_>, refusal: &Refusal<'_>) -> D::Answer {
+        self.deny(request, INVALID_REQUEST, refusal.message.to_string(), |_| {
+            mcp::refused(refusal)
+        })
+    }
+
+    /// A denial before any policy, of a caller who may be known.
+    fn deny(
+        &self,
+        request: &Request<'_>,
+        rule: &'static str,
+        message: String,
+        body: impl FnOnce(&Decision<'_>) -> String,
+    ) -> D::Answer {
         self.gate
-            .refuse(D::PROTOCOL, refusal.message.to_string(), |decision| {
-                self.door.denied(decision, Denied::message(body))
+            .deny(D::PROTOCOL, self.state, request, rule, message, |decision| {
+                self.door.denied(decision, Denied::message(body(decision)))
             })
     }
 }

@@ -6,7 +6,7 @@
 mod body;
 mod judge;
 
-use callgate_core::{Caller, Decision, Request};
+use callgate_core::{Decision, Request};
 use callgate_mcp::{Id, Named};
 
 use crate::gate::Protocol;
@@ -39,12 +39,14 @@ pub(super) struct Asked<'a> {
     pub(super) method: Option<&'a str>,
     /// The message's id, where it is known.
     pub(super) id: Option<Id<'a>>,
+    /// `authorization` is where callers send their token to callgate.
+    hides_token: bool,
 }
 
 impl Asked<'_> {
-    /// The token is for callgate; the upstream must not see it.
+    /// A token is for callgate; the upstream must not see it, whoever was believed to call.
     pub(super) const fn hides_token(&self) -> bool {
-        matches!(self.request.caller, Caller::Token(_))
+        self.hides_token
     }
 }
 

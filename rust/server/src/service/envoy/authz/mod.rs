@@ -5,7 +5,6 @@ mod reply;
 
 use std::sync::Arc;
 
-use callgate_mcp::Methods;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tonic::{Request, Response, Status};
@@ -23,7 +22,6 @@ use reply::ExtAuthz;
 pub(in super::super) struct Authorizer {
     gate: Arc<Gate>,
     proxies: Arc<ProxyConfig>,
-    methods: Arc<Methods>,
 }
 
 impl Authorizer {
@@ -31,7 +29,6 @@ impl Authorizer {
         Self {
             gate,
             proxies: Arc::new(proxies),
-            methods: Arc::default(),
         }
     }
 }
@@ -53,7 +50,6 @@ impl Authorization for Authorizer {
             door: &ExtAuthz { attributes },
             gate: &self.gate,
             proxies: &self.proxies,
-            methods: &self.methods,
             state: &state,
             pep,
         };

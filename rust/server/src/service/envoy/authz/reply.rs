@@ -58,9 +58,12 @@ fn allowed<'a>(
             .filter_map(|option| option.header.as_ref())
             .any(|header| header.key == name)
     };
+    // What Envoy was told not to send here may be there all the same.
     let mut headers_to_remove: Vec<String> = sent
         .map(|(name, _)| name)
-        .filter(|name| ours::is_one(name) && !is_set(name))
+        .filter(|name| ours::is_one(name) && !ours::NAMES.contains(name))
+        .chain(ours::NAMES)
+        .filter(|name| !is_set(name))
         .map(str::to_owned)
         .collect();
     if hide_token {
