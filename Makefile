@@ -81,6 +81,21 @@ wheel: .venv/.stamp-venv ## one abi3 wheel for Python 3.10 and newer, in dist/
 	@$(bin)/maturin build --release --out dist $(locked)
 	@ls -l dist/*-abi3-*.whl
 
+version := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+.PHONY: image
+image: ## the container image callgate:VERSION; needs an engine that builds Dockerfiles
+	$(call say,callgate:$(version))
+	@docker build --build-arg SOURCE_DATE_EPOCH=$(shell git log -1 --format=%ct) --tag callgate:$(version) .
+
+# Pins what the image installs: for the Python of its base images, and Linux alone.
+image_pins = $(bin)/uv pip compile --quiet --upgrade --generate-hashes --no-header --python-version 3.13 --python-platform linux
+.PHONY: image-pins
+image-pins: .venv/.stamp-venv ## renew the versions and hashes in deploy/image
+	$(call say,deploy/image)
+	@$(bin)/pip install --quiet --group image
+	@$(image_pins) --output-file deploy/image/runtime.txt pyproject.toml
+	@$(image_pins) --output-file deploy/image/build.txt --group build
+
 .PHONY: test
 test: test-rust test-loom test-python ## every test; installs what they need
 
@@ -102,6 +117,8 @@ test-python: build .venv/.stamp-dev target/envoy/.stamp target/mcp/.stamp ## Pyt
 	$(call say,python tests)
 	@scripts/need curl
 	@scripts/need faketime
+	@scripts/need ip iproute2
+	@scripts/need setpriv util-linux
 	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict tests
 
 .PHONY: soak

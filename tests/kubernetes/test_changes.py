@@ -1,0 +1,141 @@
+"""Changed ConfigMaps and Secrets take effect in the pod that runs, as the kubelet shows them; broken ones do not."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from kubernetes.manifests import config_maps
+from kubernetes.network import PATIENCE_S, POD_IP
+from kubernetes.pod import Pod, running_pod
+from kubernetes.world import mcp_server, told, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Files: TypeAlias = "dict[str, str]"
+FREE = (200, "x-callgate-outcome")
+DENIED = (200, "ask the data team")
+
+
+@pytest.fixture(scope="module")
+def shared(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
+    with running_pod(secrets) as running, mcp_server(running.network):
+        yield running
+
+
+@pytest.fixture
+def pod(shared: Pod, token: str, secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
+    """Everything is as it was shipped, also afterwards, and by reloads alone."""
+    assert told(shared, token, "describe_images") == FREE
+    yield shared
+    with reload(shared):
+        for name in ("callgate-config", "callgate-policies", "callgate-catalogue"):
+            shared.put(name, config_maps()[name])
+        shared.put("callgate-grants", secrets["callgate-grants"])
+    until(lambda: page(shared, "/readyz") == "ready\n")
+    assert shared.containers["callgate"].process.poll() is None
+
+
+@contextmanager
+def reload(pod: Pod, result: str = "success") -> Iterator[None]:
+    """Waits until what the block changes has come to this result."""
+    before = reloads(pod, result)
+    yield
+    until(lambda: reloads(pod, result) > before)
+
+
+def policy(**tools: Any) -> Files:
+    """The policy of the ConfigMap, with these tools changed."""
+    document = json.loads(config_maps()["callgate-policies"]["example.json"])
+    document["tools"].update(tools)
+    return {"example.json": json.dumps(document)}
+
+
+def page(pod: Pod, path: str) -> str:
+    def get() -> str:
+        with urllib.request.urlopen(f"http://{POD_IP}:9193{path}", timeout=PATIENCE_S) as response:
+            text: str = response.read().decode()
+            return text
+
+    return pod.network.submit(get).result(PATIENCE_S)
+
+
+def reloads(pod: Pod, result: str) -> int:
+    line = f'callgate_policy_reloads_total{{result="{result}"}} '
+    return next(int(float(one[len(line) :])) for one in page(pod, "/metrics").splitlines() if one.startswith(line))
+
+
+def test_a_policy_and_the_counts_go_on(pod: Pod, token: str) -> None:
+    assert [told(pod, token, "create-ami") for _ in range(30)] == [(200, "made")] * 30
+    assert "try again in" in told(pod, token, "create-ami")[1]
+    assert told(pod, token, "drop_table", name="users") == DENIED
+    for reason in ("not on Fridays", "not on Mondays"):
+        with reload(pod):
+            pod.put("callgate-policies", policy(drop_table={"action": "deny", "reason": reason}))
+        assert told(pod, token, "drop_table", name="users") == (200, reason)
+    with reload(pod):
+        pod.put("callgate-policies", policy(drop_table={}))
+    assert told(pod, token, "drop_table", name="users") == (200, "dropped users")
+    assert "try again in" in told(pod, token, "create-ami")[1]
+
+
+def test_the_catalogue(pod: Pod, token: str) -> None:
+    catalogue = json.loads(config_maps()["callgate-catalogue"]["catalogue.json"])
+    catalogue["servers"]["srv"]["tools"]["describe_images"]["category"] = "Destructive"
+    with reload(pod):
+        pod.put("callgate-catalogue", {"catalogue.json": json.dumps(catalogue)})
+    assert "not allowed by this policy" in told(pod, token, "describe_images")[1]
+
+
+def test_grants(pod: Pod, token: str, secrets: Mapping[str, Mapping[str, str]]) -> None:
+    grants = secrets["callgate-grants"]["grants.yaml"]
+    with reload(pod):
+        pod.put("callgate-grants", {"grants.yaml": grants.replace('"id": "agent"', '"id": "agent", "revoked": true')})
+    assert "revoked" in told(pod, token, "describe_images")[1]
+    # Under another name, as another key of the Secret.
+    with reload(pod):
+        pod.put("callgate-grants", {"agents.yaml": grants})
+    assert told(pod, token, "describe_images") == FREE
+    # The Secret is gone.
+    with reload(pod):
+        pod.put("callgate-grants", {})
+    assert "that of no grant" in told(pod, token, "describe_images")[1]
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        ({"example.json": '{"version": "1", "default": "allow", "tools": {'}, "example.json:1:"),
+        ({"example.json": '{"version": "1", "default": "allow", "tool": {}}'}, "unknown field `tool`"),
+        ({"other.json": '{"version": "1", "default": "allow"}'}, "unknown policy `example`"),
+        ({}, "unknown policy `example`"),
+    ],
+    ids=["no JSON", "unknown field", "renamed", "emptied"],
+)
+def test_a_broken_policy_leaves_the_old_one(pod: Pod, token: str, broken: Files, fault: str) -> None:
+    assert told(pod, token, "drop_table", name="users") == DENIED
+    with reload(pod, "failure"):
+        pod.put("callgate-policies", broken)
+    assert told(pod, token, "drop_table", name="users") == DENIED
+    assert told(pod, token, "describe_images") == FREE
+    assert fault in page(pod, "/readyz")
+    assert fault in [line for line in pod.containers["callgate"].log.splitlines() if "reload_failed" in line][-1]
+    assert pod.is_ready("callgate"), "it decides as before"
+    assert pod.is_alive("callgate")
+    with reload(pod):
+        pod.put("callgate-policies", policy(drop_table={}))
+    assert told(pod, token, "drop_table", name="users") == (200, "dropped users")
+    assert page(pod, "/readyz") == "ready\n"
+
+
+def test_what_takes_a_restart_says_so(pod: Pod, token: str) -> None:
+    text = config_maps()["callgate-config"]["callgate.yaml"]
+    with reload(pod, "failure"):
+        pod.put("callgate-config", {"callgate.yaml": text.replace("grace: 10s", "grace: 20s")})
+    assert "`grace` cannot change while callgate runs" in page(pod, "/readyz")
+    assert told(pod, token, "describe_images") == FREE
