@@ -31,7 +31,7 @@ class Place:
     network: Network
     group: int
     """Of the files in its volumes (`fsGroup`)."""
-    volumes: Mapping[str, Path]
+    volumes: dict[str, Path]
     secrets: Mapping[str, Mapping[str, str]]
 
 
@@ -114,7 +114,7 @@ def _environment(spec: Mapping[str, Any], place: Place) -> list[str]:
 
 
 def _mounts(spec: Mapping[str, Any], place: Place) -> list[str]:
-    system = map(Path, _SYSTEM)
+    system = [path for path in map(Path, _SYSTEM) if path.exists()]
     lines = [f"link {path.readlink()} {path}" if path.is_symlink() else f"ro {path} {path}" for path in system]
     lines += [f"rw /dev/{name} /dev/{name}" for name in _DEVICES]
     # As every container has it, one for the whole pod: the only place that can be written to besides volumes.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import subprocess
 import tempfile
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,7 +19,7 @@ from kubernetes.volumes import Files, chosen, empty_dir
 from proxies.envoy import ENVOY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 # An address of the pod's network, where tests start what the cluster calls by this name.
 HOSTS = "127.0.0.1 localhost\n127.0.0.1 mcp-server\n"
@@ -36,10 +36,10 @@ class Pod:
         self._files = files
         self._sources = sources
 
-    def start(self, name: str, command: Sequence[str | Path] | None = None) -> Container:
-        """Starts a container, and waits for its startup probe where it has one."""
-        spec = container(name)
-        started = self.containers[name] = Container(spec, self.place, command)
+    def start(self, name: str, spec: Manifest | None = None) -> Container:
+        """Starts a container, or one of its name like `spec`, and waits for its startup probe where it has one."""
+        spec = container(name) if spec is None else spec
+        started = self.containers[name] = Container(spec, self.place)
         if "startupProbe" in spec:
             wait_until_started(started, spec["startupProbe"], self.network)
         return started
@@ -81,8 +81,8 @@ class Pod:
 @contextmanager
 def stopped_pod(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
     """A pod of which nothing runs yet, in a cluster with these Secrets; what has been started is ended."""
-    if os.geteuid() != 0:
-        pytest.skip("containers with users and mounts of their own need root")
+    if subprocess.run(["unshare", "--net", "--mount", "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("containers with users, mounts and a network of their own need root")
     if not ENVOY.exists():
         pytest.skip("Envoy is not installed (make target/envoy/.stamp)")
     # Not pytest's own folder, which is closed to other users; short, as names of sockets have to be.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 Files: TypeAlias = "dict[str, str]"
-FREE = (200, "x-callgate-outcome")
+FREE = (200, "x-callgate-outcome: allow")
 DENIED = (200, "ask the data team")
 
 

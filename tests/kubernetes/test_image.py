@@ -151,9 +151,8 @@ def test_what_is_sent_can_be_built(tmp_path: Path) -> None:
             target = tmp_path / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / path, target)
-    # No crate is fetched for this.
     tree = subprocess.run(
-        ["cargo", "tree", "--locked", "--offline", "--package", "callgate-python", "--edges", "normal,build"],
+        ["cargo", "tree", "--locked", "--package", "callgate-python", "--edges", "normal,build"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubernetes.manifests import container
+from kubernetes.manifests import container, envoy_config
 from kubernetes.network import PATIENCE_S, POD_IP
 from kubernetes.pod import Pod, running_pod
 from kubernetes.probes import succeeds
-from kubernetes.world import PROGRAMS, mcp_server, told
+from kubernetes.world import ENVOY_PORT, PROGRAMS, call, mcp_server, told, until
 from proxies.mcp import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-FREE = "x-callgate-outcome"
+FREE = "x-callgate-outcome: allow"
 """What `describe_images` answers: the server was told the outcome, and not the token."""
 UNKNOWN = "that of no grant of this server"
 
@@ -90,9 +92,9 @@ def test_the_agent_cannot_ask_callgate_past_envoy(pod: Pod, token: str) -> None:
     for address in ("127.0.0.1", POD_IP):
         for headers in ({}, {"authorization": f"Bearer {token}"}, {"authorization": "Bearer "}):
             assert pod.network.submit(partial(status, address, **headers)).result(PATIENCE_S) == 401
-    socket = next(mount for mount in container("envoy")["volumeMounts"] if mount["name"] == "callgate-socket")
+    mount = next(mount for mount in container("envoy")["volumeMounts"] if mount["name"] == "callgate-socket")
     for user, answer in [("agent", "cut off"), ("envoy", "200")]:
-        spec = {**container(user), "volumeMounts": [socket]}
+        spec = {**container(user), "volumeMounts": [mount]}
         assert pod.run("python", PROGRAMS / "ask.py", asked, spec=spec).splitlines()[0] == answer
 
 
@@ -139,6 +141,33 @@ def test_metrics_come_to_the_pods_address(pod: Pod) -> None:
     )
     with pytest.raises(urllib.error.HTTPError):
         pod.network.submit(lambda: page("8082/config_dump")).result(PATIENCE_S)
+
+
+def test_an_agent_that_opens_many_connections_gets_no_more(pod: Pod, token: str) -> None:
+    most = next(
+        monitor["typed_config"]["max_active_downstream_connections"]
+        for monitor in envoy_config()["overload_manager"]["resource_monitors"]
+        if "max_active_downstream_connections" in monitor["typed_config"]
+    )
+
+    def open_all() -> ExitStack:
+        with ExitStack() as stack:
+            for _ in range(most):
+                stack.enter_context(socket.create_connection(("127.0.0.1", ENVOY_PORT), timeout=PATIENCE_S))
+            return stack.pop_all()
+
+    with pod.network.submit(open_all).result(PATIENCE_S):
+        until(lambda: not pod.network.submit(partial(answers, token)).result(PATIENCE_S))
+        assert pod.is_ready("envoy"), "the kubelet and Prometheus have connections of their own"
+        assert pod.is_alive("envoy")
+    until(lambda: pod.network.submit(partial(answers, token)).result(PATIENCE_S))
+
+
+def answers(token: str) -> bool:
+    try:
+        return call(token, "describe_images") == (200, FREE)
+    except OSError:
+        return False
 
 
 def test_without_secrets_everything_runs_and_nothing_is_allowed(token: str) -> None:

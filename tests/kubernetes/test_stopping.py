@@ -16,7 +16,7 @@ from kubernetes.world import PROGRAMS, call, mcp_server, told, until
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-FREE = (200, "x-callgate-outcome")
+FREE = (200, "x-callgate-outcome: allow")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def describe_images(wait_s: float = 0.0) -> str:
     """Takes as long as it is told; says which headers of interest came."""
     time.sleep(wait_s)
     headers = get_http_headers(include_all=True)
-    return " ".join(name for name in ("authorization", "x-callgate-outcome") if name in headers)
+    return ", ".join(f"{name}: {headers[name]}" for name in ("authorization", "x-callgate-outcome") if name in headers)
 
 
 @server.tool(name="create-ami")
