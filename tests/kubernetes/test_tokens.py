@@ -27,12 +27,13 @@ def test_the_secrets_are_those_that_the_pod_names(secrets: Secrets) -> None:
     assert key["key"] in secrets[key["name"]]
 
 
-def test_the_grant_is_that_of_the_token_and_does_not_hold_it(secrets: Secrets, token: str) -> None:
+def test_the_first_grant_is_that_of_the_token_and_does_not_hold_it(secrets: Secrets, token: str) -> None:
     assert token.startswith("cgt_")
     assert token == token.strip()
     text = secrets["callgate-grants"]["grants.yaml"]
     key = parse_key(secrets["callgate-grant-key"]["grant.key"], "the Secret")
-    assert yaml.safe_load(text) == {
-        "grants": [{"id": "agent", "server": "srv", "policy": "example", "token_hash": hash_token(key, token)}]
-    }
+    first, second = yaml.safe_load(text)["grants"]
+    assert first == {"id": "agent", "server": "srv", "policy": "example", "token_hash": hash_token(key, token)}
+    assert second == {**first, "id": "other", "token_hash": second["token_hash"]}
+    assert second["token_hash"] != first["token_hash"]
     assert token not in text

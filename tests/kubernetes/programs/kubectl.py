@@ -22,10 +22,11 @@ def place(kind: str, name: str) -> Path:
     return CLUSTER / f"{kind.lower()}-{name}.yaml"
 
 
-def apply(folder: str) -> None:
-    """Takes every document of every file of a folder, as they are."""
-    for path in sorted(Path(folder).iterdir()):
-        for document in yaml.safe_load_all(path.read_text()):
+def apply(source: str) -> None:
+    """Takes every document of every file of a folder, or of standard input, as they are."""
+    texts = [sys.stdin.read()] if source == "-" else [path.read_text() for path in sorted(Path(source).iterdir())]
+    for text in texts:
+        for document in yaml.safe_load_all(text):
             place(document["kind"], document["metadata"]["name"]).write_text(yaml.safe_dump(document))
 
 
@@ -34,14 +35,18 @@ def get_data(kind: str, name: str, key: str) -> None:
     sys.stdout.write(yaml.safe_load(place(kind, name).read_text())["data"][key])
 
 
-def create_secret(name: str, *files: str) -> None:
-    """Makes a Secret of files; one that is there is an error."""
+def create_secret(name: str, files: list[str], *, dry_run: bool = False) -> None:
+    """Makes a Secret of files, or prints what it would make; one that is there is an error."""
     data = {}
     for option in files:
         key, path = parts(r"--from-file=([^=]+)=(.+)", option)
         data[key] = base64.b64encode(Path(path).read_bytes()).decode()
+    document = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}
+    if dry_run:
+        yaml.safe_dump(document, sys.stdout)
+        return
     with place("Secret", name).open("x") as file:
-        yaml.safe_dump({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data}, file)
+        yaml.safe_dump(document, file)
 
 
 def restart(name: str) -> None:
@@ -52,12 +57,14 @@ def restart(name: str) -> None:
 
 
 match sys.argv[1:]:
-    case ["apply", "-f", folder]:
-        apply(folder)
+    case ["apply", "-f", source]:
+        apply(source)
     case ["get", "configmap", name, "--output", template]:
         get_data("ConfigMap", name, parts(r"jsonpath=\{\.data\.(.+)\}", template)[0].replace("\\.", "."))
+    case ["create", "secret", "generic", name, *files, "--dry-run=client", "--output", "yaml"]:
+        create_secret(name, files, dry_run=True)
     case ["create", "secret", "generic", name, *files]:
-        create_secret(name, *files)
+        create_secret(name, files)
     case ["rollout", "restart", "deployment", name]:
         restart(name)
     case words:
