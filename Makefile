@@ -174,7 +174,7 @@ bench_profile := $(if $(quick),dev-release,release)
 bench_run = PYTHONPATH=bench $(bench_dir)/venv/bin/python bench/run.py $(if $(quick),--quick)
 
 .PHONY: bench
-bench: $(bench_dir)/.stamp bench-tools ## every bench in one run, one table at the end (QUICK=1: only shows that they work)
+bench: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## every bench in one run, one table at the end (QUICK=1: only shows that they work)
 	@$(bench_run) all
 
 .PHONY: bench-core
@@ -209,7 +209,12 @@ bench-state: $(bench_dir)/.stamp bench-tools ## start to ready, memory, a millio
 bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log beside without
 	@$(bench_run) log $(ARGS)
 
-# What to profile: decide, admitted, refused, million (of the core), check, batch, stream, log (of the sidecar).
+.PHONY: bench-proxies
+bench-proxies: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## behind proxies, beside limitador, ratelimit and OPA
+	@$(bench_run) proxies $(ARGS)
+
+# What to profile: decide, admitted, refused, million (of the core), check, batch, stream, log, rate-limit, over-limit, authz
+# (of the sidecar).
 WHAT ?= check
 .PHONY: profile
 profile: $(bench_dir)/.stamp bench-tools ## where the time goes, by perf: make profile WHAT="check decide"
@@ -217,16 +222,23 @@ profile: $(bench_dir)/.stamp bench-tools ## where the time goes, by perf: make p
 	@PYTHONPATH=bench $(bench_dir)/venv/bin/python -m hotspots $(WHAT) $(if $(quick),--quick)
 
 ghz_version := v0.93.0
-# What load is made with, and the bare handler that it is compared on.
+# What load is made with, and the bare handlers that it is compared on.
 .PHONY: bench-tools
 bench-tools:
 	@scripts/need h2load nghttp2-client
 	@scripts/need taskset util-linux
-	$(call say,the bare tonic handler)
+	$(call say,the bare tonic handlers)
 	@cargo build --profile $(bench_profile) --package callgate-bench-bare
 	@command -v go >/dev/null || echo "make: ghz is left out: it is built with Go, which is not here" >&2
 	@test -x target/tools/ghz || ! command -v go >/dev/null || \
 		GOBIN=$(CURDIR)/target/tools go install github.com/bojand/ghz/cmd/ghz@$(ghz_version)
+
+# Who else answers what a proxy asks, and a real Envoy.
+.PHONY: bench-proxy-tools
+bench-proxy-tools: target/envoy/.stamp
+	@scripts/need redis-server
+	$(call say,peers)
+	@bench/peers/build $(if $(quick),--quick)
 
 # The wheel, in an environment of its own: .venv holds the quick build that tests use. It keeps its symbols for `perf`.
 $(bench_dir)/.stamp: .venv/.stamp-venv $(rust_inputs)

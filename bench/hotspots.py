@@ -11,12 +11,21 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from common import machine, programs, report
+from common import h2load, machine, programs, report
+from common.h2load import Shape
+from proxy import messages
+from proxy.starting import AUTHORIZATION, RATE_LIMITS
 from wire import contestants, load
 from wire.contestants import Contestant, Transport
-from wire.load import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from common.programs import Program
 
 CORE = {
     "decide": ("decide", "decide, 800 tools, 800"),
@@ -24,9 +33,17 @@ CORE = {
     "refused": ("counters", "refused, 30 per hour: callgate"),
     "million": ("counters", "million counters at random: callgate"),
 }
+# What a proxy asks: the configuration of the sidecar, the method and the message.
+SERVICES = {
+    "rate-limit": (RATE_LIMITS, messages.RATE_LIMIT, messages.rate_limit(messages.FREE)),
+    "over-limit": (RATE_LIMITS, messages.RATE_LIMIT, messages.rate_limit(messages.USED_UP)),
+    "authz": (AUTHORIZATION, messages.AUTHORIZATION, messages.check(messages.call())),
+}
 METHODS = {"check": "check", "batch": "batch", "stream": "stream", "log": "stream"}
 HERTZ = "997"
 SHOWN_ABOVE_PERCENT = "0.5"
+# Requests that tell how many a given time takes.
+PROBE = 2_000
 
 
 def of_core(name: str, data: Path, quick: bool) -> None:
@@ -50,10 +67,33 @@ def of_sidecar(name: str, data: Path, folder: Path, seconds: float) -> None:
     with programs.sidecar({**contestants.policy(), **audit}, folder) as running:
         server = Contestant("callgate", Transport.TCP, running.address, running, folder)
         server.probe()
-        record = ["perf", "record", "--quiet", "-e", "cpu-clock", "-F", HERTZ, "-o", str(data)]
-        with subprocess.Popen([*record, "--pid", str(running.process.pid)]) as perf:
+        with recorded(data, running):
             load.callgate_bench(server, Shape(4, 16), METHODS[name], folder, seconds=seconds)
-            perf.terminate()
+
+
+def of_service(name: str, data: Path, folder: Path, seconds: float) -> None:
+    """Profiles a sidecar that is asked what a proxy asks."""
+    configuration, path, message = SERVICES[name]
+    body = folder / "body"
+    body.write_bytes(messages.frame(message))
+    with programs.sidecar(configuration, folder) as running:
+        sent = h2load.Load(f"http://{running.address}{path}", body, h2load.GRPC)
+
+        def ask(requests: int) -> h2load.Sample:
+            return h2load.run(name, sent, Shape(4, 16), requests, running.cpu_seconds)
+
+        rate = ask(PROBE).decisions_per_second
+        with recorded(data, running):
+            ask(max(PROBE, int(rate * seconds)))
+
+
+@contextmanager
+def recorded(data: Path, program: Program) -> Iterator[None]:
+    """Has `perf` look on."""
+    record = ["perf", "record", "--quiet", "-e", "cpu-clock", "-F", HERTZ, "-o", str(data)]
+    with subprocess.Popen([*record, "--pid", str(program.process.pid)]) as perf:
+        yield
+        perf.terminate()
 
 
 def shown(data: Path) -> str:
@@ -69,7 +109,7 @@ def shown(data: Path) -> str:
 
 def main() -> None:
     """Profiles what is named and writes the table beside the results."""
-    names = [*CORE, *METHODS]
+    names = [*CORE, *METHODS, *SERVICES]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="show that it works")
@@ -82,7 +122,8 @@ def main() -> None:
             if name in CORE:
                 of_core(name, data, options.quick)
             else:
-                of_sidecar(name, data, folder, 0.5 if options.quick else options.seconds)
+                profile = of_service if name in SERVICES else of_sidecar
+                profile(name, data, folder, 0.5 if options.quick else options.seconds)
             table = shown(data)
         if not table:
             sys.exit(f"perf saw nothing of {name}")

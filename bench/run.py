@@ -41,6 +41,7 @@ PARTS = {
     "methods": Part("wire.methods", (), ("methods",), ("check", "batch", "stream")),
     "reload": Part("sidecar.reload", (), ("reload",)),
     "state": Part("sidecar.state", (), ("state",)),
+    "proxies": Part("proxy.main", (), ("proxies",), ("rate-limit", "over-limit", "authz")),
     "log": Part("sidecar.decision_log", (), ("decision_log",), ("log",)),
 }
 

@@ -145,6 +145,20 @@ def free_addresses(count: int) -> list[str]:
     return addresses
 
 
+def wait_for(port: int, program: Program) -> None:
+    """Returns when the program listens on a port of loopback."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        program.running()
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
+        except OSError:
+            time.sleep(ASK_EVERY_SECONDS)
+        else:
+            return
+    sys.exit(f"`{program.command}` did not listen within {START_SECONDS:g} s")
+
+
 def two_cores() -> None:
     """Ends a bench that wants a core for the server and one for the load where there are none."""
     if not {int(SERVER_CORE), int(LOAD_CORE)} <= os.sched_getaffinity(0):

@@ -15,9 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from common import machine, programs, report
+from common.h2load import Sample, Shape
 from wire import contestants, load
 from wire.contestants import Contestant, Transport
-from wire.load import Sample, Shape
 
 LOG_SHARE = 0.90
 LOADS = {"Check": "check", "CheckStream": "stream"}

@@ -3,66 +3,42 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from common import calls, machine, programs, report
+from common import h2load as h2
+from common.h2load import PERCENTILES, Sample, Shape
 from google.protobuf import descriptor_pb2
 from wire.contestants import METHOD, Transport
 
 from callgate._proto.callgate.decision.v1 import decision_pb2
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wire.contestants import Contestant
 
 GHZ = machine.ROOT / "target/tools/ghz"
-PERCENTILES = (50.0, 99.0, 99.9)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How many connections, and how many requests in flight on each."""
-
-    connections: int
-    streams: int
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One run against one server."""
-
-    decisions_per_second: float
-    server_cpu_us: float
-    latency_us: dict[str, float] = field(default_factory=dict)
 
 
 def h2load(
     contestant: Contestant, shape: Shape, size: int, requests: int, folder: Path, *, log: bool = False
 ) -> Sample:
     """Unary calls of the same bytes; latencies where a log is asked for, because logging costs throughput."""
-    body, log_file = folder / f"body-{size}", folder / "h2load.log"
+    body = folder / f"body-{size}"
     body.write_bytes(calls.grpc_frame(size))
-    log_file.unlink(missing_ok=True)
-    command = ["h2load", "-n", str(requests), "-c", str(shape.connections), "-m", str(shape.streams)]
-    command += ["-d", str(body), "-H", "content-type: application/grpc", "-H", "te: trailers"]
-    command += [f"--log-file={log_file}"] if log else []
     if contestant.transport is Transport.SOCKET:
-        command += [f"--base-uri=unix:{contestant.address}", f"http://localhost{METHOD}"]
+        url, base = f"http://localhost{METHOD}", f"unix:{contestant.address}"
     else:
         scheme = "https" if contestant.transport is Transport.TLS else "http"
-        command.append(f"{scheme}://{contestant.address}{METHOD}")
-    before, used = contestant.allowed(), contestant.program.cpu_seconds()
-    said = _run("h2load", command, contestant)
-    rate = re.search(r"finished in [\d.]+m?s, ([\d.]+) req/s", said)
-    if rate is None or f" {requests} succeeded, 0 failed, 0 errored" not in said:
-        sys.exit(f"h2load against {contestant.title} went wrong:\n{said}")
+        url, base = f"{scheme}://{contestant.address}{METHOD}", None
+    sent = h2.Load(url, body, h2.GRPC, base)
+    before, log_file = contestant.allowed(), folder / "h2load.log" if log else None
+    sample = h2.run(contestant.title, sent, shape, requests, contestant.program.cpu_seconds, log_file)
     _check_count(contestant, before, requests)
-    cpu_us = (contestant.program.cpu_seconds() - used) / requests * 1e6
-    return Sample(float(rate[1]), cpu_us, _logged(log_file) if log else {})
+    return sample
 
 
 def ghz(contestant: Contestant, shape: Shape, size: int, requests: int, folder: Path) -> Sample:
@@ -143,9 +119,3 @@ def _check_count(contestant: Contestant, before: int | None, requests: int) -> N
     after = contestant.allowed()
     if before is not None and after is not None and after - before != requests:
         sys.exit(f"{contestant.title} allowed {after - before} of {requests} calls")
-
-
-def _logged(log: Path) -> dict[str, float]:
-    """Percentiles of h2load's log: start, status and microseconds of each request."""
-    times = sorted(int(row.split()[2]) for row in log.read_text(encoding="utf-8").splitlines())
-    return {f"p{p:g}": float(report.percentile(times, p)) for p in PERCENTILES}

@@ -14,8 +14,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from common import programs, report
+from common.h2load import Sample, Shape
 from wire import contestants, load
-from wire.load import Sample, Shape
 
 METHODS = ("check", "batch", "stream")
 NAMES = {"check": "Check", "batch": "CheckBatch", "stream": "CheckStream"}

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common import calls, programs, report
+from common.h2load import Sample, Shape
 from wire import contestants, load
-from wire.load import Sample, Shape
 
 if TYPE_CHECKING:
     from wire.contestants import Contestant

@@ -1,0 +1,86 @@
+"""h2load: sends the same bytes over and over, from the core of the load; every request must have succeeded."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from common import machine, programs, report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+PERCENTILES = (50.0, 99.0, 99.9)
+GRPC = {"content-type": "application/grpc", "te": "trailers"}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many connections, and how many requests in flight on each."""
+
+    connections: int
+    streams: int
+
+    def __str__(self) -> str:
+        return f"{self.connections} connections x {self.streams}"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One run against one server."""
+
+    decisions_per_second: float
+    server_cpu_us: float
+    latency_us: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Load:
+    """What is sent, and where to: an URL of HTTP/2, or of HTTP/1.1 where that is asked for."""
+
+    url: str
+    body: Path
+    headers: Mapping[str, str]
+    # Goes before the URL's own place, for a Unix socket.
+    base: str | None = None
+    http1: bool = False
+
+
+def run(
+    title: str,
+    load: Load,
+    shape: Shape,
+    requests: int,
+    cpu_seconds: Callable[[], float],
+    log: Path | None = None,
+) -> Sample:
+    """One run; latencies where a log is asked for, because logging costs throughput."""
+    command = ["taskset", "-c", programs.LOAD_CORE, "h2load", "-d", str(load.body)]
+    command += ["-n", str(requests), "-c", str(shape.connections), "-m", str(shape.streams)]
+    for name, value in load.headers.items():
+        command += ["-H", f"{name}: {value}"]
+    command += ["--h1"] if load.http1 else []
+    if log is not None:
+        log.unlink(missing_ok=True)
+        command.append(f"--log-file={log}")
+    command += [f"--base-uri={load.base}"] if load.base is not None else []
+    used = cpu_seconds()
+    done = subprocess.run([*command, load.url], cwd=machine.ROOT, capture_output=True, text=True, check=False)
+    cpu_us = (cpu_seconds() - used) / requests * 1e6
+    said = done.stdout + done.stderr
+    rate = re.search(r"finished in [\d.]+m?s, ([\d.]+) req/s", said)
+    if done.returncode != 0 or rate is None or f" {requests} succeeded, 0 failed, 0 errored" not in said:
+        sys.exit(f"h2load against {title} went wrong, status {done.returncode}:\n{said}")
+    if f"status codes: {requests} 2xx" not in said:
+        sys.exit(f"h2load against {title} was refused:\n{said}")
+    return Sample(float(rate[1]), cpu_us, _logged(log) if log is not None else {})
+
+
+def _logged(log: Path) -> dict[str, float]:
+    """Percentiles of the log: start, status and microseconds of each request."""
+    times = sorted(int(row.split()[2]) for row in log.read_text(encoding="utf-8").splitlines())
+    return {f"p{p:g}": float(report.percentile(times, p)) for p in PERCENTILES}
