@@ -141,7 +141,7 @@ lint-rust: .venv/.stamp-venv
 	$(call say,rustfmt)
 	@cargo fmt --all --check
 	$(call say,clippy)
-	@cargo clippy --workspace --all-targets $(locked) -- -D warnings
+	@cargo clippy --workspace --all-targets --features callgate-server/bench $(locked) -- -D warnings
 
 .PHONY: lint-python
 lint-python: build .venv/.stamp-dev

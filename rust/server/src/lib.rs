@@ -37,4 +37,6 @@ pub use metrics::{
 pub use proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
 pub use random::{new_token, random_key, random_u128};
 pub use server::{Reload, Server};
+#[cfg(feature = "bench")]
+pub use service::bench;
 pub use tls::{TlsError, TlsPem};

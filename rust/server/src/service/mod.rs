@@ -3,6 +3,8 @@
 mod answering;
 mod arriving;
 mod batch;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod calls;
 mod deadline;
 mod decision;

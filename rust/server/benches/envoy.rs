@@ -1,0 +1,297 @@
+//! `make bench-proxies`, its last part: what Envoy's services cost without a network.
+//!
+//! One thread. Rounds take turns; a round is the mean of some calls, so short that most are over before anything interrupts
+//! them, and what is printed are percentiles of rounds. The floor of external authorization is to scan the body once.
+
+#![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
+#![expect(clippy::panic, reason = "likewise")]
+
+use std::fs;
+use std::future::Future;
+use std::hint::black_box;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use callgate_core::engine::{Policies, Setup};
+use callgate_core::json::Tape;
+use callgate_core::policy::{Catalogue, Format, Source, parse};
+use callgate_core::request::MAX_ARGS_DEPTH;
+use callgate_core::{Engine, EngineConfig, State, rate};
+
+use callgate_server::{Clock, IdentitySource, ProxyConfig, ServerSource, SystemClock, bench};
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
+use prost::Message;
+use serde_json::json;
+use tonic::{Request, Response, Status};
+
+/// As `callgate serve` has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const ROUNDS: usize = 2_000;
+/// Messages of one round, made before it is timed. So few that they stay in the cache, as one that has just come does.
+const CALLS: u32 = 32;
+
+/// What is measured.
+struct Subject {
+    name: &'static str,
+    /// How long all calls of a round took.
+    round: Box<dyn FnMut() -> Duration>,
+    /// Nanoseconds of a call, by round.
+    ns: Vec<f64>,
+}
+
+impl Subject {
+    fn new(name: &'static str, round: impl FnMut() -> Duration + 'static) -> Self {
+        Self {
+            name,
+            round: Box::new(round),
+            ns: Vec::new(),
+        }
+    }
+
+    /// `work` on messages that are there.
+    fn on<M: Message + Clone + 'static>(
+        name: &'static str,
+        message: M,
+        mut work: impl FnMut(M) + 'static,
+    ) -> Self {
+        Self::new(name, move || {
+            let messages: Vec<M> = (0..CALLS).map(|_| message.clone()).collect();
+            timed(|| messages.into_iter().for_each(&mut work))
+        })
+    }
+}
+
+fn main() {
+    let options = Options::read();
+    let mut subjects = of_authorization(&options);
+    subjects.extend(of_rate_limits(&options));
+    subjects.retain(|subject| subject.name.contains(&options.only));
+    let rounds = if options.quick { 2 } else { ROUNDS };
+    // The first round warms up.
+    for round in 0..=rounds {
+        for subject in &mut subjects {
+            let took = (subject.round)() / CALLS;
+            if round > 0 {
+                subject.ns.push(took.as_secs_f64() * 1e9);
+            }
+        }
+    }
+    options.tell(&mut subjects);
+}
+
+/// A scan of the body; from a message to the decision; from a message's bytes to those of the answer.
+fn of_authorization(options: &Options) -> Vec<Subject> {
+    let bytes = fs::read(&options.check).expect("the message can be read");
+    let message = CheckRequest::decode(bytes.as_slice()).expect("the file is a `CheckRequest`");
+    let body = body_of(&message).to_vec();
+    let service = Arc::new(authorization());
+    let for_all = Arc::clone(&service);
+    let mut tape = Tape::new();
+    vec![
+        Subject::new("scan of the body", move || {
+            timed(|| {
+                for _ in 0..CALLS {
+                    black_box(tape.parse(&body, MAX_ARGS_DEPTH).expect("it is JSON"));
+                }
+            })
+        }),
+        Subject::on("message to decision", message, move |message| {
+            black_box(check(&*service, message));
+        }),
+        Subject::new("bytes to bytes", move || {
+            timed(|| {
+                for _ in 0..CALLS {
+                    let message = CheckRequest::decode(bytes.as_slice()).expect("it is one");
+                    black_box(check(&*for_all, message).encode_to_vec());
+                }
+            })
+        }),
+    ]
+}
+
+/// From a message to the answer; from a message's bytes to those of the answer.
+fn of_rate_limits(options: &Options) -> Vec<Subject> {
+    let bytes = fs::read(&options.rate_limit).expect("the message can be read");
+    let message = RateLimitRequest::decode(bytes.as_slice()).expect("the file is a `RateLimitRequest`");
+    let service = Arc::new(rate_limits());
+    let for_all = Arc::clone(&service);
+    vec![
+        Subject::on("rate limit, message to answer", message, move |message| {
+            black_box(limit(&*service, message));
+        }),
+        Subject::new("rate limit, bytes to bytes", move || {
+            timed(|| {
+                for _ in 0..CALLS {
+                    let message = RateLimitRequest::decode(bytes.as_slice()).expect("it is one");
+                    black_box(limit(&*for_all, message).encode_to_vec());
+                }
+            })
+        }),
+    ]
+}
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    work();
+    start.elapsed()
+}
+
+fn body_of(message: &CheckRequest) -> &[u8] {
+    let request = message.attributes.as_ref().and_then(|a| a.request.as_ref());
+    let http = request.and_then(|request| request.http.as_ref());
+    &http.expect("the message is about an HTTP request").raw_body
+}
+
+/// One call, which must be allowed.
+fn check(service: &impl Authorization, message: CheckRequest) -> CheckResponse {
+    let response = answered(service.check(Request::new(message)));
+    assert!(
+        matches!(response.http_response, Some(HttpResponse::OkResponse(_))),
+        "{response:?}"
+    );
+    response
+}
+
+/// One request, which must be within its limit.
+fn limit(service: &impl RateLimitService, message: RateLimitRequest) -> RateLimitResponse {
+    let response = answered(service.should_rate_limit(Request::new(message)));
+    assert_eq!(response.overall_code(), Code::Ok, "{response:?}");
+    response
+}
+
+/// What a service answers that never waits for anything.
+fn answered<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> T {
+    let mut answer = pin!(answer);
+    match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => answer.expect("whatever is asked, it is answered").into_inner(),
+        Poll::Pending => panic!("the answer is there at once"),
+    }
+}
+
+/// The policy and the configuration of the other parts of `make bench-proxies`.
+fn authorization() -> impl Authorization {
+    let policy = parse(&source(
+        "policy.json",
+        Format::Json,
+        include_bytes!("../../../bench/proxy/settings/policy.json"),
+    ))
+    .expect("the policy is valid");
+    let state =
+        State::build(Policies::EveryServer(policy), Catalogue::default()).expect("the policy compiles");
+    let proxies = ProxyConfig {
+        identity: vec![IdentitySource::Header("x-agent".to_owned())],
+        server: vec![ServerSource::Path],
+        paths: vec!["/mcp/{server}".parse().expect("the template is valid")],
+        ..ProxyConfig::default()
+    };
+    let clock = Clock::System(SystemClock::default());
+    bench::authorization(engine(state), clock, proxies).expect("nobody has to prove anything")
+}
+
+/// The limit of the other parts that is never reached.
+fn rate_limits() -> impl RateLimitService {
+    let domain = rate::parse(&source(
+        "limits.yaml",
+        Format::Yaml,
+        include_bytes!("../../../bench/proxy/settings/limits.yaml"),
+    ))
+    .expect("the file is valid");
+    let setup = Setup {
+        rate_limits: vec![domain],
+        ..Setup::default()
+    };
+    let state = State::configure(setup, Catalogue::default()).expect("the domain compiles");
+    let clock = Clock::System(SystemClock::default());
+    bench::rate_limits(engine(state), clock).expect("nobody has to prove anything")
+}
+
+const fn source(name: &'static str, format: Format, bytes: &'static [u8]) -> Source<'static> {
+    Source {
+        name,
+        stem: "bench",
+        format,
+        bytes,
+    }
+}
+
+fn engine(state: State) -> Arc<Engine> {
+    let config = EngineConfig {
+        counter_capacity: 1_000,
+        counters_per_grant: 1_000,
+        reservation_ttl_ms: 30_000,
+        reservation_capacity: 1_000,
+        hash_key: [9; 16],
+    };
+    Arc::new(Engine::new(state, config))
+}
+
+struct Options {
+    /// Few and short rounds: shows that the bench works, and measures nothing.
+    quick: bool,
+    /// Only the subjects whose name has this in it, for a profile.
+    only: String,
+    /// A file with one `CheckRequest`.
+    check: PathBuf,
+    /// A file with one `RateLimitRequest`.
+    rate_limit: PathBuf,
+    /// Where the results go as JSON, besides the table.
+    json: Option<PathBuf>,
+}
+
+impl Options {
+    /// Reads the command line; cargo itself adds `--bench`.
+    fn read() -> Self {
+        let (mut quick, mut only) = (false, String::new());
+        let (mut check, mut rate_limit, mut json) = (None, None, None);
+        let mut words = std::env::args().skip(1);
+        while let Some(word) = words.next() {
+            let mut value = || words.next().expect("every option but `--quick` has a value");
+            match word.as_str() {
+                "--bench" => {}
+                "--quick" => quick = true,
+                "--only" => only = value(),
+                "--check" => check = Some(value()),
+                "--rate-limit" => rate_limit = Some(value()),
+                "--json" => json = Some(value()),
+                other => panic!(
+                    "expected `--check FILE`, `--rate-limit FILE`, `--json FILE`, `--only PART` or `--quick`, got `{other}`"
+                ),
+            }
+        }
+        let file = |path: Option<String>| {
+            path.expect("`--check` and `--rate-limit` say what is asked")
+                .into()
+        };
+        Self {
+            quick,
+            only,
+            check: file(check),
+            rate_limit: file(rate_limit),
+            json: json.map(Into::into),
+        }
+    }
+
+    #[expect(clippy::print_stdout, reason = "a bench prints its table")]
+    fn tell(&self, subjects: &mut [Subject]) {
+        let mut rows = Vec::new();
+        for Subject { name, ns, .. } in subjects {
+            ns.sort_by(f64::total_cmp);
+            let [p10, p50, p90] = [10, 50, 90].map(|percent| ns[ns.len() * percent / 100]);
+            println!("{name:<32} {p50:>8.0} ns (p10 {p10:.0}, p90 {p90:.0})");
+            rows.push(json!({"name": name, "p10_ns": p10, "p50_ns": p50, "p90_ns": p90}));
+        }
+        if let Some(path) = &self.json {
+            fs::write(path, format!("{}\n", json!({ "rows": rows }))).expect("the results can be written");
+        }
+    }
+}

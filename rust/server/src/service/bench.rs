@@ -1,0 +1,32 @@
+//! Services without a network, for benches alone. Anybody may ask them.
+
+use std::sync::Arc;
+
+use callgate_core::Engine;
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
+use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+
+use crate::gate::Gate;
+use crate::identity::Peps;
+use crate::service::envoy::Authorizer;
+use crate::service::envoy::rate_limit::RateLimits;
+use crate::{Clock, ProxyConfig, StartError};
+
+/// Envoy's external authorization.
+pub fn authorization(
+    engine: Arc<Engine>,
+    clock: Clock,
+    proxies: ProxyConfig,
+) -> Result<impl Authorization, StartError> {
+    Ok(Authorizer::new(gate(engine, clock)?, proxies))
+}
+
+/// Envoy's rate limit service.
+pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> Result<impl RateLimitService, StartError> {
+    Ok(RateLimits::new(gate(engine, clock)?))
+}
+
+fn gate(engine: Arc<Engine>, clock: Clock) -> Result<Arc<Gate>, StartError> {
+    let peps = Peps::new(Vec::new(), None)?;
+    Ok(Arc::new(Gate::new(engine, clock, peps)))
+}
