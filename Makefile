@@ -239,6 +239,8 @@ bench-proxy-tools: target/envoy/.stamp
 	@scripts/need redis-server
 	$(call say,peers)
 	@bench/peers/build $(if $(quick),--quick)
+	$(call say,Envoy's services without a network)
+	@cargo bench --quiet --no-run $(if $(quick),--profile dev-release) --package callgate-server --features bench --bench envoy
 
 # The wheel, in an environment of its own: .venv holds the quick build that tests use. It keeps its symbols for `perf`.
 $(bench_dir)/.stamp: .venv/.stamp-venv $(rust_inputs)

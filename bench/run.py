@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,14 +60,17 @@ def _module(name: str, options: Sequence[str]) -> bool:
     return subprocess.run(command, cwd=machine.ROOT, env=environment, check=False).returncode == 0
 
 
-def headlines(names: Sequence[str], quick: bool) -> list[report.Headline]:
-    """What the parts wrote."""
+def headlines(names: Sequence[str], quick: bool, began: float) -> list[report.Headline]:
+    """What the parts have written since this run began."""
     folder = report.QUICK_RESULTS if quick else report.RESULTS
     found = []
     for name in names:
         for stem in PARTS[name].results:
-            results = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
-            found += [report.Headline(**headline) for headline in results["headlines"]]
+            path = folder / f"{stem}.json"
+            # A part that was asked for less than all of it writes nothing.
+            if path.exists() and path.stat().st_mtime >= began:
+                results = json.loads(path.read_text(encoding="utf-8"))
+                found += [report.Headline(**headline) for headline in results["headlines"]]
     return found
 
 
@@ -79,8 +83,9 @@ def main() -> None:
     names = list(PARTS) if "all" in options.parts else options.parts
     if further and len(names) > 1:
         parser.error(f"`{further[0]}` is an option of one part: name that part alone")
+    began = time.time()
     ran = [name for name in names if run(name, options.quick, further)]
-    found = {name: headlines([name], options.quick) for name in ran}
+    found = {name: headlines([name], options.quick, began) for name in ran}
     failed = [name for name in names if name not in ran]
     missed = [name for name in ran if any(headline.met is False for headline in found[name])]
     wanted = list(dict.fromkeys(profile for name in missed for profile in PARTS[name].profiles))
