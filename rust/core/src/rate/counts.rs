@@ -8,9 +8,9 @@ use crate::limit::{Demand, Micros};
 /// Counts, enforced ones first, each once.
 #[derive(Default)]
 pub(super) struct Counts {
-    pub(super) demands: SmallVec<[Demand; 4]>,
+    pub(super) demands: SmallVec<[Demand; 2]>,
     /// What is known of each demand beside it.
-    pub(super) facts: SmallVec<[Facts; 4]>,
+    pub(super) facts: SmallVec<[Facts; 2]>,
     pub(super) enforced: usize,
 }
 

@@ -77,9 +77,9 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
     }
 
     /// The limits of the descriptors, without those that others replace.
-    fn find(&self) -> SmallVec<[Found<'s>; 4]> {
+    fn find(&self) -> SmallVec<[Found<'s>; 2]> {
         let descriptors = self.request.descriptors.iter();
-        let mut found: SmallVec<[Found<'s>; 4]> = descriptors
+        let mut found: SmallVec<[Found<'s>; 2]> = descriptors
             .map(|descriptor| self.domain.find(descriptor, self.hash_key))
             .collect();
         let configured = found.iter().filter_map(Found::configured);

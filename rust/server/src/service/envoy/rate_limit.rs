@@ -58,11 +58,11 @@ impl RateLimits {
                 "expected 1 to {MAX_DESCRIPTORS} descriptors, got {count}"
             )));
         }
-        let descriptors = request
-            .descriptors
-            .iter()
-            .map(descriptor)
-            .collect::<Result<SmallVec<[Descriptor<'_>; 4]>, Status>>()?;
+        // Pushed one by one: what is collected into a `Result` is moved as a whole.
+        let mut descriptors: SmallVec<[Descriptor<'_>; 2]> = SmallVec::with_capacity(count);
+        for message in &request.descriptors {
+            descriptors.push(descriptor(message)?);
+        }
         let asked = RateRequest {
             domain: &request.domain,
             descriptors: &descriptors,
