@@ -44,11 +44,12 @@ pub(crate) enum Protocol {
     Grpc,
     Http,
     ExtAuthz,
+    ForwardAuth,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 3] = [Self::Grpc, Self::Http, Self::ExtAuthz];
+    pub(crate) const ALL: [Self; 4] = [Self::Grpc, Self::Http, Self::ExtAuthz, Self::ForwardAuth];
 
     /// The word that the decision log uses, as metrics do.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -56,6 +57,7 @@ impl Protocol {
             Self::Grpc => "grpc",
             Self::Http => "http",
             Self::ExtAuthz => "ext_authz",
+            Self::ForwardAuth => "forward_auth",
         }
     }
 }

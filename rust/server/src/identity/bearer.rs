@@ -1,11 +1,11 @@
-//! `authorization: Bearer <token>` (RFC 6750, RFC 9110).
+//! `Bearer <token>` in a header field (RFC 6750, RFC 9110).
 
 use callgate_core::grant::Token;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName};
 
-/// The token of a request; `Err` where there is something else, or more than one.
-pub(super) fn token(headers: &HeaderMap) -> Result<Option<Token<'_>>, ()> {
-    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+/// The token in a request's field of this name; `Err` where there is something else, or more than one.
+pub(super) fn token<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<Token<'h>>, ()> {
+    let mut fields = headers.get_all(name).iter();
     let Some(field) = fields.next() else {
         return Ok(None);
     };
@@ -32,17 +32,18 @@ pub(crate) fn of_field(text: &str) -> Result<Token<'_>, ()> {
 mod tests {
     use callgate_core::grant::TokenKey;
     use http::HeaderValue;
+    use http::header::AUTHORIZATION;
 
     use super::*;
 
     fn read(fields: &[&[u8]]) -> Result<Option<String>, ()> {
         let mut headers = HeaderMap::new();
         for field in fields {
-            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(field).unwrap());
+            headers.append(AUTHORIZATION, HeaderValue::from_bytes(field).unwrap());
         }
         // A token cannot be read back, so its digest stands for it.
         let key = TokenKey::new([1; 32]);
-        Ok(token(&headers)?.map(|token| key.digest(token).to_hex()))
+        Ok(token(&headers, &AUTHORIZATION)?.map(|token| key.digest(token).to_hex()))
     }
 
     #[test]

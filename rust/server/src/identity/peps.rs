@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use callgate_core::grant::{TokenDigest, TokenKey};
 use callgate_core::{Pep, PepId};
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName};
 
 use super::bearer;
 
@@ -69,7 +70,12 @@ pub(crate) enum Unknown {
 }
 
 impl Unknown {
-    /// What to do about it.
+    /// What to do about it, where the token comes in a field of this name.
+    pub(crate) fn message_about(self, field: &HeaderName) -> String {
+        self.message().replace(AUTHORIZATION.as_str(), field.as_str())
+    }
+
+    /// What to do about it, where the token comes in `authorization`.
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::NoCredential => {
@@ -270,6 +276,16 @@ impl Peps {
 
     /// Who sends a request with these header fields over a connection to this peer; `None` where anybody may ask.
     pub(crate) fn ask(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Option<Asker>, Unknown> {
+        self.ask_by(&AUTHORIZATION, peer, headers)
+    }
+
+    /// As [`Peps::ask`], with the token in a field of this name: proxies pass `authorization` on, and it is their client's.
+    pub(crate) fn ask_by(
+        &self,
+        field: &HeaderName,
+        peer: &Arc<Peer>,
+        headers: &HeaderMap,
+    ) -> Result<Option<Asker>, Unknown> {
         // Which list a call goes by is settled when it is decided: see `still`.
         let table = &self.tables.load().now;
         if !self.may_connect(table, peer) {
@@ -278,7 +294,7 @@ impl Peps {
         if table.peps.is_empty() {
             return Ok(None);
         }
-        let token = bearer::token(headers).map_err(|()| Unknown::Malformed)?;
+        let token = bearer::token(headers, field).map_err(|()| Unknown::Malformed)?;
         let token = match (token, &self.key) {
             (None, _) => None,
             (Some(token), Some(key)) => Some(key.digest(token)),

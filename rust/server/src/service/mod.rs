@@ -78,6 +78,8 @@ pub(crate) struct Doors {
     /// What every connection holds of messages that are not whole yet.
     pub(crate) unfinished: Arc<Unfinished>,
     access: Access,
+    /// Where the requests that proxies ask about name caller, server and tool.
+    proxies: Arc<ProxyConfig>,
     limits: Limits,
     message_timeout: Duration,
     decisions: DecisionServiceServer<Decisions>,
@@ -100,7 +102,8 @@ impl Doors {
         let gate = Arc::new(gate);
         let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase))
             .max_decoding_message_size(limits.body_limit_bytes);
-        let authorizer = Authorizer::new(Arc::clone(&gate), proxies);
+        let proxies = Arc::new(proxies);
+        let authorizer = Authorizer::new(Arc::clone(&gate), Arc::clone(&proxies));
         let authorizer =
             AuthorizationServer::new(authorizer).max_decoding_message_size(limits.body_limit_bytes);
         let rate_limits = RateLimitServiceServer::new(RateLimits::new(Arc::clone(&gate)))
@@ -115,6 +118,7 @@ impl Doors {
             gate,
             unfinished: Unfinished::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
             access,
+            proxies,
             limits,
             message_timeout: Duration::from_millis(limits.message_timeout_ms),
             decisions,
@@ -134,7 +138,7 @@ impl Doors {
         share: &Arc<Share>,
         request: Request<Incoming>,
     ) -> Answering {
-        if !is_grpc(&request) {
+        if http::owns(request.uri().path()) || !is_grpc(&request) {
             let (doors, peer) = (Arc::clone(self), Arc::clone(peer));
             let request = request.map(|body| Arriving::new(body, Kind::Plain, Arc::clone(share)));
             let answer = Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) });

@@ -10,7 +10,13 @@ mod batch;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod flood;
+#[cfg(test)]
+mod forward_auth;
+#[cfg(test)]
+mod forward_hostile;
 #[cfg(test)]
 mod grpc;
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tonic::body::Body;
@@ -14,11 +14,10 @@ use super::reply;
 
 /// The whole body, or the refusal to send; a body that takes longer than `timeout` to arrive is given up.
 pub(super) async fn read(
-    request: Request<Arriving>,
+    body: Arriving,
     limit_bytes: usize,
     timeout: Duration,
 ) -> Result<Bytes, Response<Body>> {
-    let body = request.into_body();
     // What `Content-Length` promises, where it is sent: such a body is refused before it is read.
     if body.size_hint().lower() > u64::try_from(limit_bytes).unwrap_or(u64::MAX) {
         return Err(too_large(limit_bytes));

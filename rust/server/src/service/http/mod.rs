@@ -1,8 +1,9 @@
-//! `POST /v1/check`: plain HTTP, over HTTP/1.1 and HTTP/2.
+//! Plain HTTP, over HTTP/1.1 and HTTP/2: `POST /v1/check`, and forward authorization.
 
 mod access;
 mod body;
 mod call;
+mod forward;
 mod reply;
 mod split;
 
@@ -19,6 +20,7 @@ use crate::gate::{Protocol, aside, is_large};
 use crate::identity::{Asker, Peer, Unknown};
 use crate::random::random_u128;
 use call::{Call, Fault};
+use forward::Form;
 
 pub(crate) use access::Access;
 
@@ -35,6 +37,12 @@ struct Buffers {
     tape: Tape,
 }
 
+/// Whether a path is one of plain HTTP whatever the request says of itself. gRPC answers each request with status 200, which
+/// would tell a proxy to let its client's request go on.
+pub(super) fn owns(path: &str) -> bool {
+    path.starts_with("/v1/")
+}
+
 /// Answers one request of the plain HTTP door.
 pub(super) async fn answer(
     doors: &Doors,
@@ -42,6 +50,9 @@ pub(super) async fn answer(
     peer: &Arc<Peer>,
     request: Request<Arriving>,
 ) -> Response<Body> {
+    if let Some(form) = Form::of(request.uri().path()) {
+        return forward::answer(doors, door, peer, form, request).await;
+    }
     if let Some(refusal) = refusal(doors, door, &request) {
         return refusal;
     }
@@ -49,7 +60,13 @@ pub(super) async fn answer(
         Ok(asker) => asker,
         Err(unknown) => return unauthenticated(doors, unknown),
     };
-    match body::read(request, doors.limits.body_limit_bytes, doors.message_timeout).await {
+    match body::read(
+        request.into_body(),
+        doors.limits.body_limit_bytes,
+        doors.message_timeout,
+    )
+    .await
+    {
         Ok(body) => aside(&body, || check(doors, asker.as_ref(), &body)),
         Err(refusal) => refusal,
     }

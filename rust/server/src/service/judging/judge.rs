@@ -86,9 +86,10 @@ impl<D: Door> Judge<'_, D> {
         };
         if let Some(tool) = named.tool.as_deref() {
             let args = match carried {
-                _ if is_absent => Args::NONE,
-                Carried::Body([]) | Carried::Fields | Carried::Read(..) => Args::Unseen,
+                Carried::Body([]) if !is_absent => Args::Unseen,
                 Carried::Body(body) => Args::Json(body),
+                // Not even where no field speaks of a body: proxies take those fields away with it.
+                Carried::Fields | Carried::Read(..) => Args::Unseen,
             };
             let request = Request {
                 tool,

@@ -19,14 +19,14 @@ use crate::proxy::Attributes;
 
 /// What came along of a request's message.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "for doors whose proxies forward no body")]
 pub(super) enum Carried<'a> {
     /// The whole body, see [`whole`].
     Body(&'a [u8]),
-    /// No body. The header fields say what the message is, where the server has to hold them against it, and nobody has
-    /// seen the arguments.
+    /// No body, and nobody knows whether there is one. The header fields say what the message is, where the server has to
+    /// hold them against it, and nobody has seen the arguments.
     Fields,
     /// What the proxy has read of the body, and the id; nobody has seen the arguments.
+    #[expect(dead_code, reason = "for doors whose proxies read the body themselves")]
     Read(Named<'a>, Option<Id<'a>>),
 }
 

@@ -25,11 +25,8 @@ pub(in super::super) struct Authorizer {
 }
 
 impl Authorizer {
-    pub(in super::super) fn new(gate: Arc<Gate>, proxies: ProxyConfig) -> Self {
-        Self {
-            gate,
-            proxies: Arc::new(proxies),
-        }
+    pub(in super::super) const fn new(gate: Arc<Gate>, proxies: Arc<ProxyConfig>) -> Self {
+        Self { gate, proxies }
     }
 }
 

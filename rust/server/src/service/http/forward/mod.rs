@@ -1,0 +1,172 @@
+//! Forward authorization: a proxy asks over HTTP whether a request may go on.
+//!
+//! nginx' `auth_request`, Caddy's `forward_auth` and Traefik's `ForwardAuth` describe the request in header fields; Envoy's
+//! HTTP `ext_authz`, and the `HAProxy` action in `deploy/haproxy`, send the request itself behind a prefix of its path. What
+//! they forward of a client is the client's word: its `authorization` is its own token, its `Host` is its own, and nothing
+//! in it is an enforcement point's but [`PEP_FIELD`], which the proxy sets.
+//!
+//! A 2xx answer lets the request go on, whatever it says, so nothing but an allowed one is answered so.
+
+mod description;
+mod original;
+mod reply;
+
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{HeaderName, Request, Response, StatusCode};
+use tonic::body::Body;
+
+use super::super::arriving::Arriving;
+use super::super::judging::{Carried, Judge, whole};
+use super::super::{Door, Doors, ours};
+use super::{body, reply as plain};
+use crate::gate::aside;
+use crate::identity::{Asker, Peer, Unknown};
+use crate::proxy::{Attributes as _, Unclear};
+use original::Original;
+use reply::ForwardAuth;
+
+/// Where an enforcement point sends its token: `Bearer <token>`.
+const PEP_FIELD: HeaderName = HeaderName::from_static("x-callgate-pep");
+
+/// Envoy's mark on a body that was longer than it forwards.
+const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
+
+/// How a request is told about, and what the asking proxy makes of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `/v1/forward-auth`: described; answers reach the client as they are.
+    Described,
+    /// `/v1/auth-request`: described, by nginx, to which every status but 2xx, 401 and 403 is a fault of the server, and
+    /// which looks at no body.
+    DescribedByNginx,
+    /// `/v1/ext-authz` and the request's own path: the request itself.
+    Itself,
+}
+
+impl Form {
+    /// The prefix before the path of a request.
+    const PREFIX: &str = "/v1/ext-authz";
+
+    /// What is asked at this path. A query is of no account: proxies pass their client's on.
+    pub(super) fn of(path: &str) -> Option<Self> {
+        match path {
+            "/v1/forward-auth" => Some(Self::Described),
+            "/v1/auth-request" => Some(Self::DescribedByNginx),
+            _ => path
+                .strip_prefix(Self::PREFIX)
+                .filter(|rest| rest.starts_with('/'))
+                .map(|_| Self::Itself),
+        }
+    }
+}
+
+/// Answers one question.
+pub(super) async fn answer(
+    doors: &Doors,
+    door: Door,
+    peer: &Arc<Peer>,
+    form: Form,
+    request: Request<Arriving>,
+) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let asker = match doors.gate.peps.ask_by(&PEP_FIELD, peer, &parts.headers) {
+        Ok(asker) => asker,
+        Err(unknown) => return unknown_pep(doors, unknown),
+    };
+    // `Host` and `Origin` may be those of the proxy's client. A page cannot have proven to be a proxy; where nobody has
+    // to prove it, they count here too.
+    if asker.is_none()
+        && let Some(reason) = doors.access.refusal(door, &parts.uri, &parts.headers)
+    {
+        return plain::error(StatusCode::FORBIDDEN, &reason);
+    }
+    match body::read(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
+        Ok(body) => aside(&body, || judge(doors, asker.as_ref(), form, &parts, &body)),
+        Err(refusal) => refusal,
+    }
+}
+
+/// A 401 would tell the proxy's client to log in: who is not known here is the proxy.
+fn unknown_pep(doors: &Doors, unknown: Unknown) -> Response<Body> {
+    doors.gate.refused_asker(unknown);
+    plain::error(StatusCode::FORBIDDEN, &unknown.message_about(&PEP_FIELD))
+}
+
+fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: &[u8]) -> Response<Body> {
+    // While the body came, who asks may have been withdrawn.
+    let (state, pep) = match doors.gate.admit(asker) {
+        Ok(admitted) => admitted,
+        Err(unknown) => return unknown_pep(doors, unknown),
+    };
+    let judge = Judge {
+        door: &ForwardAuth {
+            form,
+            headers: &parts.headers,
+        },
+        gate: &doors.gate,
+        proxies: &doors.proxies,
+        state: &state,
+        pep,
+    };
+    match Original::of(form, parts, !body.is_empty()) {
+        Ok(original) => judge.answer(&original, carried(form, &original, body)),
+        Err(unclear) => judge.unclear(&unclear),
+    }
+}
+
+/// What came along of the body. Proxies that forward none take away what the client said of its length as well.
+fn carried<'a>(form: Form, original: &Original<'a>, body: &'a [u8]) -> Result<Carried<'a>, Unclear> {
+    let partial = original
+        .header(PARTIAL_BODY)
+        .map_err(|fault| fault.of(PARTIAL_BODY))?;
+    if partial.is_some_and(|partial| partial != "false") {
+        return Err(Unclear::new(
+            "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less, or raise \
+             `max_request_bytes` at the proxy",
+        ));
+    }
+    // nginx takes no headers away that its configuration does not name, and it names those that we send.
+    if form == Form::DescribedByNginx
+        && let Some((name, _)) = original
+            .headers()
+            .find(|(name, _)| ours::is_one(name) && !ours::NAMES.contains(name))
+    {
+        return Err(Unclear::new(format!(
+            "the header `{name}` is none that a client sends; send the request without it"
+        )));
+    }
+    if body.is_empty() {
+        Ok(Carried::Fields)
+    } else {
+        whole(original, body).map(Carried::Body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_paths_are_ours() {
+        assert_eq!(Form::of("/v1/forward-auth"), Some(Form::Described));
+        assert_eq!(Form::of("/v1/auth-request"), Some(Form::DescribedByNginx));
+        for path in ["/v1/ext-authz/", "/v1/ext-authz//x", "/v1/ext-authz/mcp/aws"] {
+            assert_eq!(Form::of(path), Some(Form::Itself), "{path}");
+        }
+        for path in [
+            "/v1/forward-auth/",
+            "/v1/auth-request/403",
+            "/v1/ext-authz",
+            "/v1/ext-authzx",
+            "/v1/ext-authz*",
+            "/V1/forward-auth",
+            "//v1/forward-auth",
+            "/",
+            "",
+        ] {
+            assert_eq!(Form::of(path), None, "{path}");
+        }
+    }
+}
