@@ -49,7 +49,7 @@ impl<'a> Original<'a> {
     }
 
     /// The name under which a field of the question is one of the request.
-    fn name(&self, name: &'a str) -> Option<&'a str> {
+    fn name(&self, name: &'a str, value: Option<&str>) -> Option<&'a str> {
         if name == PEP_FIELD.as_str() {
             return None;
         }
@@ -60,7 +60,8 @@ impl<'a> Original<'a> {
             .iter()
             .find(|(told, own)| name == *told || name == *own)
         {
-            Some((told, own)) => (name == *told).then_some(*own),
+            // What the client did not send, some proxies tell as an empty field.
+            Some((told, own)) => (name == *told && value != Some("")).then_some(*own),
             None => Some(name),
         }
     }
@@ -89,7 +90,7 @@ pub(super) fn texts(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&
 impl<'a> Attributes<'a> for Original<'a> {
     fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         let this = *self;
-        texts(self.headers).filter_map(move |(name, value)| Some((this.name(name)?, value)))
+        texts(self.headers).filter_map(move |(name, value)| Some((this.name(name, value)?, value)))
     }
 
     fn method(&self) -> &'a str {
@@ -184,6 +185,16 @@ mod tests {
         assert_eq!(said(&unseen, "content-length"), Some("7"));
         assert_eq!(said(&unseen, "transfer-encoding"), Some("chunked"));
         assert_eq!(said(&unseen, "x-original-content-length"), None);
+        let fields = [&description[..], &[("x-original-content-length", "")]].concat();
+        let parts = question("/v1/forward-auth", &fields);
+        let nothing = Original::of(Form::Described, &parts, false).unwrap();
+        assert_eq!(said(&nothing, "content-length"), None);
+        let fields = [
+            &description[..],
+            &[("content-length", "0"), ("x-original-content-length", "7")],
+        ]
+        .concat();
+        let parts = question("/v1/forward-auth", &fields);
         let forwarded = Original::of(Form::Described, &parts, true).unwrap();
         assert_eq!(said(&forwarded, "content-length"), Some("0"));
     }

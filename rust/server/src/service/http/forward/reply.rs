@@ -37,7 +37,7 @@ impl Door for ForwardAuth<'_> {
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Response<Body> {
         let mut response = answer(StatusCode::OK, decision, String::new());
         if self.form == Form::Itself {
-            let removed = self.removed(asked.hides_token());
+            let removed = self.removed(response.headers(), asked.hides_token());
             response
                 .headers_mut()
                 .extend(removed.map(|names| (REMOVE, names)));
@@ -69,9 +69,13 @@ impl Door for ForwardAuth<'_> {
 
 impl ForwardAuth<'_> {
     /// The names of what the upstream must not see: what only we may say, and a token that is for us.
-    fn removed(&self, hide_token: bool) -> Option<HeaderValue> {
-        let forged = self.headers.keys().map(HeaderName::as_str);
-        let forged = forged.filter(|name| ours::is_one(name) && *name != PEP_FIELD.as_str());
+    fn removed(&self, set: &HeaderMap, hide_token: bool) -> Option<HeaderValue> {
+        let forged = self.headers.keys().filter(|name| *name != PEP_FIELD);
+        // What is set replaces what the client sent, and proxies remove last.
+        let forged = forged
+            .filter(|name| !set.contains_key(*name))
+            .map(HeaderName::as_str);
+        let forged = forged.filter(|name| ours::is_one(name));
         let token = hide_token.then_some(header::AUTHORIZATION);
         let names: Vec<&str> = forged.chain(token.as_ref().map(HeaderName::as_str)).collect();
         (!names.is_empty())
