@@ -119,6 +119,9 @@ test-python: build .venv/.stamp-dev target/envoy/.stamp target/mcp/.stamp ## Pyt
 	@scripts/need faketime
 	@scripts/need ip iproute2
 	@scripts/need setpriv util-linux
+	@PATH="$$PATH:/usr/sbin" scripts/need nginx
+	@PATH="$$PATH:/usr/sbin" scripts/need haproxy
+	@scripts/need caddy
 	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict tests
 
 .PHONY: soak

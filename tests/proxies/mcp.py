@@ -14,7 +14,7 @@ import pytest
 from proxies.envoy import PATIENCE_S, ROOT, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PYTHON = ROOT / "target" / "mcp" / "bin" / "python"
 PROGRAMS = Path(__file__).parent / "programs"
@@ -38,10 +38,29 @@ def mcp_server(path: str, *, stateless: bool) -> Iterator[int]:
         process.wait()
 
 
-def mcp_client(url: str, calls: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
-    """What a client sees: the names of the `tools`, and of each call whether it was `done`, `refused` or an `error`."""
-    command = [str(PYTHON), str(PROGRAMS / "client.py"), url, json.dumps(calls)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
+def mcp_client(
+    url: str,
+    calls: Sequence[tuple[str, dict[str, Any]]],
+    headers: Mapping[str, str] | None = None,
+    mode: str = "auto",
+) -> dict[str, Any]:
+    """What a client sees: the names of the `tools`, and whether each call was `done`, `refused` or an `error`.
+
+    `version` is that of the protocol; `mode` is how it is agreed on: `auto` takes the newest, `legacy` a session.
+    """
+    done = run_client(url, calls, headers, mode)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout)
     return seen
+
+
+def run_client(
+    url: str,
+    calls: Sequence[tuple[str, dict[str, Any]]],
+    headers: Mapping[str, str] | None = None,
+    mode: str = "auto",
+) -> subprocess.CompletedProcess[str]:
+    """The client's run, which may fail."""
+    options = json.dumps({"headers": {"x-agent": "a"} if headers is None else dict(headers), "mode": mode})
+    command = [str(PYTHON), str(PROGRAMS / "client.py"), url, json.dumps(calls), options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
