@@ -158,6 +158,12 @@ fn nginx_is_told_in_what_it_can_read() {
     assert_eq!(capped.field("x-callgate-outcome"), Some("rate_limited"));
     assert_eq!(capped.field("x-callgate-reply"), Some(capped.body.as_str()));
     assert_eq!(capped.json()["error"]["code"], 429);
+    let named = ["Mcp-Name: =?base64?Z3LDtsOfZQ==?="];
+    let other = by_nginx(&rig, "POST", "/mcp/srv", &[&fields[..2], &named].concat());
+    assert!(
+        other.field("x-callgate-reply").unwrap().contains("größe"),
+        "{other:?}"
+    );
     // The same for those who can read more.
     let limited = by_caddy(&rig, "POST", "/mcp/srv", &fields);
     assert_eq!((limited.status, limited.field("x-callgate-reply")), (429, None));

@@ -10,11 +10,21 @@ const BODILESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
 const JSON: &str = "application/json";
 const UTF_8: &str = "utf-8";
 
+/// Envoy's mark on a body that was longer than it forwards.
+const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
+
 /// The body, if it is what the upstream will read: uncompressed, and as long as the request says.
 pub(in super::super) fn whole<'a>(
     attributes: &impl Attributes<'a>,
     body: &'a [u8],
 ) -> Result<&'a [u8], Unclear> {
+    // `false` is what Envoy says of a whole one.
+    if header(attributes, PARTIAL_BODY)?.is_some_and(|partial| partial != "false") {
+        return Err(Unclear::new(
+            "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less, or raise \
+             `max_request_bytes` at the proxy",
+        ));
+    }
     if let Some(encoding) = header(attributes, "content-encoding")?
         && !encoding.eq_ignore_ascii_case("identity")
     {

@@ -30,9 +30,6 @@ use reply::ForwardAuth;
 /// Where an enforcement point sends its token: `Bearer <token>`.
 const PEP_FIELD: HeaderName = HeaderName::from_static("x-callgate-pep");
 
-/// Envoy's mark on a body that was longer than it forwards.
-const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
-
 /// How a request is told about, and what the asking proxy makes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -118,15 +115,6 @@ fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: 
 
 /// What came along of the body. Proxies that forward none take away what the client said of its length as well.
 fn carried<'a>(form: Form, original: &Original<'a>, body: &'a [u8]) -> Result<Carried<'a>, Unclear> {
-    let partial = original
-        .header(PARTIAL_BODY)
-        .map_err(|fault| fault.of(PARTIAL_BODY))?;
-    if partial.is_some_and(|partial| partial != "false") {
-        return Err(Unclear::new(
-            "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less, or raise \
-             `max_request_bytes` at the proxy",
-        ));
-    }
     // nginx takes no headers away that its configuration does not name, and it names those that we send.
     if form == Form::DescribedByNginx
         && let Some((name, _)) = original

@@ -19,7 +19,7 @@ const CLIENT_STATUS: HeaderName = HeaderName::from_static("x-callgate-client-sta
 /// The reply to the client once more, for proxies that look at no body.
 const REPLY: HeaderName = HeaderName::from_static("x-callgate-reply");
 
-/// nginx reads all fields of an answer into one page of memory.
+/// nginx reads all fields of an answer into one page of memory. What is longer is left out.
 const MAX_REPLY_BYTES: usize = 2_048;
 
 /// Forward authorization.
@@ -53,7 +53,7 @@ impl Door for ForwardAuth<'_> {
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
         };
         let reply = (self.form == Form::DescribedByNginx && denied.body.len() <= MAX_REPLY_BYTES)
-            .then(|| HeaderValue::from_str(&denied.body).ok())
+            .then(|| HeaderValue::from_bytes(denied.body.as_bytes()).ok())
             .flatten();
         let mut response = answer(status, decision, denied.body);
         let headers = response.headers_mut();
