@@ -7,6 +7,7 @@
 //! - [`Methods`] says which messages that call no tool may pass.
 //! - [`reply`] builds the answers to what may not.
 //! - [`list`] takes tools out of the answers to `tools/list`.
+//! - [`sse`] takes a stream of events apart, each of which may hold such an answer.
 //!
 //! The crate does no I/O and knows no HTTP library: bytes and header fields come in, bytes go out. What is forwarded
 //! must be the bytes that were parsed; nothing here makes a message anew.
@@ -19,6 +20,7 @@ pub mod methods;
 pub mod refusal;
 pub mod reply;
 mod shown;
+pub mod sse;
 
 pub use headers::{Bindings, Headers, Named};
 pub use message::{Call, Id, Message, Other, Parts};

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use callgate_core::json::{JsonError, Kind, Tape, Value};
 
 use crate::keys::look_alike;
+use crate::sse::{BYTE_ORDER_MARK, Event};
 
 /// Deepest nesting of an answer: schemas of tools may be deep, and the reader does not recurse.
 const MAX_DEPTH: usize = 512;
@@ -31,7 +32,8 @@ pub enum ListError {
 }
 
 /// Takes the tools whose names `keep` refuses out of an answer to `tools/list`; everything else stays byte for byte, but
-/// for commas and white space around what goes.
+/// for commas and white space around what goes, and for `cacheScope`: a list that was cut for one caller must not be
+/// cached for others, nor one that was not cut for this one, so it becomes `private`.
 ///
 /// For answers to `tools/list` alone: which request an answer is for is known to whoever forwarded it. A message without
 /// `result.tools` (an error, a notification) comes back as it is. An element that has no name of its own, or a second
@@ -53,7 +55,7 @@ pub fn filter<'b>(
 ) -> Result<Cow<'b, [u8]>, ListError> {
     let message = tape.parse(answer, MAX_DEPTH)?;
     match member(object(message)?, "result")? {
-        Some(result) => Ok(cut(answer, tools(result)?, keep)),
+        Some(result) => cut(answer, result, keep),
         None => Ok(Cow::Borrowed(answer)),
     }
 }
@@ -64,19 +66,56 @@ pub fn filter_result<'b>(
     result: &'b [u8],
     keep: impl FnMut(&str) -> bool,
 ) -> Result<Cow<'b, [u8]>, ListError> {
-    let tools = tools(object(tape.parse(result, MAX_DEPTH)?)?)?;
-    Ok(cut(result, tools, keep))
+    cut(result, object(tape.parse(result, MAX_DEPTH)?)?, keep)
 }
 
-fn cut<'b>(text: &'b [u8], tools: Option<Value<'_>>, mut keep: impl FnMut(&str) -> bool) -> Cow<'b, [u8]> {
-    let Some(tools) = tools else {
-        return Cow::Borrowed(text);
+/// As [`filter`], for the message in the data of one event of a stream. An event without data, or whose data begins like
+/// no message, comes back as it is.
+pub fn filter_event<'e>(
+    tape: &mut Tape,
+    event: &Event<'e>,
+    keep: impl FnMut(&str) -> bool,
+) -> Result<Cow<'e, [u8]>, ListError> {
+    let untouched = Cow::Borrowed(event.raw());
+    let Some(data) = event.data() else {
+        return Ok(untouched);
+    };
+    // Nobody reads a message out of what does not begin as one; a byte order mark is taken off by some.
+    let text = data
+        .strip_prefix(BYTE_ORDER_MARK)
+        .unwrap_or(&data)
+        .trim_ascii_start();
+    if !matches!(text.first(), Some(b'{' | b'[')) {
+        return Ok(untouched);
+    }
+    match filter(tape, &data, keep)? {
+        Cow::Borrowed(_) => Ok(untouched),
+        Cow::Owned(cut) => Ok(Cow::Owned(event.with_data(&cut))),
+    }
+}
+
+/// `text` without tools of the list in this result, which lies in it.
+fn cut<'b>(
+    text: &'b [u8],
+    result: Value<'_>,
+    mut keep: impl FnMut(&str) -> bool,
+) -> Result<Cow<'b, [u8]>, ListError> {
+    let Some(tools) = tools(result)? else {
+        return Ok(Cow::Borrowed(text));
     };
     let mut cut = Cut::new(text, tools);
+    let scope = Scope::of(result)?;
+    let comes_first = matches!(scope, Scope::Shared(value) if value.span().start < tools.span().start);
+    if comes_first {
+        cut.make_private(scope, tools);
+    }
     for tool in tools.elements() {
         cut.element(tool, name(tool).is_some_and(&mut keep));
     }
-    cut.finish()
+    if !comes_first {
+        cut.make_private(scope, tools);
+    }
+    Ok(cut.finish())
 }
 
 fn object(value: Value<'_>) -> Result<Value<'_>, ListError> {
@@ -95,6 +134,28 @@ fn tools(result: Value<'_>) -> Result<Option<Value<'_>>, ListError> {
         Ok(Some(tools))
     } else {
         Err(ListError::NoList(tools.kind().as_str()))
+    }
+}
+
+/// Who may get a list from a cache (MCP 2026-07-28, "Caching").
+#[derive(Clone, Copy)]
+enum Scope<'t> {
+    /// The caller alone, or nobody because nothing says for how long.
+    Private,
+    /// Everybody, as this value says.
+    Shared(Value<'t>),
+    /// Everybody, because a time is given and no scope.
+    Absent,
+}
+
+impl<'t> Scope<'t> {
+    fn of(result: Value<'t>) -> Result<Self, ListError> {
+        Ok(match member(result, "cacheScope")? {
+            Some(scope) if scope.as_str() == Some("private") => Self::Private,
+            Some(scope) => Self::Shared(scope),
+            None if member(result, "ttlMs")?.is_some() => Self::Absent,
+            None => Self::Private,
+        })
     }
 }
 
@@ -126,6 +187,7 @@ struct Cut<'b> {
     element_end: usize,
     keeps_one: bool,
     removes_one: bool,
+    is_changed: bool,
 }
 
 impl<'b> Cut<'b> {
@@ -137,16 +199,39 @@ impl<'b> Cut<'b> {
             element_end: list.span().start + 1,
             keeps_one: false,
             removes_one: false,
+            is_changed: false,
         }
+    }
+
+    /// Says that the list is for this caller alone; called in the order of the text.
+    fn make_private(&mut self, scope: Scope<'_>, list: Value<'_>) {
+        let (at, text) = match scope {
+            Scope::Private => return,
+            Scope::Shared(value) => (value.span(), &b"\"private\""[..]),
+            Scope::Absent => {
+                let end = list.span().end;
+                (end..end, &b",\"cacheScope\":\"private\""[..])
+            }
+        };
+        self.change();
+        self.copy_to(at.start);
+        self.out.extend_from_slice(text);
+        self.copied_to = at.end;
+    }
+
+    /// Nothing is copied until something changes.
+    fn change(&mut self) {
+        if !self.is_changed {
+            self.out.reserve(self.text.len());
+        }
+        self.is_changed = true;
     }
 
     /// The next element. With one that goes, the comma before it goes, or the one after it where none is kept before.
     fn element(&mut self, element: Value<'_>, keep: bool) {
         let span = element.span();
         if !keep {
-            if !self.removes_one {
-                self.out.reserve(self.text.len());
-            }
+            self.change();
             self.copy_to(self.element_end.min(span.start));
             self.copied_to = span.end;
             self.removes_one = true;
@@ -165,7 +250,7 @@ impl<'b> Cut<'b> {
     }
 
     fn finish(mut self) -> Cow<'b, [u8]> {
-        if !self.removes_one {
+        if !self.is_changed {
             return Cow::Borrowed(self.text);
         }
         self.copy_to(self.text.len());
@@ -187,7 +272,9 @@ mod tests {
     /// An answer whose tools are these elements, with room between them.
     fn answer(elements: &[&str]) -> String {
         let list = elements.join(" ,\n ");
-        format!(r#"{{"id":1, "result":{{"nextCursor":"c","tools":[ {list} ],"ttlMs":1.0}},"jsonrpc":"2.0"}}"#)
+        format!(
+            r#"{{"id":1, "result":{{"nextCursor":"c","tools":[ {list} ],"ttlMs":1.0,"cacheScope":"private"}},"jsonrpc":"2.0"}}"#
+        )
     }
 
     #[test]
@@ -211,7 +298,7 @@ mod tests {
             assert_eq!(read(&ours), read(&answer(&left)), "without {names:?}");
             let (before, after) = (
                 r#"{"id":1, "result":{"nextCursor":"c","tools":["#,
-                r#" ],"ttlMs":1.0},"jsonrpc":"2.0"}"#,
+                r#" ],"ttlMs":1.0,"cacheScope":"private"},"jsonrpc":"2.0"}"#,
             );
             assert!(ours.starts_with(before) && ours.ends_with(after), "{ours}");
             assert!(left.iter().all(|element| ours.contains(element)), "{ours}");
@@ -261,7 +348,7 @@ mod tests {
         };
         assert_eq!(
             seen(result).as_deref(),
-            Ok(r#"{"tools":[{"name":"b"}],"ttlMs":1}"#)
+            Ok(r#"{"tools":[{"name":"b"}],"cacheScope":"private","ttlMs":1}"#)
         );
         assert_eq!(seen(r#"{"content":[]}"#).as_deref(), Ok(r#"{"content":[]}"#));
         for (text, expected) in [
@@ -272,6 +359,47 @@ mod tests {
             assert_eq!(seen(text), Err(expected), "{text}");
         }
         assert!(matches!(seen("{"), Err(ListError::Json(_))));
+    }
+
+    #[test]
+    fn a_list_is_for_its_caller_alone() {
+        let list = r#"[{"name":"a"},{"name":"b"}]"#;
+        let cut = r#"[{"name":"a"}]"#;
+        for (members, expected) in [
+            (r#""tools":$T"#, r#""tools":$T"#),
+            (
+                r#""ttlMs":5,"tools":$T"#,
+                r#""ttlMs":5,"tools":$T,"cacheScope":"private""#,
+            ),
+            (
+                r#""tools":$T,"ttlMs":5"#,
+                r#""tools":$T,"cacheScope":"private","ttlMs":5"#,
+            ),
+            (
+                r#""cacheScope": "public" ,"tools":$T"#,
+                r#""cacheScope": "private" ,"tools":$T"#,
+            ),
+            (
+                r#""tools":$T,"cacheScope":"public""#,
+                r#""tools":$T,"cacheScope":"private""#,
+            ),
+            (
+                r#""tools":$T,"cacheScope":["x"]"#,
+                r#""tools":$T,"cacheScope":"private""#,
+            ),
+            (
+                r#""tools":$T,"cacheScope":"private""#,
+                r#""tools":$T,"cacheScope":"private""#,
+            ),
+        ] {
+            for (hidden, left) in [(&[][..], list), (&["b"][..], cut)] {
+                let text = format!(r#"{{"result":{{{}}}}}"#, members.replace("$T", list));
+                let wanted = format!(r#"{{"result":{{{}}}}}"#, expected.replace("$T", left));
+                assert_eq!(filtered(&text, hidden), Ok(wanted));
+            }
+        }
+        let alike = r#"{"result":{"tools":[],"CacheScope":"public"}}"#;
+        assert_eq!(filtered(alike, &[]), Err(ListError::KeyCase("cacheScope")));
     }
 
     #[test]

@@ -1,24 +1,46 @@
-//! What a policy leaves out of the lists of tools (`docs/policy.md` section 2, step 2).
+//! Which tools a caller may see in a list (`docs/policy.md` section 2).
 
 use super::State;
-use crate::compile::CategoryPlace;
+use crate::compile::{CategoryPlace, CompiledPolicy, Facts};
+
+/// What one caller's lists of one server may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Listing<'l> {
+    pub(crate) policy: &'l CompiledPolicy,
+    pub(crate) facts: &'l Facts,
+    pub(crate) server: &'l str,
+}
+
+impl Listing<'_> {
+    /// Whether a list may name this tool: not if `hide` or its category hides it. Under a policy in shadow hidden tools stay
+    /// listed (section 1, Shadow), and so does what is denied for another reason.
+    pub fn shows(&self, tool: &str) -> bool {
+        self.policy.shadowed || !self.hides(tool)
+    }
+
+    fn hides(&self, tool: &str) -> bool {
+        let facts = self.facts.of(self.server, tool);
+        let category = facts.and_then(|facts| facts.category);
+        self.policy.names.find(tool).hidden
+            || category.is_some_and(|category| matches!(self.policy.category(category), CategoryPlace::Hide))
+    }
+}
 
 impl State {
-    /// Whether the policy with this [`crate::Decision::policy_index`] takes a tool of this server out of `tools/list`: by
-    /// `hide`, or by its category. A policy in shadow takes out nothing; no policy, nothing that anybody may call, takes
-    /// out everything.
+    /// Whether the policy with this [`crate::Decision::policy_index`] takes a tool of this server out of `tools/list`, see
+    /// [`Listing::shows`]. No policy, nothing that anybody may call, takes out everything.
     ///
     /// `server` is the name that the call would be judged under, as [`State::identity`] gives it.
     pub fn hides(&self, policy_index: u32, server: &str, tool: &str) -> bool {
-        let Some(policy) = self.compiled(policy_index) else {
-            return true;
-        };
-        if policy.shadowed {
-            return false;
-        }
-        let category = self.facts().of(server, tool).and_then(|facts| facts.category);
-        let is_hidden = |category| matches!(policy.category(category), CategoryPlace::Hide);
-        policy.names.find(tool).hidden || category.is_some_and(is_hidden)
+        let facts = self.facts();
+        self.compiled(policy_index).is_none_or(|policy| {
+            let listing = Listing {
+                policy,
+                facts,
+                server,
+            };
+            !listing.shows(tool)
+        })
     }
 }
 

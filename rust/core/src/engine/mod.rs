@@ -22,6 +22,7 @@ use crate::{Decision, Now, Outcome, PepId, Request};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::seen::{LoggedPath, Seen};
+pub use listing::Listing;
 pub use setup::{Setup, SetupError};
 pub(crate) use state::Unserved;
 pub use state::{Identity, Policies, PolicyView, State};
@@ -194,6 +195,17 @@ impl Engine {
             self.evaluation(state, request, now).recognise()
         }));
         recognised.unwrap_or_else(|_| internal_error(now))
+    }
+
+    /// Which tools the lists of a request's caller may name; `None` where [`Engine::recognise`] would deny it. Tool and
+    /// arguments of the request are not looked at.
+    pub fn listing<'l>(
+        &'l self,
+        state: &'l State,
+        request: &'l Request<'l>,
+        now: Now,
+    ) -> Option<Listing<'l>> {
+        self.evaluation(state, request, now).listing()
     }
 
     /// Limits one request by its domain and descriptors. A panic inside becomes the refusal of all descriptors.

@@ -32,6 +32,7 @@ use self::ruling::{Refused, Shadowing};
 use self::seen::Seen;
 use self::trace::Trace;
 use crate::compile::CompiledPolicy;
+use crate::engine::Listing;
 use crate::json::{Kind, Tape, Value};
 use crate::limit::{Counters, Reservations};
 use crate::request::MAX_ARGS_DEPTH;
@@ -115,6 +116,24 @@ impl<'s> Evaluation<'_, 's, '_> {
                 ..self.refuse_request(refusal.rule, refusal.message, &mut Silent)
             },
         }
+    }
+
+    /// What the caller's lists may name, if it is one.
+    pub(crate) fn listing<'l>(&self) -> Option<Listing<'l>>
+    where
+        Self: 'l,
+        's: 'l,
+    {
+        let fault = self.request.name_fault_without_tool();
+        if fault.or_else(|| self.caller_fault()).is_some() {
+            return None;
+        }
+        let (admitted, Decider { policy, .. }) = self.admit().ok()?;
+        Some(Listing {
+            policy,
+            facts: self.state.facts(),
+            server: admitted.server,
+        })
     }
 
     /// The arguments, if the request is well formed, else what is wrong with it. They are read whole, even where no rule

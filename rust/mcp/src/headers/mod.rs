@@ -15,7 +15,7 @@ mod value;
 
 use std::borrow::Cow;
 
-use crate::message::Message;
+use crate::message::{Id, Message};
 use crate::refusal::{Reason, Refusal};
 use crate::shown::Shown;
 
@@ -119,6 +119,17 @@ impl<'h> Headers<'h> {
                 version => agree(PROTOCOL_VERSION, self.protocol_version, version),
             })
             .map_err(|refusal| refusal.with_id(message.id()))
+    }
+
+    /// Holds the fields that are there against a message of which no more is known, for proxies that have read the body.
+    pub fn check_named<'m>(&self, named: Named<'_>, id: Option<Id<'m>>) -> Result<(), Refusal<'m>> {
+        agree(METHOD, self.method, Some(named.method()))
+            .and_then(|()| match named.name() {
+                // What a proxy has not read cannot be held against it.
+                None => Ok(()),
+                name => agree(NAME, self.name(), name),
+            })
+            .map_err(|refusal| refusal.with_id(id))
     }
 }
 

@@ -1,7 +1,9 @@
 //! What header fields say where no body comes along.
 
+use callgate_core::json::{Tape, Value};
+
 use super::{Headers, METHOD, NAME, PROTOCOL_VERSION};
-use crate::message::{TOOLS_CALL, method_fault, tool_fault};
+use crate::message::{Id, Message, TOOLS_CALL, method_fault, tool_fault};
 use crate::refusal::{Reason, Refusal};
 
 /// The first protocol version whose servers must refuse a body that differs from its fields.
@@ -19,6 +21,45 @@ pub enum Named<'h> {
         /// What it is about, where a field says so.
         name: Option<&'h str>,
     },
+}
+
+impl<'h> Named<'h> {
+    /// The method.
+    pub const fn method(self) -> &'h str {
+        match self {
+            Self::Call(_) => TOOLS_CALL,
+            Self::Other { method, .. } => method,
+        }
+    }
+
+    /// What it is about, as far as it is known.
+    pub const fn name(self) -> Option<&'h str> {
+        match self {
+            Self::Call(tool) => Some(tool),
+            Self::Other { name, .. } => name,
+        }
+    }
+
+    /// Holds what a proxy has read of a body, with the id where it knows one, against the message that the body holds.
+    pub fn check<'m>(self, message: &Message<'m>, id: Option<Id<'_>>) -> Result<(), Refusal<'m>> {
+        let same_name = self.name().is_none_or(|name| message.name() == Some(name));
+        let same_id = id.is_none_or(|id| message.id().is_some_and(|other| is_same(id, other)));
+        if self.method() == message.method() && same_name && same_id {
+            return Ok(());
+        }
+        let reason = "the proxy has read another message than the body holds; let it read the whole body, and refuse \
+                      duplicate keys";
+        Err(Refusal::new(Reason::HeaderMismatch, reason).with_id(message.id()))
+    }
+}
+
+/// Whether two ids are one, however their characters are escaped.
+fn is_same(one: Id<'_>, other: Id<'_>) -> bool {
+    let (mut ours, mut theirs) = (Tape::new(), Tape::new());
+    let text = |value: Value<'_>| value.as_str().map(str::to_owned);
+    let one_text = ours.parse(one.json().as_bytes(), 1).ok().and_then(text);
+    let other_text = theirs.parse(other.json().as_bytes(), 1).ok().and_then(text);
+    one == other || one_text.is_some() && one_text == other_text
 }
 
 impl Headers<'_> {
@@ -85,6 +126,48 @@ fn mirrors(version: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_of_a_body_is_held_against_it() {
+        let body = br#"{"jsonrpc":"2.0","id":"a\u0062","method":"tools/call","params":{"name":"open"}}"#;
+        let mut tape = Tape::new();
+        let message = Message::parse(&mut tape, body).expect("a call");
+        let id = |text| Id::from_json(text);
+        assert!(Named::Call("open").check(&message, None).is_ok());
+        assert!(Named::Call("open").check(&message, id("\"ab\"")).is_ok());
+        assert!(Named::Call("open").check(&message, id("\"a\"")).is_err());
+        assert!(Named::Call("open").check(&message, id("7")).is_err());
+        assert!(Named::Call("Open").check(&message, None).is_err());
+        let other = Named::Other {
+            method: "ping",
+            name: None,
+        };
+        assert!(other.check(&message, None).is_err());
+
+        let fields = [("mcp-method", &b"tools/call"[..]), ("mcp-name", b"open")];
+        let headers = Headers::read(fields).expect("fields");
+        assert!(headers.check_named(Named::Call("open"), None).is_ok());
+        let refusal = headers
+            .check_named(Named::Call("shut"), id("7"))
+            .expect_err("another tool");
+        assert_eq!((refusal.reason, refusal.id), (Reason::HeaderMismatch, id("7")));
+        assert!(headers.check_named(other, None).is_err());
+    }
+
+    #[test]
+    fn ids_are_strings_and_integers() {
+        for (text, is_id) in [
+            ("7", true),
+            ("-7", true),
+            ("\"a\"", true),
+            ("1.0", false),
+            ("null", false),
+            ("", false),
+            ("7 8", false),
+        ] {
+            assert_eq!(Id::from_json(text).is_some(), is_id, "{text}");
+        }
+    }
 
     #[test]
     fn versions_are_dates() {

@@ -86,7 +86,7 @@ impl<'m> Envelope<'m> {
         Ok(Self { id, method, params })
     }
 
-    fn id(value: Value<'m>) -> Result<Id<'m>, Refusal<'static>> {
+    pub(super) fn id(value: Value<'m>) -> Result<Id<'m>, Refusal<'static>> {
         let expected = "a string or an integer";
         match value.kind() {
             Kind::String => Ok(Id(value.raw())),

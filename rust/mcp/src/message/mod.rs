@@ -49,6 +49,14 @@ impl<'m> Id<'m> {
     pub const fn json(self) -> &'m str {
         self.0
     }
+
+    /// An id that was read elsewhere, from its text: a JSON string or integer.
+    pub fn from_json(text: &'m str) -> Option<Self> {
+        let mut tape = Tape::new();
+        let value = tape.parse(text.as_bytes(), 1).ok()?;
+        Envelope::id(value).ok()?;
+        Some(Self(text))
+    }
 }
 
 impl fmt::Display for Id<'_> {

@@ -5,6 +5,7 @@ mod conditions;
 mod explain;
 mod grants;
 mod limits;
+mod listing;
 mod messages;
 mod properties;
 mod requests;
