@@ -652,7 +652,8 @@ class Server:
                 ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)``,
                 ``("host",)``, ``("token",)`` or ``("always", NAME)``; ``hosts``, servers by lower-case host; ``paths``,
                 templates such as ``/mcp/{server}``; ``methods``, those allowed and those denied beside the known ones;
-                ``tool_errors``, whether denied calls of MCP get status 200.
+                ``tool_errors``, whether denied calls of MCP get status 200; ``mcp_metadata``, the namespace in which
+                Envoy's MCP filter tells what it has read of a body, None to believe none.
 
         Raises:
             ConfigError: A value has the wrong form.

@@ -54,6 +54,7 @@ def test_every_source_reaches_the_data_plane(tmp_path: Path) -> None:
         "paths": ["/mcp", "/mcp/{server}", "/servers/{server}/tools/{tool}"],
         "methods": {"allow": ["acme/*"], "deny": ["resources/read"]},
         "tool_errors": True,
+        "mcp_metadata": "envoy.filters.http.mcp",
     }
     keywords = load(written(tmp_path, proxies)).config.proxies.server_keywords()
     assert keywords == {
@@ -68,6 +69,7 @@ def test_every_source_reaches_the_data_plane(tmp_path: Path) -> None:
         "paths": ["/mcp", "/mcp/{server}", "/servers/{server}/tools/{tool}"],
         "methods": (["acme/*"], ["resources/read"]),
         "tool_errors": True,
+        "mcp_metadata": "envoy.filters.http.mcp",
     }
     engine = Engine.from_json(json.dumps(POLICY))
     Server(engine, proxies=keywords).check()
@@ -112,6 +114,7 @@ def test_what_means_nothing_is_refused(tmp_path: Path, proxies: dict[str, Any], 
         ({"methods": (["tools/call"], [])}, "`methods`"),
         ({"methods": ["a"]}, "`methods`"),
         ({"tool_errors": "yes"}, "`tool_errors`"),
+        ({"mcp_metadata": True}, "`mcp_metadata`"),
         ({"path": []}, "unknown key `path`"),
     ],
 )

@@ -155,6 +155,10 @@ class Proxies(Section):
     tool_errors: Flag = False
     """Answer denied MCP calls with status 200 and a tool result that is an error, which every client shows."""
 
+    mcp_metadata: Text | None = None
+    """Where Envoy's MCP filter tells what it has read of a body: `envoy.filters.http.mcp`. Nothing of the kind is
+    believed where this is not set."""
+
     @model_validator(mode="after")
     def _sources_have_their_tables(self) -> Proxies:
         if self.hosts and Place.HOST not in self.server:
@@ -182,6 +186,7 @@ class Proxies(Section):
             "paths": list(self.paths),
             "methods": (list(self.methods.allow), list(self.methods.deny)),
             "tool_errors": self.tool_errors,
+            "mcp_metadata": self.mcp_metadata,
         }
 
 

@@ -7,7 +7,7 @@ use pyo3::types::PyMapping;
 
 use crate::error::Error;
 
-const KEYS: &str = "`identity`, `server`, `hosts`, `paths`, `methods`, `tool_errors`";
+const KEYS: &str = "`identity`, `server`, `hosts`, `paths`, `methods`, `tool_errors`, `mcp_metadata`";
 const IDENTITY: &str = "a list of `(\"token\",)`, `(\"spiffe\",)`, `(\"header\", NAME)` or `(\"metadata\", NAMESPACE, KEY, ...)`";
 const SERVER: &str =
     "a list of `(\"path\",)`, `(\"host\",)` `(\"token\",)`, `(\"always\", NAME)` or `(\"extension\", NAME)`";
@@ -44,6 +44,11 @@ pub(crate) fn config(proxies: &Bound<'_, PyMapping>) -> PyResult<ProxyConfig> {
             }
             "tool_errors" => {
                 config.tool_errors = value.extract().map_err(|_| wrong(&key, "a boolean"))?;
+            }
+            "mcp_metadata" => {
+                config.mcp_metadata = value
+                    .extract()
+                    .map_err(|_| wrong(&key, "a namespace of dynamic metadata, or `None`"))?;
             }
             _ => return Err(fault(format!("unknown key `{key}`, expected {KEYS}"))),
         }

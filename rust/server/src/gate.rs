@@ -45,11 +45,18 @@ pub(crate) enum Protocol {
     Http,
     ExtAuthz,
     ForwardAuth,
+    ExtProc,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 4] = [Self::Grpc, Self::Http, Self::ExtAuthz, Self::ForwardAuth];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Grpc,
+        Self::Http,
+        Self::ExtAuthz,
+        Self::ForwardAuth,
+        Self::ExtProc,
+    ];
 
     /// The word that the decision log uses, as metrics do.
     pub(crate) const fn as_str(self) -> &'static str {
@@ -58,6 +65,7 @@ impl Protocol {
             Self::Http => "http",
             Self::ExtAuthz => "ext_authz",
             Self::ForwardAuth => "forward_auth",
+            Self::ExtProc => "ext_proc",
         }
     }
 }

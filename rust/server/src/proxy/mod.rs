@@ -34,6 +34,9 @@ pub struct ProxyConfig {
     /// Answer a call that was denied with status 200 and a tool result that is an error, as MCP servers do, instead of the
     /// status of the outcome: some clients show a model nothing else.
     pub tool_errors: bool,
+    /// The namespace of dynamic metadata in which the proxy's MCP filter tells what it has read of a body; what other
+    /// namespaces say of a message is not believed.
+    pub mcp_metadata: Option<String>,
 }
 
 /// What a proxy tells of one request.
@@ -130,6 +133,7 @@ impl Default for ProxyConfig {
             paths: vec![PathTemplate::mcp()],
             methods: Methods::default(),
             tool_errors: false,
+            mcp_metadata: None,
         }
     }
 }

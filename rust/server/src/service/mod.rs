@@ -44,7 +44,9 @@ use arriving::{Arriving, Kind};
 use deadline::Deadline;
 use decision::Decisions;
 use envoy::Authorizer;
+use envoy::ext_proc::{self, Processor};
 use envoy::rate_limit::{self, RateLimits};
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use unfinished::Unfinished;
 
@@ -84,6 +86,7 @@ pub(crate) struct Doors {
     message_timeout: Duration,
     decisions: DecisionServiceServer<Decisions>,
     authorizer: AuthorizationServer<Authorizer>,
+    processor: ExternalProcessorServer<Processor>,
     rate_limits: RateLimitServiceServer<RateLimits>,
     health: Route,
     reflection_v1: Route,
@@ -100,9 +103,12 @@ impl Doors {
         phase: watch::Receiver<Phase>,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
-        let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase))
+        let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase.clone()))
             .max_decoding_message_size(limits.body_limit_bytes);
         let proxies = Arc::new(proxies);
+        let processor = Processor::new(Arc::clone(&gate), Arc::clone(&proxies), phase, limits);
+        let processor =
+            ExternalProcessorServer::new(processor).max_decoding_message_size(limits.body_limit_bytes);
         let authorizer = Authorizer::new(Arc::clone(&gate), Arc::clone(&proxies));
         let authorizer =
             AuthorizationServer::new(authorizer).max_decoding_message_size(limits.body_limit_bytes);
@@ -123,6 +129,7 @@ impl Doors {
             message_timeout: Duration::from_millis(limits.message_timeout_ms),
             decisions,
             authorizer,
+            processor,
             rate_limits,
             health: route(health),
             reflection_v1: route(descriptors().build_v1().map_err(fault)?),
@@ -145,7 +152,7 @@ impl Doors {
             return self.answering(answer, Counted::Http, None);
         }
         let counted = match request.uri().path() {
-            CHECK_STREAM => Counted::Stream,
+            CHECK_STREAM | ext_proc::PROCESS => Counted::Stream,
             _ => Counted::Grpc,
         };
         let (answer, patience) = self.call(door, peer, share, request);
@@ -191,6 +198,10 @@ impl Doors {
             Some("envoy.service.auth.v3.Authorization") => {
                 return self.within_time(share, request, |request| self.authorizer.clone().call(request));
             }
+            Some(ext_proc::NAME) => {
+                request.extensions_mut().insert(Arc::clone(share));
+                return self.within_time(share, request, |request| self.processor.clone().call(request));
+            }
             Some(rate_limit::NAME) => {
                 return self.within_time(share, request, |request| self.rate_limits.clone().call(request));
             }
@@ -223,7 +234,7 @@ impl Doors {
             CHECK_BATCH => Kind::Batch {
                 max_calls: self.limits.max_batch_calls,
             },
-            CHECK_STREAM => Kind::Stream {
+            CHECK_STREAM | ext_proc::PROCESS => Kind::Stream {
                 patience: self.message_timeout,
             },
             _ => Kind::Message,

@@ -239,8 +239,17 @@ async fn who_calls_and_what_is_meant_comes_from_where_it_is_configured() {
     });
     theirs.context_extensions.clear();
     assert_eq!(ask_as(&rig, "cgt_gateway", theirs).await.status, 403);
+}
 
-    // A path that names the tool: its arguments are the body.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn where_a_path_names_the_tool_its_arguments_are_the_body() {
+    let rig = rig(ProxyConfig {
+        identity: vec![IdentitySource::Header("x-agent".to_owned())],
+        paths: ["/mcp/{server}", "/rest/{tool}"]
+            .map(|path| path.parse::<PathTemplate>().unwrap())
+            .into(),
+        ..ProxyConfig::default()
+    });
     let rest = |arguments: &str| {
         let mut rest = mcp("unused", &Json::Null);
         let http = http(&mut rest);
@@ -359,10 +368,10 @@ async fn what_was_not_judged_as_a_whole_is_denied() {
         }),
         ("no body", |c| http(c).raw_body.clear()),
         ("another encoding", |c| {
-            set(c, "content-type", "application/json; charset=utf-7")
+            set(c, "content-type", "application/json; charset=utf-7");
         }),
         ("a form", |c| {
-            set(c, "content-type", "application/x-www-form-urlencoded")
+            set(c, "content-type", "application/x-www-form-urlencoded");
         }),
         ("no type", |c| {
             http(c).headers.remove("content-type");

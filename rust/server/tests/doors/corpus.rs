@@ -57,7 +57,7 @@ fn read(file: &str) -> Vec<Case> {
 }
 
 /// A text, or the pieces of one.
-fn bytes(value: &Value) -> Vec<u8> {
+pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     match value {
         Value::Array(pieces) => pieces.iter().flat_map(bytes).collect(),
         Value::String(text) => text.clone().into_bytes(),

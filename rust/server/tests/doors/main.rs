@@ -12,6 +12,12 @@ mod cases;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod ext_proc;
+#[cfg(test)]
+mod ext_proc_hostile;
+#[cfg(test)]
+mod ext_proc_lists;
+#[cfg(test)]
 mod flood;
 #[cfg(test)]
 mod forward_auth;

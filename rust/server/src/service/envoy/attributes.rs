@@ -15,7 +15,7 @@ use crate::proxy::Attributes;
 pub(super) struct HttpAttributes<'a> {
     pub(super) http: &'a HttpRequest,
     extensions: &'a HashMap<String, String>,
-    metadata: Option<&'a Metadata>,
+    pub(super) metadata: Option<&'a Metadata>,
     principal: &'a str,
 }
 
@@ -73,7 +73,7 @@ impl<'a> Attributes<'a> for HttpAttributes<'a> {
     }
 }
 
-fn string_at<'a>(within: &'a Struct, path: &[String]) -> Option<&'a str> {
+pub(super) fn string_at<'a>(within: &'a Struct, path: &[String]) -> Option<&'a str> {
     let (key, rest) = path.split_first()?;
     match (within.fields.get(key)?.kind.as_ref()?, rest) {
         (Kind::StringValue(text), []) => Some(text),

@@ -2,6 +2,8 @@
 
 mod attributes;
 mod authz;
+pub(super) mod ext_proc;
+mod mcp_metadata;
 pub(super) mod rate_limit;
 
 pub(super) use authz::Authorizer;

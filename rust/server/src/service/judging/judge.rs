@@ -56,7 +56,10 @@ impl<D: Door> Judge<'_, D> {
         carried: Result<Carried<'a>, Unclear>,
     ) -> Result<D::Answer, Unclear> {
         let named = self.proxies.name(attributes)?;
-        let carried = carried?;
+        let (carried, read) = match carried? {
+            Carried::Both(body, named, id) => (Carried::Body(body), Some((named, id))),
+            carried => (carried, None),
+        };
         let request = Request {
             caller: named.caller,
             pep: self.pep,
@@ -89,7 +92,7 @@ impl<D: Door> Judge<'_, D> {
                 Carried::Body([]) if !is_absent => Args::Unseen,
                 Carried::Body(body) => Args::Json(body),
                 // Not even where no field speaks of a body: proxies take those fields away with it.
-                Carried::Fields | Carried::Read(..) => Args::Unseen,
+                Carried::Fields | Carried::Read(..) | Carried::Both(..) => Args::Unseen,
             };
             let request = Request {
                 tool,
@@ -115,14 +118,17 @@ impl<D: Door> Judge<'_, D> {
         }
         Ok(match carried {
             Carried::Body(body) => TAPE.with(|tape| match tape.try_borrow_mut() {
-                Ok(mut tape) => self.message(request, &headers, Message::parse(&mut tape, body)),
-                Err(_) => self.message(request, &headers, Message::parse(&mut Tape::new(), body)),
+                Ok(mut tape) => self.message(request, &headers, Message::parse(&mut tape, body), read),
+                Err(_) => self.message(request, &headers, Message::parse(&mut Tape::new(), body), read),
             }),
             Carried::Fields => match headers.without_body() {
                 Ok(named) => self.named(request, named, None),
                 Err(refusal) => self.refuse(&request, &refusal),
             },
-            Carried::Read(named, id) => self.named(request, named, id),
+            Carried::Read(named, id) | Carried::Both(_, named, id) => match headers.check_named(named, id) {
+                Ok(()) => self.named(request, named, id),
+                Err(refusal) => self.refuse(&request, &refusal),
+            },
         })
     }
 
@@ -136,9 +142,13 @@ impl<D: Door> Judge<'_, D> {
         request: Request<'_>,
         headers: &Headers<'_>,
         message: Result<Message<'_>, Refusal<'_>>,
+        read: Option<(Named<'_>, Option<Id<'_>>)>,
     ) -> D::Answer {
         let checked = message.and_then(|message| {
             headers.check(&message)?;
+            if let Some((named, id)) = read {
+                named.check(&message, id)?;
+            }
             Ok(message)
         });
         match checked {

@@ -26,8 +26,9 @@ pub(super) enum Carried<'a> {
     /// hold them against it, and nobody has seen the arguments.
     Fields,
     /// What the proxy has read of the body, and the id; nobody has seen the arguments.
-    #[expect(dead_code, reason = "for doors whose proxies read the body themselves")]
     Read(Named<'a>, Option<Id<'a>>),
+    /// The whole body, see [`whole`], and what the proxy has read of it, which must be the same.
+    Both(&'a [u8], Named<'a>, Option<Id<'a>>),
 }
 
 /// A request as it was judged.

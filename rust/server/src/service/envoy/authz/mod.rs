@@ -3,6 +3,8 @@
 mod reading;
 mod reply;
 
+pub(super) use reply::metadata;
+
 use std::sync::Arc;
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
@@ -12,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::super::deadline::{self, Deadline};
 use super::super::judging::Judge;
 use super::attributes::HttpAttributes;
+use super::mcp_metadata::ReadMessage;
 use crate::gate::{Gate, aside};
 use crate::identity::Asker;
 use crate::proxy::{ProxyConfig, Unclear};
@@ -54,9 +57,16 @@ impl Authorization for Authorizer {
             None => judge.unclear(&Unclear::new(
                 "the check is of no HTTP request; ask about HTTP requests alone",
             )),
-            Some(attributes) => aside(&attributes.http.raw_body, || {
-                judge.answer(attributes, reading::carried(attributes))
-            }),
+            Some(attributes) => {
+                let read = ReadMessage::of(attributes.metadata, self.proxies.mcp_metadata.as_deref());
+                aside(&attributes.http.raw_body, || {
+                    let carried = match &read {
+                        Ok(read) => reading::carried(attributes, read.as_ref()),
+                        Err(unclear) => Err(unclear.clone()),
+                    };
+                    judge.answer(attributes, carried)
+                })
+            }
         };
         Ok(Response::new(answer))
     }

@@ -2,10 +2,15 @@
 
 use super::super::super::judging::{Carried, whole};
 use super::super::attributes::HttpAttributes;
+use super::super::mcp_metadata::ReadMessage;
 use crate::proxy::Unclear;
 
-/// The body, if all of it is here and is what the upstream will read.
-pub(super) fn carried<'a>(attributes: &HttpAttributes<'a>) -> Result<Carried<'a>, Unclear> {
+/// The body, if all of it is here and is what the upstream will read; what another filter has `read` of it where it is not
+/// here.
+pub(super) fn carried<'a>(
+    attributes: &HttpAttributes<'a>,
+    read: Option<&'a ReadMessage<'_>>,
+) -> Result<Carried<'a>, Unclear> {
     let http = attributes.http;
     if !http.body.is_empty() {
         return Err(Unclear::new(
@@ -13,11 +18,16 @@ pub(super) fn carried<'a>(attributes: &HttpAttributes<'a>) -> Result<Carried<'a>
              `with_request_body`",
         ));
     }
+    if let Some(read) = read
+        && http.raw_body.is_empty()
+    {
+        return Ok(read.alone());
+    }
     let body = whole(attributes, &http.raw_body)?;
     if usize::try_from(http.size).unwrap_or_default() > body.len() {
         return Err(Unclear::new(
             "the proxy forwards another body than it received; set `with_request_body` at the proxy",
         ));
     }
-    Ok(Carried::Body(body))
+    Ok(read.map_or(Carried::Body(body), |read| read.beside(body)))
 }

@@ -129,7 +129,7 @@ fn status(code: Code, message: &str) -> rpc::Status {
 }
 
 /// What Envoy's later filters and its log may read, under the filter's namespace.
-fn metadata(decision: &Decision<'_>) -> Struct {
+pub(in super::super) fn metadata(decision: &Decision<'_>) -> Struct {
     let text = |text: &str| Kind::StringValue(text.to_owned());
     let limits = decision.limits.iter();
     let remaining = limits.map(|limit| {

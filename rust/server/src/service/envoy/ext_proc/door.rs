@@ -1,0 +1,197 @@
+//! Decisions as Envoy is told them over its external processing.
+
+use callgate_core::{Decision, PepId};
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use envoy_types::pb::envoy::service::ext_proc::v3::{HeaderMutation, ImmediateResponse, ProcessingResponse};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
+
+use super::super::super::judging::{Asked, Denied, Door};
+use super::super::super::{ours, quota};
+use super::super::authz::metadata;
+use super::head::Head;
+use crate::gate::Protocol;
+use crate::proxy::Attributes as _;
+use crate::random::random_u128;
+
+/// The namespace of what later filters may read, if `receiving_namespaces` lets it in.
+const NAMESPACE: &str = "envoy.filters.http.ext_proc";
+/// The method whose replies are lists of tools.
+const TOOLS_LIST: &str = "tools/list";
+/// Set on a stream that goes on where another was cut.
+const LAST_EVENT_ID: &str = "last-event-id";
+/// What a request whose reply is to be cut must not ask for: a part of it, one in another form, or none because it is known.
+const UNWANTED: [&str; 6] = [
+    "accept-encoding",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "range",
+];
+
+/// External processing, of the request with this head.
+pub(super) struct ExtProc<'a> {
+    pub(super) head: &'a Head,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Allowed(Box<Allowed>),
+    Denied(Box<ProcessingResponse>),
+}
+
+/// A request that may go on.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    pub(super) mutation: HeaderMutation,
+    pub(super) metadata: Struct,
+    /// The units that it took, until it is known to have reached the upstream.
+    pub(super) reserved: Option<Reserved>,
+    /// Its reply may hold lists of tools.
+    pub(super) lists: Option<Lists>,
+}
+
+/// Units that can still be given back.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reserved {
+    pub(super) reservation: u128,
+    pub(super) pep: PepId,
+}
+
+/// Where the lists in a reply come from.
+#[derive(Clone, Debug)]
+pub(super) struct Lists {
+    /// The id of the `tools/list` that is answered, as it stands in JSON; `None` for a stream of anything.
+    pub(super) id: Option<String>,
+}
+
+impl Door for ExtProc<'_> {
+    type Answer = Verdict;
+
+    const PROTOCOL: Protocol = Protocol::ExtProc;
+
+    fn reserve(&self) -> Option<u128> {
+        // Without random numbers the call is judged as ever, and its units are not given back.
+        random_u128().ok()
+    }
+
+    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Verdict {
+        let lists = self.lists(asked);
+        let takes_units = !decision.limits.is_empty();
+        let reservation = decision.reservation.filter(|_| takes_units);
+        Verdict::Allowed(Box::new(Allowed {
+            mutation: self.mutation(asked, decision, lists.is_some()),
+            metadata: namespaced(decision),
+            reserved: reservation.map(|reservation| Reserved {
+                reservation,
+                pep: asked.request.pep.id,
+            }),
+            lists,
+        }))
+    }
+
+    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Verdict {
+        let code = if denied.is_tool_result {
+            200
+        } else {
+            i32::from(decision.outcome.http_status())
+        };
+        let quota =
+            quota::fields(decision).filter_map(|(name, value)| header(name.as_str(), value.to_str().ok()?));
+        let headers = ours::fields(decision).filter_map(|(name, value)| header(name, &value));
+        let immediate = immediate(code, headers.chain(quota), denied.body);
+        Verdict::Denied(Box::new(ProcessingResponse {
+            dynamic_metadata: Some(namespaced(decision)),
+            ..immediate
+        }))
+    }
+}
+
+impl ExtProc<'_> {
+    fn lists(&self, asked: &Asked<'_>) -> Option<Lists> {
+        if asked.method == Some(TOOLS_LIST) {
+            let id = asked.id.map(|id| id.json().to_owned());
+            return Some(Lists { id });
+        }
+        let resumes = || {
+            self.head
+                .headers
+                .headers
+                .iter()
+                .any(|header| header.key == LAST_EVENT_ID)
+        };
+        let is_stream = self.head.method() == "GET" || resumes();
+        is_stream.then_some(Lists { id: None })
+    }
+
+    fn mutation(&self, asked: &Asked<'_>, decision: &Decision<'_>, cuts_reply: bool) -> HeaderMutation {
+        let set_headers: Vec<HeaderValueOption> = ours::fields(decision)
+            .filter_map(|(name, value)| header(name, &value))
+            .collect();
+        let is_set = |name: &str| {
+            let mut headers = set_headers.iter().filter_map(|option| option.header.as_ref());
+            headers.any(|header| header.key == name)
+        };
+        let sent = self.head.headers().map(|(name, _)| name);
+        let forged = sent.filter(|name| ours::is_one(name) && !is_set(name));
+        let unwanted = UNWANTED.into_iter().filter(|_| cuts_reply);
+        let token = asked.hides_token().then_some("authorization");
+        let remove_headers = forged.chain(unwanted).chain(token).map(str::to_owned).collect();
+        HeaderMutation {
+            set_headers,
+            remove_headers,
+        }
+    }
+}
+
+/// An answer in place of the upstream's, as JSON.
+pub(super) fn immediate(
+    code: i32,
+    headers: impl Iterator<Item = HeaderValueOption>,
+    body: String,
+) -> ProcessingResponse {
+    let kind = header("content-type", "application/json");
+    let set_headers = kind.into_iter().chain(headers).collect();
+    ProcessingResponse {
+        response: Some(Response::ImmediateResponse(ImmediateResponse {
+            status: Some(HttpStatus { code }),
+            headers: Some(HeaderMutation {
+                set_headers,
+                remove_headers: Vec::new(),
+            }),
+            body: body.into_bytes(),
+            grpc_status: None,
+            details: "callgate".to_owned(),
+        })),
+        ..ProcessingResponse::default()
+    }
+}
+
+/// A header that replaces one of its name; `None` where the value cannot stand in a header.
+fn header(name: &str, value: &str) -> Option<HeaderValueOption> {
+    let is_text = http::HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
+    is_text.then(|| HeaderValueOption {
+        header: Some(HeaderValue {
+            key: name.to_owned(),
+            // Envoy looks at no other value here.
+            raw_value: value.as_bytes().to_vec(),
+            ..HeaderValue::default()
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
+    })
+}
+
+fn namespaced(decision: &Decision<'_>) -> Struct {
+    let value = Value {
+        kind: Some(Kind::StructValue(metadata(decision))),
+    };
+    Struct {
+        fields: [(NAMESPACE.to_owned(), value)].into(),
+    }
+}

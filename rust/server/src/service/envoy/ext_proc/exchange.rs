@@ -1,0 +1,305 @@
+//! One request and its reply, as Envoy sends them: which message may come when, and what is said to it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse,
+};
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use super::super::super::unfinished::Held;
+use super::context::{Came, Context};
+use super::door::{Allowed, Verdict};
+use super::head::Head;
+use super::messages::{self, Modes, Way};
+use super::reach::never_reached;
+use super::reply::{Began, Reply};
+
+/// One request and its reply.
+pub(super) struct Exchange {
+    context: Context,
+    stage: Stage,
+    modes: Modes,
+    /// Answers that wait to be sent.
+    pub(super) answers: VecDeque<ProcessingResponse>,
+}
+
+/// What comes next.
+enum Stage {
+    /// The request.
+    Opening(MetadataMap),
+    /// The rest of the request. Nothing of it has gone on.
+    Body(Box<Body>),
+    /// The reply to a request that went on.
+    Forwarded(Box<Forwarded>),
+    /// The rest of the reply.
+    Reply(Reply),
+    /// Nothing.
+    Over,
+}
+
+struct Body {
+    head: Head,
+    bytes: Vec<u8>,
+    held: Held,
+}
+
+struct Forwarded {
+    head: Head,
+    allowed: Allowed,
+}
+
+impl Exchange {
+    /// One whose stream was opened with this metadata.
+    pub(super) fn new(context: Context, opened_with: MetadataMap) -> Self {
+        Self {
+            context,
+            stage: Stage::Opening(opened_with),
+            modes: Modes::of(None),
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// Nothing more is to be said.
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.stage, Stage::Over)
+    }
+
+    /// The request is still to be judged, so its sender is being waited for.
+    pub(super) const fn is_unjudged(&self) -> bool {
+        matches!(self.stage, Stage::Opening(_) | Stage::Body(_))
+    }
+
+    /// Whether the exchange may end here, with the reply going on as it is. `None`: it is not at such a place, as
+    /// something is still to be said soon.
+    pub(super) fn can_be_left(&self) -> Option<bool> {
+        match &self.stage {
+            Stage::Opening(_) | Stage::Body(_) => None,
+            Stage::Forwarded(forwarded) => match &forwarded.allowed.lists {
+                Some(lists) if lists.id.is_some() => None,
+                lists => Some(lists.is_none()),
+            },
+            Stage::Reply(_) => Some(false),
+            Stage::Over => Some(true),
+        }
+    }
+
+    /// Answers the next message.
+    pub(super) fn take(&mut self, message: ProcessingRequest) -> Result<(), Status> {
+        if message.observability_mode {
+            return Err(Status::failed_precondition(
+                "nothing can be refused in `observability_mode`, so nothing is judged; remove it from the filter",
+            ));
+        }
+        let ProcessingRequest {
+            metadata_context,
+            attributes,
+            protocol_config,
+            request,
+            ..
+        } = message;
+        let Some(request) = request else {
+            return Err(Status::invalid_argument(
+                "the message is of no request and no reply",
+            ));
+        };
+        match (std::mem::replace(&mut self.stage, Stage::Over), request) {
+            (Stage::Opening(extensions), Request::RequestHeaders(headers)) => {
+                self.modes = Modes::of(protocol_config);
+                let head = Head {
+                    headers: headers.headers.unwrap_or_default(),
+                    attributes,
+                    metadata: metadata_context,
+                    extensions,
+                };
+                self.begin(head, headers.end_of_stream)
+            }
+            (Stage::Body(mut body), Request::RequestBody(piece)) => {
+                body.head.metadata = metadata_context.or(body.head.metadata);
+                self.body(body, &piece)
+            }
+            (Stage::Body(body), Request::RequestTrailers(_)) => self.request_trailers(*body),
+            // Envoy answers by itself, to a request that is too long, say.
+            (Stage::Body(_), Request::ResponseHeaders(headers)) if never_reached(&attributes) => {
+                self.begin_reply(Reply::plain(&headers, self.modes.reply));
+                Ok(())
+            }
+            (Stage::Forwarded(forwarded), Request::RequestTrailers(_)) => {
+                self.answers.push_back(messages::trailers(Way::Request));
+                self.stage = Stage::Forwarded(forwarded);
+                Ok(())
+            }
+            (Stage::Forwarded(mut forwarded), Request::ResponseHeaders(headers)) => {
+                if let Some(reserved) = forwarded.allowed.reserved.take() {
+                    self.context.settle(reserved, never_reached(&attributes));
+                }
+                self.reply(*forwarded, &headers)
+            }
+            (Stage::Reply(mut reply), Request::ResponseBody(piece)) => {
+                let is_last = reply.body(&self.context, piece, &mut self.answers)?;
+                if !is_last {
+                    self.stage = Stage::Reply(reply);
+                }
+                Ok(())
+            }
+            (Stage::Reply(mut reply), Request::ResponseTrailers(_)) => {
+                reply.trailers(&self.context, &mut self.answers)
+            }
+            (stage, _) => {
+                self.stage = stage;
+                Err(Status::failed_precondition(
+                    "the message is out of order: expected those of one request, then those of its reply, each as \
+                     `processing_mode` says",
+                ))
+            }
+        }
+    }
+
+    fn begin(&mut self, head: Head, is_all: bool) -> Result<(), Status> {
+        if is_all {
+            return self.judged(head, Came::Whole(b""), |_, _| ());
+        }
+        let came = match self.modes.request {
+            BodySendMode::None => Came::Nothing,
+            BodySendMode::Streamed | BodySendMode::Grpc => Came::Unusable(
+                "the proxy forwards the body while it is still being read; set `request_body_mode: BUFFERED` at the proxy",
+            ),
+            mode => {
+                if mode != BodySendMode::FullDuplexStreamed {
+                    self.answers.push_back(messages::headers(Way::Request, None));
+                }
+                self.stage = Stage::Body(Box::new(Body {
+                    head,
+                    bytes: Vec::new(),
+                    held: Held::new(Arc::clone(&self.context.share)),
+                }));
+                return Ok(());
+            }
+        };
+        self.judged(head, came, |_, _| ())
+    }
+
+    fn body(&mut self, mut body: Box<Body>, piece: &HttpBody) -> Result<(), Status> {
+        if self.modes.request != BodySendMode::FullDuplexStreamed {
+            let is_part = self.modes.request == BodySendMode::BufferedPartial && !piece.end_of_stream;
+            let came = if is_part {
+                Came::Unusable(
+                    "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less",
+                )
+            } else {
+                Came::Whole(&piece.body)
+            };
+            return self.judged_of_body(body.head, came);
+        }
+        body.bytes.extend_from_slice(&piece.body);
+        body.held.grow(body.bytes.len())?;
+        if body.bytes.len() > self.context.body_limit_bytes {
+            return self.judged(
+                body.head,
+                Came::Unusable("the body is longer than callgate reads; send less"),
+                |_, _| (),
+            );
+        }
+        if !piece.end_of_stream {
+            self.stage = Stage::Body(body);
+            return Ok(());
+        }
+        let Body { head, bytes, .. } = *body;
+        self.judged(head, Came::Whole(&bytes), |answers, bytes| {
+            answers.extend(messages::pieces(Way::Request, bytes, true));
+        })
+    }
+
+    fn request_trailers(&mut self, body: Body) -> Result<(), Status> {
+        if self.modes.request != BodySendMode::FullDuplexStreamed {
+            let reason = "the request has trailers and no body; send a body, or none and no trailers";
+            return self.judged(body.head, Came::Unusable(reason), |_, _| ());
+        }
+        self.judged(body.head, Came::Whole(&body.bytes), |answers, bytes| {
+            answers.extend(messages::pieces(Way::Request, bytes, false));
+            answers.push_back(messages::trailers(Way::Request));
+        })
+    }
+
+    /// Judges a request at its headers, or with a body that was kept here and goes on by `and_then`.
+    fn judged(
+        &mut self,
+        head: Head,
+        came: Came<'_>,
+        and_then: impl FnOnce(&mut VecDeque<ProcessingResponse>, &[u8]),
+    ) -> Result<(), Status> {
+        match self.context.judge(&head, came)? {
+            Verdict::Denied(answer) => self.answers.push_back(*answer),
+            Verdict::Allowed(mut allowed) => {
+                let mutation = std::mem::take(&mut allowed.mutation);
+                let answer = messages::headers(Way::Request, Some(mutation));
+                let answer = messages::telling(std::mem::take(&mut allowed.metadata), answer);
+                self.answers.push_back(answer);
+                if let Came::Whole(bytes) = came {
+                    and_then(&mut self.answers, bytes);
+                }
+                self.forward(head, *allowed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges a request whose body the proxy has kept.
+    fn judged_of_body(&mut self, head: Head, came: Came<'_>) -> Result<(), Status> {
+        match self.context.judge(&head, came)? {
+            Verdict::Denied(answer) => self.answers.push_back(*answer),
+            Verdict::Allowed(mut allowed) => {
+                let mutation = std::mem::take(&mut allowed.mutation);
+                let answer = messages::body(Way::Request, Some(mutation), None);
+                let answer = messages::telling(std::mem::take(&mut allowed.metadata), answer);
+                self.answers.push_back(answer);
+                self.forward(head, *allowed);
+            }
+        }
+        Ok(())
+    }
+
+    /// What became of the reply matters only where units were taken or lists may come. Else the stream ends here, and
+    /// Envoy goes on alone.
+    fn forward(&mut self, head: Head, allowed: Allowed) {
+        if allowed.reserved.is_some() || allowed.lists.is_some() {
+            self.stage = Stage::Forwarded(Box::new(Forwarded { head, allowed }));
+        }
+    }
+
+    fn reply(&mut self, forwarded: Forwarded, headers: &HttpHeaders) -> Result<(), Status> {
+        let Forwarded { head, allowed } = forwarded;
+        let mode = self.modes.reply;
+        let began = match allowed.lists {
+            None => Reply::plain(headers, mode),
+            Some(lists) => Reply::listing(&self.context, head, lists, headers, mode)?,
+        };
+        self.begin_reply(began);
+        Ok(())
+    }
+
+    fn begin_reply(&mut self, began: Began) {
+        match began {
+            Began::Over(answer) => self.answers.push_back(answer),
+            Began::Reply(answer, reply) => {
+                self.answers.push_back(answer);
+                self.stage = Stage::Reply(reply);
+            }
+        }
+    }
+}
+
+impl Drop for Exchange {
+    /// What nobody has said anything of stays taken.
+    fn drop(&mut self) {
+        if let Stage::Forwarded(forwarded) = &self.stage
+            && let Some(reserved) = forwarded.allowed.reserved
+        {
+            self.context.settle(reserved, false);
+        }
+    }
+}

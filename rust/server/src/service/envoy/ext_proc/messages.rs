@@ -1,0 +1,136 @@
+//! The messages that an exchange answers with.
+
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ProcessingResponse,
+    ProtocolConfiguration, StreamedBodyResponse, TrailersResponse,
+};
+use envoy_types::pb::google::protobuf::Struct;
+
+/// Envoy recommends no larger pieces of a body that is streamed both ways.
+const MAX_PIECE_BYTES: usize = 64 * 1024;
+
+/// How bodies come, as the filter is configured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Modes {
+    pub(super) request: BodySendMode,
+    pub(super) reply: BodySendMode,
+}
+
+impl Modes {
+    /// What the first message says. Envoys that say nothing send no bodies, or end in a message out of order.
+    pub(super) fn of(config: Option<ProtocolConfiguration>) -> Self {
+        let config = config.unwrap_or_default();
+        Self {
+            request: config.request_body_mode(),
+            reply: config.response_body_mode(),
+        }
+    }
+}
+
+/// Which way a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Request,
+    Reply,
+}
+
+fn message(response: Response) -> ProcessingResponse {
+    ProcessingResponse {
+        response: Some(response),
+        ..ProcessingResponse::default()
+    }
+}
+
+/// The headers go on, changed as the mutation says.
+pub(super) fn headers(way: Way, header_mutation: Option<HeaderMutation>) -> ProcessingResponse {
+    let response = HeadersResponse {
+        response: Some(CommonResponse {
+            header_mutation,
+            ..CommonResponse::default()
+        }),
+    };
+    message(match way {
+        Way::Request => Response::RequestHeaders(response),
+        Way::Reply => Response::ResponseHeaders(response),
+    })
+}
+
+/// A piece of a body goes on, or another in its place. Changes of headers are heeded where the body was buffered.
+pub(super) fn body(
+    way: Way,
+    header_mutation: Option<HeaderMutation>,
+    other: Option<Vec<u8>>,
+) -> ProcessingResponse {
+    let mutation = other.map(|bytes| {
+        if bytes.is_empty() {
+            Mutation::ClearBody(true)
+        } else {
+            Mutation::Body(bytes)
+        }
+    });
+    let body_mutation = mutation.map(|mutation| BodyMutation {
+        mutation: Some(mutation),
+    });
+    of_body(
+        way,
+        CommonResponse {
+            header_mutation,
+            body_mutation,
+            ..CommonResponse::default()
+        },
+    )
+}
+
+/// Bytes of a body that is streamed both ways, in pieces; none at all where there is nothing to say.
+pub(super) fn pieces(way: Way, bytes: &[u8], ends: bool) -> impl Iterator<Item = ProcessingResponse> {
+    let is_lone_end = bytes.is_empty() && ends;
+    let lone = is_lone_end.then_some(&b""[..]);
+    let count = bytes.len().div_ceil(MAX_PIECE_BYTES);
+    let pieces = bytes.chunks(MAX_PIECE_BYTES).chain(lone).enumerate();
+    pieces.map(move |(index, piece)| {
+        let streamed = StreamedBodyResponse {
+            body: piece.to_vec(),
+            end_of_stream: ends && index + 1 >= count,
+            ..StreamedBodyResponse::default()
+        };
+        of_body(
+            way,
+            CommonResponse {
+                body_mutation: Some(BodyMutation {
+                    mutation: Some(Mutation::StreamedResponse(streamed)),
+                }),
+                ..CommonResponse::default()
+            },
+        )
+    })
+}
+
+/// Trailers go on as they are.
+pub(super) fn trailers(way: Way) -> ProcessingResponse {
+    let response = TrailersResponse::default();
+    message(match way {
+        Way::Request => Response::RequestTrailers(response),
+        Way::Reply => Response::ResponseTrailers(response),
+    })
+}
+
+/// The message, which also tells later filters so much.
+pub(super) fn telling(metadata: Struct, message: ProcessingResponse) -> ProcessingResponse {
+    ProcessingResponse {
+        dynamic_metadata: Some(metadata),
+        ..message
+    }
+}
+
+fn of_body(way: Way, response: CommonResponse) -> ProcessingResponse {
+    let response = BodyResponse {
+        response: Some(response),
+    };
+    message(match way {
+        Way::Request => Response::RequestBody(response),
+        Way::Reply => Response::ResponseBody(response),
+    })
+}

@@ -1,0 +1,95 @@
+//! `envoy.service.ext_proc.v3.ExternalProcessor`: Envoy's external processing.
+//!
+//! One stream is one request and its reply. The request is judged as external authorization judges it; then, where units
+//! were taken, Envoy tells whether the call ever reached the upstream, and where a list of tools may come back, hidden ones
+//! are taken out of it.
+
+mod context;
+mod door;
+mod exchange;
+mod head;
+mod messages;
+mod reach;
+mod reply;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use tokio::sync::watch;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::super::deadline::Deadline;
+use super::super::unfinished::Share;
+use crate::gate::Gate;
+use crate::identity::Asker;
+use crate::limits::Limits;
+use crate::net::Phase;
+use crate::proxy::ProxyConfig;
+use context::Context;
+use exchange::Exchange;
+use stream::Answers;
+
+/// The name under which it is called.
+pub(in super::super) const NAME: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
+/// Its one method.
+pub(in super::super) const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+
+/// The service.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Processor {
+    gate: Arc<Gate>,
+    proxies: Arc<ProxyConfig>,
+    phase: watch::Receiver<Phase>,
+    limits: Limits,
+}
+
+impl Processor {
+    pub(in super::super) fn new(
+        gate: Arc<Gate>,
+        proxies: Arc<ProxyConfig>,
+        phase: watch::Receiver<Phase>,
+        limits: Limits,
+    ) -> Self {
+        Self {
+            gate,
+            proxies,
+            phase,
+            limits,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl ExternalProcessor for Processor {
+    type ProcessStream = Answers;
+
+    async fn process(
+        &self,
+        request: Request<Streaming<ProcessingRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let (opened_with, extensions, messages) = request.into_parts();
+        let share: Option<&Arc<Share>> = extensions.get();
+        let share = share.ok_or_else(|| Status::internal("the connection has no share of memory"))?;
+        let deadline: Option<&Deadline> = extensions.get();
+        let asker: Option<&Asker> = extensions.get();
+        let context = Context {
+            gate: Arc::clone(&self.gate),
+            proxies: Arc::clone(&self.proxies),
+            asker: asker.cloned(),
+            share: Arc::clone(share),
+            body_limit_bytes: self.limits.body_limit_bytes,
+        };
+        let answers = Answers::new(
+            Exchange::new(context, opened_with),
+            messages,
+            Arc::clone(&self.gate),
+            Duration::from_millis(self.limits.message_timeout_ms),
+            deadline.copied(),
+            self.phase.clone(),
+        );
+        Ok(Response::new(answers))
+    }
+}

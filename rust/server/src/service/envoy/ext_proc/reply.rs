@@ -1,0 +1,292 @@
+//! Replies of the upstream on their way back.
+
+use std::sync::Arc;
+
+use callgate_mcp::sse::{Event, Events};
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    HeaderMutation, HttpBody, HttpHeaders, ProcessingResponse,
+};
+use tonic::Status;
+
+use super::super::super::unfinished::Held;
+use super::context::{Context, event_of};
+use super::door::{Lists, immediate};
+use super::head::{Head, fields, value};
+use super::messages::{self, Way};
+use crate::proxy::single;
+
+/// Headers that say something of a body's bytes, which are others afterwards.
+const OF_BYTES: [&str; 8] = [
+    "accept-ranges",
+    "content-digest",
+    "content-length",
+    "content-md5",
+    "digest",
+    "etag",
+    "last-modified",
+    "repr-digest",
+];
+
+/// A reply whose body comes.
+pub(super) struct Reply {
+    form: Form,
+    mode: BodySendMode,
+}
+
+/// What is done with it.
+enum Form {
+    /// It goes on as it is.
+    Plain,
+    /// It holds lists of tools.
+    Listing(Box<Listing>),
+}
+
+struct Listing {
+    head: Head,
+    lists: Lists,
+    body: Body,
+    held: Held,
+}
+
+/// How it holds them.
+enum Body {
+    /// One message, which is cut when it is whole.
+    Json(Vec<u8>),
+    /// An event each.
+    Stream(Events),
+    /// Nothing more goes on.
+    Withheld,
+}
+
+/// How a reply goes on after its headers.
+pub(super) enum Began {
+    /// Its body comes.
+    Reply(ProcessingResponse, Reply),
+    /// Nothing more is to be done.
+    Over(ProcessingResponse),
+}
+
+/// What its headers say of a reply.
+enum Kind {
+    Json,
+    Stream,
+    /// Nothing that a list could stand in.
+    Other,
+    /// It may hold a list that cannot be read, for this reason.
+    Unreadable(&'static str),
+}
+
+impl Reply {
+    /// One of which nothing is to be cut.
+    pub(super) fn plain(headers: &HttpHeaders, mode: BodySendMode) -> Began {
+        let message = messages::headers(Way::Reply, None);
+        // What is streamed both ways may be on its way to here already.
+        if mode == BodySendMode::FullDuplexStreamed && !headers.end_of_stream {
+            return Began::Reply(
+                message,
+                Self {
+                    form: Form::Plain,
+                    mode,
+                },
+            );
+        }
+        Began::Over(message)
+    }
+
+    /// One that may hold lists.
+    pub(super) fn listing(
+        context: &Context,
+        head: Head,
+        lists: Lists,
+        headers: &HttpHeaders,
+        mode: BodySendMode,
+    ) -> Result<Began, Status> {
+        if headers.end_of_stream {
+            return Ok(Self::plain(headers, mode));
+        }
+        let kind = kind(headers, &lists);
+        let body = match (kind, mode) {
+            (Kind::Other, _) => return Ok(Self::plain(headers, mode)),
+            (Kind::Unreadable(reason), _) => return withheld(context, &head, &lists, reason),
+            (_, BodySendMode::None | BodySendMode::Grpc) => {
+                let reason =
+                    "the proxy does not let callgate see it; set `response_body_mode: STREAMED` at the proxy";
+                return withheld(context, &head, &lists, reason);
+            }
+            (Kind::Stream, BodySendMode::Buffered | BodySendMode::BufferedPartial) if lists.id.is_none() => {
+                let reason = "the proxy waits for the end of a stream that has none; set `response_body_mode: STREAMED` at \
+                              the proxy";
+                return withheld(context, &head, &lists, reason);
+            }
+            (Kind::Json, _) => Body::Json(Vec::new()),
+            (Kind::Stream, _) => Body::Stream(Events::new(context.body_limit_bytes)),
+        };
+        let remove_headers = OF_BYTES.map(str::to_owned).to_vec();
+        let mutation = HeaderMutation {
+            set_headers: Vec::new(),
+            remove_headers,
+        };
+        let listing = Box::new(Listing {
+            head,
+            lists,
+            body,
+            held: Held::new(Arc::clone(&context.share)),
+        });
+        Ok(Began::Reply(
+            messages::headers(Way::Reply, Some(mutation)),
+            Self {
+                form: Form::Listing(listing),
+                mode,
+            },
+        ))
+    }
+
+    /// The next piece of its body: the answers to it. `true`: it was the last.
+    pub(super) fn body(
+        &mut self,
+        context: &Context,
+        piece: HttpBody,
+        out: &mut impl Extend<ProcessingResponse>,
+    ) -> Result<bool, Status> {
+        let is_whole = self.mode == BodySendMode::Buffered || piece.end_of_stream;
+        if self.mode == BodySendMode::BufferedPartial && !is_whole {
+            return Err(Status::failed_precondition(
+                "a part of the reply is no list; set `response_body_mode: STREAMED`",
+            ));
+        }
+        let goes_on = match &mut self.form {
+            Form::Plain => None,
+            Form::Listing(listing) => Some(listing.read(context, &piece.body, is_whole)?),
+        };
+        match (self.mode, goes_on) {
+            (BodySendMode::FullDuplexStreamed, goes_on) => {
+                let bytes = goes_on.unwrap_or(piece.body);
+                out.extend(messages::pieces(Way::Reply, &bytes, piece.end_of_stream));
+            }
+            (_, None) => out.extend([messages::body(Way::Reply, None, None)]),
+            (_, Some(bytes)) => {
+                let other = Some(bytes).filter(|bytes| *bytes != piece.body);
+                out.extend([messages::body(Way::Reply, None, other)]);
+            }
+        }
+        Ok(piece.end_of_stream)
+    }
+
+    /// Its trailers: its body has come to its end before.
+    pub(super) fn trailers(
+        &mut self,
+        context: &Context,
+        out: &mut impl Extend<ProcessingResponse>,
+    ) -> Result<(), Status> {
+        if let Form::Listing(listing) = &mut self.form {
+            let rest = listing.read(context, b"", true)?;
+            if self.mode == BodySendMode::FullDuplexStreamed {
+                out.extend(messages::pieces(Way::Reply, &rest, false));
+            } else if !rest.is_empty() {
+                return Err(Status::failed_precondition(
+                    "nothing can be said before these trailers; set `response_body_mode: FULL_DUPLEX_STREAMED`",
+                ));
+            }
+        }
+        out.extend([messages::trailers(Way::Reply)]);
+        Ok(())
+    }
+}
+
+impl Listing {
+    /// What goes on of the body after these bytes of it.
+    fn read(&mut self, context: &Context, bytes: &[u8], is_whole: bool) -> Result<Vec<u8>, Status> {
+        let (head, lists) = (&self.head, &self.lists);
+        let mut goes_on = Vec::new();
+        match &mut self.body {
+            Body::Withheld => {}
+            Body::Json(so_far) => {
+                so_far.extend_from_slice(bytes);
+                self.held.grow(so_far.len())?;
+                if so_far.len() > context.body_limit_bytes {
+                    let reason = format!("it has more than {} bytes", context.body_limit_bytes);
+                    goes_on = context.withhold(head, lists, &reason)?.into_bytes();
+                    self.body = Body::Withheld;
+                    self.held.clear();
+                } else if is_whole {
+                    // Nothing came, so nothing goes on: an empty body, or trailers after the whole of it.
+                    if !so_far.is_empty() {
+                        goes_on = context.cut_reply(head, lists, so_far)?;
+                    }
+                    self.body = Body::Withheld;
+                    self.held.clear();
+                }
+            }
+            Body::Stream(events) => {
+                let mut failure = None;
+                let mut take = |event: Event<'_>| {
+                    if failure.is_none() {
+                        failure = context.cut_event(head, lists, &event, &mut goes_on).err();
+                    }
+                };
+                let read = events.read(bytes, &mut take);
+                if is_whole && read.is_ok() {
+                    std::mem::replace(events, Events::new(0)).finish(&mut take);
+                }
+                if let Some(failure) = failure {
+                    return Err(failure);
+                }
+                self.held.clear();
+                self.held.grow(events.held_bytes())?;
+                if let Err(too_long) = read {
+                    let instead = context.withhold(head, lists, &too_long.to_string())?;
+                    goes_on.extend_from_slice(&event_of(&instead));
+                    self.body = Body::Withheld;
+                    self.held.clear();
+                }
+            }
+        }
+        Ok(goes_on)
+    }
+}
+
+fn kind(headers: &HttpHeaders, lists: &Lists) -> Kind {
+    let Some(map) = &headers.headers else {
+        return Kind::Other;
+    };
+    let encoding = single(fields(map), "content-encoding");
+    if !matches!(encoding, Ok(None))
+        && !matches!(encoding, Ok(Some(encoding)) if encoding.eq_ignore_ascii_case("identity"))
+    {
+        return Kind::Unreadable(
+            "it is compressed; let the server answer as the request asks, without `content-encoding`",
+        );
+    }
+    let Ok(media) = single(fields(map), "content-type") else {
+        return Kind::Unreadable("it has no one `content-type`");
+    };
+    let media = media
+        .and_then(|media| media.split(';').next())
+        .unwrap_or_default();
+    let media = media.trim().to_ascii_lowercase();
+    if media == "text/event-stream" {
+        return Kind::Stream;
+    }
+    if media == "application/json" || media.ends_with("+json") {
+        return Kind::Json;
+    }
+    let status = map
+        .headers
+        .iter()
+        .find(|header| header.key == ":status")
+        .and_then(value);
+    let is_success = status.is_some_and(|status| status.starts_with('2'));
+    if lists.id.is_some() && is_success {
+        return Kind::Unreadable("it is neither JSON nor a stream of events");
+    }
+    Kind::Other
+}
+
+/// An answer in place of a reply that cannot be read.
+fn withheld(context: &Context, head: &Head, lists: &Lists, reason: &str) -> Result<Began, Status> {
+    let body = context.withhold(head, lists, reason)?;
+    // Where a request is answered, an error with its id is what its client understands.
+    let code = if lists.id.is_some() { 200 } else { 502 };
+    Ok(Began::Over(immediate(code, std::iter::empty(), body)))
+}

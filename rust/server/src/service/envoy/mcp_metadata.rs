@@ -1,0 +1,233 @@
+//! What Envoy's MCP filter (`envoy.filters.http.mcp`) has read of a body, from the dynamic metadata that it writes.
+//!
+//! As Envoy 1.40 writes it: `jsonrpc`, `method`, `id` (a string, or a number as a double), `params.name` and further members
+//! of `params`, `is_mcp_request`, `status`; `passthrough_reason` and `is_exceeding_limit` where something was wrong and the
+//! request went on all the same.
+
+use callgate_core::json::canonical::write_string;
+use callgate_mcp::message::TOOLS_CALL;
+use callgate_mcp::{Id, Named};
+use envoy_types::pb::envoy::config::core::v3::Metadata;
+use envoy_types::pb::google::protobuf::Struct;
+use envoy_types::pb::google::protobuf::value::Kind;
+
+use super::super::judging::Carried;
+use crate::proxy::Unclear;
+
+/// Integers up to here are exact as doubles.
+const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
+
+/// A message as the filter tells of it.
+#[derive(Clone, Debug)]
+pub(super) struct ReadMessage<'a> {
+    named: Named<'a>,
+    /// As it stands in JSON; `None` for a notification, and for a number that a double cannot tell from its neighbours.
+    id: Option<String>,
+}
+
+impl<'a> ReadMessage<'a> {
+    /// What this namespace of the metadata says; `None` where no namespace is configured or the filter wrote nothing.
+    pub(super) fn of(
+        metadata: Option<&'a Metadata>,
+        namespace: Option<&str>,
+    ) -> Result<Option<Self>, Unclear> {
+        let found = namespace.and_then(|namespace| metadata?.filter_metadata.get(namespace));
+        found.map(Self::read).transpose()
+    }
+
+    fn read(fields: &'a Struct) -> Result<Self, Unclear> {
+        let says_so = matches!(kind(fields, "is_mcp_request"), Some(Kind::BoolValue(true)));
+        let is_short = matches!(kind(fields, "is_exceeding_limit"), Some(Kind::BoolValue(true)));
+        let is_odd = kind(fields, "passthrough_reason").is_some()
+            || text(fields, "status").is_some_and(|status| status != "mcp_ok");
+        if !says_so || is_short || is_odd || text(fields, "jsonrpc") != Some("2.0") {
+            return Err(Unclear::new(
+                "the proxy's MCP filter could not read the body as one MCP message; send one JSON-RPC message without \
+                 duplicate keys, as short as the filter reads",
+            ));
+        }
+        let method = text(fields, "method").ok_or_else(|| {
+            Unclear::new("the proxy's MCP filter names no method; send `method` as a string")
+        })?;
+        let id = id(fields)?;
+        let params = match kind(fields, "params") {
+            Some(Kind::StructValue(params)) => Some(params),
+            _ => None,
+        };
+        if method != TOOLS_CALL {
+            let key = if method.starts_with("resources/") {
+                "uri"
+            } else {
+                "name"
+            };
+            let name = params.and_then(|params| text(params, key));
+            return Ok(Self {
+                named: Named::Other { method, name },
+                id,
+            });
+        }
+        if kind(fields, "id").is_none() {
+            return Err(Unclear::new(
+                "a `tools/call` without an `id` cannot be answered; send it as a request, with an `id`",
+            ));
+        }
+        let name = params.and_then(|params| text(params, "name"));
+        let name = name.filter(|name| !name.is_empty()).ok_or_else(|| {
+            Unclear::new("the proxy's MCP filter names no tool; send `params.name` as a string, not empty")
+        })?;
+        Ok(Self {
+            named: Named::Call(name),
+            id,
+        })
+    }
+
+    /// What came along where the proxy forwards no body.
+    pub(super) fn alone(&self) -> Carried<'_> {
+        Carried::Read(self.named, self.id())
+    }
+
+    /// What came along where the proxy forwards the body as well.
+    pub(super) fn beside<'b>(&'b self, body: &'b [u8]) -> Carried<'b> {
+        Carried::Both(body, self.named, self.id())
+    }
+
+    fn id(&self) -> Option<Id<'_>> {
+        self.id.as_deref().and_then(Id::from_json)
+    }
+}
+
+fn id(fields: &Struct) -> Result<Option<String>, Unclear> {
+    match kind(fields, "id") {
+        None => Ok(None),
+        Some(Kind::StringValue(id)) => {
+            let mut json = String::new();
+            write_string(id, &mut json);
+            Ok(Some(json))
+        }
+        Some(Kind::NumberValue(id)) if id.fract() == 0.0 => {
+            Ok((id.abs() <= MAX_EXACT).then(|| format!("{id:.0}")))
+        }
+        Some(_) => Err(Unclear::new(
+            "`id` has the wrong type: expected a string or an integer",
+        )),
+    }
+}
+
+fn kind<'a>(fields: &'a Struct, key: &str) -> Option<&'a Kind> {
+    fields.fields.get(key)?.kind.as_ref()
+}
+
+fn text<'a>(fields: &'a Struct, key: &str) -> Option<&'a str> {
+    match kind(fields, key)? {
+        Kind::StringValue(text) => Some(text),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use envoy_types::pb::google::protobuf::Value;
+
+    use super::*;
+
+    fn value(kind: Kind) -> Value {
+        Value { kind: Some(kind) }
+    }
+
+    /// What Envoy writes of a call, with these members in place of its own.
+    fn written(others: &[(&str, Kind)]) -> Struct {
+        let string = |text: &str| Kind::StringValue(text.to_owned());
+        let params = Struct {
+            fields: [("name".to_owned(), value(string("open")))].into(),
+        };
+        let mut fields = Struct {
+            fields: [
+                ("jsonrpc", string("2.0")),
+                ("method", string("tools/call")),
+                ("id", Kind::NumberValue(7.0)),
+                ("params", Kind::StructValue(params)),
+                ("is_mcp_request", Kind::BoolValue(true)),
+                ("status", string("mcp_ok")),
+            ]
+            .map(|(key, kind)| (key.to_owned(), value(kind)))
+            .into(),
+        };
+        for (key, kind) in others {
+            fields.fields.insert((*key).to_owned(), value(kind.clone()));
+        }
+        fields
+    }
+
+    #[test]
+    fn calls_and_other_messages_are_read() {
+        let call = written(&[]);
+        let read = ReadMessage::read(&call).unwrap();
+        assert_eq!(read.named, Named::Call("open"));
+        assert_eq!(read.id().map(Id::json), Some("7"));
+        let other = written(&[("method", Kind::StringValue("tools/list".to_owned()))]);
+        assert!(matches!(
+            ReadMessage::read(&other).unwrap().named,
+            Named::Other {
+                method: "tools/list",
+                ..
+            }
+        ));
+    }
+
+    #[test]
+    fn ids_are_exact_or_none() {
+        for (kind, id) in [
+            (Kind::StringValue("a\"b".to_owned()), Some(r#""a\"b""#)),
+            (Kind::NumberValue(-3.0), Some("-3")),
+            (Kind::NumberValue(MAX_EXACT), Some("9007199254740991")),
+            (Kind::NumberValue(MAX_EXACT + 1.0), None),
+        ] {
+            let fields = written(&[("id", kind)]);
+            assert_eq!(ReadMessage::read(&fields).unwrap().id().map(Id::json), id);
+        }
+        for kind in [
+            Kind::NumberValue(1.5),
+            Kind::NumberValue(f64::NAN),
+            Kind::NullValue(0),
+            Kind::BoolValue(true),
+        ] {
+            assert!(ReadMessage::read(&written(&[("id", kind)])).is_err());
+        }
+    }
+
+    #[test]
+    fn what_the_filter_let_through_unread_is_refused() {
+        let string = |text: &str| Kind::StringValue(text.to_owned());
+        for other in [
+            ("is_mcp_request", Kind::BoolValue(false)),
+            ("is_exceeding_limit", Kind::BoolValue(true)),
+            ("passthrough_reason", string("mcp_duplicate_keys")),
+            ("status", string("mcp_parse_error")),
+            ("jsonrpc", string("1.0")),
+            ("method", Kind::NumberValue(1.0)),
+            ("params", Kind::NullValue(0)),
+        ] {
+            assert!(
+                ReadMessage::read(&written(std::slice::from_ref(&other))).is_err(),
+                "{other:?}"
+            );
+        }
+        let mut notification = written(&[]);
+        notification.fields.remove("id");
+        assert!(ReadMessage::read(&notification).is_err());
+        assert!(ReadMessage::read(&Struct::default()).is_err());
+    }
+
+    #[test]
+    fn only_the_configured_namespace_is_believed() {
+        let metadata = Metadata {
+            filter_metadata: [("mcp".to_owned(), written(&[]))].into(),
+            ..Metadata::default()
+        };
+        for (namespace, is_read) in [(None, false), (Some("other"), false), (Some("mcp"), true)] {
+            let read = ReadMessage::of(Some(&metadata), namespace).unwrap();
+            assert_eq!(read.is_some(), is_read, "{namespace:?}");
+        }
+        assert!(ReadMessage::of(None, Some("mcp")).unwrap().is_none());
+    }
+}
