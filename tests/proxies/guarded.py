@@ -28,24 +28,34 @@ POLICY = {
 }
 
 
+AUTHZ = ("ext-authz.yaml", "callgate.yaml")
+"""Envoy's configuration and callgate's."""
+
+
 @contextmanager
-def guarded(folder: Path, **proxies: Any) -> Iterator[tuple[Proxy, Sidecar]]:
+def guarded(
+    folder: Path, by: tuple[str, str] = AUTHZ, policy: dict[str, Any] = POLICY, **proxies: Any
+) -> Iterator[tuple[Proxy, Sidecar]]:
     """In front of a server that tells what it was sent."""
-    with upstream() as behind, guarded_server(folder, behind, **proxies) as both:
+    with upstream() as behind, guarded_server(folder, behind, by, policy, **proxies) as both:
         yield both
 
 
 @contextmanager
-def guarded_server(folder: Path, port: int, **proxies: Any) -> Iterator[tuple[Proxy, Sidecar]]:
+def guarded_server(
+    folder: Path, port: int, by: tuple[str, str] = AUTHZ, policy: dict[str, Any] = POLICY, **proxies: Any
+) -> Iterator[tuple[Proxy, Sidecar]]:
     """In front of the server at this port; callgate's configuration is ours but for its policy and for `proxies`."""
-    configuration = yaml.safe_load((DEPLOY / "callgate.yaml").read_text())
-    (folder / "policy.json").write_text(json.dumps(POLICY))
+    envoys, ours = by
+    configuration = yaml.safe_load((DEPLOY / ours).read_text())
+    (folder / "policy.json").write_text(json.dumps(policy))
     configuration["policies"] = {"example": "policy.json"}
     configuration["proxies"].update(proxies)
+    configuration["rate_limits"] = [str(DEPLOY / file) for file in configuration.get("rate_limits", [])]
     del configuration["catalogue"]
     path = folder / "callgate.yaml"
     path.write_text(yaml.safe_dump(configuration))
     with sidecar("--config", path) as running:
         ports = {8081: port, 9191: int(running.address.rpartition(":")[2])}
-        with envoy(DEPLOY / "ext-authz.yaml", ports, folder) as proxy:
+        with envoy(DEPLOY / envoys, ports, folder) as proxy:
             yield proxy, running

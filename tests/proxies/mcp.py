@@ -21,14 +21,15 @@ PROGRAMS = Path(__file__).parent / "programs"
 
 
 @contextmanager
-def mcp_server(path: str, *, stateless: bool) -> Iterator[int]:
-    """Serves a few tools at this path; gives the port."""
+def mcp_server(path: str, *further: str, stateless: bool, at: int | None = None) -> Iterator[int]:
+    """Serves a few tools at this path; gives the port, a free one unless it is `at` one. `further`: see the program."""
     if not PYTHON.exists():
         pytest.skip("fastmcp is not installed (make target/mcp/.stamp)")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [str(PYTHON), str(PROGRAMS / "server.py"), str(port), path, *(["stateless"] if stateless else [])]
+        port = at or free.getsockname()[1]
+    words = [str(port), path, *(["stateless"] if stateless else []), *further]
+    command = [str(PYTHON), str(PROGRAMS / "server.py"), *words]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(port, process)
