@@ -3,9 +3,10 @@
 -- It needs `option http-buffer-request`, and reads two variables of the environment when HAProxy starts: CALLGATE_URL, such
 -- as http://127.0.0.1:9191, and CALLGATE_PEP_TOKEN, from `callgate peps create`, where PEPs are configured.
 --
--- The request is sent as it is behind the prefix /v1/ext-authz. Nothing but status 200 lets it go on; then the headers that
--- callgate names are set and taken away. Every other status goes to the client, with the body; where callgate says that the
--- client is to see another one (a tool's result has 200), the client sees that.
+-- The request is sent as it is behind the prefix /v1/ext-authz. Status 200 lets it go on: the variable txn.callgate_allows is
+-- set, without which the configuration must deny, and headers are set and taken away as callgate says. Every other status goes
+-- to the client, with the body; where callgate says that the client is to see another one (a tool's result has 200), the client
+-- sees that.
 
 local url = os.getenv("CALLGATE_URL")
 local token = os.getenv("CALLGATE_PEP_TOKEN")
@@ -16,6 +17,8 @@ local NOT_ASKED = {
     ["connection"] = true, ["content-length"] = true, ["expect"] = true, ["keep-alive"] = true,
     ["proxy-connection"] = true, ["te"] = true, ["trailer"] = true, ["transfer-encoding"] = true, ["upgrade"] = true,
 }
+
+local METHODS = {GET = "get", POST = "post", DELETE = "delete"}
 
 local TO_CLIENT = {"content-type", "cache-control", "retry-after", "ratelimit", "ratelimit-policy"}
 
@@ -60,17 +63,16 @@ core.register_action("callgate", {"http-req"}, function(txn)
     if token then
         headers["x-callgate-pep"] = {"Bearer " .. token}
     end
-    local method = txn.f:method():lower()
-    local client = core.httpclient()
-    local ask = client[method]
-    if not ask then
+    local method = METHODS[txn.f:method()]
+    if not method then
         return refuse(txn, 405, "expected GET, POST or DELETE")
     end
+    local client = core.httpclient()
     local question = {url = url .. "/v1/ext-authz" .. txn.f:pathq(), headers = headers, timeout = TIMEOUT_MS}
     if #body > 0 then
         question.body = body
     end
-    local answer = ask(client, question)
+    local answer = client[method](client, question)
 
     if not answer or not answer.status or answer.status == 0 then
         return refuse(txn, 503, "callgate does not answer; try again later")
@@ -88,6 +90,7 @@ core.register_action("callgate", {"http-req"}, function(txn)
                 txn.http:req_set_header(name, first(name))
             end
         end
+        txn:set_var("txn.callgate_allows", true)
         return
     end
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from proxies.envoy import Answer, Proxy
 
 PATH = "/mcp/aws"
+UNASKED = {"nginx": 500, "caddy": 502, "haproxy": 503, "envoy": 403}
+"""What a client gets where callgate does not answer."""
 
 
 def token(name: str = "alice") -> tuple[str, bytes]:
@@ -202,6 +204,27 @@ def test_nginx_refuses_what_it_could_not_take_away(tmp_path: Path) -> None:
         assert upstream.arrived == []
 
 
+def test_haproxy_passes_nothing_where_its_action_breaks_off(tmp_path: Path) -> None:
+    line = "    setenv CALLGATE_URL http://127.0.0.1:9191\n"
+
+    def broken(text: str) -> str:
+        # Without it the action has nothing to put together.
+        assert text.count(line) == 1
+        return text.replace(line, "    setenv CALLGATE_UNUSED http://127.0.0.1:9191\n")
+
+    with keeping_upstream() as upstream, forwarding(HAPROXY, tmp_path, upstream.port, edit=broken) as (proxy, _):
+        assert asks(proxy, "open").status == 503
+        assert upstream.arrived == []
+
+
+def test_haproxy_asks_about_methods_that_mcp_has(tmp_path: Path) -> None:
+    with keeping_upstream() as upstream, forwarding(HAPROXY, tmp_path, upstream.port) as (proxy, _):
+        for method in ["PUT", "OPTIONS", "HEAD", "__index", "__INDEX", "get"]:
+            refused = send_raw(proxy.address, method, PATH, [token(), *named("open")], call("open"))
+            assert refused.status in {400, 405}, (method, refused)
+        assert upstream.arrived == []
+
+
 def test_behind_haproxy_a_denied_call_may_be_a_tool_s_result(tmp_path: Path) -> None:
     with keeping_upstream() as upstream, forwarding(HAPROXY, tmp_path, upstream.port, tool_errors=True) as (proxy, _):
         denied = asks(proxy, "small", n=11)
@@ -238,7 +261,7 @@ def test_nothing_passes_once_callgate_is_gone(tmp_path: Path, kind: Kind) -> Non
             assert set(own[passed:]) <= {403, 500, 502, 503}, own
         assert all(arrived.header("x-callgate-outcome") == "allow" for arrived in upstream.arrived)
         count = len(upstream.arrived)
-        assert asks(proxy, "open").status in {403, 500, 502, 503}
+        assert asks(proxy, "open").status == UNASKED[kind.name]
         assert len(upstream.arrived) == count
 
 
