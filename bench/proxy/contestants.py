@@ -22,7 +22,7 @@ CALLGATE, BARE = "callgate", "bare tonic"
 RATELIMIT = "ratelimit + Redis"
 LIMITADOR, LIMITADOR_LIBRARY = "limitador-server", "limitador library"
 OPA, OPA_LIBRARY = "opa-envoy-plugin", "OPA library"
-# No package registry has these programs, so what their libraries can do stands for them where they are not installed.
+# These programs are not built here, so what their libraries can do stands for them where they are not installed.
 STANDS_FOR = {LIMITADOR_LIBRARY: LIMITADOR, OPA_LIBRARY: OPA}
 _OK, _OVER_LIMIT = rls_pb2.RateLimitResponse.OK, rls_pb2.RateLimitResponse.OVER_LIMIT
 
