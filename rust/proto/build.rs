@@ -8,7 +8,10 @@ use prost::Message;
 
 /// Import root, and the files below it that are generated.
 const ROOT: &str = "../../proto";
-const FILES: [&str; 1] = ["callgate/decision/v1/decision.proto"];
+const FILES: [&str; 2] = [
+    "callgate/decision/v1/decision.proto",
+    "agentgateway/dev/ext_mcp/ext_mcp.proto",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed={ROOT}");
@@ -18,6 +21,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // The arguments stay a slice of the buffer they arrived in.
         .bytes(".callgate.decision.v1.CheckRequest.args_json")
+        // So do the messages that gateways send along.
+        .bytes(".agentgateway.dev.ext_mcp.McpRequest.mcp_request")
+        .bytes(".agentgateway.dev.ext_mcp.McpResponse.mcp_response")
         // Ordered, so that a decision never depends on a map's order; and making an empty one costs nothing.
         .btree_map(".callgate.decision.v1.CheckRequest.labels")
         // Connecting is the caller's business: the generated clients need no transport of ours.

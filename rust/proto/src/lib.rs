@@ -1,4 +1,4 @@
-//! Generated code of callgate's network APIs, and nothing else.
+//! Generated code of callgate's network APIs, and of those of others that it answers, and nothing else.
 //!
 //! The sources are the `.proto` files under `proto/`; their comments are the documentation of these items.
 
@@ -17,4 +17,15 @@ pub mod decision {
     pub mod v1 {
         include!(concat!(env!("OUT_DIR"), "/callgate.decision.v1.rs"));
     }
+}
+
+/// agentgateway's questions about MCP messages: package `agentgateway.dev.ext_mcp`.
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::pedantic,
+    reason = "generated code follows the generator's habits, not ours"
+)]
+pub mod ext_mcp {
+    include!(concat!(env!("OUT_DIR"), "/agentgateway.dev.ext_mcp.rs"));
 }

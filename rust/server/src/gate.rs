@@ -46,16 +46,18 @@ pub(crate) enum Protocol {
     ExtAuthz,
     ForwardAuth,
     ExtProc,
+    ExtMcp,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 5] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Grpc,
         Self::Http,
         Self::ExtAuthz,
         Self::ForwardAuth,
         Self::ExtProc,
+        Self::ExtMcp,
     ];
 
     /// The word that the decision log uses, as metrics do.
@@ -66,6 +68,7 @@ impl Protocol {
             Self::ExtAuthz => "ext_authz",
             Self::ForwardAuth => "forward_auth",
             Self::ExtProc => "ext_proc",
+            Self::ExtMcp => "ext_mcp",
         }
     }
 }

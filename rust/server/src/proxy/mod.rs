@@ -56,6 +56,12 @@ pub(crate) trait Attributes<'a> {
     /// Path and query, as the client sent them.
     fn path(&self) -> &'a str;
 
+    /// The server that the proxy is about to ask, where that is known by more than path and host, which are not looked at
+    /// then; `Some("")` where it asks several.
+    fn upstream(&self) -> Option<&'a str> {
+        None
+    }
+
     /// The value of a header that may be there once.
     fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault> {
         single(self.headers(), name)
@@ -97,6 +103,14 @@ pub(crate) struct Named<'a> {
 impl ProxyConfig {
     /// Who calls, and what, as a request tells it.
     pub(crate) fn name<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Named<'a>, Unclear> {
+        if let Some(upstream) = attributes.upstream() {
+            let server = place::by_extension(&self.server, attributes)?;
+            return Ok(Named {
+                caller: identity::caller(&self.identity, attributes)?,
+                server: Cow::Borrowed(server.unwrap_or(upstream)),
+                tool: None,
+            });
+        }
         let names_tools = self.paths.iter().any(PathTemplate::names_tool);
         let found = if names_tools || self.server.contains(&ServerSource::Path) {
             target::find(&self.paths, attributes.path())?

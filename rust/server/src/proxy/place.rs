@@ -42,9 +42,7 @@ pub(super) fn server<'a>(
             ServerSource::Token => None,
         };
         match found {
-            Some(server) if server.is_empty() => {
-                return Err(Unclear::new("the proxy names a server and its name is empty"));
-            }
+            Some(server) if server.is_empty() => return Err(empty()),
             Some(server) => return Ok(server),
             None => {}
         }
@@ -53,6 +51,25 @@ pub(super) fn server<'a>(
         "the request names no server; use a path such as `/mcp/<server>`, or ask the operator to name the server at the proxy \
          (`proxies.server`)",
     ))
+}
+
+/// The server that the proxy's own configuration names, if it does.
+pub(super) fn by_extension<'a>(
+    sources: &[ServerSource],
+    attributes: &impl Attributes<'a>,
+) -> Result<Option<&'a str>, Unclear> {
+    let extension = sources.iter().find_map(|source| match source {
+        ServerSource::Extension(name) => attributes.extension(name),
+        ServerSource::Host | ServerSource::Path | ServerSource::Always(_) | ServerSource::Token => None,
+    });
+    match extension {
+        Some("") => Err(empty()),
+        extension => Ok(extension),
+    }
+}
+
+fn empty() -> Unclear {
+    Unclear::new("the proxy names a server and its name is empty")
 }
 
 /// Hosts compare without case, without a port and without a final dot, as DNS does.

@@ -1,5 +1,6 @@
 //! What is behind the port: one place that sends each request to its protocol.
 
+mod agentgateway;
 mod answering;
 mod arriving;
 mod batch;
@@ -25,7 +26,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::{Request, Response, Version, header};
+use agentgateway::McpPolicy;
 use callgate_proto::decision::v1::decision_service_server::DecisionServiceServer;
+use callgate_proto::ext_mcp::ext_mcp_server::ExtMcpServer;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use hyper::body::Incoming;
 use tokio::sync::watch;
@@ -88,6 +91,7 @@ pub(crate) struct Doors {
     authorizer: AuthorizationServer<Authorizer>,
     processor: ExternalProcessorServer<Processor>,
     rate_limits: RateLimitServiceServer<RateLimits>,
+    mcp_policy: ExtMcpServer<McpPolicy>,
     health: Route,
     reflection_v1: Route,
     reflection_v1alpha: Route,
@@ -109,6 +113,8 @@ impl Doors {
         let processor = Processor::new(Arc::clone(&gate), Arc::clone(&proxies), phase, limits);
         let processor =
             ExternalProcessorServer::new(processor).max_decoding_message_size(limits.body_limit_bytes);
+        let mcp_policy = ExtMcpServer::new(McpPolicy::new(Arc::clone(&gate), Arc::clone(&proxies)))
+            .max_decoding_message_size(limits.body_limit_bytes);
         let authorizer = Authorizer::new(Arc::clone(&gate), Arc::clone(&proxies));
         let authorizer =
             AuthorizationServer::new(authorizer).max_decoding_message_size(limits.body_limit_bytes);
@@ -131,6 +137,7 @@ impl Doors {
             authorizer,
             processor,
             rate_limits,
+            mcp_policy,
             health: route(health),
             reflection_v1: route(descriptors().build_v1().map_err(fault)?),
             reflection_v1alpha: route(descriptors().build_v1alpha().map_err(fault)?),
@@ -204,6 +211,9 @@ impl Doors {
             }
             Some(rate_limit::NAME) => {
                 return self.within_time(share, request, |request| self.rate_limits.clone().call(request));
+            }
+            Some(agentgateway::NAME) => {
+                return self.within_time(share, request, |request| self.mcp_policy.clone().call(request));
             }
             Some("grpc.health.v1.Health") => (self.health)(request),
             Some("grpc.reflection.v1.ServerReflection") => (self.reflection_v1)(request),

@@ -12,6 +12,8 @@ mod cases;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod ext_mcp;
+#[cfg(test)]
 mod ext_proc;
 #[cfg(test)]
 mod ext_proc_hostile;

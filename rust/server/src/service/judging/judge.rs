@@ -6,7 +6,7 @@ use callgate_core::engine::Snapshot;
 use callgate_core::json::Tape;
 use callgate_core::{Args, Decision, Outcome, Pep, Request};
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_mcp::{Headers, Id, Message, Named, Refusal, reply as mcp};
+use callgate_mcp::{Headers, Id, Message, Named, Parts, Refusal, reply as mcp};
 
 use super::{Asked, Carried, Denied, Door, body};
 use crate::gate::Gate;
@@ -92,7 +92,7 @@ impl<D: Door> Judge<'_, D> {
                 Carried::Body([]) if !is_absent => Args::Unseen,
                 Carried::Body(body) => Args::Json(body),
                 // Not even where no field speaks of a body: proxies take those fields away with it.
-                Carried::Fields | Carried::Read(..) | Carried::Both(..) => Args::Unseen,
+                Carried::Fields | Carried::Read(..) | Carried::Both(..) | Carried::Parts(..) => Args::Unseen,
             };
             let request = Request {
                 tool,
@@ -129,6 +129,10 @@ impl<D: Door> Judge<'_, D> {
                 Ok(()) => self.named(request, named, id),
                 Err(refusal) => self.refuse(&request, &refusal),
             },
+            Carried::Parts(method, params) => TAPE.with(|tape| match tape.try_borrow_mut() {
+                Ok(mut tape) => self.parts(request, Parts::parse(&mut tape, method, params)),
+                Err(_) => self.parts(request, Parts::parse(&mut Tape::new(), method, params)),
+            }),
         })
     }
 
@@ -167,6 +171,29 @@ impl<D: Door> Judge<'_, D> {
                 },
                 method: Some(TOOLS_CALL),
                 id: Some(call.id),
+                hides_token: self.hides_token(),
+            }),
+        }
+    }
+
+    /// A message that the proxy has taken apart.
+    fn parts(&self, request: Request<'_>, parts: Result<Parts<'_>, Refusal<'_>>) -> D::Answer {
+        match parts {
+            Err(refusal) => self.refuse(&request, &refusal),
+            Ok(Parts::Other { method }) => self.other(&Asked {
+                request,
+                method: Some(method),
+                id: None,
+                hides_token: self.hides_token(),
+            }),
+            Ok(Parts::Call { tool, args }) => self.call(&Asked {
+                request: Request {
+                    tool,
+                    args: args.map_or(Args::NONE, Args::Read),
+                    ..request
+                },
+                method: Some(TOOLS_CALL),
+                id: None,
                 hides_token: self.hides_token(),
             }),
         }

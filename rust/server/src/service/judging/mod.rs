@@ -29,6 +29,8 @@ pub(super) enum Carried<'a> {
     Read(Named<'a>, Option<Id<'a>>),
     /// The whole body, see [`whole`], and what the proxy has read of it, which must be the same.
     Both(&'a [u8], Named<'a>, Option<Id<'a>>),
+    /// The method, and the `params` from which the proxy makes the message anew.
+    Parts(&'a str, Option<&'a [u8]>),
 }
 
 /// A request as it was judged.

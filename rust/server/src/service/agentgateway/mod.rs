@@ -1,0 +1,216 @@
+//! `agentgateway.dev.ext_mcp.ExtMcp`: what agentgateway asks about MCP messages (`docs/agentgateway.md`).
+
+mod attributes;
+mod listing;
+mod reply;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use callgate_core::engine::Snapshot;
+use callgate_core::json::Tape;
+use callgate_core::{Args, Caller, Outcome, Pep};
+use callgate_mcp::list;
+use callgate_mcp::message::TOOLS_CALL;
+use callgate_proto::ext_mcp::ext_mcp_server::ExtMcp as ExtMcpService;
+use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
+use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
+use tonic::{Request, Response, Status};
+
+use super::deadline::{self, Deadline};
+use super::judging::{Carried, Judge};
+use crate::gate::{Gate, Protocol, aside};
+use crate::identity::Asker;
+use crate::proxy::{ProxyConfig, Unclear};
+use attributes::McpAttributes;
+use listing::Target;
+use reply::ExtMcp;
+
+/// The name under which it is called.
+pub(super) const NAME: &str = "agentgateway.dev.ext_mcp.ExtMcp";
+
+const TOOLS_LIST: &str = "tools/list";
+
+/// The service.
+#[derive(Clone, Debug)]
+pub(super) struct McpPolicy {
+    gate: Arc<Gate>,
+    proxies: Arc<ProxyConfig>,
+}
+
+impl McpPolicy {
+    pub(super) fn new(gate: Arc<Gate>, proxies: Arc<ProxyConfig>) -> Self {
+        Self { gate, proxies }
+    }
+
+    /// Who asks, now, and the state that goes with that.
+    fn admit<T>(&self, request: &Request<T>) -> Result<(Snapshot, Pep), Status> {
+        let deadline: Option<&Deadline> = request.extensions().get();
+        if deadline.copied().is_some_and(Deadline::is_over) {
+            return Err(deadline::over());
+        }
+        let asker: Option<&Asker> = request.extensions().get();
+        self.gate
+            .admit(asker)
+            .map_err(|unknown| Status::unauthenticated(unknown.message()))
+    }
+
+    fn judge(&self, state: &Snapshot, pep: Pep, message: &McpRequest) -> McpRequestResult {
+        let attributes = McpAttributes::of_request(message);
+        let upstream = match message.service_names.as_slice() {
+            [] => "",
+            [one] => one,
+            several => self.where_known(state, pep, attributes, several),
+        };
+        let attributes = attributes.at(upstream);
+        let judge = Judge {
+            door: &ExtMcp { attributes },
+            gate: &self.gate,
+            proxies: &self.proxies,
+            state,
+            pep,
+        };
+        if message.method == TOOLS_CALL && message.service_names.len() != 1 {
+            return judge.unclear(&Unclear::new(
+                "a call goes to one server; expected one name in `service_names`",
+            ));
+        }
+        let carried = Carried::Parts(&message.method, message.mcp_request.as_deref());
+        judge.answer(&attributes, Ok(carried))
+    }
+
+    /// Of the targets that all get a message, the first where its caller is somebody; else the first.
+    fn where_known<'a>(
+        &self,
+        state: &Snapshot,
+        pep: Pep,
+        attributes: McpAttributes<'a>,
+        targets: &'a [String],
+    ) -> &'a str {
+        let now = self.gate.clock.now();
+        let is_known = |target: &&String| {
+            let Ok(named) = self.proxies.name(&attributes.at(target)) else {
+                return false;
+            };
+            let request = request(named.caller, pep, &named.server);
+            self.gate.engine.recognise(state, &request, now).outcome == Outcome::Allow
+        };
+        let known = targets.iter().find(is_known).or_else(|| targets.first());
+        known.map_or("", String::as_str)
+    }
+
+    /// The result of a list of tools, without those that are hidden from its caller.
+    fn filter(
+        &self,
+        state: &Snapshot,
+        pep: Pep,
+        response: &McpResponse,
+    ) -> Result<McpResponseResult, Unclear> {
+        let attributes = McpAttributes::of_result(response);
+        let upstreams: Vec<&str> = match response.service_names.as_slice() {
+            [] => vec![""],
+            several => several.iter().map(String::as_str).collect(),
+        };
+        let named = upstreams
+            .iter()
+            .map(|upstream| self.proxies.name(&attributes.at(upstream)))
+            .collect::<Result<Vec<_>, _>>()?;
+        if named
+            .iter()
+            .any(|named| matches!(named.caller, Caller::Named { grant: "", .. }))
+        {
+            return Err(Unclear::new(
+                "no headers come with a list of tools, and the gateway's `metadata` does not say whose it is; send there \
+                 what `proxies.identity` reads, under the same name",
+            ));
+        }
+        let requests: Vec<_> = named
+            .iter()
+            .map(|named| request(named.caller, pep, &named.server))
+            .collect();
+        let now = self.gate.clock.now();
+        let targets: Vec<Target<'_>> = upstreams
+            .iter()
+            .zip(&requests)
+            .map(|(name, request)| {
+                let decision = self.gate.engine.recognise(state, request, now);
+                let policy = decision
+                    .policy_index
+                    .filter(|_| decision.outcome == Outcome::Allow);
+                let server = state.identity(request, &decision).server;
+                Target {
+                    name,
+                    known: policy.map(|policy| (policy, server)),
+                }
+            })
+            .collect();
+        if targets.iter().all(|target| target.known.is_none())
+            && let Some(request) = requests.first()
+        {
+            let refused = self.gate.recognise(Protocol::ExtMcp, state, request, |decision| {
+                Returned::Error(reply::error(decision))
+            });
+            return Ok(returned(refused));
+        }
+        let filtered = list::filter_result(&mut Tape::new(), &response.mcp_response, |tool| {
+            !listing::is_hidden(state, &targets, tool)
+        });
+        let filtered = filtered.map_err(|error| {
+            Unclear::new(format!(
+                "the list of tools cannot be read, so none is shown: {error}"
+            ))
+        })?;
+        Ok(returned(match filtered {
+            Cow::Borrowed(_) => Returned::Pass(Pass {}),
+            Cow::Owned(list) => Returned::Mutated(list),
+        }))
+    }
+}
+
+#[tonic::async_trait]
+impl ExtMcpService for McpPolicy {
+    async fn check_request(
+        &self,
+        request: Request<McpRequest>,
+    ) -> Result<Response<McpRequestResult>, Status> {
+        let (state, pep) = self.admit(&request)?;
+        let message = request.get_ref();
+        let params = message.mcp_request.as_deref().unwrap_or_default();
+        Ok(Response::new(aside(params, || self.judge(&state, pep, message))))
+    }
+
+    async fn check_response(
+        &self,
+        request: Request<McpResponse>,
+    ) -> Result<Response<McpResponseResult>, Status> {
+        let (state, pep) = self.admit(&request)?;
+        let response = request.get_ref();
+        if response.method != TOOLS_LIST {
+            return Ok(Response::new(returned(Returned::Pass(Pass {}))));
+        }
+        let filtered = aside(&response.mcp_response, || self.filter(&state, pep, response));
+        Ok(Response::new(filtered.unwrap_or_else(|unclear| {
+            self.gate
+                .refuse(Protocol::ExtMcp, unclear.to_string(), |decision| {
+                    returned(Returned::Error(reply::error(decision)))
+                })
+        })))
+    }
+}
+
+/// A request for no tool, of this caller at this server.
+const fn request<'a>(caller: Caller<'a>, pep: Pep, server: &'a str) -> callgate_core::Request<'a> {
+    callgate_core::Request {
+        caller,
+        pep,
+        tool: "",
+        server,
+        session: None,
+        args: Args::NONE,
+        reserve: None,
+    }
+}
+
+const fn returned(result: Returned) -> McpResponseResult {
+    McpResponseResult { result: Some(result) }
+}
