@@ -125,7 +125,8 @@ fn every_hostile_case() {
     let mut files = 0;
     for entry in std::fs::read_dir(cases_dir()).expect("a folder") {
         let file = entry.expect("an entry").path();
-        if file.extension().is_none_or(|extension| extension != "json") {
+        // What is around a message is for the doors.
+        if file.extension().is_none_or(|extension| extension != "json") || file.ends_with("http.json") {
             continue;
         }
         files += 1;

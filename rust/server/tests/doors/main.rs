@@ -6,6 +6,8 @@ mod audit;
 #[cfg(test)]
 mod authz;
 #[cfg(test)]
+mod authz_hostile;
+#[cfg(test)]
 mod batch;
 #[cfg(test)]
 mod cases;
