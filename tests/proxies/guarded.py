@@ -43,13 +43,20 @@ def guarded(
 
 @contextmanager
 def guarded_server(
-    folder: Path, port: int, by: tuple[str, str] = AUTHZ, policy: dict[str, Any] = POLICY, **proxies: Any
+    folder: Path,
+    port: int,
+    by: tuple[str, str] = AUTHZ,
+    policy: dict[str, Any] = POLICY,
+    server: str = "aws",
+    **proxies: Any,
 ) -> Iterator[tuple[Proxy, Sidecar]]:
-    """In front of the server at this port; callgate's configuration is ours but for its policy and for `proxies`."""
+    """In front of the server at this port; callgate's configuration is ours but for its policy, the server's name and
+    `proxies`."""
     envoys, ours = by
     configuration = yaml.safe_load((DEPLOY / ours).read_text())
     (folder / "policy.json").write_text(json.dumps(policy))
     configuration["policies"] = {"example": "policy.json"}
+    configuration["servers"] = {server: {"policy": "example"}}
     configuration["proxies"].update(proxies)
     configuration["rate_limits"] = [str(DEPLOY / file) for file in configuration.get("rate_limits", [])]
     del configuration["catalogue"]

@@ -1,14 +1,24 @@
-"""The hostile requests of `tests/cases/hostile`; its README describes them."""
+"""The hostile requests of `tests/cases/hostile` as bytes on a connection, and an upstream that keeps what comes."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from proxies.envoy import ROOT
 
-FILES = ["bodies", "envelope", "params", "headers", "without_body"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CASES = ROOT / "tests" / "cases" / "hostile"
+PATIENCE_S = 20.0
+MARK = "x-case"
+"""The header that says which case a request is."""
 
 
 @dataclass(frozen=True)
@@ -17,39 +27,153 @@ class Case:
 
     name: str
     headers: list[tuple[str, bytes]]
-    """None where the proxy forwards none."""
     body: bytes | None
+    path: str | None
+    framing: dict[str, Any]
     expect: dict[str, Any]
 
     @property
-    def passes(self) -> bool:
-        """Whether it may go on by a policy that allows every call."""
-        return "call" in self.expect or self.expect.get("other", {}).get("passes") is True
+    def can_be_sent(self) -> bool:
+        """Whether a header's value ends no line."""
+        return not any(byte in value for _, value in self.headers for byte in (b"\r", b"\n", b"\0"))
 
     @property
-    def can_be_sent(self) -> bool:
-        """Whether HTTP/1.1 can carry its header fields."""
-        return not any(set(b"\r\n\0") & set(value) for _, value in self.headers)
+    def is_framed(self) -> bool:
+        """Whether it is about what is around a message."""
+        return self.name.startswith("http: ")
+
+    @property
+    def passes(self) -> bool:
+        """Whether it may go on where every tool is allowed, by its body or by its header fields alone."""
+        return "call" in self.expect or bool(self.expect.get("other", {}).get("passes"))
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether less is sent than is announced."""
+        length = self.framing.get("content_length", "")
+        return length.isdecimal() and int(length) > len(self.body or b"")
+
+    def as_bytes(self, number: int) -> bytes:
+        """The request, as the number `number`; the connection ends after it."""
+        lines = [
+            f"POST {self.path or '/mcp/srv'} HTTP/1.1".encode(),
+            b"host: mcp.example.com",
+            b"connection: close",
+            b"x-agent: a",
+        ]
+        lines.append(f"{MARK}: {number}".encode())
+        if self.body is not None:
+            lines.append(b"content-type: application/json")
+        body = self.body or b""
+        if chunks := self.framing.get("chunks"):
+            lines.append(b"transfer-encoding: chunked")
+            body = chunked(body, chunks)
+        else:
+            lines.append(f"content-length: {self.framing.get('content_length', len(body))}".encode())
+        lines += [name.encode() + b": " + value for name, value in self.headers]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + body
+
+
+def chunked(body: bytes, sizes: list[int]) -> bytes:
+    """A body in chunks of these sizes, and one of what is left."""
+    framed = b""
+    for size in [*sizes, len(body)]:
+        chunk, body = body[:size], body[size:]
+        if chunk:
+            framed += f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n"
+    return framed + b"0\r\n\r\n"
 
 
 def cases() -> list[Case]:
     """Every case of every file."""
-    read = []
-    for file in FILES:
-        for case in json.loads((ROOT / "tests" / "cases" / "hostile" / f"{file}.json").read_text()):
-            headers = [(name, as_bytes(value)) for name, value in case.get("headers", [])]
-            body = as_bytes(case["body"]) if "body" in case else None
-            read.append(Case(f"{file}: {case['name']}", headers, body, case["expect"]))
-    return read
+    return [
+        Case(
+            f"{path.stem}: {case['name']}",
+            [(name, pieces(value)) for name, value in case.get("headers", [])],
+            pieces(case["body"]) if "body" in case else None,
+            case.get("path"),
+            case.get("http", {}),
+            case["expect"],
+        )
+        for path in sorted(CASES.glob("*.json"))
+        for case in json.loads(path.read_text(encoding="utf-8"))
+    ]
 
 
-def as_bytes(value: Any) -> bytes:
+def pieces(value: Any) -> bytes:
     """A text, or the pieces of one."""
     if isinstance(value, list):
-        return b"".join(map(as_bytes, value))
+        return b"".join(map(pieces, value))
     if isinstance(value, str):
         return value.encode()
     if "hex" in value:
         return bytes.fromhex(value["hex"])
-    repeated: str = value["repeat"] * value["times"]
-    return repeated.encode()
+    return str(value["repeat"] * value["times"]).encode()
+
+
+@dataclass
+class Kept:
+    """What has reached the upstream."""
+
+    port: int
+    requests: list[tuple[int, str, bytes]] = field(default_factory=list)
+    """Number of the case, path and body."""
+
+
+@contextmanager
+def keeping_upstream() -> Iterator[Kept]:
+    """A server that keeps what it was sent, whatever it is."""
+    kept = Kept(0)
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            if self.headers.get("transfer-encoding"):
+                body = self.chunks()
+            kept.requests.append((int(self.headers.get(MARK, -1)), self.path, body))
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        do_GET = do_DELETE = do_PUT = do_POST  # noqa: N815  the base class's names
+
+        def chunks(self) -> bytes:
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return body
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        kept.port = server.server_address[1]
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield kept
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def send(address: str, case: Case, number: int) -> int:
+    """The status of the first answer; 0 where the connection ended without one."""
+    host, port = address.split(":")
+    with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
+        answer = b""
+        try:
+            connection.sendall(case.as_bytes(number))
+            if case.is_cut:
+                connection.shutdown(socket.SHUT_WR)
+            while part := connection.recv(65_536):
+                answer += part
+        except OSError:
+            # Whoever does not want the rest may close before it is sent.
+            pass
+    words = answer.split(b" ", 2)
+    return int(words[1]) if words[0].startswith(b"HTTP/") else 0
