@@ -705,6 +705,7 @@ class Server:
         peps: Sequence[Mapping[str, object]] | None = None,
         tls: Mapping[str, bytes] | None = None,
         rate_limits: Sequence[tuple[str, bytes]] | None = None,
+        proxies: Mapping[str, Any] | None = None,
     ) -> None:
         """Changes the configuration of server and engine, all or nothing: each call goes by one from start to end.
 
@@ -719,6 +720,7 @@ class Server:
             peps: Who may ask, open connections included; None for those in force, an empty list for anybody.
             tls: Certificates for new connections; None for those in force.
             rate_limits: Its rate limits; None for none.
+            proxies: How the requests of proxies are read, as `Server` takes it; None for what is in force.
 
         Raises:
             PolicyError: A document has a fault.

@@ -28,7 +28,6 @@ FIXED = (
     "listen",
     "socket",
     "allowed_hosts",
-    "proxies",
     "admin",
     "limits",
     "counters",
@@ -139,6 +138,8 @@ class Plan:
             changed["tls"] = self.bundle.tls
         if self.bundle.peps() != before.bundle.peps():
             changed["peps"] = self.bundle.peps()
+        if self.config.proxies != before.config.proxies:
+            changed["proxies"] = self.config.proxies.server_keywords()
         if self.policy is not None:
             server.reload(self.policy, self.config.catalogue, **changed)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -10,13 +11,18 @@ import pytest
 
 from callgate import ConfigError, Engine, Server
 from callgate.config import InvalidConfigError, load
+from config.setup import TIMEOUT_S, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 METHOD = "/envoy.service.auth.v3.Authorization/Check"
 POLICY = {"version": "1", "name": "p", "default": "deny", "tools": {"open": {}, "shut": {"action": "deny"}}}
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path)
 
 
 def written(folder: Path, proxies: dict[str, Any]) -> Path:
@@ -142,3 +148,31 @@ def test_envoy_is_answered() -> None:
     assert b'"outcome"' not in allowed, "what is denied has a body"
     assert b'"rule":"/tools/shut/action"' in denied
     assert b'"rule":"(invalid request)"' in nobody
+
+
+def test_changes_take_effect_at_once(setup: Setup) -> None:
+    setup.write("p.json", POLICY)
+
+    def configure(**proxies: Any) -> None:
+        setup.configure(servers={"s": {"policy": "p"}}, policies={"p": "p.json"}, proxies=proxies)
+
+    body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "open"}}).encode()
+    configure(identity=[{"header": "x-one"}])
+    with setup.serving() as running, grpc.insecure_channel(running.address) as channel:
+        check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(METHOD)
+
+        def allowed(name: str, path: str = "/mcp/s") -> bool:
+            length = {"content-length": str(len(body))}
+            # What is denied has a body.
+            return b'"outcome"' not in check(request(path, {name: "a", **length}, body), timeout=TIMEOUT_S)
+
+        assert [allowed("x-one"), allowed("x-two")] == [True, False]
+        with running.reload():
+            configure(identity=[{"header": "x-two"}])
+        assert [allowed("x-one"), allowed("x-two")] == [False, True]
+        with running.reload("failure"):
+            configure(identity=[{"header": "X-One"}])
+        assert [allowed("x-one"), allowed("x-two")] == [False, True]
+        with running.reload():
+            configure(identity=[{"header": "x-two"}], paths=["/servers/{server}"])
+        assert [allowed("x-two"), allowed("x-two", "/servers/s")] == [False, True]

@@ -188,7 +188,7 @@ impl Server {
 
     #[pyo3(signature = (
         path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
-        tls = None, rate_limits = None
+        tls = None, rate_limits = None, proxies = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -206,6 +206,7 @@ impl Server {
         peps: Option<&Bound<'_, PyAny>>,
         tls: Option<&Bound<'_, PyAny>>,
         rate_limits: Option<&Bound<'_, PyAny>>,
+        proxies: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<()> {
         let server = self.started()?;
         let has_parts = grants.is_some() || grant_key.is_some() || rate_limits.is_some();
@@ -233,6 +234,7 @@ impl Server {
             state,
             peps: peps.map(setup::peps).transpose()?,
             tls: tls.map(setup::tls).transpose()?,
+            proxies: proxies.map(crate::proxies::config).transpose()?,
         };
         py.detach(|| server.reload(reload)).map_err(Error::from)?;
         Ok(())

@@ -14,6 +14,7 @@ use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
 use crate::identity::{Asker, Peps, Unknown};
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
+use crate::proxy::{Proxies, ProxyConfig};
 
 /// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
 ///
@@ -83,6 +84,8 @@ pub(crate) struct Gate {
     pub(crate) audit: Option<Audit>,
     /// Who may ask.
     pub(crate) peps: Peps,
+    /// How the requests of proxies are read.
+    pub(crate) proxies: Proxies,
     pub(crate) paces: Paces,
 }
 
@@ -121,6 +124,7 @@ impl Gate {
             events: Arc::default(),
             audit: None,
             peps,
+            proxies: Proxies::default(),
             paces: Paces::default(),
         }
     }
@@ -133,6 +137,20 @@ impl Gate {
                 return Ok((state, pep?));
             }
             // The list was changed twice since the state was loaded; the state that it goes with is there by now.
+        }
+    }
+
+    /// As [`Gate::admit`], with how a proxy's requests are read at that moment.
+    pub(crate) fn admit_proxied(
+        &self,
+        asker: Option<&Asker>,
+    ) -> Result<(Snapshot, Pep, Arc<ProxyConfig>), Unknown> {
+        loop {
+            let (state, pep) = self.admit(asker)?;
+            if let Some(proxies) = self.proxies.at(state.generation()) {
+                return Ok((state, pep, proxies));
+            }
+            // As above.
         }
     }
 

@@ -17,6 +17,7 @@ use crate::gate::Gate;
 use crate::identity::Peps;
 use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, Phase, bind_socket, bind_tcp};
+use crate::proxy::{Proxies, ProxyConfig};
 use crate::service::{Access, Door, Doors, Health};
 use crate::tls::{PreparedTls, Tls};
 use crate::{PepSpec, ReloadError, StartError, TlsError, TlsPem, flush, upkeep};
@@ -36,6 +37,8 @@ pub struct Reload {
     pub peps: Option<Vec<PepSpec>>,
     /// The certificates, for new connections.
     pub tls: Option<TlsPem>,
+    /// How the requests of proxies are read.
+    pub proxies: Option<ProxyConfig>,
 }
 
 /// A running data plane. Dropping it stops it.
@@ -113,8 +116,9 @@ impl Server {
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
+        gate.proxies = Proxies::new(proxies);
         let (phase, watching) = watch::channel(Phase::Serving);
-        let doors = Doors::new(gate, access, limits, proxies, health_service, watching.clone())?;
+        let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
         let doors = Arc::new(doors);
         // Last of what can fail, so that no file is left behind.
         let unix = socket
@@ -179,7 +183,12 @@ impl Server {
     ///
     /// Each call goes by one configuration from start to end: never by a state of one and enforcement points of the other.
     pub fn reload(&self, reload: Reload) -> Result<(), ReloadError> {
-        let Reload { state, peps, tls } = reload;
+        let Reload {
+            state,
+            peps,
+            tls,
+            proxies,
+        } = reload;
         // Another one would mix its certificates with these.
         let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = &self.doors.gate;
@@ -187,13 +196,17 @@ impl Server {
         let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
         let peps = peps.map(|peps| gate.peps.prepare(peps)).transpose()?;
         let others = peps.is_some();
-        match (state, peps) {
-            (Some(state), Some(peps)) => gate
-                .engine
-                .reload_after(state, |generation| peps.put_in_force(generation)),
-            (Some(state), None) => gate.engine.reload(state),
-            (None, Some(peps)) => peps.put_in_force(gate.engine.snapshot().generation()),
-            (None, None) => {}
+        let put_in_force = |generation| {
+            if let Some(peps) = peps {
+                peps.put_in_force(generation);
+            }
+            if let Some(proxies) = proxies {
+                gate.proxies.put_in_force(proxies, generation);
+            }
+        };
+        match state {
+            Some(state) => gate.engine.reload_after(state, put_in_force),
+            None => put_in_force(gate.engine.snapshot().generation()),
         }
         // Last: connections made under the certificates before are there in any case, and meet what is in force now. Those
         // made under the new ones never meet what was before.

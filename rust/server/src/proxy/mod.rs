@@ -2,6 +2,7 @@
 
 mod header;
 mod identity;
+mod in_force;
 mod place;
 mod target;
 
@@ -17,6 +18,7 @@ pub use place::ServerSource;
 pub use target::{PathTemplate, TemplateError};
 
 pub(crate) use header::{HeaderFault, alike, single};
+pub(crate) use in_force::Proxies;
 
 /// Where a proxy's requests name caller, server and tool.
 #[derive(Clone, Debug)]

@@ -8,6 +8,7 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::R
 
 use crate::gate::Gate;
 use crate::identity::Peps;
+use crate::proxy::Proxies;
 use crate::service::envoy::Authorizer;
 use crate::service::envoy::rate_limit::RateLimits;
 use crate::{Clock, ProxyConfig, StartError};
@@ -18,15 +19,17 @@ pub fn authorization(
     clock: Clock,
     proxies: ProxyConfig,
 ) -> Result<impl Authorization, StartError> {
-    Ok(Authorizer::new(gate(engine, clock)?, proxies))
+    let mut gate = gate(engine, clock)?;
+    gate.proxies = Proxies::new(proxies);
+    Ok(Authorizer::new(Arc::new(gate)))
 }
 
 /// Envoy's rate limit service.
 pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> Result<impl RateLimitService, StartError> {
-    Ok(RateLimits::new(gate(engine, clock)?))
+    Ok(RateLimits::new(Arc::new(gate(engine, clock)?)))
 }
 
-fn gate(engine: Arc<Engine>, clock: Clock) -> Result<Arc<Gate>, StartError> {
+fn gate(engine: Arc<Engine>, clock: Clock) -> Result<Gate, StartError> {
     let peps = Peps::new(Vec::new(), None)?;
-    Ok(Arc::new(Gate::new(engine, clock, peps)))
+    Ok(Gate::new(engine, clock, peps))
 }

@@ -41,7 +41,6 @@ use crate::gate::Gate;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
 use crate::net::Phase;
-use crate::proxy::ProxyConfig;
 use answering::{Answering, Counted, Patience};
 use arriving::{Arriving, Kind};
 use deadline::Deadline;
@@ -83,8 +82,6 @@ pub(crate) struct Doors {
     /// What every connection holds of messages that are not whole yet.
     pub(crate) unfinished: Arc<Unfinished>,
     access: Access,
-    /// Where the requests that proxies ask about name caller, server and tool.
-    proxies: Arc<ProxyConfig>,
     limits: Limits,
     message_timeout: Duration,
     decisions: DecisionServiceServer<Decisions>,
@@ -102,20 +99,18 @@ impl Doors {
         gate: Gate,
         access: Access,
         limits: Limits,
-        proxies: ProxyConfig,
         health: health::HealthService,
         phase: watch::Receiver<Phase>,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
         let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase.clone()))
             .max_decoding_message_size(limits.body_limit_bytes);
-        let proxies = Arc::new(proxies);
-        let processor = Processor::new(Arc::clone(&gate), Arc::clone(&proxies), phase, limits);
+        let processor = Processor::new(Arc::clone(&gate), phase, limits);
         let processor =
             ExternalProcessorServer::new(processor).max_decoding_message_size(limits.body_limit_bytes);
-        let mcp_policy = ExtMcpServer::new(McpPolicy::new(Arc::clone(&gate), Arc::clone(&proxies)))
+        let mcp_policy = ExtMcpServer::new(McpPolicy::new(Arc::clone(&gate)))
             .max_decoding_message_size(limits.body_limit_bytes);
-        let authorizer = Authorizer::new(Arc::clone(&gate), Arc::clone(&proxies));
+        let authorizer = Authorizer::new(Arc::clone(&gate));
         let authorizer =
             AuthorizationServer::new(authorizer).max_decoding_message_size(limits.body_limit_bytes);
         let rate_limits = RateLimitServiceServer::new(RateLimits::new(Arc::clone(&gate)))
@@ -130,7 +125,6 @@ impl Doors {
             gate,
             unfinished: Unfinished::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
             access,
-            proxies,
             limits,
             message_timeout: Duration::from_millis(limits.message_timeout_ms),
             decisions,

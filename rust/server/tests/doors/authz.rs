@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use callgate_core::engine::FORCED_PANIC_TOOL;
-use callgate_server::{IdentitySource, PathTemplate, ProxyConfig, ServerConfig, ServerSource};
+use callgate_server::{IdentitySource, PathTemplate, ProxyConfig, Reload, ServerConfig, ServerSource};
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request as Asked};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
@@ -477,6 +477,46 @@ async fn denials_may_be_tool_results_for_clients_that_show_nothing_else() {
     // What is no call gets its status: there is no result to send.
     let unknown = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/destroy"});
     assert_eq!(ask(&rig, mcp("cgt_mine", &unknown)).await.status, 403);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn where_callers_are_named_changes_at_once() {
+    let rig = rig(ProxyConfig::default());
+    let by = |name: &str| {
+        let mut context = mcp("unused", &call("open", &json!({})));
+        http(&mut context).headers.remove("authorization");
+        set(&mut context, name, "mine");
+        context
+    };
+    let reload = |names: &str, state| {
+        let proxies = ProxyConfig {
+            identity: vec![IdentitySource::Header(names.to_owned())],
+            ..ProxyConfig::default()
+        };
+        let reload = Reload {
+            proxies: Some(proxies),
+            state,
+            ..Reload::default()
+        };
+        rig.server.reload(reload).unwrap();
+    };
+    let statuses = || async {
+        let one = ask_as(&rig, "cgt_gateway", by("x-one")).await.status;
+        (one, ask_as(&rig, "cgt_gateway", by("x-two")).await.status)
+    };
+    assert_eq!(statuses().await, (403, 403));
+    reload("x-one", None);
+    assert_eq!(statuses().await, (0, 403));
+    reload("x-two", Some(granted()));
+    assert_eq!(statuses().await, (403, 0));
+    // What is not changed stays.
+    rig.server
+        .reload(Reload {
+            state: Some(granted()),
+            ..Reload::default()
+        })
+        .unwrap();
+    assert_eq!(statuses().await, (403, 0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

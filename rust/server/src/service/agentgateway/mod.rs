@@ -35,40 +35,48 @@ const TOOLS_LIST: &str = "tools/list";
 #[derive(Clone, Debug)]
 pub(super) struct McpPolicy {
     gate: Arc<Gate>,
+}
+
+/// What one question is answered by.
+struct Admitted {
+    state: Snapshot,
+    pep: Pep,
     proxies: Arc<ProxyConfig>,
 }
 
 impl McpPolicy {
-    pub(super) fn new(gate: Arc<Gate>, proxies: Arc<ProxyConfig>) -> Self {
-        Self { gate, proxies }
+    pub(super) const fn new(gate: Arc<Gate>) -> Self {
+        Self { gate }
     }
 
-    /// Who asks, now, and the state that goes with that.
-    fn admit<T>(&self, request: &Request<T>) -> Result<(Snapshot, Pep), Status> {
+    /// Who asks, now, and what goes with that.
+    fn admit<T>(&self, request: &Request<T>) -> Result<Admitted, Status> {
         let deadline: Option<&Deadline> = request.extensions().get();
         if deadline.copied().is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
         let asker: Option<&Asker> = request.extensions().get();
-        self.gate
-            .admit(asker)
-            .map_err(|unknown| Status::unauthenticated(unknown.message()))
+        let (state, pep, proxies) = self
+            .gate
+            .admit_proxied(asker)
+            .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
+        Ok(Admitted { state, pep, proxies })
     }
 
-    fn judge(&self, state: &Snapshot, pep: Pep, message: &McpRequest) -> McpRequestResult {
+    fn judge(&self, admitted: &Admitted, message: &McpRequest) -> McpRequestResult {
         let attributes = McpAttributes::of_request(message);
         let upstream = match message.service_names.as_slice() {
             [] => "",
             [one] => one,
-            several => self.where_known(state, pep, attributes, several),
+            several => self.where_known(admitted, attributes, several),
         };
         let attributes = attributes.at(upstream);
         let judge = Judge {
             door: &ExtMcp { attributes },
             gate: &self.gate,
-            proxies: &self.proxies,
-            state,
-            pep,
+            proxies: &admitted.proxies,
+            state: &admitted.state,
+            pep: admitted.pep,
         };
         if message.method == TOOLS_CALL && message.service_names.len() != 1 {
             return judge.unclear(&Unclear::new(
@@ -82,30 +90,26 @@ impl McpPolicy {
     /// Of the targets that all get a message, the first where its caller is somebody; else the first.
     fn where_known<'a>(
         &self,
-        state: &Snapshot,
-        pep: Pep,
+        admitted: &Admitted,
         attributes: McpAttributes<'a>,
         targets: &'a [String],
     ) -> &'a str {
         let now = self.gate.clock.now();
         let is_known = |target: &&String| {
-            let Ok(named) = self.proxies.name(&attributes.at(target)) else {
+            let Ok(named) = admitted.proxies.name(&attributes.at(target)) else {
                 return false;
             };
-            let request = request(named.caller, pep, &named.server);
-            self.gate.engine.recognise(state, &request, now).outcome == Outcome::Allow
+            let request = request(named.caller, admitted.pep, &named.server);
+            let decision = self.gate.engine.recognise(&admitted.state, &request, now);
+            decision.outcome == Outcome::Allow
         };
         let known = targets.iter().find(is_known).or_else(|| targets.first());
         known.map_or("", String::as_str)
     }
 
     /// The result of a list of tools, without those that are hidden from its caller.
-    fn filter(
-        &self,
-        state: &Snapshot,
-        pep: Pep,
-        response: &McpResponse,
-    ) -> Result<McpResponseResult, Unclear> {
+    fn filter(&self, admitted: &Admitted, response: &McpResponse) -> Result<McpResponseResult, Unclear> {
+        let (state, pep) = (&admitted.state, admitted.pep);
         let attributes = McpAttributes::of_result(response);
         let upstreams: Vec<&str> = match response.service_names.as_slice() {
             [] => vec![""],
@@ -113,7 +117,7 @@ impl McpPolicy {
         };
         let named = upstreams
             .iter()
-            .map(|upstream| self.proxies.name(&attributes.at(upstream)))
+            .map(|upstream| admitted.proxies.name(&attributes.at(upstream)))
             .collect::<Result<Vec<_>, _>>()?;
         if named
             .iter()
@@ -173,22 +177,22 @@ impl ExtMcpService for McpPolicy {
         &self,
         request: Request<McpRequest>,
     ) -> Result<Response<McpRequestResult>, Status> {
-        let (state, pep) = self.admit(&request)?;
+        let admitted = self.admit(&request)?;
         let message = request.get_ref();
         let params = message.mcp_request.as_deref().unwrap_or_default();
-        Ok(Response::new(aside(params, || self.judge(&state, pep, message))))
+        Ok(Response::new(aside(params, || self.judge(&admitted, message))))
     }
 
     async fn check_response(
         &self,
         request: Request<McpResponse>,
     ) -> Result<Response<McpResponseResult>, Status> {
-        let (state, pep) = self.admit(&request)?;
+        let admitted = self.admit(&request)?;
         let response = request.get_ref();
         if response.method != TOOLS_LIST {
             return Ok(Response::new(returned(Returned::Pass(Pass {}))));
         }
-        let filtered = aside(&response.mcp_response, || self.filter(&state, pep, response));
+        let filtered = aside(&response.mcp_response, || self.filter(&admitted, response));
         Ok(Response::new(filtered.unwrap_or_else(|unclear| {
             self.gate
                 .refuse(Protocol::ExtMcp, unclear.to_string(), |decision| {

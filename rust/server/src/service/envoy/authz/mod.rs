@@ -17,19 +17,18 @@ use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
 use crate::gate::{Gate, aside};
 use crate::identity::Asker;
-use crate::proxy::{ProxyConfig, Unclear};
+use crate::proxy::Unclear;
 use reply::ExtAuthz;
 
 /// The service.
 #[derive(Clone, Debug)]
 pub(in super::super) struct Authorizer {
     gate: Arc<Gate>,
-    proxies: Arc<ProxyConfig>,
 }
 
 impl Authorizer {
-    pub(in super::super) const fn new(gate: Arc<Gate>, proxies: Arc<ProxyConfig>) -> Self {
-        Self { gate, proxies }
+    pub(in super::super) const fn new(gate: Arc<Gate>) -> Self {
+        Self { gate }
     }
 }
 
@@ -41,15 +40,15 @@ impl Authorization for Authorizer {
             return Err(deadline::over());
         }
         let asker: Option<&Asker> = request.extensions().get();
-        let (state, pep) = self
+        let (state, pep, proxies) = self
             .gate
-            .admit(asker)
+            .admit_proxied(asker)
             .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
         let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
         let judge = Judge {
             door: &ExtAuthz { attributes },
             gate: &self.gate,
-            proxies: &self.proxies,
+            proxies: &proxies,
             state: &state,
             pep,
         };
@@ -58,7 +57,7 @@ impl Authorization for Authorizer {
                 "the check is of no HTTP request; ask about HTTP requests alone",
             )),
             Some(attributes) => {
-                let read = ReadMessage::of(attributes.metadata, self.proxies.mcp_metadata.as_deref());
+                let read = ReadMessage::of(attributes.metadata, proxies.mcp_metadata.as_deref());
                 aside(&attributes.http.raw_body, || {
                     let carried = match &read {
                         Ok(read) => reading::carried(attributes, read.as_ref()),

@@ -17,7 +17,7 @@ use super::door::{ExtProc, Lists, Reserved, Verdict};
 use super::head::Head;
 use crate::gate::{Gate, Protocol, aside};
 use crate::identity::Asker;
-use crate::proxy::{ProxyConfig, Unclear};
+use crate::proxy::Unclear;
 
 /// Why a list is withheld (`docs/policy.md` section 2).
 const HIDDEN: &str = "(hidden)";
@@ -26,7 +26,6 @@ const HIDDEN: &str = "(hidden)";
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) gate: Arc<Gate>,
-    pub(super) proxies: Arc<ProxyConfig>,
     pub(super) asker: Option<Asker>,
     /// Of this connection, for the bodies that are held.
     pub(super) share: Arc<Share>,
@@ -47,18 +46,18 @@ pub(super) enum Came<'a> {
 impl Context {
     /// Judges a request.
     pub(super) fn judge(&self, head: &Head, came: Came<'_>) -> Result<Verdict, Status> {
-        let (state, pep) = self
+        let (state, pep, proxies) = self
             .gate
-            .admit(self.asker.as_ref())
+            .admit_proxied(self.asker.as_ref())
             .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
         let judge = Judge {
             door: &ExtProc { head },
             gate: &self.gate,
-            proxies: &self.proxies,
+            proxies: &proxies,
             state: &state,
             pep,
         };
-        let read = ReadMessage::of(head.metadata.as_ref(), self.proxies.mcp_metadata.as_deref());
+        let read = ReadMessage::of(head.metadata.as_ref(), proxies.mcp_metadata.as_deref());
         let read = match &read {
             Ok(read) => read.as_ref(),
             Err(unclear) => return Ok(judge.unclear(unclear)),
@@ -129,12 +128,11 @@ impl Context {
         lists: &Lists,
         work: impl FnOnce(&mut dyn FnMut(&str) -> bool) -> Result<R, E>,
     ) -> Result<Result<R, String>, Status> {
-        let (state, pep) = self
+        let (state, pep, proxies) = self
             .gate
-            .admit(self.asker.as_ref())
+            .admit_proxied(self.asker.as_ref())
             .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
-        let named = self
-            .proxies
+        let named = proxies
             .name(&head)
             .map_err(|unclear| Status::invalid_argument(unclear.to_string()))?;
         let request = Request {

@@ -27,7 +27,6 @@ use crate::gate::Gate;
 use crate::identity::Asker;
 use crate::limits::Limits;
 use crate::net::Phase;
-use crate::proxy::ProxyConfig;
 use context::Context;
 use exchange::Exchange;
 use stream::Answers;
@@ -41,24 +40,13 @@ pub(in super::super) const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalP
 #[derive(Clone, Debug)]
 pub(in super::super) struct Processor {
     gate: Arc<Gate>,
-    proxies: Arc<ProxyConfig>,
     phase: watch::Receiver<Phase>,
     limits: Limits,
 }
 
 impl Processor {
-    pub(in super::super) fn new(
-        gate: Arc<Gate>,
-        proxies: Arc<ProxyConfig>,
-        phase: watch::Receiver<Phase>,
-        limits: Limits,
-    ) -> Self {
-        Self {
-            gate,
-            proxies,
-            phase,
-            limits,
-        }
+    pub(in super::super) fn new(gate: Arc<Gate>, phase: watch::Receiver<Phase>, limits: Limits) -> Self {
+        Self { gate, phase, limits }
     }
 }
 
@@ -77,7 +65,6 @@ impl ExternalProcessor for Processor {
         let asker: Option<&Asker> = extensions.get();
         let context = Context {
             gate: Arc::clone(&self.gate),
-            proxies: Arc::clone(&self.proxies),
             asker: asker.cloned(),
             share: Arc::clone(share),
             body_limit_bytes: self.limits.body_limit_bytes,

@@ -93,7 +93,7 @@ fn unknown_pep(doors: &Doors, unknown: Unknown) -> Response<Body> {
 
 fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: &[u8]) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let (state, pep) = match doors.gate.admit(asker) {
+    let (state, pep, proxies) = match doors.gate.admit_proxied(asker) {
         Ok(admitted) => admitted,
         Err(unknown) => return unknown_pep(doors, unknown),
     };
@@ -103,7 +103,7 @@ fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: 
             headers: &parts.headers,
         },
         gate: &doors.gate,
-        proxies: &doors.proxies,
+        proxies: &proxies,
         state: &state,
         pep,
     };
