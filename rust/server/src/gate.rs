@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callgate_core::engine::Snapshot;
+use callgate_core::engine::{Identity, Snapshot};
 use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch};
 use smallvec::SmallVec;
 
@@ -48,17 +48,19 @@ pub(crate) enum Protocol {
     ForwardAuth,
     ExtProc,
     ExtMcp,
+    RateLimit,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Grpc,
         Self::Http,
         Self::ExtAuthz,
         Self::ForwardAuth,
         Self::ExtProc,
         Self::ExtMcp,
+        Self::RateLimit,
     ];
 
     /// The word that the decision log uses, as metrics do.
@@ -70,6 +72,7 @@ impl Protocol {
             Self::ForwardAuth => "forward_auth",
             Self::ExtProc => "ext_proc",
             Self::ExtMcp => "ext_mcp",
+            Self::RateLimit => "rate_limit",
         }
     }
 }
@@ -251,6 +254,23 @@ impl Gate {
         };
         self.told(protocol, state, request, &decision, now);
         render(&decision)
+    }
+
+    /// Logs that limits by descriptors refused a request, as this decision says.
+    pub(crate) fn log_refused_limits<'a>(&self, decision: impl FnOnce() -> Decision<'a>, took: Duration) {
+        // A refusal that cannot be logged is one all the same.
+        if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
+            let asked = Asked {
+                protocol: Protocol::RateLimit,
+                identity: Identity {
+                    grant: "",
+                    server: "",
+                },
+                session: None,
+                tool: "",
+            };
+            entry.finish(asked, &decision(), took);
+        }
     }
 
     /// Counts and logs a denial that the engine was not asked for.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use callgate_core::State;
 use callgate_core::engine::{FORCED_PANIC_TOOL, Setup};
 use callgate_core::policy::{Catalogue, Format, Source};
-use callgate_server::{FieldValue, Limits, ServerConfig};
+use callgate_server::{AuditConfig, AuditTarget, FieldValue, Limits, ServerConfig};
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::{
@@ -16,11 +16,12 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, 
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
 use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
 use envoy_types::pb::google::protobuf::UInt64Value;
+use serde_json::{Value, json};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use super::identity::config;
-use super::support::Rig;
+use super::support::{Folder, Rig};
 
 const LIMITS: &str = "domain: mcp
 descriptors:
@@ -132,6 +133,56 @@ async fn limits_are_told_with_what_is_left() {
             ("retry-after", "50")
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn refusals_leave_a_line() {
+    let folder = Folder::new();
+    let path = folder.file("decisions.jsonl");
+    let audit = AuditConfig::new(AuditTarget::File(path.clone()));
+    let config = ServerConfig {
+        audit: Some(audit),
+        ..ServerConfig::default()
+    };
+    let rig = Rig::with(limits(LIMITS), config);
+    let asked = [
+        descriptor(&[("tool", "a/b"), ("user", "ann")]),
+        descriptor(&[("user", "ann")]),
+        descriptor(&[("watched", "x")]),
+    ];
+    for _ in 0..3 {
+        ask(&rig, &asked).await;
+    }
+    let many = RateLimitRequest {
+        hits_addend: 11,
+        ..request(&asked[..1])
+    };
+    client(&rig).should_rate_limit(many).await.unwrap();
+    rig.server.stop();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // What passed left none.
+    let [by_name, by_descriptor] = lines.as_slice() else {
+        panic!("two refusals: {text}")
+    };
+    for (field, expected) in [
+        ("protocol", json!("rate_limit")),
+        ("outcome", json!("rate_limited")),
+        ("rule", json!("/user=ann")),
+        ("policy", json!("mcp")),
+        ("grant", json!("")),
+        ("args_keys", Value::Null),
+        ("retry_after_ms", json!(60_000)),
+    ] {
+        assert_eq!(by_name[field], expected, "{field}");
+    }
+    let limit = json!([{"counter": "per user", "max": 2, "remaining": 0, "reset_after_ms": 60_000}]);
+    assert_eq!(by_name["limits"], limit);
+    assert_eq!(by_descriptor["rule"], "/tool=a~1b/user=ann");
+    assert_eq!(by_descriptor["limits"][0]["counter"], "/tool=a~1b/user=ann");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

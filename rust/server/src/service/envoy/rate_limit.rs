@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Instant;
 
 use callgate_core::engine::Snapshot;
 use callgate_core::rate::{
@@ -20,6 +21,7 @@ use envoy_types::pb::google::protobuf::Duration;
 use smallvec::SmallVec;
 use tonic::{Request, Response, Status};
 
+use super::refused_limits;
 use crate::events::Level;
 use crate::gate::Gate;
 use crate::identity::Asker;
@@ -81,9 +83,15 @@ impl RateLimits {
         request: RateRequest<'_, '_>,
     ) -> Result<RateAnswer<'s>, UnknownDomain> {
         let now = self.gate.clock.now();
+        let started = Instant::now();
         let answer = self.gate.engine.rate_limit(state, request, now);
         let fault = if let Ok(answer) = &answer {
             self.gate.metrics.rate_limited(state, answer);
+            if answer.over_limit {
+                let took = started.elapsed();
+                self.gate
+                    .log_refused_limits(|| refused_limits::decision(answer, &request, now), took);
+            }
             answer.fault.map(|fault| match fault {
                 RateFault::Internal => (Level::Error, "internal error"),
                 RateFault::Capacity => (Level::Warning, "counter capacity"),
