@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
+from callgate import Engine, PolicyError
 from cli.program import refused, run
 from config.setup import TIMEOUT_S, Setup
 
+ROOT = Path(__file__).parents[2]
 METHOD = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 OK, OVER_LIMIT = 1, 2
 
@@ -116,3 +121,77 @@ def test_faults_have_their_place(setup: Setup, name: str, content: str, fault: s
 def test_a_file_that_is_not_there(setup: Setup) -> None:
     setup.configure(rate_limits=["limits.yaml", "nope.yaml"])
     assert "cannot read `" in refused("config", "check", setup.file)
+
+
+LIMIT = {"unit": "day", "requests_per_unit": 1}
+
+
+@pytest.mark.parametrize(
+    ("document", "good"),
+    [
+        ({"domain": "d"}, True),
+        (
+            {"$schema": "x", "x-owner": 1, "domain": "d", "align": "calendar", "headers": "never", "descriptors": []},
+            True,
+        ),
+        ({"domain": "d", "descriptors": [{"key": "k", "value": "", "rate_limit": LIMIT}]}, True),
+        ({"domain": "d", "descriptors": [{"key": "k", "descriptors": [{"key": "l", "rate_limit": LIMIT}]}]}, True),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "unit": "Year"}}]}, True),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {"unlimited": True, "name": "n"}}]}, True),
+        ({"domain": "d", "descriptors": [{"key": "k", "value": "a*", "share_threshold": True}]}, True),
+        ({"domain": "d", "descriptors": [{"key": "k", "shadow_mode": True, "rate_limit": LIMIT}]}, True),
+        ({"domain": "d", "descriptors": [{"key": "k", "shadow_mode": False, "share_threshold": False}]}, True),
+        (
+            {
+                "domain": "d",
+                "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "replaces": [{"name": "n"}], "name": ""}}],
+            },
+            True,
+        ),
+        ([], False),
+        ({}, False),
+        ({"domain": ""}, False),
+        ({"domain": 1}, False),
+        ({"domain": "d", "domains": []}, False),
+        ({"domain": "d", "align": "fixed"}, False),
+        ({"domain": "d", "headers": True}, False),
+        ({"domain": "d", "descriptors": {}}, False),
+        ({"domain": "d", "descriptors": [{"value": "v"}]}, False),
+        ({"domain": "d", "descriptors": [{"key": ""}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "value": 404}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "detailed_metric": True}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "value": "a", "share_threshold": True}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "share_threshold": True}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "shadow_mode": True}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "count_refused": True}]}, False),
+        (
+            {"domain": "d", "descriptors": [{"key": "k", "count_refused": True, "rate_limit": {"unlimited": True}}]},
+            False,
+        ),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {"unit": "day"}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "unit": "days"}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "requests_per_unit": 1 << 32}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "requests_per_unit": -1}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "requests_per_unit": 0.5}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "unlimited": True}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "replaces": ["n"]}}]}, False),
+        ({"domain": "d", "descriptors": [{"key": "k", "rate_limit": {**LIMIT, "replaces": [{"name": ""}]}}]}, False),
+    ],
+)
+def test_the_schema_says_what_the_reader_says(document: object, good: bool) -> None:
+    schema = json.loads(run("schema", "rate-limits").out)
+    assert Draft202012Validator(schema).is_valid(document) is good
+    file = ("limits.json", json.dumps(document).encode())
+    if good:
+        Engine.from_config(policies={}, servers={}, rate_limits=[file])
+    else:
+        with pytest.raises(PolicyError, match=r"limits\.json:1:"):
+            Engine.from_config(policies={}, servers={}, rate_limits=[file])
+
+
+def test_the_example_fits_the_schema() -> None:
+    schema = json.loads(run("schema", "rate-limits").out)
+    Draft202012Validator.check_schema(schema)
+    example = yaml.safe_load((ROOT / "examples" / "rate-limits.yaml").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(example)) == []

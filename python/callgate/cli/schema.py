@@ -17,16 +17,17 @@ class Document(str, Enum):
     POLICY = "policy"
     CATALOGUE = "catalogue"
     CONFIG = "config"
+    RATE_LIMITS = "rate-limits"
 
 
 def schema(
     document: Annotated[Document, typer.Argument(help="Which document's.")] = Document.POLICY,
 ) -> None:
-    """Print the JSON Schema of policies, of catalogues or of configurations, for editors."""
+    """Print the JSON Schema of policies, catalogues, configurations or files of rate limits, for editors."""
     if document is Document.POLICY:
         text = policy_schema()
     elif document is Document.CONFIG:
         text = json.dumps(config_schema(), indent=2)
     else:
-        text = files("callgate").joinpath("catalogue.schema.json").read_text(encoding="utf-8")
+        text = files("callgate").joinpath(f"{document.value}.schema.json").read_text(encoding="utf-8")
     typer.echo(text.rstrip("\n"))
