@@ -213,9 +213,24 @@ def test_wrong_use(policy: Path, calls: Path) -> None:
 
 
 @pytest.mark.parametrize("option", ["--duration", "--warmup", "--timeout"])
-@pytest.mark.parametrize("value", ["1e300", "inf", "nan"])
+@pytest.mark.parametrize("value", ["1e300", "inf", "nan", "-1", "-1s", "8d", "2 s", "2sec", ""])
 def test_times_without_an_end(option: str, value: str, tmp_path: Path) -> None:
     (tmp_path / "calls").write_text('{"grant": "g", "tool": "t"}\n')
     done = run("bench", "127.0.0.1:1", "--calls", tmp_path / "calls", option, value)
     assert done.code == 2
     assert f"Invalid value for '{option}'" in done.err
+
+
+@pytest.mark.parametrize(("option", "value"), [("--duration", "0"), ("--duration", "99ms"), ("--timeout", "0")])
+def test_times_that_are_too_short(option: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "calls").write_text('{"grant": "g", "tool": "t"}\n')
+    done = run("bench", "127.0.0.1:1", "--calls", tmp_path / "calls", option, value)
+    assert (done.code, "expected at least" in done.err) == (2, True), done.err
+
+
+def test_times_with_units(policy: Path, calls: Path) -> None:
+    with sidecar("--policy", policy) as running:
+        times = ("--duration", "500ms", "--warmup", "0.1", "--timeout", "2s")
+        done = run("bench", running.address, "--calls", calls, *times, "--json")
+    options = json.loads(done.out)["options"]
+    assert [options[key] for key in ("duration_ms", "warmup_ms", "timeout_ms")] == [500, 100, 2000]

@@ -17,12 +17,46 @@ from rich.text import Text
 
 from callgate._callgate import BenchCalls, bench_run, version
 from callgate.cli import bench_compare, bench_report, machine
+from callgate.config.units import parse_duration, quoted
 from callgate.errors import ConfigError
 
 _LONGEST_S = 7 * 86_400
+_SHORTEST_DURATION_S, _SHORTEST_TIMEOUT_S = 0.1, 0.001
 _TOKEN_VARIABLE = "CALLGATE_TOKEN"  # noqa: S105  the name of a variable
 _INTERRUPTED = 130
 _MS = 1000
+
+
+def _seconds(text: str) -> float:
+    """A time as people write it: `2s`, `500ms`, or a number of seconds.
+
+    Raises:
+        typer.BadParameter: Anything else, or more than a week.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            seconds = parse_duration(text).total_seconds()
+        except ValueError as error:
+            message = f"{error}; or a number of seconds"
+            raise typer.BadParameter(message) from None
+    if not 0 <= seconds <= _LONGEST_S:  # also where it is none
+        message = f"expected at most {_LONGEST_S} seconds, got {quoted(text)}"
+        raise typer.BadParameter(message)
+    return seconds
+
+
+def _at_least(shortest_s: float) -> Callable[[float], float]:
+    """Refuses shorter times."""
+
+    def check(seconds: float) -> float:
+        if seconds < shortest_s:
+            message = f"expected at least {shortest_s:g} seconds, got {seconds:g}"
+            raise typer.BadParameter(message)
+        return seconds
+
+    return check
 
 
 class Method(str, Enum):
@@ -59,13 +93,23 @@ def bench(
         float | None, typer.Option(metavar="N", help="Requests per second at fixed times; else as fast as answered.")
     ] = None,
     duration: Annotated[
-        float, typer.Option(min=0.1, max=_LONGEST_S, metavar="SECONDS", help="How long is measured.")
+        float,
+        typer.Option(
+            parser=_seconds, callback=_at_least(_SHORTEST_DURATION_S), metavar="TIME", help="How long is measured."
+        ),
     ] = 10.0,
     warmup: Annotated[
-        float, typer.Option(min=0, max=_LONGEST_S, metavar="SECONDS", help="The same load before that.")
+        float,
+        typer.Option(parser=_seconds, metavar="TIME", help="The same load before that; `2s`, `500ms` or seconds."),
     ] = 1.0,
     timeout: Annotated[
-        float, typer.Option(min=0.001, max=_LONGEST_S, metavar="SECONDS", help="How long an answer may take.")
+        float,
+        typer.Option(
+            parser=_seconds,
+            callback=_at_least(_SHORTEST_TIMEOUT_S),
+            metavar="TIME",
+            help="How long an answer may take.",
+        ),
     ] = 10.0,
     threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads of the load; 0 for half of the cores.")] = 0,
     token_file: Annotated[
