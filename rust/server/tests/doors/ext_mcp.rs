@@ -53,7 +53,9 @@ fn listing(token: &str, servers: &[&str], tools: &[&str]) -> McpResponse {
         service_names: servers.iter().map(ToString::to_string).collect(),
         method: "tools/list".to_owned(),
         metadata_context: Some(metadata(&[("authorization", &format!("Bearer {token}"))])),
-        mcp_response: json!({"tools": tools, "ttlMs": 0}).to_string().into(),
+        mcp_response: json!({"tools": tools, "ttlMs": 0, "cacheScope": "private"})
+            .to_string()
+            .into(),
     }
 }
 

@@ -430,9 +430,9 @@ async fn over_http_2_a_request_says_the_same() {
     let answer = rig.send_http2(ask("mcp.example.com", "application/json")).await;
     assert_eq!(answer.status(), 200);
     let answer = rig.send_http2(ask("mcp.example.com", "application/grpc")).await;
-    assert_eq!(answer.status(), 200, "judged as any other");
-    assert_eq!(answer.headers()["x-callgate-outcome"], "allow");
-    let mut denied = ask("mcp.example.com", "application/grpc");
+    assert_eq!(answer.status(), 403, "judged as any other, and no 200 of gRPC");
+    assert_eq!(answer.headers()["x-callgate-rule"], "(invalid request)");
+    let mut denied = ask("mcp.example.com", "application/json");
     *denied.body_mut() = call("forbidden", &json!({})).into();
     assert_eq!(rig.send_http2(denied).await.status(), 403);
 }

@@ -51,11 +51,8 @@ pub(super) fn check<'a>(attributes: &impl Attributes<'a>, carried: &Carried<'a>)
     }
     let has_body = matches!(carried, Carried::Body(body) if !body.is_empty());
     let is_absent = !has_body && is_absent(attributes)?;
-    let is_other = match header(attributes, "content-type")? {
-        Some(content_type) => !is_absent && !is_json(content_type),
-        None => has_body,
-    };
-    if is_other {
+    // Without a type nobody reads another encoding than JSON's own.
+    if !is_absent && header(attributes, "content-type")?.is_some_and(|content_type| !is_json(content_type)) {
         return Err(Unclear::new(
             "the body is JSON in UTF-8 or nothing; send it with `content-type: application/json`",
         ));
