@@ -26,3 +26,4 @@ pub use headers::{Bindings, Headers, Named};
 pub use message::{Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};
+pub use shown::Shown;

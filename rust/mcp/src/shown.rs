@@ -8,7 +8,7 @@ use callgate_core::grant::without_tokens;
 const SHOWN_CHARACTERS: usize = 64;
 
 /// Shows a text in backticks: cut, without tokens, and with control characters escaped so that a log line stays one.
-pub(crate) struct Shown<'a>(pub(crate) &'a str);
+pub struct Shown<'a>(pub &'a str);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -34,6 +34,14 @@ pub(super) fn visible<'h>(field: &str, value: &'h [u8]) -> Result<&'h str, Refus
         })
 }
 
+/// The text of a value that came as base64 between markers; `None` where it is plain or no such base64.
+///
+/// For whoever compares values of fields that may be `Mcp-Name` and has no message beside them.
+pub fn from_base64(value: &str) -> Option<String> {
+    let base64 = value.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    String::from_utf8(STANDARD.decode(base64).ok()?).ok()
+}
+
 /// A value that may be base64 between markers.
 ///
 /// The markers are case-sensitive, and both are needed; what only nearly has them is refused rather than taken as it
@@ -49,10 +57,7 @@ pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, Re
             is_plain: true,
         });
     }
-    text.strip_prefix(PREFIX)
-        .and_then(|rest| rest.strip_suffix(SUFFIX))
-        .and_then(|base64| STANDARD.decode(base64).ok())
-        .and_then(|bytes| String::from_utf8(bytes).ok())
+    from_base64(text)
         .map(|text| Decoded {
             text: Cow::Owned(text),
             is_plain: false,
@@ -68,6 +73,17 @@ pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, Re
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn base64_alone_is_decoded() {
+        assert_eq!(
+            from_base64("=?base64?ZGVsZXRlLXg=?=").as_deref(),
+            Some("delete-x")
+        );
+        for value in ["delete-x", "=?base64?%?=", "=?base64?/w==?=", "=?base64?ZGVs"] {
+            assert_eq!(from_base64(value), None, "{value}");
+        }
+    }
 
     #[test]
     fn plain_values_are_what_they_are() {

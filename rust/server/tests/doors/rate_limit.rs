@@ -118,7 +118,12 @@ async fn limits_are_told_with_what_is_left() {
     assert_eq!(reset_s(status), Some(60));
 
     rig.clock.advance_us(10_000_000);
-    ask(&rig, &user).await;
+    let encoded = [descriptor(&[("user", "=?base64?YW5u?=")])];
+    let second = ask(&rig, &encoded).await;
+    assert_eq!(
+        second.statuses[0].limit_remaining, 0,
+        "the same name in another form"
+    );
     let over = ask(&rig, &user).await;
     assert_eq!(over.overall_code(), Code::OverLimit);
     let status = &over.statuses[0];

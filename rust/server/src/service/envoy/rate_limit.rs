@@ -8,6 +8,8 @@ use callgate_core::engine::Snapshot;
 use callgate_core::rate::{
     Descriptor, HeadersWhen, Override, RateAnswer, RateFault, RateRequest, RateStatus, Unit, UnknownDomain,
 };
+use callgate_mcp::Shown;
+use callgate_mcp::headers::from_base64;
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
@@ -60,6 +62,8 @@ impl RateLimits {
                 "expected 1 to {MAX_DESCRIPTORS} descriptors, got {count}"
             )));
         }
+        let decoded = decoded(request);
+        let request = decoded.as_ref().unwrap_or(request);
         // Pushed one by one: what is collected into a `Result` is moved as a whole.
         let mut descriptors: SmallVec<[Descriptor<'_>; 2]> = SmallVec::with_capacity(count);
         for message in &request.descriptors {
@@ -137,9 +141,32 @@ fn unknown_domain(state: &Snapshot, domain: &str) -> Status {
         return Status::not_found("no rate limits are configured; name their files in `rate_limits`");
     }
     Status::not_found(format!(
-        "unknown domain `{domain}`; expected one of `{}`, or add its file to `rate_limits`",
+        "unknown domain {}; expected one of `{}`, or add its file to `rate_limits`",
+        Shown(domain),
         names.join("`, `")
     ))
+}
+
+/// The request with the values as text that came as MCP's base64 form, if there are any: servers take that form for the
+/// name that it stands for, so a limit has to as well.
+fn decoded(request: &RateLimitRequest) -> Option<RateLimitRequest> {
+    let is_encoded = |value: &str| from_base64(value).is_some();
+    let mut entries = request
+        .descriptors
+        .iter()
+        .flat_map(|descriptor| &descriptor.entries);
+    entries.find(|entry| is_encoded(&entry.value))?;
+    let mut request = request.clone();
+    for entry in request
+        .descriptors
+        .iter_mut()
+        .flat_map(|descriptor| &mut descriptor.entries)
+    {
+        if let Some(text) = from_base64(&entry.value) {
+            entry.value = text;
+        }
+    }
+    Some(request)
 }
 
 fn descriptor(message: &RateLimitDescriptor) -> Result<Descriptor<'_>, Status> {
