@@ -135,7 +135,9 @@ impl<'a> Request<'a> {
 
     fn grant_fault(&self) -> Option<&'static str> {
         match self.caller {
-            Caller::Named { grant: "", .. } => Some("the grant is empty; name the grant that is charged"),
+            Caller::Named { grant: "", .. } => Some(
+                "nobody is named as the caller; send the token of a grant, or name the grant that is charged",
+            ),
             Caller::Named { grant, .. } if holds_nul(grant) => {
                 Some("the grant holds NUL; names are text without NUL")
             }

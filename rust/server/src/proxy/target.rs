@@ -132,7 +132,11 @@ fn trick(path: &str) -> Option<&'static str> {
     if path.contains("//") {
         return Some("`//`");
     }
-    let is_dots = |part: &str| matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let is_dots = |part: &str| {
+        // Hardly any part begins so, and the rest needs no copy.
+        part.starts_with(['.', '%'])
+            && matches!(part.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+    };
     if path.split('/').any(is_dots) {
         return Some("`.` or `..`");
     }
