@@ -54,6 +54,10 @@ core.register_action("callgate", {"http-req"}, function(txn)
         return refuse(txn, 413, "the body is longer than what the proxy reads; send less")
     end
 
+    if txn.f:req_hdr("upgrade") then
+        return refuse(txn, 400, "expected a request without upgrade: what follows one is judged by nobody")
+    end
+
     local headers = {}
     for name, field in pairs(txn.http:req_get_headers()) do
         if not NOT_ASKED[name] then

@@ -135,6 +135,19 @@ def test_a_client_does_not_describe_its_own_request(tmp_path: Path, kind: Kind) 
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_no_upgrade_opens_a_stream_that_nobody_judges(tmp_path: Path, kind: Kind) -> None:
+    upgrade = [
+        ("connection", b"upgrade"),
+        ("upgrade", b"websocket"),
+        ("sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+    ]
+    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
+        assert send_raw(proxy.address, "GET", PATH, [token()], None).status == 200
+        send_raw(proxy.address, "GET", PATH, [token(), *upgrade], None)
+        assert [request.header("upgrade") for request in upstream.arrived if request.header("upgrade")] == []
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_paths_that_are_read_in_different_ways_do_not_pass(tmp_path: Path, kind: Kind) -> None:
     with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
         headers = [token(), *named("open")]
