@@ -147,7 +147,7 @@ class Proxies(Section):
     """Servers by host, for `host`."""
 
     paths: Annotated[list[Template], Field(max_length=1000)] = Field(default=["/mcp/{server}"])
-    """Paths that name a server, a tool, both or nothing. Where one names a tool, every request has one of them."""
+    """Paths that name a server, a tool, both or nothing; requests for other paths are refused."""
 
     methods: MethodRules = Field(default_factory=MethodRules)
     """Which messages that call no tool may pass."""
@@ -183,7 +183,8 @@ class Proxies(Section):
             "identity": [_identity(source) for source in self.identity],
             "server": [_place(source) for source in self.server],
             "hosts": dict(self.hosts),
-            "paths": list(self.paths),
+            # The default says where servers are named, and nothing where nobody asks for that.
+            "paths": list(self.paths) if Place.PATH in self.server or "paths" in self.model_fields_set else [],
             "methods": (list(self.methods.allow), list(self.methods.deny)),
             "tool_errors": self.tool_errors,
             "mcp_metadata": self.mcp_metadata,

@@ -29,7 +29,8 @@ pub struct ProxyConfig {
     pub server: Vec<ServerSource>,
     /// Servers by the host that a request names, lower-case and without a port; for [`ServerSource::Host`].
     pub hosts: HashMap<String, String>,
-    /// Paths that name a server, a tool or both; for [`ServerSource::Path`].
+    /// Paths that name a server, a tool, both or nothing. Where one names a tool, or none is asked for the server, every
+    /// request has one of these. None: any path will do.
     pub paths: Vec<PathTemplate>,
     /// Which messages that call no tool may pass.
     pub methods: Methods,
@@ -113,13 +114,11 @@ impl ProxyConfig {
                 tool: None,
             });
         }
+        let found = target::find(&self.paths, attributes.path())?;
         let names_tools = self.paths.iter().any(PathTemplate::names_tool);
-        let found = if names_tools || self.server.contains(&ServerSource::Path) {
-            target::find(&self.paths, attributes.path())?
-        } else {
-            None
-        };
-        if names_tools && found.is_none() {
+        // Where paths name no more than the server, another source may have named it.
+        let is_bound = names_tools || !self.paths.is_empty() && !self.server.contains(&ServerSource::Path);
+        if is_bound && found.is_none() {
             // Some servers read `/Tools/x` and `/tools/x/` as `/tools/x`: what is not named is not taken for a message.
             return Err(Unclear::new(
                 "the path is none of those configured, which are compared as they are; use one of them exactly, or ask the \
@@ -227,6 +226,29 @@ pub(crate) mod tests {
             let fault = config.name(&elsewhere).unwrap_err().to_string();
             assert!(fault.contains("names no server"), "{fault}");
         }
+    }
+
+    #[test]
+    fn where_nothing_asks_the_path_for_the_server_it_is_held_to_the_paths_all_the_same() {
+        let always = vec![ServerSource::Always("one".to_owned())];
+        let name = |paths: &[&str], path| {
+            let config = ProxyConfig {
+                server: always.clone(),
+                paths: paths.iter().map(|path| path.parse().unwrap()).collect(),
+                ..ProxyConfig::default()
+            };
+            let request = Fake {
+                path,
+                ..Fake::default()
+            };
+            config.name(&request).map(|named| named.server.into_owned())
+        };
+        assert_eq!(name(&["/mcp"], "/mcp"), Ok("one".to_owned()));
+        for path in ["/admin/users/1", "/mcp/", "/Mcp", "/mcp/../admin", "//mcp"] {
+            assert!(name(&["/mcp"], path).is_err(), "{path}");
+        }
+        assert_eq!(name(&[], "/anything"), Ok("one".to_owned()));
+        assert!(name(&[], "/a/../b").is_err(), "read in different ways");
     }
 
     #[test]

@@ -356,7 +356,7 @@ async fn what_was_not_judged_as_a_whole_is_denied() {
     let rig = rig(ProxyConfig::default());
     let allowed = || mcp("cgt_mine", &call("open", &json!({})));
     assert_eq!(ask(&rig, allowed()).await.status, 0);
-    let cases: [(&str, Change); 20] = [
+    let cases: [(&str, Change); 21] = [
         ("partial", |c| set(c, "x-envoy-auth-partial-body", "true")),
         ("longer", |c| set(c, "content-length", "9999")),
         ("no length", |c| set(c, "content-length", "many")),
@@ -380,6 +380,7 @@ async fn what_was_not_judged_as_a_whole_is_denied() {
             http(c).headers.remove("content-length");
             set(c, "transfer-encoding", "chunked");
         }),
+        ("another method of HTTP", |c| http(c).method = "PUT".to_owned()),
         ("another server's path", |c| http(c).path = "/mcp/srv/".to_owned()),
         ("no server", |c| http(c).path = "/elsewhere".to_owned()),
         ("nobody", |c| {

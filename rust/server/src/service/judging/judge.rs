@@ -18,6 +18,9 @@ thread_local! {
     static TAPE: RefCell<Tape> = RefCell::default();
 }
 
+/// The method of HTTP that carries a message.
+const MESSAGE_METHOD: &str = "POST";
+
 /// Methods of HTTP that carry no message: a session's stream is opened, a session is ended.
 const WITHOUT_MESSAGE: [&str; 2] = ["GET", "DELETE"];
 
@@ -115,6 +118,12 @@ impl<D: Door> Judge<'_, D> {
                 hides_token: self.hides_token(),
             };
             return Ok(self.pass(&asked));
+        }
+        if attributes.method() != MESSAGE_METHOD {
+            let message = format!("a message is sent by `{MESSAGE_METHOD}`; `GET` and `DELETE` have none");
+            return Ok(self.deny(&request, INVALID_REQUEST, message, |decision| {
+                mcp::denied_request(None, decision)
+            }));
         }
         Ok(match carried {
             Carried::Body(body) => TAPE.with(|tape| match tape.try_borrow_mut() {
