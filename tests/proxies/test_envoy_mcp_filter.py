@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import httpx
+
+from proxies.envoy import PATIENCE_S
 from proxies.guarded import guarded, guarded_server
 from proxies.mcp import mcp_client, mcp_server
+from proxies.upstream import keeping_upstream
 
 AGENT = {"x-agent": "a", "accept": "application/json, text/event-stream"}
 FILTER = ("mcp-filter.yaml", "callgate-mcp-filter.yaml")
@@ -55,6 +60,20 @@ def test_what_was_not_read_does_not_pass(tmp_path: Path) -> None:
     # Where the configuration does not name the filter, what it says is not believed.
     with guarded(tmp_path, FILTER, mcp_metadata=None, tool_errors=False) as (proxy, _):
         assert proxy.send("POST", "/mcp/aws", AGENT, call("open")).status == 403
+
+
+def test_a_body_of_a_get_over_http_2_does_not_pass(tmp_path: Path) -> None:
+    body = json.dumps(call("shut")).encode()
+    with keeping_upstream() as upstream, guarded_server(tmp_path, upstream.port, FILTER) as (proxy, _):
+        with httpx.Client(http1=False, http2=True, base_url=f"http://{proxy.address}", timeout=PATIENCE_S) as client:
+            for method in ["GET", "DELETE"]:
+                headers = {**AGENT, "mcp-session-id": "s"}
+                plain = client.request(method, "/mcp/aws", headers=headers)
+                assert (plain.status_code, plain.http_version) == (200, "HTTP/2")
+                # No length is announced: over HTTP/2 none is needed.
+                sent = client.request(method, "/mcp/aws", headers=headers, content=iter([body]))
+                assert sent.status_code == 403
+        assert [request.body for request in upstream.arrived] == [b"", b""]
 
 
 def test_a_real_client_goes_through(tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ def test_what_goes_on_and_what_does_not(tmp_path: Path) -> None:
     with asked(tmp_path) as running:
         forged: Headers = [
             ("X-Callgate-Rule", b"forged"),
+            ("X_callgate_outcome", b"forged"),
+            ("X.callgate.shadow", b"forged"),
+            ("Upgrade", b"websocket"),
             ("X-Forwarded-Method", b"GET"),
             ("X-Original-Method", b"GET"),
         ]
@@ -75,7 +78,15 @@ def test_what_goes_on_and_what_does_not(tmp_path: Path) -> None:
         assert answer.status == 200
         sent = {name.lower(): value for name, value in onward}
         assert sent["x-callgate-outcome"] == b"allow"
-        assert not {"x-callgate-rule", "x-callgate-pep", "authorization"} & set(sent)
+        gone = {
+            "x-callgate-rule",
+            "x_callgate_outcome",
+            "x.callgate.shadow",
+            "x-callgate-pep",
+            "authorization",
+            "upgrade",
+        }
+        assert not gone & set(sent)
 
         denied, onward = through_middlewares(running.address, CLIENT, call("small", n=11))
         assert (denied.status, denied.body["id"], onward) == (403, 7, [])
