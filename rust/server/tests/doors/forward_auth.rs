@@ -390,13 +390,16 @@ fn what_did_not_come_whole_is_denied() {
         assert!(!answer.body.contains("cgt_"), "{answer:?}");
     }
     // HTTP undoes chunks itself; what breaks off is nothing.
-    let chunked = |chunks: &str| {
+    let chunked = |chunks: &str, breaks_off: bool| {
         let fields = [HOST, PEP, TOKEN, "Transfer-Encoding: chunked"];
         let mut stream = rig.connect();
         stream
             .write_all(&request("POST /v1/ext-authz/mcp/srv", &fields, chunks.as_bytes()))
             .unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        // A client that has gone may get no answer at all.
+        if breaks_off {
+            stream.shutdown(std::net::Shutdown::Write).unwrap();
+        }
         let mut told = String::new();
         stream.read_to_string(&mut told).unwrap();
         told
@@ -407,9 +410,9 @@ fn what_did_not_come_whole_is_denied() {
         20,
         second.len()
     );
-    assert!(chunked(&whole).starts_with("HTTP/1.1 200 "));
+    assert!(chunked(&whole, false).starts_with("HTTP/1.1 200 "));
     // No answer at all is one that lets nothing pass.
-    let broken = chunked(&whole[..whole.len() - 5]);
+    let broken = chunked(&whole[..whole.len() - 5], true);
     assert!(
         broken.is_empty() || broken.starts_with("HTTP/1.1 400 "),
         "{broken}"
