@@ -19,6 +19,7 @@ import yaml
 from callgate._callgate import hash_token
 from cli.program import Sidecar, sidecar
 from proxies.envoy import ENVOY, ROOT, Proxy, wait_for
+from proxies.policies import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,16 +28,6 @@ DEPLOY = ROOT / "deploy"
 KEY = bytes(range(32))
 PEP_TOKEN = "cgt_the-proxy-itself"
 TOKENS = {"alice": "cgt_alice", "bob": "cgt_bob"}
-POLICY = {
-    "version": "1",
-    "name": "example",
-    "default": "deny",
-    "tools": {
-        "open": {},
-        "capped": {"limits": [{"counter": "calls", "window": "hour", "max": 2}]},
-        "small": {"deny_if": [{"conditions": [{"path": "args.n", "op": "gt", "value": 10}], "on_deny": "too many"}]},
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -44,13 +35,13 @@ class Kind:
     """A proxy that can be started."""
 
     name: str
-    """Whether it forwards bodies to callgate."""
     forwards_body: bool
+    """Whether it forwards bodies to callgate."""
     configuration: Path
-    """Changes to the configuration beyond ports, in the test's folder; gives the command and its environment."""
     command: Callable[[Path], tuple[list[str], dict[str, str]]]
-    """What starts it, where that is no command of the path."""
+    """Changes the configuration beyond ports, in the test's folder; gives the command's words and its environment."""
     program: Path | None = None
+    """What starts it, where that is no command of the path."""
 
     def __str__(self) -> str:
         return self.name

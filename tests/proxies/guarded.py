@@ -11,23 +11,12 @@ import yaml
 
 from cli.program import Sidecar, sidecar
 from proxies.envoy import ROOT, Proxy, envoy, upstream
+from proxies.policies import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 DEPLOY = ROOT / "deploy" / "envoy"
-POLICY = {
-    "version": "1",
-    "name": "example",
-    "default": "deny",
-    "tools": {
-        "open": {},
-        "capped": {"limits": [{"counter": "calls", "window": "hour", "max": 2}]},
-        "small": {"deny_if": [{"conditions": [{"path": "args.n", "op": "gt", "value": 10}], "on_deny": "too many"}]},
-    },
-}
-
-
 AUTHZ = ("ext-authz.yaml", "callgate.yaml")
 """Envoy's configuration and callgate's."""
 

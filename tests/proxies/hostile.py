@@ -1,19 +1,13 @@
-"""The hostile requests of `tests/cases/hostile` as bytes on a connection, and an upstream that keeps what comes."""
+"""The hostile requests of `tests/cases/hostile` as bytes on a connection."""
 
 from __future__ import annotations
 
 import json
 import socket
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from proxies.envoy import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 CASES = ROOT / "tests" / "cases" / "hostile"
 PATIENCE_S = 20.0
@@ -109,56 +103,6 @@ def pieces(value: Any) -> bytes:
     if "hex" in value:
         return bytes.fromhex(value["hex"])
     return str(value["repeat"] * value["times"]).encode()
-
-
-@dataclass
-class Kept:
-    """What has reached the upstream."""
-
-    port: int
-    requests: list[tuple[int, str, bytes]] = field(default_factory=list)
-    """Number of the case, path and body."""
-
-
-@contextmanager
-def keeping_upstream() -> Iterator[Kept]:
-    """A server that keeps what it was sent, whatever it is."""
-    kept = Kept(0)
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            if self.headers.get("transfer-encoding"):
-                body = self.chunks()
-            kept.requests.append((int(self.headers.get(MARK, -1)), self.path, body))
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        do_GET = do_DELETE = do_PUT = do_POST  # noqa: N815  the base class's names
-
-        def chunks(self) -> bytes:
-            body = b""
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
-            return body
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        kept.port = server.server_address[1]
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield kept
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def send(address: str, case: Case, number: int) -> int:

@@ -11,8 +11,8 @@ import yaml
 from cli.program import sidecar
 from proxies.envoy import ROOT
 from proxies.gateway import gateway
-from proxies.guarded import POLICY
 from proxies.mcp import mcp_server
+from proxies.policies import POLICY
 
 DEPLOY = ROOT / "deploy" / "agentgateway"
 AGENT = {"x-agent": "a"}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxies.guarded import guarded_server
-from proxies.hostile import Case, cases, keeping_upstream, send
+from proxies.hostile import MARK, Case, cases, send
+from proxies.upstream import keeping_upstream
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 
@@ -18,8 +19,8 @@ def test_none_of_the_refused_ones_reaches_the_upstream(tmp_path: Path) -> None:
         guarded_server(tmp_path, kept.port, policy=EVERY_TOOL, server="srv", tool_errors=False) as (proxy, _),
     ):
         statuses = {number: send(proxy.address, case, number) for number, case in numbered}
-    arrived = {number: (path, body) for number, path, body in kept.requests}
-    assert len(arrived) == len(kept.requests), "each once, and nothing that no case is"
+    arrived = {int(request.header(MARK) or -1): (request.path, request.body) for request in kept.arrived}
+    assert len(arrived) == len(kept.arrived), "each once, and nothing that no case is"
 
     for number, case in numbered:
         status = statuses[number]

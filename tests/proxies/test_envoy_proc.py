@@ -15,8 +15,9 @@ import pytest
 from cli.program import Sidecar
 from proxies import guarded as guarding
 from proxies.envoy import Proxy, upstream
-from proxies.guarded import POLICY, guarded, guarded_server
+from proxies.guarded import guarded, guarded_server
 from proxies.mcp import mcp_client, mcp_server
+from proxies.policies import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
