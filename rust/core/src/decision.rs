@@ -115,12 +115,7 @@ pub struct Decision<'a> {
 
 impl<'a> Decision<'a> {
     /// A decision with nothing but an outcome, its rule, its message and the instant, in Unix microseconds.
-    pub(crate) fn bare(
-        outcome: Outcome,
-        rule: Cow<'a, str>,
-        message: Cow<'a, str>,
-        decided_at_us: u64,
-    ) -> Self {
+    pub fn bare(outcome: Outcome, rule: Cow<'a, str>, message: Cow<'a, str>, decided_at_us: u64) -> Self {
         Self {
             outcome,
             rule,

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use callgate_core::engine::{Identity, Snapshot};
 use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch};
-use smallvec::SmallVec;
 
 use crate::audit::{Asked, Audit, UNAVAILABLE};
 use crate::clock::Clock;
@@ -381,20 +380,5 @@ fn asked_server<'a>(state: &'a Snapshot, request: &Request<'a>, decision: &Decis
 /// A denial by the server itself, on behalf of no policy.
 // Generic because a decision is invariant in its lifetime: a `'static` one is no shorter one.
 fn denial<'s>(rule: &'static str, message: Cow<'s, str>, now: Now) -> Decision<'s> {
-    Decision {
-        outcome: Outcome::Deny,
-        rule: Cow::Borrowed(rule),
-        message,
-        retry_after_ms: None,
-        limits: SmallVec::new(),
-        policy: Cow::Borrowed(""),
-        policy_version: Cow::Borrowed(""),
-        shadow: None,
-        fingerprint: None,
-        decided_at_us: now.unix_us(),
-        reservation: None,
-        grant_index: None,
-        policy_index: None,
-        tool_index: None,
-    }
+    Decision::bare(Outcome::Deny, Cow::Borrowed(rule), message, now.unix_us())
 }

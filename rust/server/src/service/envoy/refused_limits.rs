@@ -29,20 +29,10 @@ pub(super) fn decision<'a>(
     let longest_us = refused().filter_map(|(status, _)| status.reset_after_us).max();
     let limits = refused().filter_map(|(status, descriptor)| limit(status, descriptor));
     Decision {
-        outcome,
-        rule,
-        message: Cow::Borrowed(""),
         retry_after_ms: longest_us.map(|us| us.div_ceil(1_000)),
         limits: limits.collect(),
         policy: Cow::Borrowed(request.domain),
-        policy_version: Cow::Borrowed(""),
-        shadow: None,
-        fingerprint: None,
-        decided_at_us: now.unix_us(),
-        reservation: None,
-        grant_index: None,
-        policy_index: None,
-        tool_index: None,
+        ..Decision::bare(outcome, rule, Cow::Borrowed(""), now.unix_us())
     }
 }
 
