@@ -91,6 +91,16 @@ pub(crate) struct Gate {
     pub(crate) paces: Paces,
 }
 
+/// What one question of a proxy is answered by.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) state: Snapshot,
+    /// Who asks.
+    pub(crate) pep: Pep,
+    /// How the requests that it asks about are read.
+    pub(crate) proxies: Arc<ProxyConfig>,
+}
+
 /// How often refusals before any decision are logged: who makes them chooses how often they happen.
 #[derive(Debug, Default)]
 pub(crate) struct Paces {
@@ -143,14 +153,11 @@ impl Gate {
     }
 
     /// As [`Gate::admit`], with how a proxy's requests are read at that moment.
-    pub(crate) fn admit_proxied(
-        &self,
-        asker: Option<&Asker>,
-    ) -> Result<(Snapshot, Pep, Arc<ProxyConfig>), Unknown> {
+    pub(crate) fn admit_proxied(&self, asker: Option<&Asker>) -> Result<Admitted, Unknown> {
         loop {
             let (state, pep) = self.admit(asker)?;
             if let Some(proxies) = self.proxies.at(state.generation()) {
-                return Ok((state, pep, proxies));
+                return Ok(Admitted { state, pep, proxies });
             }
             // As above.
         }

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-use callgate_core::Caller;
+use callgate_core::{Args, Caller, Pep, Request};
 use callgate_mcp::Methods;
 
 pub use identity::IdentitySource;
@@ -101,6 +101,21 @@ pub(crate) struct Named<'a> {
     pub(crate) server: Cow<'a, str>,
     /// Where the path names one; its arguments are the body then.
     pub(crate) tool: Option<Cow<'a, str>>,
+}
+
+impl Named<'_> {
+    /// A request of this caller that is for no tool.
+    pub(crate) fn request(&self, pep: Pep) -> Request<'_> {
+        Request {
+            caller: self.caller,
+            pep,
+            tool: "",
+            server: &self.server,
+            session: None,
+            args: Args::NONE,
+            reserve: None,
+        }
+    }
 }
 
 impl ProxyConfig {

@@ -1,6 +1,6 @@
 //! Taking hidden tools out of the results of `tools/list`.
 
-use callgate_core::engine::Snapshot;
+use callgate_core::engine::Listing;
 
 /// What joins a target's name to a tool's where the gateway offers several targets as one server. Names of targets do not
 /// hold it.
@@ -11,15 +11,14 @@ const JOINT: char = '_';
 pub(super) struct Target<'a> {
     /// The gateway's name for it.
     pub(super) name: &'a str,
-    /// The policy that decides for the caller there, and the server's name; `None` where the caller is nobody.
-    pub(super) known: Option<(u32, &'a str)>,
+    /// What its lists may name; `None` where the caller is nobody there.
+    pub(super) listing: Option<Listing<'a>>,
 }
 
 impl Target<'_> {
-    fn hides(&self, state: &Snapshot, tool: &str) -> bool {
+    fn hides(&self, tool: &str) -> bool {
         // Whoever is nobody there can call nothing.
-        self.known
-            .is_none_or(|(policy, server)| state.hides(policy, server, tool))
+        self.listing.is_none_or(|listing| !listing.shows(tool))
     }
 }
 
@@ -27,17 +26,17 @@ impl Target<'_> {
 ///
 /// Which name a tool has depends on the gateway's settings: its own, or that of its target before it. Where a name can be
 /// read both ways, the tool is left out if either is.
-pub(super) fn is_hidden(state: &Snapshot, targets: &[Target<'_>], tool: &str) -> bool {
+pub(super) fn is_hidden(targets: &[Target<'_>], tool: &str) -> bool {
     let joined = tool
         .split_once(JOINT)
         .and_then(|(name, rest)| Some((targets.iter().find(|target| target.name == name)?, rest)));
     match (joined, targets) {
-        (Some((target, rest)), [_]) => target.hides(state, rest) || target.hides(state, tool),
-        (Some((target, rest)), _) => target.hides(state, rest),
+        (Some((target, rest)), [_]) => target.hides(rest) || target.hides(tool),
+        (Some((target, rest)), _) => target.hides(rest),
         // Of several targets nobody knows whose it is; at those where the caller is nobody, no call of it passes.
         (None, targets) => targets
             .iter()
-            .filter(|target| target.known.is_some())
-            .any(|target| target.hides(state, tool)),
+            .filter(|target| target.listing.is_some())
+            .any(|target| target.hides(tool)),
     }
 }

@@ -7,9 +7,8 @@ mod reply;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use callgate_core::engine::Snapshot;
 use callgate_core::json::Tape;
-use callgate_core::{Args, Caller, Outcome, Pep};
+use callgate_core::{Caller, Outcome};
 use callgate_mcp::list;
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_proto::ext_mcp::ext_mcp_server::ExtMcp as ExtMcpService;
@@ -17,11 +16,9 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
-use super::deadline::{self, Deadline};
-use super::judging::{Carried, Judge};
-use crate::gate::{Gate, Protocol, aside};
-use crate::identity::Asker;
-use crate::proxy::{ProxyConfig, Unclear};
+use super::judging::{Carried, Judge, admitted};
+use crate::gate::{Admitted, Gate, Protocol, aside};
+use crate::proxy::Unclear;
 use attributes::McpAttributes;
 use listing::Target;
 use reply::ExtMcp;
@@ -37,30 +34,9 @@ pub(super) struct McpPolicy {
     gate: Arc<Gate>,
 }
 
-/// What one question is answered by.
-struct Admitted {
-    state: Snapshot,
-    pep: Pep,
-    proxies: Arc<ProxyConfig>,
-}
-
 impl McpPolicy {
     pub(super) const fn new(gate: Arc<Gate>) -> Self {
         Self { gate }
-    }
-
-    /// Who asks, now, and what goes with that.
-    fn admit<T>(&self, request: &Request<T>) -> Result<Admitted, Status> {
-        let deadline: Option<&Deadline> = request.extensions().get();
-        if deadline.copied().is_some_and(Deadline::is_over) {
-            return Err(deadline::over());
-        }
-        let asker: Option<&Asker> = request.extensions().get();
-        let (state, pep, proxies) = self
-            .gate
-            .admit_proxied(asker)
-            .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
-        Ok(Admitted { state, pep, proxies })
     }
 
     fn judge(&self, admitted: &Admitted, message: &McpRequest) -> McpRequestResult {
@@ -74,9 +50,7 @@ impl McpPolicy {
         let judge = Judge {
             door: &ExtMcp { attributes },
             gate: &self.gate,
-            proxies: &admitted.proxies,
-            state: &admitted.state,
-            pep: admitted.pep,
+            admitted,
         };
         if message.method == TOOLS_CALL && message.service_names.len() != 1 {
             return judge.unclear(&Unclear::new(
@@ -99,7 +73,7 @@ impl McpPolicy {
             let Ok(named) = admitted.proxies.name(&attributes.at(target)) else {
                 return false;
             };
-            let request = request(named.caller, admitted.pep, &named.server);
+            let request = named.request(admitted.pep);
             let decision = self.gate.engine.recognise(&admitted.state, &request, now);
             decision.outcome == Outcome::Allow
         };
@@ -109,7 +83,7 @@ impl McpPolicy {
 
     /// The result of a list of tools, without those that are hidden from its caller.
     fn filter(&self, admitted: &Admitted, response: &McpResponse) -> Result<McpResponseResult, Unclear> {
-        let (state, pep) = (&admitted.state, admitted.pep);
+        let Admitted { state, pep, proxies } = admitted;
         let attributes = McpAttributes::of_result(response);
         let upstreams: Vec<&str> = match response.service_names.as_slice() {
             [] => vec![""],
@@ -117,7 +91,7 @@ impl McpPolicy {
         };
         let named = upstreams
             .iter()
-            .map(|upstream| admitted.proxies.name(&attributes.at(upstream)))
+            .map(|upstream| proxies.name(&attributes.at(upstream)))
             .collect::<Result<Vec<_>, _>>()?;
         if named
             .iter()
@@ -128,27 +102,17 @@ impl McpPolicy {
                  what `proxies.identity` reads, under the same name",
             ));
         }
-        let requests: Vec<_> = named
-            .iter()
-            .map(|named| request(named.caller, pep, &named.server))
-            .collect();
+        let requests: Vec<_> = named.iter().map(|named| named.request(*pep)).collect();
         let now = self.gate.clock.now();
         let targets: Vec<Target<'_>> = upstreams
             .iter()
             .zip(&requests)
-            .map(|(name, request)| {
-                let decision = self.gate.engine.recognise(state, request, now);
-                let policy = decision
-                    .policy_index
-                    .filter(|_| decision.outcome == Outcome::Allow);
-                let server = state.identity(request, &decision).server;
-                Target {
-                    name,
-                    known: policy.map(|policy| (policy, server)),
-                }
+            .map(|(name, request)| Target {
+                name,
+                listing: self.gate.engine.listing(state, request, now),
             })
             .collect();
-        if targets.iter().all(|target| target.known.is_none())
+        if targets.iter().all(|target| target.listing.is_none())
             && let Some(request) = requests.first()
         {
             let refused = self.gate.recognise(Protocol::ExtMcp, state, request, |decision| {
@@ -157,7 +121,7 @@ impl McpPolicy {
             return Ok(returned(refused));
         }
         let filtered = list::filter_result(&mut Tape::new(), &response.mcp_response, |tool| {
-            !listing::is_hidden(state, &targets, tool)
+            !listing::is_hidden(&targets, tool)
         });
         let filtered = filtered.map_err(|error| {
             Unclear::new(format!(
@@ -177,7 +141,7 @@ impl ExtMcpService for McpPolicy {
         &self,
         request: Request<McpRequest>,
     ) -> Result<Response<McpRequestResult>, Status> {
-        let admitted = self.admit(&request)?;
+        let admitted = admitted(&self.gate, request.extensions())?;
         let message = request.get_ref();
         let params = message.mcp_request.as_deref().unwrap_or_default();
         Ok(Response::new(aside(params, || self.judge(&admitted, message))))
@@ -187,7 +151,7 @@ impl ExtMcpService for McpPolicy {
         &self,
         request: Request<McpResponse>,
     ) -> Result<Response<McpResponseResult>, Status> {
-        let admitted = self.admit(&request)?;
+        let admitted = admitted(&self.gate, request.extensions())?;
         let response = request.get_ref();
         if response.method != TOOLS_LIST {
             return Ok(Response::new(returned(Returned::Pass(Pass {}))));
@@ -199,19 +163,6 @@ impl ExtMcpService for McpPolicy {
                     returned(Returned::Error(reply::error(decision)))
                 })
         })))
-    }
-}
-
-/// A request for no tool, of this caller at this server.
-const fn request<'a>(caller: Caller<'a>, pep: Pep, server: &'a str) -> callgate_core::Request<'a> {
-    callgate_core::Request {
-        caller,
-        pep,
-        tool: "",
-        server,
-        session: None,
-        args: Args::NONE,
-        reserve: None,
     }
 }
 

@@ -11,7 +11,7 @@ use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
 
-use super::super::judging::Carried;
+use super::super::judging::Read;
 use crate::proxy::Unclear;
 
 /// Integers up to here are exact as doubles.
@@ -81,18 +81,12 @@ impl<'a> ReadMessage<'a> {
         })
     }
 
-    /// What came along where the proxy forwards no body.
-    pub(super) fn alone(&self) -> Carried<'_> {
-        Carried::Read(self.named, self.id())
-    }
-
-    /// What came along where the proxy forwards the body as well.
-    pub(super) fn beside<'b>(&'b self, body: &'b [u8]) -> Carried<'b> {
-        Carried::Both(body, self.named, self.id())
-    }
-
-    fn id(&self) -> Option<Id<'_>> {
-        self.id.as_deref().and_then(Id::from_json)
+    /// As it is judged.
+    pub(super) fn as_read(&self) -> Read<'_> {
+        Read {
+            named: self.named,
+            id: self.id.as_deref().and_then(Id::from_json),
+        }
     }
 }
 
@@ -163,7 +157,7 @@ mod tests {
         let call = written(&[]);
         let read = ReadMessage::read(&call).unwrap();
         assert_eq!(read.named, Named::Call("open"));
-        assert_eq!(read.id().map(Id::json), Some("7"));
+        assert_eq!(read.as_read().id.map(Id::json), Some("7"));
         let other = written(&[("method", Kind::StringValue("tools/list".to_owned()))]);
         assert!(matches!(
             ReadMessage::read(&other).unwrap().named,
@@ -183,7 +177,7 @@ mod tests {
             (Kind::NumberValue(MAX_EXACT + 1.0), None),
         ] {
             let fields = written(&[("id", kind)]);
-            assert_eq!(ReadMessage::read(&fields).unwrap().id().map(Id::json), id);
+            assert_eq!(ReadMessage::read(&fields).unwrap().as_read().id.map(Id::json), id);
         }
         for kind in [
             Kind::NumberValue(1.5),

@@ -49,7 +49,7 @@ pub(super) fn check<'a>(attributes: &impl Attributes<'a>, carried: &Carried<'a>)
             "the request asks for another protocol, whose messages nobody would judge; send it without `upgrade`",
         ));
     }
-    let has_body = matches!(carried, Carried::Body(body) if !body.is_empty());
+    let has_body = matches!(carried, Carried::Body(body, _) if !body.is_empty());
     let is_absent = !has_body && is_absent(attributes)?;
     // Without a type nobody reads another encoding than JSON's own.
     if !is_absent && header(attributes, "content-type")?.is_some_and(|content_type| !is_json(content_type)) {

@@ -2,16 +2,15 @@
 
 use std::cell::RefCell;
 
-use callgate_core::engine::Snapshot;
-use callgate_core::json::Tape;
-use callgate_core::{Args, Decision, Outcome, Pep, Request};
+use callgate_core::json::{Tape, Value};
+use callgate_core::{Args, Decision, Outcome, Request};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{Headers, Id, Message, Named, Parts, Refusal, reply as mcp};
 
-use super::{Asked, Carried, Denied, Door, body};
-use crate::gate::Gate;
+use super::{Asked, Carried, Denied, Door, Read, body};
+use crate::gate::{Admitted, Gate};
 use crate::metrics::INVALID_REQUEST;
-use crate::proxy::{Attributes, IdentitySource, ProxyConfig, Unclear};
+use crate::proxy::{Attributes, IdentitySource, Unclear};
 
 thread_local! {
     /// The buffer of one thread, used again for every message.
@@ -29,9 +28,7 @@ const WITHOUT_MESSAGE: [&str; 2] = ["GET", "DELETE"];
 pub(in super::super) struct Judge<'j, D> {
     pub(in super::super) door: &'j D,
     pub(in super::super) gate: &'j Gate,
-    pub(in super::super) proxies: &'j ProxyConfig,
-    pub(in super::super) state: &'j Snapshot,
-    pub(in super::super) pep: Pep,
+    pub(in super::super) admitted: &'j Admitted,
 }
 
 impl<D: Door> Judge<'_, D> {
@@ -58,29 +55,12 @@ impl<D: Door> Judge<'_, D> {
         attributes: &impl Attributes<'a>,
         carried: Result<Carried<'a>, Unclear>,
     ) -> Result<D::Answer, Unclear> {
-        let named = self.proxies.name(attributes)?;
-        let (carried, read) = match carried? {
-            Carried::Both(body, named, id) => (Carried::Body(body), Some((named, id))),
-            carried => (carried, None),
-        };
-        let request = Request {
-            caller: named.caller,
-            pep: self.pep,
-            tool: "",
-            server: &named.server,
-            session: None,
-            args: Args::NONE,
-            reserve: None,
-        };
+        let named = self.admitted.proxies.name(attributes)?;
+        let carried = carried?;
+        let request = named.request(self.admitted.pep);
         let is_absent = match body::check(attributes, &carried) {
             Ok(is_absent) => is_absent,
-            Err(unclear) => {
-                return Ok(
-                    self.deny(&request, INVALID_REQUEST, unclear.to_string(), |decision| {
-                        mcp::denied_request(None, decision)
-                    }),
-                );
-            }
+            Err(unclear) => return Ok(self.invalid(&request, unclear.to_string())),
         };
         let headers = match Headers::read(attributes.fields()) {
             Ok(headers) => headers,
@@ -92,167 +72,124 @@ impl<D: Door> Judge<'_, D> {
         };
         if let Some(tool) = named.tool.as_deref() {
             let args = match carried {
-                Carried::Body([]) if !is_absent => Args::Unseen,
-                Carried::Body(body) => Args::Json(body),
+                Carried::Body([], _) if !is_absent => Args::Unseen,
+                Carried::Body(body, _) => Args::Json(body),
                 // Not even where no field speaks of a body: proxies take those fields away with it.
-                Carried::Fields | Carried::Read(..) | Carried::Both(..) | Carried::Parts(..) => Args::Unseen,
+                Carried::Fields | Carried::Read(_) | Carried::Parts(..) => Args::Unseen,
             };
             let request = Request {
                 tool,
                 args,
                 ..request
             };
-            let asked = Asked {
-                request,
-                method: None,
-                id: None,
-                hides_token: self.hides_token(),
-            };
-            return Ok(self.call(&asked));
+            return Ok(self.decide(&self.asked(request, None, None)));
         }
         if is_absent && WITHOUT_MESSAGE.contains(&attributes.method()) {
-            let asked = Asked {
-                request,
-                method: None,
-                id: None,
-                hides_token: self.hides_token(),
-            };
-            return Ok(self.pass(&asked));
+            return Ok(self.pass(&self.asked(request, None, None)));
         }
         if attributes.method() != MESSAGE_METHOD {
             let message = format!("a message is sent by `{MESSAGE_METHOD}`; `GET` and `DELETE` have none");
-            return Ok(self.deny(&request, INVALID_REQUEST, message, |decision| {
-                mcp::denied_request(None, decision)
-            }));
+            return Ok(self.invalid(&request, message));
         }
+        let refused = |refusal: Refusal<'_>| self.refuse(&request, &refusal);
         Ok(match carried {
-            Carried::Body(body) => TAPE.with(|tape| match tape.try_borrow_mut() {
-                Ok(mut tape) => self.message(request, &headers, Message::parse(&mut tape, body), read),
-                Err(_) => self.message(request, &headers, Message::parse(&mut Tape::new(), body), read),
+            Carried::Body(body, read) => with_tape(|tape| {
+                self.message(request, &headers, Message::parse(tape, body), read)
+                    .unwrap_or_else(refused)
             }),
-            Carried::Fields => match headers.without_body() {
-                Ok(named) => self.named(request, named, None),
-                Err(refusal) => self.refuse(&request, &refusal),
-            },
-            Carried::Read(named, id) | Carried::Both(_, named, id) => match headers.check_named(named, id) {
-                Ok(()) => self.named(request, named, id),
-                Err(refusal) => self.refuse(&request, &refusal),
-            },
-            Carried::Parts(method, params) => TAPE.with(|tape| match tape.try_borrow_mut() {
-                Ok(mut tape) => self.parts(request, Parts::parse(&mut tape, method, params)),
-                Err(_) => self.parts(request, Parts::parse(&mut Tape::new(), method, params)),
+            Carried::Fields => headers
+                .without_body()
+                .map_or_else(refused, |named| self.named(request, Read { named, id: None })),
+            Carried::Read(read) => headers
+                .check_named(read.named, read.id)
+                .map_or_else(refused, |()| self.named(request, read)),
+            Carried::Parts(method, params) => with_tape(|tape| {
+                self.parts(request, Parts::parse(tape, method, params))
+                    .unwrap_or_else(refused)
             }),
         })
     }
 
-    fn hides_token(&self) -> bool {
-        self.proxies.identity.contains(&IdentitySource::Token)
+    fn asked<'a>(&self, request: Request<'a>, method: Option<&'a str>, id: Option<Id<'a>>) -> Asked<'a> {
+        Asked {
+            request,
+            method,
+            id,
+            hides_token: self.admitted.proxies.identity.contains(&IdentitySource::Token),
+        }
     }
 
-    /// A message that came along, held against its header fields.
-    fn message(
+    /// A message that came along, held against its header fields and what the proxy has read of it.
+    fn message<'m>(
         &self,
         request: Request<'_>,
         headers: &Headers<'_>,
-        message: Result<Message<'_>, Refusal<'_>>,
-        read: Option<(Named<'_>, Option<Id<'_>>)>,
-    ) -> D::Answer {
-        let checked = message.and_then(|message| {
-            headers.check(&message)?;
-            if let Some((named, id)) = read {
-                named.check(&message, id)?;
-            }
-            Ok(message)
-        });
-        match checked {
-            Err(refusal) => self.refuse(&request, &refusal),
-            Ok(Message::Other(other)) => self.other(&Asked {
-                request,
-                method: Some(other.method),
-                id: other.id,
-                hides_token: self.hides_token(),
-            }),
-            Ok(Message::Call(call)) => self.call(&Asked {
-                request: Request {
-                    tool: call.tool,
-                    args: call.args.map_or(Args::NONE, Args::Read),
-                    ..request
-                },
-                method: Some(TOOLS_CALL),
-                id: Some(call.id),
-                hides_token: self.hides_token(),
-            }),
+        message: Result<Message<'m>, Refusal<'m>>,
+        read: Option<Read<'_>>,
+    ) -> Result<D::Answer, Refusal<'m>> {
+        let message = message?;
+        headers.check(&message)?;
+        if let Some(Read { named, id }) = read {
+            named.check(&message, id)?;
         }
+        Ok(match message {
+            Message::Other(other) => self.other(request, other.method, other.id),
+            Message::Call(call) => self.call(request, call.tool, args(call.args), Some(call.id)),
+        })
     }
 
     /// A message that the proxy has taken apart.
-    fn parts(&self, request: Request<'_>, parts: Result<Parts<'_>, Refusal<'_>>) -> D::Answer {
-        match parts {
-            Err(refusal) => self.refuse(&request, &refusal),
-            Ok(Parts::Other { method }) => self.other(&Asked {
-                request,
-                method: Some(method),
-                id: None,
-                hides_token: self.hides_token(),
-            }),
-            Ok(Parts::Call { tool, args }) => self.call(&Asked {
-                request: Request {
-                    tool,
-                    args: args.map_or(Args::NONE, Args::Read),
-                    ..request
-                },
-                method: Some(TOOLS_CALL),
-                id: None,
-                hides_token: self.hides_token(),
-            }),
-        }
+    fn parts<'m>(
+        &self,
+        request: Request<'_>,
+        parts: Result<Parts<'m>, Refusal<'m>>,
+    ) -> Result<D::Answer, Refusal<'m>> {
+        Ok(match parts? {
+            Parts::Other { method } => self.other(request, method, None),
+            Parts::Call { tool, args: of_call } => self.call(request, tool, args(of_call), None),
+        })
     }
 
     /// A message of which no more is known than what it calls.
-    fn named(&self, request: Request<'_>, named: Named<'_>, id: Option<Id<'_>>) -> D::Answer {
-        match named {
-            Named::Call(tool) => self.call(&Asked {
-                request: Request {
-                    tool,
-                    args: Args::Unseen,
-                    ..request
-                },
-                method: Some(TOOLS_CALL),
-                id,
-                hides_token: self.hides_token(),
-            }),
-            Named::Other { method, .. } => self.other(&Asked {
-                request,
-                method: Some(method),
-                id,
-                hides_token: self.hides_token(),
-            }),
+    fn named(&self, request: Request<'_>, read: Read<'_>) -> D::Answer {
+        match read.named {
+            Named::Call(tool) => self.call(request, tool, Args::Unseen, read.id),
+            Named::Other { method, .. } => self.other(request, method, read.id),
         }
     }
 
     /// A message that calls no tool.
-    fn other(&self, asked: &Asked<'_>) -> D::Answer {
-        let method = asked.method.unwrap_or_default();
-        if self.proxies.methods.passes(method) {
-            return self.pass(asked);
+    fn other(&self, request: Request<'_>, method: &str, id: Option<Id<'_>>) -> D::Answer {
+        if self.admitted.proxies.methods.passes(method) {
+            return self.pass(&self.asked(request, Some(method), id));
         }
         self.deny(
-            &asked.request,
+            &request,
             mcp::METHOD_RULE,
             mcp::method_denied(method),
-            |decision| mcp::denied_request(asked.id, decision),
+            |decision| mcp::denied_request(id, decision),
         )
     }
 
+    /// A message that calls a tool.
+    fn call(&self, request: Request<'_>, tool: &str, args: Args<'_>, id: Option<Id<'_>>) -> D::Answer {
+        let request = Request {
+            tool,
+            args,
+            ..request
+        };
+        self.decide(&self.asked(request, Some(TOOLS_CALL), id))
+    }
+
     /// Decides on a call of a tool.
-    fn call(&self, asked: &Asked<'_>) -> D::Answer {
+    fn decide(&self, asked: &Asked<'_>) -> D::Answer {
         let reserve = self.door.reserve();
         let request = Request {
             reserve,
             ..asked.request
         };
         self.gate
-            .decide_over(D::PROTOCOL, self.state, &request, |decision| {
+            .decide_over(D::PROTOCOL, &self.admitted.state, &request, |decision| {
                 if decision.outcome == Outcome::Allow {
                     return self.door.allowed(asked, decision);
                 }
@@ -263,7 +200,7 @@ impl<D: Door> Judge<'_, D> {
                     decision.write_json(&mut json);
                     json
                 };
-                let is_tool_result = asked.id.is_some() && self.proxies.tool_errors;
+                let is_tool_result = asked.id.is_some() && self.admitted.proxies.tool_errors;
                 self.door.denied(decision, Denied { body, is_tool_result })
             })
     }
@@ -271,7 +208,7 @@ impl<D: Door> Judge<'_, D> {
     /// Lets a request that calls no tool pass, if its caller is known.
     fn pass(&self, asked: &Asked<'_>) -> D::Answer {
         self.gate
-            .recognise(D::PROTOCOL, self.state, &asked.request, |decision| {
+            .recognise(D::PROTOCOL, &self.admitted.state, &asked.request, |decision| {
                 if decision.outcome == Outcome::Allow {
                     self.door.allowed(asked, decision)
                 } else {
@@ -279,6 +216,13 @@ impl<D: Door> Judge<'_, D> {
                     self.door.denied(decision, Denied::message(body))
                 }
             })
+    }
+
+    /// The answer to a request that says who calls, and whose message cannot be judged.
+    fn invalid(&self, request: &Request<'_>, message: String) -> D::Answer {
+        self.deny(request, INVALID_REQUEST, message, |decision| {
+            mcp::denied_request(None, decision)
+        })
     }
 
     /// The answer to a message that could be taken for two.
@@ -296,9 +240,26 @@ impl<D: Door> Judge<'_, D> {
         message: String,
         body: impl FnOnce(&Decision<'_>) -> String,
     ) -> D::Answer {
-        self.gate
-            .deny(D::PROTOCOL, self.state, request, rule, message, |decision| {
-                self.door.denied(decision, Denied::message(body(decision)))
-            })
+        self.gate.deny(
+            D::PROTOCOL,
+            &self.admitted.state,
+            request,
+            rule,
+            message,
+            |decision| self.door.denied(decision, Denied::message(body(decision))),
+        )
     }
+}
+
+/// Absent arguments are those of a call without any.
+fn args(args: Option<Value<'_>>) -> Args<'_> {
+    args.map_or(Args::NONE, Args::Read)
+}
+
+/// Works with this thread's buffer, or with a new one where that is in use.
+fn with_tape<R>(work: impl FnOnce(&mut Tape) -> R) -> R {
+    TAPE.with(|tape| match tape.try_borrow_mut() {
+        Ok(mut tape) => work(&mut tape),
+        Err(_) => work(&mut Tape::new()),
+    })
 }

@@ -3,6 +3,7 @@
 //! A protocol says what the request was ([`Attributes`]) and how much of it the proxy sent along ([`Carried`]), and turns
 //! what comes of it into its own answer ([`Door`]).
 
+mod admitted;
 mod body;
 mod judge;
 
@@ -11,24 +12,30 @@ use callgate_mcp::{Id, Named};
 
 use crate::gate::Protocol;
 
+pub(super) use admitted::admitted;
 pub(super) use body::whole;
 pub(super) use judge::Judge;
 
 #[cfg(doc)]
 use crate::proxy::Attributes;
 
+/// What the proxy itself has read of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Read<'a> {
+    pub(super) named: Named<'a>,
+    pub(super) id: Option<Id<'a>>,
+}
+
 /// What came along of a request's message.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Carried<'a> {
-    /// The whole body, see [`whole`].
-    Body(&'a [u8]),
+    /// The whole body, see [`whole`], and what the proxy has read of it, if it tells: it must be the same.
+    Body(&'a [u8], Option<Read<'a>>),
     /// No body, and nobody knows whether there is one. The header fields say what the message is, where the server has to
     /// hold them against it, and nobody has seen the arguments.
     Fields,
-    /// What the proxy has read of the body, and the id; nobody has seen the arguments.
-    Read(Named<'a>, Option<Id<'a>>),
-    /// The whole body, see [`whole`], and what the proxy has read of it, which must be the same.
-    Both(&'a [u8], Named<'a>, Option<Id<'a>>),
+    /// What the proxy has read of the body; nobody has seen the arguments.
+    Read(Read<'a>),
     /// The method, and the `params` from which the proxy makes the message anew.
     Parts(&'a str, Option<&'a [u8]>),
 }

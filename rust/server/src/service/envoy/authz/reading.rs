@@ -21,7 +21,7 @@ pub(super) fn carried<'a>(
     if let Some(read) = read
         && http.raw_body.is_empty()
     {
-        return Ok(read.alone());
+        return Ok(Carried::Read(read.as_read()));
     }
     let body = whole(attributes, &http.raw_body)?;
     if usize::try_from(http.size).unwrap_or_default() > body.len() {
@@ -29,5 +29,5 @@ pub(super) fn carried<'a>(
             "the proxy forwards another body than it received; set `with_request_body` at the proxy",
         ));
     }
-    Ok(read.map_or(Carried::Body(body), |read| read.beside(body)))
+    Ok(Carried::Body(body, read.map(ReadMessage::as_read)))
 }

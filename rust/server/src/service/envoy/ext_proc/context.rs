@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use callgate_core::json::Tape;
-use callgate_core::{Args, Request};
 use callgate_mcp::list;
 use callgate_mcp::sse::Event;
 use callgate_mcp::{Id, reply as mcp};
@@ -15,7 +14,7 @@ use super::super::super::unfinished::Share;
 use super::super::mcp_metadata::ReadMessage;
 use super::door::{ExtProc, Lists, Reserved, Verdict};
 use super::head::Head;
-use crate::gate::{Gate, Protocol, aside};
+use crate::gate::{Admitted, Gate, Protocol, aside};
 use crate::identity::Asker;
 use crate::proxy::Unclear;
 
@@ -44,33 +43,32 @@ pub(super) enum Came<'a> {
 }
 
 impl Context {
+    /// Who asks, now, and what goes with that.
+    fn admit(&self) -> Result<Admitted, Status> {
+        self.gate
+            .admit_proxied(self.asker.as_ref())
+            .map_err(|unknown| Status::unauthenticated(unknown.message()))
+    }
+
     /// Judges a request.
     pub(super) fn judge(&self, head: &Head, came: Came<'_>) -> Result<Verdict, Status> {
-        let (state, pep, proxies) = self
-            .gate
-            .admit_proxied(self.asker.as_ref())
-            .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
+        let admitted = self.admit()?;
         let judge = Judge {
             door: &ExtProc { head },
             gate: &self.gate,
-            proxies: &proxies,
-            state: &state,
-            pep,
+            admitted: &admitted,
         };
-        let read = ReadMessage::of(head.metadata.as_ref(), proxies.mcp_metadata.as_deref());
+        let read = ReadMessage::of(head.metadata.as_ref(), admitted.proxies.mcp_metadata.as_deref());
         let read = match &read {
-            Ok(read) => read.as_ref(),
+            Ok(read) => read.as_ref().map(ReadMessage::as_read),
             Err(unclear) => return Ok(judge.unclear(unclear)),
         };
         Ok(match came {
             Came::Unusable(reason) => judge.unclear(&Unclear::new(reason)),
-            Came::Nothing => judge.answer(&head, Ok(read.map_or(Carried::Fields, ReadMessage::alone))),
+            Came::Nothing => judge.answer(&head, Ok(read.map_or(Carried::Fields, Carried::Read))),
             Came::Whole(body) => aside(body, || {
-                let carried = whole(&head, body).map(|body| match read {
-                    Some(read) if !body.is_empty() => read.beside(body),
-                    _ => Carried::Body(body),
-                });
-                judge.answer(&head, carried)
+                let carried = whole(&head, body);
+                judge.answer(&head, carried.map(|body| Carried::Body(body, read)))
             }),
         })
     }
@@ -128,22 +126,11 @@ impl Context {
         lists: &Lists,
         work: impl FnOnce(&mut dyn FnMut(&str) -> bool) -> Result<R, E>,
     ) -> Result<Result<R, String>, Status> {
-        let (state, pep, proxies) = self
-            .gate
-            .admit_proxied(self.asker.as_ref())
-            .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
+        let Admitted { state, pep, proxies } = self.admit()?;
         let named = proxies
             .name(&head)
             .map_err(|unclear| Status::invalid_argument(unclear.to_string()))?;
-        let request = Request {
-            caller: named.caller,
-            pep,
-            tool: "",
-            server: &named.server,
-            session: None,
-            args: Args::NONE,
-            reserve: None,
-        };
+        let request = named.request(pep);
         // A grant that was revoked meanwhile sees nothing.
         let listing = self.gate.engine.listing(&state, &request, self.gate.clock.now());
         let mut keep = |tool: &str| listing.is_some_and(|listing| listing.shows(tool));

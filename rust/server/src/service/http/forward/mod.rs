@@ -93,7 +93,7 @@ fn unknown_pep(doors: &Doors, unknown: Unknown) -> Response<Body> {
 
 fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: &[u8]) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let (state, pep, proxies) = match doors.gate.admit_proxied(asker) {
+    let admitted = match doors.gate.admit_proxied(asker) {
         Ok(admitted) => admitted,
         Err(unknown) => return unknown_pep(doors, unknown),
     };
@@ -103,9 +103,7 @@ fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: 
             headers: &parts.headers,
         },
         gate: &doors.gate,
-        proxies: &proxies,
-        state: &state,
-        pep,
+        admitted: &admitted,
     };
     match Original::of(form, parts, !body.is_empty()) {
         Ok(original) => judge.answer(&original, carried(form, &original, body)),
@@ -128,7 +126,7 @@ fn carried<'a>(form: Form, original: &Original<'a>, body: &'a [u8]) -> Result<Ca
     if body.is_empty() {
         Ok(Carried::Fields)
     } else {
-        whole(original, body).map(Carried::Body)
+        whole(original, body).map(|body| Carried::Body(body, None))
     }
 }
 
