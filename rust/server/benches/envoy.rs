@@ -2,6 +2,9 @@
 //!
 //! One thread. Rounds take turns; a round is the mean of some calls, so short that most are over before anything interrupts
 //! them, and what is printed are percentiles of rounds. The floor of external authorization is to scan the body once.
+//!
+//! A message is there, decoded, when its decision or answer begins. The decision is over when it is known whether the call
+//! may go on; the answer when that is put as Envoy wants to hear it and the message is given back.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
 #![expect(clippy::panic, reason = "likewise")]
@@ -19,7 +22,7 @@ use callgate_core::engine::{Policies, Setup};
 use callgate_core::json::Tape;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::request::MAX_ARGS_DEPTH;
-use callgate_core::{Engine, EngineConfig, State, rate};
+use callgate_core::{Engine, EngineConfig, Outcome, State, rate};
 
 use callgate_server::{Clock, IdentitySource, ProxyConfig, ServerSource, SystemClock, bench};
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
@@ -39,6 +42,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const ROUNDS: usize = 2_000;
 /// Messages of one round, made before it is timed. So few that they stay in the cache, as one that has just come does.
 const CALLS: u32 = 32;
+/// The name of what all others stand beside.
+const FLOOR: &str = "scan of the body";
 
 /// What is measured.
 struct Subject {
@@ -58,17 +63,40 @@ impl Subject {
         }
     }
 
-    /// `work` on messages that are there.
-    fn on<M: Message + Clone + 'static>(
+    /// `work` on messages that are there, and that it takes.
+    fn taking<M: Message + Clone + 'static>(
         name: &'static str,
         message: M,
         mut work: impl FnMut(M) + 'static,
     ) -> Self {
         Self::new(name, move || {
-            let messages: Vec<M> = (0..CALLS).map(|_| message.clone()).collect();
+            let messages = copies(&message);
             timed(|| messages.into_iter().for_each(&mut work))
         })
     }
+
+    /// `work` on messages that are there, and stay there.
+    fn looking<M: Message + Clone + 'static>(
+        name: &'static str,
+        message: M,
+        mut work: impl FnMut(&M) + 'static,
+    ) -> Self {
+        Self::new(name, move || {
+            let messages = copies(&message);
+            timed(|| messages.iter().for_each(&mut work))
+        })
+    }
+}
+
+fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> f64 {
+    let mut sorted: Vec<f64> = values.collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() * percent / 100]
+}
+
+/// Those of one round.
+fn copies<M: Clone>(message: &M) -> Vec<M> {
+    (0..CALLS).map(|_| message.clone()).collect()
 }
 
 fn main() {
@@ -86,26 +114,36 @@ fn main() {
             }
         }
     }
-    options.tell(&mut subjects);
+    options.tell(&subjects);
 }
 
-/// A scan of the body; from a message to the decision; from a message's bytes to those of the answer.
+/// A scan of the body; from a message to the decision, and to the answer; from a message's bytes to those of the answer.
 fn of_authorization(options: &Options) -> Vec<Subject> {
     let bytes = fs::read(&options.check).expect("the message can be read");
     let message = CheckRequest::decode(bytes.as_slice()).expect("the file is a `CheckRequest`");
     let body = body_of(&message).to_vec();
-    let service = Arc::new(authorization());
+    let (engine, clock, proxies) = of_policy();
+    let outcome = bench::outcomes(engine, clock, proxies).expect("nobody has to prove anything");
+    let (engine, clock, proxies) = of_policy();
+    let service = bench::authorization(engine, clock, proxies).expect("nobody has to prove anything");
+    let service = Arc::new(service);
     let for_all = Arc::clone(&service);
+    // Both are asked before anything is timed, and held to it at every call.
+    allowed(&outcome(&message));
+    black_box(check(&*service, message.clone()));
     let mut tape = Tape::new();
     vec![
-        Subject::new("scan of the body", move || {
+        Subject::new(FLOOR, move || {
             timed(|| {
                 for _ in 0..CALLS {
                     black_box(tape.parse(&body, MAX_ARGS_DEPTH).expect("it is JSON"));
                 }
             })
         }),
-        Subject::on("message to decision", message, move |message| {
+        Subject::looking("message to decision", message.clone(), move |message| {
+            allowed(black_box(&outcome(message)));
+        }),
+        Subject::taking("message to answer", message, move |message| {
             black_box(check(&*service, message));
         }),
         Subject::new("bytes to bytes", move || {
@@ -126,7 +164,7 @@ fn of_rate_limits(options: &Options) -> Vec<Subject> {
     let service = Arc::new(rate_limits());
     let for_all = Arc::clone(&service);
     vec![
-        Subject::on("rate limit, message to answer", message, move |message| {
+        Subject::taking("rate limit, message to answer", message, move |message| {
             black_box(limit(&*service, message));
         }),
         Subject::new("rate limit, bytes to bytes", move || {
@@ -140,6 +178,8 @@ fn of_rate_limits(options: &Options) -> Vec<Subject> {
     ]
 }
 
+/// Never inlined, so that what counts instructions can be told to look at nothing else.
+#[inline(never)]
 fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
     work();
@@ -150,6 +190,11 @@ fn body_of(message: &CheckRequest) -> &[u8] {
     let request = message.attributes.as_ref().and_then(|a| a.request.as_ref());
     let http = request.and_then(|request| request.http.as_ref());
     &http.expect("the message is about an HTTP request").raw_body
+}
+
+/// The decision, which must be to allow the call.
+fn allowed(outcome: &Result<Outcome, Status>) {
+    assert!(matches!(outcome, Ok(Outcome::Allow)), "{outcome:?}");
 }
 
 /// One call, which must be allowed.
@@ -179,7 +224,7 @@ fn answered<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> T {
 }
 
 /// The policy and the configuration of the other parts of `make bench-proxies`.
-fn authorization() -> impl Authorization {
+fn of_policy() -> (Arc<Engine>, Clock, ProxyConfig) {
     let policy = parse(&source(
         "policy.json",
         Format::Json,
@@ -194,8 +239,7 @@ fn authorization() -> impl Authorization {
         paths: vec!["/mcp/{server}".parse().expect("the template is valid")],
         ..ProxyConfig::default()
     };
-    let clock = Clock::System(SystemClock::default());
-    bench::authorization(engine(state), clock, proxies).expect("nobody has to prove anything")
+    (engine(state), Clock::System(SystemClock::default()), proxies)
 }
 
 /// The limit of the other parts that is never reached.
@@ -282,13 +326,21 @@ impl Options {
     }
 
     #[expect(clippy::print_stdout, reason = "a bench prints its table")]
-    fn tell(&self, subjects: &mut [Subject]) {
+    fn tell(&self, subjects: &[Subject]) {
         let mut rows = Vec::new();
+        let floor = subjects.iter().find(|subject| subject.name == FLOOR);
         for Subject { name, ns, .. } in subjects {
-            ns.sort_by(f64::total_cmp);
-            let [p10, p50, p90] = [10, 50, 90].map(|percent| ns[ns.len() * percent / 100]);
-            println!("{name:<32} {p50:>8.0} ns (p10 {p10:.0}, p90 {p90:.0})");
-            rows.push(json!({"name": name, "p10_ns": p10, "p50_ns": p50, "p90_ns": p90}));
+            let [p10, p50, p90] = [10, 50, 90].map(|percent| percentile(ns.iter().copied(), percent));
+            // Of neighbours, since whatever else the machine does falls on both.
+            let of_floor = floor.map(|floor| {
+                let ratios = ns.iter().zip(&floor.ns).map(|(ns, floor)| ns / floor);
+                percentile(ratios, 50)
+            });
+            let beside = of_floor.map_or_else(String::new, |ratio| format!(", {ratio:.2} scans"));
+            println!("{name:<32} {p50:>8.0} ns (p10 {p10:.0}, p90 {p90:.0}){beside}");
+            rows.push(
+                json!({"name": name, "p10_ns": p10, "p50_ns": p50, "p90_ns": p90, "of_scan": of_floor}),
+            );
         }
         if let Some(path) = &self.json {
             fs::write(path, format!("{}\n", json!({ "rows": rows }))).expect("the results can be written");

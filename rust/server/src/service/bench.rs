@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use callgate_core::Engine;
+use callgate_core::{Engine, Outcome};
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+
+use tonic::Status;
 
 use crate::gate::Gate;
 use crate::identity::Peps;
@@ -19,14 +22,28 @@ pub fn authorization(
     clock: Clock,
     proxies: ProxyConfig,
 ) -> Result<impl Authorization, StartError> {
-    let mut gate = gate(engine, clock)?;
-    gate.proxies = Proxies::new(proxies);
-    Ok(Authorizer::new(Arc::new(gate)))
+    authorizer(engine, clock, proxies)
+}
+
+/// The same up to the decision: what it is, and no answer for Envoy.
+pub fn outcomes(
+    engine: Arc<Engine>,
+    clock: Clock,
+    proxies: ProxyConfig,
+) -> Result<impl Fn(&CheckRequest) -> Result<Outcome, Status>, StartError> {
+    let authorizer = authorizer(engine, clock, proxies)?;
+    Ok(move |message: &CheckRequest| authorizer.outcome(message))
 }
 
 /// Envoy's rate limit service.
 pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> Result<impl RateLimitService, StartError> {
     Ok(RateLimits::new(Arc::new(gate(engine, clock)?)))
+}
+
+fn authorizer(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> Result<Authorizer, StartError> {
+    let mut gate = gate(engine, clock)?;
+    gate.proxies = Proxies::new(proxies);
+    Ok(Authorizer::new(Arc::new(gate)))
 }
 
 fn gate(engine: Arc<Engine>, clock: Clock) -> Result<Gate, StartError> {

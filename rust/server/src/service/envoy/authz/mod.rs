@@ -1,5 +1,7 @@
 //! `envoy.service.auth.v3.Authorization`: Envoy's external authorization.
 
+#[cfg(feature = "bench")]
+mod bench;
 mod reading;
 mod reply;
 
@@ -11,10 +13,10 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tonic::{Request, Response, Status};
 
-use super::super::judging::{Judge, admitted};
+use super::super::judging::{Door, Judge, admitted};
 use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
-use crate::gate::{Gate, aside};
+use crate::gate::{Admitted, Gate, aside};
 use crate::proxy::Unclear;
 use reply::ExtAuthz;
 
@@ -28,6 +30,33 @@ impl Authorizer {
     pub(in super::super) const fn new(gate: Arc<Gate>) -> Self {
         Self { gate }
     }
+
+    /// What `door` makes of a request with these attributes; `None` where it is none over HTTP.
+    fn judge<D: Door>(
+        &self,
+        admitted: &Admitted,
+        attributes: Option<&HttpAttributes<'_>>,
+        door: &D,
+    ) -> D::Answer {
+        let judge = Judge {
+            door,
+            gate: &self.gate,
+            admitted,
+        };
+        let Some(attributes) = attributes else {
+            return judge.unclear(&Unclear::new(
+                "the check is of no HTTP request; ask about HTTP requests alone",
+            ));
+        };
+        let read = ReadMessage::of(attributes.metadata, admitted.proxies.mcp_metadata.as_deref());
+        aside(&attributes.http.raw_body, || {
+            let carried = match &read {
+                Ok(read) => reading::carried(attributes, read.as_ref()),
+                Err(unclear) => Err(unclear.clone()),
+            };
+            judge.answer(attributes, carried)
+        })
+    }
 }
 
 #[tonic::async_trait]
@@ -35,26 +64,7 @@ impl Authorization for Authorizer {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let admitted = admitted(&self.gate, request.extensions())?;
         let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
-        let judge = Judge {
-            door: &ExtAuthz { attributes },
-            gate: &self.gate,
-            admitted: &admitted,
-        };
-        let answer = match &attributes {
-            None => judge.unclear(&Unclear::new(
-                "the check is of no HTTP request; ask about HTTP requests alone",
-            )),
-            Some(attributes) => {
-                let read = ReadMessage::of(attributes.metadata, admitted.proxies.mcp_metadata.as_deref());
-                aside(&attributes.http.raw_body, || {
-                    let carried = match &read {
-                        Ok(read) => reading::carried(attributes, read.as_ref()),
-                        Err(unclear) => Err(unclear.clone()),
-                    };
-                    judge.answer(attributes, carried)
-                })
-            }
-        };
+        let answer = self.judge(&admitted, attributes.as_ref(), &ExtAuthz { attributes });
         Ok(Response::new(answer))
     }
 }

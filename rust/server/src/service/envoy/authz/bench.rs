@@ -1,0 +1,37 @@
+//! Decisions of which no answer is made, for benches alone.
+
+use callgate_core::{Decision, Outcome};
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use http::Extensions;
+use tonic::Status;
+
+use super::super::super::judging::{Asked, Denied, Door, admitted};
+use super::super::attributes::HttpAttributes;
+use super::Authorizer;
+use crate::gate::Protocol;
+
+/// Keeps nothing of a decision but its outcome.
+struct OutcomeAlone;
+
+impl Door for OutcomeAlone {
+    type Answer = Outcome;
+
+    const PROTOCOL: Protocol = Protocol::ExtAuthz;
+
+    fn allowed(&self, _: &Asked<'_>, decision: &Decision<'_>) -> Outcome {
+        decision.outcome
+    }
+
+    fn denied(&self, decision: &Decision<'_>, _: Denied) -> Outcome {
+        decision.outcome
+    }
+}
+
+impl Authorizer {
+    /// All that is done about a message up to the decision, and no more.
+    pub(in super::super::super) fn outcome(&self, message: &CheckRequest) -> Result<Outcome, Status> {
+        let admitted = admitted(&self.gate, &Extensions::new())?;
+        let attributes = message.attributes.as_ref().and_then(HttpAttributes::of);
+        Ok(self.judge(&admitted, attributes.as_ref(), &OutcomeAlone))
+    }
+}
