@@ -26,25 +26,75 @@ impl HeaderFault {
     }
 }
 
+/// What a request has of a header that may be there once: its value, or none.
+pub(crate) type Found<'a> = Result<Option<&'a str>, HeaderFault>;
+
 /// The value of the header of this lower-case name. Names are lower-case, values `None` where they are no text.
 pub(crate) fn single<'a>(
-    headers: impl Iterator<Item = (&'a str, Option<&'a str>)>,
+    mut headers: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     name: &str,
-) -> Result<Option<&'a str>, HeaderFault> {
-    let mut found = None;
-    for (key, value) in headers {
-        if key != name {
-            if alike(key, name) {
-                return Err(HeaderFault::Alias);
+) -> Found<'a> {
+    headers.try_fold(None, |found, (key, value)| {
+        if is_met(name, key) {
+            met(found, name, key, value)
+        } else {
+            Ok(found)
+        }
+    })
+}
+
+/// The headers that judging asks for whatever is configured. None is an alias of another.
+const JUDGED: [&str; 7] = [
+    "authorization",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "transfer-encoding",
+    "upgrade",
+    "x-envoy-auth-partial-body",
+];
+
+/// What [`single`] finds of each of [`JUDGED`], in one pass over the headers instead of one for each.
+#[derive(Debug)]
+pub(crate) struct Singles<'a>([Found<'a>; JUDGED.len()]);
+
+impl<'a> Singles<'a> {
+    pub(crate) fn of(headers: impl Iterator<Item = (&'a str, Option<&'a str>)>) -> Self {
+        let mut all = [Ok(None); JUDGED.len()];
+        headers.for_each(|(key, value)| {
+            let place = JUDGED.iter().position(|name| is_met(name, key));
+            if let Some(place) = place
+                && let (Some(name), Some(found)) = (JUDGED.get(place), all.get_mut(place))
+            {
+                // The first fault stands.
+                *found = found.and_then(|found| met(found, name, key, value));
             }
-            continue;
-        }
-        if found.is_some() {
-            return Err(HeaderFault::Repeated);
-        }
-        found = Some(value.ok_or(HeaderFault::NotText)?);
+        });
+        Self(all)
     }
-    Ok(found)
+
+    /// `None` for a header that was not looked for.
+    pub(crate) fn get(&self, name: &str) -> Option<Found<'a>> {
+        let place = JUDGED.iter().position(|judged| *judged == name)?;
+        self.0.get(place).copied()
+    }
+}
+
+/// Whether a header is the one of this name, or some programs take it for that.
+fn is_met(name: &str, key: &str) -> bool {
+    // Lengths differ nearly always, and where they do not, aliases are rare.
+    key.len() == name.len() && (key == name || alike(key, name))
+}
+
+/// What is known of a header once one more that [`is_met`] has come.
+fn met<'a>(found: Option<&'a str>, name: &str, key: &str, value: Option<&'a str>) -> Found<'a> {
+    if key != name {
+        return Err(HeaderFault::Alias);
+    }
+    if found.is_some() {
+        return Err(HeaderFault::Repeated);
+    }
+    value.map(Some).ok_or(HeaderFault::NotText)
 }
 
 /// Whether some programs take one name for the other: CGI and what followed it know no `-`.
@@ -83,5 +133,49 @@ mod tests {
             assert_eq!(read(&[(alias, Some("b"))]), Err(HeaderFault::Alias), "{alias}");
         }
         assert!(HeaderFault::Alias.of("x-agent").to_string().contains("`x-agent`"));
+    }
+
+    #[test]
+    fn one_pass_finds_what_a_pass_for_each_does() {
+        let values = [Some("a"), Some("b"), None];
+        for judged in JUDGED {
+            let names = [
+                judged.to_owned(),
+                judged.replacen('-', "_", 1),
+                judged.replacen('-', ".", 1),
+                judged.to_ascii_uppercase(),
+                format!("x{}", &judged[1..]),
+                format!("{judged}s"),
+            ];
+            let each = names
+                .iter()
+                .flat_map(|name| values.map(|value| (name.as_str(), value)));
+            for (one, other) in each
+                .clone()
+                .flat_map(|one| each.clone().map(move |other| (one, other)))
+            {
+                let headers = [("accept", Some("*/*")), one, ("host", None), other];
+                let expected = single(headers.into_iter(), judged);
+                let found = Singles::of(headers.into_iter());
+                assert_eq!(found.get(judged), Some(expected), "{headers:?}");
+                let others = JUDGED.iter().filter(|name| **name != judged);
+                for name in others {
+                    assert_eq!(found.get(name), Some(Ok(None)), "{name} in {headers:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn no_header_that_is_judged_is_an_alias_of_another() {
+        let none = Singles::of(std::iter::empty());
+        for (place, name) in JUDGED.iter().enumerate() {
+            assert!(
+                !JUDGED[place + 1..].iter().any(|other| alike(name, other)),
+                "{name}"
+            );
+            assert_eq!(none.get(name), Some(Ok(None)));
+        }
+        assert_eq!(none.get("x-agent"), None, "asked for by configuration alone");
     }
 }

@@ -17,7 +17,7 @@ pub use identity::IdentitySource;
 pub use place::ServerSource;
 pub use target::{PathTemplate, TemplateError};
 
-pub(crate) use header::{HeaderFault, alike, single};
+pub(crate) use header::{Found, Singles, alike, single};
 pub(crate) use in_force::Proxies;
 
 /// Where a proxy's requests name caller, server and tool.
@@ -65,8 +65,8 @@ pub(crate) trait Attributes<'a> {
         None
     }
 
-    /// The value of a header that may be there once.
-    fn header(&self, name: &str) -> Result<Option<&'a str>, HeaderFault> {
+    /// The value of a header that may be there once: what [`single`] finds.
+    fn header(&self, name: &str) -> Found<'a> {
         single(self.headers(), name)
     }
 

@@ -8,44 +8,57 @@ use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
 
-use crate::proxy::Attributes;
+use crate::proxy::{Attributes, Found, Singles, single};
 
 /// The attributes of one request over HTTP.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct HttpAttributes<'a> {
     pub(super) http: &'a HttpRequest,
     extensions: &'a HashMap<String, String>,
     pub(super) metadata: Option<&'a Metadata>,
     principal: &'a str,
+    singles: Singles<'a>,
 }
 
 impl<'a> HttpAttributes<'a> {
     /// `None` where the request is none over HTTP.
     pub(super) fn of(context: &'a AttributeContext) -> Option<Self> {
+        let http: &HttpRequest = context.request.as_ref()?.http.as_ref()?;
         Some(Self {
-            http: context.request.as_ref()?.http.as_ref()?,
+            http,
             extensions: &context.context_extensions,
             metadata: context.metadata_context.as_ref(),
             principal: context.source.as_ref().map_or("", |peer| peer.principal.as_str()),
+            singles: Singles::of(headers(http)),
         })
     }
 }
 
+/// Envoy either joins those of one name with commas, or leaves them apart where `encode_raw_headers` is set.
+fn headers(http: &HttpRequest) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let joined = http.headers.iter();
+    let joined = joined.map(|(name, value)| (name.as_str(), Some(value.as_str())));
+    let raw = http.header_map.iter().flat_map(|map| &map.headers);
+    let raw = raw.map(|header| {
+        let value = if header.raw_value.is_empty() {
+            Some(header.value.as_str())
+        } else {
+            std::str::from_utf8(&header.raw_value).ok()
+        };
+        (header.key.as_str(), value)
+    });
+    joined.chain(raw)
+}
+
 impl<'a> Attributes<'a> for HttpAttributes<'a> {
-    /// Envoy either joins those of one name with commas, or leaves them apart where `encode_raw_headers` is set.
     fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
-        let joined = self.http.headers.iter();
-        let joined = joined.map(|(name, value)| (name.as_str(), Some(value.as_str())));
-        let raw = self.http.header_map.iter().flat_map(|map| &map.headers);
-        let raw = raw.map(|header| {
-            let value = if header.raw_value.is_empty() {
-                Some(header.value.as_str())
-            } else {
-                std::str::from_utf8(&header.raw_value).ok()
-            };
-            (header.key.as_str(), value)
-        });
-        joined.chain(raw)
+        headers(self.http)
+    }
+
+    fn header(&self, name: &str) -> Found<'a> {
+        self.singles
+            .get(name)
+            .unwrap_or_else(|| single(self.headers(), name))
     }
 
     fn method(&self) -> &'a str {

@@ -64,7 +64,8 @@ impl Authorization for Authorizer {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
         let admitted = admitted(&self.gate, request.extensions())?;
         let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
-        let answer = self.judge(&admitted, attributes.as_ref(), &ExtAuthz { attributes });
+        let attributes = attributes.as_ref();
+        let answer = self.judge(&admitted, attributes, &ExtAuthz { attributes });
         Ok(Response::new(answer))
     }
 }

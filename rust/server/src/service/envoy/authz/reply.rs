@@ -22,7 +22,7 @@ const OK_STATUS: i32 = 200;
 /// External authorization.
 pub(super) struct ExtAuthz<'a> {
     /// What Envoy tells of the request, where it is one over HTTP.
-    pub(super) attributes: Option<HttpAttributes<'a>>,
+    pub(super) attributes: Option<&'a HttpAttributes<'a>>,
 }
 
 impl Door for ExtAuthz<'_> {
@@ -33,7 +33,7 @@ impl Door for ExtAuthz<'_> {
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> CheckResponse {
         allowed(
             decision,
-            self.attributes.iter().flat_map(Attributes::headers),
+            self.attributes.into_iter().flat_map(Attributes::headers),
             asked.hides_token(),
         )
     }
