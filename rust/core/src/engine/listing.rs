@@ -17,10 +17,35 @@ impl Listing<'_> {
         self.policy.shadowed || !self.hides(tool)
     }
 
+    /// Whether any call of this tool could be allowed, whatever its arguments: not if it is hidden, if nothing matches it
+    /// under default deny, or if its entry, its category or `all_tools` denies every call. What is shadowed stops none.
+    pub fn could_allow(&self, tool: &str) -> bool {
+        let found = self.policy.names.find(tool);
+        let category = self.category(tool);
+        let entry = found.entry.and_then(|entry| self.policy.tool(entry));
+        let is_unmatched = entry.is_none() && matches!(category, CategoryPlace::Absent);
+        if !self.shows(tool) || is_unmatched && self.policy.default_deny && !self.policy.shadowed {
+            return false;
+        }
+        let category = match category {
+            CategoryPlace::Rules(place) => Some(&**place),
+            CategoryPlace::Absent | CategoryPlace::Hide => None,
+        };
+        let mut places = [entry, category, self.policy.all_tools()].into_iter().flatten();
+        !places.any(|place| {
+            let always = place.deny_if.iter().any(|check| check.conditions.is_empty());
+            !place.shadowed && (place.deny.is_some() || always)
+        })
+    }
+
     fn hides(&self, tool: &str) -> bool {
+        self.policy.names.find(tool).hidden || matches!(self.category(tool), CategoryPlace::Hide)
+    }
+
+    fn category(&self, tool: &str) -> &CategoryPlace {
         let facts = self.facts.of(self.server, tool);
-        let category = facts.and_then(|facts| facts.category);
-        self.policy.names.find(tool).hidden
-            || category.is_some_and(|category| matches!(self.policy.category(category), CategoryPlace::Hide))
+        facts
+            .and_then(|facts| facts.category)
+            .map_or(&CategoryPlace::Absent, |category| self.policy.category(category))
     }
 }

@@ -41,6 +41,50 @@ fn hidden_names_patterns_and_categories_are_not_listed() {
     assert_eq!(shown(&desk, "srv", &tools), Some(tools.to_vec()));
 }
 
+/// Of these tools, those of which grant `g` could be allowed a call.
+fn allowed<'t>(desk: &Desk, tools: &[&'t str]) -> Vec<&'t str> {
+    let state = desk.engine.snapshot();
+    let request = request("", "");
+    let listing = desk.engine.listing(&state, &request, desk.now).unwrap();
+    let could = tools.iter().copied().filter(|tool| listing.could_allow(tool));
+    could.collect()
+}
+
+#[test]
+fn what_no_arguments_could_allow_is_known() {
+    let facts = r#"{"version": "1", "servers": {"srv": {"tools": {
+        "read": {"category": "Read"}, "pay": {"category": "Financial"}, "wipe": {"category": "Destructive"}}}}}"#;
+    let text = |mode: &str, default: &str| {
+        format!(
+            r#"{{"version": "1", "mode": "{mode}", "default": "{default}", "hide": ["hidden"],
+                "categories": {{"Read": {{}}, "Destructive": {{"hide": true}}, "Financial": {{"action": "deny"}}}},
+                "tools": {{"open": {{}}, "no": {{"action": "deny"}}, "g_*": {{}}, "hidden": {{}},
+                    "never": {{"deny_if": [{{"conditions": []}}]}},
+                    "shadowed": {{"mode": "shadow", "action": "deny"}},
+                    "sometimes": {{"deny_if": [{{"conditions": [{{"path": "args.n", "op": "gt", "value": 1}}]}}]}}}}}}"#
+        )
+    };
+    let tools = [
+        "open",
+        "no",
+        "g_x",
+        "hidden",
+        "never",
+        "shadowed",
+        "sometimes",
+        "read",
+        "pay",
+        "wipe",
+        "unknown",
+    ];
+    let desk = |mode, default| Desk::with_catalogue(&text(mode, default), catalogue(facts));
+    let some = ["open", "g_x", "shadowed", "sometimes", "read"];
+    assert_eq!(allowed(&desk("enforce", "deny"), &tools), some);
+    let by_default = ["open", "g_x", "shadowed", "sometimes", "read", "unknown"];
+    assert_eq!(allowed(&desk("enforce", "allow"), &tools), by_default);
+    assert_eq!(allowed(&desk("shadow", "deny"), &tools), tools);
+}
+
 #[test]
 fn who_would_not_be_recognised_has_no_lists() {
     let hiding = policy(r#"{"version": "1", "default": "allow", "hide": ["x"]}"#);
