@@ -22,8 +22,8 @@ pub mod reply;
 mod shown;
 pub mod sse;
 
-pub use headers::{Bindings, Headers, Named};
-pub use message::{Call, Id, Message, Other, Parts};
+pub use headers::{Bindings, FIRST_MIRRORING_VERSION, Headers, Named};
+pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};
 pub use shown::Shown;

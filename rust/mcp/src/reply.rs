@@ -17,6 +17,8 @@ pub const DECISION: &str = "callgate/decision";
 pub const DENIED: i64 = 403;
 /// See [`DENIED`].
 pub const RATE_LIMITED: i64 = 429;
+/// See [`DENIED`]: the server did not answer, or not so that its reply could be passed on.
+pub const UPSTREAM_FAILED: i64 = 502;
 
 /// The rule of methods that may not pass (`docs/policy.md` section 2).
 pub const METHOD_RULE: &str = "(default deny)";
@@ -44,6 +46,31 @@ pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     let _ = write!(json, r#"}}],"isError":true,"_meta":{{"{DECISION}":"#);
     decision.write_json(&mut json);
     json.push_str("}}}");
+    json
+}
+
+/// The answer to an allowed call that came to nothing: a tool's result with `isError`.
+pub fn failed_call(id: Id<'_>, text: &str) -> String {
+    let mut json = String::with_capacity(256);
+    let _ = write!(
+        json,
+        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":"#
+    );
+    write_string(text, &mut json);
+    json.push_str(r#"}],"isError":true}}"#);
+    json
+}
+
+/// The answer to any other request that came to nothing, or that is none for this place: an error.
+pub fn failed_request(id: Option<Id<'_>>, code: i64, message: &str) -> String {
+    let mut json = String::with_capacity(256);
+    let _ = write!(
+        json,
+        r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"#,
+        id.map_or("null", Id::json)
+    );
+    write_string(message, &mut json);
+    json.push_str("}}");
     json
 }
 

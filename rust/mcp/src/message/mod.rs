@@ -6,6 +6,7 @@
 //! of `params` are the method's own business (`_meta` and whatever later revisions add) but for those that name what is
 //! called, which must be spelled exactly.
 
+mod answer;
 mod envelope;
 mod fault;
 mod params;
@@ -19,6 +20,7 @@ use callgate_core::json::{Tape, Value};
 use callgate_core::request::MAX_ARGS_DEPTH;
 
 use crate::refusal::{Reason, Refusal};
+pub use answer::Answer;
 use envelope::Envelope;
 pub(crate) use envelope::method_fault;
 use params::Params;

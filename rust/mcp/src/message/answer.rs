@@ -1,0 +1,99 @@
+//! A client's answer to what a server has asked it.
+
+use callgate_core::json::{Kind, Tape};
+
+use super::envelope::Envelope;
+use super::{Id, MAX_MESSAGE_DEPTH, fault};
+use crate::keys::look_alike;
+use crate::refusal::{Reason, Refusal};
+
+const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
+
+/// A response and nothing else: it calls nothing, whoever reads it. Before 2026-07-28 servers ask clients for samples, input
+/// and roots, and clients answer so.
+#[derive(Clone, Copy, Debug)]
+pub struct Answer<'m> {
+    /// The id of the server's request.
+    pub id: Id<'m>,
+}
+
+impl<'m> Answer<'m> {
+    /// Reads a whole body as one response, as strictly as [`super::Message::parse`] reads requests: with an id, either a
+    /// result or an error, and no member that a request has.
+    ///
+    /// ```
+    /// use callgate_core::json::Tape;
+    /// use callgate_mcp::Answer;
+    ///
+    /// let mut tape = Tape::new();
+    /// assert!(Answer::parse(&mut tape, br#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}"#).is_ok());
+    /// assert!(Answer::parse(&mut tape, br#"{"jsonrpc":"2.0","id":1,"result":{},"method":"tools/call"}"#).is_err());
+    /// ```
+    pub fn parse(tape: &'m mut Tape, body: &'m [u8]) -> Result<Self, Refusal<'m>> {
+        let refused = |message: &'static str| Refusal::new(Reason::Response, message);
+        fault::before_parsing(body)?;
+        let root = tape
+            .parse(body, MAX_MESSAGE_DEPTH)
+            .map_err(|error| fault::of_json(&error))?;
+        if root.kind() != Kind::Object {
+            return Err(refused("the body is no response; expected an object"));
+        }
+        let (mut version, mut id, mut given) = (None, None, 0);
+        for (key, value) in root.members() {
+            match key {
+                "jsonrpc" => version = value.as_str(),
+                "id" => id = Some(Envelope::id(value)?),
+                "result" | "error" if value.kind() == Kind::Object => given += 1,
+                key if MEMBERS.contains(&key) || look_alike(key, &MEMBERS).is_some() => {
+                    return Err(refused(
+                        "the response has a member of a request, or a `result` or `error` that is no object; send a \
+                         response alone",
+                    ));
+                }
+                // Nobody reads a call out of what is no member of one.
+                _ => {}
+            }
+        }
+        match (version, id, given) {
+            (Some("2.0"), Some(id), 1) => Ok(Self { id }),
+            _ => Err(refused(
+                "a response has `jsonrpc`, an `id`, and either `result` or `error`",
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_are_told_from_everything_else() {
+        let accepted = |body: &str| Answer::parse(&mut Tape::new(), body.as_bytes()).is_ok();
+        for body in [
+            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":"a","error":{"code":-1,"message":"no"}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{"method":"tools/call"},"x":1}"#,
+        ] {
+            assert!(accepted(body), "{body}");
+        }
+        for body in [
+            "",
+            "[]",
+            "{",
+            r#"{"jsonrpc":"2.0","id":1}"#,
+            r#"{"jsonrpc":"2.0","result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"result":{}}"#,
+            r#"{"jsonrpc":"1.0","id":1,"result":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"error":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":[]}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"method":"tools/call"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"Method":"tools/call"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"result":{},"params":{}}"#,
+            r#"{"jsonrpc":"2.0","id":1,"id":2,"result":{}}"#,
+            r#"[{"jsonrpc":"2.0","id":1,"result":{}}]"#,
+        ] {
+            assert!(!accepted(body), "{body}");
+        }
+    }
+}
