@@ -1,0 +1,14 @@
+//! The other side of the gateway: MCP servers over HTTP, and what becomes of their replies.
+//!
+//! - [`Upstream`] is one MCP server: where it is, how it is reached, and what may take how long.
+//! - [`fields`] says which header fields go on, there and back.
+//! - [`reply`] cuts tools out of the lists in replies, whether they come as JSON or as a stream of events, and passes on
+//!   everything else as it comes.
+//!
+//! Who may call what is decided before anything comes here: the crate knows no policy and no counters.
+
+pub mod fields;
+pub mod reply;
+pub mod upstream;
+
+pub use upstream::{Failure, Upstream, UpstreamConfig, UpstreamError};

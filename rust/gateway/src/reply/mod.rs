@@ -1,0 +1,159 @@
+//! Replies on their way back: tools taken out of the lists in them, everything else as it comes.
+
+mod decoded;
+mod kind;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::error::Error;
+
+use bytes::Bytes;
+use callgate_mcp::sse::Event;
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http_body::Body;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Full};
+
+use decoded::decoded;
+use kind::Kind;
+use stream::CutEvents;
+
+/// What fails while a body is read.
+pub type BodyError = Box<dyn Error + Send + Sync>;
+
+/// A body that comes as it is read.
+pub type ReplyBody = UnsyncBoxBody<Bytes, BodyError>;
+
+/// Fields that say something of a body's bytes, which are others afterwards.
+const OF_BYTES: [HeaderName; 9] = [
+    ACCEPT_RANGES,
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    ETAG,
+    LAST_MODIFIED,
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// Takes tools out of what a reply holds. A reason for not showing a list is told to its client in the list's place.
+pub trait Cut: Send + Unpin + 'static {
+    /// A message as it goes on; the error is the message in its place.
+    fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String>;
+
+    /// The bytes of one event as they go on; the error is the message in place of the event's.
+    fn event(&mut self, event: &Event<'_>) -> Result<Vec<u8>, String>;
+
+    /// The message in place of a list that cannot be read, for this reason.
+    fn withheld(&mut self, reason: &str) -> String;
+}
+
+/// Which lists a reply may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// It answers a request for one.
+    List,
+    /// It is a stream of whatever the server sends.
+    Anything,
+}
+
+/// A reply as it goes on to the client: cut where it may hold lists, else as it is. `limit_bytes` is for a list, or an event,
+/// after decompression.
+pub async fn cut<B, C>(
+    reply: Response<B>,
+    holds: Holds,
+    limit_bytes: usize,
+    mut cut: C,
+) -> Response<ReplyBody>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<BodyError>,
+    C: Cut,
+{
+    let (mut head, body) = reply.into_parts();
+    if body.is_end_stream() {
+        return Response::from_parts(head, as_it_is(body));
+    }
+    let kind = Kind::of(&head, holds);
+    let body = match kind {
+        Kind::Other => return Response::from_parts(head, as_it_is(body)),
+        Kind::Unreadable(reason) => return withheld(holds, cut.withheld(reason)),
+        Kind::Json(encoding) | Kind::Stream(encoding) => decoded(body, encoding),
+    };
+    for name in &OF_BYTES {
+        head.headers.remove(name);
+    }
+    if matches!(kind, Kind::Stream(_)) {
+        return Response::from_parts(head, CutEvents::new(body, limit_bytes, cut).boxed_unsync());
+    }
+    let message = match collected(body, limit_bytes).await {
+        Ok(message) => cut.message(&message),
+        Err(reason) => Err(cut.withheld(&reason)),
+    };
+    match message {
+        Ok(message) => Response::from_parts(head, whole(message)),
+        Err(instead) => withheld(holds, instead),
+    }
+}
+
+/// All of a body; the error says why not.
+// `Limited` and its `collect` would do, were their future `Send` for every lifetime of the error.
+async fn collected(mut body: ReplyBody, limit_bytes: usize) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(frame) = frame else {
+            return Err("it broke off".to_owned());
+        };
+        if let Some(data) = frame.data_ref() {
+            if bytes.len() + data.len() > limit_bytes {
+                return Err(format!("it has more than {limit_bytes} bytes"));
+            }
+            bytes.extend_from_slice(data);
+        }
+    }
+    Ok(bytes)
+}
+
+/// A body that nobody looks at.
+pub fn as_it_is<B>(body: B) -> ReplyBody
+where
+    B: Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BodyError>,
+{
+    body.map_err(Into::into).boxed_unsync()
+}
+
+/// A body that is there.
+pub fn whole(bytes: impl Into<Bytes>) -> ReplyBody {
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// An answer in place of a reply that cannot be read.
+fn withheld(holds: Holds, message: String) -> Response<ReplyBody> {
+    let mut response = Response::new(whole(message));
+    // Where a request is answered, an error with its id is what its client understands.
+    *response.status_mut() = match holds {
+        Holds::List => StatusCode::OK,
+        Holds::Anything => StatusCode::BAD_GATEWAY,
+    };
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}
+
+/// The one value of a field; `Err` where there are several, or it is no text.
+fn single<'h>(fields: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ()> {
+    let mut values = fields.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| ()),
+        _ => Err(()),
+    }
+}

@@ -1,0 +1,96 @@
+//! A stream of events of which some are cut.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use callgate_mcp::sse::{Event, Events};
+use http_body::{Body, Frame};
+
+use super::{BodyError, Cut, ReplyBody};
+
+/// A stream of events, each cut as it comes to its end.
+pub(super) struct CutEvents<C> {
+    body: ReplyBody,
+    /// What has come of the next event; `None` when nothing more goes on.
+    events: Option<Events>,
+    cut: C,
+}
+
+impl<C: Cut> CutEvents<C> {
+    /// The events of this body, none of which has more than `limit_bytes`.
+    pub(super) fn new(body: ReplyBody, limit_bytes: usize, cut: C) -> Self {
+        Self {
+            body,
+            events: Some(Events::new(limit_bytes)),
+            cut,
+        }
+    }
+
+    /// What goes on after these bytes.
+    fn read(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut goes_on = Vec::with_capacity(bytes.len());
+        let Some(events) = &mut self.events else {
+            return goes_on;
+        };
+        let cut = &mut self.cut;
+        if let Err(too_long) = events.read(bytes, |event| append(cut, &event, &mut goes_on)) {
+            let instead = cut.withheld(&too_long.to_string());
+            goes_on.extend_from_slice(&event_of(&instead));
+            self.events = None;
+        }
+        goes_on
+    }
+
+    /// What goes on at the end.
+    fn finish(&mut self) -> Vec<u8> {
+        let mut goes_on = Vec::new();
+        if let Some(events) = self.events.take() {
+            let cut = &mut self.cut;
+            events.finish(|event| append(cut, &event, &mut goes_on));
+        }
+        goes_on
+    }
+}
+
+fn append(cut: &mut impl Cut, event: &Event<'_>, goes_on: &mut Vec<u8>) {
+    match cut.event(event) {
+        Ok(bytes) => goes_on.extend_from_slice(&bytes),
+        Err(instead) => goes_on.extend_from_slice(&event_of(&instead)),
+    }
+}
+
+/// A message as an event of its own.
+fn event_of(message: &str) -> Vec<u8> {
+    format!("event: message\ndata: {message}\n\n").into_bytes()
+}
+
+impl<C: Cut> Body for CutEvents<C> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        while self.events.is_some() {
+            let goes_on = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => self.read(&bytes),
+                    // Trailers come last, and say nothing to a reader of events.
+                    Err(_) => continue,
+                },
+                Some(Err(error)) => {
+                    // What has come of an event that broke off is none.
+                    self.events = None;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                None => self.finish(),
+            };
+            if !goes_on.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(goes_on.into()))));
+            }
+        }
+        Poll::Ready(None)
+    }
+}

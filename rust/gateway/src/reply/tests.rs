@@ -1,0 +1,187 @@
+use std::convert::Infallible;
+
+use callgate_core::json::Tape;
+use callgate_mcp::list;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::io::AsyncWriteExt as _;
+use tokio_stream::iter;
+
+use super::*;
+
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"},{"name":"secret"}]}}"#;
+const CUT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}]}}"#;
+
+/// Takes the tool `secret` out.
+struct NoSecret;
+
+impl Cut for NoSecret {
+    fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
+        list::filter(&mut Tape::new(), message, |tool| tool != "secret")
+            .map(Into::into)
+            .map_err(|error| self.withheld(&error.to_string()))
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> Result<Vec<u8>, String> {
+        list::filter_event(&mut Tape::new(), event, |tool| tool != "secret")
+            .map(Into::into)
+            .map_err(|error| self.withheld(&error.to_string()))
+    }
+
+    fn withheld(&mut self, reason: &str) -> String {
+        format!("withheld: {reason}")
+    }
+}
+
+fn reply(
+    media: &str,
+    encoding: Option<&'static str>,
+    pieces: Vec<Vec<u8>>,
+) -> Response<impl Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static> {
+    let pieces = pieces
+        .into_iter()
+        .map(|piece| Ok(Frame::data(Bytes::from(piece))));
+    let mut response = Response::new(StreamBody::new(iter(pieces.collect::<Vec<_>>())));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, media.parse().unwrap());
+    response
+        .headers_mut()
+        .insert(ETAG, HeaderValue::from_static("\"x\""));
+    if let Some(encoding) = encoding {
+        let encoding = HeaderValue::from_static(encoding);
+        response.headers_mut().insert(CONTENT_ENCODING, encoding);
+    }
+    response
+}
+
+async fn text(response: Response<ReplyBody>) -> String {
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Compresses with one of the encoders.
+macro_rules! compressed {
+    ($encoder:ident, $bytes:expr) => {{
+        let mut encoder = async_compression::tokio::write::$encoder::new(Vec::new());
+        encoder.write_all($bytes).await.unwrap();
+        encoder.shutdown().await.unwrap();
+        encoder.into_inner()
+    }};
+}
+
+async fn cut_list(
+    reply: Response<impl Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static>,
+) -> String {
+    text(cut(reply, Holds::List, 10_000, NoSecret).await).await
+}
+
+#[tokio::test]
+async fn lists_are_cut_however_they_are_compressed() {
+    let list = LIST.as_bytes();
+    for (encoding, bytes) in [
+        (None, list.to_vec()),
+        (Some("identity"), list.to_vec()),
+        (Some("gzip"), compressed!(GzipEncoder, list)),
+        (Some("deflate"), compressed!(ZlibEncoder, list)),
+        (Some("br"), compressed!(BrotliEncoder, list)),
+        (Some("zstd"), compressed!(ZstdEncoder, list)),
+    ] {
+        for size in [1, 7, 1_000] {
+            let pieces = bytes.chunks(size).map(<[u8]>::to_vec).collect();
+            let whole = cut(
+                reply("application/json", encoding, pieces),
+                Holds::List,
+                10_000,
+                NoSecret,
+            )
+            .await;
+            for name in [ETAG, CONTENT_ENCODING, CONTENT_LENGTH] {
+                assert!(!whole.headers().contains_key(name));
+            }
+            assert_eq!(text(whole).await, CUT, "{encoding:?} in pieces of {size}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn streams_are_cut_however_they_come() {
+    for end in ["\n", "\r\n", "\r"] {
+        let stream = format!(": hi{end}{end}id: 7{end}data: {LIST}{end}{end}data: {{}}{end}{end}");
+        let expected = format!(": hi{end}{end}id: 7{end}data: {CUT}{end}{end}data: {{}}{end}{end}");
+        let zipped = compressed!(GzipEncoder, stream.as_bytes());
+        for size in [1, 3, 10_000] {
+            for (encoding, bytes) in [(None, stream.as_bytes()), (Some("gzip"), zipped.as_slice())] {
+                let pieces = bytes.chunks(size).map(<[u8]>::to_vec).collect();
+                let stream = reply("text/event-stream; charset=utf-8", encoding, pieces);
+                assert_eq!(
+                    cut_list(stream).await,
+                    expected,
+                    "{encoding:?} in pieces of {size}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_withheld() {
+    let bomb = compressed!(GzipEncoder, &vec![b' '; 1_000_000]);
+    for (reply, reason) in [
+        (reply("text/html", None, vec![b"<html>".to_vec()]), "neither JSON"),
+        (
+            reply("application/json", Some("lzma"), vec![b"x".to_vec()]),
+            "in a way that is not known",
+        ),
+        (
+            reply("application/json", Some("gzip"), vec![b"x".to_vec()]),
+            "broke off",
+        ),
+        (
+            reply("application/json", Some("gzip"), vec![bomb.clone()]),
+            "more than 10000 bytes",
+        ),
+        (
+            reply("application/json", None, vec![b"{".to_vec()]),
+            "not one well-formed",
+        ),
+        (
+            reply("application/json", None, vec![vec![b' '; 10_001]]),
+            "more than 10000 bytes",
+        ),
+    ] {
+        let instead = cut_list(reply).await;
+        assert!(
+            instead.starts_with("withheld: ") && instead.contains(reason),
+            "{instead}"
+        );
+    }
+    for pieces in [
+        vec![b"data: ".to_vec(), vec![b'x'; 20_000]],
+        vec![b"data: {\n\n".to_vec()],
+    ] {
+        let instead = cut_list(reply("text/event-stream", None, pieces)).await;
+        assert!(
+            instead.starts_with("event: message\ndata: withheld: "),
+            "{instead}"
+        );
+    }
+    let bomb = cut_list(reply("text/event-stream", Some("gzip"), vec![bomb])).await;
+    assert!(bomb.contains("more than 10000 bytes"), "{bomb}");
+}
+
+#[tokio::test]
+async fn what_no_list_can_stand_in_passes() {
+    let page = || reply("text/plain", None, vec![b"not here".to_vec()]);
+    let mut refused = page();
+    *refused.status_mut() = StatusCode::NOT_FOUND;
+    let refused = cut(refused, Holds::List, 10, NoSecret).await;
+    assert!(refused.headers().contains_key(ETAG));
+    assert_eq!(text(refused).await, "not here");
+    assert_eq!(
+        text(cut(page(), Holds::Anything, 10, NoSecret).await).await,
+        "not here"
+    );
+    let nothing = Response::new(Full::<Bytes>::default());
+    assert_eq!(text(cut(nothing, Holds::List, 10, NoSecret).await).await, "");
+}

@@ -1,0 +1,181 @@
+//! Where a server is, and its bounds.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+
+use super::resolver::is_link_local;
+
+/// Where an MCP server is, and its bounds.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UpstreamConfig {
+    /// Its endpoint, such as `https://mcp.example.com/mcp`.
+    pub url: String,
+    /// Certificates in PEM of the authorities that are believed instead of the system's.
+    pub ca_pem: Option<Vec<u8>>,
+    /// Fields sent with every request, in place of a client's of that name: names and values. The values are secrets.
+    pub headers: Vec<(String, String)>,
+    /// Connect to link-local addresses and to those of clouds' metadata services.
+    pub allow_link_local: bool,
+    /// How long a connection may take, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long a reply may take to begin, in milliseconds; lists of tools must have come as a whole by then.
+    pub answer_timeout_ms: u64,
+    /// Requests open at once, streams included.
+    pub max_requests: usize,
+    /// Connections that are kept for later requests.
+    pub max_idle_connections: usize,
+    /// The longest list of tools, or event of a stream that may hold one, in bytes, after decompression.
+    pub list_limit_bytes: usize,
+}
+
+impl UpstreamConfig {
+    /// A server at this URL, with the defaults of `callgate serve`.
+    pub fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            ca_pem: None,
+            headers: Vec::new(),
+            allow_link_local: false,
+            connect_timeout_ms: 5_000,
+            answer_timeout_ms: 300_000,
+            max_requests: 1_024,
+            max_idle_connections: 64,
+            list_limit_bytes: 16 * 1024 * 1024,
+        }
+    }
+}
+
+impl fmt::Debug for UpstreamConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("UpstreamConfig")
+            .field("url", &self.url)
+            .field("headers", &names)
+            .field("allow_link_local", &self.allow_link_local)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is wrong with a server's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{part}`: {message}")]
+pub struct UpstreamError {
+    /// The key that is to be changed.
+    pub part: &'static str,
+    /// What was expected there.
+    pub message: String,
+}
+
+impl UpstreamError {
+    pub(super) fn new(part: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            part,
+            message: message.into(),
+        }
+    }
+}
+
+/// An endpoint that can be asked.
+pub(super) fn endpoint(url: &str, allows_link_local: bool) -> Result<Uri, UpstreamError> {
+    let fault = |message: &str| UpstreamError::new("url", message);
+    let expected = "expected a URL such as `https://mcp.example.com/mcp`";
+    let uri: Uri = url.parse().map_err(|_| fault(expected))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(fault(expected));
+    }
+    let host = uri
+        .host()
+        .filter(|host| !host.is_empty())
+        .ok_or_else(|| fault(expected))?;
+    // Who logs a URL logs the password in it.
+    if uri
+        .authority()
+        .is_some_and(|authority| authority.as_str().contains('@'))
+    {
+        return Err(fault(
+            "a URL holds no password here; send it by `headers`, from a file",
+        ));
+    }
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
+    if address.is_ok_and(is_link_local) && !allows_link_local {
+        return Err(fault(
+            "the address is link-local or of a cloud's metadata service; set `allow_link_local` if that is meant",
+        ));
+    }
+    Ok(uri)
+}
+
+/// The fields sent with every request; their values never show.
+pub(super) fn headers(headers: &[(String, String)]) -> Result<HeaderMap, UpstreamError> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let fault = |message: String| UpstreamError::new("headers", message);
+        let field: HeaderName = name
+            .parse()
+            .map_err(|_| fault(format!("`{name}` is no name of a header field")))?;
+        let mut value: HeaderValue = value.parse().map_err(|_| {
+            fault(format!(
+                "the value of `{name}` cannot stand in a header field; expected one line"
+            ))
+        })?;
+        value.set_sensitive(true);
+        if map.insert(field, value).is_some() {
+            return Err(fault(format!(
+                "`{name}` stands twice; names are compared without case"
+            )));
+        }
+    }
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_urls_of_servers() {
+        for url in [
+            "http://127.0.0.1:8000/mcp",
+            "https://mcp.example.com/a?b=c",
+            "http://[::1]:1/",
+        ] {
+            assert!(endpoint(url, false).is_ok(), "{url}");
+        }
+        for url in [
+            "",
+            "/mcp",
+            "mcp.example.com/mcp",
+            "ftp://a/b",
+            "http:///mcp",
+            "https://user:secret@a/mcp",
+            "http://169.254.169.254/latest",
+            "http://[fe80::1]/",
+            "http://[::ffff:169.254.169.254]/",
+        ] {
+            let fault = endpoint(url, false).expect_err(url).to_string();
+            assert!(!fault.contains("secret"), "{fault}");
+        }
+        assert!(endpoint("http://169.254.169.254/mcp", true).is_ok());
+    }
+
+    #[test]
+    fn values_of_fields_never_show() {
+        let config = UpstreamConfig {
+            headers: vec![("authorization".to_owned(), "Bearer secret".to_owned())],
+            ..UpstreamConfig::at("http://a/")
+        };
+        assert!(!format!("{config:?}").contains("secret"));
+        let fault = headers(&[("x-key".to_owned(), "secret\nsecret".to_owned())]).unwrap_err();
+        assert!(fault.to_string().contains("`x-key`") && !fault.to_string().contains("secret"));
+        for (name, value) in [("", "a"), ("a b", "a")] {
+            assert!(headers(&[(name.to_owned(), value.to_owned())]).is_err(), "{name}");
+        }
+        let twice = ["X-Key", "x-key"].map(|name| (name.to_owned(), "a".to_owned()));
+        assert!(headers(&twice).is_err());
+    }
+}

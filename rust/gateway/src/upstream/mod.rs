@@ -1,0 +1,191 @@
+//! One MCP server: how it is asked.
+
+mod config;
+mod failure;
+mod open;
+mod resolver;
+mod tls;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{LOCATION, WWW_AUTHENTICATE};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
+
+pub use config::{UpstreamConfig, UpstreamError};
+pub use failure::Failure;
+pub use open::OpenBody;
+use resolver::Resolver;
+
+/// Redirects on the same host that one request may meet: `/mcp` and `/mcp/` lead to each other at some servers.
+const MAX_REDIRECTS: usize = 2;
+
+/// How long a connection is kept that nobody uses: less than servers usually do, so that few are closed in one's hands.
+const IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// One MCP server.
+#[derive(Debug)]
+pub struct Upstream {
+    config: UpstreamConfig,
+    endpoint: Uri,
+    headers: HeaderMap,
+    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
+    open: Arc<Semaphore>,
+}
+
+impl Upstream {
+    /// A server that is configured so. Nothing is connected yet.
+    pub fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
+        let endpoint = config::endpoint(&config.url, config.allow_link_local)?;
+        let headers = config::headers(&config.headers)?;
+        let is_secure = endpoint.scheme_str() == Some("https");
+        if config.ca_pem.is_some() && !is_secure {
+            return Err(UpstreamError::new(
+                "ca",
+                "authorities mean nothing without `https` in `url`",
+            ));
+        }
+        let mut connector = HttpConnector::new_with_resolver(Resolver::new(config.allow_link_local));
+        connector.enforce_http(false);
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(Duration::from_millis(config.connect_timeout_ms)));
+        let roots = if is_secure {
+            tls::client(config.ca_pem.as_deref())?
+        } else {
+            tls::nothing()?
+        };
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(roots)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(config.max_idle_connections)
+            .build(connector);
+        Ok(Self {
+            open: Arc::new(Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS))),
+            config,
+            endpoint,
+            headers,
+            client,
+        })
+    }
+
+    /// How it is configured.
+    pub const fn config(&self) -> &UpstreamConfig {
+        &self.config
+    }
+
+    /// Sends a request whose fields are those of [`crate::fields::of_request`], and waits for the head of the reply.
+    /// Dropped, it closes the connection, which is how a client cancels.
+    pub async fn send(
+        &self,
+        method: Method,
+        fields: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<OpenBody>, Failure> {
+        let permit = Arc::clone(&self.open)
+            .try_acquire_owned()
+            .map_err(|_| Failure::Busy(self.config.max_requests))?;
+        let patience = Duration::from_millis(self.config.answer_timeout_ms);
+        let response = tokio::time::timeout(patience, self.follow(method, fields, body))
+            .await
+            .map_err(|_| Failure::TooSlow(self.config.answer_timeout_ms))??;
+        if response.status() == StatusCode::UNAUTHORIZED || response.headers().contains_key(WWW_AUTHENTICATE)
+        {
+            // The client's token is the gateway's to judge: told so, it would throw away one that is good.
+            return Err(Failure::Unauthorized(response.status().as_u16()));
+        }
+        Ok(open::opened(response, permit))
+    }
+
+    /// Sends a request, and again where a redirect on the same host leads.
+    async fn follow(
+        &self,
+        method: Method,
+        mut fields: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
+        for (name, value) in &self.headers {
+            fields.insert(name, value.clone());
+        }
+        let mut target = self.endpoint.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = target.clone();
+            *request.headers_mut() = fields.clone();
+            let response = self.client.request(request).await.map_err(|error| {
+                let reason = failure::chain(&error);
+                if error.is_connect() {
+                    Failure::Unreachable(reason)
+                } else {
+                    Failure::Broken(reason)
+                }
+            })?;
+            if !response.status().is_redirection() {
+                return Ok(response);
+            }
+            target = next(&target, &method, &response).ok_or(Failure::Redirected)?;
+        }
+        Err(Failure::Redirected)
+    }
+}
+
+/// Where a redirect leads, if the same request may be sent there: to the same host, by a status that keeps the method.
+fn next(from: &Uri, method: &Method, response: &Response<Incoming>) -> Option<Uri> {
+    let keeps_method = matches!(
+        response.status(),
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
+    if !keeps_method && *method == Method::POST {
+        return None;
+    }
+    let location = response.headers().get(LOCATION)?.to_str().ok()?;
+    resolved(from, location)
+}
+
+/// A location on the same host, absolute or from the root.
+fn resolved(from: &Uri, location: &str) -> Option<Uri> {
+    if location.starts_with('/') && !location.starts_with("//") {
+        let mut parts = from.clone().into_parts();
+        parts.path_and_query = Some(location.parse().ok()?);
+        return Uri::from_parts(parts).ok();
+    }
+    let to: Uri = location.parse().ok()?;
+    let is_same = to.scheme() == from.scheme() && to.authority() == from.authority();
+    is_same.then_some(to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn redirects_stay_on_their_host() {
+        let from: Uri = "http://a:1/mcp?x=1".parse().unwrap();
+        let to = |location: &str| resolved(&from, location).map(|uri| uri.to_string());
+        assert_eq!(to("/mcp/").as_deref(), Some("http://a:1/mcp/"));
+        assert_eq!(to("http://a:1/mcp/").as_deref(), Some("http://a:1/mcp/"));
+        for elsewhere in [
+            "//evil/mcp",
+            "http://evil/",
+            "https://a:1/mcp",
+            "http://a/mcp",
+            "mcp/",
+            "",
+        ] {
+            assert_eq!(to(elsewhere), None, "{elsewhere}");
+        }
+    }
+}
