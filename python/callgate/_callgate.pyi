@@ -613,6 +613,7 @@ class Server:
         pep_key: bytes | None = None,
         tls: Mapping[str, bytes] | None = None,
         proxies: Mapping[str, object] | None = None,
+        gateway: Mapping[str, object] | None = None,
     ) -> Self:
         """Prepares a server; `start` or a ``with`` block starts it, once.
 
@@ -654,6 +655,11 @@ class Server:
                 templates such as ``/mcp/{server}``; ``methods``, those allowed and those denied beside the known ones;
                 ``tool_errors``, whether denied calls of MCP get status 200; ``mcp_metadata``, the namespace in which
                 Envoy's MCP filter tells what it has read of a body, None to believe none.
+            gateway: The MCP servers that callgate itself stands before (``docs/gateway.md``): ``servers``, by name,
+                each with its ``url`` and, where the default does not do, ``ca`` (PEM), ``headers`` (names and values),
+                ``allow_link_local``, ``connect_timeout_ms``, ``answer_timeout_ms``, ``max_requests``,
+                ``max_idle_connections`` and ``list_limit_bytes``; ``methods``, as above; ``public_url``, where clients
+                reach it; ``lists_allowed_only``, whether lists leave out what their caller may never call.
 
         Raises:
             ConfigError: A value has the wrong form.
@@ -663,7 +669,7 @@ class Server:
         """Looks for what `start` would refuse, without binding anything.
 
         Raises:
-            ConfigError: `peps` or `tls` cannot be used, or there is nothing to listen on.
+            ConfigError: `peps`, `tls` or `gateway` cannot be used, or there is nothing to listen on.
         """
 
     def start(self) -> None:
@@ -706,6 +712,7 @@ class Server:
         tls: Mapping[str, bytes] | None = None,
         rate_limits: Sequence[tuple[str, bytes]] | None = None,
         proxies: Mapping[str, Any] | None = None,
+        gateway: Mapping[str, Any] | None = None,
     ) -> None:
         """Changes the configuration of server and engine, all or nothing: each call goes by one from start to end.
 
@@ -721,6 +728,7 @@ class Server:
             tls: Certificates for new connections; None for those in force.
             rate_limits: Its rate limits; None for none.
             proxies: How the requests of proxies are read, as `Server` takes it; None for what is in force.
+            gateway: The servers behind the gateway, as `Server` takes them; None for those in force.
 
         Raises:
             PolicyError: A document has a fault.

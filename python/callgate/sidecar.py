@@ -118,6 +118,7 @@ class Plan:
             pep_key=self.bundle.key,
             tls=self.bundle.tls,
             proxies=config.proxies.server_keywords(),
+            gateway=self.bundle.gateway(),
             audit=None if config.audit is None else config.audit.server_keywords(),
             **config.limits.server_keywords(),
         )
@@ -140,6 +141,8 @@ class Plan:
             changed["peps"] = self.bundle.peps()
         if self.config.proxies != before.config.proxies:
             changed["proxies"] = self.config.proxies.server_keywords()
+        if self.bundle.gateway() != before.bundle.gateway():
+            changed["gateway"] = self.bundle.gateway()
         if self.policy is not None:
             server.reload(self.policy, self.config.catalogue, **changed)
         else:

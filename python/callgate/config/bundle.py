@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +18,8 @@ from callgate.config.grants import Grant, GrantsFile
 from callgate.config.key import key_path, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.peps import Pep
+from callgate.config.units import quoted, to_ms
+from callgate.config.upstreams import Listed
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
     from callgate.config.model import Config
+    from callgate.config.upstreams import HeaderValue
 
 _NOBODY: Final = Pep(name="(nobody)", uids=[2**32 - 1])
 """What stands for an empty list, which must not read as no list: (uid_t) -1 is no user's."""
@@ -55,6 +59,8 @@ class Bundle:
     tls: Mapping[str, bytes] | None = field(repr=False)
     rate_limits: tuple[tuple[str, bytes], ...] = ()
     """The name of each file, and what it holds."""
+    upstreams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    """By server: what `Server` takes of where it is, secrets included."""
 
     @property
     def config(self) -> Config:
@@ -77,6 +83,16 @@ class Bundle:
         if self.config.peps is None:
             return []
         return [_pep(pep) for pep in self.config.peps or (_NOBODY,)]
+
+    def gateway(self) -> dict[str, Any]:
+        """What `Server` takes as `gateway`."""
+        gateway = self.config.gateway
+        return {
+            "servers": self.upstreams,
+            "methods": (list(gateway.methods.allow), list(gateway.methods.deny)),
+            "public_url": gateway.public_url,
+            "lists_allowed_only": gateway.list is Listed.ALLOWED_ONLY,
+        }
 
     def _grants(self) -> list[dict[str, Any]]:
         """The grants as the engine takes them: none means that callers are trusted to name theirs."""
@@ -117,9 +133,10 @@ def read_bundle(
         # Read by the engine, which knows the format; only looked at here, so that the fault has its place.
         _read(loaded, ("catalogue",), config.catalogue, files, faults)
     key = _key(loaded, grants or (), files, faults)
+    upstreams = dict(_upstreams(loaded, files, faults))
     if faults:
         raise InvalidConfigError(faults)
-    return Bundle(loaded, policies, grants, key, tls, rate_limits)
+    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams)
 
 
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:
@@ -197,6 +214,46 @@ def _tls(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, bytes] 
         return None
     paths = {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
     return {name: _read(loaded, ("tls", name), path, files, faults) for name, path in paths.items() if path is not None}
+
+
+def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for name, server in loaded.config.servers.items():
+        upstream, at = server.upstream, ("servers", name, "upstream")
+        if upstream is None:
+            continue
+        yield (
+            name,
+            {
+                "url": upstream.url,
+                "ca": None if upstream.ca is None else _read(loaded, (*at, "ca"), upstream.ca, files, faults),
+                "headers": [
+                    (field, value.prefix + _secret(loaded, (*at, "headers", field), value, files, faults))
+                    for field, value in upstream.headers.items()
+                ],
+                "allow_link_local": upstream.allow_link_local,
+                "connect_timeout_ms": to_ms(upstream.connect_timeout),
+                "answer_timeout_ms": to_ms(upstream.answer_timeout),
+                "max_requests": upstream.max_requests,
+                "max_idle_connections": upstream.max_idle_connections,
+                "list_limit_bytes": upstream.list_limit_bytes,
+            },
+        )
+
+
+def _secret(loaded: Loaded, at: KeyPath, value: HeaderValue, files: Files, faults: list[Fault]) -> str:
+    """What a header says; messages never show it."""
+    if value.file is not None:
+        content = _read(loaded, (*at, "file"), value.file, files, faults)
+        try:
+            return content.decode().strip()
+        except UnicodeDecodeError:
+            faults.append(loaded.fault((*at, "file"), f"`{value.file}` is no text; expected one line"))
+            return ""
+    secret = os.environ.get(value.env or "")
+    if secret is None:
+        message = f"the environment variable {quoted(value.env or '')} is not set"
+        faults.append(loaded.fault((*at, "env"), message))
+    return (secret or "").strip()
 
 
 def _read(loaded: Loaded, at: KeyPath, path: Path, files: Files, faults: list[Fault]) -> bytes:

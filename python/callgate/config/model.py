@@ -31,6 +31,7 @@ from callgate.config.peps import Pep
 from callgate.config.proxies import Proxies
 from callgate.config.servers import Server
 from callgate.config.state import default_state_folder
+from callgate.config.upstreams import Gateway
 
 ENV_PREFIX = "CALLGATE_"
 ENV_DELIMITER = "__"
@@ -105,6 +106,9 @@ class Config(BaseSettings):
 
     proxies: Proxies = Proxies()
     """How the requests of a proxy say who calls, and which server and tool are meant."""
+
+    gateway: Gateway = Gateway()
+    """What the gateway lets pass to servers that have an `upstream`, and where its clients find it."""
 
     admin: Admin = Admin()
     """The port of metrics and health."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from callgate.config.fields import Section, Text
+from callgate.config.upstreams import Upstream
 
 
 class Server(Section):
@@ -10,3 +11,6 @@ class Server(Section):
 
     policy: Text | None = None
     """The policy that decides where no grants are configured; a key of `policies`."""
+
+    upstream: Upstream | None = None
+    """Where it is, for the gateway: clients reach it as `/mcp/<name>` on the decision port."""

@@ -11,6 +11,7 @@ mod decision;
 mod engine;
 mod error;
 mod explain;
+mod gateway;
 mod load;
 mod metrics;
 mod proxies;

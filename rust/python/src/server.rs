@@ -44,7 +44,7 @@ impl Server {
         allowed_hosts = Vec::new(), body_limit_bytes = None, header_limit_bytes = None, unfinished_limit_bytes = None,
         max_connections = None, max_streams = None, max_batch_calls = None, message_timeout_ms = None,
         opening_timeout_ms = None, header_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None,
-        audit = None, peps = None, pep_key = None, tls = None, proxies = None
+        audit = None, peps = None, pep_key = None, tls = None, proxies = None, gateway = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -74,6 +74,7 @@ impl Server {
         pep_key: Option<&[u8]>,
         tls: Option<&Bound<'_, PyAny>>,
         proxies: Option<&Bound<'_, PyMapping>>,
+        gateway: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<Self> {
         let engine = engine.get();
         if clock.is_some() && engine.core.store().is_durable() {
@@ -119,6 +120,10 @@ impl Server {
                 tls: tls.map(setup::tls).transpose()?,
                 proxies: proxies
                     .map(crate::proxies::config)
+                    .transpose()?
+                    .unwrap_or_default(),
+                gateway: gateway
+                    .map(crate::gateway::config)
                     .transpose()?
                     .unwrap_or_default(),
             },
@@ -188,7 +193,7 @@ impl Server {
 
     #[pyo3(signature = (
         path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
-        tls = None, rate_limits = None, proxies = None
+        tls = None, rate_limits = None, proxies = None, gateway = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -207,6 +212,7 @@ impl Server {
         tls: Option<&Bound<'_, PyAny>>,
         rate_limits: Option<&Bound<'_, PyAny>>,
         proxies: Option<&Bound<'_, PyMapping>>,
+        gateway: Option<&Bound<'_, PyMapping>>,
     ) -> PyResult<()> {
         let server = self.started()?;
         let has_parts = grants.is_some() || grant_key.is_some() || rate_limits.is_some();
@@ -235,6 +241,7 @@ impl Server {
             peps: peps.map(setup::peps).transpose()?,
             tls: tls.map(setup::tls).transpose()?,
             proxies: proxies.map(crate::proxies::config).transpose()?,
+            gateway: gateway.map(crate::gateway::config).transpose()?,
         };
         py.detach(|| server.reload(reload)).map_err(Error::from)?;
         Ok(())

@@ -126,7 +126,7 @@ fn read_grants(list: &Bound<'_, PyAny>) -> PyResult<Vec<GrantSpec>> {
 }
 
 /// The items of a mapping, in its order.
-fn pairs<T: for<'py> FromPyObjectOwned<'py>>(
+pub(crate) fn pairs<T: for<'py> FromPyObjectOwned<'py>>(
     place: &str,
     mapping: &Bound<'_, PyAny>,
 ) -> PyResult<Vec<(String, T)>> {
@@ -142,7 +142,7 @@ fn pairs<T: for<'py> FromPyObjectOwned<'py>>(
 }
 
 /// The fields of one mapping, all of them known, and where it stands.
-struct Fields<'a, 'py> {
+pub(crate) struct Fields<'a, 'py> {
     place: String,
     mapping: &'a Bound<'py, PyMapping>,
 }
@@ -165,7 +165,7 @@ impl<'a, 'py> Fields<'a, 'py> {
         Self::named(place, known, mapping)
     }
 
-    fn named(place: String, known: &[&str], mapping: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+    pub(crate) fn named(place: String, known: &[&str], mapping: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let mapping = as_mapping(&place, mapping)?;
         let known: HashSet<&str> = known.iter().copied().collect();
         for key in mapping.keys()? {
@@ -180,7 +180,7 @@ impl<'a, 'py> Fields<'a, 'py> {
         Ok(Self { place, mapping })
     }
 
-    fn optional<T: FromPyObjectOwned<'py>>(&self, name: &str) -> PyResult<Option<T>> {
+    pub(crate) fn optional<T: FromPyObjectOwned<'py>>(&self, name: &str) -> PyResult<Option<T>> {
         if !self.mapping.contains(name)? {
             return Ok(None);
         }
@@ -191,7 +191,7 @@ impl<'a, 'py> Fields<'a, 'py> {
         extract(&self.place, &format!("`{name}`"), &value).map(Some)
     }
 
-    fn required<T: FromPyObjectOwned<'py>>(&self, name: &str) -> PyResult<T> {
+    pub(crate) fn required<T: FromPyObjectOwned<'py>>(&self, name: &str) -> PyResult<T> {
         self.optional(name)?
             .ok_or_else(|| Error::Value(self.place.clone(), format!("`{name}` is missing; add it")).into())
     }

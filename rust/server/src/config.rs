@@ -6,7 +6,7 @@ use callgate_core::grant::TokenKey;
 
 use crate::limits::Limits;
 use crate::proxy::ProxyConfig;
-use crate::{AuditConfig, PepSpec, TlsPem};
+use crate::{AuditConfig, GatewayConfig, PepSpec, TlsPem};
 
 /// What a server listens on, and its bounds. The defaults are those of `callgate serve`.
 #[derive(Clone, Debug)]
@@ -35,6 +35,8 @@ pub struct ServerConfig {
     pub tls: Option<TlsPem>,
     /// How a proxy's requests say who calls, and which server and tool are meant.
     pub proxies: ProxyConfig,
+    /// The MCP servers that callgate itself stands before.
+    pub gateway: GatewayConfig,
 }
 
 impl Default for ServerConfig {
@@ -52,6 +54,7 @@ impl Default for ServerConfig {
             pep_key: None,
             tls: None,
             proxies: ProxyConfig::default(),
+            gateway: GatewayConfig::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{AuditTarget, PepError, TlsError};
+use crate::{AuditTarget, GatewayError, PepError, TlsError};
 
 /// Why a server does not start: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -123,6 +123,9 @@ pub enum StartError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A server behind the gateway is not configured as it must be.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
     /// The threads could not be started.
     #[error("cannot start the server's threads: {0}")]
     Threads(#[source] io::Error),
@@ -140,6 +143,9 @@ pub enum ReloadError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A server behind the gateway is not configured as it must be.
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
 }
 
 impl StartError {

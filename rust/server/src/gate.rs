@@ -12,8 +12,10 @@ use crate::audit::{Asked, Audit, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
 use crate::identity::{Asker, Peps, Unknown};
+use crate::in_force::InForce;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
-use crate::proxy::{Proxies, ProxyConfig};
+use crate::proxy::ProxyConfig;
+use crate::service::Gateway;
 
 /// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
 ///
@@ -48,11 +50,12 @@ pub(crate) enum Protocol {
     ExtProc,
     ExtMcp,
     RateLimit,
+    Gateway,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Grpc,
         Self::Http,
         Self::ExtAuthz,
@@ -60,6 +63,7 @@ impl Protocol {
         Self::ExtProc,
         Self::ExtMcp,
         Self::RateLimit,
+        Self::Gateway,
     ];
 
     /// The word that the decision log uses, as metrics do.
@@ -72,6 +76,7 @@ impl Protocol {
             Self::ExtProc => "ext_proc",
             Self::ExtMcp => "ext_mcp",
             Self::RateLimit => "rate_limit",
+            Self::Gateway => "mcp",
         }
     }
 }
@@ -87,7 +92,9 @@ pub(crate) struct Gate {
     /// Who may ask.
     pub(crate) peps: Peps,
     /// How the requests of proxies are read.
-    pub(crate) proxies: Proxies,
+    pub(crate) proxies: InForce<ProxyConfig>,
+    /// The servers that callgate itself stands before.
+    pub(crate) gateway: InForce<Gateway>,
     pub(crate) paces: Paces,
 }
 
@@ -110,6 +117,8 @@ pub(crate) struct Paces {
     pub(crate) handshakes: Pace,
     /// Rate limits that could not be looked at.
     pub(crate) rate_limits: Pace,
+    /// Servers behind the gateway that did not answer.
+    pub(crate) upstreams: Pace,
 }
 
 /// Whether work on these bytes takes long.
@@ -136,7 +145,8 @@ impl Gate {
             events: Arc::default(),
             audit: None,
             peps,
-            proxies: Proxies::default(),
+            proxies: InForce::default(),
+            gateway: InForce::default(),
             paces: Paces::default(),
         }
     }
@@ -158,6 +168,17 @@ impl Gate {
             let (state, pep) = self.admit(asker)?;
             if let Some(proxies) = self.proxies.at(state.generation()) {
                 return Ok(Admitted { state, pep, proxies });
+            }
+            // As above.
+        }
+    }
+
+    /// The compiled state, and the servers behind the gateway at that moment.
+    pub(crate) fn admit_gateway(&self) -> (Snapshot, Arc<Gateway>) {
+        loop {
+            let state = self.engine.snapshot();
+            if let Some(gateway) = self.gateway.at(state.generation()) {
+                return (state, gateway);
             }
             // As above.
         }
@@ -186,7 +207,7 @@ impl Gate {
         }
     }
 
-    fn second(&self) -> u64 {
+    pub(crate) fn second(&self) -> u64 {
         self.clock.now().boot_ns / 1_000_000_000
     }
 

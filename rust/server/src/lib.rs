@@ -13,6 +13,7 @@ mod events;
 mod flush;
 mod gate;
 mod identity;
+mod in_force;
 mod limits;
 mod metrics;
 mod net;
@@ -24,6 +25,7 @@ mod tls;
 mod upkeep;
 
 pub use audit::{AuditConfig, AuditMode, AuditTarget};
+pub use callgate_gateway::{UpstreamConfig, UpstreamError};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};
 pub use config::ServerConfig;
 pub use error::{ReloadError, StartError};
@@ -34,9 +36,10 @@ pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount,
     StoreErrorCount, duration_bounds_ns, store_duration_bounds_ns,
 };
-pub use proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
+pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
 pub use random::{new_token, random_key, random_u128};
 pub use server::{Reload, Server};
 #[cfg(feature = "bench")]
 pub use service::bench;
+pub use service::{GatewayConfig, GatewayError};
 pub use tls::{TlsError, TlsPem};

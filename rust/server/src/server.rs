@@ -15,10 +15,11 @@ use crate::config::ServerConfig;
 use crate::events::{Event, Level};
 use crate::gate::Gate;
 use crate::identity::Peps;
+use crate::in_force::InForce;
 use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, Phase, bind_socket, bind_tcp};
-use crate::proxy::{Proxies, ProxyConfig};
-use crate::service::{Access, Door, Doors, Health};
+use crate::proxy::ProxyConfig;
+use crate::service::{Access, Door, Doors, Gateway, GatewayConfig, Health, Sessions};
 use crate::tls::{PreparedTls, Tls};
 use crate::{PepSpec, ReloadError, StartError, TlsError, TlsPem, flush, upkeep};
 
@@ -39,6 +40,8 @@ pub struct Reload {
     pub tls: Option<TlsPem>,
     /// How the requests of proxies are read.
     pub proxies: Option<ProxyConfig>,
+    /// The servers behind the gateway.
+    pub gateway: Option<GatewayConfig>,
 }
 
 /// A running data plane. Dropping it stops it.
@@ -67,6 +70,7 @@ impl Server {
         }
         Peps::new(config.peps.clone(), config.pep_key.clone())?;
         config.tls.as_ref().map(Tls::new).transpose()?;
+        Gateway::new(config.gateway.clone(), None)?;
         Ok(())
     }
 
@@ -87,11 +91,13 @@ impl Server {
             pep_key,
             tls,
             proxies,
+            gateway,
         } = config;
         limits.check()?;
         if listen.is_none() && socket.is_none() {
             return Err(StartError::NoListener);
         }
+        let sessions = pep_key.as_ref().map(Sessions::new);
         let peps = Peps::new(peps, pep_key)?;
         let tls = tls.as_ref().map(Tls::new).transpose()?;
         let mut builder = Builder::new_multi_thread();
@@ -116,9 +122,18 @@ impl Server {
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
-        gate.proxies = Proxies::new(proxies);
+        gate.proxies = InForce::new(proxies);
+        gate.gateway = InForce::new(Gateway::new(gateway, None)?);
         let (phase, watching) = watch::channel(Phase::Serving);
-        let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
+        let doors = Doors::new(
+            gate,
+            access,
+            limits,
+            health_service,
+            watching.clone(),
+            sessions,
+            tls.is_some(),
+        )?;
         let doors = Arc::new(doors);
         // Last of what can fail, so that no file is left behind.
         let unix = socket
@@ -188,6 +203,7 @@ impl Server {
             peps,
             tls,
             proxies,
+            gateway,
         } = reload;
         // Another one would mix its certificates with these.
         let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,6 +211,9 @@ impl Server {
         // What can fail comes first.
         let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
         let peps = peps.map(|peps| gate.peps.prepare(peps)).transpose()?;
+        let gateway = gateway
+            .map(|config| Gateway::new(config, Some(&gate.gateway.now())))
+            .transpose()?;
         let others = peps.is_some();
         let put_in_force = |generation| {
             if let Some(peps) = peps {
@@ -202,6 +221,9 @@ impl Server {
             }
             if let Some(proxies) = proxies {
                 gate.proxies.put_in_force(proxies, generation);
+            }
+            if let Some(gateway) = gateway {
+                gate.gateway.put_in_force(gateway, generation);
             }
         };
         match state {

@@ -72,6 +72,11 @@ impl TokenKey {
         Self(key)
     }
 
+    /// Another key that follows from this one, for another purpose: a text that nothing else uses.
+    pub fn derive(&self, purpose: &str) -> [u8; 32] {
+        blake3::derive_key(purpose, &self.0)
+    }
+
     /// The digest of a token.
     pub fn digest(&self, token: Token<'_>) -> TokenDigest {
         TokenDigest(*blake3::keyed_hash(&self.0, token.0.as_bytes()).as_bytes())

@@ -21,7 +21,12 @@ pub enum IdentitySource {
         /// Keys from there to the string.
         path: Vec<String>,
     },
+    /// The grant [`ANONYMOUS`], whoever calls.
+    Anonymous,
 }
+
+/// What callers are called where nobody has to say who calls.
+pub const ANONYMOUS: &str = "anonymous";
 
 const SPIFFE: &str = "spiffe://";
 
@@ -45,6 +50,7 @@ impl IdentitySource {
             Self::Header(name) => attributes.header(name).map_err(|fault| fault.of(name))?,
             Self::Spiffe => attributes.principal().filter(|id| id.starts_with(SPIFFE)),
             Self::Metadata { namespace, path } => attributes.metadata(namespace, path),
+            Self::Anonymous => Some(ANONYMOUS),
         };
         Ok(grant.map(Caller::named))
     }

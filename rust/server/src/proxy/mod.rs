@@ -2,7 +2,6 @@
 
 mod header;
 mod identity;
-mod in_force;
 mod place;
 mod target;
 
@@ -13,12 +12,11 @@ use std::fmt;
 use callgate_core::{Args, Caller, Pep, Request};
 use callgate_mcp::Methods;
 
-pub use identity::IdentitySource;
+pub use identity::{ANONYMOUS, IdentitySource};
 pub use place::ServerSource;
 pub use target::{PathTemplate, TemplateError};
 
 pub(crate) use header::{Found, Singles, alike, single};
-pub(crate) use in_force::Proxies;
 
 /// Where a proxy's requests name caller, server and tool.
 #[derive(Clone, Debug)]

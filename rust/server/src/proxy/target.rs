@@ -42,10 +42,16 @@ pub(super) struct Target<'a> {
 
 impl PathTemplate {
     /// `/mcp/{server}`.
-    pub(super) fn mcp() -> Self {
+    pub(crate) fn mcp() -> Self {
         Self {
             parts: vec![Part::Literal("mcp".to_owned()), Part::Server],
         }
+    }
+
+    /// The server that a path names as `/mcp/{server}` does, if it does.
+    pub(crate) fn mcp_server(path: &str) -> Result<Option<Cow<'_, str>>, Unclear> {
+        let found = find(&[Self::mcp()], path)?;
+        Ok(found.and_then(|target| target.server))
     }
 
     /// Whether it names a tool.

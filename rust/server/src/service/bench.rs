@@ -11,7 +11,7 @@ use tonic::Status;
 
 use crate::gate::Gate;
 use crate::identity::Peps;
-use crate::proxy::Proxies;
+use crate::in_force::InForce;
 use crate::service::envoy::Authorizer;
 use crate::service::envoy::rate_limit::RateLimits;
 use crate::{Clock, ProxyConfig, StartError};
@@ -42,7 +42,7 @@ pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> Result<impl RateLimitSe
 
 fn authorizer(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> Result<Authorizer, StartError> {
     let mut gate = gate(engine, clock)?;
-    gate.proxies = Proxies::new(proxies);
+    gate.proxies = InForce::new(proxies);
     Ok(Authorizer::new(Arc::new(gate)))
 }
 

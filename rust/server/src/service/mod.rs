@@ -10,6 +10,7 @@ mod calls;
 mod deadline;
 mod decision;
 mod envoy;
+mod gateway;
 mod health;
 pub(crate) mod http;
 mod judging;
@@ -52,7 +53,10 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::Ex
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use unfinished::Unfinished;
 
+pub use gateway::{GatewayConfig, GatewayError};
+
 pub(crate) use self::http::Access;
+pub(crate) use gateway::{Gateway, Sessions};
 pub(crate) use health::Health;
 pub(crate) use unfinished::Share;
 
@@ -92,6 +96,10 @@ pub(crate) struct Doors {
     health: Route,
     reflection_v1: Route,
     reflection_v1alpha: Route,
+    /// Keeps the gateway's sessions apart; `None` where callers need not prove who they are.
+    sessions: Option<Arc<Sessions>>,
+    /// The TCP listener speaks TLS.
+    is_secure: bool,
 }
 
 impl Doors {
@@ -101,6 +109,8 @@ impl Doors {
         limits: Limits,
         health: health::HealthService,
         phase: watch::Receiver<Phase>,
+        sessions: Option<Sessions>,
+        is_secure: bool,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
         let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase.clone()))
@@ -135,6 +145,8 @@ impl Doors {
             health: route(health),
             reflection_v1: route(descriptors().build_v1().map_err(fault)?),
             reflection_v1alpha: route(descriptors().build_v1alpha().map_err(fault)?),
+            sessions: sessions.map(Arc::new),
+            is_secure,
         })
     }
 
@@ -146,10 +158,16 @@ impl Doors {
         share: &Arc<Share>,
         request: Request<Incoming>,
     ) -> Answering {
-        if http::owns(request.uri().path()) || !is_grpc(&request) {
+        let path = request.uri().path();
+        let is_gateway = gateway::owns(path);
+        if is_gateway || http::owns(path) || !is_grpc(&request) {
             let (doors, peer) = (Arc::clone(self), Arc::clone(peer));
             let request = request.map(|body| Arriving::new(body, Kind::Plain, Arc::clone(share)));
-            let answer = Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) });
+            let answer: Answer = if is_gateway {
+                Box::pin(async move { Ok(gateway::answer(&doors, door, request).await) })
+            } else {
+                Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) })
+            };
             return self.answering(answer, Counted::Http, None);
         }
         let counted = match request.uri().path() {

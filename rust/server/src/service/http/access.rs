@@ -24,7 +24,7 @@ impl Access {
     }
 
     /// Why a request over plain HTTP is refused, if it is.
-    pub(super) fn refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
+    pub(in super::super) fn refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
         self.host_refusal(door, target, headers)
             .or_else(|| self.origin_refusal(door, headers).map(str::to_owned))
     }

@@ -13,7 +13,7 @@ use super::super::arriving::Arriving;
 use super::reply;
 
 /// The whole body, or the refusal to send; a body that takes longer than `timeout` to arrive is given up.
-pub(super) async fn read(
+pub(in super::super) async fn read(
     body: Arriving,
     limit_bytes: usize,
     timeout: Duration,

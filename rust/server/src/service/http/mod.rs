@@ -4,7 +4,7 @@ mod access;
 mod body;
 mod call;
 mod forward;
-mod reply;
+pub(super) mod reply;
 mod split;
 
 use std::cell::RefCell;
@@ -23,6 +23,8 @@ use call::{Call, Fault};
 use forward::Form;
 
 pub(crate) use access::Access;
+pub(super) use body::read as read_body;
+pub(super) use forward::texts;
 
 const CHECK: &str = "/v1/check";
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use callgate_core::json::{Tape, Value};
 use callgate_core::{Args, Decision, Outcome, Request};
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_mcp::{Headers, Id, Message, Named, Parts, Refusal, reply as mcp};
+use callgate_mcp::{Answer, Headers, Id, Message, Named, Parts, Reason, Refusal, reply as mcp};
 
 use super::{Asked, Carried, Denied, Door, Read, body};
 use crate::gate::{Admitted, Gate};
@@ -46,7 +46,7 @@ impl<D: Door> Judge<'_, D> {
     pub(in super::super) fn unclear(&self, unclear: &Unclear) -> D::Answer {
         self.gate.refuse(D::PROTOCOL, unclear.to_string(), |decision| {
             let body = mcp::denied_request(None, decision);
-            self.door.denied(decision, Denied::message(body))
+            self.door.denied(decision, Denied::message(body, false))
         })
     }
 
@@ -95,7 +95,13 @@ impl<D: Door> Judge<'_, D> {
         Ok(match carried {
             Carried::Body(body, read) => with_tape(|tape| {
                 self.message(request, &headers, Message::parse(tape, body), read)
-                    .unwrap_or_else(refused)
+                    .unwrap_or_else(|refusal| {
+                        if refusal.reason == Reason::Response && self.is_answer(&headers, body) {
+                            self.pass(&self.asked(request, None, None))
+                        } else {
+                            refused(refusal)
+                        }
+                    })
             }),
             Carried::Fields => headers
                 .without_body()
@@ -117,6 +123,13 @@ impl<D: Door> Judge<'_, D> {
             id,
             hides_token: self.admitted.proxies.identity.contains(&IdentitySource::Token),
         }
+    }
+
+    /// Whether a body is a client's answer to its server, and may be one here.
+    fn is_answer(&self, headers: &Headers<'_>, body: &[u8]) -> bool {
+        let says_nothing = headers.method().is_none() && headers.name().is_none();
+        // The thread's buffer is in use.
+        says_nothing && self.door.takes_answers(headers) && Answer::parse(&mut Tape::new(), body).is_ok()
     }
 
     /// A message that came along, held against its header fields and what the proxy has read of it.
@@ -167,6 +180,7 @@ impl<D: Door> Judge<'_, D> {
             &request,
             mcp::METHOD_RULE,
             mcp::method_denied(method),
+            id.is_some(),
             |decision| mcp::denied_request(id, decision),
         )
     }
@@ -201,7 +215,12 @@ impl<D: Door> Judge<'_, D> {
                     json
                 };
                 let is_tool_result = asked.id.is_some() && self.admitted.proxies.tool_errors;
-                self.door.denied(decision, Denied { body, is_tool_result })
+                let denied = Denied {
+                    body,
+                    is_tool_result,
+                    has_id: asked.id.is_some(),
+                };
+                self.door.denied(decision, denied)
             })
     }
 
@@ -213,21 +232,23 @@ impl<D: Door> Judge<'_, D> {
                     self.door.allowed(asked, decision)
                 } else {
                     let body = mcp::denied_request(asked.id, decision);
-                    self.door.denied(decision, Denied::message(body))
+                    self.door
+                        .denied(decision, Denied::message(body, asked.id.is_some()))
                 }
             })
     }
 
     /// The answer to a request that says who calls, and whose message cannot be judged.
     fn invalid(&self, request: &Request<'_>, message: String) -> D::Answer {
-        self.deny(request, INVALID_REQUEST, message, |decision| {
+        self.deny(request, INVALID_REQUEST, message, false, |decision| {
             mcp::denied_request(None, decision)
         })
     }
 
     /// The answer to a message that could be taken for two.
     fn refuse(&self, request: &Request<'_>, refusal: &Refusal<'_>) -> D::Answer {
-        self.deny(request, INVALID_REQUEST, refusal.message.to_string(), |_| {
+        let message = refusal.message.to_string();
+        self.deny(request, INVALID_REQUEST, message, refusal.id.is_some(), |_| {
             mcp::refused(refusal)
         })
     }
@@ -238,6 +259,7 @@ impl<D: Door> Judge<'_, D> {
         request: &Request<'_>,
         rule: &'static str,
         message: String,
+        has_id: bool,
         body: impl FnOnce(&Decision<'_>) -> String,
     ) -> D::Answer {
         self.gate.deny(
@@ -246,7 +268,10 @@ impl<D: Door> Judge<'_, D> {
             request,
             rule,
             message,
-            |decision| self.door.denied(decision, Denied::message(body(decision))),
+            |decision| {
+                self.door
+                    .denied(decision, Denied::message(body(decision), has_id))
+            },
         )
     }
 }

@@ -6,15 +6,19 @@
 mod admitted;
 mod body;
 mod judge;
+mod lists;
+mod reserved;
 
 use callgate_core::{Decision, Request};
-use callgate_mcp::{Id, Named};
+use callgate_mcp::{Headers, Id, Named};
 
 use crate::gate::Protocol;
 
 pub(super) use admitted::admitted;
 pub(super) use body::whole;
 pub(super) use judge::Judge;
+pub(super) use lists::Lists;
+pub(super) use reserved::Reserved;
 
 #[cfg(doc)]
 use crate::proxy::Attributes;
@@ -67,14 +71,17 @@ pub(super) struct Denied {
     pub(super) body: String,
     /// The body is a tool's result, and clients are to get it as one, with status 200.
     pub(super) is_tool_result: bool,
+    /// The body answers a request under its id.
+    pub(super) has_id: bool,
 }
 
 impl Denied {
     /// What is no result of a tool.
-    const fn message(body: String) -> Self {
+    const fn message(body: String, has_id: bool) -> Self {
         Self {
             body,
             is_tool_result: false,
+            has_id,
         }
     }
 }
@@ -90,6 +97,11 @@ pub(super) trait Door {
     /// The id of a reservation for a call that may have to be rolled back.
     fn reserve(&self) -> Option<u128> {
         None
+    }
+
+    /// Whether a client's answer to what the server has asked it may go on, if its fields are these.
+    fn takes_answers(&self, _headers: &Headers<'_>) -> bool {
+        false
     }
 
     /// The request may go on.

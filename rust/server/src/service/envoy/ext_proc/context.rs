@@ -1,25 +1,19 @@
 //! What every exchange works with, and what it asks of the engine.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use callgate_core::json::Tape;
-use callgate_mcp::list;
+use callgate_mcp::Id;
 use callgate_mcp::sse::Event;
-use callgate_mcp::{Id, reply as mcp};
 use tonic::Status;
 
-use super::super::super::judging::{Carried, Judge, whole};
+use super::super::super::judging::{Carried, Judge, Lists, whole};
 use super::super::super::unfinished::Share;
 use super::super::mcp_metadata::ReadMessage;
-use super::door::{ExtProc, Lists, Reserved, Verdict};
+use super::door::{ExtProc, Listed, Verdict};
 use super::head::Head;
 use crate::gate::{Admitted, Gate, Protocol, aside};
 use crate::identity::Asker;
 use crate::proxy::Unclear;
-
-/// Why a list is withheld (`docs/policy.md` section 2).
-const HIDDEN: &str = "(hidden)";
 
 /// What exchanges share, and who has begun this one.
 #[derive(Clone, Debug)]
@@ -73,78 +67,46 @@ impl Context {
         })
     }
 
-    /// Gives the units of a call back that never reached the upstream, or keeps them for good.
-    pub(super) fn settle(&self, reserved: Reserved, never_reached: bool) {
-        let now = self.gate.clock.now();
-        let Reserved { reservation, pep } = reserved;
-        if never_reached {
-            self.gate.engine.roll_back(reservation, pep, now);
-        } else {
-            self.gate.engine.commit(reservation, pep, now);
-        }
-    }
-
     /// A reply to `tools/list`, without what its caller may not see.
-    pub(super) fn cut_reply(&self, head: &Head, lists: &Lists, reply: &[u8]) -> Result<Vec<u8>, Status> {
-        self.cut(head, lists, |keep| {
-            aside(reply, || {
-                list::filter(&mut Tape::new(), reply, keep).map(Cow::into_owned)
-            })
+    pub(super) fn cut_reply(&self, head: &Head, lists: &Listed, reply: &[u8]) -> Result<Vec<u8>, Status> {
+        self.lists(head, lists, |lists| {
+            lists.reply(reply).unwrap_or_else(String::into_bytes)
         })
-        .map(|cut| cut.unwrap_or_else(String::into_bytes))
     }
 
     /// One event of a stream, likewise.
     pub(super) fn cut_event(
         &self,
         head: &Head,
-        lists: &Lists,
+        lists: &Listed,
         event: &Event<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Status> {
-        let cut = self.cut(head, lists, |keep| {
-            aside(event.raw(), || {
-                list::filter_event(&mut Tape::new(), event, keep).map(|cut| out.extend_from_slice(&cut))
-            })
-        })?;
-        if let Err(instead) = cut {
-            out.extend_from_slice(&event_of(&instead));
-        }
-        Ok(())
+        self.lists(head, lists, |lists| match lists.event(event) {
+            Ok(cut) => out.extend_from_slice(&cut),
+            Err(instead) => out.extend_from_slice(&event_of(&instead)),
+        })
     }
 
     /// The message that its caller gets in place of a list that cannot be cut.
-    pub(super) fn withhold(&self, head: &Head, lists: &Lists, reason: &str) -> Result<String, Status> {
-        self.cut(head, lists, |_| Err::<(), _>(reason.to_owned()))
-            .map(|withheld| withheld.err().unwrap_or_default())
+    pub(super) fn withhold(&self, head: &Head, lists: &Listed, reason: &str) -> Result<String, Status> {
+        self.lists(head, lists, |lists| lists.withheld(reason))
     }
 
-    /// Lets `work` ask which tools the caller may see now; what it cannot do becomes a message for the caller.
-    fn cut<R, E: ToString>(
-        &self,
-        head: &Head,
-        lists: &Lists,
-        work: impl FnOnce(&mut dyn FnMut(&str) -> bool) -> Result<R, E>,
-    ) -> Result<Result<R, String>, Status> {
+    /// What the caller may see now.
+    fn lists<R>(&self, head: &Head, lists: &Listed, work: impl FnOnce(&Lists<'_>) -> R) -> Result<R, Status> {
         let Admitted { state, pep, proxies } = self.admit()?;
         let named = proxies
             .name(&head)
             .map_err(|unclear| Status::invalid_argument(unclear.to_string()))?;
-        let request = named.request(pep);
-        // A grant that was revoked meanwhile sees nothing.
-        let listing = self.gate.engine.listing(&state, &request, self.gate.clock.now());
-        let mut keep = |tool: &str| listing.is_some_and(|listing| listing.shows(tool));
-        let failure = match work(&mut keep) {
-            Ok(done) => return Ok(Ok(done)),
-            Err(failure) => failure.to_string(),
-        };
-        let message = format!("the server's list of tools is withheld, because it cannot be cut: {failure}");
-        let id = lists.id.as_deref().and_then(Id::from_json);
-        let gate = &self.gate;
-        let message = gate.deny(Protocol::ExtProc, &state, &request, HIDDEN, message, |decision| {
-            mcp::denied_request(id, decision)
-        });
-        Ok(Err(message))
+        Ok(work(&Lists {
+            gate: &self.gate,
+            protocol: Protocol::ExtProc,
+            state: &state,
+            request: named.request(pep),
+            id: lists.id.as_deref().and_then(Id::from_json),
+            allowed_only: false,
+        }))
     }
 }
 

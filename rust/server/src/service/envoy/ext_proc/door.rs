@@ -1,6 +1,6 @@
 //! Decisions as Envoy is told them over its external processing.
 
-use callgate_core::{Decision, PepId};
+use callgate_core::Decision;
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
@@ -9,7 +9,7 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 
-use super::super::super::judging::{Asked, Denied, Door};
+use super::super::super::judging::{Asked, Denied, Door, Reserved};
 use super::super::super::{ours, quota};
 use super::super::authz::metadata;
 use super::head::Head;
@@ -53,19 +53,12 @@ pub(super) struct Allowed {
     /// The units that it took, until it is known to have reached the upstream.
     pub(super) reserved: Option<Reserved>,
     /// Its reply may hold lists of tools.
-    pub(super) lists: Option<Lists>,
-}
-
-/// Units that can still be given back.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reserved {
-    pub(super) reservation: u128,
-    pub(super) pep: PepId,
+    pub(super) lists: Option<Listed>,
 }
 
 /// Where the lists in a reply come from.
 #[derive(Clone, Debug)]
-pub(super) struct Lists {
+pub(super) struct Listed {
     /// The id of the `tools/list` that is answered, as it stands in JSON; `None` for a stream of anything.
     pub(super) id: Option<String>,
 }
@@ -113,10 +106,10 @@ impl Door for ExtProc<'_> {
 }
 
 impl ExtProc<'_> {
-    fn lists(&self, asked: &Asked<'_>) -> Option<Lists> {
+    fn lists(&self, asked: &Asked<'_>) -> Option<Listed> {
         if asked.method == Some(TOOLS_LIST) {
             let id = asked.id.map(|id| id.json().to_owned());
-            return Some(Lists { id });
+            return Some(Listed { id });
         }
         let resumes = || {
             self.head
@@ -126,7 +119,7 @@ impl ExtProc<'_> {
                 .any(|header| header.key == LAST_EVENT_ID)
         };
         let is_stream = self.head.method() == "GET" || resumes();
-        is_stream.then_some(Lists { id: None })
+        is_stream.then_some(Listed { id: None })
     }
 
     fn mutation(&self, asked: &Asked<'_>, decision: &Decision<'_>, cuts_reply: bool) -> HeaderMutation {

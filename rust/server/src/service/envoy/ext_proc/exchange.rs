@@ -135,7 +135,7 @@ impl Exchange {
             }
             (Stage::Forwarded(mut forwarded), Request::ResponseHeaders(headers)) => {
                 if let Some(reserved) = forwarded.allowed.reserved.take() {
-                    self.context.settle(reserved, never_reached(&attributes));
+                    reserved.settle(&self.context.gate, never_reached(&attributes));
                 }
                 self.reply(*forwarded, &headers)
             }
@@ -299,7 +299,7 @@ impl Drop for Exchange {
         if let Stage::Forwarded(forwarded) = &self.stage
             && let Some(reserved) = forwarded.allowed.reserved
         {
-            self.context.settle(reserved, false);
+            reserved.settle(&self.context.gate, false);
         }
     }
 }

@@ -11,7 +11,7 @@ use tonic::Status;
 
 use super::super::super::unfinished::Held;
 use super::context::{Context, event_of};
-use super::door::{Lists, immediate};
+use super::door::{Listed, immediate};
 use super::head::{Head, fields, value};
 use super::messages::{self, Way};
 use crate::proxy::single;
@@ -44,7 +44,7 @@ enum Form {
 
 struct Listing {
     head: Head,
-    lists: Lists,
+    lists: Listed,
     body: Body,
     held: Held,
 }
@@ -98,7 +98,7 @@ impl Reply {
     pub(super) fn listing(
         context: &Context,
         head: Head,
-        lists: Lists,
+        lists: Listed,
         headers: &HttpHeaders,
         mode: BodySendMode,
     ) -> Result<Began, Status> {
@@ -246,7 +246,7 @@ impl Listing {
     }
 }
 
-fn kind(headers: &HttpHeaders, lists: &Lists) -> Kind {
+fn kind(headers: &HttpHeaders, lists: &Listed) -> Kind {
     let Some(map) = &headers.headers else {
         return Kind::Other;
     };
@@ -284,7 +284,7 @@ fn kind(headers: &HttpHeaders, lists: &Lists) -> Kind {
 }
 
 /// An answer in place of a reply that cannot be read.
-fn withheld(context: &Context, head: &Head, lists: &Lists, reason: &str) -> Result<Began, Status> {
+fn withheld(context: &Context, head: &Head, lists: &Listed, reason: &str) -> Result<Began, Status> {
     let body = context.withhold(head, lists, reason)?;
     // Where a request is answered, an error with its id is what its client understands.
     let code = if lists.id.is_some() { 200 } else { 502 };

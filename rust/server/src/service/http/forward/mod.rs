@@ -25,6 +25,7 @@ use crate::gate::aside;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::proxy::{Attributes as _, Unclear};
 use original::Original;
+pub(in super::super) use original::texts;
 use reply::ForwardAuth;
 
 /// Where an enforcement point sends its token: `Bearer <token>`.

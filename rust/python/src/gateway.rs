@@ -1,0 +1,70 @@
+//! The `gateway` argument of `Server`: a mapping, read into the data plane's configuration.
+
+use callgate_mcp::Methods;
+use callgate_server::{GatewayConfig, UpstreamConfig};
+use pyo3::prelude::*;
+use pyo3::types::PyMapping;
+
+use crate::error::Error;
+use crate::setup::{Fields, pairs};
+
+const FIELDS: [&str; 4] = ["servers", "methods", "public_url", "lists_allowed_only"];
+const UPSTREAM_FIELDS: [&str; 9] = [
+    "url",
+    "ca",
+    "headers",
+    "allow_link_local",
+    "connect_timeout_ms",
+    "answer_timeout_ms",
+    "max_requests",
+    "max_idle_connections",
+    "list_limit_bytes",
+];
+
+/// Reads the mapping; what is absent has the default of [`GatewayConfig`] and [`UpstreamConfig`].
+pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> {
+    let fields = Fields::named("gateway".to_owned(), &FIELDS, gateway.as_any())?;
+    let mut config = GatewayConfig {
+        public_url: fields.optional("public_url")?,
+        lists_allowed_only: fields.optional("lists_allowed_only")?.unwrap_or_default(),
+        ..GatewayConfig::default()
+    };
+    if let Some((allow, deny)) = fields.optional::<(Vec<String>, Vec<String>)>("methods")? {
+        config.methods = Methods::new(&allow, &deny)
+            .map_err(|error| Error::Value("gateway".to_owned(), format!("`methods`: {error}")))?;
+    }
+    if let Some(servers) = fields.optional::<Bound<'_, PyAny>>("servers")? {
+        let servers: Vec<(String, Py<PyAny>)> = pairs("gateway: `servers`", &servers)?;
+        for (name, server) in servers {
+            let server = upstream(&name, server.bind(gateway.py()))?;
+            config.upstreams.insert(name, server);
+        }
+    }
+    Ok(config)
+}
+
+fn upstream(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<UpstreamConfig> {
+    let fields = Fields::named(format!("server `{name}`"), &UPSTREAM_FIELDS, mapping)?;
+    let usual = UpstreamConfig::at(fields.required::<String>("url")?);
+    Ok(UpstreamConfig {
+        ca_pem: fields.optional("ca")?,
+        headers: fields.optional("headers")?.unwrap_or_default(),
+        allow_link_local: fields
+            .optional("allow_link_local")?
+            .unwrap_or(usual.allow_link_local),
+        connect_timeout_ms: fields
+            .optional("connect_timeout_ms")?
+            .unwrap_or(usual.connect_timeout_ms),
+        answer_timeout_ms: fields
+            .optional("answer_timeout_ms")?
+            .unwrap_or(usual.answer_timeout_ms),
+        max_requests: fields.optional("max_requests")?.unwrap_or(usual.max_requests),
+        max_idle_connections: fields
+            .optional("max_idle_connections")?
+            .unwrap_or(usual.max_idle_connections),
+        list_limit_bytes: fields
+            .optional("list_limit_bytes")?
+            .unwrap_or(usual.list_limit_bytes),
+        ..usual
+    })
+}

@@ -1,0 +1,69 @@
+//! The gateway's own answers.
+
+use callgate_core::json::canonical::write_string;
+use callgate_gateway::Failure;
+use callgate_mcp::{Id, reply as mcp};
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use tonic::body::Body;
+
+/// A body of JSON that holds now and for this caller alone.
+pub(super) fn json(status: StatusCode, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::new(Full::from(body)));
+    *response.status_mut() = status;
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// What is no request for here.
+pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
+    let code = i64::from(status.as_u16());
+    json(status, mcp::failed_request(None, code, message))
+}
+
+/// The answer to somebody who is not known (RFC 6750 section 3).
+pub(super) fn unauthorized(challenge: &str, body: String) -> Response<Body> {
+    let mut response = json(StatusCode::UNAUTHORIZED, body);
+    if let Ok(challenge) = HeaderValue::from_str(challenge) {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    }
+    response
+}
+
+/// The answer where the server has given none: to a call, a tool's result that a model can read.
+///
+/// What exactly failed is the operator's to know: it may name addresses and hosts.
+pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Response<Body> {
+    let happened = match failure {
+        Failure::Unreachable(_) => "the server cannot be reached, so nothing was done; try again later",
+        Failure::Busy(_) => "too many requests are open at the server, so nothing was done; try again later",
+        Failure::Broken(_) => {
+            "the connection to the server broke, so nobody knows whether this was done; look before you try again"
+        }
+        Failure::TooSlow(_) => {
+            "the server did not answer in time, so nobody knows whether this was done; look before you try again"
+        }
+        Failure::Redirected | Failure::Unauthorized(_) => {
+            "the server refused the gateway's request; ask the operator to look at callgate's log"
+        }
+    };
+    let status = match failure {
+        Failure::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
+        _ => StatusCode::BAD_GATEWAY,
+    };
+    match id {
+        Some(id) if is_call => json(StatusCode::OK, mcp::failed_call(id, happened)),
+        id => json(status, mcp::failed_request(id, mcp::UPSTREAM_FAILED, happened)),
+    }
+}
+
+/// Who protects a server, for clients that look for it (RFC 9728 section 3.2).
+pub(super) fn metadata(resource: &str) -> Response<Body> {
+    let mut body = String::from(r#"{"resource":"#);
+    write_string(resource, &mut body);
+    body.push_str(r#","bearer_methods_supported":["header"]}"#);
+    json(StatusCode::OK, body)
+}

@@ -1,0 +1,106 @@
+//! Decisions as an MCP client is told them.
+
+use callgate_core::{Decision, Outcome};
+use callgate_mcp::message::TOOLS_CALL;
+use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use tonic::body::Body;
+
+use super::super::judging::{Asked, Denied, Door, Reserved};
+use super::super::{ours, quota};
+use super::answer;
+use crate::gate::Protocol;
+use crate::metrics::INVALID_REQUEST;
+use crate::random::random_u128;
+
+/// The method whose replies are lists of tools.
+const TOOLS_LIST: &str = "tools/list";
+
+/// The rules that deny whoever has not proven to be somebody.
+const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired)"];
+
+/// The gateway, for one request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Gatekeeper<'a> {
+    /// The answer's `WWW-Authenticate` to somebody who is not known.
+    pub(super) challenge: &'a str,
+    /// Callers prove who they are.
+    pub(super) needs_token: bool,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    Allowed(Allowed),
+    Denied(Response<Body>),
+}
+
+/// A request that may go on.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    /// The units that it took, until it is known to have reached the server.
+    pub(super) reserved: Option<Reserved>,
+    /// It asks for a list of tools.
+    pub(super) lists: bool,
+    /// It calls a tool.
+    pub(super) calls: bool,
+    /// The id of its message, as it stands in JSON.
+    pub(super) id: Option<String>,
+}
+
+impl Door for Gatekeeper<'_> {
+    type Answer = Verdict;
+
+    const PROTOCOL: Protocol = Protocol::Gateway;
+
+    fn reserve(&self) -> Option<u128> {
+        // Without random numbers the call is judged as ever, and its units are not given back.
+        random_u128().ok()
+    }
+
+    /// Before 2026-07-28 servers ask their clients; since then what a client has to say comes with its own requests.
+    fn takes_answers(&self, headers: &Headers<'_>) -> bool {
+        headers
+            .protocol_version()
+            .is_none_or(|version| version < FIRST_MIRRORING_VERSION)
+    }
+
+    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Verdict {
+        let takes_units = !decision.limits.is_empty();
+        let reservation = decision.reservation.filter(|_| takes_units);
+        Verdict::Allowed(Allowed {
+            reserved: reservation.map(|reservation| Reserved {
+                reservation,
+                pep: asked.request.pep.id,
+            }),
+            lists: asked.method == Some(TOOLS_LIST),
+            calls: asked.method == Some(TOOLS_CALL),
+            id: asked.id.map(|id| Id::json(id).to_owned()),
+        })
+    }
+
+    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Verdict {
+        let is_nobody = self.needs_token && decision.grant_index.is_none();
+        if is_nobody || NOBODY.contains(&decision.rule.as_ref()) {
+            return Verdict::Denied(answer::unauthorized(self.challenge, denied.body));
+        }
+        // What is denied under its id is an answer like any other: many clients take every other status for the end of
+        // the session.
+        let status = if decision.rule == INVALID_REQUEST {
+            StatusCode::BAD_REQUEST
+        } else if denied.is_tool_result || denied.has_id {
+            StatusCode::OK
+        } else {
+            StatusCode::from_u16(decision.outcome.http_status()).unwrap_or(StatusCode::FORBIDDEN)
+        };
+        let mut response = answer::json(status, denied.body);
+        let fields = ours::fields(decision).filter_map(|(name, value)| {
+            Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
+        });
+        response.headers_mut().extend(fields);
+        if decision.outcome == Outcome::RateLimited {
+            response.headers_mut().extend(quota::fields(decision));
+        }
+        Verdict::Denied(response)
+    }
+}

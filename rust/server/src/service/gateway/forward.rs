@@ -1,0 +1,210 @@
+//! A request that may go on, on its way to the server and back.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use callgate_core::engine::Snapshot;
+use callgate_core::{Caller, Request};
+use callgate_gateway::reply::{self, Cut, Holds, ReplyBody};
+use callgate_gateway::{Failure, Upstream, fields};
+use callgate_mcp::Id;
+use callgate_mcp::sse::Event;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Response};
+use tonic::body::Body;
+
+use super::super::judging::{Lists, Reserved};
+use super::door::Allowed;
+use super::request::Asking;
+use super::session::Sessions;
+use super::{GATEWAY, answer};
+use crate::events::Level;
+use crate::gate::{Gate, Protocol};
+use crate::proxy::ANONYMOUS;
+
+/// The session of the versions before 2026-07-28.
+pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// Set on a stream that goes on where another was cut.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// A request that may go on.
+#[derive(Debug)]
+pub(super) struct Forward {
+    pub(super) gate: Arc<Gate>,
+    /// Marks the sessions that begin; `None` where there is nobody to keep apart.
+    pub(super) sessions: Option<Arc<Sessions>>,
+    pub(super) upstream: Arc<Upstream>,
+    pub(super) server: String,
+    /// Who calls, where callers prove that.
+    pub(super) grant: Option<String>,
+    /// The server's own id of the session, where the client's is marked.
+    pub(super) session: Option<HeaderValue>,
+    pub(super) parts: Parts,
+    pub(super) allowed: Allowed,
+    /// See [`super::GatewayConfig::lists_allowed_only`].
+    pub(super) lists_allowed_only: bool,
+}
+
+impl Forward {
+    /// Sends it, and gives back what the server answers as it comes.
+    pub(super) async fn run(self, body: Bytes) -> Response<Body> {
+        let Self {
+            gate,
+            sessions,
+            upstream,
+            server,
+            grant,
+            session,
+            parts,
+            allowed,
+            lists_allowed_only,
+        } = self;
+        let Allowed {
+            reserved,
+            lists,
+            calls,
+            id,
+        } = allowed;
+        let mut units = Units {
+            gate: &gate,
+            reserved,
+        };
+        let resumes = parts.method == Method::GET || parts.headers.contains_key(LAST_EVENT_ID);
+        let holds = match (lists, resumes) {
+            (true, _) => Some(Holds::List),
+            (false, true) => Some(Holds::Anything),
+            (false, false) => None,
+        };
+        let mut sent = fields::of_request(&parts.headers, holds.is_some());
+        if let Some(session) = session {
+            sent.insert(SESSION, session);
+        }
+        let answered = upstream.send(parts.method.clone(), sent, body).await;
+        let opened = match answered {
+            Ok(opened) => opened,
+            Err(failure) => {
+                units.settle(failure.never_reached());
+                tell(&gate, &server, &failure);
+                return answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure);
+            }
+        };
+        units.settle(false);
+        let (mut head, body) = opened.into_parts();
+        head.headers = fields::of_reply(&head.headers);
+        if let (Some(sessions), Some(grant)) = (&sessions, &grant) {
+            mark(&mut head, sessions, &server, grant);
+        }
+        let reply = Response::from_parts(head, body);
+        let Some(holds) = holds else {
+            return reply.map(Body::new);
+        };
+        let cutting = Cutting {
+            gate: Arc::clone(&gate),
+            parts,
+            server,
+            needs_token: grant.is_some(),
+            id: id.filter(|_| holds == Holds::List),
+            allowed_only: lists_allowed_only,
+        };
+        let limit_bytes = upstream.config().list_limit_bytes;
+        let cut: Response<ReplyBody> = reply::cut(reply, holds, limit_bytes, cutting).await;
+        cut.map(Body::new)
+    }
+}
+
+/// Marks the session that a reply begins as one of this grant.
+fn mark(head: &mut http::response::Parts, sessions: &Sessions, server: &str, grant: &str) {
+    let Some(session) = head
+        .headers
+        .get(SESSION)
+        .and_then(|session| session.to_str().ok())
+    else {
+        return;
+    };
+    let marked = sessions.marked(server, grant, session);
+    if let Ok(marked) = HeaderValue::try_from(marked) {
+        head.headers.insert(SESSION, marked);
+    }
+}
+
+/// Logs why a server did not answer, at a bounded pace.
+fn tell(gate: &Gate, server: &str, failure: &Failure) {
+    if gate.paces.upstreams.admits(gate.second()) {
+        let error = failure.to_string();
+        let fields = vec![("server", server.into()), ("error", error.as_str().into())];
+        gate.events.push(Level::Warning, "upstream_failed", fields);
+    }
+}
+
+/// The units of a call on its way. Whoever gives up waiting has sent it all the same.
+struct Units<'g> {
+    gate: &'g Gate,
+    reserved: Option<Reserved>,
+}
+
+impl Units<'_> {
+    fn settle(&mut self, never_reached: bool) {
+        if let Some(reserved) = self.reserved.take() {
+            reserved.settle(self.gate, never_reached);
+        }
+    }
+}
+
+impl Drop for Units<'_> {
+    fn drop(&mut self) {
+        self.settle(false);
+    }
+}
+
+/// Takes out of a reply what its caller may not see at that moment.
+struct Cutting {
+    gate: Arc<Gate>,
+    parts: Parts,
+    server: String,
+    needs_token: bool,
+    id: Option<String>,
+    allowed_only: bool,
+}
+
+impl Cutting {
+    fn lists<R>(&self, work: impl FnOnce(&Lists<'_>) -> R) -> R {
+        let state: Snapshot = self.gate.engine.snapshot();
+        let caller = match (Asking { parts: &self.parts }).token() {
+            Some(token) if self.needs_token => Caller::Token(token),
+            _ if self.needs_token => Caller::named(""),
+            _ => Caller::named(ANONYMOUS),
+        };
+        let request = Request {
+            caller,
+            pep: GATEWAY,
+            tool: "",
+            server: &self.server,
+            session: None,
+            args: callgate_core::Args::NONE,
+            reserve: None,
+        };
+        work(&Lists {
+            gate: &self.gate,
+            protocol: Protocol::Gateway,
+            state: &state,
+            request,
+            id: self.id.as_deref().and_then(Id::from_json),
+            allowed_only: self.allowed_only,
+        })
+    }
+}
+
+impl Cut for Cutting {
+    fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
+        self.lists(|lists| lists.reply(message))
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> Result<Vec<u8>, String> {
+        self.lists(|lists| lists.event(event))
+    }
+
+    fn withheld(&mut self, reason: &str) -> String {
+        self.lists(|lists| lists.withheld(reason))
+    }
+}

@@ -1,0 +1,212 @@
+//! The MCP gateway: `/mcp/{server}` stands for a server, and every message to it is judged first (`docs/gateway.md`).
+
+mod answer;
+mod config;
+mod door;
+mod forward;
+mod request;
+mod session;
+
+use std::sync::Arc;
+
+use callgate_core::{Pep, PepId};
+use callgate_mcp::reply as mcp;
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use tonic::body::Body;
+
+use super::arriving::Arriving;
+use super::http::read_body;
+use super::judging::{Carried, Judge, whole};
+use super::{Door, Doors};
+use crate::gate::{Admitted, Protocol, aside};
+use door::{Gatekeeper, Verdict};
+use forward::Forward;
+use request::Asking;
+
+pub(crate) use config::Gateway;
+pub use config::{GatewayConfig, GatewayError};
+pub(crate) use session::Sessions;
+
+/// What the paths of servers begin with.
+const MCP: &str = "/mcp/";
+
+/// Where clients look for what protects a server (RFC 9728 section 3.1).
+const METADATA: &str = "/.well-known/oauth-protected-resource";
+
+/// The gateway asks for its own callers. No configured enforcement point has this number.
+const GATEWAY: Pep = Pep {
+    id: PepId(u32::MAX),
+    vouches: false,
+};
+
+/// Whether a path is the gateway's.
+pub(super) fn owns(path: &str) -> bool {
+    path.starts_with(MCP) || path.starts_with(METADATA)
+}
+
+/// Answers one request of an MCP client.
+pub(super) async fn answer(doors: &Doors, door: Door, request: Request<Arriving>) -> Response<Body> {
+    if let Some(reason) = doors.access.refusal(door, request.uri(), request.headers()) {
+        return answer::refused(StatusCode::FORBIDDEN, &reason);
+    }
+    let (parts, body) = request.into_parts();
+    if let Some(resource) = parts.uri.path().strip_prefix(METADATA) {
+        return metadata(doors, &parts, resource);
+    }
+    if let Some(refusal) = refusal(&parts) {
+        return refusal;
+    }
+    let body = match read_body(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
+        Ok(body) => body,
+        Err(refusal) => return refusal,
+    };
+    let forward = match aside(&body, || judge(doors, parts, &body)) {
+        Ok(forward) => forward,
+        Err(refusal) => return *refusal,
+    };
+    forward.run(body).await
+}
+
+/// What is no request for a server, before its body is read.
+fn refusal(parts: &Parts) -> Option<Response<Body>> {
+    if !matches!(parts.method, Method::POST | Method::GET | Method::DELETE) {
+        let mut refusal = answer::refused(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "expected `POST` with a message, `GET` for a session's stream, or `DELETE` to end one",
+        );
+        let allowed = HeaderValue::from_static("POST, GET, DELETE");
+        refusal.headers_mut().insert(header::ALLOW, allowed);
+        return Some(refusal);
+    }
+    // Addresses end up in logs and histories. Nothing of a query goes on, so none is a mistake, or a token.
+    parts.uri.query().map(|_| {
+        answer::refused(
+            StatusCode::BAD_REQUEST,
+            "the address has a query, of which nothing would go on; send tokens as `authorization: Bearer <token>`",
+        )
+    })
+}
+
+/// Judges a request: how it goes on, or its refusal.
+fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
+    let gate = &doors.gate;
+    let (state, gateway) = gate.admit_gateway();
+    let (server, upstream) = gateway
+        .at(parts.uri.path())
+        .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))?;
+    let needs_token = !state.grants().is_empty();
+    let asking = Asking { parts: &parts };
+    let token = asking.token().filter(|_| needs_token);
+    let challenge = challenge(doors, &gateway, &parts, &server);
+    if needs_token && token.is_none() {
+        let message = "no token was sent; send the token of a grant as `authorization: Bearer <token>`, once";
+        let body = gate.refuse(Protocol::Gateway, message.to_owned(), |decision| {
+            mcp::denied_request(None, decision)
+        });
+        return Err(Box::new(answer::unauthorized(&challenge, body)));
+    }
+    let grant = token
+        .and_then(|token| state.grants().get(state.grants().by_token(token)?))
+        .map(|grant| grant.id().to_owned());
+    let session = session(doors, &parts, &server, grant.as_deref())?;
+    let admitted = Admitted {
+        state,
+        pep: GATEWAY,
+        proxies: Arc::clone(gateway.reading(needs_token)),
+    };
+    let judge = Judge {
+        door: &Gatekeeper {
+            challenge: &challenge,
+            needs_token,
+        },
+        gate,
+        admitted: &admitted,
+    };
+    let carried = whole(&asking, body).map(|body| Carried::Body(body, None));
+    match judge.answer(&asking, carried) {
+        Verdict::Denied(refusal) => Err(Box::new(refusal)),
+        Verdict::Allowed(allowed) => Ok(Forward {
+            gate: Arc::clone(gate),
+            sessions: doors.sessions.clone().filter(|_| grant.is_some()),
+            upstream,
+            server,
+            grant,
+            session,
+            parts,
+            allowed,
+            lists_allowed_only: gateway.lists_allowed_only,
+        }),
+    }
+}
+
+/// The server's own id of the session that a request is of; a session of another grant is none.
+fn session(
+    doors: &Doors,
+    parts: &Parts,
+    server: &str,
+    grant: Option<&str>,
+) -> Result<Option<HeaderValue>, Box<Response<Body>>> {
+    let (Some(sessions), Some(grant)) = (&doors.sessions, grant) else {
+        return Ok(None);
+    };
+    let Some(marked) = parts.headers.get(forward::SESSION) else {
+        return Ok(None);
+    };
+    let own = marked
+        .to_str()
+        .ok()
+        .and_then(|marked| sessions.unmarked(server, grant, marked))
+        .and_then(|own| HeaderValue::from_str(own).ok());
+    // Clients that are told so begin another session.
+    own.map(Some).ok_or_else(|| {
+        Box::new(answer::refused(
+            StatusCode::NOT_FOUND,
+            "no such session of this grant; begin another one with `initialize`",
+        ))
+    })
+}
+
+/// What a client is told that has not proven who it is.
+fn challenge(doors: &Doors, gateway: &Gateway, parts: &Parts, server: &str) -> String {
+    let error = if parts.headers.contains_key(header::AUTHORIZATION) {
+        "error=\"invalid_token\", "
+    } else {
+        ""
+    };
+    let base = base(doors, gateway, parts);
+    format!("Bearer {error}resource_metadata=\"{base}{METADATA}{MCP}{server}\"")
+}
+
+/// What protects a server.
+fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response<Body> {
+    let gateway = doors.gate.gateway.now();
+    match gateway.at(resource) {
+        Ok(_) if parts.method == Method::GET => {
+            answer::metadata(&format!("{}{resource}", base(doors, &gateway, parts)))
+        }
+        Ok(_) => answer::refused(StatusCode::METHOD_NOT_ALLOWED, "expected `GET`"),
+        Err(reason) => answer::refused(StatusCode::NOT_FOUND, &reason),
+    }
+}
+
+/// Where clients reach the gateway.
+fn base(doors: &Doors, gateway: &Gateway, parts: &Parts) -> String {
+    if let Some(url) = &gateway.public_url {
+        return url.clone();
+    }
+    let scheme = if doors.is_secure { "https" } else { "http" };
+    let target = parts.uri.authority().map(http::uri::Authority::as_str);
+    let sent = parts
+        .headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    let is_plain = |host: &&str| {
+        host.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
+    };
+    format!(
+        "{scheme}://{}",
+        target.or(sent).filter(is_plain).unwrap_or("localhost")
+    )
+}

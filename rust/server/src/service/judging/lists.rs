@@ -1,0 +1,79 @@
+//! Lists of tools on their way back: what their caller may not see is taken out (`docs/policy.md` section 2).
+
+use callgate_core::Request;
+use callgate_core::engine::Snapshot;
+use callgate_core::json::Tape;
+use callgate_mcp::sse::Event;
+use callgate_mcp::{Id, list, reply as mcp};
+
+use crate::gate::{Gate, Protocol, aside};
+
+/// Why a list is withheld.
+const HIDDEN: &str = "(hidden)";
+
+/// The lists in the replies to one caller, at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Lists<'l> {
+    pub(in super::super) gate: &'l Gate,
+    pub(in super::super) protocol: Protocol,
+    pub(in super::super) state: &'l Snapshot,
+    /// Of the caller, for no tool.
+    pub(in super::super) request: Request<'l>,
+    /// The id of the `tools/list` that is answered; `None` for a stream of anything.
+    pub(in super::super) id: Option<Id<'l>>,
+    /// Leave out what this caller may never call, too.
+    pub(in super::super) allowed_only: bool,
+}
+
+impl Lists<'_> {
+    /// A reply as it goes on; the error is the message in its place.
+    pub(in super::super) fn reply(&self, reply: &[u8]) -> Result<Vec<u8>, String> {
+        self.cut(|keep| {
+            aside(reply, || {
+                list::filter(&mut Tape::new(), reply, keep).map(Into::into)
+            })
+        })
+    }
+
+    /// The bytes of one event of a stream, likewise.
+    pub(in super::super) fn event(&self, event: &Event<'_>) -> Result<Vec<u8>, String> {
+        self.cut(|keep| {
+            aside(event.raw(), || {
+                list::filter_event(&mut Tape::new(), event, keep).map(Into::into)
+            })
+        })
+    }
+
+    /// The message that the caller gets in place of a list that cannot be cut.
+    pub(in super::super) fn withheld(&self, reason: &str) -> String {
+        let message = format!("the server's list of tools is withheld, because it cannot be cut: {reason}");
+        self.gate.deny(
+            self.protocol,
+            self.state,
+            &self.request,
+            HIDDEN,
+            message,
+            |decision| mcp::denied_request(self.id, decision),
+        )
+    }
+
+    /// Lets `work` ask which tools the caller may see now.
+    fn cut<E: ToString>(
+        &self,
+        work: impl FnOnce(&mut dyn FnMut(&str) -> bool) -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, String> {
+        let now = self.gate.clock.now();
+        // A grant that was revoked meanwhile sees nothing.
+        let listing = self.gate.engine.listing(self.state, &self.request, now);
+        let mut keep = |tool: &str| {
+            listing.is_some_and(|listing| {
+                if self.allowed_only {
+                    listing.could_allow(tool)
+                } else {
+                    listing.shows(tool)
+                }
+            })
+        };
+        work(&mut keep).map_err(|failure| self.withheld(&failure.to_string()))
+    }
+}

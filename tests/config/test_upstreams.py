@@ -1,0 +1,164 @@
+"""The gateway's servers: what the configuration says, what is wrong with it, and changes while it runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from callgate import ConfigError, Engine, Server
+from callgate.config import InvalidConfigError, load, read_bundle
+from config.setup import Setup
+from proxies.upstream import Upstream, keeping_upstream
+
+POLICY = {"version": "1", "name": "p", "default": "deny", "tools": {"open": {}}}
+CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "open"}}
+
+
+@pytest.fixture
+def setup(tmp_path: Path) -> Setup:
+    return Setup(tmp_path)
+
+
+def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVER_KEY", " key\n")
+    setup.write("p.json", POLICY)
+    (setup.folder / "token").write_text("secret\n", encoding="utf-8")
+    setup.configure(
+        servers={
+            "s": {
+                "policy": "p",
+                "upstream": {
+                    "url": "http://127.0.0.1:9/mcp?a=b",
+                    "headers": {
+                        "authorization": {"file": "token", "prefix": "Bearer "},
+                        "x-key": {"env": "SERVER_KEY"},
+                    },
+                    "allow_link_local": True,
+                    "connect_timeout": "1s",
+                    "answer_timeout": "2s",
+                    "max_requests": 3,
+                    "max_idle_connections": 4,
+                    "list_limit_bytes": "5KiB",
+                },
+            }
+        },
+        policies={"p": "p.json"},
+        gateway={
+            "methods": {"allow": ["vendor/*"], "deny": ["prompts/*"]},
+            "public_url": "https://callgate.example.com",
+            "list": "allowed_only",
+        },
+    )
+    keywords = read_bundle(setup.file).gateway()
+    assert keywords == {
+        "servers": {
+            "s": {
+                "url": "http://127.0.0.1:9/mcp?a=b",
+                "ca": None,
+                "headers": [("authorization", "Bearer secret"), ("x-key", "key")],
+                "allow_link_local": True,
+                "connect_timeout_ms": 1000,
+                "answer_timeout_ms": 2000,
+                "max_requests": 3,
+                "max_idle_connections": 4,
+                "list_limit_bytes": 5120,
+            }
+        },
+        "methods": (["vendor/*"], ["prompts/*"]),
+        "public_url": "https://callgate.example.com",
+        "lists_allowed_only": True,
+    }
+    Server(Engine.from_json(json.dumps(POLICY)), gateway=keywords).check()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "fault"),
+    [
+        ({}, "servers.s.upstream"),
+        ({"url": "ftp://a/"}, "expected a URL"),
+        ({"url": "https://user:secret@a/"}, "expected a URL"),
+        ({"url": "http://a/", "headers": {"X-Key": {"env": "A"}}}, "lower-case"),
+        ({"url": "http://a/", "headers": {"host": {"env": "A"}}}, "belongs to the connection"),
+        ({"url": "http://a/", "headers": {"x": {}}}, "either `file` or `env`"),
+        ({"url": "http://a/", "headers": {"x": {"env": "A", "file": "b"}}}, "either `file` or `env`"),
+        ({"url": "http://a/", "max_requests": 0}, "max_requests"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(tmp_path: Path, upstream: dict[str, Any], fault: str) -> None:
+    path = tmp_path / "callgate.json"
+    path.write_text(json.dumps({"servers": {"s": {"upstream": upstream}}}), encoding="utf-8")
+    with pytest.raises(InvalidConfigError, match=fault) as raised:
+        load(path)
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "fault"),
+    [
+        ({"url": "http://a/", "headers": {"x": {"env": "CALLGATE_TEST_NOT_SET"}}}, "is not set"),
+        ({"url": "http://a/", "headers": {"x": {"file": "none"}}}, "none"),
+        ({"url": "https://a/", "ca": "none.pem"}, "none.pem"),
+    ],
+)
+def test_secrets_that_are_not_there_are_told(setup: Setup, upstream: dict[str, Any], fault: str) -> None:
+    setup.write("p.json", POLICY)
+    setup.configure(servers={"s": {"policy": "p", "upstream": upstream}}, policies={"p": "p.json"})
+    with pytest.raises(InvalidConfigError, match=fault):
+        read_bundle(setup.file)
+
+
+@pytest.mark.parametrize(
+    ("gateway", "fault"),
+    [
+        ({"server": {}}, "unknown field `server`"),
+        ({"servers": {"s": {}}}, "server `s`: `url` is missing"),
+        ({"servers": {"s": {"url": "http://a/", "headers": [("x", "secret\n")]}}}, "server `s`: `headers`"),
+        ({"servers": {"s": {"url": "http://169.254.169.254/"}}}, "allow_link_local"),
+        ({"servers": {"s": {"url": "https://a/", "ca": b"x"}}}, "server `s`: `ca`"),
+        ({"servers": {"s": {"url": "http://a/", "ca": b"x"}}}, "without `https`"),
+        ({"methods": (["tools/call"], [])}, "judged by the policy"),
+    ],
+)
+def test_the_library_refuses_it_as_well(gateway: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ConfigError, match=fault) as raised:
+        Server(Engine.from_json(json.dumps(POLICY)), gateway=gateway).check()
+    assert "secret" not in str(raised.value)
+
+
+def test_changes_take_effect_at_once(setup: Setup) -> None:
+    setup.write("p.json", POLICY)
+    secret = setup.folder / "token"
+    secret.write_text("one", encoding="utf-8")
+
+    def configure(at: Upstream, **further: Any) -> None:
+        upstream = {
+            "url": f"http://127.0.0.1:{at.port}/mcp",
+            "headers": {"authorization": {"file": "token", "prefix": "Bearer "}},
+            **further,
+        }
+        setup.configure(servers={"s": {"policy": "p", "upstream": upstream}}, policies={"p": "p.json"})
+
+    with keeping_upstream() as first, keeping_upstream() as second:
+        configure(first)
+        with setup.serving() as running:
+
+            def send() -> int:
+                return httpx.post(f"http://{running.address}/mcp/s", json=CALL, timeout=20).status_code
+
+            assert send() == 200
+            with running.reload():
+                secret.write_text("two", encoding="utf-8")
+            assert send() == 200
+            with running.reload():
+                configure(second)
+            assert send() == 200
+            with running.reload("failure"):
+                configure(first, url="http://169.254.169.254/")
+            assert send() == 200
+    tokens = [request.header("authorization") for request in first.arrived]
+    assert tokens == ["Bearer one", "Bearer two"]
+    assert len(second.arrived) == 2
