@@ -6,7 +6,7 @@
 //! - [`Headers`] are the fields that mirror a message since MCP 2026-07-28; they must say what the body says.
 //! - [`Methods`] says which messages that call no tool may pass.
 //! - [`reply`] builds the answers to what may not.
-//! - [`list`] takes tools out of the answers to `tools/list`.
+//! - [`list`] takes tools out of the answers to `tools/list`, and reads what they say of each tool.
 //! - [`sse`] takes a stream of events apart, each of which may hold such an answer.
 //!
 //! The crate does no I/O and knows no HTTP library: bytes and header fields come in, bytes go out. What is forwarded

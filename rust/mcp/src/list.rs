@@ -3,6 +3,10 @@
 //! [`filter`] works on one JSON-RPC message. A stream of events (SSE) carries one in the data of each event; whoever
 //! takes the events apart can hand over each message as it is, since notifications that precede the answer come back
 //! unchanged.
+//!
+//! [`Page`] reads such an answer instead: which tools it shows, and whether more follow.
+
+mod page;
 
 use std::borrow::Cow;
 
@@ -10,6 +14,8 @@ use callgate_core::json::{JsonError, Kind, Tape, Value};
 
 use crate::keys::look_alike;
 use crate::sse::{BYTE_ORDER_MARK, Event};
+
+pub use page::Page;
 
 /// Deepest nesting of an answer: schemas of tools may be deep, and the reader does not recurse.
 const MAX_DEPTH: usize = 512;
@@ -26,6 +32,9 @@ pub enum ListError {
     /// `result.tools` is no list.
     #[error("`result.tools` has the wrong type: expected a list, got {0}")]
     NoList(&'static str),
+    /// `result.nextCursor` is neither text nor null.
+    #[error("`result.nextCursor` has the wrong type: expected a string, got {0}")]
+    BadCursor(&'static str),
     /// A key that some readers take for one that is filtered.
     #[error("a key of the answer differs from `{0}` by case alone")]
     KeyCase(&'static str),
