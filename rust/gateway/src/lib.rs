@@ -4,10 +4,12 @@
 //! - [`fields`] says which header fields go on, there and back.
 //! - [`reply`] cuts tools out of the lists in replies, whether they come as JSON or as a stream of events, and passes on
 //!   everything else as it comes.
+//! - [`pins`] holds what servers say of their tools against what was accepted.
 //!
 //! Who may call what is decided before anything comes here: the crate knows no policy and no counters.
 
 pub mod fields;
+pub mod pins;
 pub mod reply;
 pub mod upstream;
 

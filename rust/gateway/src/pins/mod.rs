@@ -1,0 +1,101 @@
+//! Tool pinning: a tool stays what it was when it was accepted, or may not be called.
+//!
+//! A server describes its tools itself, and a model reads and believes that text. So the first list that a server shows
+//! is recorded, and later ones are compared with it ([`Server::observe`]): a tool whose definition, or whose server's
+//! endpoint, is another one is [`State::Changed`], one that was not in the first list is [`State::New`]. Neither is shown
+//! or may be called where [`Mode::Enforce`] is in force, until a person has accepted it.
+//!
+//! - [`Pins`] is a folder with a file for each server. It is changed by more than one process: the gateway records what
+//!   servers list, the command line records what people accept ([`review`]). Each writes under the folder's lock, and
+//!   [`Pins::sync`], which a [`Keeper`] calls, takes over what others have written.
+//! - [`Server`] is one server in that folder as a gateway meets it: what to record and what to hold calls against.
+//! - [`Digest`] says what counts as the same tool.
+
+mod book;
+mod definition;
+mod digest;
+mod endpoint;
+mod error;
+mod file;
+mod folder;
+mod keeper;
+mod name;
+mod observation;
+pub mod review;
+mod server;
+mod shared;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use book::Record;
+pub use definition::Definition;
+pub use digest::Digest;
+pub use endpoint::Endpoint;
+pub use error::PinsError;
+pub use keeper::Keeper;
+pub use observation::{Asked, Observation, ToolChange};
+pub use server::Server;
+pub use state::{Mode, State};
+
+use folder::Folder;
+use shared::Shared;
+
+/// The pins of every server, in a folder.
+#[derive(Debug)]
+pub struct Pins {
+    folder: Folder,
+    servers: Mutex<HashMap<String, Arc<Shared>>>,
+    /// Held while files are read and written, so that one thread at a time does it.
+    syncing: Mutex<()>,
+}
+
+impl Pins {
+    /// Opens the folder, and makes it for this user alone (mode 0700) where there is none. Files are read when their
+    /// servers are asked for.
+    pub fn open(folder: &Path) -> Result<Self, PinsError> {
+        Ok(Self {
+            folder: Folder::create(folder)?,
+            servers: Mutex::default(),
+            syncing: Mutex::default(),
+        })
+    }
+
+    /// A server, as it is configured now. Every [`Server`] of one name shares what is pinned; a reload that changes the
+    /// endpoint or the mode asks for another one.
+    ///
+    /// A file that cannot be read, or is damaged, is an error: nothing is forgotten silently.
+    pub fn server(&self, name: &str, endpoint: Endpoint, mode: Mode) -> Result<Server, PinsError> {
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = match servers.get(name) {
+            Some(shared) => Arc::clone(shared),
+            None if mode == Mode::Off => Arc::new(Shared::empty(name)),
+            None => {
+                let shared = Arc::new(Shared::read(&self.folder, name)?);
+                servers.insert(name.to_owned(), Arc::clone(&shared));
+                shared
+            }
+        };
+        Ok(Server::new(shared, endpoint, mode))
+    }
+
+    /// Writes what was recorded since the last time, and takes over what another process has written. It waits for a
+    /// disk: to be called about once a second where nobody waits for it, and once at the end.
+    ///
+    /// What fails for one server is reported for that one; what is in force for it stays, and the next call tries again.
+    pub fn sync(&self) -> Vec<PinsError> {
+        let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        let servers: Vec<_> = {
+            let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            servers.values().cloned().collect()
+        };
+        servers
+            .iter()
+            .filter_map(|shared| shared.sync(&self.folder).err())
+            .collect()
+    }
+}

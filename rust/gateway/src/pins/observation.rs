@@ -1,0 +1,59 @@
+//! What is told of a list, and what comes out.
+
+use super::digest::Digest;
+use super::state::State;
+
+/// Which page of the list was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked<'a> {
+    /// The first one: the request had no `cursor`.
+    FromStart,
+    /// The one at this `cursor`.
+    At(&'a str),
+    /// The request is not known, as with a stream that is read on after its connection broke.
+    Unknown,
+}
+
+impl<'a> Asked<'a> {
+    /// By the `cursor` in a request's `params`.
+    pub const fn with_cursor(cursor: Option<&'a str>) -> Self {
+        match cursor {
+            None => Self::FromStart,
+            Some(cursor) => Self::At(cursor),
+        }
+    }
+}
+
+/// A tool that has become changed or new by a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ToolChange {
+    /// Its name.
+    pub tool: String,
+    /// [`State::Changed`] or [`State::New`].
+    pub state: State,
+    /// What it would be accepted as.
+    pub digest: Digest,
+}
+
+/// What a list told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    pub(super) withheld: Vec<String>,
+    /// What was not known before, for the log; the same list twice tells nothing the second time.
+    pub changes: Vec<ToolChange>,
+}
+
+impl Observation {
+    /// Whether this list may show a tool of its own. What it may not show is a matter of the list itself: of two clients that are
+    /// told different things, each is shown what was accepted.
+    pub fn shows(&self, tool: &str) -> bool {
+        self.withheld
+            .binary_search_by(|withheld| withheld.as_str().cmp(tool))
+            .is_err()
+    }
+
+    /// How many tools of the list may not be shown.
+    pub fn withheld(&self) -> usize {
+        self.withheld.len()
+    }
+}

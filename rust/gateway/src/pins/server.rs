@@ -1,0 +1,159 @@
+//! One server as a gateway meets it.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use callgate_core::json::{Tape, Value};
+use callgate_mcp::list::{ListError, Page};
+
+use super::book::{Listed, MAX_DEFINITION_BYTES, MAX_TOOLS, Record};
+use super::definition::{Definition, MAX_DEPTH, digest};
+use super::digest::Digest;
+use super::endpoint::Endpoint;
+use super::error::PinsError;
+use super::observation::{Asked, Observation};
+use super::shared::Shared;
+use super::state::{Mode, State};
+
+/// A server's pins, with the endpoint and the mode that are configured for it.
+#[derive(Clone, Debug)]
+pub struct Server {
+    shared: Arc<Shared>,
+    endpoint: Endpoint,
+    mode: Mode,
+}
+
+impl Server {
+    pub(super) const fn new(shared: Arc<Shared>, endpoint: Endpoint, mode: Mode) -> Self {
+        Self {
+            shared,
+            endpoint,
+            mode,
+        }
+    }
+
+    /// What is done about tools that are changed or new.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// What is known of a tool: one look-up, which waits for nobody. [`State::Unknown`] where pinning is off.
+    pub fn state(&self, tool: &str) -> State {
+        if self.mode == Mode::Off {
+            return State::Unknown;
+        }
+        self.shared.state(tool, self.endpoint.digest())
+    }
+
+    /// Whether a tool may be called.
+    pub fn lets_pass(&self, tool: &str) -> bool {
+        self.mode.lets_pass(self.state(tool))
+    }
+
+    /// The digest of a tool as it was accepted last, which an approval is bound to (`docs/policy.md` section 6).
+    pub fn accepted(&self, tool: &str) -> Option<Digest> {
+        if self.mode == Mode::Off {
+            return None;
+        }
+        self.shared.accepted(tool)
+    }
+
+    /// Takes note of an answer to `tools/list`: a whole JSON-RPC message, as the server sent it, before anything is taken out.
+    /// A message without a list (an error, a notification) tells nothing.
+    ///
+    /// The first list is accepted as it is: its pages from the first one on, each followed by the one at its
+    /// `nextCursor`, whichever client asks for them. A tool is pinned when it is seen first; what counts as new is what comes
+    /// after a last page was seen. Nothing is written here; [`super::Pins::sync`] does that.
+    ///
+    /// After an error nothing was recorded, and where pins are enforced the list must not be shown.
+    pub fn observe(
+        &self,
+        asked: Asked<'_>,
+        tape: &mut Tape,
+        message: &[u8],
+    ) -> Result<Observation, PinsError> {
+        if self.mode == Mode::Off {
+            return Ok(Observation::default());
+        }
+        match Page::parse(tape, message)? {
+            Some(page) => self.take(page, asked),
+            None => Ok(Observation::default()),
+        }
+    }
+
+    /// As [`Self::observe`], for a list that somebody has saved: an answer, or the `result` in it, with the whole list.
+    pub fn observe_whole(&self, tape: &mut Tape, answer: &[u8]) -> Result<Observation, PinsError> {
+        let root = tape.parse(answer, MAX_DEPTH).map_err(ListError::from)?;
+        let page = Page::of_result(root.get("result").unwrap_or(root))?.ok_or(PinsError::NoList)?;
+        if page.next_cursor().is_some() {
+            return Err(PinsError::NotWhole);
+        }
+        self.take(page, Asked::FromStart)
+    }
+
+    fn take(&self, page: Page<'_>, asked: Asked<'_>) -> Result<Observation, PinsError> {
+        let tools = self.read(page)?;
+        let mut observation = self.shared.list(&tools, asked, page.next_cursor())?;
+        if self.mode != Mode::Enforce {
+            observation.withheld.clear();
+        }
+        Ok(observation)
+    }
+
+    fn read<'t>(&self, page: Page<'t>) -> Result<BTreeMap<&'t str, Listed>, PinsError> {
+        let now_unix_s = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |now| now.as_secs());
+        let server = || self.shared.name().to_owned();
+        let known = self.shared.view();
+        let mut tools = BTreeMap::new();
+        for (name, tool) in page.tools() {
+            let digest = digest(&self.endpoint, tool);
+            // Most lists are the same as before, and nothing is copied of them.
+            let record = match known.listed(name, digest) {
+                Some(record) => Arc::clone(record),
+                None => Arc::new(self.record(name, tool, digest, now_unix_s)?),
+            };
+            match tools.entry(name) {
+                btree_map::Entry::Vacant(entry) => {
+                    entry.insert(Listed {
+                        record,
+                        is_ambiguous: false,
+                    });
+                }
+                btree_map::Entry::Occupied(mut entry) => {
+                    let listed = entry.get_mut();
+                    listed.is_ambiguous |= listed.record.digest != record.digest;
+                }
+            }
+            if tools.len() > MAX_TOOLS {
+                return Err(PinsError::TooManyTools { server: server() });
+            }
+        }
+        Ok(tools)
+    }
+
+    fn record(
+        &self,
+        name: &str,
+        tool: Value<'_>,
+        digest: Digest,
+        at_unix_s: u64,
+    ) -> Result<Record, PinsError> {
+        let definition = Definition::of(tool);
+        if definition.as_json().len() > MAX_DEFINITION_BYTES {
+            return Err(PinsError::DefinitionTooLong {
+                server: self.shared.name().to_owned(),
+                tool: name.to_owned(),
+            });
+        }
+        Ok(Record {
+            digest,
+            endpoint: self.endpoint.clone(),
+            definition,
+            at_unix_s,
+        })
+    }
+}
