@@ -29,6 +29,10 @@ __all__ = [
     "counters_repair",
     "hash_token",
     "new_token",
+    "pins_accept",
+    "pins_read",
+    "pins_record",
+    "pins_reset",
     "policy_schema",
     "validate",
     "version",
@@ -878,6 +882,73 @@ def hash_token(key: bytes, token: str) -> str:
 
 def new_token() -> str:
     """A fresh random token: ``cgt_`` and 43 characters of URL-safe base64."""
+
+def pins_read(folder: str | PathLike[str], server: str | None = None) -> list[dict[str, Any]]:
+    """What is pinned, of one server or of all of them.
+
+    Returns:
+        For each server ``server``, ``is_complete`` (whether a whole list was seen) and ``tools``; for each tool
+        ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``is_ambiguous`` (listed twice, with different
+        definitions), ``pinned`` (what was accepted, the last one last) and ``listed`` (what the server lists, or None
+        where that is accepted); for each of those ``digest``, ``endpoint``, ``listed_at_unix_s`` and ``members``: names
+        and JSON over several lines.
+
+    Raises:
+        ConfigError: Nothing is pinned of that server.
+        StoreError: A file cannot be read, or is damaged.
+    """
+
+def pins_accept(
+    folder: str | PathLike[str],
+    server: str,
+    tools: Sequence[str] | None = None,
+    digest: str | None = None,
+    keeps_others: bool = False,
+) -> list[tuple[str, str]]:
+    """Accepts tools as their server listed them last.
+
+    Args:
+        folder: The folder of pins.
+        server: The server's name.
+        tools: Which; None for all that are changed or new.
+        digest: What the digest of each must begin with.
+        keeps_others: Whether what was accepted before stays accepted.
+
+    Returns:
+        What was accepted, each with its digest; without those that were accepted already.
+
+    Raises:
+        ConfigError: The server has no such tool, lists it twice with different definitions, or the digest is another.
+        StoreError: A file cannot be read or written, or is damaged.
+    """
+
+def pins_record(
+    folder: str | PathLike[str], server: str, url: str | None, command: Sequence[str] | None, answer: bytes
+) -> list[tuple[str, str]]:
+    """Takes note of a whole list as if the server had just shown it, and writes it.
+
+    Args:
+        folder: The folder of pins, which is made where there is none.
+        server: The server's name.
+        url: Where the server is; or else
+        command: what starts it.
+        answer: A JSON-RPC answer to ``tools/list``, or the result in it.
+
+    Returns:
+        Tools that have become ``changed`` or ``new`` by it.
+
+    Raises:
+        ConfigError: It is no whole list, or too large.
+        StoreError: A file cannot be read or written, or is damaged.
+    """
+
+def pins_reset(folder: str | PathLike[str], server: str) -> None:
+    """Forgets what was accepted of a server, and what it listed.
+
+    Raises:
+        ConfigError: Nothing is pinned of that server.
+        StoreError: The file cannot be removed.
+    """
 
 def policy_schema() -> str:
     """The JSON Schema (2020-12) of the policy format."""

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from callgate.cli import bench, check, config, convert, counters, grants, peps, schema, serve, validate, version
+from callgate.cli import bench, check, config, convert, counters, grants, peps, pin, schema, serve, validate, version
 from callgate.config.units import masked
 from callgate.errors import CallgateError
 
@@ -20,7 +20,7 @@ app = typer.Typer(
 for command in (serve.serve, check.check, bench.bench, validate.validate, schema.schema, version.version):
     app.command()(command)
 
-for group in (config.app, convert.app, counters.app, grants.app, peps.app):
+for group in (config.app, convert.app, counters.app, grants.app, peps.app, pin.app):
     app.add_typer(group)
 
 

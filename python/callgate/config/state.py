@@ -10,6 +10,7 @@ from callgate.errors import ConfigError
 
 GRANT_KEY_NAME: Final = "grant.key"
 COUNTERS_NAME: Final = "counters"
+PINS_NAME: Final = "pins"
 
 
 def default_state_folder() -> Path:
@@ -42,3 +43,8 @@ def counters_place(store: str | None, state: Path) -> str:
         )
         raise ConfigError(message) from None
     return f"file:{state / COUNTERS_NAME}"
+
+
+def pins_folder(state: Path) -> Path:
+    """Where what was accepted of servers' tools is kept."""
+    return state / PINS_NAME

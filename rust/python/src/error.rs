@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use callgate_core::engine::SetupError;
 use callgate_core::limit::StoreError;
 use callgate_core::policy::PolicyError;
+use callgate_gateway::pins::PinsError;
 use callgate_load::LoadError;
 use callgate_server::{ReloadError, StartError};
 use pyo3::PyErr;
@@ -42,6 +43,8 @@ pub(crate) enum Error {
     Audit(String),
     /// Counters cannot be kept in a file.
     Store(StoreError),
+    /// Pins cannot be read, written or accepted.
+    Pins(PinsError),
     /// Where counters are to be kept does not read as a place.
     Counters(String),
     /// The machine's clocks, or which boot this is, cannot be read.
@@ -72,6 +75,7 @@ impl fmt::Display for Error {
             Self::Folder(path, fault) => write!(f, "`{}`: {fault}", path.display()),
             Self::Audit(fault) => write!(f, "bad decision log (`audit`): {fault}"),
             Self::Store(error) => error.fmt(f),
+            Self::Pins(error) => error.fmt(f),
             Self::Counters(text) => write!(f, "counters `{text}`: expected `memory` or `file:PATH`"),
             Self::Clocks(error) => write!(
                 f,
@@ -92,8 +96,10 @@ impl From<Error> for PyErr {
                 message,
             }) => exceptions::PolicyError::new_err((file, line, column, message)),
             Error::Setup(SetupError::Policy(error)) => Error::Policy(error).into(),
+            Error::Pins(ref pins) if is_of_store(pins) => exceptions::StoreError::new_err(error.to_string()),
             Error::Store(_) | Error::Clocks(_) => exceptions::StoreError::new_err(error.to_string()),
             Error::Setup(_)
+            | Error::Pins(_)
             | Error::Value(..)
             | Error::Audit(_)
             | Error::Reload(_)
@@ -105,6 +111,35 @@ impl From<Error> for PyErr {
             | Error::Counters(_)
             | Error::ServerState(_) => exceptions::ConfigError::new_err(error.to_string()),
         }
+    }
+}
+
+/// Whether files are at fault, and not what was asked for.
+const fn is_of_store(error: &PinsError) -> bool {
+    match error {
+        PinsError::Damaged { .. }
+        | PinsError::Newer { .. }
+        | PinsError::TooLong { .. }
+        | PinsError::Locked { .. }
+        | PinsError::Unreadable { .. }
+        | PinsError::Unwritable { .. } => true,
+        PinsError::List(_)
+        | PinsError::NoList
+        | PinsError::NotWhole
+        | PinsError::TooManyTools { .. }
+        | PinsError::DefinitionTooLong { .. }
+        | PinsError::TooManyBytes { .. }
+        | PinsError::UnknownServer { .. }
+        | PinsError::UnknownTool { .. }
+        | PinsError::Ambiguous { .. }
+        | PinsError::AnotherDigest { .. }
+        | PinsError::TooManyAccepted { .. } => false,
+    }
+}
+
+impl From<PinsError> for Error {
+    fn from(error: PinsError) -> Self {
+        Self::Pins(error)
     }
 }
 

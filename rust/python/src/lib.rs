@@ -14,6 +14,7 @@ mod explain;
 mod gateway;
 mod load;
 mod metrics;
+mod pins;
 mod proxies;
 mod server;
 mod setup;
@@ -69,6 +70,58 @@ mod _callgate {
     #[pyo3(signature = (path))]
     fn counters_repair(py: Python<'_>, path: PathBuf) -> PyResult<(usize, usize, u32, PathBuf)> {
         crate::counters::repair(py, path)
+    }
+
+    /// What is pinned, of one server or of all of them.
+    #[pyfunction]
+    #[pyo3(signature = (folder, server=None))]
+    fn pins_read<'py>(
+        py: Python<'py>,
+        folder: PathBuf,
+        server: Option<&str>,
+    ) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        crate::pins::read(py, folder, server)
+    }
+
+    /// Accepts tools as their server listed them last; what was accepted, each with its digest.
+    #[pyfunction]
+    #[pyo3(signature = (folder, server, tools=None, digest=None, keeps_others=false))]
+    fn pins_accept(
+        py: Python<'_>,
+        folder: PathBuf,
+        server: &str,
+        tools: Option<Vec<String>>,
+        digest: Option<&str>,
+        keeps_others: bool,
+    ) -> PyResult<Vec<(String, String)>> {
+        let accepted =
+            py.detach(move || crate::pins::accept(&folder, server, tools.as_deref(), digest, keeps_others))?;
+        Ok(accepted)
+    }
+
+    /// Takes note of a whole list as if the server had just shown it; tools that have become changed or new.
+    #[pyfunction]
+    #[pyo3(signature = (folder, server, url, command, answer))]
+    fn pins_record(
+        py: Python<'_>,
+        folder: PathBuf,
+        server: &str,
+        url: Option<&str>,
+        command: Option<Vec<String>>,
+        answer: &[u8],
+    ) -> PyResult<Vec<(String, &'static str)>> {
+        let changed = py.detach(move || {
+            let endpoint = crate::pins::endpoint(url, command.as_deref())?;
+            crate::pins::record(&folder, server, endpoint, answer)
+        })?;
+        Ok(changed)
+    }
+
+    /// Forgets what was accepted of a server.
+    #[pyfunction]
+    #[pyo3(signature = (folder, server))]
+    fn pins_reset(py: Python<'_>, folder: PathBuf, server: &str) -> PyResult<()> {
+        Ok(py.detach(move || crate::pins::reset(&folder, server))?)
     }
 
     /// The JSON bytes of an arguments value, as `Engine.check` reads it.

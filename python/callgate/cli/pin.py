@@ -1,0 +1,180 @@
+"""`callgate pin`: what servers say of their tools, and what of it was accepted."""
+
+import json
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import callgate._callgate as native
+from callgate.cli import pin_diff
+from callgate.cli.pin_diff import visible
+from callgate.config import load
+from callgate.config.document import unreadable
+from callgate.config.state import default_state_folder, pins_folder
+from callgate.config.units import quoted
+from callgate.errors import ConfigError
+
+app = typer.Typer(
+    name="pin",
+    help="Look at tools that are pinned, and accept what changed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_SHOWN_DIGITS = 12
+
+_Server = Annotated[str, typer.Argument(metavar="SERVER", help="The server's name.")]
+_Tools = Annotated[list[str] | None, typer.Argument(metavar="TOOL...", help="Its tools.")]
+_State = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
+_Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The configuration that names it.")]
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command("list")
+def list_command(
+    server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this one.")] = None,
+    state: _State = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Print every tool that is known, and whether it is as it was accepted."""
+    servers = native.pins_read(_folder(state, config), server)
+    rows = [(one["server"], tool) for one in servers for tool in one["tools"]]
+    if as_json:
+        typer.echo(json.dumps([_row(name, tool) for name, tool in rows], ensure_ascii=False))
+        return
+    widths = [max((len(visible(text)) for text in texts), default=0) for texts in _columns(rows)]
+    for name, tool in rows:
+        now = tool["listed"] or (tool["pinned"] or [None])[-1]
+        digest = "" if now is None else now["digest"][:_SHOWN_DIGITS]
+        twice = "  (listed twice, with different definitions)" if tool["is_ambiguous"] else ""
+        typer.echo(
+            f"{tool['state']:<8}{visible(name):<{widths[0]}}  {visible(tool['tool']):<{widths[1]}}  {digest}{twice}"
+        )
+    for one in servers:
+        if not one["is_complete"]:
+            typer.echo(f"{visible(one['server'])}: no whole list was seen yet, so that no tool is new")
+
+
+@app.command()
+def diff(
+    server: _Server,
+    tools: _Tools = None,
+    state: _State = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Print what is not as it was accepted: what was accepted (-), and what the server lists now (+)."""
+    (found,) = native.pins_read(_folder(state, config), server)
+    known = {tool["tool"]: tool for tool in found["tools"]}
+    for name in tools or ():
+        if name not in known:
+            message = f"the server {quoted(server)} has listed no tool {quoted(name)}"
+            raise typer.BadParameter(message, param_hint="TOOL")
+    chosen = [known[name] for name in tools] if tools else [tool for tool in known.values() if _differs(tool)]
+    if as_json:
+        typer.echo(json.dumps([pin_diff.document(server, tool) for tool in chosen], ensure_ascii=False))
+        return
+    for tool in chosen:
+        for line in pin_diff.lines(tool):
+            typer.echo(line)
+
+
+@app.command()
+def accept(
+    server: _Server,
+    tools: _Tools = None,
+    all_tools: Annotated[bool, typer.Option("--all", help="Every tool that is changed or new.")] = False,
+    digest: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Only what was reviewed: its digest, or the beginning of it.")
+    ] = None,
+    also: Annotated[bool, typer.Option("--also", help="Beside what was accepted before, not in place of it.")] = False,
+    state: _State = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Accept tools as their server lists them now; a running sidecar follows within two seconds."""
+    if bool(tools) == all_tools:
+        raise typer.BadParameter("expected the tools to accept, or --all", param_hint="TOOL")
+    if digest is not None and len(tools or ()) != 1:
+        raise typer.BadParameter("expected one tool beside it", param_hint="--digest")
+    accepted = native.pins_accept(_folder(state, config), server, tools or None, digest, also)
+    if as_json:
+        rows = [{"server": server, "tool": tool, "digest": digest} for tool, digest in accepted]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for tool, accepted_digest in accepted:
+        typer.echo(f"accepted {visible(tool)}  {accepted_digest[:_SHOWN_DIGITS]}")
+    if not accepted:
+        typer.echo("nothing to accept: all of it is accepted already")
+
+
+@app.command()
+def reset(server: _Server, state: _State = None, config: _Config = None) -> None:
+    """Forget what was accepted of a server: its next list is accepted as it is. Works on damaged files, too."""
+    native.pins_reset(_folder(state, config), server)
+    typer.echo(f"forgotten: the next list of {visible(server)} is accepted as it is")
+
+
+@app.command()
+def record(
+    server: _Server,
+    listed: Annotated[
+        Path, typer.Option("--list", metavar="FILE", help="The server's answer to `tools/list`, or the result in it.")
+    ],
+    url: Annotated[str | None, typer.Option("--url", help="Where the server is, as in the configuration.")] = None,
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- COMMAND...", help="Or the command that starts it.")
+    ] = None,
+    state: _State = None,
+    config: _Config = None,
+) -> None:
+    """Take note of a list as if the server had just shown it: the first one is accepted, later ones are compared."""
+    if (url is None) == (not command):
+        raise typer.BadParameter("expected --url URL or `-- COMMAND`: a tool at another endpoint is another tool")
+    try:
+        answer = listed.read_bytes()
+    except OSError as error:
+        raise ConfigError(unreadable(listed, error)) from None
+    changed = native.pins_record(_folder(state, config), server, url, command or None, answer)
+    for tool, kind in changed:
+        typer.echo(f"{kind:<8}{visible(tool)}")
+    typer.echo(f"recorded; `callgate pin {'diff' if changed else 'list'}` shows what")
+
+
+def _folder(state: Path | None, config: Path | None) -> Path:
+    if state is not None and config is not None:
+        raise typer.BadParameter("expected --state or --config, not both", param_hint="--state")
+    if config is not None:
+        state = load(config).config.state
+    return pins_folder(default_state_folder() if state is None else state)
+
+
+def _columns(rows: list[tuple[str, dict[str, Any]]]) -> tuple[list[str], list[str]]:
+    return [name for name, _ in rows], [tool["tool"] for _, tool in rows]
+
+
+def _differs(tool: dict[str, Any]) -> bool:
+    return bool(tool["state"] != "pinned")
+
+
+def _row(server: str, tool: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "server": server,
+        "tool": tool["tool"],
+        "state": tool["state"],
+        "listed_twice": tool["is_ambiguous"],
+        "accepted": [_record(record) for record in tool["pinned"]],
+        "listed": None if tool["listed"] is None else _record(tool["listed"]),
+    }
+
+
+def _record(record: dict[str, Any]) -> dict[str, Any]:
+    since = datetime.fromtimestamp(record["listed_at_unix_s"], timezone.utc)
+    return {
+        "digest": record["digest"],
+        "endpoint": record["endpoint"],
+        "listed_at": since.isoformat().replace("+00:00", "Z"),
+    }

@@ -1,0 +1,88 @@
+"""What changed about a tool, so that a person sees all of it."""
+
+import difflib
+import json
+import unicodedata
+from collections.abc import Iterator
+from typing import Any, Final
+
+_FIRST: Final = ("name", "title", "description", "annotations", "inputSchema", "outputSchema")
+"""The order in which members are shown; others follow by name."""
+
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_UNSEEN_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+# They come after characters, and can carry a text of their own.
+_VARIATION_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+
+
+def visible(text: str) -> str:
+    """The text with everything escaped that a terminal would obey or not show: a model reads it all the same."""
+    return "".join(f"\\u{{{ord(character):x}}}" if _is_unseen(character) else character for character in text)
+
+
+def _is_unseen(character: str) -> bool:
+    selects = any(ord(character) in selectors for selectors in _VARIATION_SELECTORS)
+    return selects or character in _UNSEEN_LETTERS or unicodedata.category(character) in _UNSEEN
+
+
+def lines(tool: dict[str, Any]) -> Iterator[str]:
+    """A tool as `callgate pin diff` shows it."""
+    before = tool["pinned"][-1] if tool["pinned"] else None
+    after = tool["listed"]
+    yield f"{visible(tool['tool'])}: {tool['state']}"
+    if tool["is_ambiguous"]:
+        yield "  the server lists it twice, with different definitions; this is the first of them"
+    if after is None:
+        yield f"  as accepted: {before['digest']}" if before else "  not listed"
+        return
+    yield f"- accepted: {before['digest'] if before else 'nothing'}"
+    yield f"+ listed:   {after['digest']}"
+    shown = [*_sections(before, after)]
+    yield from shown
+    if not shown:
+        yield "  endpoint: another query of the same URL"
+
+
+def _sections(before: dict[str, Any] | None, after: dict[str, Any]) -> Iterator[str]:
+    old, new = (_texts(record) for record in (before, after))
+    order = {key: index for index, key in enumerate(("endpoint", *_FIRST))}
+    for key in sorted({*old, *new}, key=lambda key: (order.get(key, len(order)), key)):
+        if old.get(key) != new.get(key):
+            yield f"  {visible(key)}:"
+            changes = list(difflib.unified_diff(old.get(key, []), new.get(key, []), lineterm=""))
+            for line in changes[3:]:
+                # The places of lines in a file that is none.
+                yield "    ..." if line.startswith("@@") else f"{line[0]}   {line[1:]}"
+
+
+def _texts(record: dict[str, Any] | None) -> dict[str, list[str]]:
+    """The lines of each member; texts of several lines as they read."""
+    if record is None:
+        return {}
+    texts = {"endpoint": [visible(record["endpoint"])]}
+    for key, text in record["members"]:
+        value = json.loads(text) if text.startswith('"') else None
+        rows = text.split("\n") if value is None else value.split("\n")
+        # A member may be called `endpoint`, too.
+        texts[f"{key} (of the tool)" if key in texts else key] = [visible(row) for row in rows]
+    return texts
+
+
+def document(server: str, tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool as `callgate pin diff --json` shows it."""
+    before = tool["pinned"][-1] if tool["pinned"] else None
+    return {
+        "server": server,
+        "tool": tool["tool"],
+        "state": tool["state"],
+        "listed_twice": tool["is_ambiguous"],
+        "accepted": _document(before),
+        "listed": _document(tool["listed"]),
+    }
+
+
+def _document(record: dict[str, Any] | None) -> dict[str, Any] | None:
+    if record is None:
+        return None
+    definition = {key: json.loads(text) for key, text in record["members"]}
+    return {"digest": record["digest"], "endpoint": record["endpoint"], "definition": definition}

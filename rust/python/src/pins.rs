@@ -1,0 +1,109 @@
+//! Tools that are pinned: their files, as the command line works on them.
+
+use std::path::{Path, PathBuf};
+
+use callgate_core::json::Tape;
+use callgate_gateway::pins::review::{self, Accept, ReviewedServer, ReviewedTool};
+use callgate_gateway::pins::{Endpoint, Mode, Pins, Record};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use crate::error::Error;
+
+/// What is pinned, of one server or of all of them.
+pub(crate) fn read<'py>(
+    py: Python<'py>,
+    folder: PathBuf,
+    server: Option<&str>,
+) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let servers = py.detach(move || review::read(&folder, server).map_err(Error::from))?;
+    servers.iter().map(|server| reviewed(py, server)).collect()
+}
+
+fn reviewed<'py>(py: Python<'py>, server: &ReviewedServer) -> PyResult<Bound<'py, PyDict>> {
+    let found = PyDict::new(py);
+    found.set_item("server", &server.name)?;
+    found.set_item("is_complete", server.is_complete)?;
+    let tools = server.tools.iter().map(|one| tool(py, one));
+    found.set_item("tools", tools.collect::<PyResult<Vec<_>>>()?)?;
+    Ok(found)
+}
+
+fn tool<'py>(py: Python<'py>, tool: &ReviewedTool) -> PyResult<Bound<'py, PyDict>> {
+    let found = PyDict::new(py);
+    found.set_item("tool", &tool.name)?;
+    found.set_item("state", tool.state.as_str())?;
+    found.set_item("is_ambiguous", tool.is_ambiguous)?;
+    let pinned = tool.pinned.iter().map(|one| recorded(py, one));
+    found.set_item("pinned", pinned.collect::<PyResult<Vec<_>>>()?)?;
+    let listed = tool.listed.as_ref().map(|one| recorded(py, one));
+    found.set_item("listed", listed.transpose()?)?;
+    Ok(found)
+}
+
+fn recorded<'py>(py: Python<'py>, record: &Record) -> PyResult<Bound<'py, PyDict>> {
+    let found = PyDict::new(py);
+    found.set_item("digest", record.digest.to_string())?;
+    found.set_item("endpoint", record.endpoint.shown())?;
+    found.set_item("listed_at_unix_s", record.at_unix_s)?;
+    // It was read before, so that it can be read again.
+    found.set_item("members", record.definition.members().unwrap_or_default())?;
+    Ok(found)
+}
+
+/// Accepts tools as their server listed them last; what was accepted, each with its digest.
+pub(crate) fn accept(
+    folder: &Path,
+    server: &str,
+    tools: Option<&[String]>,
+    digest: Option<&str>,
+    keeps_others: bool,
+) -> Result<Vec<(String, String)>, Error> {
+    let what = Accept {
+        tools,
+        digest,
+        keeps_others,
+    };
+    let accepted = review::accept(folder, server, &what)?;
+    Ok(accepted
+        .into_iter()
+        .map(|(tool, digest)| (tool, digest.to_string()))
+        .collect())
+}
+
+/// Forgets what was accepted of a server.
+pub(crate) fn reset(folder: &Path, server: &str) -> Result<(), Error> {
+    Ok(review::reset(folder, server)?)
+}
+
+/// Where a server is: a URL, or else the words of a command.
+pub(crate) fn endpoint(url: Option<&str>, command: Option<&[String]>) -> Result<Endpoint, Error> {
+    match (url, command) {
+        (Some(url), None) => Ok(Endpoint::url(url)),
+        (None, Some([program, args @ ..])) => Ok(Endpoint::command(program, args.iter().map(String::as_str))),
+        _ => Err(Error::Value(
+            "endpoint".to_owned(),
+            "expected a URL or the words of a command".to_owned(),
+        )),
+    }
+}
+
+/// Takes note of a whole list, and writes it; tools that have become changed or new.
+pub(crate) fn record(
+    folder: &Path,
+    server: &str,
+    endpoint: Endpoint,
+    answer: &[u8],
+) -> Result<Vec<(String, &'static str)>, Error> {
+    let pins = Pins::open(folder)?;
+    let seen = pins
+        .server(server, endpoint, Mode::Enforce)?
+        .observe_whole(&mut Tape::new(), answer)?;
+    if let Some(error) = pins.sync().into_iter().next() {
+        return Err(error.into());
+    }
+    let changes = seen.changes.into_iter();
+    Ok(changes
+        .map(|change| (change.tool, change.state.as_str()))
+        .collect())
+}
