@@ -26,7 +26,7 @@ app = typer.Typer(
 _SHOWN_DIGITS = 12
 
 _Server = Annotated[str, typer.Argument(metavar="SERVER", help="The server's name.")]
-_Tools = Annotated[list[str] | None, typer.Argument(metavar="TOOL...", help="Its tools.")]
+_Tools = Annotated[list[str] | None, typer.Argument(metavar="TOOL", help="Its tools.")]
 _State = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
 _Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The configuration that names it.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -126,7 +126,7 @@ def record(
     ],
     url: Annotated[str | None, typer.Option("--url", help="Where the server is, as in the configuration.")] = None,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="-- COMMAND...", help="Or the command that starts it.")
+        list[str] | None, typer.Argument(metavar="COMMAND", help="After `--`: or the command that starts it.")
     ] = None,
     state: _State = None,
     config: _Config = None,

@@ -11,6 +11,10 @@ const MAX_NAME_CHARACTERS: usize = 180;
 /// The name of a server's file, without its suffix: percent-encoded but for what every file system keeps as it is and
 /// tells apart.
 pub(super) fn name_of(server: &str) -> String {
+    // A name that begins with the suffix would be one of those that are hidden.
+    if server.is_empty() {
+        return "~".to_owned();
+    }
     let mut name = String::new();
     for byte in server.bytes() {
         match byte {
@@ -57,7 +61,7 @@ mod tests {
         assert_eq!(files.len(), names.len());
         for file in files {
             assert!(file.len() <= MAX_NAME_CHARACTERS, "{file}");
-            assert!(!file.contains(['/', '.', '\0']), "{file}");
+            assert!(!file.is_empty() && !file.contains(['/', '.', '\0']), "{file}");
         }
         assert_eq!(name_of("aws-ecs_1"), "aws-ecs_1");
     }

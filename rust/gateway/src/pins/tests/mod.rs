@@ -4,6 +4,7 @@ mod accepting;
 mod files;
 mod hostile;
 mod lists;
+mod properties;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
