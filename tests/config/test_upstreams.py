@@ -43,10 +43,12 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                     "max_requests": 3,
                     "max_idle_connections": 4,
                     "list_limit_bytes": "5KiB",
+                    "pinning": "report",
                 },
             }
         },
         policies={"p": "p.json"},
+        state="state",
         gateway={
             "methods": {"allow": ["vendor/*"], "deny": ["prompts/*"]},
             "public_url": "https://callgate.example.com",
@@ -66,11 +68,13 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                 "max_requests": 3,
                 "max_idle_connections": 4,
                 "list_limit_bytes": 5120,
+                "pinning": "report",
             }
         },
         "methods": (["vendor/*"], ["prompts/*"]),
         "public_url": "https://callgate.example.com",
         "lists_allowed_only": True,
+        "pins_folder": setup.folder / "state" / "pins",
     }
     Server(Engine.from_json(json.dumps(POLICY)), gateway=keywords).check()
 
@@ -120,6 +124,7 @@ def test_secrets_that_are_not_there_are_told(setup: Setup, upstream: dict[str, A
         ({"servers": {"s": {"url": "http://169.254.169.254/"}}}, "allow_link_local"),
         ({"servers": {"s": {"url": "https://a/", "ca": b"x"}}}, "server `s`: `ca`"),
         ({"servers": {"s": {"url": "http://a/", "ca": b"x"}}}, "without `https`"),
+        ({"servers": {"s": {"url": "http://a/", "pinning": "on"}}}, "expected `off`, `report` or `enforce`"),
         ({"methods": (["tools/call"], [])}, "judged by the policy"),
     ],
 )

@@ -74,11 +74,12 @@ def gateway(
     policy: Mapping[str, Any] = POLICY,
     *,
     grants: Mapping[str, str] | None = None,
+    stderr: int = subprocess.DEVNULL,
     **further: Any,
 ) -> Iterator[Gateway]:
     """A gateway in front of these servers, as `configured` has it."""
     path = configured(folder, servers, policy, grants=grants, **further)
-    with sidecar("--config", path, stderr=subprocess.DEVNULL) as running:
+    with sidecar("--config", path, stderr=stderr) as running:
         yield Gateway(running.address, running)
 
 

@@ -18,6 +18,7 @@ from callgate.config.grants import Grant, GrantsFile
 from callgate.config.key import key_path, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.peps import Pep
+from callgate.config.state import pins_folder
 from callgate.config.units import quoted, to_ms
 from callgate.config.upstreams import Listed
 from callgate.errors import ConfigError
@@ -92,6 +93,7 @@ class Bundle:
             "methods": (list(gateway.methods.allow), list(gateway.methods.deny)),
             "public_url": gateway.public_url,
             "lists_allowed_only": gateway.list is Listed.ALLOWED_ONLY,
+            "pins_folder": pins_folder(self.config.state) if self.upstreams else None,
         }
 
     def _grants(self) -> list[dict[str, Any]]:
@@ -236,6 +238,7 @@ def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tu
                 "max_requests": upstream.max_requests,
                 "max_idle_connections": upstream.max_idle_connections,
                 "list_limit_bytes": upstream.list_limit_bytes,
+                "pinning": upstream.pinning.value,
             },
         )
 

@@ -67,6 +67,14 @@ class HeaderValue(Section):
         return self
 
 
+class Pinning(str, Enum):
+    """What is done about tools that are not those that were accepted."""
+
+    OFF = "off"
+    REPORT = "report"
+    ENFORCE = "enforce"
+
+
 class Upstream(Section):
     """Where an MCP server is, and its bounds."""
 
@@ -98,6 +106,10 @@ class Upstream(Section):
 
     list_limit_bytes: Annotated[Size, Field(ge=1024, le=1 << 30)] = 16 << 20
     """Largest list of tools, or event of a stream that may hold one, after decompression."""
+
+    pinning: Pinning = Pinning.ENFORCE
+    """Tools that are not those that were accepted: `enforce` denies and hides them, `report` logs them, `off` takes no
+    note."""
 
 
 class Listed(str, Enum):

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use callgate_core::json::{JsonError, Kind, Tape, Value};
 
 use crate::keys::look_alike;
-use crate::sse::{BYTE_ORDER_MARK, Event};
+use crate::sse::Event;
 
 pub use page::Page;
 
@@ -86,17 +86,9 @@ pub fn filter_event<'e>(
     keep: impl FnMut(&str) -> bool,
 ) -> Result<Cow<'e, [u8]>, ListError> {
     let untouched = Cow::Borrowed(event.raw());
-    let Some(data) = event.data() else {
+    let Some(data) = event.message() else {
         return Ok(untouched);
     };
-    // Nobody reads a message out of what does not begin as one; a byte order mark is taken off by some.
-    let text = data
-        .strip_prefix(BYTE_ORDER_MARK)
-        .unwrap_or(&data)
-        .trim_ascii_start();
-    if !matches!(text.first(), Some(b'{' | b'[')) {
-        return Ok(untouched);
-    }
     match filter(tape, &data, keep)? {
         Cow::Borrowed(_) => Ok(untouched),
         Cow::Owned(cut) => Ok(Cow::Owned(event.with_data(&cut))),

@@ -49,6 +49,13 @@ impl<'e> Event<'e> {
         data
     }
 
+    /// Its data, if they begin like a message: nobody reads one out of others. A byte order mark is taken off by some.
+    pub fn message(&self) -> Option<Cow<'e, [u8]>> {
+        let data = self.data()?;
+        let text = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&data);
+        matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')).then_some(data)
+    }
+
     /// The event with other data, which replace all of its own where the first of them stood. Its other lines stay.
     pub fn with_data(&self, data: &[u8]) -> Vec<u8> {
         let mut event = Vec::with_capacity(self.raw.len());

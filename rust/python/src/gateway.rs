@@ -1,15 +1,22 @@
 //! The `gateway` argument of `Server`: a mapping, read into the data plane's configuration.
 
+use callgate_gateway::pins::Mode;
 use callgate_mcp::Methods;
-use callgate_server::{GatewayConfig, UpstreamConfig};
+use callgate_server::{GatewayConfig, GatewayServer, UpstreamConfig};
 use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
 use crate::error::Error;
 use crate::setup::{Fields, pairs};
 
-const FIELDS: [&str; 4] = ["servers", "methods", "public_url", "lists_allowed_only"];
-const UPSTREAM_FIELDS: [&str; 9] = [
+const FIELDS: [&str; 5] = [
+    "servers",
+    "methods",
+    "public_url",
+    "lists_allowed_only",
+    "pins_folder",
+];
+const UPSTREAM_FIELDS: [&str; 10] = [
     "url",
     "ca",
     "headers",
@@ -19,6 +26,7 @@ const UPSTREAM_FIELDS: [&str; 9] = [
     "max_requests",
     "max_idle_connections",
     "list_limit_bytes",
+    "pinning",
 ];
 
 /// Reads the mapping; what is absent has the default of [`GatewayConfig`] and [`UpstreamConfig`].
@@ -27,6 +35,7 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
     let mut config = GatewayConfig {
         public_url: fields.optional("public_url")?,
         lists_allowed_only: fields.optional("lists_allowed_only")?.unwrap_or_default(),
+        pins_folder: fields.optional("pins_folder")?,
         ..GatewayConfig::default()
     };
     if let Some((allow, deny)) = fields.optional::<(Vec<String>, Vec<String>)>("methods")? {
@@ -36,17 +45,24 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
     if let Some(servers) = fields.optional::<Bound<'_, PyAny>>("servers")? {
         let servers: Vec<(String, Py<PyAny>)> = pairs("gateway: `servers`", &servers)?;
         for (name, server) in servers {
-            let server = upstream(&name, server.bind(gateway.py()))?;
-            config.upstreams.insert(name, server);
+            let server = behind(&name, server.bind(gateway.py()))?;
+            config.servers.insert(name, server);
         }
     }
     Ok(config)
 }
 
-fn upstream(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<UpstreamConfig> {
-    let fields = Fields::named(format!("server `{name}`"), &UPSTREAM_FIELDS, mapping)?;
+fn behind(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<GatewayServer> {
+    let place = format!("server `{name}`");
+    let fields = Fields::named(place.clone(), &UPSTREAM_FIELDS, mapping)?;
+    let pinning = match fields.optional::<String>("pinning")? {
+        None => Mode::default(),
+        Some(word) => word
+            .parse()
+            .map_err(|error| Error::Value(place, format!("`pinning`: {error}")))?,
+    };
     let usual = UpstreamConfig::at(fields.required::<String>("url")?);
-    Ok(UpstreamConfig {
+    let upstream = UpstreamConfig {
         ca_pem: fields.optional("ca")?,
         headers: fields.optional("headers")?.unwrap_or_default(),
         allow_link_local: fields
@@ -66,5 +82,6 @@ fn upstream(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<UpstreamConfig> 
             .optional("list_limit_bytes")?
             .unwrap_or(usual.list_limit_bytes),
         ..usual
-    })
+    };
+    Ok(GatewayServer { upstream, pinning })
 }

@@ -143,9 +143,15 @@ pub enum ReloadError {
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A server behind the gateway is not configured as it must be.
-    #[error(transparent)]
-    Gateway(#[from] GatewayError),
+    /// A server behind the gateway is not configured as it must be, or its pins cannot be read: a sentence.
+    #[error("{0}")]
+    Gateway(String),
+}
+
+impl From<GatewayError> for ReloadError {
+    fn from(error: GatewayError) -> Self {
+        Self::Gateway(error.to_string())
+    }
 }
 
 impl StartError {

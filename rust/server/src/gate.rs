@@ -15,7 +15,7 @@ use crate::identity::{Asker, Peps, Unknown};
 use crate::in_force::InForce;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::proxy::ProxyConfig;
-use crate::service::Gateway;
+use crate::service::{Gateway, Sessions};
 
 /// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
 ///
@@ -95,6 +95,8 @@ pub(crate) struct Gate {
     pub(crate) proxies: InForce<ProxyConfig>,
     /// The servers that callgate itself stands before.
     pub(crate) gateway: InForce<Gateway>,
+    /// Keeps their sessions apart; `None` where callers need not prove who they are.
+    pub(crate) sessions: Option<Sessions>,
     pub(crate) paces: Paces,
 }
 
@@ -147,6 +149,7 @@ impl Gate {
             peps,
             proxies: InForce::default(),
             gateway: InForce::default(),
+            sessions: None,
             paces: Paces::default(),
         }
     }

@@ -17,6 +17,7 @@ mod in_force;
 mod limits;
 mod metrics;
 mod net;
+mod pinning;
 mod proxy;
 mod random;
 mod server;
@@ -41,5 +42,5 @@ pub use random::{new_token, random_key, random_u128};
 pub use server::{Reload, Server};
 #[cfg(feature = "bench")]
 pub use service::bench;
-pub use service::{GatewayConfig, GatewayError};
+pub use service::{GatewayConfig, GatewayError, GatewayServer};
 pub use tls::{TlsError, TlsPem};

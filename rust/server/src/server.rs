@@ -18,6 +18,7 @@ use crate::identity::Peps;
 use crate::in_force::InForce;
 use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, Phase, bind_socket, bind_tcp};
+use crate::pinning::Pinning;
 use crate::proxy::ProxyConfig;
 use crate::service::{Access, Door, Doors, Gateway, GatewayConfig, Health, Sessions};
 use crate::tls::{PreparedTls, Tls};
@@ -60,6 +61,7 @@ pub struct Server {
     handle: Handle,
     // Taken by the first `stop`; others wait for it at the lock.
     runtime: Mutex<Option<Runtime>>,
+    pinning: Option<Pinning>,
 }
 
 impl Server {
@@ -70,7 +72,7 @@ impl Server {
         }
         Peps::new(config.peps.clone(), config.pep_key.clone())?;
         config.tls.as_ref().map(Tls::new).transpose()?;
-        Gateway::new(config.gateway.clone(), None)?;
+        Gateway::new(config.gateway.clone(), None, None)?;
         Ok(())
     }
 
@@ -97,8 +99,7 @@ impl Server {
         if listen.is_none() && socket.is_none() {
             return Err(StartError::NoListener);
         }
-        let sessions = pep_key.as_ref().map(Sessions::new);
-        let peps = Peps::new(peps, pep_key)?;
+        let peps = Peps::new(peps, pep_key.clone())?;
         let tls = tls.as_ref().map(Tls::new).transpose()?;
         let mut builder = Builder::new_multi_thread();
         if workers > 0 {
@@ -112,7 +113,7 @@ impl Server {
         let entered = runtime.enter();
         let tcp = listen.as_deref().map(bind_tcp).transpose()?;
         let address = tcp.as_ref().map(|(_, address)| *address);
-        let access = Access::new(&allowed_hosts);
+        let access = Access::new(&allowed_hosts, tls.is_some());
         let (health, health_service) = Health::new();
         // Nobody can ask yet, so nobody sees a server that does not serve.
         wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
@@ -123,17 +124,15 @@ impl Server {
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
         gate.proxies = InForce::new(proxies);
-        gate.gateway = InForce::new(Gateway::new(gateway, None)?);
+        gate.sessions = pep_key.as_ref().map(Sessions::new);
+        let folder = gateway.pins_folder.as_deref();
+        let pinning = folder
+            .map(|folder| Pinning::open(folder, &gate.events))
+            .transpose()?;
+        let pins = pinning.as_ref().map(Pinning::pins);
+        gate.gateway = InForce::new(Gateway::new(gateway, pins, None)?);
         let (phase, watching) = watch::channel(Phase::Serving);
-        let doors = Doors::new(
-            gate,
-            access,
-            limits,
-            health_service,
-            watching.clone(),
-            sessions,
-            tls.is_some(),
-        )?;
+        let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
         let doors = Arc::new(doors);
         // Last of what can fail, so that no file is left behind.
         let unix = socket
@@ -179,6 +178,7 @@ impl Server {
             max_connections,
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
+            pinning,
         };
         server.log_started();
         Ok(server)
@@ -211,8 +211,9 @@ impl Server {
         // What can fail comes first.
         let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
         let peps = peps.map(|peps| gate.peps.prepare(peps)).transpose()?;
+        let pins = self.pinning.as_ref().map(Pinning::pins);
         let gateway = gateway
-            .map(|config| Gateway::new(config, Some(&gate.gateway.now())))
+            .map(|config| Gateway::new(config, pins, Some(&gate.gateway.now())))
             .transpose()?;
         let others = peps.is_some();
         let put_in_force = |generation| {
@@ -308,6 +309,9 @@ impl Server {
         self.phase.send_replace(Phase::Closed);
         // In the background, because a caller may itself stand on a runtime's thread, where waiting is forbidden.
         runtime.shutdown_background();
+        if let Some(pinning) = &self.pinning {
+            pinning.finish();
+        }
         // After the last decision.
         if let Some(audit) = &self.doors.gate.audit {
             audit.finish(FLUSHING_TIME);

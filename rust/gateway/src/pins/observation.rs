@@ -1,5 +1,8 @@
 //! What is told of a list, and what comes out.
 
+use callgate_core::json::{Kind, Tape};
+
+use super::definition::MAX_DEPTH;
 use super::digest::Digest;
 use super::state::State;
 
@@ -15,6 +18,17 @@ pub enum Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
+    /// As a whole request says; what cannot be read there is not known, and begins no list.
+    pub fn of_request(tape: &'a mut Tape, request: &'a [u8]) -> Self {
+        let Ok(root) = tape.parse(request, MAX_DEPTH) else {
+            return Self::Unknown;
+        };
+        match root.get("params").and_then(|params| params.get("cursor")) {
+            Some(cursor) if cursor.kind() != Kind::Null => cursor.as_str().map_or(Self::Unknown, Self::At),
+            _ => Self::FromStart,
+        }
+    }
+
     /// By the `cursor` in a request's `params`.
     pub const fn with_cursor(cursor: Option<&'a str>) -> Self {
         match cursor {
@@ -55,5 +69,29 @@ impl Observation {
     /// How many tools of the list may not be shown.
     pub fn withheld(&self) -> usize {
         self.withheld.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_say_which_page_they_ask_for() {
+        for (params, asked) in [
+            ("", Asked::FromStart),
+            (r#","params":{}"#, Asked::FromStart),
+            (r#","params":{"cursor":null}"#, Asked::FromStart),
+            (r#","params":{"cursor":"2"}"#, Asked::At("2")),
+            (r#","params":{"cursor":2}"#, Asked::Unknown),
+        ] {
+            let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list"{params}}}"#);
+            assert_eq!(
+                Asked::of_request(&mut Tape::new(), request.as_bytes()),
+                asked,
+                "{params}"
+            );
+        }
+        assert_eq!(Asked::of_request(&mut Tape::new(), b"{"), Asked::Unknown);
     }
 }

@@ -53,7 +53,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::Ex
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use unfinished::Unfinished;
 
-pub use gateway::{GatewayConfig, GatewayError};
+pub use gateway::{GatewayConfig, GatewayError, GatewayServer};
 
 pub(crate) use self::http::Access;
 pub(crate) use gateway::{Gateway, Sessions};
@@ -96,10 +96,6 @@ pub(crate) struct Doors {
     health: Route,
     reflection_v1: Route,
     reflection_v1alpha: Route,
-    /// Keeps the gateway's sessions apart; `None` where callers need not prove who they are.
-    sessions: Option<Arc<Sessions>>,
-    /// The TCP listener speaks TLS.
-    is_secure: bool,
 }
 
 impl Doors {
@@ -109,8 +105,6 @@ impl Doors {
         limits: Limits,
         health: health::HealthService,
         phase: watch::Receiver<Phase>,
-        sessions: Option<Sessions>,
-        is_secure: bool,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
         let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase.clone()))
@@ -145,8 +139,6 @@ impl Doors {
             health: route(health),
             reflection_v1: route(descriptors().build_v1().map_err(fault)?),
             reflection_v1alpha: route(descriptors().build_v1alpha().map_err(fault)?),
-            sessions: sessions.map(Arc::new),
-            is_secure,
         })
     }
 

@@ -1,8 +1,10 @@
 //! The servers behind the gateway, and how requests to them are read.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use callgate_gateway::pins::{Endpoint, Mode, Pins, PinsError, Server as PinnedServer};
 use callgate_gateway::{Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::Methods;
 
@@ -11,8 +13,8 @@ use crate::proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource};
 /// The servers behind the gateway, and how requests to them are read.
 #[derive(Clone, Debug, Default)]
 pub struct GatewayConfig {
-    /// Where the servers are, by name.
-    pub upstreams: HashMap<String, UpstreamConfig>,
+    /// The servers by name.
+    pub servers: HashMap<String, GatewayServer>,
     /// Which messages that call no tool may pass.
     pub methods: Methods,
     /// Where clients reach the gateway, without a path, such as `https://callgate.example.com`; `None`: by the host that
@@ -20,22 +22,48 @@ pub struct GatewayConfig {
     pub public_url: Option<String>,
     /// Leave out of lists what a caller may never call, beside what is hidden.
     pub lists_allowed_only: bool,
+    /// The folder of what was accepted of servers' tools, made where it is not there; `None`: nothing is pinned. What a server
+    /// was started with stays.
+    pub pins_folder: Option<PathBuf>,
 }
 
-/// What is wrong with a server's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("server `{server}`: {fault}")]
-pub struct GatewayError {
-    /// The server's name.
-    pub server: String,
-    /// What is wrong with it.
-    pub fault: UpstreamError,
+/// One server behind the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayServer {
+    /// Where it is.
+    pub upstream: UpstreamConfig,
+    /// What is done about tools that are not those that were accepted.
+    pub pinning: Mode,
+}
+
+/// What is wrong with the configuration of a gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// A server is not configured as it must be.
+    #[error("server `{server}`: {fault}")]
+    Upstream {
+        /// The server's name.
+        server: String,
+        /// What is wrong with it.
+        fault: UpstreamError,
+    },
+    /// What was accepted of servers' tools cannot be read.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+}
+
+/// A server as requests meet it.
+#[derive(Debug)]
+pub(super) struct Behind {
+    pub(super) upstream: Arc<Upstream>,
+    /// What was accepted of its tools, where they are pinned.
+    pub(super) pins: Option<PinnedServer>,
 }
 
 /// A gateway that is configured so.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
-    upstreams: HashMap<String, Arc<Upstream>>,
+    servers: HashMap<String, Arc<Behind>>,
     /// Where callers prove who they are.
     by_token: Arc<ProxyConfig>,
     /// Where no grants are configured.
@@ -46,19 +74,28 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// A new one; servers that `before` had under the same configuration keep their connections.
-    pub(crate) fn new(config: GatewayConfig, before: Option<&Self>) -> Result<Self, GatewayError> {
-        let mut upstreams = HashMap::with_capacity(config.upstreams.len());
-        for (name, upstream) in config.upstreams {
-            let kept = before.and_then(|before| before.upstreams.get(&name));
-            let kept = kept.filter(|kept| *kept.config() == upstream).map(Arc::clone);
+    pub(crate) fn new(
+        config: GatewayConfig,
+        pins: Option<&Pins>,
+        before: Option<&Self>,
+    ) -> Result<Self, GatewayError> {
+        let mut servers = HashMap::with_capacity(config.servers.len());
+        for (name, GatewayServer { upstream, pinning }) in config.servers {
+            let endpoint = Endpoint::url(&upstream.url);
+            let kept = before.and_then(|before| before.servers.get(&name));
+            let kept = kept.filter(|kept| *kept.upstream.config() == upstream);
             let upstream = match kept {
-                Some(kept) => kept,
-                None => Arc::new(Upstream::new(upstream).map_err(|fault| GatewayError {
+                Some(kept) => Arc::clone(&kept.upstream),
+                None => Arc::new(Upstream::new(upstream).map_err(|fault| GatewayError::Upstream {
                     server: name.clone(),
                     fault,
                 })?),
             };
-            upstreams.insert(name, upstream);
+            let pins = pins
+                .filter(|_| pinning != Mode::Off)
+                .map(|pins| pins.server(&name, endpoint, pinning))
+                .transpose()?;
+            servers.insert(name, Arc::new(Behind { upstream, pins }));
         }
         let reading = |identity| {
             Arc::new(ProxyConfig {
@@ -72,7 +109,7 @@ impl Gateway {
             })
         };
         Ok(Self {
-            upstreams,
+            servers,
             by_token: reading(IdentitySource::Token),
             by_nothing: reading(IdentitySource::Anonymous),
             public_url: config.public_url,
@@ -81,11 +118,15 @@ impl Gateway {
     }
 
     /// The server that stands at a path, with its name; the error is for a client.
-    pub(super) fn at(&self, path: &str) -> Result<(String, Arc<Upstream>), String> {
+    pub(super) fn at(&self, path: &str) -> Result<(String, Arc<Behind>), String> {
         let name = PathTemplate::mcp_server(path).map_err(|unclear| unclear.to_string())?;
-        let found = name.and_then(|name| Some((Arc::clone(self.upstreams.get(&*name)?), name.into_owned())));
-        found.map(|(upstream, name)| (name, upstream)).ok_or_else(|| {
-            "no such server here; expected `/mcp/<server>` with the name of a server that has an `upstream`".to_owned()
+        name.and_then(|name| {
+            let server = Arc::clone(self.servers.get(&*name)?);
+            Some((name.into_owned(), server))
+        })
+        .ok_or_else(|| {
+            "no such server here; expected `/mcp/<server>` with the name of a server that has an `upstream`"
+                .to_owned()
         })
     }
 

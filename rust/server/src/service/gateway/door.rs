@@ -1,6 +1,7 @@
 //! Decisions as an MCP client is told them.
 
 use callgate_core::{Decision, Outcome};
+use callgate_gateway::pins::Server as PinnedServer;
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -16,6 +17,9 @@ use crate::random::random_u128;
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
 
+/// The rule of tools that are not those that were accepted (`docs/pinning.md`).
+const TOOL_CHANGED: &str = "(tool changed)";
+
 /// The rules that deny whoever has not proven to be somebody.
 const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired)"];
 
@@ -26,6 +30,9 @@ pub(super) struct Gatekeeper<'a> {
     pub(super) challenge: &'a str,
     /// Callers prove who they are.
     pub(super) needs_token: bool,
+    pub(super) server: &'a str,
+    /// What was accepted of the server's tools.
+    pub(super) pins: Option<&'a PinnedServer>,
 }
 
 /// What becomes of a request.
@@ -63,6 +70,12 @@ impl Door for Gatekeeper<'_> {
         headers
             .protocol_version()
             .is_none_or(|version| version < FIRST_MIRRORING_VERSION)
+    }
+
+    fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
+        let pins = self.pins?;
+        let state = pins.state(tool);
+        (!pins.mode().lets_pass(state)).then(|| (TOOL_CHANGED, state.message(self.server, tool)))
     }
 
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Verdict {

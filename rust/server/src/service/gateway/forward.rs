@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_core::engine::Snapshot;
+use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
+use callgate_gateway::pins::{Asked as PageAsked, Mode, Observation};
 use callgate_gateway::reply::{self, Cut, Holds, ReplyBody};
-use callgate_gateway::{Failure, Upstream, fields};
+use callgate_gateway::{Failure, fields};
 use callgate_mcp::Id;
 use callgate_mcp::sse::Event;
 use http::request::Parts;
@@ -14,6 +16,7 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use tonic::body::Body;
 
 use super::super::judging::{Lists, Reserved};
+use super::config::Behind;
 use super::door::Allowed;
 use super::request::Asking;
 use super::session::Sessions;
@@ -25,6 +28,9 @@ use crate::proxy::ANONYMOUS;
 /// The session of the versions before 2026-07-28.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
+/// Changes of one list that are logged.
+const MAX_TOLD: usize = 100;
+
 /// Set on a stream that goes on where another was cut.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -32,9 +38,7 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) gate: Arc<Gate>,
-    /// Marks the sessions that begin; `None` where there is nobody to keep apart.
-    pub(super) sessions: Option<Arc<Sessions>>,
-    pub(super) upstream: Arc<Upstream>,
+    pub(super) behind: Arc<Behind>,
     pub(super) server: String,
     /// Who calls, where callers prove that.
     pub(super) grant: Option<String>,
@@ -51,8 +55,7 @@ impl Forward {
     pub(super) async fn run(self, body: Bytes) -> Response<Body> {
         let Self {
             gate,
-            sessions,
-            upstream,
+            behind,
             server,
             grant,
             session,
@@ -80,7 +83,8 @@ impl Forward {
         if let Some(session) = session {
             sent.insert(SESSION, session);
         }
-        let answered = upstream.send(parts.method.clone(), sent, body).await;
+        let request = body.clone();
+        let answered = behind.upstream.send(parts.method.clone(), sent, body).await;
         let opened = match answered {
             Ok(opened) => opened,
             Err(failure) => {
@@ -92,7 +96,7 @@ impl Forward {
         units.settle(false);
         let (mut head, body) = opened.into_parts();
         head.headers = fields::of_reply(&head.headers);
-        if let (Some(sessions), Some(grant)) = (&sessions, &grant) {
+        if let (Some(sessions), Some(grant)) = (&gate.sessions, &grant) {
             mark(&mut head, sessions, &server, grant);
         }
         let reply = Response::from_parts(head, body);
@@ -106,8 +110,11 @@ impl Forward {
             needs_token: grant.is_some(),
             id: id.filter(|_| holds == Holds::List),
             allowed_only: lists_allowed_only,
+            request,
+            behind: Arc::clone(&behind),
+            tape: Tape::new(),
         };
-        let limit_bytes = upstream.config().list_limit_bytes;
+        let limit_bytes = behind.upstream.config().list_limit_bytes;
         let cut: Response<ReplyBody> = reply::cut(reply, holds, limit_bytes, cutting).await;
         cut.map(Body::new)
     }
@@ -165,10 +172,49 @@ struct Cutting {
     needs_token: bool,
     id: Option<String>,
     allowed_only: bool,
+    /// What was asked for.
+    request: Bytes,
+    behind: Arc<Behind>,
+    tape: Tape,
 }
 
 impl Cutting {
-    fn lists<R>(&self, work: impl FnOnce(&Lists<'_>) -> R) -> R {
+    /// Holds a list against what was accepted of the server's tools; the error says why it must not be shown.
+    fn observe(&mut self, message: &[u8]) -> Result<Option<Observation>, String> {
+        let Some(pins) = &self.behind.pins else {
+            return Ok(None);
+        };
+        let mut tape = Tape::new();
+        let asked = if self.id.is_some() {
+            PageAsked::of_request(&mut tape, &self.request)
+        } else {
+            PageAsked::Unknown
+        };
+        let observed = match pins.observe(asked, &mut self.tape, message) {
+            Ok(observed) => observed,
+            Err(error) if pins.mode() == Mode::Enforce => return Err(error.to_string()),
+            Err(error) => {
+                let error = error.to_string();
+                let fields = vec![
+                    ("server", self.server.as_str().into()),
+                    ("error", error.as_str().into()),
+                ];
+                self.gate.events.push(Level::Warning, "pins_failed", fields);
+                return Ok(None);
+            }
+        };
+        for change in observed.changes.iter().take(MAX_TOLD) {
+            let fields = vec![
+                ("server", self.server.as_str().into()),
+                ("tool", change.tool.as_str().into()),
+                ("state", change.state.as_str().into()),
+            ];
+            self.gate.events.push(Level::Warning, "tool_changed", fields);
+        }
+        Ok(Some(observed))
+    }
+
+    fn lists<R>(&self, observed: Option<&Observation>, work: impl FnOnce(&Lists<'_>) -> R) -> R {
         let state: Snapshot = self.gate.engine.snapshot();
         let caller = match (Asking { parts: &self.parts }).token() {
             Some(token) if self.needs_token => Caller::Token(token),
@@ -191,20 +237,26 @@ impl Cutting {
             request,
             id: self.id.as_deref().and_then(Id::from_json),
             allowed_only: self.allowed_only,
+            observed,
         })
     }
 }
 
 impl Cut for Cutting {
     fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
-        self.lists(|lists| lists.reply(message))
+        let observed = self.observe(message).map_err(|reason| self.withheld(&reason))?;
+        self.lists(observed.as_ref(), |lists| lists.reply(message))
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<Vec<u8>, String> {
-        self.lists(|lists| lists.event(event))
+        let observed = match event.message() {
+            Some(message) => self.observe(&message).map_err(|reason| self.withheld(&reason))?,
+            None => None,
+        };
+        self.lists(observed.as_ref(), |lists| lists.event(event))
     }
 
     fn withheld(&mut self, reason: &str) -> String {
-        self.lists(|lists| lists.withheld(reason))
+        self.lists(None, |lists| lists.withheld(reason))
     }
 }

@@ -19,13 +19,13 @@ use super::arriving::Arriving;
 use super::http::read_body;
 use super::judging::{Carried, Judge, whole};
 use super::{Door, Doors};
-use crate::gate::{Admitted, Protocol, aside};
+use crate::gate::{Admitted, Gate, Protocol, aside};
 use door::{Gatekeeper, Verdict};
 use forward::Forward;
 use request::Asking;
 
 pub(crate) use config::Gateway;
-pub use config::{GatewayConfig, GatewayError};
+pub use config::{GatewayConfig, GatewayError, GatewayServer};
 pub(crate) use session::Sessions;
 
 /// What the paths of servers begin with.
@@ -92,7 +92,7 @@ fn refusal(parts: &Parts) -> Option<Response<Body>> {
 fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
     let gate = &doors.gate;
     let (state, gateway) = gate.admit_gateway();
-    let (server, upstream) = gateway
+    let (server, behind) = gateway
         .at(parts.uri.path())
         .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))?;
     let needs_token = !state.grants().is_empty();
@@ -109,7 +109,7 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
     let grant = token
         .and_then(|token| state.grants().get(state.grants().by_token(token)?))
         .map(|grant| grant.id().to_owned());
-    let session = session(doors, &parts, &server, grant.as_deref())?;
+    let session = session(gate, &parts, &server, grant.as_deref())?;
     let admitted = Admitted {
         state,
         pep: GATEWAY,
@@ -119,6 +119,8 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
         door: &Gatekeeper {
             challenge: &challenge,
             needs_token,
+            server: &server,
+            pins: behind.pins.as_ref(),
         },
         gate,
         admitted: &admitted,
@@ -128,8 +130,7 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
         Verdict::Denied(refusal) => Err(Box::new(refusal)),
         Verdict::Allowed(allowed) => Ok(Forward {
             gate: Arc::clone(gate),
-            sessions: doors.sessions.clone().filter(|_| grant.is_some()),
-            upstream,
+            behind,
             server,
             grant,
             session,
@@ -142,12 +143,12 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
 
 /// The server's own id of the session that a request is of; a session of another grant is none.
 fn session(
-    doors: &Doors,
+    gate: &Gate,
     parts: &Parts,
     server: &str,
     grant: Option<&str>,
 ) -> Result<Option<HeaderValue>, Box<Response<Body>>> {
-    let (Some(sessions), Some(grant)) = (&doors.sessions, grant) else {
+    let (Some(sessions), Some(grant)) = (&gate.sessions, grant) else {
         return Ok(None);
     };
     let Some(marked) = parts.headers.get(forward::SESSION) else {
@@ -195,7 +196,7 @@ fn base(doors: &Doors, gateway: &Gateway, parts: &Parts) -> String {
     if let Some(url) = &gateway.public_url {
         return url.clone();
     }
-    let scheme = if doors.is_secure { "https" } else { "http" };
+    let scheme = doors.access.scheme();
     let target = parts.uri.authority().map(http::uri::Authority::as_str);
     let sent = parts
         .headers

@@ -13,14 +13,21 @@ use crate::service::Door;
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     allowed_hosts: Vec<String>,
+    is_secure: bool,
 }
 
 impl Access {
-    /// Loopback names are always allowed; these are too.
-    pub(crate) fn new(allowed_hosts: &[String]) -> Self {
+    /// Loopback names are always allowed; these are too. `is_secure` says that TCP is asked over TLS.
+    pub(crate) fn new(allowed_hosts: &[String], is_secure: bool) -> Self {
         Self {
             allowed_hosts: allowed_hosts.iter().map(|host| normal(host)).collect(),
+            is_secure,
         }
+    }
+
+    /// What addresses of this server begin with.
+    pub(in super::super) const fn scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
     }
 
     /// Why a request over plain HTTP is refused, if it is.
@@ -128,7 +135,7 @@ mod tests {
 
     #[test]
     fn loopback_serves_loopback_names() {
-        let access = Access::new(&["Callgate.Internal".to_owned()]);
+        let access = Access::new(&["Callgate.Internal".to_owned()], false);
         for host in [
             "localhost",
             "LOCALHOST:9191",
@@ -167,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_name_must_be_right() {
-        let access = Access::new(&[]);
+        let access = Access::new(&[], false);
         assert!(!refused(&access, LOOPBACK, "http://localhost/v1/check", &[]));
         assert!(refused(
             &access,
@@ -186,19 +193,19 @@ mod tests {
     #[test]
     fn elsewhere_only_a_given_list_counts() {
         let host = [(header::HOST, "callgate.example")];
-        assert!(!refused(&Access::new(&[]), ELSEWHERE, "/v1/check", &host));
+        assert!(!refused(&Access::new(&[], false), ELSEWHERE, "/v1/check", &host));
         assert!(refused(
-            &Access::new(&["other.example".to_owned()]),
+            &Access::new(&["other.example".to_owned()], false),
             ELSEWHERE,
             "/v1/check",
             &host
         ));
-        assert!(!refused(&Access::new(&[]), Door::Socket, "/v1/check", &[]));
+        assert!(!refused(&Access::new(&[], false), Door::Socket, "/v1/check", &[]));
     }
 
     #[test]
     fn origins_of_other_sites_are_refused_everywhere_but_on_the_socket() {
-        let access = Access::new(&[]);
+        let access = Access::new(&[], false);
         for door in [LOOPBACK, ELSEWHERE] {
             for (origin, expected) in [
                 ("http://localhost:3000", false),

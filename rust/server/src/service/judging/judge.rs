@@ -197,6 +197,9 @@ impl<D: Door> Judge<'_, D> {
 
     /// Decides on a call of a tool.
     fn decide(&self, asked: &Asked<'_>) -> D::Answer {
+        if let Some((rule, message)) = self.door.objection(asked.request.tool) {
+            return self.object(asked, rule, message);
+        }
         let reserve = self.door.reserve();
         let request = Request {
             reserve,
@@ -207,21 +210,39 @@ impl<D: Door> Judge<'_, D> {
                 if decision.outcome == Outcome::Allow {
                     return self.door.allowed(asked, decision);
                 }
-                let body = if asked.method.is_some() {
-                    mcp::denied_call(asked.id, decision)
-                } else {
-                    let mut json = String::new();
-                    decision.write_json(&mut json);
-                    json
-                };
-                let is_tool_result = asked.id.is_some() && self.admitted.proxies.tool_errors;
-                let denied = Denied {
-                    body,
-                    is_tool_result,
-                    has_id: asked.id.is_some(),
-                };
-                self.door.denied(decision, denied)
+                self.door.denied(decision, self.denied_call(asked, decision))
             })
+    }
+
+    /// Denies a call to whoever is known; who is not is told no more than that.
+    fn object(&self, asked: &Asked<'_>, rule: &'static str, message: String) -> D::Answer {
+        let state = &self.admitted.state;
+        let known = self
+            .gate
+            .engine
+            .recognise(state, &asked.request, self.gate.clock.now());
+        if known.outcome != Outcome::Allow {
+            return self.pass(asked);
+        }
+        self.gate
+            .deny(D::PROTOCOL, state, &asked.request, rule, message, |decision| {
+                self.door.denied(decision, self.denied_call(asked, decision))
+            })
+    }
+
+    fn denied_call(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Denied {
+        let body = if asked.method.is_some() {
+            mcp::denied_call(asked.id, decision)
+        } else {
+            let mut json = String::new();
+            decision.write_json(&mut json);
+            json
+        };
+        Denied {
+            body,
+            is_tool_result: asked.id.is_some() && self.admitted.proxies.tool_errors,
+            has_id: asked.id.is_some(),
+        }
     }
 
     /// Lets a request that calls no tool pass, if its caller is known.

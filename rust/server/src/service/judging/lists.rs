@@ -3,6 +3,7 @@
 use callgate_core::Request;
 use callgate_core::engine::Snapshot;
 use callgate_core::json::Tape;
+use callgate_gateway::pins::Observation;
 use callgate_mcp::sse::Event;
 use callgate_mcp::{Id, list, reply as mcp};
 
@@ -23,6 +24,8 @@ pub(in super::super) struct Lists<'l> {
     pub(in super::super) id: Option<Id<'l>>,
     /// Leave out what this caller may never call, too.
     pub(in super::super) allowed_only: bool,
+    /// What was read of the list's tools beforehand.
+    pub(in super::super) observed: Option<&'l Observation>,
 }
 
 impl Lists<'_> {
@@ -72,7 +75,7 @@ impl Lists<'_> {
                 } else {
                     listing.shows(tool)
                 }
-            })
+            }) && self.observed.is_none_or(|observed| observed.shows(tool))
         };
         work(&mut keep).map_err(|failure| self.withheld(&failure.to_string()))
     }

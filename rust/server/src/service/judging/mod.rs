@@ -104,6 +104,11 @@ pub(super) trait Door {
         false
     }
 
+    /// Why no call of this tool may go on, whoever makes it: the rule, and what its caller is told.
+    fn objection(&self, _tool: &str) -> Option<(&'static str, String)> {
+        None
+    }
+
     /// The request may go on.
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Self::Answer;
 

@@ -106,6 +106,7 @@ impl Context {
             request: named.request(pep),
             id: lists.id.as_deref().and_then(Id::from_json),
             allowed_only: false,
+            observed: None,
         }))
     }
 }

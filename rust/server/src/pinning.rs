@@ -1,0 +1,46 @@
+//! What was accepted of the tools of servers behind the gateway, kept in step with its files.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use callgate_gateway::pins::{Keeper, Pins, PinsError};
+
+use crate::events::{Events, Level};
+use crate::{GatewayError, StartError};
+
+/// Pins, and the thread that writes them.
+#[derive(Debug)]
+pub(crate) struct Pinning {
+    pins: Arc<Pins>,
+    keeper: Mutex<Option<Keeper>>,
+}
+
+impl Pinning {
+    /// Opens the folder, and makes it where it is not there. What fails later is logged.
+    pub(crate) fn open(folder: &Path, events: &Arc<Events>) -> Result<Self, StartError> {
+        let pins = Arc::new(Pins::open(folder).map_err(GatewayError::from)?);
+        let events = Arc::clone(events);
+        let report = move |error: &PinsError| {
+            let error = error.to_string();
+            events.push(
+                Level::Error,
+                "pins_failed",
+                vec![("error", error.as_str().into())],
+            );
+        };
+        let keeper = Keeper::start(Arc::clone(&pins), report).map_err(StartError::Threads)?;
+        Ok(Self {
+            pins,
+            keeper: Mutex::new(Some(keeper)),
+        })
+    }
+
+    pub(crate) fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
+    /// Writes what was listed last, and ends the thread.
+    pub(crate) fn finish(&self) {
+        drop(self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
