@@ -10,9 +10,9 @@ import yaml
 
 from cli.program import sidecar
 from proxies.envoy import ROOT
-from proxies.gateway import gateway
 from proxies.mcp import mcp_server
 from proxies.policies import POLICY
+from proxies.stand_in import gateway
 
 DEPLOY = ROOT / "deploy" / "agentgateway"
 AGENT = {"x-agent": "a"}
