@@ -1,0 +1,76 @@
+"""What a client sent and got, byte for byte but for what differs by chance, so that two runs can be compared.
+
+A lane is what happened in one order: a request and its answer, or a stream. Lanes happen at once, and in which order
+they do is nobody's promise.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KEPT_HEADERS = (
+    "allow",
+    "cache-control",
+    "content-encoding",
+    "content-type",
+    "location",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "retry-after",
+    "www-authenticate",
+    "x-accel-buffering",
+)
+"""Headers of answers that a client of MCP goes by."""
+
+RANDOM = re.compile(
+    r"(?P<uuid>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b)"
+    r"|(?P<hex>\b[0-9a-f]{32}\b)"
+    r"|(?P<event>(?<=^id: )\S+(?=\r?$))"
+    r'|(?P<state>(?<="requestState":")[^"]+)'
+)
+"""What is new in each run; the same value stands for the same thing everywhere in it."""
+TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)|\b\d{1,2}:\d\d:\d\d\s[AP]M")
+
+
+@dataclass
+class Transcript:
+    """The lanes of one run."""
+
+    lanes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    chance: dict[str, str] = field(default_factory=dict)
+    """Words of this run that differ by chance, and what stands for them."""
+
+    def note(self, lane: str, line: str) -> None:
+        """The next line of a lane."""
+        self.lanes[lane].append(line)
+
+    def answered(self, lane: str, status: int, headers: Mapping[str, str]) -> None:
+        """The head of an answer; header names in lower case."""
+        self.note(lane, f"< {status}")
+        for name in KEPT_HEADERS:
+            if name in headers:
+                self.note(lane, f"< {name}: {headers[name]}")
+
+    def lines(self) -> list[str]:
+        """All of it, what differs by chance replaced by a number in order of appearance."""
+        numbers: dict[str, str] = {}
+
+        def numbered(found: re.Match[str]) -> str:
+            return numbers.setdefault(found.group(), f"<{found.lastgroup} {len(numbers) + 1}>")
+
+        text = "\n".join(line for lane in sorted(self.lanes) for line in [f"== {lane}", *self.lanes[lane]])
+        for word, shown in self.chance.items():
+            text = text.replace(word, shown)
+        return re.sub(RANDOM.pattern, numbered, TIMES.sub("<time>", text), flags=re.MULTILINE).split("\n")
+
+
+def differences(direct: Transcript, through: Transcript) -> str:
+    """What differs, line by line; nothing where they are alike."""
+    return "\n".join(difflib.unified_diff(direct.lines(), through.lines(), "direct", "through", lineterm="", n=4))
