@@ -33,6 +33,12 @@ class Facts:
     logs: Call | None = None
     changes: Call | None = None
     """Says that its tools have changed."""
+    subscribes: Call | None = None
+    """Says that the resource has changed, to whoever subscribed to it; called again it stops."""
+    tasks: Call | None = None
+    """May be called as a task."""
+    levels: bool = False
+    """Takes `logging/setLevel`."""
     gates: bool = False
     """Has the tools of `sdk_server.py` that wait for one another."""
     resource: str | None = None
@@ -68,6 +74,9 @@ EVERYTHING = Facts(
     progress=("trigger-long-running-operation", {"duration": 0.03, "steps": 3}),
     samples=("trigger-sampling-request", {"prompt": "is it?"}),
     elicits=("trigger-elicitation-request", {}),
+    subscribes=("toggle-subscriber-updates", {}),
+    tasks=("simulate-research-query", {"topic": "gates"}),
+    levels=True,
     resource="demo://resource/dynamic/text/1",
     prompt=("args-prompt", {"city": "Lisbon"}),
     completion={

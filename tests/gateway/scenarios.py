@@ -171,6 +171,36 @@ def pushed(wire: Wire, facts: Facts) -> None:
     stream.close()
 
 
+def subscribed(wire: Wire, facts: Facts) -> None:
+    """The same about one resource."""
+    assert facts.subscribes is not None
+    assert wire.result("resources/subscribe", {"uri": facts.resource})["result"] == {}
+    stream = wire.get()
+    assert "result" in wire.call(*facts.subscribes)
+    assert until(stream.messages(), "notifications/resources/updated")["params"]["uri"] == facts.resource
+    stream.close()
+    assert "result" in wire.call(*facts.subscribes)
+    assert wire.result("resources/unsubscribe", {"uri": facts.resource})["result"] == {}
+
+
+def levels(wire: Wire, _: Facts) -> None:
+    """Levels of the log that there are, and one that there is not."""
+    assert wire.result("logging/setLevel", {"level": "error"})["result"] == {}
+    assert "error" in wire.result("logging/setLevel", {"level": "whisper"})
+
+
+def tasks(wire: Wire, facts: Facts) -> None:
+    """A call that goes on behind its answer, and is asked about and taken back by its id."""
+    assert facts.tasks is not None
+    name, arguments = facts.tasks
+    begun = wire.result("tools/call", {"name": name, "arguments": arguments, "task": {"ttl": 60_000}})
+    given = {"taskId": begun["result"]["task"]["taskId"]}
+    assert wire.result("tasks/get", given)["result"]["status"] == "working"
+    assert wire.result("tasks/cancel", given)["result"]["status"] == "cancelled"
+    assert wire.result("tasks/get", given)["result"]["status"] == "cancelled"
+    assert "error" in wire.result("tasks/get", {"taskId": "no such task"})
+
+
 def listening(wire: Wire, facts: Facts) -> None:
     """The same since 2026-07-28, in the stream of a request."""
     assert facts.changes is not None
@@ -247,47 +277,3 @@ def mirrored(wire: Wire, _: Facts) -> None:
     region = {"region": "eu-west-1"}
     assert text(wire.call("regional", region, headers={"mcp-param-region": "eu-west-1"})) == "in eu-west-1"
     assert "error" in wire.call("regional", region, headers={"mcp-param-region": "us-east-1"})
-
-
-HANDSHAKE: dict[str, tuple[Scenario, Callable[[Facts], object]]] = {
-    "lists": (lists, lambda facts: facts.pages),
-    "calls": (calls, lambda facts: facts.works),
-    "ping": (ping, lambda facts: facts.works),
-    "progress": (progress, lambda facts: facts.progress),
-    "streamed": (streamed, lambda facts: facts.gates),
-    "large": (large, lambda facts: facts.large),
-    "resources": (resources, lambda facts: facts.resource),
-    "prompts": (prompts, lambda facts: facts.prompt),
-    "completion": (completion, lambda facts: facts.completion),
-    "logging": (logging, lambda facts: facts.logs),
-    "sampling": (sampling, lambda facts: facts.sessions and facts.samples),
-    "elicitation": (elicitation, lambda facts: facts.sessions and facts.elicits),
-    "cancellation": (cancellation, lambda facts: facts.sessions and facts.gates),
-    "pushed": (pushed, lambda facts: facts.sessions and facts.changes),
-    "resumption": (resumption, lambda facts: facts.resumes and facts.gates),
-    "broken off": (broken_off, lambda facts: facts.resumes and facts.gates),
-    "ended": (ended, lambda facts: facts.sessions),
-    "foreign": (foreign, lambda facts: facts.sessions),
-}
-"""Scenarios of the versions with a handshake, and what of a server's facts each needs."""
-SINCE = {"resumption": "2025-11-25"}
-"""The first version that has what a scenario is about."""
-
-MODERN_SCENARIOS: dict[str, tuple[Scenario, Callable[[Facts], object]]] = {
-    "discovery": (discovery, lambda facts: facts.works),
-    "lists": HANDSHAKE["lists"],
-    "calls": HANDSHAKE["calls"],
-    "progress": HANDSHAKE["progress"],
-    "streamed": HANDSHAKE["streamed"],
-    "large": HANDSHAKE["large"],
-    "resources": HANDSHAKE["resources"],
-    "prompts": HANDSHAKE["prompts"],
-    "completion": HANDSHAKE["completion"],
-    "logging": HANDSHAKE["logging"],
-    "sampling": (sampling, lambda facts: facts.samples),
-    "elicitation": (elicitation, lambda facts: facts.elicits),
-    "cancellation": (cancellation, lambda facts: facts.gates),
-    "listening": (listening, lambda facts: facts.changes),
-    "mirrored": (mirrored, lambda facts: facts.gates),
-}
-"""The same of 2026-07-28."""

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import http.client
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.clients import MODERN
+from gateway.clients import HANDSHAKES
 from gateway.facts import SERVERS
-from gateway.scenarios import HANDSHAKE, MODERN_SCENARIOS, SINCE
+from gateway.faulty import faulty_server
+from gateway.matrix import HANDSHAKE, cases
+from gateway.plain import plain_proxy
 from gateway.transcript import Transcript, differences
 from gateway.wire import Wire
+from proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gateway.facts import Facts
+    from gateway.faulty import Connection, Request
     from gateway.scenarios import Scenario
-
-
-def cases() -> Iterator[object]:
-    """Every scenario with every server that has what it needs."""
-    for server, kind in SERVERS.items():
-        for version in kind.versions:
-            for name, (scenario, needs) in (MODERN_SCENARIOS if version == MODERN else HANDSHAKE).items():
-                if needs(kind.facts) and version >= SINCE.get(name, version):
-                    yield pytest.param(server, version, scenario, id=f"{server}-{version}-{name}")
 
 
 @pytest.fixture(scope="module")
@@ -44,18 +41,26 @@ def direct() -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture(scope="module")
-def through(direct: Callable[[str], str]) -> Callable[[str], str]:
-    """The address of the same server for those who are to be compared with its own clients."""
-    return direct
+def through(direct: Callable[[str], str]) -> Iterator[Callable[[str], str]]:
+    """The address of the same server behind a proxy."""
+    with ExitStack() as stack:
+        running: dict[str, str] = {}
+
+        def address(server: str) -> str:
+            if server not in running:
+                running[server] = stack.enter_context(plain_proxy(direct(server)))
+            return running[server]
+
+        yield address
 
 
-def transcript(url: str, version: str, scenario: Scenario, facts: Facts) -> Transcript:
-    with Wire(url, version) as wire:
+def transcript(url: str, version: str, scenario: Scenario, facts: Facts, patience_s: float = PATIENCE_S) -> Transcript:
+    with Wire(url, version, patience_s=patience_s) as wire:
         scenario(wire, facts)
     return wire.transcript
 
 
-@pytest.mark.parametrize(("server", "version", "scenario"), list(cases()))
+@pytest.mark.parametrize(("server", "version", "scenario"), cases())
 def test_the_same_as_directly(
     direct: Callable[[str], str], through: Callable[[str], str], server: str, version: str, scenario: Scenario
 ) -> None:
@@ -65,3 +70,48 @@ def test_the_same_as_directly(
     assert len(first.lines()) > 3
     different = differences(first, second)
     assert not different, different
+
+
+SPOILED = {
+    "a message is changed": ("lists", "sub_filter_types *; sub_filter Adds Subtracts;"),
+    "a header is lost": ("calls", "proxy_hide_header mcp-session-id;"),
+    "a header is added": ("calls", "add_header cache-control no-store;"),
+    "what was seen is lost": ("broken off", "proxy_set_header last-event-id '';"),
+    "a method is refused": ("ended", "limit_except GET POST { deny all; }"),
+}
+
+
+@pytest.mark.parametrize(("scenario", "directive"), SPOILED.values(), ids=SPOILED)
+def test_what_is_spoiled_on_the_way_is_told(direct: Callable[[str], str], scenario: str, directive: str) -> None:
+    run, facts = HANDSHAKE[scenario][0], SERVERS["sdk"].facts
+    first = transcript(direct("sdk"), HANDSHAKES[-1], run, facts)
+    with plain_proxy(direct("sdk"), directive) as spoiling:
+        try:
+            second = transcript(spoiling, HANDSHAKES[-1], run, facts, patience_s=1.0)
+        except (AssertionError, LookupError, StopIteration, TimeoutError):
+            # The scenario itself tells it.
+            return
+    assert differences(first, second)
+
+
+def test_a_stream_that_is_held_back_is_told(direct: Callable[[str], str]) -> None:
+    def whole(connection: Connection, request: Request) -> None:
+        url = urlsplit(direct("sdk"))
+        upstream = http.client.HTTPConnection(url.hostname or "", url.port, timeout=2.0)
+        with closing(upstream), suppress(TimeoutError):
+            upstream.request(request.method, url.path, request.body, dict(request.headers))
+            with upstream.getresponse() as answer:
+                headers = {name.lower(): value for name, value in answer.getheaders()}
+                headers.pop("transfer-encoding", None)
+                connection.answer(answer.status, answer.read(), headers)
+        connection.close()
+
+    facts = SERVERS["sdk"].facts
+    asked = ("initialize", "notifications/initialized", "tools/call")
+    with faulty_server(dict.fromkeys(asked, whole)) as holding:
+        transcripts = [
+            transcript(url, HANDSHAKES[-1], HANDSHAKE["progress"][0], facts) for url in (direct("sdk"), holding.url)
+        ]
+        assert not differences(*transcripts), "what comes late and whole looks alike"
+        with pytest.raises(TimeoutError):
+            transcript(holding.url, HANDSHAKES[-1], HANDSHAKE["streamed"][0], facts, patience_s=1.0)

@@ -74,7 +74,7 @@ class Answer:
     def blocks(self) -> Iterator[str]:
         """The stream's events as they are, line ends and all but for the empty line."""
         block = ""
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + self.wire.patience_s
         while line := self.response.readline().decode():
             # What keeps a connection alive comes often enough for each read.
             if time.monotonic() > deadline:
@@ -102,6 +102,8 @@ class Wire:
     transcript: Transcript = field(default_factory=Transcript)
     session: str | None = None
     count: int = 0
+    patience_s: float = PATIENCE_S
+    """How long it waits for the next message."""
     opened: list[Answer] = field(default_factory=list)
 
     @property
@@ -112,7 +114,7 @@ class Wire:
     def send(self, method: str, lane: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
         """One request on a connection of its own; without the headers whose value is empty."""
         url = urlsplit(self.url)
-        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=PATIENCE_S)
+        connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=self.patience_s)
         given: dict[str, str] = {"accept": "application/json, text/event-stream", "accept-encoding": "identity"}
         if self.session is not None:
             given["mcp-session-id"] = self.session
@@ -124,8 +126,12 @@ class Wire:
         self.transcript.note(lane, f"> {method}")
         if body is not None:
             self.transcript.note(lane, f"> {body.decode()}")
-        connection.request(method, url.path, body, {name: value for name, value in given.items() if value})
-        answer = Answer(self, lane, connection)
+        try:
+            connection.request(method, url.path, body, {name: value for name, value in given.items() if value})
+            answer = Answer(self, lane, connection)
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            raise
         self.opened.append(answer)
         return answer
 
@@ -187,14 +193,22 @@ class Wire:
 
     def __enter__(self) -> Self:
         """With the handshake that the version asks for."""
-        if not self.modern:
-            params = {"protocolVersion": self.version, "capabilities": CAPABILITIES, "clientInfo": CLIENT}
-            opened = self.ask("initialize", params)
-            (first,) = [message for message in opened.messages() if "result" in message]
-            assert first["result"]["protocolVersion"] == self.version
-            self.session = opened.headers.get("mcp-session-id")
-            self.tell("notifications/initialized")
+        try:
+            if not self.modern:
+                self.shake_hands()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
+
+    def shake_hands(self) -> None:
+        """Opens a session, where the server has such."""
+        params = {"protocolVersion": self.version, "capabilities": CAPABILITIES, "clientInfo": CLIENT}
+        opened = self.ask("initialize", params)
+        (first,) = [message for message in opened.messages() if "result" in message]
+        assert first["result"]["protocolVersion"] == self.version
+        self.session = opened.headers.get("mcp-session-id")
+        self.tell("notifications/initialized")
 
     def __exit__(self, *_: object) -> None:
         """Ends the connections, and leaves the session to the server."""
