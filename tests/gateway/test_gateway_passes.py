@@ -14,6 +14,7 @@ from gateway.facts import SERVERS
 from gateway.faulty import faulty_server
 from gateway.matrix import HANDSHAKE, cases
 from gateway.plain import plain_proxy
+from gateway.running import gateway
 from gateway.transcript import Transcript, differences
 from gateway.wire import Wire
 from proxies.envoy import PATIENCE_S
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from gateway.facts import Facts
     from gateway.faulty import Connection, Request
     from gateway.scenarios import Scenario
+
+EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +43,26 @@ def direct() -> Iterator[Callable[[str], str]]:
         yield address
 
 
-@pytest.fixture(scope="module")
-def through(direct: Callable[[str], str]) -> Iterator[Callable[[str], str]]:
-    """The address of the same server behind a proxy."""
+@pytest.fixture(scope="module", params=["nginx", "callgate"])
+def through(
+    request: pytest.FixtureRequest, direct: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], str]]:
+    """The address of the same server behind a proxy: what nginx cannot pass on, nobody can be asked to."""
     with ExitStack() as stack:
         running: dict[str, str] = {}
 
+        def gated(url: str) -> str:
+            # Clients of different versions are shown different forms of some tools, and one method is nobody's.
+            servers = {"s": {"url": url, "pinning": "off"}}
+            methods = {"methods": {"allow": ["no/such/method"]}}
+            folder = tmp_path_factory.mktemp("gateway")
+            return stack.enter_context(gateway(folder, servers, EVERY_TOOL, gateway=methods)).url("s")
+
         def address(server: str) -> str:
             if server not in running:
-                running[server] = stack.enter_context(plain_proxy(direct(server)))
+                url = direct(server)
+                behind = gated(url) if request.param == "callgate" else stack.enter_context(plain_proxy(url))
+                running[server] = behind
             return running[server]
 
         yield address
