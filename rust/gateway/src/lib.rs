@@ -1,16 +1,22 @@
-//! The other side of the gateway: MCP servers over HTTP, and what becomes of their replies.
+//! The other side of the gateway: MCP servers over HTTP and over pipes, and what becomes of their replies.
 //!
 //! - [`Upstream`] is one MCP server: where it is, how it is reached, and what may take how long.
 //! - [`fields`] says which header fields go on, there and back.
 //! - [`reply`] cuts tools out of the lists in replies, whether they come as JSON or as a stream of events, and passes on
 //!   everything else as it comes.
 //! - [`pins`] holds what servers say of their tools against what was accepted.
+//! - [`stdio`] stands between a client and a server that speak over pipes.
 //!
 //! Who may call what is decided before anything comes here: the crate knows no policy and no counters.
 
+mod failed;
 pub mod fields;
+mod glance;
+mod id;
 pub mod pins;
 pub mod reply;
+pub mod stdio;
 pub mod upstream;
 
+pub use id::RequestId;
 pub use upstream::{Failure, Upstream, UpstreamConfig, UpstreamError};

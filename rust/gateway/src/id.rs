@@ -1,0 +1,96 @@
+//! Ids of requests, as they are compared.
+
+use callgate_core::json::canonical::write_string;
+use callgate_core::json::{Kind, Tape};
+
+/// The longest id that is kept, in bytes of its JSON: a message's sender chooses it.
+pub(crate) const MOST_ID_BYTES: usize = 4_096;
+
+/// A request's id by what it says, however it is spelled: `"a"` is `"\u0061"`, and `"1"` is not `1`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum RequestId {
+    /// An integer, by its digits.
+    Number(String),
+    /// A string, unescaped.
+    Text(String),
+}
+
+impl RequestId {
+    /// The id that this JSON is; `None` where it is neither a string nor an integer, or too long to be kept.
+    ///
+    /// ```
+    /// use callgate_gateway::RequestId;
+    ///
+    /// assert_eq!(RequestId::of_json(r#""\u0061""#), RequestId::of_json(r#""a""#));
+    /// assert_ne!(RequestId::of_json("1"), RequestId::of_json(r#""1""#));
+    /// assert_eq!(RequestId::of_json("1.0"), None);
+    /// ```
+    pub fn of_json(json: &str) -> Option<Self> {
+        if json.len() > MOST_ID_BYTES {
+            return None;
+        }
+        let mut tape = Tape::new();
+        let value = tape.parse(json.as_bytes(), 1).ok()?;
+        match value.kind() {
+            Kind::String => value.as_str().map(|text| Self::Text(text.to_owned())),
+            Kind::Number => match value.raw() {
+                "-0" => Some(Self::Number("0".to_owned())),
+                digits if digits.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) => {
+                    Some(Self::Number(digits.to_owned()))
+                }
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The id as JSON.
+    pub fn json(&self) -> String {
+        match self {
+            Self::Number(digits) => digits.clone(),
+            Self::Text(text) => {
+                let mut json = String::new();
+                write_string(text, &mut json);
+                json
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_what_they_say() {
+        for (one, other) in [
+            ("\"a\\/\"", "\"a/\""),
+            ("-0", "0"),
+            (" 7 ", "7"),
+            ("\"\\n\"", "\"\\u000a\""),
+        ] {
+            assert_eq!(RequestId::of_json(one), RequestId::of_json(other), "{one}");
+            assert!(RequestId::of_json(one).is_some(), "{one}");
+        }
+        for none in ["null", "1.0", "1e0", "{}", "[1]", "true", "", "\"a", "01", "1 2"] {
+            assert_eq!(RequestId::of_json(none), None, "{none}");
+        }
+        assert_eq!(
+            RequestId::of_json(&format!("\"{}\"", "a".repeat(MOST_ID_BYTES))),
+            None
+        );
+    }
+
+    #[test]
+    fn an_id_written_as_json_is_the_same_id() {
+        for json in [
+            "12345678901234567890",
+            "-1",
+            "\"\"",
+            "\"a\\\"\\u0001é\\ud83d\\ude00\"",
+        ] {
+            let id = RequestId::of_json(json).expect(json);
+            assert_eq!(RequestId::of_json(&id.json()), Some(id));
+        }
+    }
+}

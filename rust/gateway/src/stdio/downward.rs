@@ -1,0 +1,214 @@
+//! From the server to the client: bytes as they come, but for the lists of tools.
+
+use std::io;
+use std::sync::Arc;
+
+use memchr::memchr;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::MutexGuard;
+
+use super::shared::Shared;
+use crate::glance::Glance;
+
+/// What is read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Of a line that nobody has to look at, this much is held before it begins to go on: so a line that comes slowly does not
+/// keep others waiting, and one that is cut off leaves nothing behind.
+const SHORT_BYTES: usize = 64 * 1024;
+
+/// Server to client.
+pub(super) struct Downward<R, O> {
+    pub(super) server: R,
+    pub(super) shared: Arc<Shared<O>>,
+    /// A reply that has to be cut, or may have to be, is held up to this length.
+    pub(super) held_limit_bytes: usize,
+}
+
+/// Why this direction has come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DownwardEnd {
+    /// The server's output has ended.
+    Output,
+    /// The client takes no more.
+    ClientGone,
+}
+
+/// What becomes of the line that is going by.
+enum Way<'s, O> {
+    /// It is held as far as it has come.
+    Held(Vec<u8>),
+    /// It goes on as it comes.
+    Passing(MutexGuard<'s, O>),
+    /// It is longer than what may be held of a list.
+    Withheld,
+}
+
+/// One line, as far as it has come.
+struct Going<'s, O> {
+    glance: Glance,
+    way: Way<'s, O>,
+}
+
+impl<O> Going<'_, O> {
+    const fn new() -> Self {
+        Self {
+            glance: Glance::new(),
+            way: Way::Held(Vec::new()),
+        }
+    }
+}
+
+impl<R, O> Downward<R, O>
+where
+    R: AsyncRead + Unpin,
+    O: AsyncWrite + Unpin,
+{
+    /// Goes on until one of the ends is gone.
+    pub(super) async fn run(mut self) -> DownwardEnd {
+        let shared = Arc::clone(&self.shared);
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut going = Going::new();
+        loop {
+            let read_bytes = match self.server.read(&mut piece).await {
+                Ok(read_bytes) if read_bytes > 0 => read_bytes,
+                _ => break,
+            };
+            let read = piece.get(..read_bytes).unwrap_or_default();
+            if self.piece(&shared, &mut going, read).await.is_err() {
+                return DownwardEnd::ClientGone;
+            }
+        }
+        match self.cut_off(going).await {
+            Ok(()) => DownwardEnd::Output,
+            Err(_) => DownwardEnd::ClientGone,
+        }
+    }
+
+    /// Takes the next bytes.
+    async fn piece<'s>(
+        &self,
+        shared: &'s Shared<O>,
+        going: &mut Going<'s, O>,
+        piece: &[u8],
+    ) -> io::Result<()> {
+        // Whole lines that go on as they are.
+        let mut out = Vec::new();
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let end = memchr(b'\n', rest).map(|at| at + 1);
+            let (part, after) = rest.split_at(end.unwrap_or(rest.len()));
+            rest = after;
+            going.glance.pass(part);
+            match &mut going.way {
+                Way::Held(held) => held.extend_from_slice(part),
+                Way::Passing(output) => output.write_all(part).await?,
+                Way::Withheld => {}
+            }
+            if end.is_some() {
+                let line = std::mem::replace(going, Going::new());
+                self.whole(line, &mut out).await?;
+            } else {
+                if !out.is_empty() {
+                    write(shared, &std::mem::take(&mut out)).await?;
+                }
+                self.part(shared, going).await?;
+            }
+        }
+        if out.is_empty() {
+            Ok(())
+        } else {
+            write(shared, &out).await
+        }
+    }
+
+    /// A line has come to its end. What is short is left in `out`.
+    async fn whole(&self, line: Going<'_, O>, out: &mut Vec<u8>) -> io::Result<()> {
+        let Going { glance, way } = line;
+        match way {
+            Way::Held(held) if self.must_be_cut(&glance) => {
+                out.extend_from_slice(&self.cut(&held, &glance));
+            }
+            Way::Held(held) => out.extend_from_slice(&held),
+            Way::Passing(mut output) => output.flush().await?,
+            Way::Withheld => {
+                let message = self
+                    .shared
+                    .judge
+                    .withhold(self.held_limit_bytes, glance.known_id());
+                out.extend_from_slice(message.as_bytes());
+                out.push(b'\n');
+            }
+        }
+        if glance.is_reply()
+            && let Some(id) = glance.known_id()
+        {
+            let mut open = self.shared.open();
+            if open.close(id) && open.waiting() == 0 {
+                self.shared.answered.notify_one();
+            }
+        }
+        Ok(())
+    }
+
+    /// More of a line is to come.
+    async fn part<'s>(&self, shared: &'s Shared<O>, going: &mut Going<'s, O>) -> io::Result<()> {
+        let Way::Held(held) = &mut going.way else {
+            return Ok(());
+        };
+        if self.may_have_to_be_cut(&going.glance) {
+            if held.len() > self.held_limit_bytes {
+                going.way = Way::Withheld;
+            }
+        } else if held.len() > SHORT_BYTES {
+            let held = std::mem::take(held);
+            let mut output = shared.output.lock().await;
+            output.write_all(&held).await?;
+            going.way = Way::Passing(output);
+        }
+        Ok(())
+    }
+
+    /// The server's output has ended, perhaps within a line.
+    async fn cut_off(&self, line: Going<'_, O>) -> io::Result<()> {
+        match line.way {
+            // What was begun goes on as far as it came; what follows stands on a line of its own.
+            Way::Passing(mut output) => {
+                output.write_all(b"\n").await?;
+                output.flush().await
+            }
+            Way::Held(_) | Way::Withheld => Ok(()),
+        }
+    }
+
+    /// Whether a line that is not whole yet may turn out to be a list of tools.
+    fn may_have_to_be_cut(&self, glance: &Glance) -> bool {
+        let open = self.shared.open();
+        let is_other = || glance.known_id().and_then(|id| open.lists(id)) == Some(false);
+        open.awaits_list() && !glance.has_method() && !is_other()
+    }
+
+    /// Whether a whole line may be a list of tools.
+    ///
+    /// Not only under the id of a request for one: some clients take `1.0` for `1`. What is no list comes back unchanged.
+    fn must_be_cut(&self, glance: &Glance) -> bool {
+        self.may_have_to_be_cut(glance)
+    }
+
+    fn cut(&self, line: &[u8], glance: &Glance) -> Vec<u8> {
+        let message = super::line::text(line);
+        if message.trim_ascii().is_empty() {
+            return line.to_vec();
+        }
+        let mut cut = self.shared.judge.cut(message, glance.known_id()).into_owned();
+        // With the end that it had.
+        cut.extend_from_slice(line.get(message.len()..).unwrap_or(b"\n"));
+        cut
+    }
+}
+
+async fn write<O: AsyncWrite + Unpin>(shared: &Shared<O>, bytes: &[u8]) -> io::Result<()> {
+    let mut output = shared.output.lock().await;
+    output.write_all(bytes).await?;
+    output.flush().await
+}

@@ -1,0 +1,37 @@
+//! What is wrong with a line before anybody reads it as a message.
+
+/// Why a line of the client goes nowhere. Each is a sentence for whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// It is longer than what is read.
+    #[error("the line has more than {limit_bytes} bytes, which is more than is judged; send less")]
+    TooLong {
+        /// How many it may have.
+        limit_bytes: usize,
+    },
+    /// A carriage return stands in it, which ends a line for some servers: they would read a second message.
+    #[error(
+        "a carriage return stands within the line, which some servers take for its end; write messages without any"
+    )]
+    CarriageReturn,
+    /// The input ended before the line did.
+    #[error(
+        "the input ended within the line, so that something of it may be missing; end each message with a newline"
+    )]
+    Cut,
+    /// Another request of this id waits for its reply.
+    #[error("another request with this `id` has not been answered yet; give each request an id of its own")]
+    IdInUse,
+    /// Too many requests wait for their replies.
+    #[error(
+        "{} requests have not been answered yet; wait for some of their replies",
+        super::open::MOST_OPEN
+    )]
+    TooManyOpen,
+    /// The id is longer than what is kept of a request.
+    #[error(
+        "the `id` is longer than {} bytes; send a shorter one",
+        crate::id::MOST_ID_BYTES
+    )]
+    LongId,
+}

@@ -1,0 +1,58 @@
+//! What the pumps ask of whoever judges.
+
+use std::borrow::Cow;
+
+use super::fault::Fault;
+use crate::id::RequestId;
+
+/// Judges the lines of one client and cuts the replies that it gets. What it hands back are messages without framing.
+pub trait Judging: Send + Sync + 'static {
+    /// Judges one line, which is without its end, and `looks` like this at its top.
+    fn judge(&self, line: &[u8], looks: Looks) -> Judged;
+
+    /// The reply to a line that goes nowhere, whatever it says.
+    fn refuse(&self, fault: Fault, id: Option<&RequestId>) -> String;
+
+    /// The call with this reservation has `reached` the server, or it provably has not.
+    fn settle(&self, reservation: u128, reached: bool);
+
+    /// A reply that may be a list of tools, without those that its caller may not see; or what the caller gets in its
+    /// place.
+    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>) -> Cow<'r, [u8]>;
+
+    /// What the caller gets in place of a reply that may be a list of tools and is longer than `limit_bytes`.
+    fn withhold(&self, limit_bytes: usize, id: Option<&RequestId>) -> String;
+}
+
+/// What a line looks like, before it has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Looks {
+    /// It names a method, and has an id.
+    Request,
+    /// It names a method, and has no id.
+    Notification,
+    /// It has a result or an error, and names no method.
+    Response,
+    /// None of these.
+    Unclear,
+}
+
+/// What becomes of a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// It goes on as it is.
+    Forward(Forward),
+    /// It does not; its sender gets this reply.
+    Reply(String),
+    /// It does not, and there is nobody to be told.
+    Drop,
+}
+
+/// What is to be known of a line that goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forward {
+    /// Its reply is a list of tools.
+    pub lists: bool,
+    /// The units that it took, until it is known to have reached the server.
+    pub reservation: Option<u128>,
+}

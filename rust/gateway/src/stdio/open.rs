@@ -1,0 +1,189 @@
+//! The requests of a client that have gone on to the server and wait for their replies.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::fault::Fault;
+use crate::id::RequestId;
+
+/// Requests that may wait at once.
+pub(super) const MOST_OPEN: usize = 4_096;
+
+/// Cancelled requests whose replies may still come; most never do.
+const MOST_CANCELLED: usize = 1_024;
+
+/// What is known of an open request.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// Its reply is a list of tools.
+    lists: bool,
+    is_cancelled: bool,
+}
+
+/// The open requests of one client.
+#[derive(Debug, Default)]
+pub(super) struct Open {
+    requests: HashMap<RequestId, Entry>,
+    /// Those cancelled, oldest first; some may have been answered since.
+    cancelled: VecDeque<RequestId>,
+    /// How many of them wait for a list.
+    lists: usize,
+    cancelled_count: usize,
+    /// A cancelled request for a list was forgotten, so that from now on any reply may be its own.
+    has_forgotten_list: bool,
+}
+
+impl Open {
+    /// Whether a request may be opened under this id.
+    pub(super) fn admits(&self, id: &RequestId) -> Result<(), Fault> {
+        if self.requests.contains_key(id) {
+            return Err(Fault::IdInUse);
+        }
+        if self.waiting() >= MOST_OPEN {
+            return Err(Fault::TooManyOpen);
+        }
+        Ok(())
+    }
+
+    /// Opens a request; [`Open::admits`] has been asked.
+    pub(super) fn insert(&mut self, id: RequestId, lists: bool) {
+        let entry = Entry {
+            lists,
+            is_cancelled: false,
+        };
+        self.lists += usize::from(lists);
+        if let Some(before) = self.requests.insert(id, entry) {
+            self.uncount(before);
+        }
+    }
+
+    /// The client waits no more for this one. Its reply may come all the same.
+    pub(super) fn cancel(&mut self, id: &RequestId) {
+        let Some(entry) = self.requests.get_mut(id).filter(|entry| !entry.is_cancelled) else {
+            return;
+        };
+        entry.is_cancelled = true;
+        self.cancelled_count += 1;
+        self.cancelled.push_back(id.clone());
+        while self.cancelled.len() > MOST_CANCELLED {
+            let Some(oldest) = self.cancelled.pop_front() else {
+                return;
+            };
+            // One that was answered, and whose id may be in use again, is none of these.
+            let is_cancelled = |entry: &Entry| entry.is_cancelled;
+            if self.requests.get(&oldest).is_some_and(is_cancelled)
+                && let Some(entry) = self.requests.remove(&oldest)
+            {
+                self.has_forgotten_list |= entry.lists;
+                self.uncount(entry);
+            }
+        }
+    }
+
+    /// A reply has come; whether it was waited for.
+    pub(super) fn close(&mut self, id: &RequestId) -> bool {
+        let Some(entry) = self.requests.remove(id) else {
+            return false;
+        };
+        self.uncount(entry);
+        true
+    }
+
+    /// Whether the reply to this request is a list of tools; `None` where there is no such request.
+    pub(super) fn lists(&self, id: &RequestId) -> Option<bool> {
+        self.requests.get(id).map(|entry| entry.lists)
+    }
+
+    /// Whether a reply that comes now may be a list of tools.
+    pub(super) const fn awaits_list(&self) -> bool {
+        self.lists > 0 || self.has_forgotten_list
+    }
+
+    /// How many replies the client waits for.
+    pub(super) fn waiting(&self) -> usize {
+        self.requests.len() - self.cancelled_count
+    }
+
+    /// Closes them all; gives those that the client waits for.
+    pub(super) fn close_all(&mut self) -> Vec<RequestId> {
+        let requests = std::mem::take(self).requests;
+        let waiting = requests.into_iter().filter(|(_, entry)| !entry.is_cancelled);
+        waiting.map(|(id, _)| id).collect()
+    }
+
+    fn uncount(&mut self, entry: Entry) {
+        self.lists -= usize::from(entry.lists);
+        self.cancelled_count -= usize::from(entry.is_cancelled);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(number: usize) -> RequestId {
+        RequestId::Number(number.to_string())
+    }
+
+    #[test]
+    fn an_id_is_in_use_until_its_reply_comes() {
+        let mut open = Open::default();
+        assert_eq!(open.admits(&id(1)), Ok(()));
+        open.insert(id(1), false);
+        assert_eq!(open.admits(&id(1)), Err(Fault::IdInUse));
+        assert_eq!(open.admits(&RequestId::Text("1".to_owned())), Ok(()));
+        assert_eq!((open.lists(&id(1)), open.lists(&id(2))), (Some(false), None));
+        assert!(open.close(&id(1)) && !open.close(&id(1)));
+        assert_eq!((open.admits(&id(1)), open.waiting()), (Ok(()), 0));
+    }
+
+    #[test]
+    fn lists_are_awaited_also_those_that_were_cancelled() {
+        let mut open = Open::default();
+        open.insert(id(1), true);
+        open.insert(id(2), true);
+        open.cancel(&id(1));
+        assert_eq!((open.awaits_list(), open.waiting()), (true, 1));
+        open.close(&id(2));
+        assert!(open.awaits_list());
+        open.close(&id(1));
+        assert_eq!((open.awaits_list(), open.waiting()), (false, 0));
+    }
+
+    #[test]
+    fn cancelled_requests_take_no_place_and_forgotten_lists_stay_dangerous() {
+        let mut open = Open::default();
+        for number in 0..=MOST_CANCELLED {
+            open.insert(id(number), number == 0);
+            open.cancel(&id(number));
+            open.cancel(&id(number));
+        }
+        assert_eq!((open.waiting(), open.requests.len()), (0, MOST_CANCELLED));
+        assert_eq!((open.lists(&id(0)), open.lists(&id(1))), (None, Some(false)));
+        assert!(open.awaits_list(), "its reply may still come");
+        for number in 0..MOST_OPEN {
+            let id = RequestId::Text(number.to_string());
+            assert_eq!(open.admits(&id), Ok(()));
+            open.insert(id, false);
+        }
+        assert_eq!(
+            open.admits(&RequestId::Text("x".to_owned())),
+            Err(Fault::TooManyOpen)
+        );
+        assert_eq!(open.close_all().len(), MOST_OPEN);
+        assert_eq!(open.waiting(), 0);
+    }
+
+    #[test]
+    fn an_id_used_again_after_its_cancelled_request_was_answered_is_not_forgotten() {
+        let mut open = Open::default();
+        open.insert(id(0), false);
+        open.cancel(&id(0));
+        open.close(&id(0));
+        open.insert(id(0), false);
+        for number in 1..=MOST_CANCELLED {
+            open.insert(id(number), false);
+            open.cancel(&id(number));
+        }
+        assert_eq!((open.lists(&id(0)), open.waiting()), (Some(false), 1));
+    }
+}

@@ -1,0 +1,48 @@
+//! Signals that are the server's, though they come to this process.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use rustix::process::Signal;
+use tokio::signal::unix::{self, SignalKind, signal};
+
+/// Those that go on to the server: what stops, reloads or asks programs, and not what is about a terminal's jobs.
+const PASSED_ON: [Signal; 6] = [
+    Signal::TERM,
+    Signal::INT,
+    Signal::HUP,
+    Signal::QUIT,
+    Signal::USR1,
+    Signal::USR2,
+];
+
+/// The signals that come to this process from now on.
+pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
+
+impl Signals {
+    pub(super) fn listen() -> io::Result<Self> {
+        let listen = |number: Signal| {
+            let kind = SignalKind::from_raw(number.as_raw());
+            signal(kind).map(|coming| (number, coming))
+        };
+        PASSED_ON
+            .into_iter()
+            .map(listen)
+            .collect::<io::Result<_>>()
+            .map(Self)
+    }
+
+    /// The next one.
+    pub(super) async fn next(&mut self) -> Signal {
+        poll_fn(|context| {
+            for (number, coming) in &mut self.0 {
+                if coming.poll_recv(context).is_ready() {
+                    return Poll::Ready(*number);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
