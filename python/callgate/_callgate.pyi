@@ -23,6 +23,7 @@ __all__ = [
     "Server",
     "Shadow",
     "Step",
+    "Wrap",
     "args_json",
     "bench_run",
     "counters_facts",
@@ -746,6 +747,58 @@ class Server:
 
     def metrics(self) -> Metrics:
         """The numbers of this moment."""
+
+    def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
+        """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""
+
+@final
+class Wrap:
+    """An MCP server that speaks over pipes, with every line of its client judged (``docs/stdio.md``)."""
+
+    def __new__(
+        cls,
+        engine: Engine,
+        server: str,
+        command: Sequence[str],
+        *,
+        grant: str | None = None,
+        grant_token: str | None = None,
+        methods: tuple[Sequence[str], Sequence[str]] | None = None,
+        lists_allowed_only: bool = False,
+        audit: Mapping[str, object] | None = None,
+        grace_ms: int = ...,
+        line_limit_bytes: int | None = None,
+        held_limit_bytes: int = ...,
+        hidden_variables: Sequence[str] = ...,
+    ) -> Self:
+        """Prepares it; `run` starts the server.
+
+        Args:
+            engine: Whose policies decide and whose counters count.
+            server: The server's name.
+            command: The program and its arguments.
+            grant: Id of the grant that is charged.
+            grant_token: The caller's token instead, where grants are configured.
+            methods: Those allowed and those denied beside the known ones.
+            lists_allowed_only: Leave out of lists what the caller may never call, and not only what is hidden.
+            audit: The decision log, as `Server` takes it; ``-`` is standard error here. None for none.
+            grace_ms: How long the server may take to end after its input has, and again after SIGTERM; 1,500 where not
+                given.
+            line_limit_bytes: The longest line of the client that is judged; None for 4 MiB.
+            held_limit_bytes: The longest reply that is held because it may be a list of tools; 16 MiB where not given.
+            hidden_variables: Variables of the environment that the server does not get.
+
+        Raises:
+            ConfigError: A value has the wrong form, or the decision log cannot be opened.
+        """
+
+    def run(self) -> tuple[int, str | None]:
+        """Stands between standard input and output and the server until that has ended.
+
+        Returns:
+            The exit code of a shell that had run the server (128 and its number for a signal), and why it could not be
+            started, if so.
+        """
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""

@@ -82,17 +82,25 @@ class Plan:
         """What is allowed and still should be known."""
         return warnings(self.bundle, quick=self.policy is not None)
 
-    def engine(self, *, on_trial: bool = False) -> Engine:
+    def engine(self, *, on_trial: bool = False, counters: str | None = None) -> Engine:
         """A new engine; one on trial counts in memory, and touches neither the counters' file nor the state folder.
+
+        Args:
+            on_trial: It is never asked.
+            counters: Where it counts, ``memory`` or ``file:PATH``; where the configuration says if None.
 
         Raises:
             CallgateError: A policy, a grant or the catalogue has a fault.
         """
         config = self.config
+        if on_trial:
+            counters = "memory"
+        elif counters is None:
+            counters = counters_place(config.counters.store, config.state)
         sizes: dict[str, Any] = {
             "counter_capacity": config.counters.capacity,
             "counters_per_grant": config.counters.per_grant,
-            "counters": "memory" if on_trial else counters_place(config.counters.store, config.state),
+            "counters": counters,
             "flush_interval_ms": to_ms(config.counters.flush_interval),
             "reservation_ttl_ms": to_ms(config.reservations.ttl),
         }

@@ -5,7 +5,21 @@ import sys
 
 import typer
 
-from callgate.cli import bench, check, config, convert, counters, grants, peps, pin, schema, serve, validate, version
+from callgate.cli import (
+    bench,
+    check,
+    config,
+    convert,
+    counters,
+    grants,
+    peps,
+    pin,
+    schema,
+    serve,
+    validate,
+    version,
+    wrap,
+)
 from callgate.config.units import masked
 from callgate.errors import CallgateError
 
@@ -19,6 +33,9 @@ app = typer.Typer(
 )
 for command in (serve.serve, check.check, bench.bench, validate.validate, schema.schema, version.version):
     app.command()(command)
+
+# What follows the server's command is the server's, whether or not it looks like an option of ours.
+app.command(context_settings={"allow_interspersed_args": False})(wrap.wrap)
 
 for group in (config.app, convert.app, counters.app, grants.app, peps.app, pin.app):
     app.add_typer(group)

@@ -34,7 +34,7 @@ _NEARLY: Final = 0.8
 _SWITCH: Final = TypeAdapter(bool)
 
 # What other parts of callgate read.
-_OTHER_VARIABLES: Final = {"CALLGATE_CONFIG"}
+_OTHER_VARIABLES: Final = {"CALLGATE_CONFIG", "CALLGATE_GRANT_TOKEN", "CALLGATE_TOKEN"}
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ mod counters;
 mod decision;
 mod engine;
 mod error;
+mod events;
 mod explain;
 mod gateway;
 mod load;
@@ -18,6 +19,7 @@ mod pins;
 mod proxies;
 mod server;
 mod setup;
+mod wrap;
 
 // Threads of the data plane allocate and free all the time; the system's allocator makes them wait for each other.
 #[global_allocator]
@@ -46,6 +48,8 @@ mod _callgate {
     use crate::metrics::Metrics;
     #[pymodule_export]
     use crate::server::Server;
+    #[pymodule_export]
+    use crate::wrap::Wrap;
 
     /// The warnings about a policy file or a folder of them: file, line, column and message of each.
     #[pyfunction]

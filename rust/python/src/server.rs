@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callgate_server::{Clock, FieldValue, Limits, Reload, ServerConfig};
+use callgate_server::{Clock, Limits, Reload, ServerConfig};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyDict, PyMapping};
+use pyo3::types::{PyAny, PyMapping};
 
 use crate::clock::ManualClock;
 use crate::engine::{Engine, compile};
 use crate::error::Error;
+use crate::events::{self, Events};
 use crate::metrics::Metrics;
 use crate::{load, setup};
 
@@ -258,22 +259,7 @@ impl Server {
     }
 
     #[pyo3(signature = (max = 1_000))]
-    fn drain_events<'py>(
-        &self,
-        py: Python<'py>,
-        max: usize,
-    ) -> PyResult<Vec<(&'static str, &'static str, Bound<'py, PyDict>)>> {
-        let events = self.started()?.drain_events(max);
-        let convert = |event: callgate_server::Event| {
-            let fields = PyDict::new(py);
-            for (name, value) in event.fields {
-                match value {
-                    FieldValue::Text(text) => fields.set_item(name, text)?,
-                    FieldValue::Number(number) => fields.set_item(name, number)?,
-                }
-            }
-            Ok((event.level.as_str(), event.event, fields))
-        };
-        events.into_iter().map(convert).collect()
+    fn drain_events<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Events<'py>> {
+        events::convert(py, self.started()?.drain_events(max))
     }
 }

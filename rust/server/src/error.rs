@@ -167,7 +167,7 @@ impl StartError {
             _ => error.to_string(),
         };
         let target = match target {
-            AuditTarget::Stdout => "-".to_owned(),
+            AuditTarget::Stdout | AuditTarget::Stderr => "-".to_owned(),
             AuditTarget::File(path) => path.display().to_string(),
         };
         Self::Audit { target, fault }

@@ -10,13 +10,12 @@ use crate::clock::read_clocks;
 use crate::events::Level;
 use crate::gate::Gate;
 use crate::net::Phase;
-use crate::service::Doors;
 
 /// A failure that goes on is told again after this long.
 const QUIET: Duration = Duration::from_secs(60);
 
 /// Flushes once in an interval until the server stops; whoever has the engine closes the file after that.
-pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>, interval: Duration) {
+pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>, interval: Duration) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reports = Reports::default();
@@ -25,10 +24,10 @@ pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>, in
             _ = phase.wait_for(|phase| *phase >= Phase::Closed) => return,
             _ = ticks.tick() => {}
         }
-        let doors = Arc::clone(&doors);
+        let gate = Arc::clone(&gate);
         // It waits for a disk.
         let ticked = tokio::task::spawn_blocking(move || {
-            reports.tick(&doors.gate);
+            reports.tick(&gate);
             reports
         });
         let Ok(after) = ticked.await else { return };

@@ -51,11 +51,12 @@ pub(crate) enum Protocol {
     ExtMcp,
     RateLimit,
     Gateway,
+    Stdio,
 }
 
 impl Protocol {
     /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Grpc,
         Self::Http,
         Self::ExtAuthz,
@@ -64,6 +65,7 @@ impl Protocol {
         Self::ExtMcp,
         Self::RateLimit,
         Self::Gateway,
+        Self::Stdio,
     ];
 
     /// The word that the decision log uses, as metrics do.
@@ -77,6 +79,7 @@ impl Protocol {
             Self::ExtMcp => "ext_mcp",
             Self::RateLimit => "rate_limit",
             Self::Gateway => "mcp",
+            Self::Stdio => "stdio",
         }
     }
 }

@@ -42,5 +42,6 @@ pub use random::{new_token, random_key, random_u128};
 pub use server::{Reload, Server};
 #[cfg(feature = "bench")]
 pub use service::bench;
+pub use service::stdio::{Wrap, WrapCaller, WrapConfig};
 pub use service::{GatewayConfig, GatewayError, GatewayServer};
 pub use tls::{TlsError, TlsPem};

@@ -160,9 +160,9 @@ impl Server {
         });
         if doors.gate.engine.store().is_durable() {
             let interval = Duration::from_millis(flush_interval_ms.max(1));
-            runtime.spawn(flush::run(Arc::clone(&doors), watching.clone(), interval));
+            runtime.spawn(flush::run(Arc::clone(&doors.gate), watching.clone(), interval));
         }
-        runtime.spawn(upkeep::run(Arc::clone(&doors), watching));
+        runtime.spawn(upkeep::run(Arc::clone(&doors.gate), watching));
         drop(entered);
 
         let server = Self {

@@ -9,7 +9,6 @@ use tokio::time::MissedTickBehavior;
 use crate::events::Level;
 use crate::gate::Gate;
 use crate::net::Phase;
-use crate::service::Doors;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -26,7 +25,7 @@ const FLOOD_QUIET_PERIODS: u32 = 10;
 const AUDIT_QUIET_PERIODS: u32 = 10;
 
 /// Sweeps and reports until the server stops.
-pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>) {
+pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut reports = Reports::default();
@@ -34,8 +33,8 @@ pub(crate) async fn run(doors: Arc<Doors>, mut phase: watch::Receiver<Phase>) {
         tokio::select! {
             _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
             _ = ticks.tick() => {
-                reports.tick(&doors.gate);
-                free_retired(&doors.gate);
+                reports.tick(&gate);
+                free_retired(&gate);
             }
         }
     }

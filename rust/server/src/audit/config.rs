@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub enum AuditTarget {
     /// Standard output, for containers.
     Stdout,
+    /// Standard error, where standard output belongs to somebody else.
+    Stderr,
     /// A file, created with mode 0600 and appended to; or a character device.
     File(PathBuf),
 }

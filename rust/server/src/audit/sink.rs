@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
@@ -36,20 +36,27 @@ pub(super) trait Sink: Send {
 /// Opens what the configuration names.
 pub(super) fn open(config: &AuditConfig) -> io::Result<Box<dyn Sink>> {
     Ok(match &config.target {
-        AuditTarget::Stdout => Box::new(Stream {
-            file: File::from(io::stdout().as_fd().try_clone_to_owned()?),
-            is_torn: false,
-        }),
+        AuditTarget::Stdout => Box::new(Stream::of(&io::stdout())?),
+        AuditTarget::Stderr => Box::new(Stream::of(&io::stderr())?),
         AuditTarget::File(path) => Box::new(LogFile::open(path, config)?),
     })
 }
 
-/// Standard output.
+/// Standard output, or standard error.
 #[derive(Debug)]
 struct Stream {
     file: File,
     /// What was written ends within a line.
     is_torn: bool,
+}
+
+impl Stream {
+    fn of(stream: &impl AsFd) -> io::Result<Self> {
+        Ok(Self {
+            file: File::from(stream.as_fd().try_clone_to_owned()?),
+            is_torn: false,
+        })
+    }
 }
 
 impl Sink for Stream {

@@ -16,6 +16,7 @@ pub(crate) mod http;
 mod judging;
 mod ours;
 mod quota;
+pub(crate) mod stdio;
 mod stream;
 mod turn;
 mod unfinished;

@@ -1,0 +1,208 @@
+"""`callgate wrap`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import quote
+
+import typer
+
+from callgate import logs
+from callgate._callgate import Wrap
+from callgate.background import BackgroundStream
+from callgate.cli import credentials, tokens
+from callgate.config import Files, Option
+from callgate.config.audit import Audit, AuditMode
+from callgate.config.check import unknown
+from callgate.config.load import unknown_variables
+from callgate.config.state import counters_place
+from callgate.errors import ConfigError
+from callgate.sidecar import Source
+
+if TYPE_CHECKING:
+    from callgate.config.document import KeyPath
+    from callgate.sidecar import Plan
+
+ANONYMOUS: Final = "anonymous"
+"""The grant that is charged where no grants are configured and none is named."""
+
+SECRETS: Final = (credentials.GRANT_TOKEN, credentials.TOKEN, "CALLGATE_GRANT_KEY")
+"""Variables that the server does not get."""
+
+_DRAIN_EVERY_S: Final = 0.2
+_LAST_LINES_S: Final = 0.5
+"""How long the end waits for a reader of stderr."""
+
+
+def wrap(
+    command: Annotated[
+        list[str], typer.Argument(metavar="COMMAND [ARGS]...", help="The server's command, after `--`.")
+    ],
+    server: Annotated[str, typer.Option(metavar="NAME", help="The server's name, by which its policy is found.")],
+    policy: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE_OR_DIR", help="A policy, or a folder of SERVER.json|yaml."),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", envvar="CALLGATE_CONFIG", help="Instead: the configuration, with policies and grants."
+        ),
+    ] = None,
+    grant_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help=f"The caller's token, where grants are configured; or {credentials.GRANT_TOKEN} is it.",
+        ),
+    ] = None,
+    grant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Id of the grant that is charged, where none are configured.", show_default=ANONYMOUS
+        ),
+    ] = None,
+    catalogue: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas of tools.")
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder to keep counts in; without one a restart forgets them."),
+    ] = None,
+    decision_log: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="A file for one JSON line per decision; - for standard error."),
+    ] = None,
+    audit: Annotated[
+        AuditMode | None,
+        typer.Option(
+            help="Without a line in the decision log: required denies, best_effort goes on.",
+            show_default=Audit.model_fields["mode"].default.value,
+        ),
+    ] = None,
+    grace: Annotated[
+        float,
+        typer.Option(
+            min=0, max=3600, metavar="SECONDS", help="How long the server may take to end, before and after SIGTERM."
+        ),
+    ] = 1.5,
+) -> None:
+    """Stand between an MCP client and its server, which speak over pipes, and judge every call."""
+    if (config is None) == (policy is None):
+        raise typer.BadParameter("give either --policy or --config", param_hint="--policy")
+    if config is None and decision_log is None and audit is not None:
+        message = "`--audit` needs a decision log; name one with --decision-log"
+        raise ConfigError(message)
+    given: dict[KeyPath, Option] = {
+        ("catalogue",): Option("--catalogue", catalogue),
+        ("state",): Option("--state", state),
+        ("audit", "path"): Option("--decision-log", decision_log),
+        ("audit", "mode"): Option("--audit", audit),
+    }
+    options = {path: option for path, option in given.items() if option.value is not None}
+    plan = Source(config, policy, options).read(Files())
+    if policy is None and server not in plan.config.servers:
+        raise ConfigError(unknown("server", server, plan.config.servers))
+    name, token = _caller(plan, grant, grant_token_file)
+    counters = _counters(plan, server)
+    engine = plan.engine(counters=counters)
+    gateway = plan.bundle.gateway()
+    wrapped = Wrap(
+        engine,
+        server,
+        command,
+        grant=name,
+        grant_token=token,
+        methods=gateway["methods"],
+        lists_allowed_only=gateway["lists_allowed_only"],
+        audit=None if plan.config.audit is None else plan.config.audit.server_keywords(),
+        grace_ms=round(grace * 1000),
+        line_limit_bytes=plan.config.limits.body_limit_bytes,
+        hidden_variables=list(SECRETS),
+    )
+    warnings = list(unknown_variables())
+    if counters == "memory":
+        warnings.append("counts are kept in memory, so a restart begins with all of them at zero; --state keeps them")
+    for warning in warnings:
+        typer.echo(f"callgate: warning: {warning}", err=True)
+    # Python's own handler would raise at the end of what the server has already answered by its exit.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with _Log(wrapped, plan):
+        code, failure = wrapped.run()
+    engine.close()
+    if failure is not None:
+        typer.echo(f"callgate: {failure}", err=True)
+    raise typer.Exit(code)
+
+
+def _caller(plan: Plan, grant: str | None, token_file: Path | None) -> tuple[str | None, str | None]:
+    """Who is at the other end: the id of a grant, or a token."""
+    if plan.bundle.grants is None:
+        if token_file is not None:
+            message = "no grants are configured, so there is no token to be known by; name the grant with --grant"
+            raise typer.BadParameter(message, param_hint="--grant-token-file")
+        name = ANONYMOUS if grant is None else grant
+        tokens.must_be_text("--grant", name)
+        return name, None
+    if grant is not None:
+        message = f"grants are configured, so a token says who calls: --grant-token-file or {credentials.GRANT_TOKEN}"
+        raise typer.BadParameter(message, param_hint="--grant")
+    token = credentials.grant_token(token_file)
+    if token is None:
+        message = f"say who calls: --grant-token-file or {credentials.GRANT_TOKEN}"
+        raise typer.BadParameter(message, param_hint="--grant-token-file")
+    return None, token
+
+
+def _counters(plan: Plan, server: str) -> str:
+    """Where counts are kept: in memory, unless something says where they may outlive this process.
+
+    Each server has a file of its own, as a file is one process's, and a client starts several servers at once.
+    """
+    config, origin = plan.config, plan.bundle.loaded.origin
+    if config.counters.store is not None:
+        return config.counters.store
+    if origin(("state",)) == "default":
+        return "memory"
+    name = quote(server, safe="")
+    return counters_place(None, config.state / "wrap" / (name if name.strip(".") else f"%{name}"))
+
+
+class _Log:
+    """Writes what goes wrong to stderr while a server is wrapped; denials are for the client and the decision log."""
+
+    def __init__(self, wrapped: Wrap, plan: Plan) -> None:
+        self._wrapped = wrapped
+        # Whoever does not read stderr must not keep this process from ending.
+        self._stderr = BackgroundStream(_stderr())
+        logs.configure(plan.config.log_format.value, self._stderr)
+        self._ended = Event()
+        self._thread = Thread(target=self._run, name="callgate-events", daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._stderr.drain(_LAST_LINES_S)
+
+    def _run(self) -> None:
+        while not self._ended.wait(_DRAIN_EVERY_S):
+            self._drain()
+        self._drain()
+
+    def _drain(self) -> None:
+        for level, event, fields in self._wrapped.drain_events():
+            if level != "info":
+                logs.log(level, event, fields)
+
+
+def _stderr() -> int:
+    """A file descriptor for log lines, also in a process that was started without one."""
+    return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()

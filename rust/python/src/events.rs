@@ -1,0 +1,23 @@
+//! Events of the data plane as Python's log takes them.
+
+use callgate_server::{Event, FieldValue};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Level, word and fields of each.
+pub(crate) type Events<'py> = Vec<(&'static str, &'static str, Bound<'py, PyDict>)>;
+
+/// Converts them.
+pub(crate) fn convert(py: Python<'_>, events: Vec<Event>) -> PyResult<Events<'_>> {
+    let convert = |event: Event| {
+        let fields = PyDict::new(py);
+        for (name, value) in event.fields {
+            match value {
+                FieldValue::Text(text) => fields.set_item(name, text)?,
+                FieldValue::Number(number) => fields.set_item(name, number)?,
+            }
+        }
+        Ok((event.level.as_str(), event.event, fields))
+    };
+    events.into_iter().map(convert).collect()
+}

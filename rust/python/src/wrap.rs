@@ -1,0 +1,119 @@
+//! `Wrap`: standing between a client and a server that speak over pipes.
+
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate_gateway::stdio::{ServerCommand, WrapError, WrapSettings};
+use callgate_mcp::Methods;
+use callgate_server::{AuditTarget, WrapCaller, WrapConfig};
+use pyo3::prelude::*;
+use pyo3::types::{PyAny, PyMapping};
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::events::{self, Events};
+
+/// The longest reply that is held because it may be a list of tools: hundreds of times what servers send.
+const HELD_LIMIT_BYTES: usize = 16 << 20;
+
+/// How long a server may take for each step of its end, where the caller names no time: a little less than the official
+/// clients wait before each of theirs, so that callgate is not killed before the server is gone.
+const GRACE_MS: u64 = 1_500;
+
+/// A server that is wrapped, or about to be.
+#[pyclass(frozen, module = "callgate._callgate")]
+pub(crate) struct Wrap {
+    wrap: callgate_server::Wrap,
+}
+
+#[pymethods]
+impl Wrap {
+    #[new]
+    #[pyo3(signature = (
+        engine, server, command, *, grant = None, grant_token = None, methods = None, lists_allowed_only = false, audit = None,
+        grace_ms = GRACE_MS, line_limit_bytes = None, held_limit_bytes = HELD_LIMIT_BYTES, hidden_variables = Vec::new()
+    ))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one keyword for each setting is what Python callers expect"
+    )]
+    fn py_new(
+        engine: &Bound<'_, Engine>,
+        server: String,
+        command: Vec<OsString>,
+        grant: Option<String>,
+        grant_token: Option<String>,
+        methods: Option<&Bound<'_, PyAny>>,
+        lists_allowed_only: bool,
+        audit: Option<&Bound<'_, PyMapping>>,
+        grace_ms: u64,
+        line_limit_bytes: Option<usize>,
+        held_limit_bytes: usize,
+        hidden_variables: Vec<String>,
+    ) -> PyResult<Self> {
+        let engine = engine.get();
+        let mut words = command.into_iter();
+        let program = words
+            .next()
+            .ok_or_else(|| fault("command", "expected a program and its arguments"))?;
+        let caller = match (grant, grant_token) {
+            (Some(grant), None) => WrapCaller::Grant(grant),
+            (None, Some(token)) => WrapCaller::Token(token),
+            _ => return Err(fault("grant", "expected either `grant` or `grant_token`")),
+        };
+        let mut audit = audit.map(crate::audit::config).transpose()?;
+        if let Some(audit) = &mut audit
+            && audit.target == AuditTarget::Stdout
+        {
+            // Standard output is the client's.
+            audit.target = AuditTarget::Stderr;
+        }
+        let usual = callgate_server::Limits::default();
+        let config = WrapConfig {
+            server,
+            caller,
+            methods: methods.map(read_methods).transpose()?.unwrap_or_default(),
+            lists_allowed_only,
+            settings: WrapSettings {
+                command: ServerCommand {
+                    program,
+                    args: words.collect(),
+                    hidden_variables,
+                },
+                grace: Duration::from_millis(grace_ms),
+                line_limit_bytes: line_limit_bytes.unwrap_or(usual.body_limit_bytes),
+                held_limit_bytes,
+            },
+            audit,
+            flush_interval_ms: engine.flush_interval_ms,
+        };
+        let wrap = callgate_server::Wrap::new(Arc::clone(&engine.core), engine.clock.clone(), config)
+            .map_err(Error::from)?;
+        Ok(Self { wrap })
+    }
+
+    fn run(&self, py: Python<'_>) -> PyResult<(i32, Option<String>)> {
+        match py.detach(|| self.wrap.run()) {
+            Ok(code) => Ok((code, None)),
+            Err(WrapError::Spawn(error)) => Ok((error.exit_code, Some(error.to_string()))),
+            Err(error @ WrapError::System(_)) => Err(fault("server", &error.to_string())),
+        }
+    }
+
+    #[pyo3(signature = (max = 1_000))]
+    fn drain_events<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Events<'py>> {
+        events::convert(py, self.wrap.drain_events(max))
+    }
+}
+
+fn read_methods(methods: &Bound<'_, PyAny>) -> PyResult<Methods> {
+    let (allow, deny): (Vec<String>, Vec<String>) = methods
+        .extract()
+        .map_err(|_| fault("methods", "expected two lists, those allowed and those denied"))?;
+    Methods::new(&allow, &deny).map_err(|error| fault("methods", &error.to_string()))
+}
+
+fn fault(place: &str, fault: &str) -> PyErr {
+    Error::Value(place.to_owned(), fault.to_owned()).into()
+}

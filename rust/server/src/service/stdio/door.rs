@@ -1,0 +1,51 @@
+//! Decisions as the pumps between a client and its server are told them.
+
+use callgate_core::Decision;
+use callgate_gateway::stdio::{Forward, Judged};
+use callgate_mcp::Headers;
+
+use super::super::judging::{Asked, Denied, Door};
+use crate::gate::Protocol;
+use crate::metrics::INVALID_REQUEST;
+use crate::random::random_u128;
+
+/// The method whose replies are lists of tools.
+const TOOLS_LIST: &str = "tools/list";
+
+/// A line of a client.
+pub(super) struct StdioDoor {
+    /// As far as can be seen it is a notification or an answer, so that nobody waits for a reply.
+    pub(super) is_unanswered: bool,
+}
+
+impl Door for StdioDoor {
+    type Answer = Judged;
+
+    const PROTOCOL: Protocol = Protocol::Stdio;
+
+    fn reserve(&self) -> Option<u128> {
+        // Without random numbers the call is judged as ever, and its units are not given back.
+        random_u128().ok()
+    }
+
+    fn takes_answers(&self, _headers: &Headers<'_>) -> bool {
+        // There is one client and one server, which could not ask it otherwise.
+        true
+    }
+
+    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Judged {
+        let takes_units = !decision.limits.is_empty();
+        Judged::Forward(Forward {
+            lists: asked.method == Some(TOOLS_LIST),
+            reservation: decision.reservation.filter(|_| takes_units),
+        })
+    }
+
+    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Judged {
+        // JSON-RPC has no replies to these; what is no message at all gets one, without an id.
+        if self.is_unanswered && decision.rule != INVALID_REQUEST {
+            return Judged::Drop;
+        }
+        Judged::Reply(denied.body)
+    }
+}

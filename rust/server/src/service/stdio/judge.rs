@@ -1,0 +1,117 @@
+//! Judging the lines of one client.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use callgate_gateway::RequestId;
+use callgate_gateway::stdio::{Fault, Judged, Judging, Looks};
+use callgate_mcp::{Id, reply as mcp};
+
+use super::super::judging::{Carried, Judge, Lists, Reserved};
+use super::attributes::LineAttributes;
+use super::door::StdioDoor;
+use crate::gate::{Admitted, Gate, Protocol, aside};
+use crate::metrics::INVALID_REQUEST;
+
+/// Judges the lines of one client.
+pub(super) struct LineJudge {
+    pub(super) gate: Arc<Gate>,
+    pub(super) attributes: LineAttributes,
+    /// Leave out of lists what this caller may never call, too.
+    pub(super) lists_allowed_only: bool,
+}
+
+impl Judging for LineJudge {
+    fn judge(&self, line: &[u8], looks: Looks) -> Judged {
+        let judged = self.with(|admitted| {
+            let judge = Judge {
+                door: &StdioDoor {
+                    is_unanswered: matches!(looks, Looks::Notification | Looks::Response),
+                },
+                gate: &self.gate,
+                admitted,
+            };
+            Ok(aside(line, || {
+                judge.answer(&&self.attributes, Ok(Carried::Body(line, None)))
+            }))
+        });
+        judged.unwrap_or_else(|reason| Judged::Reply(self.unclear(reason)))
+    }
+
+    fn refuse(&self, fault: Fault, id: Option<&RequestId>) -> String {
+        let json = id.map(RequestId::json);
+        let id = json.as_deref().and_then(Id::from_json);
+        let refused = self.with(|admitted| {
+            let named = self.named(admitted)?;
+            let request = named.request(admitted.pep);
+            let message = fault.to_string();
+            Ok(self.gate.deny(
+                Protocol::Stdio,
+                &admitted.state,
+                &request,
+                INVALID_REQUEST,
+                message,
+                |decision| mcp::denied_request(id, decision),
+            ))
+        });
+        refused.unwrap_or_else(|reason| self.unclear(reason))
+    }
+
+    fn settle(&self, reservation: u128, reached: bool) {
+        // Without an enforcement point there is none whose units these could be.
+        let _ = self.with(|admitted| {
+            let pep = admitted.pep.id;
+            Reserved { reservation, pep }.settle(&self.gate, !reached);
+            Ok(())
+        });
+    }
+
+    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>) -> Cow<'r, [u8]> {
+        let cut = self.lists(id, |lists| lists.reply(reply).unwrap_or_else(String::into_bytes));
+        Cow::Owned(cut.unwrap_or_else(|reason| self.unclear(reason).into_bytes()))
+    }
+
+    fn withhold(&self, limit_bytes: usize, id: Option<&RequestId>) -> String {
+        let reason = format!("the reply is longer than {limit_bytes} bytes");
+        let withheld = self.lists(id, |lists| lists.withheld(&reason));
+        withheld.unwrap_or_else(|reason| self.unclear(reason))
+    }
+}
+
+impl LineJudge {
+    /// Works with what is in force now.
+    fn with<R>(&self, work: impl FnOnce(&Admitted) -> Result<R, String>) -> Result<R, String> {
+        let admitted = self.gate.admit_proxied(None);
+        work(&admitted.map_err(|unknown| unknown.message().to_owned())?)
+    }
+
+    fn named(&self, admitted: &Admitted) -> Result<crate::proxy::Named<'_>, String> {
+        let attributes = &self.attributes;
+        let named = admitted.proxies.name(&attributes);
+        named.map_err(|unclear| unclear.to_string())
+    }
+
+    /// Works with the lists that this client may see.
+    fn lists<R>(&self, id: Option<&RequestId>, work: impl FnOnce(Lists<'_>) -> R) -> Result<R, String> {
+        let json = id.map(RequestId::json);
+        self.with(|admitted| {
+            let named = self.named(admitted)?;
+            Ok(work(Lists {
+                gate: &self.gate,
+                protocol: Protocol::Stdio,
+                state: &admitted.state,
+                request: named.request(admitted.pep),
+                id: json.as_deref().and_then(Id::from_json),
+                allowed_only: self.lists_allowed_only,
+                observed: None,
+            }))
+        })
+    }
+
+    /// Where even the caller cannot be read.
+    fn unclear(&self, reason: String) -> String {
+        self.gate.refuse(Protocol::Stdio, reason, |decision| {
+            mcp::denied_request(None, decision)
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! Standing between a client and a server that speak over pipes. callgate is the enforcement point itself here: nothing
+//! listens, and nobody but the client at standard input can ask.
+
+mod attributes;
+mod door;
+mod judge;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate_core::Engine;
+use callgate_gateway::stdio::{WrapError, WrapSettings, wrap};
+use callgate_mcp::Methods;
+use tokio::runtime::Builder;
+use tokio::sync::watch;
+
+use crate::audit::Audit;
+use crate::events::Event;
+use crate::gate::Gate;
+use crate::identity::Peps;
+use crate::in_force::InForce;
+use crate::net::Phase;
+use crate::{AuditConfig, Clock, StartError, flush, upkeep};
+
+use attributes::LineAttributes;
+pub use attributes::WrapCaller;
+use judge::LineJudge;
+
+/// One for each direction; what takes long moves to threads of its own.
+const WORKERS: usize = 2;
+
+/// How long the end waits for the decision log to be written.
+const FLUSHING_TIME: Duration = Duration::from_secs(5);
+
+/// What a wrapped server is judged by.
+#[derive(Clone, Debug)]
+pub struct WrapConfig {
+    /// The name of the server.
+    pub server: String,
+    /// Who is at the other end.
+    pub caller: WrapCaller,
+    /// Which messages that call no tool may pass.
+    pub methods: Methods,
+    /// Leave out of lists what the caller may never call, and not only what is hidden.
+    pub lists_allowed_only: bool,
+    /// The command, and its bounds.
+    pub settings: WrapSettings,
+    /// The decision log. `None`: decisions are not logged.
+    pub audit: Option<AuditConfig>,
+    /// How often counters in a file are written to disk, in milliseconds.
+    pub flush_interval_ms: u64,
+}
+
+/// A server that is wrapped, or about to be.
+#[derive(Debug)]
+pub struct Wrap {
+    gate: Arc<Gate>,
+    config: WrapConfig,
+}
+
+impl Wrap {
+    /// Opens the decision log, and starts nothing else yet.
+    pub fn new(engine: Arc<Engine>, clock: Clock, config: WrapConfig) -> Result<Self, StartError> {
+        let clock = clock.shifted(engine.store().clock_shift_us());
+        let mut gate = Gate::new(engine, clock, Peps::new(Vec::new(), None)?);
+        gate.audit = config
+            .audit
+            .as_ref()
+            .map(|audit| Audit::start(audit, Arc::clone(&gate.events)))
+            .transpose()?;
+        gate.proxies = InForce::new(LineAttributes::config(config.methods.clone()));
+        Ok(Self {
+            gate: Arc::new(gate),
+            config,
+        })
+    }
+
+    /// Runs the server between this process's standard input and output until it has ended; gives the exit code of a shell
+    /// that had run it.
+    pub fn run(&self) -> Result<i32, WrapError> {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("callgate-wrap")
+            .enable_all()
+            .build()?;
+        let (phase, watching) = watch::channel(Phase::Serving);
+        if self.gate.engine.store().is_durable() {
+            let interval = Duration::from_millis(self.config.flush_interval_ms.max(1));
+            runtime.spawn(flush::run(Arc::clone(&self.gate), watching.clone(), interval));
+        }
+        runtime.spawn(upkeep::run(Arc::clone(&self.gate), watching));
+        let judge = LineJudge {
+            gate: Arc::clone(&self.gate),
+            attributes: LineAttributes::new(self.config.server.clone(), self.config.caller.clone()),
+            lists_allowed_only: self.config.lists_allowed_only,
+        };
+        let ended = runtime.block_on(wrap(self.config.settings.clone(), Arc::new(judge)));
+        phase.send_replace(Phase::Closed);
+        // A thread may still wait for input that nobody needs.
+        runtime.shutdown_background();
+        if let Some(audit) = &self.gate.audit {
+            audit.finish(FLUSHING_TIME);
+        }
+        ended
+    }
+
+    /// Takes up to `max` events for the log, oldest first.
+    pub fn drain_events(&self, max: usize) -> Vec<Event> {
+        self.gate.events.drain(max)
+    }
+}

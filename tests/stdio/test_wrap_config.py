@@ -1,0 +1,94 @@
+"""A wrapped server by a configuration: grants, tokens, methods, decision log."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from callgate import hash_token
+from cli.program import ENVIRONMENT, PROGRAM, refused
+from stdio.wrapped import POLICY, PROGRAMS, Talk, call, request
+
+KEY = bytes(range(32))
+
+
+def configuration(folder: Path, *, grants: bool) -> Path:
+    """A configuration with the server `srv`."""
+    (folder / "policy.json").write_text(json.dumps(POLICY))
+    (folder / "grant.key").write_text(KEY.hex())
+    (folder / "grant.key").chmod(0o600)
+    path = folder / "callgate.json"
+    document = {
+        "servers": {"srv": {"policy": "example"}, "other": {}},
+        "policies": {"example": "policy.json"},
+        "grant_key_file": "grant.key",
+        "gateway": {"methods": {"allow": ["vendor/*"], "deny": ["resources/*"]}},
+        "audit": {"path": "decisions.jsonl"},
+    }
+    if grants:
+        document["grants"] = [
+            {"id": "alice", "server": "srv", "policy": "example", "token_hash": hash_token(KEY, "cgt_alice")},
+            {"id": "bob", "server": "other", "policy": "example", "token_hash": hash_token(KEY, "cgt_bob")},
+        ]
+    path.write_text(json.dumps(document))
+    return path
+
+
+def wrapping(config: Path, *further: str | Path, server: str = "srv") -> list[str]:
+    """The command that wraps a server that answers everything."""
+    words = ["wrap", "--server", server, "--config", config, *further, "--", sys.executable, PROGRAMS / "recorder.py"]
+    return [str(word) for word in (PROGRAM, *words, os.devnull)]
+
+
+def test_the_token_says_who_calls(tmp_path: Path) -> None:
+    config = configuration(tmp_path, grants=True)
+    token = tmp_path / "token"
+    token.write_text("cgt_alice\n")
+    with Talk(wrapping(config, "--grant-token-file", token)) as talk:
+        talk.send(call(1, "open"), call(2, "small", n=11), request(3, "resources/list"), request(4, "vendor/x"))
+        replies = [talk.reply() for _ in range(4)]
+        talk.close()
+        assert talk.code() == 0
+    by_id = {reply["id"]: reply for reply in replies}
+    assert by_id[1]["result"] == {}
+    assert by_id[2]["result"]["content"][0]["text"] == "too many"
+    assert by_id[3]["error"]["code"] == 403
+    assert by_id[4]["result"] == {}
+    lines = [json.loads(line) for line in (tmp_path / "decisions.jsonl").read_text().splitlines()]
+    assert [(line["protocol"], line["grant"], line["server"]) for line in lines] == [("stdio", "alice", "srv")] * 3
+    assert "cgt_" not in (tmp_path / "decisions.jsonl").read_text()
+
+
+def test_the_environment_may_hold_the_token(tmp_path: Path) -> None:
+    config = configuration(tmp_path, grants=True)
+    for token, rule in [("cgt_bob", "(unknown grant)"), ("cgt_nobody", "(unknown grant)")]:
+        with Talk(wrapping(config), {"CALLGATE_GRANT_TOKEN": token}) as talk:
+            talk.send(call(1, "open"), request(2, "tools/list"))
+            first, second = talk.reply(), talk.reply()
+        assert first["result"]["_meta"]["callgate/decision"]["rule"] == rule, first
+        assert second["error"]["data"]["callgate/decision"]["rule"] == rule
+
+
+def test_without_grants_one_is_named(tmp_path: Path) -> None:
+    config = configuration(tmp_path, grants=False)
+    for further, grant in [((), "anonymous"), (("--grant", "laptop"), "laptop")]:
+        with Talk(wrapping(config, *further)) as talk:
+            talk.send(call(1, "open"))
+            talk.reply()
+            talk.close()
+            talk.code()
+        log = tmp_path / "decisions.jsonl"
+        assert json.loads(log.read_text())["grant"] == grant
+        log.unlink()
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    granted = configuration(tmp_path, grants=True)
+    assert refused(*wrapping(granted, server="sv")[1:]) == "unknown server `sv`; did you mean `srv`?"
+    for further, message in [((), "say who calls"), (("--grant", "alice"), "a token says who calls")]:
+        done = subprocess.run(wrapping(granted, *further), env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert message in " ".join(done.stderr.replace("│", " ").split())
