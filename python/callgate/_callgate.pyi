@@ -26,6 +26,7 @@ __all__ = [
     "Wrap",
     "args_json",
     "bench_run",
+    "connect",
     "counters_facts",
     "counters_repair",
     "hash_token",
@@ -889,6 +890,21 @@ def bench_run(
 
     Raises:
         ConfigError: An option has no meaning, the target cannot be reached, or nothing that was asked got an answer.
+    """
+
+def connect(url: str, *, headers: Sequence[tuple[str, str]] = ..., ca: bytes | None = None) -> int:
+    """Leads the client at standard input and output to a server that speaks streamable HTTP (``docs/stdio.md``).
+
+    Args:
+        url: The server's endpoint.
+        headers: Fields of every request, names and values.
+        ca: Certificates in PEM of the authorities that are believed; None for the system's.
+
+    Returns:
+        The exit code: 0 at the end of the input, 128 and its number for a signal.
+
+    Raises:
+        ConfigError: The URL or a field is not as it must be.
     """
 
 def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:

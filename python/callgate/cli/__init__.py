@@ -9,6 +9,7 @@ from callgate.cli import (
     bench,
     check,
     config,
+    connect,
     convert,
     counters,
     grants,
@@ -31,7 +32,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (serve.serve, check.check, bench.bench, validate.validate, schema.schema, version.version):
+for command in (
+    serve.serve,
+    check.check,
+    connect.connect,
+    bench.bench,
+    validate.validate,
+    schema.schema,
+    version.version,
+):
     app.command()(command)
 
 # What follows the server's command is the server's, whether or not it looks like an option of ours.

@@ -6,15 +6,20 @@
 //!   everything else as it comes.
 //! - [`pins`] holds what servers say of their tools against what was accepted.
 //! - [`stdio`] stands between a client and a server that speak over pipes.
+//! - [`connect`] leads a client that speaks over pipes to a server that speaks HTTP.
 //!
 //! Who may call what is decided before anything comes here: the crate knows no policy and no counters.
 
+mod client;
+pub mod connect;
 mod failed;
 pub mod fields;
 mod glance;
 mod id;
+mod lines;
 pub mod pins;
 pub mod reply;
+mod signals;
 pub mod stdio;
 pub mod upstream;
 

@@ -6,6 +6,7 @@ mod audit;
 mod bench;
 mod call;
 mod clock;
+mod connect;
 mod counters;
 mod decision;
 mod engine;
@@ -137,6 +138,18 @@ mod _callgate {
         }
         let bytes: Cow<'_, [u8]> = crate::args::to_json(args)?;
         Ok(PyBytes::new(args.py(), &bytes))
+    }
+
+    /// Leads a client at standard input and output to a server that speaks streamable HTTP; gives the exit code.
+    #[pyfunction]
+    #[pyo3(signature = (url, *, headers = Vec::new(), ca = None))]
+    fn connect(
+        py: Python<'_>,
+        url: String,
+        headers: Vec<(String, String)>,
+        ca: Option<Vec<u8>>,
+    ) -> PyResult<i32> {
+        crate::connect::run(py, url, headers, ca)
     }
 
     /// The keyed hash of a token, as configurations have it.

@@ -8,8 +8,7 @@ use std::process::{ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-/// Added to the number of the signal that a server died of, as shells do.
-const SIGNAL_BASE: i32 = 128;
+use crate::signals::SIGNAL_BASE;
 
 /// A program to be started.
 #[derive(Clone, Debug)]

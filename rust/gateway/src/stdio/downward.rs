@@ -196,7 +196,7 @@ where
     }
 
     fn cut(&self, line: &[u8], glance: &Glance) -> Vec<u8> {
-        let message = super::line::text(line);
+        let message = crate::lines::text(line);
         if message.trim_ascii().is_empty() {
             return line.to_vec();
         }

@@ -4,15 +4,12 @@
 //! the client waits for a list of tools is a reply held until it is known whether it is that list.
 
 mod child;
-mod client;
 mod downward;
 mod ending;
 mod fault;
 mod judging;
-mod line;
 mod open;
 mod shared;
-mod signals;
 #[cfg(test)]
 mod tests;
 mod upward;

@@ -13,12 +13,12 @@ use tokio::time::timeout;
 
 use super::downward::{Downward, DownwardEnd};
 use super::judging::{Forward, Judged, Judging, Looks};
-use super::line::Lines;
 use super::shared::Shared;
 use super::upward::{Upward, UpwardEnd};
 use super::wrap::between;
 use super::{Fault, ServerCommand, WrapSettings};
 use crate::RequestId;
+use crate::lines::Lines;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINE_LIMIT_BYTES: usize = 1_000;

@@ -9,11 +9,11 @@ use tokio::sync::watch;
 
 use super::fault::Fault;
 use super::judging::{Forward, Judged, Looks};
-use super::line::{Line, Lines, text};
 use super::shared::Shared;
 use crate::failed::{UPSTREAM_FAILED, failed};
 use crate::glance::{Glance, Id};
 use crate::id::RequestId;
+use crate::lines::{Line, Lines, text};
 
 const CANCELLED: &str = "notifications/cancelled";
 

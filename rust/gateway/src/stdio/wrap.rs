@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::child::{ServerCommand, ServerProcess, SpawnError, exit_code, reason};
-use super::client;
 use super::downward::{Downward, DownwardEnd};
 use super::ending::{Ending, Next};
 use super::judging::Judging;
-use super::line::Lines;
 use super::shared::Shared;
-use super::signals::Signals;
 use super::upward::{Upward, UpwardEnd};
+use crate::client;
+use crate::lines::Lines;
+use crate::signals::Signals;
 
 /// What is read of the client at once.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -42,16 +42,36 @@ pub fn from_base64(value: &str) -> Option<String> {
     String::from_utf8(STANDARD.decode(base64).ok()?).ok()
 }
 
+/// A text as the value of a field that may be base64: as it is where a field can carry it, and cannot be taken for
+/// something else.
+///
+/// ```
+/// use callgate_mcp::headers::field_value;
+///
+/// assert_eq!(field_value("drop table"), "drop table");
+/// assert_eq!(field_value("dröp"), "=?base64?ZHLDtnA=?=");
+/// assert_eq!(field_value(" "), "=?base64?IA==?=");
+/// ```
+pub fn field_value(text: &str) -> Cow<'_, str> {
+    let is_carried = visible("", text.as_bytes()).is_ok_and(|carried| carried == text);
+    if is_carried && !begins_as_base64(text) {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{PREFIX}{}{SUFFIX}", STANDARD.encode(text)))
+}
+
+fn begins_as_base64(text: &str) -> bool {
+    text.get(..PREFIX.len())
+        .is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
+}
+
 /// A value that may be base64 between markers.
 ///
 /// The markers are case-sensitive, and both are needed; what only nearly has them is refused rather than taken as it
 /// is, since a more lenient reader would see another text.
 pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, Refusal<'static>> {
     let text = visible(field, value)?;
-    let begins = text
-        .get(..PREFIX.len())
-        .is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX));
-    if !begins {
+    if !begins_as_base64(text) {
         return Ok(Decoded {
             text: Cow::Borrowed(text),
             is_plain: true,
@@ -110,6 +130,24 @@ mod tests {
         ] {
             let decoded = decode("mcp-name", value.as_bytes()).expect(value);
             assert_eq!((decoded.text.as_ref(), decoded.is_plain), (text, false));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for text in [
+            "",
+            "a",
+            " a",
+            "a\t",
+            "é",
+            "=?base64?x?=",
+            "=?BASE64?",
+            "a\nb",
+            "a b",
+        ] {
+            let value = field_value(text);
+            assert_eq!(decode("mcp-name", value.as_bytes()).expect(text).text, text);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Signals that are the server's, though they come to this process.
+//! Signals to this process. To a wrapped server they are its own.
 
 use std::future::poll_fn;
 use std::io;
@@ -7,7 +7,10 @@ use std::task::Poll;
 use rustix::process::Signal;
 use tokio::signal::unix::{self, SignalKind, signal};
 
-/// Those that go on to the server: what stops, reloads or asks programs, and not what is about a terminal's jobs.
+/// Added to the number of the signal that ended a program, as shells do.
+pub(crate) const SIGNAL_BASE: i32 = 128;
+
+/// Those that go on to a server: what stops, reloads or asks programs, and not what is about a terminal's jobs.
 const PASSED_ON: [Signal; 6] = [
     Signal::TERM,
     Signal::INT,
@@ -18,10 +21,10 @@ const PASSED_ON: [Signal; 6] = [
 ];
 
 /// The signals that come to this process from now on.
-pub(super) struct Signals(Vec<(Signal, unix::Signal)>);
+pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let listen = |number: Signal| {
             let kind = SignalKind::from_raw(number.as_raw());
             signal(kind).map(|coming| (number, coming))
@@ -34,7 +37,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|context| {
             for (number, coming) in &mut self.0 {
                 if coming.poll_recv(context).is_ready() {

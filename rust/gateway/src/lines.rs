@@ -9,7 +9,7 @@ use crate::glance::Glance;
 
 /// One line.
 #[derive(Debug)]
-pub(super) enum Line {
+pub(crate) enum Line {
     /// With the newline that ends it.
     Whole(Vec<u8>),
     /// The input ended within it.
@@ -19,14 +19,14 @@ pub(super) enum Line {
 }
 
 /// What a line says: it without its end, a newline or a carriage return and a newline.
-pub(super) fn text(line: &[u8]) -> &[u8] {
+pub(crate) fn text(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// Takes an input apart.
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub(crate) struct Lines<R> {
     from: R,
     limit_bytes: usize,
     held: Vec<u8>,
@@ -35,7 +35,7 @@ pub(super) struct Lines<R> {
 }
 
 impl<R: AsyncBufRead + Unpin> Lines<R> {
-    pub(super) const fn new(from: R, limit_bytes: usize) -> Self {
+    pub(crate) const fn new(from: R, limit_bytes: usize) -> Self {
         Self {
             from,
             limit_bytes,
@@ -45,12 +45,12 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
     }
 
     /// How long a line may be.
-    pub(super) const fn limit_bytes(&self) -> usize {
+    pub(crate) const fn limit_bytes(&self) -> usize {
         self.limit_bytes
     }
 
     /// The next line; `None` at the end of the input. Nothing is lost where the future is dropped.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Line>> {
         loop {
             let piece = self.from.fill_buf().await?;
             if piece.is_empty() {

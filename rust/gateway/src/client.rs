@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 /// Told when nobody can read what this process writes any more. A client that was killed may leave a full pipe behind,
 /// so that the end of its input is never met.
-pub(super) fn gone() -> oneshot::Receiver<()> {
+pub(crate) fn gone() -> oneshot::Receiver<()> {
     let (tell, told) = oneshot::channel();
     let watch = move || {
         let output = io::stdout();

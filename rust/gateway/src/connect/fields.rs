@@ -1,0 +1,131 @@
+//! The header fields of a request that carries a message.
+
+use callgate_mcp::headers::field_value;
+use callgate_mcp::{FIRST_MIRRORING_VERSION, Message};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::session::Session;
+
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
+const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
+
+/// Of a request that carries a message; `None` stands for a response of the client.
+pub(super) fn of_message(session: &Session, message: Option<&Message<'_>>) -> HeaderMap {
+    let mut fields = of_session(session);
+    fields.insert(ACCEPT, EITHER);
+    fields.insert(CONTENT_TYPE, JSON);
+    if let Some(message) = message
+        && let Some(version) = message.protocol_version()
+        && let Ok(value) = HeaderValue::from_str(version)
+    {
+        fields.insert(PROTOCOL_VERSION, value);
+        if mirrors(version) {
+            let mut mirror = |name, text: &str| {
+                // Whatever the text is, it becomes one that a field can carry.
+                if let Ok(value) = HeaderValue::from_str(&field_value(text)) {
+                    fields.insert(name, value);
+                }
+            };
+            mirror(METHOD, message.method());
+            if let Some(name) = message.name() {
+                mirror(NAME, name);
+            }
+        }
+    }
+    fields
+}
+
+/// Of a request for a stream, which goes on after this event.
+pub(super) fn of_stream(session: &Session, last_event_id: Option<&str>) -> HeaderMap {
+    let mut fields = of_session(session);
+    fields.insert(ACCEPT, EVENTS);
+    if let Some(id) = last_event_id
+        && let Ok(value) = HeaderValue::from_str(id)
+    {
+        fields.insert(LAST_EVENT_ID, value);
+    }
+    fields
+}
+
+/// Of any request of a session.
+pub(super) fn of_session(session: &Session) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    if let Some(id) = &session.id {
+        fields.insert(SESSION_ID, id.clone());
+    }
+    if let Some(version) = &session.version {
+        fields.insert(PROTOCOL_VERSION, version.clone());
+    }
+    fields
+}
+
+/// Whether messages of this protocol version are mirrored in fields, and cancelled by closing.
+pub(super) fn mirrors(version: &str) -> bool {
+    // Versions are dates.
+    version >= FIRST_MIRRORING_VERSION
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate_core::json::Tape;
+
+    use super::*;
+
+    fn of(session: &Session, line: &str) -> Vec<(String, String)> {
+        let mut tape = Tape::new();
+        let message = Message::parse(&mut tape, line.as_bytes()).expect("a message");
+        let fields = of_message(session, Some(&message));
+        let text = |value: &HeaderValue| value.to_str().expect("text").to_owned();
+        fields
+            .iter()
+            .map(|(name, value)| (name.to_string(), text(value)))
+            .filter(|(name, _)| name.starts_with("mcp-"))
+            .collect()
+    }
+
+    #[test]
+    fn new_messages_are_mirrored() {
+        let line = |tool: &str| {
+            let meta = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}"#;
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"{tool}",{meta}}}}}"#)
+        };
+        let expected = |name: &str| {
+            [
+                ("mcp-protocol-version", "2026-07-28"),
+                ("mcp-method", "tools/call"),
+                ("mcp-name", name),
+            ]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec()
+        };
+        assert_eq!(of(&Session::default(), &line("drop")), expected("drop"));
+        assert_eq!(
+            of(&Session::default(), &line("dröp")),
+            expected("=?base64?ZHLDtnA=?=")
+        );
+    }
+
+    #[test]
+    fn a_session_s_messages_bear_its_id_and_version() {
+        let session = Session {
+            id: Some(HeaderValue::from_static("s")),
+            version: Some(HeaderValue::from_static("2025-06-18")),
+            is_listening: false,
+        };
+        let line = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}"#;
+        let expected = [("mcp-session-id", "s"), ("mcp-protocol-version", "2025-06-18")];
+        assert_eq!(
+            of(&session, line),
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+        assert_eq!(of_stream(&session, Some("7"))["last-event-id"], "7");
+    }
+}

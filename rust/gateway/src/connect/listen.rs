@@ -1,0 +1,44 @@
+//! The server's own stream, in protocol versions that have sessions.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Method;
+use tokio::io::AsyncWrite;
+use tokio::time::sleep;
+
+use super::bridge::Bridge;
+use super::events::Resumption;
+use super::exchange::kind;
+use super::fields;
+
+/// How often in a row the stream is asked for without getting it.
+const MOST_FAILURES: u32 = 8;
+
+/// Passes on what the server says by itself, for as long as it offers a stream.
+pub(super) async fn listen<O: AsyncWrite + Unpin>(bridge: Arc<Bridge<O>>) {
+    let mut resumption = Resumption::default();
+    let mut failures = 0;
+    while failures < MOST_FAILURES {
+        let fields = fields::of_stream(&bridge.session(), resumption.last_event_id.as_deref());
+        match bridge.upstream.send(Method::GET, fields, Bytes::new()).await {
+            Ok(response)
+                if response.status().is_success() && kind(response.headers()) == "text/event-stream" =>
+            {
+                failures = 0;
+                // The client's end is found out by whoever writes next.
+                if bridge
+                    .stream(response.into_body(), None, &mut resumption)
+                    .await
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            // 405: it has none; 404: the session has ended. Neither changes.
+            Ok(response) if !response.status().is_server_error() => return,
+            _ => failures += 1,
+        }
+        sleep(resumption.retry.saturating_mul(1 << failures)).await;
+    }
+}

@@ -1,0 +1,69 @@
+//! The client's end: one message a line.
+
+use std::borrow::Cow;
+use std::io;
+
+use memchr::memchr2;
+use tokio::io::{AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{Mutex, MutexGuard};
+
+/// The client's end. Whoever writes holds it for whole lines.
+#[derive(Debug)]
+pub(super) struct Output<O>(Mutex<O>);
+
+impl<O: AsyncWrite + Unpin> Output<O> {
+    pub(super) fn new(output: O) -> Self {
+        Self(Mutex::new(output))
+    }
+
+    /// Writes a message as a line.
+    pub(super) async fn say(&self, message: &[u8]) -> io::Result<()> {
+        let mut line = self.begin().await;
+        line.part(message).await?;
+        line.end().await
+    }
+
+    /// Begins a line whose parts come one after the other.
+    pub(super) async fn begin(&self) -> OpenLine<'_, O> {
+        OpenLine(self.0.lock().await)
+    }
+}
+
+/// A line that is being written.
+#[derive(Debug)]
+pub(super) struct OpenLine<'o, O>(MutexGuard<'o, O>);
+
+impl<O: AsyncWrite + Unpin> OpenLine<'_, O> {
+    /// Writes a part of a message. In JSON a line break is white space, so that a space says the same.
+    pub(super) async fn part(&mut self, part: &[u8]) -> io::Result<()> {
+        self.0.write_all(&without_breaks(part)).await
+    }
+
+    pub(super) async fn end(mut self) -> io::Result<()> {
+        self.0.write_all(b"\n").await?;
+        self.0.flush().await
+    }
+}
+
+fn without_breaks(part: &[u8]) -> Cow<'_, [u8]> {
+    if memchr2(b'\n', b'\r', part).is_none() {
+        return Cow::Borrowed(part);
+    }
+    let flat = part
+        .iter()
+        .map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte });
+    Cow::Owned(flat.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_message_is_one_line() {
+        let output = Output::new(Vec::new());
+        output.say(b"{\n \"a\":\r\n1}").await.expect("written");
+        output.say(b"{}").await.expect("written");
+        assert_eq!(output.0.into_inner(), b"{  \"a\":  1}\n{}\n");
+    }
+}

@@ -1,0 +1,252 @@
+//! One client, one server, and this process between them.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use callgate_core::json::Tape;
+use callgate_mcp::{Message, reply as mcp};
+use http::Method;
+use tokio::io::{AsyncBufRead, AsyncWrite, BufReader};
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
+
+use super::bridge::{Bridge, Running};
+use super::exchange::Exchange;
+use super::fields;
+use super::listen::listen;
+use crate::client;
+use crate::failed::failed;
+use crate::glance::Glance;
+use crate::id::RequestId;
+use crate::lines::{Line, Lines, text};
+use crate::signals::{SIGNAL_BASE, Signals};
+use crate::upstream::{Upstream, UpstreamConfig, UpstreamError};
+
+/// What is read of the client at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// How long replies are waited for after the client's input has ended.
+const ANSWERING: Duration = Duration::from_secs(30);
+
+/// How long the end of a session may take.
+const ENDING: Duration = Duration::from_secs(2);
+
+const INITIALIZED: &str = "notifications/initialized";
+const CANCELLED: &str = "notifications/cancelled";
+
+/// The code of an error about a line: JSON-RPC's for what cannot be read.
+const UNREADABLE: i64 = -32_700;
+
+/// Where a client is led.
+#[derive(Clone, Debug)]
+pub struct ConnectSettings {
+    /// The server.
+    pub upstream: UpstreamConfig,
+    /// The longest line of the client that is read.
+    pub line_limit_bytes: usize,
+}
+
+/// Why nobody can be led there.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The server's address or what is sent along is not as it must be.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// The operating system refuses something.
+    #[error("cannot watch for signals: {0}")]
+    System(#[from] io::Error),
+}
+
+/// Leads the client at standard input and output to the server, until the input ends; gives the exit code.
+pub async fn connect(settings: ConnectSettings) -> Result<i32, ConnectError> {
+    let input = BufReader::with_capacity(PIECE_BYTES, tokio::io::stdin());
+    lead(settings, input, tokio::io::stdout(), client::gone()).await
+}
+
+/// As [`connect`], for a client at these ends.
+pub(super) async fn lead<R, O>(
+    settings: ConnectSettings,
+    input: R,
+    output: O,
+    mut gone: oneshot::Receiver<()>,
+) -> Result<i32, ConnectError>
+where
+    R: AsyncBufRead + Unpin,
+    O: AsyncWrite + Send + Unpin + 'static,
+{
+    let mut signals = Signals::listen()?;
+    let mut client = Client {
+        bridge: Bridge::new(Upstream::new(settings.upstream)?, output),
+        tasks: JoinSet::new(),
+        listener: None,
+        waiting: None,
+    };
+    let mut lines = Lines::new(input, settings.line_limit_bytes);
+    let code = loop {
+        tokio::select! {
+            signal = signals.next() => break SIGNAL_BASE + signal.as_raw(),
+            Ok(()) = &mut gone => break 0,
+            // What follows must not overtake what the server has not begun to answer.
+            () = begun(&mut client.waiting) => {}
+            line = lines.next(), if client.waiting.is_none() => {
+                // An input that cannot be read has ended.
+                let Ok(Some(line)) = line else {
+                    client.finish().await;
+                    break 0;
+                };
+                if client.line(line).await.is_err() {
+                    break 0;
+                }
+            }
+            Some(done) = client.tasks.join_next() => {
+                if matches!(done, Ok(Err(_))) {
+                    // The client takes no more.
+                    break 0;
+                }
+            }
+        }
+    };
+    client.end().await;
+    Ok(code)
+}
+
+struct Client<O> {
+    bridge: Arc<Bridge<O>>,
+    tasks: JoinSet<io::Result<()>>,
+    listener: Option<AbortHandle>,
+    waiting: Option<oneshot::Receiver<()>>,
+}
+
+impl<O: AsyncWrite + Send + Unpin + 'static> Client<O> {
+    async fn line(&mut self, line: Line) -> io::Result<()> {
+        let line = match line {
+            Line::Whole(line) => line,
+            Line::Cut(line) => {
+                let message = "the input ended within the line; end each message with a newline";
+                return self.unreadable(&Glance::of(&line), message).await;
+            }
+            Line::TooLong(glance) => {
+                return self.unreadable(&glance, "the line is too long; send less").await;
+            }
+        };
+        let line = text(&line);
+        if line.trim_ascii().is_empty() {
+            return Ok(());
+        }
+        if Glance::of(line).is_reply() {
+            let exchange = Exchange::new(&self.bridge, line, None);
+            self.start(exchange, true, false);
+            return Ok(());
+        }
+        let mut tape = Tape::new();
+        let message = match Message::parse(&mut tape, line) {
+            Ok(message) => message,
+            // The gateway would say the same.
+            Err(refusal) => return self.bridge.output.say(mcp::refused(&refusal).as_bytes()).await,
+        };
+        let method = message.method();
+        if method == CANCELLED && self.close(line) {
+            return Ok(());
+        }
+        let exchange = Exchange::new(&self.bridge, line, Some(&message));
+        if let Some(id) = &exchange.id
+            && self.bridge.running().contains_key(id)
+        {
+            let message = "another request with this `id` has not been answered yet; give each request an id of its own";
+            return self
+                .bridge
+                .output
+                .say(failed(Some(id), UNREADABLE, message).as_bytes())
+                .await;
+        }
+        let goes_first = exchange.id.is_none() || exchange.is_initialize;
+        let closes = message.protocol_version().is_some_and(fields::mirrors);
+        self.start(exchange, goes_first, closes);
+        if method == INITIALIZED {
+            self.listen();
+        }
+        Ok(())
+    }
+
+    /// Starts an exchange; where it `goes_first`, the next line waits until the server has begun to answer this one.
+    fn start(&mut self, mut exchange: Exchange, goes_first: bool, closes: bool) {
+        if goes_first {
+            let (begun, waiting) = oneshot::channel();
+            exchange.begun = Some(begun);
+            self.waiting = Some(waiting);
+        }
+        let id = exchange.id.clone();
+        // Held until it is in the table, which the exchange takes it out of.
+        let bridge = Arc::clone(&self.bridge);
+        let mut running = bridge.running();
+        let abort = self.tasks.spawn(exchange.run(Arc::clone(&self.bridge)));
+        if let Some(id) = id {
+            running.insert(id, Running { abort, closes });
+        }
+    }
+
+    /// Cancels a request that is cancelled by closing; whether it is one.
+    fn close(&self, line: &[u8]) -> bool {
+        let mut tape = Tape::new();
+        let id = tape
+            .parse(line, callgate_mcp::message::MAX_MESSAGE_DEPTH)
+            .ok()
+            .and_then(|message| RequestId::of_json(message.get("params")?.get("requestId")?.raw()));
+        let Some(id) = id else { return false };
+        let mut running = self.bridge.running();
+        if !running.get(&id).is_some_and(|running| running.closes) {
+            return false;
+        }
+        if let Some(cancelled) = running.remove(&id) {
+            cancelled.abort.abort();
+        }
+        true
+    }
+
+    /// Asks for the server's own stream, once.
+    fn listen(&mut self) {
+        let mut session = self.bridge.session();
+        if !std::mem::replace(&mut session.is_listening, true) {
+            self.listener = Some(tokio::spawn(listen(Arc::clone(&self.bridge))).abort_handle());
+        }
+    }
+
+    async fn unreadable(&self, glance: &Glance, message: &str) -> io::Result<()> {
+        let reply = failed(glance.known_id(), UNREADABLE, message);
+        self.bridge.output.say(reply.as_bytes()).await
+    }
+
+    /// Waits for the replies that are still to come.
+    async fn finish(&mut self) {
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // Whoever has not been answered by then is not waited for.
+        let _ = timeout(ANSWERING, all).await;
+    }
+
+    /// Ends the session.
+    async fn end(mut self) {
+        if let Some(listener) = self.listener.take() {
+            listener.abort();
+        }
+        self.tasks.shutdown().await;
+        let session = self.bridge.session().clone();
+        if session.id.is_some() {
+            let fields = fields::of_session(&session);
+            let ended = self.bridge.upstream.send(Method::DELETE, fields, Bytes::new());
+            // A server that cannot be told ends it in its own time.
+            let _ = timeout(ENDING, ended).await;
+        }
+    }
+}
+
+async fn begun(waiting: &mut Option<oneshot::Receiver<()>>) {
+    let Some(receiver) = waiting else {
+        return std::future::pending().await;
+    };
+    // Told or dropped, it is over.
+    let _ = receiver.await;
+    *waiting = None;
+}

@@ -1,0 +1,14 @@
+//! What a session has come to so far.
+
+use http::HeaderValue;
+
+/// What a session has come to so far; none of it in protocol versions from 2026-07-28 on, which know no sessions.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Session {
+    /// As the server named it.
+    pub(super) id: Option<HeaderValue>,
+    /// The protocol version that both have agreed on.
+    pub(super) version: Option<HeaderValue>,
+    /// The server's own stream was asked for.
+    pub(super) is_listening: bool,
+}

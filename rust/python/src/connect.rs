@@ -1,0 +1,48 @@
+//! `connect`: leading a client that speaks over pipes to a server that speaks streamable HTTP.
+
+use callgate_gateway::connect::{ConnectSettings, connect};
+use callgate_gateway::upstream::UpstreamConfig;
+use pyo3::prelude::*;
+
+use crate::error::Error;
+
+/// Replies take as long as the client waits for them.
+const ANSWER_TIMEOUT_MS: u64 = 7 * 24 * 3_600_000;
+
+/// The longest line of a client: results of sampling are the longest that it sends, and the server has a limit of its own.
+const LINE_LIMIT_BYTES: usize = 64 << 20;
+
+const WORKERS: usize = 2;
+
+/// Leads standard input and output there; gives the exit code.
+pub(crate) fn run(
+    py: Python<'_>,
+    url: String,
+    headers: Vec<(String, String)>,
+    ca: Option<Vec<u8>>,
+) -> PyResult<i32> {
+    let settings = ConnectSettings {
+        upstream: UpstreamConfig {
+            headers,
+            ca_pem: ca,
+            // Whoever starts this has named the address.
+            allow_link_local: true,
+            answer_timeout_ms: ANSWER_TIMEOUT_MS,
+            ..UpstreamConfig::at(url)
+        },
+        line_limit_bytes: LINE_LIMIT_BYTES,
+    };
+    py.detach(|| {
+        let fault = |error: String| Error::Value("connect".to_owned(), error);
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("callgate-connect")
+            .enable_all()
+            .build()
+            .map_err(|error| fault(error.to_string()))?;
+        let ended = runtime.block_on(connect(settings));
+        // A thread may still wait for input that nobody needs.
+        runtime.shutdown_background();
+        ended.map_err(|error| fault(error.to_string()).into())
+    })
+}
