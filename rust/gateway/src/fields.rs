@@ -49,7 +49,10 @@ const AGAINST_CUTTING: [HeaderName; 6] = [
 const OF_THE_SERVER: [HeaderName; 3] = [ALT_SVC, SET_COOKIE, WWW_AUTHENTICATE];
 
 /// What begins the fields that proxies before a server add, and callgate's own.
-const PREFIXES: [&str; 3] = ["x-callgate-", "x-forwarded-", "x-real-"];
+const PREFIXES: [&str; 3] = [OURS, "x-forwarded-", "x-real-"];
+
+/// What begins callgate's own.
+const OURS: &str = "x-callgate-";
 
 /// The fields of a request that go on to the server. `cuts_reply` says that its reply is to be read.
 pub fn of_request(fields: &HeaderMap, cuts_reply: bool) -> HeaderMap {
@@ -68,7 +71,11 @@ pub fn of_request(fields: &HeaderMap, cuts_reply: bool) -> HeaderMap {
 pub fn of_reply(fields: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(fields);
     filtered(fields, |name| {
-        !(OF_ONE_HOP.contains(name) || OF_THE_SERVER.contains(name) || named.contains(name))
+        // What callgate says of a decision nobody else says.
+        !(OF_ONE_HOP.contains(name)
+            || OF_THE_SERVER.contains(name)
+            || is_alike(name.as_str(), OURS)
+            || named.contains(name))
     })
 }
 
@@ -167,6 +174,7 @@ mod tests {
             ("set-cookie", "a=b"),
             ("transfer-encoding", "chunked"),
             ("www-authenticate", "Bearer"),
+            ("x-callgate-outcome", "allow"),
         ]);
         assert_eq!(names(&of_reply(&fields)), ["content-type", "mcp-session-id"]);
     }

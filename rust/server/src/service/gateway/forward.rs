@@ -1,13 +1,15 @@
 //! A request that may go on, on its way to the server and back.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_core::engine::Snapshot;
 use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
 use callgate_gateway::pins::{Asked as PageAsked, Mode, Observation};
-use callgate_gateway::reply::{self, Cut, Holds, ReplyBody};
+use callgate_gateway::reply::{self, Cut, Holds};
+use callgate_gateway::upstream::OpenBody;
 use callgate_gateway::{Failure, fields};
 use callgate_mcp::Id;
 use callgate_mcp::sse::Event;
@@ -111,13 +113,26 @@ impl Forward {
             id: id.filter(|_| holds == Holds::List),
             allowed_only: lists_allowed_only,
             request,
-            behind: Arc::clone(&behind),
+            behind,
             tape: Tape::new(),
         };
-        let limit_bytes = behind.upstream.config().list_limit_bytes;
-        let cut: Response<ReplyBody> = reply::cut(reply, holds, limit_bytes, cutting).await;
-        cut.map(Body::new)
+        cut(reply, holds, cutting).await
     }
+}
+
+/// A reply without what its caller may not see. What is one message is waited for as a whole; a stream goes on at once.
+async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Response<Body> {
+    let (gate, behind) = (Arc::clone(&cutting.gate), Arc::clone(&cutting.behind));
+    let (server, id) = (cutting.server.clone(), cutting.id.clone());
+    let config = behind.upstream.config();
+    let patience = Duration::from_millis(config.answer_timeout_ms);
+    let cut = reply::cut(reply, holds, config.list_limit_bytes, cutting);
+    if let Ok(cut) = tokio::time::timeout(patience, cut).await {
+        return cut.map(Body::new);
+    }
+    let failure = Failure::TooSlow(config.answer_timeout_ms);
+    tell(&gate, &server, &failure);
+    answer::failed(id.as_deref().and_then(Id::from_json), false, &failure)
 }
 
 /// Marks the session that a reply begins as one of this grant.
