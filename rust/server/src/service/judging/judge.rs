@@ -197,7 +197,9 @@ impl<D: Door> Judge<'_, D> {
 
     /// Decides on a call of a tool.
     fn decide(&self, asked: &Asked<'_>) -> D::Answer {
-        if let Some((rule, message)) = self.door.objection(asked.request.tool) {
+        if let Some((rule, message)) = self.door.objection(asked.request.tool)
+            && self.could_allow(&asked.request)
+        {
             return self.object(asked, rule, message);
         }
         let reserve = self.door.reserve();
@@ -214,16 +216,17 @@ impl<D: Door> Judge<'_, D> {
             })
     }
 
-    /// Denies a call to whoever is known; who is not is told no more than that.
+    /// Whether the caller is somebody whose policy could allow such a call. Where not, the policy says why, and who is not
+    /// known is told no more than that.
+    fn could_allow(&self, request: &Request<'_>) -> bool {
+        let now = self.gate.clock.now();
+        let listing = self.gate.engine.listing(&self.admitted.state, request, now);
+        listing.is_some_and(|listing| listing.could_allow(request.tool))
+    }
+
+    /// Denies a call before any policy.
     fn object(&self, asked: &Asked<'_>, rule: &'static str, message: String) -> D::Answer {
         let state = &self.admitted.state;
-        let known = self
-            .gate
-            .engine
-            .recognise(state, &asked.request, self.gate.clock.now());
-        if known.outcome != Outcome::Allow {
-            return self.pass(asked);
-        }
         self.gate
             .deny(D::PROTOCOL, state, &asked.request, rule, message, |decision| {
                 self.door.denied(decision, self.denied_call(asked, decision))
