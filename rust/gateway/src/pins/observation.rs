@@ -28,14 +28,6 @@ impl<'a> Asked<'a> {
             _ => Self::FromStart,
         }
     }
-
-    /// By the `cursor` in a request's `params`.
-    pub const fn with_cursor(cursor: Option<&'a str>) -> Self {
-        match cursor {
-            None => Self::FromStart,
-            Some(cursor) => Self::At(cursor),
-        }
-    }
 }
 
 /// A tool that has become changed or new by a list.
