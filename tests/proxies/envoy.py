@@ -112,7 +112,7 @@ def envoy(configuration: Path, ports: Mapping[int, int], folder: Path) -> Iterat
         assert text.count(f"port_value: {written}}}") == 1, f"{configuration} does not name port {written} once"
         text = text.replace(f"port_value: {written}}}", f"port_value: {used}}}")
     # Two cores that other tests use as well may take longer than a proxy should wait.
-    text = re.sub(r"\btimeout: 1s", f"timeout: {PATIENCE_S:.0f}s", text)
+    text = re.sub(r"\b((?:message_)?timeout): (?:1|0\.5)s", rf"\1: {PATIENCE_S:.0f}s", text)
     used_configuration = folder / "envoy.yaml"
     used_configuration.write_text(text, encoding="utf-8")
     command = [str(ENVOY), "-c", str(used_configuration), "--use-dynamic-base-id", "--log-level", "error"]
