@@ -190,7 +190,7 @@ bench_profile := $(if $(quick),dev-release,release)
 bench_run = PYTHONPATH=bench $(bench_dir)/venv/bin/python bench/run.py $(if $(quick),--quick)
 
 .PHONY: bench
-bench: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## every bench in one run, one table at the end (QUICK=1: only shows that they work)
+bench: $(bench_dir)/.stamp bench-tools bench-proxy-tools bench-gateway-tools ## every bench in one run, one table at the end (QUICK=1: only shows that they work)
 	@$(bench_run) all
 
 .PHONY: bench-core
@@ -229,11 +229,15 @@ bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log b
 bench-proxies: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## behind proxies, beside limitador, ratelimit and OPA
 	@$(bench_run) proxies $(ARGS)
 
-# What to profile: decide, admitted, refused, million (of the core), check, batch, stream, log, rate-limit, over-limit, authz
-# (of the sidecar).
+.PHONY: bench-gateway
+bench-gateway: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## tools/call through the gateway beside nginx and Envoy as plain proxies; memory of streams
+	@$(bench_run) gateway $(ARGS)
+
+# What to profile: decide, admitted, refused, million (of the core), check, batch, stream, log, rate-limit, over-limit, authz,
+# gateway (of the sidecar).
 WHAT ?= check
 .PHONY: profile
-profile: $(bench_dir)/.stamp bench-tools ## where the time goes, by perf: make profile WHAT="check decide"
+profile: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## where the time goes, by perf: make profile WHAT="check decide"
 	@scripts/need perf linux-perf
 	@PYTHONPATH=bench $(bench_dir)/venv/bin/python -m hotspots $(WHAT) $(if $(quick),--quick)
 
@@ -257,6 +261,13 @@ bench-proxy-tools: target/envoy/.stamp
 	@bench/peers/build $(if $(quick),--quick)
 	$(call say,Envoy's services without a network)
 	@cargo bench --quiet --no-run $(if $(quick),--profile dev-release) --package callgate-server --features bench --bench envoy
+
+# The server behind the gateway, and plain proxies before it.
+.PHONY: bench-gateway-tools
+bench-gateway-tools: target/envoy/.stamp
+	@PATH="$$PATH:/usr/sbin" scripts/need nginx
+	$(call say,a fast server)
+	@cargo build --profile $(bench_profile) --package callgate-bench-echo
 
 # The wheel, in an environment of its own: .venv holds the quick build that tests use. It keeps its symbols for `perf`.
 $(bench_dir)/.stamp: .venv/.stamp-venv $(rust_inputs)

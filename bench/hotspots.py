@@ -11,12 +11,13 @@ import json
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common import h2load, machine, programs, report
 from common.h2load import Shape
+from mcp_gateway import starting
 from proxy import messages
 from proxy.starting import AUTHORIZATION, RATE_LIMITS
 from wire import contestants, load
@@ -40,6 +41,7 @@ SERVICES = {
     "authz": (AUTHORIZATION, messages.AUTHORIZATION, messages.check(messages.call())),
 }
 METHODS = {"check": "check", "batch": "batch", "stream": "stream", "log": "stream"}
+GATEWAY = "gateway"
 HERTZ = "997"
 SHOWN_ABOVE_PERCENT = "0.5"
 # Requests that tell how many a given time takes.
@@ -87,6 +89,18 @@ def of_service(name: str, data: Path, folder: Path, seconds: float) -> None:
             ask(max(PROBE, int(rate * seconds)))
 
 
+def of_gateway(_name: str, data: Path, folder: Path, seconds: float) -> None:
+    """Profiles a gateway before a server on the core of the load."""
+    body = folder / "body"
+    body.write_bytes(messages.call())
+    with ExitStack() as stack:
+        server = starting.server(stack, programs.LOAD_CORE, quick=seconds < 1)
+        way = starting.callgate(stack, folder, server.address)
+        rate = way.load(body, Shape(32, 1), PROBE, None).decisions_per_second
+        with recorded(data, way.program):
+            way.load(body, Shape(32, 1), max(PROBE, int(rate * seconds)), None)
+
+
 @contextmanager
 def recorded(data: Path, program: Program) -> Iterator[None]:
     """Has `perf` look on."""
@@ -109,7 +123,7 @@ def shown(data: Path) -> str:
 
 def main() -> None:
     """Profiles what is named and writes the table beside the results."""
-    names = [*CORE, *METHODS, *SERVICES]
+    names = [*CORE, *METHODS, *SERVICES, GATEWAY]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="+", choices=names, metavar="NAME", help=", ".join(names))
     parser.add_argument("--quick", action="store_true", help="show that it works")
@@ -122,7 +136,7 @@ def main() -> None:
             if name in CORE:
                 of_core(name, data, options.quick)
             else:
-                profile = of_service if name in SERVICES else of_sidecar
+                profile = of_gateway if name == GATEWAY else of_service if name in SERVICES else of_sidecar
                 profile(name, data, folder, 0.5 if options.quick else options.seconds)
             table = shown(data)
         if not table:

@@ -43,6 +43,7 @@ PARTS = {
     "reload": Part("sidecar.reload", (), ("reload",)),
     "state": Part("sidecar.state", (), ("state",)),
     "proxies": Part("proxy.main", (), ("proxies",), ("rate-limit", "over-limit", "authz")),
+    "gateway": Part("mcp_gateway.main", (), ("gateway",), ("gateway",)),
     "log": Part("sidecar.decision_log", (), ("decision_log",), ("log",)),
 }
 
