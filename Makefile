@@ -253,10 +253,12 @@ bench-tools:
 	@test -x target/tools/ghz || ! command -v go >/dev/null || \
 		GOBIN=$(CURDIR)/target/tools go install github.com/bojand/ghz/cmd/ghz@$(ghz_version)
 
-# Who else answers what a proxy asks, and a real Envoy.
+# Who else answers what a proxy asks, and the proxies.
 .PHONY: bench-proxy-tools
-bench-proxy-tools: target/envoy/.stamp
+bench-proxy-tools: bench-gateway-tools
 	@scripts/need redis-server
+	@PATH="$$PATH:/usr/sbin" scripts/need haproxy
+	@scripts/need caddy
 	$(call say,peers)
 	@bench/peers/build $(if $(quick),--quick)
 	$(call say,Envoy's services without a network)

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from common import h2load, machine, programs, report
+from common import echo, h2load, machine, programs, report
 from common.h2load import Shape
 from mcp_gateway import starting
 from proxy import messages
@@ -94,8 +94,8 @@ def of_gateway(_name: str, data: Path, folder: Path, seconds: float) -> None:
     body = folder / "body"
     body.write_bytes(messages.call())
     with ExitStack() as stack:
-        server = starting.server(stack, programs.LOAD_CORE, quick=seconds < 1)
-        way = starting.callgate(stack, folder, server.address)
+        upstream, _ = echo.started(stack, programs.LOAD_CORE, quick=seconds < 1)
+        way = starting.callgate(stack, folder, upstream)
         rate = way.load(body, Shape(32, 1), PROBE, None).decisions_per_second
         with recorded(data, way.program):
             way.load(body, Shape(32, 1), max(PROBE, int(rate * seconds)), None)

@@ -145,6 +145,11 @@ def free_addresses(count: int) -> list[str]:
     return addresses
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    return int(free_addresses(1)[0].rpartition(":")[2])
+
+
 def wait_for(port: int, program: Program) -> None:
     """Returns when the program listens on a port of loopback."""
     deadline = time.monotonic() + START_SECONDS

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from common import programs, report
 from common.h2load import Shape
+from common.proxies import ENVOY, NGINX
 from mcp_gateway import starting, streams
-from mcp_gateway.ways import CALLGATE, DIRECT, ENVOY, NGINX, Way
+from mcp_gateway.ways import CALLGATE, DIRECT, Way
 from proxy import direct, messages
 
 ALONE, MANY = Shape(1, 1), Shape(32, 1)

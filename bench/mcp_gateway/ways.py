@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from common.h2load import Sample, Shape
     from common.programs import Program, Sidecar
 
-DIRECT, NGINX, ENVOY, CALLGATE = "the server itself", "nginx", "Envoy", "callgate"
+DIRECT, CALLGATE = "the server itself", "callgate"
 
 
 @dataclass

@@ -7,12 +7,13 @@ import tempfile
 from pathlib import Path
 
 from common import programs, report
-from proxy import in_process, services, through_envoy
+from proxy import in_process, services, through_doors, through_envoy
 
 PARTS = {
     "rate-limits": services.rate_limits,
     "authorization": services.authorization,
     "envoy": through_envoy.added,
+    "doors": through_doors.added,
     "in-process": in_process.decision,
 }
 
