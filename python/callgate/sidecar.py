@@ -60,7 +60,7 @@ class Source:
             for path in documents_in(self.policy) if self.policy.is_dir() else [self.policy]:
                 refuse_special(path)
         bundle = read_bundle(self.config, self.options, files)
-        check(bundle, quick=self.policy is not None)
+        check(bundle, policy=self.policy)
         return Plan(bundle, self.policy, keyed=bundle.key is not None)
 
 

@@ -174,6 +174,23 @@ def test_policies_that_cannot_be_served(tmp_path: Path) -> None:
     assert refused("serve", "--policy", "bytes.json", cwd=tmp_path).startswith("bytes.json:1:1: ")
 
 
+def test_servers_to_stand_before_that_cannot_be(policy: Path, tmp_path: Path) -> None:
+    def line(*words: str) -> str:
+        return refused("serve", "--policy", policy, "--listen", "127.0.0.1:0", *words, cwd=tmp_path)
+
+    assert "expected a URL" in line("--upstream", "srv=127.0.0.1:8000")
+    for words in (["srv"], ["=http://127.0.0.1:1/"], ["srv="], ["srv=http://127.0.0.1:1/", "srv=http://127.0.0.1:2/"]):
+        done = run("serve", "--policy", policy, *(word for text in words for word in ("--upstream", text)))
+        assert (done.code, "expected NAME=URL once for each server" in done.err) == (2, True), done
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "srv.json").write_text(policy.read_text())
+    said = refused("serve", "--policy", folder, "--upstream", "sr=http://127.0.0.1:1/")
+    assert said == "--upstream: no policy in the folder is for this server, unknown server `sr`; did you mean `srv`?"
+    done = run("serve", "--config", "callgate.yaml", "--upstream", "srv=http://127.0.0.1:1/", cwd=tmp_path)
+    assert (done.code, "goes with --policy" in done.err) == (2, True), done
+
+
 def test_catalogue_that_cannot_be_read(policy: Path, tmp_path: Path) -> None:
     (tmp_path / "c.json").write_text('{"version": "2", "servers": {}}')
     line = refused("serve", "--policy", policy, "--catalogue", "c.json", cwd=tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from cli.program import sidecar
 from gateway.running import bearer, gateway
 from proxies.mcp import mcp_client, mcp_server, run_client
 from proxies.policies import POLICY
@@ -46,6 +48,16 @@ def test_without_grants_nobody_needs_a_token(tmp_path: Path) -> None:
         gateway(tmp_path, {"tools": f"http://127.0.0.1:{port}/mcp"}) as running,
     ):
         assert mcp_client(running.url("tools"), CALLS[:1], {})["seen"] == [["done", "opened 3"]]
+
+
+def test_a_policy_and_an_address_are_enough(tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text(json.dumps(HIDING))
+    with mcp_server("/mcp", "secret", stateless=False) as port:
+        upstream = f"tools=http://127.0.0.1:{port}/mcp"
+        with sidecar("--policy", "policy.json", "--upstream", upstream, "--state", "state", cwd=tmp_path) as running:
+            saw = mcp_client(running.said(r"^gateway: +(http\S+)"), CALLS[:1], {})
+    assert saw["tools"] == ["capped", "open", "small"]
+    assert saw["seen"] == [["done", "opened 3"]]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

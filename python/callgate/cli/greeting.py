@@ -4,6 +4,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from urllib.parse import quote
 
 import typer
 
@@ -21,6 +22,10 @@ def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
         typer.echo(f"decisions: {server.address} ({over})", err=err)
     if server.socket is not None:
         typer.echo(f"decisions: unix:{server.socket} (gRPC and HTTP, {who})", err=err)
+    if server.address is not None:
+        scheme = "https" if plan.config.tls is not None else "http"
+        for name in (name for name, known in plan.config.servers.items() if known.upstream is not None):
+            typer.echo(f"gateway:   {scheme}://{server.address}/mcp/{quote(name, safe='')}", err=err)
     typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)", err=err)
     for warning in plan.warnings():
         typer.echo(f"warning:   {warning}", err=err)

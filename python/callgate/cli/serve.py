@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +19,7 @@ from callgate.cli.wake import Wake
 from callgate.config import Config, LogFormat, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
-from callgate.config.units import format_duration
+from callgate.config.units import format_duration, quoted
 from callgate.errors import ConfigError
 from callgate.metrics import ServerCollector, registry
 from callgate.reload import Reading, Reloader
@@ -45,6 +46,13 @@ def serve(
         typer.Option(
             metavar="FILE_OR_DIR",
             help="Without --config: a policy for every server, or a folder of SERVER.json|yaml.",
+        ),
+    ] = None,
+    upstream: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=URL",
+            help="With --policy: an MCP server to stand before, as /mcp/NAME where decisions are asked; any number.",
         ),
     ] = None,
     listen: Annotated[
@@ -118,7 +126,11 @@ def serve(
             message = "`--audit required` needs a decision log; name one with --decision-log"
             raise ConfigError(message)
         audit = None
+    if config is not None and upstream:
+        message = "--upstream goes with --policy; in the configuration it is `servers.<name>.upstream`"
+        raise typer.BadParameter(message, param_hint="--upstream")
     given: dict[KeyPath, Option] = {
+        **_upstreams(upstream or ()),
         ("listen",): Option("--listen", listen),
         ("admin", "listen"): Option("--admin", admin),
         ("socket",): Option("--socket", socket),
@@ -134,6 +146,20 @@ def serve(
     }
     options = {path: option for path, option in given.items() if option.value is not None}
     _Running(Source(config, policy, options)).run()
+
+
+def _upstreams(texts: Sequence[str]) -> dict[KeyPath, Option]:
+    """Servers behind the gateway, as their keys of the configuration."""
+    given: dict[KeyPath, Option] = {}
+    for text in texts:
+        name, _, url = text.partition("=")
+        path = ("servers", name, "upstream", "url")
+        if not (name and url) or path in given:
+            what = "a server twice" if path in given else quoted(text)
+            message = f"expected NAME=URL once for each server, such as aws=http://127.0.0.1:8000/mcp, got {what}"
+            raise typer.BadParameter(message, param_hint="--upstream")
+        given[path] = Option("--upstream", url)
+    return given
 
 
 class _Running:

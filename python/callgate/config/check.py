@@ -8,22 +8,25 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from callgate.config.faults import Fault, InvalidConfigError
+from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.messages import did_you_mean
 from callgate.config.units import quoted
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from callgate.config.bundle import Bundle, Placed
 
 
-def check(bundle: Bundle, *, quick: bool = False) -> None:
-    """Refuses what cannot be served; `quick` is a start from a policy alone, which decides for every server.
+def check(bundle: Bundle, *, policy: Path | None = None) -> None:
+    """Refuses what cannot be served; `policy` is what decides where there is no configuration, or a folder of them.
 
     Raises:
         InvalidConfigError: All that was found.
     """
-    servers = _not_quick(bundle) if quick else _servers(bundle)
+    servers = _servers(bundle) if policy is None else _quick(bundle, policy)
     faults = [*_listeners(bundle), *servers, *_grants(bundle), *_peps(bundle)]
     if faults:
         raise InvalidConfigError(faults)
@@ -37,10 +40,16 @@ def _listeners(bundle: Bundle) -> Iterator[Fault]:
         yield fault(("tls",), "TLS is for `listen`, which is `null`; the socket stays plain")
 
 
-def _not_quick(bundle: Bundle) -> Iterator[Fault]:
+def _quick(bundle: Bundle, policy: Path) -> Iterator[Fault]:
     for name in ("servers", "policies", "policies_folder", "rate_limits", "grants", "grants_file"):
         if bundle.loaded.origin((name,)) != "default":
             yield bundle.loaded.fault((name,), f"`{name}` works with --config, not with --policy")
+    if policy.is_dir():
+        known = [path.stem for path in documents_in(policy)]
+        for name in bundle.config.servers:
+            if name not in known:
+                message = f"no policy in the folder is for this server, {unknown('server', name, known)}"
+                yield bundle.loaded.fault(("servers", name, "upstream", "url"), message)
 
 
 def _servers(bundle: Bundle) -> Iterator[Fault]:
