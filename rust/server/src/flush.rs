@@ -91,8 +91,9 @@ mod tests {
     use callgate_core::{Engine, EngineConfig, State};
 
     use super::*;
-    use crate::clock::{Clock, SystemClock};
+    use crate::clock::{Clock, ManualClock, SystemClock};
     use crate::identity::Peps;
+    use crate::testing;
 
     #[test]
     fn flushes_are_counted_and_timed() {
@@ -136,28 +137,8 @@ mod tests {
 
     #[test]
     fn a_failure_that_goes_on_is_told_once() {
-        let source = Source {
-            name: "p",
-            stem: "p",
-            format: Format::Json,
-            bytes: br#"{"version": "1", "default": "allow"}"#,
-        };
-        let state = State::build(
-            Policies::EveryServer(parse(&source).unwrap()),
-            Catalogue::default(),
-        );
-        let config = EngineConfig {
-            counter_capacity: 10,
-            counters_per_grant: 10,
-            reservation_ttl_ms: 1,
-            reservation_capacity: 1,
-            hash_key: [1; 16],
-        };
-        let gate = Gate::new(
-            Arc::new(Engine::new(state.unwrap(), config)),
-            Clock::System(SystemClock::new()),
-            Peps::anybody(),
-        );
+        let policy = r#"{"version": "1", "default": "allow"}"#;
+        let gate = testing::gate(policy, 10, &ManualClock::new(1_700_000_000_000_000));
         let mut told = None;
         for _ in 0..3 {
             tell(

@@ -22,6 +22,8 @@ mod proxy;
 mod random;
 mod server;
 mod service;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod upkeep;
 

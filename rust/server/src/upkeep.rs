@@ -130,41 +130,18 @@ impl Reports {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use callgate_core::engine::Policies;
-    use callgate_core::policy::{Catalogue, Format, Source, parse};
-    use callgate_core::{Args, Caller, Engine, EngineConfig, Pep, Request, State};
+    use callgate_core::{Args, Caller, Pep, Request};
 
     use super::*;
-    use crate::clock::{Clock, ManualClock};
+    use crate::clock::ManualClock;
     use crate::events::{Event, FieldValue};
-    use crate::identity::Peps;
+    use crate::testing;
 
     const POLICY: &str = r#"{
         "version": "1",
         "default": "deny",
         "tools": {"t": {"limits": [{"counter": "c", "window": "minute", "max": 1}]}}
     }"#;
-
-    fn gate(clock: &ManualClock) -> Gate {
-        let source = Source {
-            name: "<policy>",
-            stem: "policy",
-            format: Format::Json,
-            bytes: POLICY.as_bytes(),
-        };
-        let policies = Policies::EveryServer(parse(&source).unwrap());
-        let config = EngineConfig {
-            counter_capacity: 1,
-            counters_per_grant: 1,
-            reservation_ttl_ms: 30_000,
-            reservation_capacity: 1,
-            hash_key: [7; 16],
-        };
-        let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
-        Gate::new(Arc::new(engine), Clock::Manual(clock.clone()), Peps::anybody())
-    }
 
     /// Rule of the decision for one call.
     fn ask(gate: &Gate, grant: &str, tool: &str) -> String {
@@ -200,7 +177,7 @@ mod tests {
     #[test]
     fn full_counters_are_told_once_and_swept_when_idle() {
         let clock = ManualClock::new(1_700_000_000_000_000);
-        let (gate, mut reports) = (gate(&clock), Reports::default());
+        let (gate, mut reports) = (testing::gate(POLICY, 1, &clock), Reports::default());
         assert_eq!(ask(&gate, "g", "t"), "");
         let events = tick(&mut reports, &gate);
         assert_eq!(
@@ -221,7 +198,7 @@ mod tests {
     #[test]
     fn a_flood_of_invalid_requests_is_told_at_intervals() {
         let clock = ManualClock::new(1_700_000_000_000_000);
-        let (gate, mut reports) = (gate(&clock), Reports::default());
+        let (gate, mut reports) = (testing::gate(POLICY, 1, &clock), Reports::default());
         let flood = || (0..FLOOD).for_each(|_| assert_eq!(ask(&gate, "", "t"), "(invalid request)"));
         flood();
         let events = tick(&mut reports, &gate);

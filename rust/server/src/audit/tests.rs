@@ -6,18 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use callgate_core::engine::Policies;
-use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Args, Caller, Engine, EngineConfig, Pep, Request, State};
+use callgate_core::{Args, Caller, Pep, Request};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::sink::{Sink, Unwritten};
 use super::*;
-use crate::clock::{Clock, ManualClock};
+use crate::clock::ManualClock;
 use crate::events::FieldValue;
 use crate::gate::Gate;
-use crate::identity::Peps;
+use crate::testing;
 
 /// After this long, what a test waits for will not come.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -148,23 +146,7 @@ impl Sink for Fake {
 }
 
 fn gate(mode: AuditMode, batches: usize) -> (Gate, Fake) {
-    let source = Source {
-        name: "<policy>",
-        stem: "policy",
-        format: Format::Json,
-        bytes: POLICY.as_bytes(),
-    };
-    let policies = Policies::EveryServer(parse(&source).unwrap());
-    let config = EngineConfig {
-        counter_capacity: 64,
-        counters_per_grant: 64,
-        reservation_ttl_ms: 30_000,
-        reservation_capacity: 1,
-        hash_key: [7; 16],
-    };
-    let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
-    let clock = Clock::Manual(ManualClock::new(1_700_000_000_000_000));
-    let mut gate = Gate::new(Arc::new(engine), clock, Peps::anybody());
+    let mut gate = testing::gate(POLICY, 64, &ManualClock::new(1_700_000_000_000_000));
     let fake = Fake::default();
     let config = AuditConfig {
         mode,

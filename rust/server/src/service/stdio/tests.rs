@@ -2,9 +2,6 @@
 
 use std::sync::Arc;
 
-use callgate_core::engine::Policies;
-use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Engine, EngineConfig, State};
 use callgate_gateway::RequestId;
 use callgate_gateway::stdio::{Fault, Forward, Judged, Judging as _, Looks};
 use callgate_mcp::Methods;
@@ -12,10 +9,9 @@ use serde_json::{Value, json};
 
 use super::attributes::{LineAttributes, WrapCaller};
 use super::judge::LineJudge;
-use crate::clock::{Clock, ManualClock};
-use crate::gate::Gate;
-use crate::identity::Peps;
+use crate::clock::ManualClock;
 use crate::in_force::InForce;
+use crate::testing;
 
 const POLICY: &str = r#"{
     "version": "1",
@@ -29,23 +25,7 @@ const POLICY: &str = r#"{
 }"#;
 
 fn judge() -> LineJudge {
-    let source = Source {
-        name: "<policy>",
-        stem: "policy",
-        format: Format::Json,
-        bytes: POLICY.as_bytes(),
-    };
-    let policies = Policies::EveryServer(parse(&source).unwrap());
-    let config = EngineConfig {
-        counter_capacity: 100,
-        counters_per_grant: 100,
-        reservation_ttl_ms: 30_000,
-        reservation_capacity: 100,
-        hash_key: [7; 16],
-    };
-    let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
-    let clock = Clock::Manual(ManualClock::new(1_700_000_000_000_000));
-    let mut gate = Gate::new(Arc::new(engine), clock, Peps::anybody());
+    let mut gate = testing::gate(POLICY, 100, &ManualClock::new(1_700_000_000_000_000));
     let methods = Methods::new(&["vendor/*"], &["notifications/secret"]).unwrap();
     gate.proxies = InForce::new(LineAttributes::config(methods));
     LineJudge {

@@ -1,0 +1,31 @@
+//! What unit tests decide with.
+
+use std::sync::Arc;
+
+use callgate_core::engine::Policies;
+use callgate_core::policy::{Catalogue, Format, Source, parse};
+use callgate_core::{Engine, EngineConfig, State};
+
+use crate::clock::{Clock, ManualClock};
+use crate::gate::Gate;
+use crate::identity::Peps;
+
+/// A gate that anybody may ask, with this policy for every server and room for so many counters.
+pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -> Gate {
+    let source = Source {
+        name: "<policy>",
+        stem: "policy",
+        format: Format::Json,
+        bytes: policy.as_bytes(),
+    };
+    let policies = Policies::EveryServer(parse(&source).unwrap());
+    let config = EngineConfig {
+        counter_capacity,
+        counters_per_grant: counter_capacity,
+        reservation_ttl_ms: 30_000,
+        reservation_capacity: 100,
+        hash_key: [7; 16],
+    };
+    let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
+    Gate::new(Arc::new(engine), Clock::Manual(clock.clone()), Peps::anybody())
+}
