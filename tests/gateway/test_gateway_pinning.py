@@ -6,9 +6,7 @@ import json
 import subprocess
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -16,6 +14,7 @@ import pytest
 
 from cli.program import run
 from gateway.running import bearer, gateway
+from http_server import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,36 +43,21 @@ class Tools:
 
 
 @contextmanager
-def serving() -> Iterator[Tools]:
+def offering() -> Iterator[Tools]:
     """A server whose tools can be changed while it runs."""
     tools = Tools()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Server(Handler):
         def do_POST(self) -> None:
             message = json.loads(self.rfile.read(int(self.headers["content-length"])))
             text = json.dumps(tools.answer(message))
-            body = (f"event: message\ndata: {text}\n\n" if tools.as_events else text).encode()
-            self.send_response(200)
-            self.send_header("content-type", "text/event-stream" if tools.as_events else "application/json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            if tools.as_events:
+                self.answer(200, "text/event-stream", f"event: message\ndata: {text}\n\n")
+            else:
+                self.answer(200, "application/json", text)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        tools.port = server.server_address[1]
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield tools
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Server) as tools.port:
+        yield tools
 
 
 def ask(url: str, message: dict[str, Any], headers: dict[str, str] | None = None) -> dict[str, Any]:
@@ -106,7 +90,7 @@ def rule_of(reply: dict[str, Any]) -> str:
 
 @pytest.mark.parametrize("as_events", [False, True])
 def test_what_changes_is_denied_and_hidden_until_it_is_accepted(tmp_path: Path, as_events: bool) -> None:
-    with serving() as tools, gateway(tmp_path, {"s": f"http://127.0.0.1:{tools.port}/mcp"}, EVERY_TOOL) as running:
+    with offering() as tools, gateway(tmp_path, {"s": f"http://127.0.0.1:{tools.port}/mcp"}, EVERY_TOOL) as running:
         tools.as_events = as_events
         url = running.url("s")
         assert rule_of(call(url, "a")) == "", "nothing is known yet"
@@ -130,7 +114,7 @@ def test_what_changes_is_denied_and_hidden_until_it_is_accepted(tmp_path: Path, 
 
 
 def test_what_was_accepted_outlives_a_restart(tmp_path: Path) -> None:
-    with serving() as tools:
+    with offering() as tools:
         servers = {"s": f"http://127.0.0.1:{tools.port}/mcp"}
         with gateway(tmp_path, servers, EVERY_TOOL) as running:
             assert listed(running.url("s")) == ["a", "b"]
@@ -142,7 +126,7 @@ def test_what_was_accepted_outlives_a_restart(tmp_path: Path) -> None:
 
 
 def test_with_report_it_passes(tmp_path: Path) -> None:
-    with serving() as tools:
+    with offering() as tools:
         upstream = {"url": f"http://127.0.0.1:{tools.port}/mcp", "pinning": "report"}
         with gateway(tmp_path, {"s": upstream}, EVERY_TOOL, stderr=subprocess.PIPE) as running:
             assert listed(running.url("s")) == ["a", "b"]
@@ -158,7 +142,7 @@ def test_with_report_it_passes(tmp_path: Path) -> None:
 
 
 def test_who_is_not_known_is_told_nothing_of_tools(tmp_path: Path) -> None:
-    with serving() as tools:
+    with offering() as tools:
         servers = {"s": f"http://127.0.0.1:{tools.port}/mcp"}
         with gateway(tmp_path, servers, EVERY_TOOL, grants={"alice": "s"}) as running:
             url = running.url("s")

@@ -12,12 +12,12 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from http_server import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -65,38 +65,23 @@ def answer(status: int, headers: Any, body: bytes) -> Answer:
     return Answer(status, {name.lower(): value for name, value in headers.items()}, read)
 
 
-class Upstream(BaseHTTPRequestHandler):
+class Upstream(Handler):
     """Answers with the request's headers and body."""
-
-    protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
         """Any method is answered alike."""
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        told = json.dumps({"headers": headers, "body": body.decode()}).encode()
-        self.send_response(200)
-        self.send_header("content-length", str(len(told)))
-        self.end_headers()
-        self.wfile.write(told)
+        self.answer(200, "application/json", json.dumps({"headers": headers, "body": body.decode()}))
 
-    do_GET = do_DELETE = do_POST  # noqa: N815  the base class's names
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        """Says nothing."""
+    do_GET = do_DELETE = do_POST
 
 
 @contextmanager
 def upstream() -> Iterator[int]:
     """A server that tells what it was sent; gives its port."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Upstream) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield server.server_address[1]
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Upstream) as port:
+        yield port
 
 
 @contextmanager

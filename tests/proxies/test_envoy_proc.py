@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from cli.program import Sidecar
+from http_server import Handler, serving
 from proxies import guarded as guarding
 from proxies.envoy import Proxy, upstream
 from proxies.guarded import guarded, guarded_server
@@ -126,10 +126,9 @@ def test_a_client_sees_no_hidden_tool(tmp_path: Path, stateless: bool, form: str
     assert last == ["done", "opened 4"], "the session goes on"
 
 
-class Answering(BaseHTTPRequestHandler):
+class Answering(Handler):
     """Answers as the test says."""
 
-    protocol_version = "HTTP/1.1"
     answers: dict[str, tuple[dict[str, str], list[bytes]]] = {}  # noqa: RUF012  set by each test
     asked: list[dict[str, str]] = []  # noqa: RUF012  as above
 
@@ -149,23 +148,13 @@ class Answering(BaseHTTPRequestHandler):
             time.sleep(0.01)
         self.wfile.write(b"0\r\n\r\n")
 
-    do_GET = do_POST  # noqa: N815  the base class's names
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-        """Says nothing."""
+    do_GET = do_POST
 
 
 @pytest.fixture
 def answering(tmp_path: Path) -> Iterator[Proxy]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answering) as server:
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            with guarded_server(tmp_path, server.server_address[1], PROC, HIDING) as (proxy, _):
-                yield proxy
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Answering) as port, guarded_server(tmp_path, port, PROC, HIDING) as (proxy, _):
+        yield proxy
 
 
 def listed(*names: str, **members: Any) -> bytes:
@@ -233,16 +222,10 @@ def test_units_come_back_when_the_server_was_never_reached(tmp_path: Path) -> No
     port = unused_port()
     with guarded_server(tmp_path, port, PROC, ONCE, tool_errors=False) as (proxy, _):
         assert proxy.send("POST", "/mcp/aws", AGENT, call("once")).status == 503
-        with ThreadingHTTPServer(("127.0.0.1", port), Answering) as server:
-            Answering.answers = {"": ({}, [b"{}"])}
-            thread = Thread(target=server.serve_forever, daemon=True)
-            thread.start()
-            try:
-                assert proxy.send("POST", "/mcp/aws", AGENT, call("once")).status == 200
-                assert proxy.send("POST", "/mcp/aws", AGENT, call("once")).status == 429
-            finally:
-                server.shutdown()
-                thread.join()
+        Answering.answers = {"": ({}, [b"{}"])}
+        with serving(Answering, port):
+            assert proxy.send("POST", "/mcp/aws", AGENT, call("once")).status == 200
+            assert proxy.send("POST", "/mcp/aws", AGENT, call("once")).status == 429
 
 
 def test_units_stay_taken_when_the_server_was_reached(tmp_path: Path) -> None:

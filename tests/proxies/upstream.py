@@ -6,10 +6,9 @@ import json
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from http_server import Handler, serving
 from proxies.envoy import PATIENCE_S, Answer, answer
 
 if TYPE_CHECKING:
@@ -43,9 +42,7 @@ def keeping_upstream() -> Iterator[Upstream]:
     """Serves on a free port until the end."""
     kept = Upstream(0)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Keeper(Handler):
         def handle_any(self) -> None:
             try:
                 body = self.read_body()
@@ -73,21 +70,10 @@ def keeping_upstream() -> Iterator[Upstream]:
             self.rfile.readline()
             return b"".join(parts)
 
-        do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = do_OPTIONS = handle_any  # noqa: N815  the base class's names
+        do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = do_OPTIONS = handle_any
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        kept.port = server.server_address[1]
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield kept
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Keeper) as kept.port:
+        yield kept
 
 
 def send_raw(

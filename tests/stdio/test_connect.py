@@ -97,7 +97,7 @@ class Server(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply)
 
-    do_POST = do_GET = do_DELETE = _answer  # noqa: N815  the base class's names
+    do_POST = do_GET = do_DELETE = _answer
 
 
 @contextmanager
