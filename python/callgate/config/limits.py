@@ -23,7 +23,8 @@ class Limits(Section):
     """Largest header of one HTTP/2 request."""
 
     unfinished_limit_bytes: Annotated[Size, Field(ge=1 << 20)] = 256 << 20
-    """Unfinished messages and bodies held at once; one connection gets an eighth, or one body if that is more."""
+    """Unfinished messages and bodies held at once, lists of tools on their way to clients of the gateway included; one
+    connection gets an eighth, or one body if that is more."""
 
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
     """Connections open at once; more wait to be accepted."""

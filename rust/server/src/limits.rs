@@ -9,7 +9,8 @@ pub struct Limits {
     pub body_limit_bytes: usize,
     /// Largest header of one HTTP/2 request, in bytes of its fields.
     pub header_limit_bytes: u32,
-    /// Unfinished messages and bodies held at once, in bytes, over every connection. One connection gets an eighth of it,
+    /// Unfinished messages and bodies held at once, in bytes, over every connection, and lists of tools that are waited for
+    /// until they are whole. One connection gets an eighth of it,
     /// or one body if that is more; the first 16 KiB of each message are not counted.
     pub unfinished_limit_bytes: usize,
     /// Connections open at once, over TCP and the socket together; more wait to be accepted.

@@ -43,6 +43,9 @@ const OF_BYTES: [HeaderName; 9] = [
 
 /// Takes tools out of what a reply holds. A reason for not showing a list is told to its client in the list's place.
 pub trait Cut: Send + Unpin + 'static {
+    /// So many bytes are held now of a message that is not whole yet; the error says why that is too much.
+    fn holds(&mut self, bytes: usize) -> Result<(), String>;
+
     /// A message as it goes on; the error is the message in its place.
     fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String>;
 
@@ -91,7 +94,7 @@ where
     if matches!(kind, Kind::Stream(_)) {
         return Response::from_parts(head, CutEvents::new(body, limit_bytes, cut).boxed_unsync());
     }
-    let message = match collected(body, limit_bytes).await {
+    let message = match collected(body, limit_bytes, &mut cut).await {
         Ok(message) => cut.message(&message),
         Err(reason) => Err(cut.withheld(&reason)),
     };
@@ -103,7 +106,7 @@ where
 
 /// All of a body; the error says why not.
 // `Limited` and its `collect` would do, were their future `Send` for every lifetime of the error.
-async fn collected(mut body: ReplyBody, limit_bytes: usize) -> Result<Vec<u8>, String> {
+async fn collected(mut body: ReplyBody, limit_bytes: usize, cut: &mut impl Cut) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let Ok(frame) = frame else {
@@ -113,6 +116,7 @@ async fn collected(mut body: ReplyBody, limit_bytes: usize) -> Result<Vec<u8>, S
             if bytes.len() + data.len() > limit_bytes {
                 return Err(format!("it has more than {limit_bytes} bytes"));
             }
+            cut.holds(bytes.len() + data.len())?;
             bytes.extend_from_slice(data);
         }
     }

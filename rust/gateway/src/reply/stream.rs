@@ -34,8 +34,10 @@ impl<C: Cut> CutEvents<C> {
             return goes_on;
         };
         let cut = &mut self.cut;
-        if let Err(too_long) = events.read(bytes, |event| append(cut, &event, &mut goes_on)) {
-            let instead = cut.withheld(&too_long.to_string());
+        let read = events.read(bytes, |event| append(cut, &event, &mut goes_on));
+        let held = read.map_err(|too_long| too_long.to_string());
+        if let Err(reason) = held.and_then(|()| cut.holds(events.held_bytes())) {
+            let instead = cut.withheld(&reason);
             goes_on.extend_from_slice(&event_of(&instead));
             self.events = None;
         }

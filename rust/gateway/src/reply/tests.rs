@@ -1,4 +1,6 @@
 use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use callgate_core::json::Tape;
 use callgate_mcp::list;
@@ -16,6 +18,10 @@ const CUT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}]}}"
 struct NoSecret;
 
 impl Cut for NoSecret {
+    fn holds(&mut self, _: usize) -> Result<(), String> {
+        Ok(())
+    }
+
     fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
         list::filter(&mut Tape::new(), message, |tool| tool != "secret")
             .map(Into::into)
@@ -30,6 +36,33 @@ impl Cut for NoSecret {
 
     fn withheld(&mut self, reason: &str) -> String {
         format!("withheld: {reason}")
+    }
+}
+
+/// Likewise, where there is room for 100 bytes at once.
+struct NoRoom {
+    most: Arc<AtomicUsize>,
+}
+
+impl Cut for NoRoom {
+    fn holds(&mut self, bytes: usize) -> Result<(), String> {
+        if bytes > 100 {
+            return Err("no room".to_owned());
+        }
+        self.most.fetch_max(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
+        NoSecret.message(message)
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> Result<Vec<u8>, String> {
+        NoSecret.event(event)
+    }
+
+    fn withheld(&mut self, reason: &str) -> String {
+        NoSecret.withheld(reason)
     }
 }
 
@@ -184,4 +217,37 @@ async fn what_no_list_can_stand_in_passes() {
     );
     let nothing = Response::new(Full::<Bytes>::default());
     assert_eq!(text(cut(nothing, Holds::List, 10, NoSecret).await).await, "");
+}
+
+#[tokio::test]
+async fn what_is_held_has_to_have_room() {
+    let most = Arc::new(AtomicUsize::new(0));
+    let cramped = async |media, pieces: &[&[u8]]| {
+        let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
+        let most = Arc::clone(&most);
+        text(cut(reply(media, None, pieces), Holds::List, 10_000, NoRoom { most }).await).await
+    };
+    let (list, blank) = (LIST.as_bytes(), [b' '; 90]);
+    assert_eq!(cramped("application/json", &[list]).await, CUT);
+    let instead = cramped("application/json", &[list, &blank]).await;
+    assert_eq!(instead, "withheld: no room");
+
+    let events = [&b"data: "[..], list, b"\n\n"].concat();
+    // Any number of events, one after another.
+    let stream = cramped("text/event-stream", &[events.as_slice(); 5]).await;
+    assert_eq!(stream, format!("data: {CUT}\n\n").repeat(5));
+    let stream = cramped(
+        "text/event-stream",
+        &[&events, b"data: ", &blank, &blank, b"{}\n\n"],
+    )
+    .await;
+    assert_eq!(
+        stream,
+        format!("data: {CUT}\n\nevent: message\ndata: withheld: no room\n\n")
+    );
+    assert_eq!(
+        most.load(Ordering::Relaxed),
+        96,
+        "what was held when there was room"
+    );
 }

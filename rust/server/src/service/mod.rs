@@ -156,11 +156,14 @@ impl Doors {
         if is_gateway || http::owns(path) || !is_grpc(&request) {
             let (doors, peer) = (Arc::clone(self), Arc::clone(peer));
             let request = request.map(|body| Arriving::new(body, Kind::Plain, Arc::clone(share)));
-            let answer: Answer = if is_gateway {
-                Box::pin(async move { Ok(gateway::answer(&doors, door, request).await) })
-            } else {
-                Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) })
-            };
+            if is_gateway {
+                let share = Arc::clone(share);
+                let answer: Answer =
+                    Box::pin(async move { Ok(gateway::answer(&doors, door, share, request).await) });
+                return self.answering(answer, Counted::Http, None);
+            }
+            let answer: Answer =
+                Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) });
             return self.answering(answer, Counted::Http, None);
         }
         let counted = match request.uri().path() {

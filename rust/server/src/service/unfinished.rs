@@ -1,8 +1,9 @@
 //! How many bytes of unfinished messages are held at once.
 //!
 //! A message is decided when it is whole, so a client that sends all of it but the last byte, on many streams, makes the
-//! server hold what it sent. Small messages mostly come at once, and are bounded by the number of streams; what is beyond
-//! [`FREE_BYTES`] of one message counts against its connection's share and against the whole.
+//! server hold what it sent. A reply with a list of tools is cut when it is whole, so a slow server does the same. Small
+//! messages mostly come at once, and are bounded by the number of streams; what is beyond [`FREE_BYTES`] of one message
+//! counts against its connection's share and against the whole.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -109,6 +110,17 @@ impl Held {
         Ok(())
     }
 
+    /// Holds so many bytes now, be it more or less than before.
+    pub(super) fn set(&mut self, bytes: usize) -> Result<(), Status> {
+        let fewer = self.bytes.saturating_sub(bytes.saturating_sub(FREE_BYTES));
+        if fewer > 0 {
+            self.share.own.subtract(fewer);
+            self.share.all.all.subtract(fewer);
+            self.bytes -= fewer;
+        }
+        self.grow(bytes)
+    }
+
     /// The message is whole.
     pub(super) fn clear(&mut self) {
         if self.bytes > 0 {
@@ -145,6 +157,27 @@ mod tests {
         Held::new(other).grow(FREE_BYTES + 100).unwrap();
         large.clear();
         small.grow(FREE_BYTES + 100).unwrap();
+    }
+
+    #[test]
+    fn what_is_held_may_become_less() {
+        let all = Unfinished::new(800, 10);
+        let share = all.share();
+        let mut held = Held::new(Arc::clone(&share));
+        for (bytes, counted) in [
+            (FREE_BYTES + 90, 90),
+            (FREE_BYTES + 30, 30),
+            (FREE_BYTES - 1, 0),
+            (0, 0),
+        ] {
+            held.set(bytes).unwrap();
+            assert_eq!(held.bytes, counted);
+            assert_eq!(all.all.held.load(Ordering::Relaxed), counted);
+            assert_eq!(share.own.held.load(Ordering::Relaxed), counted);
+        }
+        held.set(FREE_BYTES + 100).unwrap();
+        assert!(held.set(FREE_BYTES + 101).is_err());
+        held.set(FREE_BYTES + 100).unwrap();
     }
 
     #[test]

@@ -18,6 +18,7 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use tonic::body::Body;
 
 use super::super::judging::{Lists, Reserved};
+use super::super::unfinished::{Held, Share};
 use super::config::Behind;
 use super::door::Allowed;
 use super::request::Asking;
@@ -53,8 +54,8 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Sends it, and gives back what the server answers as it comes.
-    pub(super) async fn run(self, body: Bytes) -> Response<Body> {
+    /// Sends it, and gives back what the server answers as it comes. What has to be held of that counts against `share`.
+    pub(super) async fn run(self, body: Bytes, share: Arc<Share>) -> Response<Body> {
         let Self {
             gate,
             behind,
@@ -114,6 +115,7 @@ impl Forward {
             allowed_only: lists_allowed_only,
             request,
             behind,
+            held: Held::new(share),
             tape: Tape::new(),
         };
         cut(reply, holds, cutting).await
@@ -190,6 +192,8 @@ struct Cutting {
     /// What was asked for.
     request: Bytes,
     behind: Arc<Behind>,
+    /// What has come of a message that is not whole.
+    held: Held,
     tape: Tape,
 }
 
@@ -258,6 +262,10 @@ impl Cutting {
 }
 
 impl Cut for Cutting {
+    fn holds(&mut self, bytes: usize) -> Result<(), String> {
+        self.held.set(bytes).map_err(|full| full.message().to_owned())
+    }
+
     fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
         let observed = self.observe(message).map_err(|reason| self.withheld(&reason))?;
         self.lists(observed.as_ref(), |lists| lists.reply(message))

@@ -18,6 +18,7 @@ use tonic::body::Body;
 use super::arriving::Arriving;
 use super::http::read_body;
 use super::judging::{Carried, Judge, whole};
+use super::unfinished::Share;
 use super::{Door, Doors};
 use crate::gate::{Admitted, Gate, Protocol, aside};
 use door::{Gatekeeper, Verdict};
@@ -46,7 +47,12 @@ pub(super) fn owns(path: &str) -> bool {
 }
 
 /// Answers one request of an MCP client.
-pub(super) async fn answer(doors: &Doors, door: Door, request: Request<Arriving>) -> Response<Body> {
+pub(super) async fn answer(
+    doors: &Doors,
+    door: Door,
+    share: Arc<Share>,
+    request: Request<Arriving>,
+) -> Response<Body> {
     if let Some(reason) = doors.access.refusal(door, request.uri(), request.headers()) {
         return answer::refused(StatusCode::FORBIDDEN, &reason);
     }
@@ -65,7 +71,7 @@ pub(super) async fn answer(doors: &Doors, door: Door, request: Request<Arriving>
         Ok(forward) => forward,
         Err(refusal) => return *refusal,
     };
-    forward.run(body).await
+    forward.run(body, share).await
 }
 
 /// What is no request for a server, before its body is read.
