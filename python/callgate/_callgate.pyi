@@ -664,9 +664,10 @@ class Server:
             gateway: The MCP servers that callgate itself stands before (``docs/gateway.md``): ``servers``, by name,
                 each with its ``url`` and, where the default does not do, ``ca`` (PEM), ``headers`` (names and values),
                 ``allow_link_local``, ``connect_timeout_ms``, ``answer_timeout_ms``, ``max_requests``,
-                ``max_idle_connections``, ``list_limit_bytes`` and ``pinning``, ``"off"``, ``"report"`` or ``"enforce"``
-                (default); ``methods``, as above; ``public_url``, where clients reach it; ``lists_allowed_only``,
-                whether lists leave out what their caller may never call; ``pins_folder``, None to pin nothing.
+                ``max_requests_per_grant``, ``max_idle_connections``, ``list_limit_bytes`` and ``pinning``, ``"off"``,
+                ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``, where clients reach it;
+                ``lists_allowed_only``, whether lists leave out what their caller may never call; ``pins_folder``, None
+                to pin nothing.
 
         Raises:
             ConfigError: A value has the wrong form.

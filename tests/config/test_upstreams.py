@@ -41,6 +41,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                     "connect_timeout": "1s",
                     "answer_timeout": "2s",
                     "max_requests": 3,
+                    "max_requests_per_grant": 2,
                     "max_idle_connections": 4,
                     "list_limit_bytes": "5KiB",
                     "pinning": "report",
@@ -66,6 +67,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                 "connect_timeout_ms": 1000,
                 "answer_timeout_ms": 2000,
                 "max_requests": 3,
+                "max_requests_per_grant": 2,
                 "max_idle_connections": 4,
                 "list_limit_bytes": 5120,
                 "pinning": "report",
@@ -90,6 +92,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
         ({"url": "http://a/", "headers": {"x": {}}}, "either `file` or `env`"),
         ({"url": "http://a/", "headers": {"x": {"env": "A", "file": "b"}}}, "either `file` or `env`"),
         ({"url": "http://a/", "max_requests": 0}, "max_requests"),
+        ({"url": "http://a/", "max_requests_per_grant": 0}, "max_requests_per_grant"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(tmp_path: Path, upstream: dict[str, Any], fault: str) -> None:

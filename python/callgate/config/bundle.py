@@ -236,6 +236,7 @@ def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tu
                 "connect_timeout_ms": to_ms(upstream.connect_timeout),
                 "answer_timeout_ms": to_ms(upstream.answer_timeout),
                 "max_requests": upstream.max_requests,
+                "max_requests_per_grant": upstream.max_requests_per_grant,
                 "max_idle_connections": upstream.max_idle_connections,
                 "list_limit_bytes": upstream.list_limit_bytes,
                 "pinning": upstream.pinning.value,

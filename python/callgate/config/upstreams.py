@@ -101,6 +101,10 @@ class Upstream(Section):
     max_requests: Annotated[Count, Field(ge=1, le=1_000_000)] = 1024
     """Requests open at once, streams included; more are refused."""
 
+    max_requests_per_grant: Annotated[Count, Field(ge=1, le=1_000_000)] | None = None
+    """Requests that one grant may have open of those; a quarter of them, and at least 4, where nothing is said. Without
+    grants it means nothing."""
+
     max_idle_connections: Annotated[Count, Field(ge=0, le=100_000)] = 64
     """Connections that are kept for later requests."""
 

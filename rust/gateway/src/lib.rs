@@ -24,4 +24,4 @@ pub mod stdio;
 pub mod upstream;
 
 pub use id::RequestId;
-pub use upstream::{Failure, Upstream, UpstreamConfig, UpstreamError};
+pub use upstream::{Failure, FailureKind, Tally, Upstream, UpstreamConfig, UpstreamError};

@@ -16,7 +16,7 @@ const FIELDS: [&str; 5] = [
     "lists_allowed_only",
     "pins_folder",
 ];
-const UPSTREAM_FIELDS: [&str; 10] = [
+const UPSTREAM_FIELDS: [&str; 11] = [
     "url",
     "ca",
     "headers",
@@ -24,6 +24,7 @@ const UPSTREAM_FIELDS: [&str; 10] = [
     "connect_timeout_ms",
     "answer_timeout_ms",
     "max_requests",
+    "max_requests_per_grant",
     "max_idle_connections",
     "list_limit_bytes",
     "pinning",
@@ -75,6 +76,7 @@ fn behind(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<GatewayServer> {
             .optional("answer_timeout_ms")?
             .unwrap_or(usual.answer_timeout_ms),
         max_requests: fields.optional("max_requests")?.unwrap_or(usual.max_requests),
+        max_requests_per_grant: fields.optional("max_requests_per_grant")?,
         max_idle_connections: fields
             .optional("max_idle_connections")?
             .unwrap_or(usual.max_idle_connections),

@@ -70,6 +70,7 @@ impl Reports {
             ("pep_refused", &gate.paces.peps),
             ("tls_handshake_failed", &gate.paces.handshakes),
             ("rate_limit_failed", &gate.paces.rate_limits),
+            ("upstream_failed", &gate.paces.upstreams),
         ] {
             let count = pace.take_suppressed();
             if count > 0 {

@@ -69,7 +69,7 @@ impl Exchange {
     /// Sends it and passes the reply on. An error is the client's end, which takes no more.
     pub(super) async fn run<O: AsyncWrite + Unpin>(mut self, bridge: Arc<Bridge<O>>) -> io::Result<()> {
         let (line, fields) = (self.line.clone(), std::mem::take(&mut self.fields));
-        let sent = bridge.upstream.send(Method::POST, fields, line).await;
+        let sent = bridge.upstream.send(None, Method::POST, fields, line).await;
         if !self.is_initialize {
             drop(self.begun.take());
         }
@@ -184,7 +184,11 @@ impl Exchange {
             };
             sleep(resumption.retry.max(Duration::from_millis(10))).await;
             let fields = fields::of_stream(&bridge.session(), Some(last));
-            match bridge.upstream.send(Method::GET, fields, Bytes::new()).await {
+            match bridge
+                .upstream
+                .send(None, Method::GET, fields, Bytes::new())
+                .await
+            {
                 Ok(response) if response.status().is_success() => {
                     streamed = bridge.stream(response.into_body(), id, &mut resumption).await?;
                 }

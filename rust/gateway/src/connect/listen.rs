@@ -21,7 +21,11 @@ pub(super) async fn listen<O: AsyncWrite + Unpin>(bridge: Arc<Bridge<O>>) {
     let mut failures = 0;
     while failures < MOST_FAILURES {
         let fields = fields::of_stream(&bridge.session(), resumption.last_event_id.as_deref());
-        match bridge.upstream.send(Method::GET, fields, Bytes::new()).await {
+        match bridge
+            .upstream
+            .send(None, Method::GET, fields, Bytes::new())
+            .await
+        {
             Ok(response)
                 if response.status().is_success() && kind(response.headers()) == "text/event-stream" =>
             {

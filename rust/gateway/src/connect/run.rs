@@ -79,7 +79,7 @@ where
 {
     let mut signals = Signals::listen()?;
     let mut client = Client {
-        bridge: Bridge::new(Upstream::new(settings.upstream)?, output),
+        bridge: Bridge::new(Upstream::new(settings.upstream, Arc::default())?, output),
         tasks: JoinSet::new(),
         listener: None,
         waiting: None,
@@ -235,7 +235,10 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Client<O> {
         let session = self.bridge.session().clone();
         if session.id.is_some() {
             let fields = fields::of_session(&session);
-            let ended = self.bridge.upstream.send(Method::DELETE, fields, Bytes::new());
+            let ended = self
+                .bridge
+                .upstream
+                .send(None, Method::DELETE, fields, Bytes::new());
             // A server that cannot be told ends it in its own time.
             let _ = timeout(ENDING, ended).await;
         }

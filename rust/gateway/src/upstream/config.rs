@@ -7,6 +7,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::resolver::is_link_local;
 
+/// One grant may have this part of a server's open requests.
+const GRANT_PART: usize = 4;
+/// And so many in any case: a stream, and a few calls beside it.
+const LEAST_OF_ONE_GRANT: usize = 4;
+
 /// Where an MCP server is, and its bounds.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
@@ -24,6 +29,8 @@ pub struct UpstreamConfig {
     pub answer_timeout_ms: u64,
     /// Requests open at once, streams included.
     pub max_requests: usize,
+    /// Of those, how many one grant may have; `None`: see [`UpstreamConfig::most_of_one_grant`].
+    pub max_requests_per_grant: Option<usize>,
     /// Connections that are kept for later requests.
     pub max_idle_connections: usize,
     /// The longest list of tools, or event of a stream that may hold one, in bytes, after decompression.
@@ -41,9 +48,18 @@ impl UpstreamConfig {
             connect_timeout_ms: 5_000,
             answer_timeout_ms: 300_000,
             max_requests: 1_024,
+            max_requests_per_grant: None,
             max_idle_connections: 64,
             list_limit_bytes: 16 * 1024 * 1024,
         }
+    }
+
+    /// How many requests one grant may have open: a quarter of all where nothing is said, but as many as one client needs.
+    pub fn most_of_one_grant(&self) -> usize {
+        let usual = (self.max_requests / GRANT_PART).max(LEAST_OF_ONE_GRANT);
+        self.max_requests_per_grant
+            .unwrap_or(usual)
+            .min(self.max_requests)
     }
 }
 
@@ -161,6 +177,26 @@ mod tests {
             assert!(!fault.contains("secret"), "{fault}");
         }
         assert!(endpoint("http://169.254.169.254/mcp", true).is_ok());
+    }
+
+    #[test]
+    fn one_grant_has_a_part_of_all() {
+        for (max_requests, of_grant, most) in [
+            (1_024, None, 256),
+            (8, None, 4),
+            (3, None, 3),
+            (1, None, 1),
+            (8, Some(1), 1),
+            (8, Some(8), 8),
+            (8, Some(9), 8),
+        ] {
+            let config = UpstreamConfig {
+                max_requests,
+                max_requests_per_grant: of_grant,
+                ..UpstreamConfig::at("http://a/")
+            };
+            assert_eq!(config.most_of_one_grant(), most, "{max_requests} {of_grant:?}");
+        }
     }
 
     #[test]

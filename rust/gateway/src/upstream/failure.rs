@@ -1,6 +1,9 @@
 //! Why there is no reply.
 
 use std::error::Error;
+use std::io;
+
+use rustls::CertificateError;
 
 /// Why there is no reply of a server that could be passed on.
 #[derive(Debug, thiserror::Error)]
@@ -8,9 +11,15 @@ pub enum Failure {
     /// Nothing of the request has left: there is no connection.
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
+    /// Nothing of the request has left: whoever answers there may be somebody else.
+    #[error("the server's certificate is not believed: {0}")]
+    Untrusted(String),
     /// As many requests are open as the configuration allows; nothing of this one has left.
     #[error("the server has {0} requests open, as many as are allowed at once")]
     Busy(usize),
+    /// As many requests of one grant are open as the configuration allows; nothing of this one has left.
+    #[error("one grant has {0} requests open at the server, as many as one is allowed at once")]
+    GrantBusy(usize),
     /// The connection broke before there was a reply.
     #[error("the connection to the server broke before it answered: {0}")]
     Broken(String),
@@ -30,14 +39,121 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Of a request that was sent, or was to be, over HTTP.
+    pub(super) fn of_http(error: &hyper_util::client::legacy::Error) -> Self {
+        if !error.is_connect() {
+            return Self::Broken(chain(error));
+        }
+        match rejected(error) {
+            Some(reason) => Self::Untrusted(told(reason)),
+            None => Self::Unreachable(chain(error)),
+        }
+    }
+
     /// Whether nothing of the request can have reached the server.
     pub const fn never_reached(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Busy(_))
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Untrusted(_) | Self::Busy(_) | Self::GrantBusy(_)
+        )
+    }
+
+    /// What it is counted as.
+    pub const fn kind(&self) -> FailureKind {
+        match self {
+            Self::Unreachable(_) => FailureKind::Unreachable,
+            Self::Untrusted(_) => FailureKind::Untrusted,
+            Self::Busy(_) => FailureKind::Busy,
+            Self::GrantBusy(_) => FailureKind::GrantBusy,
+            Self::Broken(_) => FailureKind::Broken,
+            Self::TooSlow(_) => FailureKind::TooSlow,
+            Self::Redirected => FailureKind::Redirected,
+            Self::Unauthorized(_) => FailureKind::Unauthorized,
+        }
+    }
+}
+
+/// What failures are counted as: those of [`Failure`], and replies that broke off after they had begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "see `Failure`")]
+pub enum FailureKind {
+    Unreachable,
+    Untrusted,
+    Busy,
+    GrantBusy,
+    Broken,
+    /// The connection broke within a reply.
+    CutShort,
+    TooSlow,
+    Redirected,
+    Unauthorized,
+}
+
+impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::Unreachable,
+        Self::Untrusted,
+        Self::Busy,
+        Self::GrantBusy,
+        Self::Broken,
+        Self::CutShort,
+        Self::TooSlow,
+        Self::Redirected,
+        Self::Unauthorized,
+    ];
+
+    /// The word that metrics use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Untrusted => "untrusted",
+            Self::Busy => "busy",
+            Self::GrantBusy => "grant_busy",
+            Self::Broken => "broken",
+            Self::CutShort => "cut_short",
+            Self::TooSlow => "too_slow",
+            Self::Redirected => "redirected",
+            Self::Unauthorized => "unauthorized",
+        }
+    }
+}
+
+/// Why a server's certificate was not believed, where that is what failed.
+fn rejected<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError> {
+    let mut cause: Option<&'e (dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(rustls::Error::InvalidCertificate(reason)) = error.downcast_ref() {
+            return Some(reason);
+        }
+        // An error of I/O names as its cause not what it wraps, but the cause of that.
+        cause = match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// What is to be done about a certificate that is not believed. Short, because a line of the log has to end.
+fn told(reason: &CertificateError) -> String {
+    match reason {
+        CertificateError::UnknownIssuer => "it is of no authority that is believed; check `ca`".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "it is for another host than that of `url`".to_owned()
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "it has expired; let the server renew it".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet; check the clocks".to_owned()
+        }
+        other => other.to_string(),
     }
 }
 
 /// An error with what caused it, for an operator: libraries keep the reason in the cause.
-pub(super) fn chain(error: &dyn Error) -> String {
+fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -49,4 +165,31 @@ pub(super) fn chain(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_found_however_deep_it_is_wrapped() {
+        let refused = rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+        let wrapped = io::Error::other(io::Error::new(io::ErrorKind::InvalidData, refused));
+        assert_eq!(rejected(&wrapped), Some(&CertificateError::UnknownIssuer));
+        for other in [
+            io::Error::other("x"),
+            io::Error::from(io::ErrorKind::TimedOut),
+            io::Error::other(rustls::Error::DecryptError),
+        ] {
+            assert_eq!(rejected(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_word_of_its_own() {
+        let words: std::collections::HashSet<_> =
+            FailureKind::ALL.into_iter().map(FailureKind::as_str).collect();
+        assert_eq!(words.len(), FailureKind::ALL.len());
+        assert!(FailureKind::ALL.contains(&Failure::Busy(1).kind()));
+    }
 }

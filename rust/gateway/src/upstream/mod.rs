@@ -3,7 +3,9 @@
 mod config;
 mod failure;
 mod open;
+mod patient;
 mod resolver;
+mod tally;
 mod tls;
 
 use std::sync::Arc;
@@ -18,12 +20,14 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Semaphore;
 
 pub use config::{UpstreamConfig, UpstreamError};
-pub use failure::Failure;
+pub use failure::{Failure, FailureKind};
 pub use open::OpenBody;
+use patient::Patient;
 use resolver::Resolver;
+use tally::Bounds;
+pub use tally::Tally;
 
 /// Redirects on the same host that one request may meet: `/mcp` and `/mcp/` lead to each other at some servers.
 const MAX_REDIRECTS: usize = 2;
@@ -37,13 +41,13 @@ pub struct Upstream {
     config: UpstreamConfig,
     endpoint: Uri,
     headers: HeaderMap,
-    client: Client<HttpsConnector<HttpConnector<Resolver>>, Full<Bytes>>,
-    open: Arc<Semaphore>,
+    client: Client<Patient<HttpsConnector<HttpConnector<Resolver>>>, Full<Bytes>>,
+    tally: Arc<Tally>,
 }
 
 impl Upstream {
-    /// A server that is configured so. Nothing is connected yet.
-    pub fn new(config: UpstreamConfig) -> Result<Self, UpstreamError> {
+    /// A server that is configured so; what is counted of it goes to `tally`. Nothing is connected yet.
+    pub fn new(config: UpstreamConfig, tally: Arc<Tally>) -> Result<Self, UpstreamError> {
         let endpoint = config::endpoint(&config.url, config.allow_link_local)?;
         let headers = config::headers(&config.headers)?;
         let is_secure = endpoint.scheme_str() == Some("https");
@@ -56,7 +60,9 @@ impl Upstream {
         let mut connector = HttpConnector::new_with_resolver(Resolver::new(config.allow_link_local));
         connector.enforce_http(false);
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_millis(config.connect_timeout_ms)));
+        let patience = Duration::from_millis(config.connect_timeout_ms);
+        // Divided by the addresses of a name, so that each of them is tried.
+        connector.set_connect_timeout(Some(patience));
         let roots = if is_secure {
             tls::client(config.ca_pem.as_deref())?
         } else {
@@ -71,13 +77,13 @@ impl Upstream {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(config.max_idle_connections)
-            .build(connector);
+            .build(Patient::new(connector, patience));
         Ok(Self {
-            open: Arc::new(Semaphore::new(config.max_requests.min(Semaphore::MAX_PERMITS))),
             config,
             endpoint,
             headers,
             client,
+            tally,
         })
     }
 
@@ -86,17 +92,36 @@ impl Upstream {
         &self.config
     }
 
+    /// Counts a failure that [`Upstream::send`] has not met: one after the head of a reply.
+    pub fn failed(&self, failure: &Failure) {
+        self.tally.failed(failure.kind());
+    }
+
     /// Sends a request whose fields are those of [`crate::fields::of_request`], and waits for the head of the reply.
-    /// Dropped, it closes the connection, which is how a client cancels.
+    /// Dropped, it closes the connection, which is how a client cancels. `grant` is who asks, where callers prove that.
     pub async fn send(
         &self,
+        grant: Option<&str>,
         method: Method,
         fields: HeaderMap,
         body: Bytes,
     ) -> Result<Response<OpenBody>, Failure> {
-        let permit = Arc::clone(&self.open)
-            .try_acquire_owned()
-            .map_err(|_| Failure::Busy(self.config.max_requests))?;
+        let answered = self.ask(grant, method, fields, body).await;
+        answered.inspect_err(|failure| self.failed(failure))
+    }
+
+    async fn ask(
+        &self,
+        grant: Option<&str>,
+        method: Method,
+        fields: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response<OpenBody>, Failure> {
+        let bounds = Bounds {
+            in_all: self.config.max_requests,
+            of_grant: self.config.most_of_one_grant(),
+        };
+        let place = self.tally.open(grant, bounds)?;
         let patience = Duration::from_millis(self.config.answer_timeout_ms);
         let response = tokio::time::timeout(patience, self.follow(method, fields, body))
             .await
@@ -106,7 +131,7 @@ impl Upstream {
             // The client's token is the gateway's to judge: told so, it would throw away one that is good.
             return Err(Failure::Unauthorized(response.status().as_u16()));
         }
-        Ok(open::opened(response, permit))
+        Ok(open::opened(response, place))
     }
 
     /// Sends a request, and again where a redirect on the same host leads.
@@ -125,14 +150,8 @@ impl Upstream {
             *request.method_mut() = method.clone();
             *request.uri_mut() = target.clone();
             *request.headers_mut() = fields.clone();
-            let response = self.client.request(request).await.map_err(|error| {
-                let reason = failure::chain(&error);
-                if error.is_connect() {
-                    Failure::Unreachable(reason)
-                } else {
-                    Failure::Broken(reason)
-                }
-            })?;
+            let response = self.client.request(request).await;
+            let response = response.map_err(|error| Failure::of_http(&error))?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }

@@ -7,21 +7,20 @@ use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::sync::OwnedSemaphorePermit;
+
+use super::failure::FailureKind;
+use super::tally::Place;
 
 /// The body of a reply as it comes; until it has ended it is one of the requests that may be open at once.
 #[derive(Debug)]
 pub struct OpenBody {
     body: Incoming,
-    _permit: OwnedSemaphorePermit,
+    place: Place,
 }
 
-/// A reply whose body holds this permit.
-pub(super) fn opened(response: Response<Incoming>, permit: OwnedSemaphorePermit) -> Response<OpenBody> {
-    response.map(|body| OpenBody {
-        body,
-        _permit: permit,
-    })
+/// A reply whose body holds this place.
+pub(super) fn opened(response: Response<Incoming>, place: Place) -> Response<OpenBody> {
+    response.map(|body| OpenBody { body, place })
 }
 
 impl Body for OpenBody {
@@ -32,7 +31,11 @@ impl Body for OpenBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.place.failed(FailureKind::CutShort);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -38,7 +38,14 @@ pub(super) fn unauthorized(challenge: &str, body: String) -> Response<Body> {
 pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Response<Body> {
     let happened = match failure {
         Failure::Unreachable(_) => "the server cannot be reached, so nothing was done; try again later",
+        Failure::Untrusted(_) => {
+            "whoever answers there could not prove to be the server, so nothing was done; ask the operator to look at \
+             callgate's log"
+        }
         Failure::Busy(_) => "too many requests are open at the server, so nothing was done; try again later",
+        Failure::GrantBusy(_) => {
+            "too many requests of yours are open at the server, so nothing was done; end some of them, or try again later"
+        }
         Failure::Broken(_) => {
             "the connection to the server broke, so nobody knows whether this was done; look before you try again"
         }
@@ -50,7 +57,7 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
         }
     };
     let status = match failure {
-        Failure::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Failure::Busy(_) | Failure::GrantBusy(_) => StatusCode::SERVICE_UNAVAILABLE,
         Failure::TooSlow(_) => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::BAD_GATEWAY,
     };

@@ -1,11 +1,11 @@
 //! The servers behind the gateway, and how requests to them are read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use callgate_gateway::pins::{Endpoint, Mode, Pins, PinsError, Server as PinnedServer};
-use callgate_gateway::{Upstream, UpstreamConfig, UpstreamError};
+use callgate_gateway::{Tally, Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::Methods;
 
 use crate::proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource};
@@ -63,7 +63,9 @@ pub(super) struct Behind {
 /// A gateway that is configured so.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
-    servers: HashMap<String, Arc<Behind>>,
+    pub(super) servers: HashMap<String, Arc<Behind>>,
+    /// What is counted of every server that there ever was.
+    pub(super) tallies: BTreeMap<String, Arc<Tally>>,
     /// Where callers prove who they are.
     by_token: Arc<ProxyConfig>,
     /// Where no grants are configured.
@@ -80,16 +82,20 @@ impl Gateway {
         before: Option<&Self>,
     ) -> Result<Self, GatewayError> {
         let mut servers = HashMap::with_capacity(config.servers.len());
+        let mut tallies = before.map(|before| before.tallies.clone()).unwrap_or_default();
         for (name, GatewayServer { upstream, pinning }) in config.servers {
             let endpoint = Endpoint::url(&upstream.url);
             let kept = before.and_then(|before| before.servers.get(&name));
             let kept = kept.filter(|kept| *kept.upstream.config() == upstream);
-            let upstream = match kept {
-                Some(kept) => Arc::clone(&kept.upstream),
-                None => Arc::new(Upstream::new(upstream).map_err(|fault| GatewayError::Upstream {
+            let upstream = if let Some(kept) = kept {
+                Arc::clone(&kept.upstream)
+            } else {
+                let tally = tallies.entry(name.clone()).or_default();
+                let upstream = Upstream::new(upstream, Arc::clone(tally));
+                Arc::new(upstream.map_err(|fault| GatewayError::Upstream {
                     server: name.clone(),
                     fault,
-                })?),
+                })?)
             };
             let pins = pins
                 .filter(|_| pinning != Mode::Off)
@@ -110,6 +116,7 @@ impl Gateway {
         };
         Ok(Self {
             servers,
+            tallies,
             by_token: reading(IdentitySource::Token),
             by_nothing: reading(IdentitySource::Anonymous),
             public_url: config.public_url,

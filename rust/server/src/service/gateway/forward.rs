@@ -87,12 +87,13 @@ impl Forward {
             sent.insert(SESSION, session);
         }
         let request = body.clone();
-        let answered = behind.upstream.send(parts.method.clone(), sent, body).await;
+        let (upstream, caller) = (&behind.upstream, grant.as_deref());
+        let answered = upstream.send(caller, parts.method.clone(), sent, body).await;
         let opened = match answered {
             Ok(opened) => opened,
             Err(failure) => {
                 units.settle(failure.never_reached());
-                tell(&gate, &server, &failure);
+                tell(&gate, &server, caller, &failure);
                 return answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure);
             }
         };
@@ -133,7 +134,8 @@ async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Respo
         return cut.map(Body::new);
     }
     let failure = Failure::TooSlow(config.answer_timeout_ms);
-    tell(&gate, &server, &failure);
+    behind.upstream.failed(&failure);
+    tell(&gate, &server, None, &failure);
     answer::failed(id.as_deref().and_then(Id::from_json), false, &failure)
 }
 
@@ -152,11 +154,14 @@ fn mark(head: &mut http::response::Parts, sessions: &Sessions, server: &str, gra
     }
 }
 
-/// Logs why a server did not answer, at a bounded pace.
-fn tell(gate: &Gate, server: &str, failure: &Failure) {
+/// Logs why a server did not answer, at a bounded pace, and whose request it was where that is why.
+fn tell(gate: &Gate, server: &str, grant: Option<&str>, failure: &Failure) {
     if gate.paces.upstreams.admits(gate.second()) {
         let error = failure.to_string();
-        let fields = vec![("server", server.into()), ("error", error.as_str().into())];
+        let mut fields = vec![("server", server.into()), ("error", error.as_str().into())];
+        if let (Failure::GrantBusy(_), Some(grant)) = (failure, grant) {
+            fields.push(("grant", grant.into()));
+        }
         gate.events.push(Level::Warning, "upstream_failed", fields);
     }
 }
