@@ -535,7 +535,7 @@ class Metrics:
 
     @property
     def requests(self) -> list[tuple[str, str, int]]:
-        """Protocol (``grpc``, ``http``), status code, count."""
+        """Protocol (``grpc``, ``http``, ``mcp``), status code, count."""
 
     @property
     def rate_limits(self) -> list[tuple[str, str, int]]:
@@ -588,6 +588,22 @@ class Metrics:
     @property
     def store_duration_sum_ns(self) -> int:
         """All flushes together."""
+
+    @property
+    def upstream_requests(self) -> list[tuple[str, int]]:
+        """Server behind the gateway, requests open at it now."""
+
+    @property
+    def upstream_failures(self) -> list[tuple[str, str, int]]:
+        """Server, kind, count: why it gave no reply that could be passed on; every kind, met or not."""
+
+    @property
+    def tools(self) -> list[tuple[str, str, int]]:
+        """Server, state (``pinned``, ``changed``, ``new``), how many of its tools are in it now."""
+
+    @property
+    def tools_changed(self) -> list[tuple[str, str, int]]:
+        """Server, state (``changed``, ``new``), how often a list has brought a tool into it."""
 
 @final
 class Server:

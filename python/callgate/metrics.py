@@ -52,6 +52,7 @@ class ServerCollector(Collector):
         yield _duration(numbers)
         yield from _state(numbers)
         yield from _store(numbers)
+        yield from _upstreams(numbers)
         yield from self._policies(numbers)
 
     def _policies(self, numbers: Metrics) -> Iterator[Metric]:
@@ -123,6 +124,33 @@ def _store(numbers: Metrics) -> Iterator[Metric]:
         buckets=list(zip(bounds, accumulate(numbers.store_duration_counts), strict=True)),
         sum_value=numbers.store_duration_sum_ns / _NS,
     )
+
+
+def _upstreams(numbers: Metrics) -> Iterator[Metric]:
+    requests = GaugeMetricFamily(
+        "callgate_upstream_requests", "Requests open at servers behind the gateway.", labels=["server"]
+    )
+    for server, count in numbers.upstream_requests:
+        requests.add_metric([server], count)
+    yield requests
+    failures = CounterMetricFamily(
+        "callgate_upstream_failures",
+        "Requests to which a server behind the gateway gave no reply that could be passed on.",
+        labels=["server", "kind"],
+    )
+    for server, kind, count in numbers.upstream_failures:
+        failures.add_metric([server, kind], count)
+    yield failures
+    tools = GaugeMetricFamily("callgate_tools", "Tools, by what pinning says of them.", labels=["server", "state"])
+    for server, state, count in numbers.tools:
+        tools.add_metric([server, state], count)
+    yield tools
+    changed = CounterMetricFamily(
+        "callgate_tools_changed", "Tools that a list has made changed or new.", labels=["server", "state"]
+    )
+    for server, state, count in numbers.tools_changed:
+        changed.add_metric([server, state], count)
+    yield changed
 
 
 def _state(numbers: Metrics) -> Iterator[Metric]:

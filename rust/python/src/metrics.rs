@@ -1,6 +1,6 @@
 //! `Metrics`: the data plane's numbers as plain Python values.
 
-use callgate_server::{MetricsSnapshot, duration_bounds_ns, store_duration_bounds_ns};
+use callgate_server::{MetricsSnapshot, UpstreamNumbers, duration_bounds_ns, store_duration_bounds_ns};
 use pyo3::prelude::*;
 
 /// Numbers of one moment; the names under which they are published stand in `callgate/metrics.py`.
@@ -25,6 +25,10 @@ pub(crate) struct Metrics {
     store_duration_bounds_ns: Vec<u64>,
     store_duration_counts: Vec<u64>,
     store_duration_sum_ns: u64,
+    upstream_requests: Vec<(String, usize)>,
+    upstream_failures: Vec<(String, &'static str, u64)>,
+    tools: Vec<(String, &'static str, usize)>,
+    tools_changed: Vec<(String, &'static str, u64)>,
 }
 
 impl From<MetricsSnapshot> for Metrics {
@@ -49,6 +53,10 @@ impl From<MetricsSnapshot> for Metrics {
             .policies
             .into_iter()
             .map(|one| (one.server, one.policy, one.version));
+        let upstreams = snapshot.upstreams;
+        let open = upstreams
+            .iter()
+            .map(|one| (one.server.clone(), one.open_requests));
         Self {
             decisions: decisions.collect(),
             denials: denials.collect(),
@@ -73,6 +81,22 @@ impl From<MetricsSnapshot> for Metrics {
             store_duration_bounds_ns: store_duration_bounds_ns().to_vec(),
             store_duration_counts: snapshot.store_duration.counts,
             store_duration_sum_ns: snapshot.store_duration.sum_ns,
+            upstream_requests: open.collect(),
+            upstream_failures: by_server(&upstreams, |one| &one.failures),
+            tools: by_server(&upstreams, |one| &one.tools),
+            tools_changed: by_server(&upstreams, |one| &one.tools_changed),
         }
     }
+}
+
+/// One kind of number of each server, under the server's name.
+fn by_server<N: Copy>(
+    upstreams: &[UpstreamNumbers],
+    numbers: impl Fn(&UpstreamNumbers) -> &[(&'static str, N)],
+) -> Vec<(String, &'static str, N)> {
+    let named = upstreams.iter().flat_map(|one| {
+        let named = numbers(one).iter();
+        named.map(|&(kind, number)| (one.server.clone(), kind, number))
+    });
+    named.collect()
 }

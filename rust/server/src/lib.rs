@@ -45,5 +45,5 @@ pub use server::{Reload, Server};
 #[cfg(feature = "bench")]
 pub use service::bench;
 pub use service::stdio::{Wrap, WrapCaller, WrapConfig};
-pub use service::{GatewayConfig, GatewayError, GatewayServer};
+pub use service::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 pub use tls::{TlsError, TlsPem};

@@ -335,6 +335,7 @@ impl Server {
             audit_dropped: gate.audit.as_ref().map_or(0, Audit::dropped),
             store_errors: gate.metrics.store.errors(gate.engine.store()),
             store_duration: gate.metrics.store.duration(),
+            upstreams: gate.gateway.now().numbers(),
             ..gate.metrics.snapshot(&gate.engine.snapshot())
         }
     }

@@ -234,6 +234,19 @@ impl View {
         }
     }
 
+    /// How many tools are in each state, of a server that is at this endpoint.
+    pub(super) fn counts(&self, endpoint: Digest) -> Vec<(State, usize)> {
+        let is_in = |wanted: State| {
+            self.rows
+                .keys()
+                .filter(move |tool| self.state(tool, endpoint) == wanted)
+        };
+        [State::Pinned, State::Changed, State::New]
+            .into_iter()
+            .map(|state| (state, is_in(state).count()))
+            .collect()
+    }
+
     /// What was listed last, if it has this digest.
     pub(super) fn listed(&self, tool: &str, digest: Digest) -> Option<&Arc<Record>> {
         let listed = self.rows.get(tool)?.listed.as_ref()?;

@@ -13,6 +13,7 @@ use super::definition::{Definition, MAX_DEPTH, digest};
 use super::digest::Digest;
 use super::endpoint::Endpoint;
 use super::error::PinsError;
+use super::numbers::Numbers;
 use super::observation::{Asked, Observation};
 use super::shared::Shared;
 use super::state::{Mode, State};
@@ -58,6 +59,17 @@ impl Server {
             return None;
         }
         self.shared.accepted(tool)
+    }
+
+    /// How its tools stand. Nothing is pinned where pinning is off.
+    pub fn numbers(&self) -> Numbers {
+        if self.mode == Mode::Off {
+            return Numbers::default();
+        }
+        Numbers {
+            tools: self.shared.view().counts(self.endpoint.digest()),
+            changes: self.shared.changes.counts(),
+        }
     }
 
     /// Takes note of an answer to `tools/list`: a whole JSON-RPC message, as the server sent it, before anything is taken out.

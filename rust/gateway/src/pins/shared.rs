@@ -9,6 +9,7 @@ use super::book::{Book, Listed, View};
 use super::digest::Digest;
 use super::error::PinsError;
 use super::folder::{Folder, Stamp};
+use super::numbers::Changes;
 use super::observation::{Asked, Observation, ToolChange};
 use super::state::State;
 
@@ -22,6 +23,8 @@ pub(super) struct Shared {
     inner: Mutex<Inner>,
     /// What calls are held against; swapped whenever the book changes.
     view: ArcSwap<View>,
+    /// What lists have told that was not known before.
+    pub(super) changes: Changes,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +64,7 @@ impl Shared {
             name: name.to_owned(),
             view: ArcSwap::from_pointee(inner.book.view()),
             inner: Mutex::new(inner),
+            changes: Changes::default(),
         }
     }
 
@@ -97,6 +101,7 @@ impl Shared {
             book.is_complete |= is_last;
             book.hold_bounds(&self.name, page)?;
             changes = news(&inner.book, &book, page);
+            self.changes.add(&changes);
             let is_written = book.is_written_like(&inner.book);
             self.put(&mut inner, book);
             inner.is_dirty |= !is_written;

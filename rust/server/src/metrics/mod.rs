@@ -24,6 +24,8 @@ pub use rates::RateLimitCount;
 pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
 
+use crate::service::UpstreamNumbers;
+
 use histogram::Histogram;
 use labels::{Registry, Table, count};
 use rates::RateMetrics;
@@ -104,6 +106,8 @@ pub struct MetricsSnapshot {
     pub store_errors: Vec<StoreErrorCount>,
     /// How long the file took to be written to disk; bounds are [`store_duration_bounds_ns`].
     pub store_duration: DurationHistogram,
+    /// Servers behind the gateway, by name.
+    pub upstreams: Vec<UpstreamNumbers>,
 }
 
 /// What became of the log line of a denial.
@@ -183,6 +187,10 @@ impl Metrics {
 
     pub(crate) fn http(&self, status: StatusCode) {
         self.requests.http(status);
+    }
+
+    pub(crate) fn mcp(&self, status: StatusCode) {
+        self.requests.mcp(status);
     }
 
     /// Counts one answer of the rate limit service.

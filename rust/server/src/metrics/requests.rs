@@ -10,9 +10,10 @@ use super::labels::count;
 /// Requests to one door with one result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestCount {
-    /// `grpc` or `http`.
+    /// `grpc`, `http`, or `mcp` for the gateway.
     pub protocol: &'static str,
-    /// Name of the gRPC status (`OK`, `RESOURCE_EXHAUSTED`) or the HTTP status (`200`).
+    /// Name of the gRPC status (`OK`, `RESOURCE_EXHAUSTED`) or the HTTP status (`200`); `(other)` for those that hardly any
+    /// server behind the gateway answers with.
     pub code: &'static str,
     /// How many.
     pub count: u64,
@@ -55,10 +56,40 @@ const HTTP: [(u16, &str); 12] = [
     (500, "500"),
 ];
 
+/// The statuses that the gateway and servers behind it answer with; whatever else a server invents is the last.
+const MCP: [(u16, &str); 25] = [
+    (200, "200"),
+    (202, "202"),
+    (204, "204"),
+    (400, "400"),
+    (401, "401"),
+    (403, "403"),
+    (404, "404"),
+    (405, "405"),
+    (406, "406"),
+    (408, "408"),
+    (409, "409"),
+    (410, "410"),
+    (413, "413"),
+    (415, "415"),
+    (421, "421"),
+    (422, "422"),
+    (429, "429"),
+    (431, "431"),
+    (500, "500"),
+    (501, "501"),
+    (502, "502"),
+    (503, "503"),
+    (504, "504"),
+    (529, "529"),
+    (0, "(other)"),
+];
+
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     grpc: [AtomicU64; GRPC.len()],
     http: [AtomicU64; HTTP.len()],
+    mcp: [AtomicU64; MCP.len()],
 }
 
 impl Requests {
@@ -72,13 +103,11 @@ impl Requests {
     }
 
     pub(super) fn http(&self, status: StatusCode) {
-        let index = HTTP
-            .iter()
-            .position(|&(known, _)| known == status.as_u16())
-            .unwrap_or(HTTP.len() - 1);
-        if let Some(cell) = self.http.get(index) {
-            count(cell);
-        }
+        count_status(&HTTP, &self.http, status);
+    }
+
+    pub(super) fn mcp(&self, status: StatusCode) {
+        count_status(&MCP, &self.mcp, status);
     }
 
     pub(super) fn snapshot(&self) -> Vec<RequestCount> {
@@ -90,7 +119,12 @@ impl Requests {
             .iter()
             .zip(&self.http)
             .map(|(&(_, code), cell)| ("http", code, cell));
+        let mcp = MCP
+            .iter()
+            .zip(&self.mcp)
+            .map(|(&(_, code), cell)| ("mcp", code, cell));
         grpc.chain(http)
+            .chain(mcp)
             // Relaxed: a count that publishes nothing else.
             .map(|(protocol, code, cell)| RequestCount {
                 protocol,
@@ -99,6 +133,15 @@ impl Requests {
             })
             .filter(|request| request.count > 0)
             .collect()
+    }
+}
+
+/// Adds one to the cell of this status, else to the last.
+fn count_status(known: &[(u16, &str)], cells: &[AtomicU64], status: StatusCode) {
+    let index = known.iter().position(|&(known, _)| known == status.as_u16());
+    let cell = index.and_then(|index| cells.get(index));
+    if let Some(cell) = cell.or(cells.last()) {
+        count(cell);
     }
 }
 
@@ -114,6 +157,8 @@ mod tests {
         requests.grpc(Code::Unauthenticated);
         requests.http(StatusCode::TOO_MANY_REQUESTS);
         requests.http(StatusCode::TOO_MANY_REQUESTS);
+        requests.mcp(StatusCode::ACCEPTED);
+        requests.mcp(StatusCode::IM_A_TEAPOT);
         let seen: Vec<_> = requests
             .snapshot()
             .into_iter()
@@ -125,7 +170,9 @@ mod tests {
                 ("grpc", "OK", 1),
                 ("grpc", "RESOURCE_EXHAUSTED", 1),
                 ("grpc", "UNAUTHENTICATED", 1),
-                ("http", "429", 2)
+                ("http", "429", 2),
+                ("mcp", "202", 1),
+                ("mcp", "(other)", 1)
             ]
         );
     }

@@ -23,6 +23,8 @@ use crate::gate::Gate;
 pub(super) enum Counted {
     /// A request of plain HTTP.
     Http,
+    /// One to the gateway.
+    Mcp,
     /// One to a gRPC method.
     Grpc,
     /// One to `CheckStream`: a stream that has begun is counted when it ends.
@@ -77,6 +79,7 @@ impl Answering {
     fn count(&self, response: &Response<Body>) {
         match self.counted {
             Counted::Http => self.gate.metrics.http(response.status()),
+            Counted::Mcp => self.gate.metrics.mcp(response.status()),
             Counted::Grpc => self.gate.metrics.grpc(grpc_code(response)),
             Counted::Stream => match grpc_code(response) {
                 Code::Ok => {}

@@ -54,7 +54,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::Ex
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use unfinished::Unfinished;
 
-pub use gateway::{GatewayConfig, GatewayError, GatewayServer};
+pub use gateway::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 
 pub(crate) use self::http::Access;
 pub(crate) use gateway::{Gateway, Sessions};
@@ -160,7 +160,7 @@ impl Doors {
                 let share = Arc::clone(share);
                 let answer: Answer =
                     Box::pin(async move { Ok(gateway::answer(&doors, door, share, request).await) });
-                return self.answering(answer, Counted::Http, None);
+                return self.answering(answer, Counted::Mcp, None);
             }
             let answer: Answer =
                 Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) });

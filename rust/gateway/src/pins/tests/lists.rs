@@ -289,3 +289,30 @@ fn one_process_of_clients_that_page_at_once() {
     }
     assert_eq!(server.state("more"), State::New);
 }
+
+#[test]
+fn it_is_counted_how_tools_stand() {
+    let place = Place::new();
+    let server = place.server();
+    let numbers = |server: &Server| {
+        let Numbers { tools, changes } = server.numbers();
+        let tools: Vec<usize> = tools.into_iter().map(|(_, count)| count).collect();
+        let changes: Vec<u64> = changes.into_iter().map(|(_, count)| count).collect();
+        (tools, changes)
+    };
+    assert_eq!(numbers(&server), (vec![0, 0, 0], vec![0, 0]));
+    list(&server, &[tool("a", "one"), tool("b", "two")]);
+    assert_eq!(numbers(&server), (vec![2, 0, 0], vec![0, 0]));
+    for _ in 0..3 {
+        list(
+            &server,
+            &[tool("a", "evil"), tool("b", "two"), tool("c", "three")],
+        );
+    }
+    assert_eq!(numbers(&server), (vec![1, 1, 1], vec![1, 1]));
+    list(&server, &[tool("a", "one"), tool("b", "two")]);
+    assert_eq!(numbers(&server), (vec![2, 0, 1], vec![1, 1]), "it was so once");
+    let elsewhere = place.server_at("https://evil.example/mcp", Mode::Report);
+    assert_eq!(numbers(&elsewhere).0, [0, 2, 1]);
+    assert_eq!(place.server_at(URL, Mode::Off).numbers(), Numbers::default());
+}

@@ -4,6 +4,7 @@ mod answer;
 mod config;
 mod door;
 mod forward;
+mod numbers;
 mod request;
 mod session;
 
@@ -27,6 +28,7 @@ use request::Asking;
 
 pub(crate) use config::Gateway;
 pub use config::{GatewayConfig, GatewayError, GatewayServer};
+pub use numbers::UpstreamNumbers;
 pub(crate) use session::Sessions;
 
 /// What the paths of servers begin with.
