@@ -22,7 +22,7 @@ pub mod reply;
 mod shown;
 pub mod sse;
 
-pub use headers::{Bindings, FIRST_MIRRORING_VERSION, Headers, Named};
+pub use headers::{FIRST_MIRRORING_VERSION, Headers, Named};
 pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};

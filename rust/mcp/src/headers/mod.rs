@@ -7,20 +7,22 @@
 //! Where a proxy hands over no body, [`Headers::without_body`] gives what the fields alone say. That is as true as the
 //! server's own check of them, so fields of versions that know no such check are not believed.
 
-mod bindings;
 mod named;
+mod params;
 #[cfg(test)]
 mod tests;
 mod value;
 
 use std::borrow::Cow;
 
+use callgate_core::bindings::FIELD_PREFIX;
+
 use crate::message::{Id, Message};
 use crate::refusal::{Reason, Refusal};
 use crate::shown::Shown;
 
-pub use bindings::Bindings;
 pub use named::{FIRST_MIRRORING_VERSION, Named};
+pub use params::param_fields;
 pub use value::{field_value, from_base64};
 
 /// The fields that may stand once; in lower case, as HTTP/2 has them.
@@ -29,9 +31,6 @@ const NAME: &str = "mcp-name";
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 const SESSION_ID: &str = "mcp-session-id";
 const SINGLE: [&str; 4] = [METHOD, NAME, PROTOCOL_VERSION, SESSION_ID];
-
-/// What the fields that mirror an argument begin with.
-const PARAM: &str = "mcp-param-";
 
 /// The fields of one request that are about its message.
 #[derive(Clone, Debug, Default)]
@@ -65,8 +64,8 @@ impl<'h> Headers<'h> {
                 }
                 headers.take(single, value)?;
             } else if name
-                .split_at_checked(PARAM.len())
-                .is_some_and(|(prefix, _)| is_same(prefix, PARAM))
+                .split_at_checked(FIELD_PREFIX.len())
+                .is_some_and(|(prefix, _)| is_same(prefix, FIELD_PREFIX))
             {
                 headers.params.push((name, value));
             }
@@ -111,7 +110,7 @@ impl<'h> Headers<'h> {
         self.session.filter(|session| !session.is_empty())
     }
 
-    /// Holds the fields that are there against the message; `Mcp-Param-*` is for [`Bindings::check`].
+    /// Holds the fields that are there against the message; `Mcp-Param-*` is for [`Self::check_params`].
     pub fn check<'m>(&self, message: &Message<'m>) -> Result<(), Refusal<'m>> {
         agree(METHOD, self.method, Some(message.method()))
             .and_then(|()| agree(NAME, self.name(), message.name()))
