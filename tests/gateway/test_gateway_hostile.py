@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gateway.running import gateway
-from proxies.hostile import MARK, cases, send
+from proxies.hostile import CATALOGUE, MARK, cases, send
 from proxies.upstream import keeping_upstream
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
@@ -19,7 +19,11 @@ def test_none_of_the_refused_ones_reaches_the_server(tmp_path: Path) -> None:
     with (
         keeping_upstream() as kept,
         gateway(
-            tmp_path, {"srv": f"http://127.0.0.1:{kept.port}/mcp"}, EVERY_TOOL, allowed_hosts=["mcp.example.com"]
+            tmp_path,
+            {"srv": f"http://127.0.0.1:{kept.port}/mcp"},
+            EVERY_TOOL,
+            allowed_hosts=["mcp.example.com"],
+            catalogue=str(CATALOGUE),
         ) as running,
     ):
         statuses = {number: send(running.address, case, number) for number, case in numbered}

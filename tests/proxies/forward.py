@@ -88,16 +88,20 @@ def forwarding(
     *,
     edit: Callable[[str], str] = lambda text: text,
     policy: Mapping[str, Any] = POLICY,
+    catalogue: Path | None = None,
     **proxies: Any,
 ) -> Iterator[tuple[Proxy, Sidecar]]:
     """A proxy in front of the server at this port, and the callgate that it asks; `edit` changes its configuration."""
-    with asked(folder, policy, proxies) as running, started(kind, folder, port, running, edit) as proxy:
+    with asked(folder, policy, proxies, catalogue) as running, started(kind, folder, port, running, edit) as proxy:
         yield proxy, running
 
 
 @contextmanager
 def asked(
-    folder: Path, policy: Mapping[str, Any] = POLICY, proxies: Mapping[str, Any] | None = None
+    folder: Path,
+    policy: Mapping[str, Any] = POLICY,
+    proxies: Mapping[str, Any] | None = None,
+    catalogue: Path | None = None,
 ) -> Iterator[Sidecar]:
     """callgate, configured as `deploy/forward-auth` says but for its policy and who may call and ask."""
     configuration = yaml.safe_load((DEPLOY / "forward-auth" / "callgate.yaml").read_text())
@@ -106,6 +110,8 @@ def asked(
     (folder / "key").chmod(0o600)
     configuration["policies"] = {"example": "policy.json"}
     del configuration["catalogue"]
+    if catalogue is not None:
+        configuration["catalogue"] = str(catalogue)
     configuration["grant_key_file"] = "key"
     configuration["grants"] = [
         {"id": name, "server": "aws", "policy": "example", "token_hash": hash_token(KEY, token)}

@@ -37,10 +37,11 @@ def guarded_server(
     by: tuple[str, str] = AUTHZ,
     policy: dict[str, Any] = POLICY,
     server: str = "aws",
+    catalogue: Path | None = None,
     **proxies: Any,
 ) -> Iterator[tuple[Proxy, Sidecar]]:
-    """In front of the server at this port; callgate's configuration is ours but for its policy, the server's name and
-    `proxies`."""
+    """In front of the server at this port; callgate's configuration is ours but for its policy, the server's name,
+    its catalogue and `proxies`."""
     envoys, ours = by
     configuration = yaml.safe_load((DEPLOY / ours).read_text())
     (folder / "policy.json").write_text(json.dumps(policy))
@@ -49,6 +50,8 @@ def guarded_server(
     configuration["proxies"].update(proxies)
     configuration["rate_limits"] = [str(DEPLOY / file) for file in configuration.get("rate_limits", [])]
     del configuration["catalogue"]
+    if catalogue is not None:
+        configuration["catalogue"] = str(catalogue)
     path = folder / "callgate.yaml"
     path.write_text(yaml.safe_dump(configuration))
     with sidecar("--config", path) as running:

@@ -10,6 +10,8 @@ from typing import Any
 from proxies.envoy import ROOT
 
 CASES = ROOT / "tests" / "cases" / "hostile"
+CATALOGUE = CASES / "catalogue" / "tools.json"
+"""What is known of the tools that the cases call."""
 PATIENCE_S = 20.0
 MARK = "x-case"
 """The header that says which case a request is."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from proxies.guarded import guarded_server
-from proxies.hostile import MARK, Case, cases, send
+from proxies.hostile import CATALOGUE, MARK, Case, cases, send
 from proxies.upstream import keeping_upstream
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
@@ -16,7 +16,9 @@ def test_none_of_the_refused_ones_reaches_the_upstream(tmp_path: Path) -> None:
     assert len(numbered) >= 200
     with (
         keeping_upstream() as kept,
-        guarded_server(tmp_path, kept.port, policy=EVERY_TOOL, server="srv", tool_errors=False) as (proxy, _),
+        guarded_server(
+            tmp_path, kept.port, policy=EVERY_TOOL, server="srv", catalogue=CATALOGUE, tool_errors=False
+        ) as (proxy, _),
     ):
         statuses = {number: send(proxy.address, case, number) for number, case in numbered}
     arrived = {int(request.header(MARK) or -1): (request.path, request.body) for request in kept.arrived}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxies.forward import KINDS, Kind, forwarding
-from proxies.hostile import Case, cases
+from proxies.hostile import CATALOGUE, Case, cases
 from proxies.upstream import keeping_upstream, send_raw
 
 OPEN = {"version": "1", "name": "open", "default": "allow"}
@@ -23,7 +23,7 @@ def test_no_refused_request_arrives(tmp_path: Path, kind: Kind) -> None:
     statuses: dict[int, int] = {}
     with (
         keeping_upstream() as upstream,
-        forwarding(kind, tmp_path, upstream.port, policy=OPEN) as (proxy, _),
+        forwarding(kind, tmp_path, upstream.port, policy=OPEN, catalogue=CATALOGUE) as (proxy, _),
     ):
         for index, case in enumerate(sent):
             headers = [TOKEN, JSON, ("x-case", str(index).encode()), *case.headers]

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use callgate_core::bindings::Bindings;
 use callgate_core::json::Tape;
 use callgate_mcp::{Headers, Message, Methods, Named, Reason, Refusal, reply};
 use serde_json::{Value, json};
@@ -42,6 +43,13 @@ fn bytes(value: &Value) -> Vec<u8> {
     }
 }
 
+/// Which arguments of a tool are mirrored, as the catalogue says.
+fn bindings(tool: &str) -> Bindings {
+    let text = std::fs::read(cases_dir().join("catalogue/tools.json")).expect("readable");
+    let catalogue: Value = serde_json::from_slice(&text).expect("JSON");
+    Bindings::of_schema(&catalogue["servers"]["srv"]["tools"][tool]["input_schema"])
+}
+
 /// What became of a request, in the words of the cases.
 fn outcome(headers: &[(String, Vec<u8>)], body: Option<&[u8]>) -> Value {
     let fields = headers
@@ -70,6 +78,11 @@ fn outcome(headers: &[(String, Vec<u8>)], body: Option<&[u8]>) -> Value {
     }
     match message {
         Message::Call(call) => {
+            if headers.has_params()
+                && let Err(refusal) = headers.check_params(&bindings(call.tool), &call)
+            {
+                return refused(&refusal);
+            }
             let args = str::from_utf8(call.args_json()).expect("checked");
             let mut said = json!({"id": call.id.json(), "tool": call.tool, "args": args});
             if let Some(session) = headers.session() {

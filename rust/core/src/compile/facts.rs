@@ -4,6 +4,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use super::RuleFault;
+use crate::bindings::Bindings;
 use crate::policy::ast::{Category, Risk};
 use crate::policy::schema::{SchemaCheck, compile_schema};
 use crate::policy::{Catalogue, ToolFacts};
@@ -24,6 +25,8 @@ pub(crate) struct ToolFactsCompiled {
     pub(crate) risk: Option<Risk>,
     /// The tool's own input schema; only there when a policy asks for it.
     pub(crate) input_schema: Option<SchemaCheck>,
+    /// Which arguments its input schema has clients mirror; `None` for none.
+    pub(crate) bindings: Option<Box<Bindings>>,
 }
 
 impl Facts {
@@ -59,6 +62,7 @@ impl Facts {
 fn compile(tools: HashMap<String, ToolFacts>, with_schemas: bool) -> Result<Tools, RuleFault> {
     let mut compiled = HashMap::with_hasher(FixedState::default());
     for (name, facts) in tools {
+        let bindings = facts.input_schema.as_ref().map(Bindings::of_schema);
         let input_schema = match facts.input_schema {
             Some(schema) if with_schemas => Some(compile_schema(&schema).map_err(|reason| {
                 RuleFault::new(format!(
@@ -73,6 +77,7 @@ fn compile(tools: HashMap<String, ToolFacts>, with_schemas: bool) -> Result<Tool
                 category: facts.category,
                 risk: facts.risk,
                 input_schema,
+                bindings: bindings.filter(|bindings| !bindings.is_empty()).map(Box::new),
             },
         );
     }

@@ -1,5 +1,6 @@
 //! Which tools a caller may see in a list (`docs/policy.md` section 2).
 
+use crate::bindings::Bindings;
 use crate::compile::{CategoryPlace, CompiledPolicy, Facts};
 
 /// What one caller's lists of one server may name.
@@ -36,6 +37,11 @@ impl Listing<'_> {
             let always = place.deny_if.iter().any(|check| check.conditions.is_empty());
             !place.shadowed && (place.deny.is_some() || always)
         })
+    }
+
+    /// Which arguments of this tool the catalogue's input schema has clients mirror in header fields, if any.
+    pub fn bindings(&self, tool: &str) -> Option<&Bindings> {
+        self.facts.of(self.server, tool)?.bindings.as_deref()
     }
 
     fn hides(&self, tool: &str) -> bool {

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use callgate_core::bindings::Bindings;
+
 use super::definition::Definition;
 use super::digest::Digest;
 use super::endpoint::Endpoint;
@@ -58,6 +60,30 @@ impl Entry {
         self.listed
             .as_ref()
             .filter(|listed| self.pinned.iter().all(|pinned| pinned.digest != listed.digest))
+    }
+
+    /// Which arguments clients mirror, by every definition that they may go by: a server may list a tool in several forms, and
+    /// what one client is told must not lift the check off another's fields.
+    fn bindings(&self) -> Arc<Bindings> {
+        let mut records = self.listed.iter().chain(&self.pinned);
+        let mut known: Vec<&Arc<Bindings>> = Vec::new();
+        for record in &mut records {
+            let bindings = record.definition.bindings();
+            if !bindings.is_empty() && !known.contains(&bindings) {
+                known.push(bindings);
+            }
+        }
+        match *known {
+            [] => Arc::default(),
+            [only] => Arc::clone(only),
+            [first, ref further @ ..] => {
+                let mut all = Bindings::clone(first);
+                for bindings in further {
+                    all.extend(bindings);
+                }
+                Arc::new(all)
+            }
+        }
     }
 
     fn bytes(&self) -> usize {
@@ -189,6 +215,7 @@ impl Book {
                 .collect(),
             accepted: entry.pinned.last().map(|pinned| pinned.digest),
             listed: entry.listed.clone(),
+            bindings: entry.bindings(),
         };
         View {
             is_complete: self.is_complete,
@@ -221,6 +248,7 @@ struct Row {
     endpoints: Box<[Digest]>,
     accepted: Option<Digest>,
     listed: Option<Arc<Record>>,
+    bindings: Arc<Bindings>,
 }
 
 impl View {
@@ -251,6 +279,11 @@ impl View {
     pub(super) fn listed(&self, tool: &str, digest: Digest) -> Option<&Arc<Record>> {
         let listed = self.rows.get(tool)?.listed.as_ref()?;
         (listed.digest == digest).then_some(listed)
+    }
+
+    /// Which arguments of a tool clients mirror in header fields.
+    pub(super) fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
+        Some(Arc::clone(&self.rows.get(tool)?.bindings))
     }
 
     /// The digest that was accepted last.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use callgate_core::bindings::Bindings;
 use callgate_core::json::canonical::write_string;
 use callgate_core::json::{JsonError, Kind, Tape, Value};
 
@@ -20,27 +21,45 @@ const LEFT_OUT: [&str; 3] = ["_meta", "icons", "execution"];
 /// Levels that are indented; hostile nesting would turn kilobytes into megabytes of spaces.
 const MAX_INDENT: usize = 12;
 
+/// The member that holds the schema of a tool's arguments.
+const INPUT_SCHEMA: &str = "inputSchema";
+
 /// A tool as its server describes it, as JSON without what does not count, members sorted, numbers as they were sent.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Definition(Arc<str>);
+pub struct Definition {
+    json: Arc<str>,
+    bindings: Arc<Bindings>,
+}
 
 impl Definition {
     /// Of an element of `result.tools`.
     pub(super) fn of(tool: Value<'_>) -> Self {
         let mut text = String::with_capacity(tool.raw().len());
         write_members(&counted(tool), &mut text, &mut write_compact);
-        Self(text.into())
+        Self {
+            json: text.into(),
+            bindings: tool
+                .get(INPUT_SCHEMA)
+                .map(Bindings::of_schema)
+                .unwrap_or_default()
+                .into(),
+        }
     }
 
     /// Its JSON text.
     pub fn as_json(&self) -> &str {
-        &self.0
+        &self.json
+    }
+
+    /// Which arguments clients mirror in header fields.
+    pub(super) const fn bindings(&self) -> &Arc<Bindings> {
+        &self.bindings
     }
 
     /// Its members in their order, each as JSON over several lines, for people.
     pub fn members(&self) -> Result<Vec<(String, String)>, JsonError> {
         let mut tape = Tape::new();
-        let tool = tape.parse(self.0.as_bytes(), MAX_DEPTH)?;
+        let tool = tape.parse(self.json.as_bytes(), MAX_DEPTH)?;
         Ok(tool
             .members()
             .map(|(key, value)| {
@@ -54,7 +73,7 @@ impl Definition {
 
 impl fmt::Debug for Definition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.json)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::btree_map;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use callgate_core::bindings::Bindings;
 use callgate_core::json::{Tape, Value};
 use callgate_mcp::list::{ListError, Page};
 
@@ -70,6 +71,15 @@ impl Server {
             tools: self.shared.view().counts(self.endpoint.digest()),
             changes: self.shared.changes.counts(),
         }
+    }
+
+    /// Which arguments of a tool clients mirror in header fields, by every definition that was accepted and the one that was
+    /// listed last; `None` where none of them is known, or pinning is off.
+    pub fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
+        if self.mode == Mode::Off {
+            return None;
+        }
+        self.shared.bindings(tool)
     }
 
     /// Takes note of an answer to `tools/list`: a whole JSON-RPC message, as the server sent it, before anything is taken out.

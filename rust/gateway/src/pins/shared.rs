@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
+use callgate_core::bindings::Bindings;
 
 use super::book::{Book, Listed, View};
 use super::digest::Digest;
@@ -82,6 +83,10 @@ impl Shared {
 
     pub(super) fn accepted(&self, tool: &str) -> Option<Digest> {
         self.view.load().accepted(tool)
+    }
+
+    pub(super) fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
+        self.view.load().bindings(tool)
     }
 
     /// Takes over a page of the server's list.

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::corpus::{Case, bytes, cases};
-use super::support::{Rig, state_by_server};
+use super::corpus::{Case, bytes, cases, catalogue};
+use super::support::{Rig, state_by_server_knowing};
 
 /// How Envoy hands over headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ struct Told {
 
 fn state(default: &str) -> State {
     let policy = format!(r#"{{"version": "1", "name": "test", "default": "{default}"}}"#);
-    state_by_server(&[("srv", &policy)])
+    state_by_server_knowing(&[("srv", &policy)], catalogue())
 }
 
 fn rig(default: &str) -> Rig {

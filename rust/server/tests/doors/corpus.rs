@@ -1,10 +1,18 @@
 //! The hostile requests of `tests/cases/hostile`; its README describes them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use callgate_core::policy::{Catalogue, Format, Source};
 use serde_json::Value;
 
-const FILES: [&str; 5] = ["bodies", "envelope", "params", "headers", "without_body"];
+const FILES: [&str; 6] = [
+    "bodies",
+    "envelope",
+    "params",
+    "headers",
+    "arguments",
+    "without_body",
+];
 
 /// One request, and what must become of it.
 #[derive(Debug)]
@@ -39,9 +47,24 @@ pub(crate) fn cases() -> Vec<Case> {
     FILES.iter().flat_map(|file| read(file)).collect()
 }
 
+/// What is known of the tools that the cases call.
+pub(crate) fn catalogue() -> Catalogue {
+    let bytes = std::fs::read(path("catalogue/tools")).unwrap();
+    let source = Source {
+        name: "tools.json",
+        stem: "tools",
+        format: Format::Json,
+        bytes: &bytes,
+    };
+    Catalogue::parse(&source).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/cases/hostile/{file}.json"))
+}
+
 fn read(file: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/cases/hostile/{file}.json"));
-    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let cases: Vec<Value> = serde_json::from_slice(&std::fs::read(path(file)).unwrap()).unwrap();
     let case = |case: &Value| Case {
         name: format!("{file}: {}", case["name"].as_str().unwrap()),
         headers: case["headers"]

@@ -44,6 +44,15 @@ pub(crate) fn rig_with(limits: Limits, mcp_metadata: Option<&str>) -> Rig {
 }
 
 pub(crate) fn rig_under(policy: &str, limits: Limits, mcp_metadata: Option<&str>) -> Rig {
+    rig_knowing(policy, limits, mcp_metadata, Catalogue::default())
+}
+
+pub(crate) fn rig_knowing(
+    policy: &str,
+    limits: Limits,
+    mcp_metadata: Option<&str>,
+    catalogue: Catalogue,
+) -> Rig {
     let proxies = ProxyConfig {
         identity: vec![IdentitySource::Header("x-agent".to_owned())],
         server: vec![
@@ -58,7 +67,7 @@ pub(crate) fn rig_under(policy: &str, limits: Limits, mcp_metadata: Option<&str>
         limits,
         ..ServerConfig::default()
     };
-    Rig::with(state(policy.as_bytes(), Catalogue::default()), config)
+    Rig::with(state(policy.as_bytes(), catalogue), config)
 }
 
 /// One exchange, as Envoy holds it.

@@ -6,8 +6,8 @@ use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
 
-use super::corpus::{Case, cases};
-use super::ext_proc::{Exchange, body, denied, head, rig_under, said};
+use super::corpus::{Case, cases, catalogue};
+use super::ext_proc::{Exchange, body, denied, head, rig_knowing, said};
 use super::support::Rig;
 
 const ALLOWING: &str = r#"{"version": "1", "name": "test", "default": "allow"}"#;
@@ -51,7 +51,7 @@ async fn answer(rig: &Rig, case: &Case, mode: BodySendMode) -> Answered {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn none_that_is_refused_goes_on_and_none_that_is_not_is_stopped() {
-    let rig = rig_under(ALLOWING, Limits::default(), None);
+    let rig = rig_knowing(ALLOWING, Limits::default(), None, catalogue());
     let cases: Vec<Case> = cases().into_iter().filter(Case::can_be_sent).collect();
     assert!(cases.len() >= 150, "{} cases", cases.len());
     for case in &cases {

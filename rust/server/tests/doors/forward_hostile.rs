@@ -1,10 +1,9 @@
 //! The hostile requests through forward authorization, in every form that can carry them.
 
-use callgate_core::policy::Catalogue;
 use callgate_server::{IdentitySource, ProxyConfig, ServerConfig, ServerSource};
 use serde_json::Value;
 
-use super::corpus::{Case, cases};
+use super::corpus::{Case, cases, catalogue};
 use super::support::{Answer, Rig, answer, state};
 use std::io::Write as _;
 
@@ -20,7 +19,7 @@ fn rig() -> Rig {
         },
         ..ServerConfig::default()
     };
-    Rig::with(state(OPEN.as_bytes(), Catalogue::default()), config)
+    Rig::with(state(OPEN.as_bytes(), catalogue()), config)
 }
 
 /// Bytes as they are: no client library would send some of them.

@@ -50,10 +50,14 @@ pub(crate) fn state(policy: &[u8], catalogue: Catalogue) -> State {
 }
 
 pub(crate) fn state_by_server(policies: &[(&str, &str)]) -> State {
+    state_by_server_knowing(policies, Catalogue::default())
+}
+
+pub(crate) fn state_by_server_knowing(policies: &[(&str, &str)], catalogue: Catalogue) -> State {
     let policies = policies
         .iter()
         .map(|(server, text)| ((*server).to_owned(), read_policy(server, text.as_bytes())));
-    State::build(Policies::ByServer(policies.collect()), Catalogue::default()).unwrap()
+    State::build(Policies::ByServer(policies.collect()), catalogue).unwrap()
 }
 
 pub(crate) fn read_policy(stem: &str, bytes: &[u8]) -> callgate_core::policy::ast::Policy {

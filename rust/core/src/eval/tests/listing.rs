@@ -94,3 +94,26 @@ fn who_would_not_be_recognised_has_no_lists() {
     assert_eq!(shown(&desk, "b", &["x", "y"]), None);
     assert_eq!(shown(&desk, "a\0", &["y"]), None);
 }
+
+#[test]
+fn mirrored_arguments_are_those_of_the_catalogue() {
+    let facts = r#"{"version": "1", "servers": {
+        "srv": {"tools": {"a": {"input_schema": {"properties": {"x": {"x-mcp-header": "X"}}}},
+                          "b": {"input_schema": {"properties": {"x": {}}}}, "c": {}}},
+        "other": {"tools": {"a": {"input_schema": {}}}}}}"#;
+    let desk = Desk::with_catalogue(r#"{"version": "1", "default": "deny"}"#, catalogue(facts));
+    let fields = |server, tool| {
+        let state = desk.engine.snapshot();
+        let request = Request {
+            server,
+            ..request("", "")
+        };
+        let listing = desk.engine.listing(&state, &request, desk.now)?;
+        let bindings = listing.bindings(tool)?.all();
+        Some(bindings.map(|one| one.field().to_owned()).collect::<Vec<_>>())
+    };
+    assert_eq!(fields("srv", "a"), Some(vec!["mcp-param-x".to_owned()]));
+    for (server, tool) in [("srv", "b"), ("srv", "c"), ("srv", "d"), ("other", "a")] {
+        assert_eq!(fields(server, tool), None, "{server} {tool}");
+    }
+}

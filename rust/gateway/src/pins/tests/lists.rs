@@ -316,3 +316,47 @@ fn it_is_counted_how_tools_stand() {
     assert_eq!(numbers(&elsewhere).0, [0, 2, 1]);
     assert_eq!(place.server_at(URL, Mode::Off).numbers(), Numbers::default());
 }
+
+/// A tool whose argument `x` is mirrored in this field.
+fn mirroring(field: &str) -> String {
+    format!(
+        r#"{{"name":"m","inputSchema":{{"type":"object","properties":{{"x":{{"type":"string","x-mcp-header":"{field}"}}}}}}}}"#
+    )
+}
+
+/// The fields of the tool `m`.
+fn mirrored(server: &Server) -> Option<Vec<String>> {
+    let bindings = server.bindings("m")?;
+    Some(bindings.all().map(|one| one.field().to_owned()).collect())
+}
+
+#[test]
+fn mirrored_arguments_are_those_of_every_form_that_clients_go_by() {
+    let place = Place::new();
+    let server = place.server();
+    assert_eq!(mirrored(&server), None, "nothing is known");
+    list(&server, &[tool("m", "plain"), tool("other", "plain")]);
+    assert_eq!(mirrored(&server), Some(Vec::new()));
+
+    list(&server, &[mirroring("A")]);
+    assert_eq!(mirrored(&server), Some(vec!["mcp-param-a".to_owned()]));
+    place.sync();
+    place.accept(&Accept {
+        keeps_others: true,
+        ..Accept::default()
+    });
+    place.sync();
+    // Of two forms, the one that was not listed last counts as well.
+    list(&server, &[tool("m", "plain")]);
+    assert_eq!(server.state("m"), State::Pinned);
+    assert_eq!(mirrored(&server), Some(vec!["mcp-param-a".to_owned()]));
+    list(&server, &[mirroring("B")]);
+    let both = ["mcp-param-a", "mcp-param-b"].map(str::to_owned);
+    assert_eq!(mirrored(&server), Some(both.to_vec()));
+
+    // They come from the file as well.
+    place.sync();
+    let again = place.opened_again();
+    assert_eq!(mirrored(&again.server()), Some(both.to_vec()));
+    assert_eq!(mirrored(&again.server_at(URL, Mode::Off)), None);
+}

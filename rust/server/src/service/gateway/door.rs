@@ -1,5 +1,8 @@
 //! Decisions as an MCP client is told them.
 
+use std::sync::Arc;
+
+use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Outcome};
 use callgate_gateway::pins::Server as PinnedServer;
 use callgate_mcp::message::TOOLS_CALL;
@@ -76,6 +79,10 @@ impl Door for Gatekeeper<'_> {
         let pins = self.pins?;
         let state = pins.state(tool);
         (!pins.mode().lets_pass(state)).then(|| (TOOL_CHANGED, state.message(self.server, tool)))
+    }
+
+    fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
+        self.pins?.bindings(tool)
     }
 
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Verdict {

@@ -147,7 +147,10 @@ impl<D: Door> Judge<'_, D> {
         }
         Ok(match message {
             Message::Other(other) => self.other(request, other.method, other.id),
-            Message::Call(call) => self.call(request, call.tool, args(call.args), Some(call.id)),
+            Message::Call(call) => {
+                self.hold_params(&request, headers, &call)?;
+                self.call(request, call.tool, args(call.args), Some(call.id))
+            }
         })
     }
 

@@ -7,8 +7,12 @@ mod admitted;
 mod body;
 mod judge;
 mod lists;
+mod params;
 mod reserved;
 
+use std::sync::Arc;
+
+use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Request};
 use callgate_mcp::{Headers, Id, Named};
 
@@ -106,6 +110,12 @@ pub(super) trait Door {
 
     /// Why no call of this tool may go on, whoever makes it: the rule, and what its caller is told.
     fn objection(&self, _tool: &str) -> Option<(&'static str, String)> {
+        None
+    }
+
+    /// Which arguments of this tool clients mirror in header fields, by what its server says of it; `None` where nothing
+    /// is known of that, and the catalogue is asked.
+    fn bindings(&self, _tool: &str) -> Option<Arc<Bindings>> {
         None
     }
 

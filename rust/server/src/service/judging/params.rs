@@ -1,0 +1,32 @@
+//! Fields that mirror arguments (`Mcp-Param-*`), held against the call whose arguments they are.
+
+use callgate_core::Request;
+use callgate_mcp::{Call, Headers, Refusal};
+
+use super::{Door, Judge};
+
+impl<D: Door> Judge<'_, D> {
+    /// Holds the fields that mirror arguments against the call. What a server's list says is what its clients go by, and
+    /// the server itself, so the catalogue speaks only where no list did.
+    pub(super) fn hold_params<'m>(
+        &self,
+        request: &Request<'_>,
+        headers: &Headers<'_>,
+        call: &Call<'m>,
+    ) -> Result<(), Refusal<'m>> {
+        if !headers.has_params() {
+            return Ok(());
+        }
+        // Who is not known is told nothing of a tool's arguments; the decision denies the call.
+        let now = self.gate.clock.now();
+        let Some(listing) = self.gate.engine.listing(&self.admitted.state, request, now) else {
+            return Ok(());
+        };
+        match self.door.bindings(call.tool) {
+            Some(bindings) => headers.check_params(&bindings, call),
+            None => listing
+                .bindings(call.tool)
+                .map_or(Ok(()), |bindings| headers.check_params(bindings, call)),
+        }
+    }
+}
