@@ -6,9 +6,6 @@ import json
 import signal
 import subprocess
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,10 +13,10 @@ import pytest
 from cli.program import ENVIRONMENT, PROGRAM, refused
 from gateway.running import gateway
 from proxies.mcp import mcp_client, mcp_server
+from stdio.scripted import event, leading, reply, serving
 from stdio.wrapped import Talk, call, client, request
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
@@ -29,11 +26,6 @@ CALLS: list[tuple[str, dict[str, Any]]] = [
     ("small", {"n": "x"}),
     ("nosuch", {}),
 ]
-
-
-def leading(url: str, *further: str) -> list[str]:
-    """The command that leads a client there."""
-    return [str(PROGRAM), "connect", url, *further]
 
 
 @pytest.mark.parametrize("further", [(), ("json",)])
@@ -70,60 +62,6 @@ def test_behind_the_gateway_calls_are_judged(tmp_path: Path, mode: str) -> None:
     assert "try again in" in capped[1]
     assert seen["together"] == [["done", f"opened {n}"] for n in range(20)]
     assert (stranger["id"], stranger["error"]["code"]) == (1, 401)
-
-
-class Server(BaseHTTPRequestHandler):
-    """Answers as its script says, and keeps what it was asked."""
-
-    protocol_version = "HTTP/1.1"
-    script: Any
-    asked: list[tuple[str, dict[str, str], Any]]
-
-    def log_message(self, *_words: object) -> None:
-        """Says nothing."""
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        fields = {name.lower(): value for name, value in self.headers.items()}
-        message = json.loads(body) if body else None
-        self.asked.append((self.command, fields, message))
-        status, kind, reply, further = self.script(self.command, fields, message)
-        self.send_response(status)
-        for name, value in further.items():
-            self.send_header(name, value)
-        if kind:
-            self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(reply)))
-        self.end_headers()
-        self.wfile.write(reply)
-
-    do_POST = do_GET = do_DELETE = _answer
-
-
-@contextmanager
-def serving(script: Any) -> Iterator[tuple[str, list[tuple[str, dict[str, str], Any]]]]:
-    """A server that answers by a script; gives its URL and what it was asked."""
-    asked: list[tuple[str, dict[str, str], Any]] = []
-    handler = type("Scripted", (Server,), {"script": staticmethod(script), "asked": asked})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/mcp", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def reply(number: int | str, **result: Any) -> bytes:
-    """A result."""
-    return json.dumps({"jsonrpc": "2.0", "id": number, "result": result}).encode()
-
-
-def event(data: bytes, *lines: str) -> bytes:
-    """An event of a stream."""
-    return "".join(f"{line}\n" for line in lines).encode() + b"data: " + data + b"\n\n"
 
 
 def test_a_session_is_kept_and_ended() -> None:

@@ -3,25 +3,35 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_core::json::Tape;
 use callgate_mcp::sse::Events;
-use http::{HeaderValue, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncWrite;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 
 use super::events::{EVENT_LIMIT_BYTES, Resumption};
+use super::fields;
 use super::output::Output;
 use super::session::Session;
+use super::tools::Tools;
 use crate::failed::failed;
 use crate::glance::Glance;
 use crate::id::RequestId;
 use crate::upstream::{OpenBody, Upstream};
 
 /// Deepest nesting of a reply that is looked into.
-const MAX_DEPTH: usize = 512;
+pub(super) const MAX_DEPTH: usize = 512;
+
+/// A reply to `initialize` is read as a whole up to this length.
+pub(super) const INITIALIZE_LIMIT_BYTES: usize = 4 << 20;
+
+/// How long the end of a session may take.
+const ENDING: Duration = Duration::from_secs(2);
 
 /// A request that waits for its reply.
 #[derive(Debug)]
@@ -36,8 +46,31 @@ pub(super) struct Running {
 pub(super) struct Bridge<O> {
     pub(super) upstream: Upstream,
     pub(super) output: Output<O>,
+    /// Held while another session is begun in place of one that has ended.
+    pub(super) renewing: tokio::sync::Mutex<()>,
     session: Mutex<Session>,
+    tools: Mutex<Tools>,
     running: Mutex<HashMap<RequestId, Running>>,
+    listener: Mutex<Option<AbortHandle>>,
+}
+
+/// A request whose reply is waited for, and what the reply is read for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Awaited<'a> {
+    pub(super) id: &'a RequestId,
+    pub(super) about: &'a About,
+}
+
+/// What a message of the client is about, as far as that matters here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum About {
+    /// It begins a session.
+    Initialize,
+    /// It asks for a list of tools.
+    List,
+    /// It calls this tool, and is mirrored in fields.
+    Call(String),
+    Other,
 }
 
 /// A stream came to its end.
@@ -54,14 +87,27 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
         Arc::new(Self {
             upstream,
             output: Output::new(output),
+            renewing: tokio::sync::Mutex::default(),
             session: Mutex::default(),
+            tools: Mutex::default(),
             running: Mutex::default(),
+            listener: Mutex::default(),
         })
     }
 
     pub(super) fn session(&self) -> MutexGuard<'_, Session> {
         // A panic while it was held leaves a session that is one all the same.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tools(&self) -> MutexGuard<'_, Tools> {
+        // What is known of each tool is put there as a whole.
+        self.tools.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The task that reads the server's own stream.
+    pub(super) fn listener(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        self.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn running(&self) -> MutexGuard<'_, HashMap<RequestId, Running>> {
@@ -80,7 +126,7 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
     pub(super) async fn stream(
         &self,
         mut body: OpenBody,
-        awaited: Option<&RequestId>,
+        awaited: Option<Awaited<'_>>,
         resumption: &mut Resumption,
     ) -> io::Result<Streamed> {
         let mut events = Events::new(EVENT_LIMIT_BYTES);
@@ -108,14 +154,36 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
     }
 
     /// Passes a message on; whether it is the reply to this request.
-    pub(super) async fn message(&self, message: &[u8], awaited: Option<&RequestId>) -> io::Result<bool> {
+    pub(super) async fn message(&self, message: &[u8], awaited: Option<Awaited<'_>>) -> io::Result<bool> {
         let glance = Glance::of(message);
-        let is_awaited = awaited.is_some() && glance.is_reply() && glance.known_id() == awaited;
-        if is_awaited {
-            self.agree(message);
+        let awaited = awaited.filter(|one| glance.is_reply() && glance.known_id() == Some(one.id));
+        if let Some(Awaited { about, .. }) = awaited {
+            self.learn(message, about);
         }
         self.output.say(message).await?;
-        Ok(is_awaited)
+        Ok(awaited.is_some())
+    }
+
+    /// Takes down what a reply says, before the client can go by it.
+    pub(super) fn learn(&self, reply: &[u8], about: &About) {
+        match about {
+            About::Initialize => self.agree(reply),
+            About::List => {
+                // Not all of what is asked for so is a list.
+                let _ = self.tools().learn(reply);
+            }
+            About::Call(_) | About::Other => {}
+        }
+    }
+
+    /// Ends a session.
+    pub(super) async fn end(&self, session: &Session) {
+        if session.id.is_some() {
+            let fields = fields::of_session(session);
+            let ended = self.upstream.send(None, Method::DELETE, fields, Bytes::new());
+            // A server that cannot be told ends it in its own time.
+            let _ = timeout(ENDING, ended).await;
+        }
     }
 
     /// Takes down the protocol version in the reply to `initialize`.
@@ -153,7 +221,9 @@ pub(super) fn refusal(status: StatusCode) -> String {
     let advice = match status {
         StatusCode::UNAUTHORIZED => "check the token, --token-file or CALLGATE_TOKEN",
         StatusCode::FORBIDDEN => "ask its operator",
-        StatusCode::NOT_FOUND => "check the URL; a session that has ended needs a client that starts anew",
+        StatusCode::NOT_FOUND => {
+            "check the URL; if the session has ended, no other one could be begun, so start the client anew"
+        }
         StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
             "the URL is that of no MCP server over streamable HTTP"
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callgate_core::json::Tape;
 use callgate_mcp::Message;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -13,10 +14,12 @@ use tokio::io::AsyncWrite;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-use super::bridge::{Bridge, read, refusal};
+use super::bridge::{About, Awaited, Bridge, INITIALIZE_LIMIT_BYTES, read, refusal};
 use super::events::Resumption;
 use super::fields::{self, SESSION_ID};
 use super::output::OpenLine;
+use super::run::INITIALIZE;
+use super::tools::LIST_LIMIT_BYTES;
 use crate::failed::UPSTREAM_FAILED;
 use crate::glance::Glance;
 use crate::id::RequestId;
@@ -28,23 +31,31 @@ const MOST_RESUMPTIONS: usize = 5;
 /// A reply that is no message is read up to this length, for what it says of an error.
 const ERROR_LIMIT_BYTES: usize = 64 * 1024;
 
-/// A reply to `initialize` is read as a whole up to this length.
-const INITIALIZE_LIMIT_BYTES: usize = 4 << 20;
-
 /// Of a reply in JSON this much is held before its line begins, so that one that breaks early leaves nothing behind.
 const SHORT_BYTES: usize = 64 * 1024;
 
+/// The method whose replies say which arguments are mirrored.
+const TOOLS_LIST: &str = "tools/list";
+
 const GONE: &str = "the connection to the server broke within its reply; the call may have happened";
+
+/// A status that is none of success, and what stands beside it.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) status: StatusCode,
+    /// Empty where it is longer than what is read.
+    pub(super) reply: Bytes,
+}
 
 /// One message of the client.
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// The line, without its end.
     pub(super) line: Bytes,
-    pub(super) fields: HeaderMap,
+    fields: HeaderMap,
     /// Of a request.
     pub(super) id: Option<RequestId>,
-    pub(super) is_initialize: bool,
+    pub(super) about: About,
     /// Told when the server has begun to answer, so that what follows does not overtake this.
     pub(super) begun: Option<oneshot::Sender<()>>,
 }
@@ -59,28 +70,76 @@ impl Exchange {
         let id = message.and_then(Message::id);
         Self {
             line: Bytes::copy_from_slice(line),
-            fields: fields::of_message(&bridge.session(), message),
+            fields: fields_of(bridge, message),
             id: id.and_then(|id| RequestId::of_json(id.json())),
-            is_initialize: message.is_some_and(|message| message.method() == "initialize"),
+            about: message.map_or(About::Other, about),
             begun: None,
         }
     }
 
     /// Sends it and passes the reply on. An error is the client's end, which takes no more.
-    pub(super) async fn run<O: AsyncWrite + Unpin>(mut self, bridge: Arc<Bridge<O>>) -> io::Result<()> {
-        let (line, fields) = (self.line.clone(), std::mem::take(&mut self.fields));
-        let sent = bridge.upstream.send(None, Method::POST, fields, line).await;
-        if !self.is_initialize {
-            drop(self.begun.take());
-        }
-        let replied = match sent {
-            Ok(response) => self.reply(&bridge, response).await,
-            Err(failure) => self.failed(&bridge, &failure).await,
-        };
+    pub(super) async fn run<O: AsyncWrite + Send + Unpin + 'static>(
+        mut self,
+        bridge: Arc<Bridge<O>>,
+    ) -> io::Result<()> {
+        let replied = self.exchange(&bridge).await;
         if let Some(id) = &self.id {
             bridge.running().remove(id);
         }
         replied
+    }
+
+    async fn exchange<O: AsyncWrite + Send + Unpin + 'static>(
+        &mut self,
+        bridge: &Arc<Bridge<O>>,
+    ) -> io::Result<()> {
+        let fields = std::mem::take(&mut self.fields);
+        let Some(refused) = self.once(bridge, fields.clone()).await? else {
+            return Ok(());
+        };
+        let refused = match self.mended(bridge, &refused, &fields).await {
+            Some(fields) => self.once(bridge, fields).await?,
+            None => Some(refused),
+        };
+        match refused {
+            Some(refused) => self.tell(bridge, &refused).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Its fields, by what is known now.
+    pub(super) fn remade<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>) -> HeaderMap {
+        let mut tape = Tape::new();
+        // It was read before.
+        let message = Message::parse(&mut tape, &self.line).ok();
+        fields_of(bridge, message.as_ref())
+    }
+
+    /// Sends it once and passes the reply on; gives what is no reply.
+    async fn once<O: AsyncWrite + Unpin>(
+        &mut self,
+        bridge: &Bridge<O>,
+        fields: HeaderMap,
+    ) -> io::Result<Option<Refused>> {
+        let sent = bridge
+            .upstream
+            .send(None, Method::POST, fields, self.line.clone())
+            .await;
+        if self.about != About::Initialize {
+            drop(self.begun.take());
+        }
+        match sent {
+            Ok(response) if response.status().is_success() => {
+                self.reply(bridge, response).await.map(|()| None)
+            }
+            Ok(response) => Ok(Some(Refused {
+                status: response.status(),
+                reply: read(response.into_body(), ERROR_LIMIT_BYTES)
+                    .await
+                    .unwrap_or_default(),
+            })),
+            Err(failure) => self.failed(bridge, &failure).await.map(|()| None),
+        }
     }
 
     async fn failed<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>, failure: &Failure) -> io::Result<()> {
@@ -100,19 +159,15 @@ impl Exchange {
         response: Response<OpenBody>,
     ) -> io::Result<()> {
         let id = self.id.as_ref();
+        let is_initialize = self.about == About::Initialize;
         let (parts, body) = response.into_parts();
-        if self.is_initialize
-            && let Some(session) = parts.headers.get(SESSION_ID)
-        {
+        if is_initialize && let Some(session) = parts.headers.get(SESSION_ID) {
             bridge.session().id = Some(session.clone());
-        }
-        if !parts.status.is_success() {
-            return self.refused(bridge, parts.status, body).await;
         }
         match kind(&parts.headers).as_str() {
             "text/event-stream" => self.events(bridge, body).await,
-            "application/json" if self.is_initialize => match read(body, INITIALIZE_LIMIT_BYTES).await {
-                Some(reply) => bridge.message(&reply, id).await.map(drop),
+            "application/json" if is_initialize => match read(body, INITIALIZE_LIMIT_BYTES).await {
+                Some(reply) => bridge.message(&reply, self.awaited()).await.map(drop),
                 None => bridge.fail(id, UPSTREAM_FAILED, GONE).await,
             },
             "application/json" if id.is_some() => self.json(bridge, body).await,
@@ -135,9 +190,17 @@ impl Exchange {
         }
     }
 
+    fn awaited(&self) -> Option<Awaited<'_>> {
+        self.id.as_ref().map(|id| Awaited {
+            id,
+            about: &self.about,
+        })
+    }
+
     /// A reply that is one message in JSON, however long it is.
     async fn json<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>, mut body: OpenBody) -> io::Result<()> {
         let mut held = Vec::new();
+        let mut list = (self.about == About::List).then(Vec::new);
         let mut line: Option<OpenLine<'_, O>> = None;
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else {
@@ -147,6 +210,10 @@ impl Exchange {
                 return bridge.fail(self.id.as_ref(), UPSTREAM_FAILED, GONE).await;
             };
             let piece = frame.into_data().unwrap_or_default();
+            list = list.filter(|list| list.len() + piece.len() <= LIST_LIMIT_BYTES);
+            if let Some(list) = &mut list {
+                list.extend_from_slice(&piece);
+            }
             match &mut line {
                 Some(line) => line.part(&piece).await?,
                 None => held.extend_from_slice(&piece),
@@ -156,6 +223,9 @@ impl Exchange {
                 begun.part(&std::mem::take(&mut held)).await?;
                 line = Some(begun);
             }
+        }
+        if let Some(list) = list {
+            bridge.learn(&list, &self.about);
         }
         match line {
             Some(line) => line.end().await,
@@ -171,7 +241,7 @@ impl Exchange {
     async fn events<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>, body: OpenBody) -> io::Result<()> {
         let id = self.id.as_ref();
         let mut resumption = Resumption::default();
-        let mut streamed = bridge.stream(body, id, &mut resumption).await?;
+        let mut streamed = bridge.stream(body, self.awaited(), &mut resumption).await?;
         let mut in_vain = 0;
         while id.is_some() && !streamed.has_reply && !streamed.is_too_long {
             let before = resumption.clone();
@@ -190,7 +260,9 @@ impl Exchange {
                 .await
             {
                 Ok(response) if response.status().is_success() => {
-                    streamed = bridge.stream(response.into_body(), id, &mut resumption).await?;
+                    streamed = bridge
+                        .stream(response.into_body(), self.awaited(), &mut resumption)
+                        .await?;
                 }
                 Ok(response) if !response.status().is_server_error() => {
                     return bridge.fail(id, UPSTREAM_FAILED, GONE).await;
@@ -210,25 +282,41 @@ impl Exchange {
         Ok(())
     }
 
-    /// A status that is none of success. Servers say more in a JSON-RPC error beside it.
-    async fn refused<O: AsyncWrite + Unpin>(
-        &self,
-        bridge: &Bridge<O>,
-        status: StatusCode,
-        body: OpenBody,
-    ) -> io::Result<()> {
+    /// Passes on what came with a status that is none of success. Servers say more in a JSON-RPC error beside it.
+    async fn tell<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>, refused: &Refused) -> io::Result<()> {
         let Some(id) = &self.id else {
             return Ok(());
         };
-        let reply = read(body, ERROR_LIMIT_BYTES).await.unwrap_or_default();
-        let glance = Glance::of(&reply);
+        let glance = Glance::of(&refused.reply);
         if glance.is_reply() && glance.known_id() == Some(id) {
-            return bridge.output.say(&reply).await;
+            return bridge.output.say(&refused.reply).await;
         }
+        let status = refused.status;
         bridge
             .fail(Some(id), i64::from(status.as_u16()), &refusal(status))
             .await
     }
+}
+
+/// What a message is about.
+fn about(message: &Message<'_>) -> About {
+    match message {
+        Message::Call(call) if call.protocol_version.is_some_and(fields::mirrors) => {
+            About::Call(call.tool.to_owned())
+        }
+        Message::Other(other) if other.method == INITIALIZE => About::Initialize,
+        Message::Other(other) if other.method == TOOLS_LIST => About::List,
+        Message::Call(_) | Message::Other(_) => About::Other,
+    }
+}
+
+/// The fields of a message, by what is known of the session and of the tool that it calls.
+fn fields_of<O: AsyncWrite + Unpin>(bridge: &Bridge<O>, message: Option<&Message<'_>>) -> HeaderMap {
+    let bindings = match message {
+        Some(Message::Call(call)) => bridge.tools().bindings(call.tool).cloned(),
+        _ => None,
+    };
+    fields::of_message(&bridge.session(), message, bindings.as_deref())
 }
 
 /// The type of a reply, without parameters.

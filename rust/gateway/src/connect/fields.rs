@@ -1,6 +1,7 @@
 //! The header fields of a request that carries a message.
 
-use callgate_mcp::headers::field_value;
+use callgate_core::bindings::Bindings;
+use callgate_mcp::headers::{field_value, param_fields};
 use callgate_mcp::{FIRST_MIRRORING_VERSION, Message};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -17,8 +18,13 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const EITHER: HeaderValue = HeaderValue::from_static("application/json, text/event-stream");
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// Of a request that carries a message; `None` stands for a response of the client.
-pub(super) fn of_message(session: &Session, message: Option<&Message<'_>>) -> HeaderMap {
+/// Of a request that carries a message; `None` stands for a response of the client. `bindings` say which arguments of the
+/// tool that it calls are mirrored.
+pub(super) fn of_message(
+    session: &Session,
+    message: Option<&Message<'_>>,
+    bindings: Option<&Bindings>,
+) -> HeaderMap {
     let mut fields = of_session(session);
     fields.insert(ACCEPT, EITHER);
     fields.insert(CONTENT_TYPE, JSON);
@@ -37,6 +43,18 @@ pub(super) fn of_message(session: &Session, message: Option<&Message<'_>>) -> He
             mirror(METHOD, message.method());
             if let Some(name) = message.name() {
                 mirror(NAME, name);
+            }
+            if let (Message::Call(call), Some(bindings)) = (message, bindings) {
+                for (name, value) in call
+                    .args
+                    .into_iter()
+                    .flat_map(|args| param_fields(bindings, args))
+                {
+                    if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value))
+                    {
+                        fields.insert(name, value);
+                    }
+                }
             }
         }
     }
@@ -82,7 +100,7 @@ mod tests {
     fn of(session: &Session, line: &str) -> Vec<(String, String)> {
         let mut tape = Tape::new();
         let message = Message::parse(&mut tape, line.as_bytes()).expect("a message");
-        let fields = of_message(session, Some(&message));
+        let fields = of_message(session, Some(&message), None);
         let text = |value: &HeaderValue| value.to_str().expect("text").to_owned();
         fields
             .iter()
@@ -118,7 +136,7 @@ mod tests {
         let session = Session {
             id: Some(HeaderValue::from_static("s")),
             version: Some(HeaderValue::from_static("2025-06-18")),
-            is_listening: false,
+            ..Session::default()
         };
         let line = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}"#;
         let expected = [("mcp-session-id", "s"), ("mcp-protocol-version", "2025-06-18")];

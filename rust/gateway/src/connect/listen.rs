@@ -15,8 +15,19 @@ use super::fields;
 /// How often in a row the stream is asked for without getting it.
 const MOST_FAILURES: u32 = 8;
 
+impl<O: AsyncWrite + Send + Unpin + 'static> Bridge<O> {
+    /// Asks for the server's own stream, in place of that of a session before.
+    pub(super) fn listen(self: &Arc<Self>) {
+        self.session().is_listening = true;
+        let task = tokio::spawn(listen(Arc::clone(self)));
+        if let Some(before) = self.listener().replace(task.abort_handle()) {
+            before.abort();
+        }
+    }
+}
+
 /// Passes on what the server says by itself, for as long as it offers a stream.
-pub(super) async fn listen<O: AsyncWrite + Unpin>(bridge: Arc<Bridge<O>>) {
+async fn listen<O: AsyncWrite + Unpin>(bridge: Arc<Bridge<O>>) {
     let mut resumption = Resumption::default();
     let mut failures = 0;
     while failures < MOST_FAILURES {

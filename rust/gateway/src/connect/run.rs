@@ -7,16 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use callgate_core::json::Tape;
 use callgate_mcp::{Message, reply as mcp};
-use http::Method;
 use tokio::io::{AsyncBufRead, AsyncWrite, BufReader};
 use tokio::sync::oneshot;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::bridge::{Bridge, Running};
+use super::bridge::{About, Bridge, Running};
 use super::exchange::Exchange;
 use super::fields;
-use super::listen::listen;
 use crate::client;
 use crate::failed::failed;
 use crate::glance::Glance;
@@ -31,9 +29,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// How long replies are waited for after the client's input has ended.
 const ANSWERING: Duration = Duration::from_secs(30);
 
-/// How long the end of a session may take.
-const ENDING: Duration = Duration::from_secs(2);
-
+pub(super) const INITIALIZE: &str = "initialize";
 const INITIALIZED: &str = "notifications/initialized";
 const CANCELLED: &str = "notifications/cancelled";
 
@@ -81,7 +77,6 @@ where
     let mut client = Client {
         bridge: Bridge::new(Upstream::new(settings.upstream, Arc::default())?, output),
         tasks: JoinSet::new(),
-        listener: None,
         waiting: None,
     };
     let mut lines = Lines::new(input, settings.line_limit_bytes);
@@ -116,7 +111,6 @@ where
 struct Client<O> {
     bridge: Arc<Bridge<O>>,
     tasks: JoinSet<io::Result<()>>,
-    listener: Option<AbortHandle>,
     waiting: Option<oneshot::Receiver<()>>,
 }
 
@@ -162,13 +156,25 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Client<O> {
                 .say(failed(Some(id), UNREADABLE, message).as_bytes())
                 .await;
         }
-        let goes_first = exchange.id.is_none() || exchange.is_initialize;
+        let is_initialize = exchange.about == About::Initialize;
+        self.remember(method, &exchange.line);
+        let goes_first = exchange.id.is_none() || is_initialize;
         let closes = message.protocol_version().is_some_and(fields::mirrors);
         self.start(exchange, goes_first, closes);
-        if method == INITIALIZED {
-            self.listen();
+        if method == INITIALIZED && !self.bridge.session().is_listening {
+            self.bridge.listen();
         }
         Ok(())
+    }
+
+    /// Keeps what begins a session, to be said again where the server ends it.
+    fn remember(&self, method: &str, line: &Bytes) {
+        let mut session = self.bridge.session();
+        match method {
+            INITIALIZE => session.opening.initialize = Some(line.clone()),
+            INITIALIZED => session.opening.initialized = Some(line.clone()),
+            _ => {}
+        }
     }
 
     /// Starts an exchange; where it `goes_first`, the next line waits until the server has begun to answer this one.
@@ -206,14 +212,6 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Client<O> {
         true
     }
 
-    /// Asks for the server's own stream, once.
-    fn listen(&mut self) {
-        let mut session = self.bridge.session();
-        if !std::mem::replace(&mut session.is_listening, true) {
-            self.listener = Some(tokio::spawn(listen(Arc::clone(&self.bridge))).abort_handle());
-        }
-    }
-
     async fn unreadable(&self, glance: &Glance, message: &str) -> io::Result<()> {
         let reply = failed(glance.known_id(), UNREADABLE, message);
         self.bridge.output.say(reply.as_bytes()).await
@@ -228,20 +226,12 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Client<O> {
 
     /// Ends the session.
     async fn end(mut self) {
-        if let Some(listener) = self.listener.take() {
+        self.tasks.shutdown().await;
+        if let Some(listener) = self.bridge.listener().take() {
             listener.abort();
         }
-        self.tasks.shutdown().await;
         let session = self.bridge.session().clone();
-        if session.id.is_some() {
-            let fields = fields::of_session(&session);
-            let ended = self
-                .bridge
-                .upstream
-                .send(None, Method::DELETE, fields, Bytes::new());
-            // A server that cannot be told ends it in its own time.
-            let _ = timeout(ENDING, ended).await;
-        }
+        self.bridge.end(&session).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a session has come to so far.
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 /// What a session has come to so far; none of it in protocol versions from 2026-07-28 on, which know no sessions.
@@ -11,4 +12,12 @@ pub(super) struct Session {
     pub(super) version: Option<HeaderValue>,
     /// The server's own stream was asked for.
     pub(super) is_listening: bool,
+    pub(super) opening: Opening,
+}
+
+/// The lines that a client begins with, to be said again where the server ends the session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Opening {
+    pub(super) initialize: Option<Bytes>,
+    pub(super) initialized: Option<Bytes>,
 }
