@@ -21,6 +21,16 @@ pub enum Caller<'a> {
     },
     /// The caller's own token, from which the grant follows.
     Token(Token<'a>),
+    /// Whom callgate itself has made out by a proof of somebody else, such as the token of an issuer that it believes.
+    ///
+    /// The grant that is configured under this id at the server, where there is one: that one's policy, labels, expiry and
+    /// revocation. Else the server's own policy decides, by these labels.
+    Issued {
+        /// Id of the grant that is charged. Must not be empty or hold NUL.
+        grant: &'a str,
+        /// What the proof says of the caller, `(name, value)`, at most one per name.
+        labels: &'a [(&'a str, &'a str)],
+    },
     /// A token, and an id or labels beside it: no well-formed request.
     Contradictory,
 }
@@ -135,16 +145,16 @@ impl<'a> Request<'a> {
 
     fn grant_fault(&self) -> Option<&'static str> {
         match self.caller {
-            Caller::Named { grant: "", .. } => Some(
+            Caller::Named { grant: "", .. } | Caller::Issued { grant: "", .. } => Some(
                 "nobody is named as the caller; send the token of a grant, or name the grant that is charged",
             ),
-            Caller::Named { grant, .. } if holds_nul(grant) => {
+            Caller::Named { grant, .. } | Caller::Issued { grant, .. } if holds_nul(grant) => {
                 Some("the grant holds NUL; names are text without NUL")
             }
             Caller::Contradictory => {
                 Some("the call has a `grant_token` and a `grant` or `labels` as well; send the token alone")
             }
-            Caller::Named { .. } | Caller::Token(_) => None,
+            Caller::Named { .. } | Caller::Token(_) | Caller::Issued { .. } => None,
         }
     }
 

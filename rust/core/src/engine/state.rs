@@ -188,7 +188,7 @@ impl State {
         let configured = decision.grant_index.and_then(|index| self.grants.get(index));
         let grant = match (configured, request.caller) {
             (Some(grant), _) => grant.id(),
-            (None, Caller::Named { grant, .. }) => grant,
+            (None, Caller::Named { grant, .. } | Caller::Issued { grant, .. }) => grant,
             (None, Caller::Token(_) | Caller::Contradictory) => "",
         };
         let server = match (configured, request.caller) {

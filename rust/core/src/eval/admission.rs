@@ -87,11 +87,53 @@ impl<'s> Evaluation<'_, 's, '_> {
         Self: 'c,
         's: 'c,
     {
-        if self.state.grants().is_empty() {
+        if let Caller::Issued { grant, labels } = self.request.caller {
+            self.admit_issued(grant, labels)
+        } else if self.state.grants().is_empty() {
             self.admit_unconfigured()
         } else {
             self.admit_configured()
         }
+    }
+
+    /// Whoever was made out by somebody else's proof is the grant of that id at the server, where one is configured.
+    fn admit_issued<'c>(
+        &self,
+        grant: &'c str,
+        labels: &'c [(&'c str, &'c str)],
+    ) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    where
+        Self: 'c,
+        's: 'c,
+    {
+        let request = self.request;
+        let server = named_or_default(request);
+        let grants = self.state.grants();
+        let configured = grants
+            .by_id(grant)
+            .and_then(|index| Some((index, grants.get(index)?)))
+            .filter(|(_, grant)| self.state.server_index(server) == Some(grant.server()));
+        if let Some((index, grant)) = configured {
+            return self.admit_grant(index, grant, server);
+        }
+        let (policy_index, policy) = self.serving(server)?;
+        let admitted = Admitted {
+            grant,
+            tool: request.tool,
+            server,
+            session: request.session(),
+            labels: LabelsOf::Request(labels),
+            grant_index: None,
+        };
+        Ok((admitted, Decider { policy, policy_index }))
+    }
+
+    /// The policy of a server itself.
+    fn serving(&self, server: &str) -> Result<(u32, &'s CompiledPolicy), Refusal> {
+        self.state.serving(server).map_err(|unserved| match unserved {
+            Unserved::UnknownServer => Refusal::of("(unknown server)", message::unknown_server(server)),
+            Unserved::NoPolicy => Refusal::of("(no policy)", message::no_policy_for_server(server)),
+        })
     }
 
     /// Without configured grants callers are trusted to name theirs.
@@ -133,7 +175,9 @@ impl<'s> Evaluation<'_, 's, '_> {
             Caller::Named { grant, .. } if request.pep.vouches => {
                 (grants.by_id(grant), message::unknown_grant(grant).into())
             }
-            Caller::Named { .. } | Caller::Contradictory => (None, NOT_VOUCHED.into()),
+            Caller::Named { .. } | Caller::Issued { .. } | Caller::Contradictory => {
+                (None, NOT_VOUCHED.into())
+            }
         };
         let grant = found.and_then(|index| Some((index, grants.get(index)?)));
         // A token alone says which server is meant; an unknown one says nothing, and no server was asked for.
@@ -150,17 +194,31 @@ impl<'s> Evaluation<'_, 's, '_> {
         let Some((grant_index, grant)) = here else {
             return Err(Refusal::of("(unknown grant)", unknown));
         };
+        self.admit_grant(grant_index, grant, server)
+    }
+
+    /// A configured grant at its server, if it is valid and has a policy.
+    fn admit_grant<'c>(
+        &self,
+        index: u32,
+        grant: &'c Grant,
+        server: &'c str,
+    ) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    where
+        Self: 'c,
+        's: 'c,
+    {
         let decider = self.validate(grant).map_err(|refusal| Refusal {
-            grant_index: Some(grant_index),
+            grant_index: Some(index),
             ..refusal
         })?;
         let admitted = Admitted {
             grant: grant.id(),
-            tool: request.tool,
+            tool: self.request.tool,
             server,
-            session: request.session(),
+            session: self.request.session(),
             labels: LabelsOf::Grant(grant.labels()),
-            grant_index: Some(grant_index),
+            grant_index: Some(index),
         };
         Ok((admitted, decider))
     }

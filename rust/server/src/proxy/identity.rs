@@ -35,6 +35,9 @@ pub(super) fn caller<'a>(
     sources: &[IdentitySource],
     attributes: &impl Attributes<'a>,
 ) -> Result<Caller<'a>, Unclear> {
+    if let Some(caller) = attributes.caller() {
+        return Ok(caller);
+    }
     for source in sources {
         if let Some(caller) = source.find(attributes)? {
             return Ok(caller);
@@ -74,7 +77,7 @@ mod tests {
 
     fn grant(sources: &[IdentitySource], request: &Fake) -> Result<String, Unclear> {
         Ok(match caller(sources, request)? {
-            Caller::Named { grant, .. } => grant.to_owned(),
+            Caller::Named { grant, .. } | Caller::Issued { grant, .. } => grant.to_owned(),
             Caller::Token(_) => "(token)".to_owned(),
             Caller::Contradictory => "(contradictory)".to_owned(),
         })

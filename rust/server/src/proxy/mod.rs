@@ -57,6 +57,11 @@ pub(crate) trait Attributes<'a> {
     /// Path and query, as the client sent them.
     fn path(&self) -> &'a str;
 
+    /// Who calls, where the door itself has made that out: no source is looked at then.
+    fn caller(&self) -> Option<Caller<'a>> {
+        None
+    }
+
     /// The server that the proxy is about to ask, where that is known by more than path and host, which are not looked at
     /// then; `Some("")` where it asks several.
     fn upstream(&self) -> Option<&'a str> {

@@ -6,7 +6,7 @@ use crate::grant::{GrantSpec, Token, TokenKey};
 use crate::policy::Catalogue;
 use crate::{Args, Caller, Decision, Now, Pep, PepId, Request, State};
 
-const HOUR_US: u64 = 3_600_000_000;
+pub(super) const HOUR_US: u64 = 3_600_000_000;
 
 const VOUCHING: Pep = Pep {
     id: PepId(1),
@@ -30,7 +30,7 @@ fn spec(id: &str) -> GrantSpec {
 }
 
 /// Servers `one`, `two` and `srv`; a grant for each way to be one.
-fn setup() -> Setup {
+pub(super) fn setup() -> Setup {
     let text = r#"{"version": "1", "name": "p", "default": "deny", "tools": {
         "x": {"limits": [{"counter": "c", "window": "minute", "max": 1}]},
         "ops": {"require": [{"conditions": [{"path": "grant.labels.team", "op": "eq", "value": "ops"}]}]},
@@ -72,7 +72,7 @@ fn setup() -> Setup {
     }
 }
 
-fn desk() -> Desk {
+pub(super) fn desk() -> Desk {
     Desk::of(State::configure(setup(), Catalogue::default()).unwrap(), config())
 }
 

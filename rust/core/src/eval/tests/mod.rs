@@ -4,6 +4,7 @@ mod args;
 mod conditions;
 mod explain;
 mod grants;
+mod issued;
 mod limits;
 mod listing;
 mod messages;
