@@ -6,6 +6,7 @@
 //!   everything else as it comes.
 //! - [`pins`] holds what servers say of their tools against what was accepted.
 //! - [`stdio`] stands between a client and a server that speak over pipes.
+//! - [`oauth`] makes callers out by the tokens of an issuer.
 //! - [`connect`] leads a client that speaks over pipes to a server that speaks HTTP.
 //!
 //! Who may call what is decided before anything comes here: the crate knows no policy and no counters.
@@ -17,6 +18,7 @@ pub mod fields;
 mod glance;
 mod id;
 mod lines;
+pub mod oauth;
 pub mod pins;
 pub mod reply;
 mod signals;

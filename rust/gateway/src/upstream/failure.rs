@@ -153,7 +153,7 @@ fn told(reason: &CertificateError) -> String {
 }
 
 /// An error with what caused it, for an operator: libraries keep the reason in the cause.
-fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

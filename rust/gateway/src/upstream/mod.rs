@@ -1,6 +1,7 @@
 //! One MCP server: how it is asked.
 
 mod config;
+mod connector;
 mod failure;
 mod open;
 mod patient;
@@ -16,18 +17,17 @@ use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 pub use config::{UpstreamConfig, UpstreamError};
 pub use failure::{Failure, FailureKind};
 pub use open::OpenBody;
-use patient::Patient;
-use resolver::Resolver;
 use tally::Bounds;
 pub use tally::Tally;
+
+pub(crate) use connector::{Connector, connector};
+pub(crate) use failure::chain;
 
 /// Redirects on the same host that one request may meet: `/mcp` and `/mcp/` lead to each other at some servers.
 const MAX_REDIRECTS: usize = 2;
@@ -41,7 +41,7 @@ pub struct Upstream {
     config: UpstreamConfig,
     endpoint: Uri,
     headers: HeaderMap,
-    client: Client<Patient<HttpsConnector<HttpConnector<Resolver>>>, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     tally: Arc<Tally>,
 }
 
@@ -57,27 +57,17 @@ impl Upstream {
                 "authorities mean nothing without `https` in `url`",
             ));
         }
-        let mut connector = HttpConnector::new_with_resolver(Resolver::new(config.allow_link_local));
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        let patience = Duration::from_millis(config.connect_timeout_ms);
-        // Divided by the addresses of a name, so that each of them is tried.
-        connector.set_connect_timeout(Some(patience));
-        let roots = if is_secure {
-            tls::client(config.ca_pem.as_deref())?
-        } else {
-            tls::nothing()?
-        };
-        let connector = HttpsConnectorBuilder::new()
-            .with_tls_config(roots)
-            .https_or_http()
-            .enable_http1()
-            .wrap_connector(connector);
+        let connector = connector(
+            config.ca_pem.as_deref(),
+            is_secure,
+            config.allow_link_local,
+            Duration::from_millis(config.connect_timeout_ms),
+        )?;
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(config.max_idle_connections)
-            .build(Patient::new(connector, patience));
+            .build(connector);
         Ok(Self {
             config,
             endpoint,

@@ -14,7 +14,7 @@ type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connector that gives up after a while, with the handshake of TLS and all: the address is looked up and met in that time.
 #[derive(Clone, Debug)]
-pub(super) struct Patient<C> {
+pub(crate) struct Patient<C> {
     connector: C,
     patience: Duration,
 }

@@ -30,7 +30,7 @@ pub(super) fn is_link_local(address: IpAddr) -> bool {
 
 /// The system's resolver, without what [`is_link_local`] says unless that is allowed.
 #[derive(Clone, Debug)]
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     system: GaiResolver,
     allows_link_local: bool,
 }

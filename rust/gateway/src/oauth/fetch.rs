@@ -1,0 +1,218 @@
+//! Keys that are fetched, and kept for a while.
+//!
+//! Strangers choose how often a key is missing, so how often is asked for keys is bounded by time alone. Nothing here waits
+//! for a clock: time is an argument, and who runs the sidecar says when.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use http::header::{ACCEPT, ACCEPT_ENCODING};
+use http::{HeaderValue, Request, StatusCode, Uri};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::sync::watch;
+
+use super::Algorithm;
+use super::config::{OauthError, address};
+use super::keys::{Keys, KeysError, LIMIT_BYTES};
+use crate::upstream::{Connector, chain, connector};
+
+/// How old keys get before they are fetched again, in seconds: as long may a key that the issuer withdraws go on.
+pub(super) const FRESH_S: u64 = 300;
+
+/// Between two attempts, in seconds: of those that failed, and of those for a key that is missing.
+pub(super) const PACE_S: u64 = 30;
+
+/// How long keys stay in force while no newer ones can be had, in seconds. Tokens live about as long, and an issuer that
+/// cannot be reached makes no others.
+pub(super) const KEPT_S: u64 = 3_600;
+
+/// How long one attempt may take, from the connection to the last byte.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+const ACCEPTED: HeaderValue = HeaderValue::from_static("application/jwk-set+json, application/json");
+
+/// Keys, and when they were fetched.
+#[derive(Debug)]
+struct Dated {
+    keys: Keys,
+    at_s: u64,
+}
+
+/// Whether somebody fetches, and who did when, in seconds on the boot clock.
+#[derive(Debug, Default)]
+struct Progress {
+    is_running: bool,
+    /// The last attempt.
+    tried_at_s: Option<u64>,
+    /// The last that a missing key was the reason of.
+    asked_at_s: Option<u64>,
+}
+
+/// The keys at a URL.
+pub(super) struct Fetched {
+    uri: Uri,
+    algorithms: Vec<Algorithm>,
+    client: Client<Connector, Empty<Bytes>>,
+    kept: ArcSwapOption<Dated>,
+    progress: watch::Sender<Progress>,
+}
+
+/// One attempt to fetch keys. Dropped, it is over; it has to be [run](Self::run).
+#[derive(Debug)]
+pub struct Refresh {
+    fetched: Arc<Fetched>,
+    now_s: u64,
+}
+
+impl Fetched {
+    /// Those of this URL. Nothing is asked yet.
+    pub(super) fn new(
+        url: &str,
+        ca_pem: Option<&[u8]>,
+        algorithms: Vec<Algorithm>,
+    ) -> Result<Self, OauthError> {
+        let uri = address(url)?;
+        let is_secure = uri.scheme_str() == Some("https");
+        if ca_pem.is_some() && !is_secure {
+            let message = "authorities mean nothing without `https` in `jwks.url`";
+            return Err(OauthError::new("jwks.ca", message));
+        }
+        let connector = connector(ca_pem, is_secure, false, PATIENCE).map_err(|error| {
+            let part = if error.part == "ca" { "jwks.ca" } else { "jwks.url" };
+            OauthError::new(part, error.message)
+        })?;
+        Ok(Self {
+            uri,
+            algorithms,
+            // One request in minutes: a connection that is kept would be closed when it is needed.
+            client: Client::builder(TokioExecutor::new())
+                .pool_max_idle_per_host(0)
+                .build(connector),
+            kept: ArcSwapOption::empty(),
+            progress: watch::Sender::default(),
+        })
+    }
+
+    /// Works with the keys in force, if there are any at this time.
+    pub(super) fn with<R>(&self, now_s: u64, work: impl FnOnce(&Keys) -> R) -> Option<R> {
+        let kept = self.kept.load();
+        let kept = kept.as_ref().filter(|kept| age_s(kept, now_s) < KEPT_S)?;
+        Some(work(&kept.keys))
+    }
+
+    /// An attempt, if it is time for one anyway.
+    pub(super) fn due(self: &Arc<Self>, now_s: u64) -> Option<Refresh> {
+        let is_fresh = self
+            .kept
+            .load()
+            .as_ref()
+            .is_some_and(|kept| age_s(kept, now_s) < FRESH_S);
+        self.begin(now_s, |progress| !is_fresh && is_over(progress.tried_at_s, now_s))
+    }
+
+    /// An attempt, if one may be made because a key is missing.
+    pub(super) fn missing(self: &Arc<Self>, now_s: u64) -> Option<Refresh> {
+        let has_any = self.kept.load().is_some();
+        self.begin(now_s, |progress| {
+            // What has just failed fails again.
+            let may = is_over(progress.asked_at_s, now_s) && (has_any || is_over(progress.tried_at_s, now_s));
+            if may {
+                progress.asked_at_s = Some(now_s);
+            }
+            may
+        })
+    }
+
+    /// Waits until nobody fetches.
+    pub(super) async fn settled(&self) {
+        let mut progress = self.progress.subscribe();
+        // The sender is `self`, so it is there.
+        let _ = progress.wait_for(|progress| !progress.is_running).await;
+    }
+
+    fn begin(self: &Arc<Self>, now_s: u64, may: impl FnOnce(&mut Progress) -> bool) -> Option<Refresh> {
+        let begins = self.progress.send_if_modified(|progress| {
+            let begins = !progress.is_running && may(progress);
+            if begins {
+                progress.is_running = true;
+                progress.tried_at_s = Some(now_s);
+            }
+            begins
+        });
+        begins.then(|| Refresh {
+            fetched: Arc::clone(self),
+            now_s,
+        })
+    }
+
+    async fn fetch(&self) -> Result<Keys, KeysError> {
+        let mut request = Request::new(Empty::new());
+        *request.uri_mut() = self.uri.clone();
+        request.headers_mut().insert(ACCEPT, ACCEPTED);
+        let identity = HeaderValue::from_static("identity");
+        request.headers_mut().insert(ACCEPT_ENCODING, identity);
+        let reply = self.client.request(request).await;
+        let reply = reply.map_err(|error| KeysError(chain(&error)))?;
+        if reply.status() != StatusCode::OK {
+            // Redirects, too: where they lead nobody has said that keys are believed.
+            return Err(KeysError(format!(
+                "the answer has status {}, expected 200",
+                reply.status().as_u16()
+            )));
+        }
+        let body = Limited::new(reply.into_body(), LIMIT_BYTES).collect().await;
+        let body = body.map_err(|error| KeysError(format!("the answer cannot be read: {error}")))?;
+        Keys::parse(&body.to_bytes(), &self.algorithms)
+    }
+}
+
+impl Refresh {
+    /// Fetches the keys; they are in force when it is done. Gives their number where they are others than before, and an
+    /// error where the ones before stay.
+    pub async fn run(self) -> Result<Option<usize>, KeysError> {
+        let keys = tokio::time::timeout(PATIENCE, self.fetched.fetch())
+            .await
+            .unwrap_or_else(|_| Err(KeysError(format!("no answer within {} s", PATIENCE.as_secs()))))?;
+        let is_new = !self
+            .fetched
+            .kept
+            .load()
+            .as_ref()
+            .is_some_and(|kept| kept.keys == keys);
+        let count = keys.len();
+        self.fetched.kept.store(Some(Arc::new(Dated {
+            keys,
+            at_s: self.now_s,
+        })));
+        Ok(is_new.then_some(count))
+    }
+}
+
+impl Drop for Refresh {
+    fn drop(&mut self) {
+        self.fetched
+            .progress
+            .send_modify(|progress| progress.is_running = false);
+    }
+}
+
+impl fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetched")
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
+    }
+}
+
+fn age_s(kept: &Dated, now_s: u64) -> u64 {
+    now_s.saturating_sub(kept.at_s)
+}
+
+fn is_over(at_s: Option<u64>, now_s: u64) -> bool {
+    at_s.is_none_or(|at_s| now_s.saturating_sub(at_s) >= PACE_S)
+}

@@ -1,0 +1,205 @@
+//! Keys that are fetched: when, how often, and what becomes of those before.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::signing::{Signer, jwks};
+use super::{AUDIENCE, NOW_S, at, config};
+use crate::oauth::fetch::{FRESH_S, KEPT_S, PACE_S};
+use crate::oauth::keys::LIMIT_BYTES;
+use crate::oauth::{Issuer, JwksSource, KeysError, Refused};
+
+/// What an issuer's server answers, to be changed while it runs.
+struct Published {
+    answer: Arc<Mutex<String>>,
+    asked: Arc<AtomicUsize>,
+    url: String,
+}
+
+impl Published {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
+        let answer = Arc::new(Mutex::new(String::new()));
+        let asked = Arc::new(AtomicUsize::new(0));
+        let (text, count) = (Arc::clone(&answer), Arc::clone(&asked));
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut request = vec![0; 4_096];
+                let _ = stream.read(&mut request).await;
+                count.fetch_add(1, Ordering::Relaxed);
+                let text = text.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let _ = stream.write_all(text.as_bytes()).await;
+            }
+        });
+        Self { answer, asked, url }
+    }
+
+    fn answers(&self, head: &str, body: &str) {
+        let length = body.len();
+        let text = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
+        *self.answer.lock().unwrap() = text;
+    }
+
+    fn publishes(&self, signers: &[&Signer]) {
+        self.answers("HTTP/1.1 200 OK\r\n", &jwks(signers));
+    }
+
+    fn issuer(&self) -> Issuer {
+        Issuer::new(config(JwksSource::Url {
+            url: self.url.clone(),
+            ca_pem: None,
+        }))
+        .unwrap()
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+}
+
+async fn renew(issuer: &Issuer, second: u64) -> Result<Option<usize>, KeysError> {
+    issuer.due(at(second)).expect("it is time").run().await
+}
+
+#[tokio::test]
+async fn keys_are_fetched_from_time_to_time_and_kept_for_a_while() {
+    let published = Published::start().await;
+    let (first, second) = (Signer::new("a"), Signer::new("b"));
+    published.publishes(&[&first]);
+    let issuer = published.issuer();
+    let good = first.good("alice");
+    let verify = |second| {
+        issuer
+            .verify(&good, AUDIENCE, at(second))
+            .map(|issued| issued.grant)
+    };
+    assert_eq!(verify(NOW_S), Err(Refused::NoKeys));
+    assert!(!issuer.has_keys(at(NOW_S)));
+    assert_eq!(renew(&issuer, NOW_S).await, Ok(Some(1)));
+    assert_eq!(verify(NOW_S), Ok("alice".to_owned()));
+    assert!(issuer.due(at(NOW_S + FRESH_S - 1)).is_none());
+    assert_eq!(renew(&issuer, NOW_S + FRESH_S).await, Ok(None), "the same keys");
+    // A key that was withdrawn.
+    published.publishes(&[&second]);
+    assert_eq!(renew(&issuer, NOW_S + 2 * FRESH_S).await, Ok(Some(1)));
+    assert_eq!(verify(NOW_S), Err(Refused::UnknownKey));
+    assert_eq!(published.asked(), 3);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_leaves_the_keys_until_they_are_too_old() {
+    let published = Published::start().await;
+    let signer = Signer::new("a");
+    published.publishes(&[&signer]);
+    let issuer = published.issuer();
+    assert_eq!(renew(&issuer, NOW_S).await, Ok(Some(1)));
+    let body = jwks(&[&signer]);
+    let mut second = NOW_S;
+    for (head, body, reason) in [
+        ("HTTP/1.1 500 No\r\n", body.as_str(), "status 500"),
+        (
+            "HTTP/1.1 302 Found\r\nlocation: /other\r\n",
+            body.as_str(),
+            "status 302",
+        ),
+        ("HTTP/1.1 200 OK\r\n", "<html>", "no JSON"),
+        ("HTTP/1.1 200 OK\r\n", r#"{"keys":[]}"#, "no key"),
+        (
+            "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n",
+            "\u{1f}\u{8b}",
+            "no JSON",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\n",
+            &" ".repeat(LIMIT_BYTES + 1),
+            "cannot be read",
+        ),
+        ("nothing that is HTTP\r\n", "", ""),
+    ] {
+        second = if second == NOW_S {
+            NOW_S + FRESH_S
+        } else {
+            second + PACE_S
+        };
+        published.answers(head, body);
+        let error = renew(&issuer, second).await.unwrap_err().to_string();
+        assert!(error.contains(reason), "{head}: {error}");
+        assert!(issuer.due(at(second + PACE_S - 1)).is_none(), "what failed waits");
+        assert!(issuer.verify(&signer.good("a"), AUDIENCE, at(NOW_S)).is_ok());
+    }
+    assert!(issuer.has_keys(at(NOW_S + KEPT_S - 1)));
+    assert!(!issuer.has_keys(at(NOW_S + KEPT_S)));
+    published.publishes(&[&signer]);
+    assert_eq!(renew(&issuer, NOW_S + KEPT_S).await, Ok(None));
+    assert!(issuer.has_keys(at(NOW_S + KEPT_S)));
+}
+
+#[tokio::test]
+async fn a_missing_key_is_asked_for_at_a_bounded_pace() {
+    let published = Published::start().await;
+    let (first, second, third) = (Signer::new("a"), Signer::new("b"), Signer::new("c"));
+    published.publishes(&[&first]);
+    let issuer = published.issuer();
+    let missing = |signer: &Signer, second| issuer.missing(&signer.good("alice"), AUDIENCE, at(second));
+    // The first of all, before the keys were fetched in the background.
+    let refresh = missing(&first, NOW_S).unwrap().expect("nobody has asked yet");
+    assert!(issuer.due(at(NOW_S)).is_none(), "one at a time");
+    assert!(missing(&first, NOW_S).unwrap().is_none(), "one at a time");
+    refresh.run().await.unwrap();
+    assert!(missing(&first, NOW_S).is_none(), "the key is here");
+    published.publishes(&[&first, &second]);
+    let early = NOW_S + PACE_S - 1;
+    assert!(missing(&second, early).unwrap().is_none());
+    let late = NOW_S + PACE_S;
+    let refresh = missing(&second, late).unwrap().expect("it is time");
+    assert_eq!(refresh.run().await, Ok(Some(2)));
+    assert!(missing(&second, late).is_none());
+    for number in 0..100 {
+        assert!(
+            missing(&third, late + number % PACE_S).unwrap().is_none(),
+            "strangers do not set the pace"
+        );
+    }
+    assert_eq!(published.asked(), 2);
+}
+
+#[tokio::test]
+async fn only_a_token_that_could_be_good_asks_for_its_key() {
+    let published = Published::start().await;
+    let (first, other) = (Signer::new("a"), Signer::new("b"));
+    published.publishes(&[&first]);
+    let issuer = published.issuer();
+    renew(&issuer, NOW_S).await.unwrap();
+    let expired = other.token(&other.header(), r#"{"iss":"https://login.example.com","exp":1}"#);
+    for token in ["", "a.b.c", &expired, &first.good("alice")] {
+        assert!(issuer.missing(token, AUDIENCE, at(NOW_S)).is_none(), "{token}");
+    }
+    let good = other.good("alice");
+    assert!(
+        issuer
+            .missing(&good, "https://elsewhere.example/", at(NOW_S))
+            .is_none()
+    );
+    assert!(issuer.missing(&good, AUDIENCE, at(NOW_S)).is_some());
+}
+
+#[tokio::test]
+async fn who_waits_is_told_when_an_attempt_ends_however_it_does() {
+    let published = Published::start().await;
+    let issuer = Arc::new(published.issuer());
+    issuer.settled().await;
+    let refresh = issuer.due(at(NOW_S)).unwrap();
+    let waiting = tokio::spawn({
+        let issuer = Arc::clone(&issuer);
+        async move { issuer.settled().await }
+    });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    drop(refresh);
+    waiting.await.unwrap();
+}

@@ -1,0 +1,255 @@
+//! Tokens: what is refused, and what one that is believed says (RFC 7515, RFC 7519, RFC 9068, RFC 8725).
+
+use callgate_core::json::{Kind, Tape, Value};
+
+use super::claims::{self, ClaimPath};
+use super::keys::{Keys, decoded};
+use super::{Algorithm, OauthConfig};
+
+/// The longest token. Header fields of servers rarely take more.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Nesting of a header, whose known members are text and lists of text.
+const MAX_HEADER_DEPTH: usize = 8;
+
+/// Nesting of claims.
+const MAX_CLAIMS_DEPTH: usize = 32;
+
+/// The longest id of a grant: what `OpenID` Connect allows for `sub`.
+const MAX_GRANT_BYTES: usize = 255;
+
+/// What `typ` may say: an access token, or nothing in particular. Anything else is a token for another purpose.
+const TYPES: [&str; 3] = ["at+jwt", "application/at+jwt", "jwt"];
+
+/// Why a token is not believed. The messages say nothing of the token beyond that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is not in the form of a signed token.
+    #[error("the token is no well-formed JWT: {0}")]
+    Malformed(&'static str),
+    /// It is signed in a way that is not allowed, or not at all.
+    #[error("the token's `alg` is not allowed here")]
+    Algorithm,
+    /// It demands what is not understood.
+    #[error("the token has `crit`, and nothing that could stand there is understood")]
+    Critical,
+    /// It is for another purpose.
+    #[error("the token's `typ` is another one than `at+jwt` or `JWT`")]
+    Type,
+    /// No key of the issuer could have signed it.
+    #[error("the token is signed by none of the issuer's keys")]
+    UnknownKey,
+    /// The signature is not that of its key.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// Somebody else has issued it.
+    #[error("the token is of another issuer")]
+    Issuer,
+    /// It is for somebody else.
+    #[error("the token is for another audience; ask for one for this resource")]
+    Audience,
+    /// Its time is over, or it has none.
+    #[error("the token has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// It does not say who calls.
+    #[error(
+        "the token's claim that names the grant is missing, or no text of 1 to {MAX_GRANT_BYTES} bytes without NUL"
+    )]
+    Grant,
+    /// It says something of the caller that no label can be.
+    #[error("a claim of the token that a label is taken from is neither text, a whole number nor a boolean")]
+    Label,
+    /// It allows less than is asked.
+    #[error("the token's `scope` lacks what is needed here: `{}`", .0.join(" "))]
+    Scope(Vec<String>),
+    /// The issuer's keys could not be had for too long.
+    #[error("the issuer's keys cannot be had at the moment, so no token can be checked; try again later")]
+    NoKeys,
+}
+
+/// A caller as a token that is believed makes it out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// The grant's id.
+    pub grant: String,
+    /// The caller's labels, `(name, value)`.
+    pub labels: Vec<(String, String)>,
+    /// When the token stops being good, in Unix microseconds; the allowance for clocks is in it.
+    pub expires_at_us: u64,
+}
+
+/// A token, taken apart and not yet believed.
+#[derive(Debug)]
+pub(super) struct Unproven<'t> {
+    algorithm: Algorithm,
+    key_id: Option<String>,
+    /// What is signed.
+    signed: &'t str,
+    signature: Vec<u8>,
+    claims: Vec<u8>,
+}
+
+impl<'t> Unproven<'t> {
+    /// Takes a token apart, if its header is one that could be believed.
+    pub(super) fn read(token: &'t str, algorithms: &[Algorithm]) -> Result<Self, Refused> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Refused::Malformed("it is too long"));
+        }
+        let shape = || Refused::Malformed("expected three parts of base64url, joined by dots");
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(shape)?;
+        let (header, claims) = signed.split_once('.').ok_or_else(shape)?;
+        let part = |text: &str| decoded(text).filter(|bytes| !bytes.is_empty()).ok_or_else(shape);
+        let (header, claims) = (part(header)?, part(claims)?);
+        let mut tape = Tape::new();
+        let header = object(
+            &mut tape,
+            &header,
+            MAX_HEADER_DEPTH,
+            "its header is no JSON object, or holds a key twice",
+        )?;
+        // First of all, so that nothing is looked at that is not signed: `none` has no signature.
+        let algorithm = header
+            .get("alg")
+            .and_then(Value::as_str)
+            .and_then(|name| algorithms.iter().find(|algorithm| algorithm.as_str() == name))
+            .ok_or(Refused::Algorithm)?;
+        if header.get("crit").is_some() {
+            return Err(Refused::Critical);
+        }
+        if let Some(kind) = header.get("typ") {
+            let kind = kind.as_str().ok_or(Refused::Type)?;
+            if !TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known)) {
+                return Err(Refused::Type);
+            }
+        }
+        let key_id = header
+            .get("kid")
+            .map(|id| id.as_str().ok_or(Refused::Malformed("its `kid` is no text")))
+            .transpose()?;
+        Ok(Self {
+            algorithm: *algorithm,
+            key_id: key_id.map(str::to_owned),
+            signed,
+            signature: part(signature)?,
+            claims,
+        })
+    }
+
+    /// Whether one of these keys has signed it.
+    pub(super) fn prove(&self, keys: &Keys) -> Result<(), Refused> {
+        let key_id = self.key_id.as_deref();
+        let mut fitting = keys.fitting(key_id, self.algorithm).peekable();
+        if fitting.peek().is_none() {
+            return Err(Refused::UnknownKey);
+        }
+        let signed = self.signed.as_bytes();
+        if fitting.any(|key| self.algorithm.verifies(key, signed, &self.signature)) {
+            return Ok(());
+        }
+        // Without an id nothing says which key is meant, so another one may have signed it that is not here yet.
+        Err(if key_id.is_none() {
+            Refused::UnknownKey
+        } else {
+            Refused::Signature
+        })
+    }
+
+    /// What its claims come to at this time, whoever has signed them.
+    pub(super) fn claims(
+        &self,
+        config: &OauthConfig,
+        audience: &str,
+        now_us: u64,
+    ) -> Result<Issued, Refused> {
+        let mut tape = Tape::new();
+        let fault = "its claims are no JSON object, or hold a key twice";
+        let claims = object(&mut tape, &self.claims, MAX_CLAIMS_DEPTH, fault)?;
+        if claims.get("iss").and_then(Value::as_str) != Some(&config.issuer) {
+            return Err(Refused::Issuer);
+        }
+        let audience = config.audience.as_deref().unwrap_or(audience);
+        if !claims.get("aud").is_some_and(|given| is_for(given, audience)) {
+            return Err(Refused::Audience);
+        }
+        let skew_us = config.clock_skew_ms.saturating_mul(1_000);
+        let moment = |name: &str| {
+            let value = claims.get(name).map(claims::moment_us).transpose();
+            value.map_err(|()| Refused::Malformed("a time in it is no number of seconds since 1970"))
+        };
+        let expires_at_us = moment("exp")?.ok_or(Refused::Expired)?.saturating_add(skew_us);
+        if now_us >= expires_at_us {
+            return Err(Refused::Expired);
+        }
+        if moment("nbf")?.is_some_and(|from_us| now_us.saturating_add(skew_us) < from_us) {
+            return Err(Refused::NotYet);
+        }
+        let grant = config.grant.find(claims).map_err(|()| Refused::Grant)?;
+        let grant = grant
+            .and_then(Value::as_str)
+            .filter(|id| is_id(id))
+            .ok_or(Refused::Grant)?;
+        let labels = config
+            .labels
+            .iter()
+            .filter_map(|(name, claim)| label(claims, name, claim).transpose())
+            .collect::<Result<_, Refused>>()?;
+        // Last: who has proven to be somebody is told what to ask for.
+        let has = |scope: &str| claims.get("scope").is_some_and(|given| holds(given, scope));
+        if !config.scopes.iter().all(|scope| has(scope)) {
+            return Err(Refused::Scope(config.scopes.clone()));
+        }
+        Ok(Issued {
+            grant: grant.to_owned(),
+            labels,
+            expires_at_us,
+        })
+    }
+}
+
+fn object<'t>(
+    tape: &'t mut Tape,
+    bytes: &'t [u8],
+    max_depth: usize,
+    fault: &'static str,
+) -> Result<Value<'t>, Refused> {
+    let value = tape.parse(bytes, max_depth).ok();
+    let object = value.filter(|value| value.kind() == Kind::Object);
+    object.ok_or(Refused::Malformed(fault))
+}
+
+/// Whether an `aud` names this audience, alone or among others.
+fn is_for(given: Value<'_>, audience: &str) -> bool {
+    match given.kind() {
+        Kind::String => given.as_str() == Some(audience),
+        // One that is no text makes the list none of audiences.
+        Kind::Array => {
+            given.elements().all(|one| one.kind() == Kind::String)
+                && given.elements().any(|one| one.as_str() == Some(audience))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a `scope` holds this word: a text of words, or a list of them as some issuers write it.
+fn holds(given: Value<'_>, scope: &str) -> bool {
+    match given.as_str() {
+        Some(words) => words.split(' ').any(|word| word == scope),
+        None => given.elements().any(|word| word.as_str() == Some(scope)),
+    }
+}
+
+fn is_id(id: &str) -> bool {
+    (1..=MAX_GRANT_BYTES).contains(&id.len()) && !id.contains('\0')
+}
+
+fn label(claims: Value<'_>, name: &str, claim: &ClaimPath) -> Result<Option<(String, String)>, Refused> {
+    let value = claim.find(claims).map_err(|()| Refused::Label)?;
+    let text = value
+        .map(claims::label)
+        .transpose()
+        .map_err(|()| Refused::Label)?;
+    Ok(text.map(|text| (name.to_owned(), text)))
+}
