@@ -9,12 +9,13 @@ use pyo3::types::PyMapping;
 use crate::error::Error;
 use crate::setup::{Fields, pairs};
 
-const FIELDS: [&str; 5] = [
+const FIELDS: [&str; 6] = [
     "servers",
     "methods",
     "public_url",
     "lists_allowed_only",
     "pins_folder",
+    "oauth",
 ];
 const UPSTREAM_FIELDS: [&str; 11] = [
     "url",
@@ -49,6 +50,9 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
             let server = behind(&name, server.bind(gateway.py()))?;
             config.servers.insert(name, server);
         }
+    }
+    if let Some(oauth) = fields.optional::<Bound<'_, PyAny>>("oauth")? {
+        config.oauth = Some(crate::oauth::config(&oauth)?);
     }
     Ok(config)
 }

@@ -16,6 +16,7 @@ mod explain;
 mod gateway;
 mod load;
 mod metrics;
+mod oauth;
 mod pins;
 mod proxies;
 mod server;

@@ -129,6 +129,9 @@ pub enum StartError {
     /// The threads could not be started.
     #[error("cannot start the server's threads: {0}")]
     Threads(#[source] io::Error),
+    /// The operating system gives no random numbers.
+    #[error("cannot make a key for the gateway's sessions: {0}")]
+    Randomness(String),
     /// The descriptors built into the program are damaged.
     #[error("cannot set up server reflection: {0}")]
     Reflection(String),

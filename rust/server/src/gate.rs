@@ -98,7 +98,7 @@ pub(crate) struct Gate {
     pub(crate) proxies: InForce<ProxyConfig>,
     /// The servers that callgate itself stands before.
     pub(crate) gateway: InForce<Gateway>,
-    /// Keeps their sessions apart; `None` where callers need not prove who they are.
+    /// Keeps apart their sessions of callers that have proven who they are; `None` where there is no gateway.
     pub(crate) sessions: Option<Sessions>,
     pub(crate) paces: Paces,
 }

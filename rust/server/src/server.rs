@@ -124,7 +124,8 @@ impl Server {
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
         gate.proxies = InForce::new(proxies);
-        gate.sessions = pep_key.as_ref().map(Sessions::new);
+        let sessions = Sessions::of(pep_key.as_ref());
+        gate.sessions = Some(sessions.map_err(|error| StartError::Randomness(error.to_string()))?);
         let folder = gateway.pins_folder.as_deref();
         let pinning = folder
             .map(|folder| Pinning::open(folder, &gate.events))

@@ -9,6 +9,7 @@ use tokio::time::MissedTickBehavior;
 use crate::events::Level;
 use crate::gate::Gate;
 use crate::net::Phase;
+use crate::service::renew_keys;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -35,6 +36,7 @@ pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
             _ = ticks.tick() => {
                 reports.tick(&gate);
                 free_retired(&gate);
+                renew_keys(&gate);
             }
         }
     }

@@ -18,11 +18,16 @@ pub(super) fn token<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Opt
 
 /// The token in the value of the header.
 pub(crate) fn of_field(text: &str) -> Result<Token<'_>, ()> {
+    text_of_field(text).map(Token::new)
+}
+
+/// The same as it was sent: a secret.
+pub(crate) fn text_of_field(text: &str) -> Result<&str, ()> {
     let (scheme, token) = text.split_once(' ').ok_or(())?;
     let token = token.trim_matches(' ');
     let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic() && byte != b',');
     if scheme.eq_ignore_ascii_case("bearer") && is_token {
-        Ok(Token::new(token))
+        Ok(token)
     } else {
         Err(())
     }

@@ -57,7 +57,7 @@ use unfinished::Unfinished;
 pub use gateway::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 
 pub(crate) use self::http::Access;
-pub(crate) use gateway::{Gateway, Sessions};
+pub(crate) use gateway::{Gateway, Sessions, renew_keys};
 pub(crate) use health::Health;
 pub(crate) use unfinished::Share;
 

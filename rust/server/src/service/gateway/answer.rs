@@ -2,6 +2,7 @@
 
 use callgate_core::json::canonical::write_string;
 use callgate_gateway::Failure;
+use callgate_gateway::oauth::{Issuer, OauthConfig};
 use callgate_mcp::{Id, reply as mcp};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -25,7 +26,12 @@ pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
 
 /// The answer to somebody who is not known (RFC 6750 section 3).
 pub(super) fn unauthorized(challenge: &str, body: String) -> Response<Body> {
-    let mut response = json(StatusCode::UNAUTHORIZED, body);
+    challenging(StatusCode::UNAUTHORIZED, challenge, body)
+}
+
+/// An answer that says what would be let in.
+pub(super) fn challenging(status: StatusCode, challenge: &str, body: String) -> Response<Body> {
+    let mut response = json(status, body);
     if let Ok(challenge) = HeaderValue::from_str(challenge) {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
@@ -68,9 +74,25 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
 }
 
 /// Who protects a server, for clients that look for it (RFC 9728 section 3.2).
-pub(super) fn metadata(resource: &str) -> Response<Body> {
+pub(super) fn metadata(resource: &str, issuer: Option<&Issuer>) -> Response<Body> {
     let mut body = String::from(r#"{"resource":"#);
     write_string(resource, &mut body);
+    if let Some(issuer) = issuer {
+        let OauthConfig { issuer, scopes, .. } = issuer.config();
+        body.push_str(r#","authorization_servers":["#);
+        write_string(issuer, &mut body);
+        body.push(']');
+        if !scopes.is_empty() {
+            body.push_str(r#","scopes_supported":["#);
+            for (index, scope) in scopes.iter().enumerate() {
+                if index > 0 {
+                    body.push(',');
+                }
+                write_string(scope, &mut body);
+            }
+            body.push(']');
+        }
+    }
     body.push_str(r#","bearer_methods_supported":["header"]}"#);
     json(StatusCode::OK, body)
 }

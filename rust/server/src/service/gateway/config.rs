@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use callgate_gateway::oauth::{Issuer, OauthConfig, OauthError};
 use callgate_gateway::pins::{Endpoint, Mode, Pins, PinsError, Server as PinnedServer};
 use callgate_gateway::{Tally, Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::Methods;
 
+use super::MCP;
 use crate::proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource};
 
 /// The servers behind the gateway, and how requests to them are read.
@@ -25,6 +27,8 @@ pub struct GatewayConfig {
     /// The folder of what was accepted of servers' tools, made where it is not there; `None`: nothing is pinned. What a server
     /// was started with stays.
     pub pins_folder: Option<PathBuf>,
+    /// The issuer whose tokens callers may bear; `None`: none is believed.
+    pub oauth: Option<OauthConfig>,
 }
 
 /// One server behind the gateway.
@@ -47,6 +51,9 @@ pub enum GatewayError {
         /// What is wrong with it.
         fault: UpstreamError,
     },
+    /// The issuer of callers' tokens is not configured as it must be.
+    #[error(transparent)]
+    Oauth(#[from] OauthError),
     /// What was accepted of servers' tools cannot be read.
     #[error(transparent)]
     Pins(#[from] PinsError),
@@ -68,14 +75,16 @@ pub(crate) struct Gateway {
     pub(super) tallies: BTreeMap<String, Arc<Tally>>,
     /// Where callers prove who they are.
     by_token: Arc<ProxyConfig>,
-    /// Where no grants are configured.
+    /// Where neither grants nor an issuer are configured.
     by_nothing: Arc<ProxyConfig>,
     pub(super) public_url: Option<String>,
     pub(super) lists_allowed_only: bool,
+    /// Whose tokens are believed, beside those of grants.
+    pub(super) issuer: Option<Arc<Issuer>>,
 }
 
 impl Gateway {
-    /// A new one; servers that `before` had under the same configuration keep their connections.
+    /// A new one; servers that `before` had under the same configuration keep their connections, and an issuer its keys.
     pub(crate) fn new(
         config: GatewayConfig,
         pins: Option<&Pins>,
@@ -103,6 +112,10 @@ impl Gateway {
                 .transpose()?;
             servers.insert(name, Arc::new(Behind { upstream, pins }));
         }
+        let issuer = config
+            .oauth
+            .map(|oauth| issuer(oauth, config.public_url.is_some(), before))
+            .transpose()?;
         let reading = |identity| {
             Arc::new(ProxyConfig {
                 identity: vec![identity],
@@ -121,6 +134,7 @@ impl Gateway {
             by_nothing: reading(IdentitySource::Anonymous),
             public_url: config.public_url,
             lists_allowed_only: config.lists_allowed_only,
+            issuer,
         })
     }
 
@@ -137,6 +151,12 @@ impl Gateway {
         })
     }
 
+    /// What the token of an issuer has to be for at a server, where the configuration says nothing else: its address.
+    pub(super) fn audience(&self, server: &str) -> String {
+        let base = self.public_url.as_deref().unwrap_or_default();
+        format!("{base}{MCP}{server}")
+    }
+
     /// How requests are read where callers prove who they are, or need not.
     pub(super) const fn reading(&self, needs_token: bool) -> &Arc<ProxyConfig> {
         if needs_token {
@@ -144,5 +164,25 @@ impl Gateway {
         } else {
             &self.by_nothing
         }
+    }
+}
+
+/// The issuer that is configured so; one that was there under the same configuration goes on.
+fn issuer(
+    config: OauthConfig,
+    has_address: bool,
+    before: Option<&Gateway>,
+) -> Result<Arc<Issuer>, OauthError> {
+    if config.audience.is_none() && !has_address {
+        return Err(OauthError {
+            part: "audience",
+            message: "expected it, or `gateway.public_url`, from which it follows: else tokens for anybody would be taken"
+                .to_owned(),
+        });
+    }
+    let kept = before.and_then(|before| before.issuer.as_ref());
+    match kept.filter(|kept| *kept.config() == config) {
+        Some(kept) => Ok(Arc::clone(kept)),
+        None => Issuer::new(config).map(Arc::new),
     }
 }

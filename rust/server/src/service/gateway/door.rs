@@ -31,7 +31,7 @@ const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired
 pub(super) struct Gatekeeper<'a> {
     /// The answer's `WWW-Authenticate` to somebody who is not known.
     pub(super) challenge: &'a str,
-    /// Callers prove who they are.
+    /// Callers prove who they are by the tokens of grants: who is no grant is nobody.
     pub(super) needs_token: bool,
     pub(super) server: &'a str,
     /// What was accepted of the server's tools.

@@ -19,6 +19,7 @@ use tonic::body::Body;
 
 use super::super::judging::{Lists, Reserved};
 use super::super::unfinished::{Held, Share};
+use super::caller::Calling;
 use super::config::Behind;
 use super::door::Allowed;
 use super::request::Asking;
@@ -43,8 +44,8 @@ pub(super) struct Forward {
     pub(super) gate: Arc<Gate>,
     pub(super) behind: Arc<Behind>,
     pub(super) server: String,
-    /// Who calls, where callers prove that.
-    pub(super) grant: Option<String>,
+    /// Who calls.
+    pub(super) caller: Calling,
     /// The server's own id of the session, where the client's is marked.
     pub(super) session: Option<HeaderValue>,
     pub(super) parts: Parts,
@@ -60,7 +61,7 @@ impl Forward {
             gate,
             behind,
             server,
-            grant,
+            caller,
             session,
             parts,
             allowed,
@@ -87,20 +88,20 @@ impl Forward {
             sent.insert(SESSION, session);
         }
         let request = body.clone();
-        let (upstream, caller) = (&behind.upstream, grant.as_deref());
-        let answered = upstream.send(caller, parts.method.clone(), sent, body).await;
+        let (upstream, grant) = (&behind.upstream, caller.grant());
+        let answered = upstream.send(grant, parts.method.clone(), sent, body).await;
         let opened = match answered {
             Ok(opened) => opened,
             Err(failure) => {
                 units.settle(failure.never_reached());
-                tell(&gate, &server, caller, &failure);
+                tell(&gate, &server, grant, &failure);
                 return answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure);
             }
         };
         units.settle(false);
         let (mut head, body) = opened.into_parts();
         head.headers = fields::of_reply(&head.headers);
-        if let (Some(sessions), Some(grant)) = (&gate.sessions, &grant) {
+        if let (Some(sessions), Some(grant)) = (&gate.sessions, grant) {
             mark(&mut head, sessions, &server, grant);
         }
         let reply = Response::from_parts(head, body);
@@ -111,7 +112,7 @@ impl Forward {
             gate: Arc::clone(&gate),
             parts,
             server,
-            needs_token: grant.is_some(),
+            caller,
             id: id.filter(|_| holds == Holds::List),
             allowed_only: lists_allowed_only,
             request,
@@ -191,7 +192,7 @@ struct Cutting {
     gate: Arc<Gate>,
     parts: Parts,
     server: String,
-    needs_token: bool,
+    caller: Calling,
     id: Option<String>,
     allowed_only: bool,
     /// What was asked for.
@@ -240,10 +241,16 @@ impl Cutting {
 
     fn lists<R>(&self, observed: Option<&Observation>, work: impl FnOnce(&Lists<'_>) -> R) -> R {
         let state: Snapshot = self.gate.engine.snapshot();
-        let caller = match (Asking { parts: &self.parts }).token() {
-            Some(token) if self.needs_token => Caller::Token(token),
-            _ if self.needs_token => Caller::named(""),
-            _ => Caller::named(ANONYMOUS),
+        let labels = self.caller.labels();
+        let now_us = self.gate.clock.now().unix_us();
+        let caller = match &self.caller {
+            Calling::Anybody => Caller::named(ANONYMOUS),
+            Calling::Grant(_) => Asking::of(&self.parts)
+                .token()
+                .map_or(Caller::named(""), Caller::Token),
+            // Who has proven nothing any more sees nothing, as a grant that was revoked does.
+            Calling::Issued(issued) if now_us >= issued.expires_at_us => Caller::named(""),
+            issued @ Calling::Issued(_) => issued.issued(&labels).unwrap_or(Caller::named("")),
         };
         let request = Request {
             caller,

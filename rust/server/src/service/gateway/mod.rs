@@ -1,9 +1,11 @@
 //! The MCP gateway: `/mcp/{server}` stands for a server, and every message to it is judged first (`docs/gateway.md`).
 
 mod answer;
+mod caller;
 mod config;
 mod door;
 mod forward;
+mod issuer;
 mod numbers;
 mod request;
 mod session;
@@ -11,7 +13,6 @@ mod session;
 use std::sync::Arc;
 
 use callgate_core::{Pep, PepId};
-use callgate_mcp::reply as mcp;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
@@ -21,13 +22,15 @@ use super::http::read_body;
 use super::judging::{Carried, Judge, whole};
 use super::unfinished::Share;
 use super::{Door, Doors};
-use crate::gate::{Admitted, Gate, Protocol, aside};
+use crate::gate::{Admitted, Gate, aside};
+use caller::Calling;
 use door::{Gatekeeper, Verdict};
 use forward::Forward;
 use request::Asking;
 
 pub(crate) use config::Gateway;
 pub use config::{GatewayConfig, GatewayError, GatewayServer};
+pub(crate) use issuer::renew_keys;
 pub use numbers::UpstreamNumbers;
 pub(crate) use session::Sessions;
 
@@ -69,6 +72,7 @@ pub(super) async fn answer(
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
+    issuer::wait_for_key(doors, &parts).await;
     let forward = match aside(&body, || judge(doors, parts, &body)) {
         Ok(forward) => forward,
         Err(refusal) => return *refusal,
@@ -103,21 +107,10 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
     let (server, behind) = gateway
         .at(parts.uri.path())
         .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))?;
-    let needs_token = !state.grants().is_empty();
-    let asking = Asking { parts: &parts };
-    let token = asking.token().filter(|_| needs_token);
+    let caller = Calling::of(doors, &gateway, &state, &parts, &server)?;
+    let needs_token = !matches!(caller, Calling::Anybody);
     let challenge = challenge(doors, &gateway, &parts, &server);
-    if needs_token && token.is_none() {
-        let message = "no token was sent; send the token of a grant as `authorization: Bearer <token>`, once";
-        let body = gate.refuse(Protocol::Gateway, message.to_owned(), |decision| {
-            mcp::denied_request(None, decision)
-        });
-        return Err(Box::new(answer::unauthorized(&challenge, body)));
-    }
-    let grant = token
-        .and_then(|token| state.grants().get(state.grants().by_token(token)?))
-        .map(|grant| grant.id().to_owned());
-    let session = session(gate, &parts, &server, grant.as_deref())?;
+    let session = session(gate, &parts, &server, caller.grant())?;
     let admitted = Admitted {
         state,
         pep: GATEWAY,
@@ -126,12 +119,17 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
     let judge = Judge {
         door: &Gatekeeper {
             challenge: &challenge,
-            needs_token,
+            needs_token: needs_token && !caller.is_proven(),
             server: &server,
             pins: behind.pins.as_ref(),
         },
         gate,
         admitted: &admitted,
+    };
+    let labels = caller.labels();
+    let asking = Asking {
+        caller: caller.issued(&labels),
+        ..Asking::of(&parts)
     };
     let carried = whole(&asking, body).map(|body| Carried::Body(body, None));
     match judge.answer(&asking, carried) {
@@ -140,7 +138,7 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
             gate: Arc::clone(gate),
             behind,
             server,
-            grant,
+            caller,
             session,
             parts,
             allowed,
@@ -156,16 +154,13 @@ fn session(
     server: &str,
     grant: Option<&str>,
 ) -> Result<Option<HeaderValue>, Box<Response<Body>>> {
-    let (Some(sessions), Some(grant)) = (&gate.sessions, grant) else {
-        return Ok(None);
-    };
-    let Some(marked) = parts.headers.get(forward::SESSION) else {
+    let (Some(grant), Some(marked)) = (grant, parts.headers.get(forward::SESSION)) else {
         return Ok(None);
     };
     let own = marked
         .to_str()
         .ok()
-        .and_then(|marked| sessions.unmarked(server, grant, marked))
+        .and_then(|marked| gate.sessions.as_ref()?.unmarked(server, grant, marked))
         .and_then(|own| HeaderValue::from_str(own).ok());
     // Clients that are told so begin another session.
     own.map(Some).ok_or_else(|| {
@@ -183,8 +178,17 @@ fn challenge(doors: &Doors, gateway: &Gateway, parts: &Parts, server: &str) -> S
     } else {
         ""
     };
+    challenge_with(error, doors, gateway, parts, server)
+}
+
+/// A challenge that begins with these parameters.
+fn challenge_with(first: &str, doors: &Doors, gateway: &Gateway, parts: &Parts, server: &str) -> String {
     let base = base(doors, gateway, parts);
-    format!("Bearer {error}resource_metadata=\"{base}{METADATA}{MCP}{server}\"")
+    let issuer = gateway.issuer.as_ref();
+    let scopes = issuer.map(|issuer| issuer.config().scopes.join(" "));
+    let scopes = scopes.filter(|scopes| !scopes.is_empty());
+    let scope = scopes.map_or_else(String::new, |scopes| format!("scope=\"{scopes}\", "));
+    format!("Bearer {first}{scope}resource_metadata=\"{base}{METADATA}{MCP}{server}\"")
 }
 
 /// What protects a server.
@@ -192,7 +196,8 @@ fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response<Body> {
     let gateway = doors.gate.gateway.now();
     match gateway.at(resource) {
         Ok(_) if parts.method == Method::GET => {
-            answer::metadata(&format!("{}{resource}", base(doors, &gateway, parts)))
+            let resource = format!("{}{resource}", base(doors, &gateway, parts));
+            answer::metadata(&resource, gateway.issuer.as_deref())
         }
         Ok(_) => answer::refused(StatusCode::METHOD_NOT_ALLOWED, "expected `GET`"),
         Err(reason) => answer::refused(StatusCode::NOT_FOUND, &reason),

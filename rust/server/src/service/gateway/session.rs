@@ -24,10 +24,21 @@ pub(crate) struct Sessions {
 
 impl Sessions {
     /// Those of this key of tokens.
-    pub(crate) fn new(key: &TokenKey) -> Self {
+    fn new(key: &TokenKey) -> Self {
         Self {
             key: key.derive(PURPOSE),
         }
+    }
+
+    /// Those of this key, or of one that nobody else has and that ends with this process: where callers have no tokens of
+    /// ours, an issuer may still prove who they are.
+    pub(crate) fn of(key: Option<&TokenKey>) -> Result<Self, getrandom::Error> {
+        if let Some(key) = key {
+            return Ok(Self::new(key));
+        }
+        let mut key = [0; 32];
+        getrandom::fill(&mut key)?;
+        Ok(Self::new(&TokenKey::new(key)))
     }
 
     /// The id that a client gets for a server's session.
@@ -82,5 +93,9 @@ mod tests {
         }
         let others = Sessions::new(&TokenKey::new([2; 32]));
         assert_eq!(others.unmarked("srv", "alice", &marked), None);
+        let known = Sessions::of(Some(&TokenKey::new([1; 32]))).unwrap();
+        assert_eq!(known.unmarked("srv", "alice", &marked), Some("a.b-c"));
+        let of_this_process = Sessions::of(None).unwrap();
+        assert_eq!(of_this_process.unmarked("srv", "alice", &marked), None);
     }
 }

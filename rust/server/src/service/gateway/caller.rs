@@ -1,0 +1,150 @@
+//! Who calls: what a request proves of that.
+
+use callgate_core::engine::Snapshot;
+use callgate_core::grant::{TOKEN_PREFIX, Token};
+use callgate_core::{Args, Caller, Request};
+use callgate_gateway::oauth::{Issued, Issuer, Refused};
+use callgate_mcp::reply as mcp;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode, header};
+use tonic::body::Body;
+
+use super::super::Doors;
+use super::request::Asking;
+use super::{GATEWAY, Gateway, answer, challenge, challenge_with};
+use crate::gate::Protocol;
+
+/// The rule that denies whoever no grant and no issuer knows.
+const UNKNOWN: &str = "(unknown grant)";
+
+/// After how many seconds keys that cannot be had are asked for again.
+const RETRY_S: HeaderValue = HeaderValue::from_static("30");
+
+/// Who calls, as the request proves it.
+#[derive(Clone, Debug)]
+pub(super) enum Calling {
+    /// Nobody has to prove anything.
+    Anybody,
+    /// Whoever has the token that was sent; the id of the grant, where there is one of that token.
+    Grant(Option<String>),
+    /// Whom the token of an issuer makes the caller out to be.
+    Issued(Issued),
+}
+
+impl Calling {
+    /// Who calls a server; the error is the answer to somebody who has to be known and is not.
+    pub(super) fn of(
+        doors: &Doors,
+        gateway: &Gateway,
+        state: &Snapshot,
+        parts: &Parts,
+        server: &str,
+    ) -> Result<Self, Box<Response<Body>>> {
+        let (grants, issuer) = (state.grants(), gateway.issuer.as_deref());
+        if grants.is_empty() && issuer.is_none() {
+            return Ok(Self::Anybody);
+        }
+        let Some(token) = Asking::of(parts).token_text() else {
+            let whose = issuer.map_or("the token of a grant", |_| "a token");
+            let message = format!("no token was sent; send {whose} as `authorization: Bearer <token>`, once");
+            let body = doors.gate.refuse(Protocol::Gateway, message, |decision| {
+                mcp::denied_request(None, decision)
+            });
+            let challenge = challenge(doors, gateway, parts, server);
+            return Err(Box::new(answer::unauthorized(&challenge, body)));
+        };
+        if let Some(issuer) = of_issuer(issuer, token) {
+            return issuer
+                .verify(token, &gateway.audience(server), doors.gate.clock.now())
+                .map(Self::Issued)
+                .map_err(|refused| Box::new(refusal(doors, gateway, state, parts, server, &refused)));
+        }
+        let grant = grants
+            .by_token(Token::new(token))
+            .and_then(|index| grants.get(index));
+        Ok(Self::Grant(grant.map(|grant| grant.id().to_owned())))
+    }
+
+    /// The id of the grant that the caller is.
+    pub(super) fn grant(&self) -> Option<&str> {
+        match self {
+            Self::Anybody => None,
+            Self::Grant(grant) => grant.as_deref(),
+            Self::Issued(issued) => Some(&issued.grant),
+        }
+    }
+
+    /// Whether the caller is somebody, whether or not there is a grant of that id.
+    pub(super) const fn is_proven(&self) -> bool {
+        matches!(self, Self::Issued(_))
+    }
+
+    /// What the token of an issuer says of its caller.
+    pub(super) fn labels(&self) -> Vec<(&str, &str)> {
+        let Self::Issued(issued) = self else {
+            return Vec::new();
+        };
+        let labels = issued.labels.iter();
+        labels
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect()
+    }
+
+    /// Whom an issuer's token makes out, with these labels.
+    pub(super) fn issued<'c>(&'c self, labels: &'c [(&'c str, &'c str)]) -> Option<Caller<'c>> {
+        match self {
+            Self::Issued(issued) => Some(Caller::Issued {
+                grant: &issued.grant,
+                labels,
+            }),
+            Self::Anybody | Self::Grant(_) => None,
+        }
+    }
+}
+
+/// The issuer, where a token can be one of its own: those of grants are known by how they begin.
+pub(super) fn of_issuer<'g>(issuer: Option<&'g Issuer>, token: &str) -> Option<&'g Issuer> {
+    issuer.filter(|_| !token.starts_with(TOKEN_PREFIX))
+}
+
+/// The answer to whom the issuer's token does not let in (RFC 6750 section 3.1).
+fn refusal(
+    doors: &Doors,
+    gateway: &Gateway,
+    state: &Snapshot,
+    parts: &Parts,
+    server: &str,
+    refused: &Refused,
+) -> Response<Body> {
+    let nobody = Request {
+        caller: Caller::named(""),
+        pep: GATEWAY,
+        tool: "",
+        server,
+        session: None,
+        args: Args::NONE,
+        reserve: None,
+    };
+    let message = refused.to_string();
+    let body = doors.gate.deny(
+        Protocol::Gateway,
+        state,
+        &nobody,
+        UNKNOWN,
+        message.clone(),
+        |decision| mcp::denied_request(None, decision),
+    );
+    let (status, error) = match refused {
+        Refused::NoKeys => {
+            // The token may be good: told that it is not, its client would throw it away.
+            let mut response = answer::json(StatusCode::SERVICE_UNAVAILABLE, body);
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_S);
+            return response;
+        }
+        Refused::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
+    };
+    let first = format!("error=\"{error}\", error_description=\"{message}\", ");
+    let challenge = challenge_with(&first, doors, gateway, parts, server);
+    answer::challenging(status, &challenge, body)
+}

@@ -1,0 +1,69 @@
+//! Keeps the keys of an issuer at hand.
+
+use std::sync::Arc;
+
+use callgate_gateway::oauth::{Issuer, Refresh};
+use http::request::Parts;
+
+use super::super::Doors;
+use super::caller::of_issuer;
+use super::request::Asking;
+use crate::events::Level;
+use crate::gate::Gate;
+
+/// Fetches the keys of the issuer in force beside everything else, if it is time for that.
+pub(crate) fn renew_keys(gate: &Arc<Gate>) {
+    let gateway = gate.gateway.now();
+    if let Some(issuer) = &gateway.issuer
+        && let Some(refresh) = issuer.due(gate.clock.now())
+    {
+        run(gate, issuer, refresh);
+    }
+}
+
+/// Waits for the key that a request's token is signed by, if that is not here and could come.
+pub(super) async fn wait_for_key(doors: &Doors, parts: &Parts) {
+    let gateway = doors.gate.gateway.now();
+    let Some(token) = Asking::of(parts).token_text() else {
+        return;
+    };
+    if of_issuer(gateway.issuer.as_deref(), token).is_none() {
+        return;
+    }
+    let (Some(issuer), Ok((server, _))) = (&gateway.issuer, gateway.at(parts.uri.path())) else {
+        return;
+    };
+    let audience = gateway.audience(&server);
+    let Some(refresh) = issuer.missing(token, &audience, doors.gate.clock.now()) else {
+        return;
+    };
+    if let Some(refresh) = refresh {
+        run(&doors.gate, issuer, refresh);
+    }
+    issuer.settled().await;
+}
+
+/// In a task of its own: clients that give up waiting must not keep others from their keys.
+fn run(gate: &Arc<Gate>, issuer: &Arc<Issuer>, refresh: Refresh) {
+    let (gate, issuer) = (Arc::clone(gate), Arc::clone(issuer));
+    tokio::spawn(async move {
+        match refresh.run().await {
+            Ok(None) => {}
+            Ok(Some(count)) => {
+                let fields = vec![("keys", count.into())];
+                gate.events.push(Level::Info, "issuer_keys_changed", fields);
+            }
+            Err(error) => {
+                // At the pace of attempts.
+                let level = if issuer.has_keys(gate.clock.now()) {
+                    Level::Warning
+                } else {
+                    Level::Error
+                };
+                let error = error.to_string();
+                let fields = vec![("error", error.as_str().into())];
+                gate.events.push(level, "issuer_keys_failed", fields);
+            }
+        }
+    });
+}
