@@ -188,6 +188,12 @@ class Plan:
             ("grants", before.bundle.grants is not None and self.bundle.grants is None),
             ("peps", before.config.peps is not None and self.config.peps is None),
         ]
+        if before.bundle.oauth is not None and self.bundle.oauth is None and self.bundle.grants is None:
+            message = (
+                "`gateway.oauth` cannot be taken out while callgate runs and no grants are configured; restart it, or "
+                "write `grants: []` for none"
+            )
+            yield self.bundle.loaded.fault(("gateway", "oauth"), message)
         for key, opened in gone:
             if opened:
                 message = f"`{key}` cannot be taken out while callgate runs; restart it, or write `{key}: []` for none"

@@ -77,6 +77,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
         "public_url": "https://callgate.example.com",
         "lists_allowed_only": True,
         "pins_folder": setup.folder / "state" / "pins",
+        "oauth": None,
     }
     Server(Engine.from_json(json.dumps(POLICY)), gateway=keywords).check()
 

@@ -62,6 +62,8 @@ class Bundle:
     """The name of each file, and what it holds."""
     upstreams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     """By server: what `Server` takes of where it is, secrets included."""
+    oauth: Mapping[str, Any] | None = None
+    """What `Server` takes of the issuer of callers' tokens."""
 
     @property
     def config(self) -> Config:
@@ -94,6 +96,7 @@ class Bundle:
             "public_url": gateway.public_url,
             "lists_allowed_only": gateway.list is Listed.ALLOWED_ONLY,
             "pins_folder": pins_folder(self.config.state) if self.upstreams else None,
+            "oauth": self.oauth,
         }
 
     def _grants(self) -> list[dict[str, Any]]:
@@ -136,9 +139,10 @@ def read_bundle(
         _read(loaded, ("catalogue",), config.catalogue, files, faults)
     key = _key(loaded, grants or (), files, faults)
     upstreams = dict(_upstreams(loaded, files, faults))
+    oauth = _oauth(loaded, files, faults)
     if faults:
         raise InvalidConfigError(faults)
-    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams)
+    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams, oauth)
 
 
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:
@@ -242,6 +246,17 @@ def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tu
                 "pinning": upstream.pinning.value,
             },
         )
+
+
+def _oauth(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, Any] | None:
+    oauth, at = loaded.config.gateway.oauth, ("gateway", "oauth", "jwks")
+    if oauth is None:
+        return None
+    file, ca = oauth.jwks.file, oauth.jwks.ca
+    return oauth.server_keywords(
+        jwks=None if file is None else _read(loaded, (*at, "file"), file, files, faults),
+        ca=None if ca is None else _read(loaded, (*at, "ca"), ca, files, faults),
+    )
 
 
 def _secret(loaded: Loaded, at: KeyPath, value: HeaderValue, files: Files, faults: list[Fault]) -> str:

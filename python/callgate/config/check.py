@@ -112,7 +112,8 @@ def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False
 def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
     config = bundle.config
     if bundle.grants is None:
-        yield "no grants are configured, so callers are trusted to name the grant that is charged"
+        where = "" if bundle.oauth is None else ", at every door but the gateway"
+        yield f"no grants are configured, so callers are trusted to name the grant that is charged{where}"
     if config.peps is None and config.listen is not None and not quick:
         yield "no peps are configured, so everybody who reaches the port may ask and settle"
     if config.tls is None and config.listen is not None and not is_loopback(config.listen):
@@ -124,12 +125,13 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
 def _useless(bundle: Bundle, now: datetime) -> Iterator[str]:
     config, grants = bundle.config, bundle.grants
     if grants is not None and not grants:
-        yield "the list of grants is empty, so every call is denied"
+        but = "" if bundle.oauth is None else " but those that come with a token of `gateway.oauth`"
+        yield f"the list of grants is empty, so every call is denied{but}"
     vouched = config.peps is not None and any(pep.vouches for pep in config.peps)
     if config.peps is not None and not config.peps:
         yield "the list of peps is empty, so nobody may ask"
     for placed in grants or ():
-        for reason in _reasons(placed, now, vouched=vouched):
+        for reason in _reasons(placed, now, vouched=vouched or bundle.oauth is not None):
             fault = placed.fault(placed.path, "")
             yield f"{fault.file}:{fault.line}:{fault.column}: the grant {quoted(placed.grant.id)} {reason}"
     used = {server.policy for server in config.servers.values()} | {placed.grant.policy for placed in grants or ()}

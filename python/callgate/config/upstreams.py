@@ -10,6 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, model_validator
 
 from callgate.config.fields import Count, Duration, FilePath, Flag, Section, Size, Text, within
+from callgate.config.oauth import Oauth
 from callgate.config.proxies import MethodRules
 from callgate.config.units import quoted
 
@@ -134,3 +135,16 @@ class Gateway(Section):
 
     public_url: Annotated[str, AfterValidator(_base)] | None = None
     """Where clients reach the gateway, if not by the host that they name: `https://callgate.example.com`."""
+
+    oauth: Oauth | None = None
+    """An issuer of OAuth tokens that callers may bear in place of a grant's; none where this is not given."""
+
+    @model_validator(mode="after")
+    def _tokens_are_for_somebody(self) -> Gateway:
+        if self.oauth is not None and self.oauth.audience is None and self.public_url is None:
+            message = (
+                "`oauth` needs `audience`, which says for whom tokens are, or `public_url`, from which that follows: "
+                "else tokens for anybody would be taken"
+            )
+            raise ValueError(message)
+        return self
