@@ -35,8 +35,8 @@ const OF_THE_CLIENT: [HeaderName; 8] = [
     REFERER,
 ];
 
-/// What a request must not ask for whose reply is to be cut: a part of it, one in another form, or none because it is known.
-const AGAINST_CUTTING: [HeaderName; 6] = [
+/// What a request must not ask for whose reply is looked at: a part of it, one in another form, or none because it is known.
+const AGAINST_READING: [HeaderName; 6] = [
     ACCEPT_ENCODING,
     IF_MATCH,
     IF_MODIFIED_SINCE,
@@ -54,13 +54,13 @@ const PREFIXES: [&str; 3] = [OURS, "x-forwarded-", "x-real-"];
 /// What begins callgate's own.
 const OURS: &str = "x-callgate-";
 
-/// The fields of a request that go on to the server. `cuts_reply` says that its reply is to be read.
-pub fn of_request(fields: &HeaderMap, cuts_reply: bool) -> HeaderMap {
+/// The fields of a request that go on to the server.
+pub fn of_request(fields: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(fields);
     let goes_on = |name: &HeaderName| {
         !(OF_ONE_HOP.contains(name)
             || OF_THE_CLIENT.contains(name)
-            || cuts_reply && AGAINST_CUTTING.contains(name)
+            || AGAINST_READING.contains(name)
             || PREFIXES.iter().any(|prefix| is_alike(name.as_str(), prefix))
             || named.contains(name))
     };
@@ -153,17 +153,14 @@ mod tests {
             "mcp-session-id",
             "x-own",
         ];
-        assert_eq!(names(&of_request(&fields, true)), always);
-        let plain = of_request(&fields, false);
-        assert_eq!(plain.len(), always.len() + 1);
-        assert!(plain.contains_key(ACCEPT_ENCODING));
+        assert_eq!(names(&of_request(&fields)), always);
     }
 
     #[test]
     fn fields_that_stand_twice_go_on_twice() {
         let mut fields = map(&[("x-own", "1")]);
         fields.append("x-own", HeaderValue::from_static("2"));
-        assert_eq!(of_request(&fields, false).get_all("x-own").iter().count(), 2);
+        assert_eq!(of_request(&fields).get_all("x-own").iter().count(), 2);
     }
 
     #[test]

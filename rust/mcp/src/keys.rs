@@ -13,7 +13,7 @@ pub(crate) fn look_alike(key: &str, known: &[&'static str]) -> Option<&'static s
 
 /// Whether two texts are one under any folding in use: simple case folding, which Go applies, takes in two characters
 /// that are not ASCII, and comparing upper-cased text, as Java does, two more.
-pub(crate) fn same_but_for_case(text: &str, ascii: &str) -> bool {
+pub fn same_but_for_case(text: &str, ascii: &str) -> bool {
     let mut wanted = ascii.bytes();
     let begins = text
         .chars()

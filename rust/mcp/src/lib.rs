@@ -23,6 +23,7 @@ mod shown;
 pub mod sse;
 
 pub use headers::{FIRST_MIRRORING_VERSION, Headers, Named};
+pub use keys::same_but_for_case;
 pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};

@@ -56,6 +56,15 @@ impl<'e> Event<'e> {
         matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')).then_some(data)
     }
 
+    /// Whether every line of it is one that the standard knows. What others mean is up to a reader: some take off more than a
+    /// byte order mark before the first.
+    pub fn is_plain(&self) -> bool {
+        self.lines().all(|line| {
+            let name = line.text.split(|&byte| byte == b':').next().unwrap_or_default();
+            matches!(name, b"" | b"data" | b"event" | b"id" | b"retry")
+        })
+    }
+
     /// The event with other data, which replace all of its own where the first of them stood. Its other lines stay.
     pub fn with_data(&self, data: &[u8]) -> Vec<u8> {
         let mut event = Vec::with_capacity(self.raw.len());

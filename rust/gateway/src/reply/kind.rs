@@ -33,18 +33,25 @@ impl Kind {
         let Ok(media) = single(&head.headers, &CONTENT_TYPE) else {
             return Self::Unreadable("it has no one `content-type`");
         };
-        let media = media
-            .and_then(|media| media.split(';').next())
-            .unwrap_or_default();
-        let media = media.trim().to_ascii_lowercase();
+        let media = media.unwrap_or_default().to_ascii_lowercase();
+        let mut parameters = media.split(';').map(str::trim);
+        let media = parameters.next().unwrap_or_default();
         let is_json = media == "application/json" || media.ends_with("+json");
         let is_stream = media == "text/event-stream";
         if !is_json && !is_stream {
-            return if holds == Holds::List && head.status.is_success() {
+            let may_be_read = match holds {
+                Holds::List | Holds::Anything => head.status.is_success(),
+                // Some clients look for these words alone.
+                Holds::Nothing => media.contains("json") || media.contains("event-stream"),
+            };
+            return if may_be_read {
                 Self::Unreadable("it is neither JSON nor a stream of events")
             } else {
                 Self::Other
             };
+        }
+        if !parameters.all(is_utf_8) {
+            return Self::Unreadable("it is not in UTF-8, the encoding of JSON");
         }
         match encoding(head) {
             Some(encoding) if is_json => Self::Json(encoding),
@@ -52,6 +59,14 @@ impl Kind {
             None => Self::Unreadable("it is compressed in a way that is not known here"),
         }
     }
+}
+
+/// Whether a parameter leaves the encoding as it is. Readers decode by `charset`, whatever the standards say.
+fn is_utf_8(parameter: &str) -> bool {
+    let Some((name, value)) = parameter.split_once('=') else {
+        return !parameter.contains("charset");
+    };
+    name.trim_end() != "charset" || matches!(value.trim().trim_matches('"'), "utf-8" | "utf8")
 }
 
 fn encoding(head: &Parts) -> Option<Encoding> {

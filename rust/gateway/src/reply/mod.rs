@@ -1,10 +1,14 @@
 //! Replies on their way back: tools taken out of the lists in them, everything else as it comes.
+//!
+//! A list in the reply to something that asked for none is no list that anybody has to see: the reply breaks off.
 
 mod decoded;
 mod kind;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod watch;
+mod watched;
 
 use std::error::Error;
 
@@ -21,6 +25,8 @@ use http_body_util::{BodyExt, Full};
 use decoded::decoded;
 use kind::Kind;
 use stream::CutEvents;
+
+pub use watched::watched;
 
 /// What fails while a body is read.
 pub type BodyError = Box<dyn Error + Send + Sync>;
@@ -63,6 +69,8 @@ pub enum Holds {
     List,
     /// It is a stream of whatever the server sends.
     Anything,
+    /// It answers something else: see [`watched`].
+    Nothing,
 }
 
 /// A reply as it goes on to the client: cut where it may hold lists, else as it is. `limit_bytes` is for a list, or an event,
@@ -145,7 +153,7 @@ fn withheld(holds: Holds, message: String) -> Response<ReplyBody> {
     // Where a request is answered, an error with its id is what its client understands.
     *response.status_mut() = match holds {
         Holds::List => StatusCode::OK,
-        Holds::Anything => StatusCode::BAD_GATEWAY,
+        Holds::Anything | Holds::Nothing => StatusCode::BAD_GATEWAY,
     };
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);

@@ -9,6 +9,9 @@ use http_body::{Body, Frame};
 
 use super::{BodyError, Cut, ReplyBody};
 
+/// Why an event is withheld that readers could take for another one.
+const UNKNOWN_LINE: &str = "an event has a line that is neither `data`, `event`, `id`, `retry` nor a comment";
+
 /// A stream of events, each cut as it comes to its end.
 pub(super) struct CutEvents<C> {
     body: ReplyBody,
@@ -56,7 +59,12 @@ impl<C: Cut> CutEvents<C> {
 }
 
 fn append(cut: &mut impl Cut, event: &Event<'_>, goes_on: &mut Vec<u8>) {
-    match cut.event(event) {
+    let cut = if event.is_plain() {
+        cut.event(event)
+    } else {
+        Err(cut.withheld(UNKNOWN_LINE))
+    };
+    match cut {
         Ok(bytes) => goes_on.extend_from_slice(&bytes),
         Err(instead) => goes_on.extend_from_slice(&event_of(&instead)),
     }

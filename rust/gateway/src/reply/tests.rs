@@ -205,16 +205,11 @@ async fn what_cannot_be_read_is_withheld() {
 
 #[tokio::test]
 async fn what_no_list_can_stand_in_passes() {
-    let page = || reply("text/plain", None, vec![b"not here".to_vec()]);
-    let mut refused = page();
+    let mut refused = reply("text/plain", None, vec![b"not here".to_vec()]);
     *refused.status_mut() = StatusCode::NOT_FOUND;
     let refused = cut(refused, Holds::List, 10, NoSecret).await;
     assert!(refused.headers().contains_key(ETAG));
     assert_eq!(text(refused).await, "not here");
-    assert_eq!(
-        text(cut(page(), Holds::Anything, 10, NoSecret).await).await,
-        "not here"
-    );
     let nothing = Response::new(Full::<Bytes>::default());
     assert_eq!(text(cut(nothing, Holds::List, 10, NoSecret).await).await, "");
 }
@@ -250,4 +245,93 @@ async fn what_is_held_has_to_have_room() {
         96,
         "what was held when there was room"
     );
+}
+
+#[tokio::test]
+async fn events_with_lines_that_readers_may_take_for_data_are_withheld() {
+    for line in [
+        "\u{ef}\u{bb}\u{bf}data: ",
+        " data: ",
+        "Data: ",
+        "\u{feff}\u{feff}data: ",
+    ] {
+        let stream = format!("{line}{LIST}\n\ndata: {LIST}\n\n");
+        let reply = reply("text/event-stream", None, vec![stream.into_bytes()]);
+        let seen = text(cut(reply, Holds::List, 1 << 20, NoSecret).await).await;
+        assert!(!seen.contains("secret"), "{seen}");
+        assert!(seen.contains("withheld: an event has a line"), "{seen}");
+        assert!(seen.contains(CUT), "{seen}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_otherwise_is_withheld() {
+    for (media, holds) in [
+        ("text/event-stream; charset=utf-16-le", Holds::List),
+        ("text/event-stream;charset=\"utf-7\"", Holds::Anything),
+        ("application/json; charset=utf-16", Holds::List),
+        ("application/json; charset = latin-1", Holds::List),
+        ("application/json; charset*=utf-7", Holds::List),
+        ("text/plain", Holds::Anything),
+        ("text/event-stream+x", Holds::Anything),
+        ("text/event-stream, text/plain", Holds::Anything),
+        ("", Holds::Anything),
+    ] {
+        let reply = reply(media, None, vec![format!("data: {LIST}\n\n").into_bytes()]);
+        let seen = text(cut(reply, holds, 1 << 20, NoSecret).await).await;
+        assert!(seen.starts_with("withheld: "), "{media}: {seen}");
+    }
+    let fine = reply("application/json; charset=UTF-8", None, vec![LIST.into()]);
+    assert_eq!(text(cut(fine, Holds::List, 1 << 20, NoSecret).await).await, CUT);
+}
+
+#[tokio::test]
+async fn what_asked_for_no_list_goes_on_until_it_shows_one() {
+    let result = r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"tools"}]}}"#;
+    let watch = |media: &str, pieces: Vec<&str>| {
+        let pieces = pieces.into_iter().map(Into::into).collect();
+        let met = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&met);
+        let watched = watched(reply(media, None, pieces), move || {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        (watched, met)
+    };
+    let (fine, met) = watch("application/json", vec![result]);
+    assert_eq!(text(fine.unwrap()).await, result);
+    assert_eq!(met.load(Ordering::Relaxed), 0);
+
+    let event = format!("data: {LIST}\n\n");
+    let (before, after) = event.split_at(event.find("[{").unwrap());
+    for (media, pieces, shown) in [
+        ("application/json", vec![&LIST[..20], &LIST[20..]], &LIST[..20]),
+        (
+            "text/event-stream",
+            vec![": open\n\n", before, after],
+            ": open\n\n",
+        ),
+    ] {
+        let (broken, met) = watch(media, pieces);
+        let mut body = broken.unwrap().into_body();
+        let mut read = Vec::new();
+        let error = loop {
+            match body.frame().await.unwrap() {
+                Ok(frame) => read.extend_from_slice(frame.data_ref().unwrap()),
+                Err(error) => break error.to_string(),
+            }
+        };
+        assert_eq!(String::from_utf8(read).unwrap(), shown);
+        assert!(error.contains("a list of tools"), "{error}");
+        assert!(body.frame().await.is_none());
+        assert_eq!(met.load(Ordering::Relaxed), 1);
+    }
+    for media in [
+        "text/event-stream+x",
+        "application/jsonx",
+        "text/event-stream; charset=utf-7",
+    ] {
+        assert!(watch(media, vec![LIST]).0.is_err(), "{media}");
+    }
+    // Nobody reads a message there.
+    assert_eq!(text(watch("text/html", vec!["<p>"]).0.unwrap()).await, "<p>");
 }

@@ -36,6 +36,9 @@ pub enum Failure {
         "the server refuses the gateway's own credentials (status {0}); check the headers configured for it"
     )]
     Unauthorized(u16),
+    /// What came cannot be looked through, so it does not go on.
+    #[error("the server's reply cannot be passed on: {0}")]
+    Unreadable(&'static str),
 }
 
 impl Failure {
@@ -69,6 +72,7 @@ impl Failure {
             Self::TooSlow(_) => FailureKind::TooSlow,
             Self::Redirected => FailureKind::Redirected,
             Self::Unauthorized(_) => FailureKind::Unauthorized,
+            Self::Unreadable(_) => FailureKind::Unreadable,
         }
     }
 }
@@ -87,11 +91,13 @@ pub enum FailureKind {
     TooSlow,
     Redirected,
     Unauthorized,
+    /// It cannot be passed on, or shows a list of tools that nobody asked for.
+    Unreadable,
 }
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Unreachable,
         Self::Untrusted,
         Self::Busy,
@@ -101,6 +107,7 @@ impl FailureKind {
         Self::TooSlow,
         Self::Redirected,
         Self::Unauthorized,
+        Self::Unreadable,
     ];
 
     /// The word that metrics use.
@@ -115,6 +122,7 @@ impl FailureKind {
             Self::TooSlow => "too_slow",
             Self::Redirected => "redirected",
             Self::Unauthorized => "unauthorized",
+            Self::Unreadable => "unreadable",
         }
     }
 }

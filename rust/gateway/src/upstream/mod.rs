@@ -135,13 +135,20 @@ impl Upstream {
             fields.insert(name, value.clone());
         }
         let mut target = self.endpoint.clone();
-        for _ in 0..=MAX_REDIRECTS {
+        for redirects in 0..=MAX_REDIRECTS {
             let mut request = Request::new(Full::new(body.clone()));
             *request.method_mut() = method.clone();
             *request.uri_mut() = target.clone();
             *request.headers_mut() = fields.clone();
             let response = self.client.request(request).await;
-            let response = response.map_err(|error| Failure::of_http(&error))?;
+            let response = response.map_err(|error| {
+                let failure = Failure::of_http(&error);
+                if redirects > 0 && failure.never_reached() {
+                    // Whoever answered with a redirect has had the request.
+                    return Failure::Broken(failure.to_string());
+                }
+                failure
+            })?;
             if !response.status().is_redirection() {
                 return Ok(response);
             }

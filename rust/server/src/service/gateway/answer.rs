@@ -58,6 +58,9 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
         Failure::TooSlow(_) => {
             "the server did not answer in time, so nobody knows whether this was done; look before you try again"
         }
+        Failure::Unreadable(_) => {
+            "the server answered in a form that cannot be passed on, so nobody knows whether this was done; ask the operator to look at callgate's log"
+        }
         Failure::Redirected | Failure::Unauthorized(_) => {
             "the server refused the gateway's request; ask the operator to look at callgate's log"
         }

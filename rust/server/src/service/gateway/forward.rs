@@ -79,11 +79,11 @@ impl Forward {
         };
         let resumes = parts.method == Method::GET || parts.headers.contains_key(LAST_EVENT_ID);
         let holds = match (lists, resumes) {
-            (true, _) => Some(Holds::List),
-            (false, true) => Some(Holds::Anything),
-            (false, false) => None,
+            (true, _) => Holds::List,
+            (false, true) => Holds::Anything,
+            (false, false) => Holds::Nothing,
         };
-        let mut sent = fields::of_request(&parts.headers, holds.is_some());
+        let mut sent = fields::of_request(&parts.headers);
         if let Some(session) = session {
             sent.insert(SESSION, session);
         }
@@ -105,9 +105,24 @@ impl Forward {
             mark(&mut head, sessions, &server, grant);
         }
         let reply = Response::from_parts(head, body);
-        let Some(holds) = holds else {
-            return reply.map(Body::new);
-        };
+        if holds == Holds::Nothing {
+            let unasked = Unasked {
+                gate: Arc::clone(&gate),
+                behind: Arc::clone(&behind),
+                server: server.clone(),
+                grant: grant.map(str::to_owned),
+            };
+            let watched = reply::watched(reply, move || unasked.tell());
+            return watched.map_or_else(
+                |reason| {
+                    let failure = Failure::Unreadable(reason);
+                    behind.upstream.failed(&failure);
+                    tell(&gate, &server, grant, &failure);
+                    answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure)
+                },
+                |reply| reply.map(Body::new),
+            );
+        }
         let cutting = Cutting {
             gate: Arc::clone(&gate),
             parts,
@@ -164,6 +179,22 @@ fn tell(gate: &Gate, server: &str, grant: Option<&str>, failure: &Failure) {
             fields.push(("grant", grant.into()));
         }
         gate.events.push(Level::Warning, "upstream_failed", fields);
+    }
+}
+
+/// Whom to tell of a list of tools in the reply to something else.
+struct Unasked {
+    gate: Arc<Gate>,
+    behind: Arc<Behind>,
+    server: String,
+    grant: Option<String>,
+}
+
+impl Unasked {
+    fn tell(&self) {
+        let failure = Failure::Unreadable("it shows a list of tools that it was not asked for");
+        self.behind.upstream.failed(&failure);
+        tell(&self.gate, &self.server, self.grant.as_deref(), &failure);
     }
 }
 

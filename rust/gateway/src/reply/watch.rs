@@ -1,0 +1,330 @@
+//! Bytes of replies to what asked for no list, watched as they go by: nothing is held, and a list is met before any of it has
+//! gone on.
+//!
+//! Servers that know requests by their ids alone answer one that is asked twice at the same time on either's connection, and
+//! some clients take a reply wherever it comes. So a list is met wherever it stands: as the result of a message, at the
+//! top of a body or in the data of an event.
+
+use std::borrow::Cow;
+
+use callgate_core::json::Tape;
+use callgate_mcp::same_but_for_case;
+use memchr::{memchr, memchr2, memchr3};
+
+/// The longest key of interest, `result`, in quotes and with each character as an escape.
+const MOST_KEY_BYTES: usize = 38;
+
+/// The longest name of a field of an event that is known.
+const MOST_NAME_BYTES: usize = 8;
+
+/// JSON messages, one after another or in a list.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    /// Brackets that are open, but for those around messages.
+    depth: usize,
+    in_string: bool,
+    is_escaped: bool,
+    /// The next string at this depth is a key.
+    is_key_next: bool,
+    /// What has come of the key that is going by.
+    key: Option<Vec<u8>>,
+    /// The value that comes is the result of a message.
+    is_result_next: bool,
+    is_in_result: bool,
+}
+
+impl Messages {
+    /// The next bytes, wherever they are cut. True where a list of tools begins in them, or what some readers take for
+    /// one.
+    pub(super) fn meet_list(&mut self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        loop {
+            if self.in_string && !self.is_escaped && self.key.is_none() {
+                // Most bytes are those of long strings.
+                let at = memchr3(b'"', b'\\', 0, rest).unwrap_or(rest.len());
+                rest = rest.get(at..).unwrap_or_default();
+            }
+            let Some((&byte, after)) = rest.split_first() else {
+                return false;
+            };
+            rest = after;
+            // No JSON in UTF-8 holds this byte; where it does, some readers take it for UTF-16.
+            let is_met = byte == 0
+                || if self.in_string {
+                    self.within_string(byte)
+                } else {
+                    self.outside_of_strings(byte);
+                    false
+                };
+            if is_met {
+                return true;
+            }
+        }
+    }
+
+    /// True where it ends the key of a list.
+    fn within_string(&mut self, byte: u8) -> bool {
+        if let Some(key) = &mut self.key
+            && key.len() <= MOST_KEY_BYTES
+        {
+            key.push(byte);
+        }
+        if self.is_escaped {
+            self.is_escaped = false;
+        } else if byte == b'\\' {
+            self.is_escaped = true;
+        } else if byte == b'"' {
+            self.in_string = false;
+            return self.key.take().is_some_and(|key| self.ends_key(&key));
+        }
+        false
+    }
+
+    /// True where it is the key of a list.
+    fn ends_key(&mut self, key: &[u8]) -> bool {
+        self.is_key_next = false;
+        let key = text_of(key);
+        if self.depth == 1 {
+            self.is_result_next = same_but_for_case(&key, "result");
+            return false;
+        }
+        same_but_for_case(&key, "tools")
+    }
+
+    fn outside_of_strings(&mut self, byte: u8) {
+        match byte {
+            b'"' => {
+                self.in_string = true;
+                self.key = self.is_key_next.then(|| vec![byte]);
+            }
+            b'{' => {
+                self.depth += 1;
+                if self.depth == 2 {
+                    self.is_in_result = self.is_result_next;
+                }
+                self.is_key_next = self.has_keys();
+            }
+            // Messages may stand in a list.
+            b'[' if self.depth > 0 => {
+                self.depth += 1;
+                self.is_key_next = false;
+            }
+            b'}' | b']' => {
+                self.is_in_result &= self.depth != 2;
+                self.depth = self.depth.saturating_sub(1);
+                self.is_key_next = false;
+            }
+            b',' => {
+                self.is_key_next = self.has_keys();
+                self.is_result_next &= self.depth != 1;
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the keys at this depth are of interest.
+    const fn has_keys(&self) -> bool {
+        self.depth == 1 || self.depth == 2 && self.is_in_result
+    }
+}
+
+/// A stream of events with a message in each.
+#[derive(Debug)]
+pub(super) struct Events {
+    line: Line,
+    /// The byte before was a CR, so an LF belongs to it.
+    is_after_cr: bool,
+    messages: Messages,
+}
+
+/// What has come of a line.
+#[derive(Debug)]
+enum Line {
+    /// A name that no colon has ended.
+    Name(Vec<u8>),
+    Data,
+    /// Neither data nor anything that a reader could take for it.
+    Other,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self {
+            line: Line::Name(Vec::new()),
+            is_after_cr: false,
+            messages: Messages::default(),
+        }
+    }
+}
+
+impl Events {
+    /// As [`Messages::meet_list`].
+    pub(super) fn meet_list(&mut self, bytes: &[u8]) -> bool {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let at = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            let (text, after) = rest.split_at(at);
+            if self.meets_list_in_line(text) {
+                return true;
+            }
+            self.is_after_cr &= text.is_empty();
+            let Some((&end, after)) = after.split_first() else {
+                return false;
+            };
+            rest = after;
+            if std::mem::replace(&mut self.is_after_cr, end == b'\r') && end == b'\n' {
+                continue;
+            }
+            self.end_line();
+        }
+        false
+    }
+
+    fn meets_list_in_line(&mut self, text: &[u8]) -> bool {
+        let mut rest = text;
+        if let Line::Name(name) = &mut self.line {
+            let at = memchr(b':', rest);
+            let (more, after) = rest.split_at(at.unwrap_or(rest.len()));
+            // Longer ones are unknown anyhow.
+            let room = (MOST_NAME_BYTES + 1).saturating_sub(name.len()).min(more.len());
+            name.extend_from_slice(more.get(..room).unwrap_or_default());
+            if at.is_none() {
+                return false;
+            }
+            rest = after.get(1..).unwrap_or_default();
+            // Readers pass over names that they do not know, but not all agree on which begin with what else.
+            self.line = match name.as_slice() {
+                b"" | b"event" | b"id" | b"retry" => Line::Other,
+                _ => Line::Data,
+            };
+        }
+        matches!(self.line, Line::Data) && self.messages.meet_list(rest)
+    }
+
+    fn end_line(&mut self) {
+        // A blank line ends the event, and whatever has come of its message.
+        if matches!(&self.line, Line::Name(name) if name.is_empty()) {
+            self.messages = Messages::default();
+        }
+        self.line = Line::Name(Vec::new());
+    }
+}
+
+/// The text of a key in quotes; empty where it is none of interest.
+fn text_of(key: &[u8]) -> Cow<'_, str> {
+    if key.len() > MOST_KEY_BYTES {
+        return Cow::Borrowed("");
+    }
+    let text = str::from_utf8(key).unwrap_or_default();
+    if !text.contains('\\') {
+        return Cow::Borrowed(text.trim_matches('"'));
+    }
+    let mut tape = Tape::new();
+    let text = tape
+        .parse(key, 1)
+        .ok()
+        .and_then(|value| value.as_str().map(str::to_owned));
+    Cow::Owned(text.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn json(text: &[u8]) -> bool {
+        Messages::default().meet_list(text)
+    }
+
+    fn events(text: &[u8]) -> bool {
+        Events::default().meet_list(text)
+    }
+
+    const LISTS: [&str; 12] = [
+        r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[]}}"#,
+        r#"{"result":{"tools":[]},"id":1}"#,
+        r#"{"id":{"a":[{"b":"}"}]},"result" : { "x":[{"tools":1}], "tools" : [] }}"#,
+        r#"{"Result":{"TOOLS":[]}}"#,
+        "{\"re\u{17f}ult\":{\"tool\u{17f}\":[]}}",
+        r#"{"\u0072esult":{"\u0074\u006f\u006f\u006c\u0073":[]}}"#,
+        r#"{"\u0072\u0065\u0073\u0075\u006c\u0074":{"tools":[]}}"#,
+        r#"[{"id":1},{"result":{"tools":[]}}]"#,
+        r#"{"id":1}{"result":{"tools":[]}}"#,
+        r#"{"result":{},"result":{"a":{"b":1},"tools":[]}}"#,
+        r#"{"result":{"a":"\"","tools":[]}}"#,
+        r#"{"result":{"a":"\\","tools":[]}}"#,
+    ];
+
+    const OTHERS: [&str; 11] = [
+        r#"{"result":{"content":[{"type":"text","text":"{\"result\":{\"tools\":[]}}"}]}}"#,
+        r#"{"result":{"structuredContent":{"tools":[],"result":{"tools":[]}}}}"#,
+        r#"{"result":{"capabilities":{"tools":{"listChanged":true}}}}"#,
+        r#"{"method":"sampling/createMessage","params":{"tools":[]}}"#,
+        r#"{"result":"tools","tools":[]}"#,
+        r#"{"result":["tools",{"tools":[]}]}"#,
+        r#"{"result":{"a":"tools","b":["tools"]}}"#,
+        r#"{"result":{"toolset":[],"tool":1,"tools ":2}}"#,
+        r#"{"a":{"tools":1},"result":{"x":{"tools":1}}}"#,
+        r#"{"result":1,"x":{"tools":[]}}"#,
+        r#"{"result":{"tools_and_more_and_more_and_more_and_more_and_more_and_more":1}}"#,
+    ];
+
+    #[test]
+    fn lists_are_met_and_nothing_else() {
+        for list in LISTS {
+            assert!(json(list.as_bytes()), "{list}");
+            for event in [
+                format!("data: {list}\n\n"),
+                format!("event: message\r\nid: 1\r\ndata:{list}\r\n\r\n"),
+                format!(": {{\r\rretry: 1\rdata:{list}"),
+                format!("\u{feff}data: {list}\n\n"),
+                format!("\u{ef}\u{bb}\u{bf}data: {list}\n\n"),
+                format!(" data: {list}\n\n"),
+                format!("data: {}\n\n", list.replace(',', ",\r\ndata: ")),
+            ] {
+                assert!(events(event.as_bytes()), "{event}");
+            }
+        }
+        for other in OTHERS {
+            assert!(!json(other.as_bytes()), "{other}");
+            let event = format!("data: {other}\n\ndata: {other}\r\n\r\n");
+            assert!(!events(event.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_data_is_no_message() {
+        let list = LISTS[0];
+        for event in [
+            format!(": {list}\n\n"),
+            format!("event: {list}\nid: {list}\nretry: {list}\n\n"),
+            // The blank line has ended what came of a message.
+            "data: {\"result\":{\n\ndata: \"tools\":[]}}\n\n".to_owned(),
+        ] {
+            assert!(!events(event.as_bytes()), "{event}");
+        }
+    }
+
+    #[test]
+    fn other_encodings_are_met_as_well() {
+        let wide: Vec<u8> = LISTS[0].bytes().flat_map(|byte| [byte, 0]).collect();
+        assert!(json(&wide));
+        assert!(json(b"{\"a\":\"\0\"}"));
+    }
+
+    proptest! {
+        /// It does not matter where the bytes are cut.
+        #[test]
+        fn wherever_it_is_cut(which in 0..LISTS.len() + OTHERS.len(), cuts in proptest::collection::vec(0usize..200, 0..6)) {
+            let text = LISTS.iter().chain(&OTHERS).nth(which).unwrap();
+            let event = format!("event: message\r\ndata: {text}\r\n\r\n").into_bytes();
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(event.len())).collect();
+            cuts.extend([0, event.len()]);
+            cuts.sort_unstable();
+            let mut watch = Events::default();
+            let met = cuts.windows(2).any(|pair| watch.meet_list(&event[pair[0]..pair[1]]));
+            prop_assert_eq!(met, which < LISTS.len());
+        }
+    }
+}
