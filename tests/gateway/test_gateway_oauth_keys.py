@@ -180,20 +180,25 @@ def test_a_reload_keeps_keys_that_were_fetched(tmp_path: Path) -> None:
     key = ec_key("1")
     with keeping_upstream() as upstream, publisher(key) as published:
 
-        def configure(**further: Any) -> None:
-            server = {"policy": "p", "upstream": {"url": f"http://127.0.0.1:{upstream.port}/mcp", **further}}
-            section = oauth(jwks={"url": published.url})
+        def configure(max_requests: int, **further: Any) -> None:
+            at = {"url": f"http://127.0.0.1:{upstream.port}/mcp", "max_requests": max_requests}
+            server = {"policy": "p", "upstream": at}
+            section = oauth(jwks={"url": published.url}, **further)
             setup.configure(servers={"s": server}, policies={"p": "p.json"}, gateway=section)
 
-        configure()
+        configure(5)
         with setup.serving() as running:
             url = f"http://{running.address}/mcp/s"
             assert send(url, key.token()).status_code == 200
             published.document = None
             asked = len(published.asked)
             with running.reload():
-                configure(max_requests=7)
+                configure(7)
             assert send(url, key.token()).status_code == 200
+            with running.reload():
+                configure(7, scopes=["tools:call"])
+            assert send(url, key.token()).status_code == 403
+            assert send(url, key.token(scope="tools:call")).status_code == 200
             assert len(published.asked) == asked
 
 

@@ -42,9 +42,16 @@ enum Source {
 }
 
 impl Issuer {
-    /// One that is configured so. Nothing is fetched yet.
-    pub fn new(config: OauthConfig) -> Result<Self, OauthError> {
+    /// One that is configured so. Nothing is fetched yet; keys that `before` has fetched from there go on.
+    pub fn new(config: OauthConfig, before: Option<&Self>) -> Result<Self, OauthError> {
         config::check(&config)?;
+        let is_same = |before: &&Self| {
+            before.config.jwks == config.jwks && before.config.algorithms == config.algorithms
+        };
+        if let Some(Source::Url(fetched)) = before.filter(is_same).map(|before| &before.source) {
+            let source = Source::Url(Arc::clone(fetched));
+            return Ok(Self { config, source });
+        }
         let source = match &config.jwks {
             JwksSource::Document(document) => {
                 let keys = Keys::parse(document, &config.algorithms);

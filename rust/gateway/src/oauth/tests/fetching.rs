@@ -49,12 +49,15 @@ impl Published {
         self.answers("HTTP/1.1 200 OK\r\n", &jwks(signers));
     }
 
-    fn issuer(&self) -> Issuer {
-        Issuer::new(config(JwksSource::Url {
+    fn source(&self) -> JwksSource {
+        JwksSource::Url {
             url: self.url.clone(),
             ca_pem: None,
-        }))
-        .unwrap()
+        }
+    }
+
+    fn issuer(&self) -> Issuer {
+        Issuer::new(config(self.source()), None).unwrap()
     }
 
     fn asked(&self) -> usize {
@@ -202,4 +205,28 @@ async fn who_waits_is_told_when_an_attempt_ends_however_it_does() {
     assert!(!waiting.is_finished());
     drop(refresh);
     waiting.await.unwrap();
+}
+
+/// Who changes a label while the issuer is away must not lock everybody out.
+#[tokio::test]
+async fn keys_outlive_a_change_of_everything_but_their_place() {
+    let published = Published::start().await;
+    let signer = Signer::new("a");
+    published.publishes(&[&signer]);
+    let before = published.issuer();
+    renew(&before, NOW_S).await.unwrap();
+    let mut changed = config(published.source());
+    changed.labels.clear();
+    let after = Issuer::new(changed.clone(), Some(&before)).unwrap();
+    assert!(after.has_keys(at(NOW_S)));
+    assert!(after.due(at(NOW_S)).is_none());
+    assert_eq!(
+        after
+            .verify(&signer.good("a"), AUDIENCE, at(NOW_S))
+            .unwrap()
+            .labels,
+        []
+    );
+    changed.algorithms.pop();
+    assert!(!Issuer::new(changed, Some(&before)).unwrap().has_keys(at(NOW_S)));
 }

@@ -1,5 +1,7 @@
 //! What is not believed, and what is made of what is.
 
+use proptest::prelude::*;
+
 use super::signing::{Signer, claims, encoded, jwks};
 use super::{AUDIENCE, ISSUER, NOW_S, at, claim, config};
 use crate::oauth::{Issued, Issuer, JwksSource, OauthConfig, Refused};
@@ -15,7 +17,7 @@ impl Desk {
         let mut config = config(JwksSource::Document(jwks(&[&signer]).into_bytes()));
         change(&mut config);
         Self {
-            issuer: Issuer::new(config).unwrap(),
+            issuer: Issuer::new(config, None).unwrap(),
             signer,
         }
     }
@@ -321,7 +323,7 @@ fn configurations_that_believe_everybody_or_nobody_are_refused() {
     let part = |change: fn(&mut OauthConfig)| {
         let mut config = config(jwks());
         change(&mut config);
-        Issuer::new(config).map_or_else(|error| error.part, |_| "")
+        Issuer::new(config, None).map_or_else(|error| error.part, |_| "")
     };
     assert_eq!(part(|_| {}), "");
     for (change, expected) in [
@@ -356,5 +358,32 @@ fn configurations_that_believe_everybody_or_nobody_are_refused() {
         ),
     ] {
         assert_eq!(part(change), expected);
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_are_a_token(token in "[ -~]{0,200}", parts in prop::collection::vec("[A-Za-z0-9_-]{0,40}", 1..5)) {
+        let desk = Desk::new(|_| {});
+        prop_assert!(desk.verify(&token).is_err());
+        prop_assert!(desk.verify(&parts.join(".")).is_err());
+    }
+
+    /// One character of a good token changed is another token.
+    #[test]
+    fn no_change_of_a_token_is_good(at in any::<prop::sample::Index>(), to in "[A-Za-z0-9_.=+/-]") {
+        let desk = Desk::new(|_| {});
+        let good = desk.signer.good("alice");
+        let at = at.index(good.len());
+        let changed = format!("{}{to}{}", &good[..at], &good[at + 1..]);
+        prop_assert!(changed == good || desk.verify(&changed).is_err(), "{changed}");
+    }
+
+    /// What is rightly signed is read without a panic, and made out as nobody by chance.
+    #[test]
+    fn any_claims_are_read(claims in "[ -~]{0,120}", header in "[ -~]{0,60}") {
+        let desk = Desk::new(|_| {});
+        prop_assert!(desk.with_claims(&claims).is_err());
+        prop_assert!(desk.with_header(&header).is_err());
     }
 }

@@ -16,7 +16,7 @@ fn vectors() -> Value {
 fn issuer(keys: &Value, algorithms: &[Algorithm]) -> Issuer {
     let mut config = config(JwksSource::Document(keys.to_string().into_bytes()));
     config.algorithms = algorithms.to_vec();
-    Issuer::new(config).unwrap()
+    Issuer::new(config, None).unwrap()
 }
 
 #[test]

@@ -180,9 +180,9 @@ fn issuer(
                 .to_owned(),
         });
     }
-    let kept = before.and_then(|before| before.issuer.as_ref());
-    match kept.filter(|kept| *kept.config() == config) {
+    let before = before.and_then(|before| before.issuer.as_ref());
+    match before.filter(|kept| *kept.config() == config) {
         Some(kept) => Ok(Arc::clone(kept)),
-        None => Issuer::new(config).map(Arc::new),
+        None => Issuer::new(config, before.map(AsRef::as_ref)).map(Arc::new),
     }
 }
