@@ -13,6 +13,7 @@ mod mend;
 mod output;
 mod relist;
 mod renew;
+mod replies;
 mod run;
 mod session;
 mod tools;
