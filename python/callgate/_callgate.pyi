@@ -790,6 +790,8 @@ class Wrap:
         line_limit_bytes: int | None = None,
         held_limit_bytes: int = ...,
         hidden_variables: Sequence[str] = ...,
+        pins_folder: str | PathLike[str] | None = None,
+        pinning: str | None = None,
     ) -> Self:
         """Prepares it; `run` starts the server.
 
@@ -807,9 +809,12 @@ class Wrap:
             line_limit_bytes: The longest line of the client that is judged; None for 4 MiB.
             held_limit_bytes: The longest reply that is held because it may be a list of tools; 16 MiB where not given.
             hidden_variables: Variables of the environment that the server does not get.
+            pins_folder: Where what was accepted of the server's tools is kept; None to pin nothing.
+            pinning: What is done about tools that are not those: ``"off"``, ``"report"`` or ``"enforce"``, which is the
+                default.
 
         Raises:
-            ConfigError: A value has the wrong form, or the decision log cannot be opened.
+            ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
         """
 
     def run(self) -> tuple[int, str | None]:

@@ -20,7 +20,8 @@ from callgate.config import Files, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.check import unknown
 from callgate.config.load import unknown_variables
-from callgate.config.state import counters_place
+from callgate.config.state import counters_place, pins_folder
+from callgate.config.upstreams import Pinning, Upstream
 from callgate.errors import ConfigError
 from callgate.sidecar import Source
 
@@ -34,6 +35,7 @@ ANONYMOUS: Final = "anonymous"
 SECRETS: Final = (credentials.GRANT_TOKEN, credentials.TOKEN, "CALLGATE_GRANT_KEY")
 """Variables that the server does not get."""
 
+_USUAL_PINNING: Final = Upstream.model_fields["pinning"].default
 _DRAIN_EVERY_S: Final = 0.2
 _LAST_LINES_S: Final = 0.5
 """How long the end waits for a reader of stderr."""
@@ -72,7 +74,16 @@ def wrap(
     ] = None,
     state: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A folder to keep counts in; without one a restart forgets them."),
+        typer.Option(
+            metavar="DIR", help="A folder to keep counts and pinned tools in; without one a restart forgets counts."
+        ),
+    ] = None,
+    pinning: Annotated[
+        Pinning | None,
+        typer.Option(
+            help="What becomes of tools that are not those that were accepted; off without a folder to keep them in.",
+            show_default=_USUAL_PINNING.value,
+        ),
     ] = None,
     decision_log: Annotated[
         Path | None,
@@ -112,6 +123,7 @@ def wrap(
     counters = _counters(plan, server)
     engine = plan.engine(counters=counters)
     gateway = plan.bundle.gateway()
+    folder = _pins_folder(plan, pinning)
     wrapped = Wrap(
         engine,
         server,
@@ -124,10 +136,14 @@ def wrap(
         grace_ms=round(grace * 1000),
         line_limit_bytes=plan.config.limits.body_limit_bytes,
         hidden_variables=list(SECRETS),
+        pins_folder=folder,
+        pinning=(_USUAL_PINNING if pinning is None else pinning).value,
     )
     warnings = list(unknown_variables())
     if counters == "memory":
         warnings.append("counts are kept in memory, so a restart begins with all of them at zero; --state keeps them")
+    if folder is None and pinning is None:
+        warnings.append("tools are not pinned, so one that changes is not noticed; --state pins them")
     for warning in warnings:
         typer.echo(f"callgate: warning: {warning}", err=True)
     # Python's own handler would raise at the end of what the server has already answered by its exit.
@@ -159,15 +175,31 @@ def _caller(plan: Plan, grant: str | None, token_file: Path | None) -> tuple[str
     return None, token
 
 
+def _pins_folder(plan: Plan, pinning: Pinning | None) -> Path | None:
+    """Where it is kept what was accepted of the server's tools; None where nothing is."""
+    if pinning is Pinning.OFF:
+        return None
+    if not _has_state_folder(plan):
+        if pinning is not None:
+            message = f"`--pinning {pinning.value}` needs a folder to keep what was accepted in; name one with --state"
+            raise ConfigError(message)
+        return None
+    return pins_folder(plan.config.state)
+
+
+def _has_state_folder(plan: Plan) -> bool:
+    return plan.bundle.loaded.origin(("state",)) != "default"
+
+
 def _counters(plan: Plan, server: str) -> str:
     """Where counts are kept: in memory, unless something says where they may outlive this process.
 
     Each server has a file of its own, as a file is one process's, and a client starts several servers at once.
     """
-    config, origin = plan.config, plan.bundle.loaded.origin
+    config = plan.config
     if config.counters.store is not None:
         return config.counters.store
-    if origin(("state",)) == "default":
+    if not _has_state_folder(plan):
         return "memory"
     name = quote(server, safe="")
     return counters_place(None, config.state / "wrap" / (name if name.strip(".") else f"%{name}"))

@@ -1,9 +1,11 @@
 //! `Wrap`: standing between a client and a server that speak over pipes.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate_gateway::pins::Mode;
 use callgate_gateway::stdio::{ServerCommand, WrapError, WrapSettings};
 use callgate_mcp::Methods;
 use callgate_server::{AuditTarget, WrapCaller, WrapConfig};
@@ -32,7 +34,8 @@ impl Wrap {
     #[new]
     #[pyo3(signature = (
         engine, server, command, *, grant = None, grant_token = None, methods = None, lists_allowed_only = false, audit = None,
-        grace_ms = GRACE_MS, line_limit_bytes = None, held_limit_bytes = HELD_LIMIT_BYTES, hidden_variables = Vec::new()
+        grace_ms = GRACE_MS, line_limit_bytes = None, held_limit_bytes = HELD_LIMIT_BYTES, hidden_variables = Vec::new(),
+        pins_folder = None, pinning = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -51,6 +54,8 @@ impl Wrap {
         line_limit_bytes: Option<usize>,
         held_limit_bytes: usize,
         hidden_variables: Vec<String>,
+        pins_folder: Option<PathBuf>,
+        pinning: Option<&str>,
     ) -> PyResult<Self> {
         let engine = engine.get();
         let mut words = command.into_iter();
@@ -69,6 +74,12 @@ impl Wrap {
             // Standard output is the client's.
             audit.target = AuditTarget::Stderr;
         }
+        let mode = match pinning {
+            None => Mode::default(),
+            Some(word) => word
+                .parse()
+                .map_err(|error| fault("pinning", &format!("{error}")))?,
+        };
         let usual = callgate_server::Limits::default();
         let config = WrapConfig {
             server,
@@ -86,6 +97,7 @@ impl Wrap {
                 held_limit_bytes,
             },
             audit,
+            pins: pins_folder.map(|folder| (folder, mode)),
             flush_interval_ms: engine.flush_interval_ms,
         };
         let wrap = callgate_server::Wrap::new(Arc::clone(&engine.core), engine.clock.clone(), config)

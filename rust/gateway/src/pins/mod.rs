@@ -40,7 +40,7 @@ pub use endpoint::Endpoint;
 pub use error::PinsError;
 pub use keeper::Keeper;
 pub use numbers::Numbers;
-pub use observation::{Asked, Observation, ToolChange};
+pub use observation::{Asked, Observation, Page, ToolChange};
 pub use server::Server;
 pub use state::{Mode, State};
 

@@ -6,6 +6,9 @@ use super::definition::MAX_DEPTH;
 use super::digest::Digest;
 use super::state::State;
 
+/// Bytes of a cursor that are kept; its sender chooses it.
+const MAX_CURSOR_BYTES: usize = 4_096;
+
 /// Which page of the list was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked<'a> {
@@ -26,6 +29,38 @@ impl<'a> Asked<'a> {
         match root.get("params").and_then(|params| params.get("cursor")) {
             Some(cursor) if cursor.kind() != Kind::Null => cursor.as_str().map_or(Self::Unknown, Self::At),
             _ => Self::FromStart,
+        }
+    }
+}
+
+/// As [`Asked`], for as long as the reply is waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Page {
+    /// The first one.
+    First,
+    /// The one at this `cursor`.
+    At(Box<str>),
+    /// It is not known.
+    #[default]
+    Unknown,
+}
+
+impl Page {
+    /// As a whole request says. A cursor that is too long to be kept is not known.
+    pub fn of_request(request: &[u8]) -> Self {
+        match Asked::of_request(&mut Tape::new(), request) {
+            Asked::FromStart => Self::First,
+            Asked::At(cursor) if cursor.len() <= MAX_CURSOR_BYTES => Self::At(cursor.into()),
+            Asked::At(_) | Asked::Unknown => Self::Unknown,
+        }
+    }
+
+    /// What was asked for.
+    pub fn asked(&self) -> Asked<'_> {
+        match self {
+            Self::First => Asked::FromStart,
+            Self::At(cursor) => Asked::At(cursor),
+            Self::Unknown => Asked::Unknown,
         }
     }
 }
@@ -85,5 +120,18 @@ mod tests {
             );
         }
         assert_eq!(Asked::of_request(&mut Tape::new(), b"{"), Asked::Unknown);
+    }
+
+    #[test]
+    fn what_is_kept_of_a_request_says_the_same() {
+        let request = |cursor: &str| format!(r#"{{"params":{{"cursor":"{cursor}"}}}}"#);
+        assert_eq!(Page::of_request(b"{}").asked(), Asked::FromStart);
+        assert_eq!(Page::of_request(request("2").as_bytes()).asked(), Asked::At("2"));
+        let long = "x".repeat(MAX_CURSOR_BYTES + 1);
+        assert_eq!(
+            Page::of_request(request(&long).as_bytes()).asked(),
+            Asked::Unknown
+        );
+        assert_eq!(Page::default(), Page::Unknown);
     }
 }

@@ -200,7 +200,9 @@ where
         if message.trim_ascii().is_empty() {
             return line.to_vec();
         }
-        let mut cut = self.shared.judge.cut(message, glance.known_id()).into_owned();
+        let id = glance.known_id();
+        let page = id.map(|id| self.shared.open().page(id)).unwrap_or_default();
+        let mut cut = self.shared.judge.cut(message, id, &page).into_owned();
         // With the end that it had.
         cut.extend_from_slice(line.get(message.len()..).unwrap_or(b"\n"));
         cut

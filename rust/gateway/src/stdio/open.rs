@@ -4,6 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::fault::Fault;
 use crate::id::RequestId;
+use crate::pins::Page;
 
 /// Requests that may wait at once.
 pub(super) const MOST_OPEN: usize = 4_096;
@@ -12,10 +13,10 @@ pub(super) const MOST_OPEN: usize = 4_096;
 const MOST_CANCELLED: usize = 1_024;
 
 /// What is known of an open request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
-    /// Its reply is a list of tools.
-    lists: bool,
+    /// Its reply is a list of tools, this page of it.
+    lists: Option<Page>,
     is_cancelled: bool,
 }
 
@@ -45,14 +46,14 @@ impl Open {
     }
 
     /// Opens a request; [`Open::admits`] has been asked.
-    pub(super) fn insert(&mut self, id: RequestId, lists: bool) {
+    pub(super) fn insert(&mut self, id: RequestId, lists: Option<Page>) {
+        self.lists += usize::from(lists.is_some());
         let entry = Entry {
             lists,
             is_cancelled: false,
         };
-        self.lists += usize::from(lists);
         if let Some(before) = self.requests.insert(id, entry) {
-            self.uncount(before);
+            self.uncount(&before);
         }
     }
 
@@ -73,8 +74,8 @@ impl Open {
             if self.requests.get(&oldest).is_some_and(is_cancelled)
                 && let Some(entry) = self.requests.remove(&oldest)
             {
-                self.has_forgotten_list |= entry.lists;
-                self.uncount(entry);
+                self.has_forgotten_list |= entry.lists.is_some();
+                self.uncount(&entry);
             }
         }
     }
@@ -84,13 +85,19 @@ impl Open {
         let Some(entry) = self.requests.remove(id) else {
             return false;
         };
-        self.uncount(entry);
+        self.uncount(&entry);
         true
     }
 
     /// Whether the reply to this request is a list of tools; `None` where there is no such request.
     pub(super) fn lists(&self, id: &RequestId) -> Option<bool> {
-        self.requests.get(id).map(|entry| entry.lists)
+        self.requests.get(id).map(|entry| entry.lists.is_some())
+    }
+
+    /// Which page of the list this request has asked for.
+    pub(super) fn page(&self, id: &RequestId) -> Page {
+        let entry = self.requests.get(id);
+        entry.and_then(|entry| entry.lists.clone()).unwrap_or_default()
     }
 
     /// Whether a reply that comes now may be a list of tools.
@@ -110,8 +117,8 @@ impl Open {
         waiting.map(|(id, _)| id).collect()
     }
 
-    fn uncount(&mut self, entry: Entry) {
-        self.lists -= usize::from(entry.lists);
+    fn uncount(&mut self, entry: &Entry) {
+        self.lists -= usize::from(entry.lists.is_some());
         self.cancelled_count -= usize::from(entry.is_cancelled);
     }
 }
@@ -128,7 +135,7 @@ mod tests {
     fn an_id_is_in_use_until_its_reply_comes() {
         let mut open = Open::default();
         assert_eq!(open.admits(&id(1)), Ok(()));
-        open.insert(id(1), false);
+        open.insert(id(1), None);
         assert_eq!(open.admits(&id(1)), Err(Fault::IdInUse));
         assert_eq!(open.admits(&RequestId::Text("1".to_owned())), Ok(()));
         assert_eq!((open.lists(&id(1)), open.lists(&id(2))), (Some(false), None));
@@ -139,8 +146,12 @@ mod tests {
     #[test]
     fn lists_are_awaited_also_those_that_were_cancelled() {
         let mut open = Open::default();
-        open.insert(id(1), true);
-        open.insert(id(2), true);
+        open.insert(id(1), Some(Page::First));
+        open.insert(id(2), Some(Page::At("2".into())));
+        assert_eq!(
+            [1, 2, 3].map(|number| open.page(&id(number))),
+            [Page::First, Page::At("2".into()), Page::Unknown]
+        );
         open.cancel(&id(1));
         assert_eq!((open.awaits_list(), open.waiting()), (true, 1));
         open.close(&id(2));
@@ -153,7 +164,7 @@ mod tests {
     fn cancelled_requests_take_no_place_and_forgotten_lists_stay_dangerous() {
         let mut open = Open::default();
         for number in 0..=MOST_CANCELLED {
-            open.insert(id(number), number == 0);
+            open.insert(id(number), (number == 0).then_some(Page::First));
             open.cancel(&id(number));
             open.cancel(&id(number));
         }
@@ -163,7 +174,7 @@ mod tests {
         for number in 0..MOST_OPEN {
             let id = RequestId::Text(number.to_string());
             assert_eq!(open.admits(&id), Ok(()));
-            open.insert(id, false);
+            open.insert(id, None);
         }
         assert_eq!(
             open.admits(&RequestId::Text("x".to_owned())),
@@ -176,12 +187,12 @@ mod tests {
     #[test]
     fn an_id_used_again_after_its_cancelled_request_was_answered_is_not_forgotten() {
         let mut open = Open::default();
-        open.insert(id(0), false);
+        open.insert(id(0), None);
         open.cancel(&id(0));
         open.close(&id(0));
-        open.insert(id(0), false);
+        open.insert(id(0), None);
         for number in 1..=MOST_CANCELLED {
-            open.insert(id(number), false);
+            open.insert(id(number), None);
             open.cancel(&id(number));
         }
         assert_eq!((open.lists(&id(0)), open.waiting()), (Some(false), 1));

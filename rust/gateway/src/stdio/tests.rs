@@ -19,6 +19,7 @@ use super::wrap::between;
 use super::{Fault, ServerCommand, WrapSettings};
 use crate::RequestId;
 use crate::lines::Lines;
+use crate::pins::Page;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINE_LIMIT_BYTES: usize = 1_000;
@@ -29,6 +30,8 @@ const HELD_LIMIT_BYTES: usize = 100_000;
 struct Words {
     /// Reservations, and whether they reached the server.
     settled: Mutex<Vec<(u128, bool)>>,
+    /// The pages that were cut.
+    pages: Mutex<Vec<Page>>,
 }
 
 impl Judging for Words {
@@ -55,7 +58,8 @@ impl Judging for Words {
         self.settled.lock().expect("whole").push((reservation, reached));
     }
 
-    fn cut<'r>(&self, reply: &'r [u8], _: Option<&RequestId>) -> Cow<'r, [u8]> {
+    fn cut<'r>(&self, reply: &'r [u8], _: Option<&RequestId>, page: &Page) -> Cow<'r, [u8]> {
+        self.pages.lock().expect("whole").push(page.clone());
         let text = String::from_utf8_lossy(reply).replace("hidden", "");
         Cow::Owned(text.into_bytes())
     }
@@ -265,6 +269,24 @@ async fn only_a_list_that_was_asked_for_is_cut() {
     pumps.call().await;
     pumps.serve("{\"id\":\"b\",\"result\":\"hidden\"}\n").await;
     assert_eq!(pumps.answer().await, "{\"id\":\"b\",\"result\":\"\"}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_cut_as_the_page_that_was_asked_for() {
+    let mut pumps = Pumps::start(4_096);
+    for line in [
+        "{\"id\":1,\"method\":\"tools/list\"}\n",
+        "{\"id\":\"a\",\"method\":\"tools/list\",\"params\":{\"cursor\":\"2\"}}\n",
+    ] {
+        pumps.send(line).await;
+        pumps.call().await;
+    }
+    for reply in ["{\"id\":\"a\"}\n", "{\"id\":1.0}\n", "{\"result\":1,\"id\":1}\n"] {
+        pumps.serve(reply).await;
+        pumps.answer().await;
+    }
+    let pages = pumps.words.pages.lock().expect("whole").clone();
+    assert_eq!(pages, [Page::At("2".into()), Page::Unknown, Page::First]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

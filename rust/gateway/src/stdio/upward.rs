@@ -14,6 +14,7 @@ use crate::failed::{UPSTREAM_FAILED, failed};
 use crate::glance::{Glance, Id};
 use crate::id::RequestId;
 use crate::lines::{Line, Lines, text};
+use crate::pins::Page;
 
 const CANCELLED: &str = "notifications/cancelled";
 
@@ -118,7 +119,8 @@ where
     ) -> Result<(), ClientGone> {
         if let Some(id) = id {
             // Before the server can answer.
-            self.shared.open().insert(id.clone(), forward.lists);
+            let page = forward.lists.then(|| Page::of_request(text(line)));
+            self.shared.open().insert(id.clone(), page);
         }
         let delivered = self.deliver(line).await;
         if let Some(reservation) = forward.reservation {

@@ -15,6 +15,7 @@ mod health;
 pub(crate) mod http;
 mod judging;
 mod ours;
+mod pinned;
 mod quota;
 pub(crate) mod stdio;
 mod stream;

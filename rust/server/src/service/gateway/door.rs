@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tonic::body::Body;
 
 use super::super::judging::{Asked, Denied, Door, Reserved};
-use super::super::{ours, quota};
+use super::super::{ours, pinned, quota};
 use super::answer;
 use crate::gate::Protocol;
 use crate::metrics::INVALID_REQUEST;
@@ -19,9 +19,6 @@ use crate::random::random_u128;
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
-
-/// The rule of tools that are not those that were accepted (`docs/pinning.md`).
-const TOOL_CHANGED: &str = "(tool changed)";
 
 /// The rules that deny whoever has not proven to be somebody.
 const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired)"];
@@ -76,9 +73,7 @@ impl Door for Gatekeeper<'_> {
     }
 
     fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
-        let pins = self.pins?;
-        let state = pins.state(tool);
-        (!pins.mode().lets_pass(state)).then(|| (TOOL_CHANGED, state.message(self.server, tool)))
+        pinned::objection(self.pins?, self.server, tool)
     }
 
     fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callgate_core::engine::Snapshot;
 use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
-use callgate_gateway::pins::{Asked as PageAsked, Mode, Observation};
+use callgate_gateway::pins::{Asked as PageAsked, Observation};
 use callgate_gateway::reply::{self, Cut, Holds};
 use callgate_gateway::upstream::OpenBody;
 use callgate_gateway::{Failure, fields};
@@ -18,6 +18,7 @@ use http::{HeaderName, HeaderValue, Method, Response};
 use tonic::body::Body;
 
 use super::super::judging::{Lists, Reserved};
+use super::super::pinned;
 use super::super::unfinished::{Held, Share};
 use super::caller::Calling;
 use super::config::Behind;
@@ -31,9 +32,6 @@ use crate::proxy::ANONYMOUS;
 
 /// The session of the versions before 2026-07-28.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
-
-/// Changes of one list that are logged.
-const MAX_TOLD: usize = 100;
 
 /// Set on a stream that goes on where another was cut.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -246,28 +244,7 @@ impl Cutting {
         } else {
             PageAsked::Unknown
         };
-        let observed = match pins.observe(asked, &mut self.tape, message) {
-            Ok(observed) => observed,
-            Err(error) if pins.mode() == Mode::Enforce => return Err(error.to_string()),
-            Err(error) => {
-                let error = error.to_string();
-                let fields = vec![
-                    ("server", self.server.as_str().into()),
-                    ("error", error.as_str().into()),
-                ];
-                self.gate.events.push(Level::Warning, "pins_failed", fields);
-                return Ok(None);
-            }
-        };
-        for change in observed.changes.iter().take(MAX_TOLD) {
-            let fields = vec![
-                ("server", self.server.as_str().into()),
-                ("tool", change.tool.as_str().into()),
-                ("state", change.state.as_str().into()),
-            ];
-            self.gate.events.push(Level::Warning, "tool_changed", fields);
-        }
-        Ok(Some(observed))
+        pinned::observe(&self.gate, pins, &self.server, asked, &mut self.tape, message)
     }
 
     fn lists<R>(&self, observed: Option<&Observation>, work: impl FnOnce(&Lists<'_>) -> R) -> R {

@@ -1,10 +1,12 @@
 //! Decisions as the pumps between a client and its server are told them.
 
 use callgate_core::Decision;
+use callgate_gateway::pins::Server as PinnedServer;
 use callgate_gateway::stdio::{Forward, Judged};
 use callgate_mcp::Headers;
 
 use super::super::judging::{Asked, Denied, Door};
+use super::super::pinned;
 use crate::gate::Protocol;
 use crate::metrics::INVALID_REQUEST;
 use crate::random::random_u128;
@@ -13,12 +15,16 @@ use crate::random::random_u128;
 const TOOLS_LIST: &str = "tools/list";
 
 /// A line of a client.
-pub(super) struct StdioDoor {
+pub(super) struct StdioDoor<'a> {
+    /// The server's name.
+    pub(super) server: &'a str,
+    /// What was accepted of its tools, where they are pinned.
+    pub(super) pins: Option<&'a PinnedServer>,
     /// As far as can be seen it is a notification or an answer, so that nobody waits for a reply.
     pub(super) is_unanswered: bool,
 }
 
-impl Door for StdioDoor {
+impl Door for StdioDoor<'_> {
     type Answer = Judged;
 
     const PROTOCOL: Protocol = Protocol::Stdio;
@@ -31,6 +37,10 @@ impl Door for StdioDoor {
     fn takes_answers(&self, _headers: &Headers<'_>) -> bool {
         // There is one client and one server, which could not ask it otherwise.
         true
+    }
+
+    fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
+        pinned::objection(self.pins?, self.server, tool)
     }
 
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Judged {

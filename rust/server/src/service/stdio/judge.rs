@@ -3,11 +3,14 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use callgate_core::json::Tape;
 use callgate_gateway::RequestId;
+use callgate_gateway::pins::{Observation, Page, Server as PinnedServer};
 use callgate_gateway::stdio::{Fault, Judged, Judging, Looks};
 use callgate_mcp::{Id, reply as mcp};
 
 use super::super::judging::{Carried, Judge, Lists, Reserved};
+use super::super::pinned;
 use super::attributes::LineAttributes;
 use super::door::StdioDoor;
 use crate::gate::{Admitted, Gate, Protocol, aside};
@@ -19,6 +22,10 @@ pub(super) struct LineJudge {
     pub(super) attributes: LineAttributes,
     /// Leave out of lists what this caller may never call, too.
     pub(super) lists_allowed_only: bool,
+    /// The server's name.
+    pub(super) server: String,
+    /// What was accepted of its tools, where they are pinned.
+    pub(super) pins: Option<PinnedServer>,
 }
 
 impl Judging for LineJudge {
@@ -26,6 +33,8 @@ impl Judging for LineJudge {
         let judged = self.with(|admitted| {
             let judge = Judge {
                 door: &StdioDoor {
+                    server: &self.server,
+                    pins: self.pins.as_ref(),
                     is_unanswered: matches!(looks, Looks::Notification | Looks::Response),
                 },
                 gate: &self.gate,
@@ -66,14 +75,19 @@ impl Judging for LineJudge {
         });
     }
 
-    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>) -> Cow<'r, [u8]> {
-        let cut = self.lists(id, |lists| lists.reply(reply).unwrap_or_else(String::into_bytes));
+    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, page: &Page) -> Cow<'r, [u8]> {
+        let cut = match aside(reply, || self.observe(reply, page)) {
+            Ok(observed) => self.lists(id, observed.as_ref(), |lists| {
+                lists.reply(reply).unwrap_or_else(String::into_bytes)
+            }),
+            Err(reason) => self.lists(id, None, |lists| lists.withheld(&reason).into_bytes()),
+        };
         Cow::Owned(cut.unwrap_or_else(|reason| self.unclear(reason).into_bytes()))
     }
 
     fn withhold(&self, limit_bytes: usize, id: Option<&RequestId>) -> String {
         let reason = format!("the reply is longer than {limit_bytes} bytes");
-        let withheld = self.lists(id, |lists| lists.withheld(&reason));
+        let withheld = self.lists(id, None, |lists| lists.withheld(&reason));
         withheld.unwrap_or_else(|reason| self.unclear(reason))
     }
 }
@@ -91,8 +105,22 @@ impl LineJudge {
         named.map_err(|unclear| unclear.to_string())
     }
 
+    /// Holds a list against what was accepted of the server's tools; the error says why it must not be shown.
+    fn observe(&self, reply: &[u8], page: &Page) -> Result<Option<Observation>, String> {
+        let Some(pins) = &self.pins else {
+            return Ok(None);
+        };
+        let mut tape = Tape::new();
+        pinned::observe(&self.gate, pins, &self.server, page.asked(), &mut tape, reply)
+    }
+
     /// Works with the lists that this client may see.
-    fn lists<R>(&self, id: Option<&RequestId>, work: impl FnOnce(Lists<'_>) -> R) -> Result<R, String> {
+    fn lists<R>(
+        &self,
+        id: Option<&RequestId>,
+        observed: Option<&Observation>,
+        work: impl FnOnce(Lists<'_>) -> R,
+    ) -> Result<R, String> {
         let json = id.map(RequestId::json);
         self.with(|admitted| {
             let named = self.named(admitted)?;
@@ -103,7 +131,7 @@ impl LineJudge {
                 request: named.request(admitted.pep),
                 id: json.as_deref().and_then(Id::from_json),
                 allowed_only: self.lists_allowed_only,
-                observed: None,
+                observed,
             }))
         })
     }

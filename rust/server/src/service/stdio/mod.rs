@@ -7,10 +7,12 @@ mod judge;
 #[cfg(test)]
 mod tests;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_core::Engine;
+use callgate_gateway::pins::{Endpoint, Mode, Server as PinnedServer};
 use callgate_gateway::stdio::{WrapError, WrapSettings, wrap};
 use callgate_mcp::Methods;
 use tokio::runtime::Builder;
@@ -22,7 +24,8 @@ use crate::gate::Gate;
 use crate::identity::Peps;
 use crate::in_force::InForce;
 use crate::net::Phase;
-use crate::{AuditConfig, Clock, StartError, flush, upkeep};
+use crate::pinning::Pinning;
+use crate::{AuditConfig, Clock, GatewayError, StartError, flush, upkeep};
 
 use attributes::LineAttributes;
 pub use attributes::WrapCaller;
@@ -49,6 +52,9 @@ pub struct WrapConfig {
     pub settings: WrapSettings,
     /// The decision log. `None`: decisions are not logged.
     pub audit: Option<AuditConfig>,
+    /// The folder of what was accepted of servers' tools, made where it is not there, and what is done about tools that are not
+    /// those. `None`: nothing is pinned.
+    pub pins: Option<(PathBuf, Mode)>,
     /// How often counters in a file are written to disk, in milliseconds.
     pub flush_interval_ms: u64,
 }
@@ -58,10 +64,11 @@ pub struct WrapConfig {
 pub struct Wrap {
     gate: Arc<Gate>,
     config: WrapConfig,
+    pinning: Option<(Pinning, PinnedServer)>,
 }
 
 impl Wrap {
-    /// Opens the decision log, and starts nothing else yet.
+    /// Opens the decision log and what was accepted of the server's tools, and does not start the server yet.
     pub fn new(engine: Arc<Engine>, clock: Clock, config: WrapConfig) -> Result<Self, StartError> {
         let clock = clock.shifted(engine.store().clock_shift_us());
         let mut gate = Gate::new(engine, clock, Peps::new(Vec::new(), None)?);
@@ -71,9 +78,11 @@ impl Wrap {
             .map(|audit| Audit::start(audit, Arc::clone(&gate.events)))
             .transpose()?;
         gate.proxies = InForce::new(LineAttributes::config(config.methods.clone()));
+        let pinning = pinning(&gate, &config)?;
         Ok(Self {
             gate: Arc::new(gate),
             config,
+            pinning,
         })
     }
 
@@ -95,11 +104,16 @@ impl Wrap {
             gate: Arc::clone(&self.gate),
             attributes: LineAttributes::new(self.config.server.clone(), self.config.caller.clone()),
             lists_allowed_only: self.config.lists_allowed_only,
+            server: self.config.server.clone(),
+            pins: self.pinning.as_ref().map(|(_, pins)| pins.clone()),
         };
         let ended = runtime.block_on(wrap(self.config.settings.clone(), Arc::new(judge)));
         phase.send_replace(Phase::Closed);
         // A thread may still wait for input that nobody needs.
         runtime.shutdown_background();
+        if let Some((pinning, _)) = &self.pinning {
+            pinning.finish();
+        }
         if let Some(audit) = &self.gate.audit {
             audit.finish(FLUSHING_TIME);
         }
@@ -110,4 +124,20 @@ impl Wrap {
     pub fn drain_events(&self, max: usize) -> Vec<Event> {
         self.gate.events.drain(max)
     }
+}
+
+/// What was accepted of the server's tools. A tool of another command is another tool.
+fn pinning(gate: &Gate, config: &WrapConfig) -> Result<Option<(Pinning, PinnedServer)>, StartError> {
+    let Some((folder, mode)) = config.pins.as_ref().filter(|(_, mode)| *mode != Mode::Off) else {
+        return Ok(None);
+    };
+    let command = &config.settings.command;
+    // The digest is over text. What is none differs from other such words by what of it is.
+    let program = command.program.to_string_lossy();
+    let args: Vec<_> = command.args.iter().map(|word| word.to_string_lossy()).collect();
+    let endpoint = Endpoint::command(&program, args.iter().map(|word| &**word));
+    let pinning = Pinning::open(folder, &gate.events)?;
+    let server = pinning.pins().server(&config.server, endpoint, *mode);
+    let server = server.map_err(GatewayError::from)?;
+    Ok(Some((pinning, server)))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callgate_gateway::RequestId;
+use callgate_gateway::pins::Page;
 use callgate_gateway::stdio::{Fault, Forward, Judged, Judging as _, Looks};
 use callgate_mcp::Methods;
 use serde_json::{Value, json};
@@ -32,6 +33,8 @@ fn judge() -> LineJudge {
         gate: Arc::new(gate),
         attributes: LineAttributes::new("srv".to_owned(), WrapCaller::Grant("anonymous".to_owned())),
         lists_allowed_only: false,
+        server: "srv".to_owned(),
+        pins: None,
     }
 }
 
@@ -156,17 +159,18 @@ fn lists_lose_what_is_hidden_and_are_withheld_where_they_cannot_be_read() {
     let id = RequestId::of_json("\"l\"");
     let list = br#"{"jsonrpc":"2.0","id":"l","result":{"tools":[{"name":"open"},{"name":"secret_x"}]}}"#;
     assert_eq!(
-        judge.cut(list, id.as_ref()).as_ref(),
+        judge.cut(list, id.as_ref(), &Page::First).as_ref(),
         br#"{"jsonrpc":"2.0","id":"l","result":{"tools":[{"name":"open"}]}}"#
     );
     let error = br#"{"jsonrpc":"2.0","id":"l","error":{"code":1,"message":"no"}}"#;
-    assert_eq!(judge.cut(error, id.as_ref()).as_ref(), error);
+    assert_eq!(judge.cut(error, id.as_ref(), &Page::First).as_ref(), error);
     for unreadable in [
         &b"{"[..],
         br#"[{"id":"l","result":{"tools":[]}}]"#,
         br#"{"id":"l","result":{"Tools":[]}}"#,
     ] {
-        let instead: Value = serde_json::from_slice(&judge.cut(unreadable, id.as_ref())).unwrap();
+        let instead: Value =
+            serde_json::from_slice(&judge.cut(unreadable, id.as_ref(), &Page::First)).unwrap();
         assert_eq!(
             (&instead["id"], &instead["error"]["code"]),
             (&json!("l"), &json!(403))
@@ -179,7 +183,7 @@ fn lists_lose_what_is_hidden_and_are_withheld_where_they_cannot_be_read() {
     };
     let list = br#"{"id":"l","result":{"tools":[{"name":"open"},{"name":"drop"},{"name":"other"}]}}"#;
     assert_eq!(
-        allowed_only.cut(list, None).as_ref(),
+        allowed_only.cut(list, None, &Page::First).as_ref(),
         br#"{"id":"l","result":{"tools":[{"name":"open"}]}}"#
     );
     let withheld: Value = serde_json::from_str(&allowed_only.withhold(10, None)).unwrap();
