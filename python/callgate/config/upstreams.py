@@ -27,6 +27,9 @@ def _field(value: str) -> str:
     if value in _FRAMING:
         message = f"{quoted(value)} belongs to the connection; it cannot be set"
         raise ValueError(message)
+    if value.startswith("mcp-"):
+        message = f"{quoted(value)} belongs to each request of a client; it cannot be set"
+        raise ValueError(message)
     return value
 
 

@@ -6,6 +6,9 @@ use callgate_core::json::{Kind, Tape};
 /// The longest id that is kept, in bytes of its JSON: a message's sender chooses it.
 pub(crate) const MOST_ID_BYTES: usize = 4_096;
 
+/// The largest integer that a double holds exactly, as its neighbours do.
+const MOST_EXACT: u64 = (1 << 53) - 1;
+
 /// A request's id by what it says, however it is spelled: `"a"` is `"\u0061"`, and `"1"` is not `1`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RequestId {
@@ -16,7 +19,8 @@ pub enum RequestId {
 }
 
 impl RequestId {
-    /// The id that this JSON is; `None` where it is neither a string nor an integer, or too long to be kept.
+    /// The id that this JSON is; `None` where it is neither a string nor an integer, too long to be kept, or an integer
+    /// that readers who count in doubles take for another one.
     ///
     /// ```
     /// use callgate_gateway::RequestId;
@@ -24,6 +28,7 @@ impl RequestId {
     /// assert_eq!(RequestId::of_json(r#""\u0061""#), RequestId::of_json(r#""a""#));
     /// assert_ne!(RequestId::of_json("1"), RequestId::of_json(r#""1""#));
     /// assert_eq!(RequestId::of_json("1.0"), None);
+    /// assert_eq!(RequestId::of_json("9007199254740992"), None);
     /// ```
     pub fn of_json(json: &str) -> Option<Self> {
         if json.len() > MOST_ID_BYTES {
@@ -33,13 +38,10 @@ impl RequestId {
         let value = tape.parse(json.as_bytes(), 1).ok()?;
         match value.kind() {
             Kind::String => value.as_str().map(|text| Self::Text(text.to_owned())),
-            Kind::Number => match value.raw() {
-                "-0" => Some(Self::Number("0".to_owned())),
-                digits if digits.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) => {
-                    Some(Self::Number(digits.to_owned()))
-                }
-                _ => None,
-            },
+            Kind::Number => {
+                let number: i64 = value.raw().parse().ok()?;
+                (number.unsigned_abs() <= MOST_EXACT).then(|| Self::Number(number.to_string()))
+            }
             _ => None,
         }
     }
@@ -72,7 +74,21 @@ mod tests {
             assert_eq!(RequestId::of_json(one), RequestId::of_json(other), "{one}");
             assert!(RequestId::of_json(one).is_some(), "{one}");
         }
-        for none in ["null", "1.0", "1e0", "{}", "[1]", "true", "", "\"a", "01", "1 2"] {
+        for none in [
+            "9007199254740992",
+            "-9007199254740992",
+            "12345678901234567890",
+            "null",
+            "1.0",
+            "1e0",
+            "{}",
+            "[1]",
+            "true",
+            "",
+            "\"a",
+            "01",
+            "1 2",
+        ] {
             assert_eq!(RequestId::of_json(none), None, "{none}");
         }
         assert_eq!(
@@ -84,7 +100,7 @@ mod tests {
     #[test]
     fn an_id_written_as_json_is_the_same_id() {
         for json in [
-            "12345678901234567890",
+            "9007199254740991",
             "-1",
             "\"\"",
             "\"a\\\"\\u0001é\\ud83d\\ude00\"",

@@ -124,6 +124,8 @@ pub(crate) struct Paces {
     pub(crate) rate_limits: Pace,
     /// Servers behind the gateway that did not answer.
     pub(crate) upstreams: Pace,
+    /// Lists of tools that are not those that were accepted.
+    pub(crate) lists: Pace,
 }
 
 /// Whether work on these bytes takes long.

@@ -22,8 +22,7 @@ const MOST_NAME_BYTES: usize = 8;
 pub(super) struct Messages {
     /// Brackets that are open, but for those around messages.
     depth: usize,
-    in_string: bool,
-    is_escaped: bool,
+    string: InString,
     /// The next string at this depth is a key.
     is_key_next: bool,
     /// What has come of the key that is going by.
@@ -33,13 +32,23 @@ pub(super) struct Messages {
     is_in_result: bool,
 }
 
+/// Whether the next byte stands in a string.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum InString {
+    #[default]
+    No,
+    Yes,
+    /// After a backslash.
+    Escaped,
+}
+
 impl Messages {
     /// The next bytes, wherever they are cut. True where a list of tools begins in them, or what some readers take for
     /// one.
     pub(super) fn meet_list(&mut self, bytes: &[u8]) -> bool {
         let mut rest = bytes;
         loop {
-            if self.in_string && !self.is_escaped && self.key.is_none() {
+            if self.string == InString::Yes && self.key.is_none() {
                 // Most bytes are those of long strings.
                 let at = memchr3(b'"', b'\\', 0, rest).unwrap_or(rest.len());
                 rest = rest.get(at..).unwrap_or_default();
@@ -50,11 +59,11 @@ impl Messages {
             rest = after;
             // No JSON in UTF-8 holds this byte; where it does, some readers take it for UTF-16.
             let is_met = byte == 0
-                || if self.in_string {
-                    self.within_string(byte)
-                } else {
+                || if self.string == InString::No {
                     self.outside_of_strings(byte);
                     false
+                } else {
+                    self.within_string(byte)
                 };
             if is_met {
                 return true;
@@ -69,15 +78,12 @@ impl Messages {
         {
             key.push(byte);
         }
-        if self.is_escaped {
-            self.is_escaped = false;
-        } else if byte == b'\\' {
-            self.is_escaped = true;
-        } else if byte == b'"' {
-            self.in_string = false;
-            return self.key.take().is_some_and(|key| self.ends_key(&key));
-        }
-        false
+        self.string = match (self.string, byte) {
+            (InString::Yes, b'\\') => InString::Escaped,
+            (InString::Yes, b'"') => InString::No,
+            _ => InString::Yes,
+        };
+        self.string == InString::No && self.key.take().is_some_and(|key| self.ends_key(&key))
     }
 
     /// True where it is the key of a list.
@@ -94,7 +100,7 @@ impl Messages {
     fn outside_of_strings(&mut self, byte: u8) {
         match byte {
             b'"' => {
-                self.in_string = true;
+                self.string = InString::Yes;
                 self.key = self.is_key_next.then(|| vec![byte]);
             }
             b'{' => {

@@ -3,7 +3,7 @@
 use callgate_core::json::Tape;
 use callgate_gateway::pins::{Asked, Mode, Observation, Server as PinnedServer};
 
-use crate::events::Level;
+use crate::events::{FieldValue, Level};
 use crate::gate::Gate;
 
 /// The rule of tools that are not those that were accepted.
@@ -32,13 +32,19 @@ pub(super) fn observe(
         Ok(observed) => observed,
         Err(error) if pins.mode() == Mode::Enforce => return Err(error.to_string()),
         Err(error) => {
-            let error = error.to_string();
-            let fields = vec![("server", server.into()), ("error", error.as_str().into())];
-            gate.events.push(Level::Warning, "pins_failed", fields);
+            if gate.paces.lists.admits(gate.second()) {
+                // Not cut like a caller's name: it says what to do.
+                let error = FieldValue::Text(error.to_string());
+                let fields = vec![("server", server.into()), ("error", error)];
+                gate.events.push(Level::Warning, "pins_failed", fields);
+            }
             return Ok(None);
         }
     };
-    for change in observed.changes.iter().take(MAX_TOLD) {
+    // Whoever changes tools from list to list must not push everything else out of the log; metrics count them all.
+    let is_told = !observed.changes.is_empty() && gate.paces.lists.admits(gate.second());
+    let most = if is_told { MAX_TOLD } else { 0 };
+    for change in observed.changes.iter().take(most) {
         let fields = vec![
             ("server", server.into()),
             ("tool", change.tool.as_str().into()),

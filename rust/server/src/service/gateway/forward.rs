@@ -26,7 +26,7 @@ use super::door::Allowed;
 use super::request::Asking;
 use super::session::Sessions;
 use super::{GATEWAY, answer};
-use crate::events::Level;
+use crate::events::{FieldValue, Level};
 use crate::gate::{Gate, Protocol};
 use crate::proxy::ANONYMOUS;
 
@@ -171,8 +171,9 @@ fn mark(head: &mut http::response::Parts, sessions: &Sessions, server: &str, gra
 /// Logs why a server did not answer, at a bounded pace, and whose request it was where that is why.
 fn tell(gate: &Gate, server: &str, grant: Option<&str>, failure: &Failure) {
     if gate.paces.upstreams.admits(gate.second()) {
-        let error = failure.to_string();
-        let mut fields = vec![("server", server.into()), ("error", error.as_str().into())];
+        // Not cut like a caller's name: it says what to do.
+        let error = FieldValue::Text(failure.to_string());
+        let mut fields = vec![("server", server.into()), ("error", error)];
         if let (Failure::GrantBusy(_), Some(grant)) = (failure, grant) {
             fields.push(("grant", grant.into()));
         }
