@@ -42,6 +42,9 @@ pub(super) struct Entry {
     pub(super) listed: Option<Arc<Record>>,
     /// The server's last list had two tools of this name that differ.
     pub(super) is_ambiguous: bool,
+    /// The round in which a list of this process showed it last in a state that is not accepted, so that a list which says the
+    /// same as the one before is known to be a later one. It is in no file.
+    pub(super) withheld_in: u64,
 }
 
 impl Entry {
@@ -86,6 +89,13 @@ impl Entry {
         }
     }
 
+    /// Takes note that it was listed as it is.
+    fn was_listed_in(&mut self, round: u64) {
+        if !self.state().is_accepted() {
+            self.withheld_in = round;
+        }
+    }
+
     fn bytes(&self) -> usize {
         let records = self.pinned.iter().chain(self.differing());
         records.map(|record| record.definition.as_json().len()).sum()
@@ -118,20 +128,32 @@ impl Book {
         })
     }
 
+    /// Takes note of a page that tells nothing else than the one before.
+    pub(super) fn list_again(&mut self, page: &BTreeMap<&str, Listed>, round: u64) {
+        for &name in page.keys() {
+            if let Some(entry) = self.tools.get_mut(name) {
+                entry.was_listed_in(round);
+            }
+        }
+    }
+
     /// Takes over a page. Before a whole list was seen, a tool that is seen for the first time is pinned as it is, if the page
     /// is known to be one of the list (`is_of_list`).
-    pub(super) fn list(&mut self, page: &BTreeMap<&str, Listed>, is_of_list: bool) {
+    pub(super) fn list(&mut self, page: &BTreeMap<&str, Listed>, is_of_list: bool, round: u64) {
         for (&name, tool) in page {
             if let Some(entry) = self.tools.get_mut(name) {
                 entry.listed = Some(Arc::clone(&tool.record));
                 entry.is_ambiguous = tool.is_ambiguous;
+                entry.was_listed_in(round);
             } else if self.is_complete || is_of_list {
                 let is_first = !self.is_complete && !tool.is_ambiguous;
-                let entry = Entry {
+                let mut entry = Entry {
                     pinned: is_first.then(|| Arc::clone(&tool.record)).into_iter().collect(),
                     listed: Some(Arc::clone(&tool.record)),
                     is_ambiguous: tool.is_ambiguous,
+                    withheld_in: 0,
                 };
+                entry.was_listed_in(round);
                 self.tools.insert(name.to_owned(), entry);
             }
         }
@@ -165,27 +187,6 @@ impl Book {
             .map(|(name, entry)| name.len() + entry.bytes())
             .sum();
         (bytes > MAX_BYTES).then_some(Bound::Bytes)
-    }
-
-    /// What another process has written, with what this one has seen since. What is pinned is as the file has it, so that
-    /// what somebody accepted or reset there holds.
-    pub(super) fn merged(mut file: Self, ours: &Self) -> Self {
-        for (name, entry) in &ours.tools {
-            if let Some(theirs) = file.tools.get_mut(name) {
-                if entry.listed.is_some() {
-                    theirs.listed.clone_from(&entry.listed);
-                    theirs.is_ambiguous = entry.is_ambiguous;
-                }
-            } else if file.is_complete && entry.listed.is_some() {
-                // What another process's first list did not have is new, though it was in this one's.
-                let entry = Entry {
-                    pinned: Vec::new(),
-                    ..entry.clone()
-                };
-                file.tools.insert(name.clone(), entry);
-            }
-        }
-        file
     }
 
     /// Whether a file with this book would say the same.

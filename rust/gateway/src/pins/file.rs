@@ -140,6 +140,7 @@ fn entry(tool: Value<'_>) -> Result<Entry, Fault> {
         pinned: pinned.elements().map(record).collect::<Result<_, _>>()?,
         listed: tool.get("listed").map(record).transpose()?,
         is_ambiguous: tool.get("listed_twice").and_then(Value::as_bool).unwrap_or(false),
+        withheld_in: 0,
     };
     if entry.pinned.is_empty() && entry.listed.is_none() {
         return Err(Fault::at(tool, "a record under `pinned` or `listed`"));

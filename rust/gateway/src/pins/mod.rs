@@ -7,7 +7,8 @@
 //!
 //! - [`Pins`] is a folder with a file for each server. It is changed by more than one process: the gateway records what
 //!   servers list, the command line records what people accept ([`review`]). Each writes under the folder's lock, and
-//!   [`Pins::sync`], which a [`Keeper`] calls, takes over what others have written.
+//!   [`Pins::sync`], which a [`Keeper`] calls, takes over what others have written: what is accepted is the file's to say,
+//!   what was listed last is whoever's that was told last.
 //! - [`Server`] is one server in that folder as a gateway meets it: what to record and what to hold calls against.
 //! - [`Digest`] says what counts as the same tool.
 
@@ -19,6 +20,7 @@ mod error;
 mod file;
 mod folder;
 mod keeper;
+mod merge;
 mod name;
 mod numbers;
 mod observation;

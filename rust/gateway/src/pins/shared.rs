@@ -28,36 +28,33 @@ pub(super) struct Shared {
     pub(super) changes: Changes,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Inner {
     book: Book,
+    /// The book as the file had it when it was read or written last: what differs was seen since, by this process.
+    base: Book,
+    /// Counts the calls of [`Shared::sync`], from 1.
+    round: u64,
+    /// The round from which on lists are news against `base`.
+    news_since: u64,
     /// The file as it was when it was read or written last; `None` where there was none.
     stamp: Option<Stamp>,
     /// Whether the book says something that the file does not.
     is_dirty: bool,
-    /// Counts the book's changes, so that a write knows whether it has written them all.
-    version: u64,
     /// Digests of the cursors under which pages of the first list stand.
     cursors: HashSet<Digest>,
 }
 
 impl Shared {
     pub(super) fn empty(name: &str) -> Self {
-        Self::with(name, Inner::default())
+        Self::with(name, Inner::new(Book::default(), None))
     }
 
     pub(super) fn read(folder: &Folder, name: &str) -> Result<Self, PinsError> {
         // Stamped first: what is written in between is read again.
         let stamp = folder.stamp(name)?;
         let book = folder.read(name)?.unwrap_or_default();
-        Ok(Self::with(
-            name,
-            Inner {
-                book,
-                stamp,
-                ..Inner::default()
-            },
-        ))
+        Ok(Self::with(name, Inner::new(book, stamp)))
     }
 
     fn with(name: &str, inner: Inner) -> Self {
@@ -102,14 +99,16 @@ impl Shared {
         let is_last = is_of_list && next_cursor.is_none();
         if is_last || !inner.book.knows(page) {
             let mut book = inner.book.clone();
-            book.list(page, is_of_list);
+            book.list(page, is_of_list, inner.round);
             book.is_complete |= is_last;
             book.hold_bounds(&self.name, page)?;
             changes = news(&inner.book, &book, page);
             self.changes.add(&changes);
-            let is_written = book.is_written_like(&inner.book);
+            inner.is_dirty = !book.is_written_like(&inner.base);
             self.put(&mut inner, book);
-            inner.is_dirty |= !is_written;
+        } else {
+            let round = inner.round;
+            inner.book.list_again(page, round);
         }
         if is_of_list {
             inner.goes_on_at(next_cursor);
@@ -131,51 +130,58 @@ impl Shared {
     /// Writes and reads the file where one of the two has changed. One thread at a time.
     pub(super) fn sync(&self, folder: &Folder) -> Result<(), PinsError> {
         let now = folder.stamp(&self.name)?;
-        let (before, is_dirty, version, book) = {
-            let inner = self.lock();
+        let (before, is_dirty, base, book, since, round) = {
+            let mut inner = self.lock();
+            inner.round += 1;
             if !inner.is_dirty && now == inner.stamp {
+                inner.news_since = inner.round;
                 return Ok(());
             }
-            (inner.stamp, inner.is_dirty, inner.version, inner.book.clone())
+            let Inner { base, book, .. } = &*inner;
+            let (base, book) = (base.clone(), book.clone());
+            (
+                inner.stamp,
+                inner.is_dirty,
+                base,
+                book,
+                inner.news_since,
+                inner.round,
+            )
         };
         // The book is not locked while a disk is waited for.
         let lock = if is_dirty { Some(folder.lock()?) } else { None };
         let mut stamp = folder.stamp(&self.name)?;
         let is_foreign = stamp != before;
-        let mut merged = book;
-        let mut is_written = !is_dirty;
-        if is_foreign {
+        let (mut in_file, merged) = if is_foreign {
             let file = folder.read(&self.name)?.unwrap_or_default();
-            let both = Book::merged(file.clone(), &merged);
-            is_written = both.is_written_like(&file);
-            merged = both;
-        }
-        if let (Some(lock), false) = (&lock, is_written) {
+            let merged = Book::merged(file.clone(), &base, &book, since);
+            (file, merged)
+        } else {
+            (base, book.clone())
+        };
+        if let (Some(lock), false) = (&lock, merged.is_written_like(&in_file)) {
             folder.write(lock, &self.name, &merged)?;
             stamp = folder.stamp(&self.name)?;
-            is_written = true;
+            in_file = merged.clone();
         }
         drop(lock);
         let mut inner = self.lock();
-        let is_current = inner.version == version;
         if is_foreign {
-            let book = if is_current {
-                merged
-            } else {
-                Book::merged(merged, &inner.book)
-            };
-            self.put(&mut inner, book);
+            // What was listed meanwhile is news against both.
+            let merged = Book::merged(merged, &book, &inner.book, round);
+            self.put(&mut inner, merged);
             // Another first list may have begun.
             inner.cursors.clear();
         }
         inner.stamp = stamp;
-        inner.is_dirty = !is_written || !is_current;
+        inner.news_since = round;
+        inner.is_dirty = !inner.book.is_written_like(&in_file);
+        inner.base = in_file;
         Ok(())
     }
 
     fn put(&self, inner: &mut Inner, book: Book) {
         inner.book = book;
-        inner.version += 1;
         self.view.store(inner.book.view().into());
     }
 
@@ -186,6 +192,19 @@ impl Shared {
 }
 
 impl Inner {
+    /// What was read: nothing is news yet.
+    fn new(book: Book, stamp: Option<Stamp>) -> Self {
+        Self {
+            base: book.clone(),
+            book,
+            round: 1,
+            news_since: 1,
+            stamp,
+            is_dirty: false,
+            cursors: HashSet::new(),
+        }
+    }
+
     /// Whether a page is one of a list that was followed from its beginning.
     fn leads_to(&self, asked: Asked<'_>) -> bool {
         match asked {

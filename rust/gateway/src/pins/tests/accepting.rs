@@ -164,7 +164,13 @@ fn two_gateways_share_a_folder() {
     place.sync();
     other.sync();
     assert_eq!(there.state("a"), State::Pinned);
-    assert_eq!(here.state("a"), State::Changed, "it was told the first one");
+    assert_eq!(
+        here.state("a"),
+        State::Pinned,
+        "what was accepted is what was listed last"
+    );
+    list(&here, &[tool("a", "one")]);
+    assert_eq!(here.state("a"), State::Changed, "it is told the first one");
 }
 
 #[test]

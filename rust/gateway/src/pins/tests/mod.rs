@@ -5,6 +5,7 @@ mod files;
 mod hostile;
 mod lists;
 mod properties;
+mod sharing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
