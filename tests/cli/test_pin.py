@@ -244,6 +244,18 @@ def test_damage_is_told_and_can_be_reset(place: Place) -> None:
     assert place.record(tool("a", "three")) == []
 
 
+def test_what_was_reset_is_as_unknown_as_what_never_was(place: Place) -> None:
+    place.record(tool("a"))
+    place.lines("reset", "srv")
+    assert place.file.exists(), "a sidecar that runs tells it from a file that was lost"
+    assert place.file.stat().st_mode & 0o777 == 0o600
+    for command in (["diff", "srv"], ["accept", "srv", "--all"], ["reset", "srv"], ["list", "srv"]):
+        assert place.refused(*command) == f"nothing is pinned of the server `srv` in `{place.file.parent}`"
+    assert place.lines("list") == []
+    assert place.record(tool("a", "evil"), tool("b")) == []
+    assert place.states() == {"a": "pinned", "b": "pinned"}
+
+
 def test_the_folder_of_a_configuration(place: Place) -> None:
     config = place.folder / "callgate.yaml"
     config.write_text("state: state\npolicies: {p: p.json}\nservers: {srv: {policy: p}}\n")

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use callgate_gateway::pins::{Keeper, Pins, PinsError};
+use callgate_gateway::pins::{Keeper, Notice, Pins, PinsError};
 
 use crate::events::{Events, Level};
 use crate::{GatewayError, StartError};
@@ -19,16 +19,23 @@ impl Pinning {
     /// Opens the folder, and makes it where it is not there. What fails later is logged.
     pub(crate) fn open(folder: &Path, events: &Arc<Events>) -> Result<Self, StartError> {
         let pins = Arc::new(Pins::open(folder).map_err(GatewayError::from)?);
-        let events = Arc::clone(events);
+        let failures = Arc::clone(events);
         let report = move |error: &PinsError| {
             let error = error.to_string();
-            events.push(
+            failures.push(
                 Level::Error,
                 "pins_failed",
                 vec![("error", error.as_str().into())],
             );
         };
-        let keeper = Keeper::start(Arc::clone(&pins), report).map_err(StartError::Threads)?;
+        let notices = Arc::clone(events);
+        let tell = move |notice: &Notice| {
+            let (event, server) = match notice {
+                Notice::WrittenAgain { server } => ("pins_written_again", server),
+            };
+            notices.push(Level::Warning, event, vec![("server", server.as_str().into())]);
+        };
+        let keeper = Keeper::start(Arc::clone(&pins), report, tell).map_err(StartError::Threads)?;
         Ok(Self {
             pins,
             keeper: Mutex::new(Some(keeper)),

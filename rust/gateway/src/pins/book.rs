@@ -118,6 +118,11 @@ pub(super) struct Book {
 }
 
 impl Book {
+    /// Whether it says nothing, as one that was reset does.
+    pub(super) fn is_blank(&self) -> bool {
+        !self.is_complete && self.tools.is_empty()
+    }
+
     /// Whether a page tells anything that was not known, or not known by this process.
     pub(super) fn knows(&self, page: &BTreeMap<&str, Listed>) -> bool {
         page.iter().all(|(&name, tool)| {

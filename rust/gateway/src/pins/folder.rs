@@ -151,16 +151,6 @@ impl Folder {
         })
     }
 
-    /// Removes a server's file; `false` where there is none.
-    pub(super) fn remove(&self, _lock: &Lock, server: &str) -> Result<bool, PinsError> {
-        let path = self.path_of(server);
-        match fs::remove_file(&path).and_then(|()| MappedFile::sync_folder_of(&path)) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(unwritable(&path, error)),
-        }
-    }
-
     /// Waits until no other process writes.
     pub(super) fn lock(&self) -> Result<Lock, PinsError> {
         let path = self.path.join(LOCK_NAME);

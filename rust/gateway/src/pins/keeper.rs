@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Pins;
 use super::error::PinsError;
+use super::{Notice, Pins};
 
 /// How soon what is accepted on the command line is in force, and what a kill may cost of what was listed.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -28,8 +28,13 @@ struct Stop {
 }
 
 impl Keeper {
-    /// Starts the thread. What fails is told to `report`, and again every minute while it goes on.
-    pub fn start(pins: Arc<Pins>, report: impl Fn(&PinsError) + Send + 'static) -> io::Result<Self> {
+    /// Starts the thread. What fails is told to `report`, and again every minute while it goes on; what else an operator should
+    /// know is told to `tell`.
+    pub fn start(
+        pins: Arc<Pins>,
+        report: impl Fn(&PinsError) + Send + 'static,
+        tell: impl Fn(&Notice) + Send + 'static,
+    ) -> io::Result<Self> {
         let stop = Arc::new(Stop::default());
         let seen = Arc::clone(&stop);
         let thread = Builder::new().name("callgate-pins".to_owned()).spawn(move || {
@@ -37,7 +42,9 @@ impl Keeper {
             loop {
                 let is_last = seen.waits();
                 told.retain(|(_, at)| at.elapsed() < QUIET);
-                for error in pins.sync() {
+                let (errors, notices) = pins.sync_and_tell();
+                notices.iter().for_each(&tell);
+                for error in errors {
                     let text = error.to_string();
                     if !told.iter().any(|(before, _)| *before == text) {
                         report(&error);
@@ -72,7 +79,7 @@ impl Drop for Keeper {
         *self.stop.is_set.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.changed.notify_all();
         if let Some(thread) = self.thread.take() {
-            // It panics only where `report` does, who has told of it then.
+            // It panics only where `report` or `tell` does, who has told of it then.
             let _ = thread.join();
         }
     }

@@ -22,6 +22,7 @@ mod folder;
 mod keeper;
 mod merge;
 mod name;
+mod notice;
 mod numbers;
 mod observation;
 pub mod review;
@@ -41,6 +42,7 @@ pub use digest::Digest;
 pub use endpoint::Endpoint;
 pub use error::PinsError;
 pub use keeper::Keeper;
+pub use notice::Notice;
 pub use numbers::Numbers;
 pub use observation::{Asked, Observation, Page, ToolChange};
 pub use server::Server;
@@ -92,14 +94,24 @@ impl Pins {
     ///
     /// What fails for one server is reported for that one; what is in force for it stays, and the next call tries again.
     pub fn sync(&self) -> Vec<PinsError> {
+        self.sync_and_tell().0
+    }
+
+    /// As [`Self::sync`], with what an operator should know beside what failed.
+    fn sync_and_tell(&self) -> (Vec<PinsError>, Vec<Notice>) {
         let _one_at_a_time = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         let servers: Vec<_> = {
             let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
             servers.values().cloned().collect()
         };
-        servers
-            .iter()
-            .filter_map(|shared| shared.sync(&self.folder).err())
-            .collect()
+        let mut errors = Vec::new();
+        let mut notices = Vec::new();
+        for shared in &servers {
+            match shared.sync(&self.folder) {
+                Ok(notice) => notices.extend(notice),
+                Err(error) => errors.push(error),
+            }
+        }
+        (errors, notices)
     }
 }

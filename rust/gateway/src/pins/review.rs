@@ -55,12 +55,13 @@ pub fn read(folder: &Path, server: Option<&str>) -> Result<Vec<ReviewedServer>, 
     let books = match server {
         None => folder.read_all()?,
         Some(name) => {
-            let book = folder.read(name)?.ok_or_else(|| unknown_server(&folder, name))?;
+            let book = known(&folder, name)?;
             vec![(name.to_owned(), book)]
         }
     };
     Ok(books
         .into_iter()
+        .filter(|(_, book)| !book.is_blank())
         .map(|(name, book)| reviewed(name, book))
         .collect())
 }
@@ -72,9 +73,7 @@ pub fn accept(folder: &Path, server: &str, what: &Accept<'_>) -> Result<Vec<(Str
         return Err(unknown_server(&folder, server));
     }
     let lock = folder.lock()?;
-    let mut book = folder
-        .read(server)?
-        .ok_or_else(|| unknown_server(&folder, server))?;
+    let mut book = known(&folder, server)?;
     for name in what.tools.unwrap_or_default() {
         must_be_acceptable(server, name, book.tools.get(name), what.digest)?;
     }
@@ -94,17 +93,24 @@ pub fn accept(folder: &Path, server: &str, what: &Accept<'_>) -> Result<Vec<(Str
 }
 
 /// Forgets what was accepted of a server, and what it listed: its next list is its first. Works on damaged files, too.
+///
+/// The file stays, and says that nothing is known: one that is gone is written again by whoever has it open.
 pub fn reset(folder: &Path, server: &str) -> Result<(), PinsError> {
     let folder = Folder::at(folder);
     if folder.stamp(server)?.is_none() {
         return Err(unknown_server(&folder, server));
     }
     let lock = folder.lock()?;
-    if folder.remove(&lock, server)? {
-        Ok(())
-    } else {
-        Err(unknown_server(&folder, server))
+    match known(&folder, server) {
+        Err(error @ PinsError::UnknownServer { .. }) => Err(error),
+        _ => folder.write(&lock, server, &Book::default()),
     }
+}
+
+/// What is known of a server of which anything is.
+fn known(folder: &Folder, server: &str) -> Result<Book, PinsError> {
+    let book = folder.read(server)?.filter(|book| !book.is_blank());
+    book.ok_or_else(|| unknown_server(folder, server))
 }
 
 fn must_be_acceptable(

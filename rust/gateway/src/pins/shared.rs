@@ -10,6 +10,7 @@ use super::book::{Book, Listed, View};
 use super::digest::Digest;
 use super::error::PinsError;
 use super::folder::{Folder, Stamp};
+use super::notice::Notice;
 use super::numbers::Changes;
 use super::observation::{Asked, Observation, ToolChange};
 use super::state::State;
@@ -128,14 +129,17 @@ impl Shared {
     }
 
     /// Writes and reads the file where one of the two has changed. One thread at a time.
-    pub(super) fn sync(&self, folder: &Folder) -> Result<(), PinsError> {
+    ///
+    /// A file that was there and is gone is no order to forget, which is a file that says nothing
+    /// ([`super::review::reset`]): it is written again.
+    pub(super) fn sync(&self, folder: &Folder) -> Result<Option<Notice>, PinsError> {
         let now = folder.stamp(&self.name)?;
         let (before, is_dirty, base, book, since, round) = {
             let mut inner = self.lock();
             inner.round += 1;
             if !inner.is_dirty && now == inner.stamp {
                 inner.news_since = inner.round;
-                return Ok(());
+                return Ok(None);
             }
             let Inner { base, book, .. } = &*inner;
             let (base, book) = (base.clone(), book.clone());
@@ -149,17 +153,32 @@ impl Shared {
             )
         };
         // The book is not locked while a disk is waited for.
-        let lock = if is_dirty { Some(folder.lock()?) } else { None };
+        let is_gone = |stamp: Option<Stamp>| stamp.is_none() && before.is_some();
+        if is_gone(now) {
+            Folder::create(folder.path())?;
+        }
+        let lock = if is_dirty || is_gone(now) {
+            Some(folder.lock()?)
+        } else {
+            None
+        };
         let mut stamp = folder.stamp(&self.name)?;
-        let is_foreign = stamp != before;
+        let is_gone = is_gone(stamp);
+        let is_foreign = !is_gone && stamp != before;
         let (mut in_file, merged) = if is_foreign {
-            let file = folder.read(&self.name)?.unwrap_or_default();
+            // What goes in between is gone at the next look.
+            let Some(file) = folder.read(&self.name)? else {
+                return Ok(None);
+            };
             let merged = Book::merged(file.clone(), &base, &book, since);
             (file, merged)
         } else {
             (base, book.clone())
         };
-        if let (Some(lock), false) = (&lock, merged.is_written_like(&in_file)) {
+        if is_gone && lock.is_none() {
+            return Ok(None);
+        }
+        if let (Some(lock), true) = (&lock, is_gone || !merged.is_written_like(&in_file)) {
             folder.write(lock, &self.name, &merged)?;
             stamp = folder.stamp(&self.name)?;
             in_file = merged.clone();
@@ -177,7 +196,9 @@ impl Shared {
         inner.news_since = round;
         inner.is_dirty = !inner.book.is_written_like(&in_file);
         inner.base = in_file;
-        Ok(())
+        Ok(is_gone.then(|| Notice::WrittenAgain {
+            server: self.name.clone(),
+        }))
     }
 
     fn put(&self, inner: &mut Inner, book: Book) {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -169,10 +170,19 @@ fn what_cannot_be_written_is_written_later() {
 fn a_keeper_does_it_by_itself() {
     let place = Place::new();
     let server = place.server();
-    let keeper = Keeper::start(Arc::clone(&place.pins), |error| panic!("{error}")).expect("a thread");
+    let (teller, told) = mpsc::channel();
+    let tell = move |notice: &Notice| teller.send(notice.clone()).expect("the test goes on");
+    let keeper = Keeper::start(Arc::clone(&place.pins), |error| panic!("{error}"), tell).expect("a thread");
     list(&server, &[tool("a", "one")]);
     list(&server, &[tool("a", "two")]);
     until(|| place.file().exists());
+    fs::remove_file(place.file()).expect("it is there");
+    until(|| place.file().exists());
+    let server_name = "srv".to_owned();
+    assert_eq!(
+        told.recv_timeout(Duration::from_secs(20)),
+        Ok(Notice::WrittenAgain { server: server_name })
+    );
     assert_eq!(place.accept(&Accept::default()), ["a"]);
     until(|| server.state("a") == State::Pinned);
     list(&server, &[tool("a", "three")]);

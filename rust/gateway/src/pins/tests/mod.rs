@@ -6,6 +6,7 @@ mod hostile;
 mod lists;
 mod properties;
 mod sharing;
+mod vanishing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
