@@ -981,8 +981,9 @@ def pins_read(folder: str | PathLike[str], server: str | None = None) -> list[di
     """What is pinned, of one server or of all of them.
 
     Returns:
-        For each server ``server``, ``is_complete`` (whether a whole list was seen) and ``tools``; for each tool
-        ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``is_ambiguous`` (listed twice, with different
+        For each server ``server``, ``is_complete`` (whether a whole list was seen), ``unfinished_since_unix_s`` (since
+        when its first list is under way, if that is more than a day, else None) and ``tools``; for each tool ``tool``,
+        ``state`` (``pinned``, ``changed`` or ``new``), ``is_ambiguous`` (listed twice, with different
         definitions), ``pinned`` (what was accepted, the last one last) and ``listed`` (what the server lists, or None
         where that is accepted); for each of those ``digest``, ``endpoint``, ``listed_at_unix_s`` and ``members``: names
         and JSON over several lines.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -254,6 +255,31 @@ def test_what_was_reset_is_as_unknown_as_what_never_was(place: Place) -> None:
     assert place.lines("list") == []
     assert place.record(tool("a", "evil"), tool("b")) == []
     assert place.states() == {"a": "pinned", "b": "pinned"}
+
+
+def test_a_first_list_without_end_is_told(place: Place) -> None:
+    """As it is left by a server that always sends a `nextCursor`."""
+    place.record(tool("a"))
+    (row,) = json.loads(place.lines("list", "--json")[0])
+    assert (row["whole_list_seen"], row["first_list_unfinished_since"]) == (True, None)
+
+    text = place.file.read_text().replace('"complete": true', '"complete": false')
+    place.file.write_text(text)
+    assert place.lines("list")[-1] == "srv: no whole list was seen yet, so that no tool is new"
+    (row,) = json.loads(place.lines("list", "--json")[0])
+    assert (row["whole_list_seen"], row["first_list_unfinished_since"]) == (False, None)
+
+    place.file.write_text(re.sub(r'"listed_at_unix_s": \d+', '"listed_at_unix_s": 1700000000', text))
+    assert place.lines("list")[-1] == (
+        "srv: its first list has not come to its end since 2023-11-14T22:13:20Z; until then whatever it adds is "
+        "pinned; pin a whole list with `callgate pin record`"
+    )
+    (row,) = json.loads(place.lines("list", "--json")[0])
+    assert (row["whole_list_seen"], row["first_list_unfinished_since"]) == (False, "2023-11-14T22:13:20Z")
+
+    assert place.record(tool("a")) == []
+    assert len(place.lines("list")) == 1
+    assert place.record(tool("a"), tool("b")) == ["new     b"]
 
 
 def test_the_folder_of_a_configuration(place: Place) -> None:

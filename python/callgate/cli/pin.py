@@ -41,10 +41,10 @@ def list_command(
 ) -> None:
     """Print every tool that is known, and whether it is as it was accepted."""
     servers = native.pins_read(_folder(state, config), server)
-    rows = [(one["server"], tool) for one in servers for tool in one["tools"]]
     if as_json:
-        typer.echo(json.dumps([_row(name, tool) for name, tool in rows], ensure_ascii=False))
+        typer.echo(json.dumps([_row(one, tool) for one in servers for tool in one["tools"]], ensure_ascii=False))
         return
+    rows = [(one["server"], tool) for one in servers for tool in one["tools"]]
     widths = [max((len(visible(text)) for text in texts), default=0) for texts in _columns(rows)]
     for name, tool in rows:
         now = tool["listed"] or (tool["pinned"] or [None])[-1]
@@ -54,7 +54,13 @@ def list_command(
             f"{tool['state']:<8}{visible(name):<{widths[0]}}  {visible(tool['tool']):<{widths[1]}}  {digest}{twice}"
         )
     for one in servers:
-        if not one["is_complete"]:
+        since = one["unfinished_since_unix_s"]
+        if since is not None:
+            typer.echo(
+                f"{visible(one['server'])}: its first list has not come to its end since {_moment(since)}; until then "
+                "whatever it adds is pinned; pin a whole list with `callgate pin record`"
+            )
+        elif not one["is_complete"]:
             typer.echo(f"{visible(one['server'])}: no whole list was seen yet, so that no tool is new")
 
 
@@ -160,9 +166,12 @@ def _differs(tool: dict[str, Any]) -> bool:
     return bool(tool["state"] != "pinned")
 
 
-def _row(server: str, tool: dict[str, Any]) -> dict[str, Any]:
+def _row(server: dict[str, Any], tool: dict[str, Any]) -> dict[str, Any]:
+    since = server["unfinished_since_unix_s"]
     return {
-        "server": server,
+        "server": server["server"],
+        "whole_list_seen": server["is_complete"],
+        "first_list_unfinished_since": None if since is None else _moment(since),
         "tool": tool["tool"],
         "state": tool["state"],
         "listed_twice": tool["is_ambiguous"],
@@ -172,9 +181,12 @@ def _row(server: str, tool: dict[str, Any]) -> dict[str, Any]:
 
 
 def _record(record: dict[str, Any]) -> dict[str, Any]:
-    since = datetime.fromtimestamp(record["listed_at_unix_s"], timezone.utc)
     return {
         "digest": record["digest"],
         "endpoint": record["endpoint"],
-        "listed_at": since.isoformat().replace("+00:00", "Z"),
+        "listed_at": _moment(record["listed_at_unix_s"]),
     }
+
+
+def _moment(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, timezone.utc).isoformat().replace("+00:00", "Z")

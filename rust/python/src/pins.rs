@@ -24,6 +24,7 @@ fn reviewed<'py>(py: Python<'py>, server: &ReviewedServer) -> PyResult<Bound<'py
     let found = PyDict::new(py);
     found.set_item("server", &server.name)?;
     found.set_item("is_complete", server.is_complete)?;
+    found.set_item("unfinished_since_unix_s", server.unfinished_since_unix_s)?;
     let tools = server.tools.iter().map(|one| tool(py, one));
     found.set_item("tools", tools.collect::<PyResult<Vec<_>>>()?)?;
     Ok(found)

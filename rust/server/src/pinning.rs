@@ -32,6 +32,7 @@ impl Pinning {
         let tell = move |notice: &Notice| {
             let (event, server) = match notice {
                 Notice::WrittenAgain { server } => ("pins_written_again", server),
+                Notice::Unfinished { server } => ("first_list_unfinished", server),
             };
             notices.push(Level::Warning, event, vec![("server", server.as_str().into())]);
         };

@@ -18,6 +18,7 @@ mod digest;
 mod endpoint;
 mod error;
 mod file;
+mod first_list;
 mod folder;
 mod keeper;
 mod merge;
@@ -111,6 +112,7 @@ impl Pins {
                 Ok(notice) => notices.extend(notice),
                 Err(error) => errors.push(error),
             }
+            notices.extend(shared.unfinished());
         }
         (errors, notices)
     }

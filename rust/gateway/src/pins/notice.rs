@@ -8,4 +8,9 @@ pub enum Notice {
         /// Whose file.
         server: String,
     },
+    /// Its first list has not come to its end for a day, so that whatever it adds is pinned.
+    Unfinished {
+        /// Whose list.
+        server: String,
+    },
 }

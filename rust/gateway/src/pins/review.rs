@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::book::{Book, Entry, MAX_ACCEPTED, Record};
 use super::digest::Digest;
 use super::error::PinsError;
+use super::first_list::now_unix_s;
 use super::folder::Folder;
 use super::state::State;
 
@@ -19,6 +20,8 @@ pub struct ReviewedServer {
     pub name: String,
     /// Whether a whole list was seen: until then no tool is new.
     pub is_complete: bool,
+    /// Since when its first list is under way, in seconds since 1970, if that is more than a day.
+    pub unfinished_since_unix_s: Option<u64>,
     /// Its tools, by name.
     pub tools: Vec<ReviewedTool>,
 }
@@ -158,6 +161,7 @@ fn take(name: &str, entry: &mut Entry, listed: Arc<Record>, what: &Accept<'_>) -
 }
 
 fn reviewed(name: String, book: Book) -> ReviewedServer {
+    let unfinished_since_unix_s = book.unfinished_since(now_unix_s());
     let tools = book.tools.into_iter().map(|(name, entry)| ReviewedTool {
         name,
         state: entry.state(),
@@ -168,6 +172,7 @@ fn reviewed(name: String, book: Book) -> ReviewedServer {
     ReviewedServer {
         name,
         is_complete: book.is_complete,
+        unfinished_since_unix_s,
         tools: tools.collect(),
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::collections::btree_map;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use callgate_core::bindings::Bindings;
 use callgate_core::json::{Tape, Value};
@@ -14,6 +13,7 @@ use super::definition::{Definition, MAX_DEPTH, digest};
 use super::digest::Digest;
 use super::endpoint::Endpoint;
 use super::error::PinsError;
+use super::first_list::now_unix_s;
 use super::numbers::Numbers;
 use super::observation::{Asked, Observation};
 use super::shared::Shared;
@@ -125,9 +125,7 @@ impl Server {
     }
 
     fn read<'t>(&self, page: Page<'t>) -> Result<BTreeMap<&'t str, Listed>, PinsError> {
-        let now_unix_s = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |now| now.as_secs());
+        let now_unix_s = now_unix_s();
         let server = || self.shared.name().to_owned();
         let known = self.shared.view();
         let mut tools = BTreeMap::new();

@@ -9,6 +9,7 @@ use callgate_core::bindings::Bindings;
 use super::book::{Book, Listed, View};
 use super::digest::Digest;
 use super::error::PinsError;
+use super::first_list::now_unix_s;
 use super::folder::{Folder, Stamp};
 use super::notice::Notice;
 use super::numbers::Changes;
@@ -42,6 +43,8 @@ struct Inner {
     stamp: Option<Stamp>,
     /// Whether the book says something that the file does not.
     is_dirty: bool,
+    /// Whether it was told that the first list does not come to its end.
+    is_unfinished_told: bool,
     /// Digests of the cursors under which pages of the first list stand.
     cursors: HashSet<Digest>,
 }
@@ -201,6 +204,18 @@ impl Shared {
         }))
     }
 
+    /// Tells once that the first list does not come to its end.
+    pub(super) fn unfinished(&self) -> Option<Notice> {
+        let mut inner = self.lock();
+        if inner.is_unfinished_told || inner.book.unfinished_since(now_unix_s()).is_none() {
+            return None;
+        }
+        inner.is_unfinished_told = true;
+        Some(Notice::Unfinished {
+            server: self.name.clone(),
+        })
+    }
+
     fn put(&self, inner: &mut Inner, book: Book) {
         inner.book = book;
         self.view.store(inner.book.view().into());
@@ -222,6 +237,7 @@ impl Inner {
             news_since: 1,
             stamp,
             is_dirty: false,
+            is_unfinished_told: false,
             cursors: HashSet::new(),
         }
     }

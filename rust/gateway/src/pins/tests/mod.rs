@@ -6,6 +6,7 @@ mod hostile;
 mod lists;
 mod properties;
 mod sharing;
+mod unfinished;
 mod vanishing;
 
 use std::path::{Path, PathBuf};
