@@ -683,9 +683,9 @@ class Server:
                 ``max_requests_per_grant``, ``max_idle_connections``, ``list_limit_bytes`` and ``pinning``, ``"off"``,
                 ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``, where clients reach it;
                 ``lists_allowed_only``, whether lists leave out what their caller may never call; ``pins_folder``, None
-                to pin nothing; ``oauth``, the issuer whose tokens are believed, None for none: ``issuer``, ``jwks`` (the
-                keys) or ``jwks_url`` with ``jwks_ca`` (PEM), ``audience``, ``algorithms``, ``grant`` and, by label,
-                ``labels`` (lists of names that lead to a claim), ``clock_skew_ms``, ``scopes``.
+                to pin nothing; ``oauth``, the issuer whose tokens are believed, None for none: ``issuer``, ``jwks``
+                (the keys) or ``jwks_url`` with ``jwks_ca`` (PEM), ``audience``, ``algorithms``, ``grant`` and, by
+                label, ``labels`` (lists of names that lead to a claim), ``clock_skew_ms``, ``scopes``.
 
         Raises:
             ConfigError: A value has the wrong form.
