@@ -177,11 +177,14 @@ fn what_is_listed_while_files_are_merged_is_not_lost() {
     };
     let there = other.server();
     let mut n = 0;
-    while !lister.is_finished() {
+    loop {
         n += 1;
         list(&there, &[tool("b", &format!("evil {n}"))]);
         other.sync();
         place.sync();
+        if lister.is_finished() {
+            break;
+        }
     }
     lister.join().expect("no assertion failed");
     writes(&place, &other, 4);
