@@ -43,7 +43,8 @@ def callgate(stack: ExitStack, folder: Path, upstream: int) -> Way:
     key_file.write_text(key.hex(), encoding="ascii")
     key_file.chmod(0o600)
     configuration: dict[str, object] = {
-        "servers": {"srv": {"upstream": {"url": f"http://127.0.0.1:{upstream}/mcp"}}},
+        # All streams are of one grant.
+        "servers": {"srv": {"upstream": {"url": f"http://127.0.0.1:{upstream}/mcp", "max_requests_per_grant": 1_024}}},
         "policies": {"bench": str(POLICY)},
         "grants": [{"id": messages.AGENT, "server": "srv", "policy": "bench", "token_hash": hash_token(key, token)}],
         "grant_key_file": str(key_file),
