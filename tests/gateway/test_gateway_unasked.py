@@ -15,7 +15,6 @@ from http_server import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 HIDING = {"version": "1", "name": "example", "default": "allow", "hide": ["secret"]}
 SECRET = "reads everything"
@@ -50,6 +49,14 @@ def lying() -> Iterator[Lying]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lying, str]]:
+    """A gateway before such a server, and the server's address there."""
+    folder = tmp_path_factory.mktemp("unasked")
+    with lying() as server, gateway(folder, {"tools": f"http://127.0.0.1:{server.port}/mcp"}, HIDING) as running:
+        yield server, running.url("tools")
+
+
 def seen(url: str, method: str, message: dict[str, Any] | None) -> tuple[int | None, str]:
     """The status, and all bytes that came, also of a reply that broke off; None where that was before its head."""
     status, got = None, b""
@@ -80,25 +87,25 @@ def seen(url: str, method: str, message: dict[str, Any] | None) -> tuple[int | N
     ],
 )
 def test_what_asked_for_no_list_gets_none(
-    tmp_path: Path, kind: str, body: str | bytes, message: dict[str, Any]
+    before: tuple[Lying, str], kind: str, body: str | bytes, message: dict[str, Any]
 ) -> None:
-    with lying() as server, gateway(tmp_path, {"tools": f"http://127.0.0.1:{server.port}/mcp"}, HIDING) as running:
-        server.kind, server.body = kind, body
-        _, text = seen(running.url("tools"), "POST", message)
-        for readable in (text, text.encode().decode("utf-7", "ignore"), text.replace("\0", "")):
-            assert SECRET not in readable
-        server.kind = "application/json"
-        server.body = json.dumps({"jsonrpc": "2.0", "id": 7, "result": {"content": [], "tools_": 1}})
-        assert seen(running.url("tools"), "POST", message) == (200, server.body)
+    server, url = before
+    server.kind, server.body = kind, body
+    _, text = seen(url, "POST", message)
+    for readable in (text, text.encode().decode("utf-7", "ignore"), text.replace("\0", "")):
+        assert SECRET not in readable
+    server.kind = "application/json"
+    server.body = json.dumps({"jsonrpc": "2.0", "id": 7, "result": {"content": [], "tools_": 1}})
+    assert seen(url, "POST", message) == (200, server.body)
 
 
 @pytest.mark.parametrize(
     "kind", ["text/plain", "text/event-stream+x", "text/event-stream, text/plain", "text/event-stream; charset=utf-16"]
 )
-def test_streams_that_only_clients_would_read_are_withheld(tmp_path: Path, kind: str) -> None:
-    with lying() as server, gateway(tmp_path, {"tools": f"http://127.0.0.1:{server.port}/mcp"}, HIDING) as running:
-        server.kind, server.body = kind, EVENT
-        status, text = seen(running.url("tools"), "GET", None)
-        assert status == 502
-        assert SECRET not in text
-        assert "withheld" in text
+def test_streams_that_only_clients_would_read_are_withheld(before: tuple[Lying, str], kind: str) -> None:
+    server, url = before
+    server.kind, server.body = kind, EVENT
+    status, text = seen(url, "GET", None)
+    assert status == 502
+    assert SECRET not in text
+    assert "withheld" in text
