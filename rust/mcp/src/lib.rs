@@ -7,6 +7,7 @@
 //! - [`Methods`] says which messages that call no tool may pass.
 //! - [`reply`] builds the answers to what may not.
 //! - [`list`] takes tools out of the answers to `tools/list`, and reads what they say of each tool.
+//! - [`Media`] says what such an answer is in.
 //! - [`sse`] takes a stream of events apart, each of which may hold such an answer.
 //!
 //! The crate does no I/O and knows no HTTP library: bytes and header fields come in, bytes go out. What is forwarded
@@ -15,6 +16,7 @@
 pub mod headers;
 mod keys;
 pub mod list;
+mod media;
 pub mod message;
 pub mod methods;
 pub mod refusal;
@@ -24,6 +26,7 @@ pub mod sse;
 
 pub use headers::{FIRST_MIRRORING_VERSION, Headers, Named};
 pub use keys::same_but_for_case;
+pub use media::Media;
 pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};

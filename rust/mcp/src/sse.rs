@@ -8,6 +8,10 @@ use std::borrow::Cow;
 /// May stand before the first line; readers take it off.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// Why an event is withheld that is not [plain](Event::is_plain).
+pub const UNKNOWN_LINE: &str =
+    "an event has a line that is neither `data`, `event`, `id`, `retry` nor a comment";
+
 /// An event that is longer than the reader may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(

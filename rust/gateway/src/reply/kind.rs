@@ -1,9 +1,13 @@
 //! What the head of a reply says of its body.
 
+use callgate_mcp::Media;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 
 use super::{Holds, single};
+
+/// Why a body is not read that may be meant as one of the two.
+const NEITHER: &str = "it is neither JSON nor a stream of events";
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,40 +37,22 @@ impl Kind {
         let Ok(media) = single(&head.headers, &CONTENT_TYPE) else {
             return Self::Unreadable("it has no one `content-type`");
         };
-        let media = media.unwrap_or_default().to_ascii_lowercase();
-        let mut parameters = media.split(';').map(str::trim);
-        let media = parameters.next().unwrap_or_default();
-        let is_json = media == "application/json" || media.ends_with("+json");
-        let is_stream = media == "text/event-stream";
-        if !is_json && !is_stream {
-            let may_be_read = match holds {
-                Holds::List | Holds::Anything => head.status.is_success(),
-                // Some clients look for these words alone.
-                Holds::Nothing => media.contains("json") || media.contains("event-stream"),
-            };
-            return if may_be_read {
-                Self::Unreadable("it is neither JSON nor a stream of events")
-            } else {
-                Self::Other
-            };
-        }
-        if !parameters.all(is_utf_8) {
-            return Self::Unreadable("it is not in UTF-8, the encoding of JSON");
-        }
+        let is_json = match Media::of(media) {
+            Media::Json => true,
+            Media::Events => false,
+            Media::OtherEncoding => return Self::Unreadable("it is not in UTF-8, the encoding of JSON"),
+            Media::LooksAlike => return Self::Unreadable(NEITHER),
+            Media::Other if holds != Holds::Nothing && head.status.is_success() => {
+                return Self::Unreadable(NEITHER);
+            }
+            Media::Other => return Self::Other,
+        };
         match encoding(head) {
             Some(encoding) if is_json => Self::Json(encoding),
             Some(encoding) => Self::Stream(encoding),
             None => Self::Unreadable("it is compressed in a way that is not known here"),
         }
     }
-}
-
-/// Whether a parameter leaves the encoding as it is. Readers decode by `charset`, whatever the standards say.
-fn is_utf_8(parameter: &str) -> bool {
-    let Some((name, value)) = parameter.split_once('=') else {
-        return !parameter.contains("charset");
-    };
-    name.trim_end() != "charset" || matches!(value.trim().trim_matches('"'), "utf-8" | "utf8")
 }
 
 fn encoding(head: &Parts) -> Option<Encoding> {

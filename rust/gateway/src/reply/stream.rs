@@ -4,13 +4,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate_mcp::sse::{Event, Events};
+use callgate_mcp::sse::{Event, Events, UNKNOWN_LINE};
 use http_body::{Body, Frame};
 
 use super::{BodyError, Cut, ReplyBody};
-
-/// Why an event is withheld that readers could take for another one.
-const UNKNOWN_LINE: &str = "an event has a line that is neither `data`, `event`, `id`, `retry` nor a comment";
 
 /// A stream of events, each cut as it comes to its end.
 pub(super) struct CutEvents<C> {

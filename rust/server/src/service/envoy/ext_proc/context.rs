@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_mcp::Id;
-use callgate_mcp::sse::Event;
+use callgate_mcp::sse::{Event, UNKNOWN_LINE};
 use tonic::Status;
 
 use super::super::super::judging::{Carried, Judge, Lists, whole};
@@ -82,9 +82,16 @@ impl Context {
         event: &Event<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), Status> {
-        self.lists(head, lists, |lists| match lists.event(event) {
-            Ok(cut) => out.extend_from_slice(&cut),
-            Err(instead) => out.extend_from_slice(&event_of(&instead)),
+        self.lists(head, lists, |lists| {
+            let cut = if event.is_plain() {
+                lists.event(event)
+            } else {
+                Err(lists.withheld(UNKNOWN_LINE))
+            };
+            match cut {
+                Ok(cut) => out.extend_from_slice(&cut),
+                Err(instead) => out.extend_from_slice(&event_of(&instead)),
+            }
         })
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use callgate_mcp::Media;
 use callgate_mcp::sse::{Event, Events};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
@@ -261,26 +262,20 @@ fn kind(headers: &HttpHeaders, lists: &Listed) -> Kind {
     let Ok(media) = single(fields(map), "content-type") else {
         return Kind::Unreadable("it has no one `content-type`");
     };
-    let media = media
-        .and_then(|media| media.split(';').next())
-        .unwrap_or_default();
-    let media = media.trim().to_ascii_lowercase();
-    if media == "text/event-stream" {
-        return Kind::Stream;
+    let is_success = || {
+        let status = map.headers.iter().find(|header| header.key == ":status");
+        status
+            .and_then(value)
+            .is_some_and(|status| status.starts_with('2'))
+    };
+    match Media::of(media) {
+        Media::Json => Kind::Json,
+        Media::Events => Kind::Stream,
+        Media::OtherEncoding => Kind::Unreadable("it is not in UTF-8, the encoding of JSON"),
+        // What is fetched by `GET` may be a page, and no stream of a session.
+        Media::Other if lists.id.is_none() || !is_success() => Kind::Other,
+        Media::LooksAlike | Media::Other => Kind::Unreadable("it is neither JSON nor a stream of events"),
     }
-    if media == "application/json" || media.ends_with("+json") {
-        return Kind::Json;
-    }
-    let status = map
-        .headers
-        .iter()
-        .find(|header| header.key == ":status")
-        .and_then(value);
-    let is_success = status.is_some_and(|status| status.starts_with('2'));
-    if lists.id.is_some() && is_success {
-        return Kind::Unreadable("it is neither JSON nor a stream of events");
-    }
-    Kind::Other
 }
 
 /// An answer in place of a reply that cannot be read.
