@@ -18,6 +18,7 @@ from config.setup import Setup, until
 from gateway.issuers import ISSUER, PUBLIC_URL, bearing, ec_key, jwks, oauth, publisher
 from gateway.running import gateway
 from gateway.test_gateway_oauth import CALL, file_of, send
+from http_server import Handler, serving
 from proxies.policies import POLICY
 from proxies.upstream import Upstream, keeping_upstream
 
@@ -209,9 +210,15 @@ def test_lists_in_a_stream_end_with_the_token(expires: bool) -> None:
     released = threading.Event()
     listed = {"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "open", "inputSchema": {"type": "object"}}]}}
 
-    class Handler(BaseHTTPRequestHandler):
+    class Lists(Handler):
+        protocol_version = "HTTP/1.0"
+
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            message = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            if message["method"] != "tools/list":
+                done = {"jsonrpc": "2.0", "id": message["id"], "result": {"content": []}}
+                self.answer(200, "application/json", json.dumps(done))
+                return
             self.send_response(200)
             self.send_header("content-type", "text/event-stream")
             self.end_headers()
@@ -220,14 +227,9 @@ def test_lists_in_a_stream_end_with_the_token(expires: bool) -> None:
             released.wait(30)
             self.wfile.write(f"data: {json.dumps(listed)}\n\n".encode())
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as upstream:
-        thread = threading.Thread(target=upstream.serve_forever, daemon=True)
-        thread.start()
+    with serving(Lists) as port:
         keywords = {
-            "servers": {"s": {"url": f"http://127.0.0.1:{upstream.server_address[1]}/mcp", "pinning": "off"}},
+            "servers": {"s": {"url": f"http://127.0.0.1:{port}/mcp", "pinning": "off"}},
             "public_url": PUBLIC_URL,
             "oauth": {
                 "issuer": ISSUER,
@@ -237,23 +239,19 @@ def test_lists_in_a_stream_end_with_the_token(expires: bool) -> None:
                 "clock_skew_ms": 30_000,
             },
         }
-        try:
-            with Server(Engine.from_dict(POLICY), clock=clock, gateway=keywords, grace_ms=0) as server:
-                token = key.token(exp=1_800_000_060)
-                sent = {**bearing(token), "accept": "application/json, text/event-stream"}
-                message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-                url = f"http://{server.address}/mcp/s"
-                with httpx.stream("POST", url, json=message, headers=sent, timeout=30) as answer:
-                    assert answer.status_code == 200
-                    lines = answer.iter_lines()
-                    assert next(lines) == ": open"
-                    if expires:
-                        clock.advance(90_000)
-                    released.set()
-                    data = next(line for line in lines if line.startswith("data:"))
-                assert httpx.post(url, json=CALL, headers=sent).status_code == (401 if expires else 200)
-        finally:
-            upstream.shutdown()
-            thread.join()
+        with Server(Engine.from_dict(POLICY), clock=clock, gateway=keywords, grace_ms=0) as server:
+            token = key.token(exp=1_800_000_060)
+            sent = {**bearing(token), "accept": "application/json, text/event-stream"}
+            message = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+            url = f"http://{server.address}/mcp/s"
+            with httpx.stream("POST", url, json=message, headers=sent, timeout=30) as answer:
+                assert answer.status_code == 200
+                lines = answer.iter_lines()
+                assert next(lines) == ": open"
+                if expires:
+                    clock.advance(90_000)
+                released.set()
+                data = next(line for line in lines if line.startswith("data:"))
+            assert httpx.post(url, json=CALL, headers=sent).status_code == (401 if expires else 200)
     names = [tool["name"] for tool in json.loads(data.removeprefix("data:"))["result"]["tools"]]
     assert names == ([] if expires else ["open"])
