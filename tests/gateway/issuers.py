@@ -6,13 +6,13 @@ import json
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+from http_server import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,26 +109,11 @@ def publisher(*keys: Key) -> Iterator[Publisher]:
     published = Publisher()
     published.publish(*keys)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Keys(Handler):
         def do_GET(self) -> None:
             published.asked.append(self.path)
-            body = b"" if published.document is None else json.dumps(published.document).encode()
-            self.send_response(200 if body else 503)
-            self.send_header("content-type", "application/jwk-set+json")
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            body = "" if published.document is None else json.dumps(published.document)
+            self.answer(200 if body else 503, "application/jwk-set+json", body)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        published.port = server.server_address[1]
-        thread = Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield published
-        finally:
-            server.shutdown()
-            thread.join()
+    with serving(Keys) as published.port:
+        yield published

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import ssl
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -106,32 +105,18 @@ def test_keys_come_over_tls_from_whom_the_file_names(tmp_path: Path) -> None:
     key, authority = ec_key("1"), trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
-    document = json.dumps(jwks(key)).encode()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Keys(Handler):
         def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-length", str(len(document)))
-            self.end_headers()
-            self.wfile.write(document)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's name
-            """Says nothing."""
+            self.answer(200, "application/json", json.dumps(jwks(key)))
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
-    with keeping_upstream() as upstream, ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            for ca, status in (("ca.pem", 200), ("other.pem", 503)):
-                at = {"url": f"https://127.0.0.1:{server.server_address[1]}/jwks", "ca": ca}
-                with gateway(tmp_path, servers(upstream), gateway=oauth(jwks=at)) as running:
-                    assert send(running.url("s"), key.token()).status_code == status
-        finally:
-            server.shutdown()
-            thread.join()
+    with keeping_upstream() as upstream, serving(Keys, tls=context) as port:
+        for ca, status in (("ca.pem", 200), ("other.pem", 503)):
+            at = {"url": f"https://127.0.0.1:{port}/jwks", "ca": ca}
+            with gateway(tmp_path, servers(upstream), gateway=oauth(jwks=at)) as running:
+                assert send(running.url("s"), key.token()).status_code == status
 
 
 def test_changes_take_effect_at_once(tmp_path: Path) -> None:
