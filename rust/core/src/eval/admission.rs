@@ -117,15 +117,25 @@ impl<'s> Evaluation<'_, 's, '_> {
             return self.admit_grant(index, grant, server);
         }
         let (policy_index, policy) = self.serving(server)?;
-        let admitted = Admitted {
+        Ok((
+            self.by_labels(grant, labels, server),
+            Decider { policy, policy_index },
+        ))
+    }
+
+    /// A caller that is no configured grant, with the labels of the request.
+    fn by_labels<'c>(&self, grant: &'c str, labels: &'c [(&'c str, &'c str)], server: &'c str) -> Admitted<'c>
+    where
+        Self: 'c,
+    {
+        Admitted {
             grant,
-            tool: request.tool,
+            tool: self.request.tool,
             server,
-            session: request.session(),
+            session: self.request.session(),
             labels: LabelsOf::Request(labels),
             grant_index: None,
-        };
-        Ok((admitted, Decider { policy, policy_index }))
+        }
     }
 
     /// The policy of a server itself.
@@ -152,15 +162,10 @@ impl<'s> Evaluation<'_, 's, '_> {
         };
         let (policy_index, policy) =
             serving.map_err(|_| Refusal::of("(no policy)", message::no_policy_for_server(server)))?;
-        let admitted = Admitted {
-            grant,
-            tool: request.tool,
-            server,
-            session: request.session(),
-            labels: LabelsOf::Request(labels),
-            grant_index: None,
-        };
-        Ok((admitted, Decider { policy, policy_index }))
+        Ok((
+            self.by_labels(grant, labels, server),
+            Decider { policy, policy_index },
+        ))
     }
 
     fn admit_configured<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
