@@ -268,7 +268,7 @@ bench-proxy-tools: bench-gateway-tools
 .PHONY: bench-gateway-tools
 bench-gateway-tools: target/envoy/.stamp
 	@PATH="$$PATH:/usr/sbin" scripts/need nginx
-	$(call say,a fast server)
+	$(call say,a fast server and a bare proxy)
 	@cargo build --profile $(bench_profile) --package callgate-bench-echo
 
 # The wheel, in an environment of its own: .venv holds the quick build that tests use. It keeps its symbols for `perf`.

@@ -96,9 +96,9 @@ def of_gateway(_name: str, data: Path, folder: Path, seconds: float) -> None:
     with ExitStack() as stack:
         upstream, _ = echo.started(stack, programs.LOAD_CORE, quick=seconds < 1)
         way = starting.callgate(stack, folder, upstream)
-        rate = way.load(body, Shape(32, 1), PROBE, None).decisions_per_second
+        rate = way.load(body, Shape(32, 1), PROBE).decisions_per_second
         with recorded(data, way.program):
-            way.load(body, Shape(32, 1), max(PROBE, int(rate * seconds)), None)
+            way.load(body, Shape(32, 1), max(PROBE, int(rate * seconds)))
 
 
 @contextmanager

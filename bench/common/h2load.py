@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from common import machine, programs, report
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 PERCENTILES = (50.0, 99.0, 99.9)
 GRPC = {"content-type": "application/grpc", "te": "trailers"}
@@ -56,17 +57,29 @@ def run(
     shape: Shape,
     requests: int,
     cpu_seconds: Callable[[], float],
-    log: Path | None = None,
+    *,
+    logged: bool = False,
 ) -> Sample:
-    """One run; latencies where a log is asked for, because logging costs throughput."""
+    """One run; latencies where they are asked for, because logging costs throughput."""
+    # A folder of its own: callgate is told of every line that is written where its configuration is.
+    with tempfile.TemporaryDirectory() as folder:
+        return _run(title, load, shape, requests, cpu_seconds, Path(folder) / "h2load.log" if logged else None)
+
+
+def _run(
+    title: str,
+    load: Load,
+    shape: Shape,
+    requests: int,
+    cpu_seconds: Callable[[], float],
+    log: Path | None,
+) -> Sample:
     command = ["taskset", "-c", programs.LOAD_CORE, "h2load", "-d", str(load.body)]
     command += ["-n", str(requests), "-c", str(shape.connections), "-m", str(shape.streams)]
     for name, value in load.headers.items():
         command += ["-H", f"{name}: {value}"]
     command += ["--h1"] if load.http1 else []
-    if log is not None:
-        log.unlink(missing_ok=True)
-        command.append(f"--log-file={log}")
+    command += [f"--log-file={log}"] if log is not None else []
     command += [f"--base-uri={load.base}"] if load.base is not None else []
     used = cpu_seconds()
     done = subprocess.run([*command, load.url], cwd=machine.ROOT, capture_output=True, text=True, check=False)

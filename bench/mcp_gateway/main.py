@@ -28,18 +28,18 @@ ABSENT = ["PolicyLayer Intercept: its Go module is not served by the module prox
 
 def measure(ways: list[Way], options: argparse.Namespace, folder: Path) -> None:
     """Interleaved rounds, each as long for all."""
-    body, log = folder / "call", folder / "h2load.log"
+    body = folder / "call"
     body.write_bytes(messages.call())
     rates = {}
     for way in ways:
         way.expect()
-        rates[way.name] = [way.load(body, shape, options.probe, None).decisions_per_second for shape in (MANY, ALONE)]
+        rates[way.name] = [way.load(body, shape, options.probe).decisions_per_second for shape in (MANY, ALONE)]
     for number in range(options.rounds):
         print(f"calls, round {number + 1} of {options.rounds}", file=sys.stderr)
         for way in ways:
             many, alone = (max(options.probe, int(rate * options.seconds)) for rate in rates[way.name])
-            way.many.append(way.load(body, MANY, many, None))
-            way.alone.append(way.load(body, ALONE, alone // 2, log))
+            way.many.append(way.load(body, MANY, many))
+            way.alone.append(way.load(body, ALONE, alone // 2, logged=True))
     for way in ways:
         way.expect()
 

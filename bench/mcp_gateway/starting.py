@@ -6,7 +6,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from common import echo, machine, programs, proxies
-from mcp_gateway.ways import CALLGATE, DIRECT, Way
+from mcp_gateway.ways import CALLGATE, DIRECT, FLOOR, Way
 from proxy import messages
 
 from callgate._callgate import hash_token, new_token
@@ -33,7 +33,8 @@ def ways(stack: ExitStack, folder: Path, *, quick: bool) -> list[Way]:
     for name in (proxies.NGINX, proxies.ENVOY):
         port, program = proxies.plain(stack, folder, name, upstream)
         found.append(Way(name, _url(port), HEADERS, program))
-    return [*found, callgate(stack, folder, upstream)]
+    port, program = echo.passed_on(stack, _url(upstream), quick=quick)
+    return [*found, Way(FLOOR, _url(port), HEADERS, program), callgate(stack, folder, upstream)]
 
 
 def callgate(stack: ExitStack, folder: Path, upstream: int) -> Way:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from common.h2load import Sample, Shape
     from common.programs import Program, Sidecar
 
-DIRECT, CALLGATE = "the server itself", "callgate"
+DIRECT, FLOOR, CALLGATE = "the server itself", "a bare proxy of the same parts", "callgate"
 
 
 @dataclass
@@ -56,11 +56,11 @@ class Way:
         if is_denied != (self.sidecar is not None):
             sys.exit(f"{self.name}: an amount of {messages.MOST + 1} was{'' if is_denied else ' not'} denied")
 
-    def load(self, body: Path, shape: Shape, requests: int, log: Path | None) -> Sample:
+    def load(self, body: Path, shape: Shape, requests: int, *, logged: bool = False) -> Sample:
         """Sends so many calls, all of which must be answered, and by callgate's own count be allowed."""
         before = self.sidecar.allowed() if self.sidecar is not None else 0
         sent = h2load.Load(self.url, body, self.headers, http1=True)
-        sample = h2load.run(self.name, sent, shape, requests, self.program.cpu_seconds, log)
+        sample = h2load.run(self.name, sent, shape, requests, self.program.cpu_seconds, logged=logged)
         if self.sidecar is not None and self.sidecar.allowed() - before != requests:
             sys.exit(f"callgate allowed {self.sidecar.allowed() - before} of {requests} calls")
         return sample

@@ -120,13 +120,12 @@ def measure(
     body = folder / "body"
     body.write_bytes(messages.frame(question.message))
     loaded = Shape(options.connections, options.streams)
-    log = folder / "h2load.log"
 
     def ask(server: Contestant, shape: Shape, seconds: float, rate: float, *, logged: bool) -> Sample:
         requests = max(options.probe, int(rate * seconds))
         before = question.counted(server)
         sent = server.sent(question.path, body)
-        sample = h2load.run(server.name, sent, shape, requests, server.cpu_seconds, log if logged else None)
+        sample = h2load.run(server.name, sent, shape, requests, server.cpu_seconds, logged=logged)
         counted = question.counted(server) - before
         if server.sidecar is not None and counted != requests:
             sys.exit(f"{server.name} counted {counted} such answers, {requests} came")

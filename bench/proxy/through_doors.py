@@ -169,13 +169,13 @@ def opened(stack: ExitStack, folder: Path, door: Door, upstream: int, sidecar: S
 
 def measure(ways: list[Way], sidecar: Sidecar, options: argparse.Namespace, folder: Path) -> None:
     """Interleaved rounds, each as long for all."""
-    body, log = folder / "call", folder / "h2load.log"
+    body = folder / "call"
     body.write_bytes(call())
 
     def ask(way: Way, requests: int) -> Sample:
         before = answered(sidecar)
         load = h2load.Load(way.url, body, HEADERS, http1=True)
-        sample = h2load.run(f"{way.proxy}, {way.name}", load, ALONE, requests, way.program.cpu_seconds, log)
+        sample = h2load.run(f"{way.proxy}, {way.name}", load, ALONE, requests, way.program.cpu_seconds, logged=True)
         if answered(sidecar) - before != (requests if way.asked else 0):
             sys.exit(f"callgate let {answered(sidecar) - before} of {requests} pass through {way.proxy}, {way.name}")
         return sample

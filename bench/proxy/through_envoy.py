@@ -169,7 +169,7 @@ def _address(port: int) -> dict[str, Any]:
 
 def measure(ways: list[Way], options: argparse.Namespace, folder: Path) -> None:
     """Interleaved rounds, each as long for all."""
-    body, log = folder / "call", folder / "h2load.log"
+    body = folder / "call"
     body.write_bytes(messages.call())
 
     def ask(way: Way, shape: Shape, seconds: float, rate: float, *, logged: bool) -> Sample:
@@ -177,7 +177,7 @@ def measure(ways: list[Way], options: argparse.Namespace, folder: Path) -> None:
         sidecar = way.asked.sidecar if way.asked is not None else None
         before = sidecar.allowed() if sidecar is not None else 0
         load = h2load.Load(f"http://127.0.0.1:{way.port}{messages.PATH}", body, HEADERS, http1=True)
-        sample = h2load.run(f"Envoy, {way.name}", load, shape, requests, way.cpu_seconds, log if logged else None)
+        sample = h2load.run(f"Envoy, {way.name}", load, shape, requests, way.cpu_seconds, logged=logged)
         if sidecar is not None and sidecar.allowed() - before != requests:
             sys.exit(f"callgate allowed {sidecar.allowed() - before} of {requests} calls")
         way.expect(messages.AMOUNT, 200)

@@ -35,8 +35,8 @@ def h2load(
         scheme = "https" if contestant.transport is Transport.TLS else "http"
         url, base = f"{scheme}://{contestant.address}{METHOD}", None
     sent = h2.Load(url, body, h2.GRPC, base)
-    before, log_file = contestant.allowed(), folder / "h2load.log" if log else None
-    sample = h2.run(contestant.title, sent, shape, requests, contestant.program.cpu_seconds, log_file)
+    before = contestant.allowed()
+    sample = h2.run(contestant.title, sent, shape, requests, contestant.program.cpu_seconds, logged=log)
     _check_count(contestant, before, requests)
     return sample
 
