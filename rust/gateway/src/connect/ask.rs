@@ -38,7 +38,11 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
         limit_bytes: usize,
     ) -> Option<Told> {
         let asked = async {
-            let response = self.upstream.send(None, Method::POST, fields, line).await.ok()?;
+            let response = self
+                .upstream
+                .send(None, Method::POST, || fields.clone(), line)
+                .await
+                .ok()?;
             if !response.status().is_success() {
                 return None;
             }

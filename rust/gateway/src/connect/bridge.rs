@@ -180,7 +180,9 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
     pub(super) async fn end(&self, session: &Session) {
         if session.id.is_some() {
             let fields = fields::of_session(session);
-            let ended = self.upstream.send(None, Method::DELETE, fields, Bytes::new());
+            let ended = self
+                .upstream
+                .send(None, Method::DELETE, || fields.clone(), Bytes::new());
             // A server that cannot be told ends it in its own time.
             let _ = timeout(ENDING, ended).await;
         }

@@ -112,7 +112,7 @@ impl Exchange {
     ) -> io::Result<Option<Refused>> {
         let sent = bridge
             .upstream
-            .send(None, Method::POST, fields, self.line.clone())
+            .send(None, Method::POST, || fields.clone(), self.line.clone())
             .await;
         if self.about != About::Initialize {
             drop(self.begun.take());

@@ -34,7 +34,7 @@ async fn listen<O: AsyncWrite + Unpin>(bridge: Arc<Bridge<O>>) {
         let fields = fields::of_stream(&bridge.session(), resumption.last_event_id.as_deref());
         match bridge
             .upstream
-            .send(None, Method::GET, fields, Bytes::new())
+            .send(None, Method::GET, || fields.clone(), Bytes::new())
             .await
         {
             Ok(response)

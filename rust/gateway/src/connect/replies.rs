@@ -92,7 +92,7 @@ impl Exchange {
             let fields = fields::of_stream(&bridge.session(), Some(last));
             match bridge
                 .upstream
-                .send(None, Method::GET, fields, Bytes::new())
+                .send(None, Method::GET, || fields.clone(), Bytes::new())
                 .await
             {
                 Ok(response) if response.status().is_success() => {

@@ -295,7 +295,7 @@ async fn what_asked_for_no_list_goes_on_until_it_shows_one() {
         let watched = watched(reply(media, None, pieces), move || {
             count.fetch_add(1, Ordering::Relaxed);
         });
-        (watched, met)
+        (watched.map(|reply| reply.map(BodyExt::boxed_unsync)), met)
     };
     let (fine, met) = watch("application/json", vec![result]);
     assert_eq!(text(fine.unwrap()).await, result);

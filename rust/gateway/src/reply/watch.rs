@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use callgate_core::json::Tape;
 use callgate_mcp::same_but_for_case;
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr2, memchr2_iter, memchr3, memmem};
 
 /// The longest key of interest, `result`, in quotes and with each character as an escape.
 const MOST_KEY_BYTES: usize = 38;
@@ -17,8 +17,25 @@ const MOST_KEY_BYTES: usize = 38;
 /// The longest name of a field of an event that is known.
 const MOST_NAME_BYTES: usize = 8;
 
+/// Whether the key of a list could stand in these bytes, or what some readers take for it. Nearly everything that goes by is
+/// known at this glance to hold none.
+fn could_hold_list(bytes: &[u8]) -> bool {
+    // Where the key is `tools`, in whatever case, one of these is its `l`.
+    let is_of_key = |at: usize| {
+        let begins = at.checked_sub(3).and_then(|from| bytes.get(from..=at));
+        let rest = bytes.get(at + 1..).unwrap_or_default();
+        begins.is_some_and(|begins| begins.eq_ignore_ascii_case(b"tool"))
+            && ["s\"", "S\"", "\u{17f}\""]
+                .iter()
+                .any(|end| rest.starts_with(end.as_bytes()))
+    };
+    memchr(0, bytes).is_some()
+        || memmem::find(bytes, br"\u").is_some()
+        || memchr2_iter(b'l', b'L', bytes).any(is_of_key)
+}
+
 /// JSON messages, one after another or in a list.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Messages {
     /// Brackets that are open, but for those around messages.
     depth: usize,
@@ -44,8 +61,13 @@ enum InString {
 
 impl Messages {
     /// The next bytes, wherever they are cut. True where a list of tools begins in them, or what some readers take for
-    /// one.
-    pub(super) fn meet_list(&mut self, bytes: &[u8]) -> bool {
+    /// one. `are_last` says that no others follow.
+    pub(super) fn meet_list(&mut self, bytes: &[u8], are_last: bool) -> bool {
+        let are_all = are_last && *self == Self::default();
+        (!are_all || could_hold_list(bytes)) && self.meet_list_in(bytes)
+    }
+
+    fn meet_list_in(&mut self, bytes: &[u8]) -> bool {
         let mut rest = bytes;
         loop {
             if self.string == InString::Yes && self.key.is_none() {
@@ -166,6 +188,10 @@ impl Default for Events {
 impl Events {
     /// As [`Messages::meet_list`].
     pub(super) fn meet_list(&mut self, bytes: &[u8]) -> bool {
+        if self.are_whole_events(bytes) && !could_hold_list(bytes) {
+            self.is_after_cr = false;
+            return false;
+        }
         let mut rest = bytes;
         while !rest.is_empty() {
             let at = memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
@@ -186,6 +212,13 @@ impl Events {
         false
     }
 
+    /// Whether an event begins and one ends with these bytes.
+    fn are_whole_events(&self, bytes: &[u8]) -> bool {
+        let is_between =
+            matches!(&self.line, Line::Name(name) if name.is_empty()) && self.messages == Messages::default();
+        is_between && (bytes.ends_with(b"\n\n") || bytes.ends_with(b"\n\r\n"))
+    }
+
     fn meets_list_in_line(&mut self, text: &[u8]) -> bool {
         let mut rest = text;
         if let Line::Name(name) = &mut self.line {
@@ -204,7 +237,7 @@ impl Events {
                 _ => Line::Data,
             };
         }
-        matches!(self.line, Line::Data) && self.messages.meet_list(rest)
+        matches!(self.line, Line::Data) && self.messages.meet_list_in(rest)
     }
 
     fn end_line(&mut self) {
@@ -240,7 +273,9 @@ mod tests {
     use super::*;
 
     fn json(text: &[u8]) -> bool {
-        Messages::default().meet_list(text)
+        let is_met = Messages::default().meet_list(text, true);
+        assert_eq!(is_met, Messages::default().meet_list(text, false));
+        is_met
     }
 
     fn events(text: &[u8]) -> bool {
@@ -319,7 +354,36 @@ mod tests {
         assert!(json(b"{\"a\":\"\0\"}"));
     }
 
+    #[test]
+    fn at_a_glance() {
+        for text in LISTS {
+            assert!(could_hold_list(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "",
+            "l",
+            "ool\"",
+            "tools",
+            r#"{"method":"tools/call","tool":"too ls"}"#,
+            r#"{"text":"a \" b\n"}"#,
+        ] {
+            assert!(!could_hold_list(text.as_bytes()), "{text}");
+        }
+    }
+
     proptest! {
+        /// What is passed over at a glance holds no list.
+        #[test]
+        fn a_glance_is_enough(
+            text in r#"[{}\[\],:"\\]{0,3}(\{"(re[sS]ult|\\u0072esult)":\{("a":[0-9"],)?"(tool[sS\x{17f}]|TOOLS|\\u0074ools|tool|too)":|[a-z"\\{}: ,]|\n(data: )?){0,8}"#,
+        ) {
+            prop_assert_eq!(json(text.as_bytes()), Messages::default().meet_list_in(text.as_bytes()));
+            let event = format!("data: {text}\n\n");
+            let mut by_bytes = Events::default();
+            let is_met = event.as_bytes().chunks(1).any(|byte| by_bytes.meet_list(byte));
+            prop_assert_eq!(events(event.as_bytes()), is_met);
+        }
+
         /// It does not matter where the bytes are cut.
         #[test]
         fn wherever_it_is_cut(which in 0..LISTS.len() + OTHERS.len(), cuts in proptest::collection::vec(0usize..200, 0..6)) {

@@ -6,71 +6,84 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
+use http_body_util::Either;
 
 use super::decoded::decoded;
 use super::kind::{Encoding, Kind};
-use super::{BodyError, Holds, OF_BYTES, ReplyBody, as_it_is, watch};
+use super::{BodyError, Holds, OF_BYTES, ReplyBody, watch};
 
 /// What a client's connection breaks off with.
 const LIST_MET: &str = "a list of tools in the reply to something else";
 
 /// A reply as it goes on to the client. `met` is told when it shows a list of tools, and ends there. The error says why it
 /// cannot be looked through, so that it must not go on.
-pub fn watched<B>(
-    reply: Response<B>,
-    met: impl FnOnce() + Send + Unpin + 'static,
-) -> Result<Response<ReplyBody>, &'static str>
+pub fn watched<B, M>(reply: Response<B>, met: M) -> Result<Response<Watched<B, M>>, &'static str>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BodyError>,
+    M: FnOnce() + Unpin,
 {
     let (mut head, body) = reply.into_parts();
-    if body.is_end_stream() {
-        return Ok(Response::from_parts(head, as_it_is(body)));
-    }
-    let (looks, encoding) = match Kind::of(&head, Holds::Nothing) {
-        Kind::Other => return Ok(Response::from_parts(head, as_it_is(body))),
-        Kind::Unreadable(reason) => return Err(reason),
-        Kind::Json(encoding) => (Looks::AtMessages(watch::Messages::default()), encoding),
-        Kind::Stream(encoding) => (Looks::AtEvents(watch::Events::default()), encoding),
+    let kind = if body.is_end_stream() {
+        Kind::Other
+    } else {
+        Kind::of(&head, Holds::Nothing)
     };
-    if encoding != Encoding::Identity {
+    let (looks_at, encoding) = match kind {
+        Kind::Other => (LooksAt::Nothing, Encoding::Identity),
+        Kind::Unreadable(reason) => return Err(reason),
+        Kind::Json(encoding) => (LooksAt::Messages(watch::Messages::default()), encoding),
+        Kind::Stream(encoding) => (LooksAt::Events(watch::Events::default()), encoding),
+    };
+    let body = if encoding == Encoding::Identity {
+        Either::Left(body)
+    } else {
         for name in &OF_BYTES {
             head.headers.remove(name);
         }
-    }
-    let body = Watched {
-        body: decoded(body, encoding),
-        looks,
+        Either::Right(decoded(body, encoding))
+    };
+    let watched = Watched {
+        body,
+        looks_at,
         met: Some(met),
     };
-    Ok(Response::from_parts(head, body.boxed_unsync()))
+    Ok(Response::from_parts(head, watched))
 }
 
 /// A body that is watched as it goes by.
-struct Watched<M> {
-    body: ReplyBody,
-    looks: Looks,
+#[derive(Debug)]
+pub struct Watched<B, M> {
+    body: Either<B, ReplyBody>,
+    looks_at: LooksAt,
     /// Whom to tell; `None` when nothing more goes on.
     met: Option<M>,
 }
 
-enum Looks {
-    AtMessages(watch::Messages),
-    AtEvents(watch::Events),
+#[derive(Debug)]
+enum LooksAt {
+    Nothing,
+    Messages(watch::Messages),
+    Events(watch::Events),
 }
 
-impl Looks {
-    fn meet_list(&mut self, bytes: &[u8]) -> bool {
+impl LooksAt {
+    /// As [`watch::Messages::meet_list`].
+    fn meet_list(&mut self, bytes: &[u8], are_last: bool) -> bool {
         match self {
-            Self::AtMessages(messages) => messages.meet_list(bytes),
-            Self::AtEvents(events) => events.meet_list(bytes),
+            Self::Nothing => false,
+            Self::Messages(messages) => messages.meet_list(bytes, are_last),
+            Self::Events(events) => events.meet_list(bytes),
         }
     }
 }
 
-impl<M: FnOnce() + Send + Unpin> Body for Watched<M> {
+impl<B, M> Body for Watched<B, M>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BodyError>,
+    M: FnOnce() + Unpin,
+{
     type Data = Bytes;
     type Error = BodyError;
 
@@ -82,8 +95,11 @@ impl<M: FnOnce() + Send + Unpin> Body for Watched<M> {
             return Poll::Ready(None);
         }
         let next = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let are_last = self.body.is_end_stream();
         let is_met = match &next {
-            Some(Ok(frame)) => frame.data_ref().is_some_and(|data| self.looks.meet_list(data)),
+            Some(Ok(frame)) => frame
+                .data_ref()
+                .is_some_and(|data| self.looks_at.meet_list(data, are_last)),
             Some(Err(_)) | None => false,
         };
         if is_met && let Some(met) = self.met.take() {

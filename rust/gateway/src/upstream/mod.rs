@@ -87,13 +87,14 @@ impl Upstream {
         self.tally.failed(failure.kind());
     }
 
-    /// Sends a request whose fields are those of [`crate::fields::of_request`], and waits for the head of the reply.
-    /// Dropped, it closes the connection, which is how a client cancels. `grant` is who asks, where callers prove that.
+    /// Sends a request whose fields are those of [`crate::fields::of_request`], asked for whenever it is sent, and waits for
+    /// the head of the reply. Dropped, it closes the connection, which is how a client cancels. `grant` is who asks, where
+    /// callers prove that.
     pub async fn send(
         &self,
         grant: Option<&str>,
         method: Method,
-        fields: HeaderMap,
+        fields: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response<OpenBody>, Failure> {
         let answered = self.ask(grant, method, fields, body).await;
@@ -104,7 +105,7 @@ impl Upstream {
         &self,
         grant: Option<&str>,
         method: Method,
-        fields: HeaderMap,
+        fields: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response<OpenBody>, Failure> {
         let bounds = Bounds {
@@ -128,18 +129,18 @@ impl Upstream {
     async fn follow(
         &self,
         method: Method,
-        mut fields: HeaderMap,
+        fields: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response<Incoming>, Failure> {
-        for (name, value) in &self.headers {
-            fields.insert(name, value.clone());
-        }
         let mut target = self.endpoint.clone();
         for redirects in 0..=MAX_REDIRECTS {
             let mut request = Request::new(Full::new(body.clone()));
             *request.method_mut() = method.clone();
             *request.uri_mut() = target.clone();
-            *request.headers_mut() = fields.clone();
+            *request.headers_mut() = fields();
+            for (name, value) in &self.headers {
+                request.headers_mut().insert(name, value.clone());
+            }
             let response = self.client.request(request).await;
             let response = response.map_err(|error| {
                 let failure = Failure::of_http(&error);

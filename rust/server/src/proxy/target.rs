@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::str::FromStr;
+use std::sync::LazyLock;
 
 use super::Unclear;
 
@@ -50,7 +51,8 @@ impl PathTemplate {
 
     /// The server that a path names as `/mcp/{server}` does, if it does.
     pub(crate) fn mcp_server(path: &str) -> Result<Option<Cow<'_, str>>, Unclear> {
-        let found = find(&[Self::mcp()], path)?;
+        static MCP: LazyLock<[PathTemplate; 1]> = LazyLock::new(|| [PathTemplate::mcp()]);
+        let found = find(&*MCP, path)?;
         Ok(found.and_then(|target| target.server))
     }
 

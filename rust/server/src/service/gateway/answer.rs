@@ -24,11 +24,6 @@ pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
     json(status, mcp::failed_request(None, code, message))
 }
 
-/// The answer to somebody who is not known (RFC 6750 section 3).
-pub(super) fn unauthorized(challenge: &str, body: String) -> Response<Body> {
-    challenging(StatusCode::UNAUTHORIZED, challenge, body)
-}
-
 /// An answer that says what would be let in.
 pub(super) fn challenging(status: StatusCode, challenge: &str, body: String) -> Response<Body> {
     let mut response = json(status, body);

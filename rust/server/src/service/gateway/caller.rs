@@ -5,13 +5,12 @@ use callgate_core::grant::{TOKEN_PREFIX, Token};
 use callgate_core::{Args, Caller, Request};
 use callgate_gateway::oauth::{Issued, Issuer, Refused};
 use callgate_mcp::reply as mcp;
-use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, header};
 use tonic::body::Body;
 
-use super::super::Doors;
-use super::request::Asking;
-use super::{GATEWAY, Gateway, answer, challenge, challenge_with};
+use super::challenge::Challenge;
+use super::request::token;
+use super::{GATEWAY, answer};
 use crate::gate::Protocol;
 
 /// The rule that denies whoever no grant and no issuer knows.
@@ -33,31 +32,30 @@ pub(super) enum Calling {
 
 impl Calling {
     /// Who calls a server; the error is the answer to somebody who has to be known and is not.
-    pub(super) fn of(
-        doors: &Doors,
-        gateway: &Gateway,
-        state: &Snapshot,
-        parts: &Parts,
-        server: &str,
-    ) -> Result<Self, Box<Response<Body>>> {
+    pub(super) fn of(challenge: &Challenge<'_>, state: &Snapshot) -> Result<Self, Box<Response<Body>>> {
+        let Challenge { doors, gateway, .. } = *challenge;
         let (grants, issuer) = (state.grants(), gateway.issuer.as_deref());
         if grants.is_empty() && issuer.is_none() {
             return Ok(Self::Anybody);
         }
-        let Some(token) = Asking::of(parts).token_text() else {
+        let Some(token) = token(challenge.parts) else {
             let whose = issuer.map_or("the token of a grant", |_| "a token");
-            let message = format!("no token was sent; send {whose} as `authorization: Bearer <token>`, once");
+            let sent = if challenge.parts.headers.contains_key(header::AUTHORIZATION) {
+                "what `authorization` says is no one token"
+            } else {
+                "no token was sent"
+            };
+            let message = format!("{sent}; send {whose} as `authorization: Bearer <token>`, once");
             let body = doors.gate.refuse(Protocol::Gateway, message, |decision| {
                 mcp::denied_request(None, decision)
             });
-            let challenge = challenge(doors, gateway, parts, server);
-            return Err(Box::new(answer::unauthorized(&challenge, body)));
+            return Err(Box::new(challenge.unauthorized(body)));
         };
         if let Some(issuer) = of_issuer(issuer, token) {
             return issuer
-                .verify(token, &gateway.audience(server), doors.gate.clock.now())
+                .verify(token, &gateway.audience(challenge.server), doors.gate.clock.now())
                 .map(Self::Issued)
-                .map_err(|refused| Box::new(refusal(doors, gateway, state, parts, server, &refused)));
+                .map_err(|refused| Box::new(refusal(challenge, state, &refused)));
         }
         let grant = grants
             .by_token(Token::new(token))
@@ -108,25 +106,18 @@ pub(super) fn of_issuer<'g>(issuer: Option<&'g Issuer>, token: &str) -> Option<&
 }
 
 /// The answer to whom the issuer's token does not let in (RFC 6750 section 3.1).
-fn refusal(
-    doors: &Doors,
-    gateway: &Gateway,
-    state: &Snapshot,
-    parts: &Parts,
-    server: &str,
-    refused: &Refused,
-) -> Response<Body> {
+fn refusal(challenge: &Challenge<'_>, state: &Snapshot, refused: &Refused) -> Response<Body> {
     let nobody = Request {
         caller: Caller::named(""),
         pep: GATEWAY,
         tool: "",
-        server,
+        server: challenge.server,
         session: None,
         args: Args::NONE,
         reserve: None,
     };
     let message = refused.to_string();
-    let body = doors.gate.deny(
+    let body = challenge.doors.gate.deny(
         Protocol::Gateway,
         state,
         &nobody,
@@ -145,6 +136,5 @@ fn refusal(
         _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
     };
     let first = format!("error=\"{error}\", error_description=\"{message}\", ");
-    let challenge = challenge_with(&first, doors, gateway, parts, server);
-    answer::challenging(status, &challenge, body)
+    challenge.answer(status, &first, body)
 }

@@ -62,6 +62,8 @@ pub enum GatewayError {
 /// A server as requests meet it.
 #[derive(Debug)]
 pub(super) struct Behind {
+    /// Its name.
+    pub(super) server: String,
     pub(super) upstream: Arc<Upstream>,
     /// What was accepted of its tools, where they are pinned.
     pub(super) pins: Option<PinnedServer>,
@@ -110,7 +112,12 @@ impl Gateway {
                 .filter(|_| pinning != Mode::Off)
                 .map(|pins| pins.server(&name, endpoint, pinning))
                 .transpose()?;
-            servers.insert(name, Arc::new(Behind { upstream, pins }));
+            let behind = Behind {
+                server: name.clone(),
+                upstream,
+                pins,
+            };
+            servers.insert(name, Arc::new(behind));
         }
         let issuer = config
             .oauth
@@ -138,14 +145,10 @@ impl Gateway {
         })
     }
 
-    /// The server that stands at a path, with its name; the error is for a client.
-    pub(super) fn at(&self, path: &str) -> Result<(String, Arc<Behind>), String> {
+    /// The server that stands at a path; the error is for a client.
+    pub(super) fn at(&self, path: &str) -> Result<&Arc<Behind>, String> {
         let name = PathTemplate::mcp_server(path).map_err(|unclear| unclear.to_string())?;
-        name.and_then(|name| {
-            let server = Arc::clone(self.servers.get(&*name)?);
-            Some((name.into_owned(), server))
-        })
-        .ok_or_else(|| {
+        name.and_then(|name| self.servers.get(&*name)).ok_or_else(|| {
             "no such server here; expected `/mcp/<server>` with the name of a server that has an `upstream`"
                 .to_owned()
         })

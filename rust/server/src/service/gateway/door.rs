@@ -13,6 +13,7 @@ use tonic::body::Body;
 use super::super::judging::{Asked, Denied, Door, Reserved};
 use super::super::{ours, pinned, quota};
 use super::answer;
+use super::challenge::Challenge;
 use crate::gate::Protocol;
 use crate::metrics::INVALID_REQUEST;
 use crate::random::random_u128;
@@ -24,10 +25,10 @@ const TOOLS_LIST: &str = "tools/list";
 const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired)"];
 
 /// The gateway, for one request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Gatekeeper<'a> {
-    /// The answer's `WWW-Authenticate` to somebody who is not known.
-    pub(super) challenge: &'a str,
+    /// What somebody is told who is not known.
+    pub(super) challenge: &'a Challenge<'a>,
     /// Callers prove who they are by the tokens of grants: who is no grant is nobody.
     pub(super) needs_token: bool,
     pub(super) server: &'a str,
@@ -97,7 +98,7 @@ impl Door for Gatekeeper<'_> {
     fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Verdict {
         let is_nobody = self.needs_token && decision.grant_index.is_none();
         if is_nobody || NOBODY.contains(&decision.rule.as_ref()) {
-            return Verdict::Denied(answer::unauthorized(self.challenge, denied.body));
+            return Verdict::Denied(self.challenge.unauthorized(denied.body));
         }
         // What is denied under its id is an answer like any other: many clients take every other status for the end of
         // the session.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_core::engine::Snapshot;
+use callgate_core::grant::Token;
 use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
 use callgate_gateway::pins::{Asked as PageAsked, Observation};
@@ -23,7 +24,7 @@ use super::super::unfinished::{Held, Share};
 use super::caller::Calling;
 use super::config::Behind;
 use super::door::Allowed;
-use super::request::Asking;
+use super::request::token;
 use super::session::Sessions;
 use super::{GATEWAY, answer};
 use crate::events::{FieldValue, Level};
@@ -36,12 +37,14 @@ pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id")
 /// Set on a stream that goes on where another was cut.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
+/// Why a reply breaks off that shows a list of tools all the same.
+const UNASKED: &str = "it shows a list of tools that it was not asked for";
+
 /// A request that may go on.
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) gate: Arc<Gate>,
     pub(super) behind: Arc<Behind>,
-    pub(super) server: String,
     /// Who calls.
     pub(super) caller: Calling,
     /// The server's own id of the session, where the client's is marked.
@@ -58,7 +61,6 @@ impl Forward {
         let Self {
             gate,
             behind,
-            server,
             caller,
             session,
             parts,
@@ -81,18 +83,22 @@ impl Forward {
             (false, true) => Holds::Anything,
             (false, false) => Holds::Nothing,
         };
-        let mut sent = fields::of_request(&parts.headers);
-        if let Some(session) = session {
-            sent.insert(SESSION, session);
-        }
-        let request = body.clone();
-        let (upstream, grant) = (&behind.upstream, caller.grant());
-        let answered = upstream.send(grant, parts.method.clone(), sent, body).await;
+        let sent = || {
+            let mut sent = fields::of_request(&parts.headers);
+            if let Some(session) = &session {
+                sent.insert(SESSION, session.clone());
+            }
+            sent
+        };
+        let request = (holds != Holds::Nothing).then(|| body.clone());
+        let (server, grant) = (behind.server.as_str(), caller.grant());
+        let asked = behind.upstream.send(grant, parts.method.clone(), sent, body);
+        let answered = asked.await;
         let opened = match answered {
             Ok(opened) => opened,
             Err(failure) => {
                 units.settle(failure.never_reached());
-                tell(&gate, &server, grant, &failure);
+                tell(&gate, server, grant, &failure);
                 return answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure);
             }
         };
@@ -100,31 +106,25 @@ impl Forward {
         let (mut head, body) = opened.into_parts();
         head.headers = fields::of_reply(&head.headers);
         if let (Some(sessions), Some(grant)) = (&gate.sessions, grant) {
-            mark(&mut head, sessions, &server, grant);
+            mark(&mut head, sessions, server, grant);
         }
         let reply = Response::from_parts(head, body);
-        if holds == Holds::Nothing {
-            let unasked = Unasked {
-                gate: Arc::clone(&gate),
-                behind: Arc::clone(&behind),
-                server: server.clone(),
-                grant: grant.map(str::to_owned),
-            };
-            let watched = reply::watched(reply, move || unasked.tell());
+        let Some(request) = request else {
+            let (at_gate, unasked) = (Arc::clone(&gate), Arc::clone(&behind));
+            let watched = reply::watched(reply, move || {
+                unreadable(&at_gate, &unasked, UNASKED);
+            });
             return watched.map_or_else(
                 |reason| {
-                    let failure = Failure::Unreadable(reason);
-                    behind.upstream.failed(&failure);
-                    tell(&gate, &server, grant, &failure);
+                    let failure = unreadable(&gate, &behind, reason);
                     answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure)
                 },
                 |reply| reply.map(Body::new),
             );
-        }
+        };
         let cutting = Cutting {
             gate: Arc::clone(&gate),
             parts,
-            server,
             caller,
             id: id.filter(|_| holds == Holds::List),
             allowed_only: lists_allowed_only,
@@ -140,7 +140,7 @@ impl Forward {
 /// A reply without what its caller may not see. What is one message is waited for as a whole; a stream goes on at once.
 async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Response<Body> {
     let (gate, behind) = (Arc::clone(&cutting.gate), Arc::clone(&cutting.behind));
-    let (server, id) = (cutting.server.clone(), cutting.id.clone());
+    let id = cutting.id.clone();
     let config = behind.upstream.config();
     let patience = Duration::from_millis(config.answer_timeout_ms);
     let cut = reply::cut(reply, holds, config.list_limit_bytes, cutting);
@@ -149,7 +149,7 @@ async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Respo
     }
     let failure = Failure::TooSlow(config.answer_timeout_ms);
     behind.upstream.failed(&failure);
-    tell(&gate, &server, None, &failure);
+    tell(&gate, &behind.server, None, &failure);
     answer::failed(id.as_deref().and_then(Id::from_json), false, &failure)
 }
 
@@ -181,20 +181,12 @@ fn tell(gate: &Gate, server: &str, grant: Option<&str>, failure: &Failure) {
     }
 }
 
-/// Whom to tell of a list of tools in the reply to something else.
-struct Unasked {
-    gate: Arc<Gate>,
-    behind: Arc<Behind>,
-    server: String,
-    grant: Option<String>,
-}
-
-impl Unasked {
-    fn tell(&self) {
-        let failure = Failure::Unreadable("it shows a list of tools that it was not asked for");
-        self.behind.upstream.failed(&failure);
-        tell(&self.gate, &self.server, self.grant.as_deref(), &failure);
-    }
+/// Counts and logs a reply that cannot be passed on for this reason.
+fn unreadable(gate: &Gate, behind: &Behind, reason: &'static str) -> Failure {
+    let failure = Failure::Unreadable(reason);
+    behind.upstream.failed(&failure);
+    tell(gate, &behind.server, None, &failure);
+    failure
 }
 
 /// The units of a call on its way. Whoever gives up waiting has sent it all the same.
@@ -221,7 +213,6 @@ impl Drop for Units<'_> {
 struct Cutting {
     gate: Arc<Gate>,
     parts: Parts,
-    server: String,
     caller: Calling,
     id: Option<String>,
     allowed_only: bool,
@@ -245,7 +236,14 @@ impl Cutting {
         } else {
             PageAsked::Unknown
         };
-        pinned::observe(&self.gate, pins, &self.server, asked, &mut self.tape, message)
+        pinned::observe(
+            &self.gate,
+            pins,
+            &self.behind.server,
+            asked,
+            &mut self.tape,
+            message,
+        )
     }
 
     fn lists<R>(&self, observed: Option<&Observation>, work: impl FnOnce(&Lists<'_>) -> R) -> R {
@@ -254,9 +252,9 @@ impl Cutting {
         let now_us = self.gate.clock.now().unix_us();
         let caller = match &self.caller {
             Calling::Anybody => Caller::named(ANONYMOUS),
-            Calling::Grant(_) => Asking::of(&self.parts)
-                .token()
-                .map_or(Caller::named(""), Caller::Token),
+            Calling::Grant(_) => {
+                token(&self.parts).map_or(Caller::named(""), |token| Caller::Token(Token::new(token)))
+            }
             // Who has proven nothing any more sees nothing, as a grant that was revoked does.
             Calling::Issued(issued) if now_us >= issued.expires_at_us => Caller::named(""),
             issued @ Calling::Issued(_) => issued.issued(&labels).unwrap_or(Caller::named("")),
@@ -265,7 +263,7 @@ impl Cutting {
             caller,
             pep: GATEWAY,
             tool: "",
-            server: &self.server,
+            server: &self.behind.server,
             session: None,
             args: callgate_core::Args::NONE,
             reserve: None,

@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use super::super::Doors;
 use super::caller::of_issuer;
-use super::request::Asking;
+use super::request::token;
 use crate::events::Level;
 use crate::gate::Gate;
 
@@ -24,16 +24,16 @@ pub(crate) fn renew_keys(gate: &Arc<Gate>) {
 /// Waits for the key that a request's token is signed by, if that is not here and could come.
 pub(super) async fn wait_for_key(doors: &Doors, parts: &Parts) {
     let gateway = doors.gate.gateway.now();
-    let Some(token) = Asking::of(parts).token_text() else {
+    let Some(token) = token(parts) else {
         return;
     };
     if of_issuer(gateway.issuer.as_deref(), token).is_none() {
         return;
     }
-    let (Some(issuer), Ok((server, _))) = (&gateway.issuer, gateway.at(parts.uri.path())) else {
+    let (Some(issuer), Ok(behind)) = (&gateway.issuer, gateway.at(parts.uri.path())) else {
         return;
     };
-    let audience = gateway.audience(&server);
+    let audience = gateway.audience(&behind.server);
     let Some(refresh) = issuer.missing(token, &audience, doors.gate.clock.now()) else {
         return;
     };

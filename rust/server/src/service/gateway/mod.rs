@@ -2,6 +2,7 @@
 
 mod answer;
 mod caller;
+mod challenge;
 mod config;
 mod door;
 mod forward;
@@ -24,6 +25,7 @@ use super::unfinished::Share;
 use super::{Door, Doors};
 use crate::gate::{Admitted, Gate, aside};
 use caller::Calling;
+use challenge::{Challenge, metadata};
 use door::{Gatekeeper, Verdict};
 use forward::Forward;
 use request::Asking;
@@ -104,13 +106,19 @@ fn refusal(parts: &Parts) -> Option<Response<Body>> {
 fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
     let gate = &doors.gate;
     let (state, gateway) = gate.admit_gateway();
-    let (server, behind) = gateway
+    let behind = gateway
         .at(parts.uri.path())
         .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))?;
-    let caller = Calling::of(doors, &gateway, &state, &parts, &server)?;
+    let server = &behind.server;
+    let challenge = Challenge {
+        doors,
+        gateway: &gateway,
+        parts: &parts,
+        server,
+    };
+    let caller = Calling::of(&challenge, &state)?;
     let needs_token = !matches!(caller, Calling::Anybody);
-    let challenge = challenge(doors, &gateway, &parts, &server);
-    let session = session(gate, &parts, &server, caller.grant())?;
+    let session = session(gate, &parts, server, caller.grant())?;
     let admitted = Admitted {
         state,
         pep: GATEWAY,
@@ -120,24 +128,20 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
         door: &Gatekeeper {
             challenge: &challenge,
             needs_token: needs_token && !caller.is_proven(),
-            server: &server,
+            server,
             pins: behind.pins.as_ref(),
         },
         gate,
         admitted: &admitted,
     };
     let labels = caller.labels();
-    let asking = Asking {
-        caller: caller.issued(&labels),
-        ..Asking::of(&parts)
-    };
+    let asking = Asking::new(&parts, server, caller.issued(&labels));
     let carried = whole(&asking, body).map(|body| Carried::Body(body, None));
     match judge.answer(&asking, carried) {
         Verdict::Denied(refusal) => Err(Box::new(refusal)),
         Verdict::Allowed(allowed) => Ok(Forward {
             gate: Arc::clone(gate),
-            behind,
-            server,
+            behind: Arc::clone(behind),
             caller,
             session,
             parts,
@@ -169,58 +173,4 @@ fn session(
             "no such session of this grant; begin another one with `initialize`",
         ))
     })
-}
-
-/// What a client is told that has not proven who it is.
-fn challenge(doors: &Doors, gateway: &Gateway, parts: &Parts, server: &str) -> String {
-    let error = if parts.headers.contains_key(header::AUTHORIZATION) {
-        "error=\"invalid_token\", "
-    } else {
-        ""
-    };
-    challenge_with(error, doors, gateway, parts, server)
-}
-
-/// A challenge that begins with these parameters.
-fn challenge_with(first: &str, doors: &Doors, gateway: &Gateway, parts: &Parts, server: &str) -> String {
-    let base = base(doors, gateway, parts);
-    let issuer = gateway.issuer.as_ref();
-    let scopes = issuer.map(|issuer| issuer.config().scopes.join(" "));
-    let scopes = scopes.filter(|scopes| !scopes.is_empty());
-    let scope = scopes.map_or_else(String::new, |scopes| format!("scope=\"{scopes}\", "));
-    format!("Bearer {first}{scope}resource_metadata=\"{base}{METADATA}{MCP}{server}\"")
-}
-
-/// What protects a server.
-fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response<Body> {
-    let gateway = doors.gate.gateway.now();
-    match gateway.at(resource) {
-        Ok(_) if parts.method == Method::GET => {
-            let resource = format!("{}{resource}", base(doors, &gateway, parts));
-            answer::metadata(&resource, gateway.issuer.as_deref())
-        }
-        Ok(_) => answer::refused(StatusCode::METHOD_NOT_ALLOWED, "expected `GET`"),
-        Err(reason) => answer::refused(StatusCode::NOT_FOUND, &reason),
-    }
-}
-
-/// Where clients reach the gateway.
-fn base(doors: &Doors, gateway: &Gateway, parts: &Parts) -> String {
-    if let Some(url) = &gateway.public_url {
-        return url.clone();
-    }
-    let scheme = doors.access.scheme();
-    let target = parts.uri.authority().map(http::uri::Authority::as_str);
-    let sent = parts
-        .headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let is_plain = |host: &&str| {
-        host.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte))
-    };
-    format!(
-        "{scheme}://{}",
-        target.or(sent).filter(is_plain).unwrap_or("localhost")
-    )
 }

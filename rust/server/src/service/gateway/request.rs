@@ -1,45 +1,41 @@
 //! A client's request, as its policy sees it.
 
 use callgate_core::Caller;
-use callgate_core::grant::Token;
+use http::header;
 use http::request::Parts;
-use http::{HeaderMap, header};
 
 use super::super::http::texts;
 use crate::identity::bearer;
-use crate::proxy::Attributes;
+use crate::proxy::{Attributes, Found, Singles, single};
 
 /// A request but for its body.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Asking<'a> {
-    pub(super) parts: &'a Parts,
+    parts: &'a Parts,
+    /// The server that its path names.
+    server: &'a str,
     /// Who calls, where that was made out by more than the fields.
-    pub(super) caller: Option<Caller<'a>>,
+    caller: Option<Caller<'a>>,
+    singles: Singles<'a>,
 }
 
 impl<'a> Asking<'a> {
-    /// One whose fields say who calls.
-    pub(super) const fn of(parts: &'a Parts) -> Self {
-        Self { parts, caller: None }
-    }
-
-    /// Its fields.
-    pub(super) fn fields(self) -> &'a HeaderMap {
-        &self.parts.headers
-    }
-
-    /// The token that it bears, if it bears one and nothing else.
-    pub(super) fn token(self) -> Option<Token<'a>> {
-        self.token_text().map(Token::new)
-    }
-
-    /// The same as it was sent: a secret.
-    pub(super) fn token_text(self) -> Option<&'a str> {
-        let mut fields = self.fields().get_all(header::AUTHORIZATION).iter();
-        match (fields.next(), fields.next()) {
-            (Some(field), None) => bearer::text_of_field(field.to_str().ok()?).ok(),
-            _ => None,
+    pub(super) fn new(parts: &'a Parts, server: &'a str, caller: Option<Caller<'a>>) -> Self {
+        Self {
+            parts,
+            server,
+            caller,
+            singles: Singles::of(texts(&parts.headers)),
         }
+    }
+}
+
+/// The token that a request bears, if it bears one and nothing else: a secret.
+pub(super) fn token(parts: &Parts) -> Option<&str> {
+    let mut fields = parts.headers.get_all(header::AUTHORIZATION).iter();
+    match (fields.next(), fields.next()) {
+        (Some(field), None) => bearer::text_of_field(field.to_str().ok()?).ok(),
+        _ => None,
     }
 }
 
@@ -67,6 +63,16 @@ impl<'a> Attributes<'a> for Asking<'a> {
 
     fn caller(&self) -> Option<Caller<'a>> {
         self.caller
+    }
+
+    fn upstream(&self) -> Option<&'a str> {
+        Some(self.server)
+    }
+
+    fn header(&self, name: &str) -> Found<'a> {
+        self.singles
+            .get(name)
+            .unwrap_or_else(|| single(self.headers(), name))
     }
 
     fn host(&self) -> &'a str {
