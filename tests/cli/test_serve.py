@@ -187,8 +187,9 @@ def test_servers_to_stand_before_that_cannot_be(policy: Path, tmp_path: Path) ->
     (folder / "srv.json").write_text(policy.read_text())
     said = refused("serve", "--policy", folder, "--upstream", "sr=http://127.0.0.1:1/")
     assert said == "--upstream: no policy in the folder is for this server, unknown server `sr`; did you mean `srv`?"
-    done = run("serve", "--config", "callgate.yaml", "--upstream", "srv=http://127.0.0.1:1/", cwd=tmp_path)
-    assert (done.code, "goes with --policy" in done.err) == (2, True), done
+    for words, said in ((["--config", "callgate.yaml"], "goes with --policy"), ([], "give --policy")):
+        done = run("serve", *words, "--upstream", "srv=http://127.0.0.1:1/", cwd=tmp_path)
+        assert (done.code, said in done.err) == (2, True), done
 
 
 def test_catalogue_that_cannot_be_read(policy: Path, tmp_path: Path) -> None:

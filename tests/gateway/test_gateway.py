@@ -72,6 +72,7 @@ def test_strangers_are_told_to_log_in(tmp_path: Path, mode: str) -> None:
     ):
         for headers, reason in (
             ({}, "no token was sent"),
+            ({"authorization": "Basic YTpi"}, "is no one token"),
             ({"authorization": "Bearer cgt_nobody"}, "no grant of this server"),
             (bearer("alice"), "no grant of this server"),
         ):

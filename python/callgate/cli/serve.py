@@ -119,6 +119,8 @@ def serve(
     ] = None,
 ) -> None:
     """Start the sidecar; SIGTERM and SIGINT stop it, SIGHUP reads its files again."""
+    if upstream and config is None and policy is None:
+        raise typer.BadParameter("calls through the gateway want a policy; give --policy", param_hint="--upstream")
     if (config is None) == (policy is None):
         raise typer.BadParameter("give either --config or --policy", param_hint="--config")
     if config is None and decision_log is None:
