@@ -140,7 +140,8 @@ def test_a_configured_grant_is_the_caller_of_its_id(tmp_path: Path) -> None:
         {"id": "alice", "server": "s", "policy": "own", "labels": {"team": "ops"}},
         {"id": "gone", "server": "s", "policy": "own", "revoked": True},
         {"id": "late", "server": "s", "policy": "own", "expires_at": "2020-01-01T00:00:00Z"},
-        {"id": "elsewhere", "server": "t", "policy": "own", "revoked": True},
+        {"id": "elsewhere", "server": "t", "policy": "own", "expires_at": "2020-01-01T00:00:00Z"},
+        {"id": "gone elsewhere", "server": "t", "policy": "own", "revoked": True},
         {"id": "tokened", "server": "s", "policy": "own", "token_hash": hash_token(KEY, TOKENS["alice"])},
     ]
     (tmp_path / "key").write_text(KEY.hex(), encoding="utf-8")
@@ -169,7 +170,12 @@ def test_a_configured_grant_is_the_caller_of_its_id(tmp_path: Path) -> None:
         assert outcome(key.token("alice", team="sales")) == (200, "ok")
         status, text = outcome(key.token("alice"), "small")
         assert (status, "isError" in text) == (200, True), "a policy's denial is an answer"
-        for revoked, rule in (("gone", "(grant revoked)"), ("late", "(grant expired)")):
+        # An id is configured once, so whoever is locked out at one server is so at all of them.
+        for revoked, rule in (
+            ("gone", "(grant revoked)"),
+            ("late", "(grant expired)"),
+            ("gone elsewhere", "(grant revoked)"),
+        ):
             status, text = outcome(key.token(revoked))
             assert status == 401
             assert rule in text

@@ -10,7 +10,7 @@ use crate::request::DEFAULT_SERVER;
 use crate::{Caller, Request};
 
 /// What a caller that sends a token gets where no grant has it; the token itself is a secret.
-const NO_SUCH_TOKEN: &str = "the `grant_token` is that of no grant of this server; check it, case included, or ask the operator for another";
+const NO_SUCH_TOKEN: &str = "the token of the caller is that of no grant of this server; check it, case included, or ask the operator for another";
 
 /// What an enforcement point gets that names a grant and does not vouch.
 const NOT_VOUCHED: &str = "grants are configured here, so a grant's id is taken only from who vouches for its callers; send the \
@@ -111,10 +111,16 @@ impl<'s> Evaluation<'_, 's, '_> {
         let grants = self.state.grants();
         let configured = grants
             .by_id(grant)
-            .and_then(|index| Some((index, grants.get(index)?)))
-            .filter(|(_, grant)| self.state.server_index(server) == Some(grant.server()));
-        if let Some((index, grant)) = configured {
-            return self.admit_grant(index, grant, server);
+            .and_then(|index| Some((index, grants.get(index)?)));
+        match configured {
+            Some((index, grant)) if self.state.server_index(server) == Some(grant.server()) => {
+                return self.admit_grant(index, grant, server);
+            }
+            // An id is configured once, so whoever is locked out at one server is so at all of them.
+            Some((_, grant)) if grant.is_revoked() => {
+                return Err(Refusal::of("(grant revoked)", message::grant_revoked(grant.id())));
+            }
+            _ => {}
         }
         let (policy_index, policy) = self.serving(server)?;
         Ok((

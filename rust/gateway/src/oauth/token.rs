@@ -49,7 +49,7 @@ pub enum Refused {
     #[error("the token is for another audience; ask for one for this resource")]
     Audience,
     /// Its time is over, or it has none.
-    #[error("the token has expired")]
+    #[error("the token has expired, or has no `exp`")]
     Expired,
     /// Its time has not come.
     #[error("the token is not valid yet")]

@@ -59,6 +59,20 @@ fn a_configured_grant_of_that_id_is_the_caller() {
 }
 
 #[test]
+fn who_is_locked_out_at_one_server_is_so_at_all_of_them() {
+    let decision_at = |server| {
+        desk()
+            .decide(&issued("ops", "revoked", &OPS, server))
+            .rule
+            .into_owned()
+    };
+    assert_eq!(
+        ["one", "two"].map(decision_at),
+        ["(grant revoked)", "(grant revoked)"]
+    );
+}
+
+#[test]
 fn anybody_else_falls_under_the_server_s_own_policy() {
     for mut desk in [desk(), desk_without_grants()] {
         // `srv` is a grant of another server.
