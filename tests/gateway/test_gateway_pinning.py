@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from cli.program import run
+from config.setup import Setup
 from gateway.running import bearer, gateway
 from http_server import Handler, serving
 
@@ -164,6 +165,21 @@ def test_what_was_accepted_outlives_a_restart(tmp_path: Path) -> None:
         with gateway(tmp_path, servers, EVERY_TOOL) as running:
             assert listed(running.url("s")) == ["b"]
             assert rule_of(call(running.url("s"), "a")) == "(tool changed)"
+
+
+def test_a_server_that_comes_by_a_reload_is_pinned(tmp_path: Path) -> None:
+    setup = Setup(tmp_path)
+    setup.write("p.json", EVERY_TOOL)
+    setup.configure(servers={"s": {"policy": "p"}})
+    with offering() as tools, setup.serving() as running:
+        with running.reload():
+            upstream = {"url": f"http://127.0.0.1:{tools.port}/mcp"}
+            setup.configure(servers={"s": {"policy": "p", "upstream": upstream}})
+        url = f"http://{running.address}/mcp/s"
+        assert listed(url) == ["a", "b"]
+        tools.offered["a"] = "does something else"
+        assert listed(url) == ["b"]
+        assert rule_of(call(url, "a")) == "(tool changed)"
 
 
 def test_with_report_it_passes(tmp_path: Path) -> None:

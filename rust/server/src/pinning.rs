@@ -1,12 +1,12 @@
 //! What was accepted of the tools of servers behind the gateway, kept in step with its files.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use callgate_gateway::pins::{Keeper, Notice, Pins, PinsError};
 
+use crate::GatewayError;
 use crate::events::{Events, Level};
-use crate::{GatewayError, StartError};
 
 /// Pins, and the thread that writes them.
 #[derive(Debug)]
@@ -16,9 +16,22 @@ pub(crate) struct Pinning {
 }
 
 impl Pinning {
+    /// The pins of `this`; where there are none yet, those of the folder, if one is named. Another folder than the first
+    /// is not looked at. Not to be called twice at once.
+    pub(crate) fn opened<'p>(
+        this: &'p OnceLock<Self>,
+        folder: Option<&Path>,
+        events: &Arc<Events>,
+    ) -> Result<Option<&'p Pins>, GatewayError> {
+        if let (None, Some(folder)) = (this.get(), folder) {
+            let _ = this.set(Self::open(folder, events)?);
+        }
+        Ok(this.get().map(Self::pins))
+    }
+
     /// Opens the folder, and makes it where it is not there. What fails later is logged.
-    pub(crate) fn open(folder: &Path, events: &Arc<Events>) -> Result<Self, StartError> {
-        let pins = Arc::new(Pins::open(folder).map_err(GatewayError::from)?);
+    pub(crate) fn open(folder: &Path, events: &Arc<Events>) -> Result<Self, GatewayError> {
+        let pins = Arc::new(Pins::open(folder)?);
         let failures = Arc::clone(events);
         let report = move |error: &PinsError| {
             let error = error.to_string();
@@ -36,7 +49,7 @@ impl Pinning {
             };
             notices.push(Level::Warning, event, vec![("server", server.as_str().into())]);
         };
-        let keeper = Keeper::start(Arc::clone(&pins), report, tell).map_err(StartError::Threads)?;
+        let keeper = Keeper::start(Arc::clone(&pins), report, tell).map_err(GatewayError::Threads)?;
         Ok(Self {
             pins,
             keeper: Mutex::new(Some(keeper)),

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use callgate_core::{Engine, State};
@@ -61,7 +61,8 @@ pub struct Server {
     handle: Handle,
     // Taken by the first `stop`; others wait for it at the lock.
     runtime: Mutex<Option<Runtime>>,
-    pinning: Option<Pinning>,
+    /// Opened when the first configuration asks for it, once.
+    pinning: OnceLock<Pinning>,
 }
 
 impl Server {
@@ -126,11 +127,9 @@ impl Server {
         gate.proxies = InForce::new(proxies);
         let sessions = Sessions::of(pep_key.as_ref());
         gate.sessions = Some(sessions.map_err(|error| StartError::Randomness(error.to_string()))?);
+        let pinning = OnceLock::new();
         let folder = gateway.pins_folder.as_deref();
-        let pinning = folder
-            .map(|folder| Pinning::open(folder, &gate.events))
-            .transpose()?;
-        let pins = pinning.as_ref().map(Pinning::pins);
+        let pins = Pinning::opened(&pinning, folder, &gate.events)?;
         gate.gateway = InForce::new(Gateway::new(gateway, pins, None)?);
         let (phase, watching) = watch::channel(Phase::Serving);
         let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
@@ -212,9 +211,12 @@ impl Server {
         // What can fail comes first.
         let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
         let peps = peps.map(|peps| gate.peps.prepare(peps)).transpose()?;
-        let pins = self.pinning.as_ref().map(Pinning::pins);
         let gateway = gateway
-            .map(|config| Gateway::new(config, pins, Some(&gate.gateway.now())))
+            .map(|config| {
+                let folder = config.pins_folder.as_deref();
+                let pins = Pinning::opened(&self.pinning, folder, &gate.events)?;
+                Gateway::new(config, pins, Some(&gate.gateway.now()))
+            })
             .transpose()?;
         let others = peps.is_some();
         let put_in_force = |generation| {
@@ -310,7 +312,7 @@ impl Server {
         self.phase.send_replace(Phase::Closed);
         // In the background, because a caller may itself stand on a runtime's thread, where waiting is forbidden.
         runtime.shutdown_background();
-        if let Some(pinning) = &self.pinning {
+        if let Some(pinning) = self.pinning.get() {
             pinning.finish();
         }
         // After the last decision.

@@ -47,7 +47,8 @@ impl State {
                  schemas, annotations or endpoint changed; {ask}"
             ),
             Self::New => format!(
-                "the tool {tool} was not among the tools of the server {server} when they were accepted; {ask}"
+                "the tool {tool} was not among the tools of the server {server} when they were accepted; use one that its \
+                 list shows, or {ask}"
             ),
         }
     }

@@ -1,6 +1,7 @@
 //! The servers behind the gateway, and how requests to them are read.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,8 +25,8 @@ pub struct GatewayConfig {
     pub public_url: Option<String>,
     /// Leave out of lists what a caller may never call, beside what is hidden.
     pub lists_allowed_only: bool,
-    /// The folder of what was accepted of servers' tools, made where it is not there; `None`: nothing is pinned. What a server
-    /// was started with stays.
+    /// The folder of what was accepted of servers' tools, made where it is not there; `None`: nothing is pinned. The first
+    /// one that a server is given stays.
     pub pins_folder: Option<PathBuf>,
     /// The issuer whose tokens callers may bear; `None`: none is believed.
     pub oauth: Option<OauthConfig>,
@@ -57,6 +58,9 @@ pub enum GatewayError {
     /// What was accepted of servers' tools cannot be read.
     #[error(transparent)]
     Pins(#[from] PinsError),
+    /// The thread that writes what was accepted could not be started.
+    #[error("cannot start the thread that keeps pins: {0}")]
+    Threads(#[source] io::Error),
 }
 
 /// A server as requests meet it.
