@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.faulty import EVENTS, JSON, faulty_server
+from gateway.faulty import EVENTS, JSON, faulty_server, properly
 from gateway.running import gateway
 from gateway.slow import MEBIBYTE, most_resident_bytes, resident_bytes
 from proxies.envoy import PATIENCE_S
@@ -78,6 +78,41 @@ def test_what_is_held_of_lists_is_bounded(tmp_path: Path, faulty: Faulty, kind: 
             thread.join(PATIENCE_S)
             assert not thread.is_alive()
         assert httpx.post(url, json=CALL, headers=ACCEPT, timeout=PATIENCE_S).status_code == 200
+
+
+def waits(connection: Connection, request: Request) -> None:
+    """A server that has a call and does not answer it for long."""
+    connection.wait()
+    properly(connection, request)
+
+
+def test_bodies_that_wait_for_their_server_are_held_too(tmp_path: Path, faulty: Faulty) -> None:
+    faulty.on("tools/call", waits)
+    arguments = {"x": "x" * 3 * MEBIBYTE}
+    message = {**CALL, "params": {"name": "open", "arguments": arguments}}
+    limits = {"unfinished_limit_bytes": "16MiB"}
+    with gateway(tmp_path, {"s": faulty.url}, EVERY_TOOL, limits=limits) as running:
+        url = running.url("s")
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            answers.append(httpx.post(url, json=message, headers=ACCEPT, timeout=PATIENCE_S))
+
+        threads = [Thread(target=ask, daemon=True) for _ in range(CLIENTS)]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(answers) >= CLIENTS - 5)
+        refused = list(answers)
+        # What takes little room goes on.
+        assert httpx.post(url, json=LIST, headers=ACCEPT, timeout=PATIENCE_S).status_code == 200
+        faulty.let_go.set()
+        for thread in threads:
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+        assert {answer.status_code for answer in refused} == {503}
+        assert all(b"too many bytes of unfinished" in answer.content for answer in refused)
+        assert {answer.status_code for answer in answers[len(refused) :]} == {200}
+        assert httpx.post(url, json=message, headers=ACCEPT, timeout=PATIENCE_S).status_code == 200, "room again"
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -117,10 +117,11 @@ impl Upstream {
         let response = tokio::time::timeout(patience, self.follow(method, fields, body))
             .await
             .map_err(|_| Failure::TooSlow(self.config.answer_timeout_ms))??;
-        if response.status() == StatusCode::UNAUTHORIZED || response.headers().contains_key(WWW_AUTHENTICATE)
-        {
+        let status = response.status();
+        let challenges = status.is_client_error() && response.headers().contains_key(WWW_AUTHENTICATE);
+        if status == StatusCode::UNAUTHORIZED || challenges {
             // The client's token is the gateway's to judge: told so, it would throw away one that is good.
-            return Err(Failure::Unauthorized(response.status().as_u16()));
+            return Err(Failure::Unauthorized(status.as_u16()));
         }
         Ok(open::opened(response, place))
     }

@@ -160,7 +160,7 @@ impl Doors {
             if is_gateway {
                 let share = Arc::clone(share);
                 let answer: Answer =
-                    Box::pin(async move { Ok(gateway::answer(&doors, door, share, request).await) });
+                    Box::pin(async move { Ok(gateway::answer(&doors, door, &peer, share, request).await) });
                 return self.answering(answer, Counted::Mcp, None);
             }
             let answer: Answer =

@@ -8,7 +8,7 @@ use callgate_core::engine::Snapshot;
 use callgate_core::grant::Token;
 use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
-use callgate_gateway::pins::{Asked as PageAsked, Observation};
+use callgate_gateway::pins::{Observation, Page};
 use callgate_gateway::reply::{self, Cut, Holds};
 use callgate_gateway::upstream::OpenBody;
 use callgate_gateway::{Failure, fields};
@@ -28,7 +28,7 @@ use super::request::token;
 use super::session::Sessions;
 use super::{GATEWAY, answer};
 use crate::events::{FieldValue, Level};
-use crate::gate::{Gate, Protocol};
+use crate::gate::{Gate, Protocol, aside};
 use crate::proxy::ANONYMOUS;
 
 /// The session of the versions before 2026-07-28.
@@ -56,8 +56,9 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Sends it, and gives back what the server answers as it comes. What has to be held of that counts against `share`.
-    pub(super) async fn run(self, body: Bytes, share: Arc<Share>) -> Response<Body> {
+    /// Sends it, and gives back what the server answers as it comes. What has to be held of that counts against `share`, as
+    /// `waiting` does of the body.
+    pub(super) async fn run(self, body: Bytes, waiting: Held, share: Arc<Share>) -> Response<Body> {
         let Self {
             gate,
             behind,
@@ -90,10 +91,11 @@ impl Forward {
             }
             sent
         };
-        let request = (holds != Holds::Nothing).then(|| body.clone());
+        let page = (holds == Holds::List).then(|| aside(&body, || Page::of_request(&body)));
         let (server, grant) = (behind.server.as_str(), caller.grant());
         let asked = behind.upstream.send(grant, parts.method.clone(), sent, body);
         let answered = asked.await;
+        drop(waiting);
         let opened = match answered {
             Ok(opened) => opened,
             Err(failure) => {
@@ -109,7 +111,7 @@ impl Forward {
             mark(&mut head, sessions, server, grant);
         }
         let reply = Response::from_parts(head, body);
-        let Some(request) = request else {
+        if holds == Holds::Nothing {
             let (at_gate, unasked) = (Arc::clone(&gate), Arc::clone(&behind));
             let watched = reply::watched(reply, move || {
                 unreadable(&at_gate, &unasked, UNASKED);
@@ -121,14 +123,14 @@ impl Forward {
                 },
                 |reply| reply.map(Body::new),
             );
-        };
+        }
         let cutting = Cutting {
             gate: Arc::clone(&gate),
             parts,
             caller,
             id: id.filter(|_| holds == Holds::List),
             allowed_only: lists_allowed_only,
-            request,
+            page: page.unwrap_or_default(),
             behind,
             held: Held::new(share),
             tape: Tape::new(),
@@ -216,8 +218,8 @@ struct Cutting {
     caller: Calling,
     id: Option<String>,
     allowed_only: bool,
-    /// What was asked for.
-    request: Bytes,
+    /// Which page of a list was asked for.
+    page: Page,
     behind: Arc<Behind>,
     /// What has come of a message that is not whole.
     held: Held,
@@ -230,17 +232,11 @@ impl Cutting {
         let Some(pins) = &self.behind.pins else {
             return Ok(None);
         };
-        let mut tape = Tape::new();
-        let asked = if self.id.is_some() {
-            PageAsked::of_request(&mut tape, &self.request)
-        } else {
-            PageAsked::Unknown
-        };
         pinned::observe(
             &self.gate,
             pins,
             &self.behind.server,
-            asked,
+            self.page.asked(),
             &mut self.tape,
             message,
         )

@@ -21,9 +21,10 @@ use tonic::body::Body;
 use super::arriving::Arriving;
 use super::http::read_body;
 use super::judging::{Carried, Judge, whole};
-use super::unfinished::Share;
+use super::unfinished::{Held, Share};
 use super::{Door, Doors};
 use crate::gate::{Admitted, Gate, aside};
+use crate::identity::{Peer, Unknown};
 use caller::Calling;
 use challenge::{Challenge, metadata};
 use door::{Gatekeeper, Verdict};
@@ -57,9 +58,13 @@ pub(super) fn owns(path: &str) -> bool {
 pub(super) async fn answer(
     doors: &Doors,
     door: Door,
+    peer: &Peer,
     share: Arc<Share>,
     request: Request<Arriving>,
 ) -> Response<Body> {
+    if !doors.gate.peps.admits(peer) {
+        return answer::refused(StatusCode::UNAUTHORIZED, Unknown::Withdrawn.message());
+    }
     if let Some(reason) = doors.access.refusal(door, request.uri(), request.headers()) {
         return answer::refused(StatusCode::FORBIDDEN, &reason);
     }
@@ -74,12 +79,17 @@ pub(super) async fn answer(
         Ok(body) => body,
         Err(refusal) => return refusal,
     };
+    // Whoever waits for a key or a server goes on holding the body.
+    let mut held = Held::new(Arc::clone(&share));
+    if let Err(full) = held.grow(body.len()) {
+        return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
+    }
     issuer::wait_for_key(doors, &parts).await;
     let forward = match aside(&body, || judge(doors, parts, &body)) {
         Ok(forward) => forward,
         Err(refusal) => return *refusal,
     };
-    forward.run(body, share).await
+    forward.run(body, held, share).await
 }
 
 /// What is no request for a server, before its body is read.
