@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import time
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +15,7 @@ from cli.program import ENVIRONMENT, PROGRAM, refused
 from gateway.running import gateway
 from proxies.mcp import mcp_client, mcp_server
 from stdio.scripted import event, leading, reply, serving
-from stdio.wrapped import Talk, call, client, request
+from stdio.wrapped import PATIENCE_S, Talk, call, client, request
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -223,6 +224,27 @@ def test_signals_end_it() -> None:
         assert talk.reply()["error"]["code"] == -32600, "it is there"
         talk.process.send_signal(signal.SIGTERM)
         assert talk.code() == 143
+
+
+def test_signals_end_it_while_it_waits_for_the_last_reply() -> None:
+    arrived, let_go = Event(), Event()
+
+    def late(*asked: Any) -> tuple[int, str, bytes, dict[str, str]]:
+        arrived.set()
+        let_go.wait(PATIENCE_S)
+        return 200, "application/json", reply(asked[2]["id"]), {}
+
+    with serving(late) as (url, _), Talk(leading(url)) as talk:
+        talk.send(call(1, "open"))
+        assert arrived.wait(PATIENCE_S)
+        assert talk.process.stdin is not None
+        talk.process.stdin.close()
+        # The end of its input comes before the signal.
+        time.sleep(0.5)
+        talk.process.send_signal(signal.SIGTERM)
+        code = talk.code()
+        let_go.set()
+        assert code == 143
 
 
 def test_wrong_use(tmp_path: Path) -> None:

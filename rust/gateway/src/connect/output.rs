@@ -9,39 +9,63 @@ use tokio::sync::{Mutex, MutexGuard};
 
 /// The client's end. Whoever writes holds it for whole lines.
 #[derive(Debug)]
-pub(super) struct Output<O>(Mutex<O>);
+pub(super) struct Output<O>(Mutex<Lines<O>>);
+
+#[derive(Debug)]
+struct Lines<O> {
+    output: O,
+    /// Something of a line was written, and not its end: whoever began it was ended in the middle, if nobody writes.
+    is_open: bool,
+}
+
+impl<O: AsyncWrite + Unpin> Lines<O> {
+    async fn end(&mut self) -> io::Result<()> {
+        self.output.write_all(b"\n").await?;
+        self.is_open = false;
+        Ok(())
+    }
+}
 
 impl<O: AsyncWrite + Unpin> Output<O> {
     pub(super) fn new(output: O) -> Self {
-        Self(Mutex::new(output))
+        Self(Mutex::new(Lines {
+            output,
+            is_open: false,
+        }))
     }
 
     /// Writes a message as a line.
     pub(super) async fn say(&self, message: &[u8]) -> io::Result<()> {
-        let mut line = self.begin().await;
+        let mut line = self.begin().await?;
         line.part(message).await?;
         line.end().await
     }
 
     /// Begins a line whose parts come one after the other.
-    pub(super) async fn begin(&self) -> OpenLine<'_, O> {
-        OpenLine(self.0.lock().await)
+    pub(super) async fn begin(&self) -> io::Result<OpenLine<'_, O>> {
+        let mut lines = self.0.lock().await;
+        if lines.is_open {
+            // Glued to what is there, this message would be lost as well.
+            lines.end().await?;
+        }
+        Ok(OpenLine(lines))
     }
 }
 
 /// A line that is being written.
 #[derive(Debug)]
-pub(super) struct OpenLine<'o, O>(MutexGuard<'o, O>);
+pub(super) struct OpenLine<'o, O>(MutexGuard<'o, Lines<O>>);
 
 impl<O: AsyncWrite + Unpin> OpenLine<'_, O> {
     /// Writes a part of a message. In JSON a line break is white space, so that a space says the same.
     pub(super) async fn part(&mut self, part: &[u8]) -> io::Result<()> {
-        self.0.write_all(&without_breaks(part)).await
+        self.0.is_open = true;
+        self.0.output.write_all(&without_breaks(part)).await
     }
 
     pub(super) async fn end(mut self) -> io::Result<()> {
-        self.0.write_all(b"\n").await?;
-        self.0.flush().await
+        self.0.end().await?;
+        self.0.output.flush().await
     }
 }
 
@@ -64,6 +88,16 @@ mod tests {
         let output = Output::new(Vec::new());
         output.say(b"{\n \"a\":\r\n1}").await.expect("written");
         output.say(b"{}").await.expect("written");
-        assert_eq!(output.0.into_inner(), b"{  \"a\":  1}\n{}\n");
+        assert_eq!(output.0.into_inner().output, b"{  \"a\":  1}\n{}\n");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_was_left_open_swallows_no_other() {
+        let output = Output::new(Vec::new());
+        let mut line = output.begin().await.expect("written");
+        line.part(b"{\"a\":").await.expect("written");
+        drop(line);
+        output.say(b"{}").await.expect("written");
+        assert_eq!(output.0.into_inner().output, b"{\"a\":\n{}\n");
     }
 }

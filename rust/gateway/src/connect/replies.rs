@@ -51,7 +51,7 @@ impl Exchange {
                 None => held.extend_from_slice(&piece),
             }
             if line.is_none() && held.len() > SHORT_BYTES {
-                let mut begun = bridge.output.begin().await;
+                let mut begun = bridge.output.begin().await?;
                 begun.part(&std::mem::take(&mut held)).await?;
                 line = Some(begun);
             }

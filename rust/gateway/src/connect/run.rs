@@ -89,8 +89,11 @@ where
             line = lines.next(), if client.waiting.is_none() => {
                 // An input that cannot be read has ended.
                 let Ok(Some(line)) = line else {
-                    client.finish().await;
-                    break 0;
+                    break tokio::select! {
+                        () = client.finish() => 0,
+                        signal = signals.next() => SIGNAL_BASE + signal.as_raw(),
+                        Ok(()) = &mut gone => 0,
+                    };
                 };
                 if client.line(line).await.is_err() {
                     break 0;
