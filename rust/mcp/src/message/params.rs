@@ -7,8 +7,9 @@ use super::fault::{object, string, wrong_type};
 use crate::keys::look_alike;
 use crate::refusal::{Reason, Refusal};
 
-/// Members that some method is judged by; no message may have one in another case.
-const MEMBERS: [&str; 5] = ["name", "arguments", "uri", "taskId", "_meta"];
+/// Members that some method is judged by; no message may have one in another case. By `cursor` the pages of a list are told
+/// apart: a server that finds it in another case would give the last one for what passes here as the first.
+const MEMBERS: [&str; 6] = ["name", "arguments", "uri", "taskId", "_meta", "cursor"];
 
 /// Where the protocol version stands in `_meta` since 2026-07-28.
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
