@@ -28,6 +28,12 @@ pub enum Algorithm {
     EdDsa,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Signatures that this thread has held against a key: the dear part of a token.
+    pub(super) static VERIFIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 /// What checks a signature, and the keys that it takes.
 enum Check {
     Rsa(&'static RsaParameters),
@@ -74,6 +80,8 @@ impl Algorithm {
 
     /// Whether the signature over these bytes is by this key.
     pub(super) fn verifies(self, material: &Material, signed: &[u8], signature: &[u8]) -> bool {
+        #[cfg(test)]
+        VERIFIED.with(|count| count.set(count.get() + 1));
         match (self.check(), material) {
             (Check::Rsa(parameters), Material::Rsa { n, e }) => RsaPublicKeyComponents { n, e }
                 .verify(parameters, signed, signature)

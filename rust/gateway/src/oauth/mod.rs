@@ -106,15 +106,14 @@ impl Issuer {
             return None;
         };
         let token = Unproven::read(token, &self.config.algorithms).ok()?;
+        match token.claims(&self.config, audience, now.unix_us()) {
+            Ok(_) | Err(Refused::Scope(_)) => {}
+            Err(_) => return None,
+        }
         let is_missing = fetched
-            .with(second(now), |keys| token.prove(keys) == Err(Refused::UnknownKey))
+            .with(second(now), |keys| token.lacks_key(keys))
             .unwrap_or(true);
-        let is_worth_it = is_missing
-            && match token.claims(&self.config, audience, now.unix_us()) {
-                Ok(_) | Err(Refused::Scope(_)) => true,
-                Err(_) => false,
-            };
-        is_worth_it.then(|| fetched.missing(second(now)))
+        is_missing.then(|| fetched.missing(second(now)))
     }
 
     /// Waits until no keys are being fetched: seconds at most.

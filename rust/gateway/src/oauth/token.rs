@@ -157,6 +157,15 @@ impl<'t> Unproven<'t> {
         })
     }
 
+    /// Whether [`prove`](Self::prove) would find none of these keys. Signatures are dear, so one is looked at only where no id
+    /// says which key is meant.
+    pub(super) fn lacks_key(&self, keys: &Keys) -> bool {
+        match self.key_id.as_deref() {
+            Some(id) => keys.fitting(Some(id), self.algorithm).next().is_none(),
+            None => self.prove(keys) == Err(Refused::UnknownKey),
+        }
+    }
+
     /// What its claims come to at this time, whoever has signed them.
     pub(super) fn claims(
         &self,

@@ -7,8 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use super::signing::{Signer, jwks};
+use super::signing::{Signer, claims, jwks};
 use super::{AUDIENCE, NOW_S, at, config};
+use crate::oauth::algorithm::VERIFIED;
 use crate::oauth::fetch::{FRESH_S, KEPT_S, PACE_S};
 use crate::oauth::keys::LIMIT_BYTES;
 use crate::oauth::{Issuer, JwksSource, KeysError, Refused};
@@ -189,6 +190,41 @@ async fn only_a_token_that_could_be_good_asks_for_its_key() {
             .is_none()
     );
     assert!(issuer.missing(&good, AUDIENCE, at(NOW_S)).is_some());
+}
+
+#[tokio::test]
+async fn a_key_is_looked_for_without_its_signature_where_the_token_names_it() {
+    let published = Published::start().await;
+    let (signer, other) = (Signer::new("a"), Signer::new("b"));
+    published.publishes(&[&signer]);
+    let issuer = published.issuer();
+    renew(&issuer, NOW_S).await.unwrap();
+    let nameless = |signer: &Signer| signer.token(r#"{"alg":"ES256"}"#, &claims(r#""sub":"alice""#));
+    let expired = signer.token(
+        r#"{"alg":"ES256"}"#,
+        r#"{"iss":"https://login.example.com","exp":1}"#,
+    );
+    // The same name, another key: a wrong signature, which no key that comes puts right.
+    let forged = other.token(&signer.header(), &claims(r#""sub":"alice""#));
+    for (token, is_missing, verified) in [
+        (signer.good("alice"), false, 0),
+        (other.good("alice"), true, 0),
+        (forged, false, 0),
+        (nameless(&signer), false, 1),
+        (nameless(&other), true, 1),
+        (expired, false, 0),
+    ] {
+        VERIFIED.set(0);
+        let missing = issuer.missing(&token, AUDIENCE, at(NOW_S));
+        assert_eq!(
+            (missing.is_some(), VERIFIED.get()),
+            (is_missing, verified),
+            "{token}"
+        );
+    }
+    VERIFIED.set(0);
+    assert!(issuer.verify(&signer.good("alice"), AUDIENCE, at(NOW_S)).is_ok());
+    assert_eq!(VERIFIED.get(), 1);
 }
 
 #[tokio::test]
