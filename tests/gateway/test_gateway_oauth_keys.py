@@ -97,7 +97,7 @@ def test_keys_outlive_the_server_that_published_them(tmp_path: Path) -> None:
         published.document = None
         assert send(url, other.token()).status_code == 401
         assert send(url, key.token()).status_code == 200
-        published.document = {"keys": []}
+        published.document = {"error": "maintenance"}
         assert send(url, key.token()).status_code == 200
 
 

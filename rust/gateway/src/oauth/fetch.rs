@@ -172,8 +172,8 @@ impl Fetched {
 }
 
 impl Refresh {
-    /// Fetches the keys; they are in force when it is done. Gives their number where they are others than before, and an
-    /// error where the ones before stay.
+    /// Fetches the keys; they are in force when it is done. Gives their number where they are others than before, 0 where the
+    /// issuer has withdrawn its last one, and an error where the ones before stay.
     pub async fn run(self) -> Result<Option<usize>, KeysError> {
         let keys = tokio::time::timeout(PATIENCE, self.fetched.fetch())
             .await

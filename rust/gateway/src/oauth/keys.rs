@@ -59,7 +59,8 @@ struct Key {
 pub(super) struct Keys(Vec<Key>);
 
 impl Keys {
-    /// Reads a JWK Set. Keys for something else, of another kind or too weak are passed over, as the format asks for.
+    /// Reads a JWK Set. Keys for something else, of another kind or too weak are passed over, as the format asks for; none may
+    /// be left.
     pub(super) fn parse(document: &[u8], algorithms: &[Algorithm]) -> Result<Self, KeysError> {
         if document.len() > LIMIT_BYTES {
             return Err(KeysError(format!("it is larger than {LIMIT_BYTES} bytes")));
@@ -79,13 +80,17 @@ impl Keys {
                 keys.len()
             )));
         }
-        if keys.is_empty() {
-            return Err(KeysError(
-                "it holds no key for signatures by any of `algorithms` (RSA keys have 2048 bits or more)"
-                    .to_owned(),
-            ));
-        }
         Ok(Self(keys))
+    }
+
+    /// These, of a source that has to hold some: a file without any is a mistake, while an issuer may withdraw its last one.
+    pub(super) fn at_least_one(self) -> Result<Self, KeysError> {
+        if self.0.is_empty() {
+            let message =
+                "it holds no key for signatures by any of `algorithms` (RSA keys have 2048 bits or more)";
+            return Err(KeysError(message.to_owned()));
+        }
+        Ok(self)
     }
 
     /// How many there are.
@@ -199,7 +204,7 @@ mod tests {
 
     fn parse(keys: &[String]) -> Result<Keys, KeysError> {
         let document = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
-        Keys::parse(document.as_bytes(), &Algorithm::ALL)
+        Keys::parse(document.as_bytes(), &Algorithm::ALL)?.at_least_one()
     }
 
     #[test]
@@ -262,7 +267,7 @@ mod tests {
             "[]",
             "{}",
             r#"{"keys":{}}"#,
-            r#"{"keys":[]}"#,
+            r#"{"keys":null}"#,
             r#"{"keys":[],"keys":[]}"#,
             r#"{"keys":[[[[[[[[[]]]]]]]]]}"#,
         ] {
@@ -271,6 +276,9 @@ mod tests {
                 "{document}"
             );
         }
+        let none = Keys::parse(br#"{"keys":[]}"#, &Algorithm::ALL).unwrap();
+        assert_eq!(none.len(), 0);
+        assert!(none.at_least_one().is_err());
         let twice = ec(r#","kty":"EC""#);
         assert!(parse(&[twice]).is_err());
         let huge = format!("{}{{}}", " ".repeat(LIMIT_BYTES));

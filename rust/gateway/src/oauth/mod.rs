@@ -54,7 +54,7 @@ impl Issuer {
         }
         let source = match &config.jwks {
             JwksSource::Document(document) => {
-                let keys = Keys::parse(document, &config.algorithms);
+                let keys = Keys::parse(document, &config.algorithms).and_then(Keys::at_least_one);
                 Source::Document(keys.map_err(|error| OauthError::new("jwks.file", error.to_string()))?)
             }
             JwksSource::Url { url, ca_pem } => Source::Url(Arc::new(Fetched::new(
@@ -87,7 +87,7 @@ impl Issuer {
     pub fn has_keys(&self, now: Now) -> bool {
         match &self.source {
             Source::Document(_) => true,
-            Source::Url(fetched) => fetched.with(second(now), |_| ()).is_some(),
+            Source::Url(fetched) => fetched.with(second(now), |keys| keys.len() > 0) == Some(true),
         }
     }
 

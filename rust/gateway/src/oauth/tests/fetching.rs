@@ -112,7 +112,7 @@ async fn what_cannot_be_read_leaves_the_keys_until_they_are_too_old() {
             "status 302",
         ),
         ("HTTP/1.1 200 OK\r\n", "<html>", "no JSON"),
-        ("HTTP/1.1 200 OK\r\n", r#"{"keys":[]}"#, "no key"),
+        ("HTTP/1.1 200 OK\r\n", r#"{"keys":null}"#, "no JWK Set"),
         (
             "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n",
             "\u{1f}\u{8b}",
@@ -141,6 +141,53 @@ async fn what_cannot_be_read_leaves_the_keys_until_they_are_too_old() {
     published.publishes(&[&signer]);
     assert_eq!(renew(&issuer, NOW_S + KEPT_S).await, Ok(None));
     assert!(issuer.has_keys(at(NOW_S + KEPT_S)));
+}
+
+#[tokio::test]
+async fn who_publishes_no_key_withdraws_the_last_one() {
+    let published = Published::start().await;
+    let signer = Signer::new("a");
+    let good = signer.good("alice");
+    let elliptic_384 = signer.jwk("").replace("P-256", "P-384");
+    for document in [
+        r#"{"keys":[]}"#.to_owned(),
+        r#"{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}"#.to_owned(),
+        // Of an algorithm that is not configured.
+        format!(r#"{{"keys":[{}]}}"#, signer.jwk(r#","alg":"RS256""#)),
+        format!(r#"{{"keys":[{elliptic_384}]}}"#),
+    ] {
+        let issuer = published.issuer();
+        published.publishes(&[&signer]);
+        assert_eq!(renew(&issuer, NOW_S).await, Ok(Some(1)));
+        assert!(issuer.verify(&good, AUDIENCE, at(NOW_S)).is_ok());
+        published.answers("HTTP/1.1 200 OK\r\n", &document);
+        let later = NOW_S + FRESH_S;
+        assert_eq!(renew(&issuer, later).await, Ok(Some(0)), "{document}");
+        assert_eq!(
+            issuer.verify(&good, AUDIENCE, at(NOW_S)),
+            Err(Refused::UnknownKey),
+            "{document}"
+        );
+        assert!(
+            !issuer.has_keys(at(later)),
+            "none that a token could be signed by"
+        );
+        assert!(issuer.due(at(later + PACE_S)).is_none(), "it was an answer");
+        // Who publishes one again is not waited for.
+        published.publishes(&[&signer]);
+        let refresh = issuer.missing(&good, AUDIENCE, at(NOW_S)).expect("it is missing");
+        assert_eq!(refresh.expect("nobody has asked yet").run().await, Ok(Some(1)));
+        assert!(issuer.verify(&good, AUDIENCE, at(NOW_S)).is_ok());
+    }
+    // The first answer of all.
+    let issuer = published.issuer();
+    published.answers("HTTP/1.1 200 OK\r\n", r#"{"keys":[]}"#);
+    assert_eq!(renew(&issuer, NOW_S).await, Ok(Some(0)));
+    assert_eq!(renew(&issuer, NOW_S + FRESH_S).await, Ok(None));
+    assert_eq!(
+        issuer.verify(&good, AUDIENCE, at(NOW_S)),
+        Err(Refused::UnknownKey)
+    );
 }
 
 #[tokio::test]

@@ -50,8 +50,10 @@ fn run(gate: &Arc<Gate>, issuer: &Arc<Issuer>, refresh: Refresh) {
         match refresh.run().await {
             Ok(None) => {}
             Ok(Some(count)) => {
+                // Without keys every token is refused until the issuer publishes one.
+                let level = if count == 0 { Level::Warning } else { Level::Info };
                 let fields = vec![("keys", count.into())];
-                gate.events.push(Level::Info, "issuer_keys_changed", fields);
+                gate.events.push(level, "issuer_keys_changed", fields);
             }
             Err(error) => {
                 // At the pace of attempts.
