@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use callgate_core::bindings::{Binding, Bindings};
+use callgate_core::bindings::{Binding, Bindings, Mirrored};
 use callgate_core::json::{Decimal, Kind, Value};
 
 use super::{Headers, value};
@@ -22,18 +22,18 @@ impl Headers<'_> {
     /// nobody's, and are passed over; an annotated one that is absent is left to the server to miss.
     pub fn check_params<'m>(&self, bindings: &Bindings, call: &Call<'m>) -> Result<(), Refusal<'m>> {
         let mut seen: Vec<&Binding> = Vec::new();
+        let mut mirrored = None;
         for &(name, sent) in &self.params {
-            let alike = bindings.alike(name);
-            let Some(alias) = alike.first() else { continue };
-            let own = alike
-                .iter()
-                .find(|binding| binding.field().eq_ignore_ascii_case(name));
-            let refused = match own {
+            let alias = bindings.alike(name);
+            let Some(alias) = alias else { continue };
+            let refused = match bindings.named(name) {
                 None => Some(misspelt(alias)),
                 Some(own) if seen.iter().any(|before| std::ptr::eq(*before, own)) => Some(twice(own)),
+                Some(own) if own.is_contested() => Some(contested(own)),
                 Some(own) => {
                     seen.push(own);
-                    disagreement(bindings, own, sent, call).err()
+                    let mirrored = mirrored.get_or_insert_with(|| bindings.mirrored(call.args));
+                    disagreement(bindings, own, sent, mirrored).err()
                 }
             };
             if let Some(refusal) = refused {
@@ -58,15 +58,21 @@ fn twice(binding: &Binding) -> Refusal<'static> {
     Refusal::new(Reason::HeaderTwice, message)
 }
 
+fn contested(binding: &Binding) -> Refusal<'static> {
+    let field = binding.field();
+    let message = format!("two arguments of the tool claim the field `{field}`; send no such field");
+    Refusal::new(Reason::HeaderMismatch, message)
+}
+
 fn disagreement(
     bindings: &Bindings,
     binding: &Binding,
     sent: &[u8],
-    call: &Call<'_>,
+    mirrored: &Mirrored<'_>,
 ) -> Result<(), Refusal<'static>> {
     let field = binding.field();
     let sent = value::decode(field, sent)?;
-    let mut arguments = bindings.arguments(binding, call.args);
+    let mut arguments = mirrored.by(binding);
     if arguments.any(|argument| is_equal(argument, &sent.text)) {
         return Ok(());
     }
@@ -110,11 +116,12 @@ pub fn param_fields<'b, 'v: 'b>(
     bindings: &'b Bindings,
     args: Value<'v>,
 ) -> impl Iterator<Item = (&'b str, String)> + 'b {
+    let mirrored = bindings.mirrored(Some(args));
     bindings
         .all()
         .filter(|binding| binding.mirrors_one())
         .filter_map(move |binding| {
-            let text = text(bindings.arguments(binding, Some(args)).next()?)?;
+            let text = text(mirrored.by(binding).next()?)?;
             Some((binding.field(), value::field_value(&text).into_owned()))
         })
 }
@@ -168,12 +175,14 @@ mod tests {
                 "list": {"type": "array", "x-mcp-header": "List"},
                 "one": {"type": "string", "x-mcp-header": "One-Or"},
                 "other": {"type": "string", "x-mcp-header": "one_or"},
+                "left": {"type": "string", "x-mcp-header": "Both"},
+                "right": {"type": "string", "x-mcp-header": "both"},
             },
         }))
     }
 
     const ARGS: &str = r#"{"region":"caf\u00e9","count":42,"tenant":{"id":" a "},"dry":false,"none":null,"list":["x"],
-        "one":"1","other":"2"}"#;
+        "one":"1","other":"2","left":"3","right":"3"}"#;
 
     fn check(fields: &[(&str, &str)]) -> Result<(), Reason> {
         let body = format!(
@@ -224,6 +233,7 @@ mod tests {
             (&[("mcp-param-none", "")], Reason::HeaderMismatch),
             (&[("mcp-param-list", "x")], Reason::HeaderMismatch),
             (&[("mcp-param-one-or", "2")], Reason::HeaderMismatch),
+            (&[("mcp-param-both", "3")], Reason::HeaderMismatch),
             (&[("mcp-param-region", "caf\u{e9}")], Reason::HeaderValue),
             (
                 &[("mcp-param-count", "42"), ("Mcp-Param-Count", "42")],
