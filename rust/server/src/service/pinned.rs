@@ -4,7 +4,7 @@ use callgate_core::json::Tape;
 use callgate_gateway::pins::{Asked, Mode, Observation, Server as PinnedServer};
 
 use crate::events::{FieldValue, Level};
-use crate::gate::Gate;
+use crate::gate::{Gate, aside};
 
 /// The rule of tools that are not those that were accepted.
 const TOOL_CHANGED: &str = "(tool changed)";
@@ -19,7 +19,7 @@ pub(super) fn objection(pins: &PinnedServer, server: &str, tool: &str) -> Option
 }
 
 /// Holds a list against what was accepted of the server's tools, and logs what is new; the error says why it must not be
-/// shown.
+/// shown. Must run where [`aside`] may.
 pub(super) fn observe(
     gate: &Gate,
     pins: &PinnedServer,
@@ -28,7 +28,7 @@ pub(super) fn observe(
     tape: &mut Tape,
     message: &[u8],
 ) -> Result<Option<Observation>, String> {
-    let observed = match pins.observe(asked, tape, message) {
+    let observed = match aside(message, || pins.observe(asked, tape, message)) {
         Ok(observed) => observed,
         Err(error) if pins.mode() == Mode::Enforce => return Err(error.to_string()),
         Err(error) => {
@@ -53,4 +53,75 @@ pub(super) fn observe(
         gate.events.push(Level::Warning, "tool_changed", fields);
     }
     Ok(Some(observed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use callgate_gateway::pins::{Endpoint, Pins};
+    use tokio::task::yield_now;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::testing;
+
+    /// A whole list of so many tools, each of which is described at this length.
+    fn list(tools: usize, description_bytes: usize) -> String {
+        let description = "x".repeat(description_bytes);
+        let tools: Vec<String> = (0..tools)
+            .map(|n| format!(r#"{{"name":"t{n}","description":"{description}"}}"#))
+            .collect();
+        let tools = tools.join(",");
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}]}}}}"#)
+    }
+
+    /// How often others had their turn on the only worker while a list was looked at.
+    async fn turns_of_others(list: String) -> u64 {
+        let folder = tempfile::tempdir().unwrap();
+        let pins = Pins::open(folder.path()).unwrap();
+        let pins = pins
+            .server("srv", Endpoint::url("https://tools.example/mcp"), Mode::Enforce)
+            .unwrap();
+        let gate = testing::gate(r#"{"version": "1", "default": "deny"}"#, 1, &ManualClock::new(0));
+        let turns = Arc::new(AtomicU64::new(0));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let other = tokio::spawn({
+            let (turns, is_over) = (Arc::clone(&turns), Arc::clone(&is_over));
+            async move {
+                while !is_over.load(Ordering::SeqCst) {
+                    turns.fetch_add(1, Ordering::SeqCst);
+                    yield_now().await;
+                }
+            }
+        });
+        // What `main` of a runtime does is on none of its workers.
+        let counted = Arc::clone(&turns);
+        let looking = tokio::spawn(async move {
+            while counted.load(Ordering::SeqCst) == 0 {
+                yield_now().await;
+            }
+            let before = counted.load(Ordering::SeqCst);
+            let (asked, tape) = (Asked::FromStart, &mut Tape::new());
+            let observed = observe(&gate, &pins, "srv", asked, tape, list.as_bytes());
+            let during = counted.load(Ordering::SeqCst) - before;
+            assert_eq!(observed, Ok(Some(Observation::default())));
+            during
+        });
+        let during = looking.await.unwrap();
+        is_over.store(true, Ordering::SeqCst);
+        other.await.unwrap();
+        during
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_long_list_holds_up_nobody() {
+        assert_eq!(
+            turns_of_others(list(1, 1)).await,
+            0,
+            "a short one costs less than a hand-over"
+        );
+        assert_ne!(turns_of_others(list(40, 200 << 10)).await, 0);
+    }
 }

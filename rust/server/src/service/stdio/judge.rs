@@ -76,7 +76,7 @@ impl Judging for LineJudge {
     }
 
     fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, page: &Page) -> Cow<'r, [u8]> {
-        let cut = match aside(reply, || self.observe(reply, page)) {
+        let cut = match self.observe(reply, page) {
             Ok(observed) => self.lists(id, observed.as_ref(), |lists| {
                 lists.reply(reply).unwrap_or_else(String::into_bytes)
             }),
