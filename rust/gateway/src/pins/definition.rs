@@ -34,8 +34,16 @@ pub struct Definition {
 impl Definition {
     /// Of an element of `result.tools`.
     pub(super) fn of(tool: Value<'_>) -> Self {
-        let mut text = String::with_capacity(tool.raw().len());
-        write_members(&counted(tool), &mut text, &mut write_compact);
+        Self::with(&text(tool), tool)
+    }
+
+    /// As [`Self::of`], if its JSON text is no longer than this. Nothing but that text is made of one that is longer.
+    pub(super) fn within(limit_bytes: usize, tool: Value<'_>) -> Option<Self> {
+        let text = text(tool);
+        (text.len() <= limit_bytes).then(|| Self::with(&text, tool))
+    }
+
+    fn with(text: &str, tool: Value<'_>) -> Self {
         Self {
             json: text.into(),
             bindings: tool
@@ -86,6 +94,12 @@ pub(super) fn digest(endpoint: &Endpoint, tool: Value<'_>) -> Digest {
     write_members(&members, &mut text, &mut |value, out| value.write_canonical(out));
     text.push(']');
     Digest::of(&text)
+}
+
+fn text(tool: Value<'_>) -> String {
+    let mut text = String::with_capacity(tool.raw().len());
+    write_members(&counted(tool), &mut text, &mut write_compact);
+    text
 }
 
 /// The members that count, sorted.
@@ -259,6 +273,17 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_kept_counts_for_its_length() {
+        let mut tape = Tape::new();
+        let tool = r#"{ "name" : "a", "_meta": {"trace": "17"}, "inputSchema": {} }"#;
+        let tool = tape.parse(tool.as_bytes(), MAX_DEPTH).expect("valid");
+        let kept = r#"{"inputSchema":{},"name":"a"}"#;
+        assert_eq!(Definition::of(tool).as_json(), kept);
+        assert_eq!(Definition::within(kept.len(), tool), Some(Definition::of(tool)));
+        assert_eq!(Definition::within(kept.len() - 1, tool), None);
+    }
+
+    #[test]
     fn people_get_lines() {
         let mut tape = Tape::new();
         let tool = r#"{"name":"a","_meta":1,"inputSchema":{"b":[1.50,"\u00e9\u0001"],"a":{},"c":[]}}"#;
@@ -271,25 +296,5 @@ mod tests {
                 ("name".to_owned(), "\"a\"".to_owned())
             ]
         );
-    }
-
-    #[test]
-    fn hostile_nesting_is_not_multiplied() {
-        let deep = format!(
-            "{}{}{}",
-            "[".repeat(400),
-            "0,".repeat(10_000) + "0",
-            "]".repeat(400)
-        );
-        let mut tape = Tape::new();
-        let tool = format!(r#"{{"name":"a","x":{deep}}}"#);
-        let definition = Definition::of(tape.parse(tool.as_bytes(), MAX_DEPTH).expect("valid"));
-        let shown: usize = definition
-            .members()
-            .expect("valid")
-            .iter()
-            .map(|(_, text)| text.len())
-            .sum();
-        assert!(shown < 20 * tool.len(), "{shown} characters of {}", tool.len());
     }
 }

@@ -162,13 +162,11 @@ impl Server {
         digest: Digest,
         at_unix_s: u64,
     ) -> Result<Record, PinsError> {
-        let definition = Definition::of(tool);
-        if definition.as_json().len() > MAX_DEFINITION_BYTES {
-            return Err(PinsError::DefinitionTooLong {
+        let definition =
+            Definition::within(MAX_DEFINITION_BYTES, tool).ok_or_else(|| PinsError::DefinitionTooLong {
                 server: self.shared.name().to_owned(),
                 tool: name.to_owned(),
-            });
-        }
+            })?;
         Ok(Record {
             digest,
             endpoint: self.endpoint.clone(),

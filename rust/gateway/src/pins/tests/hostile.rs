@@ -116,6 +116,21 @@ fn depth_does_not_overflow_the_stack() {
 }
 
 #[test]
+fn nesting_is_not_multiplied_for_people() {
+    let place = Place::new();
+    let server = place.server();
+    let many = "0,".repeat(10_000) + "0";
+    let deep = format!("{}{many}{}", "[".repeat(400), "]".repeat(400));
+    let said = format!(r#"{{"name":"a","x":{deep}}}"#);
+    list(&server, std::slice::from_ref(&said));
+    place.sync();
+    let servers = review::read(&place.path(), Some("srv")).expect("readable");
+    let members = servers[0].tools[0].pinned[0].definition.members();
+    let shown: usize = members.expect("valid").iter().map(|(_, text)| text.len()).sum();
+    assert!(shown < 20 * said.len(), "{shown} characters of {}", said.len());
+}
+
+#[test]
 fn names_that_are_no_names() {
     let place = Place::new();
     let server = place
