@@ -96,7 +96,7 @@ impl Entry {
         }
     }
 
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         let records = self.pinned.iter().chain(self.differing());
         records.map(|record| record.definition.as_json().len()).sum()
     }
@@ -114,6 +114,8 @@ pub(super) struct Listed {
 pub(super) struct Book {
     /// Whether a whole list was seen: from then on a tool that is not here is new.
     pub(super) is_complete: bool,
+    /// When somebody had it forgotten last, in milliseconds since 1970; every reset raises it, and it is 0 before the first.
+    pub(super) reset_at_unix_ms: u64,
     pub(super) tools: BTreeMap<String, Entry>,
 }
 
@@ -186,17 +188,18 @@ impl Book {
         if self.tools.len() > MAX_TOOLS {
             return Some(Bound::Tools);
         }
-        let bytes: usize = self
-            .tools
-            .iter()
-            .map(|(name, entry)| name.len() + entry.bytes())
-            .sum();
-        (bytes > MAX_BYTES).then_some(Bound::Bytes)
+        (self.bytes() > MAX_BYTES).then_some(Bound::Bytes)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        let tools = self.tools.iter();
+        tools.map(|(name, entry)| name.len() + entry.bytes()).sum()
     }
 
     /// Whether a file with this book would say the same.
     pub(super) fn is_written_like(&self, other: &Self) -> bool {
         self.is_complete == other.is_complete
+            && self.reset_at_unix_ms == other.reset_at_unix_ms
             && self.tools.len() == other.tools.len()
             && self
                 .tools

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A record is `{"digest", "endpoint": {"shown", "digest"}, "listed_at_unix_s", "definition"}`. `listed` stands there where
-//! the tool is not listed as it was accepted.
+//! the tool is not listed as it was accepted. Where the server was reset, `"reset_at_unix_ms": NUMBER` stands after `complete`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -33,7 +33,11 @@ pub(super) fn write(server: &str, book: &Book) -> String {
     let mut out = format!("{{\"version\": {VERSION}, \"server\": ");
     write_string(server, &mut out);
     // Writing to a string cannot fail.
-    let _ = write!(out, ", \"complete\": {}, \"tools\": {{", book.is_complete);
+    let _ = write!(out, ", \"complete\": {}", book.is_complete);
+    if book.reset_at_unix_ms > 0 {
+        let _ = write!(out, ", \"reset_at_unix_ms\": {}", book.reset_at_unix_ms);
+    }
+    out.push_str(", \"tools\": {");
     for (index, (name, entry)) in book.tools.iter().enumerate() {
         out.push_str(if index > 0 { ",\n" } else { "\n" });
         write_string(name, &mut out);
@@ -121,6 +125,8 @@ impl Fault {
 fn book(root: Value<'_>) -> Result<(String, Book), Fault> {
     let server = text(member(root, "server")?)?.to_owned();
     let complete = member(root, "complete")?;
+    let reset_at = root.get("reset_at_unix_ms");
+    let reset_at = reset_at.map(|at| whole(at, "milliseconds since 1970"));
     let tools = of_kind(member(root, "tools")?, Kind::Object, "an object of tools")?;
     let tools = tools
         .members()
@@ -129,6 +135,7 @@ fn book(root: Value<'_>) -> Result<(String, Book), Fault> {
         is_complete: complete
             .as_bool()
             .ok_or_else(|| Fault::at(complete, "true or false"))?,
+        reset_at_unix_ms: reset_at.transpose()?.unwrap_or(0),
         tools: tools.collect::<Result<BTreeMap<_, _>, _>>()?,
     };
     Ok((server, book))

@@ -1,6 +1,6 @@
 //! A first list that does not come to its end.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::book::Book;
 
@@ -25,7 +25,14 @@ impl Book {
 
 /// Seconds since 1970.
 pub(super) fn now_unix_s() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |now| now.as_secs())
+    since_1970().as_secs()
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_unix_ms() -> u64 {
+    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

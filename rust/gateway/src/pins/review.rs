@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::book::{Book, Entry, MAX_ACCEPTED, Record};
 use super::digest::Digest;
 use super::error::PinsError;
-use super::first_list::now_unix_s;
+use super::first_list::{now_unix_ms, now_unix_s};
 use super::folder::Folder;
 use super::state::State;
 
@@ -97,17 +97,26 @@ pub fn accept(folder: &Path, server: &str, what: &Accept<'_>) -> Result<Vec<(Str
 
 /// Forgets what was accepted of a server, and what it listed: its next list is its first. Works on damaged files, too.
 ///
-/// The file stays, and says that nothing is known: one that is gone is written again by whoever has it open.
+/// The file stays, and says that nothing is known: one that is gone is written again by whoever has it open. It says when, too,
+/// so that whoever comes after the next list knows what to forget.
 pub fn reset(folder: &Path, server: &str) -> Result<(), PinsError> {
     let folder = Folder::at(folder);
     if folder.stamp(server)?.is_none() {
         return Err(unknown_server(&folder, server));
     }
     let lock = folder.lock()?;
-    match known(&folder, server) {
-        Err(error @ PinsError::UnknownServer { .. }) => Err(error),
-        _ => folder.write(&lock, server, &Book::default()),
-    }
+    let before = match known(&folder, server) {
+        Ok(book) => book.reset_at_unix_ms,
+        Err(error @ PinsError::UnknownServer { .. }) => return Err(error),
+        // What a damaged file said of it is older than now.
+        Err(_) => 0,
+    };
+    let book = Book {
+        // It rises though a clock was set back.
+        reset_at_unix_ms: now_unix_ms().max(before.saturating_add(1)),
+        ..Book::default()
+    };
+    folder.write(&lock, server, &book)
 }
 
 /// What is known of a server of which anything is.

@@ -189,11 +189,13 @@ impl Shared {
         drop(lock);
         let mut inner = self.lock();
         if is_foreign {
+            if merged.is_complete || merged.forgets(&inner.book) {
+                // The first list that they lead through is over.
+                inner.cursors.clear();
+            }
             // What was listed meanwhile is news against both.
             let merged = Book::merged(merged, &book, &inner.book, round);
             self.put(&mut inner, merged);
-            // Another first list may have begun.
-            inner.cursors.clear();
         }
         inner.stamp = stamp;
         inner.news_since = round;

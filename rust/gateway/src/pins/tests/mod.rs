@@ -2,6 +2,7 @@
 
 mod accepting;
 mod files;
+mod first_lists;
 mod hostile;
 mod lists;
 mod properties;
