@@ -222,7 +222,6 @@ impl Book {
                 .iter()
                 .map(|pinned| pinned.endpoint.digest())
                 .collect(),
-            accepted: entry.pinned.last().map(|pinned| pinned.digest),
             listed: entry.listed.clone(),
             bindings: entry.bindings(),
         };
@@ -255,7 +254,6 @@ pub(super) struct View {
 struct Row {
     state: State,
     endpoints: Box<[Digest]>,
-    accepted: Option<Digest>,
     listed: Option<Arc<Record>>,
     bindings: Arc<Bindings>,
 }
@@ -293,10 +291,5 @@ impl View {
     /// Which arguments of a tool clients mirror in header fields.
     pub(super) fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
         Some(Arc::clone(&self.rows.get(tool)?.bindings))
-    }
-
-    /// The digest that was accepted last.
-    pub(super) fn accepted(&self, tool: &str) -> Option<Digest> {
-        self.rows.get(tool)?.accepted
     }
 }

@@ -92,11 +92,6 @@ impl Observation {
             .binary_search_by(|withheld| withheld.as_str().cmp(tool))
             .is_err()
     }
-
-    /// How many tools of the list may not be shown.
-    pub fn withheld(&self) -> usize {
-        self.withheld.len()
-    }
 }
 
 #[cfg(test)]

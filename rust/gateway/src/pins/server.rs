@@ -49,19 +49,6 @@ impl Server {
         self.shared.state(tool, self.endpoint.digest())
     }
 
-    /// Whether a tool may be called.
-    pub fn lets_pass(&self, tool: &str) -> bool {
-        self.mode.lets_pass(self.state(tool))
-    }
-
-    /// The digest of a tool as it was accepted last, which an approval is bound to (`docs/policy.md` section 6).
-    pub fn accepted(&self, tool: &str) -> Option<Digest> {
-        if self.mode == Mode::Off {
-            return None;
-        }
-        self.shared.accepted(tool)
-    }
-
     /// How its tools stand. Nothing is pinned where pinning is off.
     pub fn numbers(&self) -> Numbers {
         if self.mode == Mode::Off {

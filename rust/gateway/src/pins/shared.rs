@@ -82,10 +82,6 @@ impl Shared {
         self.view.load()
     }
 
-    pub(super) fn accepted(&self, tool: &str) -> Option<Digest> {
-        self.view.load().accepted(tool)
-    }
-
     pub(super) fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
         self.view.load().bindings(tool)
     }

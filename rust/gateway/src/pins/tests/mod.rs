@@ -107,6 +107,15 @@ fn states<const N: usize>(server: &Server, tools: [&str; N]) -> [State; N] {
     tools.map(|tool| server.state(tool))
 }
 
+/// Whether calls of each go on, as a gateway asks.
+fn passes<const N: usize>(server: &Server, tools: [&str; N]) -> [bool; N] {
+    states(server, tools).map(|state| server.mode().lets_pass(state))
+}
+
+fn shows<const N: usize>(observation: &Observation, tools: [&str; N]) -> [bool; N] {
+    tools.map(|tool| observation.shows(tool))
+}
+
 fn changes(observation: &Observation) -> Vec<(&str, State)> {
     let changes = observation.changes.iter();
     changes

@@ -79,8 +79,9 @@ proptest! {
         let again = place.opened_again();
         let after = opened(&again).expect("it was written");
         prop_assert_eq!(after.state(&one.name), State::Pinned);
-        prop_assert_eq!(after.accepted(&one.name), before.accepted(&one.name));
         prop_assert_eq!(after.state(&other.name), State::New);
+        let seen = list(&after, &[one.json(true, false)]);
+        prop_assert_eq!((seen.shows(&one.name), changes(&seen)), (true, vec![]), "it is the one that was accepted");
         let reviewed = review::read(&place.path(), None).expect("readable");
         prop_assert_eq!(reviewed.len(), 1);
         prop_assert_eq!(&reviewed[0].name, &server);
