@@ -44,6 +44,20 @@ pub(super) struct Stamp {
     changed_ns: i64,
 }
 
+impl Stamp {
+    fn of(found: &fs::Metadata) -> Self {
+        Self {
+            device: found.dev(),
+            inode: found.ino(),
+            bytes: found.len(),
+            modified_s: found.mtime(),
+            modified_ns: found.mtime_nsec(),
+            changed_s: found.ctime(),
+            changed_ns: found.ctime_nsec(),
+        }
+    }
+}
+
 /// The right to write, for as long as it lives.
 #[derive(Debug)]
 pub(super) struct Lock(File);
@@ -78,15 +92,7 @@ impl Folder {
     pub(super) fn stamp(&self, server: &str) -> Result<Option<Stamp>, PinsError> {
         let path = self.path_of(server);
         match fs::metadata(&path) {
-            Ok(found) => Ok(Some(Stamp {
-                device: found.dev(),
-                inode: found.ino(),
-                bytes: found.len(),
-                modified_s: found.mtime(),
-                modified_ns: found.mtime_nsec(),
-                changed_s: found.ctime(),
-                changed_ns: found.ctime_nsec(),
-            })),
+            Ok(found) => Ok(Some(Stamp::of(&found))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(unreadable(&path, error)),
         }
@@ -137,13 +143,16 @@ impl Folder {
         Ok(all)
     }
 
-    /// Replaces a server's file, durably: whatever happens meanwhile, the old one or the new one is there.
-    pub(super) fn write(&self, _lock: &Lock, server: &str, book: &Book) -> Result<(), PinsError> {
+    /// Replaces a server's file, durably: whatever happens meanwhile, the old one or the new one is there. The stamp is that of
+    /// the file which was written, even if it is gone by now.
+    pub(super) fn write(&self, _lock: &Lock, server: &str, book: &Book) -> Result<Stamp, PinsError> {
         let path = self.path_of(server);
         let half = self.path.join(format!(".{}.new", name_of(server)));
         let written = write_new(&half, file::write(server, book).as_bytes())
-            .and_then(|()| fs::rename(&half, &path))
-            .and_then(|()| MappedFile::sync_folder_of(&path));
+            .and_then(|file| fs::rename(&half, &path).map(|()| file))
+            // Renaming changes the time of the last change.
+            .and_then(|file| file.metadata())
+            .and_then(|found| MappedFile::sync_folder_of(&path).map(|()| Stamp::of(&found)));
         written.map_err(|error| {
             // What cannot be removed is replaced by the next one.
             let _ = fs::remove_file(&half);
@@ -199,7 +208,7 @@ fn read_bounded(file: &File) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+fn write_new(path: &Path, bytes: &[u8]) -> io::Result<File> {
     // Left by a process that was killed, with whatever rights somebody gave it.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -211,7 +220,8 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)?;
-    file.sync_all()
+    file.sync_all()?;
+    Ok(file)
 }
 
 fn unreadable(path: &Path, error: io::Error) -> PinsError {
@@ -231,6 +241,21 @@ fn unwritable(path: &Path, error: io::Error) -> PinsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_written_is_known_again() {
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = Folder::create(place.path()).expect("a folder");
+        let lock = folder.lock().expect("nobody has it");
+        let mut written = Vec::new();
+        for _ in 0..3 {
+            let stamp = folder.write(&lock, "srv", &Book::default()).expect("writable");
+            assert_eq!(folder.stamp("srv").expect("readable"), Some(stamp));
+            assert!(!written.contains(&stamp), "another file is told apart");
+            written.push(stamp);
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
 
     #[test]
     fn a_second_writer_waits() {

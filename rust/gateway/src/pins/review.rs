@@ -116,7 +116,7 @@ pub fn reset(folder: &Path, server: &str) -> Result<(), PinsError> {
         reset_at_unix_ms: now_unix_ms().max(before.saturating_add(1)),
         ..Book::default()
     };
-    folder.write(&lock, server, &book)
+    folder.write(&lock, server, &book).map(drop)
 }
 
 /// What is known of a server of which anything is.

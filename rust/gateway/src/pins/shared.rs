@@ -178,8 +178,7 @@ impl Shared {
             return Ok(None);
         }
         if let (Some(lock), true) = (&lock, is_gone || !merged.is_written_like(&in_file)) {
-            folder.write(lock, &self.name, &merged)?;
-            stamp = folder.stamp(&self.name)?;
+            stamp = Some(folder.write(lock, &self.name, &merged)?);
             in_file = merged.clone();
         }
         drop(lock);
