@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,12 +33,12 @@ class Done:
     err: str
 
 
-def run(*words: str | Path, cwd: Path | None = None) -> Done:
-    """Runs the program to its end."""
+def run(*words: str | Path, cwd: Path | None = None, variables: Mapping[str, str | Path] | None = None) -> Done:
+    """Runs the program to its end; `variables` go over its environment."""
     done = subprocess.run(
         [PROGRAM, *words],
         cwd=cwd,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, **(variables or {})},
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,

@@ -211,7 +211,6 @@ def test_what_is_refused(place: Place) -> None:
         (["accept", "srv", "a", "--all"], "expected the tools to accept, or --all"),
         (["accept", "srv", "--all", "--digest", "00"], "expected one tool beside it"),
         (["diff", "srv", "b"], "has listed no tool `b`"),
-        (["list", "--config", "x.yaml"], "expected --state or --config, not both"),
         (["record", "srv", "--list", str(saved)], "expected --url URL or `-- COMMAND`"),
         (["record", "srv", "--list", str(saved), "--url", URL, "--", "npx"], "expected --url URL or `-- COMMAND`"),
     ]
@@ -288,6 +287,26 @@ def test_the_folder_of_a_configuration(place: Place) -> None:
     place.record(tool("a"))
     done = run("pin", "list", "--config", config)
     assert done.out.startswith("pinned  srv  a"), done
+
+
+def test_the_folder_of_the_environment(place: Place) -> None:
+    """As `serve` and `wrap` take it: the configuration's under the variable's under the option's."""
+    config = place.folder / "callgate.yaml"
+    config.write_text("state: state\npolicies: {p: p.json}\nservers: {srv: {policy: p}}\n")
+    none = place.folder / "none.yaml"
+    none.write_text("state: none\npolicies: {p: p.json}\nservers: {srv: {policy: p}}\n")
+    place.record(tool("a"))
+    given: list[tuple[dict[str, str | Path], tuple[str | Path, ...]]] = [
+        ({"CALLGATE_STATE": place.state}, ()),
+        ({"CALLGATE_STATE": place.state}, ("--config", none)),
+        ({"CALLGATE_CONFIG": config}, ()),
+        ({"CALLGATE_CONFIG": none, "CALLGATE_STATE": place.state}, ()),
+        ({"CALLGATE_CONFIG": none, "CALLGATE_STATE": place.folder}, ("--state", place.state)),
+        ({}, ("--config", none, "--state", place.state)),
+    ]
+    for variables, words in given:
+        done = run("pin", "list", *words, variables=variables)
+        assert done.out.startswith("pinned  srv  a"), (variables, words, done)
 
 
 def test_names_reach_the_terminal_as_text(place: Place) -> None:

@@ -12,7 +12,7 @@ from callgate.cli import pin_diff
 from callgate.cli.pin_diff import visible
 from callgate.config import load
 from callgate.config.document import unreadable
-from callgate.config.state import default_state_folder, pins_folder
+from callgate.config.state import pins_folder
 from callgate.config.units import quoted
 from callgate.errors import ConfigError
 
@@ -28,7 +28,10 @@ _SHOWN_DIGITS = 12
 _Server = Annotated[str, typer.Argument(metavar="SERVER", help="The server's name.")]
 _Tools = Annotated[list[str] | None, typer.Argument(metavar="TOOL", help="Its tools.")]
 _State = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
-_Config = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The configuration that names it.")]
+_Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE", envvar="CALLGATE_CONFIG", help="The configuration that names it."),
+]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -151,11 +154,8 @@ def record(
 
 
 def _folder(state: Path | None, config: Path | None) -> Path:
-    if state is not None and config is not None:
-        raise typer.BadParameter("expected --state or --config, not both", param_hint="--state")
-    if config is not None:
-        state = load(config).config.state
-    return pins_folder(default_state_folder() if state is None else state)
+    """Where the sidecar that is started with the same options and environment keeps them."""
+    return pins_folder(load(config).config.state if state is None else state)
 
 
 def _columns(rows: list[tuple[str, dict[str, Any]]]) -> tuple[list[str], list[str]]:
