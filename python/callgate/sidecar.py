@@ -9,6 +9,7 @@ from callgate._callgate import Engine, Server
 from callgate.config import Bundle, Fault, Files, InvalidConfigError, check, read_bundle, warnings
 from callgate.config.document import refuse_special
 from callgate.config.folder import documents_in
+from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.state import counters_place
@@ -121,7 +122,7 @@ class Plan:
             config.socket,
             config.workers,
             grace_ms=to_ms(config.grace),
-            allowed_hosts=config.allowed_hosts,
+            allowed_hosts=served_hosts(config),
             peps=self.bundle.peps(),
             pep_key=self.bundle.key,
             tls=self.bundle.tls,
@@ -164,8 +165,19 @@ class Plan:
         for path in changed:
             message = f"`{dotted(path)}` cannot change while callgate runs; restart it, or put the value back"
             yield self.bundle.loaded.fault(path, message)
+        yield from self._other_host(before)
         yield from self._other_key(before)
         yield from self._opened(before)
+
+    def _other_host(self, before: Plan) -> Iterator[Fault]:
+        """The server keeps the hosts that requests may name."""
+        now, then = set(served_hosts(self.config)), set(served_hosts(before.config))
+        if now != then and self.config.allowed_hosts == before.config.allowed_hosts:
+            message = (
+                "the host of `gateway.public_url`, which requests may name, cannot change while callgate runs; "
+                "restart it, or put the value back"
+            )
+            yield self.bundle.loaded.fault(("gateway", "public_url"), message)
 
     def _other_key(self, before: Plan) -> Iterator[Fault]:
         """The server keeps the key of PEPs that it was started with; the engine takes one with its grants."""

@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from callgate import ConfigError, Engine, Server
-from callgate.config import InvalidConfigError, load, read_bundle
+from callgate.config import InvalidConfigError, Option, load, read_bundle
+from callgate.config.hosts import served_hosts
 from config.setup import Setup
 from proxies.upstream import Upstream, keeping_upstream
 
@@ -171,3 +172,53 @@ def test_changes_take_effect_at_once(setup: Setup) -> None:
     tokens = [request.header("authorization") for request in first.arrived]
     assert tokens == ["Bearer one", "Bearer two"]
     assert len(second.arrived) == 2
+
+
+def test_clients_may_come_by_the_host_of_the_public_url(setup: Setup) -> None:
+    def configure(url: str) -> None:
+        setup.configure(gateway={"public_url": url})
+
+    setup.configure()
+    with setup.serving() as running:
+
+        def status(host: str) -> int:
+            found = httpx.get(f"http://{running.address}/.well-known/none", headers={"host": host}, timeout=20)
+            return found.status_code
+
+        assert [status("localhost"), status("callgate.example.com")] == [404, 403]
+        with running.reload("failure"):
+            configure("https://callgate.example.com")
+        assert "the host of `gateway.public_url`" in running.get("/readyz")
+    with setup.serving() as running:
+        assert status("callgate.example.com") == 404
+        assert status("callgate.example.com:8443") == 404
+        assert status("other.example.com") == 403
+        with running.reload():
+            configure("http://callgate.example.com:8443")
+        with running.reload("failure"):
+            configure("https://other.example.com")
+        assert status("callgate.example.com") == 404
+
+
+@pytest.mark.parametrize(
+    ("listen", "url", "hosts", "served"),
+    [
+        ("127.0.0.1:0", "https://a.example", [], ["a.example"]),
+        ("127.0.0.1:0", "http://a.example:80", ["b.example"], ["b.example", "a.example"]),
+        ("[::1]:0", "http://[fd00::1]:80", [], ["[fd00::1]"]),
+        ("127.0.0.1:0", "http://[fd00::1]", [], ["[fd00::1]"]),
+        ("127.0.0.1:0", "http://localhost:9191", [], []),
+        ("127.0.0.1:0", "http://[::1]:9191", [], []),
+        ("127.0.0.1:0", None, ["b.example"], ["b.example"]),
+        # A list of one would shut out those who come by other names, none of which are known.
+        ("0.0.0.0:0", "https://a.example", [], []),
+        ("0.0.0.0:0", "https://a.example", ["b.example"], ["b.example", "a.example"]),
+        (None, "https://a.example", ["b.example"], ["b.example"]),
+    ],
+)
+def test_hosts_that_requests_may_name(
+    setup: Setup, listen: str | None, url: str | None, hosts: list[str], served: list[str]
+) -> None:
+    setup.configure(allowed_hosts=hosts, gateway={"public_url": url})
+    config = load(setup.file, {("listen",): Option("--listen", listen)}).config
+    assert served_hosts(config) == served

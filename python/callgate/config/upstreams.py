@@ -137,7 +137,8 @@ class Gateway(Section):
     """What lists of tools name: `all` but hidden ones, or those alone of which the caller could be allowed a call."""
 
     public_url: Annotated[str, AfterValidator(_base)] | None = None
-    """Where clients reach the gateway, if not by the host that they name: `https://callgate.example.com`."""
+    """Where clients reach the gateway, if not by the host that they name: `https://callgate.example.com`. Its host is
+    allowed as those of `allowed_hosts` are; another host takes a restart."""
 
     oauth: Oauth | None = None
     """An issuer of OAuth tokens that callers may bear in place of a grant's; none where this is not given."""

@@ -1,0 +1,34 @@
+"""The hosts that HTTP requests may name."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from callgate.config.check import is_loopback
+
+if TYPE_CHECKING:
+    from callgate.config.model import Config
+
+_PORT: Final = re.compile(r":[0-9]+$")
+
+
+def served_hosts(config: Config) -> list[str]:
+    """Those of `allowed_hosts`, and that of `gateway.public_url`, by which clients come: as `Server` takes them.
+
+    On an address that is no loopback one, hosts are held against a list only where somebody has given one: there the
+    host of `public_url` alone must not become a list, which would shut out all others.
+    """
+    hosts, url = config.allowed_hosts, config.gateway.public_url
+    if url is None or config.listen is None or not (hosts or is_loopback(config.listen)):
+        return hosts
+    # The port is not compared: a proxy may forward to another one than clients know.
+    host = _PORT.sub("", url.partition("://")[2])
+    return hosts if _is_always_allowed(host) else [*hosts, host]
+
+
+def _is_always_allowed(host: str) -> bool:
+    try:
+        return host == "localhost" or is_loopback(f"{host}:0")
+    except ValueError:
+        return False
