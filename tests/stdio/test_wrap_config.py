@@ -85,6 +85,19 @@ def test_without_grants_one_is_named(tmp_path: Path) -> None:
         log.unlink()
 
 
+def test_a_folder_has_to_hold_a_policy_for_the_server(tmp_path: Path) -> None:
+    folder = tmp_path / "policies"
+    folder.mkdir()
+    (folder / "srv.json").write_text(json.dumps(POLICY))
+    words: list[str | Path] = ["--policy", folder, "--", sys.executable, PROGRAMS / "recorder.py", os.devnull]
+    assert refused("wrap", "--server", "sv", *words) == (
+        "--server: no policy in the folder is for this server, unknown server `sv`; did you mean `srv`?"
+    )
+    with Talk([str(word) for word in (PROGRAM, "wrap", "--server", "srv", *words)]) as talk:
+        talk.send(call(1, "open"))
+        assert talk.reply()["result"] == {}
+
+
 def test_wrong_use(tmp_path: Path) -> None:
     granted = configuration(tmp_path, grants=True)
     assert refused(*wrapping(granted, server="sv")[1:]) == "unknown server `sv`; did you mean `srv`?"

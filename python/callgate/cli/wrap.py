@@ -18,7 +18,7 @@ from callgate.background import BackgroundStream
 from callgate.cli import credentials, tokens
 from callgate.config import Files, Option
 from callgate.config.audit import Audit, AuditMode
-from callgate.config.check import unknown
+from callgate.config.check import unknown, without_policy
 from callgate.config.load import unknown_variables
 from callgate.config.state import counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
@@ -119,6 +119,8 @@ def wrap(
     plan = Source(config, policy, options).read(Files())
     if policy is None and server not in plan.config.servers:
         raise ConfigError(unknown("server", server, plan.config.servers))
+    if policy is not None and (fault := without_policy(server, policy)) is not None:
+        raise ConfigError(f"--server: {fault}")
     name, token = _caller(plan, grant, grant_token_file)
     counters = _counters(plan, server)
     engine = plan.engine(counters=counters)

@@ -44,12 +44,18 @@ def _quick(bundle: Bundle, policy: Path) -> Iterator[Fault]:
     for name in ("servers", "policies", "policies_folder", "rate_limits", "grants", "grants_file"):
         if bundle.loaded.origin((name,)) != "default":
             yield bundle.loaded.fault((name,), f"`{name}` works with --config, not with --policy")
-    if policy.is_dir():
-        known = [path.stem for path in documents_in(policy)]
-        for name in bundle.config.servers:
-            if name not in known:
-                message = f"no policy in the folder is for this server, {unknown('server', name, known)}"
-                yield bundle.loaded.fault(("servers", name, "upstream", "url"), message)
+    for name in bundle.config.servers:
+        message = without_policy(name, policy)
+        if message is not None:
+            yield bundle.loaded.fault(("servers", name, "upstream", "url"), message)
+
+
+def without_policy(server: str, policy: Path) -> str | None:
+    """Why every call to a server would be denied, if `policy` is a folder of them that has none for it."""
+    known = [path.stem for path in documents_in(policy)] if policy.is_dir() else [server]
+    return (
+        None if server in known else f"no policy in the folder is for this server, {unknown('server', server, known)}"
+    )
 
 
 def _servers(bundle: Bundle) -> Iterator[Fault]:
