@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from callgate import ConfigError, Engine, Server
 from callgate.config import InvalidConfigError, Option, load, read_bundle
+from callgate.config.check import check
 from callgate.config.hosts import served_hosts
+from cli.program import refused
 from config.setup import Setup
 from proxies.upstream import Upstream, keeping_upstream
 
@@ -198,6 +202,56 @@ def test_clients_may_come_by_the_host_of_the_public_url(setup: Setup) -> None:
         with running.reload("failure"):
             configure("https://other.example.com")
         assert status("callgate.example.com") == 404
+
+
+NO_NAMES = ["a/b", "a\\b", "a;b", "a%62", "a?b", "a#b", "a\tb", "a\x7f", ".", ".."]
+
+
+@pytest.mark.parametrize("name", NO_NAMES)
+def test_names_that_no_address_carries_are_refused(setup: Setup, name: str) -> None:
+    """Where there is an upstream: only then the name is a part of an address."""
+    setup.configure(servers={name: {"policy": "p"}})
+    check(read_bundle(setup.file))
+    setup.configure(servers={name: {"policy": "p", "upstream": {"url": "http://127.0.0.1:9/mcp"}}})
+    with pytest.raises(InvalidConfigError, match="cannot stand in the address `/mcp/<name>`; expected one without"):
+        check(read_bundle(setup.file))
+
+
+def test_the_gateway_reads_the_names_that_are_taken_and_no_others(setup: Setup) -> None:
+    names = ["a b", "größe", "...", "a.b", "a:b@c", "~!$&'()*+,=[]{}|^`\"<>", "東京"]
+    with keeping_upstream() as kept:
+        upstream = {"url": f"http://127.0.0.1:{kept.port}/mcp"}
+        setup.configure(servers={name: {"policy": "p", "upstream": upstream} for name in names})
+        setup.write("p.json", POLICY)
+        # The library takes every name: it may have other doors.
+        others = dict.fromkeys(NO_NAMES, upstream)
+        with (
+            setup.serving() as running,
+            Server(Engine.from_json(json.dumps(POLICY)), gateway={"servers": others}) as server,
+        ):
+            reached = [post(running.address, name) for name in names]
+            missed = [post(str(server.address), name) for name in NO_NAMES]
+    assert reached == [200] * len(names)
+    assert 200 not in missed
+    assert len(kept.arrived) == len(names)
+
+
+def post(address: str, server: str) -> int:
+    """The status of a call, under the address that the greeting shows."""
+    host, _, port = address.partition(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=20)
+    try:
+        fields = {"content-type": "application/json"}
+        connection.request("POST", f"/mcp/{quote(server, safe='')}", json.dumps(CALL), fields)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_name_on_the_command_line_is_held_against_the_same(setup: Setup) -> None:
+    words = ["--upstream", "a/b=http://127.0.0.1:9/mcp", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    said = refused("serve", "--policy", setup.folder / "p.json", *words)
+    assert said.startswith("--upstream: the name `a/b` cannot stand in the address")
 
 
 @pytest.mark.parametrize(

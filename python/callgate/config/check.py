@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from callgate.config.bundle import Bundle, Placed
 
+_NO_PART_OF_A_PATH: Final = re.compile(r"[\x00-\x1f\x7f/\\;%?#]")
+
 
 def check(bundle: Bundle, *, policy: Path | None = None) -> None:
     """Refuses what cannot be served; `policy` is what decides where there is no configuration, or a folder of them.
@@ -27,7 +30,7 @@ def check(bundle: Bundle, *, policy: Path | None = None) -> None:
         InvalidConfigError: All that was found.
     """
     servers = _servers(bundle) if policy is None else _quick(bundle, policy)
-    faults = [*_listeners(bundle), *servers, *_grants(bundle), *_peps(bundle)]
+    faults = [*_listeners(bundle), *servers, *_addresses(bundle), *_grants(bundle), *_peps(bundle)]
     if faults:
         raise InvalidConfigError(faults)
 
@@ -65,6 +68,20 @@ def _servers(bundle: Bundle) -> Iterator[Fault]:
         if server.policy is not None and server.policy not in bundle.policies:
             message = unknown("policy", server.policy, bundle.policies)
             yield bundle.loaded.fault(("servers", name, "policy"), message)
+
+
+def _addresses(bundle: Bundle) -> Iterator[Fault]:
+    """Servers whose name `/mcp/<name>` cannot carry, as the gateway reads paths: nobody could reach them."""
+    for name, server in bundle.config.servers.items():
+        if server.upstream is None or not (_NO_PART_OF_A_PATH.search(name) or name in {".", ".."}):
+            continue
+        message = (
+            f"the name {quoted(name)} cannot stand in the address `/mcp/<name>`; expected one without control "
+            "characters and `/`, `\\`, `;`, `%`, `?` and `#` that is neither `.` nor `..`"
+        )
+        at = ("servers", name, "upstream", "url")
+        is_option = bundle.loaded.origin(at).startswith("option ")
+        yield bundle.loaded.fault(at if is_option else ("servers", name), message, of_key=True)
 
 
 def _grants(bundle: Bundle) -> Iterator[Fault]:
