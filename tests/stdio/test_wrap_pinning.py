@@ -263,7 +263,14 @@ def test_two_at_once_do_not_share_a_file_of_counts(tmp_path: Path) -> None:
         assert listed(one) == ["a"]
         done = subprocess.run(pinned(tmp_path), env=ENVIRONMENT, capture_output=True, text=True, check=False)
         assert done.returncode == 2
-        assert "counters" in done.stderr
+        assert "choose another file with --counters" in done.stderr
+        with Talk(pinned(tmp_path, "--counters", "memory")) as other:
+            assert listed(other) == ["a"]
+            offer(tmp_path, {"a": "does something else"})
+            assert listed(other) == []
+            other.close()
+            assert other.code() == 0
+            assert "in memory" not in other.errors()
         assert rule(one, "a") == ""
 
 

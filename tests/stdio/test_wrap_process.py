@@ -207,6 +207,12 @@ def test_counts_outlive_the_process_where_there_is_a_place_for_them(tmp_path: Pa
     state = ("--state", tmp_path / "state")
     assert outcomes(*state) == [False, False]
     assert outcomes(*state) == [True, True]
+    # Whoever says where they are kept needs no warning that they are lost.
+    assert outcomes(*state, "--counters", "memory") == [False, False]
+    assert outcomes("--counters", "memory") == [False, False]
+    store = ("--counters", f"file:{tmp_path / 'counts'}")
+    assert outcomes(*store) == [False, False]
+    assert outcomes(*store) == [True, True]
 
 
 def test_units_of_calls_that_nobody_read_are_given_back(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from callgate._callgate import Server
 from callgate.admin import AdminServer
 from callgate.background import BackgroundStream
 from callgate.cli.greeting import greet
+from callgate.cli.options import CountersPlace
 from callgate.cli.wake import Wake
 from callgate.config import Config, LogFormat, Option
 from callgate.config.audit import Audit, AuditMode
@@ -96,10 +97,7 @@ def serve(
         ),
     ] = None,
     state: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder for what outlives the process.")] = None,
-    counters: Annotated[
-        str | None,
-        typer.Option(metavar="memory|file:PATH", help="Where counts are kept; in the state folder if not given."),
-    ] = None,
+    counters: CountersPlace = None,
     decision_log: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="A file for one JSON line per decision; - for standard output."),

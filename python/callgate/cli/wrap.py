@@ -16,6 +16,7 @@ from callgate import logs
 from callgate._callgate import Wrap
 from callgate.background import BackgroundStream
 from callgate.cli import credentials, tokens
+from callgate.cli.options import CountersPlace
 from callgate.config import Files, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.check import unknown, without_policy
@@ -78,6 +79,7 @@ def wrap(
             metavar="DIR", help="A folder to keep counts and pinned tools in; without one a restart forgets counts."
         ),
     ] = None,
+    counters: CountersPlace = None,
     pinning: Annotated[
         Pinning | None,
         typer.Option(
@@ -112,6 +114,7 @@ def wrap(
     given: dict[KeyPath, Option] = {
         ("catalogue",): Option("--catalogue", catalogue),
         ("state",): Option("--state", state),
+        ("counters", "store"): Option("--counters", counters),
         ("audit", "path"): Option("--decision-log", decision_log),
         ("audit", "mode"): Option("--audit", audit),
     }
@@ -122,8 +125,7 @@ def wrap(
     if policy is not None and (fault := without_policy(server, policy)) is not None:
         raise ConfigError(f"--server: {fault}")
     name, token = _caller(plan, grant, grant_token_file)
-    counters = _counters(plan, server)
-    engine = plan.engine(counters=counters)
+    engine = plan.engine(counters=_counters(plan, server))
     gateway = plan.bundle.gateway()
     folder = _pins_folder(plan, pinning)
     wrapped = Wrap(
@@ -142,7 +144,7 @@ def wrap(
         pinning=(_USUAL_PINNING if pinning is None else pinning).value,
     )
     warnings = list(unknown_variables())
-    if counters == "memory":
+    if plan.config.counters.store is None and not _has_state_folder(plan):
         warnings.append("counts are kept in memory, so a restart begins with all of them at zero; --state keeps them")
     if folder is None and pinning is None:
         warnings.append("tools are not pinned, so one that changes is not noticed; --state pins them")
