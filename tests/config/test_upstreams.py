@@ -13,7 +13,7 @@ import pytest
 
 from callgate import ConfigError, Engine, Server
 from callgate.config import InvalidConfigError, Option, load, read_bundle
-from callgate.config.check import check
+from callgate.config.check import check, warnings
 from callgate.config.hosts import served_hosts
 from cli.program import refused
 from config.setup import Setup
@@ -176,6 +176,15 @@ def test_changes_take_effect_at_once(setup: Setup) -> None:
     tokens = [request.header("authorization") for request in first.arrived]
     assert tokens == ["Bearer one", "Bearer two"]
     assert len(second.arrived) == 2
+
+
+def test_a_start_without_grants_says_who_everybody_is(setup: Setup) -> None:
+    setup.configure()
+    (said,) = [line for line in warnings(read_bundle(setup.file)) if line.startswith("no grants")]
+    assert said.endswith("the grant that is charged")
+    setup.configure(servers={"s": {"policy": "p", "upstream": {"url": "http://127.0.0.1:9/mcp"}}})
+    (said,) = [line for line in warnings(read_bundle(setup.file)) if line.startswith("no grants")]
+    assert said.endswith("the grant that is charged; at the gateway everybody is `anonymous`")
 
 
 def test_clients_may_come_by_the_host_of_the_public_url(setup: Setup) -> None:

@@ -135,7 +135,9 @@ def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False
 def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
     config = bundle.config
     if bundle.grants is None:
-        where = "" if bundle.oauth is None else ", at every door but the gateway"
+        where = "; at the gateway everybody is `anonymous`" if bundle.upstreams else ""
+        if bundle.oauth is not None:
+            where = ", at every door but the gateway"
         yield f"no grants are configured, so callers are trusted to name the grant that is charged{where}"
     if config.peps is None and config.listen is not None and not quick:
         yield "no peps are configured, so everybody who reaches the port may ask and settle"
