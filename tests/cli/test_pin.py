@@ -212,6 +212,8 @@ def test_what_is_refused(place: Place) -> None:
         (["accept", "srv", "--all", "--digest", "00"], "expected one tool beside it"),
         (["diff", "srv", "b"], "has listed no tool `b`"),
         (["record", "srv", "--list", str(saved)], "expected --url URL or `-- COMMAND`"),
+        (["record", "srv", "--list", str(saved), "--url", "foo"], "expected a URL such as"),
+        (["record", "srv", "--list", str(saved), "--url", "https://u:p@a.example/mcp"], "without user, password"),
         (["record", "srv", "--list", str(saved), "--url", URL, "--", "npx"], "expected --url URL or `-- COMMAND`"),
     ]
     for words, expected in wrong:

@@ -14,6 +14,7 @@ from callgate.config import load
 from callgate.config.document import unreadable
 from callgate.config.state import pins_folder
 from callgate.config.units import quoted
+from callgate.config.upstreams import endpoint_url
 from callgate.errors import ConfigError
 
 app = typer.Typer(
@@ -143,6 +144,11 @@ def record(
     """Take note of a list as if the server had just shown it: the first one is accepted, later ones are compared."""
     if (url is None) == (not command):
         raise typer.BadParameter("expected --url URL or `-- COMMAND`: a tool at another endpoint is another tool")
+    if url is not None:
+        try:
+            endpoint_url(url)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--url") from None
     try:
         answer = listed.read_bytes()
     except OSError as error:

@@ -33,8 +33,12 @@ def _field(value: str) -> str:
     return value
 
 
-def _url(value: str) -> str:
-    # Nothing of it is shown: somebody may have written a password there.
+def endpoint_url(value: str) -> str:
+    """Where a server may be.
+
+    Raises:
+        ValueError: Nowhere; nothing of it is shown, as somebody may have written a password there.
+    """
     if not _URL.fullmatch(value):
         message = (
             "expected a URL such as `https://mcp.example.com/mcp`, without user, password and fragment "
@@ -82,7 +86,7 @@ class Pinning(str, Enum):
 class Upstream(Section):
     """Where an MCP server is, and its bounds."""
 
-    url: Annotated[str, AfterValidator(_url)]
+    url: Annotated[str, AfterValidator(endpoint_url)]
     """Its endpoint, such as `https://mcp.example.com/mcp`."""
 
     ca: FilePath | None = None
