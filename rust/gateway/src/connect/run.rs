@@ -144,6 +144,14 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Client<O> {
             // The gateway would say the same.
             Err(refusal) => return self.bridge.output.say(mcp::refused(&refusal).as_bytes()).await,
         };
+        if let Some(id) = message.id()
+            && RequestId::of_json(id.json()).is_none()
+        {
+            // Its reply could not be told from others.
+            let message = "the `id` is longer than 4096 bytes, or an integer that some readers take for another one; send another `id`";
+            let reply = mcp::failed_request(Some(id), UNREADABLE, message);
+            return self.bridge.output.say(reply.as_bytes()).await;
+        }
         let method = message.method();
         if method == CANCELLED && self.close(line) {
             return Ok(());
@@ -245,4 +253,45 @@ async fn begun(waiting: &mut Option<oneshot::Receiver<()>>) {
     // Told or dropped, it is over.
     let _ = receiver.await;
     *waiting = None;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, duplex};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_request_whose_reply_could_not_be_known_again_is_answered_and_not_sent() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let long_id = format!("\"{}\"", "i".repeat(5_000));
+        let ids = ["9007199254740993", "-12345678901234567890", &long_id];
+        let line = |id| {
+            format!(
+                "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"tools/call\",\"params\":{{\"name\":\"t\"}}}}\n"
+            )
+        };
+        let lines = ids.map(line).concat();
+        let settings = ConnectSettings {
+            upstream: UpstreamConfig::at(format!("http://{address}/mcp")),
+            line_limit_bytes: 10_000,
+        };
+        let (output, mut answers) = duplex(64 * 1024);
+        let (_staying, gone) = oneshot::channel();
+        let led = timeout(PATIENCE, lead(settings, lines.as_bytes(), output, gone)).await;
+        assert_eq!(led.expect("in time").expect("led"), 0);
+        let mut said = String::new();
+        answers.read_to_string(&mut said).await.expect("readable");
+        assert_eq!(said.lines().count(), ids.len(), "{said}");
+        for (line, id) in said.lines().zip(ids) {
+            let begins = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{{\"code\":-32700,");
+            assert!(line.starts_with(&begins), "{line}");
+        }
+        let reached = timeout(Duration::from_millis(50), listener.accept()).await;
+        assert!(reached.is_err(), "nothing was sent");
+    }
 }

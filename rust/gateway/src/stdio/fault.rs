@@ -34,4 +34,10 @@ pub enum Fault {
         crate::id::MOST_ID_BYTES
     )]
     LongId,
+    /// The id is none under which a reply could be known again: readers who count in doubles take it for another one.
+    #[error(
+        "the `id` is neither a string nor an integer between -9007199254740991 and 9007199254740991, or is there \
+         twice; send one that is, once"
+    )]
+    UnclearId,
 }

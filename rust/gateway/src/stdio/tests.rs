@@ -193,6 +193,16 @@ async fn what_does_not_pass_is_answered_and_goes_nowhere() {
             "{\"id\":\"\\u0033\",\"method\":\"d\"}\n",
             Some("refused \"3\" IdInUse\n"),
         ),
+        (
+            "{\"id\":9007199254740993,\"method\":\"tools/list\"}\n",
+            Some("refused null UnclearId\n"),
+        ),
+        (
+            "{\"id\":1.0,\"method\":\"unit\"}\n",
+            Some("refused null UnclearId\n"),
+        ),
+        // The server chose it.
+        ("{\"id\":9007199254740993,\"result\":{}}\n", None),
         (long_id.as_str(), None),
         ("{\"id\":4,\"method\":\"cut\"}", Some("refused 4 Cut\n")),
     ] {
@@ -213,8 +223,13 @@ async fn what_does_not_pass_is_answered_and_goes_nowhere() {
     );
     let mut reached = String::new();
     pumps.calls.read_to_string(&mut reached).await.expect("readable");
-    let expected = format!("{{\"id\":3,\"method\":\"a\"}}\n{{\"id\":\"3\",\"method\":\"c\"}}\n{long_id}");
-    assert_eq!(reached, expected);
+    let expected = [
+        "{\"id\":3,\"method\":\"a\"}\n",
+        "{\"id\":\"3\",\"method\":\"c\"}\n",
+        "{\"id\":9007199254740993,\"result\":{}}\n",
+        &long_id,
+    ];
+    assert_eq!(reached, expected.concat());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -99,6 +99,8 @@ where
         let id = glance.known_id().filter(|_| glance.has_method());
         let fault = fault.or_else(|| match glance.id() {
             Id::Long => Some(Fault::LongId),
+            // Its reply would come under an id that nobody waits for.
+            Id::Unclear if glance.has_method() => Some(Fault::UnclearId),
             _ => id.and_then(|id| self.shared.open().admits(id).err()),
         });
         if let Some(fault) = fault {
