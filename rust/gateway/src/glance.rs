@@ -37,7 +37,7 @@ pub(crate) struct Glance {
     key: Key,
     id: Id,
     has_method: bool,
-    is_reply: bool,
+    has_answer: bool,
 }
 
 /// Where in the outermost object the next byte stands.
@@ -76,7 +76,7 @@ impl Glance {
             key: Key::Other,
             id: Id::Absent,
             has_method: false,
-            is_reply: false,
+            has_answer: false,
         }
     }
 
@@ -105,9 +105,14 @@ impl Glance {
         self.has_method
     }
 
+    /// It has a result or an error.
+    pub(crate) const fn has_answer(&self) -> bool {
+        self.has_answer
+    }
+
     /// It has a result or an error, and no method.
     pub(crate) const fn is_reply(&self) -> bool {
-        self.is_reply && !self.has_method
+        self.has_answer && !self.has_method
     }
 
     /// The next bytes, wherever they are cut.
@@ -193,7 +198,7 @@ impl Glance {
             taken.push(byte);
         } else if self.place == Place::Key {
             // No key that says anything here.
-            self.taken = Some(b"\"\"".to_vec());
+            self.taken = None;
         } else {
             self.id = Id::Long;
             self.taken = None;
@@ -208,7 +213,7 @@ impl Glance {
         match &*unescaped(&taken) {
             "id" => self.key = Key::Id,
             "method" => self.has_method = true,
-            "result" | "error" => self.is_reply = true,
+            "result" | "error" => self.has_answer = true,
             _ => {}
         }
     }
@@ -290,6 +295,12 @@ mod tests {
                 false,
             ),
             (r#"{"a\"":1,"id":5}"#, number("5"), false, false),
+            (
+                r#"{"1234567890123456789012345678901234567890method":1,"id":6}"#,
+                number("6"),
+                false,
+                false,
+            ),
             (r#"[{"id":1,"result":{}}]"#, Id::Absent, false, false),
             (r#""id""#, Id::Absent, false, false),
             ("", Id::Absent, false, false),

@@ -126,7 +126,7 @@ where
     async fn whole(&self, line: Going<'_, O>, out: &mut Vec<u8>) -> io::Result<()> {
         let Going { glance, way } = line;
         match way {
-            Way::Held(held) if self.must_be_cut(&glance) => {
+            Way::Held(held) if self.may_have_to_be_cut(&glance) => {
                 out.extend_from_slice(&self.cut(&held, &glance));
             }
             Way::Held(held) => out.extend_from_slice(&held),
@@ -181,18 +181,15 @@ where
         }
     }
 
-    /// Whether a line that is not whole yet may turn out to be a list of tools.
+    /// Whether a line is a list of tools to some client, or may turn out to be one where it is not whole yet.
+    ///
+    /// Not only under the id of a request for one: some clients take `1.0` for `1`. Nor only without a method: some look for
+    /// a result first. What is no list comes back unchanged.
     fn may_have_to_be_cut(&self, glance: &Glance) -> bool {
+        let asks = glance.has_method() && !glance.has_answer();
         let open = self.shared.open();
         let is_other = || glance.known_id().and_then(|id| open.lists(id)) == Some(false);
-        open.awaits_list() && !glance.has_method() && !is_other()
-    }
-
-    /// Whether a whole line may be a list of tools.
-    ///
-    /// Not only under the id of a request for one: some clients take `1.0` for `1`. What is no list comes back unchanged.
-    fn must_be_cut(&self, glance: &Glance) -> bool {
-        self.may_have_to_be_cut(glance)
+        open.awaits_list() && !asks && !is_other()
     }
 
     fn cut(&self, line: &[u8], glance: &Glance) -> Vec<u8> {

@@ -1,5 +1,7 @@
 //! A client, the pumps, and real programs as servers. Who judges is a stand-in: by words in the line.
 
+mod hostile;
+
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
