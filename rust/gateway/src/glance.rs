@@ -38,6 +38,7 @@ pub(crate) struct Glance {
     id: Id,
     has_method: bool,
     has_answer: bool,
+    has_more: bool,
 }
 
 /// Where in the outermost object the next byte stands.
@@ -77,6 +78,7 @@ impl Glance {
             id: Id::Absent,
             has_method: false,
             has_answer: false,
+            has_more: false,
         }
     }
 
@@ -108,6 +110,11 @@ impl Glance {
     /// It has a result or an error.
     pub(crate) const fn has_answer(&self) -> bool {
         self.has_answer
+    }
+
+    /// Something that may be another message follows it.
+    pub(crate) const fn has_more(&self) -> bool {
+        self.has_more
     }
 
     /// It has a result or an error, and no method.
@@ -160,6 +167,7 @@ impl Glance {
             b'{' | b'[' => {
                 match (self.depth, self.place) {
                     (0, Place::Before) if byte == b'{' => self.place = Place::Key,
+                    (0, Place::Outside) => self.has_more = true,
                     (0, _) => self.place = Place::Outside,
                     _ => self.take(byte),
                 }
@@ -313,6 +321,20 @@ mod tests {
                 (has_method, is_reply),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn what_follows_is_seen() {
+        for (message, has_more) in [
+            (r#"{"a":[{}]} "#, false),
+            (r"[{},[]]", false),
+            (r#"{"a":"}{"}"#, false),
+            (r"{}{}", true),
+            (r#"{"id":1} ,[2]"#, true),
+            (r#"[{}]{"id":1}"#, true),
+        ] {
+            assert_eq!(Glance::of(message.as_bytes()).has_more(), has_more, "{message}");
         }
     }
 

@@ -7,6 +7,7 @@ use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::MutexGuard;
 
+use super::returns::without_returns;
 use super::shared::Shared;
 use crate::glance::Glance;
 
@@ -69,15 +70,22 @@ where
         let shared = Arc::clone(&self.shared);
         let mut piece = vec![0; PIECE_BYTES];
         let mut going = Going::new();
+        // Of what was read before: a carriage return, which stands before a newline or not.
+        let mut kept_bytes = 0;
         loop {
-            let read_bytes = match self.server.read(&mut piece).await {
-                Ok(read_bytes) if read_bytes > 0 => read_bytes,
+            let room = piece.get_mut(kept_bytes..).unwrap_or_default();
+            let read_bytes = match self.server.read(room).await {
+                Ok(read_bytes) if read_bytes > 0 => kept_bytes + read_bytes,
                 _ => break,
             };
-            let read = piece.get(..read_bytes).unwrap_or_default();
-            if self.piece(&shared, &mut going, read).await.is_err() {
+            let read = piece.get_mut(..read_bytes).unwrap_or_default();
+            let settled_bytes = without_returns(read);
+            let settled = read.get(..settled_bytes).unwrap_or_default();
+            if self.piece(&shared, &mut going, settled).await.is_err() {
                 return DownwardEnd::ClientGone;
             }
+            kept_bytes = read_bytes - settled_bytes;
+            piece.copy_within(settled_bytes..read_bytes, 0);
         }
         match self.cut_off(going).await {
             Ok(()) => DownwardEnd::Output,
@@ -186,10 +194,11 @@ where
     /// Not only under the id of a request for one: some clients take `1.0` for `1`. Nor only without a method: some look for
     /// a result first. What is no list comes back unchanged.
     fn may_have_to_be_cut(&self, glance: &Glance) -> bool {
-        let asks = glance.has_method() && !glance.has_answer();
         let open = self.shared.open();
+        let asks = glance.has_method() && !glance.has_answer();
         let is_other = || glance.known_id().and_then(|id| open.lists(id)) == Some(false);
-        open.awaits_list() && !asks && !is_other()
+        // What follows on the line is a message of its own to some.
+        open.awaits_list() && (glance.has_more() || !asks && !is_other())
     }
 
     fn cut(&self, line: &[u8], glance: &Glance) -> Vec<u8> {

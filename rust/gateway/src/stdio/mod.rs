@@ -9,6 +9,7 @@ mod ending;
 mod fault;
 mod judging;
 mod open;
+mod returns;
 mod shared;
 #[cfg(test)]
 mod tests;

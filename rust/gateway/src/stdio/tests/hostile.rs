@@ -15,6 +15,7 @@ impl Pumps {
 }
 
 const LIST: &str = r#"{"id":3,"method":"tools/list"}"#;
+const OTHER: &str = r#"{"id":2,"method":"other"}"#;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_names_a_method_is_cut_as_well() {
@@ -35,5 +36,40 @@ async fn a_reply_that_names_a_method_is_cut_as_well() {
     ] {
         pumps.serve(&format!("{reply}\n")).await;
         assert_eq!(pumps.answer().await, format!("{seen}\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_of_the_server_is_one_to_every_reader() {
+    for pipe_bytes in [1, 2, 7, 4_096] {
+        let mut pumps = Pumps::after(pipe_bytes, &[LIST]).await;
+        for (line, seen) in [
+            ("{\"method\":\"x\"}\r\n", "{\"method\":\"x\"}\r\n"),
+            (
+                "\r{\"method\":\r\"x\"}\r\r{}\r\r\n",
+                " {\"method\": \"x\"}  {} \r\n",
+            ),
+            ("\r\n", "\r\n"),
+            ("\r\r", ""),
+            ("\n", " \r\n"),
+        ] {
+            pumps.serve(line).await;
+            if !seen.is_empty() {
+                assert_eq!(pumps.answer().await, seen, "{pipe_bytes}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_behind_another_message_of_its_line_is_cut() {
+    let mut pumps = Pumps::after(4_096, &[LIST, OTHER]).await;
+    for first in [r#"{"method":"x"}"#, r#"{"id":2,"result":1}"#] {
+        for between in ["", " ", "\r"] {
+            let line = format!("{first}{between}{{\"id\":3,\"result\":\"hidden\"}}\n");
+            pumps.serve(&line).await;
+            let seen = line.replace("hidden", "").replace('\r', " ");
+            assert_eq!(pumps.answer().await, seen);
+        }
     }
 }
