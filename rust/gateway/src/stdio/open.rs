@@ -9,7 +9,7 @@ use crate::pins::Page;
 /// Requests that may wait at once.
 pub(super) const MOST_OPEN: usize = 4_096;
 
-/// Cancelled requests whose replies may still come; most never do.
+/// Cancelled requests whose replies may still come; most never do. Those for lists are not among them.
 const MOST_CANCELLED: usize = 1_024;
 
 /// What is known of an open request.
@@ -24,13 +24,11 @@ struct Entry {
 #[derive(Debug, Default)]
 pub(super) struct Open {
     requests: HashMap<RequestId, Entry>,
-    /// Those cancelled, oldest first; some may have been answered since.
+    /// Those cancelled that ask for no list, oldest first; some may have been answered since.
     cancelled: VecDeque<RequestId>,
-    /// How many of them wait for a list.
+    /// How many requests are for lists, cancelled or not.
     lists: usize,
     cancelled_count: usize,
-    /// A cancelled request for a list was forgotten, so that from now on any reply may be its own.
-    has_forgotten_list: bool,
 }
 
 impl Open {
@@ -39,7 +37,7 @@ impl Open {
         if self.requests.contains_key(id) {
             return Err(Fault::IdInUse);
         }
-        if self.waiting() >= MOST_OPEN {
+        if self.waiting() >= MOST_OPEN || self.lists >= MOST_OPEN {
             return Err(Fault::TooManyOpen);
         }
         Ok(())
@@ -64,6 +62,10 @@ impl Open {
         };
         entry.is_cancelled = true;
         self.cancelled_count += 1;
+        if entry.lists.is_some() {
+            // Never forgotten: a list that comes late must be known for one, and its id must be nobody else's.
+            return;
+        }
         self.cancelled.push_back(id.clone());
         while self.cancelled.len() > MOST_CANCELLED {
             let Some(oldest) = self.cancelled.pop_front() else {
@@ -74,7 +76,6 @@ impl Open {
             if self.requests.get(&oldest).is_some_and(is_cancelled)
                 && let Some(entry) = self.requests.remove(&oldest)
             {
-                self.has_forgotten_list |= entry.lists.is_some();
                 self.uncount(&entry);
             }
         }
@@ -102,7 +103,7 @@ impl Open {
 
     /// Whether a reply that comes now may be a list of tools.
     pub(super) const fn awaits_list(&self) -> bool {
-        self.lists > 0 || self.has_forgotten_list
+        self.lists > 0
     }
 
     /// How many replies the client waits for.
@@ -161,16 +162,24 @@ mod tests {
     }
 
     #[test]
-    fn cancelled_requests_take_no_place_and_forgotten_lists_stay_dangerous() {
+    fn cancelled_requests_take_no_place_but_those_for_lists_are_kept() {
         let mut open = Open::default();
-        for number in 0..=MOST_CANCELLED {
+        for number in 0..=MOST_CANCELLED + 1 {
             open.insert(id(number), (number == 0).then_some(Page::First));
             open.cancel(&id(number));
             open.cancel(&id(number));
         }
-        assert_eq!((open.waiting(), open.requests.len()), (0, MOST_CANCELLED));
-        assert_eq!((open.lists(&id(0)), open.lists(&id(1))), (None, Some(false)));
+        assert_eq!((open.waiting(), open.requests.len()), (0, MOST_CANCELLED + 1));
+        assert_eq!(
+            [0, 1, 2].map(|number| open.lists(&id(number))),
+            [Some(true), None, Some(false)]
+        );
         assert!(open.awaits_list(), "its reply may still come");
+        assert_eq!(
+            open.admits(&id(0)),
+            Err(Fault::IdInUse),
+            "it would come under another request's id"
+        );
         for number in 0..MOST_OPEN {
             let id = RequestId::Text(number.to_string());
             assert_eq!(open.admits(&id), Ok(()));
@@ -182,6 +191,20 @@ mod tests {
         );
         assert_eq!(open.close_all().len(), MOST_OPEN);
         assert_eq!(open.waiting(), 0);
+    }
+
+    #[test]
+    fn lists_that_were_cancelled_are_bounded() {
+        let mut open = Open::default();
+        for number in 0..MOST_OPEN {
+            assert_eq!(open.admits(&id(number)), Ok(()));
+            open.insert(id(number), Some(Page::First));
+            open.cancel(&id(number));
+        }
+        assert_eq!(open.waiting(), 0);
+        assert_eq!(open.admits(&id(MOST_OPEN)), Err(Fault::TooManyOpen));
+        assert!(open.close(&id(0)));
+        assert_eq!(open.admits(&id(MOST_OPEN)), Ok(()));
     }
 
     #[test]
