@@ -7,9 +7,11 @@ use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::MutexGuard;
 
+use super::response::is_response;
 use super::returns::without_returns;
 use super::shared::Shared;
 use crate::glance::Glance;
+use crate::id::RequestId;
 
 /// What is read at once.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -133,6 +135,7 @@ where
     /// A line has come to its end. What is short is left in `out`.
     async fn whole(&self, line: Going<'_, O>, out: &mut Vec<u8>) -> io::Result<()> {
         let Going { glance, way } = line;
+        let before_bytes = out.len();
         match way {
             Way::Held(held) if self.may_have_to_be_cut(&glance) => {
                 out.extend_from_slice(&self.cut(&held, &glance));
@@ -151,12 +154,24 @@ where
         if glance.is_reply()
             && let Some(id) = glance.known_id()
         {
-            let mut open = self.shared.open();
-            if open.close(id) && open.waiting() == 0 {
-                self.shared.answered.notify_one();
-            }
+            self.close(id, out.get(before_bytes..).unwrap_or_default());
         }
         Ok(())
+    }
+
+    /// The reply to this request has gone on as `reply`, of which a list's is all that there is.
+    fn close(&self, id: &RequestId, reply: &[u8]) {
+        let mut open = self.shared.open();
+        let was_open = if open.lists(id) == Some(true) && !is_response(reply, id) {
+            // A client that rejects it takes the next one for the list.
+            open.cancel(id);
+            true
+        } else {
+            open.close(id)
+        };
+        if was_open && open.waiting() == 0 {
+            self.shared.answered.notify_one();
+        }
     }
 
     /// More of a line is to come.

@@ -9,6 +9,7 @@ mod ending;
 mod fault;
 mod judging;
 mod open;
+mod response;
 mod returns;
 mod shared;
 #[cfg(test)]

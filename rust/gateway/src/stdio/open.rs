@@ -55,7 +55,7 @@ impl Open {
         }
     }
 
-    /// The client waits no more for this one. Its reply may come all the same.
+    /// The client waits no more for this one, or may not. Its reply may come all the same.
     pub(super) fn cancel(&mut self, id: &RequestId) {
         let Some(entry) = self.requests.get_mut(id).filter(|entry| !entry.is_cancelled) else {
             return;

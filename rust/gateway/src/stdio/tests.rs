@@ -269,8 +269,8 @@ async fn only_a_list_that_was_asked_for_is_cut() {
             "[{\"id\":1,\"result\":\"\"}]\n",
         ),
         (
-            "{\"result\":\"hidden\",\"id\":1}\r\n",
-            "{\"result\":\"\",\"id\":1}\r\n",
+            "{\"jsonrpc\":\"2.0\",\"result\":{\"hidden\":1},\"id\":1}\r\n",
+            "{\"jsonrpc\":\"2.0\",\"result\":{\"\":1},\"id\":1}\r\n",
         ),
         (
             "{\"id\":1,\"result\":\"hidden\"}\n",

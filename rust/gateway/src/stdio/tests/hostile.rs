@@ -73,3 +73,24 @@ async fn a_list_behind_another_message_of_its_line_is_cut() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_clients_reject_ends_no_wait_for_a_list() {
+    let mut pumps = Pumps::after(4_096, &[LIST]).await;
+    let list = r#"{"jsonrpc":"2.0","id":3,"result":{"x":"hidden"}}"#;
+    for reply in [
+        r#"{"id":3,"result":{}}"#,
+        r#"{"jsonrpc":"2.0","id":3,"error":{"code":"x","message":""}}"#,
+        r#"{"jsonrpc":"2.0","id":3,"result":[]}"#,
+        list,
+    ] {
+        pumps.serve(&format!("{reply}\n")).await;
+        assert_eq!(pumps.answer().await, format!("{}\n", reply.replace("hidden", "")));
+    }
+    pumps.serve(&format!("{list}\n")).await;
+    assert_eq!(
+        pumps.answer().await,
+        format!("{list}\n"),
+        "nobody waits for a list"
+    );
+}
