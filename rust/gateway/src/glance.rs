@@ -112,6 +112,11 @@ impl Glance {
         self.has_answer
     }
 
+    /// Its object has ended, or it is none.
+    pub(crate) fn is_over(&self) -> bool {
+        self.place == Place::Outside
+    }
+
     /// Something that may be another message follows it.
     pub(crate) const fn has_more(&self) -> bool {
         self.has_more

@@ -10,7 +10,7 @@ use tokio::sync::MutexGuard;
 use super::response::is_response;
 use super::returns::without_returns;
 use super::shared::Shared;
-use crate::glance::Glance;
+use crate::glance::{Glance, Id};
 use crate::id::RequestId;
 
 /// What is read at once.
@@ -19,6 +19,9 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// Of a line that nobody has to look at, this much is held before it begins to go on: so a line that comes slowly does not
 /// keep others waiting, and one that is cut off leaves nothing behind.
 const SHORT_BYTES: usize = 64 * 1024;
+
+/// Ends a line of which some has gone on so that it is no JSON, wherever that was.
+const BREAK: &[u8] = b"!\n";
 
 /// Server to client.
 pub(super) struct Downward<R, O> {
@@ -43,8 +46,8 @@ enum Way<'s, O> {
     Held(Vec<u8>),
     /// It goes on as it comes.
     Passing(MutexGuard<'s, O>),
-    /// It is longer than what may be held of a list.
-    Withheld,
+    /// It may be a list, and is longer than what is held of it.
+    Withheld { limit_bytes: usize },
 }
 
 /// One line, as far as it has come.
@@ -112,8 +115,15 @@ where
             going.glance.pass(part);
             match &mut going.way {
                 Way::Held(held) => held.extend_from_slice(part),
+                Way::Passing(output) if self.turns_out_a_list(&going.glance, end.is_some()) => {
+                    output.write_all(BREAK).await?;
+                    output.flush().await?;
+                    going.way = Way::Withheld {
+                        limit_bytes: SHORT_BYTES,
+                    };
+                }
                 Way::Passing(output) => output.write_all(part).await?,
-                Way::Withheld => {}
+                Way::Withheld { .. } => {}
             }
             if end.is_some() {
                 let line = std::mem::replace(going, Going::new());
@@ -142,11 +152,8 @@ where
             }
             Way::Held(held) => out.extend_from_slice(&held),
             Way::Passing(mut output) => output.flush().await?,
-            Way::Withheld => {
-                let message = self
-                    .shared
-                    .judge
-                    .withhold(self.held_limit_bytes, glance.known_id());
+            Way::Withheld { limit_bytes } => {
+                let message = self.shared.judge.withhold(limit_bytes, glance.known_id());
                 out.extend_from_slice(message.as_bytes());
                 out.push(b'\n');
             }
@@ -181,7 +188,9 @@ where
         };
         if self.may_have_to_be_cut(&going.glance) {
             if held.len() > self.held_limit_bytes {
-                going.way = Way::Withheld;
+                going.way = Way::Withheld {
+                    limit_bytes: self.held_limit_bytes,
+                };
             }
         } else if held.len() > SHORT_BYTES {
             let held = std::mem::take(held);
@@ -194,13 +203,15 @@ where
 
     /// The server's output has ended, perhaps within a line.
     async fn cut_off(&self, line: Going<'_, O>) -> io::Result<()> {
-        match line.way {
+        let Going { glance, way } = line;
+        match way {
             // What was begun goes on as far as it came; what follows stands on a line of its own.
             Way::Passing(mut output) => {
-                output.write_all(b"\n").await?;
+                let is_list = self.turns_out_a_list(&glance, true);
+                output.write_all(if is_list { BREAK } else { b"\n" }).await?;
                 output.flush().await
             }
-            Way::Held(_) | Way::Withheld => Ok(()),
+            Way::Held(_) | Way::Withheld { .. } => Ok(()),
         }
     }
 
@@ -214,6 +225,12 @@ where
         let is_other = || glance.known_id().and_then(|id| open.lists(id)) == Some(false);
         // What follows on the line is a message of its own to some.
         open.awaits_list() && (glance.has_more() || !asks && !is_other())
+    }
+
+    /// Whether a line that goes on already must not: a list has been asked for since, or it took another id. Nobody can tell
+    /// before it names its id, or ends.
+    fn turns_out_a_list(&self, glance: &Glance, is_whole: bool) -> bool {
+        (is_whole || glance.is_over() || glance.id() != &Id::Absent) && self.may_have_to_be_cut(glance)
     }
 
     fn cut(&self, line: &[u8], glance: &Glance) -> Vec<u8> {

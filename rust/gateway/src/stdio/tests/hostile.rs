@@ -12,6 +12,18 @@ impl Pumps {
         }
         pumps
     }
+
+    /// The server begins a line, which is passed on.
+    async fn begin(&mut self, begun: &str) {
+        self.serve(begun).await;
+        let mut seen = vec![0; begun.len()];
+        let passed = self.answers.read_exact(&mut seen);
+        timeout(PATIENCE, passed)
+            .await
+            .expect("in time")
+            .expect("readable");
+        assert!(seen == begun.as_bytes());
+    }
 }
 
 const LIST: &str = r#"{"id":3,"method":"tools/list"}"#;
@@ -93,4 +105,96 @@ async fn a_reply_that_clients_reject_ends_no_wait_for_a_list() {
         format!("{list}\n"),
         "nobody waits for a list"
     );
+}
+
+/// Longer than what is held of a line, and shorter than what is held of a list.
+const LONG_BYTES: usize = 80_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_line_that_turns_out_to_be_a_list_is_broken_off() {
+    let text = "x".repeat(LONG_BYTES);
+    // It begins before anybody waits for a list.
+    let begun = format!("{{\"result\":{{\"tools\":[\"{text}");
+    let end = "\"]},\"id\":3}\n";
+    let mut pumps = Pumps::start(256 * 1024);
+    pumps.begin(&begun).await;
+    pumps.send(&format!("{LIST}\n")).await;
+    pumps.call().await;
+    pumps.serve(end).await;
+    assert_eq!(pumps.answer().await, "!\n");
+    assert_eq!(pumps.answer().await, "withheld 3\n");
+
+    // It is whole but for its end before anybody waits.
+    let begun = format!("{{\"id\":3,\"result\":\"{text}\"}}");
+    let mut pumps = Pumps::start(256 * 1024);
+    pumps.begin(&begun).await;
+    pumps.send(&format!("{LIST}\n")).await;
+    pumps.call().await;
+    pumps.serve("\n").await;
+    assert_eq!(pumps.answer().await, "!\n");
+    assert_eq!(pumps.answer().await, "withheld 3\n");
+    // What comes now is whole again.
+    pumps.serve("{\"method\":\"x\"}\n").await;
+    assert_eq!(pumps.answer().await, "{\"method\":\"x\"}\n");
+
+    // No newline ever comes.
+    let mut pumps = Pumps::start(256 * 1024);
+    pumps.begin(&begun).await;
+    pumps.send(&format!("{LIST}\n")).await;
+    pumps.call().await;
+    drop(pumps.server);
+    assert_eq!(line_of(&mut pumps.answers).await, "!\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_reply_that_takes_another_id_is_broken_off() {
+    let text = "x".repeat(LONG_BYTES);
+    for (begun, end, told) in [
+        (
+            format!("{{\"id\":2,\"result\":\"{text}\""),
+            ",\"id\":3}\n",
+            "withheld null\n",
+        ),
+        (
+            format!("{{\"method\":\"x\",\"params\":\"{text}\""),
+            ",\"result\":1,\"id\":3}\n",
+            "withheld 3\n",
+        ),
+        (
+            format!("{{\"method\":\"x\",\"params\":\"{text}\"}}"),
+            "{\"result\":1,\"id\":3}\n",
+            "withheld null\n",
+        ),
+    ] {
+        let mut pumps = Pumps::after(256 * 1024, &[LIST, OTHER]).await;
+        pumps.begin(&begun).await;
+        for piece in [&end[..3], &end[3..]] {
+            pumps.serve(piece).await;
+        }
+        let rest = pumps.answer().await;
+        let rest = rest.strip_suffix("!\n").expect("broken off");
+        assert!(
+            end.starts_with(rest) && rest.len() < end.len() - 2,
+            "it has no end: {rest}"
+        );
+        assert_eq!(pumps.answer().await, told);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_reply_under_way_is_not_broken_off_for_a_list() {
+    let text = "x".repeat(LONG_BYTES);
+    for (begun, end) in [
+        (format!("{{\"result\":\"{text}"), "\",\"id\":2}\n"),
+        (format!("{{\"id\":2,\"result\":\"{text}"), "\"}\n"),
+        (format!("{{\"method\":\"x\",\"params\":\"{text}"), "\"}\n"),
+    ] {
+        let mut pumps = Pumps::after(256 * 1024, &[OTHER]).await;
+        pumps.begin(&begun).await;
+        pumps.send(&format!("{LIST}\n")).await;
+        pumps.call().await;
+        pumps.serve("xx").await;
+        pumps.serve(end).await;
+        assert_eq!(pumps.answer().await, format!("xx{end}"));
+    }
 }
