@@ -218,13 +218,16 @@ where
     /// Whether a line is a list of tools to some client, or may turn out to be one where it is not whole yet.
     ///
     /// Not only under the id of a request for one: some clients take `1.0` for `1`. Nor only without a method: some look for
-    /// a result first. What is no list comes back unchanged.
+    /// a result first. Nor only once a list was asked for: a server may guess the id of a request that is on its way.
+    /// What is no list comes back unchanged.
     fn may_have_to_be_cut(&self, glance: &Glance) -> bool {
         let open = self.shared.open();
+        let is_awaited = open.awaits_list();
         let asks = glance.has_method() && !glance.has_answer();
         let is_other = || glance.known_id().and_then(|id| open.lists(id)) == Some(false);
+        let is_early = || glance.has_answer() && glance.id() != &Id::Absent;
         // What follows on the line is a message of its own to some.
-        open.awaits_list() && (glance.has_more() || !asks && !is_other())
+        is_awaited && glance.has_more() || !asks && !is_other() && (is_awaited || is_early())
     }
 
     /// Whether a line that goes on already must not: a list has been asked for since, or it took another id. Nobody can tell

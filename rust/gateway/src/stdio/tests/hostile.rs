@@ -52,6 +52,20 @@ async fn a_reply_that_names_a_method_is_cut_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reply_that_comes_before_its_request_is_cut_as_well() {
+    let mut pumps = Pumps::after(4_096, &[OTHER]).await;
+    for (reply, seen) in [
+        (r#"{"id":3,"result":"hidden"}"#, r#"{"id":3,"result":""}"#),
+        (r#"{"result":"hidden","id":3}"#, r#"{"result":"","id":3}"#),
+        (r#"{"id":1.5,"result":"hidden"}"#, r#"{"id":1.5,"result":""}"#),
+        (r#"{"id":2,"result":"hidden"}"#, r#"{"id":2,"result":"hidden"}"#),
+    ] {
+        pumps.serve(&format!("{reply}\n")).await;
+        assert_eq!(pumps.answer().await, format!("{seen}\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_line_of_the_server_is_one_to_every_reader() {
     for pipe_bytes in [1, 2, 7, 4_096] {
         let mut pumps = Pumps::after(pipe_bytes, &[LIST]).await;
@@ -94,15 +108,16 @@ async fn a_reply_that_clients_reject_ends_no_wait_for_a_list() {
         r#"{"id":3,"result":{}}"#,
         r#"{"jsonrpc":"2.0","id":3,"error":{"code":"x","message":""}}"#,
         r#"{"jsonrpc":"2.0","id":3,"result":[]}"#,
+        r#"{"result":"hidden"}"#,
         list,
     ] {
         pumps.serve(&format!("{reply}\n")).await;
         assert_eq!(pumps.answer().await, format!("{}\n", reply.replace("hidden", "")));
     }
-    pumps.serve(&format!("{list}\n")).await;
+    pumps.serve("{\"result\":\"hidden\"}\n").await;
     assert_eq!(
         pumps.answer().await,
-        format!("{list}\n"),
+        "{\"result\":\"hidden\"}\n",
         "nobody waits for a list"
     );
 }
@@ -125,14 +140,14 @@ async fn a_long_line_that_turns_out_to_be_a_list_is_broken_off() {
     assert_eq!(pumps.answer().await, "withheld 3\n");
 
     // It is whole but for its end before anybody waits.
-    let begun = format!("{{\"id\":3,\"result\":\"{text}\"}}");
+    let begun = format!("{{\"result\":\"{text}\"}}");
     let mut pumps = Pumps::start(256 * 1024);
     pumps.begin(&begun).await;
     pumps.send(&format!("{LIST}\n")).await;
     pumps.call().await;
     pumps.serve("\n").await;
     assert_eq!(pumps.answer().await, "!\n");
-    assert_eq!(pumps.answer().await, "withheld 3\n");
+    assert_eq!(pumps.answer().await, "withheld null\n");
     // What comes now is whole again.
     pumps.serve("{\"method\":\"x\"}\n").await;
     assert_eq!(pumps.answer().await, "{\"method\":\"x\"}\n");
