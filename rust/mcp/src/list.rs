@@ -18,7 +18,7 @@ use crate::sse::Event;
 pub use page::Page;
 
 /// Deepest nesting of an answer: schemas of tools may be deep, and the reader does not recurse.
-const MAX_DEPTH: usize = 512;
+pub const MAX_ANSWER_DEPTH: usize = 512;
 
 /// Why an answer cannot be filtered. It must not be handed on as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +62,7 @@ pub fn filter<'b>(
     answer: &'b [u8],
     keep: impl FnMut(&str) -> bool,
 ) -> Result<Cow<'b, [u8]>, ListError> {
-    let message = tape.parse(answer, MAX_DEPTH)?;
+    let message = tape.parse(answer, MAX_ANSWER_DEPTH)?;
     match member(object(message)?, "result")? {
         Some(result) => cut(answer, result, keep),
         None => Ok(Cow::Borrowed(answer)),
@@ -75,7 +75,7 @@ pub fn filter_result<'b>(
     result: &'b [u8],
     keep: impl FnMut(&str) -> bool,
 ) -> Result<Cow<'b, [u8]>, ListError> {
-    cut(result, object(tape.parse(result, MAX_DEPTH)?)?, keep)
+    cut(result, object(tape.parse(result, MAX_ANSWER_DEPTH)?)?, keep)
 }
 
 /// As [`filter`], for the message in the data of one event of a stream. An event without data, or whose data begins like

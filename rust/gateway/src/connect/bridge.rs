@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_core::json::Tape;
+use callgate_mcp::list::MAX_ANSWER_DEPTH;
 use callgate_mcp::sse::Events;
 use http::{HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -23,9 +24,6 @@ use crate::failed::failed;
 use crate::glance::Glance;
 use crate::id::RequestId;
 use crate::upstream::{OpenBody, Upstream};
-
-/// Deepest nesting of a reply that is looked into.
-pub(super) const MAX_DEPTH: usize = 512;
 
 /// A reply to `initialize` is read as a whole up to this length.
 pub(super) const INITIALIZE_LIMIT_BYTES: usize = 4 << 20;
@@ -194,7 +192,7 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
             return;
         }
         let mut tape = Tape::new();
-        let version = tape.parse(reply, MAX_DEPTH).ok().and_then(|reply| {
+        let version = tape.parse(reply, MAX_ANSWER_DEPTH).ok().and_then(|reply| {
             let version = reply.get("result")?.get("protocolVersion")?.as_str()?;
             HeaderValue::from_str(version).ok()
         });

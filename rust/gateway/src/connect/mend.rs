@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use callgate_core::json::Tape;
 use callgate_mcp::Reason;
+use callgate_mcp::list::MAX_ANSWER_DEPTH;
 use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncWrite;
 
-use super::bridge::{About, Bridge, MAX_DEPTH};
+use super::bridge::{About, Bridge};
 use super::exchange::{Exchange, Refused};
 use super::fields::SESSION_ID;
 
@@ -48,7 +49,7 @@ impl Refused {
     /// The code of the JSON-RPC error in it.
     fn code(&self) -> Option<i64> {
         let mut tape = Tape::new();
-        let reply = tape.parse(&self.reply, MAX_DEPTH).ok()?;
+        let reply = tape.parse(&self.reply, MAX_ANSWER_DEPTH).ok()?;
         reply.get("error")?.get("code")?.as_number()?.parse().ok()
     }
 }

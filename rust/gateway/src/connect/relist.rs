@@ -7,10 +7,11 @@ use bytes::Bytes;
 use callgate_core::json::canonical::write_string;
 use callgate_core::json::{Tape, Value};
 use callgate_mcp::Message;
+use callgate_mcp::list::MAX_ANSWER_DEPTH;
 use callgate_mcp::message::MAX_MESSAGE_DEPTH;
 use tokio::io::AsyncWrite;
 
-use super::bridge::{Bridge, MAX_DEPTH};
+use super::bridge::Bridge;
 use super::fields;
 use super::tools::LIST_LIMIT_BYTES;
 use crate::id::RequestId;
@@ -83,7 +84,7 @@ fn request(call: &[u8], cursor: Option<&str>) -> Option<String> {
 
 fn names(reply: &[u8], tool: &str) -> bool {
     let mut tape = Tape::new();
-    let listed = tape.parse(reply, MAX_DEPTH).ok();
+    let listed = tape.parse(reply, MAX_ANSWER_DEPTH).ok();
     let tools = listed.and_then(|reply| reply.get("result")?.get("tools"));
     tools
         .into_iter()

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use callgate_core::json::Tape;
+use callgate_mcp::list::MAX_ANSWER_DEPTH;
 use http::HeaderValue;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::bridge::{Bridge, INITIALIZE_LIMIT_BYTES, MAX_DEPTH};
+use super::bridge::{Bridge, INITIALIZE_LIMIT_BYTES};
 use super::fields::{self, SESSION_ID};
 use super::session::{Opening, Session};
 use crate::glance::Glance;
@@ -55,7 +56,7 @@ impl<O: AsyncWrite + Send + Unpin + 'static> Bridge<O> {
         let told = self.ask(plain, initialize, request.known_id(), INITIALIZE_LIMIT_BYTES);
         let told = told.await?;
         let mut tape = Tape::new();
-        let reply = tape.parse(&told.message, MAX_DEPTH).ok()?;
+        let reply = tape.parse(&told.message, MAX_ANSWER_DEPTH).ok()?;
         let version = reply.get("result")?.get("protocolVersion")?.as_str()?;
         let begun = Session {
             id: told.fields.get(SESSION_ID).cloned(),

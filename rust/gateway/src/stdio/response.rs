@@ -1,16 +1,14 @@
 //! Replies that every client takes for one.
 
 use callgate_core::json::{Kind, Tape, Value};
+use callgate_mcp::list::MAX_ANSWER_DEPTH;
 
 use crate::id::RequestId;
-
-/// Deepest nesting of a reply that is looked into.
-const MAX_DEPTH: usize = 512;
 
 /// Whether no client rejects this as the reply to `id`: after one that some reject, they go on waiting.
 pub(super) fn is_response(message: &[u8], id: &RequestId) -> bool {
     let mut tape = Tape::new();
-    let Ok(root) = tape.parse(message, MAX_DEPTH) else {
+    let Ok(root) = tape.parse(message, MAX_ANSWER_DEPTH) else {
         return false;
     };
     // Strict clients know no further member.

@@ -2,7 +2,7 @@
 
 use callgate_core::json::{Kind, Tape, Value};
 
-use super::{ListError, MAX_DEPTH, member, name, object, tools};
+use super::{ListError, MAX_ANSWER_DEPTH, member, name, object, tools};
 
 /// The tools that an answer to `tools/list` shows, and where the list goes on.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +27,7 @@ impl<'t> Page<'t> {
     /// # Ok::<(), callgate_mcp::list::ListError>(())
     /// ```
     pub fn parse(tape: &'t mut Tape, answer: &'t [u8]) -> Result<Option<Self>, ListError> {
-        let message = tape.parse(answer, MAX_DEPTH)?;
+        let message = tape.parse(answer, MAX_ANSWER_DEPTH)?;
         match member(object(message)?, "result")? {
             Some(result) => Self::of_result(result),
             None => Ok(None),

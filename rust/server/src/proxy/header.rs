@@ -55,7 +55,7 @@ const JUDGED: [&str; 7] = [
 ];
 
 /// What [`single`] finds of each of [`JUDGED`], in one pass over the headers instead of one for each.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Singles<'a>([Found<'a>; JUDGED.len()]);
 
 impl<'a> Singles<'a> {

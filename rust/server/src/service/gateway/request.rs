@@ -9,7 +9,7 @@ use crate::identity::bearer;
 use crate::proxy::{Attributes, Found, Singles, single};
 
 /// A request but for its body.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Asking<'a> {
     parts: &'a Parts,
     /// The server that its path names.
