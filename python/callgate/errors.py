@@ -32,5 +32,12 @@ class ConfigError(CallgateError):
     """Something outside a policy document is not as it must be: a file, an address, a socket, an option."""
 
 
+class TransientError(ConfigError):
+    """As `ConfigError`, where the system refused something for a reason that passes: file descriptors, memory, a disk.
+
+    The same may succeed later, without a change of anybody's.
+    """
+
+
 class StoreError(CallgateError):
     """A store of counters, grants or approvals does not answer."""

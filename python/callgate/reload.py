@@ -11,17 +11,23 @@ from typing import TYPE_CHECKING, Final
 
 from callgate import logs
 from callgate.config import Files, InvalidConfigError
-from callgate.config.document import unreadable
+from callgate.config.document import is_transient, unreadable
 from callgate.config.units import masked
-from callgate.errors import CallgateError, ConfigError
+from callgate.errors import CallgateError, ConfigError, TransientError
 from callgate.readiness import Serving
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from callgate._callgate import Engine, Server
     from callgate.metrics import ServerCollector
     from callgate.sidecar import Plan, Source
 
 _READS: Final = 5
+
+_FIRST_RETRY_S: Final = 1.0
+_LAST_RETRY_S: Final = 30.0
+"""How long after a failure that may pass by itself everything is read again: twice as long each time, up to this."""
 
 
 class Reading:
@@ -38,13 +44,13 @@ class Reading:
             except CallgateError as error:
                 self.error = error
             except OSError as error:
-                self.error = ConfigError(unreadable(Path(error.filename or "."), error))
+                self.error = unreadable(Path(error.filename or "."), error)
             except Exception as error:  # noqa: BLE001  nothing that stands in a file may end a sidecar
                 self.error = _unexpected(error)
             if self.files.are_unchanged():
                 return
         message = "the files change while they are read; write them under other names and rename them into place"
-        self.error = self.error or ConfigError(message)
+        self.error = self.error or TransientError(message)
 
     def must_have_plan(self) -> Plan:
         """The plan.
@@ -61,9 +67,16 @@ class Reloader:
     """Changes a running sidecar."""
 
     def __init__(
-        self, source: Source, reading: Reading, engine: Engine, server: Server, collector: ServerCollector
+        self,
+        source: Source,
+        reading: Reading,
+        engine: Engine,
+        server: Server,
+        collector: ServerCollector,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes what is in force, and what it was read from.
+        """Takes what is in force, what it was read from, and a clock in seconds.
 
         Raises:
             CallgateError: Nothing could be read.
@@ -74,18 +87,33 @@ class Reloader:
         self._engine = engine
         self._server = server
         self._warned = set(self._plan.warnings())
+        self._clock = clock
+        self._pause_s = _FIRST_RETRY_S
+        self._retry_at_s: float | None = None
         self.files = reading.files
         self.serving = Serving(datetime.now(timezone.utc))
 
+    def is_due(self) -> bool:
+        """Whether the last reload has failed for a reason that may have passed, and it is time to try again."""
+        return self._retry_at_s is not None and self._clock() >= self._retry_at_s
+
+    def retry(self) -> None:
+        """As `reload`, in silence where nothing is different from the last time."""
+        self._reload_all(is_retry=True)
+
     def reload(self) -> None:
         """Puts what is on disk in force, or says in log, metric and `serving` why it does not."""
+        self._pause_s = _FIRST_RETRY_S
+        self._reload_all(is_retry=False)
+
+    def _reload_all(self, *, is_retry: bool) -> None:
         for _ in range(_READS):
-            self._reload()
+            self._reload(is_retry=is_retry)
             # The engine reads a policy without a configuration, and a catalogue, itself, and later than `Reading` does.
             if self.files.are_unchanged():
                 return
 
-    def _reload(self) -> None:
+    def _reload(self, *, is_retry: bool) -> None:
         reading = Reading(self._source)
         now_s = time.time()
         try:
@@ -93,11 +121,12 @@ class Reloader:
             warnings = plan.warnings()
             plan.replace(self._plan, self._engine, self._server)
         except CallgateError as error:
-            self._refuse(error, reading, now_s)
+            self._refuse(error, reading, now_s, is_retry=is_retry)
             return
         except Exception as error:  # noqa: BLE001  as above
-            self._refuse(_unexpected(error), reading, now_s)
+            self._refuse(_unexpected(error), reading, now_s, is_retry=is_retry)
             return
+        self._retry_at_s, self._pause_s = None, _FIRST_RETRY_S
         self._collector.reloaded(ok=True, at_s=now_s)
         self._plan, self.files = plan, reading.files
         self.serving = Serving(datetime.fromtimestamp(now_s, timezone.utc))
@@ -105,11 +134,16 @@ class Reloader:
         logs.log("info", "reloaded", {"policies": policies})
         self._warn(warnings)
 
-    def _refuse(self, error: CallgateError, reading: Reading, now_s: float) -> None:
-        self._collector.reloaded(ok=False, at_s=now_s)
+    def _refuse(self, error: CallgateError, reading: Reading, now_s: float, *, is_retry: bool) -> None:
         refused = _one_line(error)
-        logs.log("error", "reload_failed", {"error": refused})
-        self.serving = Serving(self.serving.since, refused)
+        self._retry_at_s = None
+        if isinstance(error, TransientError) or (isinstance(error, InvalidConfigError) and error.is_transient):
+            self._retry_at_s = self._clock() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _LAST_RETRY_S)
+        if not is_retry or refused != self.serving.refused:
+            self._collector.reloaded(ok=False, at_s=now_s)
+            logs.log("error", "reload_failed", {"error": refused, "retried": self._retry_at_s is not None})
+        self.serving = Serving(self.serving.since, refused, retried=self._retry_at_s is not None)
         # A fault may be mended in a file that only the refused configuration names, or by going back.
         for path in self.files.paths:
             reading.files.add(path)
@@ -126,7 +160,9 @@ class Reloader:
 def _unexpected(error: Exception) -> ConfigError:
     """Says where it was raised, and not what it says: that may hold a secret."""
     *_, last = traceback.extract_tb(error.__traceback__)
-    return ConfigError(f"internal error: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}")
+    message = f"internal error: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+    may_pass = isinstance(error, MemoryError) or (isinstance(error, OSError) and is_transient(error))
+    return TransientError(message) if may_pass else ConfigError(message)
 
 
 def _one_line(error: CallgateError) -> str:

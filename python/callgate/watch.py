@@ -72,14 +72,14 @@ class Watcher:
             self._wake.clear()
             if self._stop.is_set():
                 return
-            self._look()
-            with self._lock:
-                folders = sorted(str(folder) for folder in folders_of(self._paths))
             try:
+                self._look()
+                with self._lock:
+                    folders = sorted(str(folder) for folder in folders_of(self._paths))
                 self._with_events(folders)
-            except (OSError, RuntimeError) as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, it may pass, and nobody else looks at the files
                 # Events are a hint alone. inotify's watches or instances may be used up, or a folder is gone.
-                logs.log("warning", "watch_without_events", {"error": str(error)})
+                logs.log("warning", "watch_without_events", {"error": str(error) or type(error).__name__})
                 self._without_events()
 
     def _with_events(self, folders: list[str]) -> None:
@@ -104,7 +104,10 @@ class Watcher:
         for _ in range(_RETRY_LOOKS):
             if self._wake.wait(_POLL_MS / 1000):
                 return
-            self._look()
+            try:
+                self._look()
+            except Exception:  # noqa: BLE001, S112  as above: told already, and looked at again
+                continue
 
     def _look(self) -> None:
         with self._lock:

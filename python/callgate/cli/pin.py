@@ -15,7 +15,6 @@ from callgate.config.document import unreadable
 from callgate.config.state import pins_folder
 from callgate.config.units import quoted
 from callgate.config.upstreams import endpoint_url
-from callgate.errors import ConfigError
 
 app = typer.Typer(
     name="pin",
@@ -152,7 +151,7 @@ def record(
     try:
         answer = listed.read_bytes()
     except OSError as error:
-        raise ConfigError(unreadable(listed, error)) from None
+        raise unreadable(listed, error) from None
     changed = native.pins_record(_folder(state, config), server, url, command or None, answer)
     for tool, kind in changed:
         typer.echo(f"{kind:<8}{visible(tool)}")

@@ -204,9 +204,12 @@ class _Running:
             while not self._stop:
                 self._wake.wait(_DRAIN_EVERY_S)
                 self._log_events(server)
-                if self._changed:
-                    self._changed = False
-                    reloader.reload()
+                if self._changed or reloader.is_due():
+                    if self._changed:
+                        self._changed = False
+                        reloader.reload()
+                    else:
+                        reloader.retry()
                     admin.set_serving(reloader.serving)
                     if watcher is not None:
                         watcher.watch(reloader.files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,7 +21,7 @@ from callgate.config.peps import Pep
 from callgate.config.state import pins_folder
 from callgate.config.units import quoted, to_ms
 from callgate.config.upstreams import Listed
-from callgate.errors import ConfigError
+from callgate.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -156,7 +156,7 @@ def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fa
     try:
         return read_key(config)
     except ConfigError as error:
-        faults.append(_at(loaded, ("grant_key_file",), str(error)))
+        faults.append(_of(error, _at(loaded, ("grant_key_file",), str(error))))
         return None
 
 
@@ -171,7 +171,7 @@ def _policies(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, tu
     try:
         found = documents_in(config.policies_folder)
     except ConfigError as error:
-        faults.append(loaded.fault(("policies_folder",), str(error)))
+        faults.append(_of(error, loaded.fault(("policies_folder",), str(error))))
         return policies
     for path in found:
         if path.stem in policies:
@@ -201,7 +201,7 @@ def _grants(loaded: Loaded, files: Files, faults: list[Fault]) -> tuple[Placed, 
         except InvalidConfigError as error:
             faults += error.faults
         except ConfigError as error:
-            faults.append(loaded.fault(("grants_file",), str(error)))
+            faults.append(_of(error, loaded.fault(("grants_file",), str(error))))
     return tuple(placed)
 
 
@@ -279,8 +279,13 @@ def _read(loaded: Loaded, at: KeyPath, path: Path, files: Files, faults: list[Fa
     try:
         return files.read(path)
     except ConfigError as error:
-        faults.append(loaded.fault(at, str(error)))
+        faults.append(_of(error, loaded.fault(at, str(error))))
         return b""
+
+
+def _of(error: ConfigError, fault: Fault) -> Fault:
+    """The fault that stands for an error."""
+    return replace(fault, is_transient=isinstance(error, TransientError))
 
 
 def _at(loaded: Loaded, path: KeyPath, message: str) -> Fault:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from callgate.config import json_text, yaml_text
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.units import format_size, masked
-from callgate.errors import ConfigError
+from callgate.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,21 @@ LARGEST_BYTES: Final = 64 << 20
 """Of one file: a hundred thousand grants take a third of it."""
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
+
+_OF_THE_FILE: Final = frozenset(
+    {
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.EACCES,
+        errno.EPERM,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EINVAL,
+        errno.ENXIO,
+    }
+)
+"""What a file, its path or its rights are the reason of. Whatever else there is may pass, so it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +162,7 @@ def read_bytes(path: Path) -> bytes:
         finally:
             os.close(handle)
     except OSError as error:
-        raise ConfigError(unreadable(path, error)) from None
+        raise unreadable(path, error) from None
 
 
 def refuse_special(path: Path) -> None:
@@ -169,6 +184,12 @@ def special(path: Path) -> str:
     return f"cannot read `{masked(str(path))}`: it is no regular file"
 
 
-def unreadable(path: Path, error: OSError) -> str:
-    """Says that a file cannot be read, and why."""
-    return f"cannot read `{masked(str(path))}`: {(error.strerror or str(error)).lower()}"
+def unreadable(path: Path, error: OSError) -> ConfigError:
+    """Says that a file cannot be read, and why; a `TransientError` where that may pass by itself."""
+    message = f"cannot read `{masked(str(path))}`: {(error.strerror or str(error)).lower()}"
+    return TransientError(message) if is_transient(error) else ConfigError(message)
+
+
+def is_transient(error: OSError) -> bool:
+    """Whether the file is not at fault, as with file descriptors used up or an error of a disk."""
+    return error.errno not in _OF_THE_FILE

@@ -21,6 +21,8 @@ class Fault:
     """The file that holds it; None where it came from somewhere else, which the message then names."""
     line: int = 1
     column: int = 1
+    is_transient: bool = False
+    """Whether the system is at fault, for a reason that may pass, and not what is in the file."""
 
     def __str__(self) -> str:
         """``file:line:column: message``, without secrets."""
@@ -39,3 +41,8 @@ class InvalidConfigError(ConfigError):
         """Takes one fault or more."""
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same may have fewer faults later, without a change of anybody's."""
+        return any(fault.is_transient for fault in self.faults)

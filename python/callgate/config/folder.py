@@ -25,7 +25,7 @@ def documents_in(folder: Path) -> list[Path]:
             if entry.suffix in SUFFIXES and not entry.name.startswith(".") and not entry.is_dir()
         )
     except OSError as error:
-        raise ConfigError(unreadable(folder, error)) from None
+        raise unreadable(folder, error) from None
     for entry in found:
         if not is_text(entry.name):
             message = f"the name of the file {quoted(entry.name)} in `{folder}` is not UTF-8; rename it"
