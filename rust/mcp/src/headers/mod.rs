@@ -23,7 +23,7 @@ use crate::shown::Shown;
 
 pub use named::{FIRST_MIRRORING_VERSION, Named};
 pub use params::param_fields;
-pub use value::{field_value, from_base64};
+pub use value::{field_value, lenient_base64};
 
 /// The fields that may stand once; in lower case, as HTTP/2 has them.
 const METHOD: &str = "mcp-method";

@@ -2,6 +2,7 @@
 
 use callgate_core::json::{Tape, Value};
 
+use super::value::Form;
 use super::{Headers, METHOD, NAME, PROTOCOL_VERSION};
 use crate::message::{Id, Message, TOOLS_CALL, method_fault, tool_fault};
 use crate::refusal::{Reason, Refusal};
@@ -66,8 +67,8 @@ impl Headers<'_> {
     /// What the fields alone say, for proxies that forward no body.
     ///
     /// Nothing here can be held against a body, so it is believed only where the server must do that itself: under
-    /// [`FIRST_MIRRORING_VERSION`] or a later one. A name with a comma may be two fields that a proxy has joined, and is
-    /// refused unless it came as base64.
+    /// [`FIRST_MIRRORING_VERSION`] or a later one. A name with a comma may be two fields that a proxy has joined, and one
+    /// that is nearly base64 another name to a server that decodes it: both are refused unless they came as base64.
     pub fn without_body(&self) -> Result<Named<'_>, Refusal<'static>> {
         let version = self.protocol_version.ok_or_else(|| missing(PROTOCOL_VERSION))?;
         if !mirrors(version) {
@@ -90,7 +91,13 @@ impl Headers<'_> {
         if let Some(message) = tool_fault(&name.text) {
             return Err(Refusal::new(Reason::Tool, message));
         }
-        if name.is_plain && name.text.contains(',') {
+        if name.form == Form::Lookalike {
+            let message = format!(
+                "the field `{NAME}` is text that some servers take for base64; send the name as `=?base64?...?=`"
+            );
+            return Err(Refusal::new(Reason::HeaderValue, message));
+        }
+        if name.form == Form::Plain && name.text.contains(',') {
             let message = format!(
                 "the field `{NAME}` holds a comma and may be two fields in one; send the name as `=?base64?...?=`"
             );

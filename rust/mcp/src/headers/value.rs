@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use base64::Engine as _;
+use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::refusal::{Reason, Refusal};
 
@@ -11,12 +13,30 @@ use crate::refusal::{Reason, Refusal};
 const PREFIX: &str = "=?base64?";
 const SUFFIX: &str = "?=";
 
+/// Base64 with all that decoders of servers let pass: no padding (Java), loose bits (Go).
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// A value, and how it came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decoded<'h> {
     pub(super) text: Cow<'h, str>,
-    /// It came as it is, and not as base64.
-    pub(super) is_plain: bool,
+    pub(super) form: Form,
+}
+
+/// The form of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As it is.
+    Plain,
+    /// As it is, and nearly base64 between markers: a lenient reader may see another text.
+    Lookalike,
+    /// Base64 between markers.
+    Base64,
 }
 
 /// A value of visible ASCII, spaces and tabs; spaces around it are no part of it (RFC 9110 section 5.5).
@@ -34,12 +54,26 @@ pub(super) fn visible<'h>(field: &str, value: &'h [u8]) -> Result<&'h str, Refus
         })
 }
 
-/// The text of a value that came as base64 between markers; `None` where it is plain or no such base64.
+/// The text that any server may take a value for that came as base64 between markers; `None` where it is plain or no base64.
 ///
-/// For whoever compares values of fields that may be `Mcp-Name` and has no message beside them.
-pub fn from_base64(value: &str) -> Option<String> {
-    let base64 = value.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
-    String::from_utf8(STANDARD.decode(base64).ok()?).ok()
+/// For whoever counts by values of fields that may be `Mcp-Name` and can refuse none: the markers are taken in any case, and
+/// base64 as the most lenient decoder takes it (no padding, loose bits, spaces, the alphabet of URLs). A stricter server
+/// refuses what it reads otherwise, so that nothing is called uncounted.
+pub fn lenient_base64(value: &str) -> Option<String> {
+    let inner = value
+        .get(PREFIX.len()..)
+        .filter(|_| begins_as_base64(value))?
+        .strip_suffix(SUFFIX)?;
+    let base64: String = inner
+        .chars()
+        .filter(|char| !char.is_ascii_whitespace())
+        .map(|char| match char {
+            '-' => '+',
+            '_' => '/',
+            other => other,
+        })
+        .collect();
+    String::from_utf8(LENIENT.decode(base64).ok()?).ok()
 }
 
 /// A text as the value of a field that may be base64: as it is where a field can carry it, and cannot be taken for
@@ -67,20 +101,27 @@ fn begins_as_base64(text: &str) -> bool {
 
 /// A value that may be base64 between markers.
 ///
-/// The markers are case-sensitive, and both are needed; what only nearly has them is refused rather than taken as it
-/// is, since a more lenient reader would see another text.
+/// The markers are case-sensitive, and both are needed: a value that has only one of them, or has them in capitals, is
+/// text as it is (MCP 2026-07-28, transport page, "Value Encoding"). Refused is what has both and is no padded base64 of
+/// UTF-8, and `=?base64?=`, whose markers overlap: some servers take that for text, others for base64 of nothing.
 pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, Refusal<'static>> {
     let text = visible(field, value)?;
+    let literal = |form| Decoded {
+        text: Cow::Borrowed(text),
+        form,
+    };
     if !begins_as_base64(text) {
-        return Ok(Decoded {
-            text: Cow::Borrowed(text),
-            is_plain: true,
-        });
+        return Ok(literal(Form::Plain));
     }
-    from_base64(text)
+    if !(text.starts_with(PREFIX) && text.ends_with(SUFFIX)) {
+        return Ok(literal(Form::Lookalike));
+    }
+    text.strip_prefix(PREFIX)
+        .and_then(|rest| rest.strip_suffix(SUFFIX))
+        .and_then(|base64| String::from_utf8(STANDARD.decode(base64).ok()?).ok())
         .map(|text| Decoded {
             text: Cow::Owned(text),
-            is_plain: false,
+            form: Form::Base64,
         })
         .ok_or_else(|| {
             let message = format!(
@@ -95,13 +136,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64_alone_is_decoded() {
+    fn base64_is_read_as_any_server_might() {
+        for value in [
+            "=?base64?ZGVsZXRlLXg=?=",
+            "=?BASE64?ZGVsZXRlLXg=?=",
+            "=?base64?ZGVsZXRlLXg?=",
+            "=?base64?ZGVsZXRlLXh=?=",
+            "=?base64? ZGVs\tZXRl LXg= ?=",
+        ] {
+            assert_eq!(lenient_base64(value).as_deref(), Some("delete-x"), "{value}");
+        }
         assert_eq!(
-            from_base64("=?base64?ZGVsZXRlLXg=?=").as_deref(),
-            Some("delete-x")
+            lenient_base64("=?base64?w7_Dvg==?="),
+            lenient_base64("=?base64?w7/Dvg==?=")
         );
-        for value in ["delete-x", "=?base64?%?=", "=?base64?/w==?=", "=?base64?ZGVs"] {
-            assert_eq!(from_base64(value), None, "{value}");
+        assert_eq!(lenient_base64("=?base64?w7_Dvg==?=").as_deref(), Some("ÿþ"));
+        for value in [
+            "delete-x",
+            "=?base64?%?=",
+            "=?base64?/w==?=",
+            "=?base64?ZGVs",
+            "=?base64?=",
+            "=?base6é?ZGVs?=",
+        ] {
+            assert_eq!(lenient_base64(value), None, "{value}");
         }
     }
 
@@ -116,7 +174,7 @@ mod tests {
             ("?=", "?="),
         ] {
             let decoded = decode("mcp-name", value.as_bytes()).expect(value);
-            assert_eq!((decoded.text.as_ref(), decoded.is_plain), (text, true));
+            assert_eq!((decoded.text.as_ref(), decoded.form), (text, Form::Plain));
         }
     }
 
@@ -129,7 +187,7 @@ mod tests {
             ("=?base64??=", ""),
         ] {
             let decoded = decode("mcp-name", value.as_bytes()).expect(value);
-            assert_eq!((decoded.text.as_ref(), decoded.is_plain), (text, false));
+            assert_eq!((decoded.text.as_ref(), decoded.form), (text, Form::Base64));
         }
     }
 
@@ -152,17 +210,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_base64_is_refused() {
+    fn without_both_markers_it_is_text() {
         for value in [
             "=?base64?SGVsbG8",
+            "=?base64?SGVsbG8=",
+            "=?base64?SGVsbG8=? =",
+            "=?base64?",
+            "=?BASE64?SGVsbG8=?=",
+            "=?Base64?x",
+        ] {
+            let decoded = decode("mcp-name", value.as_bytes()).expect(value);
+            assert_eq!((decoded.text.as_ref(), decoded.form), (value, Form::Lookalike));
+        }
+    }
+
+    #[test]
+    fn between_the_markers_is_base64_alone() {
+        for value in [
             "=?base64?SGVsbG8sIOS4lueVjA?=",
             "=?base64?SGVsbG8sIOS4lueVjB==?=",
             "=?base64?SGVs bG8=?=",
             "=?base64?SGVsbG8_?=",
             "=?base64?/w==?=",
             "=?base64?=",
-            "=?BASE64?SGVsbG8=?=",
-            "=?Base64?x",
         ] {
             let refusal = decode("mcp-name", value.as_bytes()).expect_err(value);
             assert_eq!(refusal.reason, Reason::HeaderValue, "{value}");

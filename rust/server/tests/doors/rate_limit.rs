@@ -118,7 +118,8 @@ async fn limits_are_told_with_what_is_left() {
     assert_eq!(reset_s(status), Some(60));
 
     rig.clock.advance_us(10_000_000);
-    let encoded = [descriptor(&[("user", "=?base64?YW5u?=")])];
+    // Markers in capitals: text to a server that keeps to the letter, which then refuses it, and `ann` to others.
+    let encoded = [descriptor(&[("user", "=?BASE64?YW5u?=")])];
     let second = ask(&rig, &encoded).await;
     assert_eq!(
         second.statuses[0].limit_remaining, 0,

@@ -9,7 +9,7 @@ use callgate_core::rate::{
     Descriptor, HeadersWhen, Override, RateAnswer, RateFault, RateRequest, RateStatus, Unit, UnknownDomain,
 };
 use callgate_mcp::Shown;
-use callgate_mcp::headers::from_base64;
+use callgate_mcp::headers::lenient_base64;
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
@@ -150,7 +150,7 @@ fn unknown_domain(state: &Snapshot, domain: &str) -> Status {
 /// The request with the values as text that came as MCP's base64 form, if there are any: servers take that form for the
 /// name that it stands for, so a limit has to as well.
 fn decoded(request: &RateLimitRequest) -> Option<RateLimitRequest> {
-    let is_encoded = |value: &str| from_base64(value).is_some();
+    let is_encoded = |value: &str| lenient_base64(value).is_some();
     let mut entries = request
         .descriptors
         .iter()
@@ -162,7 +162,7 @@ fn decoded(request: &RateLimitRequest) -> Option<RateLimitRequest> {
         .iter_mut()
         .flat_map(|descriptor| &mut descriptor.entries)
     {
-        if let Some(text) = from_base64(&entry.value) {
+        if let Some(text) = lenient_base64(&entry.value) {
             entry.value = text;
         }
     }
