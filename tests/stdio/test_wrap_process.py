@@ -215,6 +215,23 @@ def test_counts_outlive_the_process_where_there_is_a_place_for_them(tmp_path: Pa
     assert outcomes(*store) == [True, True]
 
 
+def test_the_state_folder_is_for_this_user_alone(tmp_path: Path) -> None:
+    server = [sys.executable, str(PROGRAMS / "recorder.py"), os.devnull]
+    state = tmp_path / "state"
+    before = os.umask(0o002)
+    try:
+        with Talk(wrapping(tmp_path, server, "--state", state)) as talk:
+            talk.send(call(1, "capped"))
+            assert "isError" not in talk.reply()["result"]
+            talk.close()
+            assert talk.code() == 0
+    finally:
+        os.umask(before)
+    folders = [state, *(path for path in state.rglob("*") if path.is_dir())]
+    assert [oct(folder.stat().st_mode & 0o777) for folder in folders] == ["0o700"] * len(folders), folders
+    assert len(folders) > 2, "the folder, and those of counts and pins"
+
+
 def test_units_of_calls_that_nobody_read_are_given_back(tmp_path: Path) -> None:
     # It closes its input and lives on.
     server = script("import os, time; os.close(0); print('closed', flush=True); time.sleep(600)")

@@ -206,7 +206,7 @@ def _counters(plan: Plan, server: str) -> str:
     if not _has_state_folder(plan):
         return "memory"
     name = quote(server, safe="")
-    return counters_place(None, config.state / "wrap" / (name if name.strip(".") else f"%{name}"))
+    return counters_place(None, config.state, "wrap", name if name.strip(".") else f"%{name}")
 
 
 class _Log:

@@ -25,16 +25,23 @@ def default_state_folder() -> Path:
         return Path("/var/lib/callgate")
 
 
-def counters_place(store: str | None, state: Path) -> str:
-    """What `Engine` is told: `store` as configured, else a file in the state folder, made for this user alone.
+def counters_place(store: str | None, state: Path, *below: str) -> str:
+    """What `Engine` is told: `store` as configured, else a file in the state folder, or in the folder `below` it.
+
+    Folders are made for this user alone.
 
     Raises:
-        ConfigError: The folder cannot be made.
+        ConfigError: A folder cannot be made.
     """
     if store is not None:
         return store
+    folder = state
     try:
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Each by itself: `parents` makes those above by the umask, for others to read and enter.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in below:
+            folder /= name
+            folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = (
@@ -42,7 +49,7 @@ def counters_place(store: str | None, state: Path) -> str:
             "or use --counters memory"
         )
         raise ConfigError(message) from None
-    return f"file:{state / COUNTERS_NAME}"
+    return f"file:{folder / COUNTERS_NAME}"
 
 
 def pins_folder(state: Path) -> Path:
