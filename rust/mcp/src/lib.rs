@@ -9,12 +9,14 @@
 //! - [`list`] takes tools out of the answers to `tools/list`, and reads what they say of each tool.
 //! - [`Media`] says what such an answer is in.
 //! - [`sse`] takes a stream of events apart, each of which may hold such an answer.
+//! - [`LineBreaks`] escapes what ends a line for some readers alone.
 //!
 //! The crate does no I/O and knows no HTTP library: bytes and header fields come in, bytes go out. What is forwarded
 //! must be the bytes that were parsed; nothing here makes a message anew.
 
 pub mod headers;
 mod keys;
+mod line_breaks;
 pub mod list;
 mod media;
 pub mod message;
@@ -26,6 +28,7 @@ pub mod sse;
 
 pub use headers::{FIRST_MIRRORING_VERSION, Headers, Named};
 pub use keys::same_but_for_case;
+pub use line_breaks::LineBreaks;
 pub use media::Media;
 pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io;
 
+use callgate_mcp::LineBreaks;
 use memchr::memchr2;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Mutex, MutexGuard};
@@ -48,24 +49,32 @@ impl<O: AsyncWrite + Unpin> Output<O> {
             // Glued to what is there, this message would be lost as well.
             lines.end().await?;
         }
-        Ok(OpenLine(lines))
+        Ok(OpenLine {
+            lines,
+            breaks: LineBreaks::default(),
+        })
     }
 }
 
 /// A line that is being written.
 #[derive(Debug)]
-pub(super) struct OpenLine<'o, O>(MutexGuard<'o, Lines<O>>);
+pub(super) struct OpenLine<'o, O> {
+    lines: MutexGuard<'o, Lines<O>>,
+    /// What ends a line for some readers alone must not end this one.
+    breaks: LineBreaks,
+}
 
 impl<O: AsyncWrite + Unpin> OpenLine<'_, O> {
     /// Writes a part of a message. In JSON a line break is white space, so that a space says the same.
     pub(super) async fn part(&mut self, part: &[u8]) -> io::Result<()> {
-        self.0.is_open = true;
-        self.0.output.write_all(&without_breaks(part)).await
+        self.lines.is_open = true;
+        let part = self.breaks.escape(part);
+        self.lines.output.write_all(&without_breaks(&part)).await
     }
 
     pub(super) async fn end(mut self) -> io::Result<()> {
-        self.0.end().await?;
-        self.0.output.flush().await
+        self.lines.end().await?;
+        self.lines.output.flush().await
     }
 }
 
@@ -89,6 +98,21 @@ mod tests {
         output.say(b"{\n \"a\":\r\n1}").await.expect("written");
         output.say(b"{}").await.expect("written");
         assert_eq!(output.0.into_inner().output, b"{  \"a\":  1}\n{}\n");
+    }
+
+    #[tokio::test]
+    async fn a_message_is_one_line_to_every_reader() {
+        let output = Output::new(Vec::new());
+        let message = "{\"a\":\"\u{2028}\u{85}\"}".as_bytes();
+        for at in 0..=message.len() {
+            let (first, second) = message.split_at(at);
+            let mut line = output.begin().await.expect("written");
+            line.part(first).await.expect("written");
+            line.part(second).await.expect("written");
+            line.end().await.expect("written");
+        }
+        let seen = String::from_utf8(output.0.into_inner().output).expect("text");
+        assert_eq!(seen, "{\"a\":\"\\u2028\\u0085\"}\n".repeat(message.len() + 1));
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ mod kind;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod unbroken;
 mod watch;
 mod watched;
 

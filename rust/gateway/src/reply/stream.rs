@@ -1,9 +1,11 @@
 //! A stream of events of which some are cut.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use callgate_mcp::LineBreaks;
 use callgate_mcp::sse::{Event, Events, UNKNOWN_LINE};
 use http_body::{Body, Frame};
 
@@ -15,6 +17,8 @@ pub(super) struct CutEvents<C> {
     /// What has come of the next event; `None` when nothing more goes on.
     events: Option<Events>,
     cut: C,
+    /// Of what goes on.
+    breaks: LineBreaks,
 }
 
 impl<C: Cut> CutEvents<C> {
@@ -24,6 +28,7 @@ impl<C: Cut> CutEvents<C> {
             body,
             events: Some(Events::new(limit_bytes)),
             cut,
+            breaks: LineBreaks::default(),
         }
     }
 
@@ -93,6 +98,10 @@ impl<C: Cut> Body for CutEvents<C> {
                     return Poll::Ready(Some(Err(error)));
                 }
                 None => self.finish(),
+            };
+            let goes_on = match self.breaks.escape(&goes_on) {
+                Cow::Borrowed(_) => goes_on,
+                Cow::Owned(escaped) => escaped,
             };
             if !goes_on.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::data(goes_on.into()))));

@@ -264,6 +264,68 @@ async fn events_with_lines_that_readers_may_take_for_data_are_withheld() {
     }
 }
 
+/// What ends a line for `str.splitlines`, by which some clients read events, beside LF and CR.
+const BREAKS: [char; 8] = [
+    '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+];
+
+#[tokio::test]
+async fn a_line_of_an_event_is_one_line_to_every_reader() {
+    for line_break in BREAKS {
+        let hidden = format!("{line_break}data: {LIST}{line_break}{line_break}");
+        for stream in [
+            format!(
+                "data: {{\"id\":1,\"result\":{{\"a\":\"{}\"}}}}\n\n",
+                hidden.replace('"', "'")
+            ),
+            format!("id: 1{hidden}\nevent: x{hidden}\ndata: {{}}\n\n"),
+            format!(": open{hidden}\n\n"),
+            format!("{hidden}\n\ndata: 1{hidden}\n\n"),
+        ] {
+            let zipped = compressed!(GzipEncoder, stream.as_bytes());
+            for size in [1, 2, 10_000] {
+                for (encoding, bytes) in [(None, stream.as_bytes()), (Some("gzip"), zipped.as_slice())] {
+                    let reply = || {
+                        let pieces = bytes.chunks(size).map(<[u8]>::to_vec).collect();
+                        let mut reply = reply("text/event-stream", encoding, pieces);
+                        let length = HeaderValue::from(bytes.len());
+                        reply.headers_mut().insert(CONTENT_LENGTH, length);
+                        reply
+                    };
+                    for holds in [Holds::List, Holds::Anything] {
+                        let cut = cut(reply(), holds, 10_000, NoSecret).await;
+                        let seen = text(cut).await;
+                        assert!(!seen.contains(BREAKS), "{seen:?}");
+                    }
+                    let seen = watched(reply(), || ()).expect("readable");
+                    // It has another length than its server said.
+                    assert!(!seen.headers().contains_key(CONTENT_LENGTH));
+                    let mut body = seen.into_body();
+                    while let Some(Ok(frame)) = body.frame().await {
+                        let seen = String::from_utf8_lossy(frame.data_ref().unwrap()).into_owned();
+                        assert!(!seen.contains(BREAKS), "{seen:?}");
+                    }
+                }
+            }
+        }
+        // Nothing else of it changes, and what is no stream has no lines.
+        let said = format!("{{\"id\":1,\"result\":{{\"text\":\"a{line_break}b\"}}}}");
+        let escaped = said.replace(line_break, &format!("\\u{:04x}", u32::from(line_break)));
+        for (kind, before, after) in [
+            (
+                "text/event-stream",
+                format!("id: 1\ndata: {said}\n\n"),
+                format!("id: 1\ndata: {escaped}\n\n"),
+            ),
+            ("application/json", said.clone(), said.clone()),
+        ] {
+            let pieces = before.as_bytes().chunks(3).map(<[u8]>::to_vec).collect();
+            let seen = watched(reply(kind, None, pieces), || ()).expect("readable");
+            assert_eq!(text(seen.map(BodyExt::boxed_unsync)).await, after);
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_read_otherwise_is_withheld() {
     for (media, holds) in [

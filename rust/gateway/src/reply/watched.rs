@@ -6,10 +6,11 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Either;
+use http_body_util::{BodyExt, Either};
 
 use super::decoded::decoded;
 use super::kind::{Encoding, Kind};
+use super::unbroken::Unbroken;
 use super::{BodyError, Holds, OF_BYTES, ReplyBody, watch};
 
 /// What a client's connection breaks off with.
@@ -35,13 +36,20 @@ where
         Kind::Json(encoding) => (LooksAt::Messages(watch::Messages::default()), encoding),
         Kind::Stream(encoding) => (LooksAt::Events(watch::Events::default()), encoding),
     };
-    let body = if encoding == Encoding::Identity {
+    let is_stream = matches!(looks_at, LooksAt::Events(_));
+    let body = if encoding == Encoding::Identity && !is_stream {
         Either::Left(body)
     } else {
         for name in &OF_BYTES {
             head.headers.remove(name);
         }
-        Either::Right(decoded(body, encoding))
+        let body = decoded(body, encoding);
+        // What is looked at is what goes on.
+        Either::Right(if is_stream {
+            Unbroken::new(body).boxed_unsync()
+        } else {
+            body
+        })
     };
     let watched = Watched {
         body,

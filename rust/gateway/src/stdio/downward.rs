@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
+use callgate_mcp::LineBreaks;
 use memchr::memchr;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::MutexGuard;
@@ -75,6 +76,7 @@ where
         let shared = Arc::clone(&self.shared);
         let mut piece = vec![0; PIECE_BYTES];
         let mut going = Going::new();
+        let mut breaks = LineBreaks::default();
         // Of what was read before: a carriage return, which stands before a newline or not.
         let mut kept_bytes = 0;
         loop {
@@ -86,7 +88,8 @@ where
             let read = piece.get_mut(..read_bytes).unwrap_or_default();
             let settled_bytes = without_returns(read);
             let settled = read.get(..settled_bytes).unwrap_or_default();
-            if self.piece(&shared, &mut going, settled).await.is_err() {
+            let settled = breaks.escape(settled);
+            if self.piece(&shared, &mut going, &settled).await.is_err() {
                 return DownwardEnd::ClientGone;
             }
             kept_bytes = read_bytes - settled_bytes;

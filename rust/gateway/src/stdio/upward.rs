@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callgate_core::json::Tape;
+use callgate_mcp::LineBreaks;
 use memchr::{memchr, memmem};
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
@@ -90,6 +91,8 @@ where
                 (line, has_return.then_some(Fault::CarriageReturn))
             }
         };
+        // What is judged is one line to the server as well, whatever ends a line there.
+        let line = LineBreaks::default().escape(&line);
         let message = text(&line);
         if message.trim_ascii().is_empty() {
             // Nothing stands in it, so that nobody waits for anything.

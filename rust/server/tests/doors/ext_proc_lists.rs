@@ -110,6 +110,31 @@ async fn hidden_tools_are_gone_wherever_a_list_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_line_of_an_event_is_one_line_to_every_reader() {
+    let rig = rig();
+    let hidden = LIST.replace('"', "'");
+    for line_break in [
+        "\u{b}", "\u{c}", "\u{1c}", "\u{1d}", "\u{1e}", "\u{85}", "\u{2028}", "\u{2029}",
+    ] {
+        let other = format!("{{\"method\":\"x\",\"params\":\"{line_break}data: {hidden}{line_break}\"}}");
+        let stream = format!(": a{line_break}data: {LIST}\n\nid: 1\ndata: {other}\n\n");
+        for method in ["POST", "GET"] {
+            // Also within the first of them.
+            for at in 0..=8 {
+                let mut exchange = asked(&rig, method, &[], BodySendMode::Streamed).await;
+                goes_on(began(&mut exchange, EVENTS, &[]).await);
+                let (begin, rest) = stream.as_bytes().split_at(at);
+                let seen = replied(&mut exchange, &[begin, rest]).await;
+                assert!(
+                    !String::from_utf8(seen).unwrap().contains(line_break),
+                    "{method} {at}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn every_way_to_send_a_body_will_do() {
     let rig = rig();
     let mut exchange = asked(&rig, "POST", &[], BodySendMode::Buffered).await;

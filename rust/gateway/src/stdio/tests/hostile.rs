@@ -213,3 +213,23 @@ async fn a_long_reply_under_way_is_not_broken_off_for_a_list() {
         assert_eq!(pumps.answer().await, format!("xx{end}"));
     }
 }
+
+/// What ends a line for Python's `str.splitlines`, and of these the last two for Node's `readline`.
+const BREAKS: [char; 8] = [
+    '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_is_one_line_to_every_reader_on_both_sides() {
+    for pipe_bytes in [1, 4_096] {
+        let mut pumps = Pumps::start(pipe_bytes);
+        for line_break in BREAKS {
+            let escape = format!("\\u{:04x}", u32::from(line_break));
+            let line = format!("{{\"method\":\"x\",\"params\":[\"a{line_break}{{'id':3}}{line_break}\"]}}\n");
+            pumps.send(&line).await;
+            assert_eq!(pumps.call().await, line.replace(line_break, &escape));
+            pumps.serve(&line).await;
+            assert_eq!(pumps.answer().await, line.replace(line_break, &escape));
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use callgate_mcp::Media;
 use callgate_mcp::sse::{Event, Events};
+use callgate_mcp::{LineBreaks, Media};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
     HeaderMutation, HttpBody, HttpHeaders, ProcessingResponse,
@@ -47,6 +47,8 @@ struct Listing {
     head: Head,
     lists: Listed,
     body: Body,
+    /// Of what goes on of a stream.
+    breaks: LineBreaks,
     held: Held,
 }
 
@@ -132,6 +134,7 @@ impl Reply {
             head,
             lists,
             body,
+            breaks: LineBreaks::default(),
             held: Held::new(Arc::clone(&context.share)),
         });
         Ok(Began::Reply(
@@ -241,6 +244,7 @@ impl Listing {
                     self.body = Body::Withheld;
                     self.held.clear();
                 }
+                goes_on = self.breaks.escape(&goes_on).into_owned();
             }
         }
         Ok(goes_on)
