@@ -69,7 +69,7 @@ def catalogue(folder: Path, schema: Any) -> str:
 
 @pytest.mark.parametrize("client", [PYTHON, TYPESCRIPT], ids=lambda client: client.name)
 def test_what_sdks_send_passes(tmp_path: Path, client: Client) -> None:
-    regions = ["eu-west-1", "Zürich", " ", "=?base64?x?="]
+    regions = ["eu-west-1", "Zürich", " ", "=?base64?x?=", "=?base64?x", "=?BASE64?eA==?="]
     steps: list[dict[str, Any]] = [{"do": "list"}]
     steps += [{"do": "call", "name": "regional", "arguments": {"region": name}} for name in regions]
     with sdk_server() as url, gateway(tmp_path, {"s": url}, {**CAPPED, "tools": {}}) as running:

@@ -23,7 +23,7 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "lines", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-REGIONS = ["eu-west-1", "Zürich", " ", "=?base64?x?="]
+REGIONS = ["eu-west-1", "Zürich", " ", "=?base64?x?=", "=?base64?x", "=?BASE64?eA==?="]
 
 
 def modern(message: dict[str, Any]) -> dict[str, Any]:
