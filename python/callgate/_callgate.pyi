@@ -598,6 +598,14 @@ class Metrics:
         """Server, kind, count: why it gave no reply that could be passed on; every kind, met or not."""
 
     @property
+    def upstream_sent(self) -> list[tuple[str, str, int]]:
+        """Server, connection (``new``, ``reused``), how many requests were sent to it on such a one."""
+
+    @property
+    def upstream_retries(self) -> list[tuple[str, int]]:
+        """Server, how many requests were sent once more, as nothing of them had been written."""
+
+    @property
     def tools(self) -> list[tuple[str, str, int]]:
         """Server, state (``pinned``, ``changed``, ``new``), how many of its tools are in it now."""
 
@@ -680,12 +688,13 @@ class Server:
             gateway: The MCP servers that callgate itself stands before (``docs/gateway.md``): ``servers``, by name,
                 each with its ``url`` and, where the default does not do, ``ca`` (PEM), ``headers`` (names and values),
                 ``allow_link_local``, ``connect_timeout_ms``, ``answer_timeout_ms``, ``max_requests``,
-                ``max_requests_per_grant``, ``max_idle_connections``, ``list_limit_bytes`` and ``pinning``, ``"off"``,
-                ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``, where clients reach it;
-                ``lists_allowed_only``, whether lists leave out what their caller may never call; ``pins_folder``, None
-                to pin nothing; ``oauth``, the issuer whose tokens are believed, None for none: ``issuer``, ``jwks``
-                (the keys) or ``jwks_url`` with ``jwks_ca`` (PEM), ``audience``, ``algorithms``, ``grant`` and, by
-                label, ``labels`` (lists of names that lead to a claim), ``clock_skew_ms``, ``scopes``.
+                ``max_requests_per_grant``, ``max_idle_connections``, ``idle_timeout_ms``, ``list_limit_bytes`` and
+                ``pinning``, ``"off"``, ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``,
+                where clients reach it; ``lists_allowed_only``, whether lists leave out what their caller may never
+                call; ``pins_folder``, None to pin nothing; ``oauth``, the issuer whose tokens are believed, None for
+                none: ``issuer``, ``jwks`` (the keys) or ``jwks_url`` with ``jwks_ca`` (PEM), ``audience``,
+                ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
+                ``clock_skew_ms``, ``scopes``.
 
         Raises:
             ConfigError: A value has the wrong form.

@@ -141,6 +141,22 @@ def _upstreams(numbers: Metrics) -> Iterator[Metric]:
     for server, kind, count in numbers.upstream_failures:
         failures.add_metric([server, kind], count)
     yield failures
+    sent = CounterMetricFamily(
+        "callgate_upstream_sent",
+        "Requests sent to a server behind the gateway, by whether their connection was new or reused.",
+        labels=["server", "connection"],
+    )
+    for server, connection, count in numbers.upstream_sent:
+        sent.add_metric([server, connection], count)
+    yield sent
+    retries = CounterMetricFamily(
+        "callgate_upstream_retries",
+        "Requests sent once more on a new connection, as nothing of them had been written.",
+        labels=["server"],
+    )
+    for server, count in numbers.upstream_retries:
+        retries.add_metric([server], count)
+    yield retries
     tools = GaugeMetricFamily("callgate_tools", "Tools, by what pinning says of them.", labels=["server", "state"])
     for server, state, count in numbers.tools:
         tools.add_metric([server, state], count)

@@ -48,6 +48,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                     "max_requests": 3,
                     "max_requests_per_grant": 2,
                     "max_idle_connections": 4,
+                    "idle_timeout": "3s",
                     "list_limit_bytes": "5KiB",
                     "pinning": "report",
                 },
@@ -74,6 +75,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                 "max_requests": 3,
                 "max_requests_per_grant": 2,
                 "max_idle_connections": 4,
+                "idle_timeout_ms": 3000,
                 "list_limit_bytes": 5120,
                 "pinning": "report",
             }

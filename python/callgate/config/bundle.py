@@ -242,6 +242,7 @@ def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tu
                 "max_requests": upstream.max_requests,
                 "max_requests_per_grant": upstream.max_requests_per_grant,
                 "max_idle_connections": upstream.max_idle_connections,
+                "idle_timeout_ms": to_ms(upstream.idle_timeout),
                 "list_limit_bytes": upstream.list_limit_bytes,
                 "pinning": upstream.pinning.value,
             },

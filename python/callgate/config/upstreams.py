@@ -116,6 +116,9 @@ class Upstream(Section):
     max_idle_connections: Annotated[Count, Field(ge=0, le=100_000)] = 64
     """Connections that are kept for later requests."""
 
+    idle_timeout: Annotated[Duration, within(timedelta(milliseconds=10), timedelta(minutes=5))] = timedelta(seconds=4)
+    """How long a connection that nobody uses is kept, where the server does not say it by `Keep-Alive: timeout`."""
+
     list_limit_bytes: Annotated[Size, Field(ge=1024, le=1 << 30)] = 16 << 20
     """Largest list of tools, or event of a stream that may hold one, after decompression."""
 

@@ -20,6 +20,7 @@ mod id;
 mod lines;
 pub mod oauth;
 pub mod pins;
+mod pool;
 pub mod reply;
 mod signals;
 pub mod stdio;

@@ -17,7 +17,7 @@ const FIELDS: [&str; 6] = [
     "pins_folder",
     "oauth",
 ];
-const UPSTREAM_FIELDS: [&str; 11] = [
+const UPSTREAM_FIELDS: [&str; 12] = [
     "url",
     "ca",
     "headers",
@@ -27,6 +27,7 @@ const UPSTREAM_FIELDS: [&str; 11] = [
     "max_requests",
     "max_requests_per_grant",
     "max_idle_connections",
+    "idle_timeout_ms",
     "list_limit_bytes",
     "pinning",
 ];
@@ -84,6 +85,9 @@ fn behind(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<GatewayServer> {
         max_idle_connections: fields
             .optional("max_idle_connections")?
             .unwrap_or(usual.max_idle_connections),
+        idle_timeout_ms: fields
+            .optional("idle_timeout_ms")?
+            .unwrap_or(usual.idle_timeout_ms),
         list_limit_bytes: fields
             .optional("list_limit_bytes")?
             .unwrap_or(usual.list_limit_bytes),

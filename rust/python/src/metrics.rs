@@ -27,6 +27,8 @@ pub(crate) struct Metrics {
     store_duration_sum_ns: u64,
     upstream_requests: Vec<(String, usize)>,
     upstream_failures: Vec<(String, &'static str, u64)>,
+    upstream_sent: Vec<(String, &'static str, u64)>,
+    upstream_retries: Vec<(String, u64)>,
     tools: Vec<(String, &'static str, usize)>,
     tools_changed: Vec<(String, &'static str, u64)>,
 }
@@ -57,6 +59,7 @@ impl From<MetricsSnapshot> for Metrics {
         let open = upstreams
             .iter()
             .map(|one| (one.server.clone(), one.open_requests));
+        let retries = upstreams.iter().map(|one| (one.server.clone(), one.retries));
         Self {
             decisions: decisions.collect(),
             denials: denials.collect(),
@@ -83,6 +86,8 @@ impl From<MetricsSnapshot> for Metrics {
             store_duration_sum_ns: snapshot.store_duration.sum_ns,
             upstream_requests: open.collect(),
             upstream_failures: by_server(&upstreams, |one| &one.failures),
+            upstream_sent: by_server(&upstreams, |one| &one.sent),
+            upstream_retries: retries.collect(),
             tools: by_server(&upstreams, |one| &one.tools),
             tools_changed: by_server(&upstreams, |one| &one.tools_changed),
         }

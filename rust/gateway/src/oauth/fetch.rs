@@ -8,18 +8,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderValue, Request, StatusCode, Uri};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::TokioExecutor;
+use http_body_util::{BodyExt, Full, Limited};
 use tokio::sync::watch;
 
 use super::Algorithm;
 use super::config::{OauthError, address};
 use super::keys::{Keys, KeysError, LIMIT_BYTES};
-use crate::upstream::{Connector, chain, connector};
+use crate::pool::{Pool, Usage};
+use crate::upstream::{chain, connector};
 
 /// How old keys get before they are fetched again, in seconds: as long may a key that the issuer withdraws go on.
 pub(super) const FRESH_S: u64 = 300;
@@ -57,7 +55,8 @@ struct Progress {
 pub(super) struct Fetched {
     uri: Uri,
     algorithms: Vec<Algorithm>,
-    client: Client<Connector, Empty<Bytes>>,
+    pool: Pool,
+    usage: Usage,
     kept: ArcSwapOption<Dated>,
     progress: watch::Sender<Progress>,
 }
@@ -86,13 +85,14 @@ impl Fetched {
             let part = if error.part == "ca" { "jwks.ca" } else { "jwks.url" };
             OauthError::new(part, error.message)
         })?;
+        // One request in minutes: a connection that is kept would be closed when it is needed.
+        let pool = Pool::new(connector, &uri, 0, Duration::ZERO)
+            .ok_or_else(|| OauthError::new("jwks.url", "expected a URL with a host"))?;
         Ok(Self {
             uri,
             algorithms,
-            // One request in minutes: a connection that is kept would be closed when it is needed.
-            client: Client::builder(TokioExecutor::new())
-                .pool_max_idle_per_host(0)
-                .build(connector),
+            pool,
+            usage: Usage::default(),
             kept: ArcSwapOption::empty(),
             progress: watch::Sender::default(),
         })
@@ -151,12 +151,15 @@ impl Fetched {
     }
 
     async fn fetch(&self) -> Result<Keys, KeysError> {
-        let mut request = Request::new(Empty::new());
-        *request.uri_mut() = self.uri.clone();
-        request.headers_mut().insert(ACCEPT, ACCEPTED);
-        let identity = HeaderValue::from_static("identity");
-        request.headers_mut().insert(ACCEPT_ENCODING, identity);
-        let reply = self.client.request(request).await;
+        let request = || {
+            let mut request = Request::new(Full::default());
+            *request.uri_mut() = self.uri.clone();
+            request.headers_mut().insert(ACCEPT, ACCEPTED);
+            let identity = HeaderValue::from_static("identity");
+            request.headers_mut().insert(ACCEPT_ENCODING, identity);
+            request
+        };
+        let reply = self.pool.send(request, &self.usage).await;
         let reply = reply.map_err(|error| KeysError(chain(&error)))?;
         if reply.status() != StatusCode::OK {
             // Redirects, too: where they lead nobody has said that keys are believed.

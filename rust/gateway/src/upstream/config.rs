@@ -33,6 +33,8 @@ pub struct UpstreamConfig {
     pub max_requests_per_grant: Option<usize>,
     /// Connections that are kept for later requests.
     pub max_idle_connections: usize,
+    /// How long a connection is kept that nobody uses, in milliseconds, where the server says nothing of that.
+    pub idle_timeout_ms: u64,
     /// The longest list of tools, or event of a stream that may hold one, in bytes, after decompression.
     pub list_limit_bytes: usize,
 }
@@ -50,6 +52,8 @@ impl UpstreamConfig {
             max_requests: 1_024,
             max_requests_per_grant: None,
             max_idle_connections: 64,
+            // Less than the 5 s of Node's and Python's usual servers.
+            idle_timeout_ms: 4_000,
             list_limit_bytes: 16 * 1024 * 1024,
         }
     }

@@ -9,9 +9,10 @@ use super::config::UpstreamError;
 use super::patient::Patient;
 use super::resolver::Resolver;
 use super::tls;
+use crate::pool::Wired;
 
 /// Makes connections over HTTP/1.1, with TLS or without.
-pub(crate) type Connector = Patient<HttpsConnector<HttpConnector<Resolver>>>;
+pub(crate) type Connector = Patient<HttpsConnector<Wired<HttpConnector<Resolver>>>>;
 
 /// One that believes these authorities, else the system's, and gives up a connection that takes longer than `patience`.
 pub(crate) fn connector(
@@ -34,6 +35,6 @@ pub(crate) fn connector(
         .with_tls_config(roots)
         .https_or_http()
         .enable_http1()
-        .wrap_connector(connector);
+        .wrap_connector(Wired(connector));
     Ok(Patient::new(connector, patience))
 }

@@ -5,6 +5,8 @@ use std::io;
 
 use rustls::CertificateError;
 
+use crate::pool::SendError;
+
 /// Why there is no reply of a server that could be passed on.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -43,13 +45,14 @@ pub enum Failure {
 
 impl Failure {
     /// Of a request that was sent, or was to be, over HTTP.
-    pub(super) fn of_http(error: &hyper_util::client::legacy::Error) -> Self {
-        if !error.is_connect() {
-            return Self::Broken(chain(error));
-        }
-        match rejected(error) {
-            Some(reason) => Self::Untrusted(told(reason)),
-            None => Self::Unreachable(chain(error)),
+    pub(super) fn of_http(error: &SendError) -> Self {
+        match error {
+            SendError::Broken(_) => Self::Broken(chain(error)),
+            SendError::Unsent(_) => Self::Unreachable(chain(error)),
+            SendError::Connect(error) => match rejected(&**error) {
+                Some(reason) => Self::Untrusted(told(reason)),
+                None => Self::Unreachable(chain(&**error)),
+            },
         }
     }
 

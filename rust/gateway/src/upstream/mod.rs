@@ -16,9 +16,6 @@ use bytes::Bytes;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Client;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 pub use config::{UpstreamConfig, UpstreamError};
 pub use failure::{Failure, FailureKind};
@@ -29,11 +26,10 @@ pub use tally::Tally;
 pub(crate) use connector::{Connector, connector};
 pub(crate) use failure::chain;
 
+use crate::pool::{Pool, PooledBody};
+
 /// Redirects on the same host that one request may meet: `/mcp` and `/mcp/` lead to each other at some servers.
 const MAX_REDIRECTS: usize = 2;
-
-/// How long a connection is kept that nobody uses: less than servers usually do, so that few are closed in one's hands.
-const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// One MCP server.
 #[derive(Debug)]
@@ -41,7 +37,7 @@ pub struct Upstream {
     config: UpstreamConfig,
     endpoint: Uri,
     headers: HeaderMap,
-    client: Client<Connector, Full<Bytes>>,
+    pool: Pool,
     tally: Arc<Tally>,
 }
 
@@ -63,16 +59,14 @@ impl Upstream {
             config.allow_link_local,
             Duration::from_millis(config.connect_timeout_ms),
         )?;
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIME)
-            .pool_max_idle_per_host(config.max_idle_connections)
-            .build(connector);
+        let idle_time = Duration::from_millis(config.idle_timeout_ms);
+        let pool = Pool::new(connector, &endpoint, config.max_idle_connections, idle_time)
+            .ok_or_else(|| UpstreamError::new("url", "expected a URL with a host"))?;
         Ok(Self {
             config,
             endpoint,
             headers,
-            client,
+            pool,
             tally,
         })
     }
@@ -132,17 +126,20 @@ impl Upstream {
         method: Method,
         fields: impl Fn() -> HeaderMap,
         body: Bytes,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<PooledBody>, Failure> {
         let mut target = self.endpoint.clone();
         for redirects in 0..=MAX_REDIRECTS {
-            let mut request = Request::new(Full::new(body.clone()));
-            *request.method_mut() = method.clone();
-            *request.uri_mut() = target.clone();
-            *request.headers_mut() = fields();
-            for (name, value) in &self.headers {
-                request.headers_mut().insert(name, value.clone());
-            }
-            let response = self.client.request(request).await;
+            let request = || {
+                let mut request = Request::new(Full::new(body.clone()));
+                *request.method_mut() = method.clone();
+                *request.uri_mut() = target.clone();
+                *request.headers_mut() = fields();
+                for (name, value) in &self.headers {
+                    request.headers_mut().insert(name, value.clone());
+                }
+                request
+            };
+            let response = self.pool.send(request, &self.tally.usage).await;
             let response = response.map_err(|error| {
                 let failure = Failure::of_http(&error);
                 if redirects > 0 && failure.never_reached() {
@@ -161,7 +158,7 @@ impl Upstream {
 }
 
 /// Where a redirect leads, if the same request may be sent there: to the same host, by a status that keeps the method.
-fn next(from: &Uri, method: &Method, response: &Response<Incoming>) -> Option<Uri> {
+fn next(from: &Uri, method: &Method, response: &Response<PooledBody>) -> Option<Uri> {
     let keeps_method = matches!(
         response.status(),
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT

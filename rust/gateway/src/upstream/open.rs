@@ -6,20 +6,20 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::failure::FailureKind;
 use super::tally::Place;
+use crate::pool::PooledBody;
 
 /// The body of a reply as it comes; until it has ended it is one of the requests that may be open at once.
 #[derive(Debug)]
 pub struct OpenBody {
-    body: Incoming,
+    body: PooledBody,
     place: Place,
 }
 
 /// A reply whose body holds this place.
-pub(super) fn opened(response: Response<Incoming>, place: Place) -> Response<OpenBody> {
+pub(super) fn opened(response: Response<PooledBody>, place: Place) -> Response<OpenBody> {
     response.map(|body| OpenBody { body, place })
 }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::failure::{Failure, FailureKind};
+use crate::pool::Usage;
 
 /// Grants are spread over so many maps, so that two that ask at once seldom wait for each other.
 const SHARDS: usize = 16;
@@ -22,6 +23,7 @@ pub struct Tally {
     hasher: RandomState,
     // By `FailureKind::ALL`.
     failures: [AtomicU64; FailureKind::ALL.len()],
+    pub(super) usage: Usage,
 }
 
 /// How many requests may be open at once.
@@ -42,6 +44,16 @@ impl Tally {
     pub fn failures(&self) -> impl Iterator<Item = (FailureKind, u64)> {
         let counts = self.failures.iter().map(|count| count.load(Ordering::Relaxed));
         FailureKind::ALL.into_iter().zip(counts)
+    }
+
+    /// Requests that were sent, by whether their connection was `new` or `reused`.
+    pub fn sent(&self) -> [(&'static str, u64); 2] {
+        self.usage.sent_by_connection()
+    }
+
+    /// Requests that were sent once more, as nothing of them had been written.
+    pub fn retries(&self) -> u64 {
+        self.usage.retries()
     }
 
     pub(super) fn failed(&self, kind: FailureKind) {

@@ -13,6 +13,10 @@ pub struct UpstreamNumbers {
     pub open_requests: usize,
     /// Why it gave no reply that could be passed on, and how often; every kind there is.
     pub failures: Vec<(&'static str, u64)>,
+    /// Requests that were sent to it, by whether their connection was `new` or `reused`.
+    pub sent: Vec<(&'static str, u64)>,
+    /// Requests that were sent once more, as nothing of them had been written.
+    pub retries: u64,
     /// Its tools by what pinning says of them; empty where nothing is pinned.
     pub tools: Vec<(&'static str, usize)>,
     /// How often its lists made a tool changed or new; empty where nothing is pinned.
@@ -32,6 +36,8 @@ impl Gateway {
                     .failures()
                     .map(|(kind, count)| (kind.as_str(), count))
                     .collect(),
+                sent: tally.sent().to_vec(),
+                retries: tally.retries(),
                 tools: pinned
                     .tools
                     .into_iter()
