@@ -636,6 +636,7 @@ class Server:
         message_timeout_ms: int | None = None,
         opening_timeout_ms: int | None = None,
         header_timeout_ms: int | None = None,
+        idle_timeout_ms: int | None = None,
         keepalive_interval_ms: int | None = None,
         keepalive_timeout_ms: int | None = None,
         audit: Mapping[str, object] | None = None,
@@ -664,7 +665,8 @@ class Server:
             max_batch_calls: Calls of one `CheckBatch`; None for 1,000.
             message_timeout_ms: How long one message or body may take from its begin to its end; None for 30 s.
             opening_timeout_ms: How long a new connection may take to say which HTTP it speaks; None for 10 s.
-            header_timeout_ms: Longest wait for a whole header over HTTP/1.1, idle time included; None for 20 s.
+            header_timeout_ms: Longest wait for a whole header over HTTP/1.1, from its first byte on; None for 20 s.
+            idle_timeout_ms: How long a connection over HTTP/1.1 is kept between two requests; None for 100 s.
             keepalive_interval_ms: How often an HTTP/2 client is asked whether it is still there; None for 30 s.
             keepalive_timeout_ms: How long it has to answer that; None for 20 s.
             audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard

@@ -42,7 +42,10 @@ class Limits(Section):
     """How long a new connection may take to say which HTTP it speaks."""
 
     header_timeout: _Wait = timedelta(seconds=20)
-    """Longest wait for a whole header over HTTP/1.1, idle time between requests included."""
+    """Longest wait for a whole header over HTTP/1.1, from its first byte on."""
+
+    idle_timeout: _Wait = timedelta(seconds=100)
+    """How long a connection over HTTP/1.1 is kept between two requests; clients are told 5 s less."""
 
     keepalive_interval: _Wait = timedelta(seconds=30)
     """How often an HTTP/2 client is asked whether it is still there."""

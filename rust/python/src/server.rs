@@ -44,7 +44,7 @@ impl Server {
         engine, listen = Some("127.0.0.1:0".to_owned()), socket = None, workers = 0, clock = None, *, grace_ms = None,
         allowed_hosts = Vec::new(), body_limit_bytes = None, header_limit_bytes = None, unfinished_limit_bytes = None,
         max_connections = None, max_streams = None, max_batch_calls = None, message_timeout_ms = None,
-        opening_timeout_ms = None, header_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None,
+        opening_timeout_ms = None, header_timeout_ms = None, idle_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None,
         audit = None, peps = None, pep_key = None, tls = None, proxies = None, gateway = None
     ))]
     #[expect(
@@ -68,6 +68,7 @@ impl Server {
         message_timeout_ms: Option<u64>,
         opening_timeout_ms: Option<u64>,
         header_timeout_ms: Option<u64>,
+        idle_timeout_ms: Option<u64>,
         keepalive_interval_ms: Option<u64>,
         keepalive_timeout_ms: Option<u64>,
         audit: Option<&Bound<'_, PyMapping>>,
@@ -98,6 +99,7 @@ impl Server {
             message_timeout_ms: message_timeout_ms.unwrap_or(usual.message_timeout_ms),
             opening_timeout_ms: opening_timeout_ms.unwrap_or(usual.opening_timeout_ms),
             header_timeout_ms: header_timeout_ms.unwrap_or(usual.header_timeout_ms),
+            idle_timeout_ms: idle_timeout_ms.unwrap_or(usual.idle_timeout_ms),
             keepalive_interval_ms: keepalive_interval_ms.unwrap_or(usual.keepalive_interval_ms),
             keepalive_timeout_ms: keepalive_timeout_ms.unwrap_or(usual.keepalive_timeout_ms),
         };

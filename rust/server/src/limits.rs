@@ -23,9 +23,11 @@ pub struct Limits {
     pub message_timeout_ms: u64,
     /// How long a new connection may take to say which HTTP it speaks, in milliseconds.
     pub opening_timeout_ms: u64,
-    /// Longest wait for a whole header over HTTP/1.1, idle time between requests included, in milliseconds. Short,
-    /// because whoever sends headers byte by byte holds a connection for as long.
+    /// Longest wait for a whole header over HTTP/1.1 from its first byte on, in milliseconds.
     pub header_timeout_ms: u64,
+    /// How long a connection over HTTP/1.1 is kept between two requests, in milliseconds. Clients are told 5 s less. Longer
+    /// than what proxies and HTTP libraries usually keep theirs, so that it is they who close.
+    pub idle_timeout_ms: u64,
     /// How often an HTTP/2 client is asked whether it is still there, in milliseconds.
     pub keepalive_interval_ms: u64,
     /// How long it has to answer that, in milliseconds.
@@ -44,6 +46,8 @@ impl Default for Limits {
             message_timeout_ms: 30_000,
             opening_timeout_ms: 10_000,
             header_timeout_ms: 20_000,
+            // Go's clients, and so Traefik, keep theirs for 90 s; nginx does for 60 s.
+            idle_timeout_ms: 100_000,
             keepalive_interval_ms: 30_000,
             keepalive_timeout_ms: 20_000,
         }
@@ -63,6 +67,7 @@ impl Limits {
             ("message_timeout_ms", self.message_timeout_ms == 0),
             ("opening_timeout_ms", self.opening_timeout_ms == 0),
             ("header_timeout_ms", self.header_timeout_ms == 0),
+            ("idle_timeout_ms", self.idle_timeout_ms == 0),
             ("keepalive_interval_ms", self.keepalive_interval_ms == 0),
             ("keepalive_timeout_ms", self.keepalive_timeout_ms == 0),
         ];

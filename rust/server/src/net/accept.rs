@@ -5,12 +5,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::connection::{protocols, serve};
+use super::connection::{Manners, serve};
 use super::handshake::shake;
+use super::io::Stream;
 use super::pace::Pace;
 use crate::events::Level;
 use crate::identity::Peer;
@@ -100,11 +100,10 @@ impl Acceptor {
         F: Future<Output = io::Result<Option<A>>>,
         R: Fn(A) -> G + Clone + Send + 'static,
         G: Future<Output = Option<(I, Peer)>> + Send + 'static,
-        I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        I: Stream,
     {
         let mut phase = self.phase.clone();
-        let protocols = Arc::new(protocols(&self.limits));
-        let opening_timeout = Duration::from_millis(self.limits.opening_timeout_ms);
+        let manners = Arc::new(Manners::new(&self.limits));
         let mut failures = Pace::default();
         let mut cap = Pace::default();
         loop {
@@ -120,11 +119,8 @@ impl Acceptor {
                         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
                         permit = self.permit(&mut cap) => permit,
                     };
-                    let (protocols, doors, phase) = (
-                        Arc::clone(&protocols),
-                        Arc::clone(&self.doors),
-                        self.phase.clone(),
-                    );
+                    let (manners, doors, phase) =
+                        (Arc::clone(&manners), Arc::clone(&self.doors), self.phase.clone());
                     let ready = ready.clone();
                     tokio::spawn(async move {
                         let mut stopping = phase.clone();
@@ -134,7 +130,7 @@ impl Acceptor {
                             _ = stopping.wait_for(|phase| *phase >= Phase::Draining) => None,
                         };
                         if let Some((stream, peer)) = ready {
-                            serve(&protocols, stream, doors, door, peer, opening_timeout, phase).await;
+                            serve(manners, stream, doors, door, peer, phase).await;
                         }
                         drop(permit);
                     });

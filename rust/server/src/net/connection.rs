@@ -1,15 +1,24 @@
 //! One connection, from its first byte to its last.
 
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use http::header::CONNECTION;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
+use tonic::body::Body;
 
 use super::accept::Phase;
-use super::io::Watched;
+use super::head_timer::HeadTimer;
+use super::io::{Stream, Watched};
+use super::progress::Progress;
 use crate::identity::Peer;
 use crate::limits::Limits;
 use crate::service::{Door, Doors};
@@ -30,13 +39,21 @@ const MAX_UNSEEN_RESETS: usize = 20;
 /// it has read how many are allowed; whoever goes on loses the connection.
 const MAX_REFUSED_STREAMS: usize = 16 * 1024;
 
+/// Clients are told a time that is shorter by this than how long idle connections are kept.
+const MARGIN_MS: u64 = 5_000;
+/// How long a stopping server waits for the rest of a request over HTTP/1.1 that has begun to arrive.
+const READING_TIME: Duration = Duration::from_secs(1);
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// How HTTP is spoken.
-pub(super) fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
+fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(limits.header_timeout_ms))
+        // From the end of one request to the begin of the next; `HeadTimer` cuts it where one has begun.
+        .header_read_timeout(Duration::from_millis(limits.idle_timeout_ms))
         .max_headers(MAX_HEADERS)
         .max_buf_size(HTTP1_BUFFER_BYTES);
     builder
@@ -54,21 +71,90 @@ pub(super) fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
+/// How connections are served.
+#[derive(Clone, Debug)]
+pub(super) struct Manners {
+    protocols: Builder<TokioExecutor>,
+    opening_timeout: Duration,
+    header_timeout: Duration,
+    /// How long idle connections over HTTP/1.1 are kept, as their clients are told; `None` where that is too short to be told.
+    announcement: Option<HeaderValue>,
+}
+
+impl Manners {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let announced_s = announced_s(limits.idle_timeout_ms);
+        let announcement = HeaderValue::try_from(format!("timeout={announced_s}"));
+        Self {
+            protocols: protocols(limits),
+            opening_timeout: Duration::from_millis(limits.opening_timeout_ms),
+            header_timeout: Duration::from_millis(limits.header_timeout_ms),
+            announcement: announcement.ok().filter(|_| announced_s > 0),
+        }
+    }
+
+    /// The fields of a reply over HTTP/1.1 that say what becomes of its connection, to a client that would use it again.
+    fn mark(&self, fields: &mut HeaderMap, is_draining: bool) {
+        if is_draining {
+            fields.insert(CONNECTION, HeaderValue::from_static("close"));
+        } else if let Some(announcement) = &self.announcement
+            && !fields.contains_key(CONNECTION)
+        {
+            fields.insert(CONNECTION, HeaderValue::from_static("keep-alive"));
+            fields.insert(KEEP_ALIVE, announcement.clone());
+        }
+    }
+}
+
+/// What clients are told of the time that an idle connection is kept: less than it is, as a request may be on its way when the
+/// time is over.
+const fn announced_s(idle_timeout_ms: u64) -> u64 {
+    let margin_ms = if idle_timeout_ms < 4 * MARGIN_MS {
+        idle_timeout_ms / 4
+    } else {
+        MARGIN_MS
+    };
+    (idle_timeout_ms - margin_ms) / 1_000
+}
+
 /// Serves one connection until it ends, or until the server stops.
-pub(super) async fn serve<I>(
-    protocols: &Builder<TokioExecutor>,
+pub(super) async fn serve<I: Stream>(
+    manners: Arc<Manners>,
     stream: I,
     doors: Arc<Doors>,
     door: Door,
     peer: Peer,
-    opening_timeout: Duration,
+    phase: watch::Receiver<Phase>,
+) {
+    let (unfinished, peer) = (doors.unfinished.share(), Arc::new(peer));
+    let answer = move |request| doors.answer(door, &peer, &unfinished, request);
+    hold(manners, stream, answer, phase).await;
+}
+
+/// Has requests answered until the connection ends, or the server stops.
+async fn hold<I, F>(
+    manners: Arc<Manners>,
+    stream: I,
+    answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
     mut phase: watch::Receiver<Phase>,
 ) where
-    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    I: Stream,
+    F: Future<Output = Result<Response<Body>, Infallible>> + Send + Unpin + 'static,
 {
-    let (stream, opening) = Watched::new(stream);
-    let (unfinished, peer) = (doors.unfinished.share(), Arc::new(peer));
-    let service = hyper::service::service_fn(move |request| doors.answer(door, &peer, &unfinished, request));
+    let (stream, progress) = Watched::new(stream);
+    let mut protocols = manners.protocols.clone();
+    let timer = HeadTimer::new(Arc::clone(&progress), manners.header_timeout);
+    protocols.http1().timer(timer);
+    let opening_timeout = manners.opening_timeout;
+    let of_connection = Arc::clone(&progress);
+    let service = hyper::service::service_fn(move |request: Request<Incoming>| {
+        // Of HTTP/1.0 hyper says itself what has to be said.
+        let is_kept = request.version() == Version::HTTP_11 && !closes(request.headers());
+        Marking {
+            answering: answer(request),
+            mark: is_kept.then(|| (Arc::clone(&manners), Arc::clone(&of_connection))),
+        }
+    });
     let connection = protocols.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
 
@@ -77,7 +163,21 @@ pub(super) async fn serve<I>(
         biased;
         _ = connection.as_mut() => return,
         () = draining(&mut phase) => {}
-        () = overdue(opening_timeout, &opening) => return,
+        () = overdue(opening_timeout, &progress) => return,
+    }
+    // A request that has come as a whole is answered, though nobody has read it yet: over HTTP/1.1 nothing else tells a client
+    // that it was not done. Over HTTP/2 the end of the connection says which were.
+    progress.drain();
+    if is_over(connection.as_mut()).await {
+        return;
+    }
+    if progress.has_unread() && !progress.is_http2() {
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            () = closing(&mut phase) => return,
+            () = tokio::time::sleep(READING_TIME) => {}
+        }
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
@@ -85,6 +185,41 @@ pub(super) async fn serve<I>(
         _ = connection => {}
         () = closing(&mut phase) => {}
     }
+}
+
+/// An answer that says what becomes of its connection. No `async` block, which would keep the answering future twice.
+struct Marking<F> {
+    answering: F,
+    mark: Option<(Arc<Manners>, Arc<Progress>)>,
+}
+
+impl<F> Future for Marking<F>
+where
+    F: Future<Output = Result<Response<Body>, Infallible>> + Unpin,
+{
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let mut answered = ready!(Pin::new(&mut self.answering).poll(context));
+        if let (Some((manners, progress)), Ok(response)) = (&self.mark, &mut answered) {
+            manners.mark(response.headers_mut(), progress.is_draining());
+        }
+        Poll::Ready(answered)
+    }
+}
+
+/// Lets a connection do what it can do now; whether it has ended.
+async fn is_over(mut connection: Pin<&mut impl Future>) -> bool {
+    poll_fn(|context| Poll::Ready(connection.as_mut().poll(context).is_ready())).await
+}
+
+/// Whether the client closes the connection after this request.
+fn closes(fields: &HeaderMap) -> bool {
+    let values = fields.get_all(CONNECTION).iter();
+    values
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|option| option.trim().eq_ignore_ascii_case("close"))
 }
 
 /// Ready when the server stops accepting; a server that is gone has stopped.
@@ -98,9 +233,12 @@ async fn closing(phase: &mut watch::Receiver<Phase>) {
 }
 
 /// Ready when the client has been silent for too long at the start; never once it has spoken.
-async fn overdue(patience: Duration, opening: &super::io::Opening) {
+async fn overdue(patience: Duration, progress: &Progress) {
     tokio::time::sleep(patience).await;
-    if opening.is_over() {
+    if progress.is_opened() {
         std::future::pending::<()>().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

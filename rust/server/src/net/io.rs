@@ -1,68 +1,87 @@
-//! A connection's bytes, with a watch on its opening.
+//! A connection's bytes, and how far it has come by them.
 
 use std::io::{IoSlice, Result};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
-/// Bytes after which it is settled which HTTP is spoken: the length of HTTP/2's preface.
-const PREFACE_BYTES: usize = 24;
+use super::progress::Progress;
 
-/// Whether it is settled which HTTP a connection speaks. Until then no timeout of either protocol runs.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Opening(Arc<AtomicBool>);
+/// A connection below HTTP.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Whether bytes have come that nobody has read, by the system's word: the runtime learns of them later.
+    fn has_unread(&self) -> bool;
+}
 
-impl Opening {
-    pub(super) fn is_over(&self) -> bool {
-        // Relaxed: it publishes nothing else.
-        self.0.load(Ordering::Relaxed)
+impl Stream for TcpStream {
+    fn has_unread(&self) -> bool {
+        holds_bytes(self)
     }
 }
 
-/// Reads and writes as `I` does, and notices when the opening is over.
+impl Stream for UnixStream {
+    fn has_unread(&self) -> bool {
+        holds_bytes(self)
+    }
+}
+
+impl Stream for TlsStream<TcpStream> {
+    fn has_unread(&self) -> bool {
+        holds_bytes(self.get_ref().0)
+    }
+}
+
+fn holds_bytes(socket: &impl AsFd) -> bool {
+    let mut byte = [0];
+    let peeked = recv(socket, &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    // Neither the end nor a fault is a request.
+    peeked.is_ok_and(|(_, count)| count > 0)
+}
+
+/// Reads and writes as `I` does, and takes down how far the connection has come.
 pub(super) struct Watched<I> {
     inner: I,
-    opening: Opening,
-    missing: usize,
+    progress: Arc<Progress>,
 }
 
 impl<I> Watched<I> {
-    pub(super) fn new(inner: I) -> (Self, Opening) {
-        let opening = Opening::default();
-        (
-            Self {
-                inner,
-                opening: opening.clone(),
-                missing: PREFACE_BYTES,
-            },
-            opening,
-        )
+    pub(super) fn new(inner: I) -> (Self, Arc<Progress>) {
+        let progress = Arc::<Progress>::default();
+        let watched = Self {
+            inner,
+            progress: Arc::clone(&progress),
+        };
+        (watched, progress)
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
+impl<I: Stream> AsyncRead for Watched<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<Result<()>> {
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.inner).poll_read(cx, buffer))?;
-        if self.missing > 0 {
-            self.missing = self.missing.saturating_sub(buffer.filled().len() - before);
-            if self.missing == 0 {
-                // Relaxed, as in `is_over`.
-                self.opening.0.store(true, Ordering::Relaxed);
-            }
+        let polled = Pin::new(&mut self.inner).poll_read(cx, buffer);
+        if self.progress.is_draining() {
+            self.progress
+                .set_unread(polled.is_pending() && self.inner.has_unread());
+        }
+        ready!(polled)?;
+        if let Some(read) = buffer.filled().get(before..) {
+            self.progress.read(read);
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
+impl<I: Stream> AsyncWrite for Watched<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &[u8]) -> Poll<Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buffer)
     }

@@ -3,9 +3,11 @@
 mod accept;
 mod connection;
 mod handshake;
+mod head_timer;
 mod io;
 mod listen;
 mod pace;
+mod progress;
 
 pub(crate) use accept::{Acceptor, Phase};
 pub(crate) use connection::STREAM_WINDOW_BYTES;
