@@ -14,7 +14,7 @@ use super::events::Resumption;
 use super::exchange::kind;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use crate::upstream::OpenBody;
+use crate::upstream::{OpenBody, Redirects};
 
 /// How long the client's own request waits for such a reply.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,7 +40,7 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
         let asked = async {
             let response = self
                 .upstream
-                .send(None, Method::POST, || fields.clone(), line)
+                .send(None, Redirects::Follow, Method::POST, || fields.clone(), line)
                 .await
                 .ok()?;
             if !response.status().is_success() {

@@ -23,7 +23,7 @@ use super::tools::Tools;
 use crate::failed::failed;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use crate::upstream::{OpenBody, Upstream};
+use crate::upstream::{OpenBody, Redirects, Upstream};
 
 /// A reply to `initialize` is read as a whole up to this length.
 pub(super) const INITIALIZE_LIMIT_BYTES: usize = 4 << 20;
@@ -178,9 +178,13 @@ impl<O: AsyncWrite + Unpin> Bridge<O> {
     pub(super) async fn end(&self, session: &Session) {
         if session.id.is_some() {
             let fields = fields::of_session(session);
-            let ended = self
-                .upstream
-                .send(None, Method::DELETE, || fields.clone(), Bytes::new());
+            let ended = self.upstream.send(
+                None,
+                Redirects::Follow,
+                Method::DELETE,
+                || fields.clone(),
+                Bytes::new(),
+            );
             // A server that cannot be told ends it in its own time.
             let _ = timeout(ENDING, ended).await;
         }

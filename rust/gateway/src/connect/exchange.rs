@@ -17,7 +17,7 @@ use super::run::INITIALIZE;
 use crate::failed::UPSTREAM_FAILED;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use crate::upstream::{Failure, OpenBody};
+use crate::upstream::{Failure, OpenBody, Redirects};
 
 /// A reply that is no message is read up to this length, for what it says of an error.
 const ERROR_LIMIT_BYTES: usize = 64 * 1024;
@@ -45,6 +45,7 @@ pub(super) struct Exchange {
     /// Of a request.
     pub(super) id: Option<RequestId>,
     pub(super) about: About,
+    redirects: Redirects,
     /// Told when the server has begun to answer, so that what follows does not overtake this.
     pub(super) begun: Option<oneshot::Sender<()>>,
 }
@@ -62,6 +63,10 @@ impl Exchange {
             fields: fields_of(bridge, message),
             id: id.and_then(|id| RequestId::of_json(id.json())),
             about: message.map_or(About::Other, about),
+            redirects: match message {
+                Some(Message::Call(_)) => Redirects::Refuse,
+                Some(Message::Other(_)) | None => Redirects::Follow,
+            },
             begun: None,
         }
     }
@@ -112,7 +117,13 @@ impl Exchange {
     ) -> io::Result<Option<Refused>> {
         let sent = bridge
             .upstream
-            .send(None, Method::POST, || fields.clone(), self.line.clone())
+            .send(
+                None,
+                self.redirects,
+                Method::POST,
+                || fields.clone(),
+                self.line.clone(),
+            )
             .await;
         if self.about != About::Initialize {
             drop(self.begun.take());

@@ -11,6 +11,7 @@ use super::bridge::Bridge;
 use super::events::Resumption;
 use super::exchange::kind;
 use super::fields;
+use crate::upstream::Redirects;
 
 /// How often in a row the stream is asked for without getting it.
 const MOST_FAILURES: u32 = 8;
@@ -34,7 +35,13 @@ async fn listen<O: AsyncWrite + Unpin>(bridge: Arc<Bridge<O>>) {
         let fields = fields::of_stream(&bridge.session(), resumption.last_event_id.as_deref());
         match bridge
             .upstream
-            .send(None, Method::GET, || fields.clone(), Bytes::new())
+            .send(
+                None,
+                Redirects::Follow,
+                Method::GET,
+                || fields.clone(),
+                Bytes::new(),
+            )
             .await
         {
             Ok(response)

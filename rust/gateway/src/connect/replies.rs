@@ -16,7 +16,7 @@ use super::fields;
 use super::output::OpenLine;
 use super::tools::LIST_LIMIT_BYTES;
 use crate::failed::UPSTREAM_FAILED;
-use crate::upstream::OpenBody;
+use crate::upstream::{OpenBody, Redirects};
 
 /// How often the stream of one reply is asked for again without anything new on it.
 const MOST_RESUMPTIONS: usize = 5;
@@ -92,7 +92,13 @@ impl Exchange {
             let fields = fields::of_stream(&bridge.session(), Some(last));
             match bridge
                 .upstream
-                .send(None, Method::GET, || fields.clone(), Bytes::new())
+                .send(
+                    None,
+                    Redirects::Follow,
+                    Method::GET,
+                    || fields.clone(),
+                    Bytes::new(),
+                )
                 .await
             {
                 Ok(response) if response.status().is_success() => {

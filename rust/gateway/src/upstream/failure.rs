@@ -30,7 +30,7 @@ pub enum Failure {
     TooSlow(u64),
     /// The reply leads elsewhere.
     #[error(
-        "the server answers with a redirect, which is not followed to another host; configure the URL that it leads to"
+        "the server answers with a redirect, which is not followed to another host, nor for a call; configure the URL that it leads to"
     )]
     Redirected,
     /// The server does not believe the gateway.

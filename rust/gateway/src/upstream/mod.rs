@@ -12,6 +12,7 @@ mod tls;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
@@ -31,11 +32,22 @@ use crate::pool::{Pool, PooledBody};
 /// Redirects on the same host that one request may meet: `/mcp` and `/mcp/` lead to each other at some servers.
 const MAX_REDIRECTS: usize = 2;
 
+/// What becomes of a request that is answered with a redirect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redirects {
+    /// It is sent again where the redirect leads.
+    Follow,
+    /// It has failed: calls are sent once for the units that they have taken, and whoever answers with a redirect has had it.
+    Refuse,
+}
+
 /// One MCP server.
 #[derive(Debug)]
 pub struct Upstream {
     config: UpstreamConfig,
     endpoint: Uri,
+    /// Where redirects from there led last: calls, for which none is followed, begin here.
+    moved_to: ArcSwapOption<Uri>,
     headers: HeaderMap,
     pool: Pool,
     tally: Arc<Tally>,
@@ -65,6 +77,7 @@ impl Upstream {
         Ok(Self {
             config,
             endpoint,
+            moved_to: ArcSwapOption::empty(),
             headers,
             pool,
             tally,
@@ -87,17 +100,19 @@ impl Upstream {
     pub async fn send(
         &self,
         grant: Option<&str>,
+        redirects: Redirects,
         method: Method,
         fields: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response<OpenBody>, Failure> {
-        let answered = self.ask(grant, method, fields, body).await;
+        let answered = self.ask(grant, redirects, method, fields, body).await;
         answered.inspect_err(|failure| self.failed(failure))
     }
 
     async fn ask(
         &self,
         grant: Option<&str>,
+        redirects: Redirects,
         method: Method,
         fields: impl Fn() -> HeaderMap,
         body: Bytes,
@@ -108,7 +123,7 @@ impl Upstream {
         };
         let place = self.tally.open(grant, bounds)?;
         let patience = Duration::from_millis(self.config.answer_timeout_ms);
-        let response = tokio::time::timeout(patience, self.follow(method, fields, body))
+        let response = tokio::time::timeout(patience, self.follow(redirects, method, fields, body))
             .await
             .map_err(|_| Failure::TooSlow(self.config.answer_timeout_ms))??;
         let status = response.status();
@@ -120,15 +135,16 @@ impl Upstream {
         Ok(open::opened(response, place))
     }
 
-    /// Sends a request, and again where a redirect on the same host leads.
+    /// Sends a request, and again where a redirect on the same host leads, if it may be sent again.
     async fn follow(
         &self,
+        redirects: Redirects,
         method: Method,
         fields: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response<PooledBody>, Failure> {
-        let mut target = self.endpoint.clone();
-        for redirects in 0..=MAX_REDIRECTS {
+        let mut target = self.begin(redirects);
+        for followed in 0..=MAX_REDIRECTS {
             let request = || {
                 let mut request = Request::new(Full::new(body.clone()));
                 *request.method_mut() = method.clone();
@@ -142,18 +158,44 @@ impl Upstream {
             let response = self.pool.send(request, &self.tally.usage).await;
             let response = response.map_err(|error| {
                 let failure = Failure::of_http(&error);
-                if redirects > 0 && failure.never_reached() {
+                if followed > 0 && failure.never_reached() {
                     // Whoever answered with a redirect has had the request.
                     return Failure::Broken(failure.to_string());
                 }
                 failure
             })?;
             if !response.status().is_redirection() {
+                self.found(redirects, target, response.status());
                 return Ok(response);
             }
-            target = next(&target, &method, &response).ok_or(Failure::Redirected)?;
+            let next = next(&target, &method, &response).filter(|next| *next != target);
+            if redirects == Redirects::Refuse {
+                self.moved_to.store(next.map(Arc::new));
+                return Err(Failure::Redirected);
+            }
+            target = next.ok_or(Failure::Redirected)?;
         }
         Err(Failure::Redirected)
+    }
+
+    /// Where a request is sent first.
+    fn begin(&self, redirects: Redirects) -> Uri {
+        let moved_to = match redirects {
+            Redirects::Refuse => self.moved_to.load_full(),
+            Redirects::Follow => None,
+        };
+        moved_to.map_or_else(|| self.endpoint.clone(), |moved_to| Uri::clone(&moved_to))
+    }
+
+    /// Takes down where a request has been answered, or that there is nothing any more.
+    fn found(&self, redirects: Redirects, target: Uri, status: StatusCode) {
+        let is_gone = matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        match redirects {
+            Redirects::Refuse if is_gone => self.moved_to.store(None),
+            Redirects::Refuse => {}
+            Redirects::Follow if target == self.endpoint => self.moved_to.store(None),
+            Redirects::Follow => self.moved_to.store(Some(Arc::new(target))),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
 use callgate_gateway::pins::{Observation, Page};
 use callgate_gateway::reply::{self, Cut, Holds};
-use callgate_gateway::upstream::OpenBody;
+use callgate_gateway::upstream::{OpenBody, Redirects};
 use callgate_gateway::{Failure, fields};
 use callgate_mcp::Id;
 use callgate_mcp::sse::Event;
@@ -93,7 +93,13 @@ impl Forward {
         };
         let page = (holds == Holds::List).then(|| aside(&body, || Page::of_request(&body)));
         let (server, grant) = (behind.server.as_str(), caller.grant());
-        let asked = behind.upstream.send(grant, parts.method.clone(), sent, body);
+        let redirects = if calls {
+            Redirects::Refuse
+        } else {
+            Redirects::Follow
+        };
+        let method = parts.method.clone();
+        let asked = behind.upstream.send(grant, redirects, method, sent, body);
         let answered = asked.await;
         drop(waiting);
         let opened = match answered {
