@@ -196,6 +196,21 @@ def test_explain_tells_types_met_and_never_values() -> None:
     assert "secret" not in repr(explanation.steps) + repr(explanation.decision)
 
 
+def test_a_decision_is_true_where_the_call_may_go_on_and_equals_its_outcome() -> None:
+    for outcome in Outcome:
+        decision = Decision(outcome=outcome, rule="r")
+        assert bool(decision) == decision.allowed == (outcome is Outcome.ALLOW)
+        for other in Outcome:
+            for name in (other, other.value):
+                assert (decision == name) == (name == decision) == (other is outcome)
+                assert (decision != name) == (name != decision) == (other is not outcome)
+        # What is equal has one hash, so that a decision is found by its outcome.
+        assert hash(decision) == hash(outcome) == hash(outcome.value)
+        assert {outcome.value: 1}[decision] == 1  # type: ignore[index]
+        for stranger in ("", outcome.value.upper(), "r", None, 1, True, (outcome,)):
+            assert decision != stranger
+
+
 def test_decisions_compare_and_are_frozen(engine: Engine) -> None:
     decision = engine.check(grant="g", tool="nothing", now_ms=7)
     same = Decision(
@@ -209,6 +224,7 @@ def test_decisions_compare_and_are_frozen(engine: Engine) -> None:
     assert decision == same
     assert hash(decision) == hash(same)
     assert decision != engine.check(grant="g", tool="nothing", now_ms=8)
+    assert len({decision, same}) == 1
     with pytest.raises(AttributeError):
         decision.rule = ""  # type: ignore[misc]
     with pytest.raises(ValueError, match="unknown outcome `maybe`"):

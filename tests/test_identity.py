@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +129,7 @@ def test_faults_of_a_configuration() -> None:
     twice["grants"] *= 2
     with pytest.raises(ConfigError, match="a second grant has this `id`"):
         Engine.from_config(**twice)
-    without = configuration() | {"grants": [], "servers": {"aws": "p", "bare": None}}
+    without = configuration() | {"grants": None, "servers": {"aws": "p", "bare": None}}
     engine = Engine.from_config(**without)
     assert engine.check(grant="anyone", tool="t", server="aws").allowed
     assert engine.check(grant="anyone", tool="t", server="bare").rule == "(no policy)"
@@ -224,6 +224,46 @@ def test_mutual_tls_sync_and_async() -> None:
         while not server.metrics().tls_handshakes_failed and time.monotonic() < deadline:
             time.sleep(0.01)
         assert server.metrics().tls_handshakes_failed >= 1
+
+
+def test_an_empty_list_of_grants_is_nobody() -> None:
+    parts = configuration()
+    empty, without = {**parts, "grants": []}, {**parts, "grants": None, "servers": {"aws": "p"}}
+
+    def rules(engine: Engine) -> set[str]:
+        asked: list[dict[str, Any]] = [{"grant": "anybody"}, {"grant": "g"}, {"grant_token": GRANT}]
+        return {
+            engine.check(tool="t", server="aws", vouched=vouched, **caller).rule
+            for vouched in (True, False)
+            for caller in asked
+        }
+
+    engine = Engine.from_config(**empty)
+    assert rules(engine) == {"(unknown grant)"}
+    engine.reload_config(**without)
+    assert engine.check(tool="t", server="aws", grant="anybody").allowed
+    engine.reload_config(**empty)
+    assert rules(engine) == {"(unknown grant)"}
+    with Server(engine, workers=1, grace_ms=1_000) as server:
+        client = Client(str(server.address))
+        assert client.check(tool="t", server="aws", grant="anybody").rule == "(unknown grant)"
+        server.reload(**without)
+        assert client.check(tool="t", server="aws", grant="anybody")
+        server.reload(**empty)
+        assert client.check(tool="t", server="aws", grant="anybody").rule == "(unknown grant)"
+
+
+def test_an_empty_list_of_peps_is_nobody() -> None:
+    engine = Engine.from_config(**configuration())
+    nobody: list[Sequence[dict[str, Any]]] = [[], ()]
+    for peps in nobody:
+        with Server(engine, workers=1, grace_ms=1_000, peps=peps) as server:
+            assert Client(str(server.address)).check(tool="t", grant="g", server="aws").rule == UNAVAILABLE
+    with Server(engine, workers=1, grace_ms=1_000) as server:
+        client = Client(str(server.address))
+        assert client.check(tool="t", grant_token=GRANT, server="aws")
+        server.reload(peps=[])
+        assert client.check(tool="t", grant_token=GRANT, server="aws").rule == UNAVAILABLE
 
 
 def test_faults_of_certificates() -> None:

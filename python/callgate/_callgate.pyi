@@ -92,7 +92,11 @@ class Shadow:
 
 @final
 class Decision:
-    """The answer to one call (`docs/policy.md` section 5). Immutable, comparable and hashable."""
+    """The answer to one call (`docs/policy.md` section 5). Immutable, comparable and hashable.
+
+    As a boolean it is `allowed`. It equals a decision with the same fields, and a string that is its outcome:
+    ``decision == "allow"``. Its hash is that of the outcome, so sets of very many decisions are slow.
+    """
 
     def __new__(
         cls,
@@ -170,6 +174,7 @@ class Decision:
     def to_dict(self) -> dict[str, Any]:
         """The body that `POST /v1/check` answers with: absent fields are left out."""
 
+    def __bool__(self) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -351,7 +356,8 @@ class Engine:
                 configured; None denies them, ``(no policy)``.
             grants: Each with ``id``, ``server``, ``token_hash`` (see `hash_token`; absent: only who vouches can name
                 it), ``policy`` (a key; absent: every call is denied), ``labels``, ``expires_at_us`` (Unix time) and
-                ``revoked``. None or empty: callers name the grant that is charged.
+                ``revoked``. An empty list is nobody: every call is denied, ``(unknown grant)``. None: callers name
+                the grant that is charged.
             grant_key: 32 bytes, the key of the token hashes.
             catalogue: What is known of the tools.
             rate_limits: Files of rate limits: each one's name, whose suffix tells the format, and its contents.
@@ -676,7 +682,8 @@ class Server:
 
             peps: Enforcement points that may ask, each with a ``name`` and one or more credentials: ``token_hash`` (see
                 `hash_token`), ``certificates`` (DNS names or URIs in a client certificate), ``uids`` (users behind the
-                socket); with ``vouches`` it may name a configured grant by its id. None or empty: anybody may ask.
+                socket); with ``vouches`` it may name a configured grant by its id. An empty list is nobody,
+                None anybody.
             pep_key: 32 bytes, the key of their token hashes.
             tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to demand client
                 certificates. None: TCP in the clear. The socket always is.
@@ -759,9 +766,9 @@ class Server:
             policies: a whole configuration, with the keywords of its other parts, as `Engine.reload_config` takes it;
                 with neither, the engine stays as it is.
             servers: Its servers.
-            grants: Its grants; None for none.
+            grants: Its grants, an empty list for nobody; None: callers name the grant that is charged.
             grant_key: The key of their token hashes.
-            peps: Who may ask, open connections included; None for those in force, an empty list for anybody.
+            peps: Who may ask, open connections included; None for those in force, an empty list for nobody.
             tls: Certificates for new connections; None for those in force.
             rate_limits: Its rate limits; None for none.
             proxies: How the requests of proxies are read, as `Server` takes it; None for what is in force.

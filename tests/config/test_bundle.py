@@ -178,14 +178,32 @@ def test_files_that_are_missing_are_watched_as_well() -> None:
 
 
 def test_no_grants_and_an_empty_list_of_them_differ() -> None:
-    assert read(QUIET).engine_keywords()["grants"] == []
+    assert read(QUIET).engine_keywords()["grants"] is None
     Path("g.yaml").write_text("grants: []")
     for text in ("grants: []", "grants_file: g.yaml"):
-        [stand_in] = read(f"{QUIET}{text}").engine_keywords()["grants"]
-        assert (stand_in["revoked"], stand_in["token_hash"], stand_in["policy"]) == (True, None, None)
-    assert read(QUIET).peps() == []
-    [stand_in] = read(f"{QUIET}peps: []").peps()
-    assert (stand_in["uids"], stand_in["token_hash"], stand_in["vouches"]) == ([2**32 - 1], None, False)
+        assert read(f"{QUIET}{text}").engine_keywords()["grants"] == []
+    assert read(QUIET).peps() is None
+    assert read(f"{QUIET}peps: []").peps() == []
+
+
+@pytest.mark.parametrize("key", ["grants", "peps"])
+@pytest.mark.parametrize("text", ["{}", "", "null", "''", "false"])
+def test_what_is_no_list_is_refused(key: str, text: str) -> None:
+    [fault] = faults(f"{QUIET}{key}: {text}")
+    assert f"`{key}`" in fault
+    assert "list" in fault
+
+
+@pytest.mark.parametrize("text", ["", "{}", "grants:", "grants: {}", "# nothing", "[]"])
+def test_a_file_without_a_list_of_grants_is_refused(text: str) -> None:
+    Path("grants.yaml").write_text(text)
+    [fault] = faults(f"{QUIET}grants_file: grants.yaml")
+    assert fault.startswith("grants.yaml:")
+
+
+def test_a_folder_without_files_of_grants_is_nobody() -> None:
+    Path("folder").mkdir()
+    assert read(f"{QUIET}grants_file: folder").engine_keywords()["grants"] == []
 
 
 NOW = datetime(2026, 6, 1, tzinfo=timezone.utc)

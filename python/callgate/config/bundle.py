@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from callgate.config.model import Config
     from callgate.config.upstreams import HeaderValue
 
-_NOBODY: Final = Pep(name="(nobody)", uids=[2**32 - 1])
-"""What stands for an empty list, which must not read as no list: (uid_t) -1 is no user's."""
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
@@ -81,11 +78,10 @@ class Bundle:
             "rate_limits": self.rate_limits,
         }
 
-    def peps(self) -> list[dict[str, Any]]:
-        """Who may ask, as `Server` takes it: none means everybody."""
-        if self.config.peps is None:
-            return []
-        return [_pep(pep) for pep in self.config.peps or (_NOBODY,)]
+    def peps(self) -> list[dict[str, Any]] | None:
+        """Who may ask, as `Server` takes it: None is everybody, an empty list nobody."""
+        peps = self.config.peps
+        return None if peps is None else [_pep(pep) for pep in peps]
 
     def gateway(self) -> dict[str, Any]:
         """What `Server` takes as `gateway`."""
@@ -99,16 +95,9 @@ class Bundle:
             "oauth": self.oauth,
         }
 
-    def _grants(self) -> list[dict[str, Any]]:
-        """The grants as the engine takes them: none means that callers are trusted to name theirs."""
-        if self.grants is None:
-            return []
-        if not self.config.servers:
-            # Every call is denied as it is.
-            return []
-        if not self.grants:
-            return [_grant(Grant(id="(none)", server=next(iter(self.config.servers)), revoked=True))]
-        return [_grant(placed.grant) for placed in self.grants]
+    def _grants(self) -> list[dict[str, Any]] | None:
+        """The grants as the engine takes them: None trusts callers to name theirs, an empty list is nobody."""
+        return None if self.grants is None else [_grant(placed.grant) for placed in self.grants]
 
 
 def read_bundle(

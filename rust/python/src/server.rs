@@ -118,7 +118,7 @@ impl Server {
                 flush_interval_ms: engine.flush_interval_ms,
                 allowed_hosts,
                 audit: audit.map(crate::audit::config).transpose()?,
-                peps: peps.map(setup::peps).transpose()?.unwrap_or_default(),
+                peps: peps.map(setup::peps).transpose()?,
                 pep_key: pep_key.map(|key| setup::token_key("pep_key", key)).transpose()?,
                 tls: tls.map(setup::tls).transpose()?,
                 proxies: proxies

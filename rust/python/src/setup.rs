@@ -37,7 +37,7 @@ pub(crate) fn state(
 ) -> PyResult<State> {
     let documents: Vec<(String, (String, Vec<u8>))> = pairs("policies", policies)?;
     let servers: Vec<(String, Option<String>)> = pairs("servers", servers)?;
-    let grants = grants.map(read_grants).transpose()?.unwrap_or_default();
+    let grants = grants.map(read_grants).transpose()?;
     let grant_key = grant_key.map(|key| token_key("grant_key", key)).transpose()?;
     let catalogue = load::catalogue(catalogue)?;
     let rate_limits: Vec<(String, Vec<u8>)> = rate_limits

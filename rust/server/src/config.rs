@@ -27,8 +27,8 @@ pub struct ServerConfig {
     pub allowed_hosts: Vec<String>,
     /// The decision log. `None`: decisions are not logged.
     pub audit: Option<AuditConfig>,
-    /// Enforcement points that may ask; without any, anybody may who reaches a listener.
-    pub peps: Vec<PepSpec>,
+    /// Enforcement points that may ask: an empty list is nobody, and without a list anybody may who reaches a listener.
+    pub peps: Option<Vec<PepSpec>>,
     /// Key of the digests of their tokens.
     pub pep_key: Option<TokenKey>,
     /// Certificates of the TCP listener; `None`: it speaks in the clear. The Unix socket always does.
@@ -50,7 +50,7 @@ impl Default for ServerConfig {
             flush_interval_ms: 1_000,
             allowed_hosts: Vec::new(),
             audit: None,
-            peps: Vec::new(),
+            peps: None,
             pep_key: None,
             tls: None,
             proxies: ProxyConfig::default(),

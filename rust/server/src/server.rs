@@ -35,7 +35,7 @@ const FLUSHING_TIME: Duration = Duration::from_secs(5);
 pub struct Reload {
     /// The engine's compiled state.
     pub state: Option<State>,
-    /// Who may ask.
+    /// Who may ask; an empty list is nobody.
     pub peps: Option<Vec<PepSpec>>,
     /// The certificates, for new connections.
     pub tls: Option<TlsPem>,

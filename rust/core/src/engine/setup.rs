@@ -15,8 +15,8 @@ pub struct Setup {
     pub policies: Vec<(String, String, ast::Policy)>,
     /// Servers by name, with the key of the policy for callers without configured grants.
     pub servers: Vec<(String, Option<String>)>,
-    /// The grants; without any, callers name the grant that is charged.
-    pub grants: Vec<GrantSpec>,
+    /// The grants: an empty list is nobody, and without a list callers name the grant that is charged.
+    pub grants: Option<Vec<GrantSpec>>,
     /// Key of the grants' token digests; needed where a grant has one.
     pub grant_key: Option<TokenKey>,
     /// Rate limits, each of a domain of its own.
@@ -61,7 +61,10 @@ impl State {
         let (policies, by_key) = compile(setup.policies)?;
         let mut servings = Servings::default();
         let servers = servers(setup.servers, &by_key, &mut servings)?;
-        let grants = grants(setup.grants, setup.grant_key, &by_key, &servers, &mut servings)?;
+        let grants = match setup.grants {
+            None => Grants::unconfigured(),
+            Some(list) => grants(list, setup.grant_key, &by_key, &servers, &mut servings)?,
+        };
         let facts = build_facts(catalogue, &policies)?;
         Ok(Self {
             generation: 0,
@@ -248,10 +251,14 @@ mod tests {
                 .map(|name| (name.to_owned(), format!("{name}.json"), policy(name)))
                 .into(),
             servers: vec![("a".to_owned(), Some("p".to_owned())), ("b".to_owned(), None)],
-            grants: vec![grant("one")],
+            grants: Some(vec![grant("one")]),
             grant_key: Some(key()),
             rate_limits: Vec::new(),
         }
+    }
+
+    fn grants_of(setup: &mut Setup) -> &mut Vec<GrantSpec> {
+        setup.grants.get_or_insert_default()
     }
 
     fn refusal(change: impl FnOnce(&mut Setup)) -> String {
@@ -270,12 +277,12 @@ mod tests {
             policy: Some(policy.to_owned()),
             ..grant(id)
         };
-        setup.grants = vec![
+        setup.grants = Some(vec![
             at("1", "a", "p"),
             at("2", "b", "p"),
             at("3", "b", "p"),
             at("4", "a", "q"),
-        ];
+        ]);
         let state = State::configure(setup, Catalogue::default()).unwrap();
         let listed: Vec<_> = state
             .policies()
@@ -289,22 +296,22 @@ mod tests {
     #[test]
     fn faults_say_what_where_and_what_to_do() {
         assert_eq!(
-            refusal(|setup| setup.grants.push(grant("one"))),
+            refusal(|setup| grants_of(setup).push(grant("one"))),
             "grant `one`: a second grant has this `id`; give each grant an id of its own"
         );
         assert_eq!(
-            refusal(|setup| setup.grants.push(GrantSpec {
+            refusal(|setup| grants_of(setup).push(GrantSpec {
                 id: "two".to_owned(),
                 ..grant("one")
             })),
             "grant `two`: grant `one` has the same `token_hash`; create a token for each grant"
         );
         assert_eq!(
-            refusal(|setup| setup.grants[0].server = "c".to_owned()),
+            refusal(|setup| grants_of(setup)[0].server = "c".to_owned()),
             "grant `one`: unknown server `c`; expected one of `a`, `b`, or add it"
         );
         assert_eq!(
-            refusal(|setup| setup.grants[0].policy = Some("r".to_owned())),
+            refusal(|setup| grants_of(setup)[0].policy = Some("r".to_owned())),
             "grant `one`: unknown policy `r`; expected one of `p`, `q`, or add it"
         );
         assert_eq!(
@@ -330,7 +337,7 @@ mod tests {
         assert_eq!(
             refusal(|setup| {
                 setup.servers.clear();
-                setup.grants[0].server = "a".to_owned();
+                grants_of(setup)[0].server = "a".to_owned();
             }),
             "grant `one`: unknown server `a`; no server is configured, so add it"
         );

@@ -96,7 +96,7 @@ impl State {
                         policy: 0,
                     }],
                     servers: Servers::Every,
-                    grants: Grants::none(),
+                    grants: Grants::unconfigured(),
                     facts,
                     rate_limits: RateLimits::default(),
                 });
@@ -137,7 +137,7 @@ impl State {
             policies: compiled,
             servings,
             servers: Servers::Named(servers),
-            grants: Grants::none(),
+            grants: Grants::unconfigured(),
             facts,
             rate_limits: RateLimits::default(),
         })

@@ -74,7 +74,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     /// What makes the caller's fields no well-formed request here, though they may be one elsewhere.
     pub(super) fn caller_fault(&self) -> Option<&'static str> {
         match self.request.caller {
-            Caller::Named { labels, .. } if !labels.is_empty() && !self.state.grants().is_empty() => {
+            Caller::Named { labels, .. } if !labels.is_empty() && self.state.grants().is_configured() => {
                 Some("grants are configured here, so labels come from the grant; send none")
             }
             _ => None,
@@ -89,10 +89,10 @@ impl<'s> Evaluation<'_, 's, '_> {
     {
         if let Caller::Issued { grant, labels } = self.request.caller {
             self.admit_issued(grant, labels)
-        } else if self.state.grants().is_empty() {
-            self.admit_unconfigured()
-        } else {
+        } else if self.state.grants().is_configured() {
             self.admit_configured()
+        } else {
+            self.admit_unconfigured()
         }
     }
 

@@ -61,6 +61,8 @@ impl Grant {
 #[derive(Debug)]
 pub struct Grants {
     key: TokenKey,
+    // An empty list that is configured means nobody; without a list, anybody.
+    configured: bool,
     list: Vec<Grant>,
     // One probe into entries of 36 bytes; the digest is its own hash.
     by_token: HashMap<TokenDigest, u32, BuildHasherDefault<DigestHasher>>,
@@ -69,15 +71,20 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// None at all: callers name the grant that is charged.
-    pub fn none() -> Self {
-        Self::with_capacity(TokenKey::new([0; 32]), 0)
+    /// No list of grants at all: callers name the grant that is charged.
+    pub fn unconfigured() -> Self {
+        Self {
+            configured: false,
+            ..Self::with_capacity(TokenKey::new([0; 32]), 0)
+        }
     }
 
-    /// None yet, with room for so many, whose tokens are digested under `key`.
+    /// A list without grants yet, with room for so many, whose tokens are digested under `key`. As long as it is empty,
+    /// nobody is known.
     pub fn with_capacity(key: TokenKey, capacity: usize) -> Self {
         Self {
             key,
+            configured: true,
             list: Vec::with_capacity(capacity),
             by_token: HashMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
             by_id: HashTable::with_capacity(capacity),
@@ -136,12 +143,17 @@ impl Grants {
         Ok(())
     }
 
+    /// Whether a list of grants is configured, empty or not: callers must be one of it.
+    pub const fn is_configured(&self) -> bool {
+        self.configured
+    }
+
     /// How many there are.
     pub const fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether no grants are configured.
+    /// Whether there is no grant; says nothing about whether a list is configured.
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -225,6 +237,7 @@ mod tests {
             assert_eq!(grants.by_token(Token::new(&by_token.to_uppercase())), None);
         }
         assert_eq!((grants.len(), grants.is_empty()), (1_000, false));
+        assert!(grants.is_configured());
         assert_eq!(grants.by_id("g"), None);
         assert!(grants.get(1_000).is_none());
     }

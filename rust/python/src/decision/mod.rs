@@ -10,8 +10,8 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 pub(crate) use parts::{LimitState, Shadow};
 
 /// The answer to one call.
-#[pyclass(frozen, eq, hash, module = "callgate._callgate")]
-#[derive(PartialEq, Eq, Hash)]
+#[pyclass(frozen, module = "callgate._callgate")]
+#[derive(PartialEq, Eq)]
 pub(crate) struct Decision {
     outcome: Outcome,
     rule: Box<str>,
@@ -25,6 +25,13 @@ pub(crate) struct Decision {
     decided_at_us: u64,
     reservation: Option<u128>,
     approval: Option<Box<str>>,
+}
+
+/// Values that a decision can equal; others are left to Python.
+#[derive(FromPyObject)]
+enum Other<'py> {
+    Decision(Bound<'py, Decision>),
+    Outcome(Bound<'py, PyString>),
 }
 
 impl From<CoreDecision<'_>> for Decision {
@@ -180,6 +187,20 @@ impl Decision {
     #[getter]
     fn approval(&self) -> Option<&str> {
         self.approval.as_deref()
+    }
+    fn __bool__(&self) -> bool {
+        self.allowed()
+    }
+    fn __eq__(&self, other: Other<'_>) -> bool {
+        match other {
+            Other::Decision(other) => self == other.get(),
+            // A string with a lone surrogate is no outcome.
+            Other::Outcome(name) => name.to_str().is_ok_and(|name| name == self.outcome.as_str()),
+        }
+    }
+    /// That of the outcome, because a decision equals its outcome.
+    fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
+        parts::member(py, self.outcome)?.hash()
     }
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let limits = self

@@ -108,6 +108,8 @@ impl Unknown {
 /// Everybody who may ask. Swapped as a whole.
 #[derive(Debug, Default)]
 struct Table {
+    // An empty list means nobody; without a list, anybody may ask.
+    configured: bool,
     // Grows with each swap, so that it tells one table from another.
     version: u64,
     // Holds for calls that see this generation of the engine's state, or a later one.
@@ -176,13 +178,15 @@ impl Peps {
         }
     }
 
-    /// These may ask; an empty list stands for anybody. `key` is that of their token digests.
-    pub(crate) fn new(specs: Vec<PepSpec>, key: Option<TokenKey>) -> Result<Self, PepError> {
+    /// These may ask: an empty list is nobody, and without a list anybody may. `key` is that of their token digests.
+    pub(crate) fn new(specs: Option<Vec<PepSpec>>, key: Option<TokenKey>) -> Result<Self, PepError> {
         let peps = Self {
             key,
             ..Self::anybody()
         };
-        peps.prepare(specs)?.put_in_force(0);
+        if let Some(specs) = specs {
+            peps.prepare(specs)?.put_in_force(0);
+        }
         Ok(peps)
     }
 
@@ -199,6 +203,7 @@ impl Peps {
     fn build(&self, specs: Vec<PepSpec>, known: &mut Known) -> Result<Table, PepError> {
         known.version += 1;
         let mut table = Table {
+            configured: true,
             version: known.version,
             ..Table::default()
         };
@@ -291,7 +296,7 @@ impl Peps {
         if !self.may_connect(table, peer) {
             return Err(Unknown::Withdrawn);
         }
-        if table.peps.is_empty() {
+        if !table.configured {
             return Ok(None);
         }
         let token = bearer::token(headers, field).map_err(|()| Unknown::Malformed)?;
@@ -322,7 +327,7 @@ impl Peps {
             Some(asker) if asker.version == table.version => Ok(asker.pep),
             // What let a stranger connect is gone; only who was an enforcement point can be one here.
             Some(asker) if !self.may_connect(table, &asker.peer) => Err(Unknown::Withdrawn),
-            _ if table.peps.is_empty() => Ok(Pep::UNNAMED),
+            _ if !table.configured => Ok(Pep::UNNAMED),
             Some(asker) => match table.find(&asker.peer, asker.token.as_ref()) {
                 // Another one now: what was begun belongs to the one before.
                 Ok(pep) if pep.id == asker.pep.id => Ok(pep),

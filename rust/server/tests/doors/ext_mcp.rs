@@ -429,7 +429,10 @@ fn hiding(mode: &str) -> State {
     let setup = Setup {
         policies: vec![policy("hides", r#""delete*""#), policy("shows", "")],
         servers: ["srv", "other"].map(|server| (server.to_owned(), None)).into(),
-        grants: vec![grant("mine", "srv", "hides"), grant("theirs", "other", "shows")],
+        grants: Some(vec![
+            grant("mine", "srv", "hides"),
+            grant("theirs", "other", "shows"),
+        ]),
         grant_key: Some(key()),
         ..Setup::default()
     };

@@ -49,7 +49,7 @@ fn peps() -> Vec<PepSpec> {
 
 pub(crate) fn config() -> ServerConfig {
     ServerConfig {
-        peps: peps(),
+        peps: Some(peps()),
         pep_key: Some(key()),
         ..ServerConfig::default()
     }
@@ -73,14 +73,14 @@ pub(crate) fn granted() -> State {
             read_policy("test", POLICY.as_bytes()),
         )],
         servers: ["srv", "other"].map(|server| (server.to_owned(), None)).into(),
-        grants: vec![
+        grants: Some(vec![
             grant("mine", "srv"),
             grant("theirs", "other"),
             GrantSpec {
                 revoked: true,
                 ..grant("revoked", "srv")
             },
-        ],
+        ]),
         grant_key: Some(key()),
         ..Setup::default()
     };
@@ -281,8 +281,12 @@ async fn a_reload_reaches_open_connections_and_a_faulty_one_changes_nothing() {
             .await
             .is_ok()
     );
+    // An empty list is nobody, not everybody.
     rig.reload_peps(Vec::new()).unwrap();
-    assert!(check(&mut client, call("open"), &[]).await.is_ok());
+    for credentials in [&[][..], &["Bearer cgt_new"]] {
+        let status = check(&mut client, call("open"), credentials).await.unwrap_err();
+        assert_eq!(status.code(), Code::Unauthenticated);
+    }
 }
 
 /// Calls that were allowed, of as many as are asked until `done`.
@@ -296,11 +300,12 @@ async fn allowed_until(done: &AtomicBool, mut ask: impl AsyncFnMut() -> usize) -
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_goes_by_two_configurations() {
+    const OTHER: &str = "Bearer cgt_other";
     let open = || state_by_server(&[("srv", POLICY)]);
-    // With the list of one and the state of the other everybody could name any grant.
+    // With the list of one and the state of the other this PEP could name any grant.
     let with_grants = || Reload {
         state: Some(granted()),
-        peps: Some(Vec::new()),
+        peps: Some(vec![pep("other", "cgt_other")]),
         ..Reload::default()
     };
     let with_peps = || Reload {
@@ -318,12 +323,14 @@ async fn no_call_goes_by_two_configurations() {
     let done = AtomicBool::new(false);
     let (mut unary, mut batch, mut stream) = (rig.grpc(), rig.grpc(), rig.grpc());
     let unary = allowed_until(&done, async || {
-        let decision = check(&mut unary, named.clone(), &[]).await;
+        let decision = check(&mut unary, named.clone(), &[OTHER]).await;
         usize::from(decision.is_ok_and(|decision| is_allowed(&decision)))
     });
     let batch = allowed_until(&done, async || {
         let calls = vec![named.clone(); 16];
-        let decisions = batch.check_batch(CheckBatchRequest { calls }).await;
+        let decisions = batch
+            .check_batch(with(CheckBatchRequest { calls }, &[OTHER]))
+            .await;
         decisions.map_or(0, |decisions| {
             let decisions = decisions.into_inner().decisions;
             decisions.iter().filter(|decision| is_allowed(decision)).count()
@@ -336,7 +343,7 @@ async fn no_call_goes_by_two_configurations() {
         };
         let calls = tokio_stream::iter(vec![message; 64]);
         let mut allowed = 0;
-        if let Ok(answers) = stream.check_stream(calls).await {
+        if let Ok(answers) = stream.check_stream(with(calls, &[OTHER])).await {
             let mut answers = answers.into_inner();
             while let Some(Ok(answer)) = answers.next().await {
                 allowed += usize::from(is_allowed(&answer.decision.unwrap()));
@@ -349,7 +356,13 @@ async fn no_call_goes_by_two_configurations() {
             let mut allowed = 0;
             while !done.load(Ordering::Relaxed) {
                 allowed += usize::from(
-                    post(&rig, r#"{"grant":"mine","server":"srv","tool":"open"}"#, &[]).status == 200,
+                    post(
+                        &rig,
+                        r#"{"grant":"mine","server":"srv","tool":"open"}"#,
+                        &["Authorization: Bearer cgt_other"],
+                    )
+                    .status
+                        == 200,
                 );
             }
             allowed

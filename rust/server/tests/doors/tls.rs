@@ -165,7 +165,7 @@ async fn decisions_over_tls() {
 async fn a_client_certificate_says_who_asks() {
     let authority = Authority::new();
     let rig = Rig::configured(ServerConfig {
-        peps: vec![
+        peps: Some(vec![
             PepSpec {
                 name: "gateway".to_owned(),
                 certificate_names: vec![
@@ -175,7 +175,7 @@ async fn a_client_certificate_says_who_asks() {
                 ..PepSpec::default()
             },
             pep("proxy", "cgt_proxy"),
-        ],
+        ]),
         pep_key: Some(key()),
         ..config(pem(&authority.server(), Some(&authority)))
     });

@@ -41,7 +41,7 @@ pub(super) fn setup() -> Setup {
     Setup {
         policies: vec![("p".to_owned(), "p.json".to_owned(), policy(text))],
         servers: servers.into(),
-        grants: vec![
+        grants: Some(vec![
             spec("fine"),
             GrantSpec {
                 revoked: true,
@@ -66,7 +66,7 @@ pub(super) fn setup() -> Setup {
                 token_digest: None,
                 ..spec("tokenless")
             },
-        ],
+        ]),
         grant_key: Some(key()),
         ..Setup::default()
     }
@@ -261,7 +261,7 @@ fn a_token_in_the_place_of_a_name_is_not_repeated() {
 #[test]
 fn without_configured_grants_a_token_is_nobody_s() {
     let mut setup = setup();
-    setup.grants.clear();
+    setup.grants = None;
     setup.servers.push(("bare".to_owned(), None));
     let mut desk = Desk::of(State::configure(setup, Catalogue::default()).unwrap(), config());
     assert_eq!(
@@ -296,12 +296,53 @@ fn without_configured_grants_a_token_is_nobody_s() {
 }
 
 #[test]
+fn an_empty_list_of_grants_is_nobody() {
+    let setup = || Setup {
+        grants: Some(Vec::new()),
+        ..setup()
+    };
+    let mut desk = Desk::of(State::configure(setup(), Catalogue::default()).unwrap(), config());
+    let nobody = |desk: &mut Desk| {
+        let asked = [
+            by_id("x", "anyone", "one"),
+            by_id("x", "fine", "one"),
+            by_token("x", "cgt_fine", "one"),
+            by_token("x", "cgt_fine", ""),
+        ];
+        for request in asked {
+            for pep in [VOUCHING, Pep::UNNAMED] {
+                let decision = desk.decide(&Request { pep, ..request });
+                assert_eq!(brief(&decision), "deny (unknown grant)", "{request:?}");
+            }
+        }
+    };
+    nobody(&mut desk);
+    // Labels are a grant's here, as where there is one.
+    let labelled = Request {
+        caller: Caller::new("anyone", "", &[("team", "ops")]),
+        ..by_id("x", "", "one")
+    };
+    assert_eq!(brief(&desk.decide(&labelled)), "deny (invalid request)");
+
+    let without = Setup {
+        grants: None,
+        ..setup()
+    };
+    desk.engine
+        .reload(State::configure(without, Catalogue::default()).unwrap());
+    assert_eq!(brief(&desk.decide(&by_id("x", "anyone", "one"))), "allow ");
+    desk.engine
+        .reload(State::configure(setup(), Catalogue::default()).unwrap());
+    nobody(&mut desk);
+}
+
+#[test]
 fn a_reload_revokes_and_keeps_counts() {
     let mut desk = desk();
     let request = by_token("x", "cgt_fine", "one");
     assert_eq!(brief(&desk.decide(&request)), "allow ");
     let mut changed = setup();
-    changed.grants[0].revoked = true;
+    changed.grants.as_mut().unwrap()[0].revoked = true;
     desk.engine
         .reload(State::configure(changed, Catalogue::default()).unwrap());
     assert_eq!(brief(&desk.decide(&request)), "deny (grant revoked)");

@@ -3,6 +3,7 @@
 use super::grants::{HOUR_US, desk, setup};
 use super::{Desk, brief, config, request};
 use crate::engine::Setup;
+use crate::grant::GrantSpec;
 use crate::policy::Catalogue;
 use crate::{Caller, Now, Request, State};
 
@@ -21,12 +22,9 @@ fn issued<'a>(
     }
 }
 
-/// The same servers, without any grant.
-fn desk_without_grants() -> Desk {
-    let setup = Setup {
-        grants: Vec::new(),
-        ..setup()
-    };
+/// The same servers, without any grant: no list, or an empty one.
+fn desk_without_grants(grants: Option<Vec<GrantSpec>>) -> Desk {
+    let setup = Setup { grants, ..setup() };
     Desk::of(State::configure(setup, Catalogue::default()).unwrap(), config())
 }
 
@@ -74,7 +72,11 @@ fn who_is_locked_out_at_one_server_is_so_at_all_of_them() {
 
 #[test]
 fn anybody_else_falls_under_the_server_s_own_policy() {
-    for mut desk in [desk(), desk_without_grants()] {
+    for mut desk in [
+        desk(),
+        desk_without_grants(None),
+        desk_without_grants(Some(Vec::new())),
+    ] {
         // `srv` is a grant of another server.
         for grant in ["somebody", "srv"] {
             let ops = issued("ops", grant, &OPS, "one");

@@ -35,7 +35,7 @@ fn specs() -> Vec<PepSpec> {
 }
 
 fn peps() -> Peps {
-    Peps::new(specs(), Some(key())).unwrap()
+    Peps::new(Some(specs()), Some(key())).unwrap()
 }
 
 fn headers(token: Option<&str>) -> HeaderMap {
@@ -106,6 +106,24 @@ fn without_a_list_anybody_may_ask() {
 }
 
 #[test]
+fn an_empty_list_is_nobody() {
+    let peps = Peps::new(Some(Vec::new()), Some(key())).unwrap();
+    let asked = [None, Some("one")].map(|token| ask(&peps, None, &["proxy.example"], token));
+    assert_eq!(asked, [Err(Unknown::NoCredential), Err(Unknown::Token)]);
+    assert_eq!(still(&peps, None), Err(Unknown::Withdrawn));
+
+    let peps = Peps::new(None, Some(key())).unwrap();
+    assert_eq!(ask(&peps, None, &[], None), Ok(PepId(0)));
+    replace(&peps, Vec::new());
+    assert_eq!(ask(&peps, None, &[], None), Err(Unknown::NoCredential));
+    assert_eq!(
+        still(&peps, None),
+        Err(Unknown::Withdrawn),
+        "what has begun as well"
+    );
+}
+
+#[test]
 fn a_reload_takes_effect_on_what_has_begun() {
     let peps = peps();
     let peer = Arc::new(Peer::default());
@@ -131,7 +149,7 @@ fn a_reload_takes_effect_on_what_has_begun() {
     assert_eq!(ask(&peps, None, &[], Some("three")), Ok(PepId(1)));
     assert_eq!(ask(&peps, None, &[], Some("one")), Err(Unknown::Token));
 
-    let anonymous = Peps::new(Vec::new(), Some(key())).unwrap();
+    let anonymous = Peps::new(None, Some(key())).unwrap();
     assert_eq!(still(&anonymous, None), Ok(Pep::UNNAMED));
     replace(&anonymous, specs());
     assert_eq!(still(&anonymous, None), Err(Unknown::Withdrawn));
@@ -139,7 +157,7 @@ fn a_reload_takes_effect_on_what_has_begun() {
 
 #[test]
 fn a_call_goes_by_the_list_of_its_state() {
-    let peps = Peps::new(Vec::new(), Some(key())).unwrap();
+    let peps = Peps::new(None, Some(key())).unwrap();
     let peer = Arc::new(Peer::default());
     let anybody = peps.ask(&peer, &headers(None)).unwrap();
     peps.prepare(specs()).unwrap().put_in_force(3);
@@ -158,7 +176,7 @@ fn a_call_goes_by_the_list_of_its_state() {
     peps.prepare(Vec::new()).unwrap().put_in_force(5);
     assert_eq!(peps.still(anybody.as_ref(), 2), None, "two lists ago");
     assert_eq!(peps.still(anybody.as_ref(), 4), Some(Err(Unknown::Withdrawn)));
-    assert_eq!(peps.still(anybody.as_ref(), 5), Some(Ok(Pep::UNNAMED)));
+    assert_eq!(peps.still(anybody.as_ref(), 5), Some(Err(Unknown::Withdrawn)));
 }
 
 #[test]
@@ -189,7 +207,11 @@ fn a_stranger_behind_the_socket_goes_with_its_uid() {
 
     replace(&peps, Vec::new());
     assert_eq!(admitted(&peps), [true, true, false, false, false]);
-    assert_eq!(still(&peps, own.as_ref()), Ok(Pep::UNNAMED));
+    assert_eq!(
+        still(&peps, own.as_ref()),
+        Err(Unknown::Withdrawn),
+        "nobody is left"
+    );
     assert_eq!(still(&peps, stranger.as_ref()), Err(Unknown::Withdrawn));
     assert_eq!(
         peps.ask(&of(1001), &headers(None)).unwrap_err(),
@@ -232,7 +254,7 @@ fn a_faulty_list_changes_nothing_and_says_what_to_do() {
         fault(&|specs| specs[0].name.clear()),
         "pep ``: the `name` is empty; give it one"
     );
-    let keyless = Peps::new(specs(), None).unwrap_err().to_string();
+    let keyless = Peps::new(Some(specs()), None).unwrap_err().to_string();
     assert!(
         keyless.starts_with("pep `gateway`: it has a `token_hash`, and no key"),
         "{keyless}"

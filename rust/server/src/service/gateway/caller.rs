@@ -35,7 +35,7 @@ impl Calling {
     pub(super) fn of(challenge: &Challenge<'_>, state: &Snapshot) -> Result<Self, Box<Response<Body>>> {
         let Challenge { doors, gateway, .. } = *challenge;
         let (grants, issuer) = (state.grants(), gateway.issuer.as_deref());
-        if grants.is_empty() && issuer.is_none() {
+        if !grants.is_configured() && issuer.is_none() {
             return Ok(Self::Anybody);
         }
         let Some(token) = token(challenge.parts) else {
