@@ -3,6 +3,7 @@
 //! The crate knows no Python, no network, no clock, no environment and no logging: time and randomness are
 //! arguments, so its tests neither sleep nor mock. What a policy means is the contract in `docs/policy.md`.
 
+pub mod address;
 pub mod bindings;
 mod compile;
 pub mod decision;

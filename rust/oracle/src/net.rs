@@ -26,7 +26,7 @@ pub(crate) fn host(url: &str) -> Option<String> {
             None => (authority, ""),
         };
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=".contains(c);
-        (is_port(port) && name.chars().all(plain)).then(|| name.to_owned())?
+        (is_port(port) && name.chars().all(plain) && !is_crooked_address(name)).then(|| name.to_owned())?
     };
     let host = plain_host(&host);
     (!host.is_empty()).then_some(host)
@@ -59,8 +59,29 @@ fn is_tail(tail: &str) -> bool {
     })
 }
 
+/// A number in the place of the last label, and not four plain ones.
+fn is_crooked_address(name: &str) -> bool {
+    let labels: Vec<&str> = name.trim_end_matches('.').split('.').collect();
+    let last = labels.last().copied().unwrap_or_default().to_ascii_lowercase();
+    let is_number = match last.strip_prefix("0x") {
+        Some(digits) => digits.chars().all(|c| c.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.chars().all(|c| c.is_ascii_digit()),
+    };
+    let is_plain = |label: &&str| label.parse::<u8>().is_ok_and(|byte| byte.to_string() == **label);
+    let dots = name.len() - name.trim_end_matches('.').len();
+    is_number && !(labels.len() == 4 && labels.iter().all(is_plain) && dots <= 1)
+}
+
 fn plain_host(host: &str) -> String {
     let lower = host.to_ascii_lowercase();
+    if let Some(inside) = lower.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'))
+        && let Ok(six) = inside.parse::<Ipv6Addr>()
+    {
+        return match six.to_ipv4_mapped() {
+            Some(four) => four.to_string(),
+            None => format!("[{six}]"),
+        };
+    }
     lower.strip_suffix('.').map_or(lower.clone(), str::to_owned)
 }
 

@@ -2,23 +2,26 @@
 //!
 //! Lenient readers disagree about which host a crooked URL names; a strict one refuses it.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
+use crate::address::ends_in_number;
 use crate::policy::ast::HostPattern;
 
 /// What `host_in` expects, in messages.
-pub(super) const EXPECTED: &str = "an absolute URL with a host and no user info";
+pub(super) const EXPECTED: &str =
+    "an absolute URL with a host, which is a name or a whole IP address, and no user info";
 
 /// The host of a URL, without a final dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Host<'u> {
-    /// A name or an IPv4 address, in any case of letters.
+    /// A name, in any case of letters.
     Name(&'u str),
-    /// An IPv6 address in brackets.
-    Address(Ipv6Addr),
+    /// An IPv4 address, or an IPv6 address in brackets; an IPv4-mapped one is IPv4.
+    Address(IpAddr),
 }
 
-/// The host of an absolute URL; `None` when it is none, or has user info, or escapes in the authority.
+/// The host of an absolute URL; `None` when it is none, or has user info, or escapes in the authority, or is a number
+/// that readers take for an IPv4 address, such as `127.1`.
 pub(super) fn host(url: &str) -> Option<Host<'_>> {
     let (scheme, rest) = url.split_once(':')?;
     let mut scheme = scheme.bytes();
@@ -38,7 +41,7 @@ pub(super) fn host_in(host: &Host<'_>, patterns: &[HostPattern]) -> bool {
     patterns.iter().any(|pattern| match (host, pattern) {
         (Host::Name(name), HostPattern::Exact(wanted)) => name.eq_ignore_ascii_case(wanted),
         (Host::Name(name), HostPattern::Below(parent)) => is_below(name, parent),
-        (Host::Address(address), HostPattern::Exact(wanted)) => bracketed(wanted) == Some(*address),
+        (Host::Address(address), HostPattern::Exact(wanted)) => address_of(wanted) == Some(*address),
         (Host::Address(_), HostPattern::Below(_)) => false,
     })
 }
@@ -56,8 +59,17 @@ fn is_below(name: &str, parent: &str) -> bool {
             .is_some_and(|end| end.eq_ignore_ascii_case(parent))
 }
 
-fn bracketed(host: &str) -> Option<Ipv6Addr> {
-    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+/// The address that a host is, rather than a name.
+fn address_of(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[') {
+        Some(literal) => literal
+            .strip_suffix(']')?
+            .parse::<IpAddr>()
+            .ok()
+            .filter(IpAddr::is_ipv6)
+            .map(|address| address.to_canonical()),
+        None => host.parse::<Ipv4Addr>().ok().map(IpAddr::V4),
+    }
 }
 
 /// `host [":" port]`; user info is refused, and so are escapes, which readers resolve differently.
@@ -66,7 +78,7 @@ fn authority_host(authority: &str) -> Option<Host<'_>> {
         let close = authority.find(']')?;
         let (literal, port) = authority.split_at_checked(close + 1)?;
         return if is_port(port) {
-            bracketed(literal).map(Host::Address)
+            address_of(literal).map(Host::Address)
         } else {
             None
         };
@@ -77,7 +89,10 @@ fn authority_host(authority: &str) -> Option<Host<'_>> {
         return None;
     }
     let name = name.strip_suffix('.').unwrap_or(name);
-    (!name.is_empty()).then_some(Host::Name(name))
+    if let Some(address) = address_of(name) {
+        return Some(Host::Address(address));
+    }
+    (!name.is_empty() && !ends_in_number(name)).then_some(Host::Name(name))
 }
 
 /// Nothing, or a colon with any number of digits.
@@ -125,6 +140,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn addresses() {
+        for (url, address) in [
+            ("x://10.0.0.1?q", "10.0.0.1"),
+            ("http://127.0.0.1./", "127.0.0.1"),
+            ("http://[::1]:80/", "::1"),
+            ("http://[::ffff:127.0.0.1]/", "127.0.0.1"),
+            ("http://[::ffff:7f00:1]/", "127.0.0.1"),
+        ] {
+            assert_eq!(host(url), Some(Host::Address(address.parse().unwrap())), "{url}");
+        }
+        let list = ["127.0.0.1", "[::ffff:10.0.0.1]"].map(|host| HostPattern::Exact(host.into()));
+        for (url, is_in) in [
+            ("http://127.0.0.1/", true),
+            ("http://[::ffff:127.0.0.1]/", true),
+            ("http://[::FFFF:7F00:1]/", true),
+            ("http://10.0.0.1/", true),
+            ("http://127.0.0.2/", false),
+            ("http://[::127.0.0.1]/", false),
+        ] {
+            assert_eq!(host_in(&host(url).unwrap(), &list), is_in, "{url}");
+        }
+    }
+
+    #[test]
     fn hosts() {
         for (url, name) in [
             ("https://example.com", "example.com"),
@@ -132,13 +171,16 @@ mod tests {
             ("git+ssh://h:22/x?y=@z#a/?", "h"),
             ("https://example.com:/", "example.com"),
             ("https://a_b~c/%41", "a_b~c"),
-            ("x://10.0.0.1?q", "10.0.0.1"),
+            ("http://7f.example/", "7f.example"),
+            ("http://1.2.3.4.example", "1.2.3.4.example"),
+            ("http://1.2.3.a4", "1.2.3.a4"),
+            ("http://1e3/", "1e3"),
+            ("http://0xg/", "0xg"),
             ("https://evil.net/?example.com", "evil.net"),
             ("https://evil.net#@example.com", "evil.net"),
         ] {
             assert_eq!(host(url), Some(Host::Name(name)), "{url}");
         }
-        assert_eq!(host("http://[::1]:80/"), Some(Host::Address(Ipv6Addr::LOCALHOST)));
     }
 
     #[test]
@@ -183,6 +225,22 @@ mod tests {
             "https://[fe80::1%eth0]/",
             "https://[1.2.3.4]/",
             "https://[]/",
+            "http://127.1/",
+            "http://127.0.1:80/",
+            "http://2130706433",
+            "http://0x7f.1/",
+            "http://0x7F000001?",
+            "http://0177.0.0.1/",
+            "http://127.0.0.01/",
+            "http://127.1./",
+            "http://127.0.0.1../",
+            "http://1.2.3.4.5/",
+            "http://1.2.3.256/",
+            "http://0x/",
+            "http://1.2.3.0x",
+            "http://09/",
+            "http://example.1/",
+            "http://example.0XA./",
         ] {
             assert_eq!(host(url), None, "{url:?}");
         }

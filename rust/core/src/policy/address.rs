@@ -1,9 +1,10 @@
 //! The values of `path_within`, `host_in` and `cidr_in`: folders, hosts and networks.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::ast::{HostPattern, Network};
 use super::read::{Node, Read, quoted};
+use crate::address::ends_in_number;
 
 /// A folder, normalised: `.`, `..` and empty segments resolved, no final slash, the root empty.
 pub(super) fn folder(node: &Node) -> Read<String> {
@@ -58,6 +59,11 @@ pub(super) fn host(node: &Node) -> Read<HostPattern> {
     };
     let name = name.strip_suffix('.').unwrap_or(name);
     check_host(name).map_err(refuse)?;
+    if ends_in_number(name) && (below || name.parse::<Ipv4Addr>().is_err()) {
+        return Err(refuse(
+            "its last label is a number, so it must be a whole IPv4 address such as `127.0.0.1`",
+        ));
+    }
     let name = name.to_owned();
     Ok(if below {
         HostPattern::Below(name)
@@ -216,6 +222,8 @@ mod tests {
         let below = |text: &str| HostPattern::Below(text.to_owned());
         for (text, pattern) in [
             ("example.com", exact("example.com")),
+            ("10.0.0.1.", exact("10.0.0.1")),
+            ("0x7f.example", exact("0x7f.example")),
             ("Example.COM.", exact("example.com")),
             ("*.Example.com", below("example.com")),
             ("localhost", exact("localhost")),
@@ -241,6 +249,11 @@ mod tests {
             (".example.com", "it has an empty label"),
             ("example.com..", "it has an empty label"),
             ("bücher.de", "xn--"),
+            ("127.1", "whole IPv4 address"),
+            ("0x7f000001", "whole IPv4 address"),
+            ("127.0.0.01", "whole IPv4 address"),
+            ("*.0.0.1", "whole IPv4 address"),
+            ("example.1.", "whole IPv4 address"),
             ("a b", "no host has"),
             ("a%41", "no host has"),
             ("[::1", "no closing"),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use callgate_core::address::ends_in_number;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::resolver::is_link_local;
@@ -122,6 +123,11 @@ pub(super) fn endpoint(url: &str, allows_link_local: bool) -> Result<Uri, Upstre
         .trim_start_matches('[')
         .trim_end_matches(']')
         .parse::<IpAddr>();
+    if address.is_err() && ends_in_number(host) {
+        return Err(fault(
+            "the host ends in a number and is no whole address; write four decimal numbers, such as `127.0.0.1`",
+        ));
+    }
     if address.is_ok_and(is_link_local) && !allows_link_local {
         return Err(fault(
             "the address is link-local or of a cloud's metadata service; set `allow_link_local` if that is meant",
@@ -176,6 +182,11 @@ mod tests {
             "http://169.254.169.254/latest",
             "http://[fe80::1]/",
             "http://[::ffff:169.254.169.254]/",
+            "http://169.254.43518/",
+            "http://2852039166/mcp",
+            "http://0xa9fea9fe/mcp",
+            "http://0251.0376.0251.0376/",
+            "http://169.254.169.254./",
         ] {
             let fault = endpoint(url, false).expect_err(url).to_string();
             assert!(!fault.contains("secret"), "{fault}");

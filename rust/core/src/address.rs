@@ -1,0 +1,23 @@
+//! Hosts that are numbers: many programs read them as IPv4 addresses.
+
+/// Whether the last label of a host, final dots aside, is a number: decimal, octal, or hexadecimal behind `0x`.
+///
+/// Programs that follow the URL standard of the WHATWG, and those that ask `inet_aton`, read such a host as an IPv4 address
+/// or refuse it: `127.1`, `0x7f.1` and `2130706433` are all `127.0.0.1`. Only four decimal numbers without leading zeros
+/// are one address to every reader.
+///
+/// ```
+/// use callgate_core::address::ends_in_number;
+///
+/// assert!(ends_in_number("127.1") && ends_in_number("0x7F000001.") && ends_in_number("10.0.0.1"));
+/// assert!(!ends_in_number("1.example") && !ends_in_number("0xg") && !ends_in_number(""));
+/// ```
+pub fn ends_in_number(host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    let last = host.rsplit_once('.').map_or(host, |(_, last)| last);
+    match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
+        // `0x` alone is 0.
+        Some(digits) => digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
+        None => !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit()),
+    }
+}
