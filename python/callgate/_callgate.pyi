@@ -700,9 +700,10 @@ class Server:
                 ``max_requests_per_grant``, ``max_idle_connections``, ``idle_timeout_ms``, ``list_limit_bytes`` and
                 ``pinning``, ``"off"``, ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``,
                 where clients reach it; ``lists_allowed_only``, whether lists leave out what their caller may never
-                call; ``pins_folder``, None to pin nothing; ``oauth``, the issuer whose tokens are believed, None for
-                none: ``issuer``, ``jwks`` (the keys) or ``jwks_url`` with ``jwks_ca`` (PEM), ``audience``,
-                ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
+                call; ``pins_folder``, None to pin nothing; ``first_lists_s``, how long after a server's first whole
+                list those of further variants are accepted, in seconds (24 hours); ``oauth``, the issuer whose tokens
+                are believed, None for none: ``issuer``, ``jwks`` (the keys) or ``jwks_url`` with ``jwks_ca`` (PEM),
+                ``audience``, ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
                 ``clock_skew_ms``, ``scopes``.
 
         Raises:
@@ -810,6 +811,7 @@ class Wrap:
         hidden_variables: Sequence[str] = ...,
         pins_folder: str | PathLike[str] | None = None,
         pinning: str | None = None,
+        first_lists_s: int | None = None,
     ) -> Self:
         """Prepares it; `run` starts the server.
 
@@ -830,6 +832,8 @@ class Wrap:
             pins_folder: Where what was accepted of the server's tools is kept; None to pin nothing.
             pinning: What is done about tools that are not those: ``"off"``, ``"report"`` or ``"enforce"``, which is the
                 default.
+            first_lists_s: How long after the server's first whole list those of further variants are accepted,
+                in seconds; 24 hours for None.
 
         Raises:
             ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
@@ -1000,11 +1004,13 @@ def pins_read(folder: str | PathLike[str], server: str | None = None) -> list[di
 
     Returns:
         For each server ``server``, ``is_complete`` (whether a whole list was seen), ``unfinished_since_unix_s`` (since
-        when its first list is under way, if that is more than a day, else None) and ``tools``; for each tool ``tool``,
-        ``state`` (``pinned``, ``changed`` or ``new``), ``is_ambiguous`` (listed twice, with different
-        definitions), ``pinned`` (what was accepted, the last one last) and ``listed`` (what the server lists, or None
-        where that is accepted); for each of those ``digest``, ``endpoint``, ``listed_at_unix_s`` and ``members``: names
-        and JSON over several lines.
+        when its first list is under way, if that is more than a day, else None), ``first_lists_since_unix_s`` (when the
+        time for first lists of further variants began, None where it is over or has not begun), ``variants`` (the kinds
+        of clients that were shown lists, and whether a whole first list of each was accepted) and ``tools``; for each
+        tool ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``pinned`` (what was accepted, the last one last)
+        and ``listed`` (what the server lists that is not accepted, the last one last); for each of those ``digest``,
+        ``endpoint``, ``listed_at_unix_s``, ``variants`` (in whose lists it was accepted, or which were shown it last),
+        ``is_ambiguous`` (listed twice, with different definitions) and ``members``: names and JSON over several lines.
 
     Raises:
         ConfigError: Nothing is pinned of that server.
@@ -1017,6 +1023,7 @@ def pins_accept(
     tools: Sequence[str] | None = None,
     digest: str | None = None,
     keeps_others: bool = False,
+    variant: str | None = None,
 ) -> list[tuple[str, str]]:
     """Accepts tools as their server listed them last.
 
@@ -1026,6 +1033,7 @@ def pins_accept(
         tools: Which; None for all that are changed or new.
         digest: What the digest of each must begin with.
         keeps_others: Whether what was accepted before stays accepted.
+        variant: Only what clients of this variant are shown, beside what others have.
 
     Returns:
         What was accepted, each with its digest; without those that were accepted already.
@@ -1036,7 +1044,12 @@ def pins_accept(
     """
 
 def pins_record(
-    folder: str | PathLike[str], server: str, url: str | None, command: Sequence[str] | None, answer: bytes
+    folder: str | PathLike[str],
+    server: str,
+    url: str | None,
+    command: Sequence[str] | None,
+    answer: bytes,
+    variant: str | None = None,
 ) -> list[tuple[str, str]]:
     """Takes note of a whole list as if the server had just shown it, and writes it.
 
@@ -1046,6 +1059,7 @@ def pins_record(
         url: Where the server is; or else
         command: what starts it.
         answer: A JSON-RPC answer to ``tools/list``, or the result in it.
+        variant: The clients that are shown it; None for all.
 
     Returns:
         Tools that have become ``changed`` or ``new`` by it.

@@ -207,8 +207,8 @@ def test_what_is_refused(place: Place) -> None:
     assert place.refused("accept", "srv", "b").startswith("the server `srv` has listed no tool `b`")
     saved = place.saved(tool("a"))
     wrong: list[tuple[list[str], str]] = [
-        (["accept", "srv"], "expected the tools to accept, or --all"),
-        (["accept", "srv", "a", "--all"], "expected the tools to accept, or --all"),
+        (["accept", "srv"], "expected the tools to accept, --all, or --variant"),
+        (["accept", "srv", "a", "--all"], "expected the tools to accept, --all, or --variant"),
         (["accept", "srv", "--all", "--digest", "00"], "expected one tool beside it"),
         (["diff", "srv", "b"], "has listed no tool `b`"),
         (["record", "srv", "--list", str(saved)], "expected --url URL or `-- COMMAND`"),

@@ -84,6 +84,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
         "public_url": "https://callgate.example.com",
         "lists_allowed_only": True,
         "pins_folder": setup.folder / "state" / "pins",
+        "first_lists_s": 24 * 3600,
         "oauth": None,
     }
     Server(Engine.from_json(json.dumps(POLICY)), gateway=keywords).check()
@@ -287,3 +288,20 @@ def test_hosts_that_requests_may_name(
     setup.configure(allowed_hosts=hosts, gateway={"public_url": url})
     config = load(setup.file, {("listen",): Option("--listen", listen)}).config
     assert served_hosts(config) == served
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("0s", 0), ("90m", 5400), ("30d", 30 * 86400), ("31d", None), ("-1s", None), (5, None)]
+)
+def test_how_long_first_lists_are_accepted(setup: Setup, written: object, seconds: int | None) -> None:
+    setup.write("p.json", POLICY)
+    setup.configure(
+        servers={"s": {"policy": "p", "upstream": {"url": "http://127.0.0.1:9/mcp"}}},
+        policies={"p": "p.json"},
+        pinning={"first_lists": written},
+    )
+    if seconds is None:
+        with pytest.raises(InvalidConfigError, match=r"pinning\.first_lists"):
+            read_bundle(setup.file)
+    else:
+        assert read_bundle(setup.file).gateway()["first_lists_s"] == seconds

@@ -56,7 +56,9 @@ class Transcript:
         self.note(lane, f"< {status}")
         for name in KEPT_HEADERS:
             if name in headers:
-                self.note(lane, f"< {name}: {headers[name]}")
+                # What a gateway notes of the client stands before the server's own id.
+                value = headers[name].rpartition("~")[2] if name == "mcp-session-id" else headers[name]
+                self.note(lane, f"< {name}: {value}")
 
     def lines(self) -> list[str]:
         """All of it, what differs by chance replaced by a number in order of appearance."""

@@ -1,7 +1,9 @@
 """`callgate pin`: what servers say of their tools, and what of it was accepted."""
 
 import json
-from datetime import datetime, timezone
+import shlex
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +35,7 @@ _Config = Annotated[
     typer.Option("--config", metavar="FILE", envvar="CALLGATE_CONFIG", help="The configuration that names it."),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_UNKNOWN = "unknown"
 
 
 @app.command("list")
@@ -43,20 +46,27 @@ def list_command(
     as_json: _Json = False,
 ) -> None:
     """Print every tool that is known, and whether it is as it was accepted."""
-    servers = native.pins_read(_folder(state, config), server)
+    loaded = load(config).config
+    servers = native.pins_read(pins_folder(loaded.state if state is None else state), server)
     if as_json:
-        typer.echo(json.dumps([_row(one, tool) for one in servers for tool in one["tools"]], ensure_ascii=False))
+        rows = [_row(one, tool, loaded.pinning.first_lists) for one in servers for tool in one["tools"]]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
         return
-    rows = [(one["server"], tool) for one in servers for tool in one["tools"]]
-    widths = [max((len(visible(text)) for text in texts), default=0) for texts in _columns(rows)]
-    for name, tool in rows:
-        now = tool["listed"] or (tool["pinned"] or [None])[-1]
-        digest = "" if now is None else now["digest"][:_SHOWN_DIGITS]
-        twice = "  (listed twice, with different definitions)" if tool["is_ambiguous"] else ""
-        typer.echo(
-            f"{tool['state']:<8}{visible(name):<{widths[0]}}  {visible(tool['tool']):<{widths[1]}}  {digest}{twice}"
-        )
+    shown = [(one["server"], tool) for one in servers for tool in one["tools"]]
+    widths = [max((len(visible(text)) for text in texts), default=0) for texts in _columns(shown)]
+    for name, tool in shown:
+        for now in tool["listed"] or tool["pinned"][-1:]:
+            digest = now["digest"][:_SHOWN_DIGITS]
+            twice = "  (listed twice, with different definitions)" if now["is_ambiguous"] else ""
+            known = [variant for variant in now["variants"] if variant != _UNKNOWN] if tool["listed"] else []
+            to = f"  (shown to {', '.join(known)})" if known else ""
+            typer.echo(
+                f"{tool['state']:<8}{visible(name):<{widths[0]}}  {visible(tool['tool']):<{widths[1]}}  "
+                f"{digest}{twice}{to}"
+            )
     for one in servers:
+        for line in _of_variants(one, loaded.pinning.first_lists):
+            typer.echo(line)
         since = one["unfinished_since_unix_s"]
         if since is not None:
             typer.echo(
@@ -92,6 +102,36 @@ def diff(
 
 
 @app.command()
+def variants(
+    server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this one.")] = None,
+    state: _State = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Print the variants of clients that were shown lists: protocol version and names of declared capabilities."""
+    rows = [
+        {
+            "server": one["server"],
+            "variant": variant,
+            "first_list_accepted": has_first_list,
+            "to_review": _to_review(one, variant),
+        }
+        for one in native.pins_read(_folder(state, config), server)
+        for variant, has_first_list in one["variants"]
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    widths = [max((len(visible(row[key])) for row in rows), default=0) for key in ("server", "variant")]
+    for row in rows:
+        first = "first list accepted" if row["first_list_accepted"] else "no first list"
+        typer.echo(
+            f"{visible(row['server']):<{widths[0]}}  {row['variant']:<{widths[1]}}  {first:<19}  "
+            f"{len(row['to_review'])} to review"
+        )
+
+
+@app.command()
 def accept(
     server: _Server,
     tools: _Tools = None,
@@ -100,16 +140,23 @@ def accept(
         str | None, typer.Option(metavar="HEX", help="Only what was reviewed: its digest, or the beginning of it.")
     ] = None,
     also: Annotated[bool, typer.Option("--also", help="Beside what was accepted before, not in place of it.")] = False,
+    variant: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VARIANT",
+            help="What clients of this variant are shown; other variants keep what they have.",
+        ),
+    ] = None,
     state: _State = None,
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
     """Accept tools as their server lists them now; a running sidecar follows within two seconds."""
-    if bool(tools) == all_tools:
-        raise typer.BadParameter("expected the tools to accept, or --all", param_hint="TOOL")
+    if (bool(tools) == all_tools) if variant is None else (tools and all_tools):
+        raise typer.BadParameter("expected the tools to accept, --all, or --variant", param_hint="TOOL")
     if digest is not None and len(tools or ()) != 1:
         raise typer.BadParameter("expected one tool beside it", param_hint="--digest")
-    accepted = native.pins_accept(_folder(state, config), server, tools or None, digest, also)
+    accepted = native.pins_accept(_folder(state, config), server, tools or None, digest, also, variant)
     if as_json:
         rows = [{"server": server, "tool": tool, "digest": digest} for tool, digest in accepted]
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -137,10 +184,17 @@ def record(
     command: Annotated[
         list[str] | None, typer.Argument(metavar="COMMAND", help="After `--`: or the command that starts it.")
     ] = None,
+    variant: Annotated[
+        str | None,
+        typer.Option(metavar="VARIANT", help="The variant of clients that are shown it.", show_default="all"),
+    ] = None,
     state: _State = None,
     config: _Config = None,
 ) -> None:
-    """Take note of a list as if the server had just shown it: the first one is accepted, later ones are compared."""
+    """Take note of a reviewed list as if the server had just shown it: the first is accepted, later ones are compared.
+
+    From then on no first list of any variant is accepted by itself.
+    """
     if (url is None) == (not command):
         raise typer.BadParameter("expected --url URL or `-- COMMAND`: a tool at another endpoint is another tool")
     if url is not None:
@@ -152,7 +206,7 @@ def record(
         answer = listed.read_bytes()
     except OSError as error:
         raise unreadable(listed, error) from None
-    changed = native.pins_record(_folder(state, config), server, url, command or None, answer)
+    changed = native.pins_record(_folder(state, config), server, url, command or None, answer, variant)
     for tool, kind in changed:
         typer.echo(f"{kind:<8}{visible(tool)}")
     typer.echo(f"recorded; `callgate pin {'diff' if changed else 'list'}` shows what")
@@ -171,17 +225,49 @@ def _differs(tool: dict[str, Any]) -> bool:
     return bool(tool["state"] != "pinned")
 
 
-def _row(server: dict[str, Any], tool: dict[str, Any]) -> dict[str, Any]:
+def _to_review(server: dict[str, Any], variant: str) -> list[str]:
+    """The tools of which clients of this variant are shown what is not accepted."""
+    return [tool["tool"] for tool in server["tools"] if any(variant in form["variants"] for form in tool["listed"])]
+
+
+def _of_variants(server: dict[str, Any], first_lists: timedelta) -> Iterator[str]:
+    """What there is to review for each variant, and until when first lists are accepted."""
+    name = visible(server["server"])
+    for variant, _ in server["variants"]:
+        count = len(_to_review(server, variant))
+        if count and variant != _UNKNOWN:
+            tools = "1 tool" if count == 1 else f"{count} tools"
+            typed = shlex.quote(server["server"])
+            yield (
+                f"{name}: {tools} to review for {variant}: `callgate pin diff {visible(typed)}`, then "
+                f"`callgate pin accept {visible(typed)} --variant {variant}`"
+            )
+    until = _first_lists_until(server, first_lists)
+    if until is not None:
+        yield f"{name}: first lists of further variants are accepted until {until}"
+
+
+def _first_lists_until(server: dict[str, Any], first_lists: timedelta) -> str | None:
+    since = server["first_lists_since_unix_s"]
+    if since is None:
+        return None
+    until = since + first_lists // timedelta(seconds=1)
+    return _moment(until) if until > datetime.now(timezone.utc).timestamp() else None
+
+
+def _row(server: dict[str, Any], tool: dict[str, Any], first_lists: timedelta) -> dict[str, Any]:
     since = server["unfinished_since_unix_s"]
     return {
         "server": server["server"],
         "whole_list_seen": server["is_complete"],
         "first_list_unfinished_since": None if since is None else _moment(since),
+        "first_lists_until": _first_lists_until(server, first_lists),
         "tool": tool["tool"],
         "state": tool["state"],
-        "listed_twice": tool["is_ambiguous"],
-        "accepted": [_record(record) for record in tool["pinned"]],
-        "listed": None if tool["listed"] is None else _record(tool["listed"]),
+        "listed_twice": any(form["is_ambiguous"] for form in tool["listed"]),
+        "accepted": [_record(form) for form in tool["pinned"]],
+        "listed": _record(tool["listed"][-1]) if tool["listed"] else None,
+        "listed_forms": [_record(form) for form in tool["listed"]],
     }
 
 
@@ -190,6 +276,7 @@ def _record(record: dict[str, Any]) -> dict[str, Any]:
         "digest": record["digest"],
         "endpoint": record["endpoint"],
         "listed_at": _moment(record["listed_at_unix_s"]),
+        "variants": record["variants"],
     }
 
 

@@ -27,20 +27,33 @@ def _is_unseen(character: str) -> bool:
 
 def lines(tool: dict[str, Any]) -> Iterator[str]:
     """A tool as `callgate pin diff` shows it."""
-    before = tool["pinned"][-1] if tool["pinned"] else None
-    after = tool["listed"]
-    yield f"{visible(tool['tool'])}: {tool['state']}"
-    if tool["is_ambiguous"]:
-        yield "  the server lists it twice, with different definitions; this is the first of them"
-    if after is None:
-        yield f"  as accepted: {before['digest']}" if before else "  not listed"
-        return
-    yield f"- accepted: {before['digest'] if before else 'nothing'}"
-    yield f"+ listed:   {after['digest']}"
-    shown = [*_sections(before, after)]
-    yield from shown
-    if not shown:
-        yield "  endpoint: another query of the same URL"
+    if not tool["listed"]:
+        yield f"{visible(tool['tool'])}: {tool['state']}"
+        for form in tool["pinned"]:
+            yield f"  as accepted: {form['digest']}{_shown_to(form)}"
+    for after in tool["listed"]:
+        before = _before(tool, after)
+        yield f"{visible(tool['tool'])}: {tool['state']}{_shown_to(after)}"
+        if after["is_ambiguous"]:
+            yield "  the server lists it twice, with different definitions; this is the first of them"
+        yield f"- accepted: {before['digest'] if before else 'nothing'}"
+        yield f"+ listed:   {after['digest']}"
+        shown = [*_sections(before, after)]
+        yield from shown
+        if not shown and not after["is_ambiguous"]:
+            yield "  endpoint: another query of the same URL"
+
+
+def _shown_to(form: dict[str, Any]) -> str:
+    known = [variant for variant in form["variants"] if variant != "unknown"]
+    return f"  (shown to {', '.join(known)})" if known else ""
+
+
+def _before(tool: dict[str, Any], after: dict[str, Any]) -> dict[str, Any] | None:
+    """What was accepted of it: the same variant's form, or else the last one."""
+    of_same = [form for form in tool["pinned"] if set(form["variants"]) & set(after["variants"])]
+    forms: list[dict[str, Any]] = of_same or tool["pinned"]
+    return forms[-1] if forms else None
 
 
 def _sections(before: dict[str, Any] | None, after: dict[str, Any]) -> Iterator[str]:
@@ -70,14 +83,19 @@ def _texts(record: dict[str, Any] | None) -> dict[str, list[str]]:
 
 def document(server: str, tool: dict[str, Any]) -> dict[str, Any]:
     """A tool as `callgate pin diff --json` shows it."""
-    before = tool["pinned"][-1] if tool["pinned"] else None
+    forms = [
+        {"accepted": _document(_before(tool, form)), "listed": _document(form), "variants": form["variants"]}
+        for form in tool["listed"]
+    ]
+    last = forms[-1] if forms else {"accepted": _document(tool["pinned"][-1]), "listed": None}
     return {
         "server": server,
         "tool": tool["tool"],
         "state": tool["state"],
-        "listed_twice": tool["is_ambiguous"],
-        "accepted": _document(before),
-        "listed": _document(tool["listed"]),
+        "listed_twice": any(form["is_ambiguous"] for form in tool["listed"]),
+        "accepted": last["accepted"],
+        "listed": last["listed"],
+        "forms": forms,
     }
 
 

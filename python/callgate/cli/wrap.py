@@ -142,6 +142,7 @@ def wrap(
         hidden_variables=list(SECRETS),
         pins_folder=folder,
         pinning=(_USUAL_PINNING if pinning is None else pinning).value,
+        first_lists_s=gateway["first_lists_s"],
     )
     warnings = list(unknown_variables())
     if plan.config.counters.store is None and not _has_state_folder(plan):

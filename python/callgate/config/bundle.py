@@ -20,7 +20,7 @@ from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.peps import Pep
 from callgate.config.state import pins_folder
 from callgate.config.units import quoted, to_ms
-from callgate.config.upstreams import Listed
+from callgate.config.upstreams import Listed, first_lists_s
 from callgate.errors import ConfigError, TransientError
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ class Bundle:
             "public_url": gateway.public_url,
             "lists_allowed_only": gateway.list is Listed.ALLOWED_ONLY,
             "pins_folder": pins_folder(self.config.state) if self.upstreams else None,
+            "first_lists_s": first_lists_s(self.config.pinning.first_lists),
             "oauth": self.oauth,
         }
 

@@ -31,7 +31,7 @@ from callgate.config.peps import Pep
 from callgate.config.proxies import Proxies
 from callgate.config.servers import Server
 from callgate.config.state import default_state_folder
-from callgate.config.upstreams import Gateway
+from callgate.config.upstreams import Gateway, PinningTimes
 
 ENV_PREFIX = "CALLGATE_"
 ENV_DELIMITER = "__"
@@ -109,6 +109,9 @@ class Config(BaseSettings):
 
     gateway: Gateway = Gateway()
     """What the gateway lets pass to servers that have an `upstream`, and where its clients find it."""
+
+    pinning: PinningTimes = PinningTimes()
+    """How long what servers show for the first time is accepted, at the gateway and by `callgate wrap`."""
 
     admin: Admin = Admin()
     """The port of metrics and health."""

@@ -83,6 +83,19 @@ class Pinning(str, Enum):
     ENFORCE = "enforce"
 
 
+class PinningTimes(Section):
+    """How long what servers show for the first time is accepted."""
+
+    first_lists: Annotated[Duration, within(timedelta(), timedelta(days=30))] = timedelta(hours=24)
+    """How long after a server's first whole list those of further variants of clients (another protocol version, other
+    declared capabilities) are accepted; `0s` for none. A time that is over stays over."""
+
+
+def first_lists_s(length: timedelta) -> int:
+    """The length in whole seconds, as the data plane counts it."""
+    return length // timedelta(seconds=1)
+
+
 class Upstream(Section):
     """Where an MCP server is, and its bounds."""
 

@@ -131,6 +131,7 @@ const fn is_of_store(error: &PinsError) -> bool {
         | PinsError::TooManyBytes { .. }
         | PinsError::UnknownServer { .. }
         | PinsError::UnknownTool { .. }
+        | PinsError::UnknownVariant { .. }
         | PinsError::Ambiguous { .. }
         | PinsError::AnotherDigest { .. }
         | PinsError::TooManyAccepted { .. } => false,

@@ -1,5 +1,7 @@
 //! The `gateway` argument of `Server`: a mapping, read into the data plane's configuration.
 
+use std::time::Duration;
+
 use callgate_gateway::pins::Mode;
 use callgate_mcp::Methods;
 use callgate_server::{GatewayConfig, GatewayServer, UpstreamConfig};
@@ -9,12 +11,13 @@ use pyo3::types::PyMapping;
 use crate::error::Error;
 use crate::setup::{Fields, pairs};
 
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 7] = [
     "servers",
     "methods",
     "public_url",
     "lists_allowed_only",
     "pins_folder",
+    "first_lists_s",
     "oauth",
 ];
 const UPSTREAM_FIELDS: [&str; 12] = [
@@ -39,6 +42,7 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
         public_url: fields.optional("public_url")?,
         lists_allowed_only: fields.optional("lists_allowed_only")?.unwrap_or_default(),
         pins_folder: fields.optional("pins_folder")?,
+        first_lists: fields.optional("first_lists_s")?.map(Duration::from_secs),
         ..GatewayConfig::default()
     };
     if let Some((allow, deny)) = fields.optional::<(Vec<String>, Vec<String>)>("methods")? {

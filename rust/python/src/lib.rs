@@ -91,7 +91,7 @@ mod _callgate {
 
     /// Accepts tools as their server listed them last; what was accepted, each with its digest.
     #[pyfunction]
-    #[pyo3(signature = (folder, server, tools=None, digest=None, keeps_others=false))]
+    #[pyo3(signature = (folder, server, tools=None, digest=None, keeps_others=false, variant=None))]
     fn pins_accept(
         py: Python<'_>,
         folder: PathBuf,
@@ -99,15 +99,18 @@ mod _callgate {
         tools: Option<Vec<String>>,
         digest: Option<&str>,
         keeps_others: bool,
+        variant: Option<&str>,
     ) -> PyResult<Vec<(String, String)>> {
-        let accepted =
-            py.detach(move || crate::pins::accept(&folder, server, tools.as_deref(), digest, keeps_others))?;
+        let accepted = py.detach(move || {
+            let tools = tools.as_deref();
+            crate::pins::accept(&folder, server, tools, digest, keeps_others, variant)
+        })?;
         Ok(accepted)
     }
 
     /// Takes note of a whole list as if the server had just shown it; tools that have become changed or new.
     #[pyfunction]
-    #[pyo3(signature = (folder, server, url, command, answer))]
+    #[pyo3(signature = (folder, server, url, command, answer, variant=None))]
     fn pins_record(
         py: Python<'_>,
         folder: PathBuf,
@@ -115,10 +118,11 @@ mod _callgate {
         url: Option<&str>,
         command: Option<Vec<String>>,
         answer: &[u8],
+        variant: Option<&str>,
     ) -> PyResult<Vec<(String, &'static str)>> {
         let changed = py.detach(move || {
             let endpoint = crate::pins::endpoint(url, command.as_deref())?;
-            crate::pins::record(&folder, server, endpoint, answer)
+            crate::pins::record(&folder, server, endpoint, answer, variant)
         })?;
         Ok(changed)
     }

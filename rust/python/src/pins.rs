@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use callgate_core::json::Tape;
-use callgate_gateway::pins::review::{self, Accept, ReviewedServer, ReviewedTool};
-use callgate_gateway::pins::{Endpoint, Mode, Pins, Record};
+use callgate_gateway::pins::review::{self, Accept, ReviewedForm, ReviewedServer, ReviewedTool};
+use callgate_gateway::pins::{Endpoint, Mode, Pins, Variant};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
@@ -25,6 +25,12 @@ fn reviewed<'py>(py: Python<'py>, server: &ReviewedServer) -> PyResult<Bound<'py
     found.set_item("server", &server.name)?;
     found.set_item("is_complete", server.is_complete)?;
     found.set_item("unfinished_since_unix_s", server.unfinished_since_unix_s)?;
+    found.set_item("first_lists_since_unix_s", server.first_lists_since_unix_s)?;
+    let variants = server.variants.iter();
+    let variants: Vec<_> = variants
+        .map(|(variant, is_complete)| (variant.text(), *is_complete))
+        .collect();
+    found.set_item("variants", variants)?;
     let tools = server.tools.iter().map(|one| tool(py, one));
     found.set_item("tools", tools.collect::<PyResult<Vec<_>>>()?)?;
     Ok(found)
@@ -34,16 +40,19 @@ fn tool<'py>(py: Python<'py>, tool: &ReviewedTool) -> PyResult<Bound<'py, PyDict
     let found = PyDict::new(py);
     found.set_item("tool", &tool.name)?;
     found.set_item("state", tool.state.as_str())?;
-    found.set_item("is_ambiguous", tool.is_ambiguous)?;
-    let pinned = tool.pinned.iter().map(|one| recorded(py, one));
+    let pinned = tool.pinned.iter().map(|one| form(py, one));
     found.set_item("pinned", pinned.collect::<PyResult<Vec<_>>>()?)?;
-    let listed = tool.listed.as_ref().map(|one| recorded(py, one));
-    found.set_item("listed", listed.transpose()?)?;
+    let listed = tool.listed.iter().map(|one| form(py, one));
+    found.set_item("listed", listed.collect::<PyResult<Vec<_>>>()?)?;
     Ok(found)
 }
 
-fn recorded<'py>(py: Python<'py>, record: &Record) -> PyResult<Bound<'py, PyDict>> {
+fn form<'py>(py: Python<'py>, form: &ReviewedForm) -> PyResult<Bound<'py, PyDict>> {
     let found = PyDict::new(py);
+    let record = &form.record;
+    let variants: Vec<_> = form.variants.iter().map(Variant::text).collect();
+    found.set_item("variants", variants)?;
+    found.set_item("is_ambiguous", form.is_ambiguous)?;
     found.set_item("digest", record.digest.to_string())?;
     found.set_item("endpoint", record.endpoint.shown())?;
     found.set_item("listed_at_unix_s", record.at_unix_s)?;
@@ -59,9 +68,12 @@ pub(crate) fn accept(
     tools: Option<&[String]>,
     digest: Option<&str>,
     keeps_others: bool,
+    variant: Option<&str>,
 ) -> Result<Vec<(String, String)>, Error> {
+    let variant = variant.map(named).transpose()?;
     let what = Accept {
         tools,
+        variant: variant.as_ref(),
         digest,
         keeps_others,
     };
@@ -89,17 +101,27 @@ pub(crate) fn endpoint(url: Option<&str>, command: Option<&[String]>) -> Result<
     }
 }
 
+fn named(variant: &str) -> Result<Variant, Error> {
+    Variant::parse(variant).ok_or_else(|| {
+        let expected = "expected a protocol version and the sorted names of declared capabilities, such as \
+                        `2025-11-25+elicitation+roots`, or `unknown`";
+        Error::Value("variant".to_owned(), expected.to_owned())
+    })
+}
+
 /// Takes note of a whole list, and writes it; tools that have become changed or new.
 pub(crate) fn record(
     folder: &Path,
     server: &str,
     endpoint: Endpoint,
     answer: &[u8],
+    variant: Option<&str>,
 ) -> Result<Vec<(String, &'static str)>, Error> {
+    let variant = variant.map(named).transpose()?.unwrap_or_default();
     let pins = Pins::open(folder)?;
-    let seen = pins
-        .server(server, endpoint, Mode::Enforce)?
-        .observe_whole(&mut Tape::new(), answer)?;
+    let seen =
+        pins.server(server, endpoint, Mode::Enforce)?
+            .observe_whole(&variant, &mut Tape::new(), answer)?;
     if let Some(error) = pins.sync().into_iter().next() {
         return Err(error.into());
     }

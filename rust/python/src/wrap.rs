@@ -35,7 +35,7 @@ impl Wrap {
     #[pyo3(signature = (
         engine, server, command, *, grant = None, grant_token = None, methods = None, lists_allowed_only = false, audit = None,
         grace_ms = GRACE_MS, line_limit_bytes = None, held_limit_bytes = HELD_LIMIT_BYTES, hidden_variables = Vec::new(),
-        pins_folder = None, pinning = None
+        pins_folder = None, pinning = None, first_lists_s = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -56,6 +56,7 @@ impl Wrap {
         hidden_variables: Vec<String>,
         pins_folder: Option<PathBuf>,
         pinning: Option<&str>,
+        first_lists_s: Option<u64>,
     ) -> PyResult<Self> {
         let engine = engine.get();
         let mut words = command.into_iter();
@@ -98,6 +99,7 @@ impl Wrap {
             },
             audit,
             pins: pins_folder.map(|folder| (folder, mode)),
+            first_lists: first_lists_s.map(Duration::from_secs),
             flush_interval_ms: engine.flush_interval_ms,
         };
         let wrap = callgate_server::Wrap::new(Arc::clone(&engine.core), engine.clock.clone(), config)

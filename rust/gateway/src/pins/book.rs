@@ -1,15 +1,11 @@
 //! What is pinned of one server, and what it listed last.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use callgate_core::bindings::Bindings;
-
-use super::definition::Definition;
-use super::digest::Digest;
-use super::endpoint::Endpoint;
+use super::entry::{Entry, Listed};
 use super::error::PinsError;
-use super::state::State;
+use super::time_of_first_lists::FirstLists;
+use super::variant::{MAX_VARIANTS, Places, UNKNOWN_PLACE, Variant};
 
 /// Tools of one server.
 pub(super) const MAX_TOOLS: usize = 4096;
@@ -17,106 +13,63 @@ pub(super) const MAX_TOOLS: usize = 4096;
 pub(super) const MAX_DEFINITION_BYTES: usize = 256 * 1024;
 /// Bytes of all definitions and names that are kept of one server.
 pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
-/// Definitions of one tool that are accepted side by side.
-pub(super) const MAX_ACCEPTED: usize = 8;
 
-/// A tool as a server listed it once.
+/// A variant that a server has met.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The digest of definition and endpoint.
-    pub digest: Digest,
-    /// Where the server was.
-    pub endpoint: Endpoint,
-    /// What it said.
-    pub definition: Definition,
-    /// When it was listed first, in seconds since 1970.
-    pub at_unix_s: u64,
+pub(super) struct Met {
+    pub(super) variant: Variant,
+    /// Its first list was accepted to its end.
+    pub(super) is_complete: bool,
 }
 
-/// What is known of one tool.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// What was accepted, the last one last; empty for a new tool.
-    pub(super) pinned: Vec<Arc<Record>>,
-    /// What was listed last; after a file was read `None` unless it is none of those.
-    pub(super) listed: Option<Arc<Record>>,
-    /// The server's last list had two tools of this name that differ.
-    pub(super) is_ambiguous: bool,
-    /// The round in which a list of this process showed it last in a state that is not accepted, so that a list which says the
-    /// same as the one before is known to be a later one. It is in no file.
-    pub(super) withheld_in: u64,
-}
-
-impl Entry {
-    pub(super) fn state(&self) -> State {
-        if self.pinned.is_empty() {
-            State::New
-        } else if self.is_ambiguous || self.differing().is_some() {
-            State::Changed
-        } else {
-            State::Pinned
+impl Met {
+    pub(super) const fn new(variant: Variant) -> Self {
+        Self {
+            variant,
+            is_complete: false,
         }
-    }
-
-    /// What was listed last, if it is none of what was accepted.
-    pub(super) fn differing(&self) -> Option<&Arc<Record>> {
-        self.listed
-            .as_ref()
-            .filter(|listed| self.pinned.iter().all(|pinned| pinned.digest != listed.digest))
-    }
-
-    /// Which arguments clients mirror, by every definition that they may go by: a server may list a tool in several forms, and
-    /// what one client is told must not lift the check off another's fields.
-    fn bindings(&self) -> Arc<Bindings> {
-        let mut records = self.listed.iter().chain(&self.pinned);
-        let mut known: Vec<&Arc<Bindings>> = Vec::new();
-        for record in &mut records {
-            let bindings = record.definition.bindings();
-            if !bindings.is_empty() && !known.contains(&bindings) {
-                known.push(bindings);
-            }
-        }
-        match *known {
-            [] => Arc::default(),
-            [only] => Arc::clone(only),
-            [first, ref further @ ..] => {
-                let mut all = Bindings::clone(first);
-                for bindings in further {
-                    all.extend(bindings);
-                }
-                Arc::new(all)
-            }
-        }
-    }
-
-    /// Takes note that it was listed as it is.
-    fn was_listed_in(&mut self, round: u64) {
-        if !self.state().is_accepted() {
-            self.withheld_in = round;
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        let records = self.pinned.iter().chain(self.differing());
-        records.map(|record| record.definition.as_json().len()).sum()
     }
 }
 
-/// A tool of a page.
-#[derive(Clone, Debug)]
-pub(super) struct Listed {
-    pub(super) record: Arc<Record>,
-    pub(super) is_ambiguous: bool,
+/// A page of a list, and who was shown it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Showing<'s> {
+    pub(super) page: &'s BTreeMap<&'s str, Listed>,
+    pub(super) variant: &'s Variant,
+    /// It is known to be a page of a list that was followed from its beginning.
+    pub(super) is_of_list: bool,
+    /// The list ends with it.
+    pub(super) is_last: bool,
+    /// It comes from a file that somebody has reviewed, and was shown to nobody. Without a variant it is for all of them.
+    pub(super) is_reviewed: bool,
+    pub(super) round: u64,
+    pub(super) now_unix_s: u64,
 }
 
 /// Everything that is known of one server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Book {
     /// Whether a whole list was seen: from then on a tool that is not here is new.
     pub(super) is_complete: bool,
     /// When somebody had it forgotten last, in milliseconds since 1970; every reset raises it, and it is 0 before the first.
     pub(super) reset_at_unix_ms: u64,
+    /// The time in which each variant may have a first list.
+    pub(super) first_lists: FirstLists,
+    /// The variants, each at its place: the unknown first, then at most [`MAX_VARIANTS`] more as they came.
+    pub(super) variants: Vec<Met>,
     pub(super) tools: BTreeMap<String, Entry>,
+}
+
+impl Default for Book {
+    fn default() -> Self {
+        Self {
+            is_complete: false,
+            reset_at_unix_ms: 0,
+            first_lists: FirstLists::default(),
+            variants: vec![Met::new(Variant::unknown())],
+            tools: BTreeMap::new(),
+        }
+    }
 }
 
 impl Book {
@@ -125,45 +78,112 @@ impl Book {
         !self.is_complete && self.tools.is_empty()
     }
 
-    /// Whether a page tells anything that was not known, or not known by this process.
-    pub(super) fn knows(&self, page: &BTreeMap<&str, Listed>) -> bool {
-        page.iter().all(|(&name, tool)| {
-            self.tools.get(name).is_some_and(|entry| {
-                let listed = entry.listed.as_ref().map(|listed| listed.digest);
-                listed == Some(tool.record.digest) && entry.is_ambiguous == tool.is_ambiguous
+    /// Where a variant is, if it has a place.
+    pub(super) fn place(&self, variant: &Variant) -> Option<usize> {
+        self.variants.iter().position(|met| met.variant == *variant)
+    }
+
+    /// Where a variant is from now on; `None` where there is no room for it.
+    pub(super) fn meet(&mut self, variant: &Variant) -> Option<usize> {
+        if let Some(place) = self.place(variant) {
+            return Some(place);
+        }
+        if self.variants.len() > MAX_VARIANTS {
+            return None;
+        }
+        self.variants.push(Met::new(variant.clone()));
+        Some(self.variants.len() - 1)
+    }
+
+    /// Whether a list of this variant may be a first one: the server has shown none that was whole, or there is time left for
+    /// further variants, and this one has had none yet.
+    pub(super) fn awaits_first_list(&self, variant: &Variant) -> bool {
+        if !self.is_complete {
+            return true;
+        }
+        let is_in_time = self.first_lists.began_at_unix_s.is_some() && !self.first_lists.is_over;
+        is_in_time && self.has_room_for_first_list(variant)
+    }
+
+    fn has_room_for_first_list(&self, variant: &Variant) -> bool {
+        let met = self.place(variant).and_then(|place| self.variants.get(place));
+        met.map_or(self.variants.len() <= MAX_VARIANTS, |met| !met.is_complete)
+    }
+
+    /// Whether the page tells nothing that was not known.
+    pub(super) fn knows(&self, showing: &Showing<'_>) -> bool {
+        let Some(place) = self.place_of(showing.variant) else {
+            return false;
+        };
+        let is_first = showing.is_of_list && self.awaits_first_list(showing.variant);
+        let is_known = |entry: &Entry, tool: &Listed| {
+            entry.knows(tool, place) && (!is_first || entry.is_pinned_for(tool, place))
+        };
+        !(showing.is_reviewed || is_first && showing.is_last)
+            && showing.page.iter().all(|(&name, tool)| {
+                let entry = self.tools.get(name);
+                entry.is_some_and(|entry| is_known(entry, tool))
             })
-        })
+    }
+
+    /// As [`Self::place`], that of the unknown for a variant that finds no room.
+    fn place_of(&self, variant: &Variant) -> Option<usize> {
+        let is_full = self.variants.len() > MAX_VARIANTS;
+        self.place(variant).or(is_full.then_some(UNKNOWN_PLACE))
     }
 
     /// Takes note of a page that tells nothing else than the one before.
-    pub(super) fn list_again(&mut self, page: &BTreeMap<&str, Listed>, round: u64) {
-        for &name in page.keys() {
+    pub(super) fn list_again(&mut self, showing: &Showing<'_>) {
+        let place = self.place_of(showing.variant).unwrap_or(UNKNOWN_PLACE);
+        for &name in showing.page.keys() {
             if let Some(entry) = self.tools.get_mut(name) {
-                entry.was_listed_in(round);
+                entry.was_listed_again(place, showing.round);
             }
         }
     }
 
-    /// Takes over a page. Before a whole list was seen, a tool that is seen for the first time is pinned as it is, if the page
-    /// is known to be one of the list (`is_of_list`).
-    pub(super) fn list(&mut self, page: &BTreeMap<&str, Listed>, is_of_list: bool, round: u64) {
-        for (&name, tool) in page {
-            if let Some(entry) = self.tools.get_mut(name) {
-                entry.listed = Some(Arc::clone(&tool.record));
-                entry.is_ambiguous = tool.is_ambiguous;
-                entry.was_listed_in(round);
-            } else if self.is_complete || is_of_list {
-                let is_first = !self.is_complete && !tool.is_ambiguous;
-                let mut entry = Entry {
-                    pinned: is_first.then(|| Arc::clone(&tool.record)).into_iter().collect(),
-                    listed: Some(Arc::clone(&tool.record)),
-                    is_ambiguous: tool.is_ambiguous,
-                    withheld_in: 0,
-                };
-                entry.was_listed_in(round);
-                self.tools.insert(name.to_owned(), entry);
+    /// Takes over a page. Every tool of a first list is pinned as it is.
+    pub(super) fn list(&mut self, showing: &Showing<'_>) {
+        // After a reviewed list nothing is accepted that nobody has looked at.
+        let is_reviewed_late = showing.is_reviewed && self.is_complete;
+        let is_first = showing.is_of_list && !is_reviewed_late && self.awaits_first_list(showing.variant);
+        let own_place = self.meet(showing.variant);
+        let place = own_place.unwrap_or(UNKNOWN_PLACE);
+        let is_for_all = showing.is_reviewed && showing.variant.is_unknown();
+        let variants = if is_for_all {
+            let met = (0..self.variants.len()).map(Places::one);
+            met.fold(Places::default(), Places::and)
+        } else {
+            Places::one(place)
+        };
+        for (&name, tool) in showing.page {
+            if !self.is_complete && !is_first && !self.tools.contains_key(name) {
+                continue;
+            }
+            let entry = self.tools.entry(name.to_owned()).or_default();
+            if is_first && !tool.is_ambiguous {
+                entry.pin_first(&tool.record, place);
+            }
+            entry.was_listed(tool, variants, showing.round);
+        }
+        if is_first && showing.is_last {
+            self.is_complete = true;
+            self.first_lists.begin(showing.now_unix_s);
+            if let Some(met) = own_place.and_then(|place| self.variants.get_mut(place)) {
+                met.is_complete = true;
             }
         }
+        self.first_lists.is_over |= showing.is_reviewed;
+    }
+
+    /// Which tools of a page must not be shown: those that are not accepted as they stand there.
+    pub(super) fn withheld(&self, page: &BTreeMap<&str, Listed>) -> Vec<String> {
+        let is_withheld = |name: &str, tool: &Listed| match self.tools.get(name) {
+            Some(entry) => !entry.accepts(tool),
+            None => self.is_complete,
+        };
+        let withheld = page.iter().filter(|&(&name, tool)| is_withheld(name, tool));
+        withheld.map(|(&name, _)| name.to_owned()).collect()
     }
 
     /// Holds the book within its bounds. New tools of earlier lists make room: what is not here is new all the same.
@@ -200,39 +220,15 @@ impl Book {
     pub(super) fn is_written_like(&self, other: &Self) -> bool {
         self.is_complete == other.is_complete
             && self.reset_at_unix_ms == other.reset_at_unix_ms
-            && self.tools.len() == other.tools.len()
-            && self
-                .tools
-                .iter()
-                .zip(&other.tools)
-                .all(|((name, a), (other_name, b))| {
-                    name == other_name
-                        && a.pinned == b.pinned
-                        && a.is_ambiguous == b.is_ambiguous
-                        && a.differing().map(|record| record.digest)
-                            == b.differing().map(|record| record.digest)
-                })
+            && self.first_lists.is_written_like(other.first_lists)
+            && self.variants == other.variants
+            && self.tools == other.tools
     }
 
-    pub(super) fn view(&self) -> View {
-        let row = |entry: &Entry| Row {
-            state: entry.state(),
-            endpoints: entry
-                .pinned
-                .iter()
-                .map(|pinned| pinned.endpoint.digest())
-                .collect(),
-            listed: entry.listed.clone(),
-            bindings: entry.bindings(),
-        };
-        View {
-            is_complete: self.is_complete,
-            rows: self
-                .tools
-                .iter()
-                .map(|(name, entry)| (name.as_str().into(), row(entry)))
-                .collect(),
-        }
+    /// What these places are called.
+    pub(super) fn names(&self, places: Places) -> Vec<Variant> {
+        let met = places.each().filter_map(|place| self.variants.get(place));
+        met.map(|met| met.variant.clone()).collect()
     }
 }
 
@@ -241,55 +237,4 @@ impl Book {
 enum Bound {
     Tools,
     Bytes,
-}
-
-/// A book for look-ups.
-#[derive(Debug, Default)]
-pub(super) struct View {
-    is_complete: bool,
-    rows: HashMap<Box<str>, Row>,
-}
-
-#[derive(Debug)]
-struct Row {
-    state: State,
-    endpoints: Box<[Digest]>,
-    listed: Option<Arc<Record>>,
-    bindings: Arc<Bindings>,
-}
-
-impl View {
-    /// What is known of a tool of a server that is at this endpoint.
-    pub(super) fn state(&self, tool: &str, endpoint: Digest) -> State {
-        match self.rows.get(tool) {
-            Some(row) if row.state == State::Pinned && !row.endpoints.contains(&endpoint) => State::Changed,
-            Some(row) => row.state,
-            None if self.is_complete => State::New,
-            None => State::Unknown,
-        }
-    }
-
-    /// How many tools are in each state, of a server that is at this endpoint.
-    pub(super) fn counts(&self, endpoint: Digest) -> Vec<(State, usize)> {
-        let is_in = |wanted: State| {
-            self.rows
-                .keys()
-                .filter(move |tool| self.state(tool, endpoint) == wanted)
-        };
-        [State::Pinned, State::Changed, State::New]
-            .into_iter()
-            .map(|state| (state, is_in(state).count()))
-            .collect()
-    }
-
-    /// What was listed last, if it has this digest.
-    pub(super) fn listed(&self, tool: &str, digest: Digest) -> Option<&Arc<Record>> {
-        let listed = self.rows.get(tool)?.listed.as_ref()?;
-        (listed.digest == digest).then_some(listed)
-    }
-
-    /// Which arguments of a tool clients mirror in header fields.
-    pub(super) fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
-        Some(Arc::clone(&self.rows.get(tool)?.bindings))
-    }
 }

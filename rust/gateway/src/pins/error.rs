@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use callgate_mcp::Shown;
 use callgate_mcp::list::ListError;
 
-use super::book::{MAX_ACCEPTED, MAX_BYTES, MAX_DEFINITION_BYTES, MAX_TOOLS};
+use super::book::{MAX_BYTES, MAX_DEFINITION_BYTES, MAX_TOOLS};
+use super::entry::MAX_ACCEPTED;
 
 /// Why a list was not recorded, or pins cannot be read, written or accepted.
 ///
@@ -126,6 +127,20 @@ pub enum PinsError {
         server: String,
         /// Which.
         tool: String,
+    },
+    /// No list was shown to clients of this variant.
+    #[error(
+        "the server {} has shown no list to the variant {}; it has to {known}",
+        Shown(server),
+        Shown(variant)
+    )]
+    UnknownVariant {
+        /// Whose lists.
+        server: String,
+        /// Which.
+        variant: String,
+        /// Those that it has, as a list in words.
+        known: String,
     },
     /// The server has two tools of this name.
     #[error(

@@ -1,13 +1,20 @@
 //! A file of pins: JSON, one tool a line.
 //!
 //! ```text
-//! {"version": 1, "server": "srv", "complete": true, "tools": {
-//! "create-ami": {"pinned": [RECORD, ...], "listed": RECORD, "listed_twice": true}
+//! {"version": 2, "server": "srv", "complete": true,
+//!  "first_lists": {"began_at_unix_s": N, "seen_at_unix_s": N, "over": false},
+//!  "variants": [{"variant": "unknown", "complete": false}, {"variant": "2025-11-25+roots", "complete": true}], "tools": {
+//! "create-ami": {"pinned": [{"record": RECORD, "variants": [1]}, ...],
+//!                "listed": [{"record": RECORD, "variants": [0], "twice": true}, ...]}
 //! }}
 //! ```
 //!
-//! A record is `{"digest", "endpoint": {"shown", "digest"}, "listed_at_unix_s", "definition"}`. `listed` stands there where
-//! the tool is not listed as it was accepted. Where the server was reset, `"reset_at_unix_ms": NUMBER` stands after `complete`.
+//! A record is `{"digest", "endpoint": {"shown", "digest"}, "listed_at_unix_s", "definition"}`. Variants of a tool are places in
+//! the list of all. `listed` stands there where the tool is not listed as it was accepted. Where the server was reset,
+//! `"reset_at_unix_ms": NUMBER` stands after `complete`.
+//!
+//! Version 1 had no variants and no `first_lists`, records alone under `pinned` and one of them under `listed`, with
+//! `listed_twice` beside it. What it says is taken for the unknown variant's, and no time is left for first lists of others.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -17,16 +24,22 @@ use std::sync::Arc;
 use callgate_core::json::canonical::write_string;
 use callgate_core::json::{Kind, Tape, Value, line_column};
 
-use super::book::{Book, Entry, Record};
+use super::book::{Book, Met};
 use super::definition::{Definition, MAX_DEPTH, digest};
 use super::digest::Digest;
 use super::endpoint::Endpoint;
+use super::entry::{Entry, Pin, Record, Withheld};
 use super::error::PinsError;
+use super::time_of_first_lists::FirstLists;
+use super::variant::{MAX_VARIANTS, Places, UNKNOWN_PLACE, Variant};
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
+
+/// Before there were variants.
+const FIRST_VERSION: u64 = 1;
 
 /// Levels of lists and objects around a definition.
-const LEVELS_AROUND: usize = 6;
+const LEVELS_AROUND: usize = 7;
 
 /// The text of a server's file.
 pub(super) fn write(server: &str, book: &Book) -> String {
@@ -37,27 +50,54 @@ pub(super) fn write(server: &str, book: &Book) -> String {
     if book.reset_at_unix_ms > 0 {
         let _ = write!(out, ", \"reset_at_unix_ms\": {}", book.reset_at_unix_ms);
     }
-    out.push_str(", \"tools\": {");
+    write_first_lists(book.first_lists, &mut out);
+    out.push_str(", \"variants\": [");
+    for (index, met) in book.variants.iter().enumerate() {
+        out.push_str(if index > 0 { ", " } else { "" });
+        out.push_str("{\"variant\": ");
+        write_string(met.variant.text(), &mut out);
+        let _ = write!(out, ", \"complete\": {}}}", met.is_complete);
+    }
+    out.push_str("], \"tools\": {");
     for (index, (name, entry)) in book.tools.iter().enumerate() {
         out.push_str(if index > 0 { ",\n" } else { "\n" });
         write_string(name, &mut out);
         out.push_str(": {\"pinned\": [");
-        for (index, record) in entry.pinned.iter().enumerate() {
+        for (index, pin) in entry.pinned.iter().enumerate() {
             out.push_str(if index > 0 { ", " } else { "" });
-            write_record(record, &mut out);
+            write_form(&pin.record, pin.variants, false, &mut out);
         }
         out.push(']');
-        if let Some(listed) = entry.differing() {
-            out.push_str(", \"listed\": ");
-            write_record(listed, &mut out);
+        for (index, form) in entry.withheld.iter().enumerate() {
+            out.push_str(if index > 0 { ", " } else { ", \"listed\": [" });
+            write_form(&form.record, form.variants, form.is_ambiguous, &mut out);
         }
-        if entry.is_ambiguous {
-            out.push_str(", \"listed_twice\": true");
-        }
-        out.push('}');
+        out.push_str(if entry.withheld.is_empty() { "}" } else { "]}" });
     }
     out.push_str("\n}}\n");
     out
+}
+
+fn write_first_lists(time: FirstLists, out: &mut String) {
+    out.push_str(", \"first_lists\": {");
+    if let Some(began) = time.began_at_unix_s {
+        let _ = write!(
+            out,
+            "\"began_at_unix_s\": {began}, \"seen_at_unix_s\": {}, ",
+            time.seen_at_unix_s
+        );
+    }
+    let _ = write!(out, "\"over\": {}}}", time.is_over);
+}
+
+fn write_form(record: &Record, variants: Places, is_ambiguous: bool, out: &mut String) {
+    out.push_str("{\"record\": ");
+    write_record(record, out);
+    out.push_str(", \"variants\": [");
+    for (index, place) in variants.each().enumerate() {
+        let _ = write!(out, "{}{place}", if index > 0 { ", " } else { "" });
+    }
+    out.push_str(if is_ambiguous { "], \"twice\": true}" } else { "]}" });
 }
 
 fn write_record(record: &Record, out: &mut String) {
@@ -95,8 +135,9 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsErro
         })
     })?;
     let version = member(root, "version").and_then(|version| whole(version, "a whole number"));
-    match version.map_err(damaged)? {
-        VERSION => {}
+    let version = version.map_err(damaged)?;
+    match version {
+        FIRST_VERSION | VERSION => {}
         0 => return Err(damaged(Fault::at(root, "a version of this format"))),
         _ => {
             return Err(PinsError::Newer {
@@ -104,7 +145,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsErro
             });
         }
     }
-    book(root).map_err(damaged)
+    book(root, version == FIRST_VERSION).map_err(damaged)
 }
 
 /// What is wrong in a file, and where.
@@ -122,37 +163,160 @@ impl Fault {
     }
 }
 
-fn book(root: Value<'_>) -> Result<(String, Book), Fault> {
+fn book(root: Value<'_>, is_first_version: bool) -> Result<(String, Book), Fault> {
     let server = text(member(root, "server")?)?.to_owned();
-    let complete = member(root, "complete")?;
+    let is_complete = flag(member(root, "complete")?)?;
     let reset_at = root.get("reset_at_unix_ms");
     let reset_at = reset_at.map(|at| whole(at, "milliseconds since 1970"));
+    let (first_lists, variants) = if is_first_version {
+        let over = FirstLists {
+            is_over: is_complete,
+            ..FirstLists::default()
+        };
+        let unknown = Met {
+            variant: Variant::unknown(),
+            is_complete,
+        };
+        (over, vec![unknown])
+    } else {
+        (
+            first_lists(member(root, "first_lists")?)?,
+            variants(member(root, "variants")?)?,
+        )
+    };
     let tools = of_kind(member(root, "tools")?, Kind::Object, "an object of tools")?;
-    let tools = tools
-        .members()
-        .map(|(name, tool)| Ok((name.to_owned(), entry(tool)?)));
+    let tools = tools.members().map(|(name, tool)| {
+        let entry = if is_first_version {
+            first_entry(tool)?
+        } else {
+            entry(tool, variants.len())?
+        };
+        if entry.pinned.is_empty() && entry.withheld.is_empty() {
+            return Err(Fault::at(tool, "a record under `pinned` or `listed`"));
+        }
+        Ok((name.to_owned(), entry))
+    });
     let book = Book {
-        is_complete: complete
-            .as_bool()
-            .ok_or_else(|| Fault::at(complete, "true or false"))?,
+        is_complete,
         reset_at_unix_ms: reset_at.transpose()?.unwrap_or(0),
+        first_lists,
         tools: tools.collect::<Result<BTreeMap<_, _>, _>>()?,
+        variants,
     };
     Ok((server, book))
 }
 
-fn entry(tool: Value<'_>) -> Result<Entry, Fault> {
-    let pinned = of_kind(member(tool, "pinned")?, Kind::Array, "a list of records")?;
-    let entry = Entry {
-        pinned: pinned.elements().map(record).collect::<Result<_, _>>()?,
-        listed: tool.get("listed").map(record).transpose()?,
-        is_ambiguous: tool.get("listed_twice").and_then(Value::as_bool).unwrap_or(false),
-        withheld_in: 0,
+fn first_lists(value: Value<'_>) -> Result<FirstLists, Fault> {
+    let seconds = |key: &str| {
+        let at = value.get(key);
+        at.map(|at| whole(at, "seconds since 1970")).transpose()
     };
-    if entry.pinned.is_empty() && entry.listed.is_none() {
-        return Err(Fault::at(tool, "a record under `pinned` or `listed`"));
+    Ok(FirstLists {
+        began_at_unix_s: seconds("began_at_unix_s")?,
+        seen_at_unix_s: seconds("seen_at_unix_s")?.unwrap_or(0),
+        is_over: flag(member(value, "over")?)?,
+    })
+}
+
+fn variants(value: Value<'_>) -> Result<Vec<Met>, Fault> {
+    let list = of_kind(value, Kind::Array, "a list of variants")?;
+    let mut variants: Vec<Met> = Vec::new();
+    for one in list.elements() {
+        let name = member(one, "variant")?;
+        let variant = Variant::parse(text(name)?)
+            .filter(|variant| variant.is_unknown() == variants.is_empty())
+            .filter(|variant| variants.iter().all(|met| met.variant != *variant))
+            .filter(|_| variants.len() <= MAX_VARIANTS)
+            .ok_or_else(|| Fault::at(name, "`unknown`, and then other variants"))?;
+        variants.push(Met {
+            variant,
+            is_complete: flag(member(one, "complete")?)?,
+        });
     }
+    if variants.is_empty() {
+        return Err(Fault::at(value, "at least the variant `unknown`"));
+    }
+    Ok(variants)
+}
+
+fn entry(tool: Value<'_>, variants: usize) -> Result<Entry, Fault> {
+    let pinned = of_kind(member(tool, "pinned")?, Kind::Array, "a list of definitions")?;
+    let pinned = pinned.elements().map(|form| {
+        Ok(Pin {
+            record: record(member(form, "record")?)?,
+            variants: places(member(form, "variants")?, variants)?,
+        })
+    });
+    let mut entry = Entry {
+        pinned: pinned.collect::<Result<_, _>>()?,
+        withheld: Vec::new(),
+    };
+    let Some(listed) = tool.get("listed") else {
+        return Ok(entry);
+    };
+    for form in of_kind(listed, Kind::Array, "a list of definitions")?.elements() {
+        let at = member(form, "variants")?;
+        let variants = places(at, variants)?;
+        if variants.is_empty() || variants.without(entry.withheld_from()) != variants {
+            return Err(Fault::at(at, "variants, each with one definition"));
+        }
+        entry.withheld.push(Withheld {
+            record: record(member(form, "record")?)?,
+            is_ambiguous: form.get("twice").map(flag).transpose()?.unwrap_or(false),
+            variants,
+            round: 0,
+        });
+    }
+    entry.let_accepted_go();
     Ok(entry)
+}
+
+/// As version 1 has it.
+fn first_entry(tool: Value<'_>) -> Result<Entry, Fault> {
+    let unknown = Places::one(UNKNOWN_PLACE);
+    let pinned = of_kind(member(tool, "pinned")?, Kind::Array, "a list of records")?;
+    let pinned = pinned.elements().map(|form| {
+        Ok(Pin {
+            record: record(form)?,
+            variants: unknown,
+        })
+    });
+    let pinned: Vec<Pin> = pinned.collect::<Result<_, _>>()?;
+    let is_ambiguous = tool.get("listed_twice").and_then(Value::as_bool).unwrap_or(false);
+    let listed = match tool.get("listed") {
+        Some(listed) => Some(record(listed)?),
+        // The first of the two was one that is accepted.
+        None if is_ambiguous => pinned.last().map(|pin| Arc::clone(&pin.record)),
+        None => None,
+    };
+    let withheld = listed.map(|record| Withheld {
+        record,
+        is_ambiguous,
+        variants: unknown,
+        round: 0,
+    });
+    let mut entry = Entry {
+        pinned,
+        withheld: withheld.into_iter().collect(),
+    };
+    entry.let_accepted_go();
+    Ok(entry)
+}
+
+fn places(value: Value<'_>, variants: usize) -> Result<Places, Fault> {
+    let expected = "places in the list of variants";
+    let list = of_kind(value, Kind::Array, expected)?;
+    let mut places = Places::default();
+    for place in list.elements() {
+        let number = whole(place, expected)?;
+        let known = usize::try_from(number).ok().filter(|number| *number < variants);
+        places = places.and(Places::one(known.ok_or_else(|| Fault::at(place, expected))?));
+    }
+    Ok(places)
+}
+
+fn flag(value: Value<'_>) -> Result<bool, Fault> {
+    value.as_bool().ok_or_else(|| Fault::at(value, "true or false"))
 }
 
 fn record(value: Value<'_>) -> Result<Arc<Record>, Fault> {

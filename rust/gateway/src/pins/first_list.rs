@@ -1,7 +1,5 @@
 //! A first list that does not come to its end.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
 use super::book::Book;
 
 /// How long a first list may take. Until its end every tool is pinned when it is seen first, so that a server that always sends
@@ -14,25 +12,8 @@ impl Book {
         if self.is_complete {
             return None;
         }
-        let records = self
-            .tools
-            .values()
-            .flat_map(|entry| entry.pinned.iter().chain(&entry.listed));
+        let records = self.tools.values().flat_map(super::entry::Entry::records);
         let begun = records.map(|record| record.at_unix_s).min()?;
         (now_unix_s.saturating_sub(begun) >= PATIENCE_S).then_some(begun)
     }
-}
-
-/// Seconds since 1970.
-pub(super) fn now_unix_s() -> u64 {
-    since_1970().as_secs()
-}
-
-/// Milliseconds since 1970.
-pub(super) fn now_unix_ms() -> u64 {
-    u64::try_from(since_1970().as_millis()).unwrap_or(u64::MAX)
-}
-
-fn since_1970() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

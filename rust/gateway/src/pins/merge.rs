@@ -1,40 +1,59 @@
 //! Books of two processes: what another one has written, and what this one has seen meanwhile.
 
-use super::book::{Book, Entry, MAX_BYTES, MAX_TOOLS};
+use super::book::{Book, MAX_BYTES, MAX_TOOLS};
+use super::entry::{Entry, Withheld};
+use super::variant::{Places, UNKNOWN_PLACE};
 
 impl Book {
     /// What another process has written, with what this one has listed since both said the same (`base`).
     ///
     /// - What is pinned is as the file has it, so that what somebody accepted or reset there holds.
-    /// - What was listed here since then is news, and goes over the file. All else is as the file has it: a process that was
-    ///   told nothing lately has nothing to say against one that was.
+    /// - What was listed here since then is news, and goes over the file, variant by variant. All else is as the file has it: a
+    ///   process that was told nothing lately has nothing to say against one that was.
     /// - Where both have news, the state that is not accepted wins: nobody can tell which list was the last one.
-    /// - Before a whole list was seen, what several processes see is one first list: it has what any of them has, and ends where
-    ///   it ends for one of them. Who writes a page of it has not forgotten the others; a reset has ([`Self::forgets`]).
+    /// - What several processes see of a variant's first list is one first list: it has what any of them has, and ends where it
+    ///   ends for one of them. Who writes a page of it has not forgotten the others; a reset has ([`Self::forgets`]).
     ///
-    /// A tool that was listed in a state that is not accepted in the round `since` or a later one is news, too, though it was
-    /// listed so before.
+    /// What was listed and is not accepted in the round `since` or a later one is news, too, though it was listed so before.
     pub(super) fn merged(mut file: Self, base: &Self, ours: &Self, since: u64) -> Self {
-        let is_first_of_both = !file.is_complete && !file.forgets(ours);
-        let mut missing = Vec::new();
+        let places = Moving::new(&mut file, base, ours);
+        let was_complete = file.is_complete;
+        let mut bytes = file.bytes();
         for (name, entry) in &ours.tools {
             let before = base.tools.get(name);
-            let is_news = entry.listed.is_some()
-                && (entry.withheld_in >= since || before.is_none_or(|before| !entry.is_listed_like(before)));
-            if let Some(theirs) = file.tools.get_mut(name) {
-                let is_contested = before.is_none_or(|before| !theirs.is_listed_like(before));
-                theirs.take_over(entry, is_news, is_contested);
-            } else if is_first_of_both {
-                missing.push((name, entry.clone()));
-            } else if file.is_complete && is_news {
-                // What another process's first list did not have is new, though it was in this one's.
-                let mut entry = entry.clone();
-                entry.pinned.clear();
-                missing.push((name, entry));
+            let theirs = file.tools.get(name);
+            let is_missing = theirs.is_none();
+            if is_missing && (file.tools.len() >= MAX_TOOLS || places.forgets && !was_complete) {
+                continue;
+            }
+            let was_bytes = theirs.map_or(0, |theirs| name.len() + theirs.bytes());
+            let theirs = theirs.cloned().unwrap_or_default();
+            let room = (MAX_BYTES.saturating_sub(bytes), is_missing && !was_complete);
+            let merged = places.entry(theirs, before, entry, since, room);
+            if merged == Entry::default() {
+                continue;
+            }
+            let with_it = (bytes - was_bytes) + name.len() + merged.bytes();
+            // After a whole list, what is left out is new all the same.
+            if is_missing && with_it > MAX_BYTES {
+                continue;
+            }
+            bytes = with_it;
+            file.tools.insert(name.clone(), merged);
+        }
+        if !places.forgets {
+            file.is_complete |= ours.is_complete;
+            file.first_lists = file.first_lists.with(ours.first_lists);
+            for (met, (&place, &may)) in ours
+                .variants
+                .iter()
+                .zip(places.of_ours.iter().zip(&places.may_be_first))
+            {
+                if let (true, true, Some(theirs)) = (may, met.is_complete, file.variants.get_mut(place)) {
+                    theirs.is_complete = true;
+                }
             }
         }
-        file.add(missing);
-        file.is_complete |= is_first_of_both && ours.is_complete;
         file.reset_at_unix_ms = file.reset_at_unix_ms.max(ours.reset_at_unix_ms);
         file
     }
@@ -44,41 +63,135 @@ impl Book {
     pub(super) fn forgets(&self, ours: &Self) -> bool {
         self.is_blank() || self.reset_at_unix_ms > ours.reset_at_unix_ms
     }
+}
 
-    /// Adds tools as far as there is room. After a whole list, what is left out is new all the same.
-    fn add(&mut self, missing: Vec<(&String, Entry)>) {
-        let mut bytes = self.bytes();
-        for (name, entry) in missing {
-            let with_it = bytes + name.len() + entry.bytes();
-            if self.tools.len() < MAX_TOOLS && with_it <= MAX_BYTES {
-                bytes = with_it;
-                self.tools.insert(name.clone(), entry);
+/// How this process's book goes into that of a file.
+struct Moving {
+    /// Somebody has reset what this process knows.
+    forgets: bool,
+    /// Where each variant of this process's book is in the file's.
+    of_ours: Vec<usize>,
+    /// Whether the list of each of those may be its first one, as far as the file knows.
+    may_be_first: Vec<bool>,
+    of_base: Vec<usize>,
+}
+
+impl Moving {
+    /// Gives the variants of this process places in the file's book.
+    fn new(file: &mut Book, base: &Book, ours: &Book) -> Self {
+        let forgets = file.forgets(ours);
+        let (mut of_ours, mut may_be_first) = (Vec::new(), Vec::new());
+        for met in &ours.variants {
+            let may = !forgets && file.awaits_first_list(&met.variant);
+            let place = if forgets {
+                file.place(&met.variant)
+            } else {
+                file.meet(&met.variant)
+            };
+            of_ours.push(place.unwrap_or(UNKNOWN_PLACE));
+            may_be_first.push(may && place.is_some());
+        }
+        let of_base = base.variants.iter();
+        let of_base = of_base.map(|met| file.place(&met.variant).unwrap_or(UNKNOWN_PLACE));
+        Self {
+            forgets,
+            of_ours,
+            may_be_first,
+            of_base: of_base.collect(),
+        }
+    }
+
+    /// The file's entry with what this process has seen. `room` says for how many more bytes of definitions there is room, and
+    /// whether all that this process has pinned is a part of the first list.
+    fn entry(
+        &self,
+        mut theirs: Entry,
+        before: Option<&Entry>,
+        ours: &Entry,
+        since: u64,
+        (mut room_bytes, is_first): (usize, bool),
+    ) -> Entry {
+        let mut refused = Vec::new();
+        for pin in &ours.pinned {
+            let is_known = before.is_some_and(|before| before.accepted(pin.record.digest).is_some());
+            let mut is_accepted = theirs.accepted(pin.record.digest).is_some();
+            let size = if is_accepted {
+                0
+            } else {
+                pin.record.definition.as_json().len()
+            };
+            if !is_first && is_known && !is_accepted {
+                // Somebody accepted something else in its place.
+                continue;
+            }
+            for place in pin.variants.each() {
+                let may = self.may_be_first.get(place).copied().unwrap_or_default();
+                let there = self.of_ours.get(place).copied().unwrap_or(UNKNOWN_PLACE);
+                if may && size <= room_bytes && theirs.pin_first(&pin.record, there) && !is_accepted {
+                    is_accepted = true;
+                    room_bytes -= size;
+                }
+            }
+            if !is_accepted && !is_known {
+                // What another process's first list did not have is new, though it was in this one's.
+                refused.push(Withheld {
+                    record: pin.record.clone(),
+                    is_ambiguous: false,
+                    variants: pin.variants,
+                    round: since,
+                });
             }
         }
+        let mut shown = ours.clone();
+        for form in refused {
+            shown.take_back(form.variants);
+            shown.withhold(form);
+        }
+        let shown = shown.moved(&self.of_ours);
+        let before = before
+            .map(|before| before.moved(&self.of_base))
+            .unwrap_or_default();
+        theirs.take_over(&before, &shown, since);
+        theirs
     }
 }
 
 impl Entry {
-    /// Whether a file would say the same of what was listed.
-    fn is_listed_like(&self, other: &Self) -> bool {
-        self.is_ambiguous == other.is_ambiguous
-            && self.differing().map(|record| record.digest) == other.differing().map(|record| record.digest)
-    }
-
-    /// Takes over what this process knows of a tool of another one's file.
-    fn take_over(&mut self, ours: &Self, is_news: bool, is_contested: bool) {
-        self.withheld_in = ours.withheld_in;
-        let ours = Self {
-            pinned: self.pinned.clone(),
-            ..ours.clone()
-        };
-        if is_news {
-            if !is_contested || self.state().is_accepted() || !ours.state().is_accepted() {
-                *self = ours;
+    /// Takes over what this process's lists have shown since `before`, into another one's file.
+    fn take_over(&mut self, before: &Self, ours: &Self, since: u64) {
+        let told = self.withheld_from();
+        let told = told.and(before.withheld_from()).and(ours.withheld_from());
+        let mut news = Places::default();
+        for place in told.each() {
+            let [theirs, before, ours] = [&*self, before, ours].map(|entry| entry.withheld_in(place));
+            let is_news = !is_same(ours, before) || ours.is_some_and(|ours| ours.round >= since);
+            let is_contested = !is_same(theirs, before);
+            if is_news && (!is_contested || theirs.is_none() || ours.is_some()) {
+                news = news.and(Places::one(place));
             }
-        } else if self.listed.is_none() && ours.differing().is_none() {
-            // A file does not say which of the accepted ones was listed.
-            self.listed = ours.listed;
         }
+        self.take_back(news);
+        for form in &mut self.withheld {
+            let ours = ours.withheld.iter().find(|ours| ours.is_same(form));
+            form.round = ours.map_or(0, |ours| ours.round);
+        }
+        for form in &ours.withheld {
+            let variants = form.variants.without(form.variants.without(news));
+            if !variants.is_empty() {
+                self.withhold(Withheld {
+                    variants,
+                    ..form.clone()
+                });
+            }
+        }
+        self.let_accepted_go();
+    }
+}
+
+fn is_same(one: Option<&Withheld>, other: Option<&Withheld>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.is_same(other),
+        (None, None) => true,
+        _ => false,
     }
 }

@@ -11,11 +11,15 @@
 //!   what was listed last is whoever's that was told last.
 //! - [`Server`] is one server in that folder as a gateway meets it: what to record and what to hold calls against.
 //! - [`Digest`] says what counts as the same tool.
+//! - A [`Variant`] is a kind of clients, to which a server may show lists of their own. What one variant has pinned is pinned
+//!   for all; each has a first list, in the time that [`Pins::set_first_lists`] says.
 
 mod book;
+mod clock;
 mod definition;
 mod digest;
 mod endpoint;
+mod entry;
 mod error;
 mod file;
 mod first_list;
@@ -32,31 +36,42 @@ mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
+mod time_of_first_lists;
+mod variant;
+mod view;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-pub use book::Record;
 pub use definition::Definition;
 pub use digest::Digest;
 pub use endpoint::Endpoint;
+pub use entry::Record;
 pub use error::PinsError;
 pub use keeper::Keeper;
 pub use notice::Notice;
 pub use numbers::Numbers;
-pub use observation::{Asked, Observation, Page, ToolChange};
+pub use observation::{Asked, Listing, Observation, Page, ToolChange};
 pub use server::Server;
 pub use state::{Mode, State};
+pub use variant::Variant;
 
+use clock::WallClock;
 use folder::Folder;
-use shared::Shared;
+use shared::{Common, Shared};
+
+/// How long first lists of further variants are accepted after the server's own, where nothing else is said.
+pub const FIRST_LISTS: Duration = Duration::from_secs(24 * 3600);
 
 /// The pins of every server, in a folder.
 #[derive(Debug)]
 pub struct Pins {
     folder: Folder,
     servers: Mutex<HashMap<String, Arc<Shared>>>,
+    common: Common,
     /// Held while files are read and written, so that one thread at a time does it.
     syncing: Mutex<()>,
 }
@@ -65,11 +80,29 @@ impl Pins {
     /// Opens the folder, and makes it for this user alone (mode 0700) where there is none. Files are read when their
     /// servers are asked for.
     pub fn open(folder: &Path) -> Result<Self, PinsError> {
+        Self::open_at(folder, WallClock::system())
+    }
+
+    fn open_at(folder: &Path, clock: WallClock) -> Result<Self, PinsError> {
+        let common = Common {
+            clock,
+            first_lists_s: Arc::new(AtomicU64::new(FIRST_LISTS.as_secs())),
+        };
         Ok(Self {
             folder: Folder::create(folder)?,
             servers: Mutex::default(),
+            common,
             syncing: Mutex::default(),
         })
+    }
+
+    /// How long after a server's first whole list the first lists of further variants are accepted; [`FIRST_LISTS`] where
+    /// nothing is said, and nothing at all for zero. A time that is over stays so.
+    pub fn set_first_lists(&self, length: Duration) {
+        // Relaxed: a setting that publishes nothing else.
+        self.common
+            .first_lists_s
+            .store(length.as_secs(), Ordering::Relaxed);
     }
 
     /// A server, as it is configured now. Every [`Server`] of one name shares what is pinned; a reload that changes the
@@ -80,9 +113,9 @@ impl Pins {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = match servers.get(name) {
             Some(shared) => Arc::clone(shared),
-            None if mode == Mode::Off => Arc::new(Shared::empty(name)),
+            None if mode == Mode::Off => Arc::new(Shared::empty(name, self.common.clone())),
             None => {
-                let shared = Arc::new(Shared::read(&self.folder, name)?);
+                let shared = Arc::new(Shared::read(&self.folder, name, self.common.clone())?);
                 servers.insert(name.to_owned(), Arc::clone(&shared));
                 shared
             }

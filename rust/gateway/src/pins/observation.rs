@@ -5,6 +5,7 @@ use callgate_core::json::{Kind, Tape};
 use super::definition::MAX_DEPTH;
 use super::digest::Digest;
 use super::state::State;
+use super::variant::Variant;
 
 /// Bytes of a cursor that are kept; its sender chooses it.
 const MAX_CURSOR_BYTES: usize = 4_096;
@@ -62,6 +63,31 @@ impl Page {
             Self::At(cursor) => Asked::At(cursor),
             Self::Unknown => Asked::Unknown,
         }
+    }
+}
+
+/// What is to be known of a request for a list when its reply comes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// Which page it asks for.
+    pub page: Page,
+    /// What it says itself of its client; `None` before MCP 2026-07-28, where only sessions know.
+    pub variant: Option<Variant>,
+}
+
+impl Listing {
+    /// As a whole request says.
+    pub fn of_request(request: &[u8]) -> Self {
+        Self {
+            page: Page::of_request(request),
+            variant: Variant::of_request(request),
+        }
+    }
+}
+
+impl From<Page> for Listing {
+    fn from(page: Page) -> Self {
+        Self { page, variant: None }
     }
 }
 

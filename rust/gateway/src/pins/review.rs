@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::book::{Book, Entry, MAX_ACCEPTED, Record};
+use super::book::Book;
+use super::clock::{now_unix_ms, now_unix_s};
 use super::digest::Digest;
+use super::entry::{Entry, MAX_ACCEPTED, Pin, Record, Withheld};
 use super::error::PinsError;
-use super::first_list::{now_unix_ms, now_unix_s};
 use super::folder::Folder;
 use super::state::State;
+use super::variant::{Places, Variant};
 
 /// Digits of a digest in messages.
 const SHOWN_DIGITS: usize = 12;
@@ -22,6 +24,11 @@ pub struct ReviewedServer {
     pub is_complete: bool,
     /// Since when its first list is under way, in seconds since 1970, if that is more than a day.
     pub unfinished_since_unix_s: Option<u64>,
+    /// When the time for first lists of further variants began, in seconds since 1970; `None` where it is over, or no whole list
+    /// was seen yet.
+    pub first_lists_since_unix_s: Option<u64>,
+    /// The variants that it has shown lists to, and whether each has had a whole first list.
+    pub variants: Vec<(Variant, bool)>,
     /// Its tools, by name.
     pub tools: Vec<ReviewedTool>,
 }
@@ -31,14 +38,23 @@ pub struct ReviewedServer {
 pub struct ReviewedTool {
     /// Its name.
     pub name: String,
-    /// What comes of a call. The endpoint that is configured now is not looked at.
+    /// What comes of a call, whoever makes it. The endpoint that is configured now is not looked at.
     pub state: State,
-    /// Whether the server lists two tools of this name that differ.
-    pub is_ambiguous: bool,
     /// What was accepted, the last one last.
-    pub pinned: Vec<Arc<Record>>,
-    /// What the server lists, where it is none of those.
-    pub listed: Option<Arc<Record>>,
+    pub pinned: Vec<ReviewedForm>,
+    /// What the server lists that is none of those, the last one last.
+    pub listed: Vec<ReviewedForm>,
+}
+
+/// One definition of a tool.
+#[derive(Clone, Debug)]
+pub struct ReviewedForm {
+    /// The definition.
+    pub record: Arc<Record>,
+    /// The variants in whose lists it was accepted, or which were shown it last.
+    pub variants: Vec<Variant>,
+    /// The server lists two tools of this name that differ; this is the first of them.
+    pub is_ambiguous: bool,
 }
 
 /// What to accept.
@@ -46,6 +62,8 @@ pub struct ReviewedTool {
 pub struct Accept<'a> {
     /// Which tools; `None` for all that can be.
     pub tools: Option<&'a [String]>,
+    /// Only what clients of this variant are shown. It is accepted beside what others have.
+    pub variant: Option<&'a Variant>,
     /// What the digest of each must begin with: that of the definition that was reviewed.
     pub digest: Option<&'a str>,
     /// Whether what was accepted before stays accepted. For servers that list a tool in more than one form.
@@ -65,7 +83,7 @@ pub fn read(folder: &Path, server: Option<&str>) -> Result<Vec<ReviewedServer>, 
     Ok(books
         .into_iter()
         .filter(|(_, book)| !book.is_blank())
-        .map(|(name, book)| reviewed(name, book))
+        .map(|(name, book)| reviewed(name, &book))
         .collect())
 }
 
@@ -77,16 +95,24 @@ pub fn accept(folder: &Path, server: &str, what: &Accept<'_>) -> Result<Vec<(Str
     }
     let lock = folder.lock()?;
     let mut book = known(&folder, server)?;
+    let choice = Choice {
+        place: what
+            .variant
+            .map(|variant| place(server, &book, variant))
+            .transpose()?,
+        what,
+    };
     for name in what.tools.unwrap_or_default() {
-        must_be_acceptable(server, name, book.tools.get(name), what.digest)?;
+        choice.must_be_acceptable(server, name, book.tools.get(name))?;
     }
     let is_meant = |name: &String| what.tools.is_none_or(|names| names.contains(name));
     let mut accepted = Vec::new();
     for (name, entry) in &mut book.tools {
-        if let (true, false, Some(listed)) = (is_meant(name), entry.is_ambiguous, entry.differing().cloned())
+        if is_meant(name)
+            && let Some(form) = choice.form(entry).cloned()
         {
-            accepted.push((name.clone(), listed.digest));
-            take(name, entry, listed, what)?;
+            accepted.push((name.clone(), form.record.digest));
+            choice.take(name, entry, form)?;
         }
     }
     if !accepted.is_empty() {
@@ -125,63 +151,135 @@ fn known(folder: &Folder, server: &str) -> Result<Book, PinsError> {
     book.ok_or_else(|| unknown_server(folder, server))
 }
 
-fn must_be_acceptable(
-    server: &str,
-    tool: &str,
-    entry: Option<&Entry>,
-    wanted: Option<&str>,
-) -> Result<(), PinsError> {
-    let (server, tool) = (server.to_owned(), tool.to_owned());
-    match entry {
-        None => Err(PinsError::UnknownTool { server, tool }),
-        Some(entry) if entry.is_ambiguous => Err(PinsError::Ambiguous { server, tool }),
-        Some(entry) => match entry.differing().or(entry.pinned.last()) {
-            Some(record) => must_begin(record, &tool, wanted),
-            None => Ok(()),
-        },
-    }
+/// Where a variant is that must be known.
+fn place(server: &str, book: &Book, variant: &Variant) -> Result<usize, PinsError> {
+    book.place(variant).ok_or_else(|| {
+        let known = book.variants.iter().map(|met| format!("`{}`", met.variant));
+        PinsError::UnknownVariant {
+            server: server.to_owned(),
+            variant: variant.text().to_owned(),
+            known: known.collect::<Vec<_>>().join(", "),
+        }
+    })
 }
 
-fn must_begin(record: &Record, tool: &str, wanted: Option<&str>) -> Result<(), PinsError> {
-    let mut listed = record.digest.to_string();
-    if wanted.is_some_and(|wanted| !listed.starts_with(wanted)) {
+/// Which definitions are accepted.
+struct Choice<'a> {
+    place: Option<usize>,
+    what: &'a Accept<'a>,
+}
+
+impl Choice<'_> {
+    /// What would be accepted of a tool, if there is something: of several the one with the digest, or else the last.
+    fn form<'e>(&self, entry: &'e Entry) -> Option<&'e Withheld> {
+        let shown = entry.withheld.iter().rev();
+        let mut forms = shown
+            .filter(|form| !form.is_ambiguous && self.place.is_none_or(|place| form.variants.has(place)));
+        let last = forms.clone().next();
+        let is_wanted = |form: &&Withheld| {
+            self.what
+                .digest
+                .is_some_and(|wanted| begins(&form.record, wanted))
+        };
+        forms.find(is_wanted).or(last)
+    }
+
+    fn must_be_acceptable(&self, server: &str, tool: &str, entry: Option<&Entry>) -> Result<(), PinsError> {
+        let (server, name) = (server.to_owned(), tool.to_owned());
+        let Some(entry) = entry else {
+            return Err(PinsError::UnknownTool { server, tool: name });
+        };
+        match (self.form(entry), entry.withheld.is_empty()) {
+            (Some(form), _) => self.must_begin(&form.record, tool),
+            (None, false) if entry.withheld.iter().all(|form| form.is_ambiguous) => {
+                Err(PinsError::Ambiguous { server, tool: name })
+            }
+            _ => match entry.pinned.last() {
+                Some(pin) => self.must_begin(&pin.record, tool),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn must_begin(&self, record: &Record, tool: &str) -> Result<(), PinsError> {
+        if self.what.digest.is_none_or(|wanted| begins(record, wanted)) {
+            return Ok(());
+        }
+        let mut listed = record.digest.to_string();
         // What is longer looks like a secret where messages are shown.
         listed.truncate(SHOWN_DIGITS);
-        return Err(PinsError::AnotherDigest {
+        Err(PinsError::AnotherDigest {
             tool: tool.to_owned(),
             listed,
-        });
+        })
     }
-    Ok(())
+
+    fn take(&self, name: &str, entry: &mut Entry, form: Withheld) -> Result<(), PinsError> {
+        self.must_begin(&form.record, name)?;
+        match self.place {
+            // What the variant had before is replaced, and what others have is not.
+            Some(place) if !self.what.keeps_others => {
+                let own = Places::one(place);
+                entry.pinned.retain(|pin| pin.variants != own);
+                for pin in &mut entry.pinned {
+                    pin.variants = pin.variants.without(own);
+                }
+            }
+            None if !self.what.keeps_others => entry.pinned.clear(),
+            _ => {}
+        }
+        if entry.pinned.len() >= MAX_ACCEPTED {
+            return Err(PinsError::TooManyAccepted {
+                tool: name.to_owned(),
+            });
+        }
+        entry.pinned.push(Pin {
+            record: form.record,
+            variants: form.variants,
+        });
+        entry.let_accepted_go();
+        Ok(())
+    }
 }
 
-fn take(name: &str, entry: &mut Entry, listed: Arc<Record>, what: &Accept<'_>) -> Result<(), PinsError> {
-    must_begin(&listed, name, what.digest)?;
-    if !what.keeps_others {
-        entry.pinned.clear();
-    }
-    if entry.pinned.len() >= MAX_ACCEPTED {
-        return Err(PinsError::TooManyAccepted {
-            tool: name.to_owned(),
-        });
-    }
-    entry.pinned.push(listed);
-    Ok(())
+fn begins(record: &Record, wanted: &str) -> bool {
+    record.digest.to_string().starts_with(wanted)
 }
 
-fn reviewed(name: String, book: Book) -> ReviewedServer {
+fn reviewed(name: String, book: &Book) -> ReviewedServer {
     let unfinished_since_unix_s = book.unfinished_since(now_unix_s());
-    let tools = book.tools.into_iter().map(|(name, entry)| ReviewedTool {
-        name,
+    let tools = book.tools.iter().map(|(name, entry)| ReviewedTool {
+        name: name.clone(),
         state: entry.state(),
-        is_ambiguous: entry.is_ambiguous,
-        listed: entry.differing().cloned(),
-        pinned: entry.pinned,
+        pinned: entry
+            .pinned
+            .iter()
+            .map(|pin| ReviewedForm {
+                record: Arc::clone(&pin.record),
+                variants: book.names(pin.variants),
+                is_ambiguous: false,
+            })
+            .collect(),
+        listed: entry
+            .withheld
+            .iter()
+            .map(|form| ReviewedForm {
+                record: Arc::clone(&form.record),
+                variants: book.names(form.variants),
+                is_ambiguous: form.is_ambiguous,
+            })
+            .collect(),
     });
+    let met = book.variants.iter();
     ReviewedServer {
         name,
         is_complete: book.is_complete,
         unfinished_since_unix_s,
+        first_lists_since_unix_s: book
+            .first_lists
+            .began_at_unix_s
+            .filter(|_| !book.first_lists.is_over),
+        variants: met.map(|met| (met.variant.clone(), met.is_complete)).collect(),
         tools: tools.collect(),
     }
 }

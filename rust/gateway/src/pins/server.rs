@@ -8,16 +8,17 @@ use callgate_core::bindings::Bindings;
 use callgate_core::json::{Tape, Value};
 use callgate_mcp::list::{ListError, Page};
 
-use super::book::{Listed, MAX_DEFINITION_BYTES, MAX_TOOLS, Record};
+use super::book::{MAX_DEFINITION_BYTES, MAX_TOOLS};
 use super::definition::{Definition, MAX_DEPTH, digest};
 use super::digest::Digest;
 use super::endpoint::Endpoint;
+use super::entry::{Listed, Record};
 use super::error::PinsError;
-use super::first_list::now_unix_s;
 use super::numbers::Numbers;
 use super::observation::{Asked, Observation};
-use super::shared::Shared;
+use super::shared::{Shared, Shown};
 use super::state::{Mode, State};
+use super::variant::Variant;
 
 /// A server's pins, with the endpoint and the mode that are configured for it.
 #[derive(Clone, Debug)]
@@ -41,12 +42,24 @@ impl Server {
         self.mode
     }
 
-    /// What is known of a tool: one look-up, which waits for nobody. [`State::Unknown`] where pinning is off.
+    /// What is known of a tool, whichever clients were told so: one look-up, which waits for nobody. [`State::Unknown`] where
+    /// pinning is off.
     pub fn state(&self, tool: &str) -> State {
         if self.mode == Mode::Off {
             return State::Unknown;
         }
-        self.shared.state(tool, self.endpoint.digest())
+        self.shared.view().state(tool, self.endpoint.digest())
+    }
+
+    /// As [`Self::state`], for clients of this variant: a change that others alone were shown does not count. To clients of which
+    /// nothing is known every change counts.
+    pub fn state_for(&self, tool: &str, variant: &Variant) -> State {
+        if self.mode == Mode::Off {
+            return State::Unknown;
+        }
+        self.shared
+            .view()
+            .state_for(tool, self.endpoint.digest(), variant)
     }
 
     /// How its tools stand. Nothing is pinned where pinning is off.
@@ -69,17 +82,19 @@ impl Server {
         self.shared.bindings(tool)
     }
 
-    /// Takes note of an answer to `tools/list`: a whole JSON-RPC message, as the server sent it, before anything is taken out.
-    /// A message without a list (an error, a notification) tells nothing.
+    /// Takes note of an answer to `tools/list` that clients of a variant get: a whole JSON-RPC message, as the server sent it,
+    /// before anything is taken out. A message without a list (an error, a notification) tells nothing.
     ///
     /// The first list is accepted as it is: its pages from the first one on, each followed by the one at its
-    /// `nextCursor`, whichever client asks for them. A tool is pinned when it is seen first; what counts as new is what comes
-    /// after a last page was seen. Nothing is written here; [`super::Pins::sync`] does that.
+    /// `nextCursor`, whichever client of the variant asks for them. A tool is pinned when it is seen first; what counts as new
+    /// is what comes after a last page was seen. Every further variant has a first list of its own, in the time after the
+    /// server's ([`super::Pins::set_first_lists`]). Nothing is written here; [`super::Pins::sync`] does that.
     ///
     /// After an error nothing was recorded, and where pins are enforced the list must not be shown.
     pub fn observe(
         &self,
         asked: Asked<'_>,
+        variant: &Variant,
         tape: &mut Tape,
         message: &[u8],
     ) -> Result<Observation, PinsError> {
@@ -87,24 +102,42 @@ impl Server {
             return Ok(Observation::default());
         }
         match Page::parse(tape, message)? {
-            Some(page) => self.take(page, asked),
+            Some(page) => self.take(page, asked, variant, false),
             None => Ok(Observation::default()),
         }
     }
 
-    /// As [`Self::observe`], for a list that somebody has saved: an answer, or the `result` in it, with the whole list.
-    pub fn observe_whole(&self, tape: &mut Tape, answer: &[u8]) -> Result<Observation, PinsError> {
+    /// As [`Self::observe`], for a list that somebody has saved and reviewed: an answer, or the `result` in it, with the whole
+    /// list. What is none of a first list is accepted by people alone from then on. A list of the unknown variant is for all.
+    pub fn observe_whole(
+        &self,
+        variant: &Variant,
+        tape: &mut Tape,
+        answer: &[u8],
+    ) -> Result<Observation, PinsError> {
         let root = tape.parse(answer, MAX_DEPTH).map_err(ListError::from)?;
         let page = Page::of_result(root.get("result").unwrap_or(root))?.ok_or(PinsError::NoList)?;
         if page.next_cursor().is_some() {
             return Err(PinsError::NotWhole);
         }
-        self.take(page, Asked::FromStart)
+        self.take(page, Asked::FromStart, variant, true)
     }
 
-    fn take(&self, page: Page<'_>, asked: Asked<'_>) -> Result<Observation, PinsError> {
+    fn take(
+        &self,
+        page: Page<'_>,
+        asked: Asked<'_>,
+        variant: &Variant,
+        is_reviewed: bool,
+    ) -> Result<Observation, PinsError> {
         let tools = self.read(page)?;
-        let mut observation = self.shared.list(&tools, asked, page.next_cursor())?;
+        let shown = Shown {
+            asked,
+            variant,
+            is_reviewed,
+            next_cursor: page.next_cursor(),
+        };
+        let mut observation = self.shared.list(&tools, shown)?;
         if self.mode != Mode::Enforce {
             observation.withheld.clear();
         }
@@ -112,14 +145,14 @@ impl Server {
     }
 
     fn read<'t>(&self, page: Page<'t>) -> Result<BTreeMap<&'t str, Listed>, PinsError> {
-        let now_unix_s = now_unix_s();
+        let now_unix_s = self.shared.now_unix_s();
         let server = || self.shared.name().to_owned();
         let known = self.shared.view();
         let mut tools = BTreeMap::new();
         for (name, tool) in page.tools() {
             let digest = digest(&self.endpoint, tool);
             // Most lists are the same as before, and nothing is copied of them.
-            let record = match known.listed(name, digest) {
+            let record = match known.record(name, digest) {
                 Some(record) => Arc::clone(record),
                 None => Arc::new(self.record(name, tool, digest, now_unix_s)?),
             };

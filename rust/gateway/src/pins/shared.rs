@@ -1,28 +1,57 @@
 //! One server's pins in memory, and their file.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use callgate_core::bindings::Bindings;
 
-use super::book::{Book, Listed, View};
+use super::book::{Book, Showing};
+use super::clock::WallClock;
 use super::digest::Digest;
+use super::entry::Listed;
 use super::error::PinsError;
-use super::first_list::now_unix_s;
 use super::folder::{Folder, Stamp};
 use super::notice::Notice;
 use super::numbers::Changes;
 use super::observation::{Asked, Observation, ToolChange};
-use super::state::State;
+use super::variant::Variant;
+use super::view::View;
 
 /// Cursors that are remembered while no whole list was seen.
 const MAX_CURSORS: usize = 1024;
+
+/// What all servers of a folder have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) clock: WallClock,
+    /// How long after a server's first whole list those of further variants are accepted.
+    pub(super) first_lists_s: Arc<AtomicU64>,
+}
+
+impl Common {
+    pub(super) fn first_lists_s(&self) -> u64 {
+        // Relaxed: a setting that publishes nothing else.
+        self.first_lists_s.load(Ordering::Relaxed)
+    }
+}
+
+/// A list that was shown: which page of it, to whom.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'s> {
+    pub(super) asked: Asked<'s>,
+    pub(super) variant: &'s Variant,
+    /// It comes from a file that somebody has reviewed.
+    pub(super) is_reviewed: bool,
+    pub(super) next_cursor: Option<&'s str>,
+}
 
 /// What every [`super::Server`] of one name shares.
 #[derive(Debug)]
 pub(super) struct Shared {
     name: String,
+    common: Common,
     inner: Mutex<Inner>,
     /// What calls are held against; swapped whenever the book changes.
     view: ArcSwap<View>,
@@ -45,26 +74,27 @@ struct Inner {
     is_dirty: bool,
     /// Whether it was told that the first list does not come to its end.
     is_unfinished_told: bool,
-    /// Digests of the cursors under which pages of the first list stand.
-    cursors: HashSet<Digest>,
+    /// Digests of the cursors under which pages of each variant's first list stand.
+    cursors: HashSet<(Variant, Digest)>,
 }
 
 impl Shared {
-    pub(super) fn empty(name: &str) -> Self {
-        Self::with(name, Inner::new(Book::default(), None))
+    pub(super) fn empty(name: &str, common: Common) -> Self {
+        Self::with(name, common, Inner::new(Book::default(), None))
     }
 
-    pub(super) fn read(folder: &Folder, name: &str) -> Result<Self, PinsError> {
+    pub(super) fn read(folder: &Folder, name: &str, common: Common) -> Result<Self, PinsError> {
         // Stamped first: what is written in between is read again.
         let stamp = folder.stamp(name)?;
         let book = folder.read(name)?.unwrap_or_default();
-        Ok(Self::with(name, Inner::new(book, stamp)))
+        Ok(Self::with(name, common, Inner::new(book, stamp)))
     }
 
-    fn with(name: &str, inner: Inner) -> Self {
+    fn with(name: &str, common: Common, inner: Inner) -> Self {
         Self {
             name: name.to_owned(),
-            view: ArcSwap::from_pointee(inner.book.view()),
+            common,
+            view: ArcSwap::from_pointee(View::of(&inner.book)),
             inner: Mutex::new(inner),
             changes: Changes::default(),
         }
@@ -74,8 +104,8 @@ impl Shared {
         &self.name
     }
 
-    pub(super) fn state(&self, tool: &str, endpoint: Digest) -> State {
-        self.view.load().state(tool, endpoint)
+    pub(super) fn now_unix_s(&self) -> u64 {
+        self.common.clock.now_unix_s()
     }
 
     pub(super) fn view(&self) -> Guard<Arc<View>> {
@@ -90,39 +120,41 @@ impl Shared {
     pub(super) fn list(
         &self,
         page: &BTreeMap<&str, Listed>,
-        asked: Asked<'_>,
-        next_cursor: Option<&str>,
+        shown: Shown<'_>,
     ) -> Result<Observation, PinsError> {
         let mut inner = self.lock();
         let mut changes = Vec::new();
-        let is_of_list = !inner.book.is_complete && inner.leads_to(asked);
-        let is_last = is_of_list && next_cursor.is_none();
-        if is_last || !inner.book.knows(page) {
+        let now_unix_s = self.now_unix_s();
+        inner
+            .book
+            .first_lists
+            .go_on(now_unix_s, self.common.first_lists_s());
+        let is_of_list = inner.book.awaits_first_list(shown.variant) && inner.leads_to(shown);
+        let showing = Showing {
+            page,
+            variant: shown.variant,
+            is_of_list,
+            is_last: shown.next_cursor.is_none(),
+            is_reviewed: shown.is_reviewed,
+            round: inner.round,
+            now_unix_s,
+        };
+        if inner.book.knows(&showing) {
+            inner.book.list_again(&showing);
+        } else {
             let mut book = inner.book.clone();
-            book.list(page, is_of_list, inner.round);
-            book.is_complete |= is_last;
+            book.list(&showing);
             book.hold_bounds(&self.name, page)?;
             changes = news(&inner.book, &book, page);
             self.changes.add(&changes);
             inner.is_dirty = !book.is_written_like(&inner.base);
             self.put(&mut inner, book);
-        } else {
-            let round = inner.round;
-            inner.book.list_again(page, round);
         }
         if is_of_list {
-            inner.goes_on_at(next_cursor);
+            inner.goes_on_at(shown);
         }
-        let withheld = page.keys().filter(|&&name| {
-            let state = inner
-                .book
-                .tools
-                .get(name)
-                .map_or(State::Unknown, super::book::Entry::state);
-            !state.is_accepted()
-        });
         Ok(Observation {
-            withheld: withheld.map(|&name| name.to_owned()).collect(),
+            withheld: inner.book.withheld(page),
             changes,
         })
     }
@@ -136,6 +168,7 @@ impl Shared {
         let (before, is_dirty, base, book, since, round) = {
             let mut inner = self.lock();
             inner.round += 1;
+            self.pass_time(&mut inner);
             if !inner.is_dirty && now == inner.stamp {
                 inner.news_since = inner.round;
                 return Ok(None);
@@ -184,12 +217,12 @@ impl Shared {
         drop(lock);
         let mut inner = self.lock();
         if is_foreign {
-            if merged.is_complete || merged.forgets(&inner.book) {
-                // The first list that they lead through is over.
-                inner.cursors.clear();
-            }
+            let forgets = merged.forgets(&inner.book);
             // What was listed meanwhile is news against both.
             let merged = Book::merged(merged, &book, &inner.book, round);
+            // The first lists that they lead through may be over.
+            let is_of_list = |variant: &Variant| !forgets && merged.awaits_first_list(variant);
+            inner.cursors.retain(|(variant, _)| is_of_list(variant));
             self.put(&mut inner, merged);
         }
         inner.stamp = stamp;
@@ -204,7 +237,7 @@ impl Shared {
     /// Tells once that the first list does not come to its end.
     pub(super) fn unfinished(&self) -> Option<Notice> {
         let mut inner = self.lock();
-        if inner.is_unfinished_told || inner.book.unfinished_since(now_unix_s()).is_none() {
+        if inner.is_unfinished_told || inner.book.unfinished_since(self.now_unix_s()).is_none() {
             return None;
         }
         inner.is_unfinished_told = true;
@@ -213,9 +246,18 @@ impl Shared {
         })
     }
 
+    /// Keeps note of how far the time of first lists has come, so that no clock can bring it back.
+    fn pass_time(&self, inner: &mut Inner) {
+        let length_s = self.common.first_lists_s();
+        inner.book.first_lists.go_on(self.now_unix_s(), length_s);
+        // Also where a list has found that it is over.
+        let is_written = inner.base.first_lists.is_written_like(inner.book.first_lists);
+        inner.is_dirty |= !is_written;
+    }
+
     fn put(&self, inner: &mut Inner, book: Book) {
         inner.book = book;
-        self.view.store(inner.book.view().into());
+        self.view.store(View::of(&inner.book).into());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -240,43 +282,47 @@ impl Inner {
     }
 
     /// Whether a page is one of a list that was followed from its beginning.
-    fn leads_to(&self, asked: Asked<'_>) -> bool {
-        match asked {
+    fn leads_to(&self, shown: Shown<'_>) -> bool {
+        match shown.asked {
             Asked::FromStart => true,
-            Asked::At(cursor) => self.cursors.contains(&Digest::of(cursor)),
+            Asked::At(cursor) => {
+                let cursor = (shown.variant.clone(), Digest::of(cursor));
+                self.cursors.contains(&cursor)
+            }
             Asked::Unknown => false,
         }
     }
 
-    fn goes_on_at(&mut self, next_cursor: Option<&str>) {
-        let Some(cursor) = next_cursor else {
-            self.cursors.clear();
+    fn goes_on_at(&mut self, shown: Shown<'_>) {
+        let Some(cursor) = shown.next_cursor else {
+            self.cursors.retain(|(variant, _)| variant != shown.variant);
             return;
         };
         // Clients that stop halfway leave theirs behind. Whoever is still on the way begins again some time.
         if self.cursors.len() >= MAX_CURSORS {
             self.cursors.clear();
         }
-        self.cursors.insert(Digest::of(cursor));
+        self.cursors.insert((shown.variant.clone(), Digest::of(cursor)));
     }
 }
 
 /// What a page has made changed or new.
 fn news(before: &Book, after: &Book, page: &BTreeMap<&str, Listed>) -> Vec<ToolChange> {
-    page.iter()
-        .filter_map(|(&name, tool)| {
-            let entry = after.tools.get(name)?;
-            let state = entry.state();
-            let told = before.tools.get(name).is_some_and(|before| {
-                before.state() == state
-                    && before.differing().map(|record| record.digest)
-                        == entry.differing().map(|record| record.digest)
-            });
-            (!state.is_accepted() && !told).then(|| ToolChange {
-                tool: name.to_owned(),
-                state,
-                digest: tool.record.digest,
-            })
+    let withheld = page.iter().filter_map(|(&name, tool)| {
+        let entry = after.tools.get(name).filter(|entry| !entry.accepts(tool))?;
+        let state = entry.state();
+        let told = before.tools.get(name).is_some_and(|before| {
+            before.state() == state
+                && before
+                    .withheld
+                    .iter()
+                    .any(|form| form.record.digest == tool.record.digest)
+        });
+        (!told).then(|| ToolChange {
+            tool: name.to_owned(),
+            state,
+            digest: tool.record.digest,
         })
-        .collect()
+    });
+    withheld.collect()
 }

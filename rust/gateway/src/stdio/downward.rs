@@ -245,8 +245,8 @@ where
             return line.to_vec();
         }
         let id = glance.known_id();
-        let page = id.map(|id| self.shared.open().page(id)).unwrap_or_default();
-        let mut cut = self.shared.judge.cut(message, id, &page).into_owned();
+        let listing = id.map(|id| self.shared.open().listing(id)).unwrap_or_default();
+        let mut cut = self.shared.judge.cut(message, id, &listing).into_owned();
         // With the end that it had.
         cut.extend_from_slice(line.get(message.len()..).unwrap_or(b"\n"));
         cut

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::fault::Fault;
 use crate::id::RequestId;
-use crate::pins::Page;
+use crate::pins::Listing;
 
 /// Judges the lines of one client and cuts the replies that it gets. What it hands back are messages without framing.
 pub trait Judging: Send + Sync + 'static {
@@ -18,8 +18,8 @@ pub trait Judging: Send + Sync + 'static {
     fn settle(&self, reservation: u128, reached: bool);
 
     /// A reply that may be a list of tools, without those that its caller may not see; or what the caller gets in its
-    /// place. `page` is what was asked for under this id.
-    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, page: &Page) -> Cow<'r, [u8]>;
+    /// place. `listing` is what was asked for under this id.
+    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, listing: &Listing) -> Cow<'r, [u8]>;
 
     /// What the caller gets in place of a reply that may be a list of tools and is longer than `limit_bytes`.
     fn withhold(&self, limit_bytes: usize, id: Option<&RequestId>) -> String;

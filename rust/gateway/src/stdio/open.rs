@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::fault::Fault;
 use crate::id::RequestId;
-use crate::pins::Page;
+use crate::pins::Listing;
 
 /// Requests that may wait at once.
 pub(super) const MOST_OPEN: usize = 4_096;
@@ -15,8 +15,8 @@ const MOST_CANCELLED: usize = 1_024;
 /// What is known of an open request.
 #[derive(Clone, Debug)]
 struct Entry {
-    /// Its reply is a list of tools, this page of it.
-    lists: Option<Page>,
+    /// Its reply is a list of tools, as was asked for here.
+    lists: Option<Listing>,
     is_cancelled: bool,
 }
 
@@ -44,7 +44,7 @@ impl Open {
     }
 
     /// Opens a request; [`Open::admits`] has been asked.
-    pub(super) fn insert(&mut self, id: RequestId, lists: Option<Page>) {
+    pub(super) fn insert(&mut self, id: RequestId, lists: Option<Listing>) {
         self.lists += usize::from(lists.is_some());
         let entry = Entry {
             lists,
@@ -95,8 +95,8 @@ impl Open {
         self.requests.get(id).map(|entry| entry.lists.is_some())
     }
 
-    /// Which page of the list this request has asked for.
-    pub(super) fn page(&self, id: &RequestId) -> Page {
+    /// Which list this request has asked for.
+    pub(super) fn listing(&self, id: &RequestId) -> Listing {
         let entry = self.requests.get(id);
         entry.and_then(|entry| entry.lists.clone()).unwrap_or_default()
     }
@@ -127,6 +127,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pins::Page;
 
     fn id(number: usize) -> RequestId {
         RequestId::Number(number.to_string())
@@ -147,10 +148,10 @@ mod tests {
     #[test]
     fn lists_are_awaited_also_those_that_were_cancelled() {
         let mut open = Open::default();
-        open.insert(id(1), Some(Page::First));
-        open.insert(id(2), Some(Page::At("2".into())));
+        open.insert(id(1), Some(Page::First.into()));
+        open.insert(id(2), Some(Page::At("2".into()).into()));
         assert_eq!(
-            [1, 2, 3].map(|number| open.page(&id(number))),
+            [1, 2, 3].map(|number| open.listing(&id(number)).page),
             [Page::First, Page::At("2".into()), Page::Unknown]
         );
         open.cancel(&id(1));
@@ -165,7 +166,7 @@ mod tests {
     fn cancelled_requests_take_no_place_but_those_for_lists_are_kept() {
         let mut open = Open::default();
         for number in 0..=MOST_CANCELLED + 1 {
-            open.insert(id(number), (number == 0).then_some(Page::First));
+            open.insert(id(number), (number == 0).then(|| Page::First.into()));
             open.cancel(&id(number));
             open.cancel(&id(number));
         }
@@ -198,7 +199,7 @@ mod tests {
         let mut open = Open::default();
         for number in 0..MOST_OPEN {
             assert_eq!(open.admits(&id(number)), Ok(()));
-            open.insert(id(number), Some(Page::First));
+            open.insert(id(number), Some(Page::First.into()));
             open.cancel(&id(number));
         }
         assert_eq!(open.waiting(), 0);

@@ -21,7 +21,7 @@ use super::wrap::between;
 use super::{Fault, ServerCommand, WrapSettings};
 use crate::RequestId;
 use crate::lines::Lines;
-use crate::pins::Page;
+use crate::pins::{Listing, Page};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINE_LIMIT_BYTES: usize = 1_000;
@@ -60,8 +60,8 @@ impl Judging for Words {
         self.settled.lock().expect("whole").push((reservation, reached));
     }
 
-    fn cut<'r>(&self, reply: &'r [u8], _: Option<&RequestId>, page: &Page) -> Cow<'r, [u8]> {
-        self.pages.lock().expect("whole").push(page.clone());
+    fn cut<'r>(&self, reply: &'r [u8], _: Option<&RequestId>, listing: &Listing) -> Cow<'r, [u8]> {
+        self.pages.lock().expect("whole").push(listing.page.clone());
         let text = String::from_utf8_lossy(reply).replace("hidden", "");
         Cow::Owned(text.into_bytes())
     }

@@ -15,7 +15,7 @@ use crate::failed::{UPSTREAM_FAILED, failed};
 use crate::glance::{Glance, Id};
 use crate::id::RequestId;
 use crate::lines::{Line, Lines, text};
-use crate::pins::Page;
+use crate::pins::Listing;
 
 const CANCELLED: &str = "notifications/cancelled";
 
@@ -124,8 +124,8 @@ where
     ) -> Result<(), ClientGone> {
         if let Some(id) = id {
             // Before the server can answer.
-            let page = forward.lists.then(|| Page::of_request(text(line)));
-            self.shared.open().insert(id.clone(), page);
+            let listing = forward.lists.then(|| Listing::of_request(text(line)));
+            self.shared.open().insert(id.clone(), listing);
         }
         let delivered = self.deliver(line).await;
         if let Some(reservation) = forward.reservation {

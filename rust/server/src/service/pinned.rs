@@ -1,7 +1,7 @@
 //! Tools that are pinned, as whoever stands before their server holds lists and calls against them (`docs/pinning.md`).
 
 use callgate_core::json::Tape;
-use callgate_gateway::pins::{Asked, Mode, Observation, Server as PinnedServer};
+use callgate_gateway::pins::{Asked, Mode, Observation, Server as PinnedServer, Variant};
 
 use crate::events::{FieldValue, Level};
 use crate::gate::{Gate, aside};
@@ -12,23 +12,32 @@ const TOOL_CHANGED: &str = "(tool changed)";
 /// Changes of one list that are logged.
 const MAX_TOLD: usize = 100;
 
-/// Why no call of this tool may go on, whoever makes it: the rule, and what its caller is told.
-pub(super) fn objection(pins: &PinnedServer, server: &str, tool: &str) -> Option<(&'static str, String)> {
-    let state = pins.state(tool);
+/// Why no call of this tool may go on that comes from a client of this variant: the rule, and what its caller is told.
+pub(super) fn objection(
+    pins: &PinnedServer,
+    server: &str,
+    tool: &str,
+    variant: impl FnOnce() -> Variant,
+) -> Option<(&'static str, String)> {
+    let mut state = pins.state(tool);
+    if !pins.mode().lets_pass(state) {
+        // Hardly any call needs to be asked whose it is.
+        state = pins.state_for(tool, &variant());
+    }
     (!pins.mode().lets_pass(state)).then(|| (TOOL_CHANGED, state.message(server, tool)))
 }
 
-/// Holds a list against what was accepted of the server's tools, and logs what is new; the error says why it must not be
-/// shown. Must run where [`aside`] may.
+/// Holds a list that clients of a variant get against what was accepted of the server's tools, and logs what is new; the
+/// error says why it must not be shown. Must run where [`aside`] may.
 pub(super) fn observe(
     gate: &Gate,
     pins: &PinnedServer,
     server: &str,
-    asked: Asked<'_>,
+    (asked, variant): (Asked<'_>, &Variant),
     tape: &mut Tape,
     message: &[u8],
 ) -> Result<Option<Observation>, String> {
-    let observed = match aside(message, || pins.observe(asked, tape, message)) {
+    let observed = match aside(message, || pins.observe(asked, variant, tape, message)) {
         Ok(observed) => observed,
         Err(error) if pins.mode() == Mode::Enforce => return Err(error.to_string()),
         Err(error) => {
@@ -103,8 +112,8 @@ mod tests {
                 yield_now().await;
             }
             let before = counted.load(Ordering::SeqCst);
-            let (asked, tape) = (Asked::FromStart, &mut Tape::new());
-            let observed = observe(&gate, &pins, "srv", asked, tape, list.as_bytes());
+            let asked = (Asked::FromStart, &Variant::unknown());
+            let observed = observe(&gate, &pins, "srv", asked, &mut Tape::new(), list.as_bytes());
             let during = counted.load(Ordering::SeqCst) - before;
             assert_eq!(observed, Ok(Some(Observation::default())));
             during

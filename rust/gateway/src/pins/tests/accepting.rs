@@ -14,7 +14,12 @@ fn accepting_takes_effect_in_a_process_that_runs() {
     place.sync();
     let accepted = || {
         let servers = review::read(&place.path(), Some("srv")).expect("readable");
-        servers[0].tools[0].pinned.last().expect("it was accepted").digest
+        servers[0].tools[0]
+            .pinned
+            .last()
+            .expect("it was accepted")
+            .record
+            .digest
     };
     let first = accepted();
     let names = ["a".to_owned()];
@@ -181,7 +186,7 @@ fn two_gateways_share_a_folder() {
 fn a_saved_list_is_a_whole_one() {
     let place = Place::new();
     let server = place.server();
-    let saved = |text: &str| server.observe_whole(&mut Tape::new(), text.as_bytes());
+    let saved = |text: &str| server.observe_whole(&Variant::unknown(), &mut Tape::new(), text.as_bytes());
     let tools = format!("[{},{}]", tool("a", "one"), tool("b", "two"));
     for (text, expected) in [
         (

@@ -66,7 +66,7 @@ fn damage_is_an_error_and_nothing_is_reset() {
     let cut = &whole[..whole.len() / 2];
     let other_words = whole.replacen("one", "two", 1);
     let other_server = whole.replacen("\"srv\"", "\"other\"", 1);
-    let later = whole.replacen("\"version\": 1", "\"version\": 2", 1);
+    let later = whole.replacen("\"version\": 2", "\"version\": 3", 1);
     for (text, expected) in [
         ("", "line 1, column 1: expected"),
         (cut, "are damaged (line 2, column "),

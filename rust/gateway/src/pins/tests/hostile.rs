@@ -4,7 +4,12 @@ use super::*;
 
 fn refused(server: &Server, answer: &str) -> String {
     let error = server
-        .observe(Asked::FromStart, &mut Tape::new(), answer.as_bytes())
+        .observe(
+            Asked::FromStart,
+            &Variant::unknown(),
+            &mut Tape::new(),
+            answer.as_bytes(),
+        )
         .expect_err("it is refused");
     error.to_string()
 }
@@ -36,7 +41,12 @@ fn tools_without_end() {
         );
     }
     let next = answer(&page(40), Some("41"));
-    let error = server.observe(Asked::At("40"), &mut Tape::new(), next.as_bytes());
+    let error = server.observe(
+        Asked::At("40"),
+        &Variant::unknown(),
+        &mut Tape::new(),
+        next.as_bytes(),
+    );
     assert!(matches!(error, Err(PinsError::TooManyTools { .. })), "{error:?}");
     assert_eq!(
         states(&server, ["t39-99", "t40-0"]),
@@ -127,7 +137,7 @@ fn nesting_is_not_multiplied_for_people() {
     list(&server, std::slice::from_ref(&said));
     place.sync();
     let servers = review::read(&place.path(), Some("srv")).expect("readable");
-    let members = servers[0].tools[0].pinned[0].definition.members();
+    let members = servers[0].tools[0].pinned[0].record.definition.members();
     let shown: usize = members.expect("valid").iter().map(|(_, text)| text.len()).sum();
     assert!(shown < 20 * said.len(), "{shown} characters of {}", said.len());
 }

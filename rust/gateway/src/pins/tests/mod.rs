@@ -9,6 +9,7 @@ mod properties;
 mod sharing;
 mod unfinished;
 mod vanishing;
+mod variants;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -92,9 +93,14 @@ fn answer(tools: &[String], next: Option<&str>) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}]{next}}}}}"#)
 }
 
+/// What clients are shown of which nothing is known.
 fn observe(server: &Server, asked: Asked<'_>, answer: &str) -> Observation {
+    observe_as(server, &Variant::unknown(), asked, answer)
+}
+
+fn observe_as(server: &Server, variant: &Variant, asked: Asked<'_>, answer: &str) -> Observation {
     server
-        .observe(asked, &mut Tape::new(), answer.as_bytes())
+        .observe(asked, variant, &mut Tape::new(), answer.as_bytes())
         .expect(answer)
 }
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate_gateway::oauth::{Issuer, OauthConfig, OauthError};
-use callgate_gateway::pins::{Endpoint, Mode, Pins, PinsError, Server as PinnedServer};
+use callgate_gateway::pins::{Endpoint, FIRST_LISTS, Mode, Pins, PinsError, Server as PinnedServer};
 use callgate_gateway::{Tally, Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::Methods;
 
@@ -28,6 +29,9 @@ pub struct GatewayConfig {
     /// The folder of what was accepted of servers' tools, made where it is not there; `None`: nothing is pinned. The first
     /// one that a server is given stays.
     pub pins_folder: Option<PathBuf>,
+    /// How long after a server's first whole list those of further variants are accepted;
+    /// [`callgate_gateway::pins::FIRST_LISTS`] for `None`.
+    pub first_lists: Option<Duration>,
     /// The issuer whose tokens callers may bear; `None`: none is believed.
     pub oauth: Option<OauthConfig>,
 }
@@ -96,6 +100,9 @@ impl Gateway {
         pins: Option<&Pins>,
         before: Option<&Self>,
     ) -> Result<Self, GatewayError> {
+        if let Some(pins) = pins {
+            pins.set_first_lists(config.first_lists.unwrap_or(FIRST_LISTS));
+        }
         let mut servers = HashMap::with_capacity(config.servers.len());
         let mut tallies = before.map(|before| before.tallies.clone()).unwrap_or_default();
         for (name, GatewayServer { upstream, pinning }) in config.servers {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Outcome};
-use callgate_gateway::pins::Server as PinnedServer;
+use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -21,6 +21,9 @@ use crate::random::random_u128;
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
 
+/// The method that begins a session.
+const INITIALIZE: &str = "initialize";
+
 /// The rules that deny whoever has not proven to be somebody.
 const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired)"];
 
@@ -34,6 +37,8 @@ pub(super) struct Gatekeeper<'a> {
     pub(super) server: &'a str,
     /// What was accepted of the server's tools.
     pub(super) pins: Option<&'a PinnedServer>,
+    /// Reads the client's variant out of the request.
+    pub(super) variant: &'a dyn Fn() -> Variant,
 }
 
 /// What becomes of a request.
@@ -52,6 +57,8 @@ pub(super) struct Allowed {
     pub(super) lists: bool,
     /// It calls a tool.
     pub(super) calls: bool,
+    /// It begins a session.
+    pub(super) begins: bool,
     /// The id of its message, as it stands in JSON.
     pub(super) id: Option<String>,
 }
@@ -74,7 +81,7 @@ impl Door for Gatekeeper<'_> {
     }
 
     fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
-        pinned::objection(self.pins?, self.server, tool)
+        pinned::objection(self.pins?, self.server, tool, self.variant)
     }
 
     fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
@@ -91,6 +98,7 @@ impl Door for Gatekeeper<'_> {
             }),
             lists: asked.method == Some(TOOLS_LIST),
             calls: asked.method == Some(TOOLS_CALL),
+            begins: asked.method == Some(INITIALIZE),
             id: asked.id.map(|id| Id::json(id).to_owned()),
         })
     }

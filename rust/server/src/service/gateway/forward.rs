@@ -8,7 +8,7 @@ use callgate_core::engine::Snapshot;
 use callgate_core::grant::Token;
 use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
-use callgate_gateway::pins::{Observation, Page};
+use callgate_gateway::pins::{Listing, Observation, Page, Variant};
 use callgate_gateway::reply::{self, Cut, Holds};
 use callgate_gateway::upstream::{OpenBody, Redirects};
 use callgate_gateway::{Failure, fields};
@@ -25,8 +25,7 @@ use super::caller::Calling;
 use super::config::Behind;
 use super::door::Allowed;
 use super::request::token;
-use super::session::Sessions;
-use super::{GATEWAY, answer};
+use super::{GATEWAY, answer, session, variant};
 use crate::events::{FieldValue, Level};
 use crate::gate::{Gate, Protocol, aside};
 use crate::proxy::ANONYMOUS;
@@ -40,6 +39,15 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Why a reply breaks off that shows a list of tools all the same.
 const UNASKED: &str = "it shows a list of tools that it was not asked for";
 
+/// The session that a request is of, as its id says.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// The server's own id, where the client's is marked.
+    pub(super) own: Option<HeaderValue>,
+    /// What its client said when it began; `None` where there is no session, or nobody knows.
+    pub(super) variant: Option<Variant>,
+}
+
 /// A request that may go on.
 #[derive(Debug)]
 pub(super) struct Forward {
@@ -47,8 +55,7 @@ pub(super) struct Forward {
     pub(super) behind: Arc<Behind>,
     /// Who calls.
     pub(super) caller: Calling,
-    /// The server's own id of the session, where the client's is marked.
-    pub(super) session: Option<HeaderValue>,
+    pub(super) session: Session,
     pub(super) parts: Parts,
     pub(super) allowed: Allowed,
     /// See [`super::GatewayConfig::lists_allowed_only`].
@@ -72,6 +79,7 @@ impl Forward {
             reserved,
             lists,
             calls,
+            begins,
             id,
         } = allowed;
         let mut units = Units {
@@ -86,12 +94,17 @@ impl Forward {
         };
         let sent = || {
             let mut sent = fields::of_request(&parts.headers);
-            if let Some(session) = &session {
-                sent.insert(SESSION, session.clone());
+            if let Some(own) = &session.own {
+                sent.insert(SESSION, own.clone());
             }
             sent
         };
-        let page = (holds == Holds::List).then(|| aside(&body, || Page::of_request(&body)));
+        let Listing { page, variant: said } = if holds == Holds::List {
+            aside(&body, || Listing::of_request(&body))
+        } else {
+            Listing::default()
+        };
+        let begun = begins.then(|| aside(&body, || Variant::of_initialize(&body)));
         let (server, grant) = (behind.server.as_str(), caller.grant());
         let redirects = if calls {
             Redirects::Refuse
@@ -113,9 +126,8 @@ impl Forward {
         units.settle(false);
         let (mut head, body) = opened.into_parts();
         head.headers = fields::of_reply(&head.headers);
-        if let (Some(sessions), Some(grant)) = (&gate.sessions, grant) {
-            mark(&mut head, sessions, server, grant);
-        }
+        let of_session = begun.as_ref().or(session.variant.as_ref());
+        mark(&mut head, &gate, &behind, grant, of_session);
         let reply = Response::from_parts(head, body);
         if holds == Holds::Nothing {
             let (at_gate, unasked) = (Arc::clone(&gate), Arc::clone(&behind));
@@ -132,11 +144,12 @@ impl Forward {
         }
         let cutting = Cutting {
             gate: Arc::clone(&gate),
+            variant: variant::of_client(said, session.variant.as_ref(), &parts),
             parts,
             caller,
             id: id.filter(|_| holds == Holds::List),
             allowed_only: lists_allowed_only,
-            page: page.unwrap_or_default(),
+            page,
             behind,
             held: Held::new(share),
             tape: Tape::new(),
@@ -161,16 +174,28 @@ async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Respo
     answer::failed(id.as_deref().and_then(Id::from_json), false, &failure)
 }
 
-/// Marks the session that a reply begins as one of this grant.
-fn mark(head: &mut http::response::Parts, sessions: &Sessions, server: &str, grant: &str) {
-    let Some(session) = head
+/// Marks the session that a reply names as one of this grant and of such a client.
+fn mark(
+    head: &mut http::response::Parts,
+    gate: &Gate,
+    behind: &Behind,
+    grant: Option<&str>,
+    variant: Option<&Variant>,
+) {
+    let Some(own) = head
         .headers
         .get(SESSION)
         .and_then(|session| session.to_str().ok())
     else {
         return;
     };
-    let marked = sessions.marked(server, grant, session);
+    let variant = variant.cloned().unwrap_or_default();
+    let marked = match (&gate.sessions, grant) {
+        (Some(sessions), Some(grant)) => sessions.marked(&behind.server, grant, &variant, own),
+        // Nobody has to prove anything, and lists are held against pins.
+        (_, None) if behind.pins.is_some() => session::saying(&variant, own),
+        _ => return,
+    };
     if let Ok(marked) = HeaderValue::try_from(marked) {
         head.headers.insert(SESSION, marked);
     }
@@ -226,6 +251,8 @@ struct Cutting {
     allowed_only: bool,
     /// Which page of a list was asked for.
     page: Page,
+    /// The variant of the client that asks.
+    variant: Variant,
     behind: Arc<Behind>,
     /// What has come of a message that is not whole.
     held: Held,
@@ -242,7 +269,7 @@ impl Cutting {
             &self.gate,
             pins,
             &self.behind.server,
-            self.page.asked(),
+            (self.page.asked(), &self.variant),
             &mut self.tape,
             message,
         )

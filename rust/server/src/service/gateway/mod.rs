@@ -10,8 +10,11 @@ mod issuer;
 mod numbers;
 mod request;
 mod session;
+mod variant;
 
 use std::sync::Arc;
+
+use callgate_gateway::pins::Variant;
 
 use callgate_core::{Pep, PepId};
 use http::request::Parts;
@@ -28,7 +31,7 @@ use crate::identity::{Peer, Unknown};
 use caller::Calling;
 use challenge::{Challenge, metadata};
 use door::{Gatekeeper, Verdict};
-use forward::Forward;
+use forward::{Forward, Session};
 use request::Asking;
 
 pub(crate) use config::Gateway;
@@ -113,22 +116,28 @@ fn refusal(parts: &Parts) -> Option<Response<Body>> {
 }
 
 /// Judges a request: how it goes on, or its refusal.
-fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
+fn judge(doors: &Doors, mut parts: Parts, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
     let gate = &doors.gate;
     let (state, gateway) = gate.admit_gateway();
     let behind = gateway
         .at(parts.uri.path())
         .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))?;
     let server = &behind.server;
+    let unauthorized = Challenge {
+        doors,
+        gateway: &gateway,
+        parts: &parts,
+        server,
+    };
+    let caller = Calling::of(&unauthorized, &state)?;
+    let needs_token = !matches!(caller, Calling::Anybody);
+    let session = session(gate, &mut parts, server, caller.grant())?;
     let challenge = Challenge {
         doors,
         gateway: &gateway,
         parts: &parts,
         server,
     };
-    let caller = Calling::of(&challenge, &state)?;
-    let needs_token = !matches!(caller, Calling::Anybody);
-    let session = session(gate, &parts, server, caller.grant())?;
     let admitted = Admitted {
         state,
         pep: GATEWAY,
@@ -140,6 +149,10 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
             needs_token: needs_token && !caller.is_proven(),
             server,
             pins: behind.pins.as_ref(),
+            variant: &|| {
+                let said = Variant::of_request(body);
+                variant::of_client(said, session.variant.as_ref(), &parts)
+            },
         },
         gate,
         admitted: &admitted,
@@ -161,26 +174,43 @@ fn judge(doors: &Doors, parts: Parts, body: &[u8]) -> Result<Forward, Box<Respon
     }
 }
 
-/// The server's own id of the session that a request is of; a session of another grant is none.
+/// The session that a request is of; a session of another grant is none.
 fn session(
     gate: &Gate,
-    parts: &Parts,
+    parts: &mut Parts,
     server: &str,
     grant: Option<&str>,
-) -> Result<Option<HeaderValue>, Box<Response<Body>>> {
-    let (Some(grant), Some(marked)) = (grant, parts.headers.get(forward::SESSION)) else {
-        return Ok(None);
+) -> Result<Session, Box<Response<Body>>> {
+    let Some(named) = parts.headers.get(forward::SESSION) else {
+        return Ok(Session::default());
     };
-    let own = marked
-        .to_str()
-        .ok()
+    let named = named.to_str().ok();
+    let Some(grant) = grant else {
+        // Of two nobody knows which is meant: they are refused where the request is judged.
+        let is_one = parts.headers.get_all(forward::SESSION).iter().count() == 1;
+        let said = named.filter(|_| is_one).and_then(session::said_by);
+        let said = said.and_then(|(variant, own)| Some((variant, HeaderValue::from_str(own).ok()?)));
+        // From here on it is as if there was no more than the server's own id: limits count by that.
+        return Ok(said.map_or_else(Session::default, |(variant, own)| {
+            parts.headers.insert(forward::SESSION, own);
+            Session {
+                own: None,
+                variant: Some(variant),
+            }
+        }));
+    };
+    let own = named
         .and_then(|marked| gate.sessions.as_ref()?.unmarked(server, grant, marked))
-        .and_then(|own| HeaderValue::from_str(own).ok());
+        .and_then(|(variant, own)| Some((variant, HeaderValue::from_str(own).ok()?)));
     // Clients that are told so begin another session.
-    own.map(Some).ok_or_else(|| {
+    let (variant, own) = own.ok_or_else(|| {
         Box::new(answer::refused(
             StatusCode::NOT_FOUND,
             "no such session of this grant; begin another one with `initialize`",
         ))
+    })?;
+    Ok(Session {
+        own: Some(own),
+        variant: Some(variant),
     })
 }

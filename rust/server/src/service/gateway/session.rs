@@ -1,18 +1,23 @@
-//! Sessions that belong to a grant.
+//! Sessions that belong to a grant, and to a variant of clients.
 //!
 //! A server's session id is all that it takes to act in that session. So what a client gets is the id and a mark that only
 //! its own grant's requests can bear, made with a key that nobody else has: nothing has to be remembered, and every replica
-//! with the same key of tokens knows it again.
+//! with the same key of tokens knows it again. The id also says what its client declared when it began the session, which later
+//! requests do not say.
 
 use std::fmt;
 
 use callgate_core::grant::TokenKey;
+use callgate_gateway::pins::Variant;
 
 /// What the key of marks is derived for; another text would make other marks.
-const PURPOSE: &str = "callgate 2026-11-22 sessions of the MCP gateway";
+const PURPOSE: &str = "callgate 2026-11-22 sessions of the MCP gateway, with variants";
 
-/// Between the mark and the server's own id.
+/// Between the mark and what follows.
 const JOINT: char = '.';
+
+/// Between the client's variant, which never has it, and the server's own id.
+const END_OF_VARIANT: char = '~';
 
 /// The length of a mark: 128 bits in hexadecimal.
 const MARK_LENGTH: usize = 32;
@@ -42,16 +47,22 @@ impl Sessions {
     }
 
     /// The id that a client gets for a server's session.
-    pub(super) fn marked(&self, server: &str, grant: &str, session: &str) -> String {
-        format!("{}{JOINT}{session}", self.mark(server, grant, session))
+    pub(super) fn marked(&self, server: &str, grant: &str, variant: &Variant, session: &str) -> String {
+        let said = saying(variant, session);
+        format!("{}{JOINT}{said}", self.mark(server, grant, &said))
     }
 
-    /// The server's own id, if a client's is of this grant at this server.
-    pub(super) fn unmarked<'s>(&self, server: &str, grant: &str, marked: &'s str) -> Option<&'s str> {
-        let (mark, session) = marked.split_once(JOINT)?;
+    /// The server's own id and its client's variant, if a client's id is of this grant at this server.
+    pub(super) fn unmarked<'s>(
+        &self,
+        server: &str,
+        grant: &str,
+        marked: &'s str,
+    ) -> Option<(Variant, &'s str)> {
+        let (mark, said) = marked.split_once(JOINT)?;
         // Compared as digests: how long that takes says nothing of the bytes.
-        let expected = self.mark(server, grant, session);
-        (blake3::hash(mark.as_bytes()) == blake3::hash(expected.as_bytes())).then_some(session)
+        let expected = self.mark(server, grant, said);
+        (blake3::hash(mark.as_bytes()) == blake3::hash(expected.as_bytes())).then(|| said_by(said))?
     }
 
     fn mark(&self, server: &str, grant: &str, session: &str) -> String {
@@ -64,6 +75,18 @@ impl Sessions {
         mark.truncate(MARK_LENGTH);
         mark
     }
+}
+
+/// A session's id that says what its client is. Where nobody has to prove anything, that is all that a client gets: whoever
+/// knows the server's own id can use the session anyway.
+pub(super) fn saying(variant: &Variant, session: &str) -> String {
+    format!("{variant}{END_OF_VARIANT}{session}")
+}
+
+/// The variant and the server's own id, if an id says them.
+pub(super) fn said_by(session: &str) -> Option<(Variant, &str)> {
+    let (variant, own) = session.split_once(END_OF_VARIANT)?;
+    Some((Variant::parse(variant)?, own))
 }
 
 impl fmt::Debug for Sessions {
@@ -79,8 +102,10 @@ mod tests {
     #[test]
     fn a_session_is_one_grant_s_at_one_server() {
         let sessions = Sessions::new(&TokenKey::new([1; 32]));
-        let marked = sessions.marked("srv", "alice", "a.b-c");
-        assert_eq!(sessions.unmarked("srv", "alice", &marked), Some("a.b-c"));
+        let variant = Variant::parse("2025-11-25+roots").unwrap();
+        let own = Some((variant.clone(), "a.b~c"));
+        let marked = sessions.marked("srv", "alice", &variant, "a.b~c");
+        assert_eq!(sessions.unmarked("srv", "alice", &marked), own);
         for (server, grant) in [("srv", "bob"), ("other", "alice"), ("srva", "lice"), ("", "")] {
             assert_eq!(
                 sessions.unmarked(server, grant, &marked),
@@ -88,14 +113,35 @@ mod tests {
                 "{server} {grant}"
             );
         }
-        for forged in ["a.b-c", ".a.b-c", "", &marked[1..], &format!("{marked}x")] {
+        let other_variant = marked.replace("+roots", "");
+        let bare = marked.replace("2025-11-25+roots~", "");
+        for forged in [
+            "a.b-c",
+            ".a.b-c",
+            "",
+            &marked[1..],
+            &format!("{marked}x"),
+            &other_variant,
+            &bare,
+        ] {
             assert_eq!(sessions.unmarked("srv", "alice", forged), None, "{forged}");
         }
         let others = Sessions::new(&TokenKey::new([2; 32]));
         assert_eq!(others.unmarked("srv", "alice", &marked), None);
         let known = Sessions::of(Some(&TokenKey::new([1; 32]))).unwrap();
-        assert_eq!(known.unmarked("srv", "alice", &marked), Some("a.b-c"));
+        assert_eq!(known.unmarked("srv", "alice", &marked), own);
         let of_this_process = Sessions::of(None).unwrap();
         assert_eq!(of_this_process.unmarked("srv", "alice", &marked), None);
+    }
+
+    #[test]
+    fn without_grants_an_id_says_the_variant_alone() {
+        for variant in [Variant::unknown(), Variant::parse("2025-11-25+roots").unwrap()] {
+            let said = saying(&variant, "a~b");
+            assert_eq!(said_by(&said), Some((variant, "a~b")));
+        }
+        for other in ["", "a", "2025-11-25", "a b~c", "~c"] {
+            assert_eq!(said_by(other), None, "{other}");
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Decisions as the pumps between a client and its server are told them.
 
+use std::sync::{Mutex, PoisonError};
+
 use callgate_core::Decision;
-use callgate_gateway::pins::Server as PinnedServer;
+use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_gateway::stdio::{Forward, Judged};
 use callgate_mcp::Headers;
 
@@ -14,12 +16,18 @@ use crate::random::random_u128;
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
 
+/// The method by which a client says what it is.
+const INITIALIZE: &str = "initialize";
+
 /// A line of a client.
 pub(super) struct StdioDoor<'a> {
     /// The server's name.
     pub(super) server: &'a str,
     /// What was accepted of its tools, where they are pinned.
     pub(super) pins: Option<&'a PinnedServer>,
+    pub(super) line: &'a [u8],
+    /// What the client has said of itself at last.
+    pub(super) client: &'a Mutex<Variant>,
     /// As far as can be seen it is a notification or an answer, so that nobody waits for a reply.
     pub(super) is_unanswered: bool,
 }
@@ -40,11 +48,17 @@ impl Door for StdioDoor<'_> {
     }
 
     fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
-        pinned::objection(self.pins?, self.server, tool)
+        pinned::objection(self.pins?, self.server, tool, || {
+            Variant::of_request(self.line).unwrap_or_else(|| of_client(self.client))
+        })
     }
 
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Judged {
         let takes_units = !decision.limits.is_empty();
+        if asked.method == Some(INITIALIZE) {
+            let said = Variant::of_initialize(self.line);
+            *self.client.lock().unwrap_or_else(PoisonError::into_inner) = said;
+        }
         Judged::Forward(Forward {
             lists: asked.method == Some(TOOLS_LIST),
             reservation: decision.reservation.filter(|_| takes_units),
@@ -58,4 +72,9 @@ impl Door for StdioDoor<'_> {
         }
         Judged::Reply(denied.body)
     }
+}
+
+/// What the client has said of itself at last.
+pub(super) fn of_client(client: &Mutex<Variant>) -> Variant {
+    client.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

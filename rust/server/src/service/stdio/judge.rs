@@ -1,18 +1,18 @@
 //! Judging the lines of one client.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use callgate_core::json::Tape;
 use callgate_gateway::RequestId;
-use callgate_gateway::pins::{Observation, Page, Server as PinnedServer};
+use callgate_gateway::pins::{Listing, Observation, Server as PinnedServer, Variant};
 use callgate_gateway::stdio::{Fault, Judged, Judging, Looks};
 use callgate_mcp::{Id, reply as mcp};
 
 use super::super::judging::{Carried, Judge, Lists, Reserved};
 use super::super::pinned;
 use super::attributes::LineAttributes;
-use super::door::StdioDoor;
+use super::door::{StdioDoor, of_client};
 use crate::gate::{Admitted, Gate, Protocol, aside};
 use crate::metrics::INVALID_REQUEST;
 
@@ -26,6 +26,8 @@ pub(super) struct LineJudge {
     pub(super) server: String,
     /// What was accepted of its tools, where they are pinned.
     pub(super) pins: Option<PinnedServer>,
+    /// What the client has said of itself at last.
+    pub(super) client: Mutex<Variant>,
 }
 
 impl Judging for LineJudge {
@@ -35,6 +37,8 @@ impl Judging for LineJudge {
                 door: &StdioDoor {
                     server: &self.server,
                     pins: self.pins.as_ref(),
+                    line,
+                    client: &self.client,
                     is_unanswered: matches!(looks, Looks::Notification | Looks::Response),
                 },
                 gate: &self.gate,
@@ -75,8 +79,8 @@ impl Judging for LineJudge {
         });
     }
 
-    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, page: &Page) -> Cow<'r, [u8]> {
-        let cut = match self.observe(reply, page) {
+    fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, listing: &Listing) -> Cow<'r, [u8]> {
+        let cut = match self.observe(reply, listing) {
             Ok(observed) => self.lists(id, observed.as_ref(), |lists| {
                 lists.reply(reply).unwrap_or_else(String::into_bytes)
             }),
@@ -106,12 +110,15 @@ impl LineJudge {
     }
 
     /// Holds a list against what was accepted of the server's tools; the error says why it must not be shown.
-    fn observe(&self, reply: &[u8], page: &Page) -> Result<Option<Observation>, String> {
+    fn observe(&self, reply: &[u8], listing: &Listing) -> Result<Option<Observation>, String> {
         let Some(pins) = &self.pins else {
             return Ok(None);
         };
         let mut tape = Tape::new();
-        pinned::observe(&self.gate, pins, &self.server, page.asked(), &mut tape, reply)
+        let said = listing.variant.clone();
+        let variant = said.unwrap_or_else(|| of_client(&self.client));
+        let asked = (listing.page.asked(), &variant);
+        pinned::observe(&self.gate, pins, &self.server, asked, &mut tape, reply)
     }
 
     /// Works with the lists that this client may see.

@@ -8,7 +8,7 @@ mod judge;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callgate_core::Engine;
@@ -55,6 +55,9 @@ pub struct WrapConfig {
     /// The folder of what was accepted of servers' tools, made where it is not there, and what is done about tools that are not
     /// those. `None`: nothing is pinned.
     pub pins: Option<(PathBuf, Mode)>,
+    /// How long after its first whole list those of further variants are accepted;
+    /// [`callgate_gateway::pins::FIRST_LISTS`] for `None`.
+    pub first_lists: Option<Duration>,
     /// How often counters in a file are written to disk, in milliseconds.
     pub flush_interval_ms: u64,
 }
@@ -106,6 +109,7 @@ impl Wrap {
             lists_allowed_only: self.config.lists_allowed_only,
             server: self.config.server.clone(),
             pins: self.pinning.as_ref().map(|(_, pins)| pins.clone()),
+            client: Mutex::default(),
         };
         let ended = runtime.block_on(wrap(self.config.settings.clone(), Arc::new(judge)));
         phase.send_replace(Phase::Closed);
@@ -137,6 +141,9 @@ fn pinning(gate: &Gate, config: &WrapConfig) -> Result<Option<(Pinning, PinnedSe
     let args: Vec<_> = command.args.iter().map(|word| word.to_string_lossy()).collect();
     let endpoint = Endpoint::command(&program, args.iter().map(|word| &**word));
     let pinning = Pinning::open(folder, &gate.events)?;
+    if let Some(length) = config.first_lists {
+        pinning.pins().set_first_lists(length);
+    }
     let server = pinning.pins().server(&config.server, endpoint, *mode);
     let server = server.map_err(GatewayError::from)?;
     Ok(Some((pinning, server)))

@@ -1,9 +1,9 @@
 //! Lines as they are judged; `tests/gateway` has real clients and servers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use callgate_gateway::RequestId;
-use callgate_gateway::pins::Page;
+use callgate_gateway::pins::{Listing, Page};
 use callgate_gateway::stdio::{Fault, Forward, Judged, Judging as _, Looks};
 use callgate_mcp::Methods;
 use serde_json::{Value, json};
@@ -35,6 +35,7 @@ fn judge() -> LineJudge {
         lists_allowed_only: false,
         server: "srv".to_owned(),
         pins: None,
+        client: Mutex::default(),
     }
 }
 
@@ -153,24 +154,28 @@ fn responses_pass_if_they_are_nothing_else() {
     assert!(matches!(judge.judge(both, Looks::Request), Judged::Reply(_)));
 }
 
+/// What a request for the first page says.
+fn first() -> Listing {
+    Page::First.into()
+}
+
 #[test]
 fn lists_lose_what_is_hidden_and_are_withheld_where_they_cannot_be_read() {
     let judge = judge();
     let id = RequestId::of_json("\"l\"");
     let list = br#"{"jsonrpc":"2.0","id":"l","result":{"tools":[{"name":"open"},{"name":"secret_x"}]}}"#;
     assert_eq!(
-        judge.cut(list, id.as_ref(), &Page::First).as_ref(),
+        judge.cut(list, id.as_ref(), &first()).as_ref(),
         br#"{"jsonrpc":"2.0","id":"l","result":{"tools":[{"name":"open"}]}}"#
     );
     let error = br#"{"jsonrpc":"2.0","id":"l","error":{"code":1,"message":"no"}}"#;
-    assert_eq!(judge.cut(error, id.as_ref(), &Page::First).as_ref(), error);
+    assert_eq!(judge.cut(error, id.as_ref(), &first()).as_ref(), error);
     for unreadable in [
         &b"{"[..],
         br#"[{"id":"l","result":{"tools":[]}}]"#,
         br#"{"id":"l","result":{"Tools":[]}}"#,
     ] {
-        let instead: Value =
-            serde_json::from_slice(&judge.cut(unreadable, id.as_ref(), &Page::First)).unwrap();
+        let instead: Value = serde_json::from_slice(&judge.cut(unreadable, id.as_ref(), &first())).unwrap();
         assert_eq!(
             (&instead["id"], &instead["error"]["code"]),
             (&json!("l"), &json!(403))
@@ -183,7 +188,7 @@ fn lists_lose_what_is_hidden_and_are_withheld_where_they_cannot_be_read() {
     };
     let list = br#"{"id":"l","result":{"tools":[{"name":"open"},{"name":"drop"},{"name":"other"}]}}"#;
     assert_eq!(
-        allowed_only.cut(list, None, &Page::First).as_ref(),
+        allowed_only.cut(list, None, &first()).as_ref(),
         br#"{"id":"l","result":{"tools":[{"name":"open"}]}}"#
     );
     let withheld: Value = serde_json::from_str(&allowed_only.withhold(10, None)).unwrap();

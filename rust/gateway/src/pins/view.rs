@@ -1,0 +1,111 @@
+//! A book for look-ups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use callgate_core::bindings::Bindings;
+
+use super::book::Book;
+use super::digest::Digest;
+use super::entry::{Entry, Record};
+use super::state::State;
+use super::variant::{Places, UNKNOWN_PLACE, Variant};
+
+/// A book for look-ups.
+#[derive(Debug, Default)]
+pub(super) struct View {
+    is_complete: bool,
+    variants: HashMap<Variant, usize>,
+    rows: HashMap<Box<str>, Row>,
+}
+
+#[derive(Debug)]
+struct Row {
+    state: State,
+    withheld_from: Places,
+    endpoints: Box<[Digest]>,
+    records: Box<[Arc<Record>]>,
+    bindings: Arc<Bindings>,
+}
+
+impl Row {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            state: entry.state(),
+            withheld_from: entry.withheld_from(),
+            endpoints: entry
+                .pinned
+                .iter()
+                .map(|pin| pin.record.endpoint.digest())
+                .collect(),
+            records: entry.records().cloned().collect(),
+            bindings: entry.bindings(),
+        }
+    }
+}
+
+impl View {
+    pub(super) fn of(book: &Book) -> Self {
+        let variants = book.variants.iter().enumerate();
+        let tools = book.tools.iter();
+        Self {
+            is_complete: book.is_complete,
+            variants: variants
+                .map(|(place, met)| (met.variant.clone(), place))
+                .collect(),
+            rows: tools
+                .map(|(name, entry)| (name.as_str().into(), Row::of(entry)))
+                .collect(),
+        }
+    }
+
+    /// What is known of a tool of a server that is at this endpoint, whichever clients were told so.
+    pub(super) fn state(&self, tool: &str, endpoint: Digest) -> State {
+        match self.rows.get(tool) {
+            Some(row) if row.state == State::Pinned && !row.endpoints.contains(&endpoint) => State::Changed,
+            Some(row) => row.state,
+            None if self.is_complete => State::New,
+            None => State::Unknown,
+        }
+    }
+
+    /// As [`Self::state`], for clients of this variant: what others alone were told does not count, where something is known of
+    /// these.
+    pub(super) fn state_for(&self, tool: &str, endpoint: Digest, variant: &Variant) -> State {
+        let state = self.state(tool, endpoint);
+        let (State::Changed, Some(row), Some(&place)) =
+            (state, self.rows.get(tool), self.variants.get(variant))
+        else {
+            return state;
+        };
+        let is_known = place != UNKNOWN_PLACE && !row.withheld_from.has(place);
+        if is_known && row.endpoints.contains(&endpoint) {
+            return State::Pinned;
+        }
+        state
+    }
+
+    /// How many tools are in each state, of a server that is at this endpoint.
+    pub(super) fn counts(&self, endpoint: Digest) -> Vec<(State, usize)> {
+        let is_in = |wanted: State| {
+            self.rows
+                .keys()
+                .filter(move |tool| self.state(tool, endpoint) == wanted)
+        };
+        [State::Pinned, State::Changed, State::New]
+            .into_iter()
+            .map(|state| (state, is_in(state).count()))
+            .collect()
+    }
+
+    /// What is kept of a tool under this digest.
+    pub(super) fn record(&self, tool: &str, digest: Digest) -> Option<&Arc<Record>> {
+        let mut records = self.rows.get(tool)?.records.iter();
+        records.find(|record| record.digest == digest)
+    }
+
+    /// Which arguments of a tool clients mirror in header fields.
+    pub(super) fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
+        Some(Arc::clone(&self.rows.get(tool)?.bindings))
+    }
+}
