@@ -572,6 +572,10 @@ class Metrics:
         """TLS handshakes that failed."""
 
     @property
+    def http2_floods(self) -> list[tuple[str, int]]:
+        """Connections ended because of too many frames, by kind: ``resets`` or ``control_frames``."""
+
+    @property
     def events_dropped(self) -> int:
         """Events dropped because nobody drained them."""
 

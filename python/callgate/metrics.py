@@ -185,3 +185,9 @@ def _state(numbers: Metrics) -> Iterator[Metric]:
     ]
     for name, text, value in counts:
         yield CounterMetricFamily(name, text, value=value)
+    floods = CounterMetricFamily(
+        "callgate_http2_floods", "Connections ended because of too many frames of a kind.", labels=["frames"]
+    )
+    for frames, value in numbers.http2_floods:
+        floods.add_metric([frames], value)
+    yield floods

@@ -19,6 +19,7 @@ pub(crate) struct Metrics {
     internal_errors: u64,
     connections: usize,
     tls_handshakes_failed: u64,
+    http2_floods: Vec<(&'static str, u64)>,
     events_dropped: u64,
     audit_dropped: u64,
     store_errors: Vec<(&'static str, &'static str, u64)>,
@@ -74,6 +75,7 @@ impl From<MetricsSnapshot> for Metrics {
             internal_errors: snapshot.internal_errors,
             connections: snapshot.connections,
             tls_handshakes_failed: snapshot.tls_handshakes_failed,
+            http2_floods: snapshot.http2_floods,
             events_dropped: snapshot.events_dropped,
             audit_dropped: snapshot.audit_dropped,
             store_errors: snapshot

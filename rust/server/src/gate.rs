@@ -14,6 +14,7 @@ use crate::events::{Events, FieldValue, Level};
 use crate::identity::{Asker, Peps, Unknown};
 use crate::in_force::InForce;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
+use crate::net::Flood;
 use crate::proxy::ProxyConfig;
 use crate::service::{Gateway, Sessions};
 
@@ -120,6 +121,8 @@ pub(crate) struct Paces {
     pub(crate) peps: Pace,
     /// Failed TLS handshakes.
     pub(crate) handshakes: Pace,
+    /// Connections that their clients flooded.
+    pub(crate) floods: Pace,
     /// Rate limits that could not be looked at.
     pub(crate) rate_limits: Pace,
     /// Servers behind the gateway that did not answer.
@@ -212,6 +215,15 @@ impl Gate {
         if self.paces.handshakes.admits(self.second()) {
             let fields = vec![("error", error.into())];
             self.events.push(Level::Warning, "tls_handshake_failed", fields);
+        }
+    }
+
+    /// Counts a connection that was ended because its client sent too many frames of a kind, and logs it, at a bounded pace.
+    pub(crate) fn flooded(&self, flood: Flood) {
+        self.metrics.http2_flooded(flood);
+        if self.paces.floods.admits(self.second()) {
+            let fields = vec![("frames", flood.as_str().into())];
+            self.events.push(Level::Warning, "http2_flood", fields);
         }
     }
 

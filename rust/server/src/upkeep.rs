@@ -71,6 +71,7 @@ impl Reports {
         for (kind, pace) in [
             ("pep_refused", &gate.paces.peps),
             ("tls_handshake_failed", &gate.paces.handshakes),
+            ("http2_flood", &gate.paces.floods),
             ("rate_limit_failed", &gate.paces.rate_limits),
             ("upstream_failed", &gate.paces.upstreams),
         ] {

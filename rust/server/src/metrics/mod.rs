@@ -24,6 +24,7 @@ pub use rates::RateLimitCount;
 pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
 
+use crate::net::Flood;
 use crate::service::UpstreamNumbers;
 
 use histogram::Histogram;
@@ -98,6 +99,8 @@ pub struct MetricsSnapshot {
     pub connections: usize,
     /// TLS handshakes that failed.
     pub tls_handshakes_failed: u64,
+    /// Connections that were ended because their clients sent too many frames, by kind: `resets`, `control_frames`.
+    pub http2_floods: Vec<(&'static str, u64)>,
     /// Events dropped because nobody drained them.
     pub events_dropped: u64,
     /// Decisions whose line could not be written to the decision log.
@@ -129,6 +132,7 @@ pub(crate) struct Metrics {
     invalid_requests: AtomicU64,
     internal_errors: AtomicU64,
     tls_handshakes_failed: AtomicU64,
+    http2_floods: [AtomicU64; Flood::ALL.len()],
     pub(crate) store: StoreMetrics,
 }
 
@@ -145,6 +149,7 @@ impl Metrics {
             invalid_requests: AtomicU64::new(0),
             internal_errors: AtomicU64::new(0),
             tls_handshakes_failed: AtomicU64::new(0),
+            http2_floods: Default::default(),
             store: StoreMetrics::default(),
         }
     }
@@ -210,6 +215,14 @@ impl Metrics {
         count(&self.tls_handshakes_failed);
     }
 
+    pub(crate) fn http2_flooded(&self, flood: Flood) {
+        for (known, cell) in Flood::ALL.into_iter().zip(&self.http2_floods) {
+            if known == flood {
+                count(cell);
+            }
+        }
+    }
+
     /// Invalid requests so far.
     pub(crate) fn invalid_requests(&self) -> u64 {
         // Relaxed: a count that publishes nothing else.
@@ -235,6 +248,11 @@ impl Metrics {
             // Relaxed, here and below: counts that publish nothing else.
             internal_errors: self.internal_errors.load(Ordering::Relaxed),
             tls_handshakes_failed: self.tls_handshakes_failed.load(Ordering::Relaxed),
+            http2_floods: Flood::ALL
+                .into_iter()
+                .zip(&self.http2_floods)
+                .map(|(flood, cell)| (flood.as_str(), cell.load(Ordering::Relaxed)))
+                .collect(),
             ..MetricsSnapshot::default()
         };
         self.registry.each_tool(|server, tool, cell| {

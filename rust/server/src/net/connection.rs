@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tonic::body::Body;
 
 use super::accept::Phase;
+use super::guarded::{Guarded, Watch};
 use super::head_timer::HeadTimer;
 use super::io::{Stream, Watched};
 use super::progress::Progress;
@@ -33,8 +34,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Answers of one stream that wait to be sent, whatever window the client has opened.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Streams that a client may open and reset before they are looked at: hyper's own bound against rapid resets.
-const MAX_UNSEEN_RESETS: usize = 20;
+/// Streams that a client has opened and reset, and that hyper has not seen yet. Resets are bounded by [`super::guard`], which
+/// lets so few through in one turn that this is never met.
+const MAX_UNSEEN_RESETS: usize = 4 * 1024;
 /// Streams of one connection that are refused or broken in its whole life. A client may open thousands of streams before
 /// it has read how many are allowed; whoever goes on loses the connection.
 const MAX_REFUSED_STREAMS: usize = 16 * 1024;
@@ -75,6 +77,7 @@ fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
 #[derive(Clone, Debug)]
 pub(super) struct Manners {
     protocols: Builder<TokioExecutor>,
+    max_streams: u32,
     opening_timeout: Duration,
     header_timeout: Duration,
     /// How long idle connections over HTTP/1.1 are kept, as their clients are told; `None` where that is too short to be told.
@@ -87,6 +90,7 @@ impl Manners {
         let announcement = HeaderValue::try_from(format!("timeout={announced_s}"));
         Self {
             protocols: protocols(limits),
+            max_streams: limits.max_streams,
             opening_timeout: Duration::from_millis(limits.opening_timeout_ms),
             header_timeout: Duration::from_millis(limits.header_timeout_ms),
             announcement: announcement.ok().filter(|_| announced_s > 0),
@@ -127,8 +131,12 @@ pub(super) async fn serve<I: Stream>(
     phase: watch::Receiver<Phase>,
 ) {
     let (unfinished, peer) = (doors.unfinished.share(), Arc::new(peer));
+    let (watch, told) = (Watch::default(), Arc::clone(&doors));
     let answer = move |request| doors.answer(door, &peer, &unfinished, request);
-    hold(manners, stream, answer, phase).await;
+    hold(manners, stream, answer, phase, watch.clone()).await;
+    if let Some(flood) = watch.flood() {
+        told.gate.flooded(flood);
+    }
 }
 
 /// Has requests answered until the connection ends, or the server stops.
@@ -137,11 +145,13 @@ async fn hold<I, F>(
     stream: I,
     answer: impl Fn(Request<Incoming>) -> F + Send + 'static,
     mut phase: watch::Receiver<Phase>,
+    watch: Watch,
 ) where
     I: Stream,
     F: Future<Output = Result<Response<Body>, Infallible>> + Send + Unpin + 'static,
 {
     let (stream, progress) = Watched::new(stream);
+    let stream = Guarded::new(stream, manners.max_streams, watch.clone());
     let mut protocols = manners.protocols.clone();
     let timer = HeadTimer::new(Arc::clone(&progress), manners.header_timeout);
     protocols.http1().timer(timer);
@@ -161,20 +171,20 @@ async fn hold<I, F>(
     // A fault of the connection ends it, and nobody is left to be told.
     tokio::select! {
         biased;
-        _ = connection.as_mut() => return,
+        _ = in_turns(connection.as_mut(), &watch) => return,
         () = draining(&mut phase) => {}
         () = overdue(opening_timeout, &progress) => return,
     }
     // A request that has come as a whole is answered, though nobody has read it yet: over HTTP/1.1 nothing else tells a client
     // that it was not done. Over HTTP/2 the end of the connection says which were.
     progress.drain();
-    if is_over(connection.as_mut()).await {
+    if is_over(in_turns(connection.as_mut(), &watch)).await {
         return;
     }
     if progress.has_unread() && !progress.is_http2() {
         tokio::select! {
             biased;
-            _ = connection.as_mut() => return,
+            _ = in_turns(connection.as_mut(), &watch) => return,
             () = closing(&mut phase) => return,
             () = tokio::time::sleep(READING_TIME) => {}
         }
@@ -182,9 +192,18 @@ async fn hold<I, F>(
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         biased;
-        _ = connection => {}
+        _ = in_turns(connection, &watch) => {}
         () = closing(&mut phase) => {}
     }
+}
+
+/// Polls a connection, and tells its watch each time.
+async fn in_turns<C: Future>(mut connection: Pin<&mut C>, watch: &Watch) -> C::Output {
+    poll_fn(|context| {
+        watch.begin_turn();
+        connection.as_mut().poll(context)
+    })
+    .await
 }
 
 /// An answer that says what becomes of its connection. No `async` block, which would keep the answering future twice.
@@ -209,7 +228,8 @@ where
 }
 
 /// Lets a connection do what it can do now; whether it has ended.
-async fn is_over(mut connection: Pin<&mut impl Future>) -> bool {
+async fn is_over(connection: impl Future) -> bool {
+    let mut connection = std::pin::pin!(connection);
     poll_fn(|context| Poll::Ready(connection.as_mut().poll(context).is_ready())).await
 }
 

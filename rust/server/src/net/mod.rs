@@ -1,7 +1,11 @@
 //! Sockets and connections: everything below a request.
 
 mod accept;
+mod allowance;
 mod connection;
+mod frames;
+mod guard;
+mod guarded;
 mod handshake;
 mod head_timer;
 mod io;
@@ -11,4 +15,5 @@ mod progress;
 
 pub(crate) use accept::{Acceptor, Phase};
 pub(crate) use connection::STREAM_WINDOW_BYTES;
+pub(crate) use guard::Flood;
 pub(crate) use listen::{BoundSocket, bind_socket, bind_tcp};

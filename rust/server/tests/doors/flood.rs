@@ -16,9 +16,13 @@ const CALL: &str = r#"{"grant":"g","tool":"open"}"#;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const REFUSED_STREAM: u32 = 7;
@@ -95,6 +99,15 @@ impl Received {
         }
     }
 
+    /// Waits for the end of so many answers; what would end the connection is a fault.
+    fn answers(&mut self, mut count: u32) {
+        while count > 0 {
+            let (kind, flags, _, payload) = self.next().expect("the connection ended");
+            assert_ne!(kind, GOAWAY, "{payload:?}");
+            count -= u32::from(kind == HEADERS && flags & END_STREAM != 0);
+        }
+    }
+
     /// Waits for the end of the answer on a stream; what would end the connection is a fault.
     fn answered(&mut self, stream: u32) {
         loop {
@@ -105,6 +118,20 @@ impl Received {
             }
         }
     }
+}
+
+/// A client's streams, in order.
+fn id(number: u32) -> u32 {
+    2 * number + 1
+}
+
+/// A connection whose first frames are few.
+fn open(rig: &Rig, frames: &Frames) -> (TcpStream, Received) {
+    let mut stream = rig.connect();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(&frames.0).unwrap();
+    let reader = stream.try_clone().unwrap();
+    (stream, Received(reader))
 }
 
 /// A connection whose frames are written on a thread, since the server may stop reading.
@@ -146,14 +173,117 @@ fn ten_thousand_streams_on_a_connection_are_refused_and_it_lives() {
     received.answered(next);
 }
 
+/// A stall, as the server sees it: a proxy gives up all calls of that time at once, and goes on.
+#[test]
+fn calls_that_are_given_up_at_once_leave_the_others_alone() {
+    let rig = Rig::new();
+    let max_streams = Limits::default().max_streams;
+    let (mut stream, mut received) = open(&rig, &Frames::preface().check(1));
+    // None of them is seen before it is given up.
+    let given_up = (1..=max_streams).map(id).fold(Frames::default(), |frames, id| {
+        frames.check(id).call(id).reset(id)
+    });
+    stream.write_all(&given_up.0).unwrap();
+    stream.write_all(&Frames::default().call(1).0).unwrap();
+    received.answered(1);
+}
+
+#[test]
+fn who_was_answered_much_may_give_up_much() {
+    let rig = Rig::new();
+    let (mut stream, mut received) = open(
+        &rig,
+        &Frames::preface().add(WINDOW_UPDATE, 0, 0, &(1_u32 << 30).to_be_bytes()),
+    );
+    for number in 0..6 {
+        let ids = (500 * number..500 * (number + 1)).map(id);
+        let calls = ids.fold(Frames::default(), |frames, id| frames.check(id).call(id));
+        stream.write_all(&calls.0).unwrap();
+        received.answers(500);
+    }
+    let given_up = (3_000..8_000)
+        .map(id)
+        .fold(Frames::default(), |frames, id| frames.check(id).reset(id));
+    let next = given_up.check(id(8_000)).call(id(8_000));
+    stream.write_all(&next.0).unwrap();
+    received.answered(id(8_000));
+}
+
 #[test]
 fn streams_that_are_reset_as_fast_as_they_are_opened_end_the_connection() {
+    const STREAMS: u32 = 100_000;
     let rig = Rig::new();
-    let ids = (0..10_000).map(|number| 2 * number + 1);
-    let flood = ids.fold(Frames::preface(), |frames, id| frames.check(id).reset(id));
+    let flood = (0..STREAMS).map(id).fold(Frames::preface(), |frames, id| {
+        frames.check(id).call(id).reset(id)
+    });
     let (_stream, mut received) = speak(&rig, flood);
     assert_eq!(received.code_of(GOAWAY), Some(ENHANCE_YOUR_CALM));
     assert_eq!(rig.post(CALL).status, 200);
+    // It has cost no more than the calls that may be open at once, and those that came with the last of them.
+    let metrics = rig.server.metrics();
+    let begun: u64 = metrics.requests.iter().map(|request| request.count).sum();
+    assert!(
+        begun < 4 * u64::from(Limits::default().max_streams),
+        "{begun} calls"
+    );
+    let event = rig.wait_for_event("http2_flood");
+    assert_eq!(
+        event.fields[0].1,
+        callgate_server::FieldValue::Text("resets".to_owned())
+    );
+    let floods = rig.server.metrics().http2_floods;
+    assert_eq!(floods, [("resets", 1), ("control_frames", 0)]);
+}
+
+#[test]
+fn an_endless_run_of_control_frames_ends_the_connection() {
+    const FRAMES: usize = 200_000;
+    let runs: [(&str, Frames); 6] = [
+        ("PING", Frames::default().add(PING, 0, 0, &[7; 8])),
+        (
+            "an answer to no PING",
+            Frames::default().add(PING, ACK, 0, &[7; 8]),
+        ),
+        ("SETTINGS", Frames::default().add(SETTINGS, 0, 0, &[])),
+        (
+            "PRIORITY",
+            Frames::default().add(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]),
+        ),
+        (
+            "WINDOW_UPDATE",
+            Frames::default().add(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        ),
+        ("an unknown kind", Frames::default().add(0xfa, 0, 0, &[])),
+    ];
+    for (name, run) in runs {
+        let rig = Rig::new();
+        let flood = Frames([Frames::preface().0, run.0.repeat(FRAMES)].concat());
+        let (_stream, mut received) = speak(&rig, flood);
+        assert_eq!(received.code_of(GOAWAY), Some(ENHANCE_YOUR_CALM), "{name}");
+        assert_eq!(rig.post(CALL).status, 200, "{name}");
+        rig.wait_for_event("http2_flood");
+        let floods = rig.server.metrics().http2_floods;
+        assert_eq!(floods, [("resets", 0), ("control_frames", 1)], "{name}");
+    }
+}
+
+/// Window updates and pings of a client that is answered, as several libraries send them for each frame of an answer.
+#[test]
+fn a_client_that_acknowledges_every_frame_is_no_flood() {
+    let rig = Rig::new();
+    let (mut stream, mut received) = open(&rig, &Frames::preface());
+    for number in 0..6 {
+        let ids = (500 * number..500 * (number + 1)).map(id);
+        let calls = ids.fold(Frames::default(), |frames, id| {
+            (0..3).fold(frames.check(id).call(id), |frames, _| {
+                frames
+                    .add(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 100])
+                    .add(PING, 0, 0, &[1; 8])
+            })
+        });
+        stream.write_all(&calls.0).unwrap();
+        received.answers(500);
+    }
 }
 
 /// Whether the server closes this connection by itself; what it says before is its own affair.

@@ -32,6 +32,7 @@ impl Rig {
             server,
             move |request| Box::pin(answer(request)) as Answering,
             stopping,
+            Watch::default(),
         ));
         Self {
             client,
