@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
+from threading import active_count
 from typing import Any
 
 import pytest
@@ -146,6 +149,44 @@ def test_health(admin: AdminServer) -> None:
     admin.set_ready(ready=False)
     assert get(admin.address, "/readyz")[0] == 503
     assert get(admin.address, "/healthz?probe=1")[0] == 200
+
+
+def test_connections_that_come_all_at_once_wait(collector: ServerCollector) -> None:
+    """None of them is dropped while the port does not look: its client would try again only after a second."""
+    admin = AdminServer("127.0.0.1:0", registry(collector))
+    with ExitStack() as crowd:
+        connections = [crowd.enter_context(connect(admin.address)) for _ in range(300)]
+        for connection in connections:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        crowd.callback(admin.stop)
+        admin.start()
+        answers = [answer(connection) for connection in connections]
+    assert {answer.partition(b"\r\n")[0] for answer in answers} == {b"HTTP/1.1 200 OK"}
+
+
+def answer(connection: socket.socket) -> bytes:
+    return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def connect(address: str) -> socket.socket:
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /metrics HTTP/1.1\r\nHost:", b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+)
+def test_connections_that_ask_for_nothing_make_room(admin: AdminServer, sent: bytes) -> None:
+    threads = active_count()
+    with ExitStack() as crowd:
+        idle = [crowd.enter_context(connect(admin.address)) for _ in range(200)]
+        for connection in idle:
+            connection.sendall(sent)
+            assert get(admin.address, "/healthz")[0] == 200
+        assert active_count() <= threads + 64
+        # The first has been closed, whether or not it was answered before.
+        while idle[0].recv(4096):
+            pass
 
 
 def test_what_is_not_there(admin: AdminServer) -> None:

@@ -7,9 +7,10 @@ import json
 import socket
 import sys
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from threading import Condition, Thread
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
 _TIMEOUT_S: Final = 10.0
 """How long a connection may be silent, so that slow ones cannot hold threads for good."""
+
+_BACKLOG: Final = 1_024
+"""Connections that the system keeps until they are accepted. Beyond them it drops the first packet, which comes again
+after a second: a probe has given up by then."""
+
+_MOST_CONNECTIONS: Final = 64
+"""Connections, and with them threads, held at once. For a newer one the oldest that asks for nothing is closed."""
 
 _REFUSED_PAUSE_S: Final = 0.1
 _MAX_PORT: Final = 65_535
@@ -99,13 +107,52 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+class _Connections:
+    """Those that are open, the oldest first, and which of them are being answered."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._answered: dict[socket.socket, bool] = {}
+        self._changed = Condition()
+
+    def add(self, connection: socket.socket) -> None:
+        """Waits until there is room for one more, which is made at once."""
+        with self._changed:
+            while len(self._answered) >= self._most:
+                self._close_one()
+                self._changed.wait(_REFUSED_PAUSE_S)
+            self._answered[connection] = False
+
+    def remove(self, connection: socket.socket) -> None:
+        """Forgets one that is closed."""
+        with self._changed:
+            self._answered.pop(connection, None)
+            self._changed.notify()
+
+    def mark(self, connection: socket.socket, *, answered: bool) -> None:
+        """Notes whether one has asked for something that it has not got yet."""
+        with self._changed:
+            if connection in self._answered:
+                self._answered[connection] = answered
+
+    def _close_one(self) -> None:
+        """Ends the oldest that asks for nothing, else the oldest: its client may take no answer, and others wait."""
+        idle = (one for one, answered in self._answered.items() if not answered)
+        oldest = next(idle, None) or next(iter(self._answered))
+        # Its own thread closes it, as it reads the end of it or cannot write.
+        with suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)
+
+
 class _HTTPServer(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = _BACKLOG
 
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.ready = False
         self.serving: Serving | None = None
+        self.connections = _Connections(_MOST_CONNECTIONS)
         self.answers_loopback_alone = _is_loopback(host)
         super().__init__((host, port), _Handler)
 
@@ -116,6 +163,15 @@ class _HTTPServer(ThreadingHTTPServer):
             # Out of file descriptors: the connection waits, and so does this thread, instead of asking again at once.
             time.sleep(_REFUSED_PAUSE_S)
             raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's types
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  as above
+        """What every connection ends with, whatever became of it."""
+        super().shutdown_request(request)
+        self.connections.remove(request)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  the base class's names
         """One line of the log, where the base class prints a traceback."""
@@ -136,6 +192,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _TIMEOUT_S
 
     def do_GET(self) -> None:
+        self.server.connections.mark(self.connection, answered=True)
         status, body, content_type = self._page()
         self.send_response(status)
         self.send_header("Content-Type", content_type)
@@ -144,6 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+        self.server.connections.mark(self.connection, answered=False)
 
     def do_HEAD(self) -> None:
         self.do_GET()
