@@ -706,9 +706,10 @@ class Server:
                 where clients reach it; ``lists_allowed_only``, whether lists leave out what their caller may never
                 call; ``pins_folder``, None to pin nothing; ``first_lists_s``, how long after a server's first whole
                 list those of further variants are accepted, in seconds (24 hours); ``oauth``, the issuer whose tokens
-                are believed, None for none: ``issuer``, ``jwks`` (the keys) or ``jwks_url`` with ``jwks_ca`` (PEM),
-                ``audience``, ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
-                ``clock_skew_ms``, ``scopes``.
+                are believed, or a list of issuers, None for none: ``issuer``, ``prefix`` (before the claim in the
+                grant's id; of each where there are several), ``jwks`` (the keys) or ``jwks_url``, else where the
+                issuer's metadata says, with ``jwks_ca`` (PEM), ``audience``, ``algorithms``, ``grant`` and, by label,
+                ``labels`` (lists of names that lead to a claim), ``clock_skew_ms``, ``scopes``.
 
         Raises:
             ConfigError: A value has the wrong form.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callgate import ConfigError, Engine, Server
-from callgate.config import InvalidConfigError, load, read_bundle, warnings
+from callgate.config import InvalidConfigError, check, load, read_bundle, warnings
+from callgate.config.oauth import listed
 from config.setup import Setup
 from gateway.issuers import ec_key, jwks
 
@@ -33,6 +35,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup) -> None:
             "public_url": "https://callgate.example.com",
             "oauth": {
                 "issuer": "https://login.example.com/realms/a",
+                "prefix": "corp:",
                 "jwks": {"file": "keys/jwks.json"},
                 "algorithms": ["ES384", "EdDSA", "ES256"],
                 "grant": ["act", "sub"],
@@ -47,6 +50,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup) -> None:
     assert json.loads(found.pop("jwks")) == document
     assert found == {
         "issuer": "https://login.example.com/realms/a",
+        "prefix": "corp:",
         "jwks_url": None,
         "jwks_ca": None,
         "audience": None,
@@ -64,6 +68,7 @@ def test_what_is_not_said_has_a_default(setup: Setup) -> None:
     keywords = read_bundle(setup.file).gateway()
     assert keywords["oauth"] == {
         "issuer": "https://login.example.com",
+        "prefix": None,
         "jwks": None,
         "jwks_url": URL,
         "jwks_ca": None,
@@ -88,6 +93,12 @@ def test_what_is_not_said_has_a_default(setup: Setup) -> None:
         ({"jwks": {}}, "either `url` or `file`"),
         ({"jwks": {"url": URL, "file": "x"}}, "either `url` or `file`"),
         ({"jwks": {"file": "x", "ca": "y"}}, "`ca` means nothing"),
+        ({"jwks": None, "issuer": "http://login.example.com"}, "needs `jwks`"),
+        ({"jwks": {"ca": "y"}, "issuer": "http://127.0.0.1:1"}, "`jwks.ca` means nothing"),
+        ({"prefix": "corp"}, "that end in `:`"),
+        ({"prefix": ""}, "that end in `:`"),
+        ({"prefix": "x" * 64 + ":"}, "at most 64"),
+        ({"prefix": "a\n:"}, "that end in `:`"),
         ({"jwks": {"url": "http://localhost/", "ca": "y"}}, "`ca` means nothing"),
         ({"jwks": {"url": "http://login.example.com/jwks.json"}}, "expected `https`"),
         ({"jwks": {"url": "http://127.0.0.1.example.com/"}}, "expected `https`"),
@@ -119,6 +130,101 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path, change: dict[str, Any],
     with pytest.raises(InvalidConfigError, match=fault) as raised:
         load(path)
     assert "secret" not in str(raised.value)
+
+
+def test_keys_may_be_looked_for_by_the_issuer_s_metadata(setup: Setup) -> None:
+    (setup.folder / "ca.pem").write_text("-----BEGIN CERTIFICATE-----", encoding="utf-8")
+    for jwks_of, ca in (({}, None), ({"jwks": {"ca": "ca.pem"}}, b"-----BEGIN CERTIFICATE-----")):
+        section = {name: value for name, value in GOOD.items() if name != "jwks"} | jwks_of
+        setup.configure(gateway={"oauth": section})
+        found = read_bundle(setup.file).gateway()["oauth"]
+        assert (found["jwks"], found["jwks_url"], found["jwks_ca"]) == (None, None, ca)
+    Server(Engine.from_dict(POLICY), gateway={"oauth": {**KEYWORDS, "jwks_url": None}}).check()
+
+
+ONE = {**GOOD, "prefix": "one:"}
+TWO = {**GOOD, "issuer": "https://two.example.com", "prefix": "two:"}
+
+
+def test_several_issuers_reach_the_data_plane(setup: Setup) -> None:
+    setup.configure(gateway={"oauth": [ONE, TWO]})
+    bundle = read_bundle(setup.file)
+    check(bundle)
+    keywords = bundle.gateway()
+    assert [(found["issuer"], found["prefix"]) for found in keywords["oauth"]] == [
+        ("https://login.example.com", "one:"),
+        ("https://two.example.com", "two:"),
+    ]
+    Server(Engine.from_dict(POLICY), gateway=keywords).check()
+    # One in a list needs no prefix, and keeps its place in messages.
+    setup.configure(gateway={"oauth": [GOOD]})
+    check(read_bundle(setup.file))
+
+
+@pytest.mark.parametrize(
+    ("issuers", "path", "fault"),
+    [
+        ([ONE, {**TWO, "prefix": "one:"}], "gateway.oauth[1].prefix", "neither begins with the other"),
+        ([ONE, {**TWO, "prefix": "one:two:"}], "gateway.oauth[1].prefix", "neither begins with the other"),
+        ([{**ONE, "prefix": "one:two:"}, {**TWO, "prefix": "one:"}], "gateway.oauth[1].prefix", "neither begins"),
+        ([ONE, {**TWO, "prefix": None}], "gateway.oauth[1].prefix", "missing"),
+        ([{**ONE, "prefix": None}, TWO], "gateway.oauth[0].prefix", "missing"),
+        ([ONE, {**TWO, "issuer": ONE["issuer"]}], "gateway.oauth[1].issuer", "keep one of them"),
+    ],
+)
+def test_issuers_of_which_two_could_mean_one_id_are_refused(
+    setup: Setup, issuers: list[dict[str, Any]], path: str, fault: str
+) -> None:
+    written = [{name: value for name, value in issuer.items() if value is not None} for issuer in issuers]
+    setup.configure(gateway={"oauth": written})
+    with pytest.raises(InvalidConfigError, match=fault) as raised:
+        check(read_bundle(setup.file))
+    [found] = raised.value.faults
+    assert found.file == str(setup.file)
+    # The data plane refuses it by itself.
+    keywords = [{**KEYWORDS, "issuer": issuer["issuer"], "prefix": issuer["prefix"]} for issuer in issuers]
+    with pytest.raises(ConfigError, match=re.escape(path)):
+        Server(Engine.from_dict(POLICY), gateway={"oauth": keywords}).check()
+
+
+@pytest.mark.parametrize(
+    ("oauth", "fault"),
+    [
+        ([], "at least 1"),
+        ([GOOD, 7], r"`gateway.oauth\[1\]`: expected keys and values"),
+        ([{**GOOD, "client_id": "x"}], r"`gateway.oauth\[0\]`: unknown key `client_id`"),
+        ([{**GOOD, "audience": None}], "tokens for anybody"),
+    ],
+)
+def test_faults_of_a_list_say_where_they_are(setup: Setup, oauth: list[Any], fault: str) -> None:
+    setup.configure(gateway={"oauth": oauth})
+    with pytest.raises(InvalidConfigError, match=fault):
+        load(setup.file)
+
+
+def test_the_environment_says_either_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CALLGATE_GATEWAY__OAUTH__ISSUER", "https://login.example.com")
+    monkeypatch.setenv("CALLGATE_GATEWAY__OAUTH__AUDIENCE", "callgate")
+    [(_, issuer)] = listed(load(None).config.gateway.oauth)
+    assert (issuer.issuer, issuer.audience) == ("https://login.example.com", "callgate")
+    monkeypatch.delenv("CALLGATE_GATEWAY__OAUTH__ISSUER")
+    monkeypatch.delenv("CALLGATE_GATEWAY__OAUTH__AUDIENCE")
+    monkeypatch.setenv("CALLGATE_GATEWAY__OAUTH", json.dumps([ONE, TWO]))
+    assert [issuer.prefix for _, issuer in listed(load(None).config.gateway.oauth)] == ["one:", "two:"]
+
+
+def test_a_grant_s_own_token_for_an_issuer_s_id_is_told(setup: Setup) -> None:
+    setup.configure(
+        gateway={"oauth": ONE},
+        grants=[
+            {"id": "one:alice", "server": "s", "policy": "p", "token_hash": "0" * 64},
+            {"id": "one:bob", "server": "s", "policy": "p"},
+            {"id": "carol", "server": "s", "policy": "p", "token_hash": "1" * 64},
+        ],
+    )
+    told = [warning for warning in warnings(read_bundle(setup.file)) if "has a token of its own" in warning]
+    [warning] = told
+    assert "`one:alice` has a token of its own, and is also `alice` of the issuer" in warning
 
 
 def test_warnings_say_what_is_so_with_an_issuer(setup: Setup) -> None:
@@ -172,8 +278,9 @@ KEYWORDS: dict[str, Any] = {
         ({"issuer": None}, "`issuer` is missing"),
         ({"issuer": ""}, "gateway.oauth.issuer"),
         ({"audience": None}, "gateway.oauth.audience"),
-        ({"jwks": b"{}"}, "either `jwks` or `jwks_url`"),
-        ({"jwks_url": None}, "either `jwks` or `jwks_url`"),
+        ({"jwks": b"{}"}, "not both"),
+        ({"jwks_url": None, "issuer": "http://login.example.com"}, "gateway.oauth.issuer"),
+        ({"prefix": "corp"}, "gateway.oauth.prefix"),
         ({"jwks_url": "http://login.example.com/"}, "gateway.oauth.jwks.url"),
         ({"jwks_ca": b"x"}, "gateway.oauth.jwks.ca"),
         ({"algorithms": []}, "gateway.oauth.algorithms"),

@@ -90,13 +90,24 @@ class Publisher:
     port: int = 0
     document: Any = None
     """What is answered; None: status 503."""
+    documents: dict[str, Any] = field(default_factory=dict)
+    """What is answered at other paths."""
     asked: list[str] = field(default_factory=list)
     """The paths, in order."""
+
+    @property
+    def issuer(self) -> str:
+        """The name of an issuer that is found there."""
+        return f"http://127.0.0.1:{self.port}/realms/a"
 
     @property
     def url(self) -> str:
         """Where."""
         return f"http://127.0.0.1:{self.port}/jwks.json"
+
+    def describe(self, path: str, **changes: Any) -> None:
+        """Publishes metadata of the issuer at a path, but for these changes."""
+        self.documents[path] = {"issuer": self.issuer, "jwks_uri": self.url, **changes}
 
     def publish(self, *keys: Key) -> None:
         """These alone from now on."""
@@ -112,8 +123,12 @@ def publisher(*keys: Key) -> Iterator[Publisher]:
     class Keys(Handler):
         def do_GET(self) -> None:
             published.asked.append(self.path)
-            body = "" if published.document is None else json.dumps(published.document)
-            self.answer(200 if body else 503, "application/jwk-set+json", body)
+            if self.path == "/jwks.json":
+                body = "" if published.document is None else json.dumps(published.document)
+                self.answer(200 if body else 503, "application/jwk-set+json", body)
+                return
+            document = published.documents.get(self.path)
+            self.answer(404 if document is None else 200, "application/json", json.dumps(document))
 
     with serving(Keys) as published.port:
         yield published

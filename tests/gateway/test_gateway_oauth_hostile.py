@@ -20,6 +20,8 @@ from gateway.running import Gateway, gateway
 from gateway.test_gateway_oauth import CALL, send
 from proxies.upstream import Upstream, keeping_upstream, send_raw
 
+OTHER = "https://other.example.com"
+
 
 def now_s() -> int:
     """Looked at when a token is made: other tests may run for long before."""
@@ -37,11 +39,15 @@ class Place:
     small: Key
     encrypting: Key
     stranger: Key
+    other: Key
+    """The key of another issuer that is believed where there are `several`, under the same id."""
+    several: bool
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    folder = tmp_path_factory.mktemp("hostile")
+@pytest.fixture(scope="module", params=[False, True], ids=["one issuer", "two issuers"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    folder, several = tmp_path_factory.mktemp("hostile"), bool(request.param)
+    other = ec_key("e")
     key, rsa, small, encrypting = ec_key("e"), rsa_key("r"), rsa_key("small", 1024), ec_key("enc")
     document = {
         "keys": [
@@ -52,11 +58,15 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     }
     (folder / "jwks.json").write_text(json.dumps(document), encoding="utf-8")
     section = oauth(jwks={"file": "jwks.json"}, labels={"team": "team"}, scopes=[])
+    if several:
+        (folder / "other.json").write_text(json.dumps(jwks(other)), encoding="utf-8")
+        second = {"issuer": OTHER, "prefix": "two:", "jwks": {"file": "other.json"}, "algorithms": ["ES256"]}
+        section["oauth"] = [{**section["oauth"], "prefix": "one:"}, second]
     with (
         keeping_upstream() as upstream,
         gateway(folder, {"s": f"http://127.0.0.1:{upstream.port}/mcp"}, gateway=section) as running,
     ):
-        yield Place(running, upstream, key, rsa, small, encrypting, Key("e", ec_key("x").private))
+        yield Place(running, upstream, key, rsa, small, encrypting, Key("e", ec_key("x").private), other, several)
 
 
 def encoded(data: bytes) -> str:
@@ -171,13 +181,53 @@ HOSTILE: dict[str, tuple[Callable[[Place], str], str]] = {
 }
 
 
-# Of the one that is too short to be believed.
-@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits long")
-@pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_token_gets_nowhere(place: Place, name: str) -> None:
-    make, reason = HOSTILE[name]
+AMONG_SEVERAL = {
+    # Whose token it is cannot be told, so that no key is asked.
+    "other claims under the signature": "another issuer",
+    "claims that are no JSON": "well-formed",
+}
+"""Reasons that are others where there are several issuers."""
+
+OF_ANOTHER: dict[str, tuple[Callable[[Place], str], str]] = {
+    "one's name, the other's key": (lambda place: place.other.token(), "signature is wrong"),
+    "the other's name, one's key": (lambda place: place.key.token(iss=OTHER), "signature is wrong"),
+    "one's name, the other's key without an id": (
+        lambda place: Key("", place.other.private).token(),
+        "none of the issuer's keys",
+    ),
+    "the other's name, one's key without an id": (
+        lambda place: Key("", place.key.private).token(iss=OTHER),
+        "none of the issuer's keys",
+    ),
+    "the other's name, an id of one": (
+        lambda place: place.key.token(iss=OTHER, header={"kid": "r"}),
+        "none of the issuer's keys",
+    ),
+    "the other's name, an algorithm of one": (lambda place: place.rsa.token(iss=OTHER), "`alg`"),
+    "the other's name, HMAC with its public key": (
+        lambda place: forged(
+            {"alg": "HS256", "kid": "e"},
+            pem(place.other),
+            {"iss": OTHER, "aud": f"{PUBLIC_URL}/mcp/s", "sub": "alice", "exp": now_s() + 600},
+        ),
+        "`alg`",
+    ),
+    "the other's name, HMAC called ES256": (
+        lambda place: forged(
+            {"alg": "ES256", "kid": "e"},
+            pem(place.other),
+            {"iss": OTHER, "aud": f"{PUBLIC_URL}/mcp/s", "sub": "alice", "exp": now_s() + 600},
+        ),
+        "signature is wrong",
+    ),
+    "both names": (lambda place: place.key.token(iss=[ISSUER, OTHER]), "another issuer"),
+    "another audience of the other": (lambda place: place.other.token("alice", "t", iss=OTHER), "another audience"),
+}
+
+
+def refused(place: Place, token: str, reason: str) -> None:
     before = len(place.upstream.arrived)
-    answer = send(place.running.url("s"), make(place))
+    answer = send(place.running.url("s"), token)
     assert answer.status_code == 401, answer.text
     challenge = answer.headers["www-authenticate"]
     assert challenge.startswith('Bearer error="invalid_token"')
@@ -185,6 +235,23 @@ def test_a_hostile_token_gets_nowhere(place: Place, name: str) -> None:
     assert reason in answer.text
     assert len(place.upstream.arrived) == before
     assert "alice" not in answer.text
+
+
+# Of the one that is too short to be believed.
+@pytest.mark.filterwarnings("ignore:The RSA key is 1024 bits long")
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_token_gets_nowhere(place: Place, name: str) -> None:
+    make, reason = HOSTILE[name]
+    refused(place, make(place), AMONG_SEVERAL.get(name, reason) if place.several else reason)
+
+
+@pytest.mark.parametrize("name", OF_ANOTHER)
+def test_no_issuer_speaks_for_another(place: Place, name: str) -> None:
+    make, reason = OF_ANOTHER[name]
+    if not place.several:
+        assert send(place.running.url("s"), make(place)).status_code == 401
+        return
+    refused(place, make(place), reason)
 
 
 def test_the_table_is_about_tokens(place: Place) -> None:
@@ -198,6 +265,8 @@ def test_the_table_is_about_tokens(place: Place) -> None:
         ):
             assert send(place.running.url("s"), key.token(**claims)).status_code == 200, claims
         assert send(place.running.url("s"), key.token(header={"typ": "at+jwt"})).status_code == 200
+    of_other = send(place.running.url("s"), place.other.token(iss=OTHER)).status_code
+    assert of_other == (200 if place.several else 401)
 
 
 def test_a_token_is_sent_once_and_in_its_header(place: Place) -> None:

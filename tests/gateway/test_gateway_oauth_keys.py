@@ -119,6 +119,61 @@ def test_keys_come_over_tls_from_whom_the_file_names(tmp_path: Path) -> None:
                 assert send(running.url("s"), key.token()).status_code == status
 
 
+INSERTED = "/.well-known/oauth-authorization-server/realms/a"
+APPENDED = "/realms/a/.well-known/openid-configuration"
+
+
+@pytest.mark.parametrize("path", [INSERTED, APPENDED])
+def test_keys_are_found_by_the_issuer_s_metadata(tmp_path: Path, path: str) -> None:
+    first, second = ec_key("1"), ec_key("2")
+    with keeping_upstream() as upstream, publisher(first) as published:
+        published.describe(path)
+        section = {"public_url": PUBLIC_URL, "oauth": {"issuer": published.issuer}}
+        with gateway(tmp_path, servers(upstream), gateway=section) as running:
+            url = running.url("s")
+            assert send(url, first.token(iss=published.issuer)).status_code == 200
+            assert send(url, first.token()).status_code == 401, "another issuer"
+            published.publish(second)
+            assert send(url, second.token(iss=published.issuer)).status_code == 200
+            assert send(url, first.token(iss=published.issuer)).status_code == 401
+            # Kept as keys of a URL are.
+            published.documents.clear()
+            assert send(url, second.token(iss=published.issuer)).status_code == 200
+
+
+def test_metadata_that_cannot_be_believed_gives_no_keys(tmp_path: Path) -> None:
+    key = ec_key("1")
+    with keeping_upstream() as upstream, publisher(key) as published:
+        section = {"public_url": PUBLIC_URL, "oauth": {"issuer": published.issuer}}
+        for change in ({"issuer": published.issuer + "/"}, {"jwks_uri": "http://192.0.2.1/jwks.json"}):
+            published.describe(INSERTED, **change)
+            with gateway(tmp_path, servers(upstream), gateway=section) as running:
+                answer = send(running.url("s"), key.token(iss=published.issuer))
+                assert (answer.status_code, answer.headers["retry-after"]) == (503, "30")
+        assert "/jwks.json" not in published.asked
+
+
+def test_metadata_comes_over_tls_from_whom_the_file_names(tmp_path: Path) -> None:
+    key, authority = ec_key("1"), trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+
+    class Documents(Handler):
+        def do_GET(self) -> None:
+            issuer = f"https://{self.headers['host']}"
+            metadata = {"issuer": issuer, "jwks_uri": f"{issuer}/keys"}
+            self.answer(200, "application/json", json.dumps(jwks(key) if self.path == "/keys" else metadata))
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with keeping_upstream() as upstream, serving(Documents, tls=context) as port:
+        issuer = f"https://127.0.0.1:{port}"
+        for ca, status in (("ca.pem", 200), ("other.pem", 503)):
+            section = {"public_url": PUBLIC_URL, "oauth": {"issuer": issuer, "jwks": {"ca": ca}}}
+            with gateway(tmp_path, servers(upstream), gateway=section) as running:
+                assert send(running.url("s"), key.token(iss=issuer)).status_code == status
+
+
 def test_changes_take_effect_at_once(tmp_path: Path) -> None:
     setup = Setup(tmp_path)
     setup.write("p.json", POLICY)

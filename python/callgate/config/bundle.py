@@ -17,6 +17,7 @@ from callgate.config.folder import documents_in
 from callgate.config.grants import Grant, GrantsFile
 from callgate.config.key import key_path, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
+from callgate.config.oauth import Jwks
 from callgate.config.peps import Pep
 from callgate.config.state import pins_folder
 from callgate.config.units import quoted, to_ms
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
     from callgate.config.model import Config
+    from callgate.config.oauth import Oauth
     from callgate.config.upstreams import HeaderValue
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -59,8 +61,8 @@ class Bundle:
     """The name of each file, and what it holds."""
     upstreams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     """By server: what `Server` takes of where it is, secrets included."""
-    oauth: Mapping[str, Any] | None = None
-    """What `Server` takes of the issuer of callers' tokens."""
+    oauth: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
+    """What `Server` takes of the issuers of callers' tokens."""
 
     @property
     def config(self) -> Config:
@@ -239,15 +241,19 @@ def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tu
         )
 
 
-def _oauth(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, Any] | None:
-    oauth, at = loaded.config.gateway.oauth, ("gateway", "oauth", "jwks")
-    if oauth is None:
-        return None
-    file, ca = oauth.jwks.file, oauth.jwks.ca
-    return oauth.server_keywords(
-        jwks=None if file is None else _read(loaded, (*at, "file"), file, files, faults),
-        ca=None if ca is None else _read(loaded, (*at, "ca"), ca, files, faults),
-    )
+def _oauth(loaded: Loaded, files: Files, faults: list[Fault]) -> Mapping[str, Any] | list[Mapping[str, Any]] | None:
+    def keywords(issuer: Oauth, *step: int) -> Mapping[str, Any]:
+        at: KeyPath = ("gateway", "oauth", *step, "jwks")
+        jwks = issuer.jwks or Jwks.model_construct()
+        return issuer.server_keywords(
+            jwks=None if jwks.file is None else _read(loaded, (*at, "file"), jwks.file, files, faults),
+            ca=None if jwks.ca is None else _read(loaded, (*at, "ca"), jwks.ca, files, faults),
+        )
+
+    oauth = loaded.config.gateway.oauth
+    if isinstance(oauth, list):
+        return [keywords(issuer, index) for index, issuer in enumerate(oauth)]
+    return None if oauth is None else keywords(oauth)
 
 
 def _secret(loaded: Loaded, at: KeyPath, value: HeaderValue, files: Files, faults: list[Fault]) -> str:

@@ -13,12 +13,14 @@ from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.messages import did_you_mean
+from callgate.config.oauth import listed
 from callgate.config.units import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from callgate.config.bundle import Bundle, Placed
+    from callgate.config.document import KeyPath
 
 _NO_PART_OF_A_PATH: Final = re.compile(r"[\x00-\x1f\x7f/\\;%?#]")
 
@@ -30,7 +32,14 @@ def check(bundle: Bundle, *, policy: Path | None = None) -> None:
         InvalidConfigError: All that was found.
     """
     servers = _servers(bundle) if policy is None else _quick(bundle, policy)
-    faults = [*_listeners(bundle), *servers, *_addresses(bundle), *_grants(bundle), *_peps(bundle)]
+    faults = [
+        *_listeners(bundle),
+        *servers,
+        *_addresses(bundle),
+        *_grants(bundle),
+        *_peps(bundle),
+        *_issuers(bundle),
+    ]
     if faults:
         raise InvalidConfigError(faults)
 
@@ -122,6 +131,32 @@ def _peps(bundle: Bundle) -> Iterator[Fault]:
             yield fault((*at, "uids"), "users are told apart on a Unix socket alone; give `socket`")
 
 
+def _issuers(bundle: Bundle) -> Iterator[Fault]:
+    """Issuers of which two could mean one id, or one token."""
+    issuers = listed(bundle.config.gateway.oauth)
+    if len(issuers) < 2:  # noqa: PLR2004  one has nobody to be taken for
+        return
+    names, prefixes = dict[str, int](), dict[str, int]()
+    for index, (step, issuer) in enumerate(issuers):
+        at: KeyPath = ("gateway", "oauth", *step)
+        prefix = issuer.prefix
+        if names.setdefault(issuer.issuer, index) != index:
+            message = f"`gateway.oauth[{names[issuer.issuer]}]` is the same issuer; keep one of them"
+            yield bundle.loaded.fault((*at, "issuer"), message)
+        if prefix is None:
+            message = "the key `prefix` is missing: with several issuers each needs one of its own, such as `corp:`"
+            yield bundle.loaded.fault(at, message)
+            continue
+        alike = next((other for other in prefixes if other.startswith(prefix) or prefix.startswith(other)), None)
+        if alike is not None:
+            message = (
+                f"{quoted(prefix)} and {quoted(alike)} of `gateway.oauth[{prefixes[alike]}]` could make one id of two "
+                "subjects; expected prefixes of which neither begins with the other"
+            )
+            yield bundle.loaded.fault((*at, "prefix"), message)
+        prefixes.setdefault(prefix, index)
+
+
 def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False) -> list[str]:
     """What is allowed and still should be known; `quick` is a start from a policy alone."""
     return [
@@ -156,7 +191,7 @@ def _useless(bundle: Bundle, now: datetime) -> Iterator[str]:
     if config.peps is not None and not config.peps:
         yield "the list of peps is empty, so nobody may ask"
     for placed in grants or ():
-        for reason in _reasons(placed, now, vouched=vouched or bundle.oauth is not None):
+        for reason in (*_reasons(placed, now, vouched=vouched or bundle.oauth is not None), *_shared(placed, bundle)):
             fault = placed.fault(placed.path, "")
             yield f"{fault.file}:{fault.line}:{fault.column}: the grant {quoted(placed.grant.id)} {reason}"
     used = {server.policy for server in config.servers.values()} | {placed.grant.policy for placed in grants or ()}
@@ -174,6 +209,19 @@ def _reasons(placed: Placed, now: datetime, *, vouched: bool) -> Iterator[str]:
         yield "has expired"
     if grant.token_hash is None and not vouched:
         yield "has no token, and no PEP vouches, so nobody can use it"
+
+
+def _shared(placed: Placed, bundle: Bundle) -> Iterator[str]:
+    """A prefix sets an issuer's ids apart, so a token of a grant's own for one of them may be a slip."""
+    grant = placed.grant
+    if grant.revoked or grant.token_hash is None:
+        return
+    for _, issuer in listed(bundle.config.gateway.oauth):
+        if issuer.prefix is not None and grant.id.startswith(issuer.prefix):
+            yield (
+                f"has a token of its own, and is also {quoted(grant.id.removeprefix(issuer.prefix))} of the issuer "
+                f"{quoted(issuer.issuer)}"
+            )
 
 
 def _secrets(bundle: Bundle) -> Iterator[str]:

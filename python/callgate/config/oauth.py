@@ -1,4 +1,4 @@
-"""The issuer whose tokens callers of the gateway may bear."""
+"""The issuers whose tokens callers of the gateway may bear."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from enum import Enum
 from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    model_validator,
+)
 
 from callgate.config.fields import Duration, FilePath, Section, Text, checked_text, within
 from callgate.config.units import quoted, to_ms
@@ -17,7 +27,9 @@ from callgate.config.units import quoted, to_ms
 _ISSUER: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?")
 _JWKS: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?(\?[^#\s]*)?")
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+")
+_PREFIX: Final = re.compile(r"[^\x00-\x1f\x7f]{0,63}[:/|]")
 _MOST_NAMES: Final = 16
+_MOST_ISSUERS: Final = 16
 
 
 class Algorithm(str, Enum):
@@ -50,6 +62,16 @@ def _jwks(value: str) -> str:
         raise ValueError(message)
     if value.startswith("http:") and not _is_loopback(urlsplit(value).hostname or ""):
         message = "expected `https`: whoever could change the keys on their way could be anybody"
+        raise ValueError(message)
+    return value
+
+
+def _prefix(value: str) -> str:
+    if not _PREFIX.fullmatch(value):
+        message = (
+            "expected at most 64 characters that end in `:`, `/` or `|`, such as `corp:`, so that ids of the issuer "
+            f"stand out from those of grants; got {quoted(value)}"
+        )
         raise ValueError(message)
     return value
 
@@ -101,36 +123,46 @@ Claim = Annotated[
 
 
 class Jwks(Section):
-    """Where the issuer's keys are."""
+    """Where the issuer's keys are, or whose word is taken for that."""
 
     url: Annotated[str, AfterValidator(_jwks)] | None = None
     """Where the issuer's keys are fetched from: `https://login.example.com/jwks.json`; `http` on loopback alone."""
 
     ca: FilePath | None = None
-    """PEM file of the authorities that are believed there instead of the system's."""
+    """PEM file of the authorities that are believed there, or where the issuer's metadata and keys are, instead of the
+    system's."""
 
     file: FilePath | None = None
     """The file that holds the issuer's keys, a JWK Set; instead of `url`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Jwks:
-        if (self.url is None) == (self.file is None):
+        if self.url is not None and self.file is not None:
             message = "expected either `url` or `file`"
             raise ValueError(message)
-        if self.ca is not None and not (self.url or "").startswith("https:"):
+        if self.ca is not None and (self.file is not None or (self.url or "https:").startswith("http:")):
             message = "`ca` means nothing without a `url` that begins with `https`"
+            raise ValueError(message)
+        if self.ca is None and self.url is None and self.file is None:
+            message = (
+                "expected either `url` or `file`; leave `jwks` out to have the keys looked for by the issuer's metadata"
+            )
             raise ValueError(message)
         return self
 
 
 class Oauth(Section):
-    """Whose tokens are believed, and what is made of them."""
+    """An issuer whose tokens are believed, and what is made of them."""
 
     issuer: Annotated[str, AfterValidator(_issuer)]
     """What tokens have as `iss`, to the letter."""
 
-    jwks: Jwks
-    """Where the issuer's keys are."""
+    prefix: Annotated[str, AfterValidator(_prefix)] | None = None
+    """What stands before the claim in the grant's id, such as `corp:`; needed where there are several issuers, of which
+    no prefix may begin with another one."""
+
+    jwks: Jwks | None = None
+    """Where the issuer's keys are. If not given, its metadata says (RFC 8414, OpenID Connect Discovery)."""
 
     audience: Text | None = None
     """What tokens have as `aud`, or in it. Where this is not given: the server's address, `<public_url>/mcp/<name>`."""
@@ -152,12 +184,26 @@ class Oauth(Section):
     scopes: Annotated[list[Annotated[str, AfterValidator(_scope)]], Field(max_length=64)] = Field(default=[])
     """What must be in a token's `scope`, all of it."""
 
+    @model_validator(mode="after")
+    def _keys_come_unchanged(self) -> Oauth:
+        if self.jwks is not None and (self.jwks.url is not None or self.jwks.file is not None):
+            return self
+        is_plain = self.issuer.startswith("http:")
+        if is_plain and not _is_loopback(urlsplit(self.issuer).hostname or ""):
+            message = "needs `jwks`: without `https` nobody can tell whether the issuer's metadata came unchanged"
+            raise ValueError(message)
+        if is_plain and self.jwks is not None:
+            message = "`jwks.ca` means nothing without an `issuer` that begins with `https`"
+            raise ValueError(message)
+        return self
+
     def server_keywords(self, *, jwks: bytes | None, ca: bytes | None) -> dict[str, Any]:
         """What `Server` takes as `oauth` of its gateway, with the contents of the files."""
         return {
             "issuer": self.issuer,
+            "prefix": self.prefix,
             "jwks": jwks,
-            "jwks_url": self.jwks.url,
+            "jwks_url": None if self.jwks is None else self.jwks.url,
             "jwks_ca": ca,
             "audience": self.audience,
             "algorithms": [algorithm.value for algorithm in self.algorithms],
@@ -166,3 +212,30 @@ class Oauth(Section):
             "clock_skew_ms": to_ms(self.clock_skew),
             "scopes": list(self.scopes),
         }
+
+
+_ONE: Final = TypeAdapter(Oauth)
+_SEVERAL: Final = TypeAdapter(Annotated[list[Oauth], Field(min_length=1, max_length=_MOST_ISSUERS)])
+
+
+def _one_or_several(value: object, _: ValidatorFunctionWrapHandler) -> Oauth | list[Oauth] | None:
+    # By hand, so that a fault is said of the form that was written and stands where that is.
+    if value is None:
+        return None
+    return _SEVERAL.validate_python(value) if isinstance(value, list) else _ONE.validate_python(value)
+
+
+Issuers = Annotated[
+    Oauth | Annotated[list[Oauth], Field(min_length=1, max_length=_MOST_ISSUERS)] | None,
+    WrapValidator(_one_or_several),
+]
+"""One issuer, or a list of them."""
+
+
+def listed(issuers: Oauth | list[Oauth] | None) -> list[tuple[tuple[int, ...], Oauth]]:
+    """Each issuer, with what leads to it in the section: its index where there is a list."""
+    if issuers is None:
+        return []
+    return (
+        [((index,), issuer) for index, issuer in enumerate(issuers)] if isinstance(issuers, list) else [((), issuers)]
+    )

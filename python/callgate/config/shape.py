@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,10 @@ if typing.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """What may stand at a place: a section, a mapping or list of something, or a plain value."""
+    """What may stand at a place: a section, a mapping or list of something, or a plain value.
+
+    One that has both is a section, or a list of such.
+    """
 
     section: type[BaseModel] | None = None
     members: Shape | None = None
@@ -32,6 +35,8 @@ class Shape:
 
     def at(self, step: str | int) -> Shape | None:
         """What may stand under a key or index; None where nothing may."""
+        if isinstance(step, int) and self.items is not None:
+            return self.items
         if self.section is not None:
             return shapes_of(self.section).get(str(step))
         return self.items if isinstance(step, int) else self.members
@@ -64,7 +69,7 @@ def leaves(
         if shape.members and shape.members.section:
             yield path, field
             yield from leaves(shape.members.section, (*path, "<name>"))
-        elif shape.items and shape.items.section:
+        elif shape.items and shape.items.section and not shape.section:
             yield path, field
             yield from leaves(shape.items.section, (*path, "[]"))
         elif shape.section:
@@ -97,7 +102,9 @@ def _shape(hint: Any) -> Shape:  # noqa: ANN401  a type form
         path = next((mark for mark in marks if isinstance(mark, PathMark)), None)
         return Shape(path=path) if path else _shape(inner)
     if origin in {typing.Union, types.UnionType}:
-        return next(_shape(part) for part in typing.get_args(hint) if part is not type(None))
+        first, *others = (_shape(part) for part in typing.get_args(hint) if part is not type(None))
+        items = next((other.items for other in others if other.items), None)
+        return replace(first, items=items) if first.section and items else first
     if origin is dict:
         return Shape(members=_shape(typing.get_args(hint)[1]))
     if origin is list:

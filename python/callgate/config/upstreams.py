@@ -10,7 +10,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field, model_validator
 
 from callgate.config.fields import Count, Duration, FilePath, Flag, Section, Size, Text, within
-from callgate.config.oauth import Oauth
+from callgate.config.oauth import Issuers, listed
 from callgate.config.proxies import MethodRules
 from callgate.config.units import quoted
 
@@ -160,12 +160,13 @@ class Gateway(Section):
     """Where clients reach the gateway, if not by the host that they name: `https://callgate.example.com`. Its host is
     allowed as those of `allowed_hosts` are; another host takes a restart."""
 
-    oauth: Oauth | None = None
-    """An issuer of OAuth tokens that callers may bear in place of a grant's; none where this is not given."""
+    oauth: Issuers = None
+    """An issuer of OAuth tokens that callers may bear in place of a grant's, or a list of issuers; none where this is
+    not given."""
 
     @model_validator(mode="after")
     def _tokens_are_for_somebody(self) -> Gateway:
-        if self.oauth is not None and self.oauth.audience is None and self.public_url is None:
+        if self.public_url is None and any(issuer.audience is None for _, issuer in listed(self.oauth)):
             message = (
                 "`oauth` needs `audience`, which says for whom tokens are, or `public_url`, from which that follows: "
                 "else tokens for anybody would be taken"

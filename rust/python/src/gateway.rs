@@ -57,7 +57,7 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
         }
     }
     if let Some(oauth) = fields.optional::<Bound<'_, PyAny>>("oauth")? {
-        config.oauth = Some(crate::oauth::config(&oauth)?);
+        config.oauth = crate::oauth::configs(&oauth)?;
     }
     Ok(config)
 }

@@ -1,14 +1,17 @@
-//! The issuer of callers' tokens in the `gateway` argument of `Server`: a mapping, read into the data plane's configuration.
+//! The issuers of callers' tokens in the `gateway` argument of `Server`: a mapping or a list of them, read into the data plane's
+//! configuration.
 
 use callgate_gateway::oauth::{Algorithm, ClaimPath, JwksSource, OauthConfig};
 use pyo3::prelude::*;
+use pyo3::types::PyMapping;
 
 use crate::error::Error;
 use crate::setup::{Fields, pairs};
 
 const PLACE: &str = "gateway: `oauth`";
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "issuer",
+    "prefix",
     "jwks",
     "jwks_url",
     "jwks_ca",
@@ -20,8 +23,25 @@ const FIELDS: [&str; 10] = [
     "scopes",
 ];
 
-/// Reads the mapping.
-pub(crate) fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
+/// Reads the mapping, or each of the list.
+pub(crate) fn configs(oauth: &Bound<'_, PyAny>) -> PyResult<Vec<OauthConfig>> {
+    if oauth.cast::<PyMapping>().is_ok() {
+        return Ok(vec![config(oauth)?]);
+    }
+    let configs: Vec<OauthConfig> = oauth
+        .try_iter()
+        .map_err(|_| fault("expected a mapping or a list of them".to_owned()))?
+        .map(|oauth| config(&oauth?))
+        .collect::<PyResult<_>>()?;
+    if configs.is_empty() {
+        return Err(fault(
+            "expected at least one issuer, or none at all (`None`)".to_owned(),
+        ));
+    }
+    Ok(configs)
+}
+
+fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
     let fields = Fields::named(PLACE.to_owned(), &FIELDS, oauth)?;
     let jwks = match (fields.optional("jwks")?, fields.optional("jwks_url")?) {
         (Some(document), None) => JwksSource::Document(document),
@@ -29,7 +49,10 @@ pub(crate) fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
             url,
             ca_pem: fields.optional("jwks_ca")?,
         },
-        _ => return Err(fault("expected either `jwks` or `jwks_url`".to_owned())),
+        (None, None) => JwksSource::Discovery {
+            ca_pem: fields.optional("jwks_ca")?,
+        },
+        (Some(_), Some(_)) => return Err(fault("expected `jwks` or `jwks_url`, not both".to_owned())),
     };
     let names: Vec<String> = fields.required("algorithms")?;
     let algorithms = names.iter().map(|name| name.parse::<Algorithm>());
@@ -43,6 +66,7 @@ pub(crate) fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
         .map(|(name, claim)| (name, ClaimPath::new(claim)));
     Ok(OauthConfig {
         issuer: fields.required("issuer")?,
+        prefix: fields.optional("prefix")?.unwrap_or_default(),
         jwks,
         audience: fields.optional("audience")?,
         algorithms: algorithms

@@ -11,6 +11,8 @@ use super::{Algorithm, ClaimPath};
 pub struct OauthConfig {
     /// What tokens have as `iss`, compared as it is.
     pub issuer: String,
+    /// Stands before the claim in the grant's id, so that two issuers never name one grant; empty for a single issuer.
+    pub prefix: String,
     /// Where the issuer's keys are.
     pub jwks: JwksSource,
     /// What tokens have as `aud` or in it; `None`: the address of the server that is asked.
@@ -27,6 +29,12 @@ pub struct OauthConfig {
     pub scopes: Vec<String>,
 }
 
+/// The most bytes of a prefix.
+const MAX_PREFIX_BYTES: usize = 64;
+
+/// What a prefix may end in, so that it is told from the beginning of a longer name: `a` would take in the grant `alice`.
+const SEPARATORS: [char; 3] = [':', '/', '|'];
+
 /// Where an issuer's keys are: a JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksSource {
@@ -39,12 +47,20 @@ pub enum JwksSource {
         /// Certificates in PEM of the authorities that are believed instead of the system's.
         ca_pem: Option<Vec<u8>>,
     },
+    /// Fetched from the URL that the issuer's metadata names (RFC 8414, `OpenID` Connect Discovery), which is looked up each
+    /// time.
+    Discovery {
+        /// As for a URL, for the metadata and the keys.
+        ca_pem: Option<Vec<u8>>,
+    },
 }
 
 /// What is wrong with the configuration of an issuer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`gateway.oauth.{part}`: {message}")]
+#[error("`gateway.oauth{}.{part}`: {message}", .index.map(|index| format!("[{index}]")).unwrap_or_default())]
 pub struct OauthError {
+    /// Which of several issuers, from 0; `None` where there is one.
+    pub index: Option<usize>,
     /// The key that is to be changed.
     pub part: &'static str,
     /// What is wrong there, and what was expected.
@@ -54,9 +70,16 @@ pub struct OauthError {
 impl OauthError {
     pub(super) fn new(part: &'static str, message: impl Into<String>) -> Self {
         Self {
+            index: None,
             part,
             message: message.into(),
         }
+    }
+
+    /// The same of one of several issuers.
+    pub(super) const fn at(mut self, index: usize) -> Self {
+        self.index = Some(index);
+        self
     }
 }
 
@@ -67,6 +90,14 @@ pub(super) fn check(config: &OauthConfig) -> Result<(), OauthError> {
         return Err(OauthError::new(
             "issuer",
             "it is empty; expected the issuer's URL",
+        ));
+    }
+    if !is_prefix(&config.prefix) {
+        return Err(OauthError::new(
+            "prefix",
+            format!(
+                "expected at most {MAX_PREFIX_BYTES} bytes without NUL that end in `:`, `/` or `|`, such as `corp:`"
+            ),
         ));
     }
     if config.audience.as_deref() == Some("") {
@@ -104,22 +135,61 @@ pub(super) fn check(config: &OauthConfig) -> Result<(), OauthError> {
     Ok(())
 }
 
+/// Refuses several issuers of which two could mean one id, or one token.
+pub(super) fn check_all(configs: &[OauthConfig]) -> Result<(), OauthError> {
+    if configs.len() < 2 {
+        return Ok(());
+    }
+    for (index, config) in configs.iter().enumerate() {
+        let before = || configs.iter().take(index).enumerate();
+        let fault = |part, message: String| Err(OauthError::new(part, message).at(index));
+        if config.prefix.is_empty() {
+            let message = "it is missing; with several issuers each needs one of its own, such as `corp:`";
+            return fault("prefix", message.to_owned());
+        }
+        if let Some((other, _)) = before().find(|(_, other)| other.issuer == config.issuer) {
+            let message = format!("it is the issuer of `gateway.oauth[{other}]` as well; keep one of them");
+            return fault("issuer", message);
+        }
+        // Where neither begins with the other, no id of one can be an id of the other.
+        let overlaps = |other: &str| other.starts_with(&config.prefix) || config.prefix.starts_with(other);
+        if let Some((other, with)) = before().find(|(_, other)| overlaps(&other.prefix)) {
+            let message = format!(
+                "`{}` and `{}` of `gateway.oauth[{other}]` could make one id of two subjects; expected prefixes of which \
+                 neither begins with the other",
+                config.prefix, with.prefix
+            );
+            return fault("prefix", message);
+        }
+    }
+    Ok(())
+}
+
+fn is_prefix(prefix: &str) -> bool {
+    prefix.is_empty()
+        || (prefix.len() <= MAX_PREFIX_BYTES && prefix.ends_with(SEPARATORS) && !prefix.contains('\0'))
+}
+
 /// Where keys are fetched. Whoever could change them on the way could be anybody, so plain HTTP stays on this machine.
 pub(super) fn address(url: &str) -> Result<Uri, OauthError> {
     let expected =
         "expected a URL such as `https://login.example.com/jwks.json`, or one of this machine by `http`";
-    let fault = || OauthError::new("jwks.url", expected);
-    let uri: Uri = url.parse().map_err(|_| fault())?;
-    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(fault)?;
+    secure(url).ok_or_else(|| OauthError::new("jwks.url", expected))
+}
+
+/// A URL whose answers come unchanged: `https`, or `http` on this machine, and no password in it.
+pub(super) fn secure(url: &str) -> Option<Uri> {
+    let uri: Uri = url.parse().ok()?;
+    let host = uri.host().filter(|host| !host.is_empty())?;
     let has_password = uri
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'));
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let is_here = bare == "localhost" || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback());
     match uri.scheme_str() {
-        Some("https") if !has_password => Ok(uri),
-        Some("http") if is_here && !has_password => Ok(uri),
-        _ => Err(fault()),
+        Some("https") if !has_password => Some(uri),
+        Some("http") if is_here && !has_password => Some(uri),
+        _ => None,
     }
 }
 

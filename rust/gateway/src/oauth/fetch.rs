@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderValue, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
@@ -15,9 +16,10 @@ use tokio::sync::watch;
 
 use super::Algorithm;
 use super::config::{OauthError, address};
+use super::discovery::Discovery;
 use super::keys::{Keys, KeysError, LIMIT_BYTES};
 use crate::pool::{Pool, Usage};
-use crate::upstream::{chain, connector};
+use crate::upstream::{Connector, chain, connector};
 
 /// How old keys get before they are fetched again, in seconds: as long may a key that the issuer withdraws go on.
 pub(super) const FRESH_S: u64 = 300;
@@ -34,10 +36,34 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/jwk-set+json, application/json");
 
+/// Where keys are.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// At this URL.
+    Keys(Uri),
+    /// Where the issuer's metadata says.
+    Metadata(Discovery),
+}
+
+impl Place {
+    pub(super) fn keys(url: &str) -> Result<Self, OauthError> {
+        address(url).map(Self::Keys)
+    }
+
+    fn is_secure(&self) -> bool {
+        match self {
+            Self::Keys(uri) => uri.scheme_str() == Some("https"),
+            Self::Metadata(discovery) => discovery.is_secure(),
+        }
+    }
+}
+
 /// Keys, and when they were fetched.
 #[derive(Debug)]
 struct Dated {
     keys: Keys,
+    /// Of these keys: others have another one.
+    number: u64,
     at_s: u64,
 }
 
@@ -51,11 +77,11 @@ struct Progress {
     asked_at_s: Option<u64>,
 }
 
-/// The keys at a URL.
+/// The keys of a place.
 pub(super) struct Fetched {
-    uri: Uri,
+    place: Place,
     algorithms: Vec<Algorithm>,
-    pool: Pool,
+    connector: Connector,
     usage: Usage,
     kept: ArcSwapOption<Dated>,
     progress: watch::Sender<Progress>,
@@ -69,40 +95,36 @@ pub struct Refresh {
 }
 
 impl Fetched {
-    /// Those of this URL. Nothing is asked yet.
+    /// Those of this place. Nothing is asked yet.
     pub(super) fn new(
-        url: &str,
+        place: Place,
         ca_pem: Option<&[u8]>,
         algorithms: Vec<Algorithm>,
     ) -> Result<Self, OauthError> {
-        let uri = address(url)?;
-        let is_secure = uri.scheme_str() == Some("https");
+        let is_secure = place.is_secure();
         if ca_pem.is_some() && !is_secure {
-            let message = "authorities mean nothing without `https` in `jwks.url`";
+            let message = "authorities mean nothing without `https` where the keys are";
             return Err(OauthError::new("jwks.ca", message));
         }
         let connector = connector(ca_pem, is_secure, false, PATIENCE).map_err(|error| {
             let part = if error.part == "ca" { "jwks.ca" } else { "jwks.url" };
             OauthError::new(part, error.message)
         })?;
-        // One request in minutes: a connection that is kept would be closed when it is needed.
-        let pool = Pool::new(connector, &uri, 0, Duration::ZERO)
-            .ok_or_else(|| OauthError::new("jwks.url", "expected a URL with a host"))?;
         Ok(Self {
-            uri,
+            place,
             algorithms,
-            pool,
+            connector,
             usage: Usage::default(),
             kept: ArcSwapOption::empty(),
             progress: watch::Sender::default(),
         })
     }
 
-    /// Works with the keys in force, if there are any at this time.
-    pub(super) fn with<R>(&self, now_s: u64, work: impl FnOnce(&Keys) -> R) -> Option<R> {
+    /// Works with the keys in force and their number, if there are any at this time.
+    pub(super) fn with<R>(&self, now_s: u64, work: impl FnOnce(&Keys, u64) -> R) -> Option<R> {
         let kept = self.kept.load();
         let kept = kept.as_ref().filter(|kept| age_s(kept, now_s) < KEPT_S)?;
-        Some(work(&kept.keys))
+        Some(work(&kept.keys, kept.number))
     }
 
     /// An attempt, if it is time for one anyway.
@@ -151,15 +173,47 @@ impl Fetched {
     }
 
     async fn fetch(&self) -> Result<Keys, KeysError> {
+        let document = match &self.place {
+            Place::Keys(uri) => self.get(uri).await?,
+            Place::Metadata(discovery) => {
+                let uri = self.discover(discovery).await?;
+                let document = self.get(&uri).await;
+                document.map_err(|error| KeysError(format!("`{uri}`: {error}")))?
+            }
+        };
+        Keys::parse(&document, &self.algorithms)
+    }
+
+    /// Where the keys are, by the first metadata that can be believed.
+    async fn discover(&self, discovery: &Discovery) -> Result<Uri, KeysError> {
+        let mut faults = Vec::new();
+        for place in discovery.places() {
+            let document = self.get(place).await;
+            match document.and_then(|document| discovery.keys_at(&document)) {
+                Ok(uri) => return Ok(uri),
+                Err(error) => faults.push(format!("`{place}`: {error}")),
+            }
+        }
+        Err(KeysError(format!(
+            "no metadata of the issuer: {}",
+            faults.join("; ")
+        )))
+    }
+
+    /// The document at a URL.
+    async fn get(&self, uri: &Uri) -> Result<Bytes, KeysError> {
+        // One request in minutes: a connection that is kept would be closed when it is needed.
+        let pool = Pool::new(self.connector.clone(), uri, 0, Duration::ZERO)
+            .ok_or_else(|| KeysError("its URL has no host".to_owned()))?;
         let request = || {
             let mut request = Request::new(Full::default());
-            *request.uri_mut() = self.uri.clone();
+            *request.uri_mut() = uri.clone();
             request.headers_mut().insert(ACCEPT, ACCEPTED);
             let identity = HeaderValue::from_static("identity");
             request.headers_mut().insert(ACCEPT_ENCODING, identity);
             request
         };
-        let reply = self.pool.send(request, &self.usage).await;
+        let reply = pool.send(request, &self.usage).await;
         let reply = reply.map_err(|error| KeysError(chain(&error)))?;
         if reply.status() != StatusCode::OK {
             // Redirects, too: where they lead nobody has said that keys are believed.
@@ -170,7 +224,7 @@ impl Fetched {
         }
         let body = Limited::new(reply.into_body(), LIMIT_BYTES).collect().await;
         let body = body.map_err(|error| KeysError(format!("the answer cannot be read: {error}")))?;
-        Keys::parse(&body.to_bytes(), &self.algorithms)
+        Ok(body.to_bytes())
     }
 }
 
@@ -181,15 +235,13 @@ impl Refresh {
         let keys = tokio::time::timeout(PATIENCE, self.fetched.fetch())
             .await
             .unwrap_or_else(|_| Err(KeysError(format!("no answer within {} s", PATIENCE.as_secs()))))?;
-        let is_new = !self
-            .fetched
-            .kept
-            .load()
-            .as_ref()
-            .is_some_and(|kept| kept.keys == keys);
+        let before = self.fetched.kept.load();
+        let is_new = before.as_ref().is_none_or(|kept| kept.keys != keys);
+        let number = before.as_ref().map_or(0, |kept| kept.number) + u64::from(is_new);
         let count = keys.len();
         self.fetched.kept.store(Some(Arc::new(Dated {
             keys,
+            number,
             at_s: self.now_s,
         })));
         Ok(is_new.then_some(count))
@@ -207,7 +259,7 @@ impl Drop for Refresh {
 impl fmt::Debug for Fetched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fetched")
-            .field("uri", &self.uri)
+            .field("place", &self.place)
             .finish_non_exhaustive()
     }
 }

@@ -2,6 +2,7 @@
 
 use callgate_core::json::{Kind, Tape, Value};
 
+use super::believed::Span;
 use super::claims::{self, ClaimPath};
 use super::keys::{Keys, decoded};
 use super::{Algorithm, OauthConfig};
@@ -15,11 +16,14 @@ const MAX_HEADER_DEPTH: usize = 8;
 /// Nesting of claims.
 const MAX_CLAIMS_DEPTH: usize = 32;
 
-/// The longest id of a grant: what `OpenID` Connect allows for `sub`.
+/// The longest claim that is a grant's id: what `OpenID` Connect allows for `sub`.
 const MAX_GRANT_BYTES: usize = 255;
 
 /// What `typ` may say: an access token, or nothing in particular. Anything else is a token for another purpose.
 const TYPES: [&str; 3] = ["at+jwt", "application/at+jwt", "jwt"];
+
+const SHAPE: Refused = Refused::Malformed("expected three parts of base64url, joined by dots");
+const CLAIMS: &str = "its claims are no JSON object, or hold a key twice";
 
 /// Why a token is not believed. The messages say nothing of the token beyond that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +77,7 @@ pub enum Refused {
 /// A caller as a token that is believed makes it out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Issued {
-    /// The grant's id.
+    /// The grant's id: the issuer's prefix and the claim.
     pub grant: String,
     /// The caller's labels, `(name, value)`.
     pub labels: Vec<(String, String)>,
@@ -95,13 +99,12 @@ pub(super) struct Unproven<'t> {
 impl<'t> Unproven<'t> {
     /// Takes a token apart, if its header is one that could be believed.
     pub(super) fn read(token: &'t str, algorithms: &[Algorithm]) -> Result<Self, Refused> {
-        if token.len() > MAX_TOKEN_BYTES {
-            return Err(Refused::Malformed("it is too long"));
-        }
-        let shape = || Refused::Malformed("expected three parts of base64url, joined by dots");
-        let (signed, signature) = token.rsplit_once('.').ok_or_else(shape)?;
-        let (header, claims) = signed.split_once('.').ok_or_else(shape)?;
-        let part = |text: &str| decoded(text).filter(|bytes| !bytes.is_empty()).ok_or_else(shape);
+        let Parts {
+            signed,
+            header,
+            claims,
+            signature,
+        } = Parts::of(token)?;
         let (header, claims) = (part(header)?, part(claims)?);
         let mut tape = Tape::new();
         let header = object(
@@ -157,29 +160,24 @@ impl<'t> Unproven<'t> {
         })
     }
 
-    /// Whether [`prove`](Self::prove) would find none of these keys. Signatures are dear, so one is looked at only where no id
-    /// says which key is meant.
-    pub(super) fn lacks_key(&self, keys: &Keys) -> bool {
-        match self.key_id.as_deref() {
-            Some(id) => keys.fitting(Some(id), self.algorithm).next().is_none(),
-            None => self.prove(keys) == Err(Refused::UnknownKey),
-        }
+    /// Whether none of these keys has the id that it names; `None` where it names none, so that only signatures tell.
+    pub(super) fn lacks_key(&self, keys: &Keys) -> Option<bool> {
+        let id = self.key_id.as_deref()?;
+        Some(keys.fitting(Some(id), self.algorithm).next().is_none())
     }
 
-    /// What its claims come to at this time, whoever has signed them.
+    /// What its claims come to at this time for this audience, whoever has signed them, and when they do.
     pub(super) fn claims(
         &self,
         config: &OauthConfig,
         audience: &str,
         now_us: u64,
-    ) -> Result<Issued, Refused> {
+    ) -> Result<(Issued, Span), Refused> {
         let mut tape = Tape::new();
-        let fault = "its claims are no JSON object, or hold a key twice";
-        let claims = object(&mut tape, &self.claims, MAX_CLAIMS_DEPTH, fault)?;
+        let claims = object(&mut tape, &self.claims, MAX_CLAIMS_DEPTH, CLAIMS)?;
         if claims.get("iss").and_then(Value::as_str) != Some(&config.issuer) {
             return Err(Refused::Issuer);
         }
-        let audience = config.audience.as_deref().unwrap_or(audience);
         if !claims.get("aud").is_some_and(|given| is_for(given, audience)) {
             return Err(Refused::Audience);
         }
@@ -192,7 +190,8 @@ impl<'t> Unproven<'t> {
         if now_us >= expires_at_us {
             return Err(Refused::Expired);
         }
-        if moment("nbf")?.is_some_and(|from_us| now_us.saturating_add(skew_us) < from_us) {
+        let from_us = moment("nbf")?.unwrap_or_default().saturating_sub(skew_us);
+        if now_us < from_us {
             return Err(Refused::NotYet);
         }
         let grant = config.grant.find(claims).map_err(|()| Refused::Grant)?;
@@ -210,12 +209,56 @@ impl<'t> Unproven<'t> {
         if !config.scopes.iter().all(|scope| has(scope)) {
             return Err(Refused::Scope(config.scopes.clone()));
         }
-        Ok(Issued {
-            grant: grant.to_owned(),
+        let issued = Issued {
+            grant: format!("{}{grant}", config.prefix),
             labels,
             expires_at_us,
+        };
+        let span = Span {
+            from_us,
+            until_us: expires_at_us,
+        };
+        Ok((issued, span))
+    }
+}
+
+/// The three parts of a signed token in their compact form, as they are written.
+struct Parts<'t> {
+    /// The first two with their dot.
+    signed: &'t str,
+    header: &'t str,
+    claims: &'t str,
+    signature: &'t str,
+}
+
+impl<'t> Parts<'t> {
+    fn of(token: &'t str) -> Result<Self, Refused> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(Refused::Malformed("it is too long"));
+        }
+        let (signed, signature) = token.rsplit_once('.').ok_or(SHAPE)?;
+        let (header, claims) = signed.split_once('.').ok_or(SHAPE)?;
+        Ok(Self {
+            signed,
+            header,
+            claims,
+            signature,
         })
     }
+}
+
+/// What a token says that it is of, whoever has signed it.
+pub(super) fn claimed_issuer(token: &str) -> Result<String, Refused> {
+    let claims = part(Parts::of(token)?.claims)?;
+    let mut tape = Tape::new();
+    let claims = object(&mut tape, &claims, MAX_CLAIMS_DEPTH, CLAIMS)?;
+    let issuer = claims.get("iss").and_then(Value::as_str);
+    issuer.map(str::to_owned).ok_or(Refused::Issuer)
+}
+
+/// The bytes of one part, of which there are some.
+fn part(text: &str) -> Result<Vec<u8>, Refused> {
+    decoded(text).filter(|bytes| !bytes.is_empty()).ok_or(SHAPE)
 }
 
 fn object<'t>(

@@ -1,74 +1,14 @@
 //! Keys that are fetched: when, how often, and what becomes of those before.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-
+use super::published::{Published, renew};
 use super::signing::{Signer, claims, jwks};
 use super::{AUDIENCE, NOW_S, at, config};
 use crate::oauth::algorithm::VERIFIED;
 use crate::oauth::fetch::{FRESH_S, KEPT_S, PACE_S};
 use crate::oauth::keys::LIMIT_BYTES;
-use crate::oauth::{Issuer, JwksSource, KeysError, Refused};
-
-/// What an issuer's server answers, to be changed while it runs.
-struct Published {
-    answer: Arc<Mutex<String>>,
-    asked: Arc<AtomicUsize>,
-    url: String,
-}
-
-impl Published {
-    async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/jwks.json", listener.local_addr().unwrap());
-        let answer = Arc::new(Mutex::new(String::new()));
-        let asked = Arc::new(AtomicUsize::new(0));
-        let (text, count) = (Arc::clone(&answer), Arc::clone(&asked));
-        tokio::spawn(async move {
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let mut request = vec![0; 4_096];
-                let _ = stream.read(&mut request).await;
-                count.fetch_add(1, Ordering::Relaxed);
-                let text = text.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let _ = stream.write_all(text.as_bytes()).await;
-            }
-        });
-        Self { answer, asked, url }
-    }
-
-    fn answers(&self, head: &str, body: &str) {
-        let length = body.len();
-        let text = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
-        *self.answer.lock().unwrap() = text;
-    }
-
-    fn publishes(&self, signers: &[&Signer]) {
-        self.answers("HTTP/1.1 200 OK\r\n", &jwks(signers));
-    }
-
-    fn source(&self) -> JwksSource {
-        JwksSource::Url {
-            url: self.url.clone(),
-            ca_pem: None,
-        }
-    }
-
-    fn issuer(&self) -> Issuer {
-        Issuer::new(config(self.source()), None).unwrap()
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
-    }
-}
-
-async fn renew(issuer: &Issuer, second: u64) -> Result<Option<usize>, KeysError> {
-    issuer.due(at(second)).expect("it is time").run().await
-}
+use crate::oauth::{Issuer, Refused};
 
 #[tokio::test]
 async fn keys_are_fetched_from_time_to_time_and_kept_for_a_while() {
@@ -80,7 +20,7 @@ async fn keys_are_fetched_from_time_to_time_and_kept_for_a_while() {
     let verify = |second| {
         issuer
             .verify(&good, AUDIENCE, at(second))
-            .map(|issued| issued.grant)
+            .map(|issued| issued.grant.clone())
     };
     assert_eq!(verify(NOW_S), Err(Refused::NoKeys));
     assert!(!issuer.has_keys(at(NOW_S)));

@@ -1,5 +1,7 @@
 //! What is not believed, and what is made of what is.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::signing::{Signer, claims, encoded, jwks};
@@ -23,7 +25,8 @@ impl Desk {
     }
 
     fn verify(&self, token: &str) -> Result<Issued, Refused> {
-        self.issuer.verify(token, AUDIENCE, at(NOW_S))
+        let issued = self.issuer.verify(token, AUDIENCE, at(NOW_S));
+        issued.map(Arc::unwrap_or_clone)
     }
 
     fn with_header(&self, header: &str) -> Result<Issued, Refused> {
@@ -334,9 +337,28 @@ fn configurations_that_believe_everybody_or_nobody_are_refused() {
         (|config| config.labels.push(("x".to_owned(), claim(&[]))), "grant"),
         (|config| config.labels.push(config.labels[0].clone()), "labels"),
         (|config| config.scopes.push(String::new()), "scopes"),
+        (|config| config.prefix.push_str("corp"), "prefix"),
+        (|config| config.prefix = format!("{}:", "x".repeat(64)), "prefix"),
+        (|config| config.prefix.push_str("a\0:"), "prefix"),
         (
             |config| config.jwks = JwksSource::Document(b"{}".to_vec()),
             "jwks.file",
+        ),
+        (
+            |config| {
+                config.jwks = JwksSource::Discovery { ca_pem: None };
+                config.issuer = "http://login.example.com".to_owned();
+            },
+            "issuer",
+        ),
+        (
+            |config| {
+                config.jwks = JwksSource::Discovery {
+                    ca_pem: Some(Vec::new()),
+                };
+                config.issuer = "http://localhost:1".to_owned();
+            },
+            "jwks.ca",
         ),
         (
             |config| {

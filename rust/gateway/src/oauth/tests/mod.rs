@@ -1,7 +1,11 @@
 //! Tokens of issuers that are made here, and what is refused of them.
 
+mod believing;
+mod discovering;
 mod fetching;
 mod hostile;
+mod published;
+mod several;
 mod signatures;
 mod signing;
 
@@ -26,6 +30,7 @@ fn claim(names: &[&str]) -> ClaimPath {
 fn config(jwks: JwksSource) -> OauthConfig {
     OauthConfig {
         issuer: ISSUER.to_owned(),
+        prefix: String::new(),
         jwks,
         audience: None,
         algorithms: vec![Algorithm::Es256, Algorithm::EdDsa],

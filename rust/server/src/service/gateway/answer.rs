@@ -2,7 +2,7 @@
 
 use callgate_core::json::canonical::write_string;
 use callgate_gateway::Failure;
-use callgate_gateway::oauth::{Issuer, OauthConfig};
+use callgate_gateway::oauth::Issuers;
 use callgate_mcp::{Id, reply as mcp};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
@@ -72,25 +72,36 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
 }
 
 /// Who protects a server, for clients that look for it (RFC 9728 section 3.2).
-pub(super) fn metadata(resource: &str, issuer: Option<&Issuer>) -> Response<Body> {
+pub(super) fn metadata(resource: &str, issuers: &Issuers) -> Response<Body> {
     let mut body = String::from(r#"{"resource":"#);
     write_string(resource, &mut body);
-    if let Some(issuer) = issuer {
-        let OauthConfig { issuer, scopes, .. } = issuer.config();
-        body.push_str(r#","authorization_servers":["#);
-        write_string(issuer, &mut body);
-        body.push(']');
-        if !scopes.is_empty() {
-            body.push_str(r#","scopes_supported":["#);
-            for (index, scope) in scopes.iter().enumerate() {
-                if index > 0 {
-                    body.push(',');
-                }
-                write_string(scope, &mut body);
-            }
-            body.push(']');
+    let configs = || issuers.iter().map(|issuer| issuer.config());
+    let names: Vec<&str> = configs().map(|config| config.issuer.as_str()).collect();
+    write_list("authorization_servers", &names, &mut body);
+    let mut scopes: Vec<&str> = Vec::new();
+    for scope in configs().flat_map(|config| &config.scopes) {
+        if !scopes.contains(&scope.as_str()) {
+            scopes.push(scope);
         }
     }
+    write_list("scopes_supported", &scopes, &mut body);
     body.push_str(r#","bearer_methods_supported":["header"]}"#);
     json(StatusCode::OK, body)
+}
+
+/// Writes a member that is a list of texts, if there are some.
+fn write_list(name: &str, texts: &[&str], body: &mut String) {
+    if texts.is_empty() {
+        return;
+    }
+    body.push(',');
+    write_string(name, body);
+    body.push_str(":[");
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            body.push(',');
+        }
+        write_string(text, body);
+    }
+    body.push(']');
 }

@@ -1,9 +1,11 @@
 //! Who calls: what a request proves of that.
 
+use std::sync::Arc;
+
 use callgate_core::engine::Snapshot;
 use callgate_core::grant::{TOKEN_PREFIX, Token};
 use callgate_core::{Args, Caller, Request};
-use callgate_gateway::oauth::{Issued, Issuer, Refused};
+use callgate_gateway::oauth::{Issued, Issuer, Issuers, Refused};
 use callgate_mcp::reply as mcp;
 use http::{HeaderValue, Response, StatusCode, header};
 use tonic::body::Body;
@@ -27,19 +29,23 @@ pub(super) enum Calling {
     /// Whoever has the token that was sent; the id of the grant, where there is one of that token.
     Grant(Option<String>),
     /// Whom the token of an issuer makes the caller out to be.
-    Issued(Issued),
+    Issued(Arc<Issued>),
 }
 
 impl Calling {
     /// Who calls a server; the error is the answer to somebody who has to be known and is not.
     pub(super) fn of(challenge: &Challenge<'_>, state: &Snapshot) -> Result<Self, Box<Response<Body>>> {
         let Challenge { doors, gateway, .. } = *challenge;
-        let (grants, issuer) = (state.grants(), gateway.issuer.as_deref());
-        if !grants.is_configured() && issuer.is_none() {
+        let (grants, issuers) = (state.grants(), &gateway.issuers);
+        if !grants.is_configured() && issuers.is_empty() {
             return Ok(Self::Anybody);
         }
         let Some(token) = token(challenge.parts) else {
-            let whose = issuer.map_or("the token of a grant", |_| "a token");
+            let whose = if issuers.is_empty() {
+                "the token of a grant"
+            } else {
+                "a token"
+            };
             let sent = if challenge.parts.headers.contains_key(header::AUTHORIZATION) {
                 "what `authorization` says is no one token"
             } else {
@@ -51,11 +57,13 @@ impl Calling {
             });
             return Err(Box::new(challenge.unauthorized(body)));
         };
-        if let Some(issuer) = of_issuer(issuer, token) {
+        if may_be_issued(issuers, token) {
+            let refusal = |issuer, refused: Refused| Box::new(refusal(challenge, state, issuer, &refused));
+            let issuer = issuers.of(token).map_err(|refused| refusal(None, refused))?;
             return issuer
                 .verify(token, &gateway.audience(challenge.server), doors.gate.clock.now())
                 .map(Self::Issued)
-                .map_err(|refused| Box::new(refusal(challenge, state, &refused)));
+                .map_err(|refused| refusal(Some(issuer), refused));
         }
         let grant = grants
             .by_token(Token::new(token))
@@ -100,13 +108,18 @@ impl Calling {
     }
 }
 
-/// The issuer, where a token can be one of its own: those of grants are known by how they begin.
-pub(super) fn of_issuer<'g>(issuer: Option<&'g Issuer>, token: &str) -> Option<&'g Issuer> {
-    issuer.filter(|_| !token.starts_with(TOKEN_PREFIX))
+/// Whether a token can be one of an issuer: those of grants are known by how they begin.
+pub(super) fn may_be_issued(issuers: &Issuers, token: &str) -> bool {
+    !issuers.is_empty() && !token.starts_with(TOKEN_PREFIX)
 }
 
-/// The answer to whom the issuer's token does not let in (RFC 6750 section 3.1).
-fn refusal(challenge: &Challenge<'_>, state: &Snapshot, refused: &Refused) -> Response<Body> {
+/// The answer to whom a token, of this issuer if of any, does not let in (RFC 6750 section 3.1).
+fn refusal(
+    challenge: &Challenge<'_>,
+    state: &Snapshot,
+    issuer: Option<&Issuer>,
+    refused: &Refused,
+) -> Response<Body> {
     let nobody = Request {
         caller: Caller::named(""),
         pep: GATEWAY,
@@ -136,5 +149,5 @@ fn refusal(challenge: &Challenge<'_>, state: &Snapshot, refused: &Refused) -> Re
         _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
     };
     let first = format!("error=\"{error}\", error_description=\"{message}\", ");
-    challenge.answer(status, &first, body)
+    challenge.answer(status, &first, issuer, body)
 }

@@ -1,5 +1,6 @@
 //! What a client is told that has not proven who it is, and what it can look up then.
 
+use callgate_gateway::oauth::Issuer;
 use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use tonic::body::Body;
@@ -24,19 +25,45 @@ impl Challenge<'_> {
         } else {
             ""
         };
-        self.answer(StatusCode::UNAUTHORIZED, error, body)
+        self.answer(StatusCode::UNAUTHORIZED, error, None, body)
     }
 
-    /// An answer whose challenge begins with these parameters.
-    pub(super) fn answer(&self, status: StatusCode, first: &str, body: String) -> Response<Body> {
+    /// An answer whose challenge begins with these parameters, and names what this issuer's tokens need.
+    pub(super) fn answer(
+        &self,
+        status: StatusCode,
+        first: &str,
+        issuer: Option<&Issuer>,
+        body: String,
+    ) -> Response<Body> {
         let base = base(self.doors, self.gateway, self.parts);
-        let issuer = self.gateway.issuer.as_ref();
-        let scopes = issuer.map(|issuer| issuer.config().scopes.join(" "));
-        let scopes = scopes.filter(|scopes| !scopes.is_empty());
-        let scope = scopes.map_or_else(String::new, |scopes| format!("scope=\"{scopes}\", "));
+        let scopes = issuer.map_or_else(
+            || self.common_scopes(),
+            |issuer| issuer.config().scopes.as_slice(),
+        );
+        let scope = if scopes.is_empty() {
+            String::new()
+        } else {
+            format!("scope=\"{}\", ", scopes.join(" "))
+        };
         let server = self.server;
         let challenge = format!("Bearer {first}{scope}resource_metadata=\"{base}{METADATA}{MCP}{server}\"");
         answer::challenging(status, &challenge, body)
+    }
+
+    /// The scopes that a token needs, whichever issuer it is of; none where that differs.
+    fn common_scopes(&self) -> &[String] {
+        let mut scopes = self
+            .gateway
+            .issuers
+            .iter()
+            .map(|issuer| issuer.config().scopes.as_slice());
+        let first = scopes.next().unwrap_or_default();
+        if scopes.all(|other| other == first) {
+            first
+        } else {
+            &[]
+        }
     }
 }
 
@@ -46,7 +73,7 @@ pub(super) fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response
     match gateway.at(resource) {
         Ok(_) if parts.method == Method::GET => {
             let resource = format!("{}{resource}", base(doors, &gateway, parts));
-            answer::metadata(&resource, gateway.issuer.as_deref())
+            answer::metadata(&resource, &gateway.issuers)
         }
         Ok(_) => answer::refused(StatusCode::METHOD_NOT_ALLOWED, "expected `GET`"),
         Err(reason) => answer::refused(StatusCode::NOT_FOUND, &reason),

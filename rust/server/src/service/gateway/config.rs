@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_gateway::oauth::{Issuer, OauthConfig, OauthError};
+use callgate_gateway::oauth::{Issuers, OauthConfig, OauthError};
 use callgate_gateway::pins::{Endpoint, FIRST_LISTS, Mode, Pins, PinsError, Server as PinnedServer};
 use callgate_gateway::{Tally, Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::Methods;
@@ -32,8 +32,8 @@ pub struct GatewayConfig {
     /// How long after a server's first whole list those of further variants are accepted;
     /// [`callgate_gateway::pins::FIRST_LISTS`] for `None`.
     pub first_lists: Option<Duration>,
-    /// The issuer whose tokens callers may bear; `None`: none is believed.
-    pub oauth: Option<OauthConfig>,
+    /// The issuers whose tokens callers may bear; empty: none is believed.
+    pub oauth: Vec<OauthConfig>,
 }
 
 /// One server behind the gateway.
@@ -56,7 +56,7 @@ pub enum GatewayError {
         /// What is wrong with it.
         fault: UpstreamError,
     },
-    /// The issuer of callers' tokens is not configured as it must be.
+    /// The issuers of callers' tokens are not configured as they must be.
     #[error(transparent)]
     Oauth(#[from] OauthError),
     /// What was accepted of servers' tools cannot be read.
@@ -90,7 +90,7 @@ pub(crate) struct Gateway {
     pub(super) public_url: Option<String>,
     pub(super) lists_allowed_only: bool,
     /// Whose tokens are believed, beside those of grants.
-    pub(super) issuer: Option<Arc<Issuer>>,
+    pub(super) issuers: Issuers,
 }
 
 impl Gateway {
@@ -130,10 +130,7 @@ impl Gateway {
             };
             servers.insert(name, Arc::new(behind));
         }
-        let issuer = config
-            .oauth
-            .map(|oauth| issuer(oauth, config.public_url.is_some(), before))
-            .transpose()?;
+        let issuers = issuers(config.oauth, config.public_url.is_some(), before)?;
         let reading = |identity| {
             Arc::new(ProxyConfig {
                 identity: vec![identity],
@@ -152,7 +149,7 @@ impl Gateway {
             by_nothing: reading(IdentitySource::Anonymous),
             public_url: config.public_url,
             lists_allowed_only: config.lists_allowed_only,
-            issuer,
+            issuers,
         })
     }
 
@@ -181,22 +178,24 @@ impl Gateway {
     }
 }
 
-/// The issuer that is configured so; one that was there under the same configuration goes on.
-fn issuer(
-    config: OauthConfig,
+/// The issuers that are configured so; what those before have fetched goes on.
+fn issuers(
+    configs: Vec<OauthConfig>,
     has_address: bool,
     before: Option<&Gateway>,
-) -> Result<Arc<Issuer>, OauthError> {
-    if config.audience.is_none() && !has_address {
+) -> Result<Issuers, OauthError> {
+    if let Some(index) = configs.iter().position(|config| config.audience.is_none())
+        && !has_address
+    {
         return Err(OauthError {
+            index: (configs.len() > 1).then_some(index),
             part: "audience",
             message: "expected it, or `gateway.public_url`, from which it follows: else tokens for anybody would be taken"
                 .to_owned(),
         });
     }
-    let before = before.and_then(|before| before.issuer.as_ref());
-    match before.filter(|kept| *kept.config() == config) {
-        Some(kept) => Ok(Arc::clone(kept)),
-        None => Issuer::new(config, before.map(AsRef::as_ref)).map(Arc::new),
+    match before {
+        Some(before) => Issuers::new(configs, &before.issuers),
+        None => Issuers::new(configs, &Issuers::default()),
     }
 }

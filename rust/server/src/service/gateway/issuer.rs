@@ -1,4 +1,4 @@
-//! Keeps the keys of an issuer at hand.
+//! Keeps the keys of issuers at hand.
 
 use std::sync::Arc;
 
@@ -6,18 +6,17 @@ use callgate_gateway::oauth::{Issuer, Refresh};
 use http::request::Parts;
 
 use super::super::Doors;
-use super::caller::of_issuer;
+use super::caller::may_be_issued;
 use super::request::token;
 use crate::events::Level;
 use crate::gate::Gate;
 
-/// Fetches the keys of the issuer in force beside everything else, if it is time for that.
+/// Fetches the keys of each issuer in force beside everything else, if it is time for that.
 pub(crate) fn renew_keys(gate: &Arc<Gate>) {
-    let gateway = gate.gateway.now();
-    if let Some(issuer) = &gateway.issuer
-        && let Some(refresh) = issuer.due(gate.clock.now())
-    {
-        run(gate, issuer, refresh);
+    for issuer in gate.gateway.now().issuers.iter() {
+        if let Some(refresh) = issuer.due(gate.clock.now()) {
+            run(gate, issuer, refresh);
+        }
     }
 }
 
@@ -27,10 +26,10 @@ pub(super) async fn wait_for_key(doors: &Doors, parts: &Parts) {
     let Some(token) = token(parts) else {
         return;
     };
-    if of_issuer(gateway.issuer.as_deref(), token).is_none() {
+    if !may_be_issued(&gateway.issuers, token) {
         return;
     }
-    let (Some(issuer), Ok(behind)) = (&gateway.issuer, gateway.at(parts.uri.path())) else {
+    let (Ok(issuer), Ok(behind)) = (gateway.issuers.of(token), gateway.at(parts.uri.path())) else {
         return;
     };
     let audience = gateway.audience(&behind.server);
@@ -47,12 +46,13 @@ pub(super) async fn wait_for_key(doors: &Doors, parts: &Parts) {
 fn run(gate: &Arc<Gate>, issuer: &Arc<Issuer>, refresh: Refresh) {
     let (gate, issuer) = (Arc::clone(gate), Arc::clone(issuer));
     tokio::spawn(async move {
+        let name = issuer.config().issuer.as_str().into();
         match refresh.run().await {
             Ok(None) => {}
             Ok(Some(count)) => {
                 // Without keys every token is refused until the issuer publishes one.
                 let level = if count == 0 { Level::Warning } else { Level::Info };
-                let fields = vec![("keys", count.into())];
+                let fields = vec![("issuer", name), ("keys", count.into())];
                 gate.events.push(level, "issuer_keys_changed", fields);
             }
             Err(error) => {
@@ -63,7 +63,7 @@ fn run(gate: &Arc<Gate>, issuer: &Arc<Issuer>, refresh: Refresh) {
                     Level::Error
                 };
                 let error = error.to_string();
-                let fields = vec![("error", error.as_str().into())];
+                let fields = vec![("issuer", name), ("error", error.as_str().into())];
                 gate.events.push(level, "issuer_keys_failed", fields);
             }
         }
