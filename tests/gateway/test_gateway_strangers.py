@@ -5,9 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 
+from callgate import ConfigError, Engine, Server
 from gateway.running import bearer, gateway
 from proxies.mcp import mcp_server
+from proxies.policies import POLICY
+from proxies.upstream import call, keeping_upstream, send_raw
 
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -55,3 +59,31 @@ def test_sessions_tokens_and_pages_of_strangers_are_kept_out(tmp_path: Path) -> 
         assert "cgt_alice" not in asked.text
         assert post(PING, origin="https://evil.example", **bearer("alice")).status_code == 403
         assert post(PING, host="evil.example", **bearer("alice")).status_code == 403
+
+
+def test_no_spelling_of_a_client_passes_for_a_field_of_the_gateway(tmp_path: Path) -> None:
+    (tmp_path / "tenant").write_text("ours", encoding="utf-8")
+    with keeping_upstream() as upstream:
+        at = {"url": f"http://127.0.0.1:{upstream.port}/mcp", "headers": {"x-tenant": {"file": "tenant"}}}
+        with gateway(tmp_path, {"s": at}, grants={"alice": "s"}) as running:
+            fields = [("content-type", b"application/json"), ("authorization", b"Bearer cgt_alice")]
+            spelt = [
+                "X-Tenant",
+                "x_tenant",
+                "x.tenant",
+                "x_forwarded-for",
+            ]
+            forged = [(name, b"forged") for name in spelt]
+            answer = send_raw(running.address, "POST", "/mcp/s", [*fields, *forged, ("x-own", b"1")], call("open"))
+    assert answer.status == 200
+    [arrived] = upstream.arrived
+    assert [value for name, value in arrived.headers if name.lower() == "x-tenant"] == ["ours"]
+    assert arrived.header("x-own") == "1"
+    assert "forged" not in str(arrived)
+
+
+def test_two_configured_fields_that_a_server_takes_for_one_are_refused() -> None:
+    headers = [("x-tenant", "ours"), ("x_tenant", "others")]
+    behind = {"s": {"url": "http://127.0.0.1:1/mcp", "headers": headers}}
+    with pytest.raises(ConfigError, match=r"`x_tenant` and `x-tenant` are one to servers"):
+        Server(Engine.from_dict(POLICY), gateway={"servers": behind}).check()

@@ -1,9 +1,12 @@
 //! Which header fields go on, there and back.
 
+use std::borrow::Cow;
+
 use http::header::{
-    ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
-    IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION,
-    RANGE, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALT_SVC, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT,
+    FORWARDED, HOST, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, ORIGIN, PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION, RANGE, REFERER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName};
 
@@ -45,6 +48,15 @@ const AGAINST_READING: [HeaderName; 6] = [
     RANGE,
 ];
 
+/// What a request says by one name alone: spelt in another way it was not looked at, and a server could take it for this.
+const AS_SPELT: [HeaderName; 2] = [CONTENT_TYPE, HeaderName::from_static("last-event-id")];
+
+/// What begins fields of MCP, which count as spelt as well.
+const OF_MCP: &str = "mcp-";
+
+/// What begins fields of MCP that repeat an argument: the rest of such a name is a tool's own.
+const OF_ARGUMENTS: &str = "mcp-param-";
+
 /// What a server says to the gateway and not to the client: whom it believes, what it wants remembered, where else it is.
 const OF_THE_SERVER: [HeaderName; 3] = [ALT_SVC, SET_COOKIE, WWW_AUTHENTICATE];
 
@@ -58,10 +70,13 @@ const OURS: &str = "x-callgate-";
 pub fn of_request(fields: &HeaderMap) -> HeaderMap {
     let named = named_by_connection(fields);
     let goes_on = |name: &HeaderName| {
-        !(OF_ONE_HOP.contains(name)
-            || OF_THE_CLIENT.contains(name)
-            || AGAINST_READING.contains(name)
-            || PREFIXES.iter().any(|prefix| is_alike(name.as_str(), prefix))
+        let plain = &*plain(name);
+        let is_respelt = plain != name && !name.as_str().starts_with(OF_ARGUMENTS);
+        !(OF_ONE_HOP.contains(plain)
+            || OF_THE_CLIENT.contains(plain)
+            || AGAINST_READING.contains(plain)
+            || PREFIXES.iter().any(|prefix| plain.as_str().starts_with(prefix))
+            || is_respelt && (AS_SPELT.contains(plain) || plain.as_str().starts_with(OF_MCP))
             || named.contains(name))
     };
     filtered(fields, goes_on)
@@ -74,7 +89,7 @@ pub fn of_reply(fields: &HeaderMap) -> HeaderMap {
         // What callgate says of a decision nobody else says.
         !(OF_ONE_HOP.contains(name)
             || OF_THE_SERVER.contains(name)
-            || is_alike(name.as_str(), OURS)
+            || plain(name).as_str().starts_with(OURS)
             || named.contains(name))
     })
 }
@@ -99,13 +114,30 @@ fn named_by_connection(fields: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Whether a name begins so, `_` and `.` taken for `-` as CGI-like servers do.
-fn is_alike(name: &str, prefix: &str) -> bool {
-    name.len() >= prefix.len()
-        && name
-            .bytes()
-            .zip(prefix.bytes())
-            .all(|(byte, expected)| byte == expected || expected == b'-' && matches!(byte, b'_' | b'.'))
+/// Takes out the fields that a server could take for one of this name.
+pub fn remove_alike(fields: &mut HeaderMap, name: &HeaderName) {
+    let alike: Vec<HeaderName> = fields
+        .keys()
+        .filter(|other| are_alike(other, name))
+        .cloned()
+        .collect();
+    for other in alike {
+        fields.remove(other);
+    }
+}
+
+/// Whether two names are one to servers that take `_` and `.` for `-`, as CGI does.
+pub fn are_alike(name: &HeaderName, other: &HeaderName) -> bool {
+    plain(name) == plain(other)
+}
+
+/// A name with `-` for each `_` and `.`.
+fn plain(name: &HeaderName) -> Cow<'_, HeaderName> {
+    if !name.as_str().contains(['_', '.']) {
+        return Cow::Borrowed(name);
+    }
+    let plain = name.as_str().replace(['_', '.'], "-").parse();
+    plain.map_or(Cow::Borrowed(name), Cow::Owned)
 }
 
 #[cfg(test)]
@@ -142,6 +174,18 @@ mod tests {
             ("origin", "http://localhost"),
             ("x-callgate-rule", "forged"),
             ("x_callgate_rule", "forged"),
+            ("x.callgate.rule", "forged"),
+            ("content_length", "1"),
+            ("content_type", "text/plain"),
+            ("if_none_match", "x"),
+            ("last_event_id", "1"),
+            ("mcp_session_id", "forged"),
+            ("mcp-session.id", "forged"),
+            ("mcp_param_region", "us"),
+            ("mcp-param-some_thing", "a tool's own"),
+            ("proxy_authorization", "x"),
+            ("transfer.encoding", "x"),
+            ("x_forwarded.for", "10.0.0.1"),
             ("x-forwarded-for", "10.0.0.1"),
             ("x-hop", "1"),
             ("x-own", "1"),
@@ -150,10 +194,27 @@ mod tests {
             "accept",
             "content-type",
             "mcp-param-region",
+            "mcp-param-some_thing",
             "mcp-session-id",
             "x-own",
         ];
         assert_eq!(names(&of_request(&fields)), always);
+    }
+
+    #[test]
+    fn names_that_a_server_may_take_for_one_are_taken_out_together() {
+        let mut fields = map(&[
+            ("x-tenant", "a"),
+            ("x_tenant", "b"),
+            ("x.tenant", "c"),
+            ("x-tenants", "d"),
+            ("xtenant", "e"),
+        ]);
+        remove_alike(&mut fields, &HeaderName::from_static("x-tenant"));
+        assert_eq!(names(&fields), ["x-tenants", "xtenant"]);
+        let mut fields = map(&[("x-tenant", "a"), ("x_tenant", "b")]);
+        remove_alike(&mut fields, &HeaderName::from_static("x_tenant"));
+        assert!(fields.is_empty());
     }
 
     #[test]

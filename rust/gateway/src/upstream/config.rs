@@ -7,6 +7,7 @@ use callgate_core::address::ends_in_number;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use super::resolver::is_link_local;
+use crate::fields::are_alike;
 
 /// One grant may have this part of a server's open requests.
 const GRANT_PART: usize = 4;
@@ -149,6 +150,14 @@ pub(super) fn headers(headers: &[(String, String)]) -> Result<HeaderMap, Upstrea
                 "the value of `{name}` cannot stand in a header field; expected one line"
             ))
         })?;
+        if let Some(other) = map
+            .keys()
+            .find(|other| **other != field && are_alike(other, &field))
+        {
+            return Err(fault(format!(
+                "`{name}` and `{other}` are one to servers that take `_` and `.` for `-`; keep one of them"
+            )));
+        }
         value.set_sensitive(true);
         if map.insert(field, value).is_some() {
             return Err(fault(format!(

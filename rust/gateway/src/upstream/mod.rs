@@ -18,6 +18,7 @@ use http::header::{LOCATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 
+use crate::fields;
 pub use config::{UpstreamConfig, UpstreamError};
 pub use failure::{Failure, FailureKind};
 pub use open::OpenBody;
@@ -140,7 +141,7 @@ impl Upstream {
         &self,
         redirects: Redirects,
         method: Method,
-        fields: impl Fn() -> HeaderMap,
+        sent: impl Fn() -> HeaderMap,
         body: Bytes,
     ) -> Result<Response<PooledBody>, Failure> {
         let mut target = self.begin(redirects);
@@ -149,8 +150,9 @@ impl Upstream {
                 let mut request = Request::new(Full::new(body.clone()));
                 *request.method_mut() = method.clone();
                 *request.uri_mut() = target.clone();
-                *request.headers_mut() = fields();
+                *request.headers_mut() = sent();
                 for (name, value) in &self.headers {
+                    fields::remove_alike(request.headers_mut(), name);
                     request.headers_mut().insert(name, value.clone());
                 }
                 request
