@@ -196,6 +196,34 @@ def test_explain_tells_types_met_and_never_values() -> None:
     assert "secret" not in repr(explanation.steps) + repr(explanation.decision)
 
 
+def test_a_grant_has_its_own_reservations() -> None:
+    policy = {
+        "version": "1",
+        "default": "deny",
+        "tools": {"t": {"limits": [{"counter": "c", "window": "day", "max": 99}]}},
+    }
+    engine = Engine.from_dict(policy, reservations_per_grant=2, reservations_per_pep=4)
+
+    def reserve(grant: str) -> str:
+        reservation = engine.check(grant=grant, tool="t", reserve=True).reservation
+        assert reservation is not None
+        return reservation
+
+    quiet = reserve("quiet")
+    loud = [reserve("loud") for _ in range(9)]
+    assert [engine.roll_back(reservation) for reservation in loud] == [False] * 7 + [True] * 2
+    assert engine.roll_back(quiet)
+    mixed = [reserve(f"grant {number}") for number in range(6)]
+    assert [engine.roll_back(reservation) for reservation in mixed] == [False] * 2 + [True] * 4
+
+
+@pytest.mark.parametrize("name", ["reservations_per_grant", "reservations_per_pep"])
+@pytest.mark.parametrize("most", [0, 65_537])
+def test_bounds_of_reservations_that_are_none_are_refused(name: str, most: int) -> None:
+    with pytest.raises(callgate.ConfigError, match=f"{name}: expected 1 to 65536, got {most}"):
+        Engine.from_dict(POLICY, **{name: most})  # type: ignore[arg-type]
+
+
 def test_a_decision_is_true_where_the_call_may_go_on_and_equals_its_outcome() -> None:
     for outcome in Outcome:
         decision = Decision(outcome=outcome, rule="r")

@@ -277,6 +277,8 @@ class Engine:
         reservation_ttl_ms: int = ...,
         counters: str | None = None,
         flush_interval_ms: int = ...,
+        reservations_per_grant: int = ...,
+        reservations_per_pep: int = ...,
     ) -> Engine:
         """Reads a policy file, which serves every server, or a folder of them, where a file's stem is its server.
 
@@ -291,6 +293,9 @@ class Engine:
                 process (`docs/counters.md`). The file is this engine's alone.
             flush_interval_ms: How often a `Server` of this engine writes that file to disk: what a power failure may
                 lose. A kill loses nothing.
+            reservations_per_grant: Reservations of one grant that can be open at once, 1 to 65,536; beyond them its
+                oldest is committed early.
+            reservations_per_pep: The same for the reservations of one PEP. There are 65,536 in all.
 
         Raises:
             PolicyError: A document has a fault.
@@ -308,6 +313,8 @@ class Engine:
         reservation_ttl_ms: int = ...,
         counters: str | None = None,
         flush_interval_ms: int = ...,
+        reservations_per_grant: int = ...,
+        reservations_per_pep: int = ...,
     ) -> Engine:
         """Takes a policy as Python values, for every server; numbers are exact, `decimal.Decimal` included.
 
@@ -325,6 +332,8 @@ class Engine:
         reservation_ttl_ms: int = ...,
         counters: str | None = None,
         flush_interval_ms: int = ...,
+        reservations_per_grant: int = ...,
+        reservations_per_pep: int = ...,
     ) -> Engine:
         """Takes a policy as a JSON document, for every server.
 
@@ -346,6 +355,8 @@ class Engine:
         reservation_ttl_ms: int = ...,
         counters: str | None = None,
         flush_interval_ms: int = ...,
+        reservations_per_grant: int = ...,
+        reservations_per_pep: int = ...,
     ) -> Engine:
         """Takes a whole configuration, its files' contents included.
 
@@ -366,6 +377,8 @@ class Engine:
             reservation_ttl_ms: See `from_file`.
             counters: See `from_file`.
             flush_interval_ms: See `from_file`.
+            reservations_per_grant: See `from_file`.
+            reservations_per_pep: See `from_file`.
 
         Raises:
             PolicyError: A document has a fault.

@@ -104,6 +104,8 @@ class Plan:
             "counters": counters,
             "flush_interval_ms": to_ms(config.counters.flush_interval),
             "reservation_ttl_ms": to_ms(config.reservations.ttl),
+            "reservations_per_grant": config.reservations.per_grant,
+            "reservations_per_pep": config.reservations.per_pep,
         }
         if self.policy is not None:
             return Engine.from_file(self.policy, config.catalogue, **sizes)

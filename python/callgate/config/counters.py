@@ -31,3 +31,9 @@ class Reservations(Section):
 
     ttl: Annotated[Duration, within(timedelta(milliseconds=100), timedelta(days=1))] = timedelta(seconds=30)
     """How long a reservation can be rolled back."""
+
+    per_grant: Annotated[Count, Field(ge=1, le=1 << 16)] = 1 << 12
+    """Reservations of one grant that can be open at once; beyond them its oldest is committed early."""
+
+    per_pep: Annotated[Count, Field(ge=1, le=1 << 16)] = 1 << 15
+    """The same for the reservations of one PEP. There are 65,536 in all."""

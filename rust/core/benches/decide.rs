@@ -72,7 +72,7 @@ fn engine(tools: usize) -> Engine {
         counter_capacity: 1_000_000,
         counters_per_grant: 10_000,
         reservation_ttl_ms: 30_000,
-        reservation_capacity: 10_000,
+        reservations: callgate_core::limit::ReservationLimits::in_all(10_000),
         hash_key: [9; 16],
     };
     Engine::new(state, config)

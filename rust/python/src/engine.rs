@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_core::engine::Policies;
+use callgate_core::limit::ReservationLimits;
 use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
 use callgate_server::{Clock, random_key, random_u128};
 use pyo3::exceptions::{PyOSError, PyValueError};
@@ -32,6 +33,12 @@ const RESERVATION_TTL_MS: u64 = 30_000;
 /// Reservations that can be open at once; beyond that the oldest is committed.
 const RESERVATION_CAPACITY: usize = 1 << 16;
 
+/// Of those, how many one grant may have, where the caller names no number.
+const RESERVATIONS_PER_GRANT: usize = 1 << 12;
+
+/// And how many one enforcement point may have.
+const RESERVATIONS_PER_PEP: usize = 1 << 15;
+
 /// How often a server writes counters in a file to disk, where the caller names no number.
 const FLUSH_INTERVAL_MS: u64 = 1_000;
 
@@ -56,12 +63,27 @@ fn config(
     counter_capacity: usize,
     counters_per_grant: usize,
     reservation_ttl_ms: u64,
+    reservations_per_grant: usize,
+    reservations_per_pep: usize,
 ) -> PyResult<EngineConfig> {
+    for (name, most) in [
+        ("reservations_per_grant", reservations_per_grant),
+        ("reservations_per_pep", reservations_per_pep),
+    ] {
+        if !(1..=RESERVATION_CAPACITY).contains(&most) {
+            let fault = format!("expected 1 to {RESERVATION_CAPACITY}, got {most}");
+            return Err(Error::Value(name.to_owned(), fault).into());
+        }
+    }
     Ok(EngineConfig {
         counter_capacity,
         counters_per_grant,
         reservation_ttl_ms,
-        reservation_capacity: RESERVATION_CAPACITY,
+        reservations: ReservationLimits {
+            capacity: RESERVATION_CAPACITY,
+            per_grant: reservations_per_grant,
+            per_pep: reservations_per_pep,
+        },
         hash_key: random_key().map_err(no_randomness)?,
     })
 }
@@ -132,7 +154,8 @@ impl Engine {
     #[staticmethod]
     #[pyo3(signature = (
         path, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
+        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
     ))]
     #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
     fn from_file(
@@ -144,16 +167,25 @@ impl Engine {
         reservation_ttl_ms: u64,
         counters: Option<&str>,
         flush_interval_ms: u64,
+        reservations_per_grant: usize,
+        reservations_per_pep: usize,
     ) -> PyResult<Self> {
         let state = compile(py, catalogue, move || load::policies_at(&path))?;
-        let config = config(counter_capacity, counters_per_grant, reservation_ttl_ms)?;
+        let config = config(
+            counter_capacity,
+            counters_per_grant,
+            reservation_ttl_ms,
+            reservations_per_grant,
+            reservations_per_pep,
+        )?;
         Self::build(py, state, config, counters, flush_interval_ms)
     }
 
     #[staticmethod]
     #[pyo3(signature = (
         policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
+        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
     ))]
     #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
     fn from_dict(
@@ -165,6 +197,8 @@ impl Engine {
         reservation_ttl_ms: u64,
         counters: Option<&str>,
         flush_interval_ms: u64,
+        reservations_per_grant: usize,
+        reservations_per_pep: usize,
     ) -> PyResult<Self> {
         Self::from_json(
             py,
@@ -175,13 +209,16 @@ impl Engine {
             reservation_ttl_ms,
             counters,
             flush_interval_ms,
+            reservations_per_grant,
+            reservations_per_pep,
         )
     }
 
     #[staticmethod]
     #[pyo3(signature = (
         policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
+        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
     ))]
     #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
     fn from_json(
@@ -193,10 +230,18 @@ impl Engine {
         reservation_ttl_ms: u64,
         counters: Option<&str>,
         flush_interval_ms: u64,
+        reservations_per_grant: usize,
+        reservations_per_pep: usize,
     ) -> PyResult<Self> {
         let document = args::to_json(policy)?;
         let state = compile(py, catalogue, || load::policy_in_memory(&document))?;
-        let config = config(counter_capacity, counters_per_grant, reservation_ttl_ms)?;
+        let config = config(
+            counter_capacity,
+            counters_per_grant,
+            reservation_ttl_ms,
+            reservations_per_grant,
+            reservations_per_pep,
+        )?;
         Self::build(py, state, config, counters, flush_interval_ms)
     }
 
@@ -204,7 +249,8 @@ impl Engine {
     #[pyo3(signature = (
         *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None,
         counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS
+        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
+        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -223,9 +269,17 @@ impl Engine {
         reservation_ttl_ms: u64,
         counters: Option<&str>,
         flush_interval_ms: u64,
+        reservations_per_grant: usize,
+        reservations_per_pep: usize,
     ) -> PyResult<Self> {
         let state = setup::state(py, policies, servers, grants, grant_key, catalogue, rate_limits)?;
-        let config = config(counter_capacity, counters_per_grant, reservation_ttl_ms)?;
+        let config = config(
+            counter_capacity,
+            counters_per_grant,
+            reservation_ttl_ms,
+            reservations_per_grant,
+            reservations_per_pep,
+        )?;
         Self::build(py, state, config, counters, flush_interval_ms)
     }
 

@@ -16,7 +16,7 @@ use crate::eval::{Evaluation, Silent};
 use crate::json::Tape;
 #[cfg(not(loom))]
 use crate::limit::{ClockReading, StoreError};
-use crate::limit::{Counters, Reservations};
+use crate::limit::{Counters, ReservationLimits, Reservations};
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomain};
 use crate::{Decision, Now, Outcome, PepId, Request};
 
@@ -41,8 +41,8 @@ pub struct EngineConfig {
     pub counters_per_grant: usize,
     /// How long a reservation can be rolled back, in milliseconds.
     pub reservation_ttl_ms: u64,
-    /// Reservations that can be open at once; beyond that the oldest is committed.
-    pub reservation_capacity: usize,
+    /// Reservations that can be open at once.
+    pub reservations: ReservationLimits,
     /// Random key of the counter identities, so that callers cannot make two counts collide.
     pub hash_key: [u8; 16],
 }
@@ -82,7 +82,7 @@ impl Engine {
                 config.counters_per_grant,
                 &config.hash_key,
             ),
-            reservations: Reservations::new(config.reservation_ttl_ms, config.reservation_capacity),
+            reservations: Reservations::new(config.reservation_ttl_ms, config.reservations, &config.hash_key),
             hash_key: config.hash_key,
         }
     }
@@ -106,7 +106,7 @@ impl Engine {
             // The file's identities were made with its own key.
             hash_key: *counters.hash_key().unwrap_or(&config.hash_key),
             counters,
-            reservations: Reservations::new(config.reservation_ttl_ms, config.reservation_capacity),
+            reservations: Reservations::new(config.reservation_ttl_ms, config.reservations, &config.hash_key),
         })
     }
 

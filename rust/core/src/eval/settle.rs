@@ -79,7 +79,9 @@ impl<'s> Evaluation<'_, 's, '_> {
                     demands.len()
                 };
                 if let (Some(id), Some(taken)) = (reservation, demands.get(..taken)) {
-                    self.reservations.open(id, self.request.pep.id, taken, self.now);
+                    let pep = self.request.pep.id;
+                    self.reservations
+                        .open(id, pep, call.request.grant, taken, self.now);
                 }
                 Decision {
                     limits: limit_states(counts, &demands),

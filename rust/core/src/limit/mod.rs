@@ -23,6 +23,7 @@ mod ledger;
 mod loom_tests;
 mod owners;
 mod quanta;
+mod queue;
 mod reservation;
 mod shape;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
@@ -33,7 +34,7 @@ pub use amount::Micros;
 #[cfg(not(loom))]
 pub use file::{ClockReading, Facts, Repaired, StoreError};
 pub use key::{CountKey, KeyHasher, SpecDigest};
-pub use reservation::Reservations;
+pub use reservation::{ReservationLimits, Reservations};
 pub use shape::{CountShape, Demand, Refusal, View};
 pub use store::Counters;
 pub(crate) use store::until_period_end_us;

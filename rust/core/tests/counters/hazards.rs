@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use callgate_core::Now;
-use callgate_core::limit::{Counters, Demand, Micros, Refusal, Reservations};
+use callgate_core::limit::{Counters, Demand, Micros, Refusal, ReservationLimits, Reservations};
 use callgate_core::policy::ast::{Period, Window};
 
 use crate::log::{Log, sliding};
@@ -51,10 +51,10 @@ fn a_cell_that_was_full_is_not_full_for_the_next_count() {
 #[test]
 fn a_count_that_moved_there_and_back_is_not_full_for_ever() {
     let counters = Counters::new(10, 10, &[1; 16]);
-    let reservations = Reservations::new(1_000_000, 100);
+    let reservations = Reservations::new(1_000_000, ReservationLimits::in_all(100), &[1; 16]);
     let mut demands = [demand(1, 10, 10)];
     counters.take(&mut demands, "g", at(1_000)).unwrap();
-    reservations.open(1, crate::PEP, &demands, at(1_000));
+    reservations.open(1, crate::PEP, "g", &demands, at(1_000));
     assert!(take(&counters, demand(1, 10, 1), 1_001).is_err());
     assert_eq!(remaining(&counters, demand(1, 20, 1), 1_002), 10);
     assert!(reservations.roll_back(1, crate::PEP, &counters, at(1_003)));
@@ -122,11 +122,11 @@ fn a_look_at_another_time_changes_nothing() {
 #[test]
 fn reservations_of_a_moved_count_are_given_back_whole() {
     let counters = Counters::new(10, 10, &[1; 16]);
-    let reservations = Reservations::new(1_000_000, 1_000);
+    let reservations = Reservations::new(1_000_000, ReservationLimits::in_all(1_000), &[1; 16]);
     for call in 0..40 {
         let mut demands = [demand(1, 100, 1)];
         counters.take(&mut demands, "g", at(1_000 + call)).unwrap();
-        reservations.open(call.into(), crate::PEP, &demands, at(1_000 + call));
+        reservations.open(call.into(), crate::PEP, "g", &demands, at(1_000 + call));
     }
     assert_eq!(remaining(&counters, demand(1, 300, 1), 2_000), 260);
     for call in 0..40 {
@@ -152,7 +152,7 @@ fn a_call_whose_own_counts_do_not_fit_is_told_of_the_capacity() {
 
 /// Takes and rolls back on eight threads at one instant; nothing may be left.
 fn churn(counters: &Counters, calls: u64, wanted: impl Fn(u64, u64) -> Demand + Sync) {
-    let reservations = Reservations::new(1_000_000, 100_000);
+    let reservations = Reservations::new(1_000_000, ReservationLimits::in_all(100_000), &[1; 16]);
     let (wanted, reservations) = (&wanted, &reservations);
     thread::scope(|scope| {
         for number in 0..8_u64 {
@@ -161,7 +161,7 @@ fn churn(counters: &Counters, calls: u64, wanted: impl Fn(u64, u64) -> Demand + 
                     let mut demands = [wanted(number, call)];
                     if counters.take(&mut demands, "g", at(1_000)).is_ok() {
                         let id = u128::from(number) << 64 | u128::from(call);
-                        reservations.open(id, crate::PEP, &demands, at(1_000));
+                        reservations.open(id, crate::PEP, "g", &demands, at(1_000));
                         assert!(reservations.roll_back(id, crate::PEP, counters, at(1_000)));
                     }
                 }
@@ -191,7 +191,7 @@ fn a_count_that_moves_under_load_loses_nothing() {
 #[test]
 fn a_roll_back_finds_its_count_while_others_come_and_go() {
     let counters = &Counters::new(4_096, 4_096, &[1; 16]);
-    let reservations = Reservations::new(1_000_000_000, 100_000);
+    let reservations = Reservations::new(1_000_000_000, ReservationLimits::in_all(100_000), &[1; 16]);
     // Long-lived counts whose places in the index lie among those of counts that are made and reclaimed all the time.
     let lasting = |number: u64| {
         sliding(
@@ -217,7 +217,7 @@ fn a_roll_back_finds_its_count_while_others_come_and_go() {
         for call in 0..40_000 {
             let mut demands = [lasting(call % 20)];
             if counters.take(&mut demands, "g", at(1_000_000)).is_ok() {
-                reservations.open(call.into(), crate::PEP, &demands, at(1_000_000));
+                reservations.open(call.into(), crate::PEP, "g", &demands, at(1_000_000));
                 assert!(reservations.roll_back(call.into(), crate::PEP, counters, at(1_000_000)));
             }
         }

@@ -1,7 +1,7 @@
 //! The counters against an exact log: random times, amounts, limits and roll-backs, one thread.
 
 use callgate_core::Now;
-use callgate_core::limit::{Counters, Demand, Micros, Refusal, Reservations};
+use callgate_core::limit::{Counters, Demand, Micros, Refusal, ReservationLimits, Reservations};
 use callgate_core::policy::ast::{Period, Window};
 use proptest::prelude::*;
 
@@ -52,7 +52,7 @@ fn hold_against_log(
     slack_us: u64,
 ) -> Result<(), TestCaseError> {
     let counters = store();
-    let reservations = Reservations::new(u64::MAX / 1_000, 10_000);
+    let reservations = Reservations::new(u64::MAX / 1_000, ReservationLimits::in_all(10_000), &[1; 16]);
     let (mut log, mut reserved, mut now_us) = (Log::default(), Vec::new(), 0_u64);
     let demand = |cost| [sliding(1, window_us, max, cost, whole_units)];
     for (id, step) in steps.into_iter().enumerate() {
@@ -69,7 +69,7 @@ fn hold_against_log(
                         prop_assert_eq!(stamp_us, now_us);
                         if cost > 0 {
                             log.entries.push((stamp_us, cost));
-                            reservations.open(id as u128, crate::PEP, &demands, now);
+                            reservations.open(id as u128, crate::PEP, "g", &demands, now);
                             reserved.push((id as u128, (stamp_us, cost)));
                         }
                         let remaining = demands[0].view.remaining.0;

@@ -1,7 +1,7 @@
 //! Counts that change their `max` keep what was taken, also across 256, and what was reserved can still be given back.
 
 use callgate_core::Now;
-use callgate_core::limit::{Counters, Demand, Micros, Reservations};
+use callgate_core::limit::{Counters, Demand, Micros, ReservationLimits, Reservations};
 
 use crate::log::sliding;
 
@@ -77,11 +77,11 @@ fn a_smaller_max_waits_until_enough_has_expired() {
 fn a_reservation_outlives_a_change_of_max() {
     for larger in [20, 300] {
         let counters = Counters::new(10, 10, &[1; 16]);
-        let reservations = Reservations::new(30_000, 10);
+        let reservations = Reservations::new(30_000, ReservationLimits::in_all(10), &[1; 16]);
         let mut demands = demand(2);
         let now = Now::from_unix_us(1_000_000);
         assert!(counters.take(&mut demands, "g", now).is_ok());
-        reservations.open(7, crate::PEP, &demands, now);
+        reservations.open(7, crate::PEP, "g", &demands, now);
         assert_eq!(look(&counters, larger, 1_000_001).0, Micros((larger - 1) * UNIT));
         assert!(reservations.roll_back(7, crate::PEP, &counters, Now::from_unix_us(1_000_002)));
         assert_eq!(
@@ -95,12 +95,12 @@ fn a_reservation_outlives_a_change_of_max() {
 #[test]
 fn reservations_expire_and_are_committed_oldest_first() {
     let counters = Counters::new(10, 10, &[1; 16]);
-    let reservations = Reservations::new(30_000, 2);
+    let reservations = Reservations::new(30_000, ReservationLimits::in_all(2), &[1; 16]);
     for id in 0..3 {
         let mut demands = demand(10);
         let now = Now::from_unix_us(1_000_000);
         assert!(counters.take(&mut demands, "g", now).is_ok());
-        reservations.open(id, crate::PEP, &demands, now);
+        reservations.open(id, crate::PEP, "g", &demands, now);
     }
     let later = Now::from_unix_us(1_000_000 + 29_999_999);
     assert!(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use callgate_core::Now;
-use callgate_core::limit::{Counters, Demand, Reservations};
+use callgate_core::limit::{Counters, Demand, ReservationLimits, Reservations};
 use callgate_core::policy::ast::{Period, Window};
 
 use crate::log::{Log, sliding};
@@ -34,7 +34,7 @@ fn flood(
     demands: impl Fn(&mut Random) -> Vec<Demand> + Sync,
 ) -> Vec<(u64, Vec<Demand>)> {
     let counters = Counters::new(100, 100, &[5; 16]);
-    let reservations = Reservations::new(1_000_000, 1_000_000);
+    let reservations = Reservations::new(1_000_000, ReservationLimits::in_all(1_000_000), &[1; 16]);
     let clock = AtomicU64::new(1_000_000);
     let (counters, reservations, clock, demands) = (&counters, &reservations, &clock, &demands);
     thread::scope(|scope| {
@@ -53,7 +53,7 @@ fn flood(
                         if let Ok(stamp_us) = counters.take(&mut wanted, "g", now) {
                             if roll_backs && random.below(3) == 0 {
                                 let id = u128::from(number) << 64 | u128::from(call);
-                                reservations.open(id, crate::PEP, &wanted, now);
+                                reservations.open(id, crate::PEP, "g", &wanted, now);
                                 assert!(reservations.roll_back(id, crate::PEP, counters, now));
                             } else {
                                 admitted.push((stamp_us, wanted));
@@ -159,7 +159,11 @@ fn several_limits_hold_together_with_roll_backs() {
 fn everything_comes_back_when_the_threads_are_done() {
     // Holds and roll-backs leave nothing behind: after a window the whole of `max` is free again.
     let counters = Arc::new(Counters::new(100, 100, &[5; 16]));
-    let reservations = Arc::new(Reservations::new(1_000_000, 1_000_000));
+    let reservations = Arc::new(Reservations::new(
+        1_000_000,
+        ReservationLimits::in_all(1_000_000),
+        &[1; 16],
+    ));
     let demands = || {
         vec![
             sliding(0, 10_000, 7 * UNIT, UNIT, true),
@@ -175,7 +179,7 @@ fn everything_comes_back_when_the_threads_are_done() {
                     let mut wanted = demands();
                     if counters.take(&mut wanted, "g", now).is_ok() {
                         let id = u128::from(number) << 64 | u128::from(call);
-                        reservations.open(id, crate::PEP, &wanted, now);
+                        reservations.open(id, crate::PEP, "g", &wanted, now);
                         assert!(reservations.roll_back(id, crate::PEP, &counters, now));
                     }
                 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use callgate_core::limit::{CountKey, Demand, Micros, Repaired, Reservations};
+use callgate_core::limit::{CountKey, Demand, Micros, Repaired, ReservationLimits, Reservations};
 use callgate_core::policy::ast::Period;
 use callgate_core::{Now, PepId};
 
@@ -136,7 +136,7 @@ fn nothing_is_forgotten_while_counts_move() {
 
 #[test]
 fn calls_with_several_counts_and_roll_backs_are_found_or_never_answered() {
-    let reservations = Reservations::new(1_000_000_000, 1_000_000);
+    let reservations = Reservations::new(1_000_000_000, ReservationLimits::in_all(1_000_000), &[1; 16]);
     killed_at_any_moment(25, |machine, counters, number, log| {
         let mut demands = [
             keyed(slots(u128::from(number % 7), 250), false),
@@ -148,7 +148,7 @@ fn calls_with_several_counts_and_roll_backs_are_found_or_never_answered() {
             return;
         };
         if number.is_multiple_of(3) {
-            reservations.open(number.into(), PEP, &demands, now);
+            reservations.open(number.into(), PEP, "g", &demands, now);
             assert!(reservations.roll_back(number.into(), PEP, counters, now));
         } else {
             for demand in &demands {

@@ -47,7 +47,7 @@ fn config() -> EngineConfig {
         counter_capacity: 1_024,
         counters_per_grant: 512,
         reservation_ttl_ms: 30_000,
-        reservation_capacity: 16,
+        reservations: crate::limit::ReservationLimits::in_all(16),
         hash_key: [3; 16],
     }
 }
