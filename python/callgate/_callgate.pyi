@@ -986,11 +986,13 @@ def counters_facts(path: str | PathLike[str]) -> dict[str, int | bool | None]:
         StoreError: There is no such file, or it is foreign, newer, or damaged beyond reading.
     """
 
-def counters_repair(path: str | PathLike[str]) -> tuple[int, int, int, Path]:
+def counters_repair(path: str | PathLike[str]) -> tuple[int, int, int, int, int, Path]:
     """Puts a file with every counter that is whole in the place of a damaged one, which is kept beside it.
 
     Returns:
-        Counters kept, counters dropped, blocks dropped of which nothing could be told, and where the old file is now.
+        Counters kept; how many of them are doubtful, because they come from blocks that do not match their checksum;
+        counters dropped; blocks that are doubtful; blocks dropped of which nothing could be told; and where the old
+        file is now.
 
     Raises:
         StoreError: The file is in use, foreign, newer, or beyond repair; or the disk is full.

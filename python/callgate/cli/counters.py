@@ -52,9 +52,13 @@ def show(
 @app.command()
 def repair(path: _Path) -> None:
     """Put a file with every counter that is whole in the place of a damaged one, which is kept beside it."""
-    kept, dropped, blocks, aside = native.counters_repair(path)
+    kept, doubtful, dropped, blocks_doubtful, blocks_dropped, aside = native.counters_repair(path)
     typer.echo(f"kept:     {kept} counters")
-    typer.echo(f"dropped:  {dropped} counters, and {blocks} blocks of which nothing could be told")
+    typer.echo(
+        f"doubtful: {doubtful} of them, from {blocks_doubtful} blocks that do not match their checksum; "
+        "units of them may be lost"
+    )
+    typer.echo(f"dropped:  {dropped} counters, and {blocks_dropped} blocks of which nothing could be told")
     typer.echo(f"old file: {aside}")
 
 

@@ -59,13 +59,25 @@ pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>
     Ok(found)
 }
 
-/// Repairs a file; counters kept, counters dropped, blocks dropped, and where the damaged file is.
-pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> PyResult<(usize, usize, u32, PathBuf)> {
+/// Counters kept, doubtful and dropped, blocks doubtful and dropped, and where the damaged file is.
+pub(crate) type Repair = (usize, usize, usize, u32, u32, PathBuf);
+
+/// Repairs a file.
+pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> PyResult<Repair> {
     let Repaired {
         kept,
         dropped,
+        doubtful,
+        blocks_doubtful,
         blocks_dropped,
         set_aside,
     } = py.detach(move || Repaired::at(&path, &read_clocks()?).map_err(Error::from))?;
-    Ok((kept, dropped, blocks_dropped, set_aside))
+    Ok((
+        kept,
+        doubtful,
+        dropped,
+        blocks_doubtful,
+        blocks_dropped,
+        set_aside,
+    ))
 }

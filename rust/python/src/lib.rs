@@ -71,10 +71,10 @@ mod _callgate {
         crate::counters::facts(py, path)
     }
 
-    /// Repairs a file of counters; counters kept, counters dropped, blocks dropped, and where the damaged file is.
+    /// Repairs a file of counters.
     #[pyfunction]
     #[pyo3(signature = (path))]
-    fn counters_repair(py: Python<'_>, path: PathBuf) -> PyResult<(usize, usize, u32, PathBuf)> {
+    fn counters_repair(py: Python<'_>, path: PathBuf) -> PyResult<crate::counters::Repair> {
         crate::counters::repair(py, path)
     }
 

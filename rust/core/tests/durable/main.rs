@@ -9,6 +9,7 @@
 mod clock;
 mod damage;
 mod disk;
+mod flips;
 mod kill;
 mod restart;
 mod support;

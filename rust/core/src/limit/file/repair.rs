@@ -10,7 +10,7 @@ use hashbrown::HashSet;
 use super::block;
 use super::clock::{ClockReading, ClockRecord};
 use super::error::StoreError;
-use super::header::{Fixed, Header};
+use super::header::{Closed, Fixed, Header};
 use super::open::{Image, Sizes, beside, create, fault, lock, now_of, open};
 use super::recover::{Restart, Serves, Used, fault_of, mend_ledger};
 use crate::limit::CountKey;
@@ -28,6 +28,11 @@ pub struct Repaired {
     pub kept: usize,
     /// Counters that were damaged, and are not.
     pub dropped: usize,
+    /// Counters that were kept from blocks of a closed file that do not match their checksum: nobody knows which of their
+    /// words are damaged, so units of any of them may be lost.
+    pub doubtful: usize,
+    /// Such blocks, whether or not counters were found there.
+    pub blocks_doubtful: u32,
     /// Blocks that were cut off, or of which not even the layout was whole: nobody knows how many counters they held.
     pub blocks_dropped: u32,
     /// Where the damaged file is now.
@@ -54,6 +59,8 @@ impl Repaired {
         let mut repaired = Self {
             kept: 0,
             dropped: 0,
+            doubtful: 0,
+            blocks_doubtful: 0,
             blocks_dropped: image.blocks_missing(),
             set_aside: PathBuf::new(),
         };
@@ -134,6 +141,9 @@ impl Repaired {
                 return Ok(());
             }
         };
+        // Only a file that was in use when its process ended has no checksums.
+        let is_doubtful = image.header.closed() != Closed::Open && !block::is_sealed(&words);
+        self.blocks_doubtful += u32::from(is_doubtful && wanted == Serves::Count);
         let block = Block::new(words, Arc::new(Kind::new(layout)));
         for (cell, serves) in (Used { number, block }).cells() {
             let fault = fault_of(cell, serves, copy.restart.now);
@@ -147,7 +157,9 @@ impl Repaired {
                     self.dropped += usize::from(wanted == Serves::Count);
                 }
                 (None, serves) if serves == wanted => {
-                    self.kept += usize::from(copy.cell(cell, serves)?);
+                    let is_new = copy.cell(cell, serves)?;
+                    self.kept += usize::from(is_new);
+                    self.doubtful += usize::from(is_new && is_doubtful);
                 }
                 _ => {}
             }

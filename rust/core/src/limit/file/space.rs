@@ -120,6 +120,9 @@ impl Source for FileSpace {
         let (number, words) = self.free.pop().ok_or_else(|| NoBlock {
             reason: "no block was appended".to_owned(),
         })?;
+        // Nobody has looked at it since it was freed, which may have been in another process: what damage has left there
+        // would be units that nobody took, and might be for years.
+        block::clear(&words);
         block::publish(&words, layout);
         Ok((number, words))
     }
