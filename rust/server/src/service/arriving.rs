@@ -6,11 +6,12 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::Status;
 
 use super::calls::Calls;
+use super::lingering::Lingering;
 use super::unfinished::{Held, Share};
 
 /// One byte that says whether the message is compressed, and four of its length.
@@ -37,13 +38,13 @@ pub(super) enum Kind {
 
 /// A body that is watched while it is read.
 pub(super) struct Arriving {
-    inner: Incoming,
+    inner: Lingering,
     messages: Messages,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Arriving {
-    pub(super) const fn new(inner: Incoming, kind: Kind, share: Arc<Share>) -> Self {
+    pub(super) const fn new(inner: Lingering, kind: Kind, share: Arc<Share>) -> Self {
         Self {
             inner,
             messages: Messages::new(kind, share),

@@ -14,6 +14,7 @@ mod gateway;
 mod health;
 pub(crate) mod http;
 mod judging;
+mod lingering;
 mod ours;
 mod pinned;
 mod quota;
@@ -53,6 +54,7 @@ use envoy::ext_proc::{self, Processor};
 use envoy::rate_limit::{self, RateLimits};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
+use lingering::Lingering;
 use unfinished::Unfinished;
 
 pub use gateway::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
@@ -156,6 +158,7 @@ impl Doors {
         let is_gateway = gateway::owns(path);
         if is_gateway || http::owns(path) || !is_grpc(&request) {
             let (doors, peer) = (Arc::clone(self), Arc::clone(peer));
+            let request = Lingering::request(request, self.message_timeout);
             let request = request.map(|body| Arriving::new(body, Kind::Plain, Arc::clone(share)));
             if is_gateway {
                 let share = Arc::clone(share);
@@ -193,6 +196,8 @@ impl Doors {
         mut request: Request<Incoming>,
     ) -> (Answer, Option<Patience>) {
         if let Some(status) = self.refusal(door, &request) {
+            // Over HTTP/1.1, its body may be on its way.
+            drop(Lingering::request(request, self.message_timeout));
             return (refused(status), None);
         }
         match self.asker(peer, &request) {
@@ -258,7 +263,7 @@ impl Doors {
             },
             _ => Kind::Message,
         };
-        let request = request.map(|body| Arriving::new(body, kind, Arc::clone(share)));
+        let request = request.map(|body| Arriving::new(Lingering::never(body), kind, Arc::clone(share)));
         let patience = Patience::new(self.message_timeout, deadline);
         (answer(request), Some(patience))
     }

@@ -1,6 +1,7 @@
 //! `POST /v1/check`.
 
 use std::io::Write as _;
+use std::net::Shutdown;
 
 use bytes::Bytes;
 use callgate_server::{Limits, ServerConfig};
@@ -247,11 +248,13 @@ fn large_bodies_are_refused_however_they_are_announced() {
         ..Limits::default()
     });
     // Announced: refused without any of it.
-    let announced = rig.send(
-        "POST /v1/check",
-        &["Host: localhost", "Content-Length: 5242880"],
-        b"",
-    );
+    let mut stream = rig.connect();
+    let fields = ["Host: localhost", "Content-Length: 5242880"];
+    stream
+        .write_all(&request("POST /v1/check", &fields, b""))
+        .unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let announced = answer(stream);
     assert_eq!(
         (announced.status, announced.text("error").as_str()),
         (413, "the body is too large; expected at most 1000 bytes")

@@ -14,6 +14,8 @@ mod cases;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod early;
+#[cfg(test)]
 mod ext_mcp;
 #[cfg(test)]
 mod ext_proc;

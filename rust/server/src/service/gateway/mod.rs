@@ -80,7 +80,7 @@ pub(super) async fn answer(
     }
     let body = match read_body(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
         Ok(body) => body,
-        Err(refusal) => return refusal,
+        Err(error) => return error.refusal(answer::refused),
     };
     // Whoever waits for a key or a server goes on holding the body.
     let mut held = Held::new(Arc::clone(&share));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body as _;
 use tonic::body::Body;
@@ -12,32 +12,71 @@ use tonic::{Code, Status};
 use super::super::arriving::Arriving;
 use super::reply;
 
-/// The whole body, or the refusal to send; a body that takes longer than `timeout` to arrive is given up.
+/// Why a body was not read to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in super::super) enum BodyError {
+    #[error("the body is too large; expected at most {0} bytes")]
+    TooLarge(usize),
+    #[error("too many bytes of unfinished bodies; try again later")]
+    NoRoom,
+    #[error("the body broke off; expected one JSON object")]
+    BrokenOff,
+    #[error("the body took too long to arrive")]
+    TooSlow,
+}
+
+impl BodyError {
+    /// The status of the refusal.
+    pub(in super::super) const fn status(self) -> StatusCode {
+        match self {
+            Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BrokenOff => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The refusal of a request with such a body; `answer` is one with this status and message.
+    pub(in super::super) fn refusal(
+        self,
+        answer: impl FnOnce(StatusCode, &str) -> Response<Body>,
+    ) -> Response<Body> {
+        let mut response = answer(self.status(), &self.to_string());
+        // What is left may be more than is thrown away, so clients had better not count on this connection (HTTP/2 ignores
+        // the field's meaning).
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+        response
+    }
+}
+
+/// The whole body; one that takes longer than `timeout` to arrive is given up.
 pub(in super::super) async fn read(
     body: Arriving,
     limit_bytes: usize,
     timeout: Duration,
-) -> Result<Bytes, Response<Body>> {
+) -> Result<Bytes, BodyError> {
     // What `Content-Length` promises, where it is sent: such a body is refused before it is read.
     if body.size_hint().lower() > u64::try_from(limit_bytes).unwrap_or(u64::MAX) {
-        return Err(too_large(limit_bytes));
+        return Err(BodyError::TooLarge(limit_bytes));
     }
     match tokio::time::timeout(timeout, Limited::new(body, limit_bytes).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large(limit_bytes)),
-        Ok(Err(error)) if is_refused(error.as_ref()) => Err(closing(reply::error(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many bytes of unfinished bodies; try again later",
-        ))),
-        Ok(Err(_)) => Err(reply::error(
-            StatusCode::BAD_REQUEST,
-            "the body broke off; expected one JSON object",
-        )),
-        Err(_) => Err(closing(reply::error(
-            StatusCode::REQUEST_TIMEOUT,
-            "the body took too long to arrive",
-        ))),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(limit_bytes)),
+        Ok(Err(error)) if is_refused(error.as_ref()) => Err(BodyError::NoRoom),
+        Ok(Err(_)) => Err(BodyError::BrokenOff),
+        Err(_) => Err(BodyError::TooSlow),
     }
+}
+
+/// The whole body, or the refusal that the doors of plain HTTP send.
+pub(super) async fn read_plain(
+    body: Arriving,
+    limit_bytes: usize,
+    timeout: Duration,
+) -> Result<Bytes, Response<Body>> {
+    let read = read(body, limit_bytes, timeout).await;
+    read.map_err(|error| error.refusal(reply::error))
 }
 
 /// Whether there was no room for the body.
@@ -45,17 +84,4 @@ fn is_refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     error
         .downcast_ref::<Status>()
         .is_some_and(|status| status.code() == Code::ResourceExhausted)
-}
-
-fn too_large(limit_bytes: usize) -> Response<Body> {
-    let message = format!("the body is too large; expected at most {limit_bytes} bytes");
-    closing(reply::error(StatusCode::PAYLOAD_TOO_LARGE, &message))
-}
-
-/// What is left of the body is not read, so the connection cannot be used again (HTTP/2 ignores this field's meaning).
-fn closing(mut response: Response<Body>) -> Response<Body> {
-    response
-        .headers_mut()
-        .insert(header::CONNECTION, http::HeaderValue::from_static("close"));
-    response
 }

@@ -62,7 +62,7 @@ pub(super) async fn answer(
         Ok(asker) => asker,
         Err(unknown) => return unauthenticated(doors, unknown),
     };
-    match body::read(
+    match body::read_plain(
         request.into_body(),
         doors.limits.body_limit_bytes,
         doors.message_timeout,

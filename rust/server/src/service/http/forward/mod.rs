@@ -80,7 +80,7 @@ pub(super) async fn answer(
     {
         return plain::error(StatusCode::FORBIDDEN, &reason);
     }
-    match body::read(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
+    match body::read_plain(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
         Ok(body) => aside(&body, || judge(doors, asker.as_ref(), form, &parts, &body)),
         Err(refusal) => refusal,
     }
