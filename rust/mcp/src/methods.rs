@@ -77,9 +77,17 @@ impl Methods {
 
     /// Whether a message of this method may pass; never true of `tools/call`.
     pub fn passes(&self, method: &str) -> bool {
-        let matches = |patterns: &[NamePattern]| patterns.iter().any(|pattern| pattern.matches(method));
-        method != TOOLS_CALL && !matches(&self.denied) && (is_known(method) || matches(&self.allowed))
+        method != TOOLS_CALL && !self.denies(method) && (is_known(method) || matches(&self.allowed, method))
     }
+
+    /// Whether a method is denied by its name or a pattern, rather than because nothing is known of it.
+    pub fn denies(&self, method: &str) -> bool {
+        matches(&self.denied, method)
+    }
+}
+
+fn matches(patterns: &[NamePattern], method: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(method))
 }
 
 fn is_known(method: &str) -> bool {
@@ -131,6 +139,8 @@ mod tests {
         for method in ["admin/x", "prompts/get", "tools/call"] {
             assert!(!methods.passes(method), "{method}");
         }
+        assert!(methods.denies("admin/x") && methods.denies("prompts/get"));
+        assert!(!methods.denies("anything") && !Methods::default().denies("vendor/x"));
     }
 
     #[test]

@@ -19,6 +19,8 @@ pub const DENIED: i64 = 403;
 pub const RATE_LIMITED: i64 = 429;
 /// See [`DENIED`]: the server did not answer, or not so that its reply could be passed on.
 pub const UPSTREAM_FAILED: i64 = 502;
+/// JSON-RPC's own code of methods that are not there.
+pub const METHOD_NOT_FOUND: i64 = -32601;
 
 /// The rule of methods that may not pass (`docs/policy.md` section 2).
 pub const METHOD_RULE: &str = "(default deny)";
@@ -77,7 +79,12 @@ pub fn failed_request(id: Option<Id<'_>>, code: i64, message: &str) -> String {
 /// The answer to a request that calls no tool and may not pass: nobody knows its caller, say. A notification gets no
 /// answer over most transports; over HTTP it may have one, with `id` null.
 pub fn denied_request(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
-    error(id, DENIED, &decision.message, |json| decision.write_json(json))
+    denied_as(DENIED, id, decision)
+}
+
+/// As [`denied_request`], with another code.
+pub fn denied_as(code: i64, id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
+    error(id, code, &decision.message, |json| decision.write_json(json))
 }
 
 /// What the caller of a method that may not pass is told, under [`METHOD_RULE`].

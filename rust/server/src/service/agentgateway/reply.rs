@@ -55,7 +55,7 @@ impl Door for ExtMcp<'_> {
         }
     }
 
-    fn denied(&self, decision: &Decision<'_>, _: Denied) -> McpRequestResult {
+    fn denied(&self, decision: &Decision<'_>, _: Denied<'_>) -> McpRequestResult {
         McpRequestResult {
             result: Some(Answered::Error(error(decision))),
             ..McpRequestResult::default()

@@ -18,10 +18,23 @@ pub(super) fn json(status: StatusCode, body: String) -> Response<Body> {
     response
 }
 
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(header::CACHE_CONTROL, no_store);
+    response
+}
+
 /// What is no request for here.
 pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
-    let code = i64::from(status.as_u16());
-    json(status, mcp::failed_request(None, code, message))
+    json(status, mcp::failed_request(None, code(status), message))
+}
+
+/// The code of an error under this status.
+pub(super) fn code(status: StatusCode) -> i64 {
+    i64::from(status.as_u16())
 }
 
 /// An answer that says what would be let in.
@@ -67,7 +80,7 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
     };
     match id {
         Some(id) if is_call => json(StatusCode::OK, mcp::failed_call(id, happened)),
-        id => json(status, mcp::failed_request(id, mcp::UPSTREAM_FAILED, happened)),
+        id => json(status, mcp::failed_request(id, code(status), happened)),
     }
 }
 

@@ -52,8 +52,9 @@ impl Calling {
                 "no token was sent"
             };
             let message = format!("{sent}; send {whose} as `authorization: Bearer <token>`, once");
+            let code = answer::code(StatusCode::UNAUTHORIZED);
             let body = doors.gate.refuse(Protocol::Gateway, message, |decision| {
-                mcp::denied_request(None, decision)
+                mcp::denied_as(code, None, decision)
             });
             return Err(Box::new(challenge.unauthorized(body)));
         };
@@ -129,6 +130,11 @@ fn refusal(
         args: Args::NONE,
         reserve: None,
     };
+    let (status, error) = match refused {
+        Refused::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, ""),
+        Refused::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
+    };
     let message = refused.to_string();
     let body = challenge.doors.gate.deny(
         Protocol::Gateway,
@@ -136,18 +142,14 @@ fn refusal(
         &nobody,
         UNKNOWN,
         message.clone(),
-        |decision| mcp::denied_request(None, decision),
+        |decision| mcp::denied_as(answer::code(status), None, decision),
     );
-    let (status, error) = match refused {
-        Refused::NoKeys => {
-            // The token may be good: told that it is not, its client would throw it away.
-            let mut response = answer::json(StatusCode::SERVICE_UNAVAILABLE, body);
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_S);
-            return response;
-        }
-        Refused::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
-        _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
-    };
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        // The token may be good: told that it is not, its client would throw it away.
+        let mut response = answer::json(status, body);
+        response.headers_mut().insert(header::RETRY_AFTER, RETRY_S);
+        return response;
+    }
     let first = format!("error=\"{error}\", error_description=\"{message}\", ");
     challenge.answer(status, &first, issuer, body)
 }

@@ -6,14 +6,15 @@ use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Outcome};
 use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id};
+use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id, reply as mcp};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tonic::body::Body;
 
-use super::super::judging::{Asked, Denied, Door, Reserved};
+use super::super::judging::{Asked, Denied, Door, Reserved, Subject};
 use super::super::{ours, pinned, quota};
 use super::answer;
 use super::challenge::Challenge;
+use super::forward::SESSION;
 use crate::gate::Protocol;
 use crate::metrics::INVALID_REQUEST;
 use crate::random::random_u128;
@@ -48,6 +49,9 @@ pub(super) enum Verdict {
     Denied(Response<Body>),
 }
 
+/// The field that says which revision of MCP a message is of.
+const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+
 /// A request that may go on.
 #[derive(Debug)]
 pub(super) struct Allowed {
@@ -61,6 +65,17 @@ pub(super) struct Allowed {
     pub(super) begins: bool,
     /// The id of its message, as it stands in JSON.
     pub(super) id: Option<String>,
+}
+
+impl Gatekeeper<'_> {
+    /// Whether the request is of a revision without sessions, whose clients do not take 404 for the end of one.
+    fn is_sessionless(&self) -> bool {
+        let headers = &self.challenge.parts.headers;
+        let version = headers
+            .get(PROTOCOL_VERSION)
+            .and_then(|field| field.to_str().ok());
+        version.is_some_and(|version| version >= FIRST_MIRRORING_VERSION) && !headers.contains_key(SESSION)
+    }
 }
 
 impl Door for Gatekeeper<'_> {
@@ -103,21 +118,26 @@ impl Door for Gatekeeper<'_> {
         })
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Verdict {
+    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Verdict {
         let is_nobody = self.needs_token && decision.grant_index.is_none();
         if is_nobody || NOBODY.contains(&decision.rule.as_ref()) {
-            return Verdict::Denied(self.challenge.unauthorized(denied.body));
+            let body = mcp::denied_as(answer::code(StatusCode::UNAUTHORIZED), denied.id, decision);
+            return Verdict::Denied(self.challenge.unauthorized(body));
         }
-        // What is denied under its id is an answer like any other: many clients take every other status for the end of
-        // the session.
-        let status = if decision.rule == INVALID_REQUEST {
-            StatusCode::BAD_REQUEST
-        } else if denied.is_tool_result || denied.has_id {
-            StatusCode::OK
+        let mut response = if decision.rule == INVALID_REQUEST {
+            answer::json(StatusCode::BAD_REQUEST, denied.body)
+        } else if denied.subject == Subject::UnknownMethod && self.is_sessionless() {
+            let body = mcp::denied_as(mcp::METHOD_NOT_FOUND, denied.id, decision);
+            answer::json(StatusCode::NOT_FOUND, body)
+        } else if denied.subject == Subject::Notification {
+            answer::empty(StatusCode::FORBIDDEN)
+        } else if denied.id.is_some() {
+            // An answer like any other: many clients take every other status for the end of the session.
+            answer::json(StatusCode::OK, denied.body)
         } else {
-            StatusCode::from_u16(decision.outcome.http_status()).unwrap_or(StatusCode::FORBIDDEN)
+            let status = StatusCode::from_u16(decision.outcome.http_status());
+            answer::json(status.unwrap_or(StatusCode::FORBIDDEN), denied.body)
         };
-        let mut response = answer::json(status, denied.body);
         let fields = ours::fields(decision).filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
         });

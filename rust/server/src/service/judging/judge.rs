@@ -7,7 +7,7 @@ use callgate_core::{Args, Decision, Outcome, Request};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{Answer, Headers, Id, Message, Named, Parts, Reason, Refusal, reply as mcp};
 
-use super::{Asked, Carried, Denied, Door, Read, body};
+use super::{Asked, Carried, Denied, Door, Read, Subject, body};
 use crate::gate::{Admitted, Gate};
 use crate::metrics::INVALID_REQUEST;
 use crate::proxy::{Attributes, IdentitySource, Unclear};
@@ -46,7 +46,8 @@ impl<D: Door> Judge<'_, D> {
     pub(in super::super) fn unclear(&self, unclear: &Unclear) -> D::Answer {
         self.gate.refuse(D::PROTOCOL, unclear.to_string(), |decision| {
             let body = mcp::denied_request(None, decision);
-            self.door.denied(decision, Denied::message(body, false))
+            self.door
+                .denied(decision, Denied::message(body, None, Subject::Other))
         })
     }
 
@@ -179,13 +180,17 @@ impl<D: Door> Judge<'_, D> {
         if self.admitted.proxies.methods.passes(method) {
             return self.pass(&self.asked(request, Some(method), id));
         }
-        self.deny(
-            &request,
-            mcp::METHOD_RULE,
-            mcp::method_denied(method),
-            id.is_some(),
-            |decision| mcp::denied_request(id, decision),
-        )
+        let subject = if id.is_none() {
+            Subject::Notification
+        } else if self.admitted.proxies.methods.denies(method) {
+            Subject::Other
+        } else {
+            Subject::UnknownMethod
+        };
+        let message = mcp::method_denied(method);
+        self.deny(&request, mcp::METHOD_RULE, message, (id, subject), |decision| {
+            mcp::denied_request(id, decision)
+        })
     }
 
     /// A message that calls a tool.
@@ -236,7 +241,7 @@ impl<D: Door> Judge<'_, D> {
             })
     }
 
-    fn denied_call(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Denied {
+    fn denied_call<'a>(&self, asked: &Asked<'a>, decision: &Decision<'_>) -> Denied<'a> {
         let body = if asked.method.is_some() {
             mcp::denied_call(asked.id, decision)
         } else {
@@ -247,7 +252,8 @@ impl<D: Door> Judge<'_, D> {
         Denied {
             body,
             is_tool_result: asked.id.is_some() && self.admitted.proxies.tool_errors,
-            has_id: asked.id.is_some(),
+            id: asked.id,
+            subject: Subject::Other,
         }
     }
 
@@ -259,15 +265,20 @@ impl<D: Door> Judge<'_, D> {
                     self.door.allowed(asked, decision)
                 } else {
                     let body = mcp::denied_request(asked.id, decision);
+                    let subject = match (asked.method, asked.id) {
+                        (Some(_), None) => Subject::Notification,
+                        _ => Subject::Other,
+                    };
                     self.door
-                        .denied(decision, Denied::message(body, asked.id.is_some()))
+                        .denied(decision, Denied::message(body, asked.id, subject))
                 }
             })
     }
 
     /// The answer to a request that says who calls, and whose message cannot be judged.
     fn invalid(&self, request: &Request<'_>, message: String) -> D::Answer {
-        self.deny(request, INVALID_REQUEST, message, false, |decision| {
+        let about = (None, Subject::Other);
+        self.deny(request, INVALID_REQUEST, message, about, |decision| {
             mcp::denied_request(None, decision)
         })
     }
@@ -275,7 +286,8 @@ impl<D: Door> Judge<'_, D> {
     /// The answer to a message that could be taken for two.
     fn refuse(&self, request: &Request<'_>, refusal: &Refusal<'_>) -> D::Answer {
         let message = refusal.message.to_string();
-        self.deny(request, INVALID_REQUEST, message, refusal.id.is_some(), |_| {
+        let about = (refusal.id, Subject::Other);
+        self.deny(request, INVALID_REQUEST, message, about, |_| {
             mcp::refused(refusal)
         })
     }
@@ -286,7 +298,7 @@ impl<D: Door> Judge<'_, D> {
         request: &Request<'_>,
         rule: &'static str,
         message: String,
-        has_id: bool,
+        (id, subject): (Option<Id<'_>>, Subject),
         body: impl FnOnce(&Decision<'_>) -> String,
     ) -> D::Answer {
         self.gate.deny(
@@ -297,7 +309,7 @@ impl<D: Door> Judge<'_, D> {
             message,
             |decision| {
                 self.door
-                    .denied(decision, Denied::message(body(decision), has_id))
+                    .denied(decision, Denied::message(body(decision), id, subject))
             },
         )
     }

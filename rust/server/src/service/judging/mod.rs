@@ -70,22 +70,35 @@ impl Asked<'_> {
 
 /// What must not go on, and what its caller is told.
 #[derive(Debug)]
-pub(super) struct Denied {
+pub(super) struct Denied<'a> {
     /// JSON for the caller: a reply to its message, or the decision where a path named the tool.
     pub(super) body: String,
     /// The body is a tool's result, and clients are to get it as one, with status 200.
     pub(super) is_tool_result: bool,
-    /// The body answers a request under its id.
-    pub(super) has_id: bool,
+    /// The id of the request that the body answers, where it could be read.
+    pub(super) id: Option<Id<'a>>,
+    pub(super) subject: Subject,
 }
 
-impl Denied {
+/// What kind of message was denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A message without an id: where its body came along, one that asks for nothing and gets no answer.
+    Notification,
+    /// A request of a method that the configuration neither allows nor denies.
+    UnknownMethod,
+    /// Anything else.
+    Other,
+}
+
+impl<'a> Denied<'a> {
     /// What is no result of a tool.
-    const fn message(body: String, has_id: bool) -> Self {
+    const fn message(body: String, id: Option<Id<'a>>, subject: Subject) -> Self {
         Self {
             body,
             is_tool_result: false,
-            has_id,
+            id,
+            subject,
         }
     }
 }
@@ -123,5 +136,5 @@ pub(super) trait Door {
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Self::Answer;
 
     /// The request must not go on.
-    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Self::Answer;
+    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Self::Answer;
 }

@@ -65,7 +65,7 @@ impl Door for StdioDoor<'_> {
         })
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Judged {
+    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Judged {
         // JSON-RPC has no replies to these; what is no message at all gets one, without an id.
         if self.is_unanswered && decision.rule != INVALID_REQUEST {
             return Judged::Drop;

@@ -22,7 +22,7 @@ impl Door for OutcomeAlone {
         decision.outcome
     }
 
-    fn denied(&self, decision: &Decision<'_>, _: Denied) -> Outcome {
+    fn denied(&self, decision: &Decision<'_>, _: Denied<'_>) -> Outcome {
         decision.outcome
     }
 }

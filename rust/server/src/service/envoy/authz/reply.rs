@@ -38,7 +38,7 @@ impl Door for ExtAuthz<'_> {
         )
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> CheckResponse {
+    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> CheckResponse {
         self::denied(decision, denied)
     }
 }
@@ -81,7 +81,7 @@ fn allowed<'a>(
 }
 
 /// The request must not go on.
-fn denied(decision: &Decision<'_>, denied: Denied) -> CheckResponse {
+fn denied(decision: &Decision<'_>, denied: Denied<'_>) -> CheckResponse {
     let code = if denied.is_tool_result {
         OK_STATUS
     } else {

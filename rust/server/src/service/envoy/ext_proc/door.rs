@@ -88,7 +88,7 @@ impl Door for ExtProc<'_> {
         }))
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Verdict {
+    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Verdict {
         let code = if denied.is_tool_result {
             200
         } else {

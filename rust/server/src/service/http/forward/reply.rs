@@ -45,7 +45,7 @@ impl Door for ForwardAuth<'_> {
         response
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied) -> Response<Body> {
+    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Response<Body> {
         // The four statuses are valid ones.
         let status = match self.form {
             Form::DescribedByNginx => StatusCode::FORBIDDEN,
