@@ -43,6 +43,15 @@ local function begins(text, prefix)
     return text:sub(1, #prefix) == prefix
 end
 
+-- Whether every server reads the target's path as HAProxy does, for which it begins at the first slash: of
+-- `http://host?/mcp/aws` the path is empty.
+local function is_plain(target, path)
+    if begins(target, "/") then
+        return target == path
+    end
+    return target:match("^%a[%w+.-]*://[%w._:%[%]-]+(/.*)$") == path
+end
+
 core.register_action("callgate", {"http-req"}, function(txn)
     local body = txn.sf:req_body()
     local length = txn.f:req_hdr("content-length")
@@ -71,8 +80,12 @@ core.register_action("callgate", {"http-req"}, function(txn)
     if not method then
         return refuse(txn, 405, "expected GET, POST or DELETE")
     end
+    local path = txn.f:pathq()
+    if not is_plain(txn.f:url(), path) then
+        return refuse(txn, 400, "expected a path as the target, or an address with one")
+    end
     local client = core.httpclient()
-    local question = {url = url .. "/v1/ext-authz" .. txn.f:pathq(), headers = headers, timeout = TIMEOUT_MS}
+    local question = {url = url .. "/v1/ext-authz" .. path, headers = headers, timeout = TIMEOUT_MS}
     if #body > 0 then
         question.body = body
     end

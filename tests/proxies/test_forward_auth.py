@@ -174,6 +174,50 @@ def test_paths_that_are_read_in_different_ways_do_not_pass(tmp_path: Path, kind:
         assert send_raw(proxy.address, "POST", f"{PATH}?deny=0&x=//..;", headers, call("open")).status == 200
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_whole_addresses_are_judged_by_the_path_that_servers_read(tmp_path: Path, kind: Kind) -> None:
+    with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
+        headers = [token(), *named("open")]
+        for target in [
+            "http://host?/mcp/aws",
+            "HTTP://host?/mcp/aws",
+            "http://host:80?/mcp/aws",
+            "http://user@host?/mcp/aws",
+            "http://?/mcp/aws",
+            "http://host#/mcp/aws",
+            "http://host?x=/mcp/aws",
+            "http://host\\/mcp/aws",
+            "http://host;/mcp/aws",
+            "http://host@/mcp/aws",
+            "http://host/?/mcp/aws",
+            "http://host//mcp/aws",
+            "http:///mcp/aws",
+            "http:/mcp/aws",
+            "ftp://host?/mcp/aws",
+            "//host/mcp/aws",
+            "?/mcp/aws",
+            "*",
+            "host/mcp/aws",
+        ]:
+            # Some proxies compare the two, each by its own idea of where a host ends.
+            for host in {None, "host", target.partition("://")[2].partition("/")[0] or None}:
+                send_raw(proxy.address, "POST", target, headers, call("open"), host=host)
+        assert {read_path(arrived.path) for arrived in upstream.arrived} <= {PATH}
+        # Not every proxy takes one, but where it does, it is judged as any other.
+        whole = send_raw(proxy.address, "POST", f"http://host{PATH}", headers, call("open"), host="host")
+        other = send_raw(proxy.address, "POST", "http://host/mcp/other", headers, call("open"), host="host")
+        assert (whole.status, other.status) == (200, 403)
+
+
+def read_path(target: str) -> str:
+    """The path of a target as servers read it, whether it is a path or a whole address (RFC 3986 section 3.2)."""
+    if target.startswith("/"):
+        return target.partition("?")[0]
+    _, _, rest = target.partition("://")
+    end = next((at for at, sign in enumerate(rest) if sign in "/?#\\"), len(rest))
+    return rest[end:].partition("?")[0] or "/"
+
+
 @pytest.mark.parametrize("kind", WITH_BODY, ids=str)
 def test_bodies_are_judged_whole(tmp_path: Path, kind: Kind) -> None:
     with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):

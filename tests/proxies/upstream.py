@@ -84,6 +84,7 @@ def send_raw(
     body: bytes | None,
     *,
     chunked: bool = False,
+    host: str | None = None,
 ) -> Answer:
     """One request as bytes: no client library would send some of them. A status of 0 stands for no answer."""
     fields = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in headers)
@@ -93,10 +94,10 @@ def send_raw(
         body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     elif body is not None:
         fields += b"content-length: %d\r\n" % len(body)
-    head = f"{method} {target} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n".encode()
-    host, _, port = address.rpartition(":")
+    head = f"{method} {target} HTTP/1.1\r\nhost: {host or address}\r\nconnection: close\r\n".encode()
+    name, _, port = address.rpartition(":")
     received = b""
-    with socket.create_connection((host, int(port)), timeout=PATIENCE_S) as connection:
+    with socket.create_connection((name, int(port)), timeout=PATIENCE_S) as connection:
         try:
             connection.sendall(head + fields + b"\r\n" + (body or b""))
             while part := connection.recv(65536):
