@@ -38,6 +38,12 @@ pub enum Failure {
         "the server refuses the gateway's own credentials (status {0}); check the headers configured for it"
     )]
     Unauthorized(u16),
+    /// The server speaks HTTP+SSE, as MCP had it until 2024-11-05.
+    #[error(
+        "the server speaks the HTTP+SSE transport of MCP 2024-11-05, which callgate does not; configure the URL of its \
+         streamable HTTP endpoint, often `/mcp` in place of `/sse`, or start it with that transport"
+    )]
+    OldTransport,
     /// What came cannot be looked through, so it does not go on.
     #[error("the server's reply cannot be passed on: {0}")]
     Unreadable(&'static str),
@@ -75,6 +81,7 @@ impl Failure {
             Self::TooSlow(_) => FailureKind::TooSlow,
             Self::Redirected => FailureKind::Redirected,
             Self::Unauthorized(_) => FailureKind::Unauthorized,
+            Self::OldTransport => FailureKind::OldTransport,
             Self::Unreadable(_) => FailureKind::Unreadable,
         }
     }
@@ -94,13 +101,14 @@ pub enum FailureKind {
     TooSlow,
     Redirected,
     Unauthorized,
+    OldTransport,
     /// It cannot be passed on, or shows a list of tools that nobody asked for.
     Unreadable,
 }
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Unreachable,
         Self::Untrusted,
         Self::Busy,
@@ -110,6 +118,7 @@ impl FailureKind {
         Self::TooSlow,
         Self::Redirected,
         Self::Unauthorized,
+        Self::OldTransport,
         Self::Unreadable,
     ];
 
@@ -125,6 +134,7 @@ impl FailureKind {
             Self::TooSlow => "too_slow",
             Self::Redirected => "redirected",
             Self::Unauthorized => "unauthorized",
+            Self::OldTransport => "old_transport",
             Self::Unreadable => "unreadable",
         }
     }

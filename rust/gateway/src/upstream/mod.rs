@@ -3,6 +3,7 @@
 mod config;
 mod connector;
 mod failure;
+mod old_transport;
 mod open;
 mod patient;
 mod resolver;
@@ -124,9 +125,13 @@ impl Upstream {
         };
         let place = self.tally.open(grant, bounds)?;
         let patience = Duration::from_millis(self.config.answer_timeout_ms);
-        let response = tokio::time::timeout(patience, self.follow(redirects, method, fields, body))
+        let asked = self.follow(redirects, method.clone(), &fields, body);
+        let response = tokio::time::timeout(patience, asked)
             .await
             .map_err(|_| Failure::TooSlow(self.config.answer_timeout_ms))??;
+        if old_transport::may_answer(&method, &fields(), &response) && self.has_old_transport(&fields).await {
+            return Err(Failure::OldTransport);
+        }
         let status = response.status();
         let challenges = status.is_client_error() && response.headers().contains_key(WWW_AUTHENTICATE);
         if status == StatusCode::UNAUTHORIZED || challenges {
@@ -134,6 +139,21 @@ impl Upstream {
             return Err(Failure::Unauthorized(status.as_u16()));
         }
         Ok(open::opened(response, place))
+    }
+
+    /// Whether the server streams events as that of the old transport does.
+    async fn has_old_transport(&self, fields: impl Fn() -> HeaderMap) -> bool {
+        let asking = || old_transport::asking(fields());
+        let asked = async {
+            // Where the message was answered; what a redirect of a stream leads to is no matter of messages.
+            let stream = self.follow(Redirects::Refuse, Method::GET, asking, Bytes::new());
+            match stream.await {
+                Ok(reply) => old_transport::is_stream(reply).await,
+                Err(_) => false,
+            }
+        };
+        let answer = tokio::time::timeout(old_transport::PATIENCE, asked).await;
+        answer.unwrap_or_default()
     }
 
     /// Sends a request, and again where a redirect on the same host leads, if it may be sent again.

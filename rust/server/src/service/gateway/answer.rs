@@ -69,6 +69,10 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
         Failure::Unreadable(_) => {
             "the server answered in a form that cannot be passed on, so nobody knows whether this was done; ask the operator to look at callgate's log"
         }
+        Failure::OldTransport => {
+            "the server speaks a transport of MCP that is not supported here (HTTP+SSE, of 2024-11-05), so nothing was done; \
+             ask the operator to connect it by streamable HTTP"
+        }
         Failure::Redirected | Failure::Unauthorized(_) => {
             "the server refused the gateway's request; ask the operator to look at callgate's log"
         }
