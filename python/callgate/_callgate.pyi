@@ -722,7 +722,8 @@ class Server:
                 are believed, or a list of issuers, None for none: ``issuer``, ``prefix`` (before the claim in the
                 grant's id; of each where there are several), ``jwks`` (the keys) or ``jwks_url``, else where the
                 issuer's metadata says, with ``jwks_ca`` (PEM), ``audience``, ``algorithms``, ``grant`` and, by label,
-                ``labels`` (lists of names that lead to a claim), ``clock_skew_ms``, ``scopes``.
+                ``labels`` (lists of names that lead to a claim), ``clock_skew_ms``, ``scopes``; ``allowed_origins``,
+                the origins of pages whose scripts may use the gateway.
 
         Raises:
             ConfigError: A value has the wrong form.

@@ -60,6 +60,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
             "methods": {"allow": ["vendor/*"], "deny": ["prompts/*"]},
             "public_url": "https://callgate.example.com",
             "list": "allowed_only",
+            "allowed_origins": ["http://localhost:6274", "https://App.example.com:443"],
         },
     )
     keywords = read_bundle(setup.file).gateway()
@@ -86,6 +87,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
         "pins_folder": setup.folder / "state" / "pins",
         "first_lists_s": 24 * 3600,
         "oauth": None,
+        "allowed_origins": ["http://localhost:6274", "https://app.example.com"],
     }
     Server(Engine.from_json(json.dumps(POLICY)), gateway=keywords).check()
 

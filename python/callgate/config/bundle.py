@@ -96,6 +96,7 @@ class Bundle:
             "pins_folder": pins_folder(self.config.state) if self.upstreams else None,
             "first_lists_s": first_lists_s(self.config.pinning.first_lists),
             "oauth": self.oauth,
+            "allowed_origins": list(gateway.allowed_origins),
         }
 
     def _grants(self) -> list[dict[str, Any]] | None:

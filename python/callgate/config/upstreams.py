@@ -19,6 +19,10 @@ _FRAMING: Final = frozenset({"connection", "content-length", "host", "te", "tran
 _URL: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?(\?[^#\s]*)?")
 _BASE: Final = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?")
 
+_ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+_USUAL_PORT: Final = {"http": ":80", "https": ":443"}
+"""Left out of origins by browsers."""
+
 
 def _field(value: str) -> str:
     if not _FIELD.fullmatch(value):
@@ -53,6 +57,16 @@ def _base(value: str) -> str:
         message = f"expected a URL without a path, such as `https://callgate.example.com`, got {quoted(value)}"
         raise ValueError(message)
     return value
+
+
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        message = (
+            "expected the origin of a page as browsers send it, such as `http://localhost:6274`, without a path; "
+            f"one that stands for all does not exist here, got {quoted(value)}"
+        )
+        raise ValueError(message)
+    return value.lower().removesuffix(_USUAL_PORT.get(value.lower().partition(":")[0], "/"))
 
 
 class HeaderValue(Section):
@@ -147,6 +161,10 @@ class Listed(str, Enum):
     ALLOWED_ONLY = "allowed_only"
 
 
+_Origins = list[Annotated[str, AfterValidator(_origin)]]
+"""Beside a class whose key `list` hides the type of that name."""
+
+
 class Gateway(Section):
     """What the gateway lets pass, and where its clients find it."""
 
@@ -159,6 +177,9 @@ class Gateway(Section):
     public_url: Annotated[str, AfterValidator(_base)] | None = None
     """Where clients reach the gateway, if not by the host that they name: `https://callgate.example.com`. Its host is
     allowed as those of `allowed_hosts` are; another host takes a restart."""
+
+    allowed_origins: _Origins = Field(default=[])
+    """Origins of web pages whose scripts may use the gateway (CORS): `http://localhost:6274`. None by default."""
 
     oauth: Issuers = None
     """An issuer of OAuth tokens that callers may bear in place of a grant's, or a list of issuers; none where this is

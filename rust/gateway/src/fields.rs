@@ -63,6 +63,9 @@ const OF_THE_SERVER: [HeaderName; 3] = [ALT_SVC, SET_COOKIE, WWW_AUTHENTICATE];
 /// What begins the fields that proxies before a server add, and callgate's own.
 const PREFIXES: [&str; 3] = [OURS, "x-forwarded-", "x-real-"];
 
+/// What begins the fields of CORS: which pages may read a reply is the gateway's to say.
+const OF_PAGES: &str = "access-control-";
+
 /// What begins callgate's own.
 const OURS: &str = "x-callgate-";
 
@@ -90,6 +93,7 @@ pub fn of_reply(fields: &HeaderMap) -> HeaderMap {
         !(OF_ONE_HOP.contains(name)
             || OF_THE_SERVER.contains(name)
             || plain(name).as_str().starts_with(OURS)
+            || name.as_str().starts_with(OF_PAGES)
             || named.contains(name))
     })
 }

@@ -11,7 +11,7 @@ use pyo3::types::PyMapping;
 use crate::error::Error;
 use crate::setup::{Fields, pairs};
 
-const FIELDS: [&str; 7] = [
+const FIELDS: [&str; 8] = [
     "servers",
     "methods",
     "public_url",
@@ -19,6 +19,7 @@ const FIELDS: [&str; 7] = [
     "pins_folder",
     "first_lists_s",
     "oauth",
+    "allowed_origins",
 ];
 const UPSTREAM_FIELDS: [&str; 12] = [
     "url",
@@ -43,6 +44,7 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
         lists_allowed_only: fields.optional("lists_allowed_only")?.unwrap_or_default(),
         pins_folder: fields.optional("pins_folder")?,
         first_lists: fields.optional("first_lists_s")?.map(Duration::from_secs),
+        allowed_origins: fields.optional("allowed_origins")?.unwrap_or_default(),
         ..GatewayConfig::default()
     };
     if let Some((allow, deny)) = fields.optional::<(Vec<String>, Vec<String>)>("methods")? {

@@ -12,7 +12,7 @@ use tonic::body::Body;
 
 use super::challenge::Challenge;
 use super::request::token;
-use super::{GATEWAY, answer};
+use super::{GATEWAY, Gateway, answer};
 use crate::gate::Protocol;
 
 /// The rule that denies whoever no grant and no issuer knows.
@@ -33,11 +33,16 @@ pub(super) enum Calling {
 }
 
 impl Calling {
+    /// Whether callers have to prove who they are.
+    pub(super) fn is_asked_for(state: &Snapshot, gateway: &Gateway) -> bool {
+        state.grants().is_configured() || !gateway.issuers.is_empty()
+    }
+
     /// Who calls a server; the error is the answer to somebody who has to be known and is not.
     pub(super) fn of(challenge: &Challenge<'_>, state: &Snapshot) -> Result<Self, Box<Response<Body>>> {
         let Challenge { doors, gateway, .. } = *challenge;
         let (grants, issuers) = (state.grants(), &gateway.issuers);
-        if !grants.is_configured() && issuers.is_empty() {
+        if !Self::is_asked_for(state, gateway) {
             return Ok(Self::Anybody);
         }
         let Some(token) = token(challenge.parts) else {

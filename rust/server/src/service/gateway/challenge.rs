@@ -6,6 +6,8 @@ use http::{Method, Response, StatusCode, header};
 use tonic::body::Body;
 
 use super::super::Doors;
+use super::caller::Calling;
+use super::config::plain;
 use super::{Gateway, MCP, METADATA, answer};
 
 /// The challenge to a request (RFC 6750 section 3), written where it is needed.
@@ -67,12 +69,19 @@ impl Challenge<'_> {
     }
 }
 
-/// What protects a server.
+/// What protects a server, if anything does.
 pub(super) fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response<Body> {
-    let gateway = doors.gate.gateway.now();
+    let (state, gateway) = doors.gate.admit_gateway();
     match gateway.at(resource) {
+        Ok(_) if !Calling::is_asked_for(&state, &gateway) => {
+            // Clients that find metadata begin to log in.
+            answer::refused(
+                StatusCode::NOT_FOUND,
+                "nothing protects this server; send requests without a token",
+            )
+        }
         Ok(_) if parts.method == Method::GET => {
-            let resource = format!("{}{resource}", base(doors, &gateway, parts));
+            let resource = format!("{}{}", base(doors, &gateway, parts), plain(resource));
             answer::metadata(&resource, &gateway.issuers)
         }
         Ok(_) => answer::refused(StatusCode::METHOD_NOT_ALLOWED, "expected `GET`"),

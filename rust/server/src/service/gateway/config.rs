@@ -12,6 +12,7 @@ use callgate_gateway::{Tally, Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::Methods;
 
 use super::MCP;
+use super::origins::Origins;
 use crate::proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource};
 
 /// The servers behind the gateway, and how requests to them are read.
@@ -34,6 +35,8 @@ pub struct GatewayConfig {
     pub first_lists: Option<Duration>,
     /// The issuers whose tokens callers may bear; empty: none is believed.
     pub oauth: Vec<OauthConfig>,
+    /// The origins of pages whose scripts may use the gateway, such as `http://localhost:6274`.
+    pub allowed_origins: Vec<String>,
 }
 
 /// One server behind the gateway.
@@ -91,6 +94,7 @@ pub(crate) struct Gateway {
     pub(super) lists_allowed_only: bool,
     /// Whose tokens are believed, beside those of grants.
     pub(super) issuers: Issuers,
+    pub(super) origins: Origins,
 }
 
 impl Gateway {
@@ -150,12 +154,13 @@ impl Gateway {
             public_url: config.public_url,
             lists_allowed_only: config.lists_allowed_only,
             issuers,
+            origins: Origins::new(config.allowed_origins),
         })
     }
 
     /// The server that stands at a path; the error is for a client.
     pub(super) fn at(&self, path: &str) -> Result<&Arc<Behind>, String> {
-        let name = PathTemplate::mcp_server(path).map_err(|unclear| unclear.to_string())?;
+        let name = PathTemplate::mcp_server(plain(path)).map_err(|unclear| unclear.to_string())?;
         name.and_then(|name| self.servers.get(&*name)).ok_or_else(|| {
             "no such server here; expected `/mcp/<server>` with the name of a server that has an `upstream`"
                 .to_owned()
@@ -176,6 +181,11 @@ impl Gateway {
             &self.by_nothing
         }
     }
+}
+
+/// The path of a server as it is configured: some clients put `/` behind it.
+pub(super) fn plain(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
 }
 
 /// The issuers that are configured so; what those before have fetched goes on.

@@ -8,6 +8,7 @@ mod door;
 mod forward;
 mod issuer;
 mod numbers;
+mod origins;
 mod request;
 mod session;
 mod variant;
@@ -65,13 +66,39 @@ pub(super) async fn answer(
     share: Arc<Share>,
     request: Request<Arriving>,
 ) -> Response<Body> {
+    let origin = doors.gate.gateway.now().origins.of(request.headers()).cloned();
+    let Some(origin) = origin else {
+        return answer_to(doors, door, peer, share, request, false).await;
+    };
+    let mut response = answer_to(doors, door, peer, share, request, true).await;
+    origins::share(origin, &mut response);
+    response
+}
+
+/// The answer to a request, whose `Origin` may be one that is allowed here.
+async fn answer_to(
+    doors: &Doors,
+    door: Door,
+    peer: &Peer,
+    share: Arc<Share>,
+    request: Request<Arriving>,
+    has_allowed_origin: bool,
+) -> Response<Body> {
     if !doors.gate.peps.admits(peer) {
         return answer::refused(StatusCode::UNAUTHORIZED, Unknown::Withdrawn.message());
     }
-    if let Some(reason) = doors.access.refusal(door, request.uri(), request.headers()) {
+    let reason = if has_allowed_origin {
+        doors.access.host_refusal(door, request.uri(), request.headers())
+    } else {
+        doors.access.refusal(door, request.uri(), request.headers())
+    };
+    if let Some(reason) = reason {
         return answer::refused(StatusCode::FORBIDDEN, &reason);
     }
     let (parts, body) = request.into_parts();
+    if has_allowed_origin && origins::is_preflight(&parts) {
+        return origins::preflight(&parts.headers);
+    }
     if let Some(resource) = parts.uri.path().strip_prefix(METADATA) {
         return metadata(doors, &parts, resource);
     }

@@ -5,6 +5,7 @@ use http::header;
 use http::request::Parts;
 
 use super::super::http::texts;
+use super::config::plain;
 use crate::identity::bearer;
 use crate::proxy::{Attributes, Found, Singles, single};
 
@@ -80,9 +81,7 @@ impl<'a> Attributes<'a> for Asking<'a> {
     }
 
     fn path(&self) -> &'a str {
-        self.parts
-            .uri
-            .path_and_query()
-            .map_or("", |target| target.as_str())
+        // A query is refused before.
+        plain(self.parts.uri.path())
     }
 }

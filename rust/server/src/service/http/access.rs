@@ -54,7 +54,12 @@ impl Access {
 
     /// On loopback every request must name a loopback host or an allowed one. On other addresses the names that lead
     /// there are not known, so `Host` is held only against a list that somebody has given.
-    fn host_refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
+    pub(in super::super) fn host_refusal(
+        &self,
+        door: Door,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<String> {
         let checked = match door {
             Door::Socket => false,
             Door::Tcp { loopback } => loopback || !self.allowed_hosts.is_empty(),

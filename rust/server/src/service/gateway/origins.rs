@@ -1,0 +1,144 @@
+//! Pages of other sites whose scripts may use the gateway: CORS, as the Fetch standard has it.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use tonic::body::Body;
+
+use super::answer;
+
+/// What a script may send.
+const METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DELETE");
+
+/// The fields that clients of MCP set, in lower case as browsers ask for them.
+const SENT: [&str; 8] = [
+    "accept",
+    "authorization",
+    "content-type",
+    "last-event-id",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+];
+
+/// What the fields begin with that mirror arguments. CORS knows no patterns, so those asked for are named in the answer.
+const MIRRORED: &str = "mcp-param-";
+
+/// What a script may read besides the few fields that every script may.
+const READ: HeaderValue = HeaderValue::from_static(
+    "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, \
+     X-Callgate-Outcome, X-Callgate-Rule, X-Callgate-Policy, X-Callgate-Policy-Version, X-Callgate-Remaining, \
+     X-Callgate-Shadow",
+);
+
+/// How long a browser may remember the answer, in seconds: an origin that is taken off the list is refused by then at the
+/// latest, and at once where its requests arrive.
+const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
+
+/// Fewer than a browser asks for in one go.
+const MAX_FIELDS: usize = 64;
+
+/// The origins of pages whose scripts may use the gateway.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origins(Vec<String>);
+
+impl Origins {
+    pub(super) fn new(origins: Vec<String>) -> Self {
+        Self(origins)
+    }
+
+    /// The origin of a request, if it is one of these.
+    pub(super) fn of<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
+        let mut sent = headers.get_all(ORIGIN).iter();
+        let (Some(origin), None) = (sent.next(), sent.next()) else {
+            return None;
+        };
+        let is_one = |allowed: &String| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
+        self.0.iter().any(is_one).then_some(origin)
+    }
+}
+
+/// Whether a browser asks what a script may send.
+pub(super) fn is_preflight(parts: &Parts) -> bool {
+    parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+/// What a script may send, of what it wants to.
+pub(super) fn preflight(asked: &HeaderMap) -> Response<Body> {
+    let asked = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let asked = asked.filter_map(|names| names.to_str().ok());
+    let names = asked.flat_map(|names| names.split(',')).map(str::trim);
+    let names: Vec<&str> = names.filter(|name| may_be_sent(name)).take(MAX_FIELDS).collect();
+    let mut response = answer::empty(StatusCode::NO_CONTENT);
+    let fields = response.headers_mut();
+    fields.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    fields.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE_S);
+    if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+        fields.insert(ACCESS_CONTROL_ALLOW_HEADERS, names);
+    }
+    response
+}
+
+fn may_be_sent(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SENT.contains(&name.as_str()) || name.starts_with(MIRRORED)
+}
+
+/// Lets scripts of this origin read an answer. Cookies play no part, so nothing is said of credentials.
+pub(super) fn share(origin: HeaderValue, response: &mut Response<Body>) {
+    let fields = response.headers_mut();
+    fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    fields.insert(ACCESS_CONTROL_EXPOSE_HEADERS, READ);
+    fields.append(VARY, HeaderValue::from_static("Origin"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_one_of_the_list_to_the_letter() {
+        let origins = Origins::new(vec!["http://localhost:6274".to_owned()]);
+        let allows = |sent: &[&'static str]| {
+            let sent = sent
+                .iter()
+                .map(|origin| (ORIGIN, HeaderValue::from_static(origin)));
+            origins.of(&sent.collect()).is_some()
+        };
+        assert!(allows(&["http://localhost:6274"]) && allows(&["http://LOCALHOST:6274"]));
+        for others in [
+            &[][..],
+            &["http://localhost:6275"],
+            &["https://localhost:6274"],
+            &["http://localhost"],
+            &["http://localhost:6274.evil.example"],
+            &["null"],
+            &["*"],
+        ] {
+            assert!(!allows(others), "{others:?}");
+        }
+        let mut twice = HeaderMap::new();
+        for _ in 0..2 {
+            twice.append(ORIGIN, HeaderValue::from_static("http://localhost:6274"));
+        }
+        assert_eq!(origins.of(&twice), None);
+    }
+
+    #[test]
+    fn only_fields_of_mcp_are_allowed() {
+        let asked = HeaderValue::from_static(
+            "Authorization,mcp-param-Region, x-forwarded-for,mcp-param,cookie, mcp-name",
+        );
+        let asked = [(ACCESS_CONTROL_REQUEST_HEADERS, asked)].into_iter().collect();
+        let answer = preflight(&asked);
+        assert_eq!(
+            answer.headers().get(ACCESS_CONTROL_ALLOW_HEADERS).unwrap(),
+            "Authorization, mcp-param-Region, mcp-name"
+        );
+    }
+}
