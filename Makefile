@@ -221,6 +221,10 @@ bench-reload: $(bench_dir)/.stamp bench-tools ## reloads of 800 tools and 1,000 
 bench-state: $(bench_dir)/.stamp bench-tools ## start to ready, memory, a million counters, a million grants
 	@$(bench_run) grants state
 
+.PHONY: bench-tokens
+bench-tokens: ## a token of an OAuth issuer: its signature, and what is believed without it
+	@cargo bench $(locked) -p callgate-gateway --bench tokens
+
 .PHONY: bench-log
 bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log beside without
 	@$(bench_run) log $(ARGS)
