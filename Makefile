@@ -127,6 +127,7 @@ test-loom: ## the counters' atomics under every interleaving that loom bounds
 .PHONY: test-python
 test-python: build .venv/.stamp-dev $(foreach of,envoy mcp mcp1 awslabs npm,target/$(of)/.stamp) ## Python and end-to-end tests, and every example of the documents
 	$(call say,python tests)
+	@scripts/need chromium
 	@scripts/need curl
 	@scripts/need faketime
 	@scripts/need ip iproute2
