@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,12 +100,17 @@ class Sidecar:
 
 
 @contextmanager
-def sidecar(*words: str | Path, cwd: Path | None = None, stderr: int = subprocess.PIPE) -> Iterator[Sidecar]:
-    """`callgate serve` on free ports, killed at the end if it still runs; counters in memory unless `words` say."""
+def sidecar(
+    *words: str | Path, cwd: Path | None = None, stderr: int = subprocess.PIPE, through: Sequence[str] = ()
+) -> Iterator[Sidecar]:
+    """`callgate serve` on free ports, killed at the end if it still runs; counters in memory unless `words` say.
+
+    `through` is a command that becomes the one which follows it.
+    """
     if not {"--counters", "--state"} & {str(word) for word in words}:
         words = (*words, "--counters", "memory")
     process = subprocess.Popen(
-        [PROGRAM, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *words],
+        [*through, PROGRAM, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *words],
         cwd=cwd,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,

@@ -52,3 +52,10 @@ def test_connections_that_are_open_go_on_and_the_others_wait(tmp_path: Path) -> 
     periods = 1 + int((time.monotonic() - started_s) / 10)
     assert 1 <= len(failures) <= periods, err
     assert "open files" in failures[0]["error"]
+
+
+def test_as_many_are_allowed_as_the_system_does(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"version": "1", "default": "deny", "tools": {"open": {}}}')
+    with sidecar("--policy", policy, through=("prlimit", "--nofile=96:256")) as running:
+        assert resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE) == (256, 256)

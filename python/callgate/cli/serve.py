@@ -1,10 +1,12 @@
 """`callgate serve`."""
 
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -180,6 +182,7 @@ class _Running:
             signal.signal(number, lambda *_: self._tell_stop())
         signal.signal(signal.SIGHUP, lambda *_: self._tell_changed())
 
+        _raise_descriptor_limit()
         reading = Reading(self._source)
         plan = reading.must_have_plan()
         logs.configure(plan.config.log_format.value, self._stderr)
@@ -236,6 +239,14 @@ class _Running:
             logs.log("warning", "log_lines_lost", {"lines": lost})
         for level, event, fields in server.drain_events():
             logs.log(level, event, fields)
+
+
+def _raise_descriptor_limit() -> None:
+    """Allows as many file descriptors as the system does: each connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Where it is refused, the one that there is stays.
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _stderr() -> int:
