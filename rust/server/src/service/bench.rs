@@ -14,14 +14,10 @@ use crate::identity::Peps;
 use crate::in_force::InForce;
 use crate::service::envoy::Authorizer;
 use crate::service::envoy::rate_limit::RateLimits;
-use crate::{Clock, ProxyConfig, StartError};
+use crate::{Clock, ProxyConfig};
 
 /// Envoy's external authorization.
-pub fn authorization(
-    engine: Arc<Engine>,
-    clock: Clock,
-    proxies: ProxyConfig,
-) -> Result<impl Authorization, StartError> {
+pub fn authorization(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> impl Authorization {
     authorizer(engine, clock, proxies)
 }
 
@@ -30,23 +26,22 @@ pub fn outcomes(
     engine: Arc<Engine>,
     clock: Clock,
     proxies: ProxyConfig,
-) -> Result<impl Fn(&CheckRequest) -> Result<Outcome, Status>, StartError> {
-    let authorizer = authorizer(engine, clock, proxies)?;
-    Ok(move |message: &CheckRequest| authorizer.outcome(message))
+) -> impl Fn(&CheckRequest) -> Result<Outcome, Status> {
+    let authorizer = authorizer(engine, clock, proxies);
+    move |message: &CheckRequest| authorizer.outcome(message)
 }
 
 /// Envoy's rate limit service.
-pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> Result<impl RateLimitService, StartError> {
-    Ok(RateLimits::new(Arc::new(gate(engine, clock)?)))
+pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> impl RateLimitService {
+    RateLimits::new(Arc::new(gate(engine, clock)))
 }
 
-fn authorizer(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> Result<Authorizer, StartError> {
-    let mut gate = gate(engine, clock)?;
+fn authorizer(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> Authorizer {
+    let mut gate = gate(engine, clock);
     gate.proxies = InForce::new(proxies);
-    Ok(Authorizer::new(Arc::new(gate)))
+    Authorizer::new(Arc::new(gate))
 }
 
-fn gate(engine: Arc<Engine>, clock: Clock) -> Result<Gate, StartError> {
-    let peps = Peps::anybody();
-    Ok(Gate::new(engine, clock, peps))
+fn gate(engine: Arc<Engine>, clock: Clock) -> Gate {
+    Gate::new(engine, clock, Peps::anybody())
 }
