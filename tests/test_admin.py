@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -149,6 +150,17 @@ def test_health(admin: AdminServer) -> None:
     admin.set_ready(ready=False)
     assert get(admin.address, "/readyz")[0] == 503
     assert get(admin.address, "/healthz?probe=1")[0] == 200
+
+
+def test_a_failure_is_why_it_is_not_ready(admin: AdminServer) -> None:
+    admin.set_ready(ready=True)
+    admin.set_failure("the counters are gone")
+    assert get(admin.address, "/readyz") == (503, "not ready\nthe counters are gone\n")
+    status, text = get(admin.address, "/readyz", Accept="application/json")
+    assert (status, json.loads(text)["failure"]) == (503, "the counters are gone")
+    assert get(admin.address, "/healthz")[0] == 200
+    admin.set_failure(None)
+    assert get(admin.address, "/readyz") == (200, "ready\n")
 
 
 def test_connections_that_come_all_at_once_wait(collector: ServerCollector) -> None:

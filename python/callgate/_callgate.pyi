@@ -763,6 +763,10 @@ class Server:
     def socket(self) -> str | None:
         """Path of the Unix socket, if there is one."""
 
+    @property
+    def store_failure(self) -> str | None:
+        """Why the last flush of the counters' file failed; None where it succeeded, and for counters in memory."""
+
     def reload(
         self,
         path: str | PathLike[str] | None = None,

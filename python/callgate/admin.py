@@ -86,6 +86,10 @@ class AdminServer:
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
+    def set_failure(self, failure: str | None) -> None:
+        """Why ``/readyz`` is 503 from now on, whatever `set_ready` says; None for no reason."""
+        self._server.failure = failure
+
 
 
 def _split(listen: str) -> tuple[str, int]:
@@ -164,6 +168,7 @@ class _HTTPServer(ThreadingHTTPServer):
             time.sleep(_REFUSED_PAUSE_S)
             raise
 
+        self.failure: str | None = None
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's types
         self.connections.add(request)
         super().process_request(request, client_address)
@@ -226,12 +231,13 @@ class _Handler(BaseHTTPRequestHandler):
                 return HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", _TEXT
 
     def _readiness(self) -> tuple[HTTPStatus, bytes, str]:
-        ready, serving = self.server.ready, self.server.serving
+        failure, serving = self.server.failure, self.server.serving
+        ready = self.server.ready and failure is None
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         if "application/json" in self.headers.get("Accept", ""):
-            document = {"ready": ready, **(serving.fields() if serving else {})}
+            document = {"ready": ready, "failure": failure, **(serving.fields() if serving else {})}
             return status, json.dumps(document).encode() + b"\n", _JSON
-        lines = ["ready" if ready else "not ready", serving.text() if serving else ""]
+        lines = ["ready" if ready else "not ready", failure or "", serving.text() if serving else ""]
         return status, "".join(f"{line}\n" for line in lines if line).encode(), _TEXT
 
     def _names_loopback(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from callgate import logs
-from callgate._callgate import Server
+from callgate._callgate import Engine, Server
 from callgate.admin import AdminServer
 from callgate.background import BackgroundStream
 from callgate.cli.greeting import greet
@@ -23,7 +23,7 @@ from callgate.config import Config, LogFormat, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
 from callgate.config.units import format_duration, quoted
-from callgate.errors import ConfigError
+from callgate.errors import ConfigError, StoreError
 from callgate.metrics import ServerCollector, registry
 from callgate.reload import Reading, Reloader
 from callgate.sidecar import Source
@@ -207,6 +207,7 @@ class _Running:
             while not self._stop:
                 self._wake.wait(_DRAIN_EVERY_S)
                 self._log_events(server)
+                admin.set_failure(server.store_failure)
                 if self._changed or reloader.is_due():
                     if self._changed:
                         self._changed = False
@@ -219,7 +220,7 @@ class _Running:
             admin.set_ready(ready=False)
             server.stop()
             self._log_events(server)
-            engine.close()
+            _close(engine)
         finally:
             if watcher is not None:
                 watcher.stop()
@@ -247,6 +248,15 @@ def _raise_descriptor_limit() -> None:
     # Where it is refused, the one that there is stays.
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _close(engine: Engine) -> None:
+    """Writes the counters to disk. What is lost of them must not look like a stop as any other."""
+    try:
+        engine.close()
+    except StoreError as error:
+        logs.log("error", "counters_lost", {"error": str(error)})
+        raise typer.Exit(1) from None
 
 
 def _stderr() -> int:

@@ -23,7 +23,7 @@ from callgate.config.check import unknown, without_policy
 from callgate.config.load import unknown_variables
 from callgate.config.state import counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
-from callgate.errors import ConfigError
+from callgate.errors import ConfigError, StoreError
 from callgate.sidecar import Source
 
 if TYPE_CHECKING:
@@ -155,7 +155,11 @@ def wrap(
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with _Log(wrapped, plan):
         code, failure = wrapped.run()
-    engine.close()
+    try:
+        engine.close()
+    except StoreError as error:
+        typer.echo(f"callgate: {error}", err=True)
+        code = code or 1
     if failure is not None:
         typer.echo(f"callgate: {failure}", err=True)
     raise typer.Exit(code)

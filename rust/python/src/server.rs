@@ -194,6 +194,11 @@ impl Server {
             .map(|path| path.to_string_lossy().into_owned()))
     }
 
+    #[getter]
+    fn store_failure(&self) -> PyResult<Option<String>> {
+        Ok(self.started()?.store_failure())
+    }
+
     #[pyo3(signature = (
         path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
         tls = None, rate_limits = None, proxies = None, gateway = None

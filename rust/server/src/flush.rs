@@ -50,7 +50,8 @@ impl Reports {
         let flushed = read_clocks()
             .map_err(|error| format!("the clocks cannot be read: {error}"))
             .and_then(|reading| store.flush(&reading).map_err(|error| error.to_string()));
-        gate.metrics.store.flushed(started.elapsed(), flushed.is_err());
+        let failure = flushed.as_ref().err().map(String::as_str);
+        gate.metrics.store.flushed(started.elapsed(), failure);
         match flushed {
             Ok(()) => self.told = None,
             Err(error) => tell(
@@ -133,6 +134,17 @@ mod tests {
             .collect();
         assert_eq!(errors, [("flush", 0), ("grow", 0)]);
         assert!(gate.events.drain(10).is_empty());
+        assert_eq!(gate.metrics.store.last_failure(), None);
+
+        // Why the last one failed is known until one succeeds.
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::rename(&path, &elsewhere).unwrap();
+        reports.tick(&gate);
+        let failure = gate.metrics.store.last_failure().unwrap();
+        assert!(failure.contains("were removed or replaced"), "{failure}");
+        std::fs::rename(&elsewhere, &path).unwrap();
+        reports.tick(&gate);
+        assert_eq!(gate.metrics.store.last_failure(), None);
     }
 
     #[test]

@@ -343,6 +343,11 @@ impl Server {
         }
     }
 
+    /// Why the last flush of the counters' file failed; `None` where it succeeded, and for counters in memory.
+    pub fn store_failure(&self) -> Option<String> {
+        self.doors.gate.metrics.store.last_failure()
+    }
+
     /// Takes up to `max` events for the log, oldest first.
     pub fn drain_events(&self, max: usize) -> Vec<Event> {
         self.doors.gate.events.drain(max)

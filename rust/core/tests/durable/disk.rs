@@ -262,6 +262,21 @@ fn a_file_that_is_taken_away_while_in_use_is_told_at_each_flush() {
 }
 
 #[test]
+fn a_file_that_was_taken_away_is_told_when_it_is_closed() {
+    let machine = Machine::new();
+    let counters = machine.open();
+    assert!(machine.take(&counters, &slots(1, 1)).is_ok());
+    let elsewhere = machine.path().with_extension("moved");
+    fs::rename(machine.path(), &elsewhere).unwrap();
+    let error = counters.close(&machine.reading()).unwrap_err();
+    assert!(matches!(error, StoreError::Replaced { .. }), "{error}");
+    // It was closed all the same, and is whole where it is now.
+    counters.close(&machine.reading()).unwrap();
+    let counters = machine.open_at(&elsewhere).unwrap();
+    assert!(machine.take(&counters, &slots(1, 1)).is_err());
+}
+
+#[test]
 fn a_file_of_counters_that_others_could_read_is_its_owners_alone_once_it_is_open() {
     let machine = Machine::new();
     drop(machine.open());

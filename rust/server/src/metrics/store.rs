@@ -1,8 +1,10 @@
 //! How the file of counters fares.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use callgate_core::limit::Counters;
 
 use super::DurationHistogram;
@@ -44,11 +46,12 @@ pub(crate) struct StoreMetrics {
     counts: [AtomicU64; BOUNDS_NS.len() + 1],
     sum_ns: AtomicU64,
     flush_failures: AtomicU64,
+    last_failure: ArcSwapOption<String>,
 }
 
 impl StoreMetrics {
-    /// Counts a flush.
-    pub(crate) fn flushed(&self, took: Duration, failed: bool) {
+    /// Counts a flush, and keeps why it failed until one succeeds.
+    pub(crate) fn flushed(&self, took: Duration, failure: Option<&str>) {
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_NS.partition_point(|&bound| bound < took_ns);
         // Relaxed, here and below: counts that publish nothing else.
@@ -56,7 +59,15 @@ impl StoreMetrics {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.sum_ns.fetch_add(took_ns, Ordering::Relaxed);
-        self.flush_failures.fetch_add(failed.into(), Ordering::Relaxed);
+        self.flush_failures
+            .fetch_add(failure.is_some().into(), Ordering::Relaxed);
+        self.last_failure
+            .store(failure.map(|failure| Arc::new(failure.to_owned())));
+    }
+
+    /// Why the last flush failed; `None` where it succeeded.
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        self.last_failure.load_full().map(Arc::unwrap_or_clone)
     }
 
     pub(crate) fn errors(&self, counters: &Counters) -> Vec<StoreErrorCount> {

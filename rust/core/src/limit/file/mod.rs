@@ -116,6 +116,11 @@ impl Durable {
         cells.release_moved(moved);
         // SeqCst: see `FileSpace`. There may be room again.
         self.extent.shut.store(false, Ordering::SeqCst);
+        self.check_place()
+    }
+
+    /// An error where the path leads to another file by now, or to none.
+    fn check_place(&self) -> Result<(), StoreError> {
         // What cannot be looked at now is told by the next flush or start.
         if self.file.is_at(&self.path).unwrap_or(true) {
             Ok(())
@@ -126,7 +131,8 @@ impl Durable {
         }
     }
 
-    /// Takes the file away from the counters, and marks it as whole; they take nothing any more. Once.
+    /// Takes the file away from the counters, and marks it as whole; they take nothing any more. Once. An error of its path
+    /// comes after all of that: the next start will not find what is in the file.
     ///
     /// Without a reading the clock goes on from the last flush, which loses nothing: both of its sides are recorded.
     pub(crate) fn close(&self, cells: &Cells, reading: Option<&ClockReading>) -> Result<(), StoreError> {
@@ -166,7 +172,9 @@ impl Durable {
         self.file.sync().map_err(self.fault("write"))?;
         header.set_clean();
         self.file.sync().map_err(self.fault("write"))?;
-        self.file.unlock().map_err(self.fault("close"))
+        let place = self.check_place();
+        self.file.unlock().map_err(self.fault("close"))?;
+        place
     }
 
     fn record_of(&self, reading: &ClockReading) -> ClockRecord {
