@@ -1107,3 +1107,9 @@ def policy_schema() -> str:
 
 def version() -> str:
     """The version of this build."""
+
+def descriptor_limit() -> tuple[int, int] | None:
+    """The most file descriptors that this process may have open, and how many of them connections leave free.
+
+    They are left to reloads, the admin port and files. None without a limit.
+    """

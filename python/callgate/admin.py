@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from prometheus_client.exposition import choose_encoder
 
 from callgate import logs
+from callgate._callgate import descriptor_limit
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +33,11 @@ _BACKLOG: Final = 1_024
 after a second: a probe has given up by then."""
 
 _MOST_CONNECTIONS: Final = 64
-"""Connections, and with them threads, held at once. For a newer one the oldest that asks for nothing is closed."""
+"""Connections, and with them threads, held at once: at most half of the file descriptors that the data plane leaves
+free, as the others are for reloads. For a newer one the oldest that asks for nothing is closed."""
+
+_LEAST_CONNECTIONS: Final = 4
+"""The same under the lowest limit of file descriptors."""
 
 _REFUSED_PAUSE_S: Final = 0.1
 _MAX_PORT: Final = 65_535
@@ -81,15 +86,15 @@ class AdminServer:
         """What ``/readyz`` says of the configuration from now on."""
         self._server.serving = serving
 
+    def set_failure(self, failure: str | None) -> None:
+        """Why ``/readyz`` is 503 from now on, whatever `set_ready` says; None for no reason."""
+        self._server.failure = failure
+
     def stop(self) -> None:
         """Closes the port."""
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
-    def set_failure(self, failure: str | None) -> None:
-        """Why ``/readyz`` is 503 from now on, whatever `set_ready` says; None for no reason."""
-        self._server.failure = failure
-
 
 
 def _split(listen: str) -> tuple[str, int]:
@@ -100,6 +105,14 @@ def _split(listen: str) -> tuple[str, int]:
     if not 0 <= number <= _MAX_PORT:
         raise ValueError(port)
     return host, number
+
+
+def _most_connections() -> int:
+    limit = descriptor_limit()
+    if limit is None:
+        return _MOST_CONNECTIONS
+    _, reserved = limit
+    return max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, reserved // 2))
 
 
 def _is_loopback(host: str) -> bool:
@@ -155,8 +168,9 @@ class _HTTPServer(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
         self.registry = registry
         self.ready = False
+        self.failure: str | None = None
         self.serving: Serving | None = None
-        self.connections = _Connections(_MOST_CONNECTIONS)
+        self.connections = _Connections(_most_connections())
         self.answers_loopback_alone = _is_loopback(host)
         super().__init__((host, port), _Handler)
 
@@ -168,7 +182,6 @@ class _HTTPServer(ThreadingHTTPServer):
             time.sleep(_REFUSED_PAUSE_S)
             raise
 
-        self.failure: str | None = None
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's types
         self.connections.add(request)
         super().process_request(request, client_address)

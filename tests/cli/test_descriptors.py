@@ -11,9 +11,15 @@ from pathlib import Path
 
 from callgate import Client
 from cli.program import TIMEOUT_S, Sidecar, sidecar
+from config.setup import Setup, credential, until
 
-SPARE = 8
+SPARE = 16
 CROWD = 3 * SPARE
+
+RESERVED_PART = 8
+"""So many-th part of a low limit connections leave to others."""
+
+HARD, SOFT = 256, 96
 
 
 def descriptors(running: Sidecar) -> int:
@@ -36,7 +42,7 @@ def test_connections_that_are_open_go_on_and_the_others_wait(tmp_path: Path) -> 
             for _ in range(CROWD):
                 # The kernel takes them in; the sidecar cannot.
                 crowd.enter_context(socket.create_connection((host, int(port)), timeout=TIMEOUT_S))
-            while descriptors(running) < limit:
+            while descriptors(running) < limit - limit // RESERVED_PART:
                 assert time.monotonic() - started_s < TIMEOUT_S
             # Long enough for many tries to accept, each of which would be a line if it were told.
             until_s = time.monotonic() + 1
@@ -54,8 +60,26 @@ def test_connections_that_are_open_go_on_and_the_others_wait(tmp_path: Path) -> 
     assert "open files" in failures[0]["error"]
 
 
-def test_as_many_are_allowed_as_the_system_does(tmp_path: Path) -> None:
-    policy = tmp_path / "policy.json"
-    policy.write_text('{"version": "1", "default": "deny", "tools": {"open": {}}}')
-    with sidecar("--policy", policy, through=("prlimit", "--nofile=96:256")) as running:
-        assert resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE) == (256, 256)
+def test_connections_leave_descriptors_for_a_revocation_and_for_probes(tmp_path: Path) -> None:
+    token, token_hash = credential()
+    grant = {"id": "a", "server": "s", "policy": "p", "token_hash": token_hash}
+    setup = Setup(tmp_path)
+    setup.write("grants.json", {"grants": [grant]})
+    setup.configure(grants_file="grants.json")
+    with setup.serving(through=("prlimit", f"--nofile={SOFT}:{HARD}")) as running, ExitStack() as stack:
+        assert resource.prlimit(running.sidecar.process.pid, resource.RLIMIT_NOFILE) == (HARD, HARD)
+        kept = stack.enter_context(Client(running.address, timeout_ms=TIMEOUT_S * 1_000))
+        assert kept.check(grant_token=token, tool="t").allowed
+        host, port = running.address.split(":")
+        with ExitStack() as crowd:
+            for _ in range(2 * HARD):
+                crowd.enter_context(socket.create_connection((host, int(port)), timeout=TIMEOUT_S))
+            until(lambda: descriptors(running.sidecar) >= HARD - HARD // RESERVED_PART)
+            with running.reload():
+                setup.write("grants.json", {"grants": [{**grant, "revoked": True}]})
+            assert kept.check(grant_token=token, tool="t").rule == "(grant revoked)"
+            assert running.get("/readyz") == "ready\n"
+            assert descriptors(running.sidecar) < HARD
+        events = running.stop()
+    told = next(event["error"] for event in events if event["event"] == "accept_failed")
+    assert f"of {HARD} that are allowed, {HARD // RESERVED_PART} are kept" in told

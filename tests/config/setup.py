@@ -7,7 +7,7 @@ import json
 import signal
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,10 @@ class Setup:
         self.write("callgate.yaml", self.config)
 
     @contextmanager
-    def serving(self, *words: str) -> Iterator[Running]:
-        """A sidecar that serves it."""
-        with sidecar("--config", self.file, "--log-format", "json", "--grace", "1", *words) as process:
+    def serving(self, *words: str, through: Sequence[str] = ()) -> Iterator[Running]:
+        """A sidecar that serves it; see `sidecar` for `through`."""
+        usual = ("--config", self.file, "--log-format", "json", "--grace", "1")
+        with sidecar(*usual, *words, through=through) as process:
             yield Running(process)
 
 

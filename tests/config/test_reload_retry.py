@@ -18,6 +18,7 @@ from callgate import Engine, Server
 from callgate.metrics import ServerCollector
 from callgate.reload import Reading, Reloader
 from callgate.sidecar import Source
+from cli.program import sidecar
 from config.setup import TIMEOUT_S, Running, Setup, credential, policy, until
 from config.test_reload import serial, statuses, write_certificate
 
@@ -213,3 +214,17 @@ def test_certificates_that_were_saved_without_descriptors(setup: Setup) -> None:
             write_certificate(setup, authority.issue_cert("127.0.0.1"))
             until(lambda: "too many open files" in readiness())
         until(lambda: serial(running, authority) != before)
+
+
+@pytest.mark.parametrize("is_folder", [False, True], ids=["a file", "a folder"])
+def test_a_policy_alone_that_was_saved_without_descriptors(tmp_path: Path, is_folder: bool) -> None:
+    """Without a configuration the engine reads policies itself."""
+    setup = Setup(tmp_path)
+    setup.write("policies/s.json", policy("older"))
+    served = tmp_path / "policies" if is_folder else tmp_path / "policies" / "s.json"
+    with sidecar("--policy", served) as process:
+        running = Running(process)
+        with without_descriptors(running) as readiness:
+            setup.write("policies/s.json", policy("newer"))
+            until(lambda: "open files" in readiness())
+        until(lambda: running.ask(grant="g", tool="never", server="s")[1]["message"] == "newer")

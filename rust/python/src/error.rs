@@ -16,6 +16,7 @@ mod exceptions {
     pyo3::import_exception!(callgate.errors, ConfigError);
     pyo3::import_exception!(callgate.errors, PolicyError);
     pyo3::import_exception!(callgate.errors, StoreError);
+    pyo3::import_exception!(callgate.errors, TransientError);
 }
 
 /// Everything that this module can refuse, apart from arguments of the wrong type.
@@ -97,6 +98,9 @@ impl From<Error> for PyErr {
             }) => exceptions::PolicyError::new_err((file, line, column, message)),
             Error::Setup(SetupError::Policy(error)) => Error::Policy(error).into(),
             Error::Pins(ref pins) if is_of_store(pins) => exceptions::StoreError::new_err(error.to_string()),
+            Error::Unreadable(_, ref source) if is_transient(source) => {
+                exceptions::TransientError::new_err(error.to_string())
+            }
             Error::Store(_) | Error::Clocks(_) => exceptions::StoreError::new_err(error.to_string()),
             Error::Setup(_)
             | Error::Pins(_)
@@ -112,6 +116,24 @@ impl From<Error> for PyErr {
             | Error::ServerState(_) => exceptions::ConfigError::new_err(error.to_string()),
         }
     }
+}
+
+/// Whether a file is not at fault, as with file descriptors used up or an error of a disk: what `is_transient` of
+/// `callgate/config/document.py` is for files that Python reads.
+fn is_transient(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        InvalidData, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
+    };
+    !matches!(
+        error.kind(),
+        InvalidData
+            | InvalidFilename
+            | InvalidInput
+            | IsADirectory
+            | NotADirectory
+            | NotFound
+            | PermissionDenied
+    )
 }
 
 /// Whether files are at fault, and not what was asked for.

@@ -157,6 +157,12 @@ mod _callgate {
         crate::connect::run(py, url, headers, ca)
     }
 
+    /// The most file descriptors that may be open, and how many of them connections leave to others.
+    #[pyfunction]
+    fn descriptor_limit() -> Option<(u64, u64)> {
+        callgate_server::descriptor_limit()
+    }
+
     /// The keyed hash of a token, as configurations have it.
     #[pyfunction]
     #[pyo3(signature = (key, token))]

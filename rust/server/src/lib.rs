@@ -39,6 +39,7 @@ pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount,
     StoreErrorCount, duration_bounds_ns, store_duration_bounds_ns,
 };
+pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
 pub use random::{new_token, random_key, random_u128};
 pub use server::{Reload, Server};

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,10 +10,11 @@ use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::connection::{Manners, serve};
+use super::descriptors::{are_left, descriptor_limit, is_reserved};
 use super::handshake::shake;
 use super::io::Stream;
 use super::pace::Pace;
-use crate::events::Level;
+use crate::events::{FieldValue, Level};
 use crate::identity::Peer;
 use crate::limits::Limits;
 use crate::service::{Door, Doors};
@@ -50,17 +52,19 @@ impl Acceptor {
             let (stream, _) = listener.accept().await?;
             // Answers are small: waiting for more to send would cost 40 ms. Where it cannot be set, slow beats nothing.
             let _ = stream.set_nodelay(true);
-            Ok(Some(stream))
+            let is_last = is_reserved(&stream);
+            Ok(Some((stream, is_last)))
         };
+        let has_room = || are_left(&listener);
         match tls {
             None => {
                 let ready = async |stream| Some((stream, Peer::default()));
-                self.run(accept, ready, door).await;
+                self.run(accept, has_room, ready, door).await;
             }
             Some(tls) => {
                 let doors = Arc::clone(&self.doors);
                 let ready = move |stream| shake(tls.clone(), stream, Arc::clone(&doors));
-                self.run(accept, ready, door).await;
+                self.run(accept, has_room, ready, door).await;
             }
         }
     }
@@ -69,11 +73,12 @@ impl Acceptor {
     pub(crate) async fn unix(self, listener: UnixListener) {
         let accept = async || {
             let (stream, _) = listener.accept().await?;
-            let peer = self.admitted_peer(&stream);
-            Ok(peer.map(|peer| (stream, peer)))
+            let (peer, is_last) = (self.admitted_peer(&stream), is_reserved(&stream));
+            Ok(peer.map(|peer| ((stream, peer), is_last)))
         };
         let ready = async |(stream, peer)| Some((stream, peer));
-        self.clone().run(accept, ready, Door::Socket).await;
+        let has_room = || are_left(&listener);
+        self.clone().run(accept, has_room, ready, Door::Socket).await;
     }
 
     fn admitted_peer(&self, stream: &UnixStream) -> Option<Peer> {
@@ -93,11 +98,17 @@ impl Acceptor {
         admitted
     }
 
-    /// `ready` makes a connection of what was accepted, in its own time; one that comes to nothing is closed.
-    async fn run<A, F, R, G, I>(self, accept: impl Fn() -> F, ready: R, door: Door)
-    where
+    /// `ready` makes a connection of what was accepted, in its own time; one that comes to nothing is closed. After one that has
+    /// got a reserved descriptor none is accepted until `has_room`.
+    async fn run<A, F, R, G, I>(
+        self,
+        accept: impl Fn() -> F,
+        has_room: impl Fn() -> bool,
+        ready: R,
+        door: Door,
+    ) where
         A: Send + 'static,
-        F: Future<Output = io::Result<Option<A>>>,
+        F: Future<Output = io::Result<Option<(A, bool)>>>,
         R: Fn(A) -> G + Clone + Send + 'static,
         G: Future<Output = Option<(I, Peer)>> + Send + 'static,
         I: Stream,
@@ -113,36 +124,42 @@ impl Acceptor {
                 accepted = accept() => accepted,
             };
             match accepted {
-                Ok(Some(stream)) => {
+                Ok(Some((stream, is_last))) => {
                     let permit = tokio::select! {
                         biased;
                         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
                         permit = self.permit(&mut cap) => permit,
                     };
-                    let (manners, doors, phase) =
+                    let (manners, doors, watching) =
                         (Arc::clone(&manners), Arc::clone(&self.doors), self.phase.clone());
                     let ready = ready.clone();
                     tokio::spawn(async move {
-                        let mut stopping = phase.clone();
+                        let mut stopping = watching.clone();
                         let ready = tokio::select! {
                             biased;
                             ready = ready(stream) => ready,
                             _ = stopping.wait_for(|phase| *phase >= Phase::Draining) => None,
                         };
                         if let Some((stream, peer)) = ready {
-                            serve(manners, stream, doors, door, peer, phase).await;
+                            serve(manners, stream, doors, door, peer, watching).await;
                         }
                         drop(permit);
                     });
+                    if is_last {
+                        self.accept_failed(&no_descriptors(), &mut failures);
+                        while !has_room() {
+                            if pause(&mut phase).await.is_break() {
+                                return;
+                            }
+                        }
+                    }
                 }
                 Ok(None) => {}
                 Err(error) if is_gone(&error) => {}
                 Err(error) => {
-                    self.accept_failed(&error, &mut failures);
-                    tokio::select! {
-                        biased;
-                        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
-                        () = tokio::time::sleep(RETRY_PAUSE) => {}
+                    self.accept_failed(&error.to_string(), &mut failures);
+                    if pause(&mut phase).await.is_break() {
+                        return;
                     }
                 }
             }
@@ -162,14 +179,32 @@ impl Acceptor {
         Arc::clone(&self.permits).acquire_owned().await.ok()
     }
 
-    fn accept_failed(&self, error: &io::Error, failures: &mut Pace) {
+    fn accept_failed(&self, error: &str, failures: &mut Pace) {
         let Some(times) = failures.admit(Instant::now()) else {
             return;
         };
-        let message = error.to_string();
-        let fields = vec![("error", message.as_str().into()), ("times", times.into())];
+        // Not cut like a caller's name: it says what to do.
+        let error = FieldValue::Text(error.to_owned());
+        let fields = vec![("error", error), ("times", times.into())];
         self.doors.gate.events.push(Level::Error, "accept_failed", fields);
     }
+}
+
+/// Waits before accepting is tried again; a break when the server stops.
+async fn pause(phase: &mut watch::Receiver<Phase>) -> ControlFlow<()> {
+    tokio::select! {
+        biased;
+        _ = phase.wait_for(|phase| *phase >= Phase::Draining) => ControlFlow::Break(()),
+        () = tokio::time::sleep(RETRY_PAUSE) => ControlFlow::Continue(()),
+    }
+}
+
+fn no_descriptors() -> String {
+    let (limit, reserved) = descriptor_limit().unwrap_or_default();
+    format!(
+        "too many open files: of {limit} that are allowed, {reserved} are kept for reloads and the admin port; raise the limit \
+         (`ulimit -n`, `LimitNOFILE=`)"
+    )
 }
 
 /// A client that hung up while it waited is no fault of ours.

@@ -3,6 +3,7 @@
 mod accept;
 mod allowance;
 mod connection;
+mod descriptors;
 mod frames;
 mod guard;
 mod guarded;
@@ -15,5 +16,6 @@ mod progress;
 
 pub(crate) use accept::{Acceptor, Phase};
 pub(crate) use connection::STREAM_WINDOW_BYTES;
+pub use descriptors::descriptor_limit;
 pub(crate) use guard::Flood;
 pub(crate) use listen::{BoundSocket, bind_socket, bind_tcp};
