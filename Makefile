@@ -139,9 +139,11 @@ test-python: build .venv/.stamp-dev $(foreach of,envoy mcp mcp1 awslabs npm,targ
 	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict tests
 
 .PHONY: soak
-soak: build .venv/.stamp-dev ## kill the sidecar under load for about ten minutes, and check every interval
+soak: build .venv/.stamp-dev ## ten minutes of kills under load, then ten of reloads, cancels, slow servers, few descriptors
 	$(call say,kills under load)
 	@CALLGATE_KILL_ROUNDS=400 $(bin)/python -m pytest tests/test_kill.py
+	$(call say,everything at once)
+	@CALLGATE_SOAK_SECONDS=600 $(bin)/python -m pytest -s tests/test_soak.py
 
 .PHONY: fuzz
 fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what is missing
