@@ -28,8 +28,8 @@ pub(super) enum Calling {
     Anybody,
     /// Whoever has the token that was sent; the id of the grant, where there is one of that token.
     Grant(Option<String>),
-    /// Whom the token of an issuer makes the caller out to be.
-    Issued(Arc<Issued>),
+    /// Whom the token of this issuer makes the caller out to be.
+    Issued(Arc<Issued>, Arc<Issuer>),
 }
 
 impl Calling {
@@ -68,7 +68,7 @@ impl Calling {
             let issuer = issuers.of(token).map_err(|refused| refusal(None, refused))?;
             return issuer
                 .verify(token, &gateway.audience(challenge.server), doors.gate.clock.now())
-                .map(Self::Issued)
+                .map(|issued| Self::Issued(issued, Arc::clone(issuer)))
                 .map_err(|refused| refusal(Some(issuer), refused));
         }
         let grant = grants
@@ -82,18 +82,18 @@ impl Calling {
         match self {
             Self::Anybody => None,
             Self::Grant(grant) => grant.as_deref(),
-            Self::Issued(issued) => Some(&issued.grant),
+            Self::Issued(issued, _) => Some(&issued.grant),
         }
     }
 
     /// Whether the caller is somebody, whether or not there is a grant of that id.
     pub(super) const fn is_proven(&self) -> bool {
-        matches!(self, Self::Issued(_))
+        matches!(self, Self::Issued(..))
     }
 
     /// What the token of an issuer says of its caller.
     pub(super) fn labels(&self) -> Vec<(&str, &str)> {
-        let Self::Issued(issued) = self else {
+        let Self::Issued(issued, _) = self else {
             return Vec::new();
         };
         let labels = issued.labels.iter();
@@ -105,7 +105,7 @@ impl Calling {
     /// Whom an issuer's token makes out, with these labels.
     pub(super) fn issued<'c>(&'c self, labels: &'c [(&'c str, &'c str)]) -> Option<Caller<'c>> {
         match self {
-            Self::Issued(issued) => Some(Caller::Issued {
+            Self::Issued(issued, _) => Some(Caller::Issued {
                 grant: &issued.grant,
                 labels,
             }),

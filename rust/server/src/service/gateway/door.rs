@@ -25,6 +25,9 @@ const TOOLS_LIST: &str = "tools/list";
 /// The method that begins a session.
 const INITIALIZE: &str = "initialize";
 
+/// The method whose reply stays open, since MCP 2026-07-28.
+const LISTEN: &str = "subscriptions/listen";
+
 /// The rules that deny whoever has not proven to be somebody.
 const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired)"];
 
@@ -63,6 +66,8 @@ pub(super) struct Allowed {
     pub(super) calls: bool,
     /// It begins a session.
     pub(super) begins: bool,
+    /// Its reply is a stream of whatever may come.
+    pub(super) listens: bool,
     /// The id of its message, as it stands in JSON.
     pub(super) id: Option<String>,
 }
@@ -114,6 +119,7 @@ impl Door for Gatekeeper<'_> {
             lists: asked.method == Some(TOOLS_LIST),
             calls: asked.method == Some(TOOLS_CALL),
             begins: asked.method == Some(INITIALIZE),
+            listens: asked.method == Some(LISTEN),
             id: asked.id.map(|id| Id::json(id).to_owned()),
         })
     }

@@ -15,7 +15,7 @@ use callgate_gateway::{Failure, fields};
 use callgate_mcp::Id;
 use callgate_mcp::sse::Event;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Response};
+use http::{HeaderName, HeaderValue, Method, Response, header};
 use tonic::body::Body;
 
 use super::super::judging::{Lists, Reserved};
@@ -24,6 +24,7 @@ use super::super::unfinished::{Held, Share};
 use super::caller::Calling;
 use super::config::Behind;
 use super::door::Allowed;
+use super::lasting::{Standing, lasting};
 use super::request::token;
 use super::{GATEWAY, answer, session, variant};
 use crate::events::{FieldValue, Level};
@@ -66,6 +67,22 @@ impl Forward {
     /// Sends it, and gives back what the server answers as it comes. What has to be held of that counts against `share`, as
     /// `waiting` does of the body.
     pub(super) async fn run(self, body: Bytes, waiting: Held, share: Arc<Share>) -> Response<Body> {
+        let standing = self.standing();
+        lasting(self.answer(body, waiting, share).await, standing)
+    }
+
+    /// Who asks, for as long as the reply lasts.
+    fn standing(&self) -> Standing {
+        Standing {
+            gate: Arc::clone(&self.gate),
+            behind: Arc::clone(&self.behind),
+            caller: self.caller.clone(),
+            authorization: self.parts.headers.get(header::AUTHORIZATION).cloned(),
+            waits: self.parts.method == Method::GET || self.allowed.listens,
+        }
+    }
+
+    async fn answer(self, body: Bytes, waiting: Held, share: Arc<Share>) -> Response<Body> {
         let Self {
             gate,
             behind,
@@ -81,6 +98,7 @@ impl Forward {
             calls,
             begins,
             id,
+            ..
         } = allowed;
         let mut units = Units {
             gate: &gate,
@@ -285,8 +303,8 @@ impl Cutting {
                 token(&self.parts).map_or(Caller::named(""), |token| Caller::Token(Token::new(token)))
             }
             // Who has proven nothing any more sees nothing, as a grant that was revoked does.
-            Calling::Issued(issued) if now_us >= issued.expires_at_us => Caller::named(""),
-            issued @ Calling::Issued(_) => issued.issued(&labels).unwrap_or(Caller::named("")),
+            Calling::Issued(issued, _) if now_us >= issued.expires_at_us => Caller::named(""),
+            issued @ Calling::Issued(..) => issued.issued(&labels).unwrap_or(Caller::named("")),
         };
         let request = Request {
             caller,

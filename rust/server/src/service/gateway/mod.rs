@@ -7,6 +7,7 @@ mod config;
 mod door;
 mod forward;
 mod issuer;
+mod lasting;
 mod numbers;
 mod origins;
 mod request;

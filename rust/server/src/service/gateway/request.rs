@@ -1,8 +1,8 @@
 //! A client's request, as its policy sees it.
 
 use callgate_core::Caller;
-use http::header;
 use http::request::Parts;
+use http::{HeaderValue, header};
 
 use super::super::http::texts;
 use super::config::plain;
@@ -35,9 +35,14 @@ impl<'a> Asking<'a> {
 pub(super) fn token(parts: &Parts) -> Option<&str> {
     let mut fields = parts.headers.get_all(header::AUTHORIZATION).iter();
     match (fields.next(), fields.next()) {
-        (Some(field), None) => bearer::text_of_field(field.to_str().ok()?).ok(),
+        (Some(field), None) => token_of(field),
         _ => None,
     }
+}
+
+/// The token that a field bears.
+pub(super) fn token_of(field: &HeaderValue) -> Option<&str> {
+    bearer::text_of_field(field.to_str().ok()?).ok()
 }
 
 impl<'a> Attributes<'a> for Asking<'a> {

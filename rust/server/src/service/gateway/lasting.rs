@@ -1,0 +1,171 @@
+//! Replies that end when their caller is no longer let in.
+//!
+//! A request is judged when it comes, but a stream may stay open for days. So whoever has one is looked up again from time to
+//! time, as if the request came anew.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use callgate_core::grant::Token;
+use callgate_core::{Args, Caller, Request};
+use http::{HeaderValue, Response, header};
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Sleep;
+use tonic::body::Body;
+
+use super::GATEWAY;
+use super::caller::Calling;
+use super::config::Behind;
+use super::request::token_of;
+use crate::gate::Gate;
+use crate::proxy::ANONYMOUS;
+
+/// How often a caller is looked up: so soon does a change end its streams.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// What a reply breaks off with that has no end of its own.
+const ENDED: &str = "its caller is no longer let in";
+
+/// The rules that end every reply.
+const NOBODY: [&str; 2] = ["(unknown grant)", "(grant revoked)"];
+
+/// The rule that ends what waits.
+const EXPIRED: &str = "(grant expired)";
+
+/// A caller with an open reply.
+#[derive(Debug)]
+pub(super) struct Standing {
+    pub(super) gate: Arc<Gate>,
+    pub(super) behind: Arc<Behind>,
+    pub(super) caller: Calling,
+    /// What the caller has proven itself by.
+    pub(super) authorization: Option<HeaderValue>,
+    /// The reply is no answer that will end, but a stream of whatever may come.
+    pub(super) waits: bool,
+}
+
+impl Standing {
+    /// Whether the reply may go on. The answer to what was asked in time comes to its end though the caller's time is over.
+    fn holds(&self) -> bool {
+        let (state, gateway) = self.gate.admit_gateway();
+        let now = self.gate.clock.now();
+        let labels = self.caller.labels();
+        let caller = match &self.caller {
+            Calling::Anybody if gateway.issuers.is_empty() => Caller::named(ANONYMOUS),
+            Calling::Anybody => return false,
+            Calling::Grant(_) => {
+                let token = self.authorization.as_ref().and_then(token_of);
+                token.map_or(Caller::named(""), |token| Caller::Token(Token::new(token)))
+            }
+            Calling::Issued(issued, by) => {
+                // One that is configured in another way has not said who this is.
+                let is_believed = gateway.issuers.iter().any(|one| Arc::ptr_eq(one, by));
+                let is_over = self.waits && now.unix_us() >= issued.expires_at_us;
+                if !is_believed || is_over {
+                    return false;
+                }
+                self.caller.issued(&labels).unwrap_or(Caller::named(""))
+            }
+        };
+        let request = Request {
+            caller,
+            pep: GATEWAY,
+            tool: "",
+            server: &self.behind.server,
+            session: None,
+            args: Args::NONE,
+            reserve: None,
+        };
+        let decision = self.gate.engine.recognise(&state, &request, now);
+        let rule = decision.rule.as_ref();
+        !(NOBODY.contains(&rule) || self.waits && rule == EXPIRED)
+    }
+}
+
+/// A reply that ends when its caller is no longer let in: a stream of events as if its server had ended it, so that clients
+/// come again; everything else as what is cut short.
+pub(super) fn lasting(reply: Response<Body>, standing: Standing) -> Response<Body> {
+    if reply.body().is_end_stream() {
+        return reply;
+    }
+    let kind = reply.headers().get(header::CONTENT_TYPE);
+    let has_events = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    reply.map(|body| {
+        let seen_s = standing.gate.second();
+        Body::new(Lasting {
+            body: Some(body),
+            standing,
+            has_events,
+            seen_s,
+            sleep: None,
+        })
+    })
+}
+
+struct Lasting {
+    /// `None` when nothing more goes on.
+    body: Option<Body>,
+    standing: Standing,
+    has_events: bool,
+    /// The second of the last look, for a stream that never pauses.
+    seen_s: u64,
+    /// Until the next look, for one that does.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Lasting {
+    fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        // With it goes the connection to the server.
+        self.body = None;
+        let failure = || Err(tonic::Status::aborted(ENDED));
+        Poll::Ready((!self.has_events).then(failure))
+    }
+}
+
+impl HttpBody for Lasting {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let polled = Pin::new(body).poll_frame(context);
+        if polled.is_ready() {
+            let second = self.standing.gate.second();
+            if second != self.seen_s && !self.standing.holds() {
+                return self.end();
+            }
+            self.seen_s = second;
+            return polled;
+        }
+        loop {
+            let sleep = self
+                .sleep
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(PERIOD)));
+            if sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            self.sleep = None;
+            if !self.standing.holds() {
+                return self.end();
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(HttpBody::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body
+            .as_ref()
+            .map_or_else(SizeHint::default, HttpBody::size_hint)
+    }
+}
