@@ -116,6 +116,28 @@ def test_standard_output_holds_lines_alone(policy: Path) -> None:
     assert [json.loads(line)["tool"] for line in out.splitlines()] == ["t"]
 
 
+def test_a_log_has_one_writer(policy: Path, tmp_path: Path) -> None:
+    path, link, nothing = tmp_path / "decisions.jsonl", tmp_path / "link.jsonl", tmp_path / "nothing.jsonl"
+    link.symlink_to(path)
+    nothing.symlink_to(tmp_path / "target")
+    serve: list[str | Path] = ["serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
+    serve += ["--counters", "memory"]
+    with sidecar("--policy", policy, "--decision-log", path) as running:
+        for other in (path, link):
+            fault = "another callgate writes to it; give each process a decision log of its own"
+            assert refused(*serve, "--decision-log", other) == f"cannot open the decision log `{other}`: {fault}"
+        with Client(running.address) as client:
+            client.check(grant="g", tool="t")
+        assert running.stop()[0] == 0
+    assert [line["tool"] for line in lines(path)] == ["t"]
+    assert "it is a symbolic link to `" in refused(*serve, "--decision-log", nothing)
+    assert not (tmp_path / "target").exists()
+    assert "it is a symbolic link to `" in refused(*serve, "--counters", f"file:{nothing}")
+    # The one before has ended.
+    with sidecar("--policy", policy, "--decision-log", link) as running:
+        assert running.stop()[0] == 0
+
+
 def test_wrong_use(policy: Path, tmp_path: Path) -> None:
     serve: list[str | Path] = ["serve", "--policy", policy, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
     assert "needs a decision log" in refused(*serve, "--audit", "required")

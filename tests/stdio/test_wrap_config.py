@@ -57,9 +57,35 @@ def test_the_token_says_who_calls(tmp_path: Path) -> None:
     assert by_id[2]["result"]["content"][0]["text"] == "too many"
     assert by_id[3]["error"]["code"] == 403
     assert by_id[4]["result"] == {}
-    lines = [json.loads(line) for line in (tmp_path / "decisions.jsonl").read_text().splitlines()]
+    # Beside the file that `serve` writes to.
+    assert not (tmp_path / "decisions.jsonl").exists()
+    [log] = tmp_path.glob("decisions.jsonl.srv.*")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [(line["protocol"], line["grant"], line["server"]) for line in lines] == [("stdio", "alice", "srv")] * 3
-    assert "cgt_" not in (tmp_path / "decisions.jsonl").read_text()
+    assert "cgt_" not in log.read_text()
+
+
+def test_each_wrap_has_a_decision_log_of_its_own(tmp_path: Path) -> None:
+    config = configuration(tmp_path, grants=False)
+    own = tmp_path / "own.jsonl"
+    with Talk(wrapping(config, "--grant", "a")) as first, Talk(wrapping(config, "--grant", "b")) as second:
+        for talk in (first, second):
+            talk.send(call(1, "open"))
+            talk.reply()
+        with Talk(wrapping(config, "--grant", "c", "--decision-log", own)) as told:
+            told.send(call(1, "open"))
+            told.reply()
+            error = refused(*wrapping(config, "--grant", "d", "--decision-log", own)[1:])
+            assert "another callgate writes to it" in error
+            told.close()
+            assert told.code() == 0
+        for talk in (first, second):
+            talk.close()
+            assert talk.code() == 0
+    logs = sorted(tmp_path.glob("decisions.jsonl.srv.*"))
+    grants = {json.loads(line)["grant"] for log in logs for line in log.read_text().splitlines()}
+    assert (len(logs), grants) == (2, {"a", "b"})
+    assert [json.loads(line)["grant"] for line in own.read_text().splitlines()] == ["c"]
 
 
 def test_the_environment_may_hold_the_token(tmp_path: Path) -> None:

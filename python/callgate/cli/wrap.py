@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 import typer
@@ -136,7 +136,7 @@ def wrap(
         grant_token=token,
         methods=gateway["methods"],
         lists_allowed_only=gateway["lists_allowed_only"],
-        audit=None if plan.config.audit is None else plan.config.audit.server_keywords(),
+        audit=_audit(plan, server, is_own=decision_log is not None),
         grace_ms=round(grace * 1000),
         line_limit_bytes=plan.config.limits.body_limit_bytes,
         hidden_variables=list(SECRETS),
@@ -163,6 +163,21 @@ def wrap(
     if failure is not None:
         typer.echo(f"callgate: {failure}", err=True)
     raise typer.Exit(code)
+
+
+def _audit(plan: Plan, server: str, *, is_own: bool) -> dict[str, Any] | None:
+    """The decision log, as `Wrap` takes it.
+
+    That of the configuration belongs to `callgate serve`, and one log has one writer: each wrap gets a file beside it.
+    """
+    audit = plan.config.audit
+    if audit is None:
+        return None
+    keywords = audit.server_keywords()
+    path = Path(keywords["path"])
+    if is_own or str(path) == "-" or path.is_char_device():
+        return keywords
+    return {**keywords, "path": path.with_name(f"{path.name}.{quote(server, safe='')}.{os.getpid()}")}
 
 
 def _caller(plan: Plan, grant: str | None, token_file: Path | None) -> tuple[str | None, str | None]:

@@ -55,7 +55,10 @@ impl MappedFile {
         for _ in 0..ATTEMPTS {
             let file = match open_regular(OpenOptions::new().read(true).write(true), path) {
                 Ok(file) => file,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    refuse_dangling(path)?;
+                    return Ok(None);
+                }
                 Err(error) => return Err(error.into()),
             };
             lock(&file)?;
@@ -307,6 +310,18 @@ fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         return Err(io::Error::other("expected a file, this is a pipe or a device"));
     }
     Ok(file)
+}
+
+/// An error for a symbolic link that leads to nothing: no file can be made under its name.
+fn refuse_dangling(path: &Path) -> io::Result<()> {
+    match std::fs::read_link(path) {
+        Ok(target) => Err(io::Error::other(format!(
+            "it is a symbolic link to `{}`, which does not exist; create that file's folder and remove the link, or choose \
+             another path",
+            target.display()
+        ))),
+        Err(_) => Ok(()),
+    }
 }
 
 fn is_same(left: &std::fs::Metadata, right: &std::fs::Metadata) -> bool {

@@ -5,6 +5,7 @@
 
 mod batch;
 mod config;
+mod lock;
 mod queue;
 mod record;
 mod render;

@@ -8,10 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::config::{AuditConfig, AuditTarget};
+use super::lock;
 use super::rotate::rotate;
 
 /// After a rotation that failed, the next try waits this long; lines go on to the same file.
 const ROTATION_RETRY: Duration = Duration::from_secs(60);
+
+/// How often to look again when the file under the name changes while it is opened.
+const ATTEMPTS: usize = 16;
 
 /// Why lines were not written, and how far it went.
 #[derive(Debug)]
@@ -107,6 +111,8 @@ struct LogFile {
 
 impl LogFile {
     fn open(path: &Path, config: &AuditConfig) -> io::Result<Self> {
+        // While it runs, a link whose file was moved away gets another one; at the start it is a slip of the pen.
+        lock::check_link(path)?;
         let (file, metadata) = open_file(path)?;
         let mut log = Self {
             path: path.to_owned(),
@@ -176,9 +182,11 @@ impl LogFile {
         // The lines in it are not looked after any more.
         self.sync()?;
         match rotate(&self.path, self.keep) {
-            Ok(()) => {
+            Ok(file) => {
                 self.rotation_failed = None;
-                self.reopen()
+                let metadata = file.metadata()?;
+                self.file = file;
+                self.know(&metadata)
             }
             Err(error) => {
                 self.rotation_failed = Some(Instant::now());
@@ -288,14 +296,26 @@ fn open_file(path: &Path) -> io::Result<(File, Metadata)> {
             ));
         }
     }
-    let file = OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    Ok((file, metadata))
+    let mut options = OpenOptions::new();
+    let options = options.read(true).append(true).create(true).mode(0o600);
+    for _ in 0..ATTEMPTS {
+        let file = options.open(path)?;
+        let metadata = file.metadata()?;
+        // A device, such as a terminal, may be everybody's.
+        if !metadata.is_file() {
+            return Ok((file, metadata));
+        }
+        lock::lock(&file)?;
+        // Between opening and locking, a rotation may have given the name to another file.
+        if std::fs::metadata(path).is_ok_and(|found| is_same(&found, &metadata)) {
+            return Ok((file, metadata));
+        }
+    }
+    Err(lock::in_use())
+}
+
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 fn last_byte(file: &mut File) -> io::Result<u8> {
@@ -407,7 +427,6 @@ mod tests {
             max_age_s: 3_600,
             ..config(&path)
         };
-        let (file, _) = open_file(&path).unwrap();
         let mut log = LogFile::open(&path, &config).unwrap();
         log.begun = SystemTime::now() - Duration::from_secs(7_200);
         log.tend().unwrap();
@@ -421,7 +440,63 @@ mod tests {
             ("a\n".to_owned(), String::new())
         );
         assert!(!folder.file("log.2").exists());
-        drop(file);
+    }
+
+    fn refusal(path: &Path) -> String {
+        let error = open(&config(path)).err().expect("the log is refused");
+        crate::StartError::audit(&AuditTarget::File(path.to_owned()), &error).to_string()
+    }
+
+    #[test]
+    fn a_log_has_one_writer_by_whatever_name() {
+        let folder = Folder::new();
+        let (path, link, hard) = (folder.file("log"), folder.file("link"), folder.file("hard"));
+        let mut log = log(&AuditConfig {
+            max_bytes: 8,
+            ..config(&path)
+        });
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        std::fs::hard_link(&path, &hard).unwrap();
+        for other in [&path, &link, &hard] {
+            let refusal = refusal(other);
+            assert!(refusal.contains(&other.display().to_string()), "{refusal}");
+            assert!(refusal.contains("another callgate writes to it"), "{refusal}");
+        }
+        // The lines are the first one's alone, and a rotation takes the lock along.
+        log.write(b"aaaa\n").unwrap();
+        for round in 0..5 {
+            log.write(format!("bbb{round}\n").as_bytes()).unwrap();
+            assert!(refusal(&path).contains("another callgate"));
+            assert!(!folder.file("log.next").exists());
+        }
+        std::fs::rename(&path, folder.file("moved")).unwrap();
+        log.tend().unwrap();
+        log.write(b"cccc\n").unwrap();
+        assert!(refusal(&path).contains("another callgate"));
+        // What was rotated or moved away is free.
+        open(&config(&folder.file("log.1"))).unwrap();
+        open(&config(&folder.file("moved"))).unwrap();
+        drop(log);
+        open(&config(&path)).unwrap().write(b"dddd\n").unwrap();
+        assert_eq!(read(&path), "cccc\ndddd\n");
+    }
+
+    #[test]
+    fn a_link_to_nothing_is_said_to_be_one() {
+        let folder = Folder::new();
+        let (link, target) = (folder.file("link"), folder.file("target"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let refusal = refusal(&link);
+        assert!(refusal.contains("symbolic link"), "{refusal}");
+        assert!(refusal.contains(&target.display().to_string()), "{refusal}");
+        assert!(!target.exists(), "nothing is made where it leads");
+        std::fs::write(&target, "").unwrap();
+        let mut log = log(&config(&link));
+        // Its file moved away by another program while it runs.
+        std::fs::rename(&target, folder.file("moved")).unwrap();
+        log.tend().unwrap();
+        log.write(b"a\n").unwrap();
+        assert_eq!(read(&target), "a\n");
     }
 
     #[test]
