@@ -31,7 +31,8 @@ def messages(response: httpx.Response) -> Iterator[dict[str, Any]]:
     data: list[str] = []
     for line in response.iter_lines():
         if not line:
-            if data:
+            # A client logs what is no message, and reads on.
+            with suppress(ValueError):
                 yield json.loads("\n".join(data))
             data = []
             continue
@@ -45,8 +46,8 @@ def reading(url: str, message: dict[str, Any] | None) -> list[dict[str, Any]]:
     seen: list[dict[str, Any]] = []
     method = "GET" if message is None else "POST"
     with (
+        suppress(httpx.RemoteProtocolError),
         httpx.stream(method, url, json=message, headers=ACCEPT, timeout=PATIENCE_S) as response,
-        suppress(httpx.RemoteProtocolError, ValueError),
     ):
         seen.extend(messages(response))
     return seen
@@ -56,7 +57,10 @@ def reading(url: str, message: dict[str, Any] | None) -> list[dict[str, Any]]:
 def before(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Faulty, str]]:
     """A gateway before a server, and the server's address there."""
     folder = tmp_path_factory.mktemp("lines")
-    with faulty_server() as faulty, gateway(folder, {"s": faulty.url}, HIDING) as running:
+    with (
+        faulty_server() as faulty,
+        gateway(folder, {"s": {"url": faulty.url, "pinning": "off"}}, HIDING) as running,
+    ):
         yield faulty, running.url("s")
 
 
@@ -89,7 +93,7 @@ def test_no_line_begins_within_a_line(before: tuple[Faulty, str], line_break: st
             faulty.on(asks, fault)
             seen = reading(url, message)
             assert "secret" not in json.dumps([one for one in seen if "method" not in one]), (place, asks)
-        # A reader of the standard would have found nothing either, but for those that take more for a line.
+        # Passed on as it came, it would have been found.
         assert "secret" in json.dumps(list(messages(httpx.Response(200, text=stream)))), place
 
 

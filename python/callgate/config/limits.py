@@ -23,8 +23,9 @@ class Limits(Section):
     """Largest header of one HTTP/2 request."""
 
     unfinished_limit_bytes: Annotated[Size, Field(ge=1 << 20)] = 256 << 20
-    """Unfinished messages and bodies held at once, lists of tools on their way to clients of the gateway included; one
-    connection gets an eighth, or one body if that is more."""
+    """Unfinished messages and bodies held at once, and answers that wait for their clients: lists of tools, batches. A
+    quarter of it is for the first 16 KiB of each message. One connection gets an eighth of it, or one body if that is
+    more, and half of that quarter."""
 
     max_connections: Annotated[Count, Field(ge=1)] = 10_000
     """Connections open at once; more wait to be accepted."""

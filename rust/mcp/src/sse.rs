@@ -146,6 +146,9 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Room that is kept between two events: a long event must not leave its own behind for the rest of a stream.
+const SPARE_BYTES: usize = 64 * 1024;
+
 /// Takes a stream apart, wherever it was cut on its way.
 #[derive(Debug)]
 pub struct Events {
@@ -220,6 +223,9 @@ impl Events {
             }
         }
         self.held.drain(..begin);
+        if begin > 0 && self.held.capacity() > SPARE_BYTES {
+            self.held.shrink_to(SPARE_BYTES);
+        }
         self.seen_bytes = self.held.len();
         if self.held.len() > self.limit_bytes {
             return Err(EventTooLong {
@@ -341,6 +347,21 @@ mod tests {
             .expect("whole");
         events.read(b"data: 12", |_| ()).expect("eight bytes");
         assert_eq!(events.read(b"3", |_| ()), Err(EventTooLong { limit_bytes: 8 }));
+    }
+
+    #[test]
+    fn a_long_event_leaves_no_room_behind() {
+        let mut events = Events::new(1 << 22);
+        for _ in 0..64 {
+            events.read(&[b'x'; 1 << 14], |_| ()).expect("room");
+        }
+        events.read(b"\n\ndata: 1", |_| ()).expect("room");
+        assert_eq!(events.held_bytes(), 7);
+        assert!(
+            events.held.capacity() <= SPARE_BYTES,
+            "{}",
+            events.held.capacity()
+        );
     }
 
     #[test]

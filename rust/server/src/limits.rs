@@ -9,9 +9,9 @@ pub struct Limits {
     pub body_limit_bytes: usize,
     /// Largest header of one HTTP/2 request, in bytes of its fields.
     pub header_limit_bytes: u32,
-    /// Unfinished messages and bodies held at once, in bytes, over every connection, and lists of tools that are waited for
-    /// until they are whole. One connection gets an eighth of it,
-    /// or one body if that is more; the first 16 KiB of each message are not counted.
+    /// Unfinished messages and bodies held at once, in bytes, over every connection; lists of tools that are waited for until
+    /// they are whole; and large answers that wait for their clients. A quarter of it is for the first 16 KiB of each
+    /// message. One connection gets an eighth of it, or one body if that is more, and half of that quarter.
     pub unfinished_limit_bytes: usize,
     /// Connections open at once, over TCP and the socket together; more wait to be accepted.
     pub max_connections: usize,

@@ -34,6 +34,9 @@ pub(crate) use body::PooledBody;
 pub(crate) use usage::Usage;
 pub(crate) use wire::Wired;
 
+/// The most of a reply that has come and is not passed on yet.
+const MOST_READ_BYTES: usize = 64 * 1024;
+
 /// What goes wrong with a connection that is being made.
 type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -147,7 +150,9 @@ impl Pool {
             .await
             .map_err(SendError::Connect)?;
         let writes = wire::writes(&stream);
-        let (sender, connection) = http1::handshake(stream).await.map_err(SendError::Unsent)?;
+        let mut http = http1::Builder::new();
+        http.max_buf_size(MOST_READ_BYTES);
+        let (sender, connection) = http.handshake(stream).await.map_err(SendError::Unsent)?;
         // Its faults are told to whoever waits for a reply; while nobody does, they end it.
         tokio::spawn(async move { drop(connection.await) });
         Ok(Link { sender, writes })

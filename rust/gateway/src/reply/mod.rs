@@ -48,10 +48,27 @@ const OF_BYTES: [HeaderName; 9] = [
     HeaderName::from_static("repr-digest"),
 ];
 
+/// Where what is held of replies is counted.
+pub trait Room: Send + Unpin + 'static {
+    /// So many bytes are held now; the error says why that is too much.
+    fn holds(&mut self, bytes: usize) -> Result<(), String>;
+}
+
+/// There was no room for what has to be held of a reply.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoRoomError(String);
+
 /// Takes tools out of what a reply holds. A reason for not showing a list is told to its client in the list's place.
 pub trait Cut: Send + Unpin + 'static {
+    /// Counts bytes that go on, until it is dropped.
+    type Kept: Send + 'static;
+
     /// So many bytes are held now of a message that is not whole yet; the error says why that is too much.
     fn holds(&mut self, bytes: usize) -> Result<(), String>;
+
+    /// So many bytes go on, and are kept until their client has taken them; the error says why that is too much.
+    fn keeps(&mut self, bytes: usize) -> Result<Self::Kept, String>;
 
     /// A message as it goes on; the error is the message in its place.
     fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String>;
@@ -75,11 +92,12 @@ pub enum Holds {
 }
 
 /// A reply as it goes on to the client: cut where it may hold lists, else as it is. `limit_bytes` is for a list, or an event,
-/// after decompression.
+/// after decompression; `room` is for what a decoder holds.
 pub async fn cut<B, C>(
     reply: Response<B>,
     holds: Holds,
     limit_bytes: usize,
+    room: impl Room,
     mut cut: C,
 ) -> Response<ReplyBody>
 where
@@ -95,7 +113,7 @@ where
     let body = match kind {
         Kind::Other => return Response::from_parts(head, as_it_is(body)),
         Kind::Unreadable(reason) => return withheld(holds, cut.withheld(reason)),
-        Kind::Json(encoding) | Kind::Stream(encoding) => decoded(body, encoding),
+        Kind::Json(encoding) | Kind::Stream(encoding) => decoded(body, encoding, room),
     };
     for name in &OF_BYTES {
         head.headers.remove(name);
@@ -107,10 +125,38 @@ where
         Ok(message) => cut.message(&message),
         Err(reason) => Err(cut.withheld(&reason)),
     };
+    // What was read of it is gone; what goes on is kept instead.
+    let message = message.and_then(|message| {
+        let emptied = cut.holds(0);
+        let kept = emptied.and_then(|()| kept(message, &mut cut));
+        kept.map_err(|reason| cut.withheld(&reason))
+    });
     match message {
         Ok(message) => Response::from_parts(head, whole(message)),
         Err(instead) => withheld(holds, instead),
     }
+}
+
+/// Bytes that are counted until the last of them is gone, whoever has them by then.
+struct Kept<K> {
+    bytes: Vec<u8>,
+    _kept: K,
+}
+
+impl<K> AsRef<[u8]> for Kept<K> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Bytes that go on; the error says why there is no room for them.
+fn kept<C: Cut>(mut bytes: Vec<u8>, cut: &mut C) -> Result<Bytes, String> {
+    if bytes.capacity() > 2 * bytes.len() {
+        // Most of a list may have been taken out.
+        bytes.shrink_to_fit();
+    }
+    let kept = cut.keeps(bytes.len())?;
+    Ok(Bytes::from_owner(Kept { bytes, _kept: kept }))
 }
 
 /// All of a body; the error says why not.
@@ -118,8 +164,9 @@ where
 async fn collected(mut body: ReplyBody, limit_bytes: usize, cut: &mut impl Cut) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return Err("it broke off".to_owned());
+        let frame = match frame {
+            Ok(frame) => frame,
+            Err(error) => return Err(broken_off(&error)),
         };
         if let Some(data) = frame.data_ref() {
             if bytes.len() + data.len() > limit_bytes {
@@ -130,6 +177,14 @@ async fn collected(mut body: ReplyBody, limit_bytes: usize, cut: &mut impl Cut) 
         }
     }
     Ok(bytes)
+}
+
+/// Why no more of a body comes.
+fn broken_off(error: &BodyError) -> String {
+    match error.downcast_ref() {
+        Some(NoRoomError(reason)) => reason.clone(),
+        None => "it broke off".to_owned(),
+    }
 }
 
 /// A body that nobody looks at.

@@ -9,7 +9,7 @@ use callgate_mcp::LineBreaks;
 use callgate_mcp::sse::{Event, Events, UNKNOWN_LINE};
 use http_body::{Body, Frame};
 
-use super::{BodyError, Cut, ReplyBody};
+use super::{BodyError, Cut, ReplyBody, kept};
 
 /// A stream of events, each cut as it comes to its end.
 pub(super) struct CutEvents<C> {
@@ -103,9 +103,14 @@ impl<C: Cut> Body for CutEvents<C> {
                 Cow::Borrowed(_) => goes_on,
                 Cow::Owned(escaped) => escaped,
             };
-            if !goes_on.is_empty() {
-                return Poll::Ready(Some(Ok(Frame::data(goes_on.into()))));
+            if goes_on.is_empty() {
+                continue;
             }
+            let kept = kept(goes_on, &mut self.cut).unwrap_or_else(|reason| {
+                self.events = None;
+                event_of(&self.cut.withheld(&reason)).into()
+            });
+            return Poll::Ready(Some(Ok(Frame::data(kept))));
         }
         Poll::Ready(None)
     }

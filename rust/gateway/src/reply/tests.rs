@@ -18,6 +18,12 @@ const CUT: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"a"}]}}"
 struct NoSecret;
 
 impl Cut for NoSecret {
+    type Kept = ();
+
+    fn keeps(&mut self, _: usize) -> Result<(), String> {
+        Ok(())
+    }
+
     fn holds(&mut self, _: usize) -> Result<(), String> {
         Ok(())
     }
@@ -45,6 +51,12 @@ struct NoRoom {
 }
 
 impl Cut for NoRoom {
+    type Kept = ();
+
+    fn keeps(&mut self, _: usize) -> Result<(), String> {
+        Ok(())
+    }
+
     fn holds(&mut self, bytes: usize) -> Result<(), String> {
         if bytes > 100 {
             return Err("no room".to_owned());
@@ -64,6 +76,36 @@ impl Cut for NoRoom {
     fn withheld(&mut self, reason: &str) -> String {
         NoSecret.withheld(reason)
     }
+}
+
+/// Room for so much, and the most that was held of it.
+#[derive(Clone, Debug)]
+struct Rooms {
+    limit_bytes: usize,
+    most: Arc<AtomicUsize>,
+}
+
+impl Rooms {
+    fn of(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            most: Arc::default(),
+        }
+    }
+}
+
+impl Room for Rooms {
+    fn holds(&mut self, bytes: usize) -> Result<(), String> {
+        if bytes > self.limit_bytes {
+            return Err("no room".to_owned());
+        }
+        self.most.fetch_max(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn roomy() -> Rooms {
+    Rooms::of(usize::MAX)
 }
 
 fn reply(
@@ -106,7 +148,7 @@ macro_rules! compressed {
 async fn cut_list(
     reply: Response<impl Body<Data = Bytes, Error = Infallible> + Send + Unpin + 'static>,
 ) -> String {
-    text(cut(reply, Holds::List, 10_000, NoSecret).await).await
+    text(cut(reply, Holds::List, 10_000, roomy(), NoSecret).await).await
 }
 
 #[tokio::test]
@@ -126,6 +168,7 @@ async fn lists_are_cut_however_they_are_compressed() {
                 reply("application/json", encoding, pieces),
                 Holds::List,
                 10_000,
+                roomy(),
                 NoSecret,
             )
             .await;
@@ -207,11 +250,14 @@ async fn what_cannot_be_read_is_withheld() {
 async fn what_no_list_can_stand_in_passes() {
     let mut refused = reply("text/plain", None, vec![b"not here".to_vec()]);
     *refused.status_mut() = StatusCode::NOT_FOUND;
-    let refused = cut(refused, Holds::List, 10, NoSecret).await;
+    let refused = cut(refused, Holds::List, 10, roomy(), NoSecret).await;
     assert!(refused.headers().contains_key(ETAG));
     assert_eq!(text(refused).await, "not here");
     let nothing = Response::new(Full::<Bytes>::default());
-    assert_eq!(text(cut(nothing, Holds::List, 10, NoSecret).await).await, "");
+    assert_eq!(
+        text(cut(nothing, Holds::List, 10, roomy(), NoSecret).await).await,
+        ""
+    );
 }
 
 #[tokio::test]
@@ -220,7 +266,17 @@ async fn what_is_held_has_to_have_room() {
     let cramped = async |media, pieces: &[&[u8]]| {
         let pieces = pieces.iter().map(|piece| piece.to_vec()).collect();
         let most = Arc::clone(&most);
-        text(cut(reply(media, None, pieces), Holds::List, 10_000, NoRoom { most }).await).await
+        text(
+            cut(
+                reply(media, None, pieces),
+                Holds::List,
+                10_000,
+                roomy(),
+                NoRoom { most },
+            )
+            .await,
+        )
+        .await
     };
     let (list, blank) = (LIST.as_bytes(), [b' '; 90]);
     assert_eq!(cramped("application/json", &[list]).await, CUT);
@@ -257,7 +313,7 @@ async fn events_with_lines_that_readers_may_take_for_data_are_withheld() {
     ] {
         let stream = format!("{line}{LIST}\n\ndata: {LIST}\n\n");
         let reply = reply("text/event-stream", None, vec![stream.into_bytes()]);
-        let seen = text(cut(reply, Holds::List, 1 << 20, NoSecret).await).await;
+        let seen = text(cut(reply, Holds::List, 1 << 20, roomy(), NoSecret).await).await;
         assert!(!seen.contains("secret"), "{seen}");
         assert!(seen.contains("withheld: an event has a line"), "{seen}");
         assert!(seen.contains(CUT), "{seen}");
@@ -293,11 +349,11 @@ async fn a_line_of_an_event_is_one_line_to_every_reader() {
                         reply
                     };
                     for holds in [Holds::List, Holds::Anything] {
-                        let cut = cut(reply(), holds, 10_000, NoSecret).await;
+                        let cut = cut(reply(), holds, 10_000, roomy(), NoSecret).await;
                         let seen = text(cut).await;
                         assert!(!seen.contains(BREAKS), "{seen:?}");
                     }
-                    let seen = watched(reply(), || ()).expect("readable");
+                    let seen = watched(reply(), roomy(), || ()).expect("readable");
                     // It has another length than its server said.
                     assert!(!seen.headers().contains_key(CONTENT_LENGTH));
                     let mut body = seen.into_body();
@@ -320,7 +376,7 @@ async fn a_line_of_an_event_is_one_line_to_every_reader() {
             ("application/json", said.clone(), said.clone()),
         ] {
             let pieces = before.as_bytes().chunks(3).map(<[u8]>::to_vec).collect();
-            let seen = watched(reply(kind, None, pieces), || ()).expect("readable");
+            let seen = watched(reply(kind, None, pieces), roomy(), || ()).expect("readable");
             assert_eq!(text(seen.map(BodyExt::boxed_unsync)).await, after);
         }
     }
@@ -340,11 +396,14 @@ async fn what_is_read_otherwise_is_withheld() {
         ("", Holds::Anything),
     ] {
         let reply = reply(media, None, vec![format!("data: {LIST}\n\n").into_bytes()]);
-        let seen = text(cut(reply, holds, 1 << 20, NoSecret).await).await;
+        let seen = text(cut(reply, holds, 1 << 20, roomy(), NoSecret).await).await;
         assert!(seen.starts_with("withheld: "), "{media}: {seen}");
     }
     let fine = reply("application/json; charset=UTF-8", None, vec![LIST.into()]);
-    assert_eq!(text(cut(fine, Holds::List, 1 << 20, NoSecret).await).await, CUT);
+    assert_eq!(
+        text(cut(fine, Holds::List, 1 << 20, roomy(), NoSecret).await).await,
+        CUT
+    );
 }
 
 #[tokio::test]
@@ -354,7 +413,7 @@ async fn what_asked_for_no_list_goes_on_until_it_shows_one() {
         let pieces = pieces.into_iter().map(Into::into).collect();
         let met = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&met);
-        let watched = watched(reply(media, None, pieces), move || {
+        let watched = watched(reply(media, None, pieces), roomy(), move || {
             count.fetch_add(1, Ordering::Relaxed);
         });
         (watched.map(|reply| reply.map(BodyExt::boxed_unsync)), met)
@@ -396,4 +455,191 @@ async fn what_asked_for_no_list_goes_on_until_it_shows_one() {
     }
     // Nobody reads a message there.
     assert_eq!(text(watch("text/html", vec!["<p>"]).0.unwrap()).await, "<p>");
+}
+
+/// A frame of Zstandard with a window of so many bytes, by its logarithm: so many blanks, and a text.
+async fn with_window(log: u32, blanks: usize, text: &str) -> Vec<u8> {
+    let window = [async_compression::zstd::CParameter::window_log(log)];
+    let level = async_compression::Level::Fastest;
+    let mut encoder =
+        async_compression::tokio::write::ZstdEncoder::with_quality_and_params(Vec::new(), level, &window);
+    encoder.write_all(&vec![b' '; blanks]).await.unwrap();
+    encoder.flush().await.unwrap();
+    encoder.write_all(text.as_bytes()).await.unwrap();
+    encoder.shutdown().await.unwrap();
+    encoder.into_inner()
+}
+
+#[tokio::test]
+async fn windows_beyond_what_http_allows_are_refused() {
+    let most = with_window(23, 1_000, LIST).await;
+    assert_eq!(
+        cut_list(reply("application/json", Some("zstd"), vec![most]))
+            .await
+            .trim(),
+        CUT
+    );
+    // A stream with a large window is known by how it begins.
+    for (encoding, bytes) in [
+        ("zstd", with_window(24, 1_000, LIST).await),
+        ("zstd", with_window(27, 1_000, LIST).await),
+        ("br", vec![0x11, 0x1e, 0, 0]),
+        ("br", vec![0x91, 0x1e, 0, 0]),
+    ] {
+        for (kind, holds) in [
+            ("application/json", Holds::List),
+            ("text/event-stream", Holds::Anything),
+        ] {
+            let reply = || {
+                reply(
+                    kind,
+                    Some(encoding),
+                    bytes.chunks(1).map(<[u8]>::to_vec).collect(),
+                )
+            };
+            let mut body = cut(reply(), holds, 10_000, roomy(), NoSecret).await.into_body();
+            let seen = body.frame().await.unwrap();
+            if let Ok(seen) = seen {
+                assert!(seen.data_ref().unwrap().starts_with(b"withheld: it broke off"));
+            }
+            let mut body = watched(reply(), roomy(), || ()).unwrap().into_body();
+            assert!(body.frame().await.unwrap().is_err(), "{encoding} {kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_decoders_hold_is_counted_and_bounded() {
+    const MEBIBYTE: usize = 1 << 20;
+    let long = vec![b' '; 40 * MEBIBYTE];
+    for (encoding, bytes, most_bytes) in [
+        ("gzip", compressed!(GzipEncoder, &long), MEBIBYTE),
+        ("br", compressed!(BrotliEncoder, &long), 17 * MEBIBYTE),
+        ("zstd", with_window(23, long.len(), "{}").await, 9 * MEBIBYTE),
+    ] {
+        let reply = || reply("application/json", Some(encoding), vec![bytes.clone()]);
+        let room = roomy();
+        let seen = watched(reply(), room.clone(), || ()).unwrap().into_body();
+        assert!(seen.collect().await.is_ok());
+        let most = room.most.load(Ordering::Relaxed);
+        assert!((1..=most_bytes).contains(&most), "{encoding}: {most}");
+
+        for too_little in [100, most - 1] {
+            let mut body = watched(reply(), Rooms::of(too_little), || ())
+                .unwrap()
+                .into_body();
+            let error = loop {
+                match body.frame().await.unwrap() {
+                    Ok(_) => {}
+                    Err(error) => break error,
+                }
+            };
+            assert_eq!(error.to_string(), "no room");
+            let list = cut(
+                reply(),
+                Holds::List,
+                100 * MEBIBYTE,
+                Rooms::of(too_little),
+                NoSecret,
+            )
+            .await;
+            assert_eq!(text(list).await, "withheld: no room");
+        }
+    }
+    // What is short takes up little.
+    let room = roomy();
+    let short = reply(
+        "application/json",
+        Some("zstd"),
+        vec![compressed!(ZstdEncoder, LIST.as_bytes())],
+    );
+    assert_eq!(
+        text(cut(short, Holds::List, 10_000, room.clone(), NoSecret).await).await,
+        CUT
+    );
+    assert!(room.most.load(Ordering::Relaxed) < MEBIBYTE / 2);
+}
+
+/// Counts what goes on until its client has taken it.
+struct Keeping {
+    kept: Arc<AtomicUsize>,
+    limit_bytes: usize,
+}
+
+/// Some of what [`Keeping`] counts.
+struct KeptBytes {
+    kept: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Drop for KeptBytes {
+    fn drop(&mut self) {
+        self.kept.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+impl Cut for Keeping {
+    type Kept = KeptBytes;
+
+    fn keeps(&mut self, bytes: usize) -> Result<KeptBytes, String> {
+        if bytes > self.limit_bytes {
+            return Err("no room".to_owned());
+        }
+        self.kept.fetch_add(bytes, Ordering::Relaxed);
+        Ok(KeptBytes {
+            kept: Arc::clone(&self.kept),
+            bytes,
+        })
+    }
+
+    fn holds(&mut self, _: usize) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
+        NoSecret.message(message)
+    }
+
+    fn event(&mut self, event: &Event<'_>) -> Result<Vec<u8>, String> {
+        NoSecret.event(event)
+    }
+
+    fn withheld(&mut self, reason: &str) -> String {
+        NoSecret.withheld(reason)
+    }
+}
+
+#[tokio::test]
+async fn a_list_counts_until_the_last_of_its_bytes_is_gone() {
+    let event = format!("data: {LIST}\n\n");
+    for (kind, sent, cut_bytes) in [
+        ("application/json", LIST, CUT.len()),
+        ("text/event-stream", event.as_str(), CUT.len() + 8),
+    ] {
+        let kept = Arc::new(AtomicUsize::new(0));
+        let count = || kept.load(Ordering::Relaxed);
+        let keeping = |limit_bytes| Keeping {
+            kept: Arc::clone(&kept),
+            limit_bytes,
+        };
+        let one = || reply(kind, None, vec![sent.into()]);
+        let mut body = cut(one(), Holds::List, 10_000, roomy(), keeping(100))
+            .await
+            .into_body();
+        let mut bytes = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        drop(body);
+        assert_eq!(count(), cut_bytes, "{kind}");
+        // As whoever sends it takes it apart.
+        let first = bytes.split_to(1);
+        drop(bytes);
+        assert_eq!(count(), cut_bytes, "{kind}");
+        drop(first);
+        assert_eq!(count(), 0, "{kind}");
+
+        let instead = text(cut(one(), Holds::List, 10_000, roomy(), keeping(10)).await).await;
+        assert!(
+            instead.ends_with("withheld: no room\n\n") || instead == "withheld: no room",
+            "{instead}"
+        );
+    }
 }

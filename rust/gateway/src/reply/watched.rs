@@ -11,14 +11,18 @@ use http_body_util::{BodyExt, Either};
 use super::decoded::decoded;
 use super::kind::{Encoding, Kind};
 use super::unbroken::Unbroken;
-use super::{BodyError, Holds, OF_BYTES, ReplyBody, watch};
+use super::{BodyError, Holds, OF_BYTES, ReplyBody, Room, watch};
 
 /// What a client's connection breaks off with.
 const LIST_MET: &str = "a list of tools in the reply to something else";
 
 /// A reply as it goes on to the client. `met` is told when it shows a list of tools, and ends there. The error says why it
-/// cannot be looked through, so that it must not go on.
-pub fn watched<B, M>(reply: Response<B>, met: M) -> Result<Response<Watched<B, M>>, &'static str>
+/// cannot be looked through, so that it must not go on. `room` is for what a decoder holds.
+pub fn watched<B, M>(
+    reply: Response<B>,
+    room: impl Room,
+    met: M,
+) -> Result<Response<Watched<B, M>>, &'static str>
 where
     B: Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BodyError>,
@@ -43,7 +47,7 @@ where
         for name in &OF_BYTES {
             head.headers.remove(name);
         }
-        let body = decoded(body, encoding);
+        let body = decoded(body, encoding, room);
         // What is looked at is what goes on.
         Either::Right(if is_stream {
             Unbroken::new(body).boxed_unsync()

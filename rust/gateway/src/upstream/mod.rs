@@ -24,7 +24,7 @@ pub use config::{UpstreamConfig, UpstreamError};
 pub use failure::{Failure, FailureKind};
 pub use open::OpenBody;
 use tally::Bounds;
-pub use tally::Tally;
+pub use tally::{Place, Tally};
 
 pub(crate) use connector::{Connector, connector};
 pub(crate) use failure::chain;

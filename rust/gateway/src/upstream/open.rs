@@ -1,6 +1,7 @@
 //! A reply that is being read.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -11,16 +12,37 @@ use super::failure::FailureKind;
 use super::tally::Place;
 use crate::pool::PooledBody;
 
-/// The body of a reply as it comes; until it has ended it is one of the requests that may be open at once.
+/// The body of a reply as it comes. Until it has ended, and all bytes of it are gone, it is one of the requests that may be
+/// open at once.
 #[derive(Debug)]
 pub struct OpenBody {
     body: PooledBody,
-    place: Place,
+    place: Arc<Place>,
+}
+
+impl OpenBody {
+    /// The place that the reply takes, to be kept for as long as something of it is.
+    pub fn place(&self) -> Arc<Place> {
+        Arc::clone(&self.place)
+    }
 }
 
 /// A reply whose body holds this place.
 pub(super) fn opened(response: Response<PooledBody>, place: Place) -> Response<OpenBody> {
+    let place = Arc::new(place);
     response.map(|body| OpenBody { body, place })
+}
+
+/// Bytes of a reply: a client that does not take them has its request open still.
+struct Piece {
+    bytes: Bytes,
+    _place: Arc<Place>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl Body for OpenBody {
@@ -35,7 +57,14 @@ impl Body for OpenBody {
         if matches!(polled, Poll::Ready(Some(Err(_)))) {
             self.place.failed(FailureKind::CutShort);
         }
-        polled
+        polled.map_ok(|frame| {
+            frame.map_data(|bytes| {
+                Bytes::from_owner(Piece {
+                    bytes,
+                    _place: self.place(),
+                })
+            })
+        })
     }
 
     fn is_end_stream(&self) -> bool {

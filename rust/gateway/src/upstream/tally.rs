@@ -116,7 +116,7 @@ impl Tally {
 
 /// A request that is open, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     tally: Arc<Tally>,
     grant: Option<Arc<str>>,
     is_counted: bool,

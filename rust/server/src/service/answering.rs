@@ -15,7 +15,8 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::deadline::{self, Deadline};
-use super::{Answer, decision};
+use super::leaving::Leaving;
+use super::{Answer, Share, decision};
 use crate::gate::Gate;
 
 /// What an answer counts as.
@@ -73,6 +74,8 @@ pub(crate) struct Answering {
     pub(super) counted: Counted,
     /// For the methods of the decision service. The answer to a stream begins at once, and what follows has a time of its own.
     pub(super) patience: Option<Patience>,
+    /// What large pieces of the answer count against, where it may have some.
+    pub(super) leaving: Option<Arc<Share>>,
 }
 
 impl Answering {
@@ -103,7 +106,10 @@ impl Future for Answering {
             },
         };
         self.count(&response);
-        Poll::Ready(Ok(response))
+        Poll::Ready(Ok(match self.leaving.take() {
+            Some(share) => response.map(|body| Body::new(Leaving::new(body, share))),
+            None => response,
+        }))
     }
 }
 

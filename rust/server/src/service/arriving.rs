@@ -81,8 +81,10 @@ impl Body for Arriving {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => return self.poll_overdue(cx).map(|status| Some(Err(status))),
         };
+        // What is whole now is not held here any more.
+        let is_last = self.inner.is_end_stream();
         if let Some(data) = frame.data_ref() {
-            match self.messages.read(data) {
+            match self.messages.read(data, is_last) {
                 Ok(Ended::None) => {}
                 Ok(Ended::Some) => self.timer = None,
                 Err(status) => return Poll::Ready(Some(Err(status))),
@@ -140,10 +142,12 @@ impl Messages {
         }
     }
 
-    fn read(&mut self, mut data: &[u8]) -> Result<Ended, Status> {
+    fn read(&mut self, mut data: &[u8], is_last: bool) -> Result<Ended, Status> {
         if matches!(self.kind, Kind::Plain) {
             self.seen_bytes += data.len();
-            self.held.grow(self.seen_bytes)?;
+            if !is_last {
+                self.held.grow(self.seen_bytes)?;
+            }
             return Ok(Ended::None);
         }
         let mut ended = Ended::None;
@@ -210,10 +214,10 @@ mod tests {
         for first in 0..=two.len() {
             let mut messages = messages(STREAM);
             let (begin, rest) = two.split_at(first);
-            messages.read(begin).unwrap();
+            messages.read(begin, false).unwrap();
             let between = [0, 8, two.len()].contains(&first);
             assert_eq!(messages.patience().is_none(), between, "{first}");
-            let ended = messages.read(rest).unwrap();
+            let ended = messages.read(rest, false).unwrap();
             assert_eq!(ended == Ended::None, rest.is_empty(), "{first}");
             assert_eq!(messages.patience(), None, "{first}");
         }
@@ -222,34 +226,34 @@ mod tests {
     #[test]
     fn only_streams_are_timed_here() {
         let mut message = messages(Kind::Message);
-        message.read(b"\0\0").unwrap();
+        message.read(b"\0\0", false).unwrap();
         assert_eq!(message.patience(), None);
     }
 
     #[test]
     fn what_is_unfinished_is_held_and_bounded() {
         let mut plain = messages(Kind::Plain);
-        plain.read(&vec![0; 1 << 17]).unwrap();
-        let refusal = plain.read(&vec![0; 1 << 15]).unwrap_err();
+        plain.read(&vec![0; 1 << 17], false).unwrap();
+        let refusal = plain.read(&vec![0; 1 << 15], false).unwrap_err();
         assert_eq!(refusal.code(), tonic::Code::ResourceExhausted);
 
         // Any number of whole messages are fine, one after another.
         let mut stream = messages(STREAM);
         let length = (1_u32 << 17).to_be_bytes();
         for _ in 0..20 {
-            stream.read(&[&[0][..], &length].concat()).unwrap();
-            stream.read(&vec![0; 1 << 17]).unwrap();
+            stream.read(&[&[0][..], &length].concat(), false).unwrap();
+            stream.read(&vec![0; 1 << 17], false).unwrap();
         }
     }
 
     #[test]
     fn calls_are_counted_in_each_message_by_itself() {
         let mut batch = messages(Kind::Batch { max_calls: 1 });
-        batch.read(b"\0\0\0\0\x02\x0a\x00").unwrap();
-        batch.read(b"\0\0\0\0\x02\x0a\x00").unwrap();
-        assert!(batch.read(b"\0\0\0\0\x04\x0a\x00\x0a\x00").is_err());
+        batch.read(b"\0\0\0\0\x02\x0a\x00", false).unwrap();
+        batch.read(b"\0\0\0\0\x02\x0a\x00", false).unwrap();
+        assert!(batch.read(b"\0\0\0\0\x04\x0a\x00\x0a\x00", false).is_err());
         // Not decoded here, whatever it holds: compressed.
         let mut compressed = messages(Kind::Batch { max_calls: 1 });
-        compressed.read(b"\x01\0\0\0\x04\x0a\x00\x0a\x00").unwrap();
+        compressed.read(b"\x01\0\0\0\x04\x0a\x00\x0a\x00", false).unwrap();
     }
 }

@@ -7,6 +7,9 @@ use tonic_health::server::HealthReporter;
 
 pub(crate) type HealthService = HealthServer<tonic_health::server::HealthService>;
 
+/// The longest question, in bytes: it is the name of a service, from anybody.
+pub(super) const QUESTION_LIMIT_BYTES: usize = 4 * 1024;
+
 /// The server as a whole, and its one service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
@@ -21,7 +24,8 @@ impl Health {
     pub(crate) fn new() -> (Self, HealthService) {
         let reporter = HealthReporter::new();
         let service = tonic_health::server::HealthService::from_health_reporter(reporter.clone());
-        (Self { reporter }, HealthServer::new(service))
+        let service = HealthServer::new(service).max_decoding_message_size(QUESTION_LIMIT_BYTES);
+        (Self { reporter }, service)
     }
 
     pub(crate) async fn set_serving(self, serving: bool) {

@@ -14,6 +14,7 @@ mod gateway;
 mod health;
 pub(crate) mod http;
 mod judging;
+mod leaving;
 mod lingering;
 mod ours;
 mod pinned;
@@ -128,6 +129,7 @@ impl Doors {
                 .register_encoded_file_descriptor_set(callgate_proto::FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
+        let longest = health::QUESTION_LIMIT_BYTES;
         let fault = |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
         Ok(Self {
             gate,
@@ -141,8 +143,18 @@ impl Doors {
             rate_limits,
             mcp_policy,
             health: route(health),
-            reflection_v1: route(descriptors().build_v1().map_err(fault)?),
-            reflection_v1alpha: route(descriptors().build_v1alpha().map_err(fault)?),
+            reflection_v1: route(
+                descriptors()
+                    .build_v1()
+                    .map_err(fault)?
+                    .max_decoding_message_size(longest),
+            ),
+            reflection_v1alpha: route(
+                descriptors()
+                    .build_v1alpha()
+                    .map_err(fault)?
+                    .max_decoding_message_size(longest),
+            ),
         })
     }
 
@@ -164,22 +176,30 @@ impl Doors {
                 let share = Arc::clone(share);
                 let answer: Answer =
                     Box::pin(async move { Ok(gateway::answer(&doors, door, &peer, share, request).await) });
-                return self.answering(answer, Counted::Mcp, None);
+                return self.answering(answer, Counted::Mcp, None, None);
             }
             let answer: Answer =
                 Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) });
-            return self.answering(answer, Counted::Http, None);
+            return self.answering(answer, Counted::Http, None, None);
         }
         let counted = match request.uri().path() {
             CHECK_STREAM | ext_proc::PROCESS => Counted::Stream,
             _ => Counted::Grpc,
         };
+        let leaving = has_large_answers(request.uri().path()).then(|| Arc::clone(share));
         let (answer, patience) = self.call(door, peer, share, request);
-        self.answering(answer, counted, patience)
+        self.answering(answer, counted, patience, leaving)
     }
 
-    fn answering(&self, answer: Answer, counted: Counted, patience: Option<Patience>) -> Answering {
+    fn answering(
+        &self,
+        answer: Answer,
+        counted: Counted,
+        patience: Option<Patience>,
+        leaving: Option<Arc<Share>>,
+    ) -> Answering {
         Answering {
+            leaving,
             answer,
             gate: Arc::clone(&self.gate),
             counted,
@@ -292,6 +312,14 @@ impl Doors {
         let asker = self.gate.peps.ask(peer, request.headers());
         asker.inspect_err(|unknown| self.gate.refused_asker(*unknown))
     }
+}
+
+/// Whether a method's answers may be long, so that they count until they are taken.
+fn has_large_answers(path: &str) -> bool {
+    matches!(
+        path,
+        CHECK_BATCH | CHECK_STREAM | ext_proc::PROCESS | agentgateway::CHECK_RESPONSE
+    )
 }
 
 fn refused(status: Status) -> Answer {

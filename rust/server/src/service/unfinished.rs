@@ -1,19 +1,26 @@
 //! How many bytes of unfinished messages are held at once.
 //!
 //! A message is decided when it is whole, so a client that sends all of it but the last byte, on many streams, makes the
-//! server hold what it sent. A reply with a list of tools is cut when it is whole, so a slow server does the same. Small
-//! messages mostly come at once, and are bounded by the number of streams; what is beyond [`FREE_BYTES`] of one message
-//! counts against its connection's share and against the whole.
+//! server hold what it sent. A reply with a list of tools is cut when it is whole, so a slow server does the same, and it is
+//! held until its client has taken it.
+//!
+//! Small messages must go on where large ones have filled everything. So the first [`SMALL_BYTES`] of each message count
+//! against a part of the whole that is theirs alone, and what is beyond against the rest; both also against shares of its
+//! connection. Together they never pass the limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tonic::Status;
 
-/// Bytes of each message that do not count: as much as one HTTP/2 frame holds.
-const FREE_BYTES: usize = 16 * 1024;
+/// Bytes of each message that count as small: as much as one HTTP/2 frame holds.
+pub(super) const SMALL_BYTES: usize = 16 * 1024;
+/// The part of the whole that is for those.
+const SMALL_PART: usize = 4;
 /// One connection may hold this part of the whole.
 const CONNECTION_PART: usize = 8;
+/// One connection may hold this part of what is for small messages: a proxy sends all that it has over one.
+const SMALL_CONNECTION_PART: usize = 2;
 
 /// Bytes held, and how many may be.
 #[derive(Debug)]
@@ -45,19 +52,34 @@ impl Gauge {
     }
 }
 
+/// Bytes held, by how they count.
+#[derive(Debug)]
+struct Gauges {
+    /// Of the first [`SMALL_BYTES`] of each message.
+    small: Gauge,
+    /// Of what is beyond.
+    large: Gauge,
+}
+
 /// What every connection of a server holds.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
-    all: Gauge,
+    all: Gauges,
     connection_limit: usize,
+    small_connection_limit: usize,
 }
 
 impl Unfinished {
     /// One connection may always hold one whole body.
     pub(super) fn new(limit_bytes: usize, body_limit_bytes: usize) -> Arc<Self> {
+        let small_bytes = limit_bytes / SMALL_PART;
         Arc::new(Self {
-            all: Gauge::new(limit_bytes.max(body_limit_bytes)),
+            all: Gauges {
+                small: Gauge::new(small_bytes),
+                large: Gauge::new((limit_bytes - small_bytes).max(body_limit_bytes)),
+            },
             connection_limit: (limit_bytes / CONNECTION_PART).max(body_limit_bytes),
+            small_connection_limit: small_bytes / SMALL_CONNECTION_PART,
         })
     }
 
@@ -65,7 +87,10 @@ impl Unfinished {
     pub(crate) fn share(self: &Arc<Self>) -> Arc<Share> {
         Arc::new(Share {
             all: Arc::clone(self),
-            own: Gauge::new(self.connection_limit),
+            own: Gauges {
+                small: Gauge::new(self.small_connection_limit),
+                large: Gauge::new(self.connection_limit),
+            },
         })
     }
 }
@@ -74,7 +99,7 @@ impl Unfinished {
 #[derive(Debug)]
 pub(crate) struct Share {
     all: Arc<Unfinished>,
-    own: Gauge,
+    own: Gauges,
 }
 
 /// What one message holds, until it is whole or given up.
@@ -84,6 +109,11 @@ pub(super) struct Held {
     bytes: usize,
 }
 
+/// How many of these bytes of one message count as small.
+fn small(bytes: usize) -> usize {
+    bytes.min(SMALL_BYTES)
+}
+
 impl Held {
     pub(super) const fn new(share: Arc<Share>) -> Self {
         Self { share, bytes: 0 }
@@ -91,42 +121,59 @@ impl Held {
 
     /// Holds `seen_bytes` of one message in all.
     pub(super) fn grow(&mut self, seen_bytes: usize) -> Result<(), Status> {
-        let more = seen_bytes.saturating_sub(FREE_BYTES).saturating_sub(self.bytes);
-        if more == 0 {
+        let Some(more) = seen_bytes.checked_sub(self.bytes) else {
             return Ok(());
+        };
+        let more_small = small(seen_bytes) - small(self.bytes);
+        self.add(|gauges| &gauges.small, more_small)?;
+        if let Err(full) = self.add(|gauges| &gauges.large, more - more_small) {
+            self.subtract(|gauges| &gauges.small, more_small);
+            return Err(full);
         }
-        if !self.share.own.add(more) {
-            return Err(Status::resource_exhausted(
-                "too many bytes of unfinished messages on this connection; finish some first",
-            ));
-        }
-        if !self.share.all.all.add(more) {
-            self.share.own.subtract(more);
-            return Err(Status::resource_exhausted(
-                "too many bytes of unfinished messages at this server; try again later",
-            ));
-        }
-        self.bytes += more;
+        self.bytes = seen_bytes;
         Ok(())
     }
 
     /// Holds so many bytes now, be it more or less than before.
     pub(super) fn set(&mut self, bytes: usize) -> Result<(), Status> {
-        let fewer = self.bytes.saturating_sub(bytes.saturating_sub(FREE_BYTES));
-        if fewer > 0 {
-            self.share.own.subtract(fewer);
-            self.share.all.all.subtract(fewer);
-            self.bytes -= fewer;
+        if let Some(fewer) = self.bytes.checked_sub(bytes) {
+            let fewer_small = small(self.bytes) - small(bytes);
+            self.subtract(|gauges| &gauges.small, fewer_small);
+            self.subtract(|gauges| &gauges.large, fewer - fewer_small);
+            self.bytes = bytes;
         }
         self.grow(bytes)
     }
 
     /// The message is whole.
     pub(super) fn clear(&mut self) {
-        if self.bytes > 0 {
-            self.share.own.subtract(self.bytes);
-            self.share.all.all.subtract(self.bytes);
-            self.bytes = 0;
+        // Nothing has to fit.
+        let _ = self.set(0);
+    }
+
+    fn add(&self, gauge: impl Fn(&Gauges) -> &Gauge, bytes: usize) -> Result<(), Status> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let (own, all) = (gauge(&self.share.own), gauge(&self.share.all.all));
+        if !own.add(bytes) {
+            return Err(Status::resource_exhausted(
+                "too many bytes of unfinished messages on this connection; finish some first",
+            ));
+        }
+        if !all.add(bytes) {
+            own.subtract(bytes);
+            return Err(Status::resource_exhausted(
+                "too many bytes of unfinished messages at this server; try again later",
+            ));
+        }
+        Ok(())
+    }
+
+    fn subtract(&self, gauge: impl Fn(&Gauges) -> &Gauge, bytes: usize) {
+        if bytes > 0 {
+            gauge(&self.share.own).subtract(bytes);
+            gauge(&self.share.all.all).subtract(bytes);
         }
     }
 }
@@ -141,58 +188,107 @@ impl Drop for Held {
 mod tests {
     use super::*;
 
-    #[test]
-    fn small_messages_are_free_and_large_ones_bounded() {
-        let all = Unfinished::new(800, 10);
-        let (one, other) = (all.share(), all.share());
-        let mut small = Held::new(Arc::clone(&one));
-        small.grow(FREE_BYTES).unwrap();
-        assert_eq!(small.bytes, 0);
+    /// Bytes of small and of large messages.
+    fn held(gauges: &Gauges) -> (usize, usize) {
+        let held = |gauge: &Gauge| gauge.held.load(Ordering::Relaxed);
+        (held(&gauges.small), held(&gauges.large))
+    }
 
+    /// Room for 8 small messages and for 16 times as much of large ones.
+    const LIMIT_BYTES: usize = 32 * SMALL_BYTES;
+
+    #[test]
+    fn large_messages_leave_room_for_small_ones() {
+        let all = Unfinished::new(LIMIT_BYTES, 10);
+        let (one, other) = (all.share(), all.share());
         let mut large = Held::new(Arc::clone(&one));
-        large.grow(FREE_BYTES + 60).unwrap();
-        large.grow(FREE_BYTES + 100).unwrap();
-        let refusal = small.grow(FREE_BYTES + 1).unwrap_err();
+        large.grow(SMALL_BYTES).unwrap();
+        large.grow(4 * SMALL_BYTES).unwrap();
+        large.grow(5 * SMALL_BYTES).unwrap();
+        assert_eq!(held(&one.own), (SMALL_BYTES, 4 * SMALL_BYTES));
+        let mut small = Held::new(Arc::clone(&one));
+        small.grow(SMALL_BYTES).unwrap();
+        let refusal = small.grow(SMALL_BYTES + 1).unwrap_err();
         assert!(refusal.message().contains("on this connection"), "{refusal}");
-        Held::new(other).grow(FREE_BYTES + 100).unwrap();
+        assert_eq!(
+            held(&one.own),
+            (2 * SMALL_BYTES, 4 * SMALL_BYTES),
+            "what was refused counts nowhere"
+        );
+        Held::new(other).grow(5 * SMALL_BYTES).unwrap();
         large.clear();
-        small.grow(FREE_BYTES + 100).unwrap();
+        small.grow(5 * SMALL_BYTES).unwrap();
+    }
+
+    #[test]
+    fn small_messages_are_bounded_too() {
+        let all = Unfinished::new(LIMIT_BYTES, 10);
+        let of = |share: &Arc<Share>, count: usize| -> Vec<Held> {
+            (0..count)
+                .map(|_| {
+                    let mut held = Held::new(Arc::clone(share));
+                    held.grow(SMALL_BYTES).unwrap();
+                    held
+                })
+                .collect()
+        };
+        let (one, other, third) = (all.share(), all.share(), all.share());
+        let mut first = of(&one, 4);
+        let refusal = Held::new(one).grow(1).unwrap_err();
+        assert!(refusal.message().contains("on this connection"), "{refusal}");
+        let second = of(&other, 4);
+        let mut late = Held::new(third);
+        let refusal = late.grow(1).unwrap_err();
+        assert!(refusal.message().contains("at this server"), "{refusal}");
+        first.pop();
+        late.grow(SMALL_BYTES).unwrap();
+        drop((first, second, late));
+        assert_eq!(held(&all.all), (0, 0));
     }
 
     #[test]
     fn what_is_held_may_become_less() {
-        let all = Unfinished::new(800, 10);
+        let all = Unfinished::new(LIMIT_BYTES, 10);
         let share = all.share();
-        let mut held = Held::new(Arc::clone(&share));
+        let mut one = Held::new(Arc::clone(&share));
         for (bytes, counted) in [
-            (FREE_BYTES + 90, 90),
-            (FREE_BYTES + 30, 30),
-            (FREE_BYTES - 1, 0),
-            (0, 0),
+            (SMALL_BYTES + 90, (SMALL_BYTES, 90)),
+            (SMALL_BYTES + 30, (SMALL_BYTES, 30)),
+            (SMALL_BYTES - 1, (SMALL_BYTES - 1, 0)),
+            (SMALL_BYTES + 1, (SMALL_BYTES, 1)),
+            (0, (0, 0)),
         ] {
-            held.set(bytes).unwrap();
-            assert_eq!(held.bytes, counted);
-            assert_eq!(all.all.held.load(Ordering::Relaxed), counted);
-            assert_eq!(share.own.held.load(Ordering::Relaxed), counted);
+            one.set(bytes).unwrap();
+            assert_eq!(held(&all.all), counted);
+            assert_eq!(held(&share.own), counted);
         }
-        held.set(FREE_BYTES + 100).unwrap();
-        assert!(held.set(FREE_BYTES + 101).is_err());
-        held.set(FREE_BYTES + 100).unwrap();
+        one.set(5 * SMALL_BYTES).unwrap();
+        assert!(one.set(5 * SMALL_BYTES + 1).is_err());
+        one.set(5 * SMALL_BYTES).unwrap();
     }
 
     #[test]
     fn the_whole_is_bounded_and_given_back() {
-        let all = Unfinished::new(800, 10);
-        let mut held: Vec<Held> = (0..8).map(|_| Held::new(all.share())).collect();
-        for one in &mut held {
-            one.grow(FREE_BYTES + 100).unwrap();
+        let all = Unfinished::new(LIMIT_BYTES, 10);
+        let mut large: Vec<Held> = (0..6).map(|_| Held::new(all.share())).collect();
+        for one in &mut large {
+            one.grow(5 * SMALL_BYTES).unwrap();
         }
+        assert_eq!(held(&all.all), (6 * SMALL_BYTES, 24 * SMALL_BYTES));
         let mut late = Held::new(all.share());
-        let refusal = late.grow(FREE_BYTES + 1).unwrap_err();
+        let refusal = late.grow(SMALL_BYTES + 1).unwrap_err();
         assert!(refusal.message().contains("at this server"), "{refusal}");
-        held.pop();
-        late.grow(FREE_BYTES + 100).unwrap();
-        drop((held, late));
-        assert_eq!(all.all.held.load(Ordering::Relaxed), 0);
+        large.pop();
+        late.grow(5 * SMALL_BYTES).unwrap();
+        drop((large, late));
+        assert_eq!(held(&all.all), (0, 0));
+    }
+
+    #[test]
+    fn one_body_always_fits() {
+        let all = Unfinished::new(1 << 20, 4 << 20);
+        let mut body = Held::new(all.share());
+        body.grow(4 << 20).unwrap();
+        assert!(Held::new(all.share()).grow(1 << 20).is_err());
     }
 }

@@ -26,6 +26,9 @@ use reply::ExtMcp;
 /// The name under which it is called.
 pub(super) const NAME: &str = "agentgateway.dev.ext_mcp.ExtMcp";
 
+/// The method whose answers hold lists.
+pub(super) const CHECK_RESPONSE: &str = "/agentgateway.dev.ext_mcp.ExtMcp/CheckResponse";
+
 const TOOLS_LIST: &str = "tools/list";
 
 /// The service.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callgate_core::engine::Snapshot;
 use callgate_core::grant::{TOKEN_PREFIX, Token};
-use callgate_core::{Args, Caller, Request};
+use callgate_core::{Args, Caller, Decision, Now, Outcome, Request};
 use callgate_gateway::oauth::{Issued, Issuer, Issuers, Refused};
 use callgate_mcp::reply as mcp;
 use http::{HeaderValue, Response, StatusCode, header};
@@ -77,6 +77,51 @@ impl Calling {
         Ok(Self::Grant(grant.map(|grant| grant.id().to_owned())))
     }
 
+    /// Refuses whoever has to be somebody and is nobody at this server, whatever the request asks for.
+    pub(super) fn check(
+        &self,
+        challenge: &Challenge<'_>,
+        state: &Snapshot,
+    ) -> Result<(), Box<Response<Body>>> {
+        let labels = self.labels();
+        let caller = match self {
+            Self::Anybody => return Ok(()),
+            Self::Grant(_) => {
+                let token = token(challenge.parts).unwrap_or_default();
+                Caller::Token(Token::new(token))
+            }
+            issued @ Self::Issued(..) => issued.issued(&labels).unwrap_or(Caller::named("")),
+        };
+        let request = Request {
+            caller,
+            pep: GATEWAY,
+            tool: "",
+            server: challenge.server,
+            session: None,
+            args: Args::NONE,
+            reserve: None,
+        };
+        let gate = &challenge.doors.gate;
+        let recognised = gate.engine.recognise(state, &request, gate.clock.now());
+        if recognised.outcome == Outcome::Allow || !is_nobody(&recognised, !self.is_proven()) {
+            return Ok(());
+        }
+        Err(Box::new(gate.recognise(
+            Protocol::Gateway,
+            state,
+            &request,
+            |decision| {
+                let code = answer::code(StatusCode::UNAUTHORIZED);
+                challenge.unauthorized(mcp::denied_as(code, None, decision))
+            },
+        )))
+    }
+
+    /// Whether the token of an issuer has expired since.
+    pub(super) fn has_expired(&self, now: Now) -> bool {
+        matches!(self, Self::Issued(issued, _) if now.unix_us() >= issued.expires_at_us)
+    }
+
     /// The id of the grant that the caller is.
     pub(super) fn grant(&self) -> Option<&str> {
         match self {
@@ -112,6 +157,14 @@ impl Calling {
             Self::Anybody | Self::Grant(_) => None,
         }
     }
+}
+
+/// The rules that deny whoever has not proven to be somebody.
+const NOBODY: [&str; 3] = [UNKNOWN, "(grant revoked)", "(grant expired)"];
+
+/// Whether a decision is the denial of somebody who is not known. `needs_token`: who is no grant is nobody.
+pub(super) fn is_nobody(decision: &Decision<'_>, needs_token: bool) -> bool {
+    needs_token && decision.grant_index.is_none() || NOBODY.contains(&decision.rule.as_ref())
 }
 
 /// Whether a token can be one of an issuer: those of grants are known by how they begin.

@@ -13,6 +13,7 @@ use tonic::body::Body;
 use super::super::judging::{Asked, Denied, Door, Reserved, Subject};
 use super::super::{ours, pinned, quota};
 use super::answer;
+use super::caller::is_nobody;
 use super::challenge::Challenge;
 use super::forward::SESSION;
 use crate::gate::Protocol;
@@ -27,9 +28,6 @@ const INITIALIZE: &str = "initialize";
 
 /// The method whose reply stays open, since MCP 2026-07-28.
 const LISTEN: &str = "subscriptions/listen";
-
-/// The rules that deny whoever has not proven to be somebody.
-const NOBODY: [&str; 3] = ["(unknown grant)", "(grant revoked)", "(grant expired)"];
 
 /// The gateway, for one request.
 #[derive(Clone, Copy)]
@@ -125,8 +123,7 @@ impl Door for Gatekeeper<'_> {
     }
 
     fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Verdict {
-        let is_nobody = self.needs_token && decision.grant_index.is_none();
-        if is_nobody || NOBODY.contains(&decision.rule.as_ref()) {
+        if is_nobody(decision, self.needs_token) {
             let body = mcp::denied_as(answer::code(StatusCode::UNAUTHORIZED), denied.id, decision);
             return Verdict::Denied(self.challenge.unauthorized(body));
         }

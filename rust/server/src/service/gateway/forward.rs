@@ -9,8 +9,8 @@ use callgate_core::grant::Token;
 use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
 use callgate_gateway::pins::{Listing, Observation, Page, Variant};
-use callgate_gateway::reply::{self, Cut, Holds};
-use callgate_gateway::upstream::{OpenBody, Redirects};
+use callgate_gateway::reply::{self, Cut, Holds, Room};
+use callgate_gateway::upstream::{OpenBody, Place, Redirects};
 use callgate_gateway::{Failure, fields};
 use callgate_mcp::Id;
 use callgate_mcp::sse::Event;
@@ -28,7 +28,7 @@ use super::lasting::{Standing, lasting};
 use super::request::token;
 use super::{GATEWAY, answer, session, variant};
 use crate::events::{FieldValue, Level};
-use crate::gate::{Gate, Protocol, aside};
+use crate::gate::{Gate, Protocol, aside, is_large};
 use crate::proxy::ANONYMOUS;
 
 /// The session of the versions before 2026-07-28.
@@ -149,7 +149,7 @@ impl Forward {
         let reply = Response::from_parts(head, body);
         if holds == Holds::Nothing {
             let (at_gate, unasked) = (Arc::clone(&gate), Arc::clone(&behind));
-            let watched = reply::watched(reply, move || {
+            let watched = reply::watched(reply, Held::new(share), move || {
                 unreadable(&at_gate, &unasked, UNASKED);
             });
             return watched.map_or_else(
@@ -161,6 +161,7 @@ impl Forward {
             );
         }
         let cutting = Cutting {
+            place: reply.body().place(),
             gate: Arc::clone(&gate),
             variant: variant::of_client(said, session.variant.as_ref(), &parts),
             parts,
@@ -169,7 +170,8 @@ impl Forward {
             allowed_only: lists_allowed_only,
             page,
             behind,
-            held: Held::new(share),
+            held: Held::new(Arc::clone(&share)),
+            share,
             tape: Tape::new(),
         };
         cut(reply, holds, cutting).await
@@ -182,7 +184,8 @@ async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Respo
     let id = cutting.id.clone();
     let config = behind.upstream.config();
     let patience = Duration::from_millis(config.answer_timeout_ms);
-    let cut = reply::cut(reply, holds, config.list_limit_bytes, cutting);
+    let room = Held::new(Arc::clone(&cutting.share));
+    let cut = reply::cut(reply, holds, config.list_limit_bytes, room, cutting);
     if let Ok(cut) = tokio::time::timeout(patience, cut).await {
         return cut.map(Body::new);
     }
@@ -272,9 +275,25 @@ struct Cutting {
     /// The variant of the client that asks.
     variant: Variant,
     behind: Arc<Behind>,
+    /// Of the connection, for what is held.
+    share: Arc<Share>,
     /// What has come of a message that is not whole.
     held: Held,
+    /// What the request takes up at its server, until the client has taken all of the reply.
+    place: Arc<Place>,
     tape: Tape,
+}
+
+/// What counts for bytes on their way to the client.
+struct Leaving {
+    _held: Held,
+    _place: Arc<Place>,
+}
+
+impl Room for Held {
+    fn holds(&mut self, bytes: usize) -> Result<(), String> {
+        self.set(bytes).map_err(|full| full.message().to_owned())
+    }
 }
 
 impl Cutting {
@@ -283,14 +302,19 @@ impl Cutting {
         let Some(pins) = &self.behind.pins else {
             return Ok(None);
         };
-        pinned::observe(
+        let observed = pinned::observe(
             &self.gate,
             pins,
             &self.behind.server,
             (self.page.asked(), &self.variant),
             &mut self.tape,
             message,
-        )
+        );
+        if is_large(message) {
+            // A stream may go on for days after it.
+            self.tape = Tape::new();
+        }
+        observed
     }
 
     fn lists<R>(&self, observed: Option<&Observation>, work: impl FnOnce(&Lists<'_>) -> R) -> R {
@@ -328,8 +352,19 @@ impl Cutting {
 }
 
 impl Cut for Cutting {
+    type Kept = Leaving;
+
     fn holds(&mut self, bytes: usize) -> Result<(), String> {
-        self.held.set(bytes).map_err(|full| full.message().to_owned())
+        self.held.holds(bytes)
+    }
+
+    fn keeps(&mut self, bytes: usize) -> Result<Leaving, String> {
+        let mut held = Held::new(Arc::clone(&self.share));
+        held.holds(bytes)?;
+        Ok(Leaving {
+            _held: held,
+            _place: Arc::clone(&self.place),
+        })
     }
 
     fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {

@@ -32,6 +32,7 @@ use crate::gate::{Admitted, Gate, aside};
 use crate::identity::{Peer, Unknown};
 use caller::Calling;
 use challenge::{Challenge, metadata};
+use config::Behind;
 use door::{Gatekeeper, Verdict};
 use forward::{Forward, Session};
 use request::Asking;
@@ -106,17 +107,22 @@ async fn answer_to(
     if let Some(refusal) = refusal(&parts) {
         return refusal;
     }
+    issuer::wait_for_key(doors, &parts).await;
+    // Whoever is nobody here, or asks for nothing that is here, makes nobody read and hold a body.
+    let known = match known(doors, &parts) {
+        Ok(known) => known,
+        Err(refusal) => return *refusal,
+    };
     let body = match read_body(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
         Ok(body) => body,
         Err(error) => return error.refusal(answer::refused),
     };
-    // Whoever waits for a key or a server goes on holding the body.
+    // Whoever waits for a server goes on holding the body.
     let mut held = Held::new(Arc::clone(&share));
     if let Err(full) = held.grow(body.len()) {
         return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
     }
-    issuer::wait_for_key(doors, &parts).await;
-    let forward = match aside(&body, || judge(doors, parts, &body)) {
+    let forward = match aside(&body, || judge(doors, parts, known, &body)) {
         Ok(forward) => forward,
         Err(refusal) => return *refusal,
     };
@@ -143,13 +149,44 @@ fn refusal(parts: &Parts) -> Option<Response<Body>> {
     })
 }
 
-/// Judges a request: how it goes on, or its refusal.
-fn judge(doors: &Doors, mut parts: Parts, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
+/// Who calls, as far as that is known without the body, and by which configuration.
+struct Known {
+    gateway: Arc<Gateway>,
+    caller: Calling,
+}
+
+/// Makes out what the fields of a request say: the server that it is for, and its caller. Gives the refusal of one that no body
+/// could make good.
+fn known(doors: &Doors, parts: &Parts) -> Result<Known, Box<Response<Body>>> {
     let gate = &doors.gate;
     let (state, gateway) = gate.admit_gateway();
-    let behind = gateway
+    let behind = server_at(&gateway, parts)?;
+    let challenge = Challenge {
+        doors,
+        gateway: &gateway,
+        parts,
+        server: &behind.server,
+    };
+    let caller = Calling::of(&challenge, &state)?;
+    caller.check(&challenge, &state)?;
+    Ok(Known {
+        caller,
+        gateway: Arc::clone(&gateway),
+    })
+}
+
+/// The server that stands at the path of a request.
+fn server_at<'g>(gateway: &'g Gateway, parts: &Parts) -> Result<&'g Arc<Behind>, Box<Response<Body>>> {
+    gateway
         .at(parts.uri.path())
-        .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))?;
+        .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))
+}
+
+/// Judges a request: how it goes on, or its refusal. While its body came, the configuration may have changed.
+fn judge(doors: &Doors, mut parts: Parts, known: Known, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
+    let gate = &doors.gate;
+    let (state, gateway) = gate.admit_gateway();
+    let behind = server_at(&gateway, &parts)?;
     let server = &behind.server;
     let unauthorized = Challenge {
         doors,
@@ -157,7 +194,12 @@ fn judge(doors: &Doors, mut parts: Parts, body: &[u8]) -> Result<Forward, Box<Re
         parts: &parts,
         server,
     };
-    let caller = Calling::of(&unauthorized, &state)?;
+    let is_same = Arc::ptr_eq(&gateway, &known.gateway);
+    let caller = match known.caller {
+        // Whether a signature is good does not change.
+        issued @ Calling::Issued(..) if is_same && !issued.has_expired(gate.clock.now()) => issued,
+        _ => Calling::of(&unauthorized, &state)?,
+    };
     let needs_token = !matches!(caller, Calling::Anybody);
     let session = session(gate, &mut parts, server, caller.grant())?;
     let challenge = Challenge {

@@ -25,7 +25,9 @@ pub(super) struct Exchange {
     stage: Stage,
     modes: Modes,
     /// Answers that wait to be sent.
-    pub(super) answers: VecDeque<ProcessingResponse>,
+    answers: VecDeque<ProcessingResponse>,
+    /// What they hold of bodies.
+    waiting: Held,
 }
 
 /// What comes next.
@@ -57,6 +59,7 @@ impl Exchange {
     /// One whose stream was opened with this metadata.
     pub(super) fn new(context: Context, opened_with: MetadataMap) -> Self {
         Self {
+            waiting: Held::new(Arc::clone(&context.share)),
             context,
             stage: Stage::Opening(opened_with),
             modes: Modes::of(None),
@@ -90,6 +93,21 @@ impl Exchange {
 
     /// Answers the next message.
     pub(super) fn take(&mut self, message: ProcessingRequest) -> Result<(), Status> {
+        self.answer(message)?;
+        self.waiting
+            .set(self.answers.iter().map(messages::body_bytes).sum())
+    }
+
+    /// The next answer that is to be sent.
+    pub(super) fn next_answer(&mut self) -> Option<ProcessingResponse> {
+        let next = self.answers.pop_front();
+        if self.answers.is_empty() {
+            self.waiting.clear();
+        }
+        next
+    }
+
+    fn answer(&mut self, message: ProcessingRequest) -> Result<(), Status> {
         if message.observability_mode {
             return Err(Status::failed_precondition(
                 "nothing can be refused in `observability_mode`, so nothing is judged; remove it from the filter",

@@ -108,6 +108,22 @@ pub(super) fn pieces(way: Way, bytes: &[u8], ends: bool) -> impl Iterator<Item =
     })
 }
 
+/// Bytes of a body that a message holds.
+pub(super) fn body_bytes(message: &ProcessingResponse) -> usize {
+    let Some(Response::RequestBody(body) | Response::ResponseBody(body)) = &message.response else {
+        return 0;
+    };
+    let mutation = body
+        .response
+        .as_ref()
+        .and_then(|response| response.body_mutation.as_ref()?.mutation.as_ref());
+    match mutation {
+        Some(Mutation::Body(bytes)) => bytes.len(),
+        Some(Mutation::StreamedResponse(piece)) => piece.body.len(),
+        Some(Mutation::ClearBody(_)) | None => 0,
+    }
+}
+
 /// Trailers go on as they are.
 pub(super) fn trailers(way: Way) -> ProcessingResponse {
     let response = TrailersResponse::default();

@@ -109,7 +109,7 @@ impl Stream for Answers {
             return Poll::Ready(None);
         }
         loop {
-            if let Some(answer) = self.exchange.answers.pop_front() {
+            if let Some(answer) = self.exchange.next_answer() {
                 return Poll::Ready(Some(Ok(answer)));
             }
             if self.exchange.is_over() {
