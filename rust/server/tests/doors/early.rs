@@ -111,7 +111,7 @@ fn a_client_that_waits_for_leave_gets_none() {
 fn the_connection_goes_on_after_what_was_thrown_away() {
     let rig = rig();
     let mut stream = rig.connect();
-    let ignored = [b' '; 256 * 1024];
+    let ignored = vec![b' '; 256 * 1024];
     let head = format!(
         "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
         ignored.len()

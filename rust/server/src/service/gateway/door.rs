@@ -53,19 +53,38 @@ pub(super) enum Verdict {
 /// The field that says which revision of MCP a message is of.
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 
+/// What a request is for, as far as it matters to its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// A list of tools.
+    List,
+    /// The call of a tool.
+    Call,
+    /// The begin of a session.
+    Session,
+    /// A stream of whatever may come.
+    Stream,
+    Other,
+}
+
+impl Purpose {
+    fn of(method: Option<&str>) -> Self {
+        match method {
+            Some(TOOLS_LIST) => Self::List,
+            Some(TOOLS_CALL) => Self::Call,
+            Some(INITIALIZE) => Self::Session,
+            Some(LISTEN) => Self::Stream,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// A request that may go on.
 #[derive(Debug)]
 pub(super) struct Allowed {
     /// The units that it took, until it is known to have reached the server.
     pub(super) reserved: Option<Reserved>,
-    /// It asks for a list of tools.
-    pub(super) lists: bool,
-    /// It calls a tool.
-    pub(super) calls: bool,
-    /// It begins a session.
-    pub(super) begins: bool,
-    /// Its reply is a stream of whatever may come.
-    pub(super) listens: bool,
+    pub(super) purpose: Purpose,
     /// The id of its message, as it stands in JSON.
     pub(super) id: Option<String>,
 }
@@ -114,10 +133,7 @@ impl Door for Gatekeeper<'_> {
                 reservation,
                 pep: asked.request.pep.id,
             }),
-            lists: asked.method == Some(TOOLS_LIST),
-            calls: asked.method == Some(TOOLS_CALL),
-            begins: asked.method == Some(INITIALIZE),
-            listens: asked.method == Some(LISTEN),
+            purpose: Purpose::of(asked.method),
             id: asked.id.map(|id| Id::json(id).to_owned()),
         })
     }

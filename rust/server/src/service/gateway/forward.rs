@@ -23,7 +23,7 @@ use super::super::pinned;
 use super::super::unfinished::{Held, Share};
 use super::caller::Calling;
 use super::config::Behind;
-use super::door::Allowed;
+use super::door::{Allowed, Purpose};
 use super::lasting::{Standing, lasting};
 use super::request::token;
 use super::{GATEWAY, answer, session, variant};
@@ -78,7 +78,7 @@ impl Forward {
             behind: Arc::clone(&self.behind),
             caller: self.caller.clone(),
             authorization: self.parts.headers.get(header::AUTHORIZATION).cloned(),
-            waits: self.parts.method == Method::GET || self.allowed.listens,
+            waits: self.parts.method == Method::GET || self.allowed.purpose == Purpose::Stream,
         }
     }
 
@@ -94,18 +94,16 @@ impl Forward {
         } = self;
         let Allowed {
             reserved,
-            lists,
-            calls,
-            begins,
+            purpose,
             id,
-            ..
         } = allowed;
+        let is_call = purpose == Purpose::Call;
         let mut units = Units {
             gate: &gate,
             reserved,
         };
         let resumes = parts.method == Method::GET || parts.headers.contains_key(LAST_EVENT_ID);
-        let holds = match (lists, resumes) {
+        let holds = match (purpose == Purpose::List, resumes) {
             (true, _) => Holds::List,
             (false, true) => Holds::Anything,
             (false, false) => Holds::Nothing,
@@ -122,9 +120,9 @@ impl Forward {
         } else {
             Listing::default()
         };
-        let begun = begins.then(|| aside(&body, || Variant::of_initialize(&body)));
+        let begun = (purpose == Purpose::Session).then(|| aside(&body, || Variant::of_initialize(&body)));
         let (server, grant) = (behind.server.as_str(), caller.grant());
-        let redirects = if calls {
+        let redirects = if is_call {
             Redirects::Refuse
         } else {
             Redirects::Follow
@@ -138,7 +136,7 @@ impl Forward {
             Err(failure) => {
                 units.settle(failure.never_reached());
                 tell(&gate, server, grant, &failure);
-                return answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure);
+                return answer::failed(id.as_deref().and_then(Id::from_json), is_call, &failure);
             }
         };
         units.settle(false);
@@ -155,7 +153,7 @@ impl Forward {
             return watched.map_or_else(
                 |reason| {
                     let failure = unreadable(&gate, &behind, reason);
-                    answer::failed(id.as_deref().and_then(Id::from_json), calls, &failure)
+                    answer::failed(id.as_deref().and_then(Id::from_json), is_call, &failure)
                 },
                 |reply| reply.map(Body::new),
             );
