@@ -683,7 +683,7 @@ class Server:
             header_limit_bytes: Largest header of one HTTP/2 request; None for 16 KiB.
             unfinished_limit_bytes: Unfinished messages and bodies held at once, and answers that wait for their
                 clients, of which one connection gets an eighth (or one body, if that is more); a quarter is for the
-                first 16 KiB of each message, of which one connection gets half. None for 256 MiB.
+                first 16 KiB of each message, of which one connection gets half; None for 256 MiB.
             max_connections: Connections open at once, more wait; None for 10,000.
             max_streams: Streams open at once on one HTTP/2 connection, more are refused; None for 1,024.
             max_batch_calls: Calls of one `CheckBatch`; None for 1,000.

@@ -313,7 +313,7 @@ def test_the_first_pep_with_a_token_after_a_start_without_a_key(setup: Setup) ->
             setup.configure(peps=[{"name": "gateway", "token_hash": token_hash}])
             with running.reload("failure"):
                 running.hang_up()
-            assert "so the first PEP with a token takes a restart; restart it" in running.get("/readyz")
+            until(lambda: "so the first PEP with a token takes a restart; restart it" in running.get("/readyz"))
             assert "grant_key_file" not in running.get("/readyz")
             # A token of a caller's is taken as it is.
             setup.configure(peps=None, grants=[{"id": "a", "server": "s", "token_hash": token_hash}])

@@ -106,7 +106,7 @@ def test_without_grants_one_is_named(tmp_path: Path) -> None:
             talk.reply()
             talk.close()
             talk.code()
-        log = tmp_path / "decisions.jsonl"
+        [log] = tmp_path.glob("decisions.jsonl.srv.*")
         assert json.loads(log.read_text())["grant"] == grant
         log.unlink()
 
