@@ -29,6 +29,7 @@ __all__ = [
     "connect",
     "counters_facts",
     "counters_repair",
+    "descriptor_limit",
     "hash_token",
     "new_token",
     "pins_accept",
