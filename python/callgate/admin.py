@@ -87,7 +87,7 @@ class AdminServer:
         self._server.serving = serving
 
     def set_failure(self, failure: str | None) -> None:
-        """Why ``/readyz`` is 503 from now on, whatever `set_ready` says; None for no reason."""
+        """Sets the reason for which ``/readyz`` is 503, whatever `set_ready` says; None clears it."""
         self._server.failure = failure
 
     def stop(self) -> None:

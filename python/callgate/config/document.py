@@ -40,7 +40,7 @@ _OF_THE_FILE: Final = frozenset(
         errno.ENXIO,
     }
 )
-"""What a file, its path or its rights are the reason of. Whatever else there is may pass, so it is tried again."""
+"""Error numbers that a file, its path or its rights cause. Any other may pass, so the file is read again."""
 
 
 @dataclass(frozen=True)
@@ -191,5 +191,5 @@ def unreadable(path: Path, error: OSError) -> ConfigError:
 
 
 def is_transient(error: OSError) -> bool:
-    """Whether the file is not at fault, as with file descriptors used up or an error of a disk."""
+    """True if the system is at fault and not the file: no file descriptors left, or a disk error."""
     return error.errno not in _OF_THE_FILE

@@ -22,7 +22,7 @@ class Fault:
     line: int = 1
     column: int = 1
     is_transient: bool = False
-    """Whether the system is at fault, for a reason that may pass, and not what is in the file."""
+    """True if the system is at fault and not the file, for a reason that may pass."""
 
     def __str__(self) -> str:
         """``file:line:column: message``, without secrets."""
@@ -44,5 +44,5 @@ class InvalidConfigError(ConfigError):
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same may have fewer faults later, without a change of anybody's."""
+        """True if a later read of the same files may find fewer faults."""
         return any(fault.is_transient for fault in self.faults)
