@@ -187,7 +187,7 @@ class _HTTPServer(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  as above
-        """What every connection ends with, whatever became of it."""
+        """Closes a connection and forgets it."""
         super().shutdown_request(request)
         self.connections.remove(request)
 

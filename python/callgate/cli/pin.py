@@ -231,7 +231,7 @@ def _to_review(server: dict[str, Any], variant: str) -> list[str]:
 
 
 def _of_variants(server: dict[str, Any], first_lists: timedelta) -> Iterator[str]:
-    """What there is to review for each variant, and until when first lists are accepted."""
+    """Lists the tools to review for each variant, and the time until which first lists are accepted."""
     name = visible(server["server"])
     for variant, _ in server["variants"]:
         count = len(_to_review(server, variant))

@@ -50,7 +50,7 @@ def _shown_to(form: dict[str, Any]) -> str:
 
 
 def _before(tool: dict[str, Any], after: dict[str, Any]) -> dict[str, Any] | None:
-    """What was accepted of it: the same variant's form, or else the last one."""
+    """The accepted form of the tool: that of the same variant, else the last one."""
     of_same = [form for form in tool["pinned"] if set(form["variants"]) & set(after["variants"])]
     forms: list[dict[str, Any]] = of_same or tool["pinned"]
     return forms[-1] if forms else None

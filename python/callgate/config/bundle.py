@@ -62,7 +62,7 @@ class Bundle:
     upstreams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     """By server: what `Server` takes of where it is, secrets included."""
     oauth: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
-    """What `Server` takes of the issuers of callers' tokens."""
+    """The issuers of callers' tokens, in the form that `Server` takes."""
 
     @property
     def config(self) -> Config:
@@ -81,7 +81,7 @@ class Bundle:
         }
 
     def peps(self) -> list[dict[str, Any]] | None:
-        """Who may ask, as `Server` takes it: None is everybody, an empty list nobody."""
+        """The enforcement points, in the form that `Server` takes: None is everybody, an empty list nobody."""
         peps = self.config.peps
         return None if peps is None else [_pep(pep) for pep in peps]
 

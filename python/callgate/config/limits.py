@@ -46,7 +46,7 @@ class Limits(Section):
     """Longest wait for a whole header over HTTP/1.1, from its first byte on."""
 
     idle_timeout: _Wait = timedelta(seconds=100)
-    """How long a connection over HTTP/1.1 is kept between two requests; clients are told 5 s less."""
+    """Time that an idle HTTP/1.1 connection is kept; clients are told 5 s less."""
 
     keepalive_interval: _Wait = timedelta(seconds=30)
     """How often an HTTP/2 client is asked whether it is still there."""

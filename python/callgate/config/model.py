@@ -111,7 +111,7 @@ class Config(BaseSettings):
     """What the gateway lets pass to servers that have an `upstream`, and where its clients find it."""
 
     pinning: PinningTimes = PinningTimes()
-    """How long what servers show for the first time is accepted, at the gateway and by `callgate wrap`."""
+    """Time in which first lists of tools are accepted, at the gateway and by `callgate wrap`."""
 
     admin: Admin = Admin()
     """The port of metrics and health."""

@@ -123,7 +123,7 @@ Claim = Annotated[
 
 
 class Jwks(Section):
-    """Where the issuer's keys are, or whose word is taken for that."""
+    """The place of the issuer's keys, or the authorities believed when it is looked up."""
 
     url: Annotated[str, AfterValidator(_jwks)] | None = None
     """Where the issuer's keys are fetched from: `https://login.example.com/jwks.json`; `http` on loopback alone."""

@@ -98,7 +98,7 @@ class Pinning(str, Enum):
 
 
 class PinningTimes(Section):
-    """How long what servers show for the first time is accepted."""
+    """Time in which first lists of tools are accepted."""
 
     first_lists: Annotated[Duration, within(timedelta(), timedelta(days=30))] = timedelta(hours=24)
     """How long after a server's first whole list those of further variants of clients (another protocol version, other
