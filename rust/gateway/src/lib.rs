@@ -1,30 +1,19 @@
-//! The other side of the gateway: MCP servers over HTTP and over pipes, and what becomes of their replies.
+//! The other side of the gateway: MCP servers over HTTP, and what becomes of their replies.
 //!
 //! - [`Upstream`] is one MCP server: where it is, how it is reached, and what may take how long.
 //! - [`fields`] says which header fields go on, there and back.
 //! - [`reply`] cuts tools out of the lists in replies, whether they come as JSON or as a stream of events, and passes on
 //!   everything else as it comes.
 //! - [`pins`] holds what servers say of their tools against what was accepted.
-//! - [`stdio`] stands between a client and a server that speak over pipes.
 //! - [`oauth`] makes callers out by the tokens of an issuer.
-//! - [`connect`] leads a client that speaks over pipes to a server that speaks HTTP.
 //!
 //! Who may call what is decided before anything comes here: the crate knows no policy and no counters.
 
-mod client;
-pub mod connect;
-mod failed;
 pub mod fields;
-mod glance;
-mod id;
-mod lines;
 pub mod oauth;
 pub mod pins;
 mod pool;
 pub mod reply;
-mod signals;
-pub mod stdio;
 pub mod upstream;
 
-pub use id::RequestId;
 pub use upstream::{Failure, FailureKind, Tally, Upstream, UpstreamConfig, UpstreamError};

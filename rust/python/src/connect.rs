@@ -1,7 +1,7 @@
 //! `connect`: leading a client that speaks over pipes to a server that speaks streamable HTTP.
 
-use callgate_gateway::connect::{ConnectSettings, connect};
 use callgate_gateway::upstream::UpstreamConfig;
+use callgate_pipes::connect::{ConnectSettings, connect};
 use pyo3::prelude::*;
 
 use crate::error::Error;

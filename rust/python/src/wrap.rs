@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_gateway::pins::Mode;
-use callgate_gateway::stdio::{ServerCommand, WrapError, WrapSettings};
 use callgate_mcp::Methods;
+use callgate_pipes::stdio::{ServerCommand, WrapError, WrapSettings};
 use callgate_server::{AuditTarget, WrapCaller, WrapConfig};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyMapping};

@@ -4,8 +4,8 @@ use std::sync::{Mutex, PoisonError};
 
 use callgate_core::Decision;
 use callgate_gateway::pins::{Server as PinnedServer, Variant};
-use callgate_gateway::stdio::{Forward, Judged};
 use callgate_mcp::Headers;
+use callgate_pipes::stdio::{Forward, Judged};
 
 use super::super::judging::{Asked, Denied, Door};
 use super::super::pinned;

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
 use callgate_core::json::Tape;
-use callgate_gateway::RequestId;
 use callgate_gateway::pins::{Listing, Observation, Server as PinnedServer, Variant};
-use callgate_gateway::stdio::{Fault, Judged, Judging, Looks};
 use callgate_mcp::{Id, reply as mcp};
+use callgate_pipes::RequestId;
+use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
 
 use super::super::judging::{Carried, Judge, Lists, Reserved};
 use super::super::pinned;

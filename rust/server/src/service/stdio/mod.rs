@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use callgate_core::Engine;
 use callgate_gateway::pins::{Endpoint, Mode, Server as PinnedServer};
-use callgate_gateway::stdio::{WrapError, WrapSettings, wrap};
 use callgate_mcp::Methods;
+use callgate_pipes::stdio::{WrapError, WrapSettings, wrap};
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 

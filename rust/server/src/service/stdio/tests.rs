@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use callgate_gateway::RequestId;
 use callgate_gateway::pins::{Listing, Page};
-use callgate_gateway::stdio::{Fault, Forward, Judged, Judging as _, Looks};
 use callgate_mcp::Methods;
+use callgate_pipes::RequestId;
+use callgate_pipes::stdio::{Fault, Forward, Judged, Judging as _, Looks};
 use serde_json::{Value, json};
 
 use super::attributes::{LineAttributes, WrapCaller};

@@ -16,7 +16,7 @@ use super::fields;
 use super::output::OpenLine;
 use super::tools::LIST_LIMIT_BYTES;
 use crate::failed::UPSTREAM_FAILED;
-use crate::upstream::{OpenBody, Redirects};
+use callgate_gateway::upstream::{OpenBody, Redirects};
 
 /// How often the stream of one reply is asked for again without anything new on it.
 const MOST_RESUMPTIONS: usize = 5;

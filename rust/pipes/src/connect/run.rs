@@ -21,7 +21,7 @@ use crate::glance::Glance;
 use crate::id::RequestId;
 use crate::lines::{Line, Lines, text};
 use crate::signals::{SIGNAL_BASE, Signals};
-use crate::upstream::{Upstream, UpstreamConfig, UpstreamError};
+use callgate_gateway::upstream::{Upstream, UpstreamConfig, UpstreamError};
 
 /// What is read of the client at once.
 const PIECE_BYTES: usize = 64 * 1024;

@@ -14,7 +14,7 @@ use super::events::Resumption;
 use super::exchange::kind;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use crate::upstream::{OpenBody, Redirects};
+use callgate_gateway::upstream::{OpenBody, Redirects};
 
 /// How long the client's own request waits for such a reply.
 const PATIENCE: Duration = Duration::from_secs(30);

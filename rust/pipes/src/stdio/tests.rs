@@ -21,7 +21,7 @@ use super::wrap::between;
 use super::{Fault, ServerCommand, WrapSettings};
 use crate::RequestId;
 use crate::lines::Lines;
-use crate::pins::{Listing, Page};
+use callgate_gateway::pins::{Listing, Page};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LINE_LIMIT_BYTES: usize = 1_000;

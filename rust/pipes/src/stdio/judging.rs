@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::fault::Fault;
 use crate::id::RequestId;
-use crate::pins::Listing;
+use callgate_gateway::pins::Listing;
 
 /// Judges the lines of one client and cuts the replies that it gets. What it hands back are messages without framing.
 pub trait Judging: Send + Sync + 'static {

@@ -11,7 +11,7 @@ use super::bridge::Bridge;
 use super::events::Resumption;
 use super::exchange::kind;
 use super::fields;
-use crate::upstream::Redirects;
+use callgate_gateway::upstream::Redirects;
 
 /// How often in a row the stream is asked for without getting it.
 const MOST_FAILURES: u32 = 8;

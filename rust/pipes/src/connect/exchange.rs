@@ -17,7 +17,7 @@ use super::run::INITIALIZE;
 use crate::failed::UPSTREAM_FAILED;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use crate::upstream::{Failure, OpenBody, Redirects};
+use callgate_gateway::upstream::{Failure, OpenBody, Redirects};
 
 /// A reply that is no message is read up to this length, for what it says of an error.
 const ERROR_LIMIT_BYTES: usize = 64 * 1024;

@@ -23,7 +23,7 @@ use super::tools::Tools;
 use crate::failed::failed;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use crate::upstream::{OpenBody, Redirects, Upstream};
+use callgate_gateway::upstream::{OpenBody, Redirects, Upstream};
 
 /// A reply to `initialize` is read as a whole up to this length.
 pub(super) const INITIALIZE_LIMIT_BYTES: usize = 4 << 20;

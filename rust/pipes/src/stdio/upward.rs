@@ -15,7 +15,7 @@ use crate::failed::{UPSTREAM_FAILED, failed};
 use crate::glance::{Glance, Id};
 use crate::id::RequestId;
 use crate::lines::{Line, Lines, text};
-use crate::pins::Listing;
+use callgate_gateway::pins::Listing;
 
 const CANCELLED: &str = "notifications/cancelled";
 

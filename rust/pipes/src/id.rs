@@ -23,7 +23,7 @@ impl RequestId {
     /// that readers who count in doubles take for another one.
     ///
     /// ```
-    /// use callgate_gateway::RequestId;
+    /// use callgate_pipes::RequestId;
     ///
     /// assert_eq!(RequestId::of_json(r#""\u0061""#), RequestId::of_json(r#""a""#));
     /// assert_ne!(RequestId::of_json("1"), RequestId::of_json(r#""1""#));

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::fault::Fault;
 use crate::id::RequestId;
-use crate::pins::Listing;
+use callgate_gateway::pins::Listing;
 
 /// Requests that may wait at once.
 pub(super) const MOST_OPEN: usize = 4_096;
@@ -127,7 +127,7 @@ impl Open {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pins::Page;
+    use callgate_gateway::pins::Page;
 
     fn id(number: usize) -> RequestId {
         RequestId::Number(number.to_string())
