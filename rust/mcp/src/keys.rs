@@ -1,9 +1,9 @@
-//! Keys that some reader takes for a protocol key, and another does not.
+//! Keys that only some readers take for a protocol key.
 //!
-//! Go's `encoding/json`, and many mappers in other languages when asked to, find members without regard to case. A
-//! message with `name` and `Name` calls one tool there and another one elsewhere.
+//! Go's `encoding/json`, and many mappers in other languages if configured so, match members without regard to case. A
+//! message with `name` and `Name` then calls one tool there and another tool elsewhere.
 
-/// The protocol key that `key` differs from by case alone, if there is one. A protocol key itself is no look-alike.
+/// The protocol key that `key` differs from only by case, if there is one. `None` for a protocol key itself.
 pub(crate) fn look_alike(key: &str, known: &[&'static str]) -> Option<&'static str> {
     known
         .iter()
@@ -11,8 +11,8 @@ pub(crate) fn look_alike(key: &str, known: &[&'static str]) -> Option<&'static s
         .copied()
 }
 
-/// Whether two texts are one under any folding in use: simple case folding, which Go applies, takes in two characters
-/// that are not ASCII, and comparing upper-cased text, as Java does, two more.
+/// Returns whether two texts are equal under any case folding in use. Simple case folding, which Go applies, maps two
+/// non-ASCII characters to ASCII ones; comparing upper-cased text, as Java does, maps two more.
 pub fn same_but_for_case(text: &str, ascii: &str) -> bool {
     let mut wanted = ascii.bytes();
     let begins = text

@@ -1,18 +1,19 @@
-//! MCP messages, for every door that meets them: read from hostile bytes once, held against their headers, answered.
+//! MCP messages, for every protocol that carries them: parsed once from hostile bytes, checked against their headers,
+//! answered.
 //!
-//! - [`Message::parse`] reads one JSON-RPC message as MCP sends it, and refuses whatever two readers could take for two
-//!   different messages.
-//! - [`Parts::parse`] reads as much of one as a gateway hands over that has read the envelope itself.
-//! - [`Headers`] are the fields that mirror a message since MCP 2026-07-28; they must say what the body says.
-//! - [`Methods`] says which messages that call no tool may pass.
-//! - [`reply`] builds the answers to what may not.
-//! - [`list`] takes tools out of the answers to `tools/list`, and reads what they say of each tool.
-//! - [`Media`] says what such an answer is in.
-//! - [`sse`] takes a stream of events apart, each of which may hold such an answer.
-//! - [`LineBreaks`] escapes what ends a line for some readers alone.
+//! - [`Message::parse`] reads one JSON-RPC message as MCP defines it, and refuses any that two readers could understand
+//!   differently.
+//! - [`Parts::parse`] reads a method and its `params`, for gateways that read the envelope themselves.
+//! - [`Headers`] are the fields that mirror a message since MCP 2026-07-28; they must agree with the body.
+//! - [`Methods`] decides which messages other than tool calls may pass.
+//! - [`reply`] builds the answers to messages that may not pass.
+//! - [`list`] removes tools from the answers to `tools/list`, and reads the tools of such an answer.
+//! - [`Media`] is the media type of such an answer.
+//! - [`sse`] splits an event stream into events, each of which may hold such an answer.
+//! - [`LineBreaks`] escapes characters that only some readers take for a line end.
 //!
-//! The crate does no I/O and knows no HTTP library: bytes and header fields come in, bytes go out. What is forwarded
-//! must be the bytes that were parsed; nothing here makes a message anew.
+//! The crate does no I/O and uses no HTTP library: bytes and header fields come in, bytes go out. The bytes that are
+//! forwarded must be the bytes that were parsed; nothing here serialises a message again.
 
 pub mod headers;
 mod keys;

@@ -1,16 +1,16 @@
-//! Characters that end a line for some readers and for others not.
+//! Characters that only some readers take for a line end.
 //!
-//! A message over a pipe is one line, and an event of a stream is made of lines. All readers end a line at LF and CR. Python's
-//! `str.splitlines`, by which some clients read events, also ends one at VT, FF, FS, GS, RS, NEL (U+0085), U+2028 and U+2029;
-//! Node's `readline` at the last two. JSON lets the last three stand in a string as they are, so that its rest is a line, and
-//! a message, of its own to such a reader.
+//! A message over a pipe is one line, and an event of a stream consists of lines. All readers end a line at LF and CR.
+//! Python's `str.splitlines`, which some clients use to read events, also ends one at VT, FF, FS, GS, RS, NEL (U+0085),
+//! U+2028 and U+2029; Node's `readline` does at the last two. JSON allows the last three unescaped in a string. The
+//! rest of that string is then a line, and so a message of its own, to such a reader.
 //!
-//! Written as its escape in JSON, such a character says the same in a string, and it ends no line for anybody. Outside of a
-//! string it makes no JSON either way.
+//! As a JSON escape, such a character keeps its meaning in a string and ends no line for any reader. Outside of a
+//! string it is not valid JSON in either form.
 
 use std::borrow::Cow;
 
-/// The part of such a character that has come: it may be cut on its way.
+/// The first bytes of such a character, if the text was cut inside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Begun {
     #[default]
@@ -19,12 +19,12 @@ enum Begun {
     C2,
     /// The first byte of U+2028 and U+2029 (and of others).
     E2,
-    /// Their first two bytes.
+    /// The first two bytes of U+2028 and U+2029.
     E280,
 }
 
 impl Begun {
-    /// The bytes that have come.
+    /// The bytes read so far.
     const fn bytes(self) -> &'static [u8] {
         match self {
             Self::Nothing => b"",
@@ -34,7 +34,7 @@ impl Begun {
         }
     }
 
-    /// The escape of the character that ends with this byte, if it is one of those.
+    /// The escape of the character that ends with this byte, if it is one of those above.
     const fn escape(self, byte: u8) -> Option<&'static [u8]> {
         Some(match (self, byte) {
             (Self::C2, 0x85) => br"\u0085",
@@ -49,7 +49,7 @@ impl Begun {
         })
     }
 
-    /// What has come of such a character with this byte; `None` where it is none.
+    /// The state after one more byte; `None` if the bytes do not begin such a character.
     const fn with(self, byte: u8) -> Option<Self> {
         match (self, byte) {
             (Self::Nothing, 0xc2) => Some(Self::C2),
@@ -60,15 +60,15 @@ impl Begun {
     }
 }
 
-/// Escapes the characters of a text that end a line for some readers alone, wherever the text is cut on its way.
+/// Escapes the characters that only some readers take for a line end, in a text that may be cut anywhere.
 #[derive(Debug, Default)]
 pub struct LineBreaks {
     begun: Begun,
 }
 
 impl LineBreaks {
-    /// The next bytes as they go on. Up to two bytes at their end are kept until the rest of their character comes; a
-    /// character that the text ends in the middle of is left out.
+    /// Escapes the next bytes. Keeps up to two bytes at their end until the rest of their character comes; drops a
+    /// character that the end of the text cuts.
     ///
     /// ```
     /// use callgate_mcp::LineBreaks;
@@ -98,7 +98,7 @@ impl LineBreaks {
             } else if let Some(begun) = self.begun.with(byte) {
                 self.begun = begun;
             } else {
-                // Another character; what ends it, or follows it, is looked at anew.
+                // Another character; the current byte is examined again from the start.
                 escaped.extend_from_slice(std::mem::take(&mut self.begun).bytes());
                 continue;
             }
@@ -107,11 +107,11 @@ impl LineBreaks {
     }
 }
 
-/// Where the first byte stands that may begin such a character; the length where there is none.
+/// The position of the first byte that may begin such a character; the length if there is none.
 fn next_of_interest(bytes: &[u8]) -> usize {
     const BLOCK_BYTES: usize = 64;
     let is_of_interest = |byte: &u8| matches!(byte, 0x0b | 0x0c | 0x1c..=0x1e | 0xc2 | 0xe2);
-    // Without an early end in a block, so that a block is looked at as a whole.
+    // No early exit within a block, so that the compiler can vectorise it.
     let block = bytes
         .chunks(BLOCK_BYTES)
         .position(|block| block.iter().fold(false, |any, byte| any | is_of_interest(byte)));
@@ -130,7 +130,7 @@ mod tests {
         '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
     ];
 
-    /// What comes of a text in these pieces.
+    /// The output for a text in these pieces.
     fn escaped(pieces: &[&[u8]]) -> Vec<u8> {
         let mut breaks = LineBreaks::default();
         pieces

@@ -1,10 +1,9 @@
-//! Taking hidden tools out of the answers to `tools/list`.
+//! Removal of hidden tools from the answers to `tools/list`.
 //!
-//! [`filter`] works on one JSON-RPC message. A stream of events (SSE) carries one in the data of each event; whoever
-//! takes the events apart can hand over each message as it is, since notifications that precede the answer come back
-//! unchanged.
+//! [`filter`] takes one JSON-RPC message. A stream of events (SSE) carries one message in the data of each event. Its
+//! reader can pass every message to [`filter`], because notifications before the answer come back unchanged.
 //!
-//! [`Page`] reads such an answer instead: which tools it shows, and whether more follow.
+//! [`Page`] reads the tools of such an answer and its cursor.
 
 mod page;
 
@@ -17,36 +16,38 @@ use crate::sse::Event;
 
 pub use page::Page;
 
-/// Deepest nesting of an answer: schemas of tools may be deep, and the reader does not recurse.
+/// The deepest nesting of an answer: schemas of tools may be deep, and the reader does not recurse.
 pub const MAX_ANSWER_DEPTH: usize = 512;
 
-/// Why an answer cannot be filtered. It must not be handed on as it is.
+/// An answer that cannot be filtered, and must not be passed on unfiltered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// No JSON, or JSON that two readers could take for two different answers.
+    /// Not JSON, or JSON that two readers could understand differently.
     #[error("the answer is not one well-formed JSON-RPC message: {0}")]
     Json(#[from] JsonError),
-    /// A list of messages, or no message at all.
+    /// A list of messages, or not a message.
     #[error("the answer has the wrong type: expected one JSON-RPC message, got {0}")]
     NoMessage(&'static str),
-    /// `result.tools` is no list.
+    /// `result.tools` is not a list.
     #[error("`result.tools` has the wrong type: expected a list, got {0}")]
     NoList(&'static str),
     /// `result.nextCursor` is neither text nor null.
     #[error("`result.nextCursor` has the wrong type: expected a string, got {0}")]
     BadCursor(&'static str),
-    /// A key that some readers take for one that is filtered.
+    /// A key that some readers take for a key that is filtered.
     #[error("a key of the answer differs from `{0}` by case alone")]
     KeyCase(&'static str),
 }
 
-/// Takes the tools whose names `keep` refuses out of an answer to `tools/list`; everything else stays byte for byte, but
-/// for commas and white space around what goes, and for `cacheScope`: a list that was cut for one caller must not be
-/// cached for others, nor one that was not cut for this one, so it becomes `private`.
+/// Removes the tools whose names `keep` refuses from an answer to `tools/list`.
 ///
-/// For answers to `tools/list` alone: which request an answer is for is known to whoever forwarded it. A message without
-/// `result.tools` (an error, a notification) comes back as it is. An element that has no name of its own, or a second
-/// one in another case, is taken out: nobody could be asked about it.
+/// Everything else stays byte for byte, except commas and white space around a removed tool, and `cacheScope`: it
+/// becomes `private`, because neither a list that was cut for one caller nor an uncut one may be cached for other
+/// callers.
+///
+/// Only for answers to `tools/list`: the caller knows which request an answer belongs to. A message without
+/// `result.tools` (an error, a notification) comes back unchanged. An element without a name, or with a second name in
+/// another case, is removed: no policy could decide about it.
 ///
 /// ```
 /// use callgate_core::json::Tape;
@@ -69,7 +70,7 @@ pub fn filter<'b>(
     }
 }
 
-/// As [`filter`], of the `result` alone, for those to whom a gateway hands over no more of the answer.
+/// Works as [`filter`] on the `result` alone, for gateways that pass on no more of the answer.
 pub fn filter_result<'b>(
     tape: &mut Tape,
     result: &'b [u8],
@@ -78,8 +79,8 @@ pub fn filter_result<'b>(
     cut(result, object(tape.parse(result, MAX_ANSWER_DEPTH)?)?, keep)
 }
 
-/// As [`filter`], for the message in the data of one event of a stream. An event without data, or whose data begins like
-/// no message, comes back as it is.
+/// Works as [`filter`] on the message in the data of one event of a stream. An event comes back unchanged if it has no
+/// data, or data that do not begin like a message.
 pub fn filter_event<'e>(
     tape: &mut Tape,
     event: &Event<'e>,
@@ -95,7 +96,7 @@ pub fn filter_event<'e>(
     }
 }
 
-/// `text` without tools of the list in this result, which lies in it.
+/// `text` without the removed tools of this result, which is a part of it.
 fn cut<'b>(
     text: &'b [u8],
     result: Value<'_>,
@@ -138,14 +139,14 @@ fn tools(result: Value<'_>) -> Result<Option<Value<'_>>, ListError> {
     }
 }
 
-/// Who may get a list from a cache (MCP 2026-07-28, "Caching").
+/// The callers that may get a list from a cache (MCP 2026-07-28, "Caching").
 #[derive(Clone, Copy)]
 enum Scope<'t> {
-    /// The caller alone, or nobody because nothing says for how long.
+    /// This caller alone, or none because there is no time to live.
     Private,
-    /// Everybody, as this value says.
+    /// Every caller, as this value says.
     Shared(Value<'t>),
-    /// Everybody, because a time is given and no scope.
+    /// Every caller, because there is a time to live and no scope.
     Absent,
 }
 
@@ -160,7 +161,7 @@ impl<'t> Scope<'t> {
     }
 }
 
-/// The member of this key, where no other key looks like it.
+/// The member with this key; an error if another key differs from it only by case.
 fn member<'t>(object: Value<'t>, key: &'static str) -> Result<Option<Value<'t>>, ListError> {
     let mut found = None;
     for (name, value) in object.members() {
@@ -173,18 +174,18 @@ fn member<'t>(object: Value<'t>, key: &'static str) -> Result<Option<Value<'t>>,
     Ok(found)
 }
 
-/// The name of a tool, where it has one and only one.
+/// The name of a tool, if it has exactly one.
 fn name(tool: Value<'_>) -> Option<&str> {
     member(tool, "name").ok().flatten().and_then(Value::as_str)
 }
 
-/// Elements of a list being taken out of a text.
+/// The removal of elements of a list from a text.
 struct Cut<'b> {
     text: &'b [u8],
     out: Vec<u8>,
-    /// Up to where the text is in `out`, or left out for good.
+    /// The end of the text that is already copied to `out` or dropped.
     copied_to: usize,
-    /// Where the last element ended, kept or not; at first, after the bracket.
+    /// The end of the last element, kept or not; at first, the end of the opening bracket.
     element_end: usize,
     keeps_one: bool,
     removes_one: bool,
@@ -204,7 +205,7 @@ impl<'b> Cut<'b> {
         }
     }
 
-    /// Says that the list is for this caller alone; called in the order of the text.
+    /// Marks the list as this caller's own; called in the order of the text.
     fn make_private(&mut self, scope: Scope<'_>, list: Value<'_>) {
         let (at, text) = match scope {
             Scope::Private => return,
@@ -220,7 +221,7 @@ impl<'b> Cut<'b> {
         self.copied_to = at.end;
     }
 
-    /// Nothing is copied until something changes.
+    /// Copies nothing until the first change.
     fn change(&mut self) {
         if !self.is_changed {
             self.out.reserve(self.text.len());
@@ -228,7 +229,8 @@ impl<'b> Cut<'b> {
         self.is_changed = true;
     }
 
-    /// The next element. With one that goes, the comma before it goes, or the one after it where none is kept before.
+    /// Takes the next element. With a removed element goes the comma before it, or the comma after it if no kept one
+    /// precedes it.
     fn element(&mut self, element: Value<'_>, keep: bool) {
         let span = element.span();
         if !keep {
@@ -237,7 +239,7 @@ impl<'b> Cut<'b> {
             self.copied_to = span.end;
             self.removes_one = true;
         } else if !self.keeps_one && self.removes_one {
-            // Nothing is before it any more, so the comma goes.
+            // No kept element precedes it, so its comma goes.
             self.copied_to = span.start;
         }
         self.keeps_one |= keep;
@@ -270,7 +272,7 @@ mod tests {
         .map(|bytes| String::from_utf8(bytes.into_owned()).expect("text"))
     }
 
-    /// An answer whose tools are these elements, with room between them.
+    /// An answer with these elements as tools, and white space between them.
     fn answer(elements: &[&str]) -> String {
         let list = elements.join(" ,\n ");
         format!(

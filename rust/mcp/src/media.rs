@@ -1,22 +1,22 @@
-//! What a reply's `content-type` says of its body.
+//! The media type of a reply, from its `content-type`.
 
-/// What a body is, as everybody reads it.
+/// The kind of a body on which all readers agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// One message.
+    /// One JSON message.
     Json,
-    /// A stream of events.
+    /// An event stream.
     Events,
-    /// One of the two in another encoding than UTF-8: readers decode by `charset`, whatever the standards say.
+    /// One of the two in another encoding than UTF-8: readers decode by `charset`, although the standards forbid it.
     OtherEncoding,
-    /// Neither, but some clients look for these words alone.
+    /// Neither, but it contains these words, which is enough for some clients.
     LooksAlike,
-    /// Nothing that a message could stand in.
+    /// A body that cannot hold a message.
     Other,
 }
 
 impl Media {
-    /// Of the one value of the field.
+    /// Reads the single value of the field.
     ///
     /// ```
     /// use callgate_mcp::Media;
@@ -46,7 +46,7 @@ impl Media {
     }
 }
 
-/// Whether a parameter leaves the encoding as it is.
+/// Returns whether a parameter leaves the encoding at UTF-8.
 fn is_utf_8(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else {
         return !parameter.contains("charset");

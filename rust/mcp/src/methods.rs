@@ -1,14 +1,14 @@
-//! Which messages that call no tool may pass.
+//! Methods other than tool calls, and which of them may pass.
 
 use callgate_core::policy::NamePattern;
 
 use crate::message::TOOLS_CALL;
 
-/// Requests of clients that read, or that are about the client's own session, subscriptions and tasks, in every revision
+/// Requests of clients that read, or that concern the client's own session, subscriptions and tasks, in every revision
 /// from 2024-11-05 to 2026-07-28 and its extension for tasks.
 ///
-/// What servers ask of clients (`sampling/createMessage`, `elicitation/create`, `roots/list`) is not among them: no client
-/// sends it.
+/// Requests of servers to clients (`sampling/createMessage`, `elicitation/create`, `roots/list`) are not in the list:
+/// no client sends them.
 const PASSING: [&str; 19] = [
     "completion/complete",
     "initialize",
@@ -27,18 +27,18 @@ const PASSING: [&str; 19] = [
     "tasks/get",
     "tasks/list",
     "tasks/result",
-    // Input that a task, which began as a judged call, has asked its own client for.
+    // The client's answer to a task's request for input; the task began as a judged call.
     "tasks/update",
     "tools/list",
 ];
 
-/// What notifications begin with: they ask for nothing.
+/// The prefix of notifications, which request nothing.
 const NOTIFICATIONS: &str = "notifications/";
 
-/// Which methods may pass besides `tools/call`, which the policy judges.
+/// The methods that may pass besides `tools/call`, which the policy judges.
 ///
-/// A method that is denied here never passes; one that is allowed here does; then the known ones pass, and everything
-/// else is denied. Names are compared as they are, and patterns are those of policies (`docs/policy.md` section 1).
+/// A denied method never passes, and an allowed one does unless it is denied. Of the others, the known methods pass and
+/// all else is denied. Names are compared exactly; patterns are those of policies (`docs/policy.md` section 1).
 ///
 /// ```
 /// use callgate_mcp::Methods;
@@ -55,13 +55,13 @@ pub struct Methods {
     denied: Vec<NamePattern>,
 }
 
-/// A list of methods that cannot be meant.
+/// An invalid list of methods.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct MethodsError(String);
 
 impl Methods {
-    /// The known methods, with further ones allowed and denied by exact name or pattern.
+    /// The known methods, with others allowed or denied by exact name or pattern.
     pub fn new<T: AsRef<str>>(allowed: &[T], denied: &[T]) -> Result<Self, MethodsError> {
         let read = |patterns: &[T]| -> Result<Vec<_>, MethodsError> {
             patterns
@@ -75,12 +75,12 @@ impl Methods {
         })
     }
 
-    /// Whether a message of this method may pass; never true of `tools/call`.
+    /// Returns whether a message of this method may pass; always false for `tools/call`.
     pub fn passes(&self, method: &str) -> bool {
         method != TOOLS_CALL && !self.denies(method) && (is_known(method) || matches(&self.allowed, method))
     }
 
-    /// Whether a method is denied by its name or a pattern, rather than because nothing is known of it.
+    /// Returns whether a configured name or pattern denies the method; false for methods that are merely unknown.
     pub fn denies(&self, method: &str) -> bool {
         matches(&self.denied, method)
     }

@@ -1,67 +1,67 @@
-//! Why a message is refused, before any policy is asked.
+//! Refusals of a message before any policy is consulted.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::message::Id;
 
-/// The rule of every refusal (`docs/policy.md` section 2).
+/// The rule pointer of every refusal (`docs/policy.md` section 2).
 pub const RULE: &str = "(invalid request)";
 
-/// What is wrong with a message or its headers. There is a word for each, for tests and labels.
+/// The fault of a message or its headers. Each has a word, for tests and labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// Nothing but white space.
+    /// The body is empty or white space.
     EmptyBody,
     /// The body begins with a byte order mark, which some readers skip.
     ByteOrderMark,
-    /// Bytes that are not UTF-8.
+    /// The body is not UTF-8.
     InvalidUtf8,
-    /// No JSON, or more than one value.
+    /// The body is not JSON, or more than one value.
     InvalidJson,
-    /// Half of a surrogate pair, which every reader takes for something else.
+    /// Half of a surrogate pair, which readers replace differently.
     LoneSurrogate,
     /// A number beyond the bounds of `docs/policy.md` section 3.
     Number,
-    /// Nested too deep.
+    /// The nesting is too deep.
     Depth,
-    /// A key stands twice in one object, at any depth.
+    /// A key occurs twice in one object, at any depth.
     DuplicateKey,
     /// A list of messages.
     Batch,
     /// Neither an object nor a list.
     NotAnObject,
-    /// A key that differs from a protocol key by case alone.
+    /// A key differs from a protocol key only by case.
     KeyCase,
     /// A member that JSON-RPC does not define.
     UnknownKey,
-    /// A response, or a message that is one as well.
+    /// A response, or a message that is both request and response.
     Response,
     /// `jsonrpc` is missing or not `"2.0"`.
     JsonRpc,
-    /// `id` is neither a string nor an integer, or stands in a notification.
+    /// `id` is neither a string nor an integer, or belongs to a notification.
     Id,
-    /// A call without an id: nobody could be answered.
+    /// A call without an id cannot be answered.
     NoId,
-    /// `method` is missing, not a string, empty, or nearly `tools/call`.
+    /// `method` is missing, not a string, empty, or almost `tools/call`.
     Method,
-    /// `params` is not an object, or holds a protocol field of another type.
+    /// `params` is not an object, or holds a protocol field of the wrong type.
     Params,
     /// The tool's name is missing, not a string, empty, or holds NUL.
     Tool,
     /// `arguments` is not an object.
     Arguments,
-    /// A header field that may stand once stands twice.
+    /// A header field that may occur once occurs twice.
     HeaderTwice,
     /// A header field that some servers take for another one (`mcp_name`).
     HeaderAlias,
-    /// A header field's value cannot be read.
+    /// A header field has an invalid value.
     HeaderValue,
-    /// A header field says something else than the body.
+    /// A header field differs from the body.
     HeaderMismatch,
-    /// Without a body, a header field that the call needs is missing.
+    /// There is no body, and a header field that the call needs is missing.
     HeaderMissing,
-    /// Without a body, headers of an older protocol version, whose servers do not check them.
+    /// There is no body, and the headers have an older protocol version, whose servers do not check them.
     HeaderVersion,
 }
 
@@ -96,7 +96,7 @@ impl Reason {
         Self::HeaderVersion,
     ];
 
-    /// The word for it.
+    /// The word for the reason.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::EmptyBody => "empty_body",
@@ -128,9 +128,9 @@ impl Reason {
         }
     }
 
-    /// The code of its JSON-RPC error: JSON-RPC's own where they mean just this, and MCP's `HeaderMismatch`.
+    /// The code of the JSON-RPC error: JSON-RPC's own codes if they mean exactly this, and MCP's `HeaderMismatch`.
     ///
-    /// `-32700` is for what is no JSON; what is JSON and yet no message is `-32600`, duplicate keys included.
+    /// `-32700` is for a body that is not JSON. JSON that is not a valid message is `-32600`, duplicate keys included.
     pub const fn code(self) -> i64 {
         match self {
             Self::EmptyBody
@@ -155,15 +155,15 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A message that must not be forwarded, whatever the policy says; over HTTP, status 400.
+/// A message that must not be forwarded, whatever the policy says; status 400 over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal<'m> {
-    /// What is wrong.
+    /// The fault.
     pub reason: Reason,
-    /// The same as a sentence: what was found, what was expected, what to do. Never a value of the arguments.
+    /// The fault as a sentence: found, expected, remedy. Contains no value of the arguments.
     pub message: Cow<'static, str>,
-    /// The id to answer under, where it could be read.
+    /// The id to answer under, if it could be read.
     pub id: Option<Id<'m>>,
 }
 

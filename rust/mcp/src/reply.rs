@@ -13,22 +13,22 @@ use crate::shown::Shown;
 /// The key of a decision in `_meta` of a result, and in `data` of an error.
 pub const DECISION: &str = "callgate/decision";
 
-/// Codes of our own errors: outside what JSON-RPC and MCP reserve (-32768 to -32000), and named like HTTP's statuses.
+/// Error codes of callgate: outside the range of JSON-RPC and MCP (-32768 to -32000), equal to HTTP's statuses.
 pub const DENIED: i64 = 403;
 /// See [`DENIED`].
 pub const RATE_LIMITED: i64 = 429;
-/// See [`DENIED`]: the server did not answer, or not so that its reply could be passed on.
+/// See [`DENIED`]: the server did not answer, or its reply could not be passed on.
 pub const UPSTREAM_FAILED: i64 = 502;
-/// JSON-RPC's own code of methods that are not there.
+/// JSON-RPC's code for an unknown method.
 pub const METHOD_NOT_FOUND: i64 = -32601;
 
-/// The rule of methods that may not pass (`docs/policy.md` section 2).
+/// The rule pointer for methods that may not pass (`docs/policy.md` section 2).
 pub const METHOD_RULE: &str = "(default deny)";
 
 /// The answer to a call that the policy does not allow.
 ///
-/// With the request's id it is a tool's result with `isError`, which a model gets to read; an error would end in the
-/// client. Where the id is not known, because no body came along, it is an error with `id` null.
+/// With the request's id, it is a tool's result with `isError`, which the model reads; the client would keep an error
+/// to itself. If the id is unknown because there is no body, it is an error with `id` null.
 pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     let text = text(decision);
     let Some(id) = id else {
@@ -39,7 +39,7 @@ pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
         return error(None, code, &text, |json| decision.write_json(json));
     };
     let mut json = String::with_capacity(512);
-    // `resultType` is required since 2026-07-28; earlier clients pass over members that they do not know.
+    // `resultType` is required since 2026-07-28; earlier clients ignore unknown members.
     let _ = write!(
         json,
         r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":"#
@@ -51,7 +51,7 @@ pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     json
 }
 
-/// The answer to an allowed call that came to nothing: a tool's result with `isError`.
+/// The answer to an allowed call that failed: a tool's result with `isError`.
 pub fn failed_call(id: Id<'_>, text: &str) -> String {
     let mut json = String::with_capacity(256);
     let _ = write!(
@@ -63,7 +63,7 @@ pub fn failed_call(id: Id<'_>, text: &str) -> String {
     json
 }
 
-/// The answer to any other request that came to nothing, or that is none for this place: an error.
+/// The answer to any other request that failed or is not served here: an error.
 pub fn failed_request(id: Option<Id<'_>>, code: i64, message: &str) -> String {
     let mut json = String::with_capacity(256);
     let _ = write!(
@@ -76,18 +76,18 @@ pub fn failed_request(id: Option<Id<'_>>, code: i64, message: &str) -> String {
     json
 }
 
-/// The answer to a request that calls no tool and may not pass: nobody knows its caller, say. A notification gets no
-/// answer over most transports; over HTTP it may have one, with `id` null.
+/// The answer to a denied request that is not a tool call, e.g. one from an unknown caller. Most transports send no
+/// answer to a notification; over HTTP there may be one, with `id` null.
 pub fn denied_request(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     denied_as(DENIED, id, decision)
 }
 
-/// As [`denied_request`], with another code.
+/// Works as [`denied_request`] with another code.
 pub fn denied_as(code: i64, id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     error(id, code, &decision.message, |json| decision.write_json(json))
 }
 
-/// What the caller of a method that may not pass is told, under [`METHOD_RULE`].
+/// The message for the caller of a method that may not pass, under [`METHOD_RULE`].
 pub fn method_denied(method: &str) -> String {
     format!(
         "method {} is not allowed here; ask the operator to add it to the methods that pass",
@@ -95,14 +95,14 @@ pub fn method_denied(method: &str) -> String {
     )
 }
 
-/// The answer to what is no message that could be judged.
+/// The answer to a refused message.
 pub fn refused(refusal: &Refusal<'_>) -> String {
     error(refusal.id, refusal.reason.code(), &refusal.message, |json| {
         write_decision(RULE, &refusal.message, json);
     })
 }
 
-/// The `error` of an answer to what may not pass, for gateways that make the answer themselves.
+/// The `error` member of an answer to a denied call, for gateways that build the answer themselves.
 pub fn denied_error(decision: &Decision<'_>) -> String {
     let code = match decision.outcome {
         Outcome::RateLimited => RATE_LIMITED,
@@ -113,7 +113,7 @@ pub fn denied_error(decision: &Decision<'_>) -> String {
     json
 }
 
-/// What a model reads: the decision's message, and when to try again, unless the message ends in just that.
+/// The text for the model: the decision's message and the time until a retry, unless the message ends with that time.
 pub fn text<'a>(decision: &'a Decision<'_>) -> Cow<'a, str> {
     let message: &str = &decision.message;
     let Some(retry_after_ms) = decision.retry_after_ms else {
@@ -149,7 +149,7 @@ fn write_error(code: i64, message: &str, write_data: impl FnOnce(&mut String), j
     json.push_str("}}");
 }
 
-/// A denial that no policy has made.
+/// A denial that does not come from a policy.
 fn write_decision(rule: &str, message: &str, json: &mut String) {
     json.push_str(r#"{"outcome":"deny","rule":"#);
     write_string(rule, json);
@@ -189,7 +189,7 @@ mod tests {
         serde_json::from_str(reply).expect(reply)
     }
 
-    /// The ids of a call and of the reply to it.
+    /// The ids of a call and of its reply.
     fn denied(id: &str, decision: &Decision<'_>) -> Value {
         let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"t"}}}}"#);
         let mut tape = Tape::new();

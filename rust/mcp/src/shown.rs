@@ -1,13 +1,14 @@
-//! A caller's text in messages.
+//! Display of a caller's text in messages.
 
 use std::fmt::{self, Write as _};
 
 use callgate_core::grant::without_tokens;
 
-/// Characters of a caller's text that a message shows; the rest of a hostile one is left out.
+/// The characters of a caller's text that a message shows; the rest is left out.
 const SHOWN_CHARACTERS: usize = 64;
 
-/// Shows a text in backticks: cut, without tokens, and with control characters escaped so that a log line stays one.
+/// Displays a text in backticks: shortened, without tokens, control characters escaped so that a log line stays one
+/// line.
 pub struct Shown<'a>(pub &'a str);
 
 impl fmt::Display for Shown<'_> {

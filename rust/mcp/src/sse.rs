@@ -1,14 +1,14 @@
-//! Streams of events (`text/event-stream`), taken apart as they come.
+//! Event streams (`text/event-stream`), split into events as they arrive.
 //!
-//! The form is that of the HTML standard, section 9.2: lines end in CRLF, LF or CR, a blank line ends an event, and the
-//! data of an event are its `data` lines, joined. What comes out, event after event, is byte for byte what came in.
+//! The format is that of the HTML standard, section 9.2: lines end in CRLF, LF or CR, a blank line ends an event, and
+//! the data of an event are its `data` lines, joined. The concatenated output is the input, byte for byte.
 
 use std::borrow::Cow;
 
-/// May stand before the first line; readers take it off.
+/// The byte order mark, which readers remove before the first line.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Why an event is withheld that is not [plain](Event::is_plain).
+/// The message for an event that is withheld because it is not [plain](Event::is_plain).
 pub const UNKNOWN_LINE: &str =
     "an event has a line that is neither `data`, `event`, `id`, `retry` nor a comment";
 
@@ -18,11 +18,11 @@ pub const UNKNOWN_LINE: &str =
     "an event of the stream has more than {limit_bytes} bytes; let the server answer with less, or raise the limit"
 )]
 pub struct EventTooLong {
-    /// How many there may be.
+    /// The limit.
     pub limit_bytes: usize,
 }
 
-/// One event, or what stands between two.
+/// One event, or bytes between two events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event<'e> {
     raw: &'e [u8],
@@ -30,12 +30,12 @@ pub struct Event<'e> {
 }
 
 impl<'e> Event<'e> {
-    /// Its bytes, with the blank line that ends it where it has come to one.
+    /// Its bytes, including the blank line that ends it if there is one.
     pub const fn raw(&self) -> &'e [u8] {
         self.raw
     }
 
-    /// Its data, if it has some.
+    /// Its data, if any.
     pub fn data(&self) -> Option<Cow<'e, [u8]>> {
         let mut data: Option<Cow<'e, [u8]>> = None;
         for line in self.lines() {
@@ -53,15 +53,16 @@ impl<'e> Event<'e> {
         data
     }
 
-    /// Its data, if they begin like a message: nobody reads one out of others. A byte order mark is taken off by some.
+    /// Its data, if they begin like a message; no reader finds a message in others. Some readers remove a byte order
+    /// mark.
     pub fn message(&self) -> Option<Cow<'e, [u8]>> {
         let data = self.data()?;
         let text = data.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&data);
         matches!(text.trim_ascii_start().first(), Some(b'{' | b'[')).then_some(data)
     }
 
-    /// Whether every line of it is one that the standard knows. What others mean is up to a reader: some take off more than a
-    /// byte order mark before the first.
+    /// Returns whether the standard defines each of its lines. Readers differ on other lines: some remove more than a
+    /// byte order mark before the first one.
     pub fn is_plain(&self) -> bool {
         self.lines().all(|line| {
             let name = line.text.split(|&byte| byte == b':').next().unwrap_or_default();
@@ -69,7 +70,7 @@ impl<'e> Event<'e> {
         })
     }
 
-    /// The event with other data, which replace all of its own where the first of them stood. Its other lines stay.
+    /// The event with other data in place of its own, at the position of its first data line. Its other lines stay.
     pub fn with_data(&self, data: &[u8]) -> Vec<u8> {
         let mut event = Vec::with_capacity(self.raw.len());
         let mut is_written = false;
@@ -98,9 +99,9 @@ impl<'e> Event<'e> {
 
 /// One line of an event.
 struct Line<'e> {
-    /// All of it.
+    /// The line with its end.
     raw: &'e [u8],
-    /// Without its end, and without a byte order mark.
+    /// The line without its end and without a byte order mark.
     text: &'e [u8],
     end: &'e [u8],
 }
@@ -137,7 +138,7 @@ impl<'e> Iterator for Lines<'e> {
     }
 }
 
-/// The value of a line, if it is one of data.
+/// The value of a data line; `None` for another line.
 fn data_of(line: &[u8]) -> Option<&[u8]> {
     match line.strip_prefix(b"data")? {
         [] => Some(&[]),
@@ -146,27 +147,27 @@ fn data_of(line: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Room that is kept between two events: a long event must not leave its own behind for the rest of a stream.
+/// The capacity kept between two events, so that one long event does not hold memory for the rest of the stream.
 const SPARE_BYTES: usize = 64 * 1024;
 
-/// Takes a stream apart, wherever it was cut on its way.
+/// Splits a stream into events, wherever its chunks end.
 #[derive(Debug)]
 pub struct Events {
-    /// What came since the last event.
+    /// The bytes since the last event.
     held: Vec<u8>,
-    /// How much of it has been looked at.
+    /// The length of the part of `held` that is already examined.
     seen_bytes: usize,
-    /// Nothing stands in the line so far.
+    /// The current line is blank so far.
     is_blank: bool,
-    /// The byte before was a CR, so an LF belongs to it.
+    /// The previous byte was a CR, so an LF belongs to it.
     is_after_cr: bool,
-    /// No event has come out yet.
+    /// No event has been emitted yet.
     is_first: bool,
     limit_bytes: usize,
 }
 
 impl Events {
-    /// Holds at most so many bytes of an event that has not come to its end.
+    /// A reader that holds at most this many bytes of an incomplete event.
     pub const fn new(limit_bytes: usize) -> Self {
         Self {
             held: Vec::new(),
@@ -178,12 +179,12 @@ impl Events {
         }
     }
 
-    /// Bytes that are held.
+    /// The bytes that are held.
     pub fn held_bytes(&self) -> usize {
         self.held.len()
     }
 
-    /// Takes the next bytes and hands over each event that has come to its end.
+    /// Reads the next bytes and passes each complete event to `each`.
     ///
     /// ```
     /// use callgate_mcp::sse::Events;
@@ -206,7 +207,7 @@ impl Events {
             let is_rest_of_crlf = self.is_after_cr && byte == b'\n';
             self.is_after_cr = byte == b'\r';
             if is_rest_of_crlf {
-                // After an event that the CR has ended, it stands alone.
+                // It follows an event that the CR has ended, and stands alone.
                 if begin + 1 == at {
                     self.hand_over(begin, at, &mut each);
                     begin = at;
@@ -235,7 +236,7 @@ impl Events {
         Ok(())
     }
 
-    /// Hands over what is left where the stream ends without a blank line: some readers take it for an event.
+    /// Emits the rest of a stream that ends without a blank line: some readers take it for an event.
     pub fn finish(mut self, mut each: impl FnMut(Event<'_>)) {
         if !self.held.is_empty() {
             let end = self.held.len();
@@ -262,7 +263,7 @@ mod tests {
     use super::*;
     use crate::list::{ListError, filter_event};
 
-    /// The events of a stream that comes in these pieces, and the data of those that have some.
+    /// The events of a stream that arrives in these pieces, and their data.
     fn events(pieces: &[&[u8]]) -> (Vec<u8>, Vec<Vec<u8>>) {
         let (mut raw, mut data) = (Vec::new(), Vec::new());
         let mut take = |event: Event<'_>| {
@@ -341,7 +342,7 @@ mod tests {
     #[test]
     fn what_is_held_is_bounded() {
         let mut events = Events::new(8);
-        // Whole events are not held, however many.
+        // Complete events are not held, however many there are.
         events
             .read(&b"data: 123456789\n\n".repeat(100), |_| ())
             .expect("whole");
@@ -399,7 +400,7 @@ mod tests {
             filtered(&format!("id: 3\ndata: {list}\n\n")),
             [Ok(format!("id: 3\ndata: {cut}\n\n"))]
         );
-        // Also one that the stream ends in, and one over several lines.
+        // The same for an event that the end of the stream cuts, and for one over several lines.
         assert_eq!(filtered(&format!("data: {list}")), [Ok(format!("data: {cut}\n"))]);
         let lines = list.replace(r#","id""#, "\ndata: ,\"id\"");
         let cut_lines = cut.replace(r#","id""#, "\ndata: ,\"id\"");

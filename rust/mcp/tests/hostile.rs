@@ -1,4 +1,4 @@
-//! Every case of `tests/cases/hostile`, through the reader. Its README describes the format.
+//! Runs every case of `tests/cases/hostile` through the reader. Its README describes the format.
 
 #![expect(
     clippy::expect_used,
@@ -17,7 +17,7 @@ fn cases_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases/hostile")
 }
 
-/// A text, or the pieces of one.
+/// The bytes of a text or of its pieces.
 fn bytes(value: &Value) -> Vec<u8> {
     let piece = |piece: &Value| match piece {
         Value::String(text) => text.clone().into_bytes(),
@@ -43,14 +43,14 @@ fn bytes(value: &Value) -> Vec<u8> {
     }
 }
 
-/// Which arguments of a tool are mirrored, as the catalogue says.
+/// The mirrored arguments of a tool, from the catalogue.
 fn bindings(tool: &str) -> Bindings {
     let text = std::fs::read(cases_dir().join("catalogue/tools.json")).expect("readable");
     let catalogue: Value = serde_json::from_slice(&text).expect("JSON");
     Bindings::of_schema(&catalogue["servers"]["srv"]["tools"][tool]["input_schema"])
 }
 
-/// What became of a request, in the words of the cases.
+/// The outcome of a request in the words of the cases.
 fn outcome(headers: &[(String, Vec<u8>)], body: Option<&[u8]>) -> Value {
     let fields = headers
         .iter()
@@ -99,7 +99,7 @@ fn outcome(headers: &[(String, Vec<u8>)], body: Option<&[u8]>) -> Value {
     }
 }
 
-/// A refusal, whose reply must say the same.
+/// A refusal, checked against its reply.
 fn refused(refusal: &Refusal<'_>) -> Value {
     let text = reply::refused(refusal);
     let reply: Value = serde_json::from_str(&text).expect("a reply is JSON");
@@ -110,7 +110,7 @@ fn refused(refusal: &Refusal<'_>) -> Value {
     json!({"refused": refusal.reason.as_str(), "id": id})
 }
 
-/// `found` with only the fields that are expected.
+/// `found` reduced to the expected fields.
 fn as_expected(expected: &Value, found: &Value) -> Value {
     match (expected, found) {
         (Value::Object(expected), Value::Object(found)) => expected
@@ -138,7 +138,7 @@ fn every_hostile_case() {
     let mut files = 0;
     for entry in std::fs::read_dir(cases_dir()).expect("a folder") {
         let file = entry.expect("an entry").path();
-        // What is around a message is for the doors.
+        // The cases of HTTP are for the tests of the server.
         if file.extension().is_none_or(|extension| extension != "json") || file.ends_with("http.json") {
             continue;
         }

@@ -1,4 +1,4 @@
-//! What holds of any bytes: no panic, and what is accepted means the same to `serde_json`.
+//! Properties for any bytes: no panic, and an accepted message means the same to `serde_json`.
 
 #![expect(
     clippy::expect_used,
@@ -11,7 +11,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-/// What hostile messages are made of, so that many of them come close to a real one.
+/// Parts of hostile messages, so that many generated ones are almost valid.
 const PIECES: [&str; 30] = [
     "{",
     "}",
@@ -76,7 +76,7 @@ fn object(members: &[(String, String)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// A message of plausible members, each of them now and then something else.
+/// A message of plausible members, each sometimes replaced by another value.
 fn message() -> impl Strategy<Value = String> {
     let id = prop_oneof![
         4 => any::<i64>().prop_map(|id| id.to_string()),
@@ -123,7 +123,7 @@ fn message() -> impl Strategy<Value = String> {
         .prop_map(|members| object(&members))
 }
 
-/// Checks an accepted message against what `serde_json` reads.
+/// Checks an accepted message against `serde_json`.
 fn same(message: &Message<'_>, body: &[u8]) {
     let read: Value = serde_json::from_slice(body).expect("what is accepted is JSON");
     assert_eq!(read["jsonrpc"], "2.0");
@@ -149,7 +149,7 @@ fn same(message: &Message<'_>, body: &[u8]) {
     }
 }
 
-/// A refusal is a reply that a client can read.
+/// Checks that the reply to a refusal is readable for a client.
 fn readable(refusal: &Refusal<'_>) {
     let reply: Value = serde_json::from_str(&reply::refused(refusal)).expect("JSON");
     assert_eq!(reply["error"]["message"], refusal.message.as_ref());

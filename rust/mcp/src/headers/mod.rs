@@ -1,11 +1,13 @@
 //! The header fields that mirror a message: `Mcp-Method`, `Mcp-Name`, `MCP-Protocol-Version`, `Mcp-Param-*`.
 //!
-//! MCP 2026-07-28 has clients repeat in header fields what the body says, so that proxies need not read it (transport
-//! page, "Request Metadata"). Where both are there, they must agree: else the proxy in front would see one call and the
-//! server behind it another. Fields that are absent are left to the server to miss; the body says it all.
+//! Since MCP 2026-07-28, clients repeat parts of the body in header fields, so that proxies need not read the body
+//! (transport page, "Request Metadata"). A field and the body must agree; otherwise the proxy in front and the server
+//! behind it would see different calls. An absent field is not checked here: the body holds everything, and the server
+//! reports what it misses.
 //!
-//! Where a proxy hands over no body, [`Headers::without_body`] gives what the fields alone say. That is as true as the
-//! server's own check of them, so fields of versions that know no such check are not believed.
+//! [`Headers::without_body`] serves proxies that pass on no body and returns the message that the fields describe. This
+//! relies on the server's own check of the fields, so fields of protocol versions without such a check are not
+//! accepted.
 
 mod named;
 mod params;
@@ -25,29 +27,29 @@ pub use named::{FIRST_MIRRORING_VERSION, Named};
 pub use params::param_fields;
 pub use value::{field_value, lenient_base64};
 
-/// The fields that may stand once; in lower case, as HTTP/2 has them.
+/// The fields that may occur once, in lower case as in HTTP/2.
 const METHOD: &str = "mcp-method";
 const NAME: &str = "mcp-name";
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 const SESSION_ID: &str = "mcp-session-id";
 const SINGLE: [&str; 4] = [METHOD, NAME, PROTOCOL_VERSION, SESSION_ID];
 
-/// The fields of one request that are about its message.
+/// The header fields of one request that describe its message.
 #[derive(Clone, Debug, Default)]
 pub struct Headers<'h> {
     method: Option<&'h str>,
     name: Option<value::Decoded<'h>>,
     protocol_version: Option<&'h str>,
     session: Option<&'h str>,
-    /// The fields that begin with `Mcp-Param-` or an alias of it, as they came.
+    /// The fields that begin with `Mcp-Param-` or an alias of it, undecoded.
     params: Vec<(&'h str, &'h [u8])>,
 }
 
 impl<'h> Headers<'h> {
-    /// Picks the fields out of all those of a request, names in any case, values as they came.
+    /// Picks the fields out of all header fields of a request: names in any case, values undecoded.
     ///
-    /// A field that stands twice is refused, and so is one whose name has `_` or `.` for `-`: CGI-like servers take
-    /// `mcp_name` for `Mcp-Name`. An empty field counts as there.
+    /// Refuses a field that occurs twice, and a name with `_` or `.` in place of `-`: CGI-like servers take `mcp_name`
+    /// for `Mcp-Name`. An empty field counts as present.
     pub fn read(fields: impl IntoIterator<Item = (&'h str, &'h [u8])>) -> Result<Self, Refusal<'static>> {
         let mut headers = Self::default();
         for (name, value) in fields {
@@ -95,7 +97,7 @@ impl<'h> Headers<'h> {
         self.method
     }
 
-    /// `Mcp-Name`, decoded where it came as base64.
+    /// `Mcp-Name`, decoded if it is base64.
     pub fn name(&self) -> Option<&str> {
         self.name.as_ref().map(|name| name.text.as_ref())
     }
@@ -105,12 +107,12 @@ impl<'h> Headers<'h> {
         self.protocol_version
     }
 
-    /// `Mcp-Session-Id` of the versions before 2026-07-28: the session of a call. An empty one is none.
+    /// `Mcp-Session-Id`, which protocol versions before 2026-07-28 use: the session of a call. `None` if it is empty.
     pub fn session(&self) -> Option<&'h str> {
         self.session.filter(|session| !session.is_empty())
     }
 
-    /// Holds the fields that are there against the message; `Mcp-Param-*` is for [`Self::check_params`].
+    /// Checks the present fields against the message. [`Self::check_params`] does the same for `Mcp-Param-*`.
     pub fn check<'m>(&self, message: &Message<'m>) -> Result<(), Refusal<'m>> {
         agree(METHOD, self.method, Some(message.method()))
             .and_then(|()| agree(NAME, self.name(), message.name()))
@@ -121,11 +123,12 @@ impl<'h> Headers<'h> {
             .map_err(|refusal| refusal.with_id(message.id()))
     }
 
-    /// Holds the fields that are there against a message of which no more is known, for proxies that have read the body.
+    /// Checks the present fields against a method and name, for proxies that have read the body and pass on no more of
+    /// it.
     pub fn check_named<'m>(&self, named: Named<'_>, id: Option<Id<'m>>) -> Result<(), Refusal<'m>> {
         agree(METHOD, self.method, Some(named.method()))
             .and_then(|()| match named.name() {
-                // What a proxy has not read cannot be held against it.
+                // A member that the proxy has not read cannot be compared.
                 None => Ok(()),
                 name => agree(NAME, self.name(), name),
             })
@@ -133,7 +136,7 @@ impl<'h> Headers<'h> {
     }
 }
 
-/// A field that is there says what the body says.
+/// Checks that a field, if present, equals the body's value.
 fn agree(field: &str, sent: Option<&str>, said: Option<&str>) -> Result<(), Refusal<'static>> {
     let Some(sent) = sent else { return Ok(()) };
     if said == Some(sent) {
@@ -150,11 +153,11 @@ fn agree(field: &str, sent: Option<&str>, said: Option<&str>) -> Result<(), Refu
     Err(Refusal::new(Reason::HeaderMismatch, message))
 }
 
-/// Whether a field's name is one of ours, `_` and `.` taken for `-`. `ours` is in lower case.
-fn is_same(name: &str, ours: &str) -> bool {
+/// Returns whether a header name equals `known` (in lower case), with `_` and `.` taken for `-`.
+fn is_same(name: &str, known: &str) -> bool {
     let normal = name.bytes().map(|byte| match byte {
         b'_' | b'.' => b'-',
         other => other.to_ascii_lowercase(),
     });
-    normal.eq(ours.bytes())
+    normal.eq(known.bytes())
 }

@@ -1,4 +1,4 @@
-//! What header fields say where no body comes along.
+//! A message known by its header fields alone, without a body.
 
 use callgate_core::json::{Tape, Value};
 
@@ -10,7 +10,7 @@ use crate::refusal::{Reason, Refusal};
 /// The first protocol version whose servers must refuse a body that differs from its fields.
 pub const FIRST_MIRRORING_VERSION: &str = "2026-07-28";
 
-/// A message by its header fields alone: without id and without arguments.
+/// A message described by its header fields alone: without id and arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Named<'h> {
     /// A call of the tool of this name.
@@ -19,7 +19,7 @@ pub enum Named<'h> {
     Other {
         /// The method.
         method: &'h str,
-        /// What it is about, where a field says so.
+        /// The name of its object, if a field gives one: a prompt's name, a resource's URI, a task's id.
         name: Option<&'h str>,
     },
 }
@@ -33,7 +33,7 @@ impl<'h> Named<'h> {
         }
     }
 
-    /// What it is about, as far as it is known.
+    /// The name of the tool, prompt, resource or task, if it is known.
     pub const fn name(self) -> Option<&'h str> {
         match self {
             Self::Call(tool) => Some(tool),
@@ -41,7 +41,7 @@ impl<'h> Named<'h> {
         }
     }
 
-    /// Holds what a proxy has read of a body, with the id where it knows one, against the message that the body holds.
+    /// Checks what a proxy has read of a body (and the id, if the proxy knows it) against the message in the body.
     pub fn check<'m>(self, message: &Message<'m>, id: Option<Id<'_>>) -> Result<(), Refusal<'m>> {
         let same_name = self.name().is_none_or(|name| message.name() == Some(name));
         let same_id = id.is_none_or(|id| message.id().is_some_and(|other| is_same(id, other)));
@@ -54,21 +54,22 @@ impl<'h> Named<'h> {
     }
 }
 
-/// Whether two ids are one, however their characters are escaped.
+/// Returns whether two ids are equal after their JSON escapes are resolved.
 fn is_same(one: Id<'_>, other: Id<'_>) -> bool {
-    let (mut ours, mut theirs) = (Tape::new(), Tape::new());
+    let (mut one_tape, mut other_tape) = (Tape::new(), Tape::new());
     let text = |value: Value<'_>| value.as_str().map(str::to_owned);
-    let one_text = ours.parse(one.json().as_bytes(), 1).ok().and_then(text);
-    let other_text = theirs.parse(other.json().as_bytes(), 1).ok().and_then(text);
+    let one_text = one_tape.parse(one.json().as_bytes(), 1).ok().and_then(text);
+    let other_text = other_tape.parse(other.json().as_bytes(), 1).ok().and_then(text);
     one == other || one_text.is_some() && one_text == other_text
 }
 
 impl Headers<'_> {
-    /// What the fields alone say, for proxies that forward no body.
+    /// The message that the fields describe, for proxies that pass on no body.
     ///
-    /// Nothing here can be held against a body, so it is believed only where the server must do that itself: under
-    /// [`FIRST_MIRRORING_VERSION`] or a later one. A name with a comma may be two fields that a proxy has joined, and one
-    /// that is nearly base64 another name to a server that decodes it: both are refused unless they came as base64.
+    /// Nothing here can be compared with a body. The fields are therefore accepted only for [`FIRST_MIRRORING_VERSION`]
+    /// and later, whose servers must compare them. Two kinds of names are refused unless they are base64: a name with a
+    /// comma, which may be two fields that a proxy has joined, and a name that is almost base64, which a server may
+    /// decode to another name.
     pub fn without_body(&self) -> Result<Named<'_>, Refusal<'static>> {
         let version = self.protocol_version.ok_or_else(|| missing(PROTOCOL_VERSION))?;
         if !mirrors(version) {
@@ -114,7 +115,7 @@ fn missing(field: &str) -> Refusal<'static> {
     Refusal::new(Reason::HeaderMissing, message)
 }
 
-/// Whether a version is a date and not before the first that mirrors; dates of this form sort as text.
+/// Returns whether a version is a date, and not before the first version that mirrors. Dates of this form sort as text.
 fn mirrors(version: &str) -> bool {
     let is_date = version.len() == FIRST_MIRRORING_VERSION.len()
         && version

@@ -1,4 +1,4 @@
-//! `Mcp-Param-*`: fields held against the arguments that they mirror, and made of them.
+//! `Mcp-Param-*`: checks fields against the arguments that they mirror, and builds fields from arguments.
 
 use std::cmp::Ordering;
 
@@ -9,17 +9,17 @@ use super::{Headers, value};
 use crate::message::Call;
 use crate::refusal::{Reason, Refusal};
 
-/// Digits of the integers that fields have: those that every reader of JSON takes exactly.
+/// Digits of an integer in a field: the most that every JSON reader takes exactly.
 const INTEGER_DIGITS: usize = 16;
 
 impl Headers<'_> {
-    /// Whether there are fields that may mirror arguments, so that it is worth asking for [`Bindings`].
+    /// Returns whether a field may mirror an argument, so that the caller needs [`Bindings`].
     pub const fn has_params(&self) -> bool {
         !self.params.is_empty()
     }
 
-    /// Holds the `Mcp-Param-*` fields that are there against a call's arguments. Fields that no annotation names are
-    /// nobody's, and are passed over; an annotated one that is absent is left to the server to miss.
+    /// Checks the present `Mcp-Param-*` fields against a call's arguments. Passes over fields that no annotation names.
+    /// Leaves it to the server to report an annotated field that is absent.
     pub fn check_params<'m>(&self, bindings: &Bindings, call: &Call<'m>) -> Result<(), Refusal<'m>> {
         let mut seen: Vec<&Binding> = Vec::new();
         let mut mirrored = None;
@@ -76,7 +76,7 @@ fn disagreement(
     if arguments.any(|argument| is_equal(argument, &sent.text)) {
         return Ok(());
     }
-    // Neither value is shown: they are arguments.
+    // The values are arguments and therefore not shown.
     let message = format!(
         "the field `{field}` differs from the argument `{}`; send the same value in both, or no field for none",
         bindings.path(binding)
@@ -84,7 +84,7 @@ fn disagreement(
     Err(Refusal::new(Reason::HeaderMismatch, message))
 }
 
-/// Whether a field's text stands for an argument's value: a string as it is, an integer by value, `true` or `false`.
+/// Returns whether a field's text equals an argument: a string as it is, an integer by value, `true` or `false`.
 fn is_equal(argument: Value<'_>, sent: &str) -> bool {
     match argument.kind() {
         Kind::String => argument.as_str() == Some(sent),
@@ -96,8 +96,9 @@ fn is_equal(argument: Value<'_>, sent: &str) -> bool {
     }
 }
 
-/// The `Mcp-Param-*` fields of a call with these arguments, as a client sends them: names in lower case, values as fields
-/// can carry them. What is absent, null or no scalar has no field, and neither has what two properties of one schema claim.
+/// The `Mcp-Param-*` fields that a client sends for these arguments: names in lower case, values encoded for header
+/// fields. An argument that is absent, null or not a scalar has no field, and neither has one whose name two properties
+/// of a schema claim.
 ///
 /// ```
 /// use callgate_core::bindings::Bindings;
@@ -126,7 +127,7 @@ pub fn param_fields<'b, 'v: 'b>(
         })
 }
 
-/// A value as a field's text, before its characters are looked at.
+/// A value as the text of a field, not yet encoded.
 fn text(argument: Value<'_>) -> Option<String> {
     match argument.kind() {
         Kind::String => argument.as_str().map(str::to_owned),
@@ -140,7 +141,7 @@ const fn word(value: bool) -> &'static str {
     if value { "true" } else { "false" }
 }
 
-/// An integer in plain digits, since some servers compare text; another number as it stands.
+/// An integer in plain digits, because some servers compare text; any other number unchanged.
 fn digits(number: &str) -> String {
     let plain = || {
         let mut canonical = String::new();

@@ -9,7 +9,7 @@ fn headers<'h>(fields: &[(&'h str, &'h str)]) -> Result<Headers<'h>, Reason> {
         .map_err(|refusal| refusal.reason)
 }
 
-/// Holds fields against a body.
+/// Checks fields against a body.
 fn check(fields: &[(&str, &str)], body: &str) -> Result<(), Reason> {
     let mut tape = Tape::new();
     let message = Message::parse(&mut tape, body.as_bytes()).expect(body);
@@ -84,7 +84,7 @@ fn fields_stand_once_under_their_own_name() {
         let alias = headers(&[(field, "a")]);
         assert_eq!(alias.map(|_| ()), Err(Reason::HeaderAlias), "{field}");
     }
-    // Another project's fields.
+    // Fields of another project.
     assert!(
         headers(&[
             ("mcp-names", "a"),

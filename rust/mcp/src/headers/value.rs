@@ -1,4 +1,4 @@
-//! Values of header fields: plain, or text that no field can carry as base64.
+//! Values of header fields: plain, or base64 for text that a field cannot carry.
 
 use std::borrow::Cow;
 
@@ -9,11 +9,11 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use crate::refusal::{Reason, Refusal};
 
-/// What stands around base64.
+/// The marker before base64.
 const PREFIX: &str = "=?base64?";
 const SUFFIX: &str = "?=";
 
-/// Base64 with all that decoders of servers let pass: no padding (Java), loose bits (Go).
+/// Base64 with every deviation that decoders of servers accept: no padding (Java), loose trailing bits (Go).
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -21,7 +21,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// A value, and how it came.
+/// A decoded value and its form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Decoded<'h> {
     pub(super) text: Cow<'h, str>,
@@ -31,15 +31,15 @@ pub(super) struct Decoded<'h> {
 /// The form of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As it is.
+    /// Unencoded.
     Plain,
-    /// As it is, and nearly base64 between markers: a lenient reader may see another text.
+    /// Unencoded, but almost base64 between markers: a lenient reader may decode it to another text.
     Lookalike,
     /// Base64 between markers.
     Base64,
 }
 
-/// A value of visible ASCII, spaces and tabs; spaces around it are no part of it (RFC 9110 section 5.5).
+/// A value of visible ASCII, spaces and tabs. Surrounding spaces are not part of it (RFC 9110 section 5.5).
 pub(super) fn visible<'h>(field: &str, value: &'h [u8]) -> Result<&'h str, Refusal<'static>> {
     let is_allowed = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
     str::from_utf8(value)
@@ -54,11 +54,12 @@ pub(super) fn visible<'h>(field: &str, value: &'h [u8]) -> Result<&'h str, Refus
         })
 }
 
-/// The text that any server may take a value for that came as base64 between markers; `None` where it is plain or no base64.
+/// The text that some server may decode from a value of base64 between markers; `None` if the value is plain or not
+/// base64.
 ///
-/// For whoever counts by values of fields that may be `Mcp-Name` and can refuse none: the markers are taken in any case, and
-/// base64 as the most lenient decoder takes it (no padding, loose bits, spaces, the alphabet of URLs). A stricter server
-/// refuses what it reads otherwise, so that nothing is called uncounted.
+/// For callers that count by the values of fields that may be `Mcp-Name` and can refuse none: the markers match in any
+/// case, and base64 is read as the most lenient decoder reads it (no padding, loose trailing bits, spaces, the URL
+/// alphabet). A server that is stricter refuses the value, so that no call goes uncounted.
 pub fn lenient_base64(value: &str) -> Option<String> {
     let inner = value
         .get(PREFIX.len()..)
@@ -76,8 +77,8 @@ pub fn lenient_base64(value: &str) -> Option<String> {
     String::from_utf8(LENIENT.decode(base64).ok()?).ok()
 }
 
-/// A text as the value of a field that may be base64: as it is where a field can carry it, and cannot be taken for
-/// something else.
+/// A text as the value of a field that may be base64: unchanged if a field can carry it and no reader takes it for
+/// base64.
 ///
 /// ```
 /// use callgate_mcp::headers::field_value;
@@ -99,11 +100,12 @@ fn begins_as_base64(text: &str) -> bool {
         .is_some_and(|prefix| prefix.eq_ignore_ascii_case(PREFIX))
 }
 
-/// A value that may be base64 between markers.
+/// Decodes a value that may be base64 between markers.
 ///
-/// The markers are case-sensitive, and both are needed: a value that has only one of them, or has them in capitals, is
-/// text as it is (MCP 2026-07-28, transport page, "Value Encoding"). Refused is what has both and is no padded base64 of
-/// UTF-8, and `=?base64?=`, whose markers overlap: some servers take that for text, others for base64 of nothing.
+/// The markers are case-sensitive, and both are needed: a value with only one of them, or with markers in capitals, is
+/// plain text (MCP 2026-07-28, transport page, "Value Encoding"). Refused are a value with both markers that is not
+/// padded base64 of UTF-8, and `=?base64?=`, whose markers overlap: some servers take that for text, others for base64
+/// of nothing.
 pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, Refusal<'static>> {
     let text = visible(field, value)?;
     let literal = |form| Decoded {

@@ -1,10 +1,10 @@
-//! One page of a list of tools, to be looked at.
+//! One page of a list of tools, read-only.
 
 use callgate_core::json::{Kind, Tape, Value};
 
 use super::{ListError, MAX_ANSWER_DEPTH, member, name, object, tools};
 
-/// The tools that an answer to `tools/list` shows, and where the list goes on.
+/// The tools of an answer to `tools/list`, and the cursor of the next page.
 #[derive(Clone, Copy, Debug)]
 pub struct Page<'t> {
     tools: Value<'t>,
@@ -13,7 +13,7 @@ pub struct Page<'t> {
 
 impl<'t> Page<'t> {
     /// Reads a JSON-RPC message that answers `tools/list`; `None` for one without `result.tools` (an error, a
-    /// notification). What [`super::filter`] refuses is refused here.
+    /// notification). Refuses what [`super::filter`] refuses.
     ///
     /// ```
     /// use callgate_core::json::Tape;
@@ -34,7 +34,7 @@ impl<'t> Page<'t> {
         }
     }
 
-    /// As [`Self::parse`], of the `result` alone.
+    /// Works as [`Self::parse`] on the `result` alone.
     pub fn of_result(result: Value<'t>) -> Result<Option<Self>, ListError> {
         let Some(tools) = tools(result)? else {
             return Ok(None);
@@ -42,7 +42,8 @@ impl<'t> Page<'t> {
         let next_cursor = match member(result, "nextCursor")? {
             None => None,
             Some(cursor) if cursor.kind() == Kind::Null => None,
-            // The clients at hand stop at an empty one; to whom goes on, what follows is not of the first list.
+            // Known clients stop at an empty cursor. For a client that goes on, the next answer is not a part of this
+            // list.
             Some(cursor) => Some(
                 cursor
                     .as_str()
@@ -53,12 +54,12 @@ impl<'t> Page<'t> {
         Ok(Some(Self { tools, next_cursor }))
     }
 
-    /// Where the list goes on; `None` on its last page.
+    /// The cursor of the next page; `None` on the last page.
     pub const fn next_cursor(self) -> Option<&'t str> {
         self.next_cursor
     }
 
-    /// The tools, each with its name, but for those that [`super::filter`] always takes out.
+    /// The tools with their names, without those that [`super::filter`] always removes.
     pub fn tools(self) -> impl Iterator<Item = (&'t str, Value<'t>)> {
         self.tools
             .elements()
@@ -70,7 +71,7 @@ impl<'t> Page<'t> {
 mod tests {
     use super::*;
 
-    /// Names, and where the list goes on.
+    /// Names of tools and the next cursor.
     type Seen = (Vec<String>, Option<String>);
 
     fn read(text: &str) -> Result<Option<Seen>, ListError> {

@@ -1,4 +1,4 @@
-//! A client's answer to what a server has asked it.
+//! A client's answer to a request of the server.
 
 use callgate_core::json::{Kind, Tape};
 
@@ -9,8 +9,8 @@ use crate::refusal::{Reason, Refusal};
 
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
-/// A response and nothing else: it calls nothing, whoever reads it. Before 2026-07-28 servers ask clients for samples, input
-/// and roots, and clients answer so.
+/// A response that no reader takes for a call. Before 2026-07-28, servers ask clients for samples, input and roots, and
+/// clients answer with such a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Answer<'m> {
     /// The id of the server's request.
@@ -18,8 +18,8 @@ pub struct Answer<'m> {
 }
 
 impl<'m> Answer<'m> {
-    /// Reads a whole body as one response, as strictly as [`super::Message::parse`] reads requests: with an id, either a
-    /// result or an error, and no member that a request has.
+    /// Reads a whole body as one response, as strictly as [`super::Message::parse`] reads requests: with an id, either
+    /// a result or an error, and no member of a request.
     ///
     /// ```
     /// use callgate_core::json::Tape;
@@ -50,7 +50,7 @@ impl<'m> Answer<'m> {
                          response alone",
                     ));
                 }
-                // Nobody reads a call out of what is no member of one.
+                // A reader finds no call in a member that is not part of one.
                 _ => {}
             }
         }

@@ -11,7 +11,7 @@ use crate::shown::Shown;
 /// The members of requests, and of responses.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
-/// What methods of notifications begin with, and those of requests do not.
+/// The prefix of a notification's method; no request's method has it.
 const NOTIFICATION: &str = "notifications/";
 
 /// The members of one message.
@@ -19,12 +19,12 @@ const NOTIFICATION: &str = "notifications/";
 pub(super) struct Envelope<'m> {
     pub(super) id: Option<Id<'m>>,
     method: Option<Value<'m>>,
-    /// An object, where there is one.
+    /// An object, if present.
     pub(super) params: Option<Value<'m>>,
 }
 
 impl<'m> Envelope<'m> {
-    /// Reads the root of a body. Refusals carry the id as soon as it is known to be one.
+    /// Reads the root of a body. Refusals carry the id as soon as it is read and valid.
     pub(super) fn read(root: Value<'m>) -> Result<Self, Refusal<'m>> {
         match root.kind() {
             Kind::Object => {}
@@ -41,7 +41,7 @@ impl<'m> Envelope<'m> {
             }
         }
         let (mut version, mut id, mut method, mut params) = (None, None, None, None);
-        // The first of each is enough to name.
+        // It is enough to name the first of each kind.
         let (mut answers, mut foreign, mut alike) = (false, None, None);
         for (key, value) in root.members() {
             match key {
@@ -90,7 +90,7 @@ impl<'m> Envelope<'m> {
         let expected = "a string or an integer";
         match value.kind() {
             Kind::String => Ok(Id(value.raw())),
-            // `1.0` and `1e0` are integers to some and doubles to others, who would answer under another id.
+            // `1.0` and `1e0` are integers to some readers and doubles to others, which would answer under another id.
             Kind::Number
                 if value
                     .raw()
@@ -108,7 +108,7 @@ impl<'m> Envelope<'m> {
         }
     }
 
-    /// The method, which fits the message's shape.
+    /// The method, checked against the message's shape: request or notification.
     pub(super) fn method(&self) -> Result<&'m str, Refusal<'static>> {
         let Some(method) = self.method else {
             let message = "`method` is missing; expected a string such as `tools/call`";
@@ -129,7 +129,7 @@ impl<'m> Envelope<'m> {
     }
 }
 
-/// Why a text is no method that could be judged, if it is none.
+/// The fault of a text that is not a method the rules can match, if it has one.
 pub(crate) fn method_fault(method: &str) -> Option<&'static str> {
     if method == TOOLS_CALL {
         return None;
@@ -137,7 +137,7 @@ pub(crate) fn method_fault(method: &str) -> Option<&'static str> {
     if method.is_empty() {
         return Some("the method is empty; expected a name such as `tools/call`");
     }
-    // A server that trims or folds what it reads would run a tool that nobody was asked about.
+    // A server that trims or folds its input would run a tool that was never judged.
     let trimmed = method.trim_matches(|character: char| character.is_whitespace() || character.is_control());
     if same_but_for_case(trimmed, TOOLS_CALL) {
         return Some("the method is nearly `tools/call`; write it exactly so");

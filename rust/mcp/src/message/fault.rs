@@ -1,4 +1,4 @@
-//! What the JSON reader refuses, said of a message.
+//! Errors of the JSON reader as refusals of a message.
 
 use callgate_core::json::{JsonError, JsonErrorKind, Kind, Value};
 use callgate_core::request::MAX_ARGS_DEPTH;
@@ -6,7 +6,7 @@ use callgate_core::request::MAX_ARGS_DEPTH;
 use super::MAX_MESSAGE_DEPTH;
 use crate::refusal::{Reason, Refusal};
 
-/// What needs no reading to be refused.
+/// Refuses a body that need not be parsed for it.
 pub(super) fn before_parsing(body: &[u8]) -> Result<(), Refusal<'static>> {
     if body.trim_ascii().is_empty() {
         let message = "the body is empty; expected one JSON-RPC message";
@@ -19,7 +19,7 @@ pub(super) fn before_parsing(body: &[u8]) -> Result<(), Refusal<'static>> {
     Ok(())
 }
 
-/// A body that the JSON reader refuses.
+/// The refusal for an error of the JSON reader.
 pub(super) fn of_json(error: &JsonError) -> Refusal<'static> {
     let reason = match &error.kind {
         JsonErrorKind::Syntax(_) => Reason::InvalidJson,
@@ -42,7 +42,7 @@ pub(super) fn of_json(error: &JsonError) -> Refusal<'static> {
     Refusal::new(reason, message)
 }
 
-/// A member of the wrong type. `expected` begins with an article.
+/// The refusal for a member of the wrong type. `expected` begins with an article.
 pub(super) fn wrong_type(reason: Reason, member: &str, expected: &str, value: Value<'_>) -> Refusal<'static> {
     let got = value.kind().as_str();
     Refusal::new(

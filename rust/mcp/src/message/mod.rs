@@ -1,10 +1,10 @@
-//! One JSON-RPC 2.0 message as MCP sends it.
+//! One JSON-RPC 2.0 message as MCP defines it.
 //!
-//! What is accepted reads the same to every JSON reader there is; whatever could be taken two ways is refused, and so is
-//! what a client never sends. A message has the members `jsonrpc`, `id`, `method` and `params` and no others: JSON-RPC
-//! defines none, servers built on strict schemas refuse them, and a member that nobody defined cannot be judged. Members
-//! of `params` are the method's own business (`_meta` and whatever later revisions add) but for those that name what is
-//! called, which must be spelled exactly.
+//! An accepted message means the same to every JSON reader. Refused is any message that two readers could understand
+//! differently, or that clients never send. A message has the members `jsonrpc`, `id`, `method` and `params` and no
+//! others: JSON-RPC defines no others, servers with strict schemas refuse them, and no rule could judge them. The
+//! members of `params` are up to the method (`_meta` and whatever later revisions add). Only those that name the called
+//! object must be spelled exactly.
 
 mod answer;
 mod envelope;
@@ -30,15 +30,15 @@ pub use parts::Parts;
 /// The one method that calls a tool.
 pub const TOOLS_CALL: &str = "tools/call";
 
-/// Deepest nesting of a message: its arguments, which may have [`MAX_ARGS_DEPTH`] levels, lie in `params` in the message.
+/// The deepest nesting of a message: its arguments with [`MAX_ARGS_DEPTH`] levels, inside `params`, inside the message.
 pub const MAX_MESSAGE_DEPTH: usize = MAX_ARGS_DEPTH + 2;
 
-/// A message that may be judged.
+/// A message that can be judged.
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'m> {
-    /// A `tools/call`: the policy's to judge.
+    /// A `tools/call`, judged by the policy.
     Call(Call<'m>),
-    /// Any other request or notification: [`crate::Methods`]' to judge.
+    /// Any other request or notification, judged by [`crate::Methods`].
     Other(Other<'m>),
 }
 
@@ -47,12 +47,12 @@ pub enum Message<'m> {
 pub struct Id<'m>(&'m str);
 
 impl<'m> Id<'m> {
-    /// The id as it stands in the message: the text of a JSON string or integer.
+    /// The id's JSON text in the message: a string or an integer.
     pub const fn json(self) -> &'m str {
         self.0
     }
 
-    /// An id that was read elsewhere, from its text: a JSON string or integer.
+    /// An id from its JSON text, a string or an integer, that was read elsewhere.
     pub fn from_json(text: &'m str) -> Option<Self> {
         let mut tape = Tape::new();
         let value = tape.parse(text.as_bytes(), 1).ok()?;
@@ -72,39 +72,39 @@ impl fmt::Display for Id<'_> {
 pub struct Call<'m> {
     /// The request's id.
     pub id: Id<'m>,
-    /// The tool's name, neither empty nor with NUL.
+    /// The tool's name, not empty, without NUL.
     pub tool: &'m str,
-    /// The arguments: an object, or `None` where the call has none.
+    /// The arguments: an object, or `None` if the call has none.
     pub args: Option<Value<'m>>,
-    /// The protocol version that `_meta` names (2026-07-28 and later).
+    /// The protocol version in `_meta` (2026-07-28 and later).
     pub protocol_version: Option<&'m str>,
 }
 
 impl<'m> Call<'m> {
-    /// The bytes of the arguments as they stand in the message, empty where the call has none: what
-    /// [`callgate_core::Request::args_json`] takes.
+    /// The JSON text of the arguments in the message, empty if the call has none, for
+    /// [`callgate_core::Request::args_json`].
     pub fn args_json(&self) -> &'m [u8] {
         self.args.map_or(b"", |args| args.raw().as_bytes())
     }
 }
 
-/// A request or notification that calls no tool.
+/// A request or notification other than a tool call.
 #[derive(Clone, Copy, Debug)]
 pub struct Other<'m> {
     /// A request's id; `None` for a notification.
     pub id: Option<Id<'m>>,
     /// The method, not empty, without control characters.
     pub method: &'m str,
-    /// What it is about, as `Mcp-Name` says it: a prompt's name, a resource's URI, a task's id.
+    /// The name of its object, which `Mcp-Name` mirrors: a prompt's name, a resource's URI, a task's id.
     pub name: Option<&'m str>,
-    /// The protocol version that `_meta` names (2026-07-28 and later).
+    /// The protocol version in `_meta` (2026-07-28 and later).
     pub protocol_version: Option<&'m str>,
 }
 
 impl<'m> Message<'m> {
-    /// Reads a whole body as one message. `tape` is a buffer, to be used again for the next body.
+    /// Reads a whole body as one message. `tape` is a buffer that can be used again for the next body.
     ///
-    /// Time is linear in the length of `body`, as [`Tape::parse`] says, and nothing is copied.
+    /// Takes time linear in the length of `body` (see [`Tape::parse`]) and copies nothing.
     ///
     /// ```
     /// use callgate_core::json::Tape;
@@ -140,7 +140,7 @@ impl<'m> Message<'m> {
         }
     }
 
-    /// What it is about, as `Mcp-Name` says it: a tool's or prompt's name, a resource's URI, a task's id.
+    /// The name of its object, which `Mcp-Name` mirrors: a tool's or prompt's name, a resource's URI, a task's id.
     pub fn name(&self) -> Option<&'m str> {
         match self {
             Self::Call(call) => Some(call.tool),
@@ -148,7 +148,7 @@ impl<'m> Message<'m> {
         }
     }
 
-    /// The protocol version that `_meta` names (2026-07-28 and later).
+    /// The protocol version in `_meta` (2026-07-28 and later).
     pub fn protocol_version(&self) -> Option<&'m str> {
         match self {
             Self::Call(call) => call.protocol_version,
@@ -158,7 +158,7 @@ impl<'m> Message<'m> {
 }
 
 impl<'m> Envelope<'m> {
-    /// The message, once the envelope is known to be one.
+    /// The message, once its envelope is valid.
     fn message(&self) -> Result<Message<'m>, Refusal<'m>> {
         let method = self.method()?;
         let params = self.params.map(Params::read).transpose()?.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! The members of `params` that name what a message is about.
+//! The members of `params` that name the object of a message.
 
 use callgate_core::json::Value;
 
@@ -7,14 +7,15 @@ use super::fault::{object, string, wrong_type};
 use crate::keys::look_alike;
 use crate::refusal::{Reason, Refusal};
 
-/// Members that some method is judged by; no message may have one in another case. By `cursor` the pages of a list are told
-/// apart: a server that finds it in another case would give the last one for what passes here as the first.
+/// Members that some method is judged by. A message with one of them in another case is refused. `cursor` tells the
+/// pages of a list apart: a server that accepts it in another case would return the last page where callgate sees the
+/// first.
 const MEMBERS: [&str; 6] = ["name", "arguments", "uri", "taskId", "_meta", "cursor"];
 
-/// Where the protocol version stands in `_meta` since 2026-07-28.
+/// The key of the protocol version in `_meta` since 2026-07-28.
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
-/// What a message's `params` say.
+/// The judged members of a message's `params`.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Params<'m> {
     name: Option<Value<'m>>,
@@ -48,7 +49,7 @@ impl<'m> Params<'m> {
         Ok(read)
     }
 
-    /// What `Mcp-Name` mirrors for a method that calls no tool; `None` where that is no string.
+    /// The value that `Mcp-Name` mirrors for a method other than a tool call; `None` if it is not a string.
     pub(super) fn name_for(&self, method: &str) -> Option<&'m str> {
         let value = match method {
             "prompts/get" => self.name,
@@ -60,7 +61,7 @@ impl<'m> Params<'m> {
         value.and_then(Value::as_str)
     }
 
-    /// The name of the tool to be called.
+    /// The name of the called tool.
     pub(super) fn tool(&self) -> Result<&'m str, Refusal<'static>> {
         let Some(name) = self.name else {
             let message =
@@ -82,7 +83,7 @@ impl<'m> Params<'m> {
     }
 }
 
-/// Why a text names no tool, if it names none.
+/// The fault of a text that is not a tool's name, if it has one.
 pub(crate) fn tool_fault(name: &str) -> Option<&'static str> {
     if name.is_empty() {
         return Some("the tool name is empty; name the tool to be called");
@@ -91,7 +92,7 @@ pub(crate) fn tool_fault(name: &str) -> Option<&'static str> {
         .then_some("the tool name holds NUL; names are text without NUL")
 }
 
-/// The version that `_meta` names. One that is no string is refused: headers are held against it.
+/// The version in `_meta`. Refuses one that is not a string, because headers are checked against it.
 fn protocol_version(meta: Value<'_>) -> Result<Option<&str>, Refusal<'static>> {
     let Some(version) = meta.get(PROTOCOL_VERSION) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! A message in the parts that a gateway hands over, which has read the envelope itself.
+//! A message in parts, from a gateway that has read the envelope itself.
 
 use callgate_core::json::{Tape, Value};
 
@@ -8,17 +8,18 @@ use super::params::Params;
 use super::{MAX_MESSAGE_DEPTH, TOOLS_CALL};
 use crate::refusal::{Reason, Refusal};
 
-/// A message without its envelope: whoever hands it over answers under the id, and makes the message anew from these.
+/// A message without its envelope: the gateway keeps the id for the answer, and builds the message again from these
+/// parts.
 #[derive(Clone, Copy, Debug)]
 pub enum Parts<'m> {
-    /// A `tools/call`: the policy's to judge.
+    /// A `tools/call`, judged by the policy.
     Call {
-        /// The tool's name, neither empty nor with NUL.
+        /// The tool's name, not empty, without NUL.
         tool: &'m str,
-        /// The arguments: an object, or `None` where the call has none.
+        /// The arguments: an object, or `None` if the call has none.
         args: Option<Value<'m>>,
     },
-    /// Any other request or notification: [`crate::Methods`]' to judge.
+    /// Any other request or notification, judged by [`crate::Methods`].
     Other {
         /// The method, not empty, without control characters.
         method: &'m str,
@@ -49,7 +50,7 @@ impl<'m> Parts<'m> {
             None => Params::default(),
             Some(bytes) => {
                 fault::before_parsing(bytes)?;
-                // The envelope that is not here is a level, too.
+                // The absent envelope counts as a level.
                 let root = tape
                     .parse(bytes, MAX_MESSAGE_DEPTH - 1)
                     .map_err(|error| fault::of_json(&error))?;
@@ -108,7 +109,7 @@ mod tests {
             (r#"{"name":"t","arguments":[]}"#, Reason::Arguments),
             (r#"{"name":""}"#, Reason::Tool),
             ("{}", Reason::Tool),
-            // What would end `params` in an envelope ends nothing here.
+            // Text that would end `params` in an envelope ends nothing here.
             (r#"{"name":"t"},"method":"ping""#, Reason::InvalidJson),
         ] {
             assert_eq!(reason("tools/call", Some(params)), expected, "{params}");

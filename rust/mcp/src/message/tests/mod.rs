@@ -1,4 +1,4 @@
-//! Messages that are taken.
+//! Messages that are accepted.
 
 mod refused;
 

@@ -1,4 +1,4 @@
-//! Messages that are refused, and what is said of them.
+//! Messages that are refused, and their refusals.
 
 use super::*;
 
@@ -145,7 +145,7 @@ fn params_name_one_tool() {
     ] {
         assert_eq!(reason(&call(params)), expected, "{params}");
     }
-    // What lies in the arguments is the tool's own, in any case.
+    // Keys inside the arguments belong to the tool, in any case.
     with(
         &call(r#"{"name":"t","arguments":{"Name":1,"name":2,"Method":3}}"#),
         |message| {
