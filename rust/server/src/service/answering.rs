@@ -14,14 +14,14 @@ use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::deadline::{self, Deadline};
-use super::leaving::Leaving;
-use super::{Answer, Share, decision};
 use crate::gate::Gate;
+use crate::service::deadline::{self, Deadline};
+use crate::service::leaving::Leaving;
+use crate::service::{Answer, Share, decision};
 
 /// What an answer counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Counted {
+pub(crate) enum Counted {
     /// A request of plain HTTP.
     Http,
     /// One to the gateway.
@@ -33,7 +33,7 @@ pub(super) enum Counted {
 }
 
 /// How long a decision's message may take to arrive.
-pub(super) struct Patience {
+pub(crate) struct Patience {
     longest: Duration,
     deadline: Option<Deadline>,
     // Most messages are there already: those cost no timer.
@@ -41,7 +41,7 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    pub(super) const fn new(longest: Duration, deadline: Option<Deadline>) -> Self {
+    pub(crate) const fn new(longest: Duration, deadline: Option<Deadline>) -> Self {
         Self {
             longest,
             deadline,
@@ -69,13 +69,13 @@ impl Patience {
 
 /// The answer to one request, whatever it asks for.
 pub(crate) struct Answering {
-    pub(super) answer: Answer,
-    pub(super) gate: Arc<Gate>,
-    pub(super) counted: Counted,
+    pub(crate) answer: Answer,
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) counted: Counted,
     /// For the methods of the decision service. The answer to a stream begins at once, and what follows has a time of its own.
-    pub(super) patience: Option<Patience>,
+    pub(crate) patience: Option<Patience>,
     /// What large pieces of the answer count against, where it may have some.
-    pub(super) leaving: Option<Arc<Share>>,
+    pub(crate) leaving: Option<Arc<Share>>,
 }
 
 impl Answering {
@@ -114,7 +114,7 @@ impl Future for Answering {
 }
 
 /// The status of a gRPC answer: in its header where there is no message, else the trailer will say OK.
-pub(super) fn grpc_code(response: &Response<Body>) -> Code {
+pub(crate) fn grpc_code(response: &Response<Body>) -> Code {
     match response.headers().get(Status::GRPC_STATUS) {
         Some(code) => Code::from_bytes(code.as_bytes()),
         None if response.status() == StatusCode::OK => Code::Ok,

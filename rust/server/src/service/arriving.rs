@@ -10,16 +10,16 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::calls::Calls;
-use super::lingering::Lingering;
-use super::unfinished::{Held, Share};
+use crate::service::calls::Calls;
+use crate::service::lingering::Lingering;
+use crate::service::unfinished::{Held, Share};
 
 /// One byte that says whether the message is compressed, and four of its length.
 const PREFIX_BYTES: usize = 5;
 
 /// What a body holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// No gRPC messages.
     Plain,
     /// One message, whose time is bounded by who waits for it.
@@ -37,14 +37,14 @@ pub(super) enum Kind {
 }
 
 /// A body that is watched while it is read.
-pub(super) struct Arriving {
+pub(crate) struct Arriving {
     inner: Lingering,
     messages: Messages,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Arriving {
-    pub(super) const fn new(inner: Lingering, kind: Kind, share: Arc<Share>) -> Self {
+    pub(crate) const fn new(inner: Lingering, kind: Kind, share: Arc<Share>) -> Self {
         Self {
             inner,
             messages: Messages::new(kind, share),
@@ -197,8 +197,8 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use super::super::unfinished::Unfinished;
     use super::*;
+    use crate::service::unfinished::Unfinished;
 
     fn messages(kind: Kind) -> Messages {
         Messages::new(kind, Unfinished::new(1 << 20, 1 << 17).share())

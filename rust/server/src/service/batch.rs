@@ -3,15 +3,15 @@
 use callgate_proto::decision::v1 as pb;
 use tonic::Status;
 
-use super::deadline::{self, Deadline};
-use super::decision::Decisions;
-use super::turn::Turn;
 use crate::identity::Asker;
+use crate::service::deadline::{self, Deadline};
+use crate::service::decision::Decisions;
+use crate::service::turn::Turn;
 
 /// Decides the calls in their order, each as `Check` would, and lets other callers in between.
 ///
-/// How many there may be was settled before they were decoded: see [`super::calls`].
-pub(super) async fn check(
+/// How many there may be was settled before they were decoded: see [`crate::service::calls`].
+pub(crate) async fn check(
     decisions: &Decisions,
     asker: Option<&Asker>,
     calls: Vec<pb::CheckRequest>,

@@ -20,7 +20,7 @@ enum At {
 
 /// The top-level fields of one message, as far as it has come.
 #[derive(Clone, Debug)]
-pub(super) struct Calls {
+pub(crate) struct Calls {
     count: usize,
     at: At,
     /// The varint that is being read.
@@ -32,7 +32,7 @@ pub(super) struct Calls {
 
 impl Calls {
     /// None yet.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             count: 0,
             at: At::Key,
@@ -43,7 +43,7 @@ impl Calls {
     }
 
     /// Goes through the next bytes; refuses more than `max` calls, and what is no such message.
-    pub(super) fn read(&mut self, mut bytes: &[u8], max: usize) -> Result<(), Status> {
+    pub(crate) fn read(&mut self, mut bytes: &[u8], max: usize) -> Result<(), Status> {
         loop {
             let skipped = usize::try_from(self.skip).map_or(bytes.len(), |skip| skip.min(bytes.len()));
             self.skip -= skipped as u64;

@@ -11,11 +11,11 @@ const MAX_DIGITS: usize = 8;
 
 /// A moment after which nobody waits for the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Deadline(Instant);
+pub(crate) struct Deadline(Instant);
 
 impl Deadline {
     /// The deadline of a request that has just come, if it has one.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
+    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Status> {
         let Some(value) = headers.get(GRPC_TIMEOUT) else {
             return Ok(None);
         };
@@ -28,21 +28,21 @@ impl Deadline {
         Ok(Instant::now().checked_add(timeout).map(Self))
     }
 
-    pub(super) const fn at(self) -> Instant {
+    pub(crate) const fn at(self) -> Instant {
         self.0
     }
 
-    pub(super) fn is_over(self) -> bool {
+    pub(crate) fn is_over(self) -> bool {
         Instant::now() >= self.0
     }
 
-    pub(super) fn left(self) -> Duration {
+    pub(crate) fn left(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 }
 
 /// The status of a call whose deadline is over: it was not decided, so nothing was taken.
-pub(super) fn over() -> Status {
+pub(crate) fn over() -> Status {
     Status::deadline_exceeded("the deadline was over before the call was decided")
 }
 

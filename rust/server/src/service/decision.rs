@@ -11,28 +11,28 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::batch;
-use super::deadline::{self, Deadline};
-use super::stream::Answers;
 use crate::gate::{Gate, Protocol};
 use crate::identity::Asker;
 use crate::net::Phase;
 use crate::random::random_u128;
+use crate::service::batch;
+use crate::service::deadline::{self, Deadline};
+use crate::service::stream::Answers;
 
 /// The service.
 #[derive(Clone, Debug)]
-pub(super) struct Decisions {
+pub(crate) struct Decisions {
     gate: Arc<Gate>,
     phase: watch::Receiver<Phase>,
 }
 
 impl Decisions {
-    pub(super) const fn new(gate: Arc<Gate>, phase: watch::Receiver<Phase>) -> Self {
+    pub(crate) const fn new(gate: Arc<Gate>, phase: watch::Receiver<Phase>) -> Self {
         Self { gate, phase }
     }
 
     /// Decides one call of whichever method for whoever asks, if that one still may: a stream takes its time.
-    pub(super) fn decide(
+    pub(crate) fn decide(
         &self,
         asker: Option<&Asker>,
         call: &pb::CheckRequest,
@@ -51,17 +51,17 @@ impl Decisions {
     }
 
     /// The denial of what is no call.
-    pub(super) fn refuse(&self, reason: &str) -> pb::CheckResponse {
+    pub(crate) fn refuse(&self, reason: &str) -> pb::CheckResponse {
         self.gate.refuse(Protocol::Grpc, reason.to_owned(), message)
     }
 
     /// Whether the server has begun to stop.
-    pub(super) fn is_stopping(&self) -> bool {
+    pub(crate) fn is_stopping(&self) -> bool {
         *self.phase.borrow() >= Phase::Draining
     }
 
     /// Counts a stream that has ended; other requests are counted where they are answered.
-    pub(super) fn count_stream(&self, code: Code) {
+    pub(crate) fn count_stream(&self, code: Code) {
         self.gate.metrics.grpc(code);
     }
 }
@@ -158,7 +158,7 @@ fn no_random(error: getrandom::Error) -> Status {
 }
 
 /// Gives tonic's refusals the statuses that the API promises.
-pub(super) fn with_our_statuses(mut response: http::Response<Body>) -> http::Response<Body> {
+pub(crate) fn with_our_statuses(mut response: http::Response<Body>) -> http::Response<Body> {
     if let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS) {
         let code = Code::from_bytes(status.as_bytes());
         let ours = our_code(code);
@@ -171,7 +171,7 @@ pub(super) fn with_our_statuses(mut response: http::Response<Body>) -> http::Res
 
 /// A message above the limit is `OUT_OF_RANGE` to tonic, and one that does not decode is `INTERNAL`. The methods
 /// themselves use neither of the two for anything that a caller sends.
-pub(super) const fn our_code(code: Code) -> Code {
+pub(crate) const fn our_code(code: Code) -> Code {
     match code {
         Code::OutOfRange => Code::ResourceExhausted,
         Code::Internal => Code::InvalidArgument,
@@ -238,7 +238,7 @@ const fn outcome(outcome: Outcome) -> pb::Outcome {
 }
 
 /// A fingerprint as text.
-pub(super) fn hex(fingerprint: &[u8; 32]) -> String {
+pub(crate) fn hex(fingerprint: &[u8; 32]) -> String {
     use std::fmt::Write as _;
     fingerprint
         .iter()
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn tonic_statuses_become_ours() {
         let code =
-            |status: Status| super::super::answering::grpc_code(&with_our_statuses(status.into_http()));
+            |status: Status| crate::service::answering::grpc_code(&with_our_statuses(status.into_http()));
         assert_eq!(code(Status::out_of_range("")), Code::ResourceExhausted);
         assert_eq!(code(Status::internal("")), Code::InvalidArgument);
         assert_eq!(code(Status::unimplemented("")), Code::Unimplemented);

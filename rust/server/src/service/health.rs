@@ -8,7 +8,7 @@ use tonic_health::server::HealthReporter;
 pub(crate) type HealthService = HealthServer<tonic_health::server::HealthService>;
 
 /// The longest question, in bytes: it is the name of a service, from anybody.
-pub(super) const QUESTION_LIMIT_BYTES: usize = 4 * 1024;
+pub(crate) const QUESTION_LIMIT_BYTES: usize = 4 * 1024;
 
 /// The server as a whole, and its one service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];

@@ -13,10 +13,10 @@ use hyper::body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::unfinished::{Held, SMALL_BYTES, Share};
+use crate::service::unfinished::{Held, SMALL_BYTES, Share};
 
 /// A body whose large pieces are counted.
-pub(super) struct Leaving {
+pub(crate) struct Leaving {
     /// `None` when nothing more goes on.
     body: Option<Body>,
     share: Arc<Share>,
@@ -35,7 +35,7 @@ impl AsRef<[u8]> for Counted {
 }
 
 impl Leaving {
-    pub(super) const fn new(body: Body, share: Arc<Share>) -> Self {
+    pub(crate) const fn new(body: Body, share: Arc<Share>) -> Self {
         Self {
             body: Some(body),
             share,
@@ -102,8 +102,8 @@ impl hyper::body::Body for Leaving {
 mod tests {
     use http_body_util::{BodyExt as _, Full};
 
-    use super::super::unfinished::Unfinished;
     use super::*;
+    use crate::service::unfinished::Unfinished;
 
     fn leaving(bytes: usize, share: &Arc<Share>) -> Leaving {
         let body = Full::new(Bytes::from(vec![0; bytes]));

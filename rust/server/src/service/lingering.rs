@@ -23,7 +23,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A body that is read to its end, whether or not anybody wants all of it.
 #[derive(Debug)]
-pub(super) struct Lingering {
+pub(crate) struct Lingering {
     /// `None` after its end.
     inner: Option<Incoming>,
     /// How long it is read after it was dropped; `None`: not at all.
@@ -34,7 +34,7 @@ pub(super) struct Lingering {
 
 impl Lingering {
     /// The request, whose body is read for so long after it was dropped.
-    pub(super) fn request(request: Request<Incoming>, patience: Duration) -> Request<Self> {
+    pub(crate) fn request(request: Request<Incoming>, patience: Duration) -> Request<Self> {
         let is_held_back = request.headers().contains_key(header::EXPECT);
         request.map(|body| Self {
             inner: Some(body),
@@ -44,7 +44,7 @@ impl Lingering {
     }
 
     /// A body that ends where it is dropped: clients of gRPC know that streams end early.
-    pub(super) const fn never(body: Incoming) -> Self {
+    pub(crate) const fn never(body: Incoming) -> Self {
         Self {
             inner: Some(body),
             patience: None,

@@ -8,7 +8,7 @@ use crate::proxy::alike;
 const PREFIX: &str = "x-callgate-";
 
 /// Those that go on with a request.
-pub(super) const NAMES: [&str; 6] = [
+pub(crate) const NAMES: [&str; 6] = [
     "x-callgate-outcome",
     "x-callgate-rule",
     "x-callgate-policy",
@@ -18,7 +18,7 @@ pub(super) const NAMES: [&str; 6] = [
 ];
 
 /// What our headers say of a decision, where it says anything.
-pub(super) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (&'static str, String)> {
+pub(crate) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (&'static str, String)> {
     let shadow = decision.shadow.as_ref();
     let least = decision.limits.iter().map(|limit| limit.remaining).min();
     let values = [
@@ -36,7 +36,7 @@ pub(super) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (&'static 
 }
 
 /// Whether a header of this lower-case name is one of ours, or one that some programs take for one of ours.
-pub(super) fn is_one(name: &str) -> bool {
+pub(crate) fn is_one(name: &str) -> bool {
     name.get(..PREFIX.len())
         .is_some_and(|beginning| alike(beginning, PREFIX))
 }

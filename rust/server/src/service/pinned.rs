@@ -13,7 +13,7 @@ const TOOL_CHANGED: &str = "(tool changed)";
 const MAX_TOLD: usize = 100;
 
 /// Why no call of this tool may go on that comes from a client of this variant: the rule, and what its caller is told.
-pub(super) fn objection(
+pub(crate) fn objection(
     pins: &PinnedServer,
     server: &str,
     tool: &str,
@@ -29,7 +29,7 @@ pub(super) fn objection(
 
 /// Holds a list that clients of a variant get against what was accepted of the server's tools, and logs what is new; the
 /// error says why it must not be shown. Must run where [`aside`] may.
-pub(super) fn observe(
+pub(crate) fn observe(
     gate: &Gate,
     pins: &PinnedServer,
     server: &str,

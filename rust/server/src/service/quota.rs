@@ -11,7 +11,7 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 /// The fields that an answer with this decision carries.
-pub(super) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+pub(crate) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
     let retry_after = decision
         .retry_after_ms
         .map(|retry_after_ms| (header::RETRY_AFTER, HeaderValue::from(seconds(retry_after_ms))));

@@ -13,16 +13,16 @@ use tokio::time::Sleep;
 use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
-use super::deadline::{self, Deadline};
-use super::decision::{Decisions, our_code};
-use super::turn::Turn;
 use crate::identity::Asker;
 use crate::net::{Phase, STREAM_WINDOW_BYTES};
+use crate::service::deadline::{self, Deadline};
+use crate::service::decision::{Decisions, our_code};
+use crate::service::turn::Turn;
 
 type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The answers to the calls of one stream.
-pub(super) struct Answers {
+pub(crate) struct Answers {
     decisions: Decisions,
     asker: Option<Asker>,
     calls: Streaming<pb::CheckStreamRequest>,
@@ -42,7 +42,7 @@ enum Life {
 }
 
 impl Answers {
-    pub(super) fn new(
+    pub(crate) fn new(
         decisions: Decisions,
         asker: Option<Asker>,
         calls: Streaming<pb::CheckStreamRequest>,

@@ -11,18 +11,18 @@ const UNIT_BYTES: usize = 1_024;
 
 /// What has been decided and not been counted yet.
 #[derive(Debug, Default)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     bytes: usize,
 }
 
 impl Turn {
     /// Counts a call with arguments of this length.
-    pub(super) const fn spend(&mut self, args_bytes: usize) {
+    pub(crate) const fn spend(&mut self, args_bytes: usize) {
         self.bytes = self.bytes.saturating_add(UNIT_BYTES).saturating_add(args_bytes);
     }
 
     /// Ready while this task may go on; else it is woken when others have had their turn.
-    pub(super) fn poll_go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.bytes >= UNIT_BYTES {
             ready!(coop::poll_proceed(cx)).made_progress();
             self.bytes -= UNIT_BYTES;
@@ -31,7 +31,7 @@ impl Turn {
     }
 
     /// Lets others have their turn when this one is over.
-    pub(super) async fn go_on(&mut self) {
+    pub(crate) async fn go_on(&mut self) {
         poll_fn(|cx| self.poll_go_on(cx)).await;
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tonic::Status;
 
 /// Bytes of each message that count as small: as much as one HTTP/2 frame holds.
-pub(super) const SMALL_BYTES: usize = 16 * 1024;
+pub(crate) const SMALL_BYTES: usize = 16 * 1024;
 /// The part of the whole that is for those.
 const SMALL_PART: usize = 4;
 /// One connection may hold this part of the whole.
@@ -71,7 +71,7 @@ pub(crate) struct Unfinished {
 
 impl Unfinished {
     /// One connection may always hold one whole body.
-    pub(super) fn new(limit_bytes: usize, body_limit_bytes: usize) -> Arc<Self> {
+    pub(crate) fn new(limit_bytes: usize, body_limit_bytes: usize) -> Arc<Self> {
         let small_bytes = limit_bytes / SMALL_PART;
         Arc::new(Self {
             all: Gauges {
@@ -104,7 +104,7 @@ pub(crate) struct Share {
 
 /// What one message holds, until it is whole or given up.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(crate) struct Held {
     share: Arc<Share>,
     bytes: usize,
 }
@@ -115,12 +115,12 @@ fn small(bytes: usize) -> usize {
 }
 
 impl Held {
-    pub(super) const fn new(share: Arc<Share>) -> Self {
+    pub(crate) const fn new(share: Arc<Share>) -> Self {
         Self { share, bytes: 0 }
     }
 
     /// Holds `seen_bytes` of one message in all.
-    pub(super) fn grow(&mut self, seen_bytes: usize) -> Result<(), Status> {
+    pub(crate) fn grow(&mut self, seen_bytes: usize) -> Result<(), Status> {
         let Some(more) = seen_bytes.checked_sub(self.bytes) else {
             return Ok(());
         };
@@ -135,7 +135,7 @@ impl Held {
     }
 
     /// Holds so many bytes now, be it more or less than before.
-    pub(super) fn set(&mut self, bytes: usize) -> Result<(), Status> {
+    pub(crate) fn set(&mut self, bytes: usize) -> Result<(), Status> {
         if let Some(fewer) = self.bytes.checked_sub(bytes) {
             let fewer_small = small(self.bytes) - small(bytes);
             self.subtract(|gauges| &gauges.small, fewer_small);
@@ -146,7 +146,7 @@ impl Held {
     }
 
     /// The message is whole.
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         // Nothing has to fit.
         let _ = self.set(0);
     }

@@ -16,9 +16,9 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
-use super::judging::{Carried, Judge, admitted};
 use crate::gate::{Admitted, Gate, Protocol, aside};
 use crate::proxy::Unclear;
+use crate::service::judging::{Carried, Judge, admitted};
 use attributes::McpAttributes;
 use listing::Target;
 use reply::ExtMcp;

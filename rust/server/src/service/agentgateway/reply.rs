@@ -9,11 +9,11 @@ use http::HeaderValue;
 use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
-use super::super::judging::{Asked, Denied, Door};
-use super::super::ours;
 use super::attributes::McpAttributes;
 use crate::gate::Protocol;
 use crate::proxy::Attributes as _;
+use crate::service::judging::{Asked, Denied, Door};
+use crate::service::ours;
 
 /// The key of a decision among the metadata that later policies of the gateway may read.
 const METADATA: &str = "callgate";

@@ -30,23 +30,23 @@ use crate::identity::Asker;
 use crate::service::deadline::{self, Deadline};
 
 /// The name under which it is called.
-pub(in crate::service) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";
+pub(crate) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";
 
 /// Largest message. Two bytes can be one descriptor, which is much larger once it is decoded; what Envoy sends is at most
 /// a few headers long.
-pub(in crate::service) const MESSAGE_LIMIT_BYTES: usize = 256 * 1024;
+pub(crate) const MESSAGE_LIMIT_BYTES: usize = 256 * 1024;
 
 /// Descriptors of one request. Envoy makes one of each entry of a route's `rate_limits`.
 const MAX_DESCRIPTORS: usize = 256;
 
 /// The service.
 #[derive(Clone, Debug)]
-pub(in crate::service) struct RateLimits {
+pub(crate) struct RateLimits {
     gate: Arc<Gate>,
 }
 
 impl RateLimits {
-    pub(in crate::service) const fn new(gate: Arc<Gate>) -> Self {
+    pub(crate) const fn new(gate: Arc<Gate>) -> Self {
         Self { gate }
     }
 

@@ -5,10 +5,10 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use tonic::body::Body;
 
-use super::super::Doors;
 use super::caller::Calling;
 use super::config::plain;
 use super::{Gateway, MCP, METADATA, answer};
+use crate::service::Doors;
 
 /// The challenge to a request (RFC 6750 section 3), written where it is needed.
 #[derive(Clone, Copy)]

@@ -10,8 +10,6 @@ use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id, reply as mcp};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tonic::body::Body;
 
-use super::super::judging::{Asked, Denied, Door, Reserved, Subject};
-use super::super::{ours, pinned, quota};
 use super::answer;
 use super::caller::is_nobody;
 use super::challenge::Challenge;
@@ -19,6 +17,8 @@ use super::forward::SESSION;
 use crate::gate::Protocol;
 use crate::metrics::INVALID_REQUEST;
 use crate::random::random_u128;
+use crate::service::judging::{Asked, Denied, Door, Reserved, Subject};
+use crate::service::{ours, pinned, quota};
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";

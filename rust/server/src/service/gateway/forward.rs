@@ -18,9 +18,6 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, header};
 use tonic::body::Body;
 
-use super::super::judging::{Lists, Reserved};
-use super::super::pinned;
-use super::super::unfinished::{Held, Share};
 use super::caller::Calling;
 use super::config::Behind;
 use super::door::{Allowed, Purpose};
@@ -30,6 +27,9 @@ use super::{GATEWAY, answer, session, variant};
 use crate::events::{FieldValue, Level};
 use crate::gate::{Gate, Protocol, aside, is_large};
 use crate::proxy::ANONYMOUS;
+use crate::service::judging::{Lists, Reserved};
+use crate::service::pinned;
+use crate::service::unfinished::{Held, Share};
 
 /// The session of the versions before 2026-07-28.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");

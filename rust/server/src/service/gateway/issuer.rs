@@ -5,11 +5,11 @@ use std::sync::Arc;
 use callgate_gateway::oauth::{Issuer, Refresh};
 use http::request::Parts;
 
-use super::super::Doors;
 use super::caller::may_be_issued;
 use super::request::token;
 use crate::events::Level;
 use crate::gate::Gate;
+use crate::service::Doors;
 
 /// Fetches the keys of each issuer in force beside everything else, if it is time for that.
 pub(crate) fn renew_keys(gate: &Arc<Gate>) {

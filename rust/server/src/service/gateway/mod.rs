@@ -23,13 +23,13 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
-use super::arriving::Arriving;
-use super::http::read_body;
-use super::judging::{Carried, Judge, whole};
-use super::unfinished::{Held, Share};
-use super::{Door, Doors};
 use crate::gate::{Admitted, Gate, aside};
 use crate::identity::{Peer, Unknown};
+use crate::service::arriving::Arriving;
+use crate::service::http::read_body;
+use crate::service::judging::{Carried, Judge, whole};
+use crate::service::unfinished::{Held, Share};
+use crate::service::{Door, Doors};
 use caller::Calling;
 use challenge::{Challenge, metadata};
 use config::Behind;

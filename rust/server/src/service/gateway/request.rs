@@ -4,10 +4,10 @@ use callgate_core::Caller;
 use http::request::Parts;
 use http::{HeaderValue, header};
 
-use super::super::http::texts;
 use super::config::plain;
 use crate::identity::bearer;
 use crate::proxy::{Attributes, Found, Singles, single};
+use crate::service::http::texts;
 
 /// A request but for its body.
 #[derive(Debug)]

@@ -26,12 +26,12 @@ impl Access {
     }
 
     /// What addresses of this server begin with.
-    pub(in super::super) const fn scheme(&self) -> &'static str {
+    pub(crate) const fn scheme(&self) -> &'static str {
         if self.is_secure { "https" } else { "http" }
     }
 
     /// Why a request over plain HTTP is refused, if it is.
-    pub(in super::super) fn refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
+    pub(crate) fn refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
         self.host_refusal(door, target, headers)
             .or_else(|| self.origin_refusal(door, headers).map(str::to_owned))
     }
@@ -54,12 +54,7 @@ impl Access {
 
     /// On loopback every request must name a loopback host or an allowed one. On other addresses the names that lead
     /// there are not known, so `Host` is held only against a list that somebody has given.
-    pub(in super::super) fn host_refusal(
-        &self,
-        door: Door,
-        target: &Uri,
-        headers: &HeaderMap,
-    ) -> Option<String> {
+    pub(crate) fn host_refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
         let checked = match door {
             Door::Socket => false,
             Door::Tcp { loopback } => loopback || !self.allowed_hosts.is_empty(),

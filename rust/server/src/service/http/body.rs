@@ -9,12 +9,12 @@ use hyper::body::Body as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::super::arriving::Arriving;
 use super::reply;
+use crate::service::arriving::Arriving;
 
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(in super::super) enum BodyError {
+pub(crate) enum BodyError {
     #[error("the body is too large; expected at most {0} bytes")]
     TooLarge(usize),
     #[error("too many bytes of unfinished bodies; try again later")]
@@ -27,7 +27,7 @@ pub(in super::super) enum BodyError {
 
 impl BodyError {
     /// The status of the refusal.
-    pub(in super::super) const fn status(self) -> StatusCode {
+    pub(crate) const fn status(self) -> StatusCode {
         match self {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NoRoom => StatusCode::SERVICE_UNAVAILABLE,
@@ -37,10 +37,7 @@ impl BodyError {
     }
 
     /// The refusal of a request with such a body; `answer` is one with this status and message.
-    pub(in super::super) fn refusal(
-        self,
-        answer: impl FnOnce(StatusCode, &str) -> Response<Body>,
-    ) -> Response<Body> {
+    pub(crate) fn refusal(self, answer: impl FnOnce(StatusCode, &str) -> Response<Body>) -> Response<Body> {
         let mut response = answer(self.status(), &self.to_string());
         // What is left may be more than is thrown away, so clients had better not count on this connection (HTTP/2 ignores
         // the field's meaning).
@@ -51,11 +48,7 @@ impl BodyError {
 }
 
 /// The whole body; one that takes longer than `timeout` to arrive is given up.
-pub(in super::super) async fn read(
-    body: Arriving,
-    limit_bytes: usize,
-    timeout: Duration,
-) -> Result<Bytes, BodyError> {
+pub(crate) async fn read(body: Arriving, limit_bytes: usize, timeout: Duration) -> Result<Bytes, BodyError> {
     // What `Content-Length` promises, where it is sent: such a body is refused before it is read.
     if body.size_hint().lower() > u64::try_from(limit_bytes).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge(limit_bytes));

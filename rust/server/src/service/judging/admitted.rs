@@ -3,12 +3,12 @@
 use http::Extensions;
 use tonic::Status;
 
-use super::super::deadline::{self, Deadline};
 use crate::gate::{Admitted, Gate};
 use crate::identity::Asker;
+use crate::service::deadline::{self, Deadline};
 
 /// What a question is answered by, from what the connection says of it.
-pub(in super::super) fn admitted(gate: &Gate, extensions: &Extensions) -> Result<Admitted, Status> {
+pub(crate) fn admitted(gate: &Gate, extensions: &Extensions) -> Result<Admitted, Status> {
     let deadline: Option<&Deadline> = extensions.get();
     if deadline.copied().is_some_and(Deadline::is_over) {
         return Err(deadline::over());

@@ -14,10 +14,7 @@ const UTF_8: &str = "utf-8";
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 
 /// The body, if it is what the upstream will read: uncompressed, and as long as the request says.
-pub(in super::super) fn whole<'a>(
-    attributes: &impl Attributes<'a>,
-    body: &'a [u8],
-) -> Result<&'a [u8], Unclear> {
+pub(crate) fn whole<'a>(attributes: &impl Attributes<'a>, body: &'a [u8]) -> Result<&'a [u8], Unclear> {
     // `false` is what Envoy says of a whole one.
     if header(attributes, PARTIAL_BODY)?.is_some_and(|partial| partial != "false") {
         return Err(Unclear::new(
@@ -43,7 +40,7 @@ pub(in super::super) fn whole<'a>(
 
 /// Whether the request surely has no body. An error where a body would be read in other ways than here, or where more
 /// bytes follow that nobody judges.
-pub(super) fn check<'a>(attributes: &impl Attributes<'a>, carried: &Carried<'a>) -> Result<bool, Unclear> {
+pub(crate) fn check<'a>(attributes: &impl Attributes<'a>, carried: &Carried<'a>) -> Result<bool, Unclear> {
     if header(attributes, "upgrade")?.is_some() {
         return Err(Unclear::new(
             "the request asks for another protocol, whose messages nobody would judge; send it without `upgrade`",

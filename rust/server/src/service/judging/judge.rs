@@ -25,15 +25,15 @@ const WITHOUT_MESSAGE: [&str; 2] = ["GET", "DELETE"];
 
 /// Judges one request.
 #[derive(Debug)]
-pub(in super::super) struct Judge<'j, D> {
-    pub(in super::super) door: &'j D,
-    pub(in super::super) gate: &'j Gate,
-    pub(in super::super) admitted: &'j Admitted,
+pub(crate) struct Judge<'j, D> {
+    pub(crate) door: &'j D,
+    pub(crate) gate: &'j Gate,
+    pub(crate) admitted: &'j Admitted,
 }
 
 impl<D: Door> Judge<'_, D> {
     /// The answer to a request with these attributes, of which this came along.
-    pub(in super::super) fn answer<'a>(
+    pub(crate) fn answer<'a>(
         &self,
         attributes: &impl Attributes<'a>,
         carried: Result<Carried<'a>, Unclear>,
@@ -43,7 +43,7 @@ impl<D: Door> Judge<'_, D> {
     }
 
     /// The answer to what does not say what it asks.
-    pub(in super::super) fn unclear(&self, unclear: &Unclear) -> D::Answer {
+    pub(crate) fn unclear(&self, unclear: &Unclear) -> D::Answer {
         self.gate.refuse(D::PROTOCOL, unclear.to_string(), |decision| {
             let body = mcp::denied_request(None, decision);
             self.door

@@ -14,23 +14,23 @@ const HIDDEN: &str = "(hidden)";
 
 /// The lists in the replies to one caller, at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Lists<'l> {
-    pub(in super::super) gate: &'l Gate,
-    pub(in super::super) protocol: Protocol,
-    pub(in super::super) state: &'l Snapshot,
+pub(crate) struct Lists<'l> {
+    pub(crate) gate: &'l Gate,
+    pub(crate) protocol: Protocol,
+    pub(crate) state: &'l Snapshot,
     /// Of the caller, for no tool.
-    pub(in super::super) request: Request<'l>,
+    pub(crate) request: Request<'l>,
     /// The id of the `tools/list` that is answered; `None` for a stream of anything.
-    pub(in super::super) id: Option<Id<'l>>,
+    pub(crate) id: Option<Id<'l>>,
     /// Leave out what this caller may never call, too.
-    pub(in super::super) allowed_only: bool,
+    pub(crate) allowed_only: bool,
     /// What was read of the list's tools beforehand.
-    pub(in super::super) observed: Option<&'l Observation>,
+    pub(crate) observed: Option<&'l Observation>,
 }
 
 impl Lists<'_> {
     /// A reply as it goes on; the error is the message in its place.
-    pub(in super::super) fn reply(&self, reply: &[u8]) -> Result<Vec<u8>, String> {
+    pub(crate) fn reply(&self, reply: &[u8]) -> Result<Vec<u8>, String> {
         self.cut(|keep| {
             aside(reply, || {
                 list::filter(&mut Tape::new(), reply, keep).map(Into::into)
@@ -39,7 +39,7 @@ impl Lists<'_> {
     }
 
     /// The bytes of one event of a stream, likewise.
-    pub(in super::super) fn event(&self, event: &Event<'_>) -> Result<Vec<u8>, String> {
+    pub(crate) fn event(&self, event: &Event<'_>) -> Result<Vec<u8>, String> {
         self.cut(|keep| {
             aside(event.raw(), || {
                 list::filter_event(&mut Tape::new(), event, keep).map(Into::into)
@@ -48,7 +48,7 @@ impl Lists<'_> {
     }
 
     /// The message that the caller gets in place of a list that cannot be cut.
-    pub(in super::super) fn withheld(&self, reason: &str) -> String {
+    pub(crate) fn withheld(&self, reason: &str) -> String {
         let message = format!("the server's list of tools is withheld, because it cannot be cut: {reason}");
         self.gate.deny(
             self.protocol,

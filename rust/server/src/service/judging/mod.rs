@@ -18,25 +18,25 @@ use callgate_mcp::{Headers, Id, Named};
 
 use crate::gate::Protocol;
 
-pub(super) use admitted::admitted;
-pub(super) use body::whole;
-pub(super) use judge::Judge;
-pub(super) use lists::Lists;
-pub(super) use reserved::Reserved;
+pub(crate) use admitted::admitted;
+pub(crate) use body::whole;
+pub(crate) use judge::Judge;
+pub(crate) use lists::Lists;
+pub(crate) use reserved::Reserved;
 
 #[cfg(doc)]
 use crate::proxy::Attributes;
 
 /// What the proxy itself has read of a message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Read<'a> {
-    pub(super) named: Named<'a>,
-    pub(super) id: Option<Id<'a>>,
+pub(crate) struct Read<'a> {
+    pub(crate) named: Named<'a>,
+    pub(crate) id: Option<Id<'a>>,
 }
 
 /// What came along of a request's message.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Carried<'a> {
+pub(crate) enum Carried<'a> {
     /// The whole body, see [`whole`], and what the proxy has read of it, if it tells: it must be the same.
     Body(&'a [u8], Option<Read<'a>>),
     /// No body, and nobody knows whether there is one. The header fields say what the message is, where the server has to
@@ -50,39 +50,39 @@ pub(super) enum Carried<'a> {
 
 /// A request as it was judged.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
+pub(crate) struct Asked<'a> {
     /// What the engine was asked. Its tool is empty where none is called.
-    pub(super) request: Request<'a>,
+    pub(crate) request: Request<'a>,
     /// The method of the message; `None` where a path names the tool, and where there is no message.
-    pub(super) method: Option<&'a str>,
+    pub(crate) method: Option<&'a str>,
     /// The message's id, where it is known.
-    pub(super) id: Option<Id<'a>>,
+    pub(crate) id: Option<Id<'a>>,
     /// `authorization` is where callers send their token to callgate.
     hides_token: bool,
 }
 
 impl Asked<'_> {
     /// A token is for callgate; the upstream must not see it, whoever was believed to call.
-    pub(super) const fn hides_token(&self) -> bool {
+    pub(crate) const fn hides_token(&self) -> bool {
         self.hides_token
     }
 }
 
 /// What must not go on, and what its caller is told.
 #[derive(Debug)]
-pub(super) struct Denied<'a> {
+pub(crate) struct Denied<'a> {
     /// JSON for the caller: a reply to its message, or the decision where a path named the tool.
-    pub(super) body: String,
+    pub(crate) body: String,
     /// The body is a tool's result, and clients are to get it as one, with status 200.
-    pub(super) is_tool_result: bool,
+    pub(crate) is_tool_result: bool,
     /// The id of the request that the body answers, where it could be read.
-    pub(super) id: Option<Id<'a>>,
-    pub(super) subject: Subject,
+    pub(crate) id: Option<Id<'a>>,
+    pub(crate) subject: Subject,
 }
 
 /// What kind of message was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Subject {
+pub(crate) enum Subject {
     /// A message without an id: where its body came along, one that asks for nothing and gets no answer.
     Notification,
     /// A request of a method that the configuration neither allows nor denies.
@@ -104,7 +104,7 @@ impl<'a> Denied<'a> {
 }
 
 /// How one protocol answers.
-pub(super) trait Door {
+pub(crate) trait Door {
     /// The protocol's own answer.
     type Answer;
 

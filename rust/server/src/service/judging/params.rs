@@ -8,7 +8,7 @@ use super::{Door, Judge};
 impl<D: Door> Judge<'_, D> {
     /// Holds the fields that mirror arguments against the call. What a server's list says is what its clients go by, and
     /// the server itself, so the catalogue speaks only where no list did.
-    pub(super) fn hold_params<'m>(
+    pub(crate) fn hold_params<'m>(
         &self,
         request: &Request<'_>,
         headers: &Headers<'_>,

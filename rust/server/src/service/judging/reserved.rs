@@ -6,14 +6,14 @@ use crate::gate::Gate;
 
 /// Units that can still be given back.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Reserved {
-    pub(in super::super) reservation: u128,
-    pub(in super::super) pep: PepId,
+pub(crate) struct Reserved {
+    pub(crate) reservation: u128,
+    pub(crate) pep: PepId,
 }
 
 impl Reserved {
     /// Gives the units of a call back that never reached the upstream, or keeps them for good.
-    pub(in super::super) fn settle(self, gate: &Gate, never_reached: bool) {
+    pub(crate) fn settle(self, gate: &Gate, never_reached: bool) {
         let now = gate.clock.now();
         if never_reached {
             gate.engine.roll_back(self.reservation, self.pep, now);

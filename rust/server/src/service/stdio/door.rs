@@ -7,11 +7,11 @@ use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::Headers;
 use callgate_pipes::stdio::{Forward, Judged};
 
-use super::super::judging::{Asked, Denied, Door};
-use super::super::pinned;
 use crate::gate::Protocol;
 use crate::metrics::INVALID_REQUEST;
 use crate::random::random_u128;
+use crate::service::judging::{Asked, Denied, Door};
+use crate::service::pinned;
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";

@@ -9,12 +9,12 @@ use callgate_mcp::{Id, reply as mcp};
 use callgate_pipes::RequestId;
 use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
 
-use super::super::judging::{Carried, Judge, Lists, Reserved};
-use super::super::pinned;
 use super::attributes::LineAttributes;
 use super::door::{StdioDoor, of_client};
 use crate::gate::{Admitted, Gate, Protocol, aside};
 use crate::metrics::INVALID_REQUEST;
+use crate::service::judging::{Carried, Judge, Lists, Reserved};
+use crate::service::pinned;
 
 /// Judges the lines of one client.
 pub(super) struct LineJudge {

@@ -5,10 +5,10 @@ use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use http::Extensions;
 use tonic::Status;
 
-use super::super::super::judging::{Asked, Denied, Door, admitted};
 use super::super::attributes::HttpAttributes;
 use super::Authorizer;
 use crate::gate::Protocol;
+use crate::service::judging::{Asked, Denied, Door, admitted};
 
 /// Keeps nothing of a decision but its outcome.
 struct OutcomeAlone;
@@ -29,7 +29,7 @@ impl Door for OutcomeAlone {
 
 impl Authorizer {
     /// All that is done about a message up to the decision, and no more.
-    pub(in super::super::super) fn outcome(&self, message: &CheckRequest) -> Result<Outcome, Status> {
+    pub(crate) fn outcome(&self, message: &CheckRequest) -> Result<Outcome, Status> {
         let admitted = admitted(&self.gate, &Extensions::new())?;
         let attributes = message.attributes.as_ref().and_then(HttpAttributes::of);
         Ok(self.judge(&admitted, attributes.as_ref(), &OutcomeAlone))

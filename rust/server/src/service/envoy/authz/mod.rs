@@ -13,21 +13,21 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tonic::{Request, Response, Status};
 
-use super::super::judging::{Door, Judge, admitted};
 use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
 use crate::gate::{Admitted, Gate, aside};
 use crate::proxy::Unclear;
+use crate::service::judging::{Door, Judge, admitted};
 use reply::ExtAuthz;
 
 /// The service.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Authorizer {
+pub(crate) struct Authorizer {
     gate: Arc<Gate>,
 }
 
 impl Authorizer {
-    pub(in super::super) const fn new(gate: Arc<Gate>) -> Self {
+    pub(crate) const fn new(gate: Arc<Gate>) -> Self {
         Self { gate }
     }
 

@@ -11,11 +11,11 @@ use envoy_types::pb::google::protobuf::{Struct, Value};
 use envoy_types::pb::google::rpc;
 use tonic::Code;
 
-use super::super::super::judging::{Asked, Denied, Door};
-use super::super::super::{ours, quota};
 use super::super::attributes::HttpAttributes;
 use crate::gate::Protocol;
 use crate::proxy::Attributes;
+use crate::service::judging::{Asked, Denied, Door};
+use crate::service::{ours, quota};
 
 const OK_STATUS: i32 = 200;
 
@@ -129,7 +129,7 @@ fn status(code: Code, message: &str) -> rpc::Status {
 }
 
 /// What Envoy's later filters and its log may read, under the filter's namespace.
-pub(in super::super) fn metadata(decision: &Decision<'_>) -> Struct {
+pub(crate) fn metadata(decision: &Decision<'_>) -> Struct {
     let text = |text: &str| Kind::StringValue(text.to_owned());
     let limits = decision.limits.iter();
     let remaining = limits.map(|limit| {

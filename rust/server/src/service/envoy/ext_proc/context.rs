@@ -6,14 +6,14 @@ use callgate_mcp::Id;
 use callgate_mcp::sse::{Event, UNKNOWN_LINE};
 use tonic::Status;
 
-use super::super::super::judging::{Carried, Judge, Lists, whole};
-use super::super::super::unfinished::Share;
 use super::super::mcp_metadata::ReadMessage;
 use super::door::{ExtProc, Listed, Verdict};
 use super::head::Head;
 use crate::gate::{Admitted, Gate, Protocol, aside};
 use crate::identity::Asker;
 use crate::proxy::Unclear;
+use crate::service::judging::{Carried, Judge, Lists, whole};
+use crate::service::unfinished::Share;
 
 /// What exchanges share, and who has begun this one.
 #[derive(Clone, Debug)]

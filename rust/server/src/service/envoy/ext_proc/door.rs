@@ -9,13 +9,13 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 
-use super::super::super::judging::{Asked, Denied, Door, Reserved};
-use super::super::super::{ours, quota};
 use super::super::authz::metadata;
 use super::head::Head;
 use crate::gate::Protocol;
 use crate::proxy::Attributes as _;
 use crate::random::random_u128;
+use crate::service::judging::{Asked, Denied, Door, Reserved};
+use crate::service::{ours, quota};
 
 /// The namespace of what later filters may read, if `receiving_namespaces` lets it in.
 const NAMESPACE: &str = "envoy.filters.http.ext_proc";

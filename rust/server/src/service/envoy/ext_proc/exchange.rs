@@ -11,13 +11,13 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use super::super::super::unfinished::Held;
 use super::context::{Came, Context};
 use super::door::{Allowed, Verdict};
 use super::head::Head;
 use super::messages::{self, Modes, Way};
 use super::reach::never_reached;
 use super::reply::{Began, Reply};
+use crate::service::unfinished::Held;
 
 /// One request and its reply.
 pub(super) struct Exchange {

@@ -21,31 +21,31 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::Ex
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::super::deadline::Deadline;
-use super::super::unfinished::Share;
 use crate::gate::Gate;
 use crate::identity::Asker;
 use crate::limits::Limits;
 use crate::net::Phase;
+use crate::service::deadline::Deadline;
+use crate::service::unfinished::Share;
 use context::Context;
 use exchange::Exchange;
 use stream::Answers;
 
 /// The name under which it is called.
-pub(in super::super) const NAME: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
+pub(crate) const NAME: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 /// Its one method.
-pub(in super::super) const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+pub(crate) const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
 /// The service.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Processor {
+pub(crate) struct Processor {
     gate: Arc<Gate>,
     phase: watch::Receiver<Phase>,
     limits: Limits,
 }
 
 impl Processor {
-    pub(in super::super) fn new(gate: Arc<Gate>, phase: watch::Receiver<Phase>, limits: Limits) -> Self {
+    pub(crate) fn new(gate: Arc<Gate>, phase: watch::Receiver<Phase>, limits: Limits) -> Self {
         Self { gate, phase, limits }
     }
 }

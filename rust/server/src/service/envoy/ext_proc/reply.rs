@@ -10,12 +10,12 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 };
 use tonic::Status;
 
-use super::super::super::unfinished::Held;
 use super::context::{Context, event_of};
 use super::door::{Listed, immediate};
 use super::head::{Head, fields, value};
 use super::messages::{self, Way};
 use crate::proxy::single;
+use crate::service::unfinished::Held;
 
 /// Headers that say something of a body's bytes, which are others afterwards.
 const OF_BYTES: [&str; 8] = [

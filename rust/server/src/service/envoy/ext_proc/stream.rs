@@ -14,17 +14,17 @@ use tokio::time::Sleep;
 use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
-use super::super::super::deadline::{self, Deadline};
-use super::super::super::decision::our_code;
-use super::super::super::turn::Turn;
 use super::exchange::Exchange;
 use crate::gate::Gate;
 use crate::net::Phase;
+use crate::service::deadline::{self, Deadline};
+use crate::service::decision::our_code;
+use crate::service::turn::Turn;
 
 type Timer = Pin<Box<Sleep>>;
 
 /// The answers to one request and its reply.
-pub(in super::super::super) struct Answers {
+pub(crate) struct Answers {
     exchange: Exchange,
     messages: Streaming<ProcessingRequest>,
     gate: Arc<Gate>,

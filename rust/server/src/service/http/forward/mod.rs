@@ -17,15 +17,15 @@ use http::request::Parts;
 use http::{HeaderName, Request, Response, StatusCode};
 use tonic::body::Body;
 
-use super::super::arriving::Arriving;
-use super::super::judging::{Carried, Judge, whole};
-use super::super::{Door, Doors, ours};
 use super::{body, reply as plain};
 use crate::gate::aside;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::proxy::{Attributes as _, Unclear};
+use crate::service::arriving::Arriving;
+use crate::service::judging::{Carried, Judge, whole};
+use crate::service::{Door, Doors, ours};
 use original::Original;
-pub(in super::super) use original::texts;
+pub(crate) use original::texts;
 use reply::ForwardAuth;
 
 /// Where an enforcement point sends its token: `Bearer <token>`.

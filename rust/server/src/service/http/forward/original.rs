@@ -81,7 +81,7 @@ fn host(parts: &Parts) -> Result<&str, Unclear> {
 }
 
 /// Every field with its value, `None` for one that is no text.
-pub(in super::super::super) fn texts(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
+pub(crate) fn texts(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
     headers
         .iter()
         .map(|(name, value)| (name.as_str(), std::str::from_utf8(value.as_bytes()).ok()))

@@ -5,10 +5,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
-use super::super::super::judging::{Asked, Denied, Door};
-use super::super::super::{ours, quota};
 use super::{Form, PEP_FIELD};
 use crate::gate::Protocol;
+use crate::service::judging::{Asked, Denied, Door};
+use crate::service::{ours, quota};
 
 /// Headers of the request that are to be taken away before it goes on. Envoy knows this name.
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
