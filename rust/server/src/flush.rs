@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use crate::clock::read_clocks;
 use crate::events::Level;
 use crate::gate::Gate;
-use crate::net::Phase;
+use crate::phase::Phase;
 
 /// A failure that goes on is told again after this long.
 const QUIET: Duration = Duration::from_secs(60);

@@ -15,6 +15,7 @@ use crate::identity::{Asker, Peps, Unknown};
 use crate::in_force::InForce;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::net::Flood;
+use crate::protocol::Protocol;
 use crate::proxy::ProxyConfig;
 use crate::service::{Gateway, Sessions};
 
@@ -39,50 +40,6 @@ const UNNAMED: Request<'static> = Request {
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
-}
-
-/// What a call was asked over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    Grpc,
-    Http,
-    ExtAuthz,
-    ForwardAuth,
-    ExtProc,
-    ExtMcp,
-    RateLimit,
-    Gateway,
-    Stdio,
-}
-
-impl Protocol {
-    /// Every protocol, in the order of their numbers.
-    pub(crate) const ALL: [Self; 9] = [
-        Self::Grpc,
-        Self::Http,
-        Self::ExtAuthz,
-        Self::ForwardAuth,
-        Self::ExtProc,
-        Self::ExtMcp,
-        Self::RateLimit,
-        Self::Gateway,
-        Self::Stdio,
-    ];
-
-    /// The word that the decision log uses, as metrics do.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Grpc => "grpc",
-            Self::Http => "http",
-            Self::ExtAuthz => "ext_authz",
-            Self::ForwardAuth => "forward_auth",
-            Self::ExtProc => "ext_proc",
-            Self::ExtMcp => "ext_mcp",
-            Self::RateLimit => "rate_limit",
-            Self::Gateway => "mcp",
-            Self::Stdio => "stdio",
-        }
-    }
 }
 
 /// Engine, clock, enforcement points, metrics, events and decision log of one server.

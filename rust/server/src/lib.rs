@@ -8,6 +8,7 @@
 mod audit;
 mod clock;
 mod config;
+mod deadline;
 mod error;
 mod events;
 mod flush;
@@ -17,7 +18,9 @@ mod in_force;
 mod limits;
 mod metrics;
 mod net;
+mod phase;
 mod pinning;
+mod protocol;
 mod proxy;
 mod random;
 mod server;

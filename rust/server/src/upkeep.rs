@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 
 use crate::events::Level;
 use crate::gate::Gate;
-use crate::net::Phase;
+use crate::phase::Phase;
 use crate::service::renew_keys;
 
 const PERIOD: Duration = Duration::from_secs(1);

@@ -28,7 +28,7 @@ pub use config::{AuditConfig, AuditMode, AuditTarget};
 
 use crate::StartError;
 use crate::events::{Events, Level};
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 use batch::{BoxedBatch, Mark};
 use queue::Queue;
 use sink::Sink;

@@ -9,7 +9,7 @@ use callgate_core::{Decision, LimitState, Outcome};
 
 use super::Asked;
 use super::batch::{Batch, Mark, Reader, cut};
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 
 /// Characters of a caller's name that a line keeps.
 const NAME_CHARACTERS: usize = 128;

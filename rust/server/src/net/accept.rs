@@ -17,19 +17,9 @@ use super::pace::Pace;
 use crate::events::{FieldValue, Level};
 use crate::identity::Peer;
 use crate::limits::Limits;
+use crate::phase::Phase;
 use crate::service::{Door, Doors};
 use crate::tls::Tls;
-
-/// How far a server has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// It accepts connections.
-    Serving,
-    /// It finishes what is in flight.
-    Draining,
-    /// It closes what is left.
-    Closed,
-}
 
 /// Pause after the operating system refused to accept: mostly it is out of file descriptors, and trying again at once
 /// would only burn a core.

@@ -15,13 +15,13 @@ use hyper_util::server::conn::auto::Builder;
 use tokio::sync::watch;
 use tonic::body::Body;
 
-use super::accept::Phase;
 use super::guarded::{Guarded, Watch};
 use super::head_timer::HeadTimer;
 use super::io::{Stream, Watched};
 use super::progress::Progress;
 use crate::identity::Peer;
 use crate::limits::Limits;
+use crate::phase::Phase;
 use crate::service::{Door, Doors};
 
 /// Header fields of one HTTP/1.1 request.

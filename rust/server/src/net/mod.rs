@@ -14,7 +14,7 @@ mod listen;
 mod pace;
 mod progress;
 
-pub(crate) use accept::{Acceptor, Phase};
+pub(crate) use accept::Acceptor;
 pub(crate) use connection::STREAM_WINDOW_BYTES;
 pub use descriptors::descriptor_limit;
 pub(crate) use guard::Flood;

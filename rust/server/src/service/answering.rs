@@ -14,8 +14,8 @@ use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::deadline::{self, Deadline};
 use crate::gate::Gate;
-use crate::service::deadline::{self, Deadline};
 use crate::service::leaving::Leaving;
 use crate::service::{Answer, Share, decision};
 

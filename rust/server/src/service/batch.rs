@@ -3,8 +3,8 @@
 use callgate_proto::decision::v1 as pb;
 use tonic::Status;
 
+use crate::deadline::{self, Deadline};
 use crate::identity::Asker;
-use crate::service::deadline::{self, Deadline};
 use crate::service::decision::Decisions;
 use crate::service::turn::Turn;
 

@@ -11,12 +11,13 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::gate::{Gate, Protocol};
+use crate::deadline::{self, Deadline};
+use crate::gate::Gate;
 use crate::identity::Asker;
-use crate::net::Phase;
+use crate::phase::Phase;
+use crate::protocol::Protocol;
 use crate::random::random_u128;
 use crate::service::batch;
-use crate::service::deadline::{self, Deadline};
 use crate::service::stream::Answers;
 
 /// The service.

@@ -7,7 +7,6 @@ mod batch;
 #[cfg(feature = "bench")]
 pub mod bench;
 mod calls;
-mod deadline;
 mod decision;
 mod envoy;
 mod gateway;
@@ -42,13 +41,13 @@ use tonic::body::Body;
 use tower_service::Service;
 
 use crate::StartError;
+use crate::deadline::Deadline;
 use crate::gate::Gate;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
-use crate::net::Phase;
+use crate::phase::Phase;
 use answering::{Answering, Counted, Patience};
 use arriving::{Arriving, Kind};
-use deadline::Deadline;
 use decision::Decisions;
 use envoy::Authorizer;
 use envoy::ext_proc::{self, Processor};

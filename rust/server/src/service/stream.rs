@@ -13,9 +13,10 @@ use tokio::time::Sleep;
 use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
+use crate::deadline::{self, Deadline};
 use crate::identity::Asker;
-use crate::net::{Phase, STREAM_WINDOW_BYTES};
-use crate::service::deadline::{self, Deadline};
+use crate::net::STREAM_WINDOW_BYTES;
+use crate::phase::Phase;
 use crate::service::decision::{Decisions, our_code};
 use crate::service::turn::Turn;
 

@@ -16,7 +16,8 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
-use crate::gate::{Admitted, Gate, Protocol, aside};
+use crate::gate::{Admitted, Gate, aside};
+use crate::protocol::Protocol;
 use crate::proxy::Unclear;
 use crate::service::judging::{Carried, Judge, admitted};
 use attributes::McpAttributes;

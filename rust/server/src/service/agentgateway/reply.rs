@@ -10,7 +10,7 @@ use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
 use super::attributes::McpAttributes;
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
 use crate::service::judging::{Asked, Denied, Door};
 use crate::service::ours;

@@ -24,10 +24,10 @@ use smallvec::SmallVec;
 use tonic::{Request, Response, Status};
 
 use super::refused_limits;
+use crate::deadline::{self, Deadline};
 use crate::events::Level;
 use crate::gate::Gate;
 use crate::identity::Asker;
-use crate::service::deadline::{self, Deadline};
 
 /// The name under which it is called.
 pub(crate) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";

@@ -13,7 +13,7 @@ use tonic::body::Body;
 use super::challenge::Challenge;
 use super::request::token;
 use super::{GATEWAY, Gateway, answer};
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 
 /// The rule that denies whoever no grant and no issuer knows.
 const UNKNOWN: &str = "(unknown grant)";

@@ -14,8 +14,9 @@ use callgate_core::json::Tape;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
-use crate::gate::{Protocol, aside, is_large};
+use crate::gate::{aside, is_large};
 use crate::identity::{Asker, Peer, Unknown};
+use crate::protocol::Protocol;
 use crate::random::random_u128;
 use crate::service::arriving::Arriving;
 use crate::service::{Door, Doors};

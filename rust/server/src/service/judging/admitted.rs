@@ -3,9 +3,9 @@
 use http::Extensions;
 use tonic::Status;
 
+use crate::deadline::{self, Deadline};
 use crate::gate::{Admitted, Gate};
 use crate::identity::Asker;
-use crate::service::deadline::{self, Deadline};
 
 /// What a question is answered by, from what the connection says of it.
 pub(crate) fn admitted(gate: &Gate, extensions: &Extensions) -> Result<Admitted, Status> {

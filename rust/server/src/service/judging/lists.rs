@@ -7,7 +7,8 @@ use callgate_gateway::pins::Observation;
 use callgate_mcp::sse::Event;
 use callgate_mcp::{Id, list, reply as mcp};
 
-use crate::gate::{Gate, Protocol, aside};
+use crate::gate::{Gate, aside};
+use crate::protocol::Protocol;
 
 /// Why a list is withheld.
 const HIDDEN: &str = "(hidden)";

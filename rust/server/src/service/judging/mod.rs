@@ -16,7 +16,7 @@ use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Request};
 use callgate_mcp::{Headers, Id, Named};
 
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 
 pub(crate) use admitted::admitted;
 pub(crate) use body::whole;

@@ -7,8 +7,8 @@ use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::Headers;
 use callgate_pipes::stdio::{Forward, Judged};
 
-use crate::gate::Protocol;
 use crate::metrics::INVALID_REQUEST;
+use crate::protocol::Protocol;
 use crate::random::random_u128;
 use crate::service::judging::{Asked, Denied, Door};
 use crate::service::pinned;

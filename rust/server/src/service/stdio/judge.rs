@@ -11,8 +11,9 @@ use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
 
 use super::attributes::LineAttributes;
 use super::door::{StdioDoor, of_client};
-use crate::gate::{Admitted, Gate, Protocol, aside};
+use crate::gate::{Admitted, Gate, aside};
 use crate::metrics::INVALID_REQUEST;
+use crate::protocol::Protocol;
 use crate::service::judging::{Carried, Judge, Lists, Reserved};
 use crate::service::pinned;
 

@@ -23,7 +23,7 @@ use crate::events::Event;
 use crate::gate::Gate;
 use crate::identity::Peps;
 use crate::in_force::InForce;
-use crate::net::Phase;
+use crate::phase::Phase;
 use crate::pinning::Pinning;
 use crate::{AuditConfig, Clock, GatewayError, StartError, flush, upkeep};
 

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::super::attributes::HttpAttributes;
 use super::Authorizer;
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 use crate::service::judging::{Asked, Denied, Door, admitted};
 
 /// Keeps nothing of a decision but its outcome.

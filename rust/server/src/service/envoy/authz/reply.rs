@@ -12,7 +12,7 @@ use envoy_types::pb::google::rpc;
 use tonic::Code;
 
 use super::super::attributes::HttpAttributes;
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 use crate::proxy::Attributes;
 use crate::service::judging::{Asked, Denied, Door};
 use crate::service::{ours, quota};

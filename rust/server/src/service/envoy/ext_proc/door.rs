@@ -11,7 +11,7 @@ use envoy_types::pb::google::protobuf::{Struct, Value};
 
 use super::super::authz::metadata;
 use super::head::Head;
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
 use crate::random::random_u128;
 use crate::service::judging::{Asked, Denied, Door, Reserved};

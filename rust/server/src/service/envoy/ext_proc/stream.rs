@@ -15,9 +15,9 @@ use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
 use super::exchange::Exchange;
+use crate::deadline::{self, Deadline};
 use crate::gate::Gate;
-use crate::net::Phase;
-use crate::service::deadline::{self, Deadline};
+use crate::phase::Phase;
 use crate::service::decision::our_code;
 use crate::service::turn::Turn;
 

@@ -6,7 +6,7 @@ use http_body_util::Full;
 use tonic::body::Body;
 
 use super::{Form, PEP_FIELD};
-use crate::gate::Protocol;
+use crate::protocol::Protocol;
 use crate::service::judging::{Asked, Denied, Door};
 use crate::service::{ours, quota};
 
