@@ -13,9 +13,9 @@ import grpc
 import pytest
 
 from callgate import AsyncClient, CallgateError, Client, Decision, Engine, ManualClock, Server, Shadow
-from callgate._messages import SERVICE
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import UNAVAILABLE
+from callgate.client.messages import SERVICE
 
 POLICY: dict[str, Any] = {
     "version": "1",

@@ -14,9 +14,9 @@ import grpc
 import pytest
 
 from callgate import AsyncClient, Call, Client, Decision, Engine, ManualClock, Server
-from callgate._messages import SERVICE
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import UNAVAILABLE
+from callgate.client.messages import SERVICE
 
 POLICY: dict[str, Any] = {
     "version": "1",

@@ -7,8 +7,8 @@ from typing import Any
 import grpc
 import pytest
 
-from callgate._messages import CHECK, SETTLE
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+from callgate.client.messages import CHECK, SETTLE
 from doors import GrpcDoor, GrpcioAioDoor, GrpcioDoor
 
 POLICY: dict[str, Any] = {

@@ -23,10 +23,8 @@ from callgate._callgate import (
     validate,
     version,
 )
-from callgate._messages import Call
-from callgate.client import AsyncClient, Client
+from callgate.client import AsyncClient, Call, Client, add_to_grpc_server
 from callgate.errors import CallgateError, ConfigError, PolicyError, StoreError
-from callgate.grpc_server import add_to_grpc_server
 from callgate.outcome import Outcome
 
 __version__ = version()

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast
 import grpc
 import grpc.aio
 
-from callgate import _messages
 from callgate._callgate import Decision, Shadow
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
-from callgate._stream import AsyncStream, Faults, Stream
+from callgate.client import messages
+from callgate.client.stream import AsyncStream, Faults, Stream
 from callgate.errors import CallgateError
 from callgate.outcome import Outcome
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from callgate._messages import Call
+    from callgate.client.messages import Call
 
     OnFailure: TypeAlias = Literal["fail_closed", "fail_open"]
 
@@ -96,7 +96,7 @@ class _Asking:
 
     def _decision(self, response: pb.CheckResponse) -> Decision:
         try:
-            return _messages.decision(response)
+            return messages.decision(response)
         except KeyError:
             return _denial(UNAVAILABLE, f"`{self._target}` answered outcome {response.outcome}, which is unknown here")
 
@@ -133,7 +133,7 @@ class _Asking:
 
     def _no_decision(self, code: grpc.StatusCode, details: str | None) -> Decision:
         if code in _REFUSED:
-            return _denial(_messages.INVALID_REQUEST, f"the decision point refused the call: {details}")
+            return _denial(messages.INVALID_REQUEST, f"the decision point refused the call: {details}")
         message = f"no decision from `{self._target}`: {code.name}: {details}"
         if code in _SILENT and self._on_failure == "fail_open":
             return Decision(
@@ -173,16 +173,16 @@ class Client(_Asking):
             else grpc.secure_channel(target, credentials, options=self._options)
         )
         self._check = self._channel.unary_unary(
-            _messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
+            messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
         )
         self._check_batch = self._channel.unary_unary(
-            _messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
+            messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
         )
         self._check_stream = self._channel.stream_stream(
-            _messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
+            messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
         )
         self._settle = self._channel.unary_unary(
-            _messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
+            messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
         )
 
     def check(
@@ -203,7 +203,7 @@ class Client(_Asking):
             TypeError: An argument has a type that no call could have.
         """
         try:
-            request = _messages.check_request(
+            request = messages.check_request(
                 tool=tool,
                 grant=grant,
                 args=args,
@@ -270,7 +270,7 @@ class Client(_Asking):
         return self._settled(reservation, pb.SETTLE_ACTION_COMMIT)
 
     def _settled(self, reservation: str, action: pb.SettleAction) -> bool:
-        request = _messages.settle_request(reservation, action)
+        request = messages.settle_request(reservation, action)
         try:
             return self._settle(request, timeout=self._timeout_s, metadata=self._metadata).settled
         except grpc.RpcError as error:
@@ -314,7 +314,7 @@ class AsyncClient(_Asking):
             TypeError: An argument has a type that no call could have.
         """
         try:
-            request = _messages.check_request(
+            request = messages.check_request(
                 tool=tool,
                 grant=grant,
                 args=args,
@@ -328,7 +328,7 @@ class AsyncClient(_Asking):
             return _not_unicode(error)
         try:
             ask = self._channel_of_this_loop().unary_unary(
-                _messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
+                messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
             )
             response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -342,7 +342,7 @@ class AsyncClient(_Asking):
             return [decision for decision in known if decision is not None]
         try:
             ask = self._channel_of_this_loop().unary_unary(
-                _messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
+                messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
             )
             response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -354,7 +354,7 @@ class AsyncClient(_Asking):
 
         def open_stream() -> grpc.aio.StreamStreamCall[Any, pb.CheckStreamResponse]:
             ask = self._channel_of_this_loop().stream_stream(
-                _messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
+                messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
             )
             return ask(metadata=self._metadata)
 
@@ -369,10 +369,10 @@ class AsyncClient(_Asking):
         return await self._settled(reservation, pb.SETTLE_ACTION_COMMIT)
 
     async def _settled(self, reservation: str, action: pb.SettleAction) -> bool:
-        request = _messages.settle_request(reservation, action)
+        request = messages.settle_request(reservation, action)
         try:
             settle = self._channel_of_this_loop().unary_unary(
-                _messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
+                messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
             )
             response = await settle(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
@@ -408,7 +408,7 @@ class AsyncClient(_Asking):
 def _sendable(call: Call) -> pb.CheckRequest | Decision:
     """The message of a call, or the denial of one that has none."""
     try:
-        return _messages.check_request(**call)
+        return messages.check_request(**call)
     except UnicodeEncodeError as error:
         return _not_unicode(error)
 
@@ -418,7 +418,7 @@ def _denial(rule: str, message: str) -> Decision:
 
 
 def _not_unicode(error: UnicodeEncodeError) -> Decision:
-    return _denial(_messages.INVALID_REQUEST, f"a name is not Unicode text: {error.reason}")
+    return _denial(messages.INVALID_REQUEST, f"a name is not Unicode text: {error.reason}")
 
 
 def _now_us() -> int:

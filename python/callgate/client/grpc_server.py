@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import grpc
 import grpc.aio
 
-from callgate import _messages
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+from callgate.client import messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -64,7 +64,7 @@ def add_to_grpc_server(
             pb.SettleResponse.SerializeToString,
         ),
     }
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(_messages.SERVICE, handlers),))
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(messages.SERVICE, handlers),))
 
 
 class _Service:
@@ -83,10 +83,10 @@ class _Service:
         return None if self._clock is None else self._clock.now_ms
 
     def _check(self, request: pb.CheckRequest) -> pb.CheckResponse:
-        return _messages.check(self._engine, request, self._now_ms, vouched=self._vouches)
+        return messages.check(self._engine, request, self._now_ms, vouched=self._vouches)
 
     def _settle(self, request: pb.SettleRequest) -> pb.SettleResponse:
-        return _messages.settle(self._engine, request, self._now_ms)
+        return messages.settle(self._engine, request, self._now_ms)
 
     def check(self, request: pb.CheckRequest, _context: grpc.ServicerContext) -> pb.CheckResponse:
         return self._check(request)
@@ -95,7 +95,7 @@ class _Service:
         return self._check(request)
 
     def _check_batch(self, request: pb.CheckBatchRequest) -> pb.CheckBatchResponse:
-        return _messages.check_batch(self._engine, request, lambda: self._now_ms, vouched=self._vouches)
+        return messages.check_batch(self._engine, request, lambda: self._now_ms, vouched=self._vouches)
 
     def check_batch(self, request: pb.CheckBatchRequest, context: grpc.ServicerContext) -> pb.CheckBatchResponse:
         try:
@@ -112,7 +112,7 @@ class _Service:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
     def _check_in_stream(self, request: pb.CheckStreamRequest) -> pb.CheckStreamResponse:
-        return _messages.check_in_stream(self._engine, request, self._now_ms, vouched=self._vouches)
+        return messages.check_in_stream(self._engine, request, self._now_ms, vouched=self._vouches)
 
     def check_stream(
         self, requests: Iterator[pb.CheckStreamRequest], _context: grpc.ServicerContext

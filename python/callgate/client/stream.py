@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import grpc
 import grpc.aio
 
-from callgate import _messages
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+from callgate.client import messages
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Iterator
     from typing import TypeAlias
 
     from callgate._callgate import Decision
-    from callgate._messages import Call
+    from callgate.client.messages import Call
 
     # Known to the type stubs alone.
     _Rpc: TypeAlias = grpc._CallIterator[pb.CheckStreamResponse]  # noqa: SLF001
@@ -72,7 +72,7 @@ class _Waitings:
         message = pb.CheckStreamRequest(id=self._next_id)
         refused = None
         try:
-            message.call.CopyFrom(_messages.check_request(**call))
+            message.call.CopyFrom(messages.check_request(**call))
         except UnicodeEncodeError as error:
             # Sent without a call, so that its answer comes in its turn.
             refused = self._faults.refused(error)
@@ -117,6 +117,7 @@ class Stream:
         timeout_s: float,
         faults: Faults,
     ) -> None:
+        """Takes what opens a stream, the calls, the time limit of each decision, and what to answer to faults."""
         self._open = open_stream
         self._calls = iter(calls)
         self._timeout_s = timeout_s
@@ -238,6 +239,7 @@ class AsyncStream:
         timeout_s: float,
         faults: Faults,
     ) -> None:
+        """See `Stream.__init__`."""
         self._open = open_stream
         self._calls = _each(calls)
         self._timeout_s = timeout_s
