@@ -14,8 +14,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callgate import Client, ConfigError, Engine, Server, version
-from callgate.admin import AdminServer
-from callgate.metrics import ServerCollector, registry
+from callgate.control.http import AdminServer
+from callgate.control.metrics import ServerCollector, registry
 
 POLICY: dict[str, Any] = {
     "version": "1",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from callgate.background import BackgroundStream
+from callgate.control.background import BackgroundStream
 
 
 def test_lines_arrive_in_order() -> None:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from callgate import logs
+from callgate.control import logs
 
 
 @pytest.fixture(autouse=True)

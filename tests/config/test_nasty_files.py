@@ -12,9 +12,9 @@ import pytest
 from callgate.config import Option
 from callgate.config.document import LARGEST_BYTES
 from callgate.config.files import Files
-from callgate.metrics import ServerCollector
-from callgate.reload import Reading, Reloader
-from callgate.sidecar import Plan, Source
+from callgate.control.metrics import ServerCollector
+from callgate.control.reload import Reading, Reloader
+from callgate.control.sidecar import Plan, Source
 from config.setup import Setup, policy
 
 

@@ -15,9 +15,9 @@ import pytest
 import trustme
 
 from callgate import Engine, Server
-from callgate.metrics import ServerCollector
-from callgate.reload import Reading, Reloader
-from callgate.sidecar import Source
+from callgate.control.metrics import ServerCollector
+from callgate.control.reload import Reading, Reloader
+from callgate.control.sidecar import Source
 from cli.program import sidecar
 from config.setup import TIMEOUT_S, Running, Setup, credential, policy, until
 from config.test_reload import serial, statuses, write_certificate

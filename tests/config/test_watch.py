@@ -13,7 +13,7 @@ import pytest
 import watchfiles
 
 from callgate.config import Files
-from callgate.watch import Watcher, folders_of
+from callgate.control.watch import Watcher, folders_of
 
 TIMEOUT_S = 20.0
 

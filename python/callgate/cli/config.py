@@ -11,7 +11,7 @@ from rich.text import Text
 import callgate._callgate as native
 from callgate.config import Bundle, check, load, read_bundle, warnings
 from callgate.config.origins import effective
-from callgate.sidecar import trial
+from callgate.control.sidecar import trial
 
 app = typer.Typer(name="config", help="Look at a configuration.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import typer
 
 from callgate._callgate import Engine, Server, version
-from callgate.sidecar import Plan
+from callgate.control.sidecar import Plan
 
 
 def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:

@@ -12,10 +12,7 @@ from typing import Annotated
 
 import typer
 
-from callgate import logs
 from callgate._callgate import Engine, Server
-from callgate.admin import AdminServer
-from callgate.background import BackgroundStream
 from callgate.cli.greeting import greet
 from callgate.cli.options import CountersPlace
 from callgate.cli.wake import Wake
@@ -23,11 +20,14 @@ from callgate.config import Config, LogFormat, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
 from callgate.config.units import format_duration, quoted
+from callgate.control import logs
+from callgate.control.background import BackgroundStream
+from callgate.control.http import AdminServer
+from callgate.control.metrics import ServerCollector, registry
+from callgate.control.reload import Reading, Reloader
+from callgate.control.sidecar import Source
+from callgate.control.watch import Watcher
 from callgate.errors import ConfigError, StoreError
-from callgate.metrics import ServerCollector, registry
-from callgate.reload import Reading, Reloader
-from callgate.sidecar import Source
-from callgate.watch import Watcher
 
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0

@@ -12,9 +12,7 @@ from urllib.parse import quote
 
 import typer
 
-from callgate import logs
 from callgate._callgate import Wrap
-from callgate.background import BackgroundStream
 from callgate.cli import credentials, tokens
 from callgate.cli.options import CountersPlace
 from callgate.config import Files, Option
@@ -23,12 +21,14 @@ from callgate.config.check import unknown, without_policy
 from callgate.config.load import unknown_variables
 from callgate.config.state import counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
+from callgate.control import logs
+from callgate.control.background import BackgroundStream
+from callgate.control.sidecar import Source
 from callgate.errors import ConfigError, StoreError
-from callgate.sidecar import Source
 
 if TYPE_CHECKING:
     from callgate.config.document import KeyPath
-    from callgate.sidecar import Plan
+    from callgate.control.sidecar import Plan
 
 ANONYMOUS: Final = "anonymous"
 """The grant that is charged where no grants are configured and none is named."""

@@ -3,7 +3,7 @@
 use callgate_server::{MetricsSnapshot, UpstreamNumbers, duration_bounds_ns, store_duration_bounds_ns};
 use pyo3::prelude::*;
 
-/// Numbers of one moment; the names under which they are published stand in `callgate/metrics.py`.
+/// Numbers of one moment; the names under which they are published stand in `callgate/control/metrics.py`.
 #[pyclass(frozen, get_all, module = "callgate._callgate")]
 pub(crate) struct Metrics {
     decisions: Vec<(String, String, &'static str, u64)>,

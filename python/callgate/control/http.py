@@ -16,14 +16,14 @@ from urllib.parse import urlsplit
 
 from prometheus_client.exposition import choose_encoder
 
-from callgate import logs
 from callgate._callgate import descriptor_limit
+from callgate.control import logs
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from callgate.readiness import Serving
+    from callgate.control.readiness import Serving
 
 _TIMEOUT_S: Final = 10.0
 """How long a connection may be silent, so that slow ones cannot hold threads for good."""

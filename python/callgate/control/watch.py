@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import watchfiles
 
-from callgate import logs
 from callgate.config.files import fingerprint
+from callgate.control import logs
 
 if TYPE_CHECKING:
     from callgate.config.files import Files, Fingerprint

@@ -9,19 +9,19 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from callgate import logs
 from callgate.config import Files, InvalidConfigError
 from callgate.config.document import is_transient, unreadable
 from callgate.config.units import masked
+from callgate.control import logs
+from callgate.control.readiness import Serving
 from callgate.errors import CallgateError, ConfigError, TransientError
-from callgate.readiness import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from callgate._callgate import Engine, Server
-    from callgate.metrics import ServerCollector
-    from callgate.sidecar import Plan, Source
+    from callgate.control.metrics import ServerCollector
+    from callgate.control.sidecar import Plan, Source
 
 _READS: Final = 5
 
