@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from callgate.config.faults import InvalidConfigError
-from callgate.convert import Align, Conversion
+from callgate.workbench.convert import Align, Conversion
 
 Convert: TypeAlias = "Callable[[Sequence[Path], Align | None], Conversion]"
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from callgate.config import yaml_text
 from callgate.config.faults import InvalidConfigError
-from callgate.convert import Align, convert_limitador, convert_ratelimit, text_of
-from callgate.convert.limitador_source import _KEYS as LIMITADOR_KEYS
-from callgate.convert.ratelimit_fields import KEYS as RATELIMIT_KEYS
+from callgate.workbench.convert import Align, convert_limitador, convert_ratelimit, text_of
+from callgate.workbench.convert.limitador_source import _KEYS as LIMITADOR_KEYS
+from callgate.workbench.convert.ratelimit_fields import KEYS as RATELIMIT_KEYS
 from convert.sources import Convert
 
 RATELIMIT = sorted({key for keys in RATELIMIT_KEYS.values() for key in keys} | {"x", ""})

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callgate.config import yaml_text
-from callgate.convert.align import Align
-from callgate.convert.render import render_json, render_yaml
-from callgate.convert.rules import Descriptor, RateLimit, RateLimits
+from callgate.workbench.convert.align import Align
+from callgate.workbench.convert.render import render_json, render_yaml
+from callgate.workbench.convert.rules import Descriptor, RateLimit, RateLimits
 from cli.program import refused, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent

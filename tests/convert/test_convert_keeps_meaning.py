@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callgate.config import yaml_text
-from callgate.convert import Align, Conversion, convert_limitador, convert_ratelimit, text_of
+from callgate.workbench.convert import Align, Conversion, convert_limitador, convert_ratelimit, text_of
 from convert.models import (
     Entries,
     LimitadorLimit,

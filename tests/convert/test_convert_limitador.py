@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from callgate.convert import Align, convert_limitador
-from callgate.convert.cel import NotKeptError, parse_condition, parse_variable
 from callgate.errors import ConfigError
+from callgate.workbench.convert import Align, convert_limitador
+from callgate.workbench.convert.cel import NotKeptError, parse_condition, parse_variable
 from convert.sources import convert, faults, source
 
 

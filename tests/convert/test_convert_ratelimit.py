@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from callgate.convert import Align, convert_ratelimit
+from callgate.workbench.convert import Align, convert_ratelimit
 from convert.sources import convert, faults, source
 
 COUNTS = {"count_refused": True}

@@ -7,8 +7,8 @@ from typing import Annotated, TypeAlias
 import typer
 
 from callgate.config.units import masked
-from callgate.convert import Align, Conversion, convert_limitador, convert_ratelimit, targets, text_of, write
 from callgate.errors import ConfigError
+from callgate.workbench.convert import Align, Conversion, convert_limitador, convert_ratelimit, targets, text_of, write
 
 app = typer.Typer(
     name="convert",

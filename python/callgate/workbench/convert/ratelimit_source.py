@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 from callgate.config.document import read_document
 from callgate.config.units import quoted
-from callgate.convert.align import UNIT_SECONDS
-from callgate.convert.conversion import Report
-from callgate.convert.ratelimit_fields import Fields
-from callgate.convert.rules import WILDCARD
-from callgate.convert.scalars import Written
+from callgate.workbench.convert.align import UNIT_SECONDS
+from callgate.workbench.convert.conversion import Report
+from callgate.workbench.convert.ratelimit_fields import Fields
+from callgate.workbench.convert.rules import WILDCARD
+from callgate.workbench.convert.scalars import Written
 
 if TYPE_CHECKING:
     from pathlib import Path

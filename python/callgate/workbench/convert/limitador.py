@@ -12,18 +12,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.units import quoted
-from callgate.convert.align import UNIT_SECONDS, Align
-from callgate.convert.cel import NotKeptError, parse_condition, parse_variable
-from callgate.convert.conversion import Conversion, finish
-from callgate.convert.limitador_source import Limit, read_limits
-from callgate.convert.rules import LARGEST_LIMIT, WILDCARD, RateLimit, RateLimits
-from callgate.convert.tree import Overlaps, Rule, build
+from callgate.workbench.convert.align import UNIT_SECONDS, Align
+from callgate.workbench.convert.cel import NotKeptError, parse_condition, parse_variable
+from callgate.workbench.convert.conversion import Conversion, finish
+from callgate.workbench.convert.limitador_source import Limit, read_limits
+from callgate.workbench.convert.rules import LARGEST_LIMIT, WILDCARD, RateLimit, RateLimits
+from callgate.workbench.convert.tree import Overlaps, Rule, build
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from callgate.convert.tree import Entries
+    from callgate.workbench.convert.tree import Entries
 
 _UNIT_OF: Final = {seconds: unit for unit, seconds in UNIT_SECONDS.items()}
 

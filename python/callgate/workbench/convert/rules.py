@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from callgate.convert.align import Align
+    from callgate.workbench.convert.align import Align
 
 LARGEST_LIMIT: Final = 2**32 - 1
 """Units of one limit: what Envoy's messages hold."""

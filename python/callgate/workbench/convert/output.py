@@ -10,13 +10,13 @@ from urllib.parse import quote
 
 from callgate.config.document import special
 from callgate.config.units import masked, quoted
-from callgate.convert.render import render_json, render_yaml
 from callgate.errors import ConfigError
+from callgate.workbench.convert.render import render_json, render_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from callgate.convert.rules import RateLimits
+    from callgate.workbench.convert.rules import RateLimits
 
 
 def targets(domains: Sequence[RateLimits], output: Path | None, sources: Sequence[Path]) -> list[Path | None]:

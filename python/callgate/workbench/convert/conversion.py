@@ -9,7 +9,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 
 if TYPE_CHECKING:
     from callgate.config.document import KeyPath, Positions
-    from callgate.convert.rules import RateLimits
+    from callgate.workbench.convert.rules import RateLimits
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from callgate.convert.rules import Descriptor, RateLimit
 from callgate.errors import ConfigError
+from callgate.workbench.convert.rules import Descriptor, RateLimit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.units import quoted
-from callgate.convert.align import Align
-from callgate.convert.conversion import Conversion, finish
-from callgate.convert.ratelimit_source import SourceDescriptor, SourceLimit, find_duplicates, read_source
-from callgate.convert.rules import WILDCARD, Descriptor, RateLimit, RateLimits
+from callgate.workbench.convert.align import Align
+from callgate.workbench.convert.conversion import Conversion, finish
+from callgate.workbench.convert.ratelimit_source import SourceDescriptor, SourceLimit, find_duplicates, read_source
+from callgate.workbench.convert.rules import WILDCARD, Descriptor, RateLimit, RateLimits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.config.messages import unknown_key
-from callgate.convert.rules import LARGEST_LIMIT
+from callgate.workbench.convert.rules import LARGEST_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from callgate.config.document import KeyPath
-    from callgate.convert.conversion import Report
-    from callgate.convert.scalars import Written
+    from callgate.workbench.convert.conversion import Report
+    from callgate.workbench.convert.scalars import Written
 
 _YES: Final = frozenset({"y", "Y", "yes", "Yes", "YES", "on", "On", "ON"})
 _NO: Final = frozenset({"n", "N", "no", "No", "NO", "off", "Off", "OFF"})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callgate.config.document import read_list
 from callgate.config.messages import did_you_mean
 from callgate.config.units import quoted
-from callgate.convert.conversion import Report
+from callgate.workbench.convert.conversion import Report
 
 if TYPE_CHECKING:
     from pathlib import Path

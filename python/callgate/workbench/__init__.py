@@ -1,0 +1,1 @@
+"""Work on policies and rules of others, without a server."""
