@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callgate._callgate import pins_accept, pins_read, pins_record
-from callgate.cli.pin_diff import visible
 from callgate.errors import ConfigError, StoreError
+from callgate.text import visible
 from cli.program import ENVIRONMENT, refused, run
 
 URL = "https://tools.example/mcp"

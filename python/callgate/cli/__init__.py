@@ -21,8 +21,8 @@ from callgate.cli import (
     version,
     wrap,
 )
-from callgate.config.units import masked
 from callgate.errors import CallgateError
+from callgate.text import masked
 
 app = typer.Typer(
     name="callgate",

@@ -17,8 +17,9 @@ from rich.text import Text
 
 from callgate._callgate import BenchCalls, bench_run, version
 from callgate.cli import bench_compare, bench_report, machine
-from callgate.config.units import parse_duration, quoted
+from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
+from callgate.text import quoted
 
 _LONGEST_S = 7 * 86_400
 _SHORTEST_DURATION_S, _SHORTEST_TIMEOUT_S = 0.1, 0.001

@@ -6,8 +6,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from callgate.config.units import masked
 from callgate.errors import ConfigError
+from callgate.text import masked, printable
 from callgate.workbench.convert import Align, Conversion, convert_limitador, convert_ratelimit, targets, text_of, write
 
 app = typer.Typer(
@@ -107,4 +107,4 @@ def _header(name: str, files: list[Path], align: Align | None, remarks: list[str
     header += [f"{remark}." for remark in remarks]
     header += left_out
     # What a name holds must not end a comment.
-    return ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line) for line in header]
+    return [printable(line) for line in header]

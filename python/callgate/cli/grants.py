@@ -10,7 +10,8 @@ from callgate.cli import tokens
 from callgate.config import load
 from callgate.config.fields import format_instant, parse_instant
 from callgate.config.grants import Grant
-from callgate.config.units import parse_duration, quoted
+from callgate.config.units import parse_duration
+from callgate.text import quoted
 
 app = typer.Typer(name="grants", help="Callers' tokens.", no_args_is_help=True, rich_markup_mode=None)
 

@@ -11,12 +11,11 @@ import typer
 
 import callgate._callgate as native
 from callgate.cli import pin_diff
-from callgate.cli.pin_diff import visible
 from callgate.config import load
 from callgate.config.document import unreadable
 from callgate.config.state import pins_folder
-from callgate.config.units import quoted
 from callgate.config.upstreams import endpoint_url
+from callgate.text import quoted, visible
 
 app = typer.Typer(
     name="pin",

@@ -2,27 +2,13 @@
 
 import difflib
 import json
-import unicodedata
 from collections.abc import Iterator
 from typing import Any, Final
 
+from callgate.text import visible
+
 _FIRST: Final = ("name", "title", "description", "annotations", "inputSchema", "outputSchema")
 """The order in which members are shown; others follow by name."""
-
-_UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-_UNSEEN_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-# They come after characters, and can carry a text of their own.
-_VARIATION_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
-
-
-def visible(text: str) -> str:
-    """The text with everything escaped that a terminal would obey or not show: a model reads it all the same."""
-    return "".join(f"\\u{{{ord(character):x}}}" if _is_unseen(character) else character for character in text)
-
-
-def _is_unseen(character: str) -> bool:
-    selects = any(ord(character) in selectors for selectors in _VARIATION_SELECTORS)
-    return selects or character in _UNSEEN_LETTERS or unicodedata.category(character) in _UNSEEN
 
 
 def lines(tool: dict[str, Any]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from callgate.cli.wake import Wake
 from callgate.config import Config, LogFormat, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
-from callgate.config.units import format_duration, quoted
+from callgate.config.units import format_duration
 from callgate.control import logs
 from callgate.control.background import BackgroundStream
 from callgate.control.http import AdminServer
@@ -28,6 +28,7 @@ from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Source
 from callgate.control.watch import Watcher
 from callgate.errors import ConfigError, StoreError
+from callgate.text import quoted
 
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0

@@ -11,8 +11,7 @@ from callgate._callgate import hash_token, new_token
 from callgate.config import Loaded
 from callgate.config.fields import checked_text
 from callgate.config.key import read_or_create_key
-from callgate.config.messages import did_you_mean
-from callgate.config.units import quoted
+from callgate.text import did_you_mean, quoted
 
 
 def new(loaded: Loaded) -> tuple[str, str]:

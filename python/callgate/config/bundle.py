@@ -20,9 +20,10 @@ from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.oauth import Jwks
 from callgate.config.peps import Pep
 from callgate.config.state import pins_folder
-from callgate.config.units import quoted, to_ms
+from callgate.config.units import to_ms
 from callgate.config.upstreams import Listed, first_lists_s
 from callgate.errors import ConfigError, TransientError
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -12,9 +12,8 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
-from callgate.config.messages import did_you_mean
 from callgate.config.oauth import listed
-from callgate.config.units import quoted
+from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from callgate.config import json_text, yaml_text
 from callgate.config.faults import Fault, InvalidConfigError
-from callgate.config.units import format_size, masked
+from callgate.config.units import format_size
 from callgate.errors import ConfigError, TransientError
+from callgate.text import masked
 
 if TYPE_CHECKING:
     from pathlib import Path

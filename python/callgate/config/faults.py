@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from callgate.config.units import masked
 from callgate.errors import ConfigError
+from callgate.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from callgate.config.units import format_duration, format_size, is_text, parse_duration, parse_size, quoted
+from callgate.config.units import format_duration, format_size, parse_duration, parse_size
+from callgate.text import is_text, quoted
 
 _MAX_PORT: Final = 65_535
 _HASH: Final = re.compile(r"[0-9a-f]{64}")

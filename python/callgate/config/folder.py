@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callgate.config.document import SUFFIXES, unreadable
-from callgate.config.units import is_text, quoted
 from callgate.errors import ConfigError
+from callgate.text import is_text, quoted
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from callgate.config.place import Malformed, Place
-from callgate.config.units import is_text, quoted
+from callgate.text import is_text, quoted
 
 __all__ = ["Malformed", "places", "read"]
 

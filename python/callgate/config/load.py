@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.messages import message_of
 from callgate.config.model import ENV_DELIMITER, ENV_PREFIX, Config
 from callgate.config.place import Malformed
+from callgate.text import nearest
 
 
 class Faulting(Protocol):
@@ -119,9 +119,9 @@ def unknown_variables() -> list[str]:
         if not name.startswith(ENV_PREFIX) or name in _OTHER_VARIABLES:
             continue
         key = name.removeprefix(ENV_PREFIX).partition(ENV_DELIMITER)[0].lower()
-        near = difflib.get_close_matches(key, Config.model_fields, n=1, cutoff=_NEARLY)
-        if near and near[0] != key:
-            meant = ENV_PREFIX + near[0].upper()
+        near = nearest(key, Config.model_fields, likeness=_NEARLY)
+        if near is not None and near != key:
+            meant = ENV_PREFIX + near.upper()
             warnings.append(f"environment variable `{name}` is not known; did you mean `{meant}`?")
     return warnings
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Final
 
-from callgate.config.units import quoted
+from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,18 +46,6 @@ def message_of(error: ErrorDetails, known: Sequence[str]) -> str:  # noqa: PLR09
 def unknown_key(key: str, known: Sequence[str]) -> str:
     """Says so, with the nearest key that there is."""
     return f"unknown key {quoted(key)}{did_you_mean(key, known)}"
-
-
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The nearest name, or what there is."""
-    wanted = name.lower().replace("-", "_")
-    near = [key for key in known if wanted and key.startswith(wanted)]
-    near = near if len(near) == 1 else difflib.get_close_matches(wanted, known, n=1)
-    if near:
-        return f"; did you mean `{near[0]}`?"
-    if not known:
-        return "; there is none"
-    return f"; expected one of {', '.join(f'`{quoted(key)[1:-1]}`' for key in sorted(known)[:20])}"
 
 
 def _kind(value: object) -> str:

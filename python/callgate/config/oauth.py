@@ -22,7 +22,8 @@ from pydantic import (
 )
 
 from callgate.config.fields import Duration, FilePath, Section, Text, checked_text, within
-from callgate.config.units import quoted, to_ms
+from callgate.config.units import to_ms
+from callgate.text import quoted
 
 _ISSUER: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?")
 _JWKS: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?(\?[^#\s]*)?")

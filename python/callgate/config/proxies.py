@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, Field, model_validator
 
 from callgate.config.fields import Flag, Section, Text
-from callgate.config.units import quoted
+from callgate.text import quoted
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
 _CREDENTIALS: Final = frozenset({"authorization", "proxy-authorization", "cookie"})

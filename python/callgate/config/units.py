@@ -6,6 +6,8 @@ import re
 from datetime import timedelta
 from typing import Final
 
+from callgate.text import quoted
+
 _UNITS_MS: Final = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 _DURATION: Final = re.compile(rf"([0-9]+)({'|'.join(_UNITS_MS)})")
 
@@ -22,12 +24,6 @@ _SIZE: Final = re.compile(rf"([0-9]+) ?({'|'.join(_UNITS_BYTES)})?")
 
 _LARGEST_MS: Final = 100 * 366 * _UNITS_MS["d"]
 _LARGEST_BYTES: Final = 1 << 50
-_SECRET: Final = re.compile(r"cgt_[\w-]+|[\w+/-]{43}=|[0-9a-fA-F]{32,}", re.ASCII)
-"""A token; a key in base64; half of one in hex, or more."""
-
-_SHOWN: Final = 4
-"""Characters of a secret that tell which one it is, and nothing else."""
-
 _LONGEST: Final = 32
 """Longer texts are no number that anybody meant, and Python converts them in more than linear time."""
 
@@ -84,28 +80,3 @@ def format_size(size_bytes: int) -> str:
         if size_bytes and size_bytes % _UNITS_BYTES[unit] == 0:
             return f"{size_bytes // _UNITS_BYTES[unit]}{unit}"
     return str(size_bytes)
-
-
-def is_text(text: str) -> bool:
-    """Whether all of it are characters: Python also holds halves of surrogate pairs, and bytes that are not UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def masked(text: str) -> str:
-    """The text without what may be a token or a key: either is easily put where a path or a name belongs.
-
-    Messages with what a user wrote end on stderr, in logs and on `/readyz`, which asks for no token.
-    """
-    return _SECRET.sub(lambda found: f"{found[0][:_SHOWN]}...", text)
-
-
-def quoted(text: str) -> str:
-    """A user's text in backticks: printable, without secrets, and not longer than a message should be."""
-    longest = 60
-    text = masked(text)
-    shown = text if len(text) <= longest else f"{text[:longest]}..."
-    return "`" + "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in shown) + "`"

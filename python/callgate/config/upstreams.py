@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from callgate.config.fields import Count, Duration, FilePath, Flag, Section, Size, Text, within
 from callgate.config.oauth import Issuers, listed
 from callgate.config.proxies import MethodRules
-from callgate.config.units import quoted
+from callgate.text import quoted
 
 _FIELD: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
 _FRAMING: Final = frozenset({"connection", "content-length", "host", "te", "transfer-encoding", "upgrade"})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import yaml
 
 from callgate.config.place import Malformed, Place
-from callgate.config.units import quoted
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Final
 
 from callgate.config import Files, InvalidConfigError
 from callgate.config.document import is_transient, unreadable
-from callgate.config.units import masked
 from callgate.control import logs
 from callgate.control.readiness import Serving
 from callgate.errors import CallgateError, ConfigError, TransientError
+from callgate.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable

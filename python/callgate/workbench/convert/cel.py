@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from callgate.config.units import quoted
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

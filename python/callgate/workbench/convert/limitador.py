@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from callgate.config.units import quoted
+from callgate.text import quoted
 from callgate.workbench.convert.align import UNIT_SECONDS, Align
 from callgate.workbench.convert.cel import NotKeptError, parse_condition, parse_variable
 from callgate.workbench.convert.conversion import Conversion, finish

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.config.document import read_list
-from callgate.config.messages import did_you_mean
-from callgate.config.units import quoted
+from callgate.text import did_you_mean, quoted
 from callgate.workbench.convert.conversion import Report
 
 if TYPE_CHECKING:

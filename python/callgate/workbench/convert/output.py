@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from callgate.config.document import special
-from callgate.config.units import masked, quoted
 from callgate.errors import ConfigError
+from callgate.text import masked, quoted
 from callgate.workbench.convert.render import render_json, render_yaml
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callgate.config.units import quoted
+from callgate.text import quoted
 from callgate.workbench.convert.align import Align
 from callgate.workbench.convert.conversion import Conversion, finish
 from callgate.workbench.convert.ratelimit_source import SourceDescriptor, SourceLimit, find_duplicates, read_source

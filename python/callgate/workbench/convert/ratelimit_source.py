@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.document import read_document
-from callgate.config.units import quoted
+from callgate.text import quoted
 from callgate.workbench.convert.align import UNIT_SECONDS
 from callgate.workbench.convert.conversion import Report
 from callgate.workbench.convert.ratelimit_fields import Fields
