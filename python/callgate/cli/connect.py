@@ -1,6 +1,5 @@
 """`callgate connect`."""
 
-import ipaddress
 import signal
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,6 +10,7 @@ import typer
 from callgate._callgate import connect as lead
 from callgate.cli import credentials
 from callgate.config.document import read_bytes
+from callgate.config.hosts import is_loopback
 from callgate.errors import ConfigError
 
 _AUTHORIZATION: Final = "authorization"
@@ -62,9 +62,4 @@ def _is_in_the_clear(url: str) -> bool:
     except ValueError as error:
         message = f"the URL cannot be read: {error}"
         raise ConfigError(message) from None
-    if parts.scheme != "http" or host == "localhost":
-        return False
-    try:
-        return not ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return True
+    return parts.scheme == "http" and not is_loopback(host)

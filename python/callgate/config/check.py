@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
+from callgate.config.hosts import host_of, is_loopback
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
@@ -175,9 +175,9 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
         yield f"no grants are configured, so callers are trusted to name the grant that is charged{where}"
     if config.peps is None and config.listen is not None and not quick:
         yield "no peps are configured, so everybody who reaches the port may ask and settle"
-    if config.tls is None and config.listen is not None and not is_loopback(config.listen):
+    if config.tls is None and config.listen is not None and not is_loopback(host_of(config.listen)):
         yield f"`{config.listen}` is no loopback address and has no TLS: tokens and arguments travel in the clear"
-    if not is_loopback(config.admin.listen):
+    if not is_loopback(host_of(config.admin.listen)):
         yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
 
 
@@ -235,9 +235,3 @@ def unknown(what: str, name: str, known: object) -> str:
     """Says that a key names nothing, and what may have been meant."""
     names = [str(key) for key in known] if hasattr(known, "__iter__") else []
     return f"unknown {what} {quoted(name)}{did_you_mean(name, names)}"
-
-
-def is_loopback(address: str) -> bool:
-    """Whether an address with a port is reached from this machine alone."""
-    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
-    return ipaddress.ip_address(host).is_loopback

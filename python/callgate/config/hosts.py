@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
-
-from callgate.config.check import is_loopback
 
 if TYPE_CHECKING:
     from callgate.config.model import Config
@@ -20,15 +19,21 @@ def served_hosts(config: Config) -> list[str]:
     host of `public_url` alone must not become a list, which would shut out all others.
     """
     hosts, url = config.allowed_hosts, config.gateway.public_url
-    if url is None or config.listen is None or not (hosts or is_loopback(config.listen)):
+    if url is None or config.listen is None or not (hosts or is_loopback(host_of(config.listen))):
         return hosts
     # The port is not compared: a proxy may forward to another one than clients know.
     host = _PORT.sub("", url.partition("://")[2])
-    return hosts if _is_always_allowed(host) else [*hosts, host]
+    return hosts if is_loopback(host.removeprefix("[").removesuffix("]")) else [*hosts, host]
 
 
-def _is_always_allowed(host: str) -> bool:
+def host_of(address: str) -> str:
+    """The IP address of an address with a port, such as ``[::1]:9191``."""
+    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+
+
+def is_loopback(host: str) -> bool:
+    """True if a name or an IP address, without brackets and port, is reached from this machine alone."""
     try:
-        return host == "localhost" or is_loopback(f"{host}:0")
+        return ipaddress.ip_address(host).is_loopback
     except ValueError:
-        return False
+        return host == "localhost"

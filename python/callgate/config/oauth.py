@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from datetime import timedelta
 from enum import Enum
@@ -22,6 +21,7 @@ from pydantic import (
 )
 
 from callgate.config.fields import Duration, FilePath, Section, Text, checked_text, within
+from callgate.config.hosts import is_loopback
 from callgate.config.units import to_ms
 from callgate.text import quoted
 
@@ -61,7 +61,7 @@ def _jwks(value: str) -> str:
     if not _JWKS.fullmatch(value):
         message = "expected a URL such as `https://login.example.com/jwks.json`, without user, password and fragment"
         raise ValueError(message)
-    if value.startswith("http:") and not _is_loopback(urlsplit(value).hostname or ""):
+    if value.startswith("http:") and not is_loopback(urlsplit(value).hostname or ""):
         message = "expected `https`: whoever could change the keys on their way could be anybody"
         raise ValueError(message)
     return value
@@ -75,13 +75,6 @@ def _prefix(value: str) -> str:
         )
         raise ValueError(message)
     return value
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _claim(value: object) -> tuple[str, ...]:
@@ -190,7 +183,7 @@ class Oauth(Section):
         if self.jwks is not None and (self.jwks.url is not None or self.jwks.file is not None):
             return self
         is_plain = self.issuer.startswith("http:")
-        if is_plain and not _is_loopback(urlsplit(self.issuer).hostname or ""):
+        if is_plain and not is_loopback(urlsplit(self.issuer).hostname or ""):
             message = "needs `jwks`: without `https` nobody can tell whether the issuer's metadata came unchanged"
             raise ValueError(message)
         if is_plain and self.jwks is not None:

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from prometheus_client.exposition import choose_encoder
 
 from callgate._callgate import descriptor_limit
+from callgate.config.hosts import is_loopback
 from callgate.control import logs
 from callgate.errors import ConfigError
 
@@ -115,15 +116,6 @@ def _most_connections() -> int:
     return max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, reserved // 2))
 
 
-def _is_loopback(host: str) -> bool:
-    if host.rstrip(".").lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class _Connections:
     """Those that are open, the oldest first, and which of them are being answered."""
 
@@ -171,7 +163,7 @@ class _HTTPServer(ThreadingHTTPServer):
         self.failure: str | None = None
         self.serving: Serving | None = None
         self.connections = _Connections(_most_connections())
-        self.answers_loopback_alone = _is_loopback(host)
+        self.answers_loopback_alone = is_loopback(host)
         super().__init__((host, port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -256,7 +248,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _names_loopback(self) -> bool:
         names = [f"//{self.headers.get('Host', '')}", self.headers.get("Origin")]
         try:
-            return all(_is_loopback(urlsplit(name).hostname or "") for name in names if name is not None)
+            return all(is_loopback((urlsplit(name).hostname or "").rstrip(".")) for name in names if name is not None)
         except ValueError:
             return False
 
