@@ -1,6 +1,8 @@
 """Clients of a running sidecar, and the servicer of a grpcio server: all that needs no control plane."""
 
-from callgate.client.client import UNAVAILABLE, AsyncClient, Client
+from callgate.client.aio import AsyncClient
+from callgate.client.base import UNAVAILABLE
+from callgate.client.client import Client
 from callgate.client.grpc_server import add_to_grpc_server
 from callgate.client.messages import Call
 

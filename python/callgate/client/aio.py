@@ -1,0 +1,136 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import grpc.aio
+
+from callgate._callgate import Decision
+from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+from callgate.client import messages
+from callgate.client.base import ClientBase, not_unicode
+from callgate.client.stream import AsyncStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from callgate.client.messages import Call
+
+
+class AsyncClient(ClientBase):
+    """Asks a sidecar from asyncio; belongs to the event loop of its first call."""
+
+    _channel: grpc.aio.Channel | None = None
+
+    async def check(
+        self,
+        *,
+        tool: str,
+        grant: str | None = None,
+        args: object = None,
+        server: str | None = None,
+        session: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        reserve: bool = False,
+        grant_token: str | None = None,
+    ) -> Decision:
+        """Decides one call; the arguments are those of `Engine.check`.
+
+        Raises:
+            TypeError: An argument has a type that no call could have.
+        """
+        try:
+            request = messages.check_request(
+                tool=tool,
+                grant=grant,
+                args=args,
+                server=server,
+                session=session,
+                labels=labels,
+                reserve=reserve,
+                grant_token=grant_token,
+            )
+        except UnicodeEncodeError as error:
+            return not_unicode(error)
+        try:
+            ask = self._channel_of_this_loop().unary_unary(
+                messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
+            )
+            response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            return self._failed(error)
+        return self._decision(response)
+
+    async def check_batch(self, calls: Iterable[Call]) -> list[Decision]:
+        """See `Client.check_batch`."""
+        request, known = self._batch(calls)
+        if not request.calls:
+            return [decision for decision in known if decision is not None]
+        try:
+            ask = self._channel_of_this_loop().unary_unary(
+                messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
+            )
+            response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            return self._batch_failed(known, error)
+        return self._batch_decisions(known, response)
+
+    def check_stream(self, calls: AsyncIterable[Call] | Iterable[Call]) -> AsyncGenerator[Decision, None]:
+        """See `Client.check_stream`; the calls are drawn by a task of their own, and the time limit is exact."""
+
+        def open_stream() -> grpc.aio.StreamStreamCall[Any, pb.CheckStreamResponse]:
+            ask = self._channel_of_this_loop().stream_stream(
+                messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
+            )
+            return ask(metadata=self._metadata)
+
+        return AsyncStream(open_stream, calls, self._timeout_s, self._faults).decisions()
+
+    async def roll_back(self, reservation: str) -> bool:
+        """See `Client.roll_back`."""
+        return await self._settled(reservation, pb.SETTLE_ACTION_ROLL_BACK)
+
+    async def commit(self, reservation: str) -> bool:
+        """See `Client.commit`."""
+        return await self._settled(reservation, pb.SETTLE_ACTION_COMMIT)
+
+    async def _settled(self, reservation: str, action: pb.SettleAction) -> bool:
+        request = messages.settle_request(reservation, action)
+        try:
+            settle = self._channel_of_this_loop().unary_unary(
+                messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
+            )
+            response = await settle(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            self._unsettled(reservation, error)
+        return response.settled
+
+    def _channel_of_this_loop(self) -> grpc.aio.Channel:
+        # Not in the constructor: a channel binds itself to the loop that runs when it is made.
+        if self._channel is None:
+            self._channel = (
+                grpc.aio.insecure_channel(self._target, options=self._options)
+                if self._credentials is None
+                else grpc.aio.secure_channel(self._target, self._credentials, options=self._options)
+            )
+        return self._channel
+
+    async def close(self) -> None:
+        """Closes the connection; calls in flight fail."""
+        if self._channel is not None:
+            await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        """Nothing is opened before the first call."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Closes the connection."""
+        await self.close()

@@ -1,0 +1,170 @@
+"""The part of asking a sidecar that is the same for both clients, and the answers where it gives none.
+
+A sidecar that does not answer is no exception but a decision, because code that asks before every call must go on with
+one: with ``on_failure="fail_closed"`` a denial, with ``"fail_open"`` an allow. Both carry the rule
+``(decision point unavailable)``, and the allow says in `shadow` that it stands for a denial. Only silence opens: a
+sidecar that answers with an error status, as it does to a call that is too large, denies in both modes, so that no
+caller can open the door by what it sends.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, cast
+
+import grpc
+import grpc.aio
+
+from callgate._callgate import Decision, Shadow
+from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
+from callgate.client import messages
+from callgate.client.stream import Faults
+from callgate.errors import CallgateError
+from callgate.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from callgate.client.messages import Call
+
+    OnFailure: TypeAlias = Literal["fail_closed", "fail_open"]
+
+UNAVAILABLE: Final = "(decision point unavailable)"
+"""Rule of decisions that a client makes itself, because the sidecar made none."""
+
+_OPTIONS: Final = (
+    # A sidecar is a neighbour: never behind the machine's HTTP proxy.
+    ("grpc.enable_http_proxy", 0),
+    # It restarts in milliseconds; gRPC's own patience of up to two minutes would turn that into an outage.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+)
+
+# On a Unix socket gRPC would name the path as the authority, escaped in a way that HTTP/2 servers refuse.
+_SOCKET_OPTIONS: Final = (*_OPTIONS, ("grpc.default_authority", "localhost"))
+
+# What callgate says to a message that is no request: the call is at fault, not the sidecar.
+_REFUSED: Final = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OUT_OF_RANGE}
+_SILENT: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+class ClientBase:
+    """All of a client but its channel and the line that waits."""
+
+    def __init__(
+        self,
+        target: str,
+        timeout_ms: float = 1000,
+        on_failure: OnFailure = "fail_closed",
+        *,
+        token: str | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+    ) -> None:
+        """Prepares a client; nothing is sent before the first call.
+
+        Args:
+            target: ``127.0.0.1:9191``, ``unix:/run/callgate.sock``, or any other name that gRPC resolves.
+            timeout_ms: How long one call may take in all.
+            on_failure: What a sidecar that does not answer stands for, see the module.
+            token: This enforcement point's own token, sent as ``authorization: Bearer``. Give `credentials` as well
+                where others can listen.
+            credentials: TLS, from `grpc.ssl_channel_credentials`; None speaks in the clear.
+
+        Raises:
+            ValueError: A value that has no meaning.
+        """
+        if on_failure not in {"fail_closed", "fail_open"}:
+            error = f"`on_failure` is `{on_failure}`: expected `fail_closed` or `fail_open`"
+            raise ValueError(error)
+        if not timeout_ms > 0:
+            error = f"`timeout_ms` is {timeout_ms}: expected more than 0"
+            raise ValueError(error)
+        if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
+            error = "`token` is not of the form of a token: expected printable ASCII without spaces"
+            raise ValueError(error)
+        self._target = target
+        self._credentials = credentials
+        self._metadata = None if token is None else (("authorization", f"Bearer {token}"),)
+        self._options = _SOCKET_OPTIONS if target.startswith("unix:") else _OPTIONS
+        self._timeout_s = timeout_ms / 1000
+        self._on_failure = on_failure
+
+    def _decision(self, response: pb.CheckResponse) -> Decision:
+        try:
+            return messages.decision(response)
+        except KeyError:
+            return _denial(UNAVAILABLE, f"`{self._target}` answered outcome {response.outcome}, which is unknown here")
+
+    def _batch(self, calls: Iterable[Call]) -> tuple[pb.CheckBatchRequest, list[Decision | None]]:
+        """The message of a batch, and the decisions of those calls that cannot be sent."""
+        request, known = pb.CheckBatchRequest(), list[Decision | None]()
+        for call in calls:
+            message = _sendable(call)
+            if isinstance(message, Decision):
+                known.append(message)
+            else:
+                request.calls.append(message)
+                known.append(None)
+        return request, known
+
+    def _batch_decisions(self, known: list[Decision | None], response: pb.CheckBatchResponse) -> list[Decision]:
+        asked = known.count(None)
+        if len(response.decisions) != asked:
+            message = f"`{self._target}` answered {len(response.decisions)} decisions to {asked} calls"
+            return [_denial(UNAVAILABLE, message) if one is None else one for one in known]
+        answers = iter(response.decisions)
+        return [self._decision(next(answers)) if one is None else one for one in known]
+
+    def _batch_failed(self, known: list[Decision | None], error: grpc.RpcError) -> list[Decision]:
+        return [self._failed(error) if one is None else one for one in known]
+
+    @property
+    def _faults(self) -> Faults:
+        return Faults(refused=not_unicode, failed=self._no_decision, answered=self._decision)
+
+    def _failed(self, error: grpc.RpcError) -> Decision:
+        status = cast("grpc.Call", error)
+        return self._no_decision(status.code(), status.details())
+
+    def _no_decision(self, code: grpc.StatusCode, details: str | None) -> Decision:
+        if code in _REFUSED:
+            return _denial(messages.INVALID_REQUEST, f"the decision point refused the call: {details}")
+        message = f"no decision from `{self._target}`: {code.name}: {details}"
+        if code in _SILENT and self._on_failure == "fail_open":
+            return Decision(
+                outcome=Outcome.ALLOW,
+                rule=UNAVAILABLE,
+                message=message,
+                shadow=Shadow(Outcome.DENY, UNAVAILABLE),
+                decided_at_us=_now_us(),
+            )
+        return _denial(UNAVAILABLE, message)
+
+    def _unsettled(self, reservation: str, error: grpc.RpcError) -> NoReturn:
+        status = cast("grpc.Call", error)
+        if status.code() is grpc.StatusCode.INVALID_ARGUMENT:
+            raise ValueError(status.details()) from error
+        message = f"cannot settle `{reservation}` at `{self._target}`: {status.code().name}: {status.details()}"
+        raise CallgateError(message) from error
+
+
+def _sendable(call: Call) -> pb.CheckRequest | Decision:
+    """The message of a call, or the denial of one that has none."""
+    try:
+        return messages.check_request(**call)
+    except UnicodeEncodeError as error:
+        return not_unicode(error)
+
+
+def _denial(rule: str, message: str) -> Decision:
+    return Decision(outcome=Outcome.DENY, rule=rule, message=message, decided_at_us=_now_us())
+
+
+def not_unicode(error: UnicodeEncodeError) -> Decision:
+    """The denial of a call that names something by what is no text."""
+    return _denial(messages.INVALID_REQUEST, f"a name is not Unicode text: {error.reason}")
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000
