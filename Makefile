@@ -153,7 +153,7 @@ fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what i
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/fuzz $(FUZZ_TARGETS)
 
 .PHONY: lint
-lint: lint-rust lint-python lint-proto ## formats, lints, types, stubs, proto style
+lint: lint-rust lint-python lint-proto ## formats, lints, types, stubs, imports, proto style
 
 .PHONY: lint-rust
 lint-rust: .venv/.stamp-venv
@@ -171,6 +171,8 @@ lint-python: build .venv/.stamp-dev
 	@$(bin)/mypy
 	$(call say,stubtest)
 	@$(bin)/stubtest callgate._callgate
+	$(call say,import-linter)
+	@$(bin)/lint-imports --no-logo --no-cache
 
 .PHONY: lint-proto
 lint-proto: .venv/.stamp-dev

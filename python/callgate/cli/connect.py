@@ -9,8 +9,8 @@ import typer
 
 from callgate._callgate import connect as lead
 from callgate.cli import credentials
+from callgate.config.address import is_loopback
 from callgate.config.document import read_bytes
-from callgate.config.hosts import is_loopback
 from callgate.errors import ConfigError
 
 _AUTHORIZATION: Final = "authorization"

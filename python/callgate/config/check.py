@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
+from callgate.config.address import host_of, is_loopback
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
-from callgate.config.hosts import host_of, is_loopback
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed

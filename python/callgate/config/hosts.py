@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
+
+from callgate.config.address import host_of, is_loopback
 
 if TYPE_CHECKING:
     from callgate.config.model import Config
@@ -24,16 +25,3 @@ def served_hosts(config: Config) -> list[str]:
     # The port is not compared: a proxy may forward to another one than clients know.
     host = _PORT.sub("", url.partition("://")[2])
     return hosts if is_loopback(host.removeprefix("[").removesuffix("]")) else [*hosts, host]
-
-
-def host_of(address: str) -> str:
-    """The IP address of an address with a port, such as ``[::1]:9191``."""
-    return address.rpartition(":")[0].removeprefix("[").removesuffix("]")
-
-
-def is_loopback(host: str) -> bool:
-    """True if a name or an IP address, without brackets and port, is reached from this machine alone."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -20,8 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from callgate.config.address import is_loopback
 from callgate.config.fields import Duration, FilePath, Section, Text, checked_text, within
-from callgate.config.hosts import is_loopback
 from callgate.config.units import to_ms
 from callgate.text import quoted
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from prometheus_client.exposition import choose_encoder
 
 from callgate._callgate import descriptor_limit
-from callgate.config.hosts import is_loopback
+from callgate.config.address import is_loopback
 from callgate.control import logs
 from callgate.errors import ConfigError
 
