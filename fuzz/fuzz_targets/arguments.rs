@@ -1,4 +1,4 @@
-//! `callgate_oracle::fuzz::arguments` on whatever libFuzzer finds.
+//! `callgate_oracle::fuzz::arguments` on inputs of libFuzzer.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! `callgate_oracle::fuzz::decide` on whatever libFuzzer finds.
+//! `callgate_oracle::fuzz::decide` on inputs of libFuzzer.
 
 #![no_main]
 

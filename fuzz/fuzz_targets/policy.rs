@@ -1,4 +1,4 @@
-//! `callgate_oracle::fuzz::policy` on whatever libFuzzer finds.
+//! `callgate_oracle::fuzz::policy` on inputs of libFuzzer.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Two services that Envoy asks: external authorization and rate limits.
+//! Two Envoy services: external authorization and rate limits.
 
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
@@ -11,7 +11,7 @@ use tonic::{Request, Response, Status, async_trait};
 
 use crate::reading::read_json;
 
-/// Lets every request pass whose body is JSON.
+/// Allows every request whose body is JSON.
 pub(crate) struct BareAuthorization;
 
 #[async_trait]

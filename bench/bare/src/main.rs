@@ -1,4 +1,4 @@
-//! The floor of the load tests: bare tonic handlers that only parse their message and answer a fixed allow.
+//! The floor of the load tests: plain tonic handlers that only parse their message and return a fixed allow.
 //!
 //! `callgate-bench-bare [--listen 127.0.0.1:9292] [--socket PATH] [--tls-certificate FILE --tls-key FILE]`
 

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:9292";
 
-/// Where to listen, and with what.
+/// The listening addresses and the certificate.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     /// The TCP address.
     pub(crate) listen: SocketAddr,
-    /// A Unix socket to create besides, always in plain text.
+    /// The path of an additional Unix socket, always in plain text.
     pub(crate) socket: Option<PathBuf>,
-    /// Certificate chain and key (PEM) of the TCP address; plain text without.
+    /// Certificate chain and key (PEM) of the TCP address; plain text if absent.
     pub(crate) tls: Option<(PathBuf, PathBuf)>,
 }
 

@@ -1,9 +1,9 @@
-//! What a decision on arguments cannot do without.
+//! The least work of a decision on arguments.
 
 use serde::de::IgnoredAny;
 use tonic::Status;
 
-/// Reads JSON to its end and keeps nothing of it.
+/// Parses JSON to its end and keeps nothing.
 pub(crate) fn read_json(bytes: &[u8]) -> Result<(), Status> {
     serde_json::from_slice::<IgnoredAny>(bytes)
         .map(|IgnoredAny| ())

@@ -1,5 +1,5 @@
-//! The server behind the gateways of the load tests: it answers every message with that message, as fast as hyper can,
-//! and keeps streams open that clients ask for by `GET`.
+//! The server behind the gateways of the load tests. It answers every message with that message, as fast as hyper can,
+//! and keeps open the streams that clients request by `GET`.
 //!
 //! `callgate-bench-echo ADDRESS`
 
@@ -23,13 +23,13 @@ use tokio_stream::StreamExt as _;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// What a stream begins with: whoever reads it knows that all between it and the server is open.
+/// The first event of a stream: a client that receives it knows that the whole way to the server is open.
 const FIRST_EVENT: &[u8] =
     b"data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{\"level\":\"info\",\"data\":\"open\"}}\n\n";
 
 type Body = UnsyncBoxBody<Bytes, Infallible>;
 
-/// As much of a message as has to be known to answer it.
+/// The members of a message that are needed to answer it.
 #[derive(Deserialize)]
 struct Message {
     id: u64,
@@ -55,7 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn serve(stream: TcpStream) {
     let service = service_fn(|request| async { Ok::<_, Infallible>(answer(request).await) });
-    // A client that goes away in the middle is no business of the bench's: it counts its own answers.
+    // A connection that breaks is no failure of this server; the bench counts its own answers.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -1,4 +1,4 @@
-//! Opening a connection: TCP, Unix socket, TLS.
+//! Opens connections: TCP, Unix socket, TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -13,14 +13,14 @@ use tokio_rustls::client::TlsStream;
 
 use crate::target::{Place, Target};
 
-/// One open connection's bytes.
+/// The byte stream of an open connection.
 pub(crate) enum Wire {
     Tcp(TcpStream),
     Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Connects, and shakes hands where TLS is spoken.
+/// Connects, including the TLS handshake if the target has TLS.
 pub(crate) async fn connect(target: &Target, tls: Option<&Arc<rustls::ClientConfig>>) -> io::Result<Wire> {
     match target.place() {
         Place::Unix(path) => Ok(Wire::Unix(UnixStream::connect(path).await?)),

@@ -1,4 +1,4 @@
-//! One connection under load: what is due goes out, what comes is counted.
+//! One connection under load: sends requests that are due and counts answers.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,17 +15,17 @@ use crate::http2::{Event, Failure, Http2};
 use crate::message::{Requests, Tally, batch_checked, checked, stream_checked, wrap};
 use crate::options::Method;
 use crate::pace::Pace;
-use crate::plan::{Plan, Seat};
+use crate::plan::{Plan, SharedStats};
 use crate::stats::Stats;
 use crate::timer::Timer;
 
-/// Bytes read at once.
+/// Bytes per read.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Unwritten bytes above which nothing new is sent: the peer does not read.
+/// Unwritten bytes above which no new request is sent, because the peer does not read.
 const HIGH_WATER_BYTES: usize = 256 * 1024;
 
-/// How often a connection looks whether the run is over, and for answers that take too long, in nanoseconds.
+/// Interval of the checks for the end of the run and for timeouts, in nanoseconds.
 const TICK_NS: u64 = 20_000_000;
 
 /// A request in flight.
@@ -47,13 +47,13 @@ pub(crate) struct Waiting {
     sent_ns: u64,
 }
 
-/// How a connection ended.
+/// The end of a connection.
 pub(crate) enum End {
     /// The run is over.
     Finished,
-    /// The peer wants no more requests on it; nothing was lost.
+    /// The peer accepts no more requests on it; nothing was lost.
     Replaced,
-    /// It broke.
+    /// The connection broke, with the reason.
     Lost(String),
 }
 
@@ -63,28 +63,28 @@ pub(crate) struct Connection<'r> {
     wire: Wire,
     timer: Timer,
     plan: &'r Plan,
-    seat: &'r Seat,
+    shared_stats: &'r SharedStats,
     input: Vec<u8>,
-    /// Bytes of what goes out that were written already.
+    /// Bytes of the output that are already written.
     written: usize,
     /// The stream of `CheckStream`.
     stream: Option<u32>,
     next_stream_call: u64,
     wrapped: Vec<u8>,
     in_flight: usize,
-    /// Since when there has been room for another request.
+    /// The time since which there is room for another request.
     room_since_ns: u64,
     ticked_ns: u64,
 }
 
 impl<'r> Connection<'r> {
-    pub(crate) fn new(wire: Wire, plan: &'r Plan, seat: &'r Seat) -> io::Result<Self> {
+    pub(crate) fn new(wire: Wire, plan: &'r Plan, shared_stats: &'r SharedStats) -> io::Result<Self> {
         Ok(Self {
             http2: Http2::new(&plan.head),
             wire,
             timer: Timer::new()?,
             plan,
-            seat,
+            shared_stats,
             input: Vec::new(),
             written: 0,
             stream: None,
@@ -96,7 +96,7 @@ impl<'r> Connection<'r> {
         })
     }
 
-    /// Exchanges settings, so that it is known that HTTP/2 is spoken.
+    /// Exchanges settings, which proves that the peer speaks HTTP/2.
     pub(crate) async fn open(&mut self) -> Result<(), String> {
         while !self.http2.is_ready() {
             self.turn(u64::MAX).await?;
@@ -104,7 +104,7 @@ impl<'r> Connection<'r> {
         Ok(())
     }
 
-    /// How many requests may be in flight at once.
+    /// The number of requests that may be in flight at once.
     pub(crate) fn room(&self) -> usize {
         match self.plan.options.method {
             Method::Stream => self.plan.options.streams,
@@ -112,7 +112,7 @@ impl<'r> Connection<'r> {
         }
     }
 
-    /// Puts load on until the run is over or the connection ends.
+    /// Sends load until the run is over or the connection ends.
     pub(crate) async fn drive(&mut self, pace: &mut Pace, next_call: &mut usize) -> End {
         self.room_since_ns = self.plan.now_ns();
         loop {
@@ -156,7 +156,7 @@ impl<'r> Connection<'r> {
         }
     }
 
-    /// Sends what is due, as far as there is room.
+    /// Sends the requests that are due, while there is room.
     fn send_due(&mut self, now_ns: u64, pace: &mut Pace, next_call: &mut usize) {
         let is_open_loop = matches!(pace, Pace::Open(_));
         let room = self.room();
@@ -170,7 +170,7 @@ impl<'r> Connection<'r> {
             if is_open_loop && self.plan.is_measured(due_ns) {
                 let possible_ns = due_ns.max(self.room_since_ns);
                 stats
-                    .get_or_insert_with(|| self.seat.stats())
+                    .get_or_insert_with(|| self.shared_stats.lock())
                     .delayed(now_ns.saturating_sub(possible_ns));
             }
         }
@@ -215,7 +215,7 @@ impl<'r> Connection<'r> {
         }
     }
 
-    /// Writes and reads what can be, or waits until `wake_ns`.
+    /// Writes and reads as much as possible, or waits until `wake_ns`.
     async fn turn(&mut self, wake_ns: u64) -> Result<(), String> {
         poll_fn(|cx| self.poll_turn(cx, wake_ns)).await
     }
@@ -255,12 +255,12 @@ impl<'r> Connection<'r> {
             out.drain(..self.written);
             self.written = 0;
         }
-        // TLS may hold back what it took; for the others this does nothing. Being woken is asked for by the call itself.
+        // TLS may buffer the bytes it accepted; for the others this does nothing. The call itself registers the waker.
         if let Poll::Ready(flushed) = Pin::new(&mut self.wire).poll_flush(cx) {
             flushed?;
         }
         if sent > 0 {
-            self.seat.stats().bytes_sent += sent;
+            self.shared_stats.lock().bytes_sent += sent;
         }
         Ok(())
     }
@@ -283,12 +283,12 @@ impl<'r> Connection<'r> {
         Poll::Ready(self.take_input(bytes).map_err(str::to_owned))
     }
 
-    /// Counts what has come.
+    /// Counts the answers in the new bytes.
     fn take_input(&mut self, new_bytes: usize) -> Result<(), &'static str> {
-        // One reading of the clock for all that came at once: it was all there by now.
+        // One reading of the clock for all bytes that arrived together.
         let now_ns = self.plan.now_ns();
         let was_full = self.in_flight >= self.room();
-        let mut stats = self.seat.stats();
+        let mut stats = self.shared_stats.lock();
         stats.bytes_received += new_bytes as u64;
         let mut counting = Counting {
             plan: self.plan,
@@ -312,7 +312,7 @@ impl<'r> Connection<'r> {
         Ok(())
     }
 
-    /// Gives up on answers that take too long.
+    /// Fails requests whose answers take too long.
     fn tick(&mut self) {
         let now_ns = self.plan.now_ns();
         if now_ns < self.ticked_ns + TICK_NS {
@@ -329,7 +329,7 @@ impl<'r> Connection<'r> {
         self.fail(is_over, &Failure::Timeout);
     }
 
-    /// Counts everything in flight as failed.
+    /// Counts every request in flight as failed.
     fn give_up(&mut self, failure: &Failure) {
         self.fail(|_| true, failure);
     }
@@ -337,7 +337,7 @@ impl<'r> Connection<'r> {
     fn fail(&mut self, is_over: impl Fn(&InFlight) -> bool, failure: &Failure) {
         let mut counting = Counting {
             plan: self.plan,
-            stats: self.seat.stats(),
+            stats: self.shared_stats.lock(),
             now_ns: 0,
             ended: 0,
         };
@@ -348,12 +348,12 @@ impl<'r> Connection<'r> {
     }
 }
 
-/// Counts events under one lock.
+/// Counts events while holding one lock.
 struct Counting<'r> {
     plan: &'r Plan,
     stats: MutexGuard<'r, Stats>,
     now_ns: u64,
-    /// Requests that are in flight no more.
+    /// Requests that are no longer in flight.
     ended: usize,
 }
 

@@ -1,11 +1,11 @@
-//! What stops a load test before or while it runs.
+//! Errors of a load test.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use callgate_core::policy::PolicyError;
 
-/// What stops a load test.
+/// An error that prevents or ends a load test.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A policy or catalogue has a fault.
@@ -14,30 +14,30 @@ pub enum LoadError {
     /// A line of a file of calls has a fault.
     #[error("{file}:{line}:{column}: {message}")]
     Calls {
-        /// The file as the user named it.
+        /// The file's name as the user gave it.
         file: String,
         /// Line, from 1.
         line: usize,
         /// Column in characters, from 1.
         column: usize,
-        /// What is wrong, what was expected.
+        /// The fault and the expected form.
         message: String,
     },
     /// A file cannot be read.
     #[error("cannot read `{}`: {}", .0.display(), reason(.1))]
     Unreadable(PathBuf, io::Error),
-    /// An option or the target has no meaning.
+    /// An option or the target is invalid.
     #[error("{0}")]
     Option(String),
-    /// The target cannot be reached, or is no decision point.
+    /// The target is unreachable, or is not a decision point.
     #[error("`{target}`: {reason}")]
     Target {
-        /// As the user named it.
+        /// The target as the user named it.
         target: String,
-        /// Why.
+        /// The reason.
         reason: String,
     },
-    /// The machine gives no threads, or a thread ended in a panic.
+    /// Threads cannot be started, or a thread panicked.
     #[error("cannot run the load: {0}")]
     Machine(String),
 }
@@ -48,7 +48,7 @@ impl LoadError {
     }
 }
 
-/// An I/O error in a few words, without the number that the system gives it.
+/// An I/O error in a few words, without the system's error number.
 pub(crate) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or folder".to_owned(),

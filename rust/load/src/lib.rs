@@ -1,8 +1,8 @@
-//! Load tests of a decision point: what a platform team runs before it trusts the sidecar.
+//! Load tests of a decision point, for platform teams that evaluate the sidecar.
 //!
-//! [`Run`] puts load on a [`Target`] with an own gRPC client, at a fixed rate (open loop, latency counted from when a request
-//! was due) or as fast as answers come (closed loop), and ends in a [`Report`]. [`Calls`] come from a file of JSON lines
-//! or are generated from a policy.
+//! [`Run`] puts load on a [`Target`] with a gRPC client of its own, and ends in a [`Report`]. The load has a fixed rate
+//! (open loop, latency counted from the time at which a request was due), or follows the answers (closed loop).
+//! [`Calls`] come from a file of JSON lines or are generated from a policy.
 
 mod calls;
 mod connect;
@@ -25,7 +25,7 @@ mod worker;
 pub use calls::{Calls, Generate};
 pub use error::LoadError;
 pub use options::{Method, Options, Token};
-pub use report::{Bytes, Delay, Fault, Generator, Interval, Latency, Report};
+pub use report::{Bytes, Delay, ErrorCount, Generator, Interval, Latency, Report};
 pub use run::{Progress, Run};
 pub use target::Target;
 pub use tls::Tls;

@@ -1,4 +1,4 @@
-//! What is sent, encoded before the run, and the little that is read of the answers.
+//! Requests, encoded before the run, and the counted parts of the answers.
 
 use callgate_proto::decision::v1 as pb;
 use prost::Message as _;
@@ -11,17 +11,17 @@ pub(crate) const OUTCOMES: usize = 5;
 /// Decisions by outcome.
 pub(crate) type Tally = [u32; OUTCOMES];
 
-/// What is sent, in turn.
+/// The encoded requests that are sent in turn.
 #[derive(Debug)]
 pub(crate) enum Requests {
-    /// Whole requests, prefix included, with how many calls each asks about.
+    /// Whole requests, prefix included, each with its number of calls.
     Whole(Vec<(Box<[u8]>, u32)>),
     /// Calls of a stream, to be wrapped with an id.
     Streamed(Vec<Box<[u8]>>),
 }
 
 impl Requests {
-    /// Encodes the calls for a method; batches go on at the start where the calls end.
+    /// Encodes the calls for a method; a batch continues with the first call after the last one.
     pub(crate) fn encode(calls: &[pb::CheckRequest], method: Method, batch_size: usize) -> Self {
         let framed = |message: Vec<u8>| {
             let mut frame = vec![0];
@@ -58,7 +58,7 @@ impl Requests {
         }
     }
 
-    /// How many there are before they begin anew.
+    /// The number of distinct requests.
     pub(crate) const fn len(&self) -> usize {
         match self {
             Self::Whole(requests) => requests.len(),
@@ -71,7 +71,7 @@ fn length(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).unwrap_or(u32::MAX).to_be_bytes()
 }
 
-/// Writes a `CheckStreamRequest` with its prefix into `out`, in place of what was there.
+/// Replaces the contents of `out` by a `CheckStreamRequest` with its prefix.
 pub(crate) fn wrap(out: &mut Vec<u8>, id: u64, call: &[u8]) {
     const ID_TAG: u8 = 1 << 3;
     const CALL_TAG: u8 = 2 << 3 | 2;
@@ -96,7 +96,7 @@ fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value.to_le_bytes()[0]);
 }
 
-/// The part of a `CheckResponse` that is counted; the rest is checked for its form and skipped.
+/// The counted part of a `CheckResponse`; the rest is checked for its form and skipped.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 struct Brief {
     #[prost(int32, tag = "1")]
@@ -117,7 +117,7 @@ struct StreamBrief {
     decision: Option<Brief>,
 }
 
-/// Counts one decision; `None` for an outcome that the API does not have.
+/// Counts one decision; `None` for an outcome that the API does not define.
 fn count(tally: &mut Tally, brief: Brief) -> Option<()> {
     let outcome = usize::try_from(brief.outcome)
         .ok()

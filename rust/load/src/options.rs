@@ -1,4 +1,4 @@
-//! How the load is put on.
+//! The options of a load test.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use crate::error::LoadError;
 use crate::target::Target;
 use crate::tls::Tls;
 
-/// Most connections of one run: a port each is used up.
+/// The highest number of connections; each uses up a port.
 const MAX_CONNECTIONS: usize = 20_000;
 
-/// Most requests in flight on one connection.
+/// The highest number of requests in flight on one connection.
 const MAX_STREAMS: usize = 100_000;
 
-/// Most calls of one batch.
+/// The highest number of calls in a batch.
 const MAX_BATCH_SIZE: usize = 100_000;
 
-/// Longest token, in bytes: what fits into one frame beside the other fields.
+/// The longest token, in bytes: it must fit into one frame together with the other fields.
 const MAX_TOKEN_BYTES: usize = 8_192;
 
-/// Which method is asked.
+/// The method that requests call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// One call each.
+    /// `Check`: one call per request.
     Check,
-    /// Several calls each.
+    /// `CheckBatch`: several calls per request.
     Batch,
-    /// One stream of calls on each connection.
+    /// `CheckStream`: one stream of calls per connection.
     Stream,
 }
 
@@ -65,12 +65,12 @@ impl FromStr for Method {
     }
 }
 
-/// A secret that proves to the target who asks; never shown.
+/// A secret that authenticates the load test to the target; never shown.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// Takes a token as a header can carry it.
+    /// Takes a token that a header can carry.
     pub fn new(token: String) -> Result<Self, LoadError> {
         let is_visible = token.bytes().all(|byte| byte.is_ascii_graphic());
         if token.is_empty() || token.len() > MAX_TOKEN_BYTES || !is_visible {
@@ -92,16 +92,16 @@ impl fmt::Debug for Token {
     }
 }
 
-/// How the load is put on.
+/// The options of a load test.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where it goes.
+    /// The target.
     pub target: Target,
-    /// Trust and identity of a target with TLS.
+    /// Trusted authorities and client certificate for a target with TLS.
     pub tls: Tls,
-    /// Sent as `authorization: Bearer`.
+    /// The token that is sent as `authorization: Bearer`.
     pub token: Option<Token>,
-    /// Which method is asked.
+    /// The method.
     pub method: Method,
     /// Calls of each batch.
     pub batch_size: usize,
@@ -109,20 +109,20 @@ pub struct Options {
     pub connections: usize,
     /// Requests in flight on each connection.
     pub streams: usize,
-    /// Requests per second in all, at fixed times; `None` for a closed loop.
+    /// Requests per second of all connections together, at fixed times; `None` for a closed loop.
     pub rate: Option<f64>,
-    /// How long is measured, in milliseconds.
+    /// Duration of the measurement in milliseconds.
     pub duration_ms: u64,
-    /// How long the same load runs before, unmeasured, in milliseconds.
+    /// Duration of the unmeasured warm-up with the same load, in milliseconds.
     pub warmup_ms: u64,
-    /// How long one answer may take, in milliseconds.
+    /// Timeout of an answer in milliseconds.
     pub timeout_ms: u64,
     /// Threads of the generator; 0 for half of the cores.
     pub threads: usize,
 }
 
 impl Options {
-    /// Options that say nothing but where the load goes.
+    /// Default options for this target.
     pub fn new(target: Target) -> Self {
         Self {
             target,
@@ -140,7 +140,7 @@ impl Options {
         }
     }
 
-    /// Refuses what has no meaning.
+    /// Refuses invalid options.
     pub(crate) fn check(&self) -> Result<(), LoadError> {
         let between = |name: &str, value: usize, most: usize| {
             if (1..=most).contains(&value) {
@@ -173,7 +173,7 @@ impl Options {
         let wanted = if self.threads > 0 {
             self.threads
         } else {
-            // The other half is the target's, where it runs on this machine.
+            // The other half is for the target, if it runs on this machine.
             available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
         };
         wanted.clamp(1, self.connections.max(1))

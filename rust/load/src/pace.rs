@@ -1,27 +1,27 @@
-//! When requests are due.
+//! Due times of requests.
 
 const NS_PER_S: f64 = 1e9;
 
-/// When the requests of one connection are due, in nanoseconds of the run's clock.
+/// The due times of one connection's requests, in nanoseconds of the run's clock.
 #[derive(Clone, Debug)]
 pub(crate) enum Pace {
-    /// Closed loop: as soon as there is room.
+    /// Closed loop: a request is due as soon as there is room.
     Closed,
-    /// Open loop: at fixed times, whatever became of those before.
+    /// Open loop: requests are due at fixed times, whatever happened to those before.
     Open(Schedule),
 }
 
-/// Fixed times: the connections take turns, so that all of them together are evenly spaced.
+/// Fixed due times: the connections take turns, so that their requests together are evenly spaced.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     /// Requests per second of all connections together.
     rate: f64,
     connections: u64,
-    /// This connection.
+    /// The number of this connection.
     connection: u64,
-    /// How many of its requests were due before.
+    /// The number of this connection's requests that were already due.
     passed: u64,
-    /// When the first request of all is due.
+    /// The due time of the run's first request.
     start_ns: u64,
     /// Nothing is due at or after this time.
     end_ns: u64,
@@ -45,9 +45,9 @@ impl Schedule {
         }
     }
 
-    /// When the next request is due; `None` after the end.
+    /// The due time of the next request; `None` after the end.
     pub(crate) fn next_ns(&self) -> Option<u64> {
-        // Worked out from the count, not added up: an interval that is no whole nanosecond must not drift.
+        // Computed from the count, not added up: an interval that is not a whole number of nanoseconds must not drift.
         let number = self.passed * self.connections + self.connection;
         #[expect(
             clippy::cast_precision_loss,
@@ -59,7 +59,7 @@ impl Schedule {
         (due_ns < self.end_ns).then_some(due_ns)
     }
 
-    /// Takes the next request off, if it is due.
+    /// Takes the next request if it is due.
     fn take(&mut self, now_ns: u64) -> Option<u64> {
         let due_ns = self.next_ns().filter(|due_ns| *due_ns <= now_ns)?;
         self.passed += 1;
@@ -68,7 +68,7 @@ impl Schedule {
 }
 
 impl Pace {
-    /// When the request was due that can be sent now; `None` where none is.
+    /// The due time of a request that can be sent now; `None` if there is none.
     pub(crate) fn take(&mut self, now_ns: u64) -> Option<u64> {
         match self {
             Self::Closed => Some(now_ns),
@@ -76,7 +76,7 @@ impl Pace {
         }
     }
 
-    /// When the next one is due, where that is a matter of time.
+    /// The due time of the next request; `None` in a closed loop.
     pub(crate) fn next_ns(&self) -> Option<u64> {
         match self {
             Self::Closed => None,
@@ -84,7 +84,7 @@ impl Pace {
         }
     }
 
-    /// Hands out everything that was due by now: nobody could send it.
+    /// Passes to `missed` the due time of each request that was due by now and could not be sent.
     pub(crate) fn missed(&mut self, now_ns: u64, mut missed: impl FnMut(u64)) {
         if let Self::Open(schedule) = self {
             while let Some(due_ns) = schedule.take(now_ns) {
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(pace.take(0), Some(0));
         assert_eq!(pace.take(999_999), None);
         assert_eq!(pace.next_ns(), Some(1_000_000));
-        // Late by four intervals: each keeps the time at which it was due.
+        // Late by four intervals: each keeps its own due time.
         let late: Vec<u64> = std::iter::from_fn(|| pace.take(4_500_000)).collect();
         assert_eq!(late, [1_000_000, 2_000_000, 3_000_000, 4_000_000]);
     }

@@ -1,4 +1,4 @@
-//! What all connections of a run share.
+//! The state that all connections of a run share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,7 +12,7 @@ use crate::stats::Stats;
 
 const NS_PER_MS: u64 = 1_000_000;
 
-/// What is put on, and how it goes.
+/// The load and the progress of the run.
 pub(crate) struct Plan {
     pub(crate) options: Options,
     pub(crate) head: Head,
@@ -20,16 +20,16 @@ pub(crate) struct Plan {
     pub(crate) requests: Requests,
     epoch: Instant,
     timeline: OnceLock<Timeline>,
-    /// When the run was stopped before its end; `u64::MAX` while it was not.
+    /// The time at which the run was stopped early; `u64::MAX` if it was not.
     stopped_ns: AtomicU64,
     has_answer: AtomicBool,
-    /// The first request that failed, and how often the connections were lost.
+    /// The first request that failed.
     first_failure: Mutex<Option<Failure>>,
     down: AtomicUsize,
     last_loss: Mutex<String>,
 }
 
-/// When what happens, in nanoseconds since the plan was made.
+/// The times of the run's phases, in nanoseconds since the plan was made.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_field_names, reason = "names carry their unit")]
 pub(crate) struct Timeline {
@@ -68,12 +68,12 @@ impl Plan {
         u64::try_from(self.epoch.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    /// The clock's reading as a time that threads can sleep until.
+    /// A time of the run's clock as one that threads can sleep until.
     pub(crate) fn instant(&self, at_ns: u64) -> Instant {
         self.epoch + Duration::from_nanos(at_ns)
     }
 
-    /// Says that everybody is connected: the load begins now.
+    /// Begins the load, after all connections are open.
     pub(crate) fn begin(&self) -> Timeline {
         *self.timeline.get_or_init(|| {
             let start_ns = self.now_ns();
@@ -90,13 +90,13 @@ impl Plan {
         self.timeline.get().copied()
     }
 
-    /// Ends the run before its time.
+    /// Ends the run early.
     pub(crate) fn stop(&self) {
-        // Relaxed: it publishes nothing but itself, and connections look at it every few milliseconds.
+        // Relaxed: it publishes nothing but itself, and connections read it every few milliseconds.
         self.stopped_ns.fetch_min(self.now_ns(), Ordering::Relaxed);
     }
 
-    /// When the last request is due.
+    /// The due time of the last request.
     pub(crate) fn end_ns(&self) -> u64 {
         let end_ns = self.timeline().map_or(u64::MAX, |timeline| timeline.end_ns);
         // Relaxed, as in `stop`.
@@ -107,7 +107,7 @@ impl Plan {
         now_ns >= self.end_ns()
     }
 
-    /// Until when answers are waited for.
+    /// The end of the time in which answers are waited for.
     pub(crate) fn drain_ends_ns(&self) -> u64 {
         self.end_ns().saturating_add(self.timeout_ns())
     }
@@ -116,15 +116,16 @@ impl Plan {
         self.options.timeout_ms * NS_PER_MS
     }
 
-    /// Whether a request that was due then counts.
+    /// Returns whether a request with this due time is measured.
     pub(crate) fn is_measured(&self, due_ns: u64) -> bool {
         self.timeline()
             .is_some_and(|timeline| due_ns >= timeline.measure_ns)
     }
 
-    /// Somebody got an answer.
+    /// Notes that a request was answered.
     pub(crate) fn answered(&self) {
-        // Relaxed: it publishes nothing else. Looked at first, so that threads share the line and do not fight for it.
+        // Relaxed: it publishes nothing else. Read first, so that threads share the cache line instead of contending
+        // for it.
         if !self.has_answer.load(Ordering::Relaxed) {
             self.has_answer.store(true, Ordering::Relaxed);
         }
@@ -135,7 +136,7 @@ impl Plan {
         self.has_answer.load(Ordering::Relaxed)
     }
 
-    /// A request failed.
+    /// Notes that a request failed.
     pub(crate) fn failed(&self, failure: &Failure) {
         if !self.has_answer() {
             locked(&self.first_failure).get_or_insert_with(|| failure.clone());
@@ -146,25 +147,25 @@ impl Plan {
         locked(&self.first_failure).clone()
     }
 
-    /// A connection broke.
-    pub(crate) fn lost(&self, why: String) {
+    /// Notes that a connection broke.
+    pub(crate) fn connection_lost(&self, why: String) {
         *locked(&self.last_loss) = why;
         // Relaxed: the reason has its own lock, and the count alone is compared.
         self.down.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It could not be opened again.
-    pub(crate) fn still_lost(&self, why: String) {
+    /// Notes that a broken connection could not be reopened.
+    pub(crate) fn reopen_failed(&self, why: String) {
         *locked(&self.last_loss) = why;
     }
 
-    /// A broken connection is open again.
-    pub(crate) fn found(&self) {
+    /// Notes that a broken connection is open again.
+    pub(crate) fn connection_reopened(&self) {
         // Relaxed, as in `lost`.
         self.down.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Why no connection is open, if none is.
+    /// The reason if no connection is open.
     pub(crate) fn loss_of_all(&self) -> Option<String> {
         // Relaxed, as in `lost`.
         (self.down.load(Ordering::Relaxed) >= self.options.connections)
@@ -173,19 +174,19 @@ impl Plan {
 }
 
 /// The counts of one thread.
-pub(crate) struct Seat(Mutex<Stats>);
+pub(crate) struct SharedStats(Mutex<Stats>);
 
-impl Seat {
+impl SharedStats {
     pub(crate) fn new() -> Self {
         Self(Mutex::new(Stats::new()))
     }
 
-    pub(crate) fn stats(&self) -> MutexGuard<'_, Stats> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Stats> {
         locked(&self.0)
     }
 }
 
-/// What these locks guard are counts and texts, which no panic leaves in a state that matters.
+/// Locks a mutex, poisoned or not: it guards counts and texts, which a panic cannot leave in a harmful state.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! What a run came to, as `docs/load-tests.md` describes it.
+//! The report of a run, as `docs/load-tests.md` describes it.
 
 use std::collections::BTreeMap;
 
@@ -13,47 +13,47 @@ use crate::stats::Stats;
 
 const NS_PER_US: f64 = 1e3;
 
-/// What a run came to. Times are in the unit of their name.
+/// The results of a run. Each time has the unit in its name.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// `complete`, `interrupted` or `target vanished`.
     pub ended: &'static str,
-    /// Why the target was gone at the end, if it was.
+    /// The reason for which the target was gone at the end, if it was.
     pub vanished: Option<String>,
-    /// How long was measured.
+    /// Length of the measurement.
     pub elapsed_s: f64,
-    /// Requests of the measured time that were answered.
+    /// Measured requests that were answered.
     pub requests: u64,
-    /// Answers per second of the measured time.
+    /// Answers per second of the measurement.
     pub requests_per_second: f64,
     /// Decisions in those answers, per second.
     pub decisions_per_second: f64,
     /// Decisions by outcome.
     pub outcomes: BTreeMap<&'static str, u64>,
-    /// Requests of the measured time that were not answered, by reason.
-    pub errors: BTreeMap<String, Fault>,
-    /// From when requests were due to their answers.
+    /// Measured requests that were not answered, by reason.
+    pub errors: BTreeMap<String, ErrorCount>,
+    /// Latencies, from a request's due time to its answer.
     pub latency_us: Latency,
-    /// Bytes of HTTP/2, both ways, in the measured time.
+    /// Bytes of HTTP/2 in both directions during the measurement.
     pub bytes: Bytes,
-    /// How the generator itself did.
+    /// Figures of the generator itself.
     pub generator: Generator,
     /// Samples of equal length, in order.
     pub intervals: Vec<Interval>,
-    /// What a reader must know of these numbers.
+    /// Facts that a reader needs to interpret the numbers.
     pub notes: Vec<String>,
-    /// What puts these numbers in doubt.
+    /// Reasons to doubt the numbers.
     pub warnings: Vec<String>,
     /// The latencies in nanoseconds: `HdrHistogram` V2, not compressed, in base64.
     pub histogram: String,
 }
 
 /// Errors of one kind.
-#[derive(Clone, Debug, Serialize)]
-pub struct Fault {
-    /// How many.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ErrorCount {
+    /// Their number.
     pub count: u64,
-    /// What the first one said besides; may be empty.
+    /// Additional information of the first one; may be empty.
     pub detail: String,
 }
 
@@ -73,7 +73,7 @@ pub struct Latency {
     pub max: f64,
 }
 
-/// Bytes on the wire, TLS not counted.
+/// Bytes on the wire, without TLS.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "said by their names")]
 pub struct Bytes {
@@ -81,22 +81,22 @@ pub struct Bytes {
     pub received: u64,
 }
 
-/// How the generator itself did.
+/// Figures of the generator itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct Generator {
-    /// Threads that put the load on.
+    /// Threads of the generator.
     pub threads: usize,
-    /// CPU time of the process in the measured time.
+    /// CPU time of the process during the measurement.
     pub cpu_s: f64,
-    /// How late requests were sent that were due and had room; of an open loop alone.
+    /// Delay of requests that were due and had room; only in an open loop.
     pub delay_us: Option<Delay>,
     /// Requests that were due but never sent, because too many were in flight.
     pub unsent: u64,
-    /// Connections that were opened anew.
+    /// Connections that were reopened.
     pub reconnects: u64,
 }
 
-/// How late requests were sent.
+/// The delay of requests after their due time.
 #[derive(Clone, Debug, Serialize)]
 #[expect(missing_docs, reason = "percentiles")]
 pub struct Delay {
@@ -105,10 +105,10 @@ pub struct Delay {
     pub max: f64,
 }
 
-/// A part of the measured time.
+/// A part of the measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Interval {
-    /// Where it begins, counted from the start of the measured time.
+    /// Its begin, counted from the start of the measurement.
     pub at_s: f64,
     /// Its length.
     pub elapsed_s: f64,
@@ -116,18 +116,18 @@ pub struct Interval {
     pub requests_per_second: f64,
     /// Requests that failed.
     pub errors: u64,
-    /// Percentiles of the answers that came in it.
+    /// 50th percentile of the answers in this interval.
     pub p50_us: f64,
-    /// As above.
+    /// 99th percentile.
     pub p99_us: f64,
-    /// As above.
+    /// Maximum.
     pub max_us: f64,
 }
 
 impl Report {
-    /// As a JSON object.
+    /// The report as a JSON object.
     pub fn to_json(&self) -> String {
-        // Numbers, texts and maps with texts as keys: nothing here fails.
+        // Numbers, texts and maps with texts as keys: this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
@@ -198,7 +198,7 @@ pub(crate) fn per_second(count: u64, elapsed_s: f64) -> f64 {
     }
 }
 
-/// Three decimals: nanoseconds of microseconds, and milliseconds of seconds.
+/// Rounds to three decimals: nanoseconds of microseconds, milliseconds of seconds.
 pub(crate) fn round(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }

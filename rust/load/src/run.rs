@@ -13,22 +13,22 @@ use crate::calls::Calls;
 use crate::error::{LoadError, reason};
 use crate::message::Requests;
 use crate::options::Options;
-use crate::plan::{Plan, Seat, Timeline, locked};
+use crate::plan::{Plan, SharedStats, Timeline, locked};
 use crate::report::{Interval, Report, per_second, percentile_us, round};
 use crate::stats::Stats;
 use crate::summary::{Summary, summarise};
 use crate::worker;
 
-/// How often the run is looked at.
+/// Interval of the supervision of a run.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long the load goes on although nothing has been answered yet.
+/// The time in which some request must be answered; otherwise the run is given up.
 const PATIENCE_NS: u64 = 1_000_000_000;
 
-/// How long no connection may be open before the target counts as gone.
+/// The time without any open connection after which the target counts as gone.
 const GONE_NS: u64 = 3_000_000_000;
 
-/// Length of a sample, and how many there are at least.
+/// Length of a sample, and the lowest number of samples.
 const INTERVAL_NS: u64 = 1_000_000_000;
 const MIN_INTERVALS: u64 = 5;
 
@@ -37,34 +37,34 @@ const MIN_INTERVAL_NS: u64 = 50_000_000;
 
 const NS_PER_S: f64 = 1e9;
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Progress {
     /// `connect`, `warmup`, `measure` or `drain`.
     pub phase: &'static str,
-    /// Since the load began.
+    /// Time since the load began.
     pub elapsed_s: f64,
-    /// Warm-up and measured time together.
+    /// Duration of warm-up and measurement together.
     pub total_s: f64,
-    /// Answers per second, lately.
+    /// Answers per second since the last look.
     pub requests_per_second: f64,
-    /// Of the answers that came lately.
+    /// 50th percentile of the answers since the last look.
     pub p50_us: f64,
-    /// Of the answers that came lately.
+    /// 99th percentile of the answers since the last look.
     pub p99_us: f64,
-    /// Requests that failed in the measured time so far.
+    /// Measured requests that failed so far.
     pub errors: u64,
 }
 
 impl Progress {
-    /// As a JSON object.
+    /// The progress as a JSON object.
     pub fn to_json(&self) -> String {
-        // Numbers and texts: nothing here fails.
+        // Numbers and texts: this cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// A run that goes on in threads of its own.
+/// A run in threads of its own.
 pub struct Run {
     plan: Arc<Plan>,
     progress: Arc<Mutex<Progress>>,
@@ -72,7 +72,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Starts a run; whether the target is there is known when it ends.
+    /// Starts a run. An unreachable target is reported by [`Self::finish`].
     pub fn start(options: Options, calls: &Calls) -> Result<Self, LoadError> {
         options.check()?;
         let requests = Requests::encode(calls.requests(), options.method, options.batch_size);
@@ -93,17 +93,17 @@ impl Run {
         })
     }
 
-    /// How far it is.
+    /// The progress of the run.
     pub fn progress(&self) -> Progress {
         locked(&self.progress).clone()
     }
 
-    /// Whether the report is there.
+    /// Returns whether the report is ready.
     pub fn is_finished(&self) -> bool {
         self.conductor.is_finished()
     }
 
-    /// Sends nothing more; what was measured so far is reported.
+    /// Stops sending; the report covers the measurement so far.
     pub fn stop(&self) {
         self.plan.stop();
     }
@@ -121,29 +121,35 @@ impl Run {
 
 fn conduct(plan: &Arc<Plan>, progress: &Mutex<Progress>) -> Result<Report, LoadError> {
     let threads = plan.options.real_threads();
-    let seats: Vec<_> = (0..threads).map(|_| Arc::new(Seat::new())).collect();
+    let thread_stats: Vec<_> = (0..threads).map(|_| Arc::new(SharedStats::new())).collect();
     let (opened, news) = mpsc::channel();
     let (begin, begins) = watch::channel(false);
     let mut workers = Vec::with_capacity(threads);
-    for (number, seat) in seats.iter().enumerate() {
+    for (number, shared_stats) in thread_stats.iter().enumerate() {
         let share = (number..plan.options.connections).step_by(threads).collect();
-        workers.push(worker::start(plan, seat, share, opened.clone(), begins.clone())?);
+        workers.push(worker::start(
+            plan,
+            shared_stats,
+            share,
+            opened.clone(),
+            begins.clone(),
+        )?);
     }
     drop(opened);
     let room = match wait_until_open(plan, &news) {
         Ok(room) => room,
         Err(error) => {
             plan.stop();
-            // Those that are open wait to begin: without a sender they end.
+            // Open connections wait for the begin; without the sender they end.
             drop(begin);
             return Err(error);
         }
     };
     let timeline = plan.begin();
-    // Somebody listens: the tasks that said they are open.
+    // There are receivers: the tasks whose connections are open.
     let _ = begin.send(true);
-    let watch = Watch::new(plan, &seats, progress, timeline);
-    let watched = watch.until_the_end();
+    let watch = Watch::new(plan, &thread_stats, progress, timeline);
+    let observation = watch.observe();
     locked(progress).phase = "drain";
     plan.stop();
     let panicked = workers.into_iter().any(|worker| worker.join().is_err());
@@ -152,20 +158,20 @@ fn conduct(plan: &Arc<Plan>, progress: &Mutex<Progress>) -> Result<Report, LoadE
             "a thread of the generator panicked".to_owned(),
         ));
     }
-    let mut watched = watched?;
-    for seat in &seats {
-        // Answers of the drain belong to requests of the measured time, not to its throughput.
-        let rest = seat.stats();
-        let (answered, decided) = (watched.total.answered, watched.total.decided);
-        watched.total.merge(&rest);
-        (watched.total.answered, watched.total.decided) = (answered, decided);
+    let mut observation = observation?;
+    for shared_stats in &thread_stats {
+        // Answers of the drain belong to measured requests, but not to the throughput.
+        let rest = shared_stats.lock();
+        let (answered, decided) = (observation.total.answered, observation.total.decided);
+        observation.total.merge(&rest);
+        (observation.total.answered, observation.total.decided) = (answered, decided);
     }
-    nothing_succeeded(plan)?;
-    summarise(plan, threads, room, watched)
+    check_any_answer(plan)?;
+    summarise(plan, threads, room, observation)
 }
 
-/// Waits until every connection is open; gives the least room that one of them has.
-fn wait_until_open(plan: &Plan, news: &mpsc::Receiver<worker::Opened>) -> Result<usize, LoadError> {
+/// Waits until every connection is open; returns the smallest room of a connection.
+fn wait_until_open(plan: &Plan, news: &mpsc::Receiver<worker::OpenResult>) -> Result<usize, LoadError> {
     let failed = |reason: String| LoadError::Target {
         target: plan.options.target.as_str().to_owned(),
         reason,
@@ -197,7 +203,7 @@ fn wait_until_open(plan: &Plan, news: &mpsc::Receiver<worker::Opened>) -> Result
     Ok(room)
 }
 
-fn nothing_succeeded(plan: &Plan) -> Result<(), LoadError> {
+fn check_any_answer(plan: &Plan) -> Result<(), LoadError> {
     if plan.has_answer() {
         return Ok(());
     }
@@ -215,8 +221,8 @@ fn nothing_succeeded(plan: &Plan) -> Result<(), LoadError> {
     })
 }
 
-/// What was seen while the load was on.
-pub(crate) struct Watched {
+/// The observations during the load.
+pub(crate) struct Observation {
     pub(crate) total: Stats,
     pub(crate) intervals: Vec<Interval>,
     pub(crate) elapsed_s: f64,
@@ -226,15 +232,15 @@ pub(crate) struct Watched {
 
 struct Watch<'r> {
     plan: &'r Plan,
-    seats: &'r [Arc<Seat>],
+    thread_stats: &'r [Arc<SharedStats>],
     progress: &'r Mutex<Progress>,
     timeline: Timeline,
     interval_ns: u64,
-    /// All of the measured time, in whole intervals.
+    /// The counts of the whole measurement, in whole intervals.
     total: Stats,
-    /// The interval that goes on.
+    /// The counts of the current interval.
     interval: Stats,
-    /// Empty counts to be swapped with those of a thread.
+    /// Empty counts to swap with those of a thread.
     spare: Stats,
     intervals: Vec<Interval>,
 }
@@ -242,14 +248,14 @@ struct Watch<'r> {
 impl<'r> Watch<'r> {
     fn new(
         plan: &'r Plan,
-        seats: &'r [Arc<Seat>],
+        thread_stats: &'r [Arc<SharedStats>],
         progress: &'r Mutex<Progress>,
         timeline: Timeline,
     ) -> Self {
         let length_ns = timeline.end_ns - timeline.measure_ns;
         Self {
             plan,
-            seats,
+            thread_stats,
             progress,
             timeline,
             interval_ns: (length_ns / MIN_INTERVALS).clamp(MIN_INTERVAL_NS, INTERVAL_NS),
@@ -260,7 +266,7 @@ impl<'r> Watch<'r> {
         }
     }
 
-    fn until_the_end(mut self) -> Result<Watched, LoadError> {
+    fn observe(mut self) -> Result<Observation, LoadError> {
         let Timeline { measure_ns, .. } = self.timeline;
         let mut gone_since_ns = None;
         let mut vanished = None;
@@ -282,7 +288,8 @@ impl<'r> Watch<'r> {
             let mut lately = self.collect(now_ns, last_ns);
             last_ns = now_ns;
             if cpu_start_s.is_none() {
-                // What came until now came in the warm-up; latencies and errors know by themselves what they belong to.
+                // Answers until now belong to the warm-up; latencies and errors are assigned by their request's due
+                // time.
                 lately.forget_throughput();
                 if now_ns >= measure_ns {
                     (cpu_start_s, began_ns) = (Some(cpu_s()), now_ns);
@@ -296,7 +303,7 @@ impl<'r> Watch<'r> {
             if self.plan.is_over(now_ns) {
                 break;
             }
-            self.give_up_if_nothing_succeeds(now_ns)?;
+            self.give_up_without_answers(now_ns)?;
             match self.plan.loss_of_all() {
                 None => gone_since_ns = None,
                 Some(why) => {
@@ -311,15 +318,15 @@ impl<'r> Watch<'r> {
         let end_ns = self.plan.now_ns();
         let cpu_s = cpu_start_s.map_or(0.0, |start_s| cpu_s() - start_s);
         let was_interrupted = vanished.is_none() && self.plan.end_ns() < self.timeline.end_ns;
-        // Gone at the very end is gone, too.
+        // A target that vanishes at the very end is reported, too.
         let vanished = vanished.or_else(|| Some((gone_since_ns?, self.plan.loss_of_all()?)));
-        // A last piece that is too short to be a sample counts in the total alone.
+        // A last interval that is too short for a sample counts only in the total.
         if end_ns.saturating_sub(began_ns) >= self.interval_ns / 2 {
             self.close_interval(began_ns, end_ns);
         } else {
             self.total.merge(&self.interval);
         }
-        Ok(Watched {
+        Ok(Observation {
             total: self.total,
             intervals: self.intervals,
             elapsed_s: seconds(end_ns.saturating_sub(measure_ns)),
@@ -331,12 +338,12 @@ impl<'r> Watch<'r> {
         })
     }
 
-    /// Takes what the threads have counted since last time, and shows it.
+    /// Collects the threads' counts since the last time, and publishes the progress.
     fn collect(&mut self, now_ns: u64, last_ns: u64) -> Stats {
         let mut lately = Stats::new();
-        for seat in self.seats {
-            // Swapped, not read in place: a thread that waits for its counts is late for its requests.
-            std::mem::swap(&mut *seat.stats(), &mut self.spare);
+        for shared_stats in self.thread_stats {
+            // Swapped, not read in place: a thread that waits for its counts sends its requests late.
+            std::mem::swap(&mut *shared_stats.lock(), &mut self.spare);
             lately.merge(&self.spare);
             self.spare.clear();
         }
@@ -367,11 +374,11 @@ impl<'r> Watch<'r> {
         self.interval.clear();
     }
 
-    fn give_up_if_nothing_succeeds(&self, now_ns: u64) -> Result<(), LoadError> {
+    fn give_up_without_answers(&self, now_ns: u64) -> Result<(), LoadError> {
         if now_ns < self.timeline.start_ns + PATIENCE_NS {
             return Ok(());
         }
-        nothing_succeeded(self.plan)
+        check_any_answer(self.plan)
     }
 }
 
@@ -383,7 +390,7 @@ fn seconds(ns: u64) -> f64 {
     ns as f64 / NS_PER_S
 }
 
-/// CPU time that this process has used so far.
+/// The CPU time of this process so far.
 #[expect(clippy::cast_precision_loss, reason = "exact below 2^53")]
 fn cpu_s() -> f64 {
     let used = clock_gettime(ClockId::ProcessCPUTime);

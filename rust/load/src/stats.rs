@@ -1,4 +1,4 @@
-//! What is counted, by one thread and in all.
+//! Counts of one thread and of the whole run.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -7,35 +7,28 @@ use hdrhistogram::Histogram;
 
 use crate::http2::Failure;
 use crate::message::{OUTCOMES, Tally};
+use crate::report::ErrorCount;
 
 /// Significant figures of every histogram.
 const FIGURES: u8 = 3;
 
-/// Longest time that histograms tell apart, in nanoseconds; longer ones count as this.
+/// The longest time that histograms distinguish, in nanoseconds; longer times count as this one.
 const MAX_NS: u64 = 3_600_000_000_000;
 
-/// One kind of error.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Faults {
-    pub(crate) count: u64,
-    /// What the first one said besides.
-    pub(crate) detail: String,
-}
-
-/// What is counted: by each thread since it was last looked at, and in all.
+/// The counts of a thread since they were last collected, or of the whole run.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    /// From the time at which a request was due to its answer, in nanoseconds.
+    /// Time from a request's due time to its answer, in nanoseconds.
     pub(crate) latency: Histogram<u64>,
-    /// From the time at which a request was due, or could be sent, to when it was, in nanoseconds.
+    /// Time from a request's due time, or from when there was room for it, to its sending, in nanoseconds.
     pub(crate) delay: Histogram<u64>,
     pub(crate) requests: u64,
     pub(crate) outcomes: [u64; OUTCOMES],
-    pub(crate) errors: BTreeMap<Cow<'static, str>, Faults>,
-    /// Requests that were due, but never sent because too many were in flight.
+    pub(crate) errors: BTreeMap<Cow<'static, str>, ErrorCount>,
+    /// Requests that were due but never sent, because too many were in flight.
     pub(crate) unsent: u64,
     pub(crate) reconnects: u64,
-    /// Answers in this time, also to requests of the time before.
+    /// Answers in this time, including those to earlier requests.
     pub(crate) answered: u64,
     pub(crate) decided: u64,
     pub(crate) bytes_sent: u64,
@@ -59,7 +52,7 @@ impl Stats {
         }
     }
 
-    /// Counts an answer; `latency_ns` where its request belongs to what is measured.
+    /// Counts an answer, with `latency_ns` if its request is measured.
     pub(crate) fn answer(&mut self, tally: &Tally, latency_ns: Option<u64>) {
         self.answered += 1;
         self.decided += tally.iter().map(|count| u64::from(*count)).sum::<u64>();
@@ -76,7 +69,7 @@ impl Stats {
         self.delay.saturating_record(delay_ns.min(MAX_NS));
     }
 
-    /// Counts a request without an answer.
+    /// Counts a failed request.
     pub(crate) fn error(&mut self, failure: &Failure) {
         let faults = self.errors.entry(failure.label()).or_default();
         if faults.count == 0 {
@@ -89,9 +82,9 @@ impl Stats {
         self.errors.values().map(|faults| faults.count).sum()
     }
 
-    /// Adds what another counted.
+    /// Adds the counts of another.
     pub(crate) fn merge(&mut self, other: &Self) {
-        // Both have the same figures and grow as needed, so adding cannot fail.
+        // Both have the same precision and grow as needed, so adding cannot fail.
         let _ = self.latency.add(&other.latency);
         let _ = self.delay.add(&other.delay);
         self.requests += other.requests;
@@ -113,12 +106,12 @@ impl Stats {
         self.bytes_received += other.bytes_received;
     }
 
-    /// Forgets what counts by when it came, and keeps what counts by when its request was due.
+    /// Clears the counts by time of arrival, and keeps those by due time.
     pub(crate) fn forget_throughput(&mut self) {
         (self.answered, self.decided, self.bytes_sent, self.bytes_received) = (0, 0, 0, 0);
     }
 
-    /// Begins anew, with the same buffers.
+    /// Clears all counts and keeps the buffers.
     pub(crate) fn clear(&mut self) {
         self.latency.reset();
         self.delay.reset();

@@ -1,4 +1,4 @@
-//! From counts to a report, with what a reader must know of its numbers.
+//! The report from the counts, with notes and warnings about its numbers.
 
 use std::collections::BTreeMap;
 
@@ -7,37 +7,37 @@ use callgate_core::Outcome;
 use crate::error::LoadError;
 use crate::options::Method;
 use crate::plan::Plan;
-use crate::report::{Bytes, Delay, Fault, Generator, Latency, Report, per_second, round, serialised};
-use crate::run::Watched;
+use crate::report::{Bytes, Delay, Generator, Latency, Report, per_second, round, serialised};
+use crate::run::Observation;
 
-/// A generator later than this in one of a hundred requests has measured itself, in microseconds.
+/// Delay of one request in a hundred above which the generator has measured itself, in microseconds.
 const LATE_US: f64 = 1_000.0;
 
-/// Share of its threads' time above which the generator may have been the limit.
+/// Busy share of its threads' time above which the generator may have been the bottleneck.
 const BUSY_SHARE: f64 = 0.9;
 
-/// How a run ended.
+/// The end of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Summary {
     pub(crate) was_interrupted: bool,
-    /// Seconds into the run, and why.
+    /// Seconds into the run, and the reason.
     pub(crate) vanished: Option<(f64, String)>,
 }
 
-/// Writes the report.
+/// Builds the report.
 pub(crate) fn summarise(
     plan: &Plan,
     threads: usize,
     room: usize,
-    watched: Watched,
+    observation: Observation,
 ) -> Result<Report, LoadError> {
-    let Watched {
+    let Observation {
         total,
         intervals,
         elapsed_s,
         cpu_s,
         summary,
-    } = watched;
+    } = observation;
     let is_open_loop = plan.options.rate.is_some();
     let generator = Generator {
         threads,
@@ -54,13 +54,7 @@ pub(crate) fn summarise(
     let errors: BTreeMap<_, _> = total
         .errors
         .iter()
-        .map(|(label, faults)| {
-            let fault = Fault {
-                count: faults.count,
-                detail: faults.detail.clone(),
-            };
-            (label.clone().into_owned(), fault)
-        })
+        .map(|(label, errors)| (label.clone().into_owned(), errors.clone()))
         .collect();
     let warnings = warnings(plan, room, &generator, elapsed_s);
     Ok(Report {

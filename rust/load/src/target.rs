@@ -1,21 +1,21 @@
-//! Where the load goes: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
+//! The target of a load test: `HOST:PORT`, `https://HOST:PORT` or `unix:PATH`.
 
 use std::path::PathBuf;
 
 use crate::error::LoadError;
 
-/// Where the load goes.
+/// The target of a load test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// As the user named it.
+    /// The target as the user named it.
     text: String,
     place: Place,
 }
 
-/// How it is reached.
+/// The address of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// TCP, perhaps with TLS.
+    /// TCP, with or without TLS.
     Tcp {
         /// A name or an address, without the brackets of IPv6.
         host: String,
@@ -30,7 +30,7 @@ impl Target {
     /// Reads a target.
     pub fn parse(text: &str) -> Result<Self, LoadError> {
         let place = if let Some(path) = text.strip_prefix("unix:") {
-            // gRPC writes absolute paths with and without an empty authority.
+            // gRPC writes absolute paths both with and without an empty authority.
             let path = path.strip_prefix("//").unwrap_or(path);
             (!path.is_empty()).then(|| Place::Unix(PathBuf::from(path)))
         } else if let Some(rest) = text.strip_prefix("https://") {
@@ -49,7 +49,7 @@ impl Target {
         })
     }
 
-    /// As the user named it.
+    /// The target as the user named it.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -58,12 +58,12 @@ impl Target {
         &self.place
     }
 
-    /// Whether TLS is spoken.
+    /// Returns whether connections use TLS.
     pub const fn is_tls(&self) -> bool {
         matches!(self.place, Place::Tcp { is_tls: true, .. })
     }
 
-    /// What requests name as their authority.
+    /// The authority of requests.
     pub(crate) fn authority(&self) -> String {
         match &self.place {
             Place::Tcp { host, port, .. } if host.contains(':') => format!("[{host}]:{port}"),

@@ -1,5 +1,5 @@
-//! A timer that is exact to microseconds: tokio's own counts in milliseconds, and a fixed rate of 10,000 requests per second
-//! sent in bursts of ten would measure the bursts.
+//! A timer with microsecond precision. tokio's timers count in milliseconds: a fixed rate of 10,000 requests per second
+//! would be sent in bursts of ten, and the bursts would be measured.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,7 +15,7 @@ const NS_PER_S: u64 = 1_000_000_000;
 /// One timer of one connection.
 pub(crate) struct Timer {
     fd: AsyncFd<OwnedFd>,
-    /// When it fires, if it is set.
+    /// The time at which it fires, if it is set.
     fires_ns: Option<u64>,
 }
 
@@ -31,12 +31,12 @@ impl Timer {
         Ok(Self { fd, fires_ns: None })
     }
 
-    /// Ready at `wanted_ns` at the latest, perhaps earlier; `now_ns` is the same clock's reading.
+    /// Ready at `wanted_ns` at the latest, maybe earlier; `now_ns` is a reading of the same clock.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, now_ns: u64, wanted_ns: u64) -> Poll<io::Result<()>> {
         if wanted_ns <= now_ns {
             return Poll::Ready(Ok(()));
         }
-        // One that fires earlier is left alone: setting it costs a system call, waking once too often seldom does.
+        // An earlier timer stays: setting it costs a system call, and one wake-up too many is rare.
         if self.fires_ns.is_none_or(|fires_ns| fires_ns > wanted_ns) {
             let wait_ns = wanted_ns - now_ns;
             let value = Itimerspec {

@@ -1,4 +1,4 @@
-//! TLS of a target: who is trusted, and who we are.
+//! TLS of a target: trusted authorities and client certificate.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::error::LoadError;
 pub struct Tls {
     /// The authorities that may have signed the target's certificate.
     pub ca: Option<PathBuf>,
-    /// Our own certificate, for mutual TLS.
+    /// The client certificate, for mutual TLS.
     pub certificate: Option<PathBuf>,
     /// Its key.
     pub key: Option<PathBuf>,
 }
 
 impl Tls {
-    /// What connections need; `None` for a target without TLS.
+    /// The TLS configuration of connections; `None` for a target without TLS.
     pub(crate) fn config(&self, is_tls: bool) -> Result<Option<Arc<ClientConfig>>, LoadError> {
         let option = |message: &str| Err(LoadError::Option(message.to_owned()));
         if !is_tls {

@@ -1,4 +1,4 @@
-//! The generator's threads: each drives its share of the connections.
+//! The generator's threads, each with its share of the connections.
 
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -13,27 +13,28 @@ use crate::connection::{Connection, End};
 use crate::error::{LoadError, reason};
 use crate::http2::Failure;
 use crate::pace::{Pace, Schedule};
-use crate::plan::{Plan, Seat};
+use crate::plan::{Plan, SharedStats};
 
-/// How long opening a connection may take.
+/// The timeout for opening a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long to wait before a lost connection is opened again: at first, and at most.
+/// The wait before a lost connection is reopened: at first, and at most.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const LAST_BACKOFF: Duration = Duration::from_millis(500);
 
-/// What a connection says once it is open: how many requests it can have in flight, or why it is not.
-pub(crate) type Opened = Result<usize, String>;
+/// The result of opening a connection: the number of requests it allows in flight, or the reason for the failure.
+pub(crate) type OpenResult = Result<usize, String>;
 
-/// Starts a thread for these connections. `opened` hears once of each; `begin` tells them that the load begins.
+/// Starts a thread for these connections. It sends one result per connection to `opened`, and waits for `begin` before
+/// it sends load.
 pub(crate) fn start(
     plan: &Arc<Plan>,
-    seat: &Arc<Seat>,
+    shared_stats: &Arc<SharedStats>,
     connections: Vec<usize>,
-    opened: Sender<Opened>,
+    opened: Sender<OpenResult>,
     begin: watch::Receiver<bool>,
 ) -> Result<JoinHandle<()>, LoadError> {
-    let (plan, seat) = (Arc::clone(plan), Arc::clone(seat));
+    let (plan, shared_stats) = (Arc::clone(plan), Arc::clone(shared_stats));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -41,11 +42,11 @@ pub(crate) fn start(
     let work = move || {
         let tasks = LocalSet::new();
         for number in connections {
-            let (plan, seat) = (Arc::clone(&plan), Arc::clone(&seat));
+            let (plan, shared_stats) = (Arc::clone(&plan), Arc::clone(&shared_stats));
             let (opened, begin) = (opened.clone(), begin.clone());
-            tasks.spawn_local(async move { run(&plan, &seat, number, opened, begin).await });
+            tasks.spawn_local(async move { run(&plan, &shared_stats, number, opened, begin).await });
         }
-        // Only the tasks hold on to it now: when all of them are gone, whoever waits for news hears so.
+        // Only the tasks hold it now: the channel closes when all of them have ended.
         drop(opened);
         runtime.block_on(tasks);
     };
@@ -57,12 +58,12 @@ pub(crate) fn start(
 
 async fn run(
     plan: &Plan,
-    seat: &Seat,
+    shared_stats: &SharedStats,
     number: usize,
-    opened: Sender<Opened>,
+    opened: Sender<OpenResult>,
     mut begin: watch::Receiver<bool>,
 ) {
-    let connection = open(plan, seat).await;
+    let connection = open(plan, shared_stats).await;
     let mut connection = match connection {
         Ok(connection) => {
             let _ = opened.send(Ok(connection.room()));
@@ -83,20 +84,20 @@ async fn run(
         let schedule = Schedule::new(rate, connections, number, timeline.start_ns, timeline.end_ns);
         Pace::Open(schedule)
     });
-    // Connections begin at different calls, so that together they meet all of them soon.
+    // Connections begin at different calls, so that all calls are soon sent.
     let mut next_call = number * plan.requests.len() / plan.options.connections.max(1);
     loop {
         match connection.drive(&mut pace, &mut next_call).await {
             End::Finished => break,
-            End::Replaced => plan.lost("the target closed the connection".to_owned()),
-            End::Lost(why) => plan.lost(why),
+            End::Replaced => plan.connection_lost("the target closed the connection".to_owned()),
+            End::Lost(why) => plan.connection_lost(why),
         }
-        match reopen(plan, seat, &mut pace).await {
+        match reopen(plan, shared_stats, &mut pace).await {
             Some(again) => connection = again,
             None => break,
         }
     }
-    let mut stats = seat.stats();
+    let mut stats = shared_stats.lock();
     pace.missed(plan.end_ns(), |due_ns| {
         if plan.is_measured(due_ns) {
             stats.unsent += 1;
@@ -104,12 +105,12 @@ async fn run(
     });
 }
 
-async fn open<'r>(plan: &'r Plan, seat: &'r Seat) -> Result<Connection<'r>, String> {
+async fn open<'r>(plan: &'r Plan, shared_stats: &'r SharedStats) -> Result<Connection<'r>, String> {
     let opening = async {
         let wire = connect(&plan.options.target, plan.tls.as_ref())
             .await
             .map_err(|error| reason(&error))?;
-        let mut connection = Connection::new(wire, plan, seat).map_err(|error| reason(&error))?;
+        let mut connection = Connection::new(wire, plan, shared_stats).map_err(|error| reason(&error))?;
         connection.open().await?;
         Ok(connection)
     };
@@ -119,27 +120,31 @@ async fn open<'r>(plan: &'r Plan, seat: &'r Seat) -> Result<Connection<'r>, Stri
     }
 }
 
-/// Tries until it is open again; `None` when the run is over first.
-async fn reopen<'r>(plan: &'r Plan, seat: &'r Seat, pace: &mut Pace) -> Option<Connection<'r>> {
+/// Tries until the connection is open again; `None` if the run is over first.
+async fn reopen<'r>(
+    plan: &'r Plan,
+    shared_stats: &'r SharedStats,
+    pace: &mut Pace,
+) -> Option<Connection<'r>> {
     let mut backoff = Duration::ZERO;
     loop {
         if plan.is_over(plan.now_ns()) {
             return None;
         }
-        let opened = open(plan, seat).await;
+        let opened = open(plan, shared_stats).await;
         let now_ns = plan.now_ns();
-        // Callers would have failed meanwhile, not waited in line.
-        pace.missed(now_ns, |due_ns| not_sent(plan, seat, due_ns));
+        // Callers would have failed meanwhile, not waited.
+        pace.missed(now_ns, |due_ns| not_sent(plan, shared_stats, due_ns));
         match opened {
             Ok(connection) => {
-                plan.found();
-                seat.stats().reconnects += 1;
+                plan.connection_reopened();
+                shared_stats.lock().reconnects += 1;
                 return Some(connection);
             }
             Err(why) => {
-                plan.still_lost(why);
+                plan.reopen_failed(why);
                 if matches!(pace, Pace::Closed) {
-                    not_sent(plan, seat, now_ns);
+                    not_sent(plan, shared_stats, now_ns);
                 }
             }
         }
@@ -148,9 +153,9 @@ async fn reopen<'r>(plan: &'r Plan, seat: &'r Seat, pace: &mut Pace) -> Option<C
     }
 }
 
-fn not_sent(plan: &Plan, seat: &Seat, due_ns: u64) {
+fn not_sent(plan: &Plan, shared_stats: &SharedStats, due_ns: u64) {
     plan.failed(&Failure::NotConnected);
     if plan.is_measured(due_ns) {
-        seat.stats().error(&Failure::NotConnected);
+        shared_stats.lock().error(&Failure::NotConnected);
     }
 }

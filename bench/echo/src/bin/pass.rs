@@ -1,5 +1,5 @@
-//! The floor of the gateway: a proxy of the same parts that reads each request as a whole, passes it on, passes the reply
-//! back as it comes, and judges nothing.
+//! The floor of the gateway: a proxy built from the same libraries. It reads each request completely, forwards it,
+//! streams the reply back, and decides nothing.
 //!
 //! `callgate-bench-pass ADDRESS URL`
 
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn serve(stream: TcpStream, upstream: Upstream, url: Uri) {
     let service = service_fn(|request| pass(&upstream, &url, request));
-    // Whoever goes away in the middle is no business of the bench's: it counts its own answers.
+    // A connection that breaks is no failure of this proxy; the bench counts its own answers.
     let _ = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await;

@@ -1,7 +1,7 @@
-//! limitador's library behind a plain tonic handler: what of limitador a crate registry has, since its server is in none.
+//! limitador's library behind a plain tonic handler. Crate registries have the library, but not limitador's server.
 //!
-//! `callgate-bench-limitador LISTEN LIMITS.json` counts in memory. It does less than the server: no spans, no metrics, no
-//! reload. So the server is no faster than this.
+//! `callgate-bench-limitador LISTEN LIMITS.json` counts in memory. It does less than the server (no spans, no metrics, no
+//! reload), so the server is no faster than this.
 
 use std::collections::HashMap;
 use std::error::Error;

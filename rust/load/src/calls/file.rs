@@ -17,13 +17,13 @@ const FIELDS: [&str; 7] = [
     "labels",
 ];
 
-/// What is wrong, and at which byte of the line.
-struct Fault {
+/// A fault of a call, with its byte offset in the line.
+struct CallError {
     offset: usize,
     message: String,
 }
 
-/// Reads one call a line; empty lines are skipped.
+/// Reads one call per line; skips empty lines.
 pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<CheckRequest>, LoadError> {
     let mut tape = Tape::new();
     let mut calls = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<CheckRequest>, LoadE
         if line.trim_ascii().is_empty() {
             continue;
         }
-        // A line of its own makes offsets and columns those of the line.
+        // Each line is parsed alone, so offsets and columns are those of the line.
         calls.push(call(&mut tape, line).map_err(|fault| LoadError::Calls {
             file: name.to_owned(),
             line: number,
@@ -50,11 +50,11 @@ pub(super) fn parse(name: &str, bytes: &[u8]) -> Result<Vec<CheckRequest>, LoadE
     Ok(calls)
 }
 
-fn call(tape: &mut Tape, line: &[u8]) -> Result<CheckRequest, Fault> {
-    // The object of the call is around that of its arguments.
+fn call(tape: &mut Tape, line: &[u8]) -> Result<CheckRequest, CallError> {
+    // The call's object adds one level to the depth of its arguments.
     let root = tape
         .parse(line, MAX_ARGS_DEPTH + 1)
-        .map_err(|JsonError { offset, kind }| Fault {
+        .map_err(|JsonError { offset, kind }| CallError {
             offset,
             message: kind.to_string(),
         })?;
@@ -81,7 +81,7 @@ fn call(tape: &mut Tape, line: &[u8]) -> Result<CheckRequest, Fault> {
             }
             "labels" => return Err(expected(value, name, "an object of strings")),
             unknown => {
-                return Err(Fault {
+                return Err(CallError {
                     offset: value.key_offset().unwrap_or(0),
                     message: format!(
                         "unknown field `{unknown}`, expected one of `{}`",
@@ -99,21 +99,21 @@ fn call(tape: &mut Tape, line: &[u8]) -> Result<CheckRequest, Fault> {
         }
         _ => return Ok(call),
     };
-    Err(Fault {
+    Err(CallError {
         offset: root.span().start,
         message: message.to_owned(),
     })
 }
 
-fn text(name: &str, value: Value<'_>) -> Result<String, Fault> {
+fn text(name: &str, value: Value<'_>) -> Result<String, CallError> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
         None => Err(expected(value, name, "a string")),
     }
 }
 
-fn expected(value: Value<'_>, name: &str, what: &str) -> Fault {
-    Fault {
+fn expected(value: Value<'_>, name: &str, what: &str) -> CallError {
+    CallError {
         offset: value.span().start,
         message: format!("`{name}`: expected {what}, got {}", value.kind().as_str()),
     }
@@ -137,7 +137,7 @@ mod tests {
             (calls[0].grant.as_str(), calls[0].tool.as_str()),
             ("g1", "create_charge")
         );
-        // Byte for byte: a number in another form could be another number to a server.
+        // Byte for byte: a server might read a number in another form as another number.
         assert_eq!(calls[0].args_json, br#"{"amount": 1e2, "x": [1]}"#.as_slice());
         assert_eq!(calls[1].grant_token, "secret");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The calls that are asked about.
+//! The calls of a load test.
 
 mod file;
 mod generate;
@@ -16,39 +16,39 @@ pub use generate::Generate;
 
 use crate::error::LoadError;
 
-/// The calls that are asked about, in turn; never empty.
+/// The calls that requests take in turn; never empty.
 #[derive(Clone, Debug)]
 pub struct Calls {
     requests: Vec<CheckRequest>,
 }
 
 impl Calls {
-    /// Reads a file of JSON lines: one object a line, with the fields of `callgate check`.
+    /// Reads a file of JSON lines: one object per line, with the fields of `callgate check`.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
         let bytes = std::fs::read(path).map_err(|error| LoadError::unreadable(path, error))?;
         Self::parse(&path.to_string_lossy(), &bytes)
     }
 
-    /// Reads JSON lines; `name` is what errors call them.
+    /// Reads JSON lines; errors name them `name`.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, LoadError> {
         Ok(Self {
             requests: file::parse(name, bytes)?,
         })
     }
 
-    /// Makes calls up that meet and that break what policies ask.
+    /// Generates calls that meet the policies' rules and calls that break them.
     pub fn generate(policies: Policies, catalogue: Catalogue, how: Generate) -> Result<Self, LoadError> {
         Ok(Self {
             requests: generate::generate(policies, catalogue, how)?,
         })
     }
 
-    /// How many there are before they begin anew.
+    /// The number of distinct calls.
     pub const fn len(&self) -> usize {
         self.requests.len()
     }
 
-    /// Never.
+    /// Always false.
     pub const fn is_empty(&self) -> bool {
         self.requests.is_empty()
     }
@@ -57,7 +57,7 @@ impl Calls {
         &self.requests
     }
 
-    /// Writes them as [`Calls::read`] reads them.
+    /// Writes them in the format of [`Calls::read`].
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         for call in &self.requests {
             let mut line = String::from("{");

@@ -1,6 +1,6 @@
-//! Numbers that look random and follow from a seed.
+//! Pseudo-random numbers from a seed.
 
-/// `SplitMix64`: the same numbers from a seed in every version, so that two runs can ask the same calls.
+/// `SplitMix64`: the same numbers from a seed in every version, so that two runs can send the same calls.
 #[derive(Clone, Debug)]
 pub(super) struct Random(u64);
 
@@ -17,17 +17,17 @@ impl Random {
         mixed ^ mixed >> 31
     }
 
-    /// Below `end`, or 0 where that is 0. The slight preference for small numbers does not matter here.
+    /// A number below `end`, or 0 if `end` is 0. The slight bias towards small numbers does not matter here.
     pub(super) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % (end as u64).max(1)).unwrap_or(0)
     }
 
-    /// One of these.
+    /// A random element.
     pub(super) fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
         from.get(self.below(from.len()))
     }
 
-    /// Puts them in another order.
+    /// Shuffles the list.
     pub(super) fn shuffle<T>(&mut self, list: &mut [T]) {
         for last in (1..list.len()).rev() {
             list.swap(last, self.below(last + 1));

@@ -1,4 +1,4 @@
-//! Why a request got no answer.
+//! Failures of requests.
 
 use std::borrow::Cow;
 
@@ -23,33 +23,33 @@ const STATUS_NAMES: [&str; 17] = [
     "UNAUTHENTICATED",
 ];
 
-/// Why a request got no answer.
+/// The reason for which a request has no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// A gRPC status other than OK, with its message.
     Status(u32, String),
     /// An HTTP status other than 200, without a gRPC status.
     Http(String),
-    /// The answer is no gRPC: its content type.
+    /// The answer's content type is not gRPC's.
     NotGrpc(String),
-    /// The peer reset the stream, with this code of HTTP/2.
+    /// The peer reset the stream with this HTTP/2 error code.
     Reset(u32),
-    /// The peer closes the connection and did not look at the request.
+    /// The peer closes the connection and has not processed the request.
     Refused,
-    /// The answer breaks gRPC or the API.
+    /// The answer violates gRPC or the API.
     BadAnswer(&'static str),
-    /// The connection ended before the answer came.
+    /// The connection ended before the answer arrived.
     Lost,
     /// No answer within the timeout.
     Timeout,
-    /// The run ended before the answer came.
+    /// The run ended before the answer arrived.
     Unanswered,
-    /// There was no connection to send it on.
+    /// There was no connection.
     NotConnected,
 }
 
 impl Failure {
-    /// The key under which it is counted.
+    /// The key under which the failure is counted.
     pub(crate) fn label(&self) -> Cow<'static, str> {
         match self {
             Self::Status(code, _) => match STATUS_NAMES.get(*code as usize) {
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// What a reader is told besides, if anything; it may come from the peer.
+    /// Additional information for a reader, maybe empty; it may come from the peer.
     pub(crate) fn detail(&self) -> String {
         match self {
             Self::Status(_, message) => message.clone(),

@@ -3,10 +3,10 @@
 /// Bytes of a frame's header.
 pub(super) const HEADER_BYTES: usize = 9;
 
-/// Largest payload that either side may send unless told otherwise.
+/// The largest payload that either side may send until its peer's settings allow more.
 pub(super) const DEFAULT_PAYLOAD_BYTES: usize = 16_384;
 
-/// Sent before anything else.
+/// The connection preface of a client.
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(super) mod kind {
@@ -37,12 +37,12 @@ pub(super) mod setting {
     pub(crate) const MAX_FRAME_SIZE: u16 = 5;
 }
 
-/// `CANCEL`: the answer is not wanted any more.
+/// `CANCEL`: the answer is no longer needed.
 pub(super) const CANCEL: u32 = 8;
-/// `REFUSED_STREAM`: the request was not looked at.
+/// `REFUSED_STREAM`: the request was not processed.
 pub(super) const REFUSED_STREAM: u32 = 7;
 
-/// A frame as it came.
+/// A received frame.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame<'a> {
     pub(super) kind: u8,
@@ -51,18 +51,18 @@ pub(super) struct Frame<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// What stands at the front of the bytes that came.
+/// The result of reading a frame from received bytes.
 #[derive(Debug)]
 pub(super) enum Parsed<'a> {
-    /// One frame, and how many bytes it took.
+    /// One frame, and its length in bytes.
     Frame(Frame<'a>, usize),
-    /// Not all of it is there yet.
+    /// The frame is incomplete.
     Partial,
-    /// Larger than allowed.
+    /// The frame is larger than allowed.
     TooLarge,
 }
 
-/// Looks at the front of `bytes`.
+/// Reads the frame at the start of `bytes`.
 pub(super) fn parse(bytes: &[u8]) -> Parsed<'_> {
     let [l0, l1, l2, kind, flags, s0, s1, s2, s3, rest @ ..] = bytes else {
         return Parsed::Partial;
@@ -88,7 +88,7 @@ impl<'a> Frame<'a> {
         self.flags & flag != 0
     }
 
-    /// The payload of DATA or HEADERS without padding and priority; `None` where they do not fit.
+    /// The payload of DATA or HEADERS without padding and priority; `None` if these exceed the payload.
     pub(super) fn content(&self) -> Option<&'a [u8]> {
         let mut content = self.payload;
         let mut padding = 0;
@@ -120,7 +120,7 @@ impl<'a> Frame<'a> {
 
 /// Appends a frame.
 pub(super) fn put(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    // INVARIANT: nobody here sends more than a peer's frame size, which has 24 bits.
+    // INVARIANT: callers send no more than a peer's frame size, which has 24 bits.
     let length = u32::try_from(payload.len()).unwrap_or(0x00ff_ffff).to_be_bytes();
     out.extend_from_slice(&[length[1], length[2], length[3], kind, flags]);
     out.extend_from_slice(&stream.to_be_bytes());

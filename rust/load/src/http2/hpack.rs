@@ -1,22 +1,22 @@
-//! Header blocks: a decoder for what comes (RFC 7541), and the few integers and strings of what is sent.
+//! Header blocks: a decoder (RFC 7541), and the encoding of the few integers and strings that requests need.
 
 use std::collections::VecDeque;
 
 use super::huffman::Huffman;
 use super::static_table::STATIC_TABLE;
 
-/// Size of the dynamic table that a peer may use unless told otherwise, in bytes.
+/// The size of the dynamic table that a peer may use unless settings change it, in bytes.
 pub(super) const DEFAULT_TABLE_BYTES: usize = 4_096;
 
-/// What the RFC adds to each entry's size, in bytes.
+/// The overhead of each entry's size according to the RFC, in bytes.
 const ENTRY_OVERHEAD_BYTES: usize = 32;
 
-/// Longest continuation of an integer: more than enough for any length here.
+/// The longest continuation of an integer: more than any length here needs.
 const MAX_INTEGER_BYTES: u32 = 5;
 
 type Entry = (Box<[u8]>, Box<[u8]>);
 
-/// Reads header blocks, in the order in which they come.
+/// Reads header blocks in the order of their arrival.
 #[derive(Debug)]
 pub(super) struct Decoder {
     huffman: Huffman,
@@ -36,7 +36,8 @@ impl Decoder {
         }
     }
 
-    /// Hands each field of a block to `field`; `None` where the block is malformed, after which nothing can be read.
+    /// Passes each field of a block to `field`; `None` if the block is malformed, after which no other block can be
+    /// read.
     pub(super) fn decode(&mut self, mut block: &[u8], mut field: impl FnMut(&[u8], &[u8])) -> Option<()> {
         while let Some(first) = block.first().copied() {
             if first & 0x80 != 0 {
@@ -94,14 +95,14 @@ impl Decoder {
     fn insert(&mut self, name: Box<[u8]>, value: Box<[u8]>) {
         let bytes = entry_bytes(&name, &value);
         self.evict(bytes);
-        // An entry larger than the whole table empties it, and is not kept.
+        // An entry larger than the table empties it and is not stored.
         if bytes <= self.capacity_bytes {
             self.table_bytes += bytes;
             self.table.push_front((name, value));
         }
     }
 
-    /// Makes room for so many bytes.
+    /// Evicts entries until there is room for this many bytes.
     fn evict(&mut self, bytes: usize) {
         while self.table_bytes + bytes > self.capacity_bytes {
             let Some((name, value)) = self.table.pop_back() else {
@@ -112,12 +113,12 @@ impl Decoder {
     }
 }
 
-/// What an entry counts for in a dynamic table.
+/// The size of an entry in a dynamic table.
 pub(super) const fn entry_bytes(name: &[u8], value: &[u8]) -> usize {
     name.len() + value.len() + ENTRY_OVERHEAD_BYTES
 }
 
-/// Takes an integer with a prefix of so many bits off the front of a block.
+/// Takes an integer with a prefix of this many bits from the front of a block.
 fn integer(block: &mut &[u8], prefix_bits: u32) -> Option<usize> {
     let (first, mut rest) = block.split_first()?;
     let mask = (1_usize << prefix_bits) - 1;
@@ -141,7 +142,7 @@ fn integer(block: &mut &[u8], prefix_bits: u32) -> Option<usize> {
     Some(value)
 }
 
-/// Appends an integer with a prefix of so many bits, below the flags of its first byte.
+/// Appends an integer with a prefix of this many bits, below the flags of its first byte.
 pub(super) fn put_integer(out: &mut Vec<u8>, flags: u8, prefix_bits: u32, value: usize) {
     let mask = (1_usize << prefix_bits) - 1;
     if value < mask {
@@ -157,7 +158,7 @@ pub(super) fn put_integer(out: &mut Vec<u8>, flags: u8, prefix_bits: u32, value:
     out.push(low_byte(rest));
 }
 
-/// Appends a string as it is.
+/// Appends a string without Huffman coding.
 pub(super) fn put_string(out: &mut Vec<u8>, text: &[u8]) {
     put_integer(out, 0, 7, text.len());
     out.extend_from_slice(text);
@@ -200,7 +201,7 @@ mod tests {
             ("grpc-status", "0"),
         ]);
         assert_eq!(fields(&mut decoder, &first), Some(expected.clone()));
-        // The newest entry has the lowest index after the static ones.
+        // The newest entry has the lowest index after the static entries.
         assert_eq!(fields(&mut decoder, &[0x88, 0xbf, 0xbe]), Some(expected));
     }
 

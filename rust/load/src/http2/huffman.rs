@@ -1,8 +1,9 @@
 //! HPACK's Huffman code (RFC 7541 section 5.2 and appendix B).
 //!
-//! The code is canonical: within a length, codes are assigned in the order of the symbols. So the lengths are all there is to know.
+//! The code is canonical: codes of one length are assigned in the order of the symbols. The lengths therefore define
+//! the code.
 
-/// Bits of the code of each byte; the last is the end of the string, which never appears in one.
+/// The code length of each byte in bits; the last one is the end-of-string symbol, which never appears in a string.
 #[rustfmt::skip]
 const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28,
@@ -21,24 +22,24 @@ const LENGTHS: [u8; 257] = [
 /// The longest code, in bits.
 const MAX_BITS: usize = 30;
 
-/// Longest padding at the end of a string, in bits.
+/// The longest padding at the end of a string, in bits.
 const MAX_PADDING_BITS: usize = 7;
 
-/// What decoding needs, by length of the code.
+/// The decoding tables, by code length.
 #[derive(Debug)]
 pub(super) struct Huffman {
     /// The first code of each length.
     first_code: [u32; MAX_BITS + 1],
-    /// How many codes have each length.
+    /// The number of codes of each length.
     count: [u32; MAX_BITS + 1],
-    /// Where the symbols of each length begin in `symbols`.
+    /// The index in `symbols` of the first symbol of each length.
     start: [usize; MAX_BITS + 1],
-    /// Symbols by length of their code, then by value.
+    /// Symbols by code length, then by value.
     symbols: Vec<u16>,
 }
 
 impl Huffman {
-    /// Works the tables out.
+    /// Computes the tables.
     pub(super) fn new() -> Self {
         let mut symbols: Vec<u16> = (0..=256).collect();
         symbols.sort_by_key(|symbol| LENGTHS[usize::from(*symbol)]);
@@ -62,7 +63,7 @@ impl Huffman {
         tables
     }
 
-    /// The bytes that `encoded` stands for; `None` where it is no string of this code.
+    /// The bytes that `encoded` stands for; `None` if it is not a string of this code.
     pub(super) fn decode(&self, encoded: &[u8]) -> Option<Vec<u8>> {
         let mut decoded = Vec::with_capacity(encoded.len() * 2);
         let (mut code, mut bits, mut only_ones) = (0_u32, 0_usize, true);
@@ -75,7 +76,7 @@ impl Huffman {
                 if bits > MAX_BITS {
                     return None;
                 }
-                // Wrapping: a code below the first of its length is no code of that length, and wraps to a huge one.
+                // Wrapping: a code below the first of its length does not exist, and wraps to a huge offset.
                 let offset = code.wrapping_sub(self.first_code[bits]);
                 if offset < self.count[bits] {
                     let symbol = *self.symbols.get(self.start[bits] + offset as usize)?;

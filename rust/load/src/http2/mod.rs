@@ -1,8 +1,8 @@
-//! A client's half of one HTTP/2 connection, without I/O: bytes in, bytes out, events.
+//! The client side of one HTTP/2 connection, without I/O: bytes in, bytes out, events.
 //!
-//! Made for load: all requests share one header block, frames of many requests go out in one write, and a request costs no
-//! task, no lock and no waker. What real clients do (a dynamic header table, flow control, acknowledged settings and
-//! pings) it does too, so that the peer has the same work.
+//! It is built for load: all requests share one header block, frames of many requests go out in one write, and a
+//! request costs no task, no lock and no waker. Like real clients it uses a dynamic header table and flow control, and
+//! acknowledges settings and pings, so that the peer has the same work.
 
 mod failure;
 mod frame;
@@ -25,25 +25,25 @@ use hpack::Decoder;
 use request_head::RequestHead;
 use stream::Stream;
 
-/// What the peer may send on one stream before we say that we took it, in bytes.
+/// The bytes that the peer may send on one stream before an acknowledgement.
 const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
-/// The same for the whole connection.
+/// The same limit for the whole connection.
 const CONNECTION_WINDOW_BYTES: u32 = 1 << 24;
 
-/// Window of either side unless told otherwise, in bytes.
+/// The window of either side unless settings change it, in bytes.
 const DEFAULT_WINDOW_BYTES: u32 = 65_535;
 
-/// Largest window that HTTP/2 knows.
+/// The largest window that HTTP/2 allows.
 const MAX_WINDOW_BYTES: i64 = 0x7fff_ffff;
 
-/// The highest stream id; a connection that has used it up is replaced.
+/// The highest stream id; a connection that has used it is replaced.
 const MAX_STREAM_ID: u32 = 0x7fff_ffff;
 
-/// Longest header block that is taken, in bytes.
+/// The longest accepted header block, in bytes.
 const MAX_HEADER_BLOCK_BYTES: usize = 256 * 1024;
 
-/// What came.
+/// A received event.
 #[derive(Debug)]
 pub(crate) enum Event<'a, T> {
     /// A message of an answer.
@@ -52,7 +52,7 @@ pub(crate) enum Event<'a, T> {
     Closed(T, Result<(), Failure>),
 }
 
-/// Where a connection leads, and what its requests say.
+/// The target of a connection and the header fields of its requests.
 // No `Debug`: the token is a secret.
 #[derive(Clone)]
 pub(crate) struct Head {
@@ -62,13 +62,13 @@ pub(crate) struct Head {
     pub(crate) token: Option<String>,
 }
 
-/// A client's half of one connection; `T` is what the sender keeps with each request.
+/// The client side of one connection; `T` is the sender's own data for each request.
 pub(crate) struct Http2<T> {
     head: RequestHead,
     decoder: Decoder,
     out: Vec<u8>,
     streams: HashMap<u32, Stream<T>, FixedState>,
-    /// Streams with unsent bytes, in the order in which they wait.
+    /// Streams with unsent bytes, in waiting order.
     waiting: VecDeque<u32>,
     next_id: u32,
     send_window: i64,
@@ -78,12 +78,12 @@ pub(crate) struct Http2<T> {
     is_ready: bool,
     is_closing: bool,
     unacknowledged: usize,
-    /// A header block of which more is to come: stream, whether the stream ends with it, and the block so far.
+    /// An incomplete header block: stream, end-of-stream flag, and the block so far.
     block: Option<(u32, bool, Vec<u8>)>,
 }
 
 impl<T> Http2<T> {
-    /// A connection that has to send its opening.
+    /// A connection whose preface is not sent yet.
     pub(crate) fn new(head: &Head) -> Self {
         let mut out = frame::PREFACE.to_vec();
         let mut settings = Vec::new();
@@ -115,32 +115,32 @@ impl<T> Http2<T> {
         }
     }
 
-    /// What is to be written; the writer removes what it wrote.
+    /// The bytes to write; the writer removes those it has written.
     pub(crate) fn out(&mut self) -> &mut Vec<u8> {
         &mut self.out
     }
 
-    /// Whether the peer has said how it wants to be spoken to. Nothing is opened before.
+    /// Returns whether the peer's settings have arrived. No stream is opened before.
     pub(crate) const fn is_ready(&self) -> bool {
         self.is_ready
     }
 
-    /// Whether no request can be opened any more.
+    /// Returns whether no request can be opened any more.
     pub(crate) const fn is_closing(&self) -> bool {
         self.is_closing || self.next_id > MAX_STREAM_ID
     }
 
-    /// How many requests the peer lets be open at once.
+    /// The number of requests that the peer allows to be open at once.
     pub(crate) const fn peer_max_streams(&self) -> usize {
         self.peer_max_streams
     }
 
-    /// Sends a request whose first message is `message`, with its prefix; `is_last` where no other follows.
+    /// Sends a request with `message`, prefix included, as its first message; `is_last` if no other follows.
     pub(crate) fn open(&mut self, message: &[u8], is_last: bool, own: T) -> u32 {
         let id = self.next_id;
         self.next_id += 2;
         let block = self.head.next();
-        // Blocks are shorter than any peer's frame size: a few fields, and a token that was checked for its length.
+        // A block is shorter than any peer's frame size: it has a few fields, and a token of limited length.
         frame::put(&mut self.out, kind::HEADERS, flag::END_HEADERS, id, block);
         let mut stream = Stream::new(own, self.peer_stream_window, is_last);
         if say(
@@ -157,7 +157,7 @@ impl<T> Http2<T> {
         id
     }
 
-    /// Sends another message on a request that is open; `None` where it is not.
+    /// Sends another message on an open request; `None` if the request is not open.
     pub(crate) fn push(&mut self, id: u32, message: &[u8]) -> Option<()> {
         let stream = self.streams.get_mut(&id)?;
         if !stream.unsent.is_empty() {
@@ -175,7 +175,7 @@ impl<T> Http2<T> {
         Some(())
     }
 
-    /// Ends a request's side: no message follows.
+    /// Ends the client's side of a request: no message follows.
     pub(crate) fn finish(&mut self, id: u32) {
         if let Some(stream) = self.streams.get_mut(&id)
             && !stream.is_last
@@ -187,12 +187,12 @@ impl<T> Http2<T> {
         }
     }
 
-    /// What the sender keeps with a request.
+    /// The sender's own data for a request.
     pub(crate) fn own(&mut self, id: u32) -> Option<&mut T> {
         self.streams.get_mut(&id).map(|stream| &mut stream.own)
     }
 
-    /// Gives the requests up for which `is_over` holds: their answers are not wanted any more.
+    /// Cancels the requests for which `is_over` holds.
     pub(crate) fn cancel(&mut self, is_over: impl Fn(&T) -> bool, mut gone: impl FnMut(T)) {
         let out = &mut self.out;
         for (id, stream) in self.streams.extract_if(|_, stream| is_over(&stream.own)) {
@@ -201,7 +201,7 @@ impl<T> Http2<T> {
         }
     }
 
-    /// Takes the bytes that came; gives how many were used, the rest is needed again with what follows.
+    /// Reads received bytes and returns how many were used; the caller passes the rest again with the next bytes.
     pub(crate) fn received(
         &mut self,
         bytes: &[u8],
@@ -276,7 +276,7 @@ impl<T> Http2<T> {
             }
             kind::WINDOW_UPDATE => self.window(frame),
             kind::PUSH_PROMISE => Err("it pushes, which was switched off"),
-            // Frames that are not known are ignored (RFC 9113 section 4.1).
+            // Unknown frames are ignored (RFC 9113 section 4.1).
             _ => Ok(()),
         }
     }
@@ -288,7 +288,7 @@ impl<T> Http2<T> {
             acknowledge(&mut self.out, 0, &mut self.unacknowledged);
         }
         let Some(stream) = self.streams.get_mut(&frame.stream) else {
-            // The rest of an answer that was given up.
+            // The rest of an answer to a cancelled request.
             return Ok(());
         };
         let ends = frame.has(flag::END_STREAM);
@@ -318,7 +318,7 @@ impl<T> Http2<T> {
             return Ok(());
         };
         let mut head = self.streams.get_mut(&id).map(|stream| &mut stream.head);
-        // Also where nobody waits for it: the table goes on.
+        // A block without a waiting request is decoded too, to keep the table in step.
         let decoded = self.decoder.decode(&block, |name, value| {
             if let Some(head) = &mut head {
                 head.field(name, value);
@@ -331,12 +331,12 @@ impl<T> Http2<T> {
         Ok(())
     }
 
-    /// The answer has ended: with a failure, or with what its header blocks said.
+    /// Ends the answer with a failure, or with the result of its header blocks.
     fn close(&mut self, id: u32, failure: Option<Failure>, event: &mut impl FnMut(Event<'_, T>)) {
         if let Some(mut stream) = self.streams.remove(&id) {
             let is_half_said = !stream.is_last || !stream.unsent.is_empty();
             if failure.is_none() && is_half_said {
-                // It was answered before it had been said: the peer need not wait for the rest.
+                // The peer answered before the request was complete, and need not wait for the rest.
                 frame::put(
                     &mut self.out,
                     kind::RST_STREAM,
@@ -389,7 +389,7 @@ impl<T> Http2<T> {
         Ok(())
     }
 
-    /// Goes on with streams that waited for a window.
+    /// Continues streams that waited for a window.
     fn send_waiting(&mut self) {
         for _ in 0..self.waiting.len() {
             let Some(id) = self.waiting.pop_front() else { break };
@@ -408,7 +408,7 @@ impl<T> Http2<T> {
     }
 }
 
-/// Sends a message of a stream that has nothing unsent; true where the windows have no room for all of it.
+/// Sends a message of a stream without unsent bytes; true if the windows have no room for all of it.
 fn say<T>(
     out: &mut Vec<u8>,
     connection_window: &mut i64,
@@ -429,7 +429,7 @@ fn say<T>(
     send_unsent(out, connection_window, payload_bytes, id, stream)
 }
 
-/// Sends as much as the windows have room for; true where something is left.
+/// Sends as much as the windows allow; true if bytes are left.
 fn send_unsent<T>(
     out: &mut Vec<u8>,
     connection_window: &mut i64,
@@ -463,7 +463,7 @@ fn send_unsent<T>(
     }
 }
 
-/// Opens a window again by what was taken.
+/// Enlarges a window by the bytes that were received.
 fn acknowledge(out: &mut Vec<u8>, stream: u32, taken: &mut usize) {
     let more = u32::try_from(*taken)
         .unwrap_or(DEFAULT_WINDOW_BYTES)

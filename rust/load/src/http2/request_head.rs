@@ -1,16 +1,17 @@
-//! The header block of a request. All requests of a connection have the same one.
+//! The header block of a request, the same for all requests of a connection.
 
 use super::hpack::{entry_bytes, put_integer, put_string};
 
 /// `:method: POST` in the static table.
 const METHOD_POST: u8 = 0x80 | 3;
-/// `:scheme: http` and `:scheme: https` there.
+/// `:scheme: http` and `:scheme: https` in the static table.
 const SCHEME_HTTP: u8 = 0x80 | 6;
 const SCHEME_HTTPS: u8 = 0x80 | 7;
-/// Entries of the static table; the newest entry of the dynamic table comes after them.
+/// Entries of the static table; the newest entry of the dynamic table follows them.
 const STATIC_ENTRIES: usize = 61;
 
-/// Says it, then refers to it: the first block puts the fields into the peer's dynamic table, the next ones are indexes.
+/// The header block of a connection's requests. The first block adds the fields to the peer's dynamic table; the next
+/// blocks refer to them by index.
 // No `Debug`: the token is a secret.
 pub(super) struct RequestHead {
     scheme: u8,
@@ -19,21 +20,21 @@ pub(super) struct RequestHead {
     table_bytes: usize,
     peer_table_bytes: usize,
     state: State,
-    /// The block of the first request, where it differs from those of the others.
+    /// The block of the first request, if it differs from the others.
     first: Vec<u8>,
-    /// The block of all others.
+    /// The block of all other requests.
     block: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The peer's table does not hold the fields yet.
+    /// The peer's table does not contain the fields yet.
     New,
-    /// It holds them, and nothing else.
+    /// The peer's table contains the fields and nothing else.
     Remembered,
-    /// The peer's table has shrunk and must be told so before anything else is said.
+    /// The peer's table has shrunk, and the next block must begin with the new size.
     Shrunk,
-    /// Its table is too small: every block spells the fields out.
+    /// The peer's table is too small: every block contains the fields as literals.
     Spelled,
 }
 
@@ -67,9 +68,9 @@ impl RequestHead {
         }
     }
 
-    /// The peer's table has this size from now on.
+    /// Sets the size of the peer's table from now on.
     pub(super) fn peer_table(&mut self, bytes: usize) {
-        // A larger table than the default is not used, so its size need not be said.
+        // A table larger than the default is not used, so its size is not announced.
         if bytes < self.peer_table_bytes {
             self.state = State::Shrunk;
         }
@@ -88,7 +89,7 @@ impl RequestHead {
         let fits = self.table_bytes <= self.peer_table_bytes;
         now.extend([METHOD_POST, self.scheme]);
         for (name, value) in &self.fields {
-            // Literals with a new name: into the table (0x40), or not (0x00).
+            // Literals with a new name: added to the table (0x40), or not (0x00).
             now.push(if fits { 0x40 } else { 0x00 });
             put_string(&mut now, name.as_bytes());
             put_string(&mut now, value.as_bytes());
@@ -150,7 +151,7 @@ mod tests {
         head.peer_table(100);
         assert_eq!(decoded(&mut decoder, head.next()), first);
         assert_eq!(decoded(&mut decoder, head.next()), first);
-        // What was larger once is not grown into again.
+        // A table that was larger once is not filled again.
         head.peer_table(4_096);
         assert_eq!(decoded(&mut decoder, head.next()), first);
     }

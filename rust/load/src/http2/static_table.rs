@@ -1,6 +1,6 @@
 //! HPACK's static table (RFC 7541 appendix A).
 
-/// Names and values; index 1 comes first.
+/// Names and values; the first has index 1.
 pub(super) const STATIC_TABLE: [(&str, &str); 61] = [
     (":authority", ""),
     (":method", "GET"),

@@ -1,19 +1,19 @@
-//! One request and what has come of its answer.
+//! One request and the received part of its answer.
 
 use super::failure::Failure;
 
 /// Bytes before each gRPC message: a flag and a length.
 const PREFIX_BYTES: usize = 5;
 
-/// Largest message that is taken, in bytes.
+/// The largest accepted message, in bytes.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// One request and what has come of its answer.
+/// One request and the received part of its answer.
 #[derive(Debug)]
 pub(super) struct Stream<T> {
-    /// What the request's sender keeps with it.
+    /// The sender's own data.
     pub(super) own: T,
-    /// What the peer's window had no room for, and where sending goes on.
+    /// Bytes for which the peer's window had no room, and the position of the next one to send.
     pub(super) unsent: Vec<u8>,
     pub(super) unsent_from: usize,
     /// The request has no more messages after `unsent`.
@@ -26,7 +26,7 @@ pub(super) struct Stream<T> {
     pub(super) head: Head,
 }
 
-/// What the header blocks said.
+/// The relevant fields of the header blocks.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     http_status: Option<String>,
@@ -37,7 +37,7 @@ pub(super) struct Head {
 }
 
 impl Head {
-    /// Takes a field of the answer's header blocks.
+    /// Reads a field of the answer's header blocks.
     pub(super) fn field(&mut self, name: &[u8], value: &[u8]) {
         let text = || String::from_utf8_lossy(value).into_owned();
         match name {
@@ -78,7 +78,7 @@ impl<T> Stream<T> {
         }
     }
 
-    /// Takes bytes of the answer, and hands each complete message to `take`.
+    /// Reads bytes of the answer, and passes each complete message to `take`.
     pub(super) fn received(
         &mut self,
         mut bytes: &[u8],
@@ -97,7 +97,7 @@ impl<T> Stream<T> {
         Ok(())
     }
 
-    /// Hands complete messages on; gives how many bytes they took.
+    /// Passes on complete messages; returns their length in bytes.
     fn messages(&mut self, bytes: &[u8], take: &mut impl FnMut(&mut T, &[u8])) -> Result<usize, Failure> {
         let mut used = 0;
         while let Some([flag, l0, l1, l2, l3, rest @ ..]) = bytes.get(used..) {
@@ -117,7 +117,7 @@ impl<T> Stream<T> {
         Ok(used)
     }
 
-    /// How it ended, once the peer has ended it.
+    /// The result of the answer, once the peer has ended it.
     pub(super) fn verdict(&mut self) -> Result<(), Failure> {
         self.head.verdict()?;
         if self.partial.is_empty() {
@@ -128,7 +128,7 @@ impl<T> Stream<T> {
     }
 }
 
-/// The text of a `grpc-message`: percent-encoded UTF-8. Control characters go, so that it stays one line.
+/// The text of a `grpc-message`: percent-encoded UTF-8. Control characters are removed, so that it stays one line.
 fn percent_decoded(value: &[u8]) -> String {
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value;

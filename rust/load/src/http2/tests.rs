@@ -1,4 +1,4 @@
-//! The client against frames written by hand. Real servers meet it in `tests/runs`.
+//! The client against hand-written frames. `tests/runs` tests it with real servers.
 
 use proptest::prelude::*;
 
@@ -34,7 +34,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     out
 }
 
-/// `grpc-status` as a literal that is not remembered.
+/// `grpc-status` as a literal without indexing.
 fn trailers(stream: u32, status: &str) -> Vec<u8> {
     let mut block = vec![0, 11];
     block.extend_from_slice(b"grpc-status");
@@ -58,7 +58,7 @@ fn answer(stream: u32, message: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// What came of bytes, and how many were used.
+/// The events of these bytes, and how many bytes were used.
 fn received(client: &mut Http2<u32>, bytes: &[u8]) -> Result<(usize, Vec<String>), &'static str> {
     let mut events = Vec::new();
     let used = client.received(bytes, |event| {
@@ -77,7 +77,7 @@ fn events(client: &mut Http2<u32>, bytes: &[u8]) -> Vec<String> {
     events
 }
 
-/// The frames that wait to be written: kind, flags, stream, length.
+/// The frames in the output: kind, flags, stream, length.
 fn sent(client: &mut Http2<u32>) -> Vec<(u8, u8, u32, usize)> {
     let out = std::mem::take(client.out());
     let mut rest = out.strip_prefix(frame::PREFACE).unwrap_or(&out);
@@ -152,7 +152,7 @@ fn nothing_is_sent_beyond_the_windows() {
         &frame(kind::WINDOW_UPDATE, 0, 1, &4_u32.to_be_bytes()),
     );
     assert_eq!(data(sent(&mut client)), [(0, 4)]);
-    // A larger window for all streams counts for the open ones, too.
+    // A larger window for all streams applies to the open ones, too.
     events(&mut client, &settings(&[(setting::INITIAL_WINDOW_SIZE, 100)]));
     assert_eq!(data(sent(&mut client)), [(flag::END_STREAM, 11)]);
 }
@@ -186,7 +186,7 @@ fn what_was_taken_is_acknowledged_before_the_windows_are_empty() {
         events(&mut client, &frame(kind::DATA, 0, 1, &message));
         updates += sent(&mut client).len();
     }
-    // 32 MB in all: half a window of a stream is 512 KiB, half of the connection's is 8 MiB.
+    // 32 MB in all: half a window is 512 KiB for a stream and 8 MiB for the connection.
     assert!((60..=70).contains(&updates), "{updates}");
 }
 
@@ -241,7 +241,7 @@ fn a_stream_ends_when_it_is_finished() {
             (kind::DATA, flag::END_STREAM)
         ]
     );
-    // A peer that ends it first is told that no more will come.
+    // If the peer ends a stream first, the client resets it.
     let id = client.open(b"\0\0\0\0\0", false, 2);
     sent(&mut client);
     assert_eq!(events(&mut client, &trailers(id, "8")), ["2: RESOURCE_EXHAUSTED"]);

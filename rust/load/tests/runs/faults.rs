@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use callgate_load::{Method, Options, Run, Token};
 
-use crate::server::{Manners, calls, options, run, serve, serve_at};
+use crate::server::{Behaviour, calls, options, run, serve, serve_at};
 
 #[test]
 fn refused_requests_are_counted_and_not_fatal() {
     for method in [Method::Check, Method::Batch, Method::Stream] {
-        let server = serve(Manners {
+        let server = serve(Behaviour {
             fail_every: Some((10, tonic::Code::ResourceExhausted)),
-            ..Manners::default()
+            ..Behaviour::default()
         });
         let report = run(Options {
             method,
@@ -33,9 +33,9 @@ fn refused_requests_are_counted_and_not_fatal() {
 
 #[test]
 fn nothing_but_refusals_is_an_error_that_says_why() {
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         token: Some("right".to_owned()),
-        ..Manners::default()
+        ..Behaviour::default()
     });
     let with = |token: &str| Options {
         token: Some(Token::new(token.to_owned()).unwrap()),
@@ -57,9 +57,9 @@ fn nothing_but_refusals_is_an_error_that_says_why() {
 
 #[test]
 fn batches_that_lack_a_decision_are_no_answers() {
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         is_short: true,
-        ..Manners::default()
+        ..Behaviour::default()
     });
     let error = run(Options {
         method: Method::Batch,
@@ -102,7 +102,7 @@ fn a_target_that_speaks_something_else() {
             let mut request = [0; 24];
             stream.read_exact(&mut request).unwrap();
             stream.write_all(answer).unwrap();
-            // What it has not read would make the end of this connection a reset.
+            // Unread bytes would end this connection with a reset.
             stream.shutdown(std::net::Shutdown::Write).unwrap();
             let _ = stream.read_to_end(&mut Vec::new());
         });
@@ -119,7 +119,7 @@ fn a_target_that_speaks_something_else() {
 
 #[test]
 fn a_target_that_vanishes_ends_the_run_with_what_was_measured() {
-    let mut server = serve(Manners::default());
+    let mut server = serve(Behaviour::default());
     let run = Run::start(
         Options {
             duration_ms: 60_000,
@@ -147,7 +147,7 @@ fn a_target_that_vanishes_ends_the_run_with_what_was_measured() {
 
 #[test]
 fn a_target_that_comes_back_is_asked_again() {
-    let mut server = serve(Manners::default());
+    let mut server = serve(Behaviour::default());
     let run = Run::start(
         Options {
             duration_ms: 60_000,
@@ -161,7 +161,7 @@ fn a_target_that_comes_back_is_asked_again() {
         std::thread::sleep(Duration::from_millis(1));
     }
     server.kill();
-    let again = serve_at(&server.address, Manners::default());
+    let again = serve_at(&server.address, Behaviour::default());
     while again.seen.calls.load(Ordering::Relaxed) < 100 {
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -173,9 +173,9 @@ fn a_target_that_comes_back_is_asked_again() {
 
 #[test]
 fn answers_that_take_too_long_are_timeouts() {
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         stall: Some((Duration::from_millis(100), Duration::from_millis(1_500))),
-        ..Manners::default()
+        ..Behaviour::default()
     });
     let report = run(Options {
         timeout_ms: 200,

@@ -1,6 +1,6 @@
-//! Runs against servers that misbehave in known ways.
+//! Runs against servers with known faults.
 
-// Marked as tests, so that the lints know their helpers as such.
+// Marked as tests, so that lints treat their helpers as such.
 #[cfg(test)]
 mod faults;
 #[cfg(test)]

@@ -2,9 +2,9 @@ use std::sync::atomic::Ordering;
 
 use callgate_load::{Method, Options, Report};
 
-use crate::server::{Manners, calls, options, run, serve};
+use crate::server::{Behaviour, calls, options, run, serve};
 
-/// What every good run has.
+/// Checks the properties of every good run.
 fn assert_sound(report: &Report, calls_per_request: u64) {
     assert_eq!(report.ended, "complete");
     assert!(report.errors.is_empty(), "{:?}", report.errors);
@@ -29,7 +29,7 @@ fn every_method_asks_and_counts() {
         (Method::Batch, 6, 6),
         (Method::Stream, 64, 1),
     ] {
-        let server = serve(Manners::default());
+        let server = serve(Behaviour::default());
         let report = run(Options {
             method,
             batch_size,
@@ -37,7 +37,7 @@ fn every_method_asks_and_counts() {
         })
         .unwrap();
         assert_sound(&report, calls_per_request);
-        // Nothing was measured but what was answered, and nothing was asked that is not in the report.
+        // Only answered requests are measured, and every request is in the report.
         assert_eq!(
             server.seen.calls.load(Ordering::Relaxed),
             report.requests * calls_per_request
@@ -47,10 +47,10 @@ fn every_method_asks_and_counts() {
 
 #[test]
 fn batches_larger_than_a_window_get_through() {
-    let server = serve(Manners::default());
+    let server = serve(Behaviour::default());
     let report = run(Options {
         method: Method::Batch,
-        // 4,000 calls are more than the 64 KiB that a peer takes at once.
+        // 4,000 calls are more than the 64 KiB that a peer accepts at once.
         batch_size: 4_000,
         ..options(&server.address)
     })
@@ -61,7 +61,7 @@ fn batches_larger_than_a_window_get_through() {
 
 #[test]
 fn no_more_in_flight_than_asked_for() {
-    let server = serve(Manners::default());
+    let server = serve(Behaviour::default());
     run(Options {
         connections: 3,
         streams: 2,
@@ -74,9 +74,9 @@ fn no_more_in_flight_than_asked_for() {
 
 #[test]
 fn a_target_that_allows_fewer_streams_is_heeded_and_told_of() {
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         max_streams: Some(2),
-        ..Manners::default()
+        ..Behaviour::default()
     });
     let report = run(Options {
         connections: 1,
@@ -95,7 +95,7 @@ fn a_target_that_allows_fewer_streams_is_heeded_and_told_of() {
 
 #[test]
 fn the_warm_up_is_not_in_the_numbers() {
-    let server = serve(Manners::default());
+    let server = serve(Behaviour::default());
     let report = run(Options {
         warmup_ms: 300,
         rate: Some(1_000.0),
@@ -109,7 +109,7 @@ fn the_warm_up_is_not_in_the_numbers() {
 
 #[test]
 fn a_run_that_is_stopped_reports_what_it_measured() {
-    let server = serve(Manners::default());
+    let server = serve(Behaviour::default());
     let run = callgate_load::Run::start(
         Options {
             duration_ms: 60_000,

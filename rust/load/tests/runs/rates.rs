@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use callgate_load::{Method, Options};
 
-use crate::server::{Manners, options, run, serve};
+use crate::server::{Behaviour, options, run, serve};
 
 #[test]
 fn a_fixed_rate_is_kept() {
     for method in [Method::Check, Method::Stream] {
-        let server = serve(Manners::default());
+        let server = serve(Behaviour::default());
         let report = run(Options {
             method,
             rate: Some(400.0),
@@ -15,20 +15,20 @@ fn a_fixed_rate_is_kept() {
             ..options(&server.address)
         })
         .unwrap();
-        // As many as were due, whatever the machine: each is answered or accounted for.
+        // As many as were due, on any machine: each is answered or accounted for.
         assert_eq!(report.requests + report.generator.unsent, 400, "{report:?}");
         assert!(report.generator.delay_us.is_some());
     }
 }
 
-/// Half a second of silence in two seconds: callers at a fixed rate meet it in a quarter of their calls, and wait for a
-/// quarter of a second on average. A generator that waits for its answers before it goes on would see it once per stream.
+/// Half a second of silence in two seconds: callers at a fixed rate hit it in a quarter of their calls, and wait a
+/// quarter of a second on average. A generator that waits for each answer would see it once per stream.
 #[test]
 fn a_stall_shows_in_the_percentiles_of_a_fixed_rate() {
     let stalling = || {
-        serve(Manners {
+        serve(Behaviour {
             stall: Some((Duration::from_millis(500), Duration::from_secs(1))),
-            ..Manners::default()
+            ..Behaviour::default()
         })
     };
     let load = |address: &str, rate| Options {
@@ -42,7 +42,7 @@ fn a_stall_shows_in_the_percentiles_of_a_fixed_rate() {
     let open = run(load(&server.address, Some(200.0))).unwrap();
     assert!(open.latency_us.p99 > 800_000.0, "{:?}", open.latency_us);
     assert!(open.latency_us.max < 3_000_000.0, "{:?}", open.latency_us);
-    // A quarter and more of the calls were due in the silence.
+    // A quarter of the calls or more were due in the silence.
     assert!(open.latency_us.p90 > 400_000.0, "{:?}", open.latency_us);
     assert_eq!(open.requests + open.generator.unsent, 400);
 
@@ -55,9 +55,9 @@ fn a_stall_shows_in_the_percentiles_of_a_fixed_rate() {
 
 #[test]
 fn a_target_too_slow_for_the_rate_is_told_of() {
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         stall: Some((Duration::ZERO, Duration::from_millis(700))),
-        ..Manners::default()
+        ..Behaviour::default()
     });
     let report = run(Options {
         connections: 1,

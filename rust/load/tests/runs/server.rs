@@ -1,4 +1,4 @@
-//! A decision service whose manners a test chooses.
+//! A decision service whose behaviour a test chooses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,12 +14,12 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::{Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
-/// How the service answers.
+/// The behaviour of the service.
 #[derive(Clone, Default)]
-pub(crate) struct Manners {
-    /// When, counted from its first call, it answers nothing, and for how long.
+pub(crate) struct Behaviour {
+    /// The begin of a silence, counted from the first call, and its length.
     pub(crate) stall: Option<(Duration, Duration)>,
-    /// Every so many calls is refused with this status.
+    /// The service fails every n-th call with this status.
     pub(crate) fail_every: Option<(u64, tonic::Code)>,
     /// The token that callers must send.
     pub(crate) token: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Manners {
 }
 
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedCalls {
     pub(crate) calls: AtomicU64,
     in_flight: AtomicUsize,
     pub(crate) most_in_flight: AtomicUsize,
@@ -39,8 +39,8 @@ pub(crate) struct Seen {
 
 #[derive(Clone)]
 struct Service {
-    manners: Manners,
-    seen: Arc<Seen>,
+    behaviour: Behaviour,
+    seen: Arc<ReceivedCalls>,
 }
 
 impl Service {
@@ -50,15 +50,15 @@ impl Service {
         let first = *self.seen.first.get_or_init(Instant::now);
         let in_flight = self.seen.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.seen.most_in_flight.fetch_max(in_flight, Ordering::Relaxed);
-        if let Some((after, length)) = self.manners.stall
+        if let Some((after, length)) = self.behaviour.stall
             && first.elapsed() >= after
         {
             tokio::time::sleep((after + length).saturating_sub(first.elapsed())).await;
         }
-        // Lets others in, so that calls in flight can be seen.
+        // Yields to others, so that calls in flight are visible.
         tokio::task::yield_now().await;
         self.seen.in_flight.fetch_sub(1, Ordering::Relaxed);
-        if let Some((every, code)) = self.manners.fail_every
+        if let Some((every, code)) = self.behaviour.fail_every
             && number.is_multiple_of(every)
         {
             return Err(Status::new(code, "on purpose"));
@@ -76,7 +76,7 @@ impl Service {
     }
 
     fn known<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let Some(token) = &self.manners.token else {
+        let Some(token) = &self.behaviour.token else {
             return Ok(());
         };
         let sent = request
@@ -107,7 +107,7 @@ impl DecisionService for Service {
         for call in &request.get_ref().calls {
             decisions.push(self.decide(call).await?);
         }
-        if self.manners.is_short {
+        if self.behaviour.is_short {
             decisions.pop();
         }
         Ok(Response::new(pb::CheckBatchResponse { decisions }))
@@ -148,13 +148,13 @@ impl DecisionService for Service {
 /// A running service; it ends when this is dropped or stopped.
 pub(crate) struct Running {
     pub(crate) address: String,
-    pub(crate) seen: Arc<Seen>,
+    pub(crate) seen: Arc<ReceivedCalls>,
     runtime: Option<tokio::runtime::Runtime>,
     _stop: oneshot::Sender<()>,
 }
 
 impl Running {
-    /// Cuts every connection, and listens no more.
+    /// Closes every connection and the listener.
     pub(crate) fn kill(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -168,11 +168,11 @@ impl Drop for Running {
     }
 }
 
-pub(crate) fn serve(manners: Manners) -> Running {
-    serve_at("127.0.0.1:0", manners)
+pub(crate) fn serve(behaviour: Behaviour) -> Running {
+    serve_at("127.0.0.1:0", behaviour)
 }
 
-pub(crate) fn serve_at(address: &str, manners: Manners) -> Running {
+pub(crate) fn serve_at(address: &str, behaviour: Behaviour) -> Running {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -180,14 +180,14 @@ pub(crate) fn serve_at(address: &str, manners: Manners) -> Running {
         .unwrap();
     let listener = runtime.block_on(TcpListener::bind(address)).unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let seen = Arc::new(Seen::default());
+    let seen = Arc::new(ReceivedCalls::default());
     let service = Service {
-        manners: manners.clone(),
+        behaviour: behaviour.clone(),
         seen: Arc::clone(&seen),
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut server = Server::builder().max_concurrent_streams(manners.max_streams);
-    if let Some(tls) = manners.tls {
+    let mut server = Server::builder().max_concurrent_streams(behaviour.max_streams);
+    if let Some(tls) = behaviour.tls {
         server = server.tls_config(tls).unwrap();
     }
     runtime.spawn(

@@ -4,7 +4,7 @@ use callgate_load::{Options, Tls};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
-use crate::server::{Manners, options, run, serve};
+use crate::server::{Behaviour, options, run, serve};
 
 struct Files {
     folder: tempfile::TempDir,
@@ -21,7 +21,7 @@ fn write(folder: &Path, name: &str, text: &str) {
     std::fs::write(folder.join(name), text).unwrap();
 }
 
-/// An authority, and certificates of a server and of a client that it signed.
+/// An authority, and certificates of a server and of a client that it has signed.
 fn files() -> Files {
     let folder = tempfile::tempdir().unwrap();
     let mut authority = CertificateParams::new(Vec::new()).unwrap();
@@ -52,9 +52,9 @@ fn load(address: &str, tls: Tls) -> Options {
 fn tls_and_mutual_tls() {
     let files = files();
     let identity = Identity::from_pem(&files.server.0, &files.server.1);
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         tls: Some(ServerTlsConfig::new().identity(identity.clone())),
-        ..Manners::default()
+        ..Behaviour::default()
     });
     let trust = Tls {
         ca: Some(files.path("ca.pem")),
@@ -64,9 +64,9 @@ fn tls_and_mutual_tls() {
     assert!(report.requests > 0 && report.errors.is_empty(), "{report:?}");
 
     let ca = Certificate::from_pem(std::fs::read(files.path("ca.pem")).unwrap());
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         tls: Some(ServerTlsConfig::new().identity(identity).client_ca_root(ca)),
-        ..Manners::default()
+        ..Behaviour::default()
     });
     assert!(run(load(&server.address, trust.clone())).is_err());
     let own = Tls {
@@ -80,9 +80,9 @@ fn tls_and_mutual_tls() {
 #[test]
 fn a_certificate_of_somebody_else_is_refused() {
     let (files, others) = (files(), self::files());
-    let server = serve(Manners {
+    let server = serve(Behaviour {
         tls: Some(ServerTlsConfig::new().identity(Identity::from_pem(&files.server.0, &files.server.1))),
-        ..Manners::default()
+        ..Behaviour::default()
     });
     let trust = Tls {
         ca: Some(others.path("ca.pem")),

@@ -1,4 +1,4 @@
-//! A call in the making.
+//! A generated call that is not finished.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 
 use super::values::Candidate;
 
-/// Highest index of a list that is made up.
+/// The highest index of a generated list.
 const MAX_INDEX: usize = 100;
 
-/// A call in the making.
+/// A generated call that is not finished.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Draft {
     pub(super) server: Option<String>,
@@ -40,7 +40,7 @@ impl Draft {
         }
     }
 
-    /// Puts a value where a path leads; what a caller does not choose (the time, the catalogue) stays as it is.
+    /// Sets the value at the end of a path. Ignores paths that a caller does not choose (the time, the catalogue).
     pub(super) fn set(&mut self, path: &Path, value: Candidate) {
         let text = match &value {
             Some(Value::String(text)) => Some(text.clone()).filter(|text| !text.is_empty()),
@@ -79,7 +79,7 @@ impl Draft {
     }
 }
 
-/// Hands a request to the core as a door would.
+/// Converts a request for the core as the server does.
 pub(super) fn with_core<T>(request: &CheckRequest, ask: impl FnOnce(&callgate_core::Request<'_>) -> T) -> T {
     let labels: Vec<_> = request
         .labels

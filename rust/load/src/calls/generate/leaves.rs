@@ -1,4 +1,4 @@
-//! What the rules of one tool look at: paths, and values on either side of their conditions.
+//! The paths that the rules of one tool read, and values on either side of their conditions.
 
 use callgate_core::policy::ast::{
     Category, CategoryRules, Check, Condition, Cost, Op, Path, Policy, Rules, Scope,
@@ -15,14 +15,14 @@ pub(super) struct Leaf<'p> {
     pub(super) path: &'p Path,
     /// Values that help the call to be allowed.
     pub(super) good: Vec<Candidate>,
-    /// Values that help it to be denied.
+    /// Values that help the call to be denied.
     pub(super) bad: Vec<Candidate>,
 }
 
-/// What is asked together: the conditions of one check.
+/// The conditions of one check.
 pub(super) type Group<'p> = Vec<Leaf<'p>>;
 
-/// The rules of a policy that may meet a tool.
+/// The rules of a policy that may apply to a tool.
 pub(super) fn rules_of<'p>(policy: &'p Policy, tool: &str, category: Option<Category>) -> Vec<&'p Rules> {
     let entries = policy.tools.iter().filter(|entry| is_match(&entry.pattern, tool));
     let of_category = policy.categories.iter().filter_map(|(of, rules)| match rules {
@@ -36,7 +36,7 @@ pub(super) fn rules_of<'p>(policy: &'p Policy, tool: &str, category: Option<Cate
         .collect()
 }
 
-/// What these rules look at.
+/// The conditions and limits' arguments of these rules, by check.
 pub(super) fn groups<'p>(rules: &[&'p Rules], random: &mut Random) -> Vec<Group<'p>> {
     let mut groups = Vec::new();
     for rules in rules {

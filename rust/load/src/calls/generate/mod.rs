@@ -1,7 +1,7 @@
-//! Calls made up from policies: for each tool some that meet what its rules ask, and some that break each of them.
+//! Calls generated from policies: for each tool, some that meet its rules and some that break each of them.
 //!
-//! Candidates are tried on an engine of our own, which takes no units, until one is decided as wanted: the engine is the one
-//! place that knows what a policy means. Where none is found the last one stays, since a load test can use any call.
+//! Candidates are tried on a separate engine that takes no units, until one is decided as intended: only the engine
+//! knows the meaning of a policy. If none is found the last one stays, because a load test can use any call.
 
 mod draft;
 mod leaves;
@@ -23,31 +23,31 @@ use crate::error::LoadError;
 use draft::{Draft, with_core};
 use leaves::{Group, groups, rules_of};
 
-/// Most distinct grants, which is also the most calls that are made up.
+/// The highest number of distinct grants, and so of generated calls.
 const MAX_GRANTS: usize = 1_000_000;
 
-/// Tries to find a call that is decided as wanted.
+/// Attempts to find a call that is decided as intended.
 const MAX_TRIES: usize = 200;
 
-/// Different calls that meet the rules, for each tool.
+/// Distinct calls per tool that meet the rules.
 const MEETING: usize = 4;
 
-/// Tools that no policy knows.
+/// Tools that no policy names.
 const UNKNOWN_TOOLS: usize = 3;
 
-/// Monday, 2 March 2026, 12:00 UTC: rules about the time of day are asked in office hours.
+/// Monday, 2 March 2026, 12:00 UTC: rules about the time of day are evaluated in office hours.
 const NOW: Now = Now::from_unix_us(1_772_452_800_000_000);
 
-/// How calls are made up.
+/// The settings of the generator.
 #[derive(Clone, Copy, Debug)]
 pub struct Generate {
     /// Distinct grants: `grant-000001` and so on.
     pub grants: usize,
-    /// The same seed gives the same calls.
+    /// The seed; the same seed gives the same calls.
     pub seed: u64,
 }
 
-/// Makes calls up.
+/// Generates calls.
 pub(super) fn generate(
     policies: Policies,
     catalogue: Catalogue,
@@ -89,7 +89,7 @@ pub(super) fn generate(
     Ok(requests)
 }
 
-/// The tools to ask for: those that the policy names, one for each of its patterns, and those of the catalogue.
+/// The tools of the calls: those that the policy names, one for each of its patterns, and those of the catalogue.
 fn tools(
     server: Option<&str>,
     policy: &Policy,
@@ -130,7 +130,7 @@ struct Maker {
 }
 
 impl Maker {
-    /// Adds as many calls that meet the rules of a tool as calls that break one.
+    /// Adds calls that meet the rules of a tool, and as many that break one.
     fn drafts_of(
         &mut self,
         server: Option<&str>,
@@ -170,9 +170,9 @@ impl Maker {
         drafts.extend(breaking);
     }
 
-    /// A call that is not denied, where one can be found.
+    /// A call that is not denied, if one can be found.
     fn meet(&mut self, mut draft: Draft, groups: &[Group<'_>]) -> Draft {
-        // What contains other paths is set before them.
+        // A path that contains other paths is set before them.
         let mut leaves: Vec<_> = groups.iter().flatten().collect();
         leaves.sort_by_key(|leaf| leaf.path.steps.len());
         for leaf in &leaves {
@@ -184,7 +184,7 @@ impl Maker {
             if explanation.decision.outcome != Outcome::Deny {
                 break;
             }
-            // What the check that denied looked at is chosen anew; where it does not say, anything is.
+            // Choose anew what the denying check reads; everything, if the explanation does not name it.
             let looked_at = explanation.steps.last().map_or(&[][..], |step| &step.conditions);
             let guilty: Vec<_> = leaves
                 .iter()
@@ -193,7 +193,7 @@ impl Maker {
             let Some(leaf) = self.random.pick(&guilty) else {
                 break;
             };
-            // Now and then from the other side: a value between two bounds may be listed with either.
+            // Sometimes from the other side: a value between two bounds may be listed with either.
             let side = if self.random.below(4) == 0 {
                 &leaf.bad
             } else {
@@ -205,7 +205,7 @@ impl Maker {
         draft
     }
 
-    /// The same call with some conditions of a check turned round, where that denies it or asks for an approval.
+    /// The same call with some conditions of a check inverted, if that denies it or requires an approval.
     fn violate(&mut self, base: &Draft, group: &Group<'_>, which: std::ops::Range<usize>) -> Option<Draft> {
         let before = self.oracle.explain(base).decision;
         let most = group.iter().map(|leaf| leaf.bad.len()).max().unwrap_or(0);
@@ -228,7 +228,7 @@ impl Maker {
     }
 }
 
-/// Says how a call would be decided.
+/// An engine that explains the decision on a draft.
 struct Oracle {
     engine: Engine,
     scratch: Scratch,

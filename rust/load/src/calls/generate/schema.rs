@@ -1,17 +1,17 @@
-//! Values that fit a JSON Schema, as far as its everyday keywords go. Whoever asks checks the result.
+//! Values that satisfy the common keywords of a JSON Schema. The caller checks the result.
 
 use serde_json::{Map, Value};
 
 use super::super::random::Random;
 use super::text::matching;
 
-/// Deepest nesting that is made up.
+/// The deepest nesting of a generated value.
 const MAX_DEPTH: usize = 12;
 
-/// Most elements or characters that are made up because a schema asks for them.
+/// The highest number of elements or characters that a schema can make the generator write.
 const MAX_LENGTH: u64 = 1_000;
 
-/// A value that fits.
+/// A value that fits the schema.
 pub(super) fn fitting(schema: &Value, random: &mut Random) -> Value {
     at_depth(schema, random, 0)
 }
@@ -59,7 +59,7 @@ fn object(schema: &Value, random: &mut Random, depth: usize) -> Value {
         let required = schema.get("required").and_then(Value::as_array);
         let is_required = |name: &str| required.is_some_and(|list| list.iter().any(|other| other == name));
         for (name, property) in properties.into_iter().flatten() {
-            // Required ones always, one of two of the others.
+            // All required members, and every second one of the others.
             if is_required(name) || random.below(2) == 0 {
                 members.insert(name.clone(), at_depth(property, random, depth + 1));
             }

@@ -51,7 +51,7 @@ fn calls(grants: usize, seed: u64) -> Vec<CheckRequest> {
     generate(policies(), Catalogue::default(), Generate { grants, seed }).unwrap()
 }
 
-/// Outcomes and rules that calls come to, by tool, each by itself on fresh counters.
+/// Outcomes and rules of the calls by tool, each call decided alone on fresh counters.
 fn decided(calls: &[CheckRequest]) -> BTreeMap<String, Vec<String>> {
     let mut oracle = Oracle::new(State::build(policies(), Catalogue::default()).unwrap());
     let mut decided: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -1,14 +1,14 @@
-//! Texts that match: regular expressions and patterns of tool names.
+//! Texts that match regular expressions and patterns of tool names.
 
 use callgate_core::policy::ast::{GlobPart, Pattern};
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::super::random::Random;
 
-/// Longest text that a repetition may add up to, in characters.
+/// The longest text that a repetition may produce, in characters.
 const MAX_CHARACTERS: usize = 2_000;
 
-/// A text that probably matches; look-around is not respected, so whoever asks checks.
+/// A text that probably matches; look-around is ignored, so the caller checks.
 pub(super) fn matching(regex: &str, random: &mut Random) -> Option<String> {
     let mut text = String::new();
     write(&regex_syntax::parse(regex).ok()?, random, &mut text);
@@ -21,7 +21,7 @@ fn write(hir: &Hir, random: &mut Random, out: &mut String) {
         HirKind::Literal(literal) => out.push_str(&String::from_utf8_lossy(&literal.0)),
         HirKind::Class(Class::Unicode(class)) => {
             if let Some(range) = random.pick(class.ranges()) {
-                // The first of a range reads better than one from the middle of Unicode.
+                // The first character of a range reads better than one from the middle of Unicode.
                 out.push(range.start());
             }
         }
@@ -66,7 +66,7 @@ pub(super) fn name_of(pattern: &Pattern) -> String {
     }
 }
 
-/// Whether the pattern matches the name.
+/// Returns whether the pattern matches the name.
 pub(super) fn is_match(pattern: &Pattern, name: &str) -> bool {
     match pattern {
         Pattern::Exact(exact) => exact == name,

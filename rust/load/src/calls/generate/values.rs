@@ -1,4 +1,4 @@
-//! Values on both sides of a condition. Candidates: which of them do what is asked, the engine says.
+//! Values on both sides of a condition. They are candidates: the engine decides which have the intended effect.
 
 use callgate_core::json::{Constant, Decimal};
 use callgate_core::policy::ast::{HostPattern, Op};
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use super::super::random::Random;
 use super::text::matching;
 
-/// Longest text or list that is made because a condition asks for a length.
+/// The longest text or list that is generated for a condition on a length.
 const MAX_LENGTH: i64 = 2_000;
 
-/// `None`: the argument is left out.
+/// A candidate value of an argument. `None`: the argument is absent.
 pub(super) type Candidate = Option<Value>;
 
-/// Values that probably make the condition hold (`holds`), or not.
+/// Values for which the condition probably holds (`holds`) or does not hold.
 pub(super) fn candidates(op: &Op, holds: bool, random: &mut Random) -> Vec<Candidate> {
     let (yes, no) = sides(op, random);
     if holds { yes } else { no }
@@ -93,23 +93,23 @@ fn some(text: impl Into<String>) -> Candidate {
     Some(Value::String(text.into()))
 }
 
-/// A value that a policy holds.
+/// A value from a policy as JSON.
 fn value(constant: &Constant) -> Value {
     if let Constant::Number(decimal) = constant {
         return plain(decimal);
     }
     let mut text = String::new();
     constant.write_canonical(&mut text);
-    // The canonical form is JSON, so this does not fail.
+    // The canonical form is JSON, so this cannot fail.
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-/// Values that are one of these, and values that are not.
+/// Values in the list, and values outside it.
 fn sides_of(list: &[Constant]) -> (Vec<Candidate>, Vec<Candidate>) {
     (list.iter().map(value).map(Some).collect(), others(list))
 }
 
-/// Values that are none of these.
+/// Values outside the list.
 fn others(list: &[Constant]) -> Vec<Candidate> {
     let mut others = vec![
         some("something-else"),
@@ -128,7 +128,7 @@ fn others(list: &[Constant]) -> Vec<Candidate> {
     others
 }
 
-/// Numbers below or at a bound, and above or at it.
+/// Numbers below or at a bound, and numbers above or at it.
 fn around(bound: &Decimal) -> (Vec<Candidate>, Vec<Candidate>) {
     let exact = Some(plain(bound));
     let bound = approximate(bound);
@@ -150,7 +150,7 @@ fn around(bound: &Decimal) -> (Vec<Candidate>, Vec<Candidate>) {
     )
 }
 
-/// A number as JSON; whole ones without a point.
+/// A number as JSON, without a decimal point if it is whole.
 pub(super) fn number(value: f64) -> Value {
     const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
     #[expect(clippy::cast_possible_truncation, reason = "a whole number below 2^53")]
@@ -166,7 +166,7 @@ fn approximate(decimal: &Decimal) -> f64 {
     text.parse().unwrap_or_default()
 }
 
-/// A policy's number: whole ones as people write them, others exactly.
+/// A policy's number: in plain digits if it is whole, else exactly.
 fn plain(decimal: &Decimal) -> Value {
     let mut text = String::new();
     decimal.write_canonical(&mut text);
