@@ -1,4 +1,4 @@
-//! Generates the messages and services from `proto/`, with protox instead of a `protoc` that would have to be installed.
+//! Generates the messages and services from `proto/` with protox, which needs no installed `protoc`.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::{env, fs};
 
 use prost::Message;
 
-/// Import root, and the files below it that are generated.
+/// Import root, and the compiled files below it.
 const ROOT: &str = "../../proto";
 const FILES: [&str; 2] = [
     "callgate/decision/v1/decision.proto",
@@ -21,12 +21,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         // The arguments stay a slice of the buffer they arrived in.
         .bytes(".callgate.decision.v1.CheckRequest.args_json")
-        // So do the messages that gateways send along.
+        // Messages from gateways stay a slice of the buffer, too.
         .bytes(".agentgateway.dev.ext_mcp.McpRequest.mcp_request")
         .bytes(".agentgateway.dev.ext_mcp.McpResponse.mcp_response")
-        // Ordered, so that a decision never depends on a map's order; and making an empty one costs nothing.
+        // Ordered, so that a decision never depends on a map's order; an empty one costs nothing.
         .btree_map(".callgate.decision.v1.CheckRequest.labels")
-        // Connecting is the caller's business: the generated clients need no transport of ours.
+        // The caller connects: the generated clients need no transport.
         .build_transport(false)
         .compile_fds(descriptors)?;
     Ok(())

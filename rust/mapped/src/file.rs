@@ -1,4 +1,4 @@
-//! A file of words: locked, preallocated, mapped piece by piece.
+//! A file of words: locked, preallocated, mapped in parts.
 
 use std::ffi::c_void;
 use std::fs::{File, OpenOptions};
@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::{Owner, Words};
 
-/// A file that this process alone has open for writing, as far as programs keep to its lock.
+/// A file that this process alone has open for writing, as long as other programs respect its lock.
 #[derive(Debug)]
 pub struct MappedFile {
     file: File,
@@ -25,12 +25,12 @@ pub struct MappedFile {
     owner: Owner,
 }
 
-/// Why a file cannot be had.
+/// The reason for which a file cannot be locked.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another process (or another opening in this one) has locked it.
+    /// Another process (or another open file in this one) holds the lock.
     InUse,
-    /// Anything else.
+    /// Any other error.
     Io(io::Error),
 }
 
@@ -40,17 +40,17 @@ impl From<io::Error> for LockError {
     }
 }
 
-/// How often to try again when a path is replaced while its file is being locked.
+/// Attempts when a path is replaced while its file is being locked.
 const ATTEMPTS: usize = 16;
 
-/// Bytes to ask for where one page is meant; a system with larger ones rounds up.
+/// The size of one page in bytes; a system with larger pages rounds up.
 const PAGE_BYTES: usize = 4096;
 
-/// Where a file system reserves no space, zeros are written, so much at once.
+/// A block of zeros, written repeatedly if the file system cannot reserve space.
 static ZEROS: [u8; 64 * 1024] = [0; 64 * 1024];
 
 impl MappedFile {
-    /// Opens and locks an existing file; `None` when there is none.
+    /// Opens and locks an existing file; `None` if there is none.
     pub fn open(path: &Path) -> Result<Option<Self>, LockError> {
         for _ in 0..ATTEMPTS {
             let file = match open_regular(OpenOptions::new().read(true).write(true), path) {
@@ -62,7 +62,7 @@ impl MappedFile {
                 Err(error) => return Err(error.into()),
             };
             lock(&file)?;
-            // Between opening and locking the path may have been given to another file, by a repair for instance.
+            // Between opening and locking, the path may have been given to another file, for instance by a repair.
             let file = Self::from_locked(file);
             if file.is_at(path)? {
                 return Ok(Some(file));
@@ -71,7 +71,7 @@ impl MappedFile {
         Err(LockError::InUse)
     }
 
-    /// Creates and locks an empty file for this user alone (mode 0600), in place of one that nobody has locked.
+    /// Creates and locks an empty file for this user alone (mode 0600), replacing one that is not locked.
     pub fn create(path: &Path) -> Result<Self, LockError> {
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false);
@@ -79,25 +79,25 @@ impl MappedFile {
         lock(&file)?;
         let file = Self::from_locked(file);
         if !file.is_at(path)? {
-            // Whoever had it locked has given it another name meanwhile.
+            // The process that held the lock has renamed the file meanwhile.
             return Err(LockError::InUse);
         }
         file.file.set_len(0)?;
         Ok(file)
     }
 
-    /// Opens a file to read, whoever has it locked. Anything else that lies under the path is an error: to wait for the
-    /// other end of a pipe could be for good, and a device has no end.
+    /// Opens a file for reading, locked or not. Anything else under the path is an error: the other end of a pipe may
+    /// never come, and a device has no end.
     pub fn open_to_read(path: &Path) -> io::Result<File> {
         open_regular(OpenOptions::new().read(true), path)
     }
 
-    /// Gives the file another path, durably; `false` when something is there already.
+    /// Renames the file durably; `false` if the new path exists.
     pub fn rename_new(from: &Path, to: &Path) -> io::Result<bool> {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             Ok(()) => {}
-            // The file system knows no such flag. What comes between the look and the rename is a race that only
-            // two processes which start at once can lose.
+            // The file system does not support the flag. Between the check and the rename, two processes that start at
+            // the same time can race.
             Err(Errno::INVAL | Errno::NOSYS) if !to.try_exists()? => std::fs::rename(from, to)?,
             Err(Errno::EXIST | Errno::INVAL | Errno::NOSYS) => return Ok(false),
             Err(error) => return Err(error.into()),
@@ -106,13 +106,13 @@ impl MappedFile {
         Ok(true)
     }
 
-    /// Returns once the names in the folder of `path` are on disk.
+    /// Returns when the directory entries of the folder of `path` are on disk.
     pub fn sync_folder_of(path: &Path) -> io::Result<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
     }
 
-    /// Takes away what rights others than the owner have to the file, where this user may do that.
+    /// Removes the permissions of others than the owner, if this user may do that.
     pub fn keep_others_out(&self) -> io::Result<()> {
         let mut permissions = self.file.metadata()?.permissions();
         let mode = permissions.mode() & 0o7777;
@@ -121,7 +121,7 @@ impl MappedFile {
         }
         permissions.set_mode(mode & 0o700);
         match self.file.set_permissions(permissions) {
-            // Another user's file, which that one lets us write to, or a file system without modes.
+            // The file of another user, who lets this one write to it, or a file system without modes.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -134,7 +134,7 @@ impl MappedFile {
         }
     }
 
-    /// True while `path` leads to this file.
+    /// Returns whether `path` leads to this file.
     pub fn is_at(&self, path: &Path) -> io::Result<bool> {
         match std::fs::metadata(path) {
             Ok(now) => Ok(is_same(&now, &self.file.metadata()?)),
@@ -156,20 +156,20 @@ impl MappedFile {
         Ok(self.file.metadata()?.len())
     }
 
-    /// True when the file has no bytes.
+    /// Returns whether the file has no bytes.
     pub fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }
 
-    /// Makes the file `bytes` long with its space reserved on disk, if it is shorter; what is new is zero.
+    /// Extends the file to `bytes` with its space reserved on disk, if it is shorter; new bytes are zero.
     ///
-    /// A full disk, a quota or a limit on file sizes is an error, and the file is as before.
+    /// Fails on a full disk, a quota or a limit on file sizes, and then leaves the file unchanged.
     pub fn grow(&self, bytes: u64) -> io::Result<()> {
         let before = self.len()?;
         if bytes <= before {
             return Ok(());
         }
-        // Beyond this limit the system would send a signal that ends the process.
+        // Beyond this limit, the system would send a signal that ends the process.
         if getrlimit(Resource::Fsize)
             .current
             .is_some_and(|most| bytes > most)
@@ -182,14 +182,14 @@ impl MappedFile {
             Err(error) => Err(error.into()),
         };
         if grown.is_err() {
-            // Some file systems leave a part of what was asked for. Nothing of it was mapped.
+            // Some file systems keep a part of the requested space. None of it was mapped.
             self.file.set_len(before)?;
         }
         grown
     }
 
-    /// Where the last hole begins, if the file ends in one; else its length. Space that was reserved and never written
-    /// to counts as a hole.
+    /// The start of the last hole, if the file ends in one; else its length. Reserved space without data counts as a
+    /// hole.
     pub fn data_end(&self) -> io::Result<u64> {
         let mut end = 0;
         loop {
@@ -202,18 +202,19 @@ impl MappedFile {
         }
     }
 
-    /// Reserves space on disk for the first `bytes`, where the file has holes: a copy or a backup may have made some.
+    /// Reserves space on disk for the holes in the first `bytes`; a copy or a backup may have made some.
     ///
-    /// A full disk or a quota is an error. Nothing that is in the file changes.
+    /// Fails on a full disk or a quota. The contents of the file stay unchanged.
     pub fn reserve(&self, bytes: u64) -> io::Result<()> {
         match fallocate(&self.file, FallocateFlags::empty(), 0, bytes.min(self.len()?)) {
-            // To write zeros would need to know where the holes are, and such file systems mostly tell of none.
+            // Writing zeros would require the positions of the holes, which such file systems mostly do not report.
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Cuts the file off at `bytes`. Words that were mapped beyond it are cut loose from it, as by [`Self::detach`].
+    /// Truncates the file to `bytes`. Detaches words that were mapped beyond it from the file, as [`Self::detach`]
+    /// does.
     pub fn shrink(&self, bytes: u64) -> io::Result<()> {
         if bytes >= self.len()? {
             return Ok(());
@@ -226,7 +227,7 @@ impl MappedFile {
 
     /// Maps `bytes` from `offset` on, both multiples of the page size, shared with the file.
     pub fn map(&self, offset: u64, bytes: usize) -> io::Result<Words> {
-        // INVARIANT: nothing beyond the end is mapped, where an access would be a signal.
+        // INVARIANT: nothing beyond the end is mapped, because an access there would raise a signal.
         let end = offset.checked_add(bytes as u64).ok_or(Errno::INVAL)?;
         if end > self.len()? {
             return Err(Errno::INVAL.into());
@@ -238,13 +239,13 @@ impl MappedFile {
         Ok(Words::mapped(mapping))
     }
 
-    /// Returns once everything written to the words so far, and the file's length, are on disk.
+    /// Returns when everything written to the words so far, and the file's length, are on disk.
     pub fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::fdatasync(&self.file)?)
     }
 
-    /// Cuts every mapping loose from the file: from now on the words are this process's own, and zero. Threads that
-    /// still use them do no harm to the file, whoever has it next.
+    /// Detaches every mapping from the file: from now on the words are private to this process, and zero. Threads that
+    /// still use them cannot change the file, whichever process opens it next.
     pub fn detach(&self) -> io::Result<()> {
         self.live_mappings()
             .iter()
@@ -252,13 +253,13 @@ impl MappedFile {
     }
 
     /// The process that opened the file. A child that it forks shares the open file, the lock and the mapped pages, and
-    /// has to leave all of them alone.
+    /// must not use any of them.
     pub const fn owner(&self) -> &Owner {
         &self.owner
     }
 
-    /// Lets others open the file. This one should not be used any more. In a forked child it does nothing: the lock is
-    /// the parent's.
+    /// Releases the lock, so that others can open the file; this one should not be used any more. Does nothing in a
+    /// forked child: the lock is the parent's.
     pub fn unlock(&self) -> io::Result<()> {
         if !self.owner.is_here() {
             return Ok(());
@@ -273,7 +274,7 @@ impl MappedFile {
             self.file.write_all_at(&ZEROS[..left], at)?;
             at += left as u64;
         }
-        // Some file systems find out that they are full only when they write.
+        // Some file systems notice that they are full only when they write.
         self.sync()
     }
 
@@ -282,18 +283,18 @@ impl MappedFile {
     }
 
     fn lock_mappings(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Mapping>>> {
-        // A panic while it was held leaves a list that is a list.
+        // A panic of a holder cannot leave the list in an invalid state.
         self.mappings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for MappedFile {
     fn drop(&mut self) {
-        // Closing is not enough: a child that is between fork and exec has the open file, and its lock, a little longer.
-        // Words that live on keep the lock, as they keep the file.
-        // In a forked child the list may be locked for good, by a thread that is not there.
+        // Closing is not enough: a child between fork and exec holds the open file, and so its lock, a little longer.
+        // Words that are still in use keep the lock, as they keep the file. In a forked child the list may be locked
+        // for good by a thread that does not exist there.
         if self.owner.is_here() && self.live_mappings().is_empty() {
-            // A file that cannot be unlocked is closed next, which unlocks it.
+            // If unlocking fails, closing the file releases the lock.
             let _ = self.unlock();
         }
     }
@@ -312,7 +313,7 @@ fn open_regular(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// An error for a symbolic link that leads to nothing: no file can be made under its name.
+/// Fails for a symbolic link to nothing: no file can be created under its name.
 fn refuse_dangling(path: &Path) -> io::Result<()> {
     match std::fs::read_link(path) {
         Ok(target) => Err(io::Error::other(format!(
@@ -348,21 +349,21 @@ pub(crate) struct Mapping {
 // SAFETY: a mapping belongs to the process, not to a thread.
 unsafe impl Send for Mapping {}
 #[expect(unsafe_code, reason = "as for `Send`")]
-// SAFETY: as for `Send`; its methods leave the pages mapped and accessible.
+// SAFETY: as for `Send`; its methods keep the pages mapped and accessible.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn shared(file: &File, offset: u64, len: usize) -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         #[expect(unsafe_code, reason = "maps the file where the system likes")]
-        // SAFETY: without `FIXED` no memory in use is replaced. That the file changes under the mapping is what the
-        // words' atomics are for.
+        // SAFETY: without `FIXED` no memory in use is replaced. The words are atomics because the file may change under
+        // the mapping.
         let start = unsafe { mmap(null_mut(), len, access, MapFlags::SHARED, file, offset) }?;
         let start = NonNull::new(start).ok_or(Errno::NOMEM)?;
         Ok(Self { start, len, offset })
     }
 
-    /// A page of zeros that belongs to no file, and that a forked child finds zeroed again.
+    /// A page of zeros that belongs to no file, and that a forked child receives zeroed.
     pub(crate) fn wiped_on_fork() -> io::Result<Self> {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         #[expect(unsafe_code, reason = "maps a page where the system likes")]
@@ -375,7 +376,7 @@ impl Mapping {
             offset: 0,
         };
         #[expect(unsafe_code, reason = "changes what a fork does with that page")]
-        // SAFETY: the range is this mapping's own. In a child its words, which are atomics, read as zero.
+        // SAFETY: the range belongs to this mapping. In a child its words, which are atomics, read as zero.
         unsafe { madvise(start.as_ptr(), PAGE_BYTES, Advice::LinuxWipeOnFork) }?;
         Ok(mapping)
     }
@@ -388,7 +389,7 @@ impl Mapping {
         self.len
     }
 
-    /// Puts private zeroed pages in place of those that lie at or beyond `file_offset`, in one step.
+    /// Replaces the pages at or beyond `file_offset` by private zeroed pages, in one step.
     fn detach_from(&self, file_offset: u64) -> io::Result<()> {
         let kept = usize::try_from(file_offset.saturating_sub(self.offset)).unwrap_or(usize::MAX);
         if kept >= self.len {
@@ -400,7 +401,8 @@ impl Mapping {
         let access = ProtFlags::READ | ProtFlags::WRITE;
         #[expect(unsafe_code, reason = "replaces pages of this mapping alone")]
         // SAFETY: the range is part of this mapping, which stays mapped, readable and writable throughout: the system
-        // swaps the pages while it holds the address space's lock. Its words are atomics that any value may replace.
+        // replaces the pages while it holds the lock of the address space. Its words are atomics, which may take any
+        // value.
         unsafe {
             mmap_anonymous(
                 start,
@@ -416,7 +418,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "unmaps what `shared` mapped")]
-        // SAFETY: the range is this mapping's own, and whoever used it held a share of it.
+        // SAFETY: the range belongs to this mapping, and all its users held a share of it.
         let unmapped = unsafe { munmap(self.start.as_ptr(), self.len) };
         debug_assert!(unmapped.is_ok(), "a mapping is a range of pages");
     }

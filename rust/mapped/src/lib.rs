@@ -1,7 +1,7 @@
-//! Runs of atomic words, on the heap or in a file mapping: what the counters live in.
+//! Runs of atomic words, on the heap or in a file mapping: the memory of the counters.
 //!
-//! The one crate of the workspace with `unsafe` code. What it offers is safe: [`Words`] is a slice of atomics that
-//! keeps its memory alive, and a [`MappedFile`] hands out words of a file that is locked against other processes and
+//! This is the only crate of the workspace with `unsafe` code. Its interface is safe: [`Words`] is a slice of atomics
+//! that keeps its memory alive. A [`MappedFile`] hands out words of a file that is locked against other processes and
 //! whose disk space is reserved before it is mapped, so that a full disk is an error value and never a signal.
 
 mod file;

@@ -1,4 +1,4 @@
-//! Telling a process from those that it forks.
+//! Distinguishes a process from the children that it forks.
 
 use std::io;
 use std::sync::Arc;
@@ -7,17 +7,16 @@ use std::sync::atomic::Ordering;
 use crate::Words;
 use crate::file::Mapping;
 
-/// Knows the process that made it. A forked child has a copy, to which it is not the owner.
+/// Identifies the process that created it. In a forked child, the copy is not the owner.
 #[derive(Clone, Debug)]
 pub struct Owner {
-    /// One word that is not zero, on a page that the system gives to a child as zeros; `None` where it knows no such
-    /// pages.
+    /// One non-zero word on a page that the system zeroes in a child; `None` if it does not support such pages.
     mark: Option<Words>,
     pid: u32,
 }
 
 impl Owner {
-    /// This process.
+    /// An owner for this process.
     pub(crate) fn new() -> Self {
         Self {
             mark: mark().ok(),
@@ -25,16 +24,16 @@ impl Owner {
         }
     }
 
-    /// Whether this process is the owner: one load, where the system knows pages as above.
+    /// Returns whether this process is the owner; one load if the system supports the pages above.
     pub fn is_here(&self) -> bool {
         match self.mark.as_ref().and_then(|words| words.first()) {
-            // Relaxed: set before anybody had it, wiped before the child ran.
+            // Relaxed: set before any other thread could read it, wiped before the child ran.
             Some(word) => word.load(Ordering::Relaxed) != 0,
             None => std::process::id() == self.pid,
         }
     }
 
-    /// Its number.
+    /// The process id.
     pub const fn pid(&self) -> u32 {
         self.pid
     }

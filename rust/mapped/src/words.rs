@@ -1,4 +1,4 @@
-//! Words: a slice of atomics, and what keeps it alive.
+//! Words: a slice of atomics together with its memory.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fmt;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::file::Mapping;
 
-/// A run of atomic words, zero at first on the heap. Clones and parts are the same words.
+/// A run of atomic words, on the heap initially zero. Clones and parts share the same words.
 #[derive(Clone)]
 pub struct Words {
     start: NonNull<AtomicU64>,
@@ -18,7 +18,7 @@ pub struct Words {
     memory: Arc<Memory>,
 }
 
-/// Where words live; held for its drop.
+/// The memory of words; held for its drop.
 #[expect(dead_code, reason = "nobody looks into it")]
 enum Memory {
     Heap(Heap),
@@ -30,17 +30,17 @@ struct Heap {
     layout: Layout,
 }
 
-/// Words begin at a cache line.
+/// The alignment of words: a cache line.
 const ALIGN: usize = 64;
-/// Words of a page, on machines whose pages are the smallest.
+/// Words per page on machines with the smallest pages.
 const LEAST_PAGE_WORDS: usize = 512;
 
 impl Words {
-    /// Zeroed words on the heap, at the beginning of a cache line. The system gives fresh pages only as they are used.
+    /// Zeroed words on the heap, aligned to a cache line. The system provides pages only when they are used.
     ///
     /// # Panics
     ///
-    /// When so many words are more than the address space.
+    /// If the words exceed the address space.
     pub fn zeroed(len: usize) -> Self {
         let heap = Heap::zeroed(len);
         Self {
@@ -59,18 +59,19 @@ impl Words {
         }
     }
 
-    /// Makes every page of the words dirty, so that the next sync writes it, whatever the system believes to be on disk.
+    /// Marks every page of the words as dirty, so that the next sync writes it, whatever the system believes to be on
+    /// disk.
     pub fn touch(&self) {
         for page in self.chunks(LEAST_PAGE_WORDS) {
             let Some(word) = page.first() else { continue };
-            // Not an addition of 0, which compilers may turn into a load. Relaxed: the value stays. Where another thread
+            // Not an addition of 0, which compilers may turn into a load. Relaxed: the value stays. If another thread
             // is faster, it has made the page dirty.
             let seen = word.load(Ordering::Relaxed);
             let _ = word.compare_exchange(seen, seen, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 
-    /// `len` words from `first` on, which live as long as they are used; `None` when there are not as many.
+    /// `len` words from `first` on, which live as long as they are used; `None` if there are not so many.
     pub fn part(&self, first: usize, len: usize) -> Option<Self> {
         let start = NonNull::from(self.get(first..first.checked_add(len)?)?).cast();
         Some(Self {
@@ -86,10 +87,10 @@ impl Deref for Words {
 
     fn deref(&self) -> &[AtomicU64] {
         #[expect(unsafe_code, reason = "a slice from its parts")]
-        // SAFETY: `start` points at `len` words, aligned and initialised (zeroed heap, or pages of a mapping that is
-        // a multiple of 8 bytes long and page-aligned), and `memory`, which `self` owns a share of, frees or unmaps
-        // them only when it is dropped. Nobody has a `&mut` to them; other processes are kept out by the file's lock,
-        // and every access of this one goes through the atomics.
+        // SAFETY: `start` points at `len` words, aligned and initialised (zeroed heap, or pages of a mapping that is a
+        // multiple of 8 bytes long and page-aligned). `memory`, of which `self` owns a share, frees or unmaps them only
+        // when it is dropped. There is no `&mut` to them; the file's lock keeps other processes out, and every access
+        // of this one goes through the atomics.
         unsafe {
             std::slice::from_raw_parts(self.start.as_ptr(), self.len)
         }
@@ -97,8 +98,8 @@ impl Deref for Words {
 }
 
 #[expect(unsafe_code, reason = "the pointer is no more than a shared slice of atomics")]
-// SAFETY: `Words` gives out `&[AtomicU64]` alone, which threads may share and send, and `Memory` is freed by whoever
-// drops the last share, which is allowed on any thread.
+// SAFETY: `Words` hands out only `&[AtomicU64]`, which threads may share and send. `Memory` is freed with the last
+// share, which is allowed on any thread.
 unsafe impl Send for Words {}
 #[expect(unsafe_code, reason = "as for `Send`")]
 // SAFETY: as for `Send`.
@@ -119,7 +120,7 @@ unsafe impl Sync for Heap {}
 
 impl Heap {
     fn zeroed(len: usize) -> Self {
-        // At least one word, because an allocation of nothing is none.
+        // At least one word, because an empty allocation is not allowed.
         let layout = Layout::array::<AtomicU64>(len.max(1)).and_then(|layout| layout.align_to(ALIGN));
         let Ok(layout) = layout else {
             capacity_overflow(len)
@@ -140,7 +141,7 @@ impl Heap {
 impl Drop for Heap {
     fn drop(&mut self) {
         #[expect(unsafe_code, reason = "frees what `zeroed` allocated")]
-        // SAFETY: `start` came from `alloc_zeroed` with this layout, and is freed here alone.
+        // SAFETY: `start` came from `alloc_zeroed` with this layout, and is freed only here.
         unsafe {
             dealloc(self.start.as_ptr().cast(), self.layout);
         }

@@ -135,7 +135,7 @@ fn threads_may_use_words_while_they_are_detached() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut seen = 0;
-                // Until a detached page shows that it began anew.
+                // Until a detached page shows that its words start again from zero.
                 loop {
                     let now = words[0].fetch_add(1, Relaxed) + 1;
                     if now <= seen {
@@ -178,7 +178,7 @@ fn more_than_the_disk_has_is_an_error() {
     assert_eq!(file.len().unwrap(), PAGES, "and the file is as before");
 }
 
-/// The limit holds for a whole process, so the test starts itself once more under one.
+/// The limit holds for a whole process, so the test starts itself again under one.
 #[test]
 fn a_limit_on_file_sizes_is_an_error_and_no_signal() {
     const CHILD: &str = "CALLGATE_TEST_LIMITED";
@@ -192,7 +192,7 @@ fn a_limit_on_file_sizes_is_an_error_and_no_signal() {
     }
     let (_folder, path) = place();
     let own = std::env::current_exe().unwrap();
-    // 512-byte blocks in some shells, 1,024 in others: 4 or 8 MiB less than is asked for, more than is needed.
+    // 512-byte blocks in some shells, 1,024 in others: 4 or 8 MiB less than requested, more than needed.
     let script = "ulimit -f 1024 && exec \"$0\" --exact a_limit_on_file_sizes_is_an_error_and_no_signal";
     let status = Command::new("sh")
         .args(["-c", script])

@@ -1,7 +1,7 @@
-//! One call, and the values that paths find in it.
+//! One call, and the values that its paths reach.
 
 use crate::json::Json;
-use crate::path::{Path, Reached, Root, walk};
+use crate::path::{Path, PathEnd, Root, walk};
 use crate::window::clock;
 
 /// Deepest nesting of arguments.
@@ -18,17 +18,17 @@ pub struct Call {
     pub grant: String,
     /// The grant's labels.
     pub labels: Vec<(String, String)>,
-    /// The session; an empty one is none.
+    /// The session; none if empty.
     pub session: String,
     /// The server.
     pub server: String,
     /// The tool.
     pub tool: String,
-    /// The bytes of the arguments.
+    /// The JSON text of the arguments.
     pub args: String,
 }
 
-/// What the catalogue says of the call's tool.
+/// The catalogue's facts about the call's tool.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts {
     pub(crate) category: Option<String>,
@@ -41,7 +41,7 @@ impl Call {
         (self.boot_ns / 1_000).saturating_add_signed(self.unix_offset_us)
     }
 
-    /// The arguments, where the request is well formed.
+    /// The arguments, if the request is well formed.
     pub(crate) fn well_formed(&self) -> Option<Json> {
         let names = [&self.grant, &self.server, &self.tool];
         if names.iter().any(|name| name.is_empty() || name.contains('\0')) || self.session.contains('\0') {
@@ -53,7 +53,7 @@ impl Call {
             .filter(|args| matches!(args, Json::Object(_)))
     }
 
-    pub(crate) fn values(&self, args: &Json, facts: &Facts, path: &Path) -> Vec<Reached> {
+    pub(crate) fn values(&self, args: &Json, facts: &Facts, path: &Path) -> Vec<PathEnd> {
         let text = |text: &str| Some(Json::Text(text.to_owned()));
         let (hour, weekday) = clock(self.unix_us());
         let value = match &path.root {
@@ -72,9 +72,9 @@ impl Call {
                 "risk" => facts.risk.as_deref().and_then(text),
                 "time.hour" => Some(Json::whole(hour)),
                 "time.weekday" => Some(Json::whole(weekday)),
-                _ => return vec![Reached::WrongKind],
+                _ => return vec![PathEnd::WrongKind],
             },
         };
-        vec![value.map_or(Reached::Missing, Reached::Value)]
+        vec![value.map_or(PathEnd::Missing, PathEnd::Value)]
     }
 }

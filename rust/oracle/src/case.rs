@@ -6,19 +6,19 @@ use crate::json::{Json, quoted};
 /// A policy, a catalogue and calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
-    /// JSON text.
+    /// The policy as JSON text.
     pub policy: String,
-    /// JSON text of a catalogue file.
+    /// The catalogue file as JSON text.
     pub catalogue: String,
-    /// In order.
+    /// The calls, in order.
     pub calls: Vec<Call>,
 }
 
 impl Case {
-    /// Reads one case of `tests/cases/decisions`, or what [`Case::spelled`] wrote. `None` where it is neither.
+    /// Reads one case of `tests/cases/decisions`, or the output of [`Case::to_json`]. `None` for anything else.
     pub fn read(json: &Json) -> Option<Self> {
         Some(Self {
-            policy: json.get("policy")?.spelled(),
+            policy: json.get("policy")?.to_json(),
             catalogue: catalogue(json.get("catalogue")),
             calls: json
                 .get("calls")?
@@ -29,9 +29,9 @@ impl Case {
         })
     }
 
-    /// The case as a file holds it.
-    pub fn spelled(&self) -> String {
-        let calls: Vec<String> = self.calls.iter().map(spelled_call).collect();
+    /// The case in the format of such a file.
+    pub fn to_json(&self) -> String {
+        let calls: Vec<String> = self.calls.iter().map(call_to_json).collect();
         format!(
             "{{\"policy\": {},\n \"catalogue\": {},\n \"calls\": [\n  {}\n ]}}\n",
             self.policy,
@@ -41,16 +41,16 @@ impl Case {
     }
 }
 
-/// A catalogue file; the short form stands for the one server of the cases.
+/// A catalogue file; the short form stands for the single server of the cases.
 fn catalogue(json: Option<&Json>) -> String {
     match json {
         None => r#"{"version": "1", "servers": {}}"#.to_owned(),
-        Some(full) if full.get("servers").is_some() => full.spelled(),
+        Some(full) if full.get("servers").is_some() => full.to_json(),
         Some(short) => {
             let tools: Vec<String> = short
                 .members()
                 .iter()
-                .map(|(tool, category)| format!("{}: {{\"category\": {}}}", quoted(tool), category.spelled()))
+                .map(|(tool, category)| format!("{}: {{\"category\": {}}}", quoted(tool), category.to_json()))
                 .collect();
             format!(
                 r#"{{"version": "1", "servers": {{"srv": {{"tools": {{{}}}}}}}}}"#,
@@ -69,7 +69,7 @@ fn read_call(json: &Json) -> Option<Call> {
     Some(Call {
         boot_ns: boot_ns(json)?,
         unix_offset_us: match json.get("unix_offset_us") {
-            Some(offset) => offset.spelled().parse().ok()?,
+            Some(offset) => offset.to_json().parse().ok()?,
             None => 0,
         },
         grant: text("grant", "g1")?,
@@ -82,19 +82,19 @@ fn read_call(json: &Json) -> Option<Call> {
         tool: text("tool", "")?,
         args: match json.get("args_text") {
             Some(text) => text.text()?.to_owned(),
-            None => json.get("args").map_or_else(String::new, Json::spelled),
+            None => json.get("args").map_or_else(String::new, Json::to_json),
         },
     })
 }
 
-/// `boot_ns`, or `at` in seconds to the nearest microsecond: the files hold sums of binary fractions.
+/// `boot_ns`, or `at` in seconds to the nearest microsecond: the files contain sums of binary fractions.
 fn boot_ns(json: &Json) -> Option<u64> {
-    // A million years fits; beyond that, nothing is tested.
+    // A million years fit; longer times are not tested.
     const MOST_SECONDS: f64 = 9e9;
     if let Some(boot_ns) = json.get("boot_ns") {
-        return boot_ns.spelled().parse().ok();
+        return boot_ns.to_json().parse().ok();
     }
-    let seconds: f64 = json.get("at")?.spelled().parse().ok()?;
+    let seconds: f64 = json.get("at")?.to_json().parse().ok()?;
     if !(0.0..=MOST_SECONDS).contains(&seconds) {
         return None;
     }
@@ -107,7 +107,7 @@ fn boot_ns(json: &Json) -> Option<u64> {
     micros.checked_mul(1_000)
 }
 
-fn spelled_call(call: &Call) -> String {
+fn call_to_json(call: &Call) -> String {
     let labels: Vec<String> = call
         .labels
         .iter()

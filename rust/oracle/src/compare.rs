@@ -1,4 +1,4 @@
-//! The engine beside the oracle.
+//! The comparison of the engine with the oracle.
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
@@ -6,20 +6,20 @@ use callgate_core::{Args, Caller, Decision, Engine, EngineConfig, Now, Pep, Requ
 
 use crate::{Answer, Call, Case, Oracle, Verdict};
 
-/// Which answer of the engine is looked at.
+/// The examined answer of the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
-    /// Takes nothing, so what remains is not what remains after a decision.
+enum Method {
+    /// Takes nothing, so the remaining units differ from those after a decision.
     Explain,
     Decide,
 }
 
-/// How a run over a case ended, where both agree.
+/// The result of a case on which both agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Agreed {
-    /// The engine refuses the policy or the catalogue, with this error.
+pub enum Agreement {
+    /// The engine refuses the policy or the catalogue with this error.
     NotLoaded(String),
-    /// What was answered to each call.
+    /// The answer to each call.
     Answers(Vec<Answer>),
 }
 
@@ -27,11 +27,11 @@ pub enum Agreed {
 ///
 /// # Errors
 ///
-/// The first call on which they part, with what each says.
-pub fn run(case: &Case) -> Result<Agreed, String> {
+/// The first call on which they differ, with both answers.
+pub fn run(case: &Case) -> Result<Agreement, String> {
     let state = match state(case) {
         Ok(state) => state,
-        Err(refused) => return Ok(Agreed::NotLoaded(refused)),
+        Err(refused) => return Ok(Agreement::NotLoaded(refused)),
     };
     let engine = Engine::new(
         state,
@@ -50,23 +50,27 @@ pub fn run(case: &Case) -> Result<Agreed, String> {
     for (index, call) in case.calls.iter().enumerate() {
         let verdicts = oracle.verdicts(call);
         let agreed = ask(&engine, call, &mut scratch, |explained, decision| {
-            allowed(&verdicts, explained, Door::Explain)
-                .map_err(|parted| format!("call {index}: {call:?}\nexplain: {parted}"))?;
-            allowed(&verdicts, decision, Door::Decide)
-                .map_err(|parted| format!("call {index}: {call:?}\ndecide: {parted}"))
+            allowed(&verdicts, explained, Method::Explain)
+                .map_err(|difference| format!("call {index}: {call:?}\nexplain: {difference}"))?;
+            allowed(&verdicts, decision, Method::Decide)
+                .map_err(|difference| format!("call {index}: {call:?}\ndecide: {difference}"))
         })?;
         oracle.settle(call, agreed);
         answers.push(agreed.answer.clone());
     }
-    Ok(Agreed::Answers(answers))
+    Ok(Agreement::Answers(answers))
 }
 
-/// The one of the verdicts that a decision is.
-fn allowed<'v>(verdicts: &'v [Verdict], decision: &Decision<'_>, door: Door) -> Result<&'v Verdict, String> {
+/// The verdict that equals a decision.
+fn allowed<'v>(
+    verdicts: &'v [Verdict],
+    decision: &Decision<'_>,
+    method: Method,
+) -> Result<&'v Verdict, String> {
     verdicts
         .iter()
         .find(|verdict| {
-            agrees(verdict, decision) && (door == Door::Explain || limits_agree(verdict, decision))
+            agrees(verdict, decision) && (method == Method::Explain || limits_agree(verdict, decision))
         })
         .ok_or_else(|| format!("{decision:#?}\nallowed: {verdicts:#?}"))
 }
@@ -87,7 +91,7 @@ fn document<'a>(name: &'a str, text: &'a str) -> Source<'a> {
     }
 }
 
-/// What the engine explains, then what it decides.
+/// Compares the engine's explanation, then its decision.
 fn ask<R>(
     engine: &Engine,
     call: &Call,
@@ -135,7 +139,7 @@ fn agrees(verdict: &Verdict, decision: &Decision<'_>) -> bool {
     is(&verdict.answer, decision.outcome, &decision.rule) && shadow && retry
 }
 
-/// Limits are told where they were looked at: on `allow` and on `rate_limited`.
+/// Compares the limits, which are reported if they were examined: on `allow` and on `rate_limited`.
 fn limits_agree(verdict: &Verdict, decision: &Decision<'_>) -> bool {
     if !matches!(verdict.answer.outcome, "allow" | "rate_limited") {
         return true;

@@ -2,8 +2,8 @@
 
 use crate::json::{Json, quoted};
 use crate::operators::{self, is_negative};
-use crate::path::{Path, Reached};
-use crate::truth::{self, EvaluationError, Judged, Truth};
+use crate::path::{Path, PathEnd};
+use crate::truth::{self, EvaluationError, Truth, TruthResult};
 
 #[derive(Clone, Debug)]
 pub(crate) enum Condition {
@@ -13,14 +13,14 @@ pub(crate) enum Condition {
     Test { path: Path, op: String, value: Json },
 }
 
-/// A check and what its pointer calls it.
+/// A check and its part of the rule pointer.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     pub(crate) which: String,
     pub(crate) conditions: Vec<Condition>,
 }
 
-/// What several values at the end of a path mean.
+/// The meaning of several values at the end of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quantifier {
     Every,
@@ -36,8 +36,8 @@ impl Quantifier {
     }
 }
 
-/// Where the values of paths come from: one call.
-pub(crate) type Values<'v> = &'v dyn Fn(&Path) -> Vec<Reached>;
+/// The source of the values of paths: one call.
+pub(crate) type Values<'v> = &'v dyn Fn(&Path) -> Vec<PathEnd>;
 
 impl Condition {
     pub(crate) fn read(json: &Json) -> Result<Self, String> {
@@ -61,8 +61,8 @@ impl Condition {
         })
     }
 
-    fn judge(&self, quantifier: Quantifier, values: Values<'_>) -> Judged {
-        let judged = |parts: &[Self]| -> Vec<Judged> {
+    fn judge(&self, quantifier: Quantifier, values: Values<'_>) -> TruthResult {
+        let judged = |parts: &[Self]| -> Vec<TruthResult> {
             parts.iter().map(|part| part.judge(quantifier, values)).collect()
         };
         match self {
@@ -70,7 +70,7 @@ impl Condition {
             Self::All(parts) => truth::all(&judged(parts)),
             Self::Not(part) => truth::not(part.judge(quantifier.swapped(), values)),
             Self::Test { path, op, value } => {
-                let each: Vec<Judged> = values(path).iter().map(|end| test(op, value, end)).collect();
+                let each: Vec<TruthResult> = values(path).iter().map(|end| test(op, value, end)).collect();
                 match quantifier {
                     Quantifier::Every => truth::all(&each),
                     Quantifier::Some => truth::any(&each),
@@ -80,13 +80,13 @@ impl Condition {
     }
 }
 
-fn test(op: &str, value: &Json, end: &Reached) -> Judged {
+fn test(op: &str, value: &Json, end: &PathEnd) -> TruthResult {
     match end {
-        Reached::WrongKind => Err(EvaluationError),
-        Reached::Missing if op == "exists" => Ok(matches!(value, Json::Bool(false)).into()),
-        Reached::Missing if is_negative(op) => Ok(Truth::PresumedTrue),
-        Reached::Missing => Ok(Truth::PresumedFalse),
-        Reached::Value(got) => operators::holds(op, value, got).map(Truth::from),
+        PathEnd::WrongKind => Err(EvaluationError),
+        PathEnd::Missing if op == "exists" => Ok(matches!(value, Json::Bool(false)).into()),
+        PathEnd::Missing if is_negative(op) => Ok(Truth::PresumedTrue),
+        PathEnd::Missing => Ok(Truth::PresumedFalse),
+        PathEnd::Value(got) => operators::holds(op, value, got).map(Truth::from),
     }
 }
 
@@ -116,8 +116,8 @@ impl Check {
         })
     }
 
-    fn judge(&self, quantifier: Quantifier, values: Values<'_>) -> Judged {
-        let judged: Vec<Judged> = self
+    fn judge(&self, quantifier: Quantifier, values: Values<'_>) -> TruthResult {
+        let judged: Vec<TruthResult> = self
             .conditions
             .iter()
             .map(|condition| condition.judge(quantifier, values))
@@ -125,12 +125,12 @@ impl Check {
         truth::all(&judged)
     }
 
-    /// Under `require`: only true will do.
+    /// Under `require`: only true satisfies.
     pub(crate) fn is_met(&self, values: Values<'_>) -> bool {
         self.judge(Quantifier::Every, values) == Ok(Truth::True)
     }
 
-    /// Under `deny_if` and `when`: true, presumed true and an error all do.
+    /// Under `deny_if` and `when`: true, presumed true and an error all fire.
     pub(crate) fn fires(&self, values: Values<'_>) -> bool {
         self.judge(Quantifier::Some, values)
             .is_ok_and(|truth| truth >= Truth::PresumedTrue)

@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use crate::call::Call;
 use crate::window::{Window, period};
 
-/// Admissions of a window that come back within `FINE_LATENESS` whatever they cost (`docs/counters.md`).
+/// Admissions of a window whose units come back within `FINE_LATENESS`, at any cost (`docs/counters.md`).
 const FINE_ADMISSIONS: usize = 13;
 
-/// The part of a window that those may be late.
+/// The largest lateness of those, as a fraction of a window.
 const FINE_LATENESS: u64 = 5_000_000;
 
-/// The part of a window that the others may be late, where a count is not exact.
+/// The largest lateness of the others, if a count is not exact, as a fraction of a window.
 const LATENESS: u64 = 64;
 
-/// How a count is told from others, and how exact the engine has to be about it.
+/// The identity of a count, and its required exactness in the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) key: String,
     pub(crate) window: Window,
     pub(crate) max: i128,
-    /// No lateness is allowed.
+    /// Lateness is not allowed.
     pub(crate) is_exact: bool,
 }
 
@@ -29,27 +29,28 @@ struct Admission {
     stamp_us: u64,
     unix_us: u64,
     units: i128,
-    /// Its units may come back this much late.
+    /// The units may come back this much late.
     late_us: u64,
 }
 
-/// Every admission so far, by count.
+/// All admissions so far, by count.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Log(HashMap<String, Vec<Admission>>);
 
-/// What a count says of one call, under one reading of its window.
+/// The state of a count for one call, under one reading of its window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Look {
+pub(crate) struct Reading {
     pub(crate) used: i128,
-    /// The same at the instant with which an admission is stamped: a microsecond later where this one is not whole.
+    /// The same at the instant of the admission's stamp: a microsecond later if this instant is not a whole
+    /// microsecond.
     pub(crate) used_at_stamp: i128,
-    /// Until this call's units are free.
+    /// The time until this call's units are free.
     pub(crate) wait_us: u64,
 }
 
 impl Log {
-    /// What is taken, exactly and at the latest that is allowed.
-    pub(crate) fn look(&self, count: &Count, cost: i128, call: &Call) -> (Look, Look) {
+    /// The units taken, exactly and with the largest allowed lateness.
+    pub(crate) fn look(&self, count: &Count, cost: i128, call: &Call) -> (Reading, Reading) {
         let admissions = self.0.get(&count.key).map_or(&[][..], Vec::as_slice);
         let length_us = match &count.window {
             Window::Calendar(word) => {
@@ -86,8 +87,8 @@ impl Log {
     }
 }
 
-/// A sliding window, whose units come back as late as they may where `late`.
-fn sliding(admissions: &[Admission], length_us: u64, late: bool, room: i128, call: &Call) -> Look {
+/// A sliding window; with `late`, its units come back as late as allowed.
+fn sliding(admissions: &[Admission], length_us: u64, late: bool, room: i128, call: &Call) -> Reading {
     let now_us = call.boot_ns / 1_000;
     let free_at = |admission: &Admission| {
         let late_us = if late { admission.late_us } else { 0 };
@@ -107,14 +108,14 @@ fn sliding(admissions: &[Admission], length_us: u64, late: bool, room: i128, cal
     let enough_at = std::iter::once(now_us)
         .chain(ends.iter().copied())
         .find(|at_us| used_at(*at_us) <= room);
-    Look {
+    Reading {
         used: used_at(now_us),
         used_at_stamp: used_at(call.boot_ns.div_ceil(1_000)),
         wait_us: enough_at.map_or(0, |at_us| at_us - now_us),
     }
 }
 
-fn calendar(admissions: &[Admission], word: &str, room: i128, call: &Call) -> Look {
+fn calendar(admissions: &[Admission], word: &str, room: i128, call: &Call) -> Reading {
     let now_us = call.unix_us();
     let stamp_us = unix_stamp_us(call);
     let used_since = |start_us: u64| -> i128 {
@@ -125,7 +126,7 @@ fn calendar(admissions: &[Admission], word: &str, room: i128, call: &Call) -> Lo
     };
     let (start_us, end_us) = period(word, now_us);
     let used = used_since(start_us);
-    Look {
+    Reading {
         used,
         used_at_stamp: used_since(period(word, stamp_us).0),
         wait_us: if used > room { end_us - now_us } else { 0 },

@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 
 use crate::call::{Call, Facts};
-use crate::count::{Log, Look};
+use crate::count::{Log, Reading};
 use crate::demand::{Demand, merge, resolve};
 use crate::json::Json;
 use crate::policy::{Policy, Rules};
 use crate::verdict::{Answer, Bounds, CountState, Verdict};
 
-/// An answer before allow, and whether it is shadowed.
+/// An answer other than allow, and whether it is shadowed.
 type Finding = (Answer, bool);
 
-/// Every decision that the contract allows for a call: one, but where a count may be late.
+/// Every decision that the contract allows for a call; more than one only if a count may be late.
 pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call) -> Vec<Verdict> {
     let Some(args) = call.well_formed() else {
         return vec![Verdict {
@@ -35,7 +35,7 @@ pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call) -
             }
         }
     }
-    let demands: Vec<(Demand, Look, Look)> = merge(&demands)
+    let demands: Vec<(Demand, Reading, Reading)> = merge(&demands)
         .into_iter()
         .map(|demand| {
             let (exact, late) = log.look(&demand.count, demand.cost, call);
@@ -50,11 +50,11 @@ pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call) -
         .collect()
 }
 
-/// Which demands are met with too little left, in every way that lateness allows.
-fn readings(demands: &[(Demand, Look, Look)]) -> Vec<HashSet<usize>> {
+/// The demands for which too little is left, for every allowed lateness.
+fn readings(demands: &[(Demand, Reading, Reading)]) -> Vec<HashSet<usize>> {
     let mut readings = vec![HashSet::new()];
     for (index, (demand, exact, late)) in demands.iter().enumerate() {
-        let short = |look: &Look| look.used + demand.cost > demand.count.max;
+        let short = |look: &Reading| look.used + demand.cost > demand.count.max;
         let with: Vec<HashSet<usize>> = readings
             .iter()
             .map(|reading| reading.iter().copied().chain([index]).collect())
@@ -70,7 +70,7 @@ fn readings(demands: &[(Demand, Look, Look)]) -> Vec<HashSet<usize>> {
 
 fn verdict(
     early: &[Finding],
-    demands: &[(Demand, Look, Look)],
+    demands: &[(Demand, Reading, Reading)],
     short: &HashSet<usize>,
     approvals: &[Finding],
 ) -> Verdict {
@@ -89,7 +89,7 @@ fn verdict(
     let full = first(findings.first());
     let answer = first(findings.iter().find(|(_, shadowed)| !shadowed));
     let allowed = answer.outcome == "allow";
-    let takes: Vec<&(Demand, Look, Look)> = demands
+    let takes: Vec<&(Demand, Reading, Reading)> = demands
         .iter()
         .filter(|(demand, ..)| allowed && (!demand.shadowed || full.outcome == "allow"))
         .collect();
@@ -121,7 +121,7 @@ fn verdict(
     }
 }
 
-fn state((demand, exact, late): &(Demand, Look, Look), allowed: bool) -> CountState {
+fn state((demand, exact, late): &(Demand, Reading, Reading), allowed: bool) -> CountState {
     let left = |used: i128| (demand.count.max - used - if allowed { demand.cost } else { 0 }).max(0);
     CountState {
         rule: demand.rule.clone(),
@@ -133,7 +133,7 @@ fn state((demand, exact, late): &(Demand, Look, Look), allowed: bool) -> CountSt
     }
 }
 
-/// The rules that apply: the tool's entry, then its category's, then those of all tools.
+/// The rules that apply: the tool's entry, then those of its category, then those of all tools.
 fn applying<'p>(policy: &'p Policy, facts: &Facts, call: &Call) -> Vec<&'p Rules> {
     let category = category(policy, facts).and_then(Option::as_ref);
     let entry = policy.entry(&call.tool);
@@ -196,11 +196,11 @@ fn validates(schema: &Json, facts: &Facts, call: &Call) -> bool {
         Json::Text(_) => facts.input_schema.as_ref(),
         inline => Some(inline),
     };
-    let read = |schema: &Json| serde_json::from_str::<serde_json::Value>(&schema.spelled());
+    let read = |schema: &Json| serde_json::from_str::<serde_json::Value>(&schema.to_json());
     let Some(Ok(mut schema)) = schema.map(read) else {
         return false;
     };
-    // There is one dialect, whatever a tool's schema names.
+    // There is one dialect, whatever a tool's schema declares.
     if let Some(members) = schema.as_object_mut() {
         members.remove("$schema");
     }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use num_bigint::{BigInt, Sign};
 
-/// `digits * 10^exponent`, with no trailing zero in `digits`; zero is `0e0`. So equal values are equal field by field.
+/// `digits * 10^exponent`, without trailing zeros in `digits`; zero is `0e0`. Equal values therefore have equal fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decimal {
     digits: BigInt,
@@ -12,7 +12,7 @@ pub struct Decimal {
 }
 
 impl Decimal {
-    /// Reads the text of a JSON number; `None` where its exponent is no 64-bit integer.
+    /// Reads the text of a JSON number; `None` if its exponent is not a 64-bit integer.
     pub fn parse(text: &str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
             Some((mantissa, exponent)) => (mantissa, exponent.parse().ok()?),
@@ -42,7 +42,7 @@ impl Decimal {
         Self::normal(value.into(), 0)
     }
 
-    /// True for 1e308 and beyond, on either side.
+    /// Returns whether the absolute value is at least 1e308.
     pub fn is_abs_at_least_1e308(&self) -> bool {
         let magnitude = Self {
             digits: self.digits.magnitude().clone().into(),
@@ -55,7 +55,7 @@ impl Decimal {
         magnitude >= bound
     }
 
-    /// In millionths, where that is a whole number that fits.
+    /// The value in millionths, if that is a whole number that fits.
     pub fn millionths(&self) -> Option<i128> {
         let exponent = self.exponent + 6;
         if self.digits.sign() == Sign::NoSign {

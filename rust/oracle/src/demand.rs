@@ -1,12 +1,12 @@
-//! Which units of which counts a call asks for (`docs/policy.md` sections 1, 2 and 4).
+//! The units of counts that a call demands (`docs/policy.md` sections 1, 2 and 4).
 
 use crate::call::{Call, Facts};
 use crate::count::Count;
 use crate::json::Json;
-use crate::path::{Path, Reached};
+use crate::path::{Path, PathEnd};
 use crate::policy::{Cost, Limit, Policy, Scope, step};
 
-/// Greatest cost, in millionths.
+/// The greatest cost, in millionths.
 const MAX_COST: i128 = 1_000_000_000_000 * 1_000_000;
 
 /// Units of one count.
@@ -28,7 +28,7 @@ pub(crate) fn resolve(
     facts: &Facts,
 ) -> Result<Demand, String> {
     let one = |path: &Path| match call.values(args, facts, path).pop() {
-        Some(Reached::Value(value)) => Some(value),
+        Some(PathEnd::Value(value)) => Some(value),
         _ => None,
     };
     let mut scope: Vec<String> = Vec::new();
@@ -71,7 +71,7 @@ pub(crate) fn resolve(
     })
 }
 
-/// Up to 256 units and fixed whole-unit costs, in every place that names the count.
+/// Up to 256 units and fixed whole-unit costs, in every limit with this count.
 fn is_exact(policy: &Policy, limit: &Limit) -> bool {
     const UNIT: i128 = 1_000_000;
     let kinds = |limit: &Limit| {
@@ -91,7 +91,7 @@ fn is_exact(policy: &Policy, limit: &Limit) -> bool {
             .all(|limit| matches!(limit.cost, Cost::Fixed(cost) if cost % UNIT == 0))
 }
 
-/// Several demands on one count become one: enforced where one is, under the first (enforced) one's rule, at the
+/// Merges several demands on one count: enforced if one of them is, under the rule of the first (enforced) one, at the
 /// largest (enforced) cost.
 pub(crate) fn merge(demands: &[Demand]) -> Vec<Demand> {
     let mut merged: Vec<Demand> = Vec::new();

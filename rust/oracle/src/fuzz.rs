@@ -1,4 +1,5 @@
-//! What the fuzz targets check of any bytes. Here and not beside libFuzzer, so that an ordinary test runs what was found.
+//! The properties that the fuzz targets check. They are here, so that ordinary tests can run the inputs that were
+//! found.
 
 use callgate_core::State;
 use callgate_core::engine::Policies;
@@ -8,17 +9,17 @@ use callgate_core::policy::{Catalogue, Format, PolicyError, Source, parse};
 use crate::json::Json;
 use crate::{Case, compare, generate};
 
-/// Deepest arguments that callgate takes.
+/// The deepest arguments that callgate accepts.
 const MAX_DEPTH: usize = 64;
 
-/// Bytes of an input; longer ones take time and find nothing new.
+/// The longest input in bytes; longer ones take time and find nothing new.
 const MAX_BYTES: usize = 16 * 1024;
 
-/// Policies, as JSON and as YAML: a fault lies inside the document, and a canonical policy is the same policy.
+/// Checks policies, as JSON and as YAML: a fault lies inside the document, and a canonical policy is the same policy.
 ///
 /// # Errors
 ///
-/// What does not hold, with the place.
+/// The property that does not hold, with the place.
 pub fn policy(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() > MAX_BYTES {
         return Ok(());
@@ -58,7 +59,7 @@ fn canonical(value: callgate_core::json::Value<'_>) -> String {
     out
 }
 
-/// The version of a policy, `None` where it does not compile, or where the parser sees a fault.
+/// The version of a policy, `None` if it does not compile, or an error if the parser finds a fault.
 fn version(format: Format, bytes: &[u8]) -> Result<Option<String>, PolicyError> {
     let policy = parse(&Source {
         name: "<fuzz>",
@@ -70,9 +71,9 @@ fn version(format: Format, bytes: &[u8]) -> Result<Option<String>, PolicyError> 
     Ok(state.and_then(|state| state.policies().next().map(|policy| policy.version().to_owned())))
 }
 
-/// Nothing where the place of a fault is inside the document or right behind it.
+/// Checks that the place of a fault is inside the document or directly behind it.
 fn place(bytes: &[u8], format: Format, error: &PolicyError) -> Result<(), String> {
-    // YAML breaks lines at a carriage return, too.
+    // YAML ends lines at a carriage return, too.
     let text = String::from_utf8_lossy(bytes);
     let text = match format {
         Format::Json => text,
@@ -91,12 +92,12 @@ fn place(bytes: &[u8], format: Format, error: &PolicyError) -> Result<(), String
     }
 }
 
-/// Arguments: taken exactly where `serde_json` and the oracle's reader take them, but for the documented differences, and
-/// canonical once written canonically.
+/// Checks arguments: accepted exactly if `serde_json` and the oracle's reader accept them, except for the documented
+/// differences; the canonical form is stable.
 ///
 /// # Errors
 ///
-/// What does not hold.
+/// The property that does not hold.
 pub fn arguments(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() > MAX_BYTES {
         return Ok(());
@@ -142,12 +143,12 @@ pub fn arguments(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// True for a number that only its canonical form puts out of bounds: `20e10000` is `2e10001` there.
+/// Returns whether a number is out of bounds only in its canonical form: `20e10000` is `2e10001` there.
 fn is_out_of_bounds(error: &JsonError) -> bool {
     matches!(error.kind, JsonErrorKind::Number(_))
 }
 
-/// The engine's value and the oracle's are one.
+/// Checks that the engine's value equals the oracle's.
 fn same(value: callgate_core::json::Value<'_>, plain: &Json) -> Result<(), String> {
     let bytes = canonical(value);
     let mut tape = Tape::new();
@@ -162,15 +163,16 @@ fn same(value: callgate_core::json::Value<'_>, plain: &Json) -> Result<(), Strin
     if read.key() == plain.key() {
         Ok(())
     } else {
-        Err(format!("{} is read as {bytes}", plain.spelled()))
+        Err(format!("{} is read as {bytes}", plain.to_json()))
     }
 }
 
-/// Decisions equal the oracle's. An object is read as a case of `tests/cases/decisions`, anything else makes one.
+/// Checks that decisions equal the oracle's. Reads an object as a case of `tests/cases/decisions`, and makes a case
+/// from anything else.
 ///
 /// # Errors
 ///
-/// Where they part, with the case as `tests/cases/fuzz/decide` would hold it.
+/// The difference, with the case as `tests/cases/fuzz/decide` would contain it.
 pub fn decide(bytes: &[u8]) -> Result<(), String> {
     if bytes.len() > MAX_BYTES {
         return Ok(());
@@ -188,10 +190,10 @@ pub fn decide(bytes: &[u8]) -> Result<(), String> {
     };
     compare::run(&case)
         .map(drop)
-        .map_err(|parted| format!("{parted}\n{}", case.spelled()))
+        .map_err(|difference| format!("{difference}\n{}", case.to_json()))
 }
 
-/// True where the boot clock never steps back, the wall clock never steps, and both stay within a century.
+/// Returns whether the boot clock never steps back, the wall clock never steps, and both stay within a century.
 fn keeps_time(case: &Case) -> bool {
     const CENTURY_US: u64 = 36_525 * 86_400 * 1_000_000;
     let offsets = || case.calls.iter().map(|call| call.unix_offset_us);

@@ -1,4 +1,4 @@
-//! JSON as `docs/policy.md` wants it read: no duplicate keys, no lone surrogates, bounded depth and numbers. Keeps the
+//! JSON as `docs/policy.md` defines it: no duplicate keys, no lone surrogates, bounded depth and numbers. Keeps the
 //! order of members and the spelling of numbers.
 
 use crate::decimal::Decimal;
@@ -9,24 +9,24 @@ use crate::decimal::Decimal;
 pub enum Json {
     Null,
     Bool(bool),
-    /// The exact value, and how it was spelled.
+    /// The exact value and its spelling.
     Number(Decimal, String),
     Text(String),
     List(Vec<Json>),
-    /// In document order.
+    /// Members in document order.
     Object(Vec<(String, Json)>),
 }
 
-/// Not JSON as callgate takes it: a few words for whoever debugs a test.
+/// The reason for which a text is not JSON that callgate accepts, in a few words for debugging.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(pub &'static str);
+pub struct JsonError(pub &'static str);
 
-type Read<T> = Result<T, Refused>;
+type Read<T> = Result<T, JsonError>;
 
 impl Json {
     /// Reads a whole document. A list or object at its root has depth 1.
     pub fn read(bytes: &[u8], max_depth: usize) -> Read<Self> {
-        let text = str::from_utf8(bytes).map_err(|_| Refused("not UTF-8"))?;
+        let text = str::from_utf8(bytes).map_err(|_| JsonError("not UTF-8"))?;
         let mut reader = Reader {
             rest: text,
             levels_left: max_depth,
@@ -36,7 +36,7 @@ impl Json {
         if reader.rest.is_empty() {
             Ok(value)
         } else {
-            Err(Refused("something after the value"))
+            Err(JsonError("something after the value"))
         }
     }
 
@@ -45,7 +45,7 @@ impl Json {
         Self::Number(Decimal::whole(value), value.to_string())
     }
 
-    /// The member of this name, where this is an object that has it.
+    /// The member of this name, if this is an object that has it.
     pub fn get(&self, name: &str) -> Option<&Self> {
         self.members()
             .iter()
@@ -85,10 +85,10 @@ impl Json {
         }
     }
 
-    /// Equal exactly where two values are: members sorted, each number in its one spelling.
+    /// A text that is equal for equal values: members sorted, each number in its canonical spelling.
     pub fn key(&self) -> String {
         match self {
-            Self::Null | Self::Bool(_) | Self::Text(_) => self.spelled(),
+            Self::Null | Self::Bool(_) | Self::Text(_) => self.to_json(),
             Self::Number(value, _) => value.key(),
             Self::List(elements) => {
                 let keys: Vec<String> = elements.iter().map(Self::key).collect();
@@ -105,21 +105,21 @@ impl Json {
         }
     }
 
-    /// As JSON text, numbers spelled as they were read.
-    pub fn spelled(&self) -> String {
+    /// The value as JSON text, with the original spelling of numbers.
+    pub fn to_json(&self) -> String {
         match self {
             Self::Null => "null".to_owned(),
             Self::Bool(value) => value.to_string(),
             Self::Number(_, text) => text.clone(),
             Self::Text(text) => quoted(text),
             Self::List(elements) => {
-                let parts: Vec<String> = elements.iter().map(Self::spelled).collect();
+                let parts: Vec<String> = elements.iter().map(Self::to_json).collect();
                 format!("[{}]", parts.join(","))
             }
             Self::Object(members) => {
                 let parts: Vec<String> = members
                     .iter()
-                    .map(|(key, value)| format!("{}:{}", quoted(key), value.spelled()))
+                    .map(|(key, value)| format!("{}:{}", quoted(key), value.to_json()))
                     .collect();
                 format!("{{{}}}", parts.join(","))
             }
@@ -152,11 +152,11 @@ impl Reader<'_> {
         }
     }
 
-    fn expect(&mut self, token: &str, refused: &'static str) -> Read<()> {
+    fn expect(&mut self, token: &str, reason: &'static str) -> Read<()> {
         if self.eat(token) {
             Ok(())
         } else {
-            Err(Refused(refused))
+            Err(JsonError(reason))
         }
     }
 
@@ -180,7 +180,7 @@ impl Reader<'_> {
     }
 
     fn nested(&mut self, read: fn(&mut Self) -> Read<Json>) -> Read<Json> {
-        self.levels_left = self.levels_left.checked_sub(1).ok_or(Refused("too deep"))?;
+        self.levels_left = self.levels_left.checked_sub(1).ok_or(JsonError("too deep"))?;
         let value = read(self);
         self.levels_left += 1;
         value
@@ -215,7 +215,7 @@ impl Reader<'_> {
             self.space();
             let key = self.string()?;
             if !keys.insert(key.clone()) {
-                return Err(Refused("a key twice"));
+                return Err(JsonError("a key twice"));
             }
             self.space();
             self.expect(":", "`:`")?;
@@ -236,7 +236,7 @@ impl Reader<'_> {
             match next {
                 '"' => return Ok(out),
                 '\\' => out.push(self.escape()?),
-                '\0'..='\x1f' => return Err(Refused("a control character in a string")),
+                '\0'..='\x1f' => return Err(JsonError("a control character in a string")),
                 plain => out.push(plain),
             }
         }
@@ -244,7 +244,7 @@ impl Reader<'_> {
 
     fn take(&mut self) -> Read<char> {
         let mut characters = self.rest.chars();
-        let next = characters.next().ok_or(Refused("a string without end"))?;
+        let next = characters.next().ok_or(JsonError("a string without end"))?;
         self.rest = characters.as_str();
         Ok(next)
     }
@@ -262,20 +262,20 @@ impl Reader<'_> {
                 if (0xd800..0xdc00).contains(&units[0]) && self.eat("\\u") {
                     units.push(self.unit()?);
                 }
-                let decoded = String::from_utf16(&units).map_err(|_| Refused("a lone surrogate"))?;
-                decoded.chars().next().ok_or(Refused("an escape"))?
+                let decoded = String::from_utf16(&units).map_err(|_| JsonError("a lone surrogate"))?;
+                decoded.chars().next().ok_or(JsonError("an escape"))?
             }
-            _ => return Err(Refused("an unknown escape")),
+            _ => return Err(JsonError("an unknown escape")),
         })
     }
 
     fn unit(&mut self) -> Read<u16> {
-        let digits = self.rest.get(..4).ok_or(Refused("four hex digits"))?;
+        let digits = self.rest.get(..4).ok_or(JsonError("four hex digits"))?;
         if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Refused("four hex digits"));
+            return Err(JsonError("four hex digits"));
         }
         self.rest = &self.rest[4..];
-        u16::from_str_radix(digits, 16).map_err(|_| Refused("four hex digits"))
+        u16::from_str_radix(digits, 16).map_err(|_| JsonError("four hex digits"))
     }
 
     fn digits(&mut self) -> Read<usize> {
@@ -283,7 +283,7 @@ impl Reader<'_> {
         let count = self.rest.len() - rest.len();
         self.rest = rest;
         if count == 0 {
-            Err(Refused("a digit"))
+            Err(JsonError("a digit"))
         } else {
             Ok(count)
         }
@@ -294,7 +294,7 @@ impl Reader<'_> {
         self.eat("-");
         let zero = self.rest.starts_with('0');
         if self.digits()? > 1 && zero {
-            return Err(Refused("a leading zero"));
+            return Err(JsonError("a leading zero"));
         }
         if self.eat(".") {
             self.digits()?;
@@ -309,9 +309,9 @@ impl Reader<'_> {
         let text = &start[..start.len() - self.rest.len()];
         let fits = |exponent: &str| exponent.parse::<i64>().is_ok_and(|value| value.abs() <= 10_000);
         if text.len() > 1_000 || !exponent.is_none_or(fits) {
-            return Err(Refused("a number out of bounds"));
+            return Err(JsonError("a number out of bounds"));
         }
-        let value = Decimal::parse(text).ok_or(Refused("a number out of bounds"))?;
+        let value = Decimal::parse(text).ok_or(JsonError("a number out of bounds"))?;
         Ok(Json::Number(value, text.to_owned()))
     }
 }

@@ -1,7 +1,8 @@
-//! A slow, plain reading of `docs/policy.md`, written from that page alone, so that the engine can be held to it.
+//! A slow, plain implementation of `docs/policy.md`, written from that page alone, as the reference for the engine.
 //!
-//! [`Oracle`] says what may be answered to a call. It looks for no faults in documents: those that the engine refuses
-//! never come here. [`compare`] runs both over a [`Case`] and says where they part; [`generate`] makes cases of bytes.
+//! [`Oracle`] returns the allowed answers to a call. It does not look for faults in documents: it receives only those
+//! that the engine accepts. [`compare`] runs both over a [`Case`] and reports differences; [`generate`] makes cases
+//! from bytes.
 
 mod call;
 mod case;

@@ -39,7 +39,7 @@ fn is_port(text: &str) -> bool {
             .is_some_and(|port| port.chars().all(|c| c.is_ascii_digit()))
 }
 
-/// Path, query and fragment as RFC 3986 spells them.
+/// Returns whether a text is a path, query and fragment according to RFC 3986.
 fn is_tail(tail: &str) -> bool {
     let (before, fragment) = tail.split_once('#').unwrap_or((tail, ""));
     [before, fragment].iter().all(|part| {
@@ -59,7 +59,7 @@ fn is_tail(tail: &str) -> bool {
     })
 }
 
-/// A number in the place of the last label, and not four plain ones.
+/// Returns whether a name has a number as its last label, but is not four plain numbers.
 fn is_crooked_address(name: &str) -> bool {
     let labels: Vec<&str> = name.trim_end_matches('.').split('.').collect();
     let last = labels.last().copied().unwrap_or_default().to_ascii_lowercase();
@@ -85,7 +85,7 @@ fn plain_host(host: &str) -> String {
     lower.strip_suffix('.').map_or(lower.clone(), str::to_owned)
 }
 
-/// True when a host is the one of the list, or below `*.example.com`.
+/// Returns whether a host equals the listed one, or is below `*.example.com`.
 pub(crate) fn is_host(host: &str, listed: &str) -> bool {
     let listed = plain_host(listed);
     match listed.strip_prefix("*.") {
@@ -101,7 +101,7 @@ pub(crate) fn address(text: &str) -> Option<IpAddr> {
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
-/// True when an address lies in a network, or is the bare address.
+/// Returns whether an address lies in a network, or equals the bare address.
 pub(crate) fn is_inside(address: IpAddr, network: &str) -> bool {
     let (base, prefix) = match network.split_once('/') {
         Some((base, prefix)) => (base, prefix.parse::<usize>().ok()),
@@ -110,7 +110,7 @@ pub(crate) fn is_inside(address: IpAddr, network: &str) -> bool {
     let Ok(base) = base.parse::<IpAddr>() else {
         return false;
     };
-    // As IPv6 on both sides, so that mapped networks need no case of their own.
+    // Both as IPv6, so that mapped networks need no special case.
     let bits = |address: IpAddr| {
         let six = match address {
             IpAddr::V4(four) => four.to_ipv6_mapped(),
@@ -123,7 +123,7 @@ pub(crate) fn is_inside(address: IpAddr, network: &str) -> bool {
         (IpAddr::V4(_), Some(prefix)) => prefix + 96,
         (IpAddr::V6(_), Some(prefix)) => prefix,
     };
-    // A network of IPv6 as wide as `::/0` holds no IPv4 addresses: those are mapped, not routed.
+    // An IPv6 network as wide as `::/0` contains no IPv4 addresses: those are mapped, not routed.
     if address.is_ipv4() && prefix < 96 {
         return false;
     }

@@ -1,4 +1,4 @@
-//! What each operator says of a value that is there (`docs/policy.md` section 3).
+//! The result of each operator for a value that is present (`docs/policy.md` section 3).
 
 use crate::json::Json;
 use crate::net;
@@ -106,7 +106,7 @@ fn path_within(value: &Json, got: &Json) -> Holds {
         .any(|folder| path.starts_with(&folder)))
 }
 
-/// The folders of an absolute path from the root down, `.`, `..` and `//` resolved.
+/// The folders of an absolute path from the root on, with `.`, `..` and `//` resolved.
 fn folders(path: &str) -> Option<Vec<&str>> {
     if !path.starts_with('/') || path.contains('\0') {
         return None;

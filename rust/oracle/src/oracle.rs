@@ -1,4 +1,4 @@
-//! The plain evaluator: a policy, a catalogue and everything admitted so far.
+//! The plain evaluator: a policy, a catalogue and all admissions so far.
 
 use crate::call::{Call, Facts};
 use crate::count::Log;
@@ -7,7 +7,7 @@ use crate::json::Json;
 use crate::policy::Policy;
 use crate::verdict::Verdict;
 
-/// Nesting of documents that is read; the engine refuses deeper ones much earlier.
+/// The deepest nesting of documents that is read; the engine refuses much shallower ones.
 const MAX_DEPTH: usize = 1_000;
 
 /// Decides calls one after the other.
@@ -23,7 +23,7 @@ impl Oracle {
     ///
     /// # Errors
     ///
-    /// What could not be read, for whoever mends the oracle.
+    /// The part that could not be read; it means that the oracle is incomplete.
     pub fn new(policy: &str, catalogue: &str) -> Result<Self, String> {
         let read =
             |text: &str| Json::read(text.as_bytes(), MAX_DEPTH).map_err(|refused| refused.0.to_owned());
@@ -34,12 +34,12 @@ impl Oracle {
         })
     }
 
-    /// Every decision that the contract allows for this call; more than one only where counts may be late.
+    /// Every decision that the contract allows for this call; more than one only if counts may be late.
     pub fn verdicts(&self, call: &Call) -> Vec<Verdict> {
         verdicts(&self.policy, &self.facts(call), &self.log, call)
     }
 
-    /// Remembers what was decided: one of [`Oracle::verdicts`] of the same call.
+    /// Records the decision: one of [`Oracle::verdicts`] of the same call.
     pub fn settle(&mut self, call: &Call, verdict: &Verdict) {
         for (count, units) in &verdict.takes {
             self.log.take(count, *units, call);

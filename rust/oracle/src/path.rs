@@ -1,16 +1,16 @@
-//! Paths and where they lead (`docs/policy.md` section 3).
+//! Paths and the values that they reach (`docs/policy.md` section 3).
 
 use crate::json::Json;
 
 /// Elements that one `[*]` may visit.
 const MAX_VISITS: usize = 10_000;
 
-/// What a path begins with.
+/// The first step of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
     Args,
     Label(String),
-    /// `tool`, `time.hour` and the like.
+    /// `tool`, `time.hour` and similar roots.
     Fixed(String),
 }
 
@@ -29,14 +29,14 @@ pub(crate) struct Path {
 
 /// One end of a path.
 #[derive(Clone, Debug)]
-pub(crate) enum Reached {
+pub(crate) enum PathEnd {
     Value(Json),
     Missing,
     WrongKind,
 }
 
 impl Path {
-    /// Reads a path that a loaded policy holds, so what it may look like is not checked again.
+    /// Reads a path of a loaded policy, whose form is therefore not checked again.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         for root in ["args", "grant.labels"] {
             let Some(rest) = text.strip_prefix(root) else {
@@ -75,7 +75,7 @@ fn steps(mut rest: &str) -> Option<Vec<Step>> {
             steps.push(Step::Every);
             rest = after;
         } else if rest.starts_with("[\"") {
-            // The first end that makes the quotes a JSON string, so that an escaped quote does not end it.
+            // The first end at which the quotes form a JSON string, so that an escaped quote does not end it.
             let (end, key) = rest.match_indices("\"]").find_map(|(at, _)| {
                 let key: String = serde_json::from_str(rest.get(1..=at)?).ok()?;
                 Some((at + 2, key))
@@ -91,39 +91,39 @@ fn steps(mut rest: &str) -> Option<Vec<Step>> {
     Some(steps)
 }
 
-/// Every end of the steps from a value.
-pub(crate) fn walk(from: Option<&Json>, steps: &[Step]) -> Vec<Reached> {
+/// All ends that the steps reach from a value.
+pub(crate) fn walk(from: Option<&Json>, steps: &[Step]) -> Vec<PathEnd> {
     let mut visits = vec![0; steps.len()];
     let mut ends = Vec::new();
     go(from, steps, &mut visits, &mut ends);
     if visits.iter().any(|visited| *visited > MAX_VISITS) {
-        return vec![Reached::WrongKind];
+        return vec![PathEnd::WrongKind];
     }
     ends
 }
 
-fn go(from: Option<&Json>, steps: &[Step], visits: &mut [usize], ends: &mut Vec<Reached>) {
+fn go(from: Option<&Json>, steps: &[Step], visits: &mut [usize], ends: &mut Vec<PathEnd>) {
     let (Some((step, later)), Some((visited, visits_later))) =
         (steps.split_first(), visits.split_first_mut())
     else {
-        ends.push(from.map_or(Reached::Missing, |value| Reached::Value(value.clone())));
+        ends.push(from.map_or(PathEnd::Missing, |value| PathEnd::Value(value.clone())));
         return;
     };
     match (step, from) {
-        (_, None | Some(Json::Null)) => ends.push(Reached::Missing),
+        (_, None | Some(Json::Null)) => ends.push(PathEnd::Missing),
         (Step::Key(key), Some(object @ Json::Object(_))) => go(object.get(key), later, visits_later, ends),
         (Step::Index(index), Some(Json::List(elements))) => {
             go(elements.get(*index), later, visits_later, ends);
         }
         (Step::Every, Some(Json::List(elements))) => {
             if elements.is_empty() {
-                ends.push(Reached::Missing);
+                ends.push(PathEnd::Missing);
             }
             for element in elements {
                 *visited += 1;
                 go(Some(element), later, visits_later, ends);
             }
         }
-        _ => ends.push(Reached::WrongKind),
+        _ => ends.push(PathEnd::WrongKind),
     }
 }

@@ -26,12 +26,12 @@ impl Pattern {
         Some(Self(parts))
     }
 
-    /// True when it holds no `*` and no `?`.
+    /// Returns whether the pattern contains no `*` and no `?`.
     pub(crate) fn is_exact(&self) -> bool {
         self.literals() == self.0.len()
     }
 
-    /// How many characters it spells out.
+    /// The number of literal characters.
     pub(crate) fn literals(&self) -> usize {
         self.0
             .iter()

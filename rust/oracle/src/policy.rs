@@ -1,4 +1,4 @@
-//! Reads a policy that the engine has accepted: faults of documents are not looked for.
+//! Reads a policy that the engine has accepted, so it does not look for faults.
 
 use crate::condition::Check;
 use crate::json::Json;
@@ -14,14 +14,14 @@ pub(crate) struct Policy {
     pub(crate) shadowed: bool,
     pub(crate) hide: Vec<Pattern>,
     pub(crate) all_tools: Rules,
-    /// By category; `None` where it is hidden.
+    /// Rules by category; `None` if the category is hidden.
     pub(crate) categories: Vec<(String, Option<Rules>)>,
     pub(crate) tools: Vec<(Pattern, Rules)>,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
-    /// `/tools/<key>` and the like.
+    /// `/tools/<key>` or a similar pointer.
     pub(crate) pointer: String,
     pub(crate) shadowed: bool,
     pub(crate) action: String,
@@ -35,7 +35,7 @@ pub(crate) struct Rules {
 #[derive(Clone, Debug)]
 pub(crate) struct Limit {
     pub(crate) counter: String,
-    /// `/tools/<key>/limits/<counter>` and the like.
+    /// `/tools/<key>/limits/<counter>` or a similar pointer.
     pub(crate) pointer: String,
     pub(crate) window: Window,
     pub(crate) max: i128,
@@ -45,7 +45,7 @@ pub(crate) struct Limit {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Scope {
-    /// `grant`, `session` and the like.
+    /// `grant`, `session` or another word.
     Word(String),
     /// An argument, with its path as written.
     Argument(Path),
@@ -53,7 +53,7 @@ pub(crate) enum Scope {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Cost {
-    /// In millionths.
+    /// A fixed cost in millionths.
     Fixed(i128),
     Argument(Path),
 }
@@ -104,14 +104,14 @@ impl Policy {
         })
     }
 
-    /// Every place that has rules.
+    /// The rules of all entries.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &Rules> {
         let categories = self.categories.iter().filter_map(|(_, rules)| rules.as_ref());
         let tools = self.tools.iter().map(|(_, rules)| rules);
         tools.chain(categories).chain([&self.all_tools])
     }
 
-    /// The one entry that applies to a tool.
+    /// The entry that applies to a tool.
     pub(crate) fn entry(&self, tool: &str) -> Option<&Rules> {
         let mut best: Option<&(Pattern, Rules)> = None;
         for entry in self.tools.iter().filter(|(pattern, _)| pattern.matches(tool)) {
@@ -125,7 +125,7 @@ impl Policy {
 }
 
 impl Rules {
-    /// `key` is what the counter of `rate_limit` is named after.
+    /// Reads the rules of an entry. The counter of `rate_limit` is named after `key`.
     fn read(json: &Json, pointer: String, key: &str, shadowed: bool) -> Read<Self> {
         let mut limits = Vec::new();
         for limit in json.get("limits").map_or(&[][..], Json::elements) {
@@ -210,7 +210,7 @@ impl Scope {
         Some(Self::Word(text.to_owned()))
     }
 
-    /// What tells this kind of scope from others.
+    /// The identity of this kind of scope.
     pub(crate) fn kind(&self) -> String {
         match self {
             Self::Word(word) => word.clone(),

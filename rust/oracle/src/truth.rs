@@ -1,6 +1,6 @@
-//! The four truths, and how they and errors combine (`docs/policy.md` section 3).
+//! The four truth values, and their combination with errors (`docs/policy.md` section 3).
 
-/// In their order.
+/// The truth values in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Truth {
     False,
@@ -13,7 +13,7 @@ pub(crate) enum Truth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct EvaluationError;
 
-pub(crate) type Judged = Result<Truth, EvaluationError>;
+pub(crate) type TruthResult = Result<Truth, EvaluationError>;
 
 impl From<bool> for Truth {
     fn from(holds: bool) -> Self {
@@ -21,7 +21,7 @@ impl From<bool> for Truth {
     }
 }
 
-pub(crate) fn all(parts: &[Judged]) -> Judged {
+pub(crate) fn all(parts: &[TruthResult]) -> TruthResult {
     if parts.contains(&Ok(Truth::False)) {
         return Ok(Truth::False);
     }
@@ -29,7 +29,7 @@ pub(crate) fn all(parts: &[Judged]) -> Judged {
     Ok(truths.into_iter().min().unwrap_or(Truth::True))
 }
 
-pub(crate) fn any(parts: &[Judged]) -> Judged {
+pub(crate) fn any(parts: &[TruthResult]) -> TruthResult {
     if parts.contains(&Ok(Truth::True)) {
         return Ok(Truth::True);
     }
@@ -37,7 +37,7 @@ pub(crate) fn any(parts: &[Judged]) -> Judged {
     Ok(truths.into_iter().max().unwrap_or(Truth::False))
 }
 
-pub(crate) fn not(part: Judged) -> Judged {
+pub(crate) fn not(part: TruthResult) -> TruthResult {
     Ok(match part? {
         Truth::False => Truth::True,
         Truth::PresumedFalse => Truth::PresumedTrue,

@@ -1,4 +1,4 @@
-//! What may be answered to one call.
+//! The answers that the contract allows for one call.
 
 use crate::count::Count;
 
@@ -27,17 +27,17 @@ impl Answer {
     }
 }
 
-/// Least and greatest value that the contract allows; equal but for the documented lateness.
+/// Least and greatest value that the contract allows; equal except for the documented lateness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds<T> {
-    /// What an exact log says, for waits; the latest reading, for what remains.
+    /// For waits, the value of an exact log; for remaining units, the latest reading.
     pub least: T,
-    /// The latest reading, for waits; what an exact log says, for what remains.
+    /// For waits, the latest reading; for remaining units, the value of an exact log.
     pub most: T,
 }
 
 impl<T: PartialOrd> Bounds<T> {
-    /// True when `value` is allowed.
+    /// Returns whether `value` is allowed.
     pub fn holds(&self, value: &T) -> bool {
         self.least <= *value && *value <= self.most
     }
@@ -57,14 +57,14 @@ pub struct CountState {
 /// One decision that the contract allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// The answer itself.
+    /// The answer.
     pub answer: Answer,
-    /// What full enforcement would have answered, where it differs.
+    /// The answer under full enforcement, if it differs.
     pub shadow: Option<Answer>,
-    /// For `rate_limited`.
+    /// The wait, for `rate_limited`.
     pub retry_after_ms: Option<Bounds<u64>>,
-    /// Each enforced count, where limits were looked at.
+    /// The enforced counts, if limits were examined.
     pub limits: Vec<CountState>,
-    /// What an admission takes.
+    /// The units that an admission takes.
     pub(crate) takes: Vec<(Count, i128)>,
 }

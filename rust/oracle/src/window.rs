@@ -27,7 +27,7 @@ impl Window {
         Some(Self::Sliding { length_us })
     }
 
-    /// What tells this window from others.
+    /// The identity of this window.
     pub(crate) fn key(&self) -> String {
         match self {
             Self::Sliding { length_us } => length_us.to_string(),
@@ -69,7 +69,7 @@ pub(crate) fn read_rate(text: &str) -> Option<(Decimal, Window)> {
     Some((Decimal::parse(max.trim())?, Window::read(&window, false)?))
 }
 
-/// First instant of the calendar window that holds `unix_us`, and of the one after it.
+/// The first instant of the calendar window that contains `unix_us`, and of the next one.
 pub(crate) fn period(word: &str, unix_us: u64) -> (u64, u64) {
     let even = |length_us: u64| {
         let start = unix_us / length_us * length_us;
@@ -80,7 +80,7 @@ pub(crate) fn period(word: &str, unix_us: u64) -> (u64, u64) {
         "hour" => even(3_600 * SECOND_US),
         "day" => even(DAY_US),
         "week" => {
-            // 1970 began on a Thursday, three days after a Monday.
+            // 1970-01-01 was a Thursday, three days after a Monday.
             let shifted = unix_us + 3 * DAY_US;
             let start = shifted / (7 * DAY_US) * 7 * DAY_US;
             (start.saturating_sub(3 * DAY_US), start + 4 * DAY_US)
@@ -89,7 +89,7 @@ pub(crate) fn period(word: &str, unix_us: u64) -> (u64, u64) {
     }
 }
 
-/// Month by month from 1970.
+/// Counts months from 1970 on.
 fn month(unix_us: u64) -> (u64, u64) {
     let mut start = 0;
     for year in 1970_u64.. {

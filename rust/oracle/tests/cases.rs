@@ -1,5 +1,5 @@
-//! The oracle passes every decision case of `tests/cases/decisions`, which is what makes it fit to judge the engine, and
-//! agrees with the engine on all of them and on every input that fuzzing once found.
+//! Checks that the oracle passes every case of `tests/cases/decisions`, which qualifies it as a reference, and that the
+//! engine agrees with it on all of them and on every input that fuzzing has found.
 
 #![expect(
     clippy::unwrap_used,
@@ -26,7 +26,7 @@ fn files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// What a case expects of a call, and whether a verdict is that.
+/// Compares a verdict with the expectations of a case.
 fn expected(verdict: &Verdict, expect: &Json) -> bool {
     let is = |json: &Json, outcome: &str, rule: &str| {
         json.get("outcome").and_then(Json::text) == Some(outcome)
@@ -34,7 +34,7 @@ fn expected(verdict: &Verdict, expect: &Json) -> bool {
     };
     let retry = expect
         .get("retry_after_ms")
-        .map(|retry| retry.spelled().parse::<u64>().unwrap());
+        .map(|retry| retry.to_json().parse::<u64>().unwrap());
     let shadow = match (&verdict.shadow, expect.get("shadow")) {
         (None, None) => true,
         (Some(shadow), Some(expect)) => is(expect, shadow.outcome, &shadow.rule),
@@ -49,7 +49,7 @@ fn expected(verdict: &Verdict, expect: &Json) -> bool {
 }
 
 fn run_oracle(json: &Json, case: &Case) {
-    let name = json.get("name").unwrap().spelled();
+    let name = json.get("name").unwrap().to_json();
     let mut oracle = Oracle::new(&case.policy, &case.catalogue).unwrap();
     for (call, text) in case.calls.iter().zip(json.get("calls").unwrap().elements()) {
         let expect = text.get("expect").unwrap();
@@ -57,7 +57,7 @@ fn run_oracle(json: &Json, case: &Case) {
         let Some(verdict) = verdicts.iter().find(|verdict| expected(verdict, expect)) else {
             panic!(
                 "{name}: {call:?}\nexpected {}\nallowed {verdicts:#?}",
-                expect.spelled()
+                expect.to_json()
             );
         };
         oracle.settle(call, verdict);
@@ -74,8 +74,8 @@ fn every_decision_case() {
             run_oracle(json, &case);
             calls += case.calls.len();
             let agreed = compare::run(&case)
-                .unwrap_or_else(|parted| panic!("{}: {parted}", json.get("name").unwrap().spelled()));
-            assert!(matches!(agreed, compare::Agreed::Answers(_)), "{agreed:?}");
+                .unwrap_or_else(|difference| panic!("{}: {difference}", json.get("name").unwrap().to_json()));
+            assert!(matches!(agreed, compare::Agreement::Answers(_)), "{agreed:?}");
         }
     }
     assert!(calls > 700, "only {calls} calls");
@@ -88,15 +88,15 @@ fn a_case_survives_its_file() {
             .map(|n| seed.wrapping_mul(37) ^ n.to_le_bytes()[0].wrapping_mul(91))
             .collect();
         let case = callgate_oracle::generate::case(&bytes);
-        let read = Json::read(case.spelled().as_bytes(), 1_000).unwrap();
-        // Spelling the policy again drops its spaces, which it has none of.
+        let read = Json::read(case.to_json().as_bytes(), 1_000).unwrap();
+        // The policy has no spaces that a second spelling could drop.
         assert_eq!(Case::read(&read).unwrap().calls, case.calls);
     }
 }
 
-/// Inputs that fuzzing once found: what was wrong with them stays mended.
+/// Inputs that fuzzing has found, as regression tests.
 #[test]
-fn everything_that_was_found() {
+fn inputs_found_by_fuzzing_pass() {
     type Check = fn(&[u8]) -> Result<(), String>;
     let checks: [(&str, Check); 3] = [
         ("policy", callgate_oracle::fuzz::policy),
@@ -108,7 +108,7 @@ fn everything_that_was_found() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("../../tests/cases/fuzz")
             .join(target);
-        // A target that has found nothing has no folder.
+        // A target without findings has no folder.
         let Ok(files) = std::fs::read_dir(folder) else {
             continue;
         };

@@ -1,13 +1,13 @@
-//! The engine equals the oracle on whatever policies and calls the generator makes.
+//! Checks that the engine equals the oracle on generated policies and calls.
 
-use callgate_oracle::compare::{self, Agreed};
+use callgate_oracle::compare::{self, Agreement};
 use callgate_oracle::generate;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-/// Cases of the property; `PROPTEST_CASES` asks for more.
+/// The number of cases per property; `PROPTEST_CASES` overrides it.
 fn cases() -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok();
     asked.and_then(|asked| asked.parse().ok()).unwrap_or(2_000)
@@ -19,13 +19,13 @@ proptest! {
     #[test]
     fn the_engine_equals_the_oracle(bytes in vec(any::<u8>(), 0..1_200)) {
         let case = generate::case(&bytes);
-        if let Err(parted) = compare::run(&case) {
-            return Err(TestCaseError::fail(format!("{}\n{parted}", case.spelled())));
+        if let Err(difference) = compare::run(&case) {
+            return Err(TestCaseError::fail(format!("{}\n{difference}", case.to_json())));
         }
     }
 }
 
-/// The property above would hold of policies that do not load, too, and of calls that are all denied.
+/// Without this test, the property above would also hold for policies that do not load and calls that are all denied.
 #[test]
 fn the_generator_reaches_every_outcome() {
     let mut loaded = 0;
@@ -38,8 +38,8 @@ fn the_generator_reaches_every_outcome() {
             .unwrap()
             .current();
         match compare::run(&generate::case(&bytes)).unwrap() {
-            Agreed::NotLoaded(error) => refused.push(error),
-            Agreed::Answers(answers) => {
+            Agreement::NotLoaded(error) => refused.push(error),
+            Agreement::Answers(answers) => {
                 loaded += 1;
                 for answer in answers {
                     *outcomes.entry(answer.outcome).or_insert(0) += 1;

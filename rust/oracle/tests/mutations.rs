@@ -1,4 +1,4 @@
-//! What the fuzz targets check, of known inputs with a few bytes changed: a little of `make fuzz` in every test run.
+//! Runs the checks of the fuzz targets on known inputs with a few changed bytes: a small `make fuzz` in every test run.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 
-/// What may be put anywhere.
+/// Words that a mutation may insert anywhere.
 const WORDS: [&str; 40] = [
     "{",
     "}",
@@ -57,7 +57,7 @@ const WORDS: [&str; 40] = [
     "&a ",
 ];
 
-/// One change: a word, or nothing, in the place of a few bytes.
+/// One change: a word, or nothing, replaces a few bytes.
 fn change() -> impl Strategy<Value = (Index, usize, &'static str)> {
     let word = prop_oneof![1 => Just(""), 3 => select(&WORDS[..])];
     (any::<Index>(), 0..8_usize, word)
@@ -87,19 +87,19 @@ fn seeds(pick: fn(&Json) -> Vec<String>) -> Vec<String> {
 }
 
 fn policies(case: &Json) -> Vec<String> {
-    vec![case.get("policy").unwrap().spelled()]
+    vec![case.get("policy").unwrap().to_json()]
 }
 
 fn arguments(case: &Json) -> Vec<String> {
     let calls = case.get("calls").unwrap().elements();
     calls
         .iter()
-        .map(|call| call.get("args").unwrap().spelled())
+        .map(|call| call.get("args").unwrap().to_json())
         .collect()
 }
 
 fn cases(case: &Json) -> Vec<String> {
-    vec![case.spelled()]
+    vec![case.to_json()]
 }
 
 fn check(bytes: &[u8], holds: Result<(), String>) -> Result<(), TestCaseError> {
@@ -107,7 +107,7 @@ fn check(bytes: &[u8], holds: Result<(), String>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: asked(), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: case_count(), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn changed_policies(seed in select(seeds(policies)), changes in vec(change(), 0..4)) {
@@ -128,8 +128,8 @@ proptest! {
     }
 }
 
-/// Cases of each property; `PROPTEST_CASES` asks for more.
-fn asked() -> u32 {
+/// The number of cases per property; `PROPTEST_CASES` overrides it.
+fn case_count() -> u32 {
     let asked = std::env::var("PROPTEST_CASES").ok();
     asked.and_then(|asked| asked.parse().ok()).unwrap_or(1_000)
 }

@@ -1,13 +1,13 @@
-//! Generated code of callgate's network APIs, and of those of others that it answers, and nothing else.
+//! Generated code of callgate's network APIs, and of third-party APIs that callgate serves.
 //!
 //! The sources are the `.proto` files under `proto/`; their comments are the documentation of these items.
 
-/// The descriptors of every API here, as an encoded `google.protobuf.FileDescriptorSet`, for server reflection.
+/// The descriptors of all APIs in this crate, as an encoded `google.protobuf.FileDescriptorSet`, for server reflection.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// The decision API.
 pub mod decision {
-    /// Its first version.
+    /// Version 1.
     #[expect(
         clippy::allow_attributes,
         clippy::allow_attributes_without_reason,
@@ -19,7 +19,7 @@ pub mod decision {
     }
 }
 
-/// agentgateway's questions about MCP messages: package `agentgateway.dev.ext_mcp`.
+/// agentgateway's API for MCP messages: package `agentgateway.dev.ext_mcp`.
 #[expect(
     clippy::allow_attributes,
     clippy::allow_attributes_without_reason,

@@ -5,13 +5,13 @@ use super::condition::object;
 use super::pools::TOOLS;
 use crate::Call;
 
-/// Most calls of one case: enough to fill a count of a few dozen.
+/// The highest number of calls in a case: enough to fill a count of a few dozen.
 const MAX_CALLS: usize = 120;
 
 /// Monday 2024-01-29 23:59:58 UTC: a minute, an hour, a day and soon a month end.
 const START_NS: u64 = 1_706_572_798_000_000_000;
 
-/// Between one call and the next, around the windows that policies have.
+/// Times between calls, close to the windows that policies have.
 const STEPS_NS: [u64; 16] = [
     0,
     1_000_000,
@@ -36,7 +36,7 @@ pub(super) fn calls(choices: &mut Choices<'_>) -> Vec<Call> {
     let mut boot_ns = START_NS;
     let mut calls: Vec<Call> = Vec::new();
     while calls.is_empty() || (!choices.is_empty() && calls.len() < MAX_CALLS) {
-        // Mostly at once and alike, so that counts fill up.
+        // Mostly at once and equal, so that counts fill up.
         let steps = if choices.once_in(3) { STEPS_NS.len() } else { 4 };
         boot_ns += STEPS_NS[choices.below(steps)];
         let again = calls.last().filter(|_| !choices.once_in(6));

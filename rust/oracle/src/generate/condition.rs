@@ -1,4 +1,4 @@
-//! Checks and conditions, and the values that arguments give them.
+//! Checks, conditions, and arguments with values for them.
 
 use super::Choices;
 use super::pools::{
@@ -7,14 +7,14 @@ use super::pools::{
 };
 use crate::json::quoted;
 
-/// Deepest `any`, `all` and `not`.
+/// The deepest nesting of `any`, `all` and `not`.
 const MAX_DEPTH: usize = 3;
 
 pub(super) fn checks(choices: &mut Choices<'_>, most: usize) -> String {
     choices.list(0, most, check)
 }
 
-/// At least one, as `when` wants it.
+/// At least one check, as `when` requires.
 pub(super) fn some_checks(choices: &mut Choices<'_>) -> String {
     choices.list(1, 2, check)
 }
@@ -99,13 +99,13 @@ fn argument(choices: &mut Choices<'_>) -> String {
 }
 
 fn exists(choices: &mut Choices<'_>, path: &str) -> String {
-    // All of `args` is always there: to ask is a load error.
+    // All of `args` is always present, so such a condition is a load error.
     let path = if path == "args" { "args.a" } else { path };
     let asked = choices.pick(&["true", "false"]);
     format!(r#"{{"path":"{path}","op":"exists","value":{asked}}}"#)
 }
 
-/// A condition on what is no argument.
+/// A condition on a value other than an argument.
 fn fixed(choices: &mut Choices<'_>) -> String {
     if choices.once_in(3) {
         let path = choices.pick(&["time.hour", "time.weekday"]);
@@ -138,7 +138,7 @@ pub(super) fn value(choices: &mut Choices<'_>, depth: usize) -> String {
     }
 }
 
-/// An object whose keys the paths look for.
+/// An object whose keys occur in the paths.
 pub(super) fn object(choices: &mut Choices<'_>, depth: usize) -> String {
     let mut members: Vec<String> = Vec::new();
     let mut left: Vec<&str> = KEYS.to_vec();

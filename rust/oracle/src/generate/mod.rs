@@ -1,5 +1,5 @@
-//! Cases made of bytes, for property tests and fuzzing: each byte is one choice, and no bytes left means the first,
-//! plainest choice everywhere. Names, values and times come from small sets that are made to meet each other.
+//! Cases generated from bytes, for property tests and fuzzing: each byte is one choice, and after the last byte every
+//! choice is the first and plainest one. Names, values and times come from small sets, so that they coincide.
 
 mod call;
 mod condition;
@@ -9,7 +9,7 @@ mod rules;
 
 use crate::Case;
 
-/// A case out of any bytes.
+/// A case from any bytes.
 pub fn case(bytes: &[u8]) -> Case {
     let mut choices = Choices(bytes);
     let policy = policy::policy(&mut choices);
@@ -22,7 +22,7 @@ pub fn case(bytes: &[u8]) -> Case {
     }
 }
 
-/// Bytes read as choices.
+/// Bytes that are read as choices.
 struct Choices<'b>(&'b [u8]);
 
 impl Choices<'_> {
@@ -40,7 +40,7 @@ impl Choices<'_> {
         pool[self.below(pool.len())]
     }
 
-    /// True once in `times`, and never without bytes.
+    /// Returns true once in `times`, and never when no bytes are left.
     fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == times - 1
     }
@@ -49,7 +49,7 @@ impl Choices<'_> {
         self.0.is_empty()
     }
 
-    /// `least` to `most` parts, a JSON list.
+    /// A JSON list of `least` to `most` parts.
     fn list(&mut self, least: usize, most: usize, mut part: impl FnMut(&mut Self) -> String) -> String {
         let count = least + self.below(most - least + 1);
         let parts: Vec<String> = (0..count).map(|_| part(self)).collect();

@@ -49,7 +49,7 @@ pub(super) fn policy(choices: &mut Choices<'_>) -> String {
     format!("{{{}}}", fields.join(","))
 }
 
-/// Facts of some of the tools, at the server that most calls name.
+/// A catalogue with some of the tools, at the server that most calls name.
 pub(super) fn catalogue(choices: &mut Choices<'_>) -> String {
     let mut entries = Vec::new();
     for tool in TOOLS {
@@ -61,7 +61,7 @@ pub(super) fn catalogue(choices: &mut Choices<'_>) -> String {
                     choices.pick(&["low", "medium", "high", "critical"])
                 ));
             }
-            // The last schema is no object.
+            // The last schema is not an object.
             if choices.once_in(3) {
                 facts.push(format!(
                     r#""input_schema":{}"#,

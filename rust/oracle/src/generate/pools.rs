@@ -1,4 +1,4 @@
-//! Words and values that are near each other, as JSON text.
+//! Words and values that are close to each other, as JSON text.
 
 pub(super) const TOOLS: [&str; 9] = [
     "x",
@@ -12,12 +12,12 @@ pub(super) const TOOLS: [&str; 9] = [
     "a/b~c",
 ];
 
+/// Keys under `tools`; the first one with `a` and `b` is a literal name, the second one a glob.
 pub(super) const PATTERNS: [&str; 14] = [
     "x", "get_x", "*", "get_*", "*_x", "?", "g?t_x", "get_?", "a\\*b", "a*b", "delete_*", "*e*", "a/b~c",
     "??*",
 ];
 
-/// All of one key under `tools` is one name, so these stay apart from `a*b` as a glob.
 pub(super) const CATEGORIES: [&str; 5] = ["Read", "Write", "Execute", "Destructive", "Financial"];
 
 pub(super) const NUMBERS: [&str; 26] = [

@@ -1,10 +1,10 @@
-//! Rules of an entry. Limits come from a few shapes that the whole policy shares, so that counts meet.
+//! Rules of an entry. Limits come from a few shapes that the whole policy shares, so that they share counts.
 
 use super::Choices;
 use super::condition::{checks, some_checks};
 use super::pools::{SCHEMAS, SINGLE_PATHS};
 
-/// A count: everything of a limit but its cost.
+/// A count: all members of a limit except its cost.
 #[derive(Debug)]
 pub(super) struct Shape(String);
 
