@@ -6,6 +6,7 @@
 //! (`docs/policy.md` section 5); an error status is for what is no request at all.
 
 mod audit;
+mod bodies;
 mod clock;
 mod config;
 mod deadline;
@@ -15,6 +16,7 @@ mod flush;
 mod gate;
 mod identity;
 mod in_force;
+mod judging;
 mod limits;
 mod metrics;
 mod net;

@@ -14,10 +14,10 @@ use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
+use crate::bodies::{Leaving, Share};
 use crate::deadline::{self, Deadline};
 use crate::gate::Gate;
-use crate::service::leaving::Leaving;
-use crate::service::{Answer, Share, decision};
+use crate::service::{Answer, decision};
 
 /// What an answer counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,26 +2,19 @@
 
 mod agentgateway;
 mod answering;
-mod arriving;
 mod batch;
 #[cfg(feature = "bench")]
 pub mod bench;
-mod calls;
 mod decision;
 mod envoy;
 mod gateway;
 mod health;
 pub(crate) mod http;
-mod judging;
-mod leaving;
-mod lingering;
 mod ours;
-mod pinned;
 mod quota;
 pub(crate) mod stdio;
 mod stream;
 mod turn;
-mod unfinished;
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -41,28 +34,25 @@ use tonic::body::Body;
 use tower_service::Service;
 
 use crate::StartError;
+use crate::bodies::{Arriving, Kind, Lingering, Share, Unfinished};
 use crate::deadline::Deadline;
 use crate::gate::Gate;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
 use crate::phase::Phase;
 use answering::{Answering, Counted, Patience};
-use arriving::{Arriving, Kind};
 use decision::Decisions;
 use envoy::Authorizer;
 use envoy::ext_proc::{self, Processor};
 use envoy::rate_limit::{self, RateLimits};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
-use lingering::Lingering;
-use unfinished::Unfinished;
 
 pub use gateway::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 
 pub(crate) use self::http::Access;
 pub(crate) use gateway::{Gateway, Sessions, renew_keys};
 pub(crate) use health::Health;
-pub(crate) use unfinished::Share;
 
 /// Where a connection came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

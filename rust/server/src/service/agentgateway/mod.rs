@@ -17,9 +17,9 @@ use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResp
 use tonic::{Request, Response, Status};
 
 use crate::gate::{Admitted, Gate, aside};
+use crate::judging::{Carried, Judge, admitted};
 use crate::protocol::Protocol;
 use crate::proxy::Unclear;
-use crate::service::judging::{Carried, Judge, admitted};
 use attributes::McpAttributes;
 use listing::Target;
 use reply::ExtMcp;

@@ -10,9 +10,9 @@ use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
 use super::attributes::McpAttributes;
+use crate::judging::{Asked, Denied, Door};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
-use crate::service::judging::{Asked, Denied, Door};
 use crate::service::ours;
 
 /// The key of a decision among the metadata that later policies of the gateway may read.

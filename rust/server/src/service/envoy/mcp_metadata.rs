@@ -11,8 +11,8 @@ use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
 
+use crate::judging::Read;
 use crate::proxy::Unclear;
-use crate::service::judging::Read;
 
 /// Integers up to here are exact as doubles.
 const MAX_EXACT: f64 = 9_007_199_254_740_991.0;

@@ -14,11 +14,12 @@ use super::answer;
 use super::caller::is_nobody;
 use super::challenge::Challenge;
 use super::forward::SESSION;
+use crate::judging::pins;
+use crate::judging::{Asked, Denied, Door, Reserved, Subject};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
-use crate::service::judging::{Asked, Denied, Door, Reserved, Subject};
-use crate::service::{ours, pinned, quota};
+use crate::service::{ours, quota};
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
@@ -118,7 +119,7 @@ impl Door for Gatekeeper<'_> {
     }
 
     fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
-        pinned::objection(self.pins?, self.server, tool, self.variant)
+        pins::objection(self.pins?, self.server, tool, self.variant)
     }
 
     fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {

@@ -24,13 +24,13 @@ use super::door::{Allowed, Purpose};
 use super::lasting::{Standing, lasting};
 use super::request::token;
 use super::{GATEWAY, answer, session, variant};
+use crate::bodies::{Held, Share};
 use crate::events::{FieldValue, Level};
 use crate::gate::{Gate, aside, is_large};
+use crate::judging::pins;
+use crate::judging::{Lists, Reserved};
 use crate::protocol::Protocol;
 use crate::proxy::ANONYMOUS;
-use crate::service::judging::{Lists, Reserved};
-use crate::service::pinned;
-use crate::service::unfinished::{Held, Share};
 
 /// The session of the versions before 2026-07-28.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -301,7 +301,7 @@ impl Cutting {
         let Some(pins) = &self.behind.pins else {
             return Ok(None);
         };
-        let observed = pinned::observe(
+        let observed = pins::observe(
             &self.gate,
             pins,
             &self.behind.server,

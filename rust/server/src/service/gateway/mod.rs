@@ -23,12 +23,12 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
+use crate::bodies::Arriving;
+use crate::bodies::{Held, Share};
 use crate::gate::{Admitted, Gate, aside};
 use crate::identity::{Peer, Unknown};
-use crate::service::arriving::Arriving;
+use crate::judging::{Carried, Judge, whole};
 use crate::service::http::read_body;
-use crate::service::judging::{Carried, Judge, whole};
-use crate::service::unfinished::{Held, Share};
 use crate::service::{Door, Doors};
 use caller::Calling;
 use challenge::{Challenge, metadata};

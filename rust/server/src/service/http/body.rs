@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::reply;
-use crate::service::arriving::Arriving;
+use crate::bodies::Arriving;
 
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -14,11 +14,11 @@ use callgate_core::json::Tape;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
+use crate::bodies::Arriving;
 use crate::gate::{aside, is_large};
 use crate::identity::{Asker, Peer, Unknown};
 use crate::protocol::Protocol;
 use crate::random::random_u128;
-use crate::service::arriving::Arriving;
 use crate::service::{Door, Doors};
 use call::{Call, Fault};
 use forward::Form;

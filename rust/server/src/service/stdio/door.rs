@@ -7,11 +7,11 @@ use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::Headers;
 use callgate_pipes::stdio::{Forward, Judged};
 
+use crate::judging::pins;
+use crate::judging::{Asked, Denied, Door};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
-use crate::service::judging::{Asked, Denied, Door};
-use crate::service::pinned;
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
@@ -48,7 +48,7 @@ impl Door for StdioDoor<'_> {
     }
 
     fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
-        pinned::objection(self.pins?, self.server, tool, || {
+        pins::objection(self.pins?, self.server, tool, || {
             Variant::of_request(self.line).unwrap_or_else(|| of_client(self.client))
         })
     }

@@ -12,10 +12,10 @@ use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
 use super::attributes::LineAttributes;
 use super::door::{StdioDoor, of_client};
 use crate::gate::{Admitted, Gate, aside};
+use crate::judging::pins;
+use crate::judging::{Carried, Judge, Lists, Reserved};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
-use crate::service::judging::{Carried, Judge, Lists, Reserved};
-use crate::service::pinned;
 
 /// Judges the lines of one client.
 pub(super) struct LineJudge {
@@ -119,7 +119,7 @@ impl LineJudge {
         let said = listing.variant.clone();
         let variant = said.unwrap_or_else(|| of_client(&self.client));
         let asked = (listing.page.asked(), &variant);
-        pinned::observe(&self.gate, pins, &self.server, asked, &mut tape, reply)
+        pins::observe(&self.gate, pins, &self.server, asked, &mut tape, reply)
     }
 
     /// Works with the lists that this client may see.

@@ -7,8 +7,8 @@ use tonic::Status;
 
 use super::super::attributes::HttpAttributes;
 use super::Authorizer;
+use crate::judging::{Asked, Denied, Door, admitted};
 use crate::protocol::Protocol;
-use crate::service::judging::{Asked, Denied, Door, admitted};
 
 /// Keeps nothing of a decision but its outcome.
 struct OutcomeAlone;

@@ -16,8 +16,8 @@ use tonic::{Request, Response, Status};
 use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
 use crate::gate::{Admitted, Gate, aside};
+use crate::judging::{Door, Judge, admitted};
 use crate::proxy::Unclear;
-use crate::service::judging::{Door, Judge, admitted};
 use reply::ExtAuthz;
 
 /// The service.

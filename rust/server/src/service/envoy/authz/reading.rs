@@ -2,8 +2,8 @@
 
 use super::super::attributes::HttpAttributes;
 use super::super::mcp_metadata::ReadMessage;
+use crate::judging::{Carried, whole};
 use crate::proxy::Unclear;
-use crate::service::judging::{Carried, whole};
 
 /// The body, if all of it is here and is what the upstream will read; what another filter has `read` of it where it is not
 /// here.

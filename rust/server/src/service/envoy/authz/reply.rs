@@ -12,9 +12,9 @@ use envoy_types::pb::google::rpc;
 use tonic::Code;
 
 use super::super::attributes::HttpAttributes;
+use crate::judging::{Asked, Denied, Door};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes;
-use crate::service::judging::{Asked, Denied, Door};
 use crate::service::{ours, quota};
 
 const OK_STATUS: i32 = 200;

@@ -9,12 +9,12 @@ use tonic::Status;
 use super::super::mcp_metadata::ReadMessage;
 use super::door::{ExtProc, Listed, Verdict};
 use super::head::Head;
+use crate::bodies::Share;
 use crate::gate::{Admitted, Gate, aside};
 use crate::identity::Asker;
+use crate::judging::{Carried, Judge, Lists, whole};
 use crate::protocol::Protocol;
 use crate::proxy::Unclear;
-use crate::service::judging::{Carried, Judge, Lists, whole};
-use crate::service::unfinished::Share;
 
 /// What exchanges share, and who has begun this one.
 #[derive(Clone, Debug)]

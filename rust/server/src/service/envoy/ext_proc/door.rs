@@ -11,10 +11,10 @@ use envoy_types::pb::google::protobuf::{Struct, Value};
 
 use super::super::authz::metadata;
 use super::head::Head;
+use crate::judging::{Asked, Denied, Door, Reserved};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
 use crate::random::random_u128;
-use crate::service::judging::{Asked, Denied, Door, Reserved};
 use crate::service::{ours, quota};
 
 /// The namespace of what later filters may read, if `receiving_namespaces` lets it in.

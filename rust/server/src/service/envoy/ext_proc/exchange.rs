@@ -17,7 +17,7 @@ use super::head::Head;
 use super::messages::{self, Modes, Way};
 use super::reach::never_reached;
 use super::reply::{Began, Reply};
-use crate::service::unfinished::Held;
+use crate::bodies::Held;
 
 /// One request and its reply.
 pub(super) struct Exchange {

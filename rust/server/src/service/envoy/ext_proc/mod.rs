@@ -21,12 +21,12 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::Ex
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::bodies::Share;
 use crate::deadline::Deadline;
 use crate::gate::Gate;
 use crate::identity::Asker;
 use crate::limits::Limits;
 use crate::phase::Phase;
-use crate::service::unfinished::Share;
 use context::Context;
 use exchange::Exchange;
 use stream::Answers;

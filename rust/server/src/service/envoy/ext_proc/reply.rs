@@ -14,8 +14,8 @@ use super::context::{Context, event_of};
 use super::door::{Listed, immediate};
 use super::head::{Head, fields, value};
 use super::messages::{self, Way};
+use crate::bodies::Held;
 use crate::proxy::single;
-use crate::service::unfinished::Held;
 
 /// Headers that say something of a body's bytes, which are others afterwards.
 const OF_BYTES: [&str; 8] = [

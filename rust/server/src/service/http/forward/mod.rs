@@ -18,11 +18,11 @@ use http::{HeaderName, Request, Response, StatusCode};
 use tonic::body::Body;
 
 use super::{body, reply as plain};
+use crate::bodies::Arriving;
 use crate::gate::aside;
 use crate::identity::{Asker, Peer, Unknown};
+use crate::judging::{Carried, Judge, whole};
 use crate::proxy::{Attributes as _, Unclear};
-use crate::service::arriving::Arriving;
-use crate::service::judging::{Carried, Judge, whole};
 use crate::service::{Door, Doors, ours};
 use original::Original;
 pub(crate) use original::texts;

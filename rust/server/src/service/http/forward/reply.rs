@@ -6,8 +6,8 @@ use http_body_util::Full;
 use tonic::body::Body;
 
 use super::{Form, PEP_FIELD};
+use crate::judging::{Asked, Denied, Door};
 use crate::protocol::Protocol;
-use crate::service::judging::{Asked, Denied, Door};
 use crate::service::{ours, quota};
 
 /// Headers of the request that are to be taken away before it goes on. Envoy knows this name.

@@ -13,7 +13,7 @@ use hyper::body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use crate::service::unfinished::{Held, SMALL_BYTES, Share};
+use super::memory::{Held, SMALL_BYTES, Share};
 
 /// A body whose large pieces are counted.
 pub(crate) struct Leaving {
@@ -102,8 +102,8 @@ impl hyper::body::Body for Leaving {
 mod tests {
     use http_body_util::{BodyExt as _, Full};
 
+    use super::super::memory::Unfinished;
     use super::*;
-    use crate::service::unfinished::Unfinished;
 
     fn leaving(bytes: usize, share: &Arc<Share>) -> Leaving {
         let body = Full::new(Bytes::from(vec![0; bytes]));

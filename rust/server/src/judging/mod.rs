@@ -3,12 +3,13 @@
 //! A protocol says what the request was ([`Attributes`]) and how much of it the proxy sent along ([`Carried`]), and turns
 //! what comes of it into its own answer ([`Door`]).
 
-mod admitted;
+mod admission;
 mod body;
 mod judge;
 mod lists;
 mod params;
-mod reserved;
+pub(crate) mod pins;
+mod reservation;
 
 use std::sync::Arc;
 
@@ -18,11 +19,11 @@ use callgate_mcp::{Headers, Id, Named};
 
 use crate::protocol::Protocol;
 
-pub(crate) use admitted::admitted;
+pub(crate) use admission::admitted;
 pub(crate) use body::whole;
 pub(crate) use judge::Judge;
 pub(crate) use lists::Lists;
-pub(crate) use reserved::Reserved;
+pub(crate) use reservation::Reserved;
 
 #[cfg(doc)]
 use crate::proxy::Attributes;

@@ -10,9 +10,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::Status;
 
-use crate::service::calls::Calls;
-use crate::service::lingering::Lingering;
-use crate::service::unfinished::{Held, Share};
+use super::call_count::Calls;
+use super::drain::Lingering;
+use super::memory::{Held, Share};
 
 /// One byte that says whether the message is compressed, and four of its length.
 const PREFIX_BYTES: usize = 5;
@@ -197,8 +197,8 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
+    use super::super::memory::Unfinished;
     use super::*;
-    use crate::service::unfinished::Unfinished;
 
     fn messages(kind: Kind) -> Messages {
         Messages::new(kind, Unfinished::new(1 << 20, 1 << 17).share())
