@@ -10,6 +10,7 @@ use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, 
 
 use crate::audit::{Asked, Audit, UNAVAILABLE};
 use crate::clock::Clock;
+use crate::doors::{Gateway, Sessions};
 use crate::events::{Events, FieldValue, Level};
 use crate::identity::{Asker, Peps, Unknown};
 use crate::in_force::InForce;
@@ -17,7 +18,6 @@ use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::net::Flood;
 use crate::protocol::Protocol;
 use crate::proxy::ProxyConfig;
-use crate::service::{Gateway, Sessions};
 
 /// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
 ///

@@ -10,6 +10,7 @@ mod bodies;
 mod clock;
 mod config;
 mod deadline;
+mod doors;
 mod error;
 mod events;
 mod flush;
@@ -26,7 +27,6 @@ mod protocol;
 mod proxy;
 mod random;
 mod server;
-mod service;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -36,6 +36,10 @@ pub use audit::{AuditConfig, AuditMode, AuditTarget};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};
 pub use config::ServerConfig;
+#[cfg(feature = "bench")]
+pub use doors::bench;
+pub use doors::stdio::{Wrap, WrapCaller, WrapConfig};
+pub use doors::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 pub use error::{ReloadError, StartError};
 pub use events::{Event, FieldValue, Level};
 pub use identity::{PepError, PepSpec};
@@ -48,8 +52,4 @@ pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
 pub use random::{new_token, random_key, random_u128};
 pub use server::{Reload, Server};
-#[cfg(feature = "bench")]
-pub use service::bench;
-pub use service::stdio::{Wrap, WrapCaller, WrapConfig};
-pub use service::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 pub use tls::{TlsError, TlsPem};

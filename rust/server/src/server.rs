@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::ServerConfig;
+use crate::doors::{Access, Door, Doors, Gateway, GatewayConfig, Health, Sessions};
 use crate::events::{Event, Level};
 use crate::gate::Gate;
 use crate::identity::Peps;
@@ -21,7 +22,6 @@ use crate::net::{Acceptor, BoundSocket, bind_socket, bind_tcp};
 use crate::phase::Phase;
 use crate::pinning::Pinning;
 use crate::proxy::ProxyConfig;
-use crate::service::{Access, Door, Doors, Gateway, GatewayConfig, Health, Sessions};
 use crate::tls::{PreparedTls, Tls};
 use crate::{PepSpec, ReloadError, StartError, TlsError, TlsPem, flush, upkeep};
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
+use crate::doors::renew_keys;
 use crate::events::Level;
 use crate::gate::Gate;
 use crate::phase::Phase;
-use crate::service::renew_keys;
 
 const PERIOD: Duration = Duration::from_secs(1);
 

@@ -24,8 +24,8 @@ pub use rates::RateLimitCount;
 pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
 
+use crate::doors::UpstreamNumbers;
 use crate::net::Flood;
-use crate::service::UpstreamNumbers;
 
 use histogram::Histogram;
 use labels::{Registry, Table, count};

@@ -14,11 +14,11 @@ use super::descriptors::{are_left, descriptor_limit, is_reserved};
 use super::handshake::shake;
 use super::io::Stream;
 use super::pace::Pace;
+use crate::doors::{Door, Doors};
 use crate::events::{FieldValue, Level};
 use crate::identity::Peer;
 use crate::limits::Limits;
 use crate::phase::Phase;
-use crate::service::{Door, Doors};
 use crate::tls::Tls;
 
 /// Pause after the operating system refused to accept: mostly it is out of file descriptors, and trying again at once

@@ -19,10 +19,10 @@ use super::guarded::{Guarded, Watch};
 use super::head_timer::HeadTimer;
 use super::io::{Stream, Watched};
 use super::progress::Progress;
+use crate::doors::{Door, Doors};
 use crate::identity::Peer;
 use crate::limits::Limits;
 use crate::phase::Phase;
-use crate::service::{Door, Doors};
 
 /// Header fields of one HTTP/1.1 request.
 const MAX_HEADERS: usize = 64;

@@ -7,8 +7,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::doors::Doors;
 use crate::identity::{Peer, names_in};
-use crate::service::Doors;
 use crate::tls::Tls;
 
 /// A client that has not finished its handshake by then is cut off.

@@ -14,11 +14,11 @@ use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
 use crate::deadline::{self, Deadline};
+use crate::doors::grpc::decision::{Decisions, our_code};
+use crate::doors::turn::Turn;
 use crate::identity::Asker;
 use crate::net::STREAM_WINDOW_BYTES;
 use crate::phase::Phase;
-use crate::service::decision::{Decisions, our_code};
-use crate::service::turn::Turn;
 
 type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 

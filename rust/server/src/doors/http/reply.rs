@@ -6,7 +6,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
-use crate::service::quota;
+use crate::doors::quota;
 
 /// `{"error": message}`: for what is no request at all.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {

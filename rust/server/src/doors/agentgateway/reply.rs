@@ -10,10 +10,10 @@ use prost_types::value::Kind;
 use prost_types::{Struct, Value};
 
 use super::attributes::McpAttributes;
+use crate::doors::callgate_fields;
 use crate::judging::{Asked, Denied, Door};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
-use crate::service::ours;
 
 /// The key of a decision among the metadata that later policies of the gateway may read.
 const METADATA: &str = "callgate";
@@ -29,7 +29,7 @@ impl Door for ExtMcp<'_> {
     const PROTOCOL: Protocol = Protocol::ExtMcp;
 
     fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> McpRequestResult {
-        let set: Vec<McpHeader> = ours::fields(decision)
+        let set: Vec<McpHeader> = callgate_fields::fields(decision)
             .filter(|(_, value)| HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok()))
             .map(|(key, value)| McpHeader {
                 key: key.to_owned(),
@@ -39,7 +39,7 @@ impl Door for ExtMcp<'_> {
         let is_set = |name: &str| set.iter().any(|header| header.key == name);
         let came = self.attributes.headers().map(|(name, _)| name);
         let mut remove: Vec<String> = came
-            .filter(|name| ours::is_one(name) && !is_set(name))
+            .filter(|name| callgate_fields::is_one(name) && !is_set(name))
             .map(str::to_owned)
             .collect();
         if asked.hides_token() {
@@ -83,7 +83,7 @@ fn facts(decision: &Decision<'_>) -> Struct {
         let name = name.strip_prefix("x-callgate-").unwrap_or(name);
         (name.replace('-', "_"), Kind::StringValue(value))
     };
-    structure(ours::fields(decision).map(text))
+    structure(callgate_fields::fields(decision).map(text))
 }
 
 fn structure(fields: impl IntoIterator<Item = (String, Kind)>) -> Struct {

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use http::{HeaderMap, Uri, header};
 
-use crate::service::Door;
+use crate::doors::Door;
 
 /// The hosts that requests may name.
 #[derive(Clone, Debug)]

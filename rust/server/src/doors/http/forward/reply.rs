@@ -6,9 +6,9 @@ use http_body_util::Full;
 use tonic::body::Body;
 
 use super::{Form, PEP_FIELD};
+use crate::doors::{callgate_fields, quota};
 use crate::judging::{Asked, Denied, Door};
 use crate::protocol::Protocol;
-use crate::service::{ours, quota};
 
 /// Headers of the request that are to be taken away before it goes on. Envoy knows this name.
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
@@ -75,7 +75,7 @@ impl ForwardAuth<'_> {
         let forged = forged
             .filter(|name| !set.contains_key(*name))
             .map(HeaderName::as_str);
-        let forged = forged.filter(|name| ours::is_one(name));
+        let forged = forged.filter(|name| callgate_fields::is_one(name));
         let token = hide_token.then_some(header::AUTHORIZATION);
         let names: Vec<&str> = forged.chain(token.as_ref().map(HeaderName::as_str)).collect();
         (!names.is_empty())
@@ -90,7 +90,7 @@ fn answer(status: StatusCode, decision: &Decision<'_>, body: String) -> Response
     let headers = response.headers_mut();
     // A proxy may keep answers to a `GET`; a decision holds once.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.extend(ours::fields(decision).filter_map(|(name, value)| {
+    headers.extend(callgate_fields::fields(decision).filter_map(|(name, value)| {
         let value = HeaderValue::from_str(&value)
             .ok()
             .filter(|value| value.to_str().is_ok())?;

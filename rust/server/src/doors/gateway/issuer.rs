@@ -7,9 +7,9 @@ use http::request::Parts;
 
 use super::caller::may_be_issued;
 use super::request::token;
+use crate::doors::Doors;
 use crate::events::Level;
 use crate::gate::Gate;
-use crate::service::Doors;
 
 /// Fetches the keys of each issuer in force beside everything else, if it is time for that.
 pub(crate) fn renew_keys(gate: &Arc<Gate>) {

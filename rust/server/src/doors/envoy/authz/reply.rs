@@ -12,10 +12,10 @@ use envoy_types::pb::google::rpc;
 use tonic::Code;
 
 use super::super::attributes::HttpAttributes;
+use crate::doors::{callgate_fields, quota};
 use crate::judging::{Asked, Denied, Door};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes;
-use crate::service::{ours, quota};
 
 const OK_STATUS: i32 = 200;
 
@@ -49,7 +49,7 @@ fn allowed<'a>(
     sent: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     hide_token: bool,
 ) -> CheckResponse {
-    let headers: Vec<HeaderValueOption> = ours::fields(decision)
+    let headers: Vec<HeaderValueOption> = callgate_fields::fields(decision)
         .filter_map(|(name, value)| header(name, value))
         .collect();
     let is_set = |name: &str| {
@@ -61,8 +61,8 @@ fn allowed<'a>(
     // What Envoy was told not to send here may be there all the same.
     let mut headers_to_remove: Vec<String> = sent
         .map(|(name, _)| name)
-        .filter(|name| ours::is_one(name) && !ours::NAMES.contains(name))
-        .chain(ours::NAMES)
+        .filter(|name| callgate_fields::is_one(name) && !callgate_fields::NAMES.contains(name))
+        .chain(callgate_fields::NAMES)
         .filter(|name| !is_set(name))
         .map(str::to_owned)
         .collect();
@@ -91,7 +91,7 @@ fn denied(decision: &Decision<'_>, denied: Denied<'_>) -> CheckResponse {
         .filter_map(|(name, value)| header(name.as_str(), value.to_str().ok()?.to_owned()));
     let headers = header("content-type", "application/json".to_owned())
         .into_iter()
-        .chain(ours::fields(decision).filter_map(|(name, value)| header(name, value)))
+        .chain(callgate_fields::fields(decision).filter_map(|(name, value)| header(name, value)))
         .chain(quota);
     CheckResponse {
         status: Some(status(Code::PermissionDenied, &decision.message)),

@@ -8,7 +8,7 @@ use tonic::body::Body;
 use super::caller::Calling;
 use super::config::plain;
 use super::{Gateway, MCP, METADATA, answer};
-use crate::service::Doors;
+use crate::doors::Doors;
 
 /// The challenge to a request (RFC 6750 section 3), written where it is needed.
 #[derive(Clone, Copy)]

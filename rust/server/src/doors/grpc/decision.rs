@@ -12,13 +12,13 @@ use tonic::body::Body;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::deadline::{self, Deadline};
+use crate::doors::grpc::batch;
+use crate::doors::grpc::stream::Answers;
 use crate::gate::Gate;
 use crate::identity::Asker;
 use crate::phase::Phase;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
-use crate::service::batch;
-use crate::service::stream::Answers;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -272,8 +272,7 @@ mod tests {
 
     #[test]
     fn tonic_statuses_become_ours() {
-        let code =
-            |status: Status| crate::service::answering::grpc_code(&with_our_statuses(status.into_http()));
+        let code = |status: Status| crate::doors::answer::grpc_code(&with_our_statuses(status.into_http()));
         assert_eq!(code(Status::out_of_range("")), Code::ResourceExhausted);
         assert_eq!(code(Status::internal("")), Code::InvalidArgument);
         assert_eq!(code(Status::unimplemented("")), Code::Unimplemented);

@@ -25,11 +25,11 @@ use tonic::body::Body;
 
 use crate::bodies::Arriving;
 use crate::bodies::{Held, Share};
+use crate::doors::http::read_body;
+use crate::doors::{Door, Doors};
 use crate::gate::{Admitted, Gate, aside};
 use crate::identity::{Peer, Unknown};
 use crate::judging::{Carried, Judge, whole};
-use crate::service::http::read_body;
-use crate::service::{Door, Doors};
 use caller::Calling;
 use challenge::{Challenge, metadata};
 use config::Behind;

@@ -5,9 +5,9 @@ use http::request::Parts;
 use http::{HeaderValue, header};
 
 use super::config::plain;
+use crate::doors::http::texts;
 use crate::identity::bearer;
 use crate::proxy::{Attributes, Found, Singles, single};
-use crate::service::http::texts;
 
 /// A request but for its body.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::R
 
 use tonic::Status;
 
+use crate::doors::envoy::Authorizer;
+use crate::doors::envoy::rate_limit::RateLimits;
 use crate::gate::Gate;
 use crate::identity::Peps;
 use crate::in_force::InForce;
-use crate::service::envoy::Authorizer;
-use crate::service::envoy::rate_limit::RateLimits;
 use crate::{Clock, ProxyConfig};
 
 /// Envoy's external authorization.

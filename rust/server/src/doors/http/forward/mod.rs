@@ -19,11 +19,11 @@ use tonic::body::Body;
 
 use super::{body, reply as plain};
 use crate::bodies::Arriving;
+use crate::doors::{Door, Doors, callgate_fields};
 use crate::gate::aside;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::judging::{Carried, Judge, whole};
 use crate::proxy::{Attributes as _, Unclear};
-use crate::service::{Door, Doors, ours};
 use original::Original;
 pub(crate) use original::texts;
 use reply::ForwardAuth;
@@ -118,7 +118,7 @@ fn carried<'a>(form: Form, original: &Original<'a>, body: &'a [u8]) -> Result<Ca
     if form == Form::DescribedByNginx
         && let Some((name, _)) = original
             .headers()
-            .find(|(name, _)| ours::is_one(name) && !ours::NAMES.contains(name))
+            .find(|(name, _)| callgate_fields::is_one(name) && !callgate_fields::NAMES.contains(name))
     {
         return Err(Unclear::new(format!(
             "the header `{name}` is none that a client sends; send the request without it"

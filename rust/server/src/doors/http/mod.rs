@@ -15,11 +15,11 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use tonic::body::Body;
 
 use crate::bodies::Arriving;
+use crate::doors::{Door, Doors};
 use crate::gate::{aside, is_large};
 use crate::identity::{Asker, Peer, Unknown};
 use crate::protocol::Protocol;
 use crate::random::random_u128;
-use crate::service::{Door, Doors};
 use call::{Call, Fault};
 use forward::Form;
 

@@ -14,12 +14,12 @@ use super::answer;
 use super::caller::is_nobody;
 use super::challenge::Challenge;
 use super::forward::SESSION;
+use crate::doors::{callgate_fields, quota};
 use crate::judging::pins;
 use crate::judging::{Asked, Denied, Door, Reserved, Subject};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
-use crate::service::{ours, quota};
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
@@ -158,7 +158,7 @@ impl Door for Gatekeeper<'_> {
             let status = StatusCode::from_u16(decision.outcome.http_status());
             answer::json(status.unwrap_or(StatusCode::FORBIDDEN), denied.body)
         };
-        let fields = ours::fields(decision).filter_map(|(name, value)| {
+        let fields = callgate_fields::fields(decision).filter_map(|(name, value)| {
             Some((HeaderName::from_static(name), HeaderValue::try_from(value).ok()?))
         });
         response.headers_mut().extend(fields);

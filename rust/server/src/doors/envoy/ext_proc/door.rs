@@ -11,11 +11,11 @@ use envoy_types::pb::google::protobuf::{Struct, Value};
 
 use super::super::authz::metadata;
 use super::head::Head;
+use crate::doors::{callgate_fields, quota};
 use crate::judging::{Asked, Denied, Door, Reserved};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
 use crate::random::random_u128;
-use crate::service::{ours, quota};
 
 /// The namespace of what later filters may read, if `receiving_namespaces` lets it in.
 const NAMESPACE: &str = "envoy.filters.http.ext_proc";
@@ -96,7 +96,7 @@ impl Door for ExtProc<'_> {
         };
         let quota =
             quota::fields(decision).filter_map(|(name, value)| header(name.as_str(), value.to_str().ok()?));
-        let headers = ours::fields(decision).filter_map(|(name, value)| header(name, &value));
+        let headers = callgate_fields::fields(decision).filter_map(|(name, value)| header(name, &value));
         let immediate = immediate(code, headers.chain(quota), denied.body);
         Verdict::Denied(Box::new(ProcessingResponse {
             dynamic_metadata: Some(namespaced(decision)),
@@ -123,7 +123,7 @@ impl ExtProc<'_> {
     }
 
     fn mutation(&self, asked: &Asked<'_>, decision: &Decision<'_>, cuts_reply: bool) -> HeaderMutation {
-        let set_headers: Vec<HeaderValueOption> = ours::fields(decision)
+        let set_headers: Vec<HeaderValueOption> = callgate_fields::fields(decision)
             .filter_map(|(name, value)| header(name, &value))
             .collect();
         let is_set = |name: &str| {
@@ -131,7 +131,7 @@ impl ExtProc<'_> {
             headers.any(|header| header.key == name)
         };
         let sent = self.head.headers().map(|(name, _)| name);
-        let forged = sent.filter(|name| ours::is_one(name) && !is_set(name));
+        let forged = sent.filter(|name| callgate_fields::is_one(name) && !is_set(name));
         let unwanted = UNWANTED.into_iter().filter(|_| cuts_reply);
         let token = asked.hides_token().then_some("authorization");
         let remove_headers = forged.chain(unwanted).chain(token).map(str::to_owned).collect();

@@ -1,19 +1,16 @@
 //! What is behind the port: one place that sends each request to its protocol.
 
 mod agentgateway;
-mod answering;
-mod batch;
+mod answer;
 #[cfg(feature = "bench")]
 pub mod bench;
-mod decision;
+mod callgate_fields;
 mod envoy;
 mod gateway;
-mod health;
+mod grpc;
 pub(crate) mod http;
-mod ours;
 mod quota;
 pub(crate) mod stdio;
-mod stream;
 mod turn;
 
 use std::convert::Infallible;
@@ -40,19 +37,20 @@ use crate::gate::Gate;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
 use crate::phase::Phase;
-use answering::{Answering, Counted, Patience};
-use decision::Decisions;
+use answer::{Answering, Counted, Patience};
 use envoy::Authorizer;
 use envoy::ext_proc::{self, Processor};
 use envoy::rate_limit::{self, RateLimits};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer;
 use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
+use grpc::decision::Decisions;
+use grpc::health;
 
 pub use gateway::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 
 pub(crate) use self::http::Access;
 pub(crate) use gateway::{Gateway, Sessions, renew_keys};
-pub(crate) use health::Health;
+pub(crate) use grpc::health::Health;
 
 /// Where a connection came in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,8 +16,9 @@ use tonic::{Code, Status};
 
 use crate::bodies::{Leaving, Share};
 use crate::deadline::{self, Deadline};
+use crate::doors::Answer;
+use crate::doors::grpc::decision;
 use crate::gate::Gate;
-use crate::service::{Answer, decision};
 
 /// What an answer counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

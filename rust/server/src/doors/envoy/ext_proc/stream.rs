@@ -16,10 +16,10 @@ use tonic::{Code, Status, Streaming};
 
 use super::exchange::Exchange;
 use crate::deadline::{self, Deadline};
+use crate::doors::grpc::decision::our_code;
+use crate::doors::turn::Turn;
 use crate::gate::Gate;
 use crate::phase::Phase;
-use crate::service::decision::our_code;
-use crate::service::turn::Turn;
 
 type Timer = Pin<Box<Sleep>>;
 

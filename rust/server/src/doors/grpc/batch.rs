@@ -4,9 +4,9 @@ use callgate_proto::decision::v1 as pb;
 use tonic::Status;
 
 use crate::deadline::{self, Deadline};
+use crate::doors::grpc::decision::Decisions;
+use crate::doors::turn::Turn;
 use crate::identity::Asker;
-use crate::service::decision::Decisions;
-use crate::service::turn::Turn;
 
 /// Decides the calls in their order, each as `Check` would, and lets other callers in between.
 ///

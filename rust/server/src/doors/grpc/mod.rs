@@ -1,0 +1,6 @@
+//! The gRPC services of callgate's own: decisions and health.
+
+mod batch;
+pub(super) mod decision;
+pub(super) mod health;
+mod stream;
