@@ -1,8 +1,8 @@
-//! Python values to the JSON bytes that the core reads.
+//! Conversion of Python values to the JSON bytes that the core reads.
 //!
-//! Numbers keep their exact decimal value: integers of any size and `decimal.Decimal` are written out in full. What has
-//! no JSON form because of its value (NaN, infinity, lone surrogates, too deep) is written so that the core refuses
-//! it with its own message; what has none because of its type is the program's mistake, a `TypeError`.
+//! Numbers keep their exact decimal value: integers of any size and `decimal.Decimal` are written in full. A value
+//! without a JSON form (NaN, infinity, lone surrogates, too deep nesting) is written so that the core refuses it with
+//! its own message. A value of an unsupported type is a mistake of the program, and raises `TypeError`.
 
 use std::borrow::Cow;
 use std::io::Write;
@@ -15,14 +15,14 @@ use pyo3::types::{
     PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMemoryView, PyString, PyTuple, PyType,
 };
 
-/// Where writing stops: deeper than the core accepts, and shallow enough for any stack, so that a list that holds
-/// itself ends too.
+/// The depth at which writing stops: deeper than the core accepts, and shallow enough for any stack, so that a list
+/// that contains itself ends too.
 const MAX_WRITTEN_DEPTH: usize = 128;
 
 /// An integer of more bits than this has more than the 1,000 digits that a call may have (`docs/policy.md` section 3).
 const MAX_INTEGER_BITS: usize = 4_096;
 
-/// The JSON bytes of `value`: bytes and text are taken as JSON already, anything else is written as JSON.
+/// The JSON bytes of `value`: bytes and text are JSON already, anything else is written as JSON.
 pub(crate) fn to_json<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>> {
     if let Ok(bytes) = value.cast::<PyBytes>() {
         return Ok(Cow::Borrowed(bytes.as_bytes()));
@@ -30,7 +30,7 @@ pub(crate) fn to_json<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>
     if let Ok(text) = value.cast::<PyString>() {
         return match text.to_str() {
             Ok(text) => Ok(Cow::Borrowed(text.as_bytes())),
-            // Bytes that are no UTF-8, which is what the core then says of them.
+            // These bytes are not UTF-8, which the core then reports.
             Err(_) => Ok(Cow::Owned(surrogate_bytes(text)?)),
         };
     }
@@ -49,7 +49,7 @@ pub(crate) fn to_json<'a>(value: &'a Bound<'_, PyAny>) -> PyResult<Cow<'a, [u8]>
     Ok(Cow::Owned(writer.out))
 }
 
-/// The bytes of a string that holds lone surrogates: not UTF-8, but recognisable.
+/// The bytes of a string with lone surrogates: not UTF-8, but recognisable.
 fn surrogate_bytes(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
     text.call_method1(intern!(text.py(), "encode"), ("utf-8", "surrogatepass"))?
         .extract()
@@ -72,7 +72,7 @@ impl Writer {
         } else if let Ok(integer) = value.cast::<PyInt>() {
             self.integer(integer)
         } else if let Ok(float) = value.cast::<PyFloat>() {
-            // The shortest text that reads back as this float; `NaN` and `inf` are no JSON, so the core refuses them.
+            // The shortest text that reads back as this float. `NaN` and `inf` are not JSON, so the core refuses them.
             write!(self.out, "{:?}", float.value())?;
             Ok(())
         } else if value.is_none() {
@@ -133,7 +133,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes an opening bracket; false where what it opens is too deep to be written.
+    /// Writes an opening bracket; false if its contents are too deep to be written.
     fn opens(&mut self, bracket: u8, depth: usize) -> bool {
         self.out.push(bracket);
         self.cut = depth > MAX_WRITTEN_DEPTH;
@@ -154,12 +154,12 @@ impl Writer {
         let py = integer.py();
         let bits: usize = integer.call_method0(intern!(py, "bit_length"))?.extract()?;
         if bits > MAX_INTEGER_BITS {
-            // Python itself refuses to print the longest ones. Any number as long gives the core's own refusal.
+            // Python refuses to print the longest integers. Any number of that length causes the core's own refusal.
             self.out
                 .extend_from_slice("9".repeat(MAX_INTEGER_BITS).as_bytes());
             return Ok(());
         }
-        // `int.__repr__`, because subclasses (enums) print otherwise.
+        // `int.__repr__`, because subclasses (enums) print differently.
         let text = py
             .get_type::<PyInt>()
             .call_method1(intern!(py, "__repr__"), (integer,))?;

@@ -1,4 +1,4 @@
-//! The `audit` argument of `Server`: a mapping, read into the data plane's configuration.
+//! The `audit` argument of `Server`: a mapping, converted to the data plane's configuration.
 
 use std::path::PathBuf;
 
@@ -9,23 +9,25 @@ use pyo3::types::PyMapping;
 use crate::error::Error;
 
 const KEYS: &str = "`path`, `mode`, `max_bytes`, `max_age_s`, `keep`, `sync_interval_ms`";
-/// More rotated files than this are a mistake: each rotation renames them all.
-const MOST_KEPT: u32 = 1_000;
+/// The highest number of rotated files; a larger one is a mistake, because each rotation renames all of them.
+const MAX_KEPT_FILES: u32 = 1_000;
 
-/// Reads the mapping; what is absent has the default of [`AuditConfig::new`].
+/// Reads the mapping; an absent key has the default of [`AuditConfig::new`].
 pub(crate) fn config(audit: &Bound<'_, PyMapping>) -> PyResult<AuditConfig> {
     let mut config = AuditConfig::new(AuditTarget::Stdout);
     let mut path = None;
     for item in audit.items()?.iter() {
         let (key, value): (String, Bound<'_, PyAny>) = item
             .extract()
-            .map_err(|_| fault("expected its keys to be strings".to_owned()))?;
+            .map_err(|_| config_error("expected its keys to be strings".to_owned()))?;
         match key.as_str() {
             "path" => {
-                let given: PathBuf = value.extract().map_err(|_| wrong(&key, "a path, or `-`"))?;
+                let given: PathBuf = value.extract().map_err(|_| wrong_value(&key, "a path, or `-`"))?;
                 path = Some(given);
             }
-            "mode" => config.mode = mode(&value).ok_or_else(|| wrong(&key, "`best_effort` or `required`"))?,
+            "mode" => {
+                config.mode = mode(&value).ok_or_else(|| wrong_value(&key, "`best_effort` or `required`"))?
+            }
             "max_bytes" => config.max_bytes = count(&key, &value)?,
             "max_age_s" => config.max_age_s = count(&key, &value)?,
             "sync_interval_ms" => config.sync_interval_ms = count(&key, &value)?,
@@ -33,16 +35,17 @@ pub(crate) fn config(audit: &Bound<'_, PyMapping>) -> PyResult<AuditConfig> {
                 config.keep = value
                     .extract()
                     .ok()
-                    .filter(|keep| (1..=MOST_KEPT).contains(keep))
-                    .ok_or_else(|| wrong(&key, "a number of files from 1 to 1000"))?;
+                    .filter(|keep| (1..=MAX_KEPT_FILES).contains(keep))
+                    .ok_or_else(|| wrong_value(&key, "a number of files from 1 to 1000"))?;
             }
-            _ => return Err(fault(format!("unknown key `{key}`, expected {KEYS}"))),
+            _ => return Err(config_error(format!("unknown key `{key}`, expected {KEYS}"))),
         }
     }
-    let path =
-        path.ok_or_else(|| fault("`path` is missing; name a file, or `-` for standard output".to_owned()))?;
+    let path = path.ok_or_else(|| {
+        config_error("`path` is missing; name a file, or `-` for standard output".to_owned())
+    })?;
     if path.as_os_str().is_empty() {
-        return Err(wrong("path", "a path, or `-`"));
+        return Err(wrong_value("path", "a path, or `-`"));
     }
     if path.as_os_str() != "-" {
         config.target = AuditTarget::File(path);
@@ -61,13 +64,13 @@ fn mode(value: &Bound<'_, PyAny>) -> Option<AuditMode> {
 fn count(key: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
     value
         .extract()
-        .map_err(|_| wrong(key, "a whole number, 0 for never"))
+        .map_err(|_| wrong_value(key, "a whole number, 0 for never"))
 }
 
-fn wrong(key: &str, expected: &str) -> PyErr {
-    fault(format!("`{key}`: expected {expected}"))
+fn wrong_value(key: &str, expected: &str) -> PyErr {
+    config_error(format!("`{key}`: expected {expected}"))
 }
 
-fn fault(fault: String) -> PyErr {
-    Error::Audit(fault).into()
+fn config_error(message: String) -> PyErr {
+    Error::Audit(message).into()
 }

@@ -12,7 +12,7 @@ use pyo3::types::PyString;
 use crate::error::Error;
 use crate::load;
 
-/// How often Python is asked for signals and told of the progress.
+/// Interval of the checks for signals and of the progress callback.
 const TICK: Duration = Duration::from_millis(20);
 const TICKS_PER_PROGRESS: u32 = 10;
 
@@ -64,7 +64,7 @@ impl BenchCalls {
     }
 }
 
-/// Runs a load test; gives its report as JSON.
+/// Runs a load test and returns its report as JSON.
 #[pyfunction]
 #[pyo3(signature = (
     target, calls, *, method = "check", batch_size = None, connections = None, streams = None, rate = None,
@@ -117,7 +117,7 @@ pub(crate) fn bench_run<'py>(
     Ok(PyString::new(py, &report.to_json()))
 }
 
-/// Waits for the end of a run. The first Ctrl-C ends it early, with what was measured; the second gives it up.
+/// Waits for the end of a run. The first Ctrl-C ends it early with the results so far; the second one aborts it.
 fn watch(py: Python<'_>, run: &Run, progress: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
     let mut was_stopped = false;
     for tick in 1_u32.. {

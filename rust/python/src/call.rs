@@ -1,4 +1,4 @@
-//! One call, from Python's values to the core's request.
+//! One call: conversion of Python's values to the core's request.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use pyo3::types::{PyDict, PyString};
 
 use crate::args;
 
-/// A call as Python hands it over.
+/// A call as Python passes it.
 pub(crate) struct Call<'a, 'py> {
     pub(crate) grant: Option<&'a Bound<'py, PyString>>,
     pub(crate) grant_token: Option<&'a Bound<'py, PyString>>,
@@ -18,31 +18,31 @@ pub(crate) struct Call<'a, 'py> {
     pub(crate) server: Option<&'a Bound<'py, PyString>>,
     pub(crate) session: Option<&'a Bound<'py, PyString>>,
     pub(crate) labels: Option<&'a Bound<'py, PyDict>>,
-    /// Whoever calls in this process may name a configured grant by its id; a network's peer may not.
+    /// A caller in this process may name a configured grant by its id; a peer on the network may not.
     pub(crate) vouched: bool,
 }
 
-/// Why no request can be made of a call.
-pub(crate) enum Fault {
-    /// This field holds a lone surrogate, so it is no text: the call is answered with a denial.
+/// The reason for which a call cannot become a request.
+pub(crate) enum CallError {
+    /// This field has a lone surrogate and is therefore not text: the call is denied.
     NotUnicode(&'static str),
-    /// The program handed over something of a wrong type: an exception.
+    /// A value of a wrong type: an exception.
     Python(PyErr),
 }
 
-impl From<PyErr> for Fault {
+impl From<PyErr> for CallError {
     fn from(error: PyErr) -> Self {
         Self::Python(error)
     }
 }
 
 impl Call<'_, '_> {
-    /// Hands the call to `ask` as the core's request.
+    /// Passes the call to `ask` as the core's request.
     pub(crate) fn ask<T>(
         &self,
         reserve: Option<u128>,
         ask: impl FnOnce(&Request<'_>) -> T,
-    ) -> Result<T, Fault> {
+    ) -> Result<T, CallError> {
         let labels = self.labels.map_or(Ok(Vec::new()), labels)?;
         let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (&**name, &**value)).collect();
         let args_json = self.args.map_or(Ok(Cow::Borrowed(&[][..])), args::to_json)?;
@@ -66,18 +66,18 @@ impl Call<'_, '_> {
     }
 }
 
-fn text<'a>(value: &'a Bound<'_, PyString>, field: &'static str) -> Result<&'a str, Fault> {
-    value.to_str().map_err(|_| Fault::NotUnicode(field))
+fn text<'a>(value: &'a Bound<'_, PyString>, field: &'static str) -> Result<&'a str, CallError> {
+    value.to_str().map_err(|_| CallError::NotUnicode(field))
 }
 
-fn optional<'a>(value: Option<&'a Bound<'_, PyString>>, field: &'static str) -> Result<&'a str, Fault> {
+fn optional<'a>(value: Option<&'a Bound<'_, PyString>>, field: &'static str) -> Result<&'a str, CallError> {
     value.map_or(Ok(""), |value| text(value, field))
 }
 
-fn labels(dict: &Bound<'_, PyDict>) -> Result<Vec<(PyBackedStr, PyBackedStr)>, Fault> {
-    let backed = |value: Bound<'_, PyAny>| -> Result<PyBackedStr, Fault> {
+fn labels(dict: &Bound<'_, PyDict>) -> Result<Vec<(PyBackedStr, PyBackedStr)>, CallError> {
+    let backed = |value: Bound<'_, PyAny>| -> Result<PyBackedStr, CallError> {
         let value = value.cast_into::<PyString>().map_err(PyErr::from)?;
-        PyBackedStr::try_from(value).map_err(|_| Fault::NotUnicode("labels"))
+        PyBackedStr::try_from(value).map_err(|_| CallError::NotUnicode("labels"))
     };
     dict.iter()
         .map(|(name, value)| Ok((backed(name)?, backed(value)?)))

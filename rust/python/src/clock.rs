@@ -1,4 +1,4 @@
-//! Instants: given by the caller, or read from the system's clock.
+//! Instants, given by the caller or read from the system's clock.
 
 use callgate_core::Now;
 use callgate_server::{Clock, SystemClock};
@@ -7,22 +7,21 @@ use pyo3::prelude::*;
 use pyo3::types::PyInt;
 use std::sync::LazyLock;
 
-/// The latest instant that can be given: beyond it a float no longer tells microseconds apart (the year 2255).
+/// The latest accepted instant: beyond it a float cannot represent microseconds (the year 2255).
 const MAX_UNIX_US: u64 = (1 << 53) - 1;
 
-/// The machine's clock, one for engines that are asked in-process and servers without a manual clock, so that both
-/// count alike.
+/// The machine's clock, shared by in-process engines and servers without a manual clock, so that both count alike.
 pub(crate) fn system() -> Clock {
     static SYSTEM: LazyLock<Clock> = LazyLock::new(|| Clock::System(SystemClock::new()));
     SYSTEM.clone()
 }
 
-/// An instant that a caller gives: `now_ms`, milliseconds since 1970, int or float.
+/// An instant from the caller: `now_ms`, milliseconds since 1970, int or float.
 pub(crate) fn instant(now_ms: &Bound<'_, PyAny>) -> PyResult<Now> {
     Ok(Now::from_unix_us(unix_us(now_ms)?))
 }
 
-/// Milliseconds since 1970 to whole microseconds, rounded to the nearest.
+/// Converts milliseconds since 1970 to the nearest whole microsecond.
 fn unix_us(now_ms: &Bound<'_, PyAny>) -> PyResult<u64> {
     let us = if now_ms.is_instance_of::<PyInt>() {
         now_ms.extract::<u64>().ok().and_then(|ms| ms.checked_mul(1_000))
@@ -44,7 +43,7 @@ fn unix_us(now_ms: &Bound<'_, PyAny>) -> PyResult<u64> {
     })
 }
 
-/// A clock that stands still until told otherwise.
+/// A clock that moves only when it is set or advanced.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct ManualClock {
     pub(crate) clock: callgate_server::ManualClock,

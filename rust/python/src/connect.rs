@@ -1,4 +1,4 @@
-//! `connect`: leading a client that speaks over pipes to a server that speaks streamable HTTP.
+//! `connect`: connects a client that speaks MCP over pipes to a server that speaks streamable HTTP.
 
 use callgate_gateway::upstream::UpstreamConfig;
 use callgate_pipes::connect::{ConnectSettings, connect};
@@ -6,15 +6,15 @@ use pyo3::prelude::*;
 
 use crate::error::Error;
 
-/// Replies take as long as the client waits for them.
+/// The timeout of a reply; in practice the client decides how long it waits.
 const ANSWER_TIMEOUT_MS: u64 = 7 * 24 * 3_600_000;
 
-/// The longest line of a client: results of sampling are the longest that it sends, and the server has a limit of its own.
+/// The longest line of a client. Results of sampling are the longest ones, and the server has its own limit.
 const LINE_LIMIT_BYTES: usize = 64 << 20;
 
 const WORKERS: usize = 2;
 
-/// Leads standard input and output there; gives the exit code.
+/// Connects standard input and output to the server; returns the exit code.
 pub(crate) fn run(
     py: Python<'_>,
     url: String,
@@ -25,7 +25,7 @@ pub(crate) fn run(
         upstream: UpstreamConfig {
             headers,
             ca_pem: ca,
-            // Whoever starts this has named the address.
+            // The user who starts the process has named the address.
             allow_link_local: true,
             answer_timeout_ms: ANSWER_TIMEOUT_MS,
             ..UpstreamConfig::at(url)
@@ -41,7 +41,7 @@ pub(crate) fn run(
             .build()
             .map_err(|error| fault(error.to_string()))?;
         let ended = runtime.block_on(connect(settings));
-        // A thread may still wait for input that nobody needs.
+        // A thread may still wait for input that is no longer needed.
         runtime.shutdown_background();
         ended.map_err(|error| fault(error.to_string()).into())
     })

@@ -1,4 +1,4 @@
-//! Counters in a file: where they are, what a file says of itself, and its repair.
+//! Counters in a file: its place, its properties and its repair.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use pyo3::types::PyDict;
 
 use crate::error::Error;
 
-/// The file that `counters` names, `None` for memory.
+/// The file that `counters` names; `None` for memory.
 pub(crate) fn place(counters: Option<&str>) -> Result<Option<PathBuf>, Error> {
     match counters {
         None | Some("memory") => Ok(None),
@@ -19,12 +19,12 @@ pub(crate) fn place(counters: Option<&str>) -> Result<Option<PathBuf>, Error> {
     }
 }
 
-/// The machine's clocks.
+/// Reads the machine's clocks.
 pub(crate) fn read_clocks() -> Result<ClockReading, Error> {
     callgate_server::read_clocks().map_err(Error::Clocks)
 }
 
-/// What a file says of itself, by name.
+/// The properties of a file, by name.
 pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
     let facts = py.detach(move || Facts::read(&path).map_err(Error::from))?;
     let Facts {
@@ -59,7 +59,7 @@ pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>
     Ok(found)
 }
 
-/// Counters kept, doubtful and dropped, blocks doubtful and dropped, and where the damaged file is.
+/// Counters kept, doubtful and dropped; blocks doubtful and dropped; the path of the damaged file.
 pub(crate) type Repair = (usize, usize, usize, u32, u32, PathBuf);
 
 /// Repairs a file.

@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
-use crate::call::{Call, Fault};
+use crate::call::{Call, CallError};
 use crate::clock::{instant, system};
 use crate::counters;
 use crate::decision::{Decision, reservation_id};
@@ -21,28 +21,28 @@ use crate::error::Error;
 use crate::explain::Explanation;
 use crate::{args, load, setup};
 
-/// Counters alive at once, where the caller names no number. Each takes up to 2 KiB once it is in use.
+/// The default limit of live counters. Each takes up to 2 KiB when it is in use.
 const COUNTER_CAPACITY: usize = 1 << 20;
 
-/// Counters alive at once that one grant has made, where the caller names no number.
+/// The default limit of live counters per grant.
 const COUNTERS_PER_GRANT: usize = 1 << 16;
 
-/// How long a reservation can be rolled back (`docs/policy.md` section 2), in milliseconds.
+/// The time in which a reservation can be rolled back (`docs/policy.md` section 2), in milliseconds.
 const RESERVATION_TTL_MS: u64 = 30_000;
 
-/// Reservations that can be open at once; beyond that the oldest is committed.
+/// The limit of open reservations; beyond it the oldest one is committed.
 const RESERVATION_CAPACITY: usize = 1 << 16;
 
-/// Of those, how many one grant may have, where the caller names no number.
+/// The default limit of open reservations per grant.
 const RESERVATIONS_PER_GRANT: usize = 1 << 12;
 
-/// And how many one enforcement point may have.
+/// The limit of open reservations per enforcement point.
 const RESERVATIONS_PER_PEP: usize = 1 << 15;
 
-/// How often a server writes counters in a file to disk, where the caller names no number.
+/// The default interval in which a server writes counters in a file to disk.
 const FLUSH_INTERVAL_MS: u64 = 1_000;
 
-/// An engine without a server has nobody else who owns a clock: every so many calls sweep this many counters.
+/// An engine without a server has no background task: every so many calls sweep this many counters.
 const CALLS_PER_SWEEP: u32 = 256;
 const SWEEP_BUDGET: usize = 512;
 
@@ -112,9 +112,9 @@ impl Engine {
         })
     }
 
-    /// The instant of a call: `now_ms` where given, else the engine's clock.
+    /// The instant of a call: `now_ms` if given, else the engine's clock.
     fn instant(&self, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<Now> {
-        // The same for every call, so that a fork in the wrong place is not found by the first limit that is met.
+        // Checked for every call, so that a fork in the wrong place is found before the first limit is met.
         self.core.store().check_ours().map_err(Error::from)?;
         match now_ms {
             None => Ok(self.clock.now()),
@@ -126,8 +126,8 @@ impl Engine {
         }
     }
 
-    fn sweep_now_and_then(&self, now: Now) {
-        // Relaxed: a count of calls that orders nothing.
+    fn sweep_periodically(&self, now: Now) {
+        // Relaxed: the count of calls orders nothing.
         if self.calls.fetch_add(1, Ordering::Relaxed) % CALLS_PER_SWEEP == CALLS_PER_SWEEP - 1 {
             self.core.sweep(now, SWEEP_BUDGET);
         }
@@ -138,7 +138,7 @@ pub(crate) fn no_randomness(error: impl std::fmt::Display) -> PyErr {
     PyOSError::new_err(format!("the operating system gives no random numbers: {error}"))
 }
 
-/// Reads and compiles without holding up other threads of Python.
+/// Reads and compiles documents without blocking other Python threads.
 pub(crate) fn compile(
     py: Python<'_>,
     catalogue: Option<&Bound<'_, PyAny>>,
@@ -362,7 +362,7 @@ impl Engine {
             None
         };
         let now = self.instant(now_ms)?;
-        self.sweep_now_and_then(now);
+        self.sweep_periodically(now);
         let decided = Call {
             grant,
             grant_token,
@@ -379,8 +379,8 @@ impl Engine {
         });
         match decided {
             Ok(decision) => Ok(decision),
-            Err(Fault::NotUnicode(field)) => Ok(Decision::not_unicode(field, now.unix_us())),
-            Err(Fault::Python(error)) => Err(error),
+            Err(CallError::NotUnicode(field)) => Ok(Decision::not_unicode(field, now.unix_us())),
+            Err(CallError::Python(error)) => Err(error),
         }
     }
 
@@ -419,10 +419,10 @@ impl Engine {
         });
         match explained {
             Ok(explanation) => Explanation::from_core(py, explanation),
-            Err(Fault::NotUnicode(field)) => {
+            Err(CallError::NotUnicode(field)) => {
                 Explanation::without_steps(py, Decision::not_unicode(field, now.unix_us()))
             }
-            Err(Fault::Python(error)) => Err(error),
+            Err(CallError::Python(error)) => Err(error),
         }
     }
 
@@ -458,7 +458,7 @@ impl Engine {
         })?)
     }
 
-    /// Counters alive, and how many there may be.
+    /// The number of live counters, and its limit.
     #[getter]
     fn counters(&self) -> (usize, usize) {
         self.core.counters()
@@ -492,7 +492,7 @@ impl Engine {
     }
 }
 
-/// What is known of one loaded policy.
+/// Facts about one loaded policy.
 #[pyclass(frozen, eq, hash, get_all, module = "callgate._callgate")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct PolicyInfo {

@@ -1,4 +1,4 @@
-//! The one place where errors of Rust become exceptions of Python.
+//! The only conversion of Rust errors to Python exceptions.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use callgate_load::LoadError;
 use callgate_server::{ReloadError, StartError};
 use pyo3::PyErr;
 
-/// The exceptions, which Python itself defines: `callgate/errors.py`.
+/// The exceptions, which are defined in Python: `callgate/errors.py`.
 mod exceptions {
     pyo3::import_exception!(callgate.errors, ConfigError);
     pyo3::import_exception!(callgate.errors, PolicyError);
@@ -19,18 +19,18 @@ mod exceptions {
     pyo3::import_exception!(callgate.errors, TransientError);
 }
 
-/// Everything that this module can refuse, apart from arguments of the wrong type.
+/// Every error of this module except arguments of the wrong type.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// A document has a fault.
     Policy(PolicyError),
     /// A configuration has a fault.
     Setup(SetupError),
-    /// A value of a configuration has the wrong form: where, and what was expected.
+    /// A value of a configuration has the wrong form: its place, and the expected form.
     Value(String, String),
-    /// Enforcement points or certificates cannot be configured like this.
+    /// Enforcement points or certificates have an invalid configuration.
     Reload(ReloadError),
-    /// A load test could not be run.
+    /// A load test could not run.
     Load(LoadError),
     /// A server could not be started.
     Start(StartError),
@@ -38,7 +38,7 @@ pub(crate) enum Error {
     Unreadable(PathBuf, std::io::Error),
     /// A file cannot be written.
     Unwritable(PathBuf, std::io::Error),
-    /// A folder of policies is not what it should be.
+    /// A folder of policies has an unexpected content.
     Folder(PathBuf, &'static str),
     /// The decision log's configuration has a fault.
     Audit(String),
@@ -46,11 +46,11 @@ pub(crate) enum Error {
     Store(StoreError),
     /// Pins cannot be read, written or accepted.
     Pins(PinsError),
-    /// Where counters are to be kept does not read as a place.
+    /// The place of the counters has an invalid form.
     Counters(String),
-    /// The machine's clocks, or which boot this is, cannot be read.
+    /// The machine's clocks, or the id of this boot, cannot be read.
     Clocks(std::io::Error),
-    /// Something was asked of a server in a state that has no answer to it.
+    /// A server was asked for something that its state does not allow.
     ServerState(&'static str),
 }
 
@@ -118,8 +118,8 @@ impl From<Error> for PyErr {
     }
 }
 
-/// Whether a file is not at fault, as with file descriptors used up or an error of a disk: what `is_transient` of
-/// `callgate/config/document.py` is for files that Python reads.
+/// Returns whether the error is temporary and not the file's fault, such as exhausted file descriptors or a disk error.
+/// It is the counterpart of `is_transient` in `callgate/config/document.py` for files that Python reads.
 fn is_transient(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{
         InvalidData, InvalidFilename, InvalidInput, IsADirectory, NotADirectory, NotFound, PermissionDenied,
@@ -136,7 +136,7 @@ fn is_transient(error: &std::io::Error) -> bool {
     )
 }
 
-/// Whether files are at fault, and not what was asked for.
+/// Returns whether files caused the error, and not the request.
 const fn is_of_store(error: &PinsError) -> bool {
     match error {
         PinsError::Damaged { .. }

@@ -1,13 +1,13 @@
-//! Events of the data plane as Python's log takes them.
+//! Conversion of the data plane's events for Python's log.
 
 use callgate_server::{Event, FieldValue};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-/// Level, word and fields of each.
+/// Level, name and fields of each event.
 pub(crate) type Events<'py> = Vec<(&'static str, &'static str, Bound<'py, PyDict>)>;
 
-/// Converts them.
+/// Converts the events.
 pub(crate) fn convert(py: Python<'_>, events: Vec<Event>) -> PyResult<Events<'_>> {
     let convert = |event: Event| {
         let fields = PyDict::new(py);

@@ -1,4 +1,4 @@
-//! `Explanation`: how a decision comes about, step by step.
+//! `Explanation`: the steps that lead to a decision.
 
 use callgate_core::engine;
 use pyo3::prelude::*;
@@ -6,7 +6,7 @@ use pyo3::types::PyTuple;
 
 use crate::decision::Decision;
 
-/// One condition of a check, with the types it met.
+/// One condition of a check, with the types of the values that it met.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct ConditionStep {
     step: engine::ConditionStep,
@@ -45,7 +45,7 @@ impl ConditionStep {
     }
 }
 
-/// One step on the way to a decision.
+/// One step towards a decision.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Step {
     step: engine::Step,
@@ -88,7 +88,7 @@ impl Step {
     }
 }
 
-/// A decision and the steps to it.
+/// A decision with its steps.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Explanation {
     steps: Py<PyTuple>,

@@ -1,4 +1,4 @@
-//! The `gateway` argument of `Server`: a mapping, read into the data plane's configuration.
+//! The `gateway` argument of `Server`: a mapping, converted to the data plane's configuration.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ const UPSTREAM_FIELDS: [&str; 12] = [
     "pinning",
 ];
 
-/// Reads the mapping; what is absent has the default of [`GatewayConfig`] and [`UpstreamConfig`].
+/// Reads the mapping; an absent key has the default of [`GatewayConfig`] and [`UpstreamConfig`].
 pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> {
     let fields = Fields::named("gateway".to_owned(), &FIELDS, gateway.as_any())?;
     let mut config = GatewayConfig {
@@ -54,7 +54,7 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
     if let Some(servers) = fields.optional::<Bound<'_, PyAny>>("servers")? {
         let servers: Vec<(String, Py<PyAny>)> = pairs("gateway: `servers`", &servers)?;
         for (name, server) in servers {
-            let server = behind(&name, server.bind(gateway.py()))?;
+            let server = read_server(&name, server.bind(gateway.py()))?;
             config.servers.insert(name, server);
         }
     }
@@ -64,7 +64,7 @@ pub(crate) fn config(gateway: &Bound<'_, PyMapping>) -> PyResult<GatewayConfig> 
     Ok(config)
 }
 
-fn behind(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<GatewayServer> {
+fn read_server(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<GatewayServer> {
     let place = format!("server `{name}`");
     let fields = Fields::named(place.clone(), &UPSTREAM_FIELDS, mapping)?;
     let pinning = match fields.optional::<String>("pinning")? {

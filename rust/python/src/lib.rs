@@ -23,7 +23,8 @@ mod server;
 mod setup;
 mod wrap;
 
-// Threads of the data plane allocate and free all the time; the system's allocator makes them wait for each other.
+// Threads of the data plane allocate and free memory all the time; with the system's allocator they wait for each
+// other.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -64,21 +65,21 @@ mod _callgate {
             .collect())
     }
 
-    /// What a file of counters says of itself.
+    /// The properties of a counter file.
     #[pyfunction]
     #[pyo3(signature = (path))]
     fn counters_facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
         crate::counters::facts(py, path)
     }
 
-    /// Repairs a file of counters.
+    /// Repairs a counter file.
     #[pyfunction]
     #[pyo3(signature = (path))]
     fn counters_repair(py: Python<'_>, path: PathBuf) -> PyResult<crate::counters::Repair> {
         crate::counters::repair(py, path)
     }
 
-    /// What is pinned, of one server or of all of them.
+    /// The pinned tools of one server or of all servers.
     #[pyfunction]
     #[pyo3(signature = (folder, server=None))]
     fn pins_read<'py>(
@@ -89,7 +90,7 @@ mod _callgate {
         crate::pins::read(py, folder, server)
     }
 
-    /// Accepts tools as their server listed them last; what was accepted, each with its digest.
+    /// Accepts tools as their server last listed them; returns the accepted tools with their digests.
     #[pyfunction]
     #[pyo3(signature = (folder, server, tools=None, digest=None, keeps_others=false, variant=None))]
     fn pins_accept(
@@ -108,7 +109,7 @@ mod _callgate {
         Ok(accepted)
     }
 
-    /// Takes note of a whole list as if the server had just shown it; tools that have become changed or new.
+    /// Records a complete list as if the server had just sent it; returns the tools that are changed or new.
     #[pyfunction]
     #[pyo3(signature = (folder, server, url, command, answer, variant=None))]
     fn pins_record(
@@ -127,7 +128,7 @@ mod _callgate {
         Ok(changed)
     }
 
-    /// Forgets what was accepted of a server.
+    /// Removes the accepted tools of a server.
     #[pyfunction]
     #[pyo3(signature = (folder, server))]
     fn pins_reset(py: Python<'_>, folder: PathBuf, server: &str) -> PyResult<()> {
@@ -145,7 +146,7 @@ mod _callgate {
         Ok(PyBytes::new(args.py(), &bytes))
     }
 
-    /// Leads a client at standard input and output to a server that speaks streamable HTTP; gives the exit code.
+    /// Connects a client on standard input and output to a server that speaks streamable HTTP; returns the exit code.
     #[pyfunction]
     #[pyo3(signature = (url, *, headers = Vec::new(), ca = None))]
     fn connect(
@@ -157,13 +158,13 @@ mod _callgate {
         crate::connect::run(py, url, headers, ca)
     }
 
-    /// The most file descriptors that may be open, and how many of them connections leave to others.
+    /// The limit of open file descriptors, and how many of them connections leave free.
     #[pyfunction]
     fn descriptor_limit() -> Option<(u64, u64)> {
         callgate_server::descriptor_limit()
     }
 
-    /// The keyed hash of a token, as configurations have it.
+    /// The keyed hash of a token, for use in configurations.
     #[pyfunction]
     #[pyo3(signature = (key, token))]
     fn hash_token(key: &[u8], token: &str) -> PyResult<String> {
@@ -171,7 +172,7 @@ mod _callgate {
         Ok(key.digest(callgate_core::grant::Token::new(token)).to_hex())
     }
 
-    /// A fresh random token.
+    /// A new random token.
     #[pyfunction]
     fn new_token() -> PyResult<String> {
         callgate_server::new_token().map_err(crate::engine::no_randomness)

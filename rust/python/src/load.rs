@@ -13,19 +13,19 @@ use pyo3::types::{PyDict, PyString};
 use crate::args;
 use crate::error::Error;
 
-/// What errors call a policy that came from memory, and its name where it gives none.
+/// The name of a policy from memory in errors, and the policy's default name.
 const POLICY: Name<'_> = Name {
     shown: "<policy>",
     stem: "policy",
 };
 
-/// What errors call a catalogue that came from memory.
+/// The name of a catalogue from memory in errors.
 const CATALOGUE: Name<'_> = Name {
     shown: "<catalogue>",
     stem: "catalogue",
 };
 
-/// Suffixes of the files that a folder of policies holds.
+/// The suffixes of policy files in a folder.
 const SUFFIXES: [&str; 3] = ["json", "yaml", "yml"];
 
 #[derive(Clone, Copy)]
@@ -34,14 +34,14 @@ struct Name<'a> {
     stem: &'a str,
 }
 
-/// A policy and where it was read.
+/// A policy and its file.
 struct Document {
     file: PathBuf,
     server: String,
     policy: ast::Policy,
 }
 
-/// The policy of a file, for every server; or the policies of a folder, where a file's stem is its server.
+/// The policy of a file, for every server; or the policies of a folder, where the stem of each file names its server.
 pub(crate) fn policies_at(path: &Path) -> Result<Policies, Error> {
     if is_folder(path)? {
         let documents = folder(path)?.into_iter();
@@ -54,7 +54,8 @@ pub(crate) fn policies_at(path: &Path) -> Result<Policies, Error> {
     Ok(Policies::EveryServer(with_source(path, policy::parse)?))
 }
 
-/// The warnings of a policy file, or of each file of a folder, with the file they are about; all of it compiles.
+/// The warnings of a policy file, or of each file of a folder, with the file of each. Fails if a policy does not
+/// compile.
 pub(crate) fn warnings_at(path: &Path) -> Result<Vec<(String, ast::Warning)>, Error> {
     let is_folder = is_folder(path)?;
     let documents = if is_folder {
@@ -91,7 +92,7 @@ pub(crate) fn warnings_at(path: &Path) -> Result<Vec<(String, ast::Warning)>, Er
     Ok(warnings)
 }
 
-/// A policy document in memory: JSON.
+/// A JSON policy document from memory.
 pub(crate) fn policy_in_memory(bytes: &[u8]) -> Result<Policies, Error> {
     let source = Source {
         name: POLICY.shown,
@@ -102,7 +103,7 @@ pub(crate) fn policy_in_memory(bytes: &[u8]) -> Result<Policies, Error> {
     Ok(Policies::EveryServer(policy::parse(&source)?))
 }
 
-/// A policy of a configuration: the file that messages name, whose suffix tells the format, and its contents.
+/// A policy of a configuration: the file name for messages, whose suffix gives the format, and the contents.
 pub(crate) fn policy_of(file: &str, bytes: &[u8]) -> Result<ast::Policy, Error> {
     let stem = Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
     let source = Source {
@@ -147,7 +148,7 @@ fn folder(path: &Path) -> Result<Vec<Document>, Error> {
             "no policy in this folder; expected files named <server>.json, <server>.yaml or <server>.yml";
         return Err(Error::Folder(path.to_owned(), fault));
     }
-    // Sorted, so that the first fault reported is the same everywhere.
+    // Sorted, so that the first reported fault is always the same.
     files.sort();
     let mut documents: Vec<Document> = Vec::with_capacity(files.len());
     for file in files {
@@ -185,7 +186,7 @@ fn with_source<T>(
     Ok(parse(&source)?)
 }
 
-/// A catalogue: none, a file's path, the document as a dict, or the short form `{tool: category}` for every server.
+/// A catalogue: none, a file's path, the document as a dict, or the short form `{tool: category}` for all servers.
 pub(crate) fn catalogue(value: Option<&Bound<'_, PyAny>>) -> PyResult<Catalogue> {
     let Some(value) = value else {
         return Ok(Catalogue::default());
@@ -193,7 +194,7 @@ pub(crate) fn catalogue(value: Option<&Bound<'_, PyAny>>) -> PyResult<Catalogue>
     let Ok(dict) = value.cast::<PyDict>() else {
         return Ok(with_source(&value.extract::<PathBuf>()?, Catalogue::parse)?);
     };
-    // Every value of the short form is the name of a category; the document's `servers` is an object.
+    // In the short form, every value is the name of a category; in the document, `servers` is an object.
     let is_short = dict
         .values()
         .iter()
@@ -216,7 +217,7 @@ pub(crate) fn catalogue(value: Option<&Bound<'_, PyAny>>) -> PyResult<Catalogue>
     Ok(catalogue)
 }
 
-/// The short form written as a document of one server, so that it is read and refused by the same code.
+/// Writes the short form as a document of one server, so that the same code reads and refuses it.
 fn short_form(dict: &Bound<'_, PyDict>) -> PyResult<Vec<u8>> {
     let py = dict.py();
     let tools = PyDict::new(py);

@@ -1,4 +1,4 @@
-//! `Metrics`: the data plane's numbers as plain Python values.
+//! `Metrics`: the data plane's metrics as plain Python values.
 
 use callgate_server::{MetricsSnapshot, UpstreamNumbers, duration_bounds_ns, store_duration_bounds_ns};
 use pyo3::prelude::*;
@@ -96,7 +96,7 @@ impl From<MetricsSnapshot> for Metrics {
     }
 }
 
-/// One kind of number of each server, under the server's name.
+/// A metric of each server, by the server's name.
 fn by_server<N: Copy>(
     upstreams: &[UpstreamNumbers],
     numbers: impl Fn(&UpstreamNumbers) -> &[(&'static str, N)],

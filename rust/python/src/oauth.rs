@@ -1,5 +1,5 @@
-//! The issuers of callers' tokens in the `gateway` argument of `Server`: a mapping or a list of them, read into the data plane's
-//! configuration.
+//! The issuers of callers' tokens in the `gateway` argument of `Server`: a mapping or a list of mappings, converted to
+//! the data plane's configuration.
 
 use callgate_gateway::oauth::{Algorithm, ClaimPath, JwksSource, OauthConfig};
 use pyo3::prelude::*;
@@ -23,18 +23,18 @@ const FIELDS: [&str; 11] = [
     "scopes",
 ];
 
-/// Reads the mapping, or each of the list.
+/// Reads the mapping, or each mapping of the list.
 pub(crate) fn configs(oauth: &Bound<'_, PyAny>) -> PyResult<Vec<OauthConfig>> {
     if oauth.cast::<PyMapping>().is_ok() {
         return Ok(vec![config(oauth)?]);
     }
     let configs: Vec<OauthConfig> = oauth
         .try_iter()
-        .map_err(|_| fault("expected a mapping or a list of them".to_owned()))?
+        .map_err(|_| config_error("expected a mapping or a list of them".to_owned()))?
         .map(|oauth| config(&oauth?))
         .collect::<PyResult<_>>()?;
     if configs.is_empty() {
-        return Err(fault(
+        return Err(config_error(
             "expected at least one issuer, or none at all (`None`)".to_owned(),
         ));
     }
@@ -52,7 +52,7 @@ fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
         (None, None) => JwksSource::Discovery {
             ca_pem: fields.optional("jwks_ca")?,
         },
-        (Some(_), Some(_)) => return Err(fault("expected `jwks` or `jwks_url`, not both".to_owned())),
+        (Some(_), Some(_)) => return Err(config_error("expected `jwks` or `jwks_url`, not both".to_owned())),
     };
     let names: Vec<String> = fields.required("algorithms")?;
     let algorithms = names.iter().map(|name| name.parse::<Algorithm>());
@@ -71,7 +71,7 @@ fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
         audience: fields.optional("audience")?,
         algorithms: algorithms
             .collect::<Result<_, String>>()
-            .map_err(|error| fault(format!("`algorithms`: {error}")))?,
+            .map_err(|error| config_error(format!("`algorithms`: {error}")))?,
         grant: ClaimPath::new(fields.required("grant")?),
         labels: paths.collect(),
         clock_skew_ms: fields.required("clock_skew_ms")?,
@@ -79,6 +79,6 @@ fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
     })
 }
 
-fn fault(fault: String) -> PyErr {
-    Error::Value(PLACE.to_owned(), fault).into()
+fn config_error(message: String) -> PyErr {
+    Error::Value(PLACE.to_owned(), message).into()
 }

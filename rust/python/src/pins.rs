@@ -1,4 +1,4 @@
-//! Tools that are pinned: their files, as the command line works on them.
+//! Pinned tools: the operations of the command line on their files.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use pyo3::types::PyDict;
 
 use crate::error::Error;
 
-/// What is pinned, of one server or of all of them.
+/// The pinned tools of one server or of all servers.
 pub(crate) fn read<'py>(
     py: Python<'py>,
     folder: PathBuf,
@@ -56,12 +56,12 @@ fn form<'py>(py: Python<'py>, form: &ReviewedForm) -> PyResult<Bound<'py, PyDict
     found.set_item("digest", record.digest.to_string())?;
     found.set_item("endpoint", record.endpoint.shown())?;
     found.set_item("listed_at_unix_s", record.at_unix_s)?;
-    // It was read before, so that it can be read again.
+    // It was parsed before, so it can be parsed again.
     found.set_item("members", record.definition.members().unwrap_or_default())?;
     Ok(found)
 }
 
-/// Accepts tools as their server listed them last; what was accepted, each with its digest.
+/// Accepts tools as their server last listed them; returns the accepted tools with their digests.
 pub(crate) fn accept(
     folder: &Path,
     server: &str,
@@ -70,7 +70,7 @@ pub(crate) fn accept(
     keeps_others: bool,
     variant: Option<&str>,
 ) -> Result<Vec<(String, String)>, Error> {
-    let variant = variant.map(named).transpose()?;
+    let variant = variant.map(variant_from_name).transpose()?;
     let what = Accept {
         tools,
         variant: variant.as_ref(),
@@ -84,12 +84,12 @@ pub(crate) fn accept(
         .collect())
 }
 
-/// Forgets what was accepted of a server.
+/// Removes the accepted tools of a server.
 pub(crate) fn reset(folder: &Path, server: &str) -> Result<(), Error> {
     Ok(review::reset(folder, server)?)
 }
 
-/// Where a server is: a URL, or else the words of a command.
+/// The endpoint of a server: a URL, or else the words of a command.
 pub(crate) fn endpoint(url: Option<&str>, command: Option<&[String]>) -> Result<Endpoint, Error> {
     match (url, command) {
         (Some(url), None) => Ok(Endpoint::url(url)),
@@ -101,7 +101,7 @@ pub(crate) fn endpoint(url: Option<&str>, command: Option<&[String]>) -> Result<
     }
 }
 
-fn named(variant: &str) -> Result<Variant, Error> {
+fn variant_from_name(variant: &str) -> Result<Variant, Error> {
     Variant::parse(variant).ok_or_else(|| {
         let expected = "expected a protocol version and the sorted names of declared capabilities, such as \
                         `2025-11-25+elicitation+roots`, or `unknown`";
@@ -109,7 +109,7 @@ fn named(variant: &str) -> Result<Variant, Error> {
     })
 }
 
-/// Takes note of a whole list, and writes it; tools that have become changed or new.
+/// Records a complete list and writes it; returns the tools that are changed or new.
 pub(crate) fn record(
     folder: &Path,
     server: &str,
@@ -117,7 +117,7 @@ pub(crate) fn record(
     answer: &[u8],
     variant: Option<&str>,
 ) -> Result<Vec<(String, &'static str)>, Error> {
-    let variant = variant.map(named).transpose()?.unwrap_or_default();
+    let variant = variant.map(variant_from_name).transpose()?.unwrap_or_default();
     let pins = Pins::open(folder)?;
     let seen =
         pins.server(server, endpoint, Mode::Enforce)?

@@ -1,4 +1,4 @@
-//! The `proxies` argument of `Server`: a mapping, read into the data plane's configuration.
+//! The `proxies` argument of `Server`: a mapping, converted to the data plane's configuration.
 
 use callgate_mcp::Methods;
 use callgate_server::{IdentitySource, ProxyConfig, ServerSource};
@@ -12,45 +12,47 @@ const IDENTITY: &str = "a list of `(\"token\",)`, `(\"spiffe\",)`, `(\"header\",
 const SERVER: &str =
     "a list of `(\"path\",)`, `(\"host\",)` `(\"token\",)`, `(\"always\", NAME)` or `(\"extension\", NAME)`";
 
-/// Reads the mapping; what is absent has the default of [`ProxyConfig`].
+/// Reads the mapping; an absent key has the default of [`ProxyConfig`].
 pub(crate) fn config(proxies: &Bound<'_, PyMapping>) -> PyResult<ProxyConfig> {
     let mut config = ProxyConfig::default();
     for item in proxies.items()?.iter() {
         let (key, value): (String, Bound<'_, PyAny>) = item
             .extract()
-            .map_err(|_| fault("expected its keys to be strings".to_owned()))?;
+            .map_err(|_| config_error("expected its keys to be strings".to_owned()))?;
         match key.as_str() {
             "identity" => config.identity = sources(&key, &value, IDENTITY, identity)?,
             "server" => config.server = sources(&key, &value, SERVER, server)?,
             "hosts" => {
                 config.hosts = value
                     .extract()
-                    .map_err(|_| wrong(&key, "servers by lower-case host"))?;
+                    .map_err(|_| wrong_value(&key, "servers by lower-case host"))?;
             }
             "paths" => {
-                let paths: Vec<String> = value.extract().map_err(|_| wrong(&key, "a list of paths"))?;
+                let paths: Vec<String> = value
+                    .extract()
+                    .map_err(|_| wrong_value(&key, "a list of paths"))?;
                 let parsed = paths.iter().map(|path| {
                     path.parse()
-                        .map_err(|error| fault(format!("`paths`: bad path `{path}`: {error}")))
+                        .map_err(|error| config_error(format!("`paths`: bad path `{path}`: {error}")))
                 });
                 config.paths = parsed.collect::<PyResult<_>>()?;
             }
             "methods" => {
                 let (allow, deny): (Vec<String>, Vec<String>) = value
                     .extract()
-                    .map_err(|_| wrong(&key, "two lists of methods, those allowed and those denied"))?;
-                config.methods =
-                    Methods::new(&allow, &deny).map_err(|error| fault(format!("`methods`: {error}")))?;
+                    .map_err(|_| wrong_value(&key, "two lists of methods, those allowed and those denied"))?;
+                config.methods = Methods::new(&allow, &deny)
+                    .map_err(|error| config_error(format!("`methods`: {error}")))?;
             }
             "tool_errors" => {
-                config.tool_errors = value.extract().map_err(|_| wrong(&key, "a boolean"))?;
+                config.tool_errors = value.extract().map_err(|_| wrong_value(&key, "a boolean"))?;
             }
             "mcp_metadata" => {
                 config.mcp_metadata = value
                     .extract()
-                    .map_err(|_| wrong(&key, "a namespace of dynamic metadata, or `None`"))?;
+                    .map_err(|_| wrong_value(&key, "a namespace of dynamic metadata, or `None`"))?;
             }
-            _ => return Err(fault(format!("unknown key `{key}`, expected {KEYS}"))),
+            _ => return Err(config_error(format!("unknown key `{key}`, expected {KEYS}"))),
         }
     }
     Ok(config)
@@ -62,10 +64,10 @@ fn sources<T>(
     expected: &str,
     source: impl Fn(&[&str]) -> Option<T>,
 ) -> PyResult<Vec<T>> {
-    let words: Vec<Vec<String>> = value.extract().map_err(|_| wrong(key, expected))?;
+    let words: Vec<Vec<String>> = value.extract().map_err(|_| wrong_value(key, expected))?;
     let read = words.iter().map(|words| {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        source(&words).ok_or_else(|| wrong(key, expected))
+        source(&words).ok_or_else(|| wrong_value(key, expected))
     });
     read.collect()
 }
@@ -94,10 +96,10 @@ fn server(words: &[&str]) -> Option<ServerSource> {
     }
 }
 
-fn wrong(key: &str, expected: &str) -> PyErr {
-    fault(format!("`{key}`: expected {expected}"))
+fn wrong_value(key: &str, expected: &str) -> PyErr {
+    config_error(format!("`{key}`: expected {expected}"))
 }
 
-fn fault(fault: String) -> PyErr {
-    Error::Value("proxies".to_owned(), fault).into()
+fn config_error(message: String) -> PyErr {
+    Error::Value("proxies".to_owned(), message).into()
 }

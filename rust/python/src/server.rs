@@ -1,4 +1,4 @@
-//! `Server`: the data plane, on threads of its own.
+//! `Server`: the data plane, on its own threads.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use crate::events::{self, Events};
 use crate::metrics::Metrics;
 use crate::{load, setup};
 
-/// The data plane: decisions over gRPC and HTTP. Stopped, it still answers what it was asked to count.
+/// The data plane: decisions over gRPC and HTTP. After a stop, its metrics stay available.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Server {
     engine: Arc<callgate_core::Engine>,
@@ -26,7 +26,7 @@ pub(crate) struct Server {
 
 impl Server {
     fn running(&self) -> MutexGuard<'_, Option<Arc<callgate_server::Server>>> {
-        // What the lock guards is one pointer, which no panic leaves half-written.
+        // The lock guards one pointer, which a panic cannot leave half-written.
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -153,7 +153,7 @@ impl Server {
                 self.clock.clone(),
                 self.config.clone(),
             )?;
-            // Health knows the decision service by name only once it has been told of it.
+            // The health service knows the decision service only after its first status.
             server.set_serving(true);
             *running = Some(Arc::new(server));
             Ok(())
@@ -163,7 +163,7 @@ impl Server {
 
     fn stop(&self, py: Python<'_>) {
         py.detach(|| {
-            // The lock is not held while the server finishes what is in flight: metrics stay within reach.
+            // The lock is not held while the server finishes calls in flight, so that metrics stay available.
             let server = self.running().clone();
             if let Some(server) = server {
                 server.stop();

@@ -1,4 +1,4 @@
-//! Configurations as Python's plain values: mappings and sequences, read strictly.
+//! Configurations as plain Python values: mappings and sequences, read strictly.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ const GRANT_FIELDS: [&str; 7] = [
 const PEP_FIELDS: [&str; 5] = ["name", "token_hash", "certificates", "uids", "vouches"];
 const TLS_FIELDS: [&str; 3] = ["certificate", "key", "client_ca"];
 
-/// Compiles a whole configuration, without holding up other threads of Python while that lasts.
+/// Compiles a whole configuration without blocking other Python threads.
 pub(crate) fn state(
     py: Python<'_>,
     policies: &Bound<'_, PyAny>,
@@ -141,14 +141,14 @@ pub(crate) fn pairs<T: for<'py> FromPyObjectOwned<'py>>(
     Ok(pairs)
 }
 
-/// The fields of one mapping, all of them known, and where it stands.
+/// The fields of one mapping, all of them known, and its place in the configuration.
 pub(crate) struct Fields<'a, 'py> {
     place: String,
     mapping: &'a Bound<'py, PyMapping>,
 }
 
 impl<'a, 'py> Fields<'a, 'py> {
-    /// Those of an element of a list; messages call it by its own name, where it has one.
+    /// The fields of a list's element; messages use its own name, if it has one.
     fn of(
         kind: &str,
         index: usize,
@@ -201,7 +201,7 @@ impl<'a, 'py> Fields<'a, 'py> {
             return Ok(None);
         };
         let digest = TokenDigest::from_hex(&text).ok_or_else(|| {
-            // Not shown: somebody may have put the token itself there.
+            // Not shown: it may be the token itself.
             let fault = "`token_hash` is no hash; expected 64 hexadecimal digits, as `hash_token` gives them";
             Error::Value(self.place.clone(), fault.to_owned())
         })?;
@@ -216,7 +216,7 @@ fn as_mapping<'a, 'py>(place: &str, value: &'a Bound<'py, PyAny>) -> PyResult<&'
     })
 }
 
-/// A value of the expected type; messages name its type and never show it, as it may be a secret.
+/// Extracts a value of the expected type. Messages name its type and never show it, because it may be a secret.
 fn extract<'py, T: FromPyObjectOwned<'py>>(
     place: &str,
     name: &str,

@@ -1,4 +1,4 @@
-//! `Wrap`: standing between a client and a server that speak over pipes.
+//! `Wrap`: runs between a client and a server that speak MCP over pipes.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,11 +19,11 @@ use crate::events::{self, Events};
 /// The longest reply that is held because it may be a list of tools: hundreds of times what servers send.
 const HELD_LIMIT_BYTES: usize = 16 << 20;
 
-/// How long a server may take for each step of its end, where the caller names no time: a little less than the official
-/// clients wait before each of theirs, so that callgate is not killed before the server is gone.
+/// The default time that a server may take for each step of its shutdown. It is a little less than the official clients
+/// wait before each of theirs, so that callgate is not killed before the server has ended.
 const GRACE_MS: u64 = 1_500;
 
-/// A server that is wrapped, or about to be.
+/// A wrapped server, running or not yet started.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Wrap {
     wrap: callgate_server::Wrap,
@@ -62,24 +62,24 @@ impl Wrap {
         let mut words = command.into_iter();
         let program = words
             .next()
-            .ok_or_else(|| fault("command", "expected a program and its arguments"))?;
+            .ok_or_else(|| config_error("command", "expected a program and its arguments"))?;
         let caller = match (grant, grant_token) {
             (Some(grant), None) => WrapCaller::Grant(grant),
             (None, Some(token)) => WrapCaller::Token(token),
-            _ => return Err(fault("grant", "expected either `grant` or `grant_token`")),
+            _ => return Err(config_error("grant", "expected either `grant` or `grant_token`")),
         };
         let mut audit = audit.map(crate::audit::config).transpose()?;
         if let Some(audit) = &mut audit
             && audit.target == AuditTarget::Stdout
         {
-            // Standard output is the client's.
+            // Standard output belongs to the client.
             audit.target = AuditTarget::Stderr;
         }
         let mode = match pinning {
             None => Mode::default(),
             Some(word) => word
                 .parse()
-                .map_err(|error| fault("pinning", &format!("{error}")))?,
+                .map_err(|error| config_error("pinning", &format!("{error}")))?,
         };
         let usual = callgate_server::Limits::default();
         let config = WrapConfig {
@@ -111,7 +111,7 @@ impl Wrap {
         match py.detach(|| self.wrap.run()) {
             Ok(code) => Ok((code, None)),
             Err(WrapError::Spawn(error)) => Ok((error.exit_code, Some(error.to_string()))),
-            Err(error @ WrapError::System(_)) => Err(fault("server", &error.to_string())),
+            Err(error @ WrapError::System(_)) => Err(config_error("server", &error.to_string())),
         }
     }
 
@@ -124,10 +124,10 @@ impl Wrap {
 fn read_methods(methods: &Bound<'_, PyAny>) -> PyResult<Methods> {
     let (allow, deny): (Vec<String>, Vec<String>) = methods
         .extract()
-        .map_err(|_| fault("methods", "expected two lists, those allowed and those denied"))?;
-    Methods::new(&allow, &deny).map_err(|error| fault("methods", &error.to_string()))
+        .map_err(|_| config_error("methods", "expected two lists, those allowed and those denied"))?;
+    Methods::new(&allow, &deny).map_err(|error| config_error("methods", &error.to_string()))
 }
 
-fn fault(place: &str, fault: &str) -> PyErr {
-    Error::Value(place.to_owned(), fault.to_owned()).into()
+fn config_error(place: &str, message: &str) -> PyErr {
+    Error::Value(place.to_owned(), message.to_owned()).into()
 }

@@ -1,4 +1,4 @@
-//! `Decision`: an owned copy of the core's answer, turned into Python values when they are looked at.
+//! `Decision`: an owned copy of the core's answer, converted to Python values on access.
 
 mod parts;
 
@@ -27,9 +27,9 @@ pub(crate) struct Decision {
     approval: Option<Box<str>>,
 }
 
-/// Values that a decision can equal; others are left to Python.
+/// The types that a decision can be compared with; Python handles the others.
 #[derive(FromPyObject)]
-enum Other<'py> {
+enum Comparand<'py> {
     Decision(Bound<'py, Decision>),
     Outcome(Bound<'py, PyString>),
 }
@@ -54,8 +54,8 @@ impl From<CoreDecision<'_>> for Decision {
 }
 
 impl Decision {
-    /// The answer to a call whose `field` is no text, so that the core cannot even be asked
-    /// (`docs/policy.md` section 2, step 1).
+    /// The answer to a call with a `field` that is not text, and so cannot be passed to the core (`docs/policy.md`
+    /// section 2, step 1).
     pub(crate) fn not_unicode(field: &str, decided_at_us: u64) -> Self {
         let message = format!("`{field}` holds a lone surrogate; expected Unicode text");
         Self {
@@ -83,7 +83,7 @@ fn hex(bytes: &[u8]) -> Box<str> {
         .collect()
 }
 
-/// The id of a reservation as Python holds it: 32 hex digits.
+/// A reservation id from its Python form: 32 hexadecimal digits.
 pub(crate) fn reservation_id(text: &str) -> PyResult<u128> {
     let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let id = if hex {
@@ -191,14 +191,14 @@ impl Decision {
     fn __bool__(&self) -> bool {
         self.allowed()
     }
-    fn __eq__(&self, other: Other<'_>) -> bool {
+    fn __eq__(&self, other: Comparand<'_>) -> bool {
         match other {
-            Other::Decision(other) => self == other.get(),
-            // A string with a lone surrogate is no outcome.
-            Other::Outcome(name) => name.to_str().is_ok_and(|name| name == self.outcome.as_str()),
+            Comparand::Decision(other) => self == other.get(),
+            // A string with a lone surrogate equals no outcome.
+            Comparand::Outcome(name) => name.to_str().is_ok_and(|name| name == self.outcome.as_str()),
         }
     }
-    /// That of the outcome, because a decision equals its outcome.
+    /// The hash of the outcome, because a decision equals its outcome.
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
         parts::member(py, self.outcome)?.hash()
     }
@@ -230,7 +230,7 @@ impl Decision {
         set_some(&dict, "approval", self.approval())?;
         Ok(dict)
     }
-    /// The constructor call that makes an equal decision, without the fields that say nothing.
+    /// The constructor call that builds an equal decision, without empty fields.
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let mut fields = vec![format!("outcome='{}'", self.outcome)];
         let texts = [

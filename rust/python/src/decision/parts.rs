@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString};
 
-/// The member of `callgate.Outcome`, a `str` enumeration that Python itself defines.
+/// The member of `callgate.Outcome`, a `str` enumeration that is defined in Python.
 pub(super) fn member(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyAny>> {
     static OUTCOME: PyOnceLock<[Py<PyAny>; 4]> = PyOnceLock::new();
     let members = OUTCOME.get_or_try_init(py, || {
@@ -41,7 +41,7 @@ pub(super) fn outcome(name: &str) -> PyResult<Outcome> {
         })
 }
 
-/// Units as a Python number: an int where they are whole, else a float.
+/// Units as a Python number: an int if they are whole, else a float.
 fn units(py: Python<'_>, amount: Micros) -> PyResult<Bound<'_, PyAny>> {
     if amount.0.is_multiple_of(Micros::ONE.0) {
         return Ok((amount.0 / Micros::ONE.0).into_pyobject(py)?.into_any());
@@ -51,7 +51,7 @@ fn units(py: Python<'_>, amount: Micros) -> PyResult<Bound<'_, PyAny>> {
     Ok(value.into_pyobject(py)?.into_any())
 }
 
-/// A Python number as units, to the millionth.
+/// A Python number as units, rounded to millionths.
 fn micros(amount: f64) -> PyResult<Micros> {
     #[expect(
         clippy::cast_precision_loss,
@@ -152,7 +152,7 @@ impl LimitState {
     }
 }
 
-/// What full enforcement would have answered.
+/// The answer under full enforcement.
 #[pyclass(frozen, eq, hash, from_py_object, module = "callgate._callgate")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Shadow {
