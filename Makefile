@@ -69,8 +69,8 @@ target/%/.stamp: .venv/.stamp-venv
 
 # Links and not copies: a script is run as it is now, and finds its packages where its link is. Node.js is linked as well,
 # since what pip installs for it is a script that waits for it.
-node_scripts := $(wildcard tests/gateway/node/*.mjs examples/clients/*.mjs)
-npm_inputs := $(addprefix tests/gateway/node/,package.json package-lock.json .npmrc)
+node_scripts := $(wildcard tests/support/gateway/node/*.mjs examples/clients/*.mjs)
+npm_inputs := $(addprefix tests/support/gateway/node/,package.json package-lock.json .npmrc)
 target/npm/.stamp: target/node/.stamp $(npm_inputs) $(node_scripts)
 	$(call say,npm packages for the tests)
 	@mkdir -p target/npm

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from callgate import Engine
 from callgate._callgate import args_json
-from cases import exactly
+from support.cases import exactly
 
 ALLOW = Engine.from_dict({"version": "1", "default": "allow"})
 

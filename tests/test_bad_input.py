@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from cases import Call
-from doors import DOORS, Door
+from support.cases import Call
+from support.doors import DOORS, Door
 
 POLICY = {
     "version": "1",

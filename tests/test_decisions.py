@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from cases import Case, decision_cases
-from doors import DOORS, Door, EngineDoor
+from support.cases import Case, decision_cases
+from support.doors import DOORS, Door, EngineDoor
 
 CASES = decision_cases()
 

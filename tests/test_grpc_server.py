@@ -9,7 +9,7 @@ import pytest
 
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client.messages import CHECK, SETTLE
-from doors import GrpcDoor, GrpcioAioDoor, GrpcioDoor
+from support.doors import GrpcDoor, GrpcioAioDoor, GrpcioDoor
 
 POLICY: dict[str, Any] = {
     "version": "1",

@@ -15,7 +15,7 @@ import trustme
 
 from callgate import AsyncClient, Client, ConfigError, Decision, Engine, PolicyError, Server, hash_token, new_token
 from callgate.client import UNAVAILABLE
-from cli.program import refused, run
+from support.program import refused, run
 
 KEY = bytes(range(32))
 GRANT, PROXY, GATEWAY = new_token(), new_token(), new_token()

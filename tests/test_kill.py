@@ -17,7 +17,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from callgate import Client
-from cli.program import sidecar
+from support.program import sidecar
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from callgate._callgate import pins_read, pins_record
-from proxies.mcp import mcp_server
+from support.proxies.mcp import mcp_server
 
 CLIENT = {"name": "test", "version": "1"}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from callgate import CallgateError, ConfigError, Engine, PolicyError, validate
-from cases import CASES
+from support.cases import CASES
 
 if TYPE_CHECKING:
     from pathlib import Path

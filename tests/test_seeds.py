@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from callgate import Engine, validate
-from cases import CASES
+from support.cases import CASES
 
 SEEDS = sorted(CASES.glob("seeds/*.json"))
 WINDOW_MS = {"second": 1_000, "minute": 60_000, "hour": 3_600_000, "day": 86_400_000}

@@ -24,8 +24,8 @@ import grpc
 
 from callgate import Client
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
-from config.setup import Running, Setup, credential, until
-from gateway.slow import resident_bytes
+from support.gateway.slow import resident_bytes
+from support.setup import Running, Setup, credential, until
 from test_kill import worst
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from callgate.cli.bench_compare import compare, differences
-from cli.program import refused, run
+from support.program import refused, run
 
 CASES: dict[str, Any] = json.loads((Path(__file__).parents[1] / "cases/bench_compare.json").read_text(encoding="utf-8"))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from cli.program import PROGRAM, refused, run, sidecar
+from support.program import PROGRAM, refused, run, sidecar
 
 POLICY: dict[str, Any] = {
     "version": "1",

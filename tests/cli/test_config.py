@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from cli.program import refused, run, sidecar
-from config.setup import KEY, Running, Setup, policy
+from support.program import refused, run, sidecar
+from support.setup import KEY, Running, Setup, policy
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from callgate import Client
-from cli.program import ENVIRONMENT, PROGRAM, refused, run, sidecar
+from support.program import ENVIRONMENT, PROGRAM, refused, run, sidecar
 
 POLICY: dict[str, Any] = {
     "version": "1",

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from callgate import Client, ConfigError, Engine, Server
-from cli.program import ENVIRONMENT, PROGRAM, TIMEOUT_S, refused, sidecar
+from support.program import ENVIRONMENT, PROGRAM, TIMEOUT_S, refused, sidecar
 
 CALLS = 300
 POLICY: dict[str, Any] = {

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from callgate import Client
-from cli.program import TIMEOUT_S, Sidecar, sidecar
-from config.setup import Setup, credential, until
+from support.program import TIMEOUT_S, Sidecar, sidecar
+from support.setup import Setup, credential, until
 
 SPARE = 16
 CROWD = 3 * SPARE

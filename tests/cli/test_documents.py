@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import callgate
-from cases import CASES
-from cli.program import run
+from support.cases import CASES
+from support.program import run
 
 GOOD = '{"version": "1", "default": "deny"}'
 

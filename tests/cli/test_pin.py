@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from callgate._callgate import pins_accept, pins_read, pins_record
 from callgate.errors import ConfigError, StoreError
 from callgate.text import visible
-from cli.program import ENVIRONMENT, refused, run
+from support.program import ENVIRONMENT, refused, run
 
 URL = "https://tools.example/mcp"
 

@@ -16,7 +16,7 @@ from callgate.config.model import Config
 from callgate.config.schema import config_schema
 from callgate.config.shape import leaves
 from callgate.control.sidecar import FIXED
-from cli.program import run
+from support.program import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "configuration.md"

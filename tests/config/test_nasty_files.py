@@ -15,7 +15,7 @@ from callgate.config.files import Files
 from callgate.control.metrics import ServerCollector
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Plan, Source
-from config.setup import Setup, policy
+from support.setup import Setup, policy
 
 
 @pytest.fixture

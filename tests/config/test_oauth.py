@@ -12,8 +12,8 @@ import pytest
 from callgate import ConfigError, Engine, Server
 from callgate.config import InvalidConfigError, check, load, read_bundle, warnings
 from callgate.config.oauth import listed
-from config.setup import Setup
-from gateway.issuers import ec_key, jwks
+from support.gateway.issuers import ec_key, jwks
+from support.setup import Setup
 
 POLICY = {"version": "1", "name": "p", "default": "deny", "tools": {"open": {}}}
 URL = "https://login.example.com/jwks.json"

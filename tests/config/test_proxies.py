@@ -11,7 +11,7 @@ import pytest
 
 from callgate import ConfigError, Engine, Server
 from callgate.config import InvalidConfigError, load
-from config.setup import TIMEOUT_S, Setup
+from support.setup import TIMEOUT_S, Setup
 
 if TYPE_CHECKING:
     from collections.abc import Callable

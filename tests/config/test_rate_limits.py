@@ -12,8 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from callgate import Engine, PolicyError
-from cli.program import refused, run
-from config.setup import TIMEOUT_S, Setup
+from support.program import refused, run
+from support.setup import TIMEOUT_S, Setup
 
 ROOT = Path(__file__).parents[2]
 METHOD = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"

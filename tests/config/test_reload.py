@@ -14,9 +14,9 @@ import pytest
 import trustme
 
 from callgate import Client
-from cli.program import sidecar
-from config.setup import KEY, Running, Setup, credential, policy, until
 from config.test_watch import config_map
+from support.program import sidecar
+from support.setup import KEY, Running, Setup, credential, policy, until
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ from callgate import Engine, Server
 from callgate.control.metrics import ServerCollector
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Source
-from cli.program import sidecar
-from config.setup import TIMEOUT_S, Running, Setup, credential, policy, until
 from config.test_reload import serial, statuses, write_certificate
+from support.program import sidecar
+from support.setup import TIMEOUT_S, Running, Setup, credential, policy, until
 
 
 class Clock:

@@ -15,9 +15,9 @@ from callgate import ConfigError, Engine, Server
 from callgate.config import InvalidConfigError, Option, load, read_bundle
 from callgate.config.check import check, warnings
 from callgate.config.hosts import served_hosts
-from cli.program import refused
-from config.setup import Setup
-from proxies.upstream import Upstream, keeping_upstream
+from support.program import refused
+from support.proxies.upstream import Upstream, keeping_upstream
+from support.setup import Setup
 
 POLICY = {"version": "1", "name": "p", "default": "deny", "tools": {"open": {}}}
 CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "open"}}

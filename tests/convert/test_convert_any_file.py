@@ -16,7 +16,7 @@ from callgate.config.faults import InvalidConfigError
 from callgate.workbench.convert import Align, convert_limitador, convert_ratelimit, text_of
 from callgate.workbench.convert.limitador_source import _KEYS as LIMITADOR_KEYS
 from callgate.workbench.convert.ratelimit_fields import KEYS as RATELIMIT_KEYS
-from convert.sources import Convert
+from support.convert.sources import Convert
 
 RATELIMIT = sorted({key for keys in RATELIMIT_KEYS.values() for key in keys} | {"x", ""})
 LIMITADOR = [*LIMITADOR_KEYS, "x", ""]

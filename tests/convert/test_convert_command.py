@@ -14,7 +14,7 @@ from callgate.config import yaml_text
 from callgate.workbench.convert.align import Align
 from callgate.workbench.convert.render import render_json, render_yaml
 from callgate.workbench.convert.rules import Descriptor, RateLimit, RateLimits
-from cli.program import refused, run
+from support.program import refused, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FILES = Path("tests/convert/files")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from callgate.config import yaml_text
 from callgate.workbench.convert import Align, Conversion, convert_limitador, convert_ratelimit, text_of
-from convert.models import (
+from support.convert.models import (
     Entries,
     LimitadorLimit,
     applied,

@@ -12,7 +12,7 @@ import pytest
 from callgate.errors import ConfigError
 from callgate.workbench.convert import Align, convert_limitador
 from callgate.workbench.convert.cel import NotKeptError, parse_condition, parse_variable
-from convert.sources import convert, faults, source
+from support.convert.sources import convert, faults, source
 
 
 def limit(*conditions: str, variables: list[str] | None = None, **more: Any) -> dict[str, Any]:

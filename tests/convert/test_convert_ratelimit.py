@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from callgate.workbench.convert import Align, convert_ratelimit
-from convert.sources import convert, faults, source
+from support.convert.sources import convert, faults, source
 
 COUNTS = {"count_refused": True}
 LIMIT = "rate_limit: {unit: minute, requests_per_unit: 1}"

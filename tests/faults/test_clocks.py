@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from callgate import Client
-from cli.program import ENVIRONMENT, sidecar
+from support.program import ENVIRONMENT, sidecar
 
 DAY_S = 86_400
 NOON_UNIX_S = 1_772_452_800

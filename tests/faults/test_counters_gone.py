@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.program import TIMEOUT_S, Sidecar, sidecar
-from config.setup import until
+from support.program import TIMEOUT_S, Sidecar, sidecar
+from support.setup import until
 
 POLICY = {
     "version": "1",

@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 
 from callgate import Client
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
-from cli.program import Sidecar, sidecar
+from support.program import Sidecar, sidecar
 
 MAX = 50
 CHECK = "/callgate.decision.v1.DecisionService/Check"

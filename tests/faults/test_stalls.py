@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
-from cli.program import TIMEOUT_S, sidecar
+from support.program import TIMEOUT_S, sidecar
 
 GIVEN_UP = 600
 DEADLINE_S = 0.3

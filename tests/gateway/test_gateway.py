@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from cli.program import sidecar
-from gateway.running import bearer, gateway
-from proxies.mcp import mcp_client, mcp_server, run_client
-from proxies.policies import POLICY
+from support.gateway.running import bearer, gateway
+from support.program import sidecar
+from support.proxies.mcp import mcp_client, mcp_server, run_client
+from support.proxies.policies import POLICY
 
 CALLS = [("open", {"n": 3}), ("small", {"n": 11}), ("capped", {}), ("capped", {}), ("capped", {}), ("open", {"n": 4})]
 MODES = [("auto", True), ("auto", False), ("legacy", True), ("legacy", False)]

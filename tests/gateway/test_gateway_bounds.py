@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway import faults
-from gateway.faulty import EVENTS, JSON, TOOLS, answer, faulty_server
-from gateway.running import bearer, gateway
-from proxies.envoy import PATIENCE_S
+from support.gateway import faults
+from support.gateway.faulty import EVENTS, JSON, TOOLS, answer, faulty_server
+from support.gateway.running import bearer, gateway
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gateway.faulty import Connection, Faulty, Request
-    from gateway.running import Gateway
+    from support.gateway.faulty import Connection, Faulty, Request
+    from support.gateway.running import Gateway
 
 POLICY = {
     "version": "1",

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.environments import bare_environment
-from gateway.running import bearer, gateway
-from http_server import Handler, serving
-from proxies.envoy import PATIENCE_S
-from proxies.mcp import mcp_server
+from support.gateway.environments import bare_environment
+from support.gateway.running import bearer, gateway
+from support.http_server import Handler, serving
+from support.proxies.envoy import PATIENCE_S
+from support.proxies.mcp import mcp_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.clients import CLIENTS, HANDSHAKES, MODERN, PYTHON, Client, run_client, see
-from gateway.servers import everything, program_command, sdk_server
+from support.gateway.clients import CLIENTS, HANDSHAKES, MODERN, PYTHON, Client, run_client, see
+from support.gateway.servers import everything, program_command, sdk_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.conformance import Checks, every_server, python_server, run_suite
-from gateway.running import gateway
+from support.gateway.conformance import Checks, every_server, python_server, run_suite
+from support.gateway.running import gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway import faults
-from gateway.environments import NODE, PROGRAMS, SDK, bare_environment, needed
-from gateway.faulty import JSON, faulty_server, properly, reply
-from gateway.running import gateway
-from gateway.servers import free_port, listening
-from proxies.envoy import PATIENCE_S
+from support.gateway import faults
+from support.gateway.environments import NODE, PROGRAMS, SDK, bare_environment, needed
+from support.gateway.faulty import JSON, faulty_server, properly, reply
+from support.gateway.running import gateway
+from support.gateway.servers import free_port, listening
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from gateway.faulty import Connection, Faulty, Request
-    from gateway.running import Gateway
+    from support.gateway.faulty import Connection, Faulty, Request
+    from support.gateway.running import Gateway
 
 EVERY_TOOL = {"version": "1", "name": "every-tool", "default": "allow"}
 CAPPED = {

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.environments import NODE, needed
-from gateway.running import Gateway, bearer, gateway
+from support.gateway.environments import NODE, PROGRAMS, needed
+from support.gateway.running import Gateway, bearer, gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LARGE = 3 * 1024 * 1024
 LIMITS = {"body_limit_bytes": "64KiB"}
 TIMES = 20
-SCRIPT = Path(__file__).parent / "node" / "send.mjs"
+SCRIPT = PROGRAMS.parent / "node" / "send.mjs"
 PATHS = ["/v1/check", "/v1/forward-auth", "/v1/auth-request", "/v1/ext-authz/mcp/tools", "/mcp/tools"]
 
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gateway.endless import endless_event, endless_events, endless_head, endless_json, informed
-from gateway.faulty import faulty_server
-from proxies.envoy import PATIENCE_S
+from support.gateway.endless import endless_event, endless_events, endless_head, endless_json, informed
+from support.gateway.faulty import faulty_server
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
-    from gateway.faulty import Fault
+    from support.gateway.faulty import Fault
 
 LIST = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}).encode()
 REQUEST = b"POST /mcp HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s" % (len(LIST), LIST)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gateway.environments import SDK, bare_environment, needed, node
-from gateway.running import TOKENS, gateway
-from gateway.servers import sdk_server
-from proxies.envoy import PATIENCE_S, ROOT
+from support.gateway.environments import SDK, bare_environment, needed, node
+from support.gateway.running import TOKENS, gateway
+from support.gateway.servers import sdk_server
+from support.proxies.envoy import PATIENCE_S, ROOT
 
 EXAMPLES = ROOT / "examples" / "clients"
 COMMANDS: dict[str, tuple[Path | str, ...]] = {

@@ -14,15 +14,15 @@ import brotli
 import pytest
 import zstandard
 
-from gateway import faults
-from gateway.encodings import ENCODERS, MEBIBYTE
-from gateway.faulty import EVENTS, JSON, TOOLS, faulty_server
-from proxies.envoy import PATIENCE_S
+from support.gateway import faults
+from support.gateway.encodings import ENCODERS, MEBIBYTE
+from support.gateway.faulty import EVENTS, JSON, TOOLS, faulty_server
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.faulty import Fault, Faulty
+    from support.gateway.faulty import Fault, Faulty
 
 CALL = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "open", "arguments": {}}}
 LIST = {"jsonrpc": "2.0", "id": 8, "method": "tools/list"}

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.faulty import EVENTS, JSON, faulty_server, properly
-from gateway.running import gateway
-from gateway.slow import MEBIBYTE, most_resident_bytes, resident_bytes
-from proxies.envoy import PATIENCE_S
+from support.gateway.faulty import EVENTS, JSON, faulty_server, properly
+from support.gateway.running import gateway
+from support.gateway.slow import MEBIBYTE, most_resident_bytes, resident_bytes
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gateway.faulty import Connection, Fault, Faulty, Request
+    from support.gateway.faulty import Connection, Fault, Faulty, Request
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 ACCEPT = {"accept": f"{JSON}, {EVENTS}"}

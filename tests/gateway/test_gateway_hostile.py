@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from gateway.running import gateway
-from proxies.hostile import CATALOGUE, MARK, cases, send
-from proxies.upstream import keeping_upstream
+from support.gateway.running import gateway
+from support.proxies.hostile import CATALOGUE, MARK, cases, send
+from support.proxies.upstream import keeping_upstream
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from gateway.clients import CLIENTS, PYTHON, TYPESCRIPT, Client, see
-from gateway.running import TOKENS, gateway
-from gateway.seeds import SEEDS, offering
-from gateway.servers import sdk_server
-from proxies.envoy import ROOT
+from support.gateway.clients import CLIENTS, PYTHON, TYPESCRIPT, Client, see
+from support.gateway.running import TOKENS, gateway
+from support.gateway.seeds import SEEDS, offering
+from support.gateway.servers import sdk_server
+from support.proxies.envoy import ROOT
 
 CASES = ROOT / "tests" / "cases" / "seeds"
 ANSWERS = {"sampling": "yes", "elicitation": {"action": "accept", "content": {"city": "Lisbon"}}}

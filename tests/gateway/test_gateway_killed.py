@@ -12,17 +12,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from callgate import Client
-from cli.program import sidecar
-from gateway.noting import Callers, noting_server
-from gateway.running import configured, gateway
-from gateway.slow import SlowClient
-from proxies.envoy import PATIENCE_S
+from support.gateway.noting import Callers, noting_server
+from support.gateway.running import configured, gateway
+from support.gateway.slow import SlowClient
+from support.program import sidecar
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from gateway.noting import Noting
+    from support.gateway.noting import Noting
 
 CALLERS = 8
 PLENTY = 1_000_000

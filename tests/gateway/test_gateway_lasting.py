@@ -15,10 +15,10 @@ import pytest
 
 from callgate import Engine, ManualClock, Server
 from callgate._callgate import hash_token
-from config.setup import KEY, Setup
-from gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks
-from http_server import Handler, serving
-from proxies.policies import POLICY
+from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks
+from support.http_server import Handler, serving
+from support.proxies.policies import POLICY
+from support.setup import KEY, Setup
 
 TOKENS = {"alice": "cgt_alice", "bob": "cgt_bob"}
 EVENT = 'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}'

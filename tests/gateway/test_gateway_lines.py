@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.faulty import EVENTS, JSON, faulty_server
-from gateway.running import gateway
-from proxies.envoy import PATIENCE_S
+from support.gateway.faulty import EVENTS, JSON, faulty_server
+from support.gateway.running import gateway
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from gateway.faulty import Connection, Faulty, Request
+    from support.gateway.faulty import Connection, Faulty, Request
 
 HIDING = {"version": "1", "name": "example", "default": "allow", "hide": ["secret"]}
 ACCEPT = {"accept": f"{JSON}, {EVENTS}"}

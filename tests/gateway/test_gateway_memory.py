@@ -18,17 +18,17 @@ import pytest
 import zstandard
 
 from callgate._callgate import hash_token
-from gateway.faulty import EVENTS, JSON, faulty_server, properly
-from gateway.running import KEY, bearer, gateway
-from gateway.slow import MEBIBYTE, SlowClient
-from kubernetes.manifests import callgate_config, container
-from proxies.envoy import PATIENCE_S
+from support.gateway.faulty import EVENTS, JSON, faulty_server, properly
+from support.gateway.running import KEY, bearer, gateway
+from support.gateway.slow import MEBIBYTE, SlowClient
+from support.kubernetes.manifests import callgate_config, container
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gateway.faulty import Connection, Faulty, Request
-    from gateway.running import Gateway
+    from support.gateway.faulty import Connection, Faulty, Request
+    from support.gateway.running import Gateway
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 ACCEPT = {"accept": f"{JSON}, {EVENTS}"}

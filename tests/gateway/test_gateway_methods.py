@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.running import Gateway, bearer, gateway
-from proxies.upstream import keeping_upstream
+from support.gateway.running import Gateway, bearer, gateway
+from support.proxies.upstream import keeping_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ import httpx
 import pytest
 
 from callgate._callgate import hash_token
-from config.setup import until
-from gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks, oauth, publisher, rsa_key
-from gateway.running import KEY, TOKENS, bearer, gateway
-from proxies.mcp import mcp_client, mcp_server
-from proxies.policies import POLICY
-from proxies.upstream import keeping_upstream
+from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks, oauth, publisher, rsa_key
+from support.gateway.running import KEY, TOKENS, bearer, gateway
+from support.proxies.mcp import mcp_client, mcp_server
+from support.proxies.policies import POLICY
+from support.proxies.upstream import keeping_upstream
+from support.setup import until
 
 ACCEPT = {"accept": "application/json, text/event-stream"}
 CALLS: list[tuple[str, dict[str, Any]]] = [("open", {"n": 3}), ("capped", {}), ("capped", {}), ("capped", {})]

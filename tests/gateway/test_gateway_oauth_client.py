@@ -6,14 +6,14 @@ import json
 import subprocess
 from pathlib import Path
 
-from cli.program import sidecar
-from gateway.authorization import authorization_server
-from gateway.environments import PROGRAMS, SDK, bare_environment, needed
-from gateway.issuers import ec_key
-from gateway.running import configured
-from gateway.servers import free_port
-from proxies.envoy import PATIENCE_S
-from proxies.mcp import mcp_server
+from support.gateway.authorization import authorization_server
+from support.gateway.environments import PROGRAMS, SDK, bare_environment, needed
+from support.gateway.issuers import ec_key
+from support.gateway.running import configured
+from support.gateway.servers import free_port
+from support.program import sidecar
+from support.proxies.envoy import PATIENCE_S
+from support.proxies.mcp import mcp_server
 
 TEAMS = {
     "version": "1",

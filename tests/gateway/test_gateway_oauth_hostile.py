@@ -15,10 +15,10 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks, oauth, rsa_key
-from gateway.running import Gateway, gateway
 from gateway.test_gateway_oauth import CALL, send
-from proxies.upstream import Upstream, keeping_upstream, send_raw
+from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks, oauth, rsa_key
+from support.gateway.running import Gateway, gateway
+from support.proxies.upstream import Upstream, keeping_upstream, send_raw
 
 OTHER = "https://other.example.com"
 

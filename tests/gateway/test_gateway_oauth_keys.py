@@ -13,13 +13,13 @@ import pytest
 import trustme
 
 from callgate import Engine, ManualClock, Server
-from config.setup import Setup, until
-from gateway.issuers import ISSUER, PUBLIC_URL, bearing, ec_key, jwks, oauth, publisher
-from gateway.running import gateway
 from gateway.test_gateway_oauth import CALL, file_of, send
-from http_server import Handler, serving
-from proxies.policies import POLICY
-from proxies.upstream import Upstream, keeping_upstream
+from support.gateway.issuers import ISSUER, PUBLIC_URL, bearing, ec_key, jwks, oauth, publisher
+from support.gateway.running import gateway
+from support.http_server import Handler, serving
+from support.proxies.policies import POLICY
+from support.proxies.upstream import Upstream, keeping_upstream
+from support.setup import Setup, until
 
 
 def servers(upstream: Upstream) -> dict[str, str]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import httpx
 
-from config.setup import Setup, until
-from gateway.issuers import ISSUER, PUBLIC_URL, Key, ec_key, jwks
-from gateway.running import gateway
 from gateway.test_gateway_oauth import CALL, TEAMS, send
-from proxies.upstream import keeping_upstream
+from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, ec_key, jwks
+from support.gateway.running import gateway
+from support.proxies.upstream import keeping_upstream
+from support.setup import Setup, until
 
 OTHER = "https://other.example.com"
 CAPPED = {**CALL, "params": {"name": "capped", "arguments": {}}}

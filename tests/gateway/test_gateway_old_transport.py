@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from gateway.environments import NODE, SDK1, bare_environment, needed
-from gateway.running import gateway
-from gateway.servers import EVERYTHING, free_port, listening
-from http_server import Handler, serving
+from support.gateway.environments import NODE, SDK1, bare_environment, needed
+from support.gateway.running import gateway
+from support.gateway.servers import EVERYTHING, free_port, listening
+from support.http_server import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.clients import MODERN, PYTHON, TYPESCRIPT, Client, see
-from gateway.running import bearer, gateway
-from gateway.servers import sdk_server
-from proxies.upstream import keeping_upstream
+from support.gateway.clients import MODERN, PYTHON, TYPESCRIPT, Client, see
+from support.gateway.running import bearer, gateway
+from support.gateway.servers import sdk_server
+from support.proxies.upstream import keeping_upstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,22 +9,22 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.clients import HANDSHAKES
-from gateway.facts import SERVERS
-from gateway.faulty import faulty_server
-from gateway.matrix import HANDSHAKE, cases
-from gateway.plain import plain_proxy
-from gateway.running import gateway
-from gateway.transcript import Transcript, differences
-from gateway.wire import Wire
-from proxies.envoy import PATIENCE_S
+from support.gateway.clients import HANDSHAKES
+from support.gateway.facts import SERVERS
+from support.gateway.faulty import faulty_server
+from support.gateway.matrix import HANDSHAKE, cases
+from support.gateway.plain import plain_proxy
+from support.gateway.running import gateway
+from support.gateway.transcript import Transcript, differences
+from support.gateway.wire import Wire
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from gateway.facts import Facts
-    from gateway.faulty import Connection, Request
-    from gateway.scenarios import Scenario
+    from support.gateway.facts import Facts
+    from support.gateway.faulty import Connection, Request
+    from support.gateway.scenarios import Scenario
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.issuers import ISSUER, PUBLIC_URL, ec_key, jwks, oauth
-from gateway.running import bearer, gateway
-from proxies.mcp import mcp_client, mcp_server
+from support.gateway.issuers import ISSUER, PUBLIC_URL, ec_key, jwks, oauth
+from support.gateway.running import bearer, gateway
+from support.proxies.mcp import mcp_client, mcp_server
 
 if TYPE_CHECKING:
     from pathlib import Path

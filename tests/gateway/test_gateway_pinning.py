@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from cli.program import run
-from config.setup import Setup
-from gateway.running import bearer, gateway
-from http_server import Handler, serving
+from support.gateway.running import bearer, gateway
+from support.http_server import Handler, serving
+from support.program import run
+from support.setup import Setup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

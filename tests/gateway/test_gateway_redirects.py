@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway import faults
-from gateway.faulty import EVENTS, JSON, faulty_server, properly
-from gateway.running import gateway
-from proxies.envoy import PATIENCE_S
+from support.gateway import faults
+from support.gateway.faulty import EVENTS, JSON, faulty_server, properly
+from support.gateway.running import gateway
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gateway.faulty import Connection, Fault, Faulty, Request
-    from gateway.running import Gateway
+    from support.gateway.faulty import Connection, Fault, Faulty, Request
+    from support.gateway.running import Gateway
 
 CAPPED = {
     "version": "1",

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from gateway.aws import aws
-from gateway.clients import PYTHON, TYPESCRIPT, see
-from gateway.seeds import SEEDS, offering
-from gateway.servers import awslabs_command, awslabs_server, everything, everything_command, program_command
+from support.gateway.aws import aws
+from support.gateway.clients import PYTHON, TYPESCRIPT, see
+from support.gateway.seeds import SEEDS, offering
+from support.gateway.servers import awslabs_command, awslabs_server, everything, everything_command, program_command
 
 LIST: dict[str, Any] = {"do": "list"}
 

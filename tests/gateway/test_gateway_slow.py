@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway import faults
-from gateway.endless import endless_events
-from gateway.faulty import EVENTS, JSON, answer, faulty_server, properly
-from gateway.running import gateway
-from gateway.slow import MEBIBYTE, SlowClient, most_resident_bytes, resident_bytes, slow_clients
-from proxies.envoy import PATIENCE_S
+from support.gateway import faults
+from support.gateway.endless import endless_events
+from support.gateway.faulty import EVENTS, JSON, answer, faulty_server, properly
+from support.gateway.running import gateway
+from support.gateway.slow import MEBIBYTE, SlowClient, most_resident_bytes, resident_bytes, slow_clients
+from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from gateway.faulty import Connection, Fault, Faulty, Request
-    from gateway.running import Gateway
+    from support.gateway.faulty import Connection, Fault, Faulty, Request
+    from support.gateway.running import Gateway
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow", "hide": ["secret"]}
 LIST: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}

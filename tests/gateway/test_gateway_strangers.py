@@ -8,10 +8,10 @@ import httpx
 import pytest
 
 from callgate import ConfigError, Engine, Server
-from gateway.running import bearer, gateway
-from proxies.mcp import mcp_server
-from proxies.policies import POLICY
-from proxies.upstream import call, keeping_upstream, send_raw
+from support.gateway.running import bearer, gateway
+from support.proxies.mcp import mcp_server
+from support.proxies.policies import POLICY
+from support.proxies.upstream import call, keeping_upstream, send_raw
 
 INITIALIZE = {
     "jsonrpc": "2.0",

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway import faults
-from gateway.encodings import ENCODERS
-from gateway.faulty import EVENTS, JSON, faulty_server
-from gateway.running import gateway
+from support.gateway import faults
+from support.gateway.encodings import ENCODERS
+from support.gateway.faulty import EVENTS, JSON, faulty_server
+from support.gateway.running import gateway
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from gateway.faulty import Fault, Faulty
+    from support.gateway.faulty import Fault, Faulty
 
 POLICY = {
     "version": "1",

@@ -10,10 +10,10 @@ import httpx
 import pytest
 import trustme
 
-from config.setup import Running, Setup
-from gateway.faulty import EVENTS, JSON
-from gateway.secure import secure_server
-from proxies.envoy import PATIENCE_S
+from support.gateway.faulty import EVENTS, JSON
+from support.gateway.secure import secure_server
+from support.proxies.envoy import PATIENCE_S
+from support.setup import Running, Setup
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.transcript import Transcript, differences
+from support.gateway.transcript import Transcript, differences
 
 
 def run(*lines: str, lane: str = "a", status: int = 200, **headers: str) -> Transcript:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.running import gateway
-from http_server import Handler, serving
+from support.gateway.running import gateway
+from support.http_server import Handler, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

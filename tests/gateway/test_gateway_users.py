@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from config.setup import Setup
-from gateway.faulty import EVENTS, JSON, faulty_server
+from support.gateway.faulty import EVENTS, JSON, faulty_server
+from support.setup import Setup
 
 USER, OTHER = 65_534, 65_533
 BODY = json.dumps({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "open", "arguments": {}}})

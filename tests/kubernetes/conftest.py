@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from cli.program import PROGRAM
-from kubernetes.manifests import ROOT
+from support.kubernetes.manifests import PAGE, ROOT
+from support.kubernetes.world import PROGRAMS
+from support.program import PROGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-PAGE = ROOT / "docs" / "kubernetes.md"
-PROGRAMS = Path(__file__).parent / "programs"
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from kubernetes.manifests import config_maps
-from kubernetes.network import PATIENCE_S, POD_IP
-from kubernetes.pod import Pod, running_pod
-from kubernetes.world import mcp_server, told, until
+from support.kubernetes.manifests import config_maps
+from support.kubernetes.network import PATIENCE_S, POD_IP
+from support.kubernetes.pod import Pod, running_pod
+from support.kubernetes.world import mcp_server, told, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

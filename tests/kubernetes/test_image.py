@@ -14,9 +14,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from callgate import __version__
-from cli.program import run
-from kubernetes.image import Instruction, entry_point, instructions, is_sent, only, stages
-from kubernetes.manifests import ROOT, container
+from support.kubernetes.image import Instruction, entry_point, instructions, is_sent, only, stages
+from support.kubernetes.manifests import ROOT, container
+from support.program import run
 
 PINS = ROOT / "deploy" / "image"
 TIMEOUT_S = 300.0

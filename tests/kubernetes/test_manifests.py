@@ -13,8 +13,8 @@ from kubernetes_validate.utils import all_versions, major_minor
 
 from callgate import __version__
 from callgate.config.units import parse_duration
-from kubernetes.image import only
-from kubernetes.manifests import (
+from support.kubernetes.image import only
+from support.kubernetes.manifests import (
     FOLDER,
     ROOT,
     Manifest,
@@ -26,7 +26,7 @@ from kubernetes.manifests import (
     manifests,
     pod_spec,
 )
-from proxies.envoy import ENVOY
+from support.proxies.envoy import ENVOY
 
 NEWEST = list(dict.fromkeys(map(major_minor, all_versions())))[-3:]
 CONTAINERS = ["callgate", "envoy", "agent"]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kubernetes.manifests import container, envoy_config
-from kubernetes.network import PATIENCE_S, POD_IP
-from kubernetes.pod import Pod, running_pod
-from kubernetes.probes import succeeds
-from kubernetes.world import ENVOY_PORT, PROGRAMS, call, mcp_server, told, until
-from proxies.mcp import PYTHON
+from support.kubernetes.manifests import container, envoy_config
+from support.kubernetes.network import PATIENCE_S, POD_IP
+from support.kubernetes.pod import Pod, running_pod
+from support.kubernetes.probes import succeeds
+from support.kubernetes.world import ENVOY_PORT, PROGRAMS, call, mcp_server, told, until
+from support.proxies.mcp import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kubernetes.manifests import container, pod_spec
-from kubernetes.pod import Pod, running_pod
-from kubernetes.world import PROGRAMS, call, mcp_server, told, until
+from support.kubernetes.manifests import container, pod_spec
+from support.kubernetes.pod import Pod, running_pod
+from support.kubernetes.world import PROGRAMS, call, mcp_server, told, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

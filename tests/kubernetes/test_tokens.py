@@ -9,7 +9,7 @@ import yaml
 
 from callgate._callgate import hash_token
 from callgate.config.key import parse_key
-from kubernetes.manifests import manifests, pod_spec
+from support.kubernetes.manifests import manifests, pod_spec
 
 Secrets = Mapping[str, Mapping[str, str]]
 

@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from kubernetes.conftest import PAGE
-from kubernetes.containers import Container
-from kubernetes.manifests import container, envoy_config
-from kubernetes.pod import stopped_pod
-from kubernetes.volumes import Files
-from kubernetes.world import mcp_server, told, until
+from support.kubernetes.containers import Container
+from support.kubernetes.manifests import PAGE, container, envoy_config
+from support.kubernetes.pod import stopped_pod
+from support.kubernetes.volumes import Files
+from support.kubernetes.world import mcp_server, told, until
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kubernetes.pod import Pod
+    from support.kubernetes.pod import Pod
 
 BLOCKS = re.findall(r"^```text\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 FILTER = next(block for block in BLOCKS if "credential_injector" in block)

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from cli.program import sidecar
-from proxies.envoy import ROOT
-from proxies.mcp import mcp_server
-from proxies.policies import POLICY
-from proxies.stand_in import gateway
+from support.program import sidecar
+from support.proxies.envoy import ROOT
+from support.proxies.mcp import mcp_server
+from support.proxies.policies import POLICY
+from support.proxies.stand_in import gateway
 
 DEPLOY = ROOT / "deploy" / "agentgateway"
 AGENT = {"x-agent": "a"}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from proxies.guarded import guarded
+from support.proxies.guarded import guarded
 
 AGENT = {"x-agent": "a"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from proxies.guarded import guarded_server
-from proxies.hostile import CATALOGUE, MARK, Case, cases, send
-from proxies.upstream import keeping_upstream
+from support.proxies.guarded import guarded_server
+from support.proxies.hostile import CATALOGUE, MARK, Case, cases, send
+from support.proxies.upstream import keeping_upstream
 
 EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 

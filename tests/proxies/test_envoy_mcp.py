@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxies.guarded import guarded_server
-from proxies.mcp import mcp_client, mcp_server
+from support.proxies.guarded import guarded_server
+from support.proxies.mcp import mcp_client, mcp_server
 
 CALLS = [("open", {"n": 3}), ("small", {"n": 11}), ("capped", {}), ("capped", {}), ("capped", {}), ("open", {"n": 4})]
 

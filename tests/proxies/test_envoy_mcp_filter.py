@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 
-from proxies.envoy import PATIENCE_S
-from proxies.guarded import guarded, guarded_server
-from proxies.mcp import mcp_client, mcp_server
-from proxies.upstream import keeping_upstream
+from support.proxies.envoy import PATIENCE_S
+from support.proxies.guarded import guarded, guarded_server
+from support.proxies.mcp import mcp_client, mcp_server
+from support.proxies.upstream import keeping_upstream
 
 AGENT = {"x-agent": "a", "accept": "application/json, text/event-stream"}
 FILTER = ("mcp-filter.yaml", "callgate-mcp-filter.yaml")

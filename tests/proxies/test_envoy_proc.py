@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.program import Sidecar
-from http_server import Handler, serving
-from proxies import guarded as guarding
-from proxies.envoy import Proxy, upstream
-from proxies.guarded import guarded, guarded_server
-from proxies.mcp import mcp_client, mcp_server
-from proxies.policies import POLICY
+from support.http_server import Handler, serving
+from support.program import Sidecar
+from support.proxies import guarded as guarding
+from support.proxies.envoy import Proxy, upstream
+from support.proxies.guarded import guarded, guarded_server
+from support.proxies.mcp import mcp_client, mcp_server
+from support.proxies.policies import POLICY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

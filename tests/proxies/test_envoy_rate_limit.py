@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cli.program import sidecar
-from proxies.envoy import ROOT, envoy, upstream
+from support.program import sidecar
+from support.proxies.envoy import ROOT, envoy, upstream
 
 DEPLOY = ROOT / "deploy" / "envoy"
 

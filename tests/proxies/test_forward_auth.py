@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from proxies.forward import HAPROXY, KINDS, NGINX, WITH_BODY, WITHOUT_BODY, Kind, forwarding
-from proxies.upstream import call, keeping_upstream, send_raw
+from support.proxies.forward import HAPROXY, KINDS, NGINX, WITH_BODY, WITHOUT_BODY, Kind, forwarding
+from support.proxies.upstream import call, keeping_upstream, send_raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from proxies.envoy import Answer, Proxy
+    from support.proxies.envoy import Answer, Proxy
 
 PATH = "/mcp/aws"
 UNASKED = {"nginx": 500, "caddy": 502, "haproxy": 503, "envoy": 403}

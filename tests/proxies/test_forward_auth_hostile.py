@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from proxies.forward import KINDS, Kind, forwarding
-from proxies.hostile import CATALOGUE, Case, cases
-from proxies.upstream import keeping_upstream, send_raw
+from support.proxies.forward import KINDS, Kind, forwarding
+from support.proxies.hostile import CATALOGUE, Case, cases
+from support.proxies.upstream import keeping_upstream, send_raw
 
 OPEN = {"version": "1", "name": "open", "default": "allow"}
 TOKEN = ("authorization", b"Bearer cgt_alice")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from proxies.forward import WITH_BODY, WITHOUT_BODY, Kind, forwarding
-from proxies.mcp import mcp_client, mcp_server, run_client
+from support.proxies.forward import WITH_BODY, WITHOUT_BODY, Kind, forwarding
+from support.proxies.mcp import mcp_client, mcp_server, run_client
 
 HEADERS = {"authorization": "Bearer cgt_alice"}
 CALLS = [("open", {"n": 3}), ("small", {"n": 11}), ("capped", {}), ("capped", {}), ("capped", {}), ("open", {"n": 4})]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from proxies.envoy import ROOT
+from support.proxies.envoy import ROOT
 
 PAGE = ROOT / "docs" / "proxies.md"
 

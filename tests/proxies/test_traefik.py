@@ -13,9 +13,9 @@ from pathlib import Path
 
 import yaml
 
-from proxies.envoy import Answer
-from proxies.forward import DEPLOY, PEP_TOKEN, asked
-from proxies.upstream import call, send_raw
+from support.proxies.envoy import Answer
+from support.proxies.forward import DEPLOY, PEP_TOKEN, asked
+from support.proxies.upstream import call, send_raw
 
 Headers = list[tuple[str, bytes]]
 

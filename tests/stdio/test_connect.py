@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.program import ENVIRONMENT, PROGRAM, refused
-from gateway.running import gateway
-from proxies.mcp import mcp_client, mcp_server
-from stdio.scripted import event, leading, reply, serving
-from stdio.wrapped import PATIENCE_S, Talk, call, client, request
+from support.gateway.running import gateway
+from support.program import ENVIRONMENT, PROGRAM, refused
+from support.proxies.mcp import mcp_client, mcp_server
+from support.stdio.scripted import event, leading, reply, serving
+from support.stdio.wrapped import PATIENCE_S, Talk, call, client, request
 
 if TYPE_CHECKING:
     from pathlib import Path

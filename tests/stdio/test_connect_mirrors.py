@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.clients import MODERN, PYTHON, TYPESCRIPT, Client, see
-from gateway.environments import bare_environment
-from gateway.running import gateway
-from gateway.servers import Command, sdk_server
-from stdio.scripted import event, leading, reply, serving
-from stdio.wrapped import Talk, call, request
+from support.gateway.clients import MODERN, PYTHON, TYPESCRIPT, Client, see
+from support.gateway.environments import bare_environment
+from support.gateway.running import gateway
+from support.gateway.servers import Command, sdk_server
+from support.stdio.scripted import event, leading, reply, serving
+from support.stdio.wrapped import Talk, call, request
 
 if TYPE_CHECKING:
     from pathlib import Path

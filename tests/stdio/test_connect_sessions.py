@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trustme
 
-from gateway.environments import PROGRAMS, SDK, bare_environment, needed
-from gateway.servers import free_port, listening
-from stdio.scripted import event, leading, reply, serving
-from stdio.wrapped import Talk, call, request
+from support.gateway.environments import PROGRAMS, SDK, bare_environment, needed
+from support.gateway.servers import free_port, listening
+from support.stdio.scripted import event, leading, reply, serving
+from support.stdio.wrapped import Talk, call, request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 from callgate import hash_token
-from cli.program import ENVIRONMENT, PROGRAM, refused
-from stdio.wrapped import POLICY, PROGRAMS, Talk, call, request
+from support.program import ENVIRONMENT, PROGRAM, refused
+from support.stdio.wrapped import POLICY, PROGRAMS, Talk, call, request
 
 KEY = bytes(range(32))
 

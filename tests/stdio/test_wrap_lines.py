@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from proxies.hostile import Case, cases
-from stdio.wrapped import ALLOW, PROGRAMS, Talk, call, request, script, wrapping
+from support.proxies.hostile import Case, cases
+from support.stdio.wrapped import ALLOW, PROGRAMS, Talk, call, request, script, wrapping
 
 HOSTILE = [
     case

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stdio.wrapped import ALLOW, client, server, wrapping
+from support.stdio.wrapped import ALLOW, client, server, wrapping
 
 CALLS: list[tuple[str, dict[str, Any]]] = [
     ("open", {"n": 3}),

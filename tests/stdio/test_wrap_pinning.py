@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.program import ENVIRONMENT, run
-from stdio.wrapped import ALLOW, Talk, call, client, request, script, server, wrapping
+from support.program import ENVIRONMENT, run
+from support.stdio.wrapped import ALLOW, Talk, call, client, request, script, server, wrapping
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.program import ENVIRONMENT, PROGRAM, refused
-from stdio.wrapped import ALLOW, PATIENCE_S, PROGRAMS, Talk, call, gone, request, script, wrapping
+from support.program import ENVIRONMENT, PROGRAM, refused
+from support.stdio.wrapped import ALLOW, PATIENCE_S, PROGRAMS, Talk, call, gone, request, script, wrapping
 
 READY = "import os, sys, time; print(os.getpid(), flush=True);"
 SILENT = READY + "[None for line in sys.stdin]"

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cli.program import ENVIRONMENT
-from gateway.clients import PYTHON, PYTHON_1, see
-from gateway.servers import Command, everything_command
 from stdio.test_wrap_pinning import listed, pin, rule
-from stdio.wrapped import ALLOW, Talk, request, script, wrapping
+from support.gateway.clients import PYTHON, PYTHON_1, see
+from support.gateway.servers import Command, everything_command
+from support.program import ENVIRONMENT
+from support.stdio.wrapped import ALLOW, Talk, request, script, wrapping
 
 if TYPE_CHECKING:
     from pathlib import Path

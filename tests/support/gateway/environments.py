@@ -1,0 +1,40 @@
+"""Where the programs of others are, which `make test` installs, and what they are told of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.proxies.envoy import ROOT
+
+PROGRAMS = Path(__file__).parent / "programs"
+SDK = ROOT / "target" / "mcp" / "bin" / "python"
+"""The Python SDK's second generation, and fastmcp."""
+SDK1 = ROOT / "target" / "mcp1" / "bin" / "python"
+"""The Python SDK's first generation, and the server for Valkey, which is made with it."""
+AWSLABS = ROOT / "target" / "awslabs" / "bin" / "python"
+"""Servers for AWS."""
+PACKAGES = ROOT / "target" / "npm"
+"""What npm installed, with links to our scripts and to what runs them."""
+NODE = PACKAGES / "node"
+
+
+def node(script: str, *flags: str) -> tuple[Path | str, ...]:
+    """The command of one of our scripts in `node`, which finds the packages where the link to it is."""
+    return (NODE, "--preserve-symlinks", "--preserve-symlinks-main", *flags, PACKAGES / script)
+
+
+def needed(program: Path) -> None:
+    """Skips the test where the program is missing."""
+    for kind in ("mcp", "mcp1", "awslabs", "npm"):
+        folder = ROOT / "target" / kind
+        if program.is_relative_to(folder) and not (folder / ".stamp").exists():
+            pytest.skip(f"what the tests need is not installed (make target/{kind}/.stamp)")
+
+
+def bare_environment(**further: str) -> dict[str, str]:
+    """Nothing of whoever runs the tests: neither credentials nor proxies."""
+    home = ROOT / "target" / "tests-home"
+    home.mkdir(parents=True, exist_ok=True)
+    return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", **further}

@@ -1,0 +1,140 @@
+"""A server that can be killed and leaves behind what reached it, and clients that call until they are told to stop."""
+
+from __future__ import annotations
+
+import http.client
+import itertools
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections import defaultdict
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from support.proxies.envoy import PATIENCE_S, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = Path(__file__).parent / "programs" / "noting_server.py"
+DELAY_S = 0.02
+"""How long each call takes."""
+
+
+class Noting:
+    """The server, and its notes."""
+
+    def __init__(self, folder: Path) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.notes = folder / "notes"
+        self.notes.touch()
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens, or would."""
+        return f"http://127.0.0.1:{self.port}/mcp"
+
+    def start(self) -> None:
+        """Starts it, always at the same port."""
+        command = [sys.executable, str(PROGRAM), str(self.port), str(self.notes), str(DELAY_S)]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        wait_for(self.port, self.process)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(PATIENCE_S)
+
+    def received(self) -> list[int]:
+        """The id of every call that reached it."""
+        return [int(line) for line in self.notes.read_text(encoding="utf-8").splitlines()]
+
+
+@contextmanager
+def noting_server(folder: Path) -> Iterator[Noting]:
+    """Runs one that keeps its notes in a folder, until the end."""
+    noting = Noting(folder)
+    noting.start()
+    try:
+        yield noting
+    finally:
+        noting.kill()
+
+
+class Callers:
+    """Clients that call a tool again and again, each call with an id of its own.
+
+    `told` holds the ids by what their clients were told: `done`; `limited`; `never`, where nothing was done; `unknown`,
+    where nobody knows; `closed`, where the connection ended without an answer; `hung`, where nothing came at all.
+    """
+
+    def __init__(self) -> None:
+        self.told: dict[str, list[int]] = defaultdict(list)
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads: list[threading.Thread] = []
+
+    def start(self, address: str, number: int, tool: str = "noted") -> None:
+        """So many more begin to call the server `s` behind this gateway."""
+        self._stop.clear()
+        for _ in range(number):
+            thread = threading.Thread(target=self._call, args=(address, tool), daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """No further call begins. Every one that has begun ends, or this fails."""
+        self._stop.set()
+        while self._threads:
+            thread = self._threads.pop()
+            thread.join(2 * PATIENCE_S)
+            assert not thread.is_alive()
+
+    def sent(self) -> int:
+        """How many calls have come to their end."""
+        with self._lock:
+            return sum(map(len, self.told.values()))
+
+    def _call(self, address: str, tool: str) -> None:
+        connection = http.client.HTTPConnection(address, timeout=PATIENCE_S)
+        headers = {"content-type": "application/json", "accept": "application/json, text/event-stream"}
+        while not self._stop.is_set():
+            with self._lock:
+                number = next(self._ids)
+            params = {"name": tool, "arguments": {}}
+            message = {"jsonrpc": "2.0", "id": number, "method": "tools/call", "params": params}
+            try:
+                connection.request("POST", "/mcp/s", json.dumps(message), headers)
+                told = meaning(connection.getresponse().read(), number)
+            except TimeoutError:
+                told = "hung"
+            except (OSError, http.client.HTTPException):
+                told = "closed"
+                connection.close()
+            with self._lock:
+                self.told[told].append(number)
+            if told in {"hung", "closed", "limited"}:
+                break
+        connection.close()
+
+
+def meaning(body: bytes, number: int) -> str:
+    """What an answer to a call tells."""
+    answer = json.loads(body)
+    assert answer["id"] == number, answer
+    text = answer["result"]["content"][0]["text"]
+    if not answer["result"]["isError"]:
+        assert text == "noted"
+        return "done"
+    for told, phrase in (("never", "nothing was done"), ("unknown", "nobody knows"), ("limited", "try again in")):
+        if phrase in text:
+            return told
+    raise AssertionError(text)

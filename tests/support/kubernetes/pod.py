@@ -1,0 +1,129 @@
+"""The pod of `deploy/kubernetes`, started as the kubelet would: containers in order, each behind its startup probe."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.kubernetes.containers import Container, Place
+from support.kubernetes.manifests import Manifest, config_maps, container, pod_spec
+from support.kubernetes.network import network
+from support.kubernetes.probes import succeeds, wait_until_started
+from support.kubernetes.volumes import Files, chosen, empty_dir
+from support.proxies.envoy import ENVOY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# An address of the pod's network, where tests start what the cluster calls by this name.
+HOSTS = "127.0.0.1 localhost\n127.0.0.1 mcp-server\n"
+
+
+class Pod:
+    """Its sidecars run; the agent is what a test does."""
+
+    def __init__(self, place: Place, files: Mapping[str, Files], sources: Mapping[str, tuple[str, Any]]) -> None:
+        """Nothing runs yet."""
+        self.place = place
+        self.network = place.network
+        self.containers: dict[str, Container] = {}
+        self._files = files
+        self._sources = sources
+
+    def start(self, name: str, spec: Manifest | None = None) -> Container:
+        """Starts a container, or one of its name like `spec`, and waits for its startup probe where it has one."""
+        spec = container(name) if spec is None else spec
+        started = self.containers[name] = Container(spec, self.place)
+        if "startupProbe" in spec:
+            wait_until_started(started, spec["startupProbe"], self.network)
+        return started
+
+    def is_ready(self, name: str) -> bool:
+        """One readiness probe."""
+        return succeeds(container(name)["readinessProbe"], self.network)
+
+    def is_alive(self, name: str) -> bool:
+        """One liveness probe."""
+        return succeeds(container(name)["livenessProbe"], self.network)
+
+    def put(self, name: str, files: Mapping[str, str]) -> None:
+        """What becomes of a changed ConfigMap or Secret: the volumes that show it."""
+        shown = [volume for volume, (owner, _) in self._sources.items() if owner == name]
+        assert shown, f"no volume shows `{name}`"
+        for volume in shown:
+            self._files[volume].put(chosen(self._sources[volume][1], files))
+
+    def run(self, *words: str | Path, spec: Manifest | None = None) -> str:
+        """Runs a program to its end in the agent's container, or in one like `spec`; gives what it printed."""
+        running = self.begin(*words, spec=spec)
+        status = running.wait()
+        assert status == 0, running.log
+        return running.log
+
+    def kill(self) -> None:
+        """Ends whatever runs."""
+        for one in self.containers.values():
+            one.kill()
+
+    def begin(self, *words: str | Path, spec: Manifest | None = None) -> Container:
+        """Starts a program there; it ends with the pod."""
+        spec = {**(container("agent") if spec is None else spec), "name": f"program-{len(self.containers)}"}
+        started = self.containers[spec["name"]] = Container(spec, self.place, words)
+        return started
+
+
+@contextmanager
+def stopped_pod(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
+    """A pod of which nothing runs yet, in a cluster with these Secrets; what has been started is ended."""
+    if subprocess.run(["unshare", "--net", "--mount", "true"], check=False, capture_output=True).returncode != 0:
+        pytest.skip("containers with users, mounts and a network of their own need root")
+    if not ENVOY.exists():
+        pytest.skip("Envoy is not installed (make target/envoy/.stamp)")
+    # Not pytest's own folder, which is closed to other users; short, as names of sockets have to be.
+    folder = Path(tempfile.mkdtemp(prefix="pod-", dir="/tmp"))
+    folder.chmod(0o755)
+    try:
+        with network() as shared, ExitStack() as stack:
+            group = pod_spec()["securityContext"]["fsGroup"]
+            (folder / "volumes").mkdir()
+            (folder / "shm").mkdir()
+            (folder / "shm").chmod(0o1777)
+            (folder / "hosts").write_text(HOSTS)
+            (folder / "resolv.conf").write_text("")
+            paths: dict[str, Path] = {}
+            files: dict[str, Files] = {}
+            sources: dict[str, tuple[str, Any]] = {}
+            for volume in pod_spec()["volumes"]:
+                name, path = volume["name"], folder / "volumes" / volume["name"]
+                paths[name] = path
+                if "emptyDir" in volume:
+                    empty_dir(path, group)
+                    continue
+                kind, key, there = (
+                    ("secret", "secretName", secrets) if "secret" in volume else ("configMap", "name", config_maps())
+                )
+                source = volume[kind]
+                sources[name] = (source[key], source)
+                files[name] = Files(path, group, source.get("defaultMode"))
+                assert source[key] in there or source.get("optional"), f"there is no {kind} `{source[key]}`"
+                files[name].put(chosen(source, there.get(source[key], {})))
+            pod = Pod(Place(folder, shared, group, paths, secrets), files, sources)
+            stack.callback(pod.kill)
+            yield pod
+    finally:
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def running_pod(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
+    """A pod whose sidecars have started."""
+    with stopped_pod(secrets) as pod:
+        for spec in pod_spec()["initContainers"]:
+            pod.start(spec["name"])
+        yield pod

@@ -1,0 +1,67 @@
+"""A real MCP server and a real MCP client, each a program of its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from support.proxies.envoy import PATIENCE_S, ROOT, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+PYTHON = ROOT / "target" / "mcp" / "bin" / "python"
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@contextmanager
+def mcp_server(path: str, *further: str, stateless: bool, at: int | None = None) -> Iterator[int]:
+    """Serves a few tools at this path; gives the port, a free one unless it is `at` one. `further`: see the program."""
+    if not PYTHON.exists():
+        pytest.skip("fastmcp is not installed (make target/mcp/.stamp)")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = at or free.getsockname()[1]
+    words = [str(port), path, *(["stateless"] if stateless else []), *further]
+    command = [str(PYTHON), str(PROGRAMS / "server.py"), *words]
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(port, process)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def mcp_client(
+    url: str,
+    calls: Sequence[tuple[str, dict[str, Any]]],
+    headers: Mapping[str, str] | None = None,
+    mode: str = "auto",
+) -> dict[str, Any]:
+    """What a client sees: the names of the `tools`, and whether each call was `done`, `refused` or an `error`.
+
+    `version` is that of the protocol; `mode` is how it is agreed on: `auto` takes the newest, `legacy` a session.
+    """
+    done = run_client(url, calls, headers, mode)
+    assert done.returncode == 0, done.stderr
+    seen: dict[str, Any] = json.loads(done.stdout)
+    return seen
+
+
+def run_client(
+    url: str,
+    calls: Sequence[tuple[str, dict[str, Any]]],
+    headers: Mapping[str, str] | None = None,
+    mode: str = "auto",
+) -> subprocess.CompletedProcess[str]:
+    """The client's run, which may fail."""
+    options = json.dumps({"headers": {"x-agent": "a"} if headers is None else dict(headers), "mode": mode})
+    command = [str(PYTHON), str(PROGRAMS / "client.py"), url, json.dumps(calls), options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
