@@ -11,12 +11,12 @@ import os
 import random
 import signal
 import time
-from bisect import bisect_left
 from collections import defaultdict
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from callgate import Client
+from support.intervals import worst
 from support.program import sidecar
 
 if TYPE_CHECKING:
@@ -74,21 +74,6 @@ class Log:
                 if decision.allowed:
                     for counter in COUNTERS.get(tool, [tool]):
                         self.admitted[counter].append((decision.decided_at_us, units))
-
-
-def worst(admitted: list[tuple[int, float]], window_us: int) -> float:
-    """The most that any interval of this length holds."""
-    ordered = sorted(admitted)
-    times = [time_us for time_us, _ in ordered]
-    most = held = 0.0
-    first = 0
-    for at, (time_us, units) in enumerate(ordered):
-        held += units
-        start = bisect_left(times, time_us - window_us + 1, first, at + 1)
-        held -= sum(units for _, units in ordered[first:start])
-        first = start
-        most = max(most, held)
-    return most
 
 
 def test_the_checker_sees_what_is_too_much() -> None:

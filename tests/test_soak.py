@@ -25,8 +25,8 @@ import grpc
 from callgate import Client
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from support.gateway.slow import resident_bytes
+from support.intervals import worst
 from support.setup import Running, Setup, credential, until
-from test_kill import worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

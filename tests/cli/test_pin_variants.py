@@ -9,7 +9,7 @@ import pytest
 
 from callgate._callgate import pins_accept, pins_read, pins_record
 from callgate.errors import ConfigError
-from cli.test_pin import URL, Place, tool
+from support.pins import URL, Place, tool
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import socket
-import ssl
 import time
 from pathlib import Path
 from threading import Event, Thread
@@ -14,9 +12,10 @@ import pytest
 import trustme
 
 from callgate import Client
-from config.test_watch import config_map
 from support.program import sidecar
+from support.reloads import serial, statuses, write_certificate
 from support.setup import KEY, Running, Setup, credential, policy, until
+from support.volumes import config_map
 
 
 @pytest.fixture
@@ -120,11 +119,6 @@ def test_peps(setup: Setup) -> None:
         assert statuses(running, first, second, None) == [401, 401, 401]
 
 
-def statuses(running: Running, *tokens: str | None) -> list[int]:
-    """Of the answers to PEPs with these tokens."""
-    return [running.ask(token, grant="g", server="s", tool="t")[0] for token in tokens]
-
-
 @pytest.mark.parametrize("key", ["grants", "peps"])
 def test_nothing_is_opened_while_it_runs(setup: Setup, key: str) -> None:
     token, token_hash = credential()
@@ -211,23 +205,6 @@ def test_certificates(setup: Setup) -> None:
             write_certificate(setup, second)
         assert serial(running, authority) != before
         assert running.get("/readyz") == "ready\n"
-
-
-def write_certificate(setup: Setup, certificate: trustme.LeafCert) -> None:
-    setup.write("tls.key", certificate.private_key_pem.bytes().decode())
-    setup.write("tls.crt", b"".join(pem.bytes() for pem in certificate.cert_chain_pems).decode())
-
-
-def serial(running: Running, authority: trustme.CA) -> object:
-    """The number of the certificate that a new connection is shown."""
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    host, _, port = running.address.rpartition(":")
-    raw = socket.create_connection((host, int(port)), timeout=20)
-    with context.wrap_socket(raw, server_hostname=host) as connection:
-        shown = connection.getpeercert()
-    assert shown is not None
-    return shown["serialNumber"]
 
 
 def test_a_config_map(setup: Setup) -> None:

@@ -18,8 +18,8 @@ from callgate import Engine, Server
 from callgate.control.metrics import ServerCollector
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Source
-from config.test_reload import serial, statuses, write_certificate
 from support.program import sidecar
+from support.reloads import serial, statuses, write_certificate
 from support.setup import TIMEOUT_S, Running, Setup, credential, policy, until
 
 

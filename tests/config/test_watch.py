@@ -14,6 +14,7 @@ import watchfiles
 
 from callgate.config import Files
 from callgate.control.watch import Watcher, folders_of
+from support.volumes import config_map
 
 TIMEOUT_S = 20.0
 
@@ -36,19 +37,6 @@ def files_of(*paths: Path) -> Files:
     for path in paths:
         files.add(path)
     return files
-
-
-def config_map(folder: Path, version: str, contents: dict[str, str]) -> None:
-    """Writes a volume as the kubelet does: a folder of its own, to which one symbolic link is swapped."""
-    data = folder / f"..{version}"
-    data.mkdir()
-    for name, content in contents.items():
-        (data / name).write_text(content)
-    (folder / "..data_tmp").symlink_to(data.name)
-    (folder / "..data_tmp").rename(folder / "..data")
-    for name in contents:
-        if not (folder / name).is_symlink():
-            (folder / name).symlink_to(f"..data/{name}")
 
 
 def write(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import urllib.request
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,10 @@ from support.gateway import faults
 from support.gateway.faulty import EVENTS, JSON, TOOLS, answer, faulty_server
 from support.gateway.running import bearer, gateway
 from support.proxies.envoy import PATIENCE_S
+from support.setup import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.gateway.faulty import Connection, Faulty, Request
@@ -201,11 +201,3 @@ def listing(tools: list[dict[str, Any]]) -> Any:
         connection.answer(200, events, {"content-type": EVENTS})
 
     return fault
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Another process's deed is waited for."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,10 @@ from support.gateway.faulty import EVENTS, JSON, faulty_server, properly
 from support.gateway.running import gateway
 from support.gateway.slow import MEBIBYTE, most_resident_bytes, resident_bytes
 from support.proxies.envoy import PATIENCE_S
+from support.setup import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.gateway.faulty import Connection, Fault, Faulty, Request
@@ -113,11 +113,3 @@ def test_bodies_that_wait_for_their_server_are_held_too(tmp_path: Path, faulty: 
         assert all(b"too many bytes of unfinished" in answer.content for answer in refused)
         assert {answer.status_code for answer in answers[len(refused) :]} == {200}
         assert httpx.post(url, json=message, headers=ACCEPT, timeout=PATIENCE_S).status_code == 200, "room again"
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Another process's deed is waited for."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)

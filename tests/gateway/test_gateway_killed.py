@@ -6,7 +6,6 @@ What the server has received is counted by the server: it notes each call before
 from __future__ import annotations
 
 import signal
-import time
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from support.gateway.noting import Callers, noting_server
 from support.gateway.running import configured, gateway
 from support.gateway.slow import SlowClient
 from support.program import sidecar
-from support.proxies.envoy import PATIENCE_S
+from support.setup import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,14 +44,6 @@ def taken(address: str, most: int) -> float:
         decision = client.check(grant="anonymous", server="s", tool="look")
     assert decision.allowed, decision
     return most - decision.limits[0].remaining
-
-
-def until(condition: Callable[[], object]) -> None:
-    """What other processes do is waited for."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.01)
 
 
 def calls_reach(server: Noting, number: int) -> Callable[[], bool]:

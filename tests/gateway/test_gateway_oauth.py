@@ -10,16 +10,15 @@ import httpx
 import pytest
 
 from callgate._callgate import hash_token
-from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks, oauth, publisher, rsa_key
+from support.gateway.issuers import ISSUER, PUBLIC_URL, bearing, ec_key, oauth, publisher, rsa_key
+from support.gateway.oauth import CALL, TEAMS, file_of, send
 from support.gateway.running import KEY, TOKENS, bearer, gateway
 from support.proxies.mcp import mcp_client, mcp_server
 from support.proxies.policies import POLICY
 from support.proxies.upstream import keeping_upstream
 from support.setup import until
 
-ACCEPT = {"accept": "application/json, text/event-stream"}
 CALLS: list[tuple[str, dict[str, Any]]] = [("open", {"n": 3}), ("capped", {}), ("capped", {}), ("capped", {})]
-CALL = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "open", "arguments": {}}}
 PING = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
 INITIALIZE = {
     "jsonrpc": "2.0",
@@ -27,28 +26,6 @@ INITIALIZE = {
     "method": "initialize",
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}},
 }
-TEAMS = {
-    "version": "1",
-    "name": "teams",
-    "default": "deny",
-    "hide": ["secret"],
-    "tools": {
-        "open": {"require": [{"conditions": [{"path": "grant.labels.team", "op": "eq", "value": "ops"}]}]},
-        "small": {"require": [{"conditions": [{"path": "grant.labels.tenant", "op": "in", "value": ["7"]}]}]},
-        "capped": {"limits": [{"counter": "calls", "window": "hour", "max": 2}]},
-    },
-}
-
-
-def send(url: str, token: str | None, message: object = CALL, **headers: str) -> httpx.Response:
-    sent = {**ACCEPT, **(bearing(token) if token is not None else {})}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.post(url, json=message, headers=sent, timeout=30)
-
-
-def file_of(folder: Path, *keys: Key) -> dict[str, Any]:
-    (folder / "jwks.json").write_text(json.dumps(jwks(*keys)), encoding="utf-8")
-    return {"jwks": {"file": "jwks.json"}}
 
 
 @pytest.mark.parametrize(("mode", "stateless"), [("auto", True), ("legacy", False)])

@@ -15,8 +15,8 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from gateway.test_gateway_oauth import CALL, send
 from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks, oauth, rsa_key
+from support.gateway.oauth import CALL, send
 from support.gateway.running import Gateway, gateway
 from support.proxies.upstream import Upstream, keeping_upstream, send_raw
 

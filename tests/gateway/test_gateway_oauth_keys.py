@@ -13,8 +13,8 @@ import pytest
 import trustme
 
 from callgate import Engine, ManualClock, Server
-from gateway.test_gateway_oauth import CALL, file_of, send
 from support.gateway.issuers import ISSUER, PUBLIC_URL, bearing, ec_key, jwks, oauth, publisher
+from support.gateway.oauth import CALL, file_of, send
 from support.gateway.running import gateway
 from support.http_server import Handler, serving
 from support.proxies.policies import POLICY

@@ -8,8 +8,8 @@ from typing import Any
 
 import httpx
 
-from gateway.test_gateway_oauth import CALL, TEAMS, send
 from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, ec_key, jwks
+from support.gateway.oauth import CALL, TEAMS, send
 from support.gateway.running import gateway
 from support.proxies.upstream import keeping_upstream
 from support.setup import Setup, until

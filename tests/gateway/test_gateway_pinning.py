@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from support.gateway.pinning import EVERY_TOOL, rule_of
 from support.gateway.running import bearer, gateway
 from support.http_server import Handler, serving
 from support.program import run
-from support.setup import Setup
+from support.setup import Setup, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
-FOLLOWS_S = 20.0
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 
@@ -81,12 +80,6 @@ def call(url: str, tool: str, headers: dict[str, str] | None = None) -> dict[str
     """The reply to a call."""
     message = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
     return ask(url, message, headers)
-
-
-def rule_of(reply: dict[str, Any]) -> str:
-    """The rule that denied a call; empty where none did."""
-    rule: str = reply["result"].get("_meta", {}).get("callgate/decision", {}).get("rule", "")
-    return rule
 
 
 @pytest.mark.parametrize("as_events", [False, True])
@@ -209,11 +202,3 @@ def test_who_is_not_known_is_told_nothing_of_tools(tmp_path: Path) -> None:
             assert rule_of(call(url, "a", bearer("alice"))) == "(tool changed)"
             stranger = call(url, "a", {"authorization": "Bearer cgt_nobody"})
     assert "changed" not in json.dumps(stranger)
-
-
-def until(condition: Any) -> None:
-    """Waits for what follows within a second or two."""
-    end = time.monotonic() + FOLLOWS_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)

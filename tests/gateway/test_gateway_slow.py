@@ -16,9 +16,10 @@ from support.gateway.faulty import EVENTS, JSON, answer, faulty_server, properly
 from support.gateway.running import gateway
 from support.gateway.slow import MEBIBYTE, SlowClient, most_resident_bytes, resident_bytes, slow_clients
 from support.proxies.envoy import PATIENCE_S
+from support.setup import until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from support.gateway.faulty import Connection, Fault, Faulty, Request
@@ -202,11 +203,3 @@ def test_a_head_that_is_late_is_waited_for_as_long_as_is_said(tmp_path: Path, fa
         with gateway(tmp_path, {"s": upstream}, EVERY_TOOL) as running:
             text = post(running.url("s"), call("open")).json()["result"]["content"][0]["text"]
         assert expected in text
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Another thread's deed is waited for."""
-    end = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.02)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from gateway.test_gateway_pinning import EVERY_TOOL, rule_of, until
 from support.gateway.clients import PYTHON, PYTHON_1, TYPESCRIPT, TYPESCRIPT_1, Client, see
+from support.gateway.pinning import EVERY_TOOL, rule_of
 from support.gateway.running import bearer, gateway
 from support.gateway.servers import everything
 from support.http_server import Handler, serving
 from support.program import run
+from support.setup import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from support.program import ENVIRONMENT, run
-from support.stdio.wrapped import ALLOW, Talk, call, client, request, script, server, wrapping
+from support.setup import until
+from support.stdio.pinning import listed, pin, rule
+from support.stdio.wrapped import ALLOW, Talk, client, request, script, server, wrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-FOLLOWS_S = 20.0
 
 SERVER = """
 import json, sys
@@ -54,39 +53,9 @@ def pinned(folder: Path, *further: str, command: str = SERVER) -> list[str]:
     return wrapping(folder, script(command, folder / "tools.json"), *words, policy=ALLOW)
 
 
-def listed(talk: Talk, **params: Any) -> list[str]:
-    """The names of the tools that a client is shown."""
-    talk.send(request("list", "tools/list", **params))
-    return [tool["name"] for tool in talk.reply()["result"]["tools"]]
-
-
-def rule(talk: Talk, tool: str) -> str:
-    """The rule that denied a call; empty where none did."""
-    talk.send(call("call", tool))
-    result = talk.reply()["result"]
-    found: str = result.get("_meta", {}).get("callgate/decision", {}).get("rule", "")
-    assert result.get("isError", False) == bool(found)
-    return found
-
-
 def is_allowed(talk: Talk, tool: str) -> bool:
     """Whether a call passes."""
     return rule(talk, tool) == ""
-
-
-def pin(folder: Path, *words: str) -> str:
-    """What `callgate pin` says."""
-    done = run("pin", *words, "--state", str(folder / "state"))
-    assert done.code == 0, done.err
-    return done.out
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Waits for what follows within a second or two."""
-    end = time.monotonic() + FOLLOWS_S
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_what_changes_is_denied_and_hidden_until_it_is_accepted(tmp_path: Path) -> None:

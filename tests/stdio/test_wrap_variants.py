@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from stdio.test_wrap_pinning import listed, pin, rule
 from support.gateway.clients import PYTHON, PYTHON_1, see
 from support.gateway.servers import Command, everything_command
 from support.program import ENVIRONMENT
+from support.stdio.pinning import listed, pin, rule
 from support.stdio.wrapped import ALLOW, Talk, request, script, wrapping
 
 if TYPE_CHECKING:
