@@ -141,9 +141,9 @@ test-python: build .venv/.stamp-dev $(foreach of,envoy mcp mcp1 awslabs npm,targ
 .PHONY: soak
 soak: build .venv/.stamp-dev ## ten minutes of kills under load, then ten of reloads, cancels, slow servers, few descriptors
 	$(call say,kills under load)
-	@CALLGATE_KILL_ROUNDS=400 $(bin)/python -m pytest tests/test_kill.py
+	@CALLGATE_KILL_ROUNDS=400 $(bin)/python -m pytest tests/soak/test_kill.py
 	$(call say,everything at once)
-	@CALLGATE_SOAK_SECONDS=600 $(bin)/python -m pytest -s tests/test_soak.py
+	@CALLGATE_SOAK_SECONDS=600 $(bin)/python -m pytest -s tests/soak/test_soak.py
 
 .PHONY: fuzz
 fuzz: ## fuzz targets, FUZZ_SECONDS=60 each; needs nightly Rust, and says what is missing
