@@ -26,7 +26,7 @@ pub(crate) fn config(audit: &Bound<'_, PyMapping>) -> PyResult<AuditConfig> {
                 path = Some(given);
             }
             "mode" => {
-                config.mode = mode(&value).ok_or_else(|| wrong_value(&key, "`best_effort` or `required`"))?
+                config.mode = mode(&value).ok_or_else(|| wrong_value(&key, "`best_effort` or `required`"))?;
             }
             "max_bytes" => config.max_bytes = count(&key, &value)?,
             "max_age_s" => config.max_age_s = count(&key, &value)?,
