@@ -10,6 +10,7 @@
 //! - [`list`] removes tools from the answers to `tools/list`, and reads the tools of such an answer.
 //! - [`Media`] is the media type of such an answer.
 //! - [`sse`] splits an event stream into events, each of which may hold such an answer.
+//! - [`Scanner`] finds the outer keys of messages that pass in pieces.
 //! - [`LineBreaks`] escapes characters that only some readers take for a line end.
 //!
 //! The crate does no I/O and uses no HTTP library: bytes and header fields come in, bytes go out. The bytes that are
@@ -24,6 +25,7 @@ pub mod message;
 pub mod methods;
 pub mod refusal;
 pub mod reply;
+mod scanner;
 mod shown;
 pub mod sse;
 
@@ -34,4 +36,5 @@ pub use media::Media;
 pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use refusal::{Reason, Refusal};
+pub use scanner::{Scanner, Token};
 pub use shown::Shown;

@@ -3,20 +3,15 @@
 //! A glance judges nothing. It says which request a reply belongs to while a hundred megabytes of result stream on, and
 //! under which id to refuse a message that is too long to be read.
 
-use std::borrow::Cow;
-
-use callgate_core::json::Tape;
-use memchr::memchr2;
+use callgate_mcp::{Scanner, Token};
 
 use crate::id::{MOST_ID_BYTES, RequestId};
 
-/// The longest key of interest, `method` or `result`, with each character as an escape.
-const MOST_KEY_BYTES: usize = 40;
-
 /// The id, as far as it is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Id {
     /// None has come by.
+    #[default]
     Absent,
     Known(RequestId),
     /// It is longer than what is kept of one.
@@ -26,14 +21,10 @@ pub(crate) enum Id {
 }
 
 /// A message of which some bytes have gone by.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Glance {
+    scanner: Scanner,
     place: Place,
-    /// Brackets that are open.
-    depth: usize,
-    string: InString,
-    /// What is taken down of the key or the id that is going by; `None` where nothing is.
-    taken: Option<Vec<u8>>,
     key: Key,
     id: Id,
     has_method: bool,
@@ -41,50 +32,29 @@ pub(crate) struct Glance {
     has_more: bool,
 }
 
-/// Where in the outermost object the next byte stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The part of the text that is scanned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
-    Before,
-    Key,
-    Colon,
-    Value,
-    /// After the object, or in what is none.
+    #[default]
+    BeforeObject,
+    InObject,
+    /// After the object, or in something else.
     Outside,
 }
 
-/// Whether the next byte stands in a string.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum InString {
-    No,
-    Yes,
-    /// After a backslash.
-    Escaped,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The key of the value that is scanned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Key {
+    /// `id`, whose colon is still to come.
     Id,
+    #[default]
     Other,
 }
 
 impl Glance {
-    pub(crate) const fn new() -> Self {
-        Self {
-            place: Place::Before,
-            depth: 0,
-            string: InString::No,
-            taken: None,
-            key: Key::Other,
-            id: Id::Absent,
-            has_method: false,
-            has_answer: false,
-            has_more: false,
-        }
-    }
-
     /// A message that is there as a whole.
     pub(crate) fn of(message: &[u8]) -> Self {
-        let mut glance = Self::new();
+        let mut glance = Self::default();
         glance.pass(message);
         glance
     }
@@ -130,133 +100,69 @@ impl Glance {
     /// The next bytes, wherever they are cut.
     pub(crate) fn pass(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        loop {
-            if self.string == InString::Yes && self.taken.is_none() {
-                // Most bytes are those of long strings.
-                let at = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
-                rest = rest.get(at..).unwrap_or_default();
-            }
-            let Some((&byte, after)) = rest.split_first() else {
-                return;
-            };
-            rest = after;
-            if self.string == InString::No {
-                self.outside_of_strings(byte);
-            } else {
-                self.in_a_string(byte);
+        while let Some(token) = self.scanner.next(&mut rest) {
+            match self.place {
+                Place::BeforeObject => self.before_object(token),
+                Place::InObject => self.in_object(token),
+                Place::Outside => {
+                    let starts = matches!(token, Token::ObjectStart | Token::ArrayStart);
+                    self.has_more |= starts && self.scanner.depth() == 1;
+                }
             }
         }
-    }
-
-    fn in_a_string(&mut self, byte: u8) {
-        self.take(byte);
-        self.string = match (self.string, byte) {
-            (InString::Yes, b'\\') => InString::Escaped,
-            (InString::Yes, b'"') => InString::No,
-            _ => InString::Yes,
-        };
-        if self.string == InString::No && self.depth == 1 && self.place == Place::Key {
-            self.end_key();
-        }
-    }
-
-    fn outside_of_strings(&mut self, byte: u8) {
-        match byte {
-            b'"' => {
-                self.string = InString::Yes;
-                if self.depth == 1 && self.place == Place::Key {
-                    self.taken = Some(Vec::new());
-                }
-                self.take(byte);
-            }
-            b'{' | b'[' => {
-                match (self.depth, self.place) {
-                    (0, Place::Before) if byte == b'{' => self.place = Place::Key,
-                    (0, Place::Outside) => self.has_more = true,
-                    (0, _) => self.place = Place::Outside,
-                    _ => self.take(byte),
-                }
-                self.depth += 1;
-            }
-            b'}' | b']' => {
-                if self.depth > 1 {
-                    self.take(byte);
-                } else {
-                    self.end_value();
-                    self.place = Place::Outside;
-                }
-                self.depth = self.depth.saturating_sub(1);
-            }
-            b',' if self.depth == 1 && self.place != Place::Outside => {
-                self.end_value();
-                self.place = Place::Key;
-            }
-            b':' if self.depth == 1 && self.place == Place::Colon => {
-                self.place = Place::Value;
-                self.taken = (self.key == Key::Id).then(Vec::new);
-            }
-            other => self.take(other),
-        }
-    }
-
-    /// Takes a byte down, if it is one of a key or an id that is still short enough.
-    fn take(&mut self, byte: u8) {
-        let Some(taken) = &mut self.taken else { return };
-        let most_bytes = if self.place == Place::Key {
-            MOST_KEY_BYTES
-        } else {
-            MOST_ID_BYTES
-        };
-        if taken.len() < most_bytes {
-            taken.push(byte);
-        } else if self.place == Place::Key {
-            // No key that says anything here.
-            self.taken = None;
-        } else {
+        if self.scanner.has_long_value() {
             self.id = Id::Long;
-            self.taken = None;
-            self.key = Key::Other;
         }
     }
 
-    fn end_key(&mut self) {
-        let taken = self.taken.take().unwrap_or_default();
-        self.place = Place::Colon;
-        self.key = Key::Other;
-        match &*unescaped(&taken) {
-            "id" => self.key = Key::Id,
-            "method" => self.has_method = true,
-            "result" | "error" => self.has_answer = true,
+    const fn before_object(&mut self, token: Token) {
+        match token {
+            Token::ObjectStart => self.place = Place::InObject,
+            Token::ArrayStart | Token::End => self.place = Place::Outside,
+            Token::Comma | Token::Colon | Token::Key | Token::Nul => {}
+        }
+    }
+
+    fn in_object(&mut self, token: Token) {
+        match (token, self.scanner.depth()) {
+            (Token::Key, _) => self.key(),
+            (Token::Colon, 1) if self.key == Key::Id => {
+                self.key = Key::Other;
+                self.scanner.keep_value(MOST_ID_BYTES);
+            }
+            (Token::Comma, 1) => self.end_member(),
+            (Token::End, 0) => {
+                self.end_member();
+                self.place = Place::Outside;
+            }
             _ => {}
         }
     }
 
-    fn end_value(&mut self) {
-        let Some(taken) = self.taken.take() else { return };
-        if self.place != Place::Value || self.key != Key::Id {
-            return;
+    fn key(&mut self) {
+        let mut is_id = false;
+        match &*self.scanner.key() {
+            "id" => is_id = true,
+            "method" => self.has_method = true,
+            "result" | "error" => self.has_answer = true,
+            _ => {}
         }
-        let id = str::from_utf8(&taken).ok().and_then(RequestId::of_json);
-        self.id = match (&self.id, id) {
-            (Id::Absent, Some(id)) => Id::Known(id),
-            _ => Id::Unclear,
-        };
+        self.key = if is_id { Key::Id } else { Key::Other };
     }
-}
 
-/// The text of a key in quotes; empty where it is none.
-fn unescaped(key: &[u8]) -> Cow<'_, str> {
-    let text = str::from_utf8(key).unwrap_or_default();
-    if text.contains('\\') {
-        let mut tape = Tape::new();
-        let value = tape.parse(key, 1).ok();
-        return Cow::Owned(
-            value
-                .and_then(|value| value.as_str().map(str::to_owned))
-                .unwrap_or_default(),
-        );
+    fn end_member(&mut self) {
+        self.key = Key::Other;
+        if self.scanner.has_long_value() {
+            self.id = Id::Long;
+            self.scanner.take_value();
+        } else if let Some(value) = self.scanner.take_value() {
+            let id = str::from_utf8(&value).ok().and_then(RequestId::of_json);
+            self.id = match (&self.id, id) {
+                (Id::Absent, Some(id)) => Id::Known(id),
+                _ => Id::Unclear,
+            };
+        }
     }
-    Cow::Borrowed(text.trim_matches('"'))
 }
 
 #[cfg(test)]
@@ -347,17 +253,16 @@ mod tests {
     fn what_is_long_is_not_held() {
         let long = "k".repeat(1 << 20);
         let message = format!(r#"{{"{long}":"{long}","id":"{long}","method":"x"}}"#);
-        let mut glance = Glance::new();
+        let mut glance = Glance::default();
         for piece in message.as_bytes().chunks(1_000) {
             glance.pass(piece);
-            assert!(glance.taken.as_ref().map_or(0, Vec::len) <= MOST_ID_BYTES);
         }
         assert_eq!((glance.id(), glance.has_method()), (&Id::Long, true));
     }
 
     #[test]
     fn an_id_is_known_as_soon_as_it_has_gone_by() {
-        let mut glance = Glance::new();
+        let mut glance = Glance::default();
         glance.pass(br#"{"jsonrpc":"2.0","id":12"#);
         assert_eq!(glance.id(), &Id::Absent, "more digits may come");
         glance.pass(b",");
@@ -371,7 +276,7 @@ mod tests {
             cuts in prop::collection::vec(1_usize..9, 0..20),
         ) {
             let whole = Glance::of(message.as_bytes());
-            let mut pieces = Glance::new();
+            let mut pieces = Glance::default();
             let mut rest = message.as_bytes();
             for cut in cuts {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));

@@ -5,14 +5,8 @@
 //! some clients take a reply wherever it comes. So a list is met wherever it stands: as the result of a message, at the
 //! top of a body or in the data of an event.
 
-use std::borrow::Cow;
-
-use callgate_core::json::Tape;
-use callgate_mcp::same_but_for_case;
-use memchr::{memchr, memchr2, memchr2_iter, memchr3, memmem};
-
-/// The longest key of interest, `result`, in quotes and with each character as an escape.
-const MOST_KEY_BYTES: usize = 38;
+use callgate_mcp::{Scanner, Token, same_but_for_case};
+use memchr::{memchr, memchr2, memchr2_iter, memmem};
 
 /// The longest name of a field of an event that is known.
 const MOST_NAME_BYTES: usize = 8;
@@ -35,124 +29,43 @@ fn could_hold_list(bytes: &[u8]) -> bool {
 }
 
 /// JSON messages, one after another or in a list.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Messages {
-    /// Brackets that are open, but for those around messages.
-    depth: usize,
-    string: InString,
-    /// The next string at this depth is a key.
-    is_key_next: bool,
-    /// What has come of the key that is going by.
-    key: Option<Vec<u8>>,
+    scanner: Scanner,
     /// The value that comes is the result of a message.
     is_result_next: bool,
-    is_in_result: bool,
 }
 
-/// Whether the next byte stands in a string.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum InString {
-    #[default]
-    No,
-    Yes,
-    /// After a backslash.
-    Escaped,
+impl Default for Messages {
+    fn default() -> Self {
+        Self {
+            scanner: Scanner::of_batches(),
+            is_result_next: false,
+        }
+    }
 }
 
 impl Messages {
     /// The next bytes, wherever they are cut. True where a list of tools begins in them, or what some readers take for
     /// one. `are_last` says that no others follow.
     pub(super) fn meet_list(&mut self, bytes: &[u8], are_last: bool) -> bool {
-        let are_all = are_last && *self == Self::default();
+        let are_all = are_last && self.scanner.is_between_messages();
         (!are_all || could_hold_list(bytes)) && self.meet_list_in(bytes)
     }
 
     fn meet_list_in(&mut self, bytes: &[u8]) -> bool {
         let mut rest = bytes;
-        loop {
-            if self.string == InString::Yes && self.key.is_none() {
-                // Most bytes are those of long strings.
-                let at = memchr3(b'"', b'\\', 0, rest).unwrap_or(rest.len());
-                rest = rest.get(at..).unwrap_or_default();
-            }
-            let Some((&byte, after)) = rest.split_first() else {
-                return false;
-            };
-            rest = after;
-            // No JSON in UTF-8 holds this byte; where it does, some readers take it for UTF-16.
-            let is_met = byte == 0
-                || if self.string == InString::No {
-                    self.outside_of_strings(byte);
-                    false
-                } else {
-                    self.within_string(byte)
-                };
-            if is_met {
-                return true;
+        while let Some(token) = self.scanner.next(&mut rest) {
+            match (token, self.scanner.depth()) {
+                (Token::Nul, _) => return true,
+                (Token::Key, 1) => self.is_result_next = same_but_for_case(&self.scanner.key(), "result"),
+                (Token::Key, _) if same_but_for_case(&self.scanner.key(), "tools") => return true,
+                (Token::ObjectStart, 2) => self.scanner.read_second_level(self.is_result_next),
+                (Token::Comma, 1) => self.is_result_next = false,
+                _ => {}
             }
         }
-    }
-
-    /// True where it ends the key of a list.
-    fn within_string(&mut self, byte: u8) -> bool {
-        if let Some(key) = &mut self.key
-            && key.len() <= MOST_KEY_BYTES
-        {
-            key.push(byte);
-        }
-        self.string = match (self.string, byte) {
-            (InString::Yes, b'\\') => InString::Escaped,
-            (InString::Yes, b'"') => InString::No,
-            _ => InString::Yes,
-        };
-        self.string == InString::No && self.key.take().is_some_and(|key| self.ends_key(&key))
-    }
-
-    /// True where it is the key of a list.
-    fn ends_key(&mut self, key: &[u8]) -> bool {
-        self.is_key_next = false;
-        let key = text_of(key);
-        if self.depth == 1 {
-            self.is_result_next = same_but_for_case(&key, "result");
-            return false;
-        }
-        same_but_for_case(&key, "tools")
-    }
-
-    fn outside_of_strings(&mut self, byte: u8) {
-        match byte {
-            b'"' => {
-                self.string = InString::Yes;
-                self.key = self.is_key_next.then(|| vec![byte]);
-            }
-            b'{' => {
-                self.depth += 1;
-                if self.depth == 2 {
-                    self.is_in_result = self.is_result_next;
-                }
-                self.is_key_next = self.has_keys();
-            }
-            // Messages may stand in a list.
-            b'[' if self.depth > 0 => {
-                self.depth += 1;
-                self.is_key_next = false;
-            }
-            b'}' | b']' => {
-                self.is_in_result &= self.depth != 2;
-                self.depth = self.depth.saturating_sub(1);
-                self.is_key_next = false;
-            }
-            b',' => {
-                self.is_key_next = self.has_keys();
-                self.is_result_next &= self.depth != 1;
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the keys at this depth are of interest.
-    const fn has_keys(&self) -> bool {
-        self.depth == 1 || self.depth == 2 && self.is_in_result
+        false
     }
 }
 
@@ -190,6 +103,7 @@ impl Events {
     pub(super) fn meet_list(&mut self, bytes: &[u8]) -> bool {
         if self.are_whole_events(bytes) && !could_hold_list(bytes) {
             self.is_after_cr = false;
+            self.messages = Messages::default();
             return false;
         }
         let mut rest = bytes;
@@ -214,8 +128,8 @@ impl Events {
 
     /// Whether an event begins and one ends with these bytes.
     fn are_whole_events(&self, bytes: &[u8]) -> bool {
-        let is_between =
-            matches!(&self.line, Line::Name(name) if name.is_empty()) && self.messages == Messages::default();
+        let is_between = matches!(&self.line, Line::Name(name) if name.is_empty())
+            && self.messages.scanner.is_between_messages();
         is_between && (bytes.ends_with(b"\n\n") || bytes.ends_with(b"\n\r\n"))
     }
 
@@ -247,23 +161,6 @@ impl Events {
         }
         self.line = Line::Name(Vec::new());
     }
-}
-
-/// The text of a key in quotes; empty where it is none of interest.
-fn text_of(key: &[u8]) -> Cow<'_, str> {
-    if key.len() > MOST_KEY_BYTES {
-        return Cow::Borrowed("");
-    }
-    let text = str::from_utf8(key).unwrap_or_default();
-    if !text.contains('\\') {
-        return Cow::Borrowed(text.trim_matches('"'));
-    }
-    let mut tape = Tape::new();
-    let text = tape
-        .parse(key, 1)
-        .ok()
-        .and_then(|value| value.as_str().map(str::to_owned));
-    Cow::Owned(text.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use callgate_gateway::upstream::{OpenBody, Redirects};
 use callgate_mcp::sse::Events;
 use http::{HeaderMap, Method};
 use http_body_util::BodyExt as _;
@@ -14,7 +15,6 @@ use super::events::Resumption;
 use super::exchange::kind;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use callgate_gateway::upstream::{OpenBody, Redirects};
 
 /// How long the client's own request waits for such a reply.
 const PATIENCE: Duration = Duration::from_secs(30);

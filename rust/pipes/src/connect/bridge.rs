@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_core::json::Tape;
+use callgate_gateway::upstream::{OpenBody, Redirects, Upstream};
 use callgate_mcp::list::MAX_ANSWER_DEPTH;
 use callgate_mcp::sse::Events;
 use http::{HeaderValue, Method, StatusCode};
@@ -23,7 +24,6 @@ use super::tools::Tools;
 use crate::failed::failed;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use callgate_gateway::upstream::{OpenBody, Redirects, Upstream};
 
 /// A reply to `initialize` is read as a whole up to this length.
 pub(super) const INITIALIZE_LIMIT_BYTES: usize = 4 << 20;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate_core::json::Tape;
+use callgate_gateway::upstream::{Failure, OpenBody, Redirects};
 use callgate_mcp::Message;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -17,7 +18,6 @@ use super::run::INITIALIZE;
 use crate::failed::UPSTREAM_FAILED;
 use crate::glance::Glance;
 use crate::id::RequestId;
-use callgate_gateway::upstream::{Failure, OpenBody, Redirects};
 
 /// A reply that is no message is read up to this length, for what it says of an error.
 const ERROR_LIMIT_BYTES: usize = 64 * 1024;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use callgate_gateway::upstream::Redirects;
 use http::Method;
 use tokio::io::AsyncWrite;
 use tokio::time::sleep;
@@ -11,7 +12,6 @@ use super::bridge::Bridge;
 use super::events::Resumption;
 use super::exchange::kind;
 use super::fields;
-use callgate_gateway::upstream::Redirects;
 
 /// How often in a row the stream is asked for without getting it.
 const MOST_FAILURES: u32 = 8;

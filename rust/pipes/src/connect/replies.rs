@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callgate_gateway::upstream::{OpenBody, Redirects};
 use http::Method;
 use http_body_util::BodyExt as _;
 use tokio::io::AsyncWrite;
@@ -16,7 +17,6 @@ use super::fields;
 use super::output::OpenLine;
 use super::tools::LIST_LIMIT_BYTES;
 use crate::failed::UPSTREAM_FAILED;
-use callgate_gateway::upstream::{OpenBody, Redirects};
 
 /// How often the stream of one reply is asked for again without anything new on it.
 const MOST_RESUMPTIONS: usize = 5;

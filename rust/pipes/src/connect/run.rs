@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_core::json::Tape;
+use callgate_gateway::upstream::{Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::{Message, reply as mcp};
 use tokio::io::{AsyncBufRead, AsyncWrite, BufReader};
 use tokio::sync::oneshot;
@@ -21,7 +22,6 @@ use crate::glance::Glance;
 use crate::id::RequestId;
 use crate::lines::{Line, Lines, text};
 use crate::signals::{SIGNAL_BASE, Signals};
-use callgate_gateway::upstream::{Upstream, UpstreamConfig, UpstreamError};
 
 /// What is read of the client at once.
 const PIECE_BYTES: usize = 64 * 1024;

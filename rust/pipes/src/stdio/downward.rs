@@ -58,9 +58,9 @@ struct Going<'s, O> {
 }
 
 impl<O> Going<'_, O> {
-    const fn new() -> Self {
+    fn new() -> Self {
         Self {
-            glance: Glance::new(),
+            glance: Glance::default(),
             way: Way::Held(Vec::new()),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use callgate_core::json::Tape;
+use callgate_gateway::pins::Listing;
 use callgate_mcp::LineBreaks;
 use memchr::{memchr, memmem};
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _};
@@ -15,7 +16,6 @@ use crate::failed::{UPSTREAM_FAILED, failed};
 use crate::glance::{Glance, Id};
 use crate::id::RequestId;
 use crate::lines::{Line, Lines, text};
-use callgate_gateway::pins::Listing;
 
 const CANCELLED: &str = "notifications/cancelled";
 
