@@ -1,10 +1,11 @@
-//! Hosts that are numbers: many programs read them as IPv4 addresses.
+//! Hosts that end in a number, which many programs read as IPv4 addresses.
 
-/// Whether the last label of a host, final dots aside, is a number: decimal, octal, or hexadecimal behind `0x`.
+/// Returns whether the last label of a host, not counting final dots, is a number: decimal, octal, or hexadecimal with
+/// `0x`.
 ///
-/// Programs that follow the URL standard of the WHATWG, and those that ask `inet_aton`, read such a host as an IPv4 address
-/// or refuse it: `127.1`, `0x7f.1` and `2130706433` are all `127.0.0.1`. Only four decimal numbers without leading zeros
-/// are one address to every reader.
+/// Programs that follow the WHATWG URL standard, and programs that use `inet_aton`, read such a host as an IPv4 address
+/// or refuse it: `127.1`, `0x7f.1` and `2130706433` are all `127.0.0.1`. Only four decimal numbers without leading
+/// zeros are the same address to every reader.
 ///
 /// ```
 /// use callgate_core::address::ends_in_number;

@@ -1,7 +1,7 @@
-//! `Mcp-Param-*`: arguments that a tool's input schema has clients repeat in header fields (MCP 2026-07-28, "Custom
-//! Headers from Tool Parameters").
+//! `Mcp-Param-*`: arguments that clients repeat in header fields, as a tool's input schema requires (MCP 2026-07-28,
+//! "Custom Headers from Tool Parameters").
 //!
-//! Who holds the fields against a call is the reader of messages; here is what stands in the schema.
+//! This module reads the schema. The reader of messages checks the fields of a call.
 
 mod properties;
 #[cfg(test)]
@@ -17,20 +17,20 @@ use properties::Properties;
 /// The keyword of a property's schema that names its field.
 const KEYWORD: &str = "x-mcp-header";
 
-/// What the names of these fields begin with, in lower case, as HTTP/2 has them.
+/// The prefix of the names of these fields, in lower case as in HTTP/2.
 pub const FIELD_PREFIX: &str = "mcp-param-";
 
-/// Levels of `properties` that are looked into; a schema of the catalogue has no more.
+/// The levels of `properties` that are read; a schema of the catalogue has no more.
 const MAX_DEPTH: usize = 64;
 
-/// Which arguments of one tool are mirrored, and where. Made once for each definition of a tool, of its input schema.
+/// The mirrored arguments of one tool with their fields, built from the input schema of each definition of the tool.
 ///
-/// Takes memory linear in the schema, however it is nested: servers write these themselves.
+/// Takes memory linear in the schema, whatever its nesting: schemas come from servers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bindings {
-    /// Those that are mirrored, and those on the way there.
+    /// The mirrored properties and their parents.
     properties: Properties,
-    /// By the name of the field as [`fold`] has it, and as it is.
+    /// By the field's name, both as [`fold`] returns it and in its own spelling.
     fields: BTreeMap<(String, String), Binding>,
 }
 
@@ -38,8 +38,8 @@ pub struct Bindings {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     field: String,
-    /// The properties that are mirrored there: one, but for definitions that are put together. None of a field that two
-    /// properties of one definition claim.
+    /// The properties that the field mirrors: one, unless definitions were merged; none if two properties of one
+    /// definition claim the field.
     properties: Vec<usize>,
 }
 
@@ -48,24 +48,24 @@ pub struct Binding {
 pub struct Mirrored<'v>(Vec<Option<Value<'v>>>);
 
 impl Binding {
-    /// The field's whole name, in lower case.
+    /// The field's full name, in lower case.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// Whether it mirrors one argument, as in every definition that clients may use.
+    /// Returns whether it mirrors one argument, as in every definition that clients may use.
     pub fn mirrors_one(&self) -> bool {
         self.properties.len() == 1
     }
 
-    /// Whether two arguments claim it in one definition, so that it mirrors neither.
+    /// Returns whether two arguments of one definition claim it, so that it mirrors neither.
     pub fn is_contested(&self) -> bool {
         self.properties.is_empty()
     }
 }
 
 impl<'v> Mirrored<'v> {
-    /// The arguments that a field mirrors, as far as the call has them.
+    /// The arguments that a field mirrors, if the call has them.
     pub fn by(&self, binding: &Binding) -> impl Iterator<Item = Value<'v>> {
         let properties = binding.properties.iter();
         properties.filter_map(|&property| self.0.get(property).copied().flatten())
@@ -73,10 +73,10 @@ impl<'v> Mirrored<'v> {
 }
 
 impl Bindings {
-    /// Reads the annotations of an input schema: those that a chain of `properties` leads to, and no others.
+    /// Reads the annotations of an input schema, but only those that a chain of `properties` leads to.
     ///
-    /// An annotation that is no field name makes a tool definition that clients must not use; it binds nothing here. So do
-    /// two annotations with one name: that field mirrors nothing.
+    /// An annotation that is not a valid field name binds nothing, nor do two annotations with one name. Clients must
+    /// not use such a tool definition.
     ///
     /// ```
     /// use callgate_core::bindings::Bindings;
@@ -92,7 +92,7 @@ impl Bindings {
         bindings
     }
 
-    /// Whether there is no field, so that there is nothing to check.
+    /// Returns whether there is no field, and so nothing to check.
     pub fn is_empty(&self) -> bool {
         self.fields.is_empty()
     }
@@ -107,7 +107,8 @@ impl Bindings {
         self.fields.get(&(fold(name), name.to_ascii_lowercase()))
     }
 
-    /// A field that one of this name is, or is taken for by servers that read `_` and `.` as `-`.
+    /// The field that servers take this name for if they read `_` and `.` as `-`; the field of this name itself
+    /// included.
     pub fn alike(&self, name: &str) -> Option<&Binding> {
         let folded = fold(name);
         let mut alike = self.fields.range((folded.clone(), String::new())..);
@@ -117,18 +118,18 @@ impl Bindings {
             .map(|(_, binding)| binding)
     }
 
-    /// Finds the arguments that are mirrored: those of all fields at once, since both arguments and fields can be many.
+    /// Finds the mirrored arguments of all fields in one pass, because both arguments and fields may be many.
     pub fn mirrored<'v>(&self, args: Option<Value<'v>>) -> Mirrored<'v> {
         Mirrored(args.map(|args| self.properties.values(args)).unwrap_or_default())
     }
 
-    /// The path of the argument that a field mirrors, for people.
+    /// The path of the argument that a field mirrors, for messages.
     pub fn path(&self, binding: &Binding) -> String {
         let first = binding.properties.first();
         first.map_or_else(String::new, |&property| self.properties.path(property).join("."))
     }
 
-    /// Takes over what another definition of the same tool says: a field may mirror what either has.
+    /// Adds the fields of another definition of the same tool: a field may mirror the arguments of either.
     pub fn extend(&mut self, other: &Self) {
         let places = self.properties.extend(&other.properties);
         for (name, theirs) in &other.fields {
@@ -141,7 +142,7 @@ impl Bindings {
                 .iter()
                 .filter_map(|&property| places.get(property))
             {
-                // Most definitions say the same of most properties.
+                // Most definitions agree on most properties.
                 if !own.properties.contains(place) {
                     own.properties.push(*place);
                 }
@@ -159,14 +160,14 @@ impl Bindings {
             let is_bound = header.is_some_and(|header| is_token(header) && self.bind(header, place));
             self.collect(property, Some(place), depth + 1);
             if !is_bound && self.properties.len() == place + 1 {
-                // It leads nowhere.
+                // No annotation is below it.
                 self.properties.remove_last();
             }
         }
     }
 
-    /// Has a field mirror a property, unless another one of this definition claims it: then the definition is one that clients
-    /// must not use, and nothing says which of the two its server reads.
+    /// Binds a field to a property, unless another property of this definition claims the field. Clients must not use
+    /// such a definition, and its server may read either property.
     fn bind(&mut self, header: &str, property: usize) -> bool {
         let field = [FIELD_PREFIX, &header.to_ascii_lowercase()].concat();
         match self.fields.entry((fold(&field), field)) {
@@ -186,13 +187,13 @@ impl Bindings {
     }
 }
 
-/// A schema in memory, whoever has read it.
+/// A schema in memory, from any reader.
 pub trait SchemaNode<'s>: Copy {
-    /// The member of this key, of an object.
+    /// The member with this key, if the node is an object.
     fn member(self, key: &str) -> Option<Self>;
-    /// The text, of a string.
+    /// The text, if the node is a string.
     fn text(self) -> Option<&'s str>;
-    /// The members, of an object; none of anything else.
+    /// The members, if the node is an object; else none.
     fn members(self) -> impl Iterator<Item = (&'s str, Self)>;
 }
 
@@ -233,7 +234,7 @@ fn is_token(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// A name as servers read it that make variables of fields.
+/// A name as servers read it that turn fields into variables.
 fn fold(name: &str) -> String {
     name.chars()
         .map(|character| match character {

@@ -1,4 +1,4 @@
-//! What [`crate::Engine::decide`] answers: `docs/policy.md` section 5.
+//! The answer of [`crate::Engine::decide`]: `docs/policy.md` section 5.
 
 mod json;
 
@@ -12,13 +12,13 @@ use crate::limit::Micros;
 /// The four answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The call may go on; units were taken from every limit that applies.
+    /// The call may proceed; units were taken from every limit that applies.
     Allow,
-    /// The call must not go on, and trying again unchanged will not help.
+    /// The call must not proceed, and an unchanged retry will not help.
     Deny,
-    /// A limit has too little left; `retry_after_ms` says when it will have enough.
+    /// A limit has too few units left; `retry_after_ms` is the time until it has enough.
     RateLimited,
-    /// A person has to approve this exact call first.
+    /// A person must first approve this exact call.
     ApprovalRequired,
 }
 
@@ -26,7 +26,7 @@ impl Outcome {
     /// Every outcome, in the order used for indexes.
     pub const ALL: [Self; 4] = [Self::Allow, Self::Deny, Self::RateLimited, Self::ApprovalRequired];
 
-    /// The word used in documents, on the wire and in metrics.
+    /// The word in documents, on the wire and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Allow => "allow",
@@ -63,13 +63,13 @@ pub struct LimitState<'a> {
     pub max: Micros,
     /// Units left after this decision.
     pub remaining: Micros,
-    /// Milliseconds until the whole of `max` is free again, rounded up; 0 when it already is.
+    /// Milliseconds until the whole of `max` is free again, rounded up; 0 if it already is.
     pub reset_after_ms: u64,
     /// Window length in milliseconds, rounded up; for a calendar window the length of the current one.
     pub window_ms: u64,
 }
 
-/// What full enforcement would have answered, where that differs.
+/// The answer under full enforcement, if it differs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadow<'a> {
     /// The outcome of full enforcement.
@@ -83,38 +83,38 @@ pub struct Shadow<'a> {
 pub struct Decision<'a> {
     /// Allow, deny, rate limited or approval required.
     pub outcome: Outcome,
-    /// Where in the policy the decision came from; empty for a plain allow.
+    /// The rule pointer; empty for a plain allow.
     pub rule: Cow<'a, str>,
     /// A sentence that a model can act on; empty for a plain allow.
     pub message: Cow<'a, str>,
     /// For `rate_limited`: milliseconds until this call's units are free, rounded up.
     pub retry_after_ms: Option<u64>,
-    /// Each limit that applied, in the order in which they were looked at.
+    /// The limits that applied, in the order in which they were examined.
     pub limits: SmallVec<[LimitState<'a>; 4]>,
-    /// Name of the policy that decided; empty where none was reached.
+    /// The name of the policy that decided; empty if none was reached.
     pub policy: Cow<'a, str>,
-    /// First 12 hex digits of the SHA-256 of the canonical policy document; empty where none was reached.
+    /// First 12 hex digits of the SHA-256 of the canonical policy document; empty if no policy was reached.
     pub policy_version: Cow<'a, str>,
-    /// What full enforcement would have answered, where that differs from this allow.
+    /// The answer under full enforcement, if it differs from this allow.
     pub shadow: Option<Shadow<'a>>,
     /// For `approval_required`: SHA-256 over the exact call (`docs/policy.md` section 6).
     pub fingerprint: Option<[u8; 32]>,
     /// Unix microseconds at which the counters were stamped.
     pub decided_at_us: u64,
-    /// The id under which the units can be given back, when the caller asked for one and the call is allowed.
+    /// The id under which the units can be returned, if the caller requested one and the call is allowed.
     pub reservation: Option<u128>,
-    /// Index of the configured grant in [`crate::State::grants`]; `None` where grants are not configured or the caller's
+    /// Index of the configured grant in [`crate::State::grants`]; `None` if grants are not configured or the caller's
     /// is unknown.
     pub grant_index: Option<u32>,
-    /// Index of the policy in [`crate::State::policies`]; `None` where none was reached.
+    /// Index of the policy in [`crate::State::policies`]; `None` if no policy was reached.
     pub policy_index: Option<u32>,
-    /// Index of the tool among the names the policy spells out ([`crate::engine::PolicyView::tools`]), for bounded
-    /// metrics labels; `None` for every other tool.
+    /// Index of the tool among the tool names that the policy spells out ([`crate::engine::PolicyView::tools`]), for
+    /// bounded metrics labels; `None` for every other tool.
     pub tool_index: Option<u32>,
 }
 
 impl<'a> Decision<'a> {
-    /// A decision with nothing but an outcome, its rule, its message and the instant, in Unix microseconds.
+    /// A decision with only an outcome, its rule, its message and the instant in Unix microseconds.
     pub fn bare(outcome: Outcome, rule: Cow<'a, str>, message: Cow<'a, str>, decided_at_us: u64) -> Self {
         Self {
             outcome,
@@ -134,7 +134,7 @@ impl<'a> Decision<'a> {
         }
     }
 
-    /// The same decision, owning everything, so that it outlives the compiled state.
+    /// The same decision with owned data, so that it outlives the compiled state.
     #[must_use]
     pub fn into_owned(self) -> Decision<'static> {
         Decision {
@@ -160,7 +160,7 @@ impl<'a> Decision<'a> {
 }
 
 impl LimitState<'_> {
-    /// The same limit, owning everything.
+    /// The same limit with owned data.
     #[must_use]
     pub fn into_owned(self) -> LimitState<'static> {
         LimitState {

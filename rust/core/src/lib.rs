@@ -1,7 +1,7 @@
 //! callgate's core: policies compiled to matchers, lock-free sliding-window counters, and [`Engine::decide`].
 //!
-//! The crate knows no Python, no network, no clock, no environment and no logging: time and randomness are
-//! arguments, so its tests neither sleep nor mock. What a policy means is the contract in `docs/policy.md`.
+//! The crate uses no Python, no network, no clock, no environment and no logging: time and randomness are arguments, so
+//! that its tests neither sleep nor mock. The meaning of a policy is defined in `docs/policy.md`.
 
 pub mod address;
 pub mod bindings;

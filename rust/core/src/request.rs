@@ -1,42 +1,43 @@
-//! One call to be decided, as a door hands it over.
+//! One call to decide, as a protocol handler passes it to the engine.
 
 use crate::grant::Token;
 use crate::json::Value;
 
-/// The server a call is for when the caller names none: the same at every door.
+/// The server of a call whose caller names none, the same for every protocol.
 pub const DEFAULT_SERVER: &str = "srv";
 
-/// Deepest nesting of arguments; the arguments object itself has depth 1 (`docs/design.md`, hostile input).
+/// The deepest nesting of arguments; the arguments object itself has depth 1.
 pub const MAX_ARGS_DEPTH: usize = 64;
 
-/// Who calls, as the enforcement point says it.
+/// The caller, as the enforcement point identifies it.
 #[derive(Clone, Copy, Debug)]
 pub enum Caller<'a> {
-    /// The grant's id. Where grants are configured, only a [`Pep`] that vouches may say it, and says no labels.
+    /// A caller by the grant's id. If grants are configured, only a [`Pep`] that vouches may send it, and without
+    /// labels.
     Named {
         /// Id of the grant that is charged. Must not be empty or hold NUL.
         grant: &'a str,
         /// The grant's labels, `(name, value)`, at most one per name.
         labels: &'a [(&'a str, &'a str)],
     },
-    /// The caller's own token, from which the grant follows.
+    /// The caller's own token, which determines the grant.
     Token(Token<'a>),
-    /// Whom callgate itself has made out by a proof of somebody else, such as the token of an issuer that it believes.
+    /// A caller that callgate has identified by a third party's proof, such as the token of a trusted issuer.
     ///
-    /// The grant that is configured under this id at the server, where there is one: that one's policy, labels, expiry and
-    /// revocation. Else the server's own policy decides, by these labels.
+    /// If a grant with this id is configured at the server, that grant's policy, labels, expiry and revocation apply.
+    /// Otherwise the server's own policy decides with these labels.
     Issued {
         /// Id of the grant that is charged. Must not be empty or hold NUL.
         grant: &'a str,
-        /// What the proof says of the caller, `(name, value)`, at most one per name.
+        /// Claims of the proof about the caller, `(name, value)`, at most one per name.
         labels: &'a [(&'a str, &'a str)],
     },
-    /// A token, and an id or labels beside it: no well-formed request.
+    /// A token together with an id or labels: not a well-formed request.
     Contradictory,
 }
 
 impl<'a> Caller<'a> {
-    /// The caller of a message whose fields may be empty.
+    /// The caller in a message whose fields may be empty.
     pub const fn new(grant: &'a str, grant_token: &'a str, labels: &'a [(&'a str, &'a str)]) -> Self {
         if grant_token.is_empty() {
             Self::Named { grant, labels }
@@ -47,49 +48,49 @@ impl<'a> Caller<'a> {
         }
     }
 
-    /// A caller without labels, by the grant's id.
+    /// A caller by the grant's id, without labels.
     pub const fn named(grant: &'a str) -> Self {
         Self::Named { grant, labels: &[] }
     }
 }
 
-/// An enforcement point, by a number that stays its own across reloads. Reservations belong to it.
+/// An enforcement point by a number that stays the same across reloads. Reservations belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PepId(pub u32);
 
-/// The enforcement point that asks.
+/// The enforcement point that sends the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pep {
-    /// Which one it is.
+    /// Its number.
     pub id: PepId,
-    /// It may name a configured grant by its id.
+    /// True if it may name a configured grant by its id.
     pub vouches: bool,
 }
 
 impl Pep {
-    /// Whoever asks where nobody has to say who it is.
+    /// The enforcement point if none has to identify itself.
     pub const UNNAMED: Self = Self {
         id: PepId(0),
         vouches: false,
     };
 }
 
-/// The arguments of a call, as far as a door has them.
+/// The arguments of a call, if they are known.
 #[derive(Clone, Copy, Debug)]
 pub enum Args<'a> {
-    /// The bytes of one JSON object, or nothing at all for `{}`.
+    /// The bytes of one JSON object, or empty for `{}`.
     Json(&'a [u8]),
-    /// A value of a document that the door has read, with at most [`MAX_ARGS_DEPTH`] levels from here on.
+    /// A value of a parsed document, with at most [`MAX_ARGS_DEPTH`] levels from here on.
     Read(Value<'a>),
-    /// Nobody can say: the proxy forwards no body. A rule that would look at them denies the call.
+    /// Unknown because the proxy forwards no body. A rule that reads the arguments denies the call.
     Unseen,
 }
 
 impl Args<'_> {
-    /// A call without arguments, which is one with `{}`.
+    /// A call without arguments, which equals one with `{}`.
     pub const NONE: Self = Self::Json(b"");
 
-    /// The bytes they take, 0 where there are none or nobody can say.
+    /// The length in bytes, 0 if there are no arguments or they are unknown.
     pub fn len_bytes(&self) -> usize {
         match self {
             Self::Json(bytes) => bytes.len(),
@@ -98,33 +99,34 @@ impl Args<'_> {
         }
     }
 
-    /// Whether a rule may look at them.
+    /// Returns whether a rule may read the arguments.
     pub(crate) const fn are_seen(&self) -> bool {
         !matches!(self, Self::Unseen)
     }
 }
 
-/// One attempt to use a tool. Borrowed: deciding copies nothing out of it.
+/// One attempt to use a tool. Borrowed: a decision copies nothing from it.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// Who calls.
+    /// The caller.
     pub caller: Caller<'a>,
-    /// Who asks.
+    /// The enforcement point.
     pub pep: Pep,
-    /// Tool name, compared as it is. Must not be empty or hold NUL.
+    /// The tool's name, compared exactly. Must not be empty or contain NUL.
     pub tool: &'a str,
-    /// Server name. Must not hold NUL; empty stands for the server of the caller's token, else for [`DEFAULT_SERVER`].
+    /// The server's name. Must not contain NUL. If it is empty, the server is that of the caller's token, or else
+    /// [`DEFAULT_SERVER`].
     pub server: &'a str,
-    /// Session id; `None` or an empty string for a sessionless call. Must not hold NUL.
+    /// The session id; `None` or an empty string for a call without a session. Must not contain NUL.
     pub session: Option<&'a str>,
     /// The arguments.
     pub args: Args<'a>,
-    /// A fresh random id when the caller asked for a reservation.
+    /// A fresh random id if the caller requested a reservation.
     pub reserve: Option<u128>,
 }
 
 impl<'a> Request<'a> {
-    /// What is wrong with the names, as a message; arguments are judged by the JSON reader.
+    /// The fault of the names as a message, if there is one; the JSON reader checks the arguments.
     pub(crate) fn name_fault(&self) -> Option<&'static str> {
         let tool_fault = || {
             if self.tool.is_empty() {
@@ -138,7 +140,7 @@ impl<'a> Request<'a> {
             .or_else(|| self.place_fault())
     }
 
-    /// What is wrong with the names of a request that is for no tool.
+    /// The fault of the names of a request without a tool, if there is one.
     pub(crate) fn name_fault_without_tool(&self) -> Option<&'static str> {
         self.grant_fault().or_else(|| self.place_fault())
     }
@@ -167,7 +169,7 @@ impl<'a> Request<'a> {
             .then_some("the session holds NUL; names are text without NUL")
     }
 
-    /// The session; an empty one is none.
+    /// The session, if it is not empty.
     pub(crate) fn session(&self) -> Option<&'a str> {
         self.session.filter(|session| !session.is_empty())
     }

@@ -1,9 +1,9 @@
-//! The instant of a decision, as an argument: the core never reads a clock.
+//! The instant of a decision, which is an argument: the core never reads a clock.
 
-/// One instant on the boot clock, with the fixed distance from there to Unix time.
+/// One instant on the boot clock, with the fixed distance to Unix time.
 ///
-/// Sliding windows run on the boot clock, so that steps of the wall clock neither refill nor freeze them;
-/// calendar windows, `time.*` paths and `decided_at_us` use Unix time.
+/// Sliding windows run on the boot clock, so that steps of the wall clock neither refill nor freeze them; calendar
+/// windows, `time.*` paths and `decided_at_us` use Unix time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Now {
     /// Nanoseconds on a clock that never steps back (`CLOCK_BOOTTIME`).
@@ -13,7 +13,7 @@ pub struct Now {
 }
 
 impl Now {
-    /// A clock whose boot time is Unix time itself, for tests and simulation: `unix_us` microseconds since 1970.
+    /// A clock whose boot time equals Unix time, for tests and simulation: `unix_us` microseconds since 1970.
     pub const fn from_unix_us(unix_us: u64) -> Self {
         Self {
             boot_ns: unix_us * 1_000,
@@ -21,22 +21,22 @@ impl Now {
         }
     }
 
-    /// The boot time at which counters are looked at: rounded down, so nothing is free too early.
+    /// The boot time for looking at counters: rounded down, so that nothing is free too early.
     pub const fn look_us(self) -> u64 {
         self.boot_ns / 1_000
     }
 
-    /// The boot time with which an admission is stamped: rounded up, so it is never free too early.
+    /// The boot time for the stamp of an admission: rounded up, so that it is never free too early.
     pub const fn stamp_us(self) -> u64 {
         self.boot_ns.div_ceil(1_000)
     }
 
-    /// Unix microseconds of a boot-clock instant given in microseconds; 1970 for anything before it.
+    /// The Unix time in microseconds of an instant on the boot clock in microseconds; 1970 for earlier instants.
     pub const fn unix_us_of(self, boot_us: u64) -> u64 {
         boot_us.saturating_add_signed(self.unix_offset_us)
     }
 
-    /// Unix microseconds of this instant, rounded down.
+    /// The Unix time of this instant in microseconds, rounded down.
     pub const fn unix_us(self) -> u64 {
         self.unix_us_of(self.look_us())
     }

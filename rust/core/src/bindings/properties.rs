@@ -1,14 +1,14 @@
-//! Properties of a schema, each in the one that it is a property of.
+//! Properties of a schema, each with its parent property.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::json::Value;
 
-/// Where the properties of one object stand, by their keys.
+/// The indexes of the properties of one object, by their keys.
 type Members = BTreeMap<Arc<str>, usize>;
 
-/// A tree of properties. Each has a place, which is a later one than that of the property that it is in.
+/// A tree of properties. The index of a property is higher than that of its parent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Properties {
     steps: Vec<Step>,
@@ -19,18 +19,18 @@ pub(super) struct Properties {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
     key: Arc<str>,
-    /// The property that it is in; `None` at the top.
+    /// The parent property; `None` at the top.
     parent: Option<usize>,
     inner: Members,
 }
 
 impl Properties {
-    /// How many there are.
+    /// The number of properties.
     pub(super) const fn len(&self) -> usize {
         self.steps.len()
     }
 
-    /// The place of the property of this key in `parent`, at the end if it has none yet.
+    /// The index of the property with this key in `parent`, added if it does not exist.
     pub(super) fn add(&mut self, parent: Option<usize>, key: &str) -> usize {
         let place = self.steps.len();
         let key: Arc<str> = key.into();
@@ -48,7 +48,7 @@ impl Properties {
         known
     }
 
-    /// Takes back the last one, in which nothing may be.
+    /// Removes the last property, which must have no children.
     pub(super) fn remove_last(&mut self) {
         if let Some(last) = self.steps.pop()
             && let Some(members) = self.members(last.parent)
@@ -57,7 +57,7 @@ impl Properties {
         }
     }
 
-    /// Takes over what another tree has, and gives the places of that here.
+    /// Adds the properties of another tree, and returns their indexes in this one.
     pub(super) fn extend(&mut self, other: &Self) -> Vec<usize> {
         let mut places: Vec<usize> = Vec::with_capacity(other.len());
         for step in &other.steps {
@@ -67,7 +67,7 @@ impl Properties {
         places
     }
 
-    /// The values of all properties by their places, as far as an object has them; each of its members is looked at once.
+    /// The values of all properties by their indexes, if an object has them; reads each member once.
     pub(super) fn values<'v>(&self, object: Value<'v>) -> Vec<Option<Value<'v>>> {
         let mut values = vec![None; self.steps.len()];
         let mut open = vec![(&self.top, object)];

@@ -1,4 +1,4 @@
-//! What is read of schemas, and found of arguments.
+//! Fields of schemas, and mirrored arguments of calls.
 
 use serde_json::json;
 
@@ -37,7 +37,7 @@ fn only_properties_lead_to_annotations() {
         ("mcp-param-tenant_id", "tenant.id".to_owned()),
     ];
     assert_eq!(fields(&bindings), expected);
-    // However it was read.
+    // The same for every reader.
     let (text, mut tape) = (schema.to_string(), Tape::new());
     let read = tape.parse(text.as_bytes(), 64).expect("JSON");
     assert_eq!(fields(&Bindings::of_schema(read)), expected);
@@ -95,7 +95,7 @@ fn definitions_are_put_together() {
     };
     assert_eq!(at("mcp-param-a"), ["1", "2"]);
     assert_eq!(at("mcp-param-c"), ["3"]);
-    // What both say is said once.
+    // Fields that both definitions have are stored once.
     let before = bindings.clone();
     bindings.extend(&first);
     assert_eq!(bindings, before);
@@ -139,7 +139,7 @@ fn a_field_that_two_properties_claim_mirrors_neither() {
         contested.path(contested.named("mcp-param-x").expect("a field")),
         ""
     );
-    // Another definition, which clients may use, goes on.
+    // A second definition, which clients may use, has an effect.
     let good = of(json!({"a": {"x-mcp-header": "X"}}));
     for (mut first, then) in [(contested.clone(), &good), (good.clone(), &contested)] {
         first.extend(then);
@@ -157,13 +157,13 @@ fn hostile_annotations_cost_calls_nothing() {
     };
     let one = Bindings::of_schema(&annotated(|_| "X".to_owned()));
     assert_eq!((one.all().count(), one.properties.len()), (1, 1));
-    // Names that are one to some servers, each its own field.
+    // Names that some servers take for one are separate fields.
     let spellings = Bindings::of_schema(&annotated(|n| {
         format!("{n:014b}").replace('0', "-").replace('1', "_")
     }));
     assert_eq!(spellings.all().count(), MANY);
     assert!(spellings.alike(&format!("mcp-param{}", ".".repeat(15))).is_some());
-    // As many arguments are held against as many fields in one go.
+    // As many arguments are compared with as many fields in one pass.
     let members: Vec<String> = (0..MANY).map(|n| format!(r#""p{n}":{n}"#)).collect();
     let text = format!("{{{}}}", members.join(","));
     let mut tape = Tape::new();
@@ -179,7 +179,7 @@ fn hostile_annotations_cost_calls_nothing() {
 
 #[test]
 fn hostile_nesting_is_not_multiplied() {
-    // A long way, and many annotations at its end.
+    // A long chain with many annotations at its end.
     let mut schema = json!({"properties": (0..2_000)
         .map(|n| (n.to_string(), json!({"x-mcp-header": format!("H{n}")})))
         .collect::<serde_json::Map<_, _>>()});

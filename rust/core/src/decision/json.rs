@@ -1,4 +1,4 @@
-//! A decision as JSON, the same at every door that speaks it.
+//! A decision as JSON, the same for every protocol that uses JSON.
 
 use std::fmt::{Display, Write as _};
 
@@ -6,7 +6,7 @@ use super::{Decision, LimitState};
 use crate::json::canonical::write_string;
 
 impl Decision<'_> {
-    /// Appends the fields of `docs/policy.md` section 5 as one JSON object; what a decision does not have is left out.
+    /// Appends the fields of `docs/policy.md` section 5 as one JSON object, without absent fields.
     ///
     /// ```text
     /// {"outcome":"deny","rule":"(hidden)","message":"...","limits":[],"policy":"p","policy_version":"0123456789ab",...}
@@ -60,7 +60,7 @@ fn write_limit(json: &mut String, limit: &LimitState<'_>) {
     json.push('}');
 }
 
-/// The names are ours and need no escapes.
+/// Field names need no escapes.
 fn write_text(json: &mut String, name: &str, text: &str) {
     let _ = write!(json, ",\"{name}\":");
     write_string(text, json);

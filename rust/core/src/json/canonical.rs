@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::number::Parts;
 use super::{Constant, Kind, Value, string};
 
-/// Appends a string with its quotes: `"` and `\` and control characters escaped as ECMAScript does, all else as it is.
+/// Appends a string with its quotes; escapes `"`, `\` and control characters as ECMAScript does, and nothing else.
 pub fn write_string(text: &str, out: &mut String) {
     out.push('"');
     let mut from = 0;
@@ -92,9 +92,9 @@ fn write_object<V>(mut members: Vec<(&str, V)>, out: &mut String, write: impl Fn
 
 /// Compares by UTF-16 code units.
 ///
-/// That is the order of UTF-8 bytes, but for characters beyond U+FFFF (first byte 0xf0 and up): their surrogates come
-/// before U+E000 to U+FFFF (first byte 0xee or 0xef). Two strings that agree up to a later byte of a character agree in
-/// its first, so the bytes that differ decide.
+/// This equals the order of UTF-8 bytes except for characters beyond U+FFFF (first byte 0xf0 and up): their surrogates
+/// come before U+E000 to U+FFFF (first byte 0xee or 0xef). Two strings that agree up to a later byte of a character
+/// also agree in its first byte, so comparing the first different bytes is enough.
 fn cmp_utf16(a: &str, b: &str) -> Ordering {
     let rank = |byte: u8| {
         if matches!(byte, 0xee | 0xef) {
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn members_are_sorted_by_utf16() {
-        // The example of RFC 8785 section 3.2.3.
+        // The example in RFC 8785 section 3.2.3.
         let text =
             r#"{"\u20ac": 1, "\r": 2, "\ufb33": 3, "1": 4, "\ud83d\ude00": 5, "\u0080": 6, "\u00f6": 7}"#;
         assert_eq!(

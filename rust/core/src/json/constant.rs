@@ -1,4 +1,4 @@
-//! A JSON value that a policy holds, ready to be compared with call values.
+//! A JSON value of a policy, prepared for comparison with values of calls.
 
 use std::cmp::Ordering;
 
@@ -13,12 +13,12 @@ pub enum Constant {
     Number(Decimal),
     String(String),
     Array(Vec<Constant>),
-    /// Members sorted by key, no key twice.
+    /// Members sorted by key, without duplicate keys.
     Object(Vec<(String, Constant)>),
 }
 
 impl Constant {
-    /// An owned copy of a parsed value. Recurses as deep as the value, which [`super::Tape::parse`] has bounded.
+    /// An owned copy of a parsed value. Recurses as deep as the value, which [`super::Tape::parse`] has limited.
     pub fn from_value(value: Value<'_>) -> Self {
         match value.kind() {
             Kind::Null => Self::Null,
@@ -37,7 +37,7 @@ impl Constant {
         }
     }
 
-    /// What it is.
+    /// The kind of the value.
     pub const fn kind(&self) -> Kind {
         match self {
             Self::Null => Kind::Null,
@@ -49,7 +49,8 @@ impl Constant {
         }
     }
 
-    /// Same type and value; numbers by exact decimal value; objects and arrays deeply (`eq` of the contract).
+    /// Returns whether type and value are equal: numbers by exact decimal value, objects and arrays deeply (`eq` of the
+    /// contract).
     pub fn matches(&self, value: Value<'_>) -> bool {
         match self {
             Self::Null => value.kind() == Kind::Null,
@@ -66,7 +67,7 @@ impl Constant {
                         .zip(value.elements())
                         .all(|(own, element)| own.matches(element))
             }
-            // Neither side holds a key twice: as many members, all of them found, are the same members.
+            // Neither side has duplicate keys: objects with as many members, all of them found, are equal.
             Self::Object(own) => {
                 value.kind() == Kind::Object
                     && value.len() == own.len()

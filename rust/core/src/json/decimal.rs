@@ -5,20 +5,20 @@ use std::cmp::Ordering;
 use super::number::{self, Parts, Scaled, U64_DIGITS};
 use super::{JsonErrorKind, NumberError};
 
-/// Characters of a number that always fits an `i64`, sign included.
+/// The length of a number that always fits an `i64`, sign included.
 const SHORT: usize = 18;
 
 /// A JSON number by exact value: `digits * 10^exponent`, digits without leading or trailing zeros, zero is `0e0`.
 ///
-/// Equal, also by hash, if and only if the values are: `1`, `1.0` and `10e-1` are one.
+/// Two numbers are equal, and have equal hashes, if and only if their values are: `1`, `1.0` and `10e-1` are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decimal {
     negative: bool,
     /// Empty for zero.
     digits: String,
     exponent: i32,
-    /// The value, where it is an integer that fits: lets comparisons with plain integers skip the digits. A function of
-    /// the other fields, so equality and hashes are not changed by it.
+    /// The value, if it is an integer that fits: comparisons with plain integers then skip the digits. It follows from
+    /// the other fields, so it does not affect equality and hashes.
     integer: Option<i64>,
 }
 
@@ -35,7 +35,7 @@ impl Decimal {
         }
     }
 
-    /// The value of a number that a [`super::Tape`] has accepted.
+    /// The value of a number that a [`super::Tape`] has validated.
     pub(super) fn from_accepted(text: &str) -> Self {
         let parts = Parts::of(text);
         let Parts {
@@ -72,7 +72,7 @@ impl Decimal {
         }
     }
 
-    /// Compares with the text of a JSON number that a [`super::Tape`] has accepted; allocates nothing.
+    /// Compares with the text of a JSON number that a [`super::Tape`] has validated; allocates nothing.
     pub fn cmp_text(&self, text: &str) -> Ordering {
         match (self.integer, short_integer(text)) {
             (Some(own), Some(other)) => own.cmp(&other),
@@ -86,12 +86,12 @@ impl Decimal {
         self.cmp_text(number::format_u64(count, &mut buffer))
     }
 
-    /// The value in units of `10^-decimals`, as [`super::scaled`] says it.
+    /// The value in units of `10^-decimals`; see [`super::scaled`].
     pub fn scaled(&self, decimals: u32) -> Scaled {
         self.parts().scaled(decimals)
     }
 
-    /// Whether it is a whole number: `1.0` and `1e3` are.
+    /// Returns whether it is a whole number, such as `1.0` and `1e3`.
     pub fn is_integer(&self) -> bool {
         self.exponent >= 0
     }
@@ -114,7 +114,7 @@ impl PartialOrd for Decimal {
     }
 }
 
-/// The value of a number written as a short plain integer.
+/// The value of a number that is written as a short plain integer.
 #[inline]
 fn short_integer(text: &str) -> Option<i64> {
     if text.len() > SHORT {

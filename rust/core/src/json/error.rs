@@ -1,35 +1,35 @@
-//! Why a document or a number is refused.
+//! Errors of documents and numbers.
 
 use std::fmt::{self, Write as _};
 
 use super::number::{MAX_CHARACTERS, MAX_EXPONENT};
 
-/// Characters of a repeated key that a message shows; the rest of a hostile key is left out.
+/// The characters of a duplicate key that a message shows; the rest of a hostile key is left out.
 const SHOWN_KEY_CHARACTERS: usize = 64;
 
-/// Why a document is refused, and where.
+/// The reason for which a document is refused, and the place.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind} (byte {offset})")]
 pub struct JsonError {
-    /// Byte offset of the fault; of the second key where a key appears twice.
+    /// Byte offset of the fault; for a duplicate key, of the second one.
     pub offset: usize,
-    /// What is wrong there.
+    /// The fault.
     pub kind: JsonErrorKind,
 }
 
-/// What is wrong.
+/// The kind of a fault.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonErrorKind {
-    /// Not JSON; says what was expected.
+    /// Not JSON; contains what was expected.
     #[error("expected {0}")]
     Syntax(&'static str),
-    /// An object holds this key twice.
+    /// An object contains this key twice.
     #[error("key `{}` appears twice in one object", Shown(.0))]
     DuplicateKey(String),
-    /// Deeper than the limit given.
+    /// The nesting exceeds the limit.
     #[error("nested deeper than the {max_depth} levels allowed")]
     TooDeep {
-        /// The limit: levels of lists and objects, the root's being the first.
+        /// The limit: levels of lists and objects, including the root.
         max_depth: usize,
     },
     /// Bytes that are not UTF-8.
@@ -43,21 +43,21 @@ pub enum JsonErrorKind {
     Number(#[from] NumberError),
 }
 
-/// Why a number is refused.
+/// The reason for which a number is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NumberError {
     /// More than 1,000 characters.
     #[error("expected a number of at most {MAX_CHARACTERS} characters")]
     TooLong,
-    /// The written exponent lies beyond 10,000 either way.
+    /// The written exponent is below -10,000 or above 10,000.
     #[error("expected an exponent between -{MAX_EXPONENT} and {MAX_EXPONENT}")]
     ExponentTooLarge,
-    /// Not a JSON number at all.
+    /// Not a JSON number.
     #[error("expected a JSON number")]
     Syntax,
 }
 
-/// A caller's key as a message may show it: cut, and with control characters escaped so that a log line stays one.
+/// Displays a caller's key in a message: shortened, with control characters escaped so that a log line stays one line.
 struct Shown<'a>(&'a str);
 
 impl fmt::Display for Shown<'_> {

@@ -1,14 +1,14 @@
-//! No object holds a key twice.
+//! Detection of duplicate keys in an object.
 
-/// Objects with at most this many keys are checked by comparing fingerprints pairwise, larger ones by sorting.
+/// Objects with at most this many keys are checked by pairwise comparison of fingerprints, larger ones by sorting.
 const SMALL_OBJECT: usize = 32;
 
 /// A key of an object that is still open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyMark {
-    /// Equal for equal keys; tells most different ones apart without looking at their text.
+    /// Equal for equal keys; differs for most different keys, so that their text need not be compared.
     fingerprint: u64,
-    /// Where its node stands on the tape.
+    /// The index of its node on the tape.
     pub(super) node: u32,
 }
 
@@ -25,8 +25,8 @@ impl KeyMark {
 
 /// Length, first and last bytes of a key, mixed.
 ///
-/// Needs no secret: keys made to collide cost full comparisons, whose number stays small (pairwise) or whose sum is
-/// bounded by the length of the document times the depth of a sort.
+/// A secret is not needed. Keys that collide on purpose cause full comparisons, but few of them (pairwise), or
+/// comparisons whose total length is bounded by the document's length times the depth of a sort.
 #[inline]
 fn fingerprint(key: &[u8]) -> u64 {
     let (first, last) = if let (Some(first), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
@@ -39,13 +39,13 @@ fn fingerprint(key: &[u8]) -> u64 {
     } else {
         (key.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)), 0)
     };
-    // An odd factor near 2^64 / golden ratio spreads neighbouring words over the high bits.
+    // An odd factor near 2^64 / golden ratio spreads similar words over the high bits.
     (first ^ last.rotate_left(29) ^ key.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The node of the first key, in document order, that repeats an earlier one of the same object.
+/// The node of the first key, in document order, that duplicates an earlier one of the same object.
 ///
-/// `key` gives the unescaped text of a key's node. The order of `marks` is not kept.
+/// `key` returns the unescaped text of a key's node. The order of `marks` is not preserved.
 #[inline]
 pub(super) fn first_repeated<'a>(marks: &mut [KeyMark], key: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
     if marks.len() <= SMALL_OBJECT {
@@ -57,7 +57,7 @@ pub(super) fn first_repeated<'a>(marks: &mut [KeyMark], key: impl Fn(u32) -> &'a
 
 #[inline]
 fn repeated_pairwise<'a>(marks: &[KeyMark], key: impl Fn(u32) -> &'a [u8]) -> Option<u32> {
-    // One bit of each fingerprint seen so far: most objects have no two keys that share one, and need no comparison.
+    // One bit per fingerprint so far: in most objects no two keys share one, so no comparison is needed.
     let mut seen = 0_u64;
     for (index, mark) in marks.iter().enumerate() {
         let bit = 1 << (mark.fingerprint >> 58);
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn large_and_small_objects_agree() {
         for count in [2, SMALL_OBJECT - 1, SMALL_OBJECT, SMALL_OBJECT + 1, 500] {
-            // One fingerprint for all: eight equal bytes at both ends, equal lengths.
+            // One fingerprint for all: eight equal bytes at both ends, and equal lengths.
             let texts: Vec<String> = (0..count).map(|n| format!("prefix__{n:05}__suffix")).collect();
             let mut keys: Vec<&str> = texts.iter().map(String::as_str).collect();
             assert_eq!(check(&keys), None);

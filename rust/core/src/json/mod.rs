@@ -1,6 +1,6 @@
-//! JSON as callgate reads it: hostile bytes, one pass, exact numbers (`docs/policy.md` sections 1 and 3).
+//! JSON for hostile input: one pass, exact numbers (`docs/policy.md` sections 1 and 3).
 //!
-//! [`Tape::parse`] checks a whole document in one pass and keeps a flat list of its values; [`Value`] walks that list.
+//! [`Tape::parse`] checks a whole document in one pass and stores a flat list of its values; [`Value`] walks that list.
 //! Nothing is allocated per document once the tape's buffers have grown.
 
 pub mod canonical;

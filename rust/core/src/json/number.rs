@@ -1,16 +1,16 @@
-//! The text of numbers: their grammar, and their exact value without allocating.
+//! The grammar of numbers, and their exact value without allocations.
 
 use std::cmp::Ordering;
 
 use super::{JsonError, JsonErrorKind, NumberError};
 
-/// Characters a number may have (`docs/policy.md` section 3).
+/// The longest number in characters (`docs/policy.md` section 3).
 pub(super) const MAX_CHARACTERS: usize = 1_000;
 
-/// How far a written exponent may lie from zero (`docs/policy.md` section 3).
+/// The largest absolute value of a written exponent (`docs/policy.md` section 3).
 pub(super) const MAX_EXPONENT: u32 = 10_000;
 
-/// Offset after the number that begins at `start`.
+/// The offset after the number that begins at `start`.
 #[inline]
 pub(super) fn end_of_number(bytes: &[u8], start: usize) -> Result<usize, JsonError> {
     let peek = |at: usize| bytes.get(at).copied().unwrap_or(0);
@@ -67,8 +67,8 @@ pub(super) fn end_of_number(bytes: &[u8], start: usize) -> Result<usize, JsonErr
     Ok(at)
 }
 
-/// A number's exact value, borrowed: `head tail * 10^exponent`, where the digits of `head` and then of `tail` have no
-/// zero at either end; zero has no digits.
+/// The exact value of a number, borrowed: `head tail * 10^exponent`, where the digits of `head` followed by those of
+/// `tail` have no zero at either end; zero has no digits.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts<'a> {
     pub(super) negative: bool,
@@ -78,14 +78,14 @@ pub(super) struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Takes apart the text of a number that [`end_of_number`] has accepted.
+    /// Splits the text of a number that [`end_of_number`] has validated.
     pub(super) fn of(text: &'a str) -> Self {
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
         let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let mut tail = fraction.trim_end_matches('0');
         let mut head = integer;
-        // INVARIANT: an accepted exponent is within 10,000 and a number has at most 1,000 digits, so all sums fit.
+        // INVARIANT: a validated exponent is within 10,000 and a number has at most 1,000 digits, so all sums fit.
         let mut exponent = exponent.parse::<i32>().unwrap_or(0) - length(tail);
         if tail.is_empty() {
             head = integer.trim_end_matches('0');
@@ -115,7 +115,7 @@ impl<'a> Parts<'a> {
         self.head.is_empty() && self.tail.is_empty()
     }
 
-    /// The power of ten just above the leading digit: 1 for `9`, 0 for `0.9`.
+    /// The power of ten directly above the leading digit: 1 for `9`, 0 for `0.9`.
     pub(super) fn magnitude(self) -> i32 {
         length(self.head) + length(self.tail) + self.exponent
     }
@@ -208,31 +208,31 @@ pub(super) fn format_u64(mut value: u64, buffer: &mut [u8; U64_DIGITS]) -> &str 
     str::from_utf8(&buffer[start..]).unwrap_or_default()
 }
 
-/// What [`scaled`] says of a number.
+/// The result of [`scaled`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scaled {
     /// The exact value in units of `10^-decimals`.
     Units(u64),
     /// Below zero (`-0` is zero).
     Negative,
-    /// More units than `u64` counts.
+    /// More units than a `u64` can hold.
     TooLarge,
-    /// Not a whole number of units: it has more decimals than allowed.
+    /// Not a whole number of units: it has more decimals than are allowed.
     TooManyDecimals,
 }
 
-/// The exact value of the text of a JSON number that a [`super::Tape`] has accepted, in units of `10^-decimals`.
+/// The exact value of the text of a JSON number that a [`super::Tape`] has validated, in units of `10^-decimals`.
 ///
-/// Decimals count by value: `1.50000000` has one, `1e-7` has seven, `120e-1` has none. A number with too many of them
-/// is said to have that, however large it is.
+/// Decimals count by value: `1.50000000` has one, `1e-7` has seven, `120e-1` has none. A number with too many decimals
+/// is reported as such, however large it is.
 pub fn scaled(text: &str, decimals: u32) -> Scaled {
     Parts::of(text).scaled(decimals)
 }
 
-/// Whether a number's absolute value is 1e308 or more: too large for `lt` `lte` `gt` `gte` (`docs/policy.md` section
-/// 3). `text` is the text of a JSON number that a [`super::Tape`] has accepted.
+/// Returns whether a number's absolute value is 1e308 or more, which is too large for `lt` `lte` `gt` `gte`
+/// (`docs/policy.md` section 3). `text` is the text of a JSON number that a [`super::Tape`] has validated.
 pub fn is_abs_at_least_1e308(text: &str) -> bool {
-    // Short numbers without an exponent are what calls hold.
+    // Calls mostly contain short numbers without an exponent.
     if text.len() < 308 && !text.bytes().any(|byte| matches!(byte, b'e' | b'E')) {
         return false;
     }

@@ -1,11 +1,11 @@
-//! One pass over a document's bytes, without recursion.
+//! Parses a document's bytes in one pass, without recursion.
 
 use super::keys::{self, KeyMark};
 use super::string;
 use super::tape::{Detail, Node, Tag, Tape};
 use super::{JsonError, JsonErrorKind, number};
 
-/// What the value being read stands in.
+/// The container of the current value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Root,
@@ -21,12 +21,12 @@ pub(super) struct Frame {
     node: u32,
     /// Values read so far.
     count: u32,
-    /// Where its keys begin among those of all open objects.
+    /// The index of its first key among those of all open objects.
     keys: u32,
 }
 
-/// What the steps of a pass share. The offset of the next byte is no field: each step is given it and gives the next
-/// one back, so that it stays in a register.
+/// The state that the steps of a pass share. The offset of the next byte is not a field: each step receives and returns
+/// it, so that it stays in a register.
 struct Parser<'d, 't> {
     text: &'d str,
     bytes: &'d [u8],
@@ -99,7 +99,7 @@ impl Parser<'_, '_> {
                 b'n' => self.word(at, b"null", Tag::Null, is_member)?,
                 _ => return Err(expected("a value", at)),
             };
-            // A value has ended, or an empty list or object is about to.
+            // A value has ended, or an empty list or object is about to end.
             loop {
                 at = self.after_space(at);
                 match (frame.place, self.peek(at)) {
@@ -124,13 +124,13 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// The byte at an offset, or NUL at the end: it is in no place legal where this is asked.
+    /// The byte at an offset, or NUL at the end; NUL is never valid where this is called.
     #[inline]
     fn peek(&self, at: usize) -> u8 {
         self.bytes.get(at).copied().unwrap_or(0)
     }
 
-    /// Offset of the first byte that is not space.
+    /// The offset of the first byte that is not white space.
     #[inline]
     fn after_space(&self, mut at: usize) -> usize {
         while matches!(self.peek(at), b' ' | b'\n' | b'\r' | b'\t') {
@@ -139,7 +139,7 @@ impl Parser<'_, '_> {
         at
     }
 
-    /// Adds the node of what stands at `[start, end)`.
+    /// Adds the node of the text at `[start, end)`.
     #[inline]
     fn push(&mut self, tag: Tag, is_member: bool, start: usize, end: usize, detail: Detail) {
         let node = Node {
@@ -155,7 +155,7 @@ impl Parser<'_, '_> {
     /// Begins the list or object whose bracket is at `at`, in `parent`.
     #[inline]
     fn open(&mut self, at: usize, parent: Frame, place: Place) -> Result<Frame, JsonError> {
-        // The frames kept are those around this one; the root's stands for no container.
+        // The stored frames are those around this one; the root's frame stands for no container.
         if self.tape.frames.len() >= self.max_depth {
             return Err(JsonError {
                 offset: at,
@@ -180,7 +180,7 @@ impl Parser<'_, '_> {
         })
     }
 
-    /// Ends the list or object of `frame` at `end` and gives the frame around it.
+    /// Ends the list or object of `frame` at `end`, and returns the frame around it.
     #[inline]
     fn close(&mut self, end: usize, frame: Frame) -> Result<Frame, JsonError> {
         let after = narrow(self.tape.nodes.len());
@@ -194,14 +194,14 @@ impl Parser<'_, '_> {
         if frame.place == Place::Object {
             self.check_keys(frame.keys as usize)?;
         }
-        // INVARIANT: `open` pushed the frame around every list and object, so there is one.
+        // INVARIANT: `open` pushed the frame around every list and object, so this frame exists.
         self.tape
             .frames
             .pop()
             .ok_or_else(|| expected("the end of the document", end))
     }
 
-    /// Refuses an object whose keys, those from `first` on, hold one twice; forgets them.
+    /// Refuses an object with a duplicate among its keys, which begin at `first`; removes the keys.
     #[inline]
     fn check_keys(&mut self, first: usize) -> Result<(), JsonError> {
         let Tape {
@@ -222,7 +222,7 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
-    /// A key at `at`, its colon and the space around; gives the offset of the member's value.
+    /// Reads a key at `at`, its colon and the white space around it; returns the offset of the member's value.
     #[expect(
         clippy::inline_always,
         reason = "two callers keep the compiler from it; saves a fifth of a parse"
@@ -247,7 +247,7 @@ impl Parser<'_, '_> {
         Ok(self.after_space(colon + 1))
     }
 
-    /// The string whose opening quote is at `start`; gives the offset after it.
+    /// Reads the string whose opening quote is at `start`; returns the offset after it.
     #[expect(
         clippy::inline_always,
         reason = "three callers keep the compiler from it; saves a fifth of a parse"
@@ -265,7 +265,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// As [`Self::string`], of one whose first escape is at `backslash`.
+    /// Works as [`Self::string`] on a string with its first escape at `backslash`.
     #[inline(never)]
     fn escaped_string(
         &mut self,
@@ -285,7 +285,7 @@ impl Parser<'_, '_> {
         Ok(quote + 1)
     }
 
-    /// The number at `start`; gives the offset after it.
+    /// Reads the number at `start`; returns the offset after it.
     #[inline]
     fn number(&mut self, start: usize, is_member: bool) -> Result<usize, JsonError> {
         let end = number::end_of_number(self.bytes, start)?;
@@ -293,7 +293,7 @@ impl Parser<'_, '_> {
         Ok(end)
     }
 
-    /// The literal at `start`, if it is `word`; gives the offset after it.
+    /// Reads the literal `word` at `start`; returns the offset after it.
     #[inline]
     fn word(
         &mut self,

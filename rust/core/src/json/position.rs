@@ -1,8 +1,8 @@
-//! From byte offsets to what an editor shows.
+//! Conversion of byte offsets to lines and columns.
 
 /// Line and column of a byte offset, both from 1; the column counts characters.
 ///
-/// An offset beyond the end means the end. Bytes that are not UTF-8 count as characters, continuation bytes do not.
+/// An offset beyond the end counts as the end. Invalid UTF-8 bytes count as characters, continuation bytes do not.
 pub fn line_column(bytes: &[u8], offset: usize) -> (usize, usize) {
     let before = &bytes[..offset.min(bytes.len())];
     let lines = before.split(|&byte| byte == b'\n');
@@ -11,7 +11,7 @@ pub fn line_column(bytes: &[u8], offset: usize) -> (usize, usize) {
     (line, column)
 }
 
-/// Whether a byte is one of those that follow the first of a character in UTF-8.
+/// Returns whether a byte is a continuation byte of a character in UTF-8.
 const fn is_continuation(byte: u8) -> bool {
     byte & 0b1100_0000 == 0b1000_0000
 }

@@ -10,12 +10,12 @@ use super::{
     Constant, Decimal, JsonErrorKind, Kind, Scaled, Tape, Value, is_abs_at_least_1e308, line_column, scaled,
 };
 
-/// The text of a number that JSON allows.
+/// The text of a valid JSON number.
 fn number() -> impl Strategy<Value = String> {
     "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,12})?([eE][+-]?[0-9]{1,3})?"
 }
 
-/// Strings with all that is hard: quotes, controls, astral characters.
+/// Strings with all difficult characters: quotes, controls, astral characters.
 fn text() -> impl Strategy<Value = String> {
     vec(
         prop_oneof![
@@ -46,7 +46,7 @@ fn document() -> impl Strategy<Value = Oracle> {
     })
 }
 
-/// Whether a walk over `value` meets exactly what `oracle` holds.
+/// Returns whether a walk over `value` finds exactly the contents of `oracle`.
 fn same(value: Value<'_>, oracle: &Oracle) -> bool {
     match oracle {
         Oracle::Null => value.kind() == Kind::Null,
@@ -77,7 +77,7 @@ fn same(value: Value<'_>, oracle: &Oracle) -> bool {
     }
 }
 
-/// Visits every value and asks it everything.
+/// Visits every value and calls all of its methods.
 fn visit(value: Value<'_>, document: &str) {
     assert!(document.get(value.span()).is_some());
     assert!(
@@ -89,7 +89,7 @@ fn visit(value: Value<'_>, document: &str) {
     value.members().for_each(|(_, member)| visit(member, document));
 }
 
-/// Exact comparison by writing both sizes out in full, aligned at the decimal point.
+/// Compares exactly by writing both numbers in full, aligned at the decimal point.
 fn oracle_cmp(left: &str, right: &str) -> Ordering {
     let (left, right) = (written_out(left), written_out(right));
     match (left.0, right.0) {
@@ -100,7 +100,7 @@ fn oracle_cmp(left: &str, right: &str) -> Ordering {
     }
 }
 
-/// Whether a number is negative, and its size in units of 10^-2000 as 4,000 digits.
+/// The sign of a number (true if negative), and its absolute value in units of 10^-2000 as 4,000 digits.
 fn written_out(text: &str) -> (bool, String) {
     let size = text.trim_start_matches('-');
     let (mantissa, exponent) = size.split_once(['e', 'E']).unwrap_or((size, "0"));
@@ -163,7 +163,7 @@ proptest! {
             Err(error) => {
                 prop_assert!(error.offset <= bytes.len());
                 prop_assert!(!error.to_string().is_empty());
-                // What we refuse and serde_json takes: repeated keys and huge exponents.
+                // Only callgate refuses duplicate keys and huge exponents.
                 prop_assert!(oracle.is_err() || matches!(error.kind, JsonErrorKind::DuplicateKey(_) | JsonErrorKind::Number(_)), "{}", error);
                 line_column(&bytes, error.offset);
             }
@@ -219,7 +219,7 @@ proptest! {
     }
 }
 
-/// The kind of what `serde_json` read.
+/// The kind of a value that `serde_json` read.
 fn kind(oracle: &Oracle) -> Kind {
     match oracle {
         Oracle::Null => Kind::Null,

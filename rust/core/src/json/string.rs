@@ -1,4 +1,4 @@
-//! Strings: where they end, and what their escapes stand for.
+//! Strings: their end, and their escapes.
 
 use super::{JsonError, JsonErrorKind};
 
@@ -7,10 +7,10 @@ const fn repeat(byte: u8) -> u64 {
     u64::from_ne_bytes([byte; 8])
 }
 
-/// Offset of the first quote, backslash or control character at or after `from`; the length if there is none.
+/// The offset of the first quote, backslash or control character at or after `from`; the length if there is none.
 ///
-/// Looks at eight bytes at a time. In each of the three tests the high bit of a byte is set if that byte is one looked
-/// for; a borrow can set it wrongly only in bytes after such a one, so the lowest is always right.
+/// Reads eight bytes at a time. Each of the three tests sets the high bit of a matching byte. A borrow may also set it
+/// wrongly, but only in bytes after a match, so the lowest one is always right.
 #[inline]
 pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
@@ -36,7 +36,8 @@ pub(super) fn find_special(bytes: &[u8], from: usize) -> usize {
     at
 }
 
-/// Offset of the quote that ends a string, or why the byte that [`find_special`] stopped at is no part of one.
+/// The offset of the quote that ends a string, or the reason for which the byte found by [`find_special`] is not
+/// allowed in one.
 pub(super) fn unterminated(bytes: &[u8], at: usize) -> JsonError {
     let expected = if at < bytes.len() {
         "control characters in a string to be escaped"
@@ -49,8 +50,8 @@ pub(super) fn unterminated(bytes: &[u8], at: usize) -> JsonError {
     }
 }
 
-/// Appends to `out` what the rest of a string stands for, from its first backslash at `from`; gives the offset of the
-/// quote that ends it.
+/// Appends to `out` the unescaped rest of a string, from its first backslash at `from`; returns the offset of the quote
+/// that ends it.
 pub(super) fn unescape(text: &str, from: usize, out: &mut String) -> Result<usize, JsonError> {
     let bytes = text.as_bytes();
     let mut at = from;
@@ -70,7 +71,7 @@ pub(super) fn unescape(text: &str, from: usize, out: &mut String) -> Result<usiz
     }
 }
 
-/// The character that the escape at `at` stands for, and the offset after it.
+/// The character of the escape at `at`, and the offset after it.
 fn escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
     let character = match bytes.get(at + 1) {
         Some(b'"') => '"',
@@ -93,7 +94,7 @@ fn escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
     Ok((character, at + 2))
 }
 
-/// As [`escape`], for `\uXXXX` and for pairs of them that make one character.
+/// Works as [`escape`] on `\uXXXX` and on pairs of them that form one character.
 fn unicode_escape(bytes: &[u8], at: usize) -> Result<(char, usize), JsonError> {
     let lone = || JsonError {
         offset: at,

@@ -1,10 +1,10 @@
-//! The flat list that a document becomes.
+//! The flat list of a document's values.
 
 use super::keys::KeyMark;
 use super::parser::{self, Frame};
 use super::{JsonError, JsonErrorKind, Value};
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the kinds of JSON")]
 pub enum Kind {
@@ -17,7 +17,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word messages use: `null`, `boolean`, `number`, `string`, `list`, `object`.
+    /// The word in messages: `null`, `boolean`, `number`, `string`, `list`, `object`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -30,60 +30,61 @@ impl Kind {
     }
 }
 
-/// What a node stands for.
+/// The kind of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
     Null,
     False,
     True,
     Number,
-    /// A string or key whose text stands in the document as it is.
+    /// A string or key without escapes; its text is a part of the document.
     Plain,
-    /// A string or key with escapes, whose text stands in [`Tape::unescaped`].
+    /// A string or key with escapes; its text is in [`Tape::unescaped`].
     Escaped,
     Array,
     Object,
 }
 
-/// One value or key. Nodes stand in document order; a member's key stands right before its value.
+/// One value or key. Nodes are in document order; the key of a member directly precedes its value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Node {
     pub(super) tag: Tag,
-    /// True for a value whose key is the node before.
+    /// True for a value that is preceded by its key.
     pub(super) is_member: bool,
-    /// First byte in the document.
+    /// The offset of its first byte in the document.
     pub(super) start: u32,
-    /// Byte after the last in the document.
+    /// The offset after its last byte in the document.
     pub(super) end: u32,
     pub(super) detail: Detail,
 }
 
-/// Two numbers whose meaning depends on the tag: nothing for most.
+/// Two numbers that depend on the tag; unused for most tags.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Detail {
     /// Lists and objects: index of the node after their last descendant. Escaped strings: start in `unescaped`.
     pub(super) from: u32,
-    /// Lists and objects: how many elements or members. Escaped strings: end in `unescaped`.
+    /// Lists and objects: number of elements or members. Escaped strings: end in `unescaped`.
     pub(super) count: u32,
 }
 
-/// Nodes, marks and frames that a tape keeps room for; about 256 KiB of nodes.
+/// The capacity of nodes, marks and frames that a tape keeps; about 256 KiB of nodes.
 const KEPT_NODES: usize = 256 * 1024 / size_of::<Node>();
 
-/// Bytes of unescaped text that a tape keeps room for.
+/// The capacity of unescaped text that a tape keeps, in bytes.
 const KEPT_TEXT: usize = 64 * 1024;
 
 /// The flat list of a document's values, with buffers that are used again for the next document.
 ///
-/// A document that needed more than about 256 KiB does not pin that memory: the next one begins by giving it back.
+/// A document that needed more than about 256 KiB does not keep that memory allocated: the next document begins by
+/// releasing it.
 #[derive(Debug, Default)]
 pub struct Tape {
     pub(super) nodes: Vec<Node>,
-    /// Text of the strings that hold escapes, one after the other.
+    /// The text of strings with escapes, concatenated.
     pub(super) unescaped: String,
-    /// Keys of the objects that are open, the innermost object's last.
+    /// The keys of the open objects, those of the innermost object last.
     pub(super) keys: Vec<KeyMark>,
-    /// Lists and objects around the one being read.
+    /// The lists and objects around the current one.
     pub(super) frames: Vec<Frame>,
 }
 
@@ -93,11 +94,11 @@ impl Tape {
         Self::default()
     }
 
-    /// Checks the whole of `bytes` as one JSON document and gives its root.
+    /// Parses the whole of `bytes` as one JSON document and returns its root.
     ///
-    /// A container at the root has depth 1; deeper than `max_depth` is refused. Duplicate keys are refused at any
-    /// depth, keys compared after unescaping. Time is linear in the length of `bytes`, but for objects with many keys,
-    /// which are sorted.
+    /// A container at the root has depth 1; deeper nesting than `max_depth` is refused. Duplicate keys are refused at
+    /// any depth, after unescaping. Time is linear in the length of `bytes`, except for objects with many keys, which
+    /// are sorted.
     pub fn parse<'t>(&'t mut self, bytes: &'t [u8], max_depth: usize) -> Result<Value<'t>, JsonError> {
         self.clear();
         if u32::try_from(bytes.len()).is_err() {

@@ -1,4 +1,4 @@
-//! Walking the tape.
+//! Access to the values on the tape.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::tape::{Node, Tag};
 use super::{Kind, Tape, canonical};
 
 impl Node {
-    /// The text of a string or key: from the document, or from the buffer if it had escapes.
+    /// The text of a string or key: from the document, or from the buffer if it has escapes.
     #[inline]
     pub(super) fn text<'t>(&self, document: &'t str, unescaped: &'t str) -> &'t str {
         match self.tag {
@@ -26,7 +26,7 @@ pub struct Value<'t> {
 }
 
 impl<'t> Value<'t> {
-    /// The root of the document `text`, which `tape` holds.
+    /// The root of the document `text`, whose nodes `tape` holds.
     #[inline]
     pub(super) fn root(tape: &'t Tape, text: &'t str) -> Self {
         Self { tape, text, index: 0 }
@@ -42,7 +42,7 @@ impl<'t> Value<'t> {
         Self { index, ..self }
     }
 
-    /// Index of the node after this value and all that is in it.
+    /// The index of the node after this value and its descendants.
     #[inline]
     fn after(self) -> u32 {
         match self.node() {
@@ -61,7 +61,7 @@ impl<'t> Value<'t> {
         self.node().text(self.text, &self.tape.unescaped)
     }
 
-    /// What it is.
+    /// The kind of the value.
     #[inline]
     pub fn kind(self) -> Kind {
         match self.node().tag {
@@ -90,7 +90,7 @@ impl<'t> Value<'t> {
         (self.node().tag == Tag::Number).then(|| &self.text[self.span()])
     }
 
-    /// The bytes of the document that it was read from.
+    /// The value's text in the document.
     #[inline]
     pub fn raw(self) -> &'t str {
         &self.text[self.span()]
@@ -115,7 +115,7 @@ impl<'t> Value<'t> {
         }
     }
 
-    /// True for an empty list or object, and for anything else.
+    /// Returns true for an empty list or object, and for every other kind.
     pub fn is_empty(self) -> bool {
         self.len() == 0
     }
@@ -182,7 +182,7 @@ impl<'t> Value<'t> {
 
     /// Appends the canonical form of `docs/policy.md` section 6: RFC 8785 with exact numbers.
     ///
-    /// Recurses as deep as the document, which [`Tape::parse`] was given a bound for.
+    /// Recurses as deep as the document, whose depth [`Tape::parse`] has limited.
     pub fn write_canonical(self, out: &mut String) {
         canonical::write_value(self, out);
     }

@@ -6,7 +6,7 @@ use super::ast::{HostPattern, Network};
 use super::read::{Node, Read, quoted};
 use crate::address::ends_in_number;
 
-/// A folder, normalised: `.`, `..` and empty segments resolved, no final slash, the root empty.
+/// A normalised folder: `.`, `..` and empty segments resolved, without a final slash; the root is empty.
 pub(super) fn folder(node: &Node) -> Read<String> {
     let text = node.string("an absolute path")?;
     if !text.starts_with('/') {
@@ -34,7 +34,7 @@ pub(super) fn folder(node: &Node) -> Read<String> {
     Ok(segments.iter().flat_map(|segment| ["/", segment]).collect())
 }
 
-/// A host, or `*.` and the host below which it must lie.
+/// A host, or `*.` followed by the parent of the allowed hosts.
 pub(super) fn host(node: &Node) -> Read<HostPattern> {
     let text = node.string("a host")?;
     let lower = text.to_ascii_lowercase();
@@ -80,7 +80,7 @@ fn check_host(name: &str) -> Result<(), &'static str> {
         return Err("leave out the scheme");
     }
     for character in name.chars() {
-        // The characters of a host name in RFC 3986, without `*` (which has a meaning here) and `%`.
+        // The characters of a host name in RFC 3986, without `*` (a wildcard here) and `%`.
         match character {
             'a'..='z'
             | '0'..='9'
@@ -114,7 +114,7 @@ fn check_host(name: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// A network in CIDR notation; a bare address is a network of one.
+/// A network in CIDR notation; a bare address is a network with one address.
 pub(super) fn network(node: &Node) -> Read<Network> {
     let text = node.string("a network")?;
     parse_network(text).map_err(|reason| {
@@ -167,8 +167,8 @@ fn parse_network(text: &str) -> Result<Network, String> {
             "bits after the prefix are set; write `{network}/{prefix}`"
         ));
     }
-    // Calls count IPv4-mapped addresses as IPv4, so a network within `::ffff:0:0/96` is one of IPv4. A wider network
-    // stays IPv6 and holds no IPv4 address.
+    // Calls treat IPv4-mapped addresses as IPv4, so a network within `::ffff:0:0/96` is an IPv4 network. A wider
+    // network stays IPv6 and contains no IPv4 address.
     Ok(match network {
         IpAddr::V6(v6) if prefix >= 96 => match v6.to_ipv4_mapped() {
             Some(v4) => Network {

@@ -1,4 +1,4 @@
-//! The checked form of a policy document: every value has been validated, nothing is compiled yet.
+//! The checked form of a policy document: all values are validated, nothing is compiled.
 
 use std::net::IpAddr;
 
@@ -15,11 +15,11 @@ pub struct Policy {
     pub description: Option<String>,
     /// SHA-256 of the canonical document without `$schema` and `x-` fields.
     pub digest: [u8; 32],
-    /// For tools that no entry and no category matches.
+    /// The action for tools that no entry and no category matches.
     pub default: DefaultAction,
-    /// Argument paths whose values the decision log may keep.
+    /// Argument paths whose values the decision log may contain.
     pub log_args: Vec<Path>,
-    /// Mode of `hide` and `default`, and of entries that name none.
+    /// The mode of `hide` and `default`, and of entries without a mode.
     pub mode: Mode,
     /// Hidden tools, in document order.
     pub hide: Vec<Pattern>,
@@ -29,7 +29,7 @@ pub struct Policy {
     pub categories: Vec<(Category, CategoryRules)>,
     /// Entries of `tools`, in document order.
     pub tools: Vec<ToolEntry>,
-    /// What `callgate validate` points out; never an error.
+    /// Findings of `callgate validate` that are not errors.
     pub warnings: Vec<Warning>,
 }
 
@@ -49,7 +49,7 @@ pub enum Mode {
     Shadow,
 }
 
-/// What kind of effect a tool has.
+/// The kind of effect of a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the words of the contract")]
 pub enum Category {
@@ -70,7 +70,7 @@ impl Category {
         Self::Financial,
     ];
 
-    /// The word used in documents.
+    /// The word in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "Read",
@@ -82,7 +82,7 @@ impl Category {
     }
 }
 
-/// How much harm a tool can do.
+/// The harm that a tool can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the words of the contract")]
 pub enum Risk {
@@ -96,7 +96,7 @@ impl Risk {
     /// Every risk, lowest first.
     pub const ALL: [Self; 4] = [Self::Low, Self::Medium, Self::High, Self::Critical];
 
-    /// The word used in documents.
+    /// The word in documents.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -121,7 +121,7 @@ pub enum CategoryRules {
 pub struct ToolEntry {
     /// The key as written; rule pointers use it (escaped as in RFC 6901).
     pub key: String,
-    /// What it matches.
+    /// The names that it matches.
     pub pattern: Pattern,
     /// Its rules.
     pub rules: Rules,
@@ -136,14 +136,14 @@ pub enum Pattern {
     Glob(Vec<GlobPart>),
 }
 
-/// A part of a glob; adjacent literals are joined and adjacent stars are one.
+/// A part of a glob; adjacent literals and adjacent stars are merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GlobPart {
-    /// Characters that stand for themselves.
+    /// Literal characters.
     Literal(String),
     /// `?`: one code point.
     One,
-    /// `*`: any run of characters, also none.
+    /// `*`: any characters, including none.
     Many,
 }
 
@@ -154,17 +154,17 @@ pub struct Rules {
     pub action: Action,
     /// Message of an `action: deny`.
     pub reason: Option<String>,
-    /// Every one must hold.
+    /// Checks that must all hold.
     pub require: Vec<Check>,
-    /// None may hold.
+    /// Checks of which none may hold.
     pub deny_if: Vec<Check>,
-    /// Arguments must validate.
+    /// The schema that the arguments must match.
     pub schema: Option<Schema>,
-    /// `limits`, then the limit that `rate_limit` is short for.
+    /// The elements of `limits`, then the limit that `rate_limit` stands for.
     pub limits: Vec<Limit>,
-    /// With `action: require_approval` only.
+    /// The approval; only with `action: require_approval`.
     pub approval: Option<Approval>,
-    /// The entry's own mode, else the policy's.
+    /// The entry's own mode, or else the policy's.
     pub mode: Mode,
 }
 
@@ -196,9 +196,9 @@ pub enum Action {
 /// `approval`.
 #[derive(Clone, Debug)]
 pub struct Approval {
-    /// The approval is needed only when one of these fires; empty: always.
+    /// The approval is needed only if one of these fires; always if empty.
     pub when: Vec<Check>,
-    /// How long a pending approval waits, in milliseconds.
+    /// The time that a pending approval waits, in milliseconds.
     pub timeout_ms: u64,
 }
 
@@ -207,16 +207,16 @@ pub struct Approval {
 pub enum Schema {
     /// `"input"`: the tool's own input schema from the catalogue.
     Input,
-    /// An inline JSON Schema 2020-12, proven to compile and to stay within the caps.
+    /// An inline JSON Schema 2020-12 that compiles and stays within the caps.
     Inline(serde_json::Value),
 }
 
-/// A check: all its conditions hold.
+/// A check, which holds if all its conditions hold.
 #[derive(Clone, Debug)]
 pub struct Check {
     /// `name`, for the rule pointer.
     pub name: Option<String>,
-    /// Possibly empty: always holds.
+    /// The conditions. A check without conditions always holds.
     pub conditions: Vec<Condition>,
     /// Message of the denial.
     pub on_deny: Option<String>,
@@ -227,16 +227,16 @@ pub struct Check {
 pub enum Condition {
     /// `{"path", "op", "value"}`.
     Test {
-        /// Where the value is.
+        /// The path of the value.
         path: Path,
-        /// What is asked of it.
+        /// The operator that the value must satisfy.
         op: Op,
     },
-    /// At least one; never empty.
+    /// One of these holds; never empty.
     Any(Vec<Condition>),
-    /// Every one; never empty.
+    /// All of these hold; never empty.
     All(Vec<Condition>),
-    /// The mirror image.
+    /// The negation.
     Not(Box<Condition>),
 }
 
@@ -263,7 +263,7 @@ pub enum Op {
     LenLte(i64),
     LenGt(i64),
     LenGte(i64),
-    /// Folders, normalised: absolute, no `.`, `..` or empty segments, no final slash (the root is empty).
+    /// Normalised folders: absolute, no `.`, `..` or empty segments, no final slash (the root is empty).
     PathWithin(Vec<String>),
     HostIn(Vec<HostPattern>),
     CidrIn(Vec<Network>),
@@ -271,7 +271,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// The word used in documents.
+    /// The word in documents.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Eq(_) => "eq",
@@ -312,18 +312,18 @@ pub enum HostPattern {
 /// A network of `cidr_in`; an IPv4-mapped IPv6 network is stored as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// Network address, no host bits set.
+    /// The network address, without host bits.
     pub address: IpAddr,
     /// Prefix length in bits, at most 32 or 128.
     pub prefix: u8,
 }
 
-/// Where a value is.
+/// The path of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path {
-    /// As written: rule pointers and messages use it.
+    /// As written, for rule pointers and messages.
     pub text: String,
-    /// Where it starts.
+    /// The root.
     pub root: Root,
     /// Steps below `args`; empty for every other root.
     pub steps: Vec<Step>,
@@ -359,19 +359,19 @@ pub enum Step {
 /// A limit.
 #[derive(Clone, Debug)]
 pub struct Limit {
-    /// Name of the count.
+    /// The counter's name.
     pub counter: String,
-    /// How long units stay taken.
+    /// The window in which units stay taken.
     pub window: Window,
     /// Units per window, rounded down to six decimals (costs have no more).
     pub max: Micros,
-    /// What each count is for: a set, sorted and without repetitions.
+    /// The scopes of each count, sorted and without duplicates.
     pub scope: Vec<Scope>,
-    /// Units a call takes.
+    /// The units that a call takes.
     pub cost: Cost,
     /// Message of the refusal.
     pub on_deny: Option<String>,
-    /// What to answer when a shared store cannot be reached.
+    /// The answer if a shared store is unreachable.
     pub on_store_failure: Outcome,
 }
 
@@ -397,8 +397,8 @@ pub enum Period {
     Week,
     Month,
     Second,
-    /// So many days at a time, counted from 1970 on: what other rate limiters call a week, a month and a year. No policy
-    /// names these three, nor a second.
+    /// Periods of so many days, counted from 1970, which other rate limiters call a week, a month and a year. Policies
+    /// cannot name these three, nor a second.
     Days7,
     Days30,
     Days365,
@@ -424,7 +424,7 @@ impl Period {
 #[expect(missing_docs, reason = "the words of the contract")]
 pub enum Scope {
     Grant,
-    /// The grant's session, or the grant's sessionless calls.
+    /// The grant's session, or all of the grant's calls without a session.
     Session,
     Tool,
     Server,
@@ -433,22 +433,22 @@ pub enum Scope {
     Args(Path),
 }
 
-/// What a call costs.
+/// The cost of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cost {
-    /// The same for every call.
+    /// The same cost for every call.
     Fixed(Micros),
     /// The number at an argument path without `[*]`.
     Args(Path),
 }
 
-/// Something `callgate validate` points out.
+/// A finding of `callgate validate`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What, and what to do about it.
+    /// The finding and its remedy.
     pub message: String,
 }

@@ -1,4 +1,4 @@
-//! The catalogue: what is known of the servers' tools.
+//! The catalogue: facts about the servers' tools.
 
 use hashbrown::HashMap;
 
@@ -9,14 +9,14 @@ use super::read::{Member, Node, Read, check_name, locate, quoted, read};
 use super::schema::compile_schema;
 use super::{PolicyError, Source};
 
-/// What the catalogue knows of one tool.
+/// The catalogue's facts about one tool.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ToolFacts {
-    /// What kind of effect it has.
+    /// The kind of its effect.
     pub category: Option<Category>,
-    /// How much harm it can do.
+    /// The harm that it can do.
     pub risk: Option<Risk>,
-    /// Its input schema, proven to compile and to stay within the caps of `schema`.
+    /// Its input schema, which compiles and stays within the caps of `schema`.
     pub input_schema: Option<serde_json::Value>,
 }
 
@@ -25,7 +25,7 @@ pub struct ToolFacts {
 pub struct Catalogue {
     /// By server, then by tool.
     pub servers: HashMap<String, HashMap<String, ToolFacts>>,
-    /// Tools known at every server (the short form of Python).
+    /// Tools of all servers (the short form of Python).
     pub every_server: HashMap<String, ToolFacts>,
 }
 

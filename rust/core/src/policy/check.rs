@@ -41,7 +41,7 @@ fn check(node: &Node, warnings: &mut Warnings) -> Read<Check> {
     })
 }
 
-/// The document's depth is bounded, so recursion is safe.
+/// Recursion is safe because the document's depth is limited.
 fn condition(node: &Node, warnings: &mut Warnings) -> Read<Condition> {
     let fields = Fields::of(node, "a condition", &CONDITION)?;
     let Some(group) = fields.first_of(&["any", "all", "not"]) else {

@@ -1,4 +1,4 @@
-//! Limits that keep one count must agree on its `max` (`docs/policy.md` section 4).
+//! Detection of limits that share a count but disagree on its `max` (`docs/policy.md` section 4).
 
 use std::cmp::Ordering;
 
@@ -6,19 +6,19 @@ use super::ast::{Limit, Path, Scope, Step, Window};
 use super::limit::PlacedLimit;
 use super::read::{Fault, Position, Read, quoted};
 
-/// Which entry of the policy a limit belongs to.
+/// The entry of the policy that contains a limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Entry {
-    /// One of `tools`, by index: no call meets two of them.
+    /// An entry of `tools`, by index: only one of them applies to a call.
     Tool(usize),
     /// A category or `all_tools`.
     Shared,
 }
 
-/// Two limits that keep one count must agree on its `max`; the second one is at fault.
+/// Refuses limits that share a count but have different `max`; the fault is at the second one.
 pub(super) fn check_conflicts(limits: &[(Entry, PlacedLimit)]) -> Read<()> {
     let mut sorted: Vec<&(Entry, PlacedLimit)> = limits.iter().collect();
-    // Stable: limits of one count stay in document order.
+    // The sort is stable, so limits of one count stay in document order.
     sorted.sort_by(|(_, a), (_, b)| order_of_counts(&a.limit, &b.limit));
     let mut first_fault: Option<Fault> = None;
     for counts in sorted.chunk_by(|(_, a), (_, b)| order_of_counts(&a.limit, &b.limit) == Ordering::Equal) {
@@ -33,14 +33,14 @@ pub(super) fn check_conflicts(limits: &[(Entry, PlacedLimit)]) -> Read<()> {
     first_fault.map_or(Ok(()), Err)
 }
 
-/// The first disagreement among limits on one count, in document order.
+/// The first disagreement among the limits of one count, in document order.
 fn conflict(limits: &[&(Entry, PlacedLimit)]) -> Option<Fault> {
     let per_tool = limits
         .iter()
         .all(|(_, placed)| placed.limit.scope.contains(&Scope::Tool));
     let shared = limits.iter().any(|(entry, _)| *entry == Entry::Shared);
-    // A call meets one entry of `tools` only, so two of them never share a count that is kept per tool, unless an
-    // entry that both meet shares it too. Limits of one entry stand together.
+    // Only one entry of `tools` applies to a call. Two entries therefore never share a count per tool, unless an entry
+    // that applies with both shares it too. The limits of one entry are adjacent.
     let apart = per_tool && !shared;
     limits
         .chunk_by(|(a, _), (b, _)| !apart || a == b)
@@ -74,7 +74,7 @@ fn disagreement(a: &PlacedLimit, b: &PlacedLimit) -> Fault {
     )
 }
 
-/// Equal for limits that keep one count.
+/// `Equal` for limits that share a count.
 fn order_of_counts(a: &Limit, b: &Limit) -> Ordering {
     fn window(limit: &Limit) -> (u8, u64) {
         match limit.window {
@@ -96,7 +96,7 @@ fn order_of_counts(a: &Limit, b: &Limit) -> Ordering {
         })
 }
 
-/// An order of scopes by what they are: two spellings of one argument path are one scope.
+/// Orders scopes by meaning: two spellings of one argument path are equal.
 pub(super) fn order_of_scopes(a: &Scope, b: &Scope) -> Ordering {
     fn rank(scope: &Scope) -> u8 {
         match scope {

@@ -6,23 +6,23 @@ use super::fields::is_ignored;
 use super::read::{Content, Member, Node, Read};
 use crate::json::canonical::write_string;
 
-/// What an object of a policy is, which decides whether its keys are fields, names or data.
+/// The role of an object in a policy: its keys are fields, names or data.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
     Policy,
     /// Keys are names of tools or categories.
     Entries,
     Rules,
-    /// Objects whose fields hold no data of their own.
+    /// Objects whose fields contain no data of their own.
     Plain,
     /// A check, a condition, or a list of them.
     Checks,
-    /// The value of a condition or a JSON Schema: every key counts.
+    /// The value of a condition or a JSON Schema: every key is significant.
     Data,
 }
 
 impl Shape {
-    /// What stands under a key of an object of this shape.
+    /// The shape of the value under a key of an object of this shape.
     fn below(self, key: &str) -> Self {
         match (self, key) {
             (Self::Policy, "tools" | "categories") => Self::Entries,
@@ -38,14 +38,14 @@ impl Shape {
     }
 }
 
-/// The digest of a document that has been checked.
+/// The digest of a valid document.
 pub(super) fn digest(document: &Node) -> Read<[u8; 32]> {
     let mut canonical = String::new();
     write(document, Shape::Policy, &mut canonical)?;
     Ok(Sha256::digest(canonical.as_bytes()).into())
 }
 
-/// RFC 8785 with exact numbers; the document's depth is bounded, so recursion is safe.
+/// Appends RFC 8785 with exact numbers. Recursion is safe because the document's depth is limited.
 fn write(node: &Node, shape: Shape, out: &mut String) -> Read<()> {
     match &node.content {
         Content::Null => out.push_str("null"),

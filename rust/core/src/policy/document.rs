@@ -1,4 +1,4 @@
-//! The top of a policy document (`docs/policy.md` section 1).
+//! The top level of a policy document (`docs/policy.md` section 1).
 
 use hashbrown::HashMap;
 
@@ -26,7 +26,7 @@ const FIELDS: [&str; 10] = [
     "tools",
 ];
 
-/// Reads a policy; `stem` names it where it does not name itself.
+/// Reads a policy. `stem` is its name if the document has none.
 pub(super) fn policy(node: &Node, stem: &str) -> Read<Policy> {
     let fields = Fields::of(node, "a policy", &FIELDS)?;
     version(&fields)?;
@@ -91,7 +91,7 @@ pub(super) fn policy(node: &Node, stem: &str) -> Read<Policy> {
     check_conflicts(&collected.limits)?;
     let mut warnings = collected.warnings;
     warnings.of_session_limits(&all_tools);
-    // What is hidden in shadow is still decided by its own rules.
+    // A tool hidden in shadow mode is still decided by its own rules.
     let hidden = if mode == Mode::Enforce {
         hide.as_slice()
     } else {
@@ -134,7 +134,7 @@ fn categories(node: &Node, mode: Mode, collected: &mut Collected) -> Read<Vec<(C
     Ok(categories)
 }
 
-/// The category with this name, which stands at `at`.
+/// The category with this name, which is at position `at`.
 pub(super) fn category(name: &str, at: Position) -> Read<Category> {
     let words = Category::ALL.map(Category::as_str);
     Category::ALL

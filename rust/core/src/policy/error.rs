@@ -1,17 +1,17 @@
-//! Load errors: what, where, and what to do.
+//! Load errors: fault, place and remedy.
 
 use std::fmt;
 
-/// One fault of a document. Shown as `file:line:column: message`.
+/// One fault of a document. Displayed as `file:line:column: message`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct PolicyError {
-    /// The document, as in [`super::Source::name`].
+    /// The document's name; see [`super::Source::name`].
     pub file: String,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// What is wrong, what was expected, and what to do: lower case, no final period, user input in backticks.
+    /// Fault, expectation and remedy: lower case, no final period, user input in backticks.
     pub message: String,
 }
 

@@ -1,14 +1,14 @@
-//! The fields of an object whose names the format fixes.
+//! The fields of an object with a fixed set of names.
 
 use super::nearest::{did_you_mean, nearest, probable};
 use super::read::{Fault, Member, Node, Read, quoted};
 
-/// True for fields that callgate leaves to others: `$schema` for editors, `x-` for anybody.
+/// Returns whether callgate ignores a field: `$schema` is for editors, `x-` for any other use.
 pub(super) fn is_ignored(field: &str) -> bool {
     field == "$schema" || field.starts_with("x-")
 }
 
-/// An object of the format, every field of which is known.
+/// An object of the format whose fields are all known.
 pub(crate) struct Fields<'n> {
     node: &'n Node,
     members: &'n [Member],
@@ -16,7 +16,7 @@ pub(crate) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    /// The fields of `node`, which messages call `what` (with its article); any but `known` ones are refused.
+    /// The fields of `node`, which messages name `what` (with its article); refuses fields that are not `known`.
     pub(crate) fn of(node: &'n Node, what: &'static str, known: &[&str]) -> Read<Self> {
         let members = node.object(&format!("{what} as an object"))?;
         for member in members {
@@ -37,7 +37,7 @@ impl<'n> Fields<'n> {
         self.member(name).map(|member| &member.value)
     }
 
-    /// The value of a field that must be there.
+    /// The value of a required field.
     pub(crate) fn required(&self, name: &str, expected: &str) -> Read<&'n Node> {
         self.get(name).ok_or_else(|| {
             self.node
@@ -65,7 +65,7 @@ fn unknown(field: &str, what: &str, known: &[&str]) -> String {
     )
 }
 
-/// Words for a message.
+/// Words as a list for a message.
 pub(crate) fn listed(words: &[&str]) -> String {
     words
         .iter()
@@ -74,7 +74,7 @@ pub(crate) fn listed(words: &[&str]) -> String {
         .join(", ")
 }
 
-/// One word of a fixed set, as its index.
+/// The index of a word in a fixed set.
 pub(crate) fn word(node: &Node, words: &[&str]) -> Read<usize> {
     let expected = format!("one of {}", listed(words));
     let text = node.string(&expected)?;

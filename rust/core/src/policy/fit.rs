@@ -1,15 +1,16 @@
-//! Does an operator fit a path whose type is fixed? What never could hold is a load error (`docs/policy.md` section 3).
+//! Fit of operators to paths of a fixed type. A condition that can never hold is a load error (`docs/policy.md` section
+//! 3).
 
 use super::ast::{Category, Op, Path, Risk, Root};
 use super::nearest::did_you_mean;
 use super::read::{Content, Node, Read, quoted};
 use crate::json::Constant;
 
-/// What every value of a path is.
+/// The type of all values of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fixed {
     Text,
-    /// One of a few words.
+    /// One of a fixed set of words.
     Word(&'static [&'static str]),
     Integer,
 }
@@ -51,7 +52,7 @@ pub(super) fn check(path: &Path, op: &Op, op_node: &Node, value_node: &Node) -> 
     match op {
         Op::Eq(constant) | Op::Neq(constant) => check_value(path, fixed, constant, value_node),
         Op::In(constants) | Op::NotIn(constants) => {
-            // The operator has proven that the value is a list; elements stand in the same order.
+            // The operator was read from this value, so it is a list; its elements have the same order.
             let nodes = match &value_node.content {
                 Content::List(nodes) => nodes.as_slice(),
                 _ => &[],

@@ -25,7 +25,7 @@ const FIELDS: [&str; 8] = [
     "on_store_failure",
 ];
 
-/// The largest `max`: counts are exact to a millionth of a unit in 64 bits, with room for one cost beside it.
+/// The largest `max`: counts are exact to a millionth of a unit in 64 bits, with room for one cost on top.
 const LARGEST_MAX: u128 = 9_000_000_000_000;
 
 /// The largest `cost`.
@@ -33,7 +33,7 @@ const LARGEST_COST: u128 = 1_000_000_000_000;
 
 const MICROS: u128 = 1_000_000;
 
-/// A limit and where its `max` stands.
+/// A limit and the position of its `max`.
 pub(super) struct PlacedLimit {
     pub(super) limit: Limit,
     pub(super) at: Position,
@@ -79,7 +79,7 @@ pub(super) fn limit(node: &Node) -> Read<PlacedLimit> {
     })
 }
 
-/// `rate_limit`: short for one more limit, whose counter is `<name>_rate`.
+/// `rate_limit`: the short form of a further limit with the counter `<name>_rate`.
 pub(super) fn rate_limit(node: &Node, name: &str) -> Read<PlacedLimit> {
     let (max, window, at) = match &node.content {
         Content::String(text) => {
@@ -123,7 +123,7 @@ fn max(node: &Node) -> Read<Micros> {
     max_of(&node.number("a number of units")?, node)
 }
 
-/// Rounded down to a millionth of a unit: costs have no more, so nothing that fits exactly is lost.
+/// Rounds down to a millionth of a unit: costs have no more decimals, so nothing that fits exactly is lost.
 fn max_of(number: &Decimal, node: &Node) -> Read<Micros> {
     let micros = scaled(number, 6);
     if micros.negative {

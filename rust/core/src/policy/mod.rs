@@ -29,7 +29,7 @@ pub use catalogue::{Catalogue, ToolFacts};
 pub use error::PolicyError;
 pub use pattern::NamePattern;
 
-/// How a document is written.
+/// The format of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// RFC 8259, duplicate keys refused.
@@ -51,14 +51,14 @@ impl Format {
     }
 }
 
-/// A document to be read.
+/// A document to read.
 #[derive(Clone, Copy, Debug)]
 pub struct Source<'a> {
-    /// What errors call it: the file's path as the user gave it, or e.g. `<policy>`.
+    /// The document's name in errors: the file's path as the user gave it, or e.g. `<policy>`.
     pub name: &'a str,
-    /// The policy's name where the document gives none: the file's stem.
+    /// The policy's name if the document has none: the file's stem.
     pub stem: &'a str,
-    /// How it is written.
+    /// The format.
     pub format: Format,
     /// The document.
     pub bytes: &'a [u8],

@@ -1,7 +1,7 @@
-//! Did you mean ...? The nearest known word.
+//! The nearest known word, for "did you mean".
 
-/// The known word with the fewest edits from `word` (insert, delete, replace, swap two neighbours); letters that differ
-/// only by case cost nothing unless words tie. `None` where nothing is known.
+/// The known word with the fewest edits from `word` (insertion, deletion, replacement, swap of neighbours). Case
+/// differences count only to break ties. `None` if no word is known.
 pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     known.iter().copied().min_by_key(|candidate| {
         (
@@ -11,7 +11,7 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     })
 }
 
-/// The nearest known word, if it is so near that it was probably meant.
+/// The nearest known word, if it is near enough to be the intended one.
 pub(super) fn probable<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     nearest(word, known).filter(|candidate| {
         let edits = distance(&word.to_lowercase(), &candidate.to_lowercase());
@@ -19,14 +19,14 @@ pub(super) fn probable<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     })
 }
 
-/// The end of a message about `word`: a question where a known word was probably meant, else nothing.
+/// The end of a message about `word`: a question with the probable word, or nothing.
 pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
     probable(word, known)
         .map(|meant| format!("; did you mean `{meant}`?"))
         .unwrap_or_default()
 }
 
-/// Longest word that is compared; callers may write anything.
+/// The longest word that is compared; a caller's word may be longer.
 const LONGEST: usize = 64;
 
 /// Optimal string alignment distance in characters.

@@ -1,16 +1,16 @@
-//! Numbers of a policy in fixed point, rounded down where they are finer (costs of calls are refused there instead:
-//! [`crate::json::scaled`]).
+//! Numbers of a policy in fixed point. Finer numbers are rounded down here, but refused in costs of calls
+//! ([`crate::json::scaled`]).
 
 use crate::json::Decimal;
 
 /// A decimal number times a power of ten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Scaled {
-    /// Below zero.
+    /// The number is below zero.
     pub(super) negative: bool,
-    /// The absolute value rounded down; `u128::MAX` stands for everything that does not fit.
+    /// The absolute value rounded down; `u128::MAX` for every value that does not fit.
     pub(super) whole: u128,
-    /// Nothing was rounded away.
+    /// The value was not rounded.
     pub(super) exact: bool,
 }
 

@@ -33,7 +33,7 @@ pub(super) const WORDS: [&str; 22] = [
     "exists",
 ];
 
-/// The operator that `op` names, with its value.
+/// The operator with the name in `op`, and its value.
 pub(super) fn operator(op: &Node, value: &Node) -> Read<Op> {
     let name = WORDS.get(word(op, &WORDS)?).copied().unwrap_or_default();
     Ok(match name {
@@ -110,7 +110,7 @@ fn regex(value: &Node) -> Read<regex::Regex> {
     })
 }
 
-/// The reason in one line: the crate draws the expression and a caret in the lines before.
+/// The reason in one line: in the lines before it, the crate draws the expression and a caret.
 fn reason(error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(limit) => {

@@ -4,7 +4,7 @@ use super::ast::{Path, Root, Step};
 use super::nearest::probable;
 use super::read::{Node, Read, quoted};
 
-/// What may stand before a step; `grant.labels.<k>` and `args` come with steps.
+/// The roots of paths; `grant.labels.<k>` and `args` are followed by steps.
 const ROOTS: [&str; 9] = [
     "args",
     "tool",
@@ -17,7 +17,7 @@ const ROOTS: [&str; 9] = [
     "time.weekday",
 ];
 
-/// A path, of any root.
+/// Reads a path with any root.
 pub(super) fn path(node: &Node) -> Read<Path> {
     let text = node.string("a path such as `args.amount`")?;
     parse(text).map_err(|fault| {
@@ -30,7 +30,7 @@ pub(super) fn path(node: &Node) -> Read<Path> {
     })
 }
 
-/// A path below `args`.
+/// Reads a path below `args`.
 pub(super) fn argument_path(node: &Node) -> Read<Path> {
     let path = path(node)?;
     if path.root != Root::Args {
@@ -42,7 +42,7 @@ pub(super) fn argument_path(node: &Node) -> Read<Path> {
     Ok(path)
 }
 
-/// A path to one value below `args`: neither `args` itself nor anything with `[*]`.
+/// Reads a path to one value below `args`: neither `args` itself nor a path with `[*]`.
 pub(super) fn single_argument_path(node: &Node, what: &str) -> Read<Path> {
     let path = argument_path(node)?;
     if path.steps.is_empty() {
@@ -59,7 +59,7 @@ pub(super) fn single_argument_path(node: &Node, what: &str) -> Read<Path> {
     Ok(path)
 }
 
-/// Where and why a path is refused.
+/// The fault of a path and its place.
 #[derive(Debug, PartialEq, Eq)]
 struct PathFault {
     /// From 1.
@@ -97,7 +97,7 @@ fn parse(text: &str) -> Result<Path, PathFault> {
     })
 }
 
-/// What follows a root that takes steps.
+/// The text after a root that takes steps.
 fn after_root<'t>(text: &'t str, root: &str) -> Option<&'t str> {
     text.strip_prefix(root)
         .filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))

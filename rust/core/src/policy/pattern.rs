@@ -3,12 +3,12 @@
 use super::ast::{GlobPart, Pattern};
 use super::read::{Fault, Position, Read, check_name, quoted};
 
-/// A pattern of names other than a policy's tools: the same signs, and the same meaning.
+/// A pattern for names other than a policy's tools, with the same syntax and meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamePattern(Vec<Symbol>);
 
 impl NamePattern {
-    /// Reads a pattern; the error says what is wrong with it, and what to write instead.
+    /// Reads a pattern. The error says what is wrong and what to write instead.
     ///
     /// ```
     /// use callgate_core::policy::NamePattern;
@@ -23,16 +23,17 @@ impl NamePattern {
             .map_err(|fault| fault.message)
     }
 
-    /// Whether the pattern matches the whole of `name`.
+    /// Returns whether the pattern matches the whole of `name`.
     ///
-    /// Takes time in the length of `name` times that of the pattern, and allocates: policies match by automaton.
+    /// Takes time proportional to the length of `name` times that of the pattern, and allocates; policies use an
+    /// automaton instead.
     pub fn matches(&self, name: &str) -> bool {
         let name: Vec<Symbol> = name.chars().map(Symbol::This).collect();
         matches(&self.0, &name)
     }
 }
 
-/// Reads a pattern of tools that stands at `at`.
+/// Reads a pattern of tools at position `at`.
 pub(super) fn pattern(text: &str, at: Position) -> Read<Pattern> {
     named(text, at, "the name of a tool or a pattern")
 }
@@ -82,21 +83,21 @@ fn named(text: &str, at: Position, expected: &str) -> Read<Pattern> {
     Ok(Pattern::Glob(parts))
 }
 
-/// True where every name that `inner` matches is matched by `outer` too.
+/// Returns whether `outer` matches every name that `inner` matches.
 ///
-/// Never true in error; a cover that only a longer argument could show may be missed.
+/// True is always right; a false result may miss a cover that is harder to prove.
 pub(super) fn covers(outer: &Pattern, inner: &Pattern) -> bool {
     match (outer, inner) {
         (Pattern::Exact(a), Pattern::Exact(b)) => a == b,
         (Pattern::Exact(_), Pattern::Glob(_)) => false,
-        // Most pairs part ways at their first character, so that is asked before anything is built.
+        // Most pairs differ in their first character, so this is checked before anything is built.
         (Pattern::Glob(parts), inner) => {
             shares_prefix(parts, inner) && matches(&symbols_of_parts(parts), &symbols(inner))
         }
     }
 }
 
-/// False where the literal that begins the outer pattern does not begin the inner one.
+/// Returns false if the initial literal of the outer pattern is not a prefix of the inner one.
 fn shares_prefix(outer: &[GlobPart], inner: &Pattern) -> bool {
     let Some(GlobPart::Literal(prefix)) = outer.first() else {
         return true;
@@ -136,7 +137,7 @@ fn symbols_of_parts(parts: &[GlobPart]) -> Vec<Symbol> {
     symbols
 }
 
-/// Greedy matching with one point of return, over the symbols of the inner pattern: a `*` there is met by a `*` alone.
+/// Greedy matching with one backtracking point over the symbols of the inner pattern; only `*` matches a `*` there.
 fn matches(outer: &[Symbol], inner: &[Symbol]) -> bool {
     let (mut o, mut i) = (0, 0);
     let mut resume = None;

@@ -10,7 +10,7 @@ use super::schema::schema;
 use super::warnings::Warnings;
 use super::window::duration;
 
-/// Fields of rules.
+/// The fields of rules.
 pub(super) const FIELDS: [&str; 9] = [
     "action",
     "reason",
@@ -23,22 +23,22 @@ pub(super) const FIELDS: [&str; 9] = [
     "mode",
 ];
 
-/// How long a pending approval waits unless its rules say otherwise.
+/// The default time that a pending approval waits.
 const DEFAULT_TIMEOUT_MS: u64 = 60 * 60 * 1_000;
 
-/// What entries leave behind for the checks that need all of them.
+/// Data of all entries, for checks that need all of them.
 pub(super) struct Collected {
     pub(super) warnings: Warnings,
     pub(super) limits: Vec<(Entry, PlacedLimit)>,
 }
 
-/// Which rules are read.
+/// The entry whose rules are read.
 pub(super) struct Context<'p> {
-    /// What the counter of a `rate_limit` is called, before `_rate`.
+    /// The name of the counter of `rate_limit`, without `_rate`.
     pub(super) counter: &'p str,
-    /// Whether other entries may meet the same calls.
+    /// The entry; it tells whether other entries may apply to the same calls.
     pub(super) entry: Entry,
-    /// The mode of entries that name none.
+    /// The mode of entries without a mode.
     pub(super) mode: Mode,
 }
 
@@ -89,7 +89,7 @@ fn action(node: &Node) -> Read<Action> {
     })
 }
 
-/// `limits`, then the limit that `rate_limit` is short for.
+/// The elements of `limits`, then the limit that `rate_limit` stands for.
 fn limits(
     fields: &Fields<'_>,
     context: &Context<'_>,

@@ -1,4 +1,4 @@
-//! JSON Schemas: those that policies write out, and those of the catalogue's tools (`docs/policy.md` section 1).
+//! JSON Schemas: inline in policies, and of the catalogue's tools (`docs/policy.md` section 1).
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, Validator};
@@ -8,16 +8,16 @@ use super::ast::Schema;
 use super::read::{Content, Node, Read, quoted};
 use super::schema_cost::Budget;
 
-/// Size of a schema, in bytes as compact JSON.
+/// The largest schema, in bytes as compact JSON.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// Containers within containers of a schema.
+/// The deepest nesting of a schema.
 const MAX_DEPTH: usize = 32;
 
 /// The only dialect.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// Schemas that the library knows without looking them up; to refer to one would leave the document all the same.
+/// Schemas that are built into the library; a reference to one leaves the document all the same.
 const BUILT_IN: &str = "json-schema.org/";
 
 /// The field `schema` of rules.
@@ -42,7 +42,7 @@ pub(super) fn schema(node: &Node) -> Read<Schema> {
     Ok(Schema::Inline(value))
 }
 
-/// A compiled schema, and how much work it may make of one call.
+/// A compiled schema, and the limit of its work for one call.
 #[derive(Debug)]
 pub struct SchemaCheck {
     pub(crate) validator: Validator,
@@ -50,18 +50,18 @@ pub struct SchemaCheck {
 }
 
 impl SchemaCheck {
-    /// True when a document validates; for documents of one's own, as nothing bounds the work.
+    /// Returns whether a document is valid. Only for trusted documents, because the work is not limited.
     pub fn is_valid(&self, document: &Value) -> bool {
         self.validator.is_valid(document)
     }
 }
 
-/// Compiles a JSON Schema 2020-12, whatever dialect it names: no reference leaves it, patterns use the linear engine,
-/// formats are not asserted; size, depth and the work of one call are capped.
+/// Compiles a JSON Schema 2020-12, whatever dialect it declares: no reference leaves it, patterns use the linear
+/// engine, formats are not asserted. Its size, its depth and the work for one call are limited.
 ///
 /// # Errors
 ///
-/// One sentence that says what is wrong with the schema.
+/// One sentence about the fault of the schema.
 pub fn compile_schema(schema: &Value) -> Result<SchemaCheck, String> {
     check_caps(schema, 1)?;
     let bytes = schema.to_string().len();
@@ -70,7 +70,7 @@ pub fn compile_schema(schema: &Value) -> Result<SchemaCheck, String> {
             "the schema has {bytes} bytes, expected at most {MAX_BYTES}"
         ));
     }
-    // The library would follow a dialect named within; the contract knows one.
+    // The library would follow a declared dialect; the contract has only one.
     let mut plain = schema.clone();
     if let Value::Object(members) = &mut plain {
         members.remove("$schema");
@@ -86,7 +86,7 @@ pub fn compile_schema(schema: &Value) -> Result<SchemaCheck, String> {
     Ok(SchemaCheck { validator, budget })
 }
 
-/// Why a schema does not compile.
+/// The reason for which a schema does not compile.
 fn reason(error: &ValidationError<'_>) -> String {
     let at = error.instance_path().to_string();
     let place = if at.is_empty() {
@@ -110,7 +110,7 @@ fn leaves(uri: &str) -> String {
     )
 }
 
-/// Depth, and references that leave the document.
+/// Checks the depth, and that no reference leaves the document.
 fn check_caps(value: &Value, depth: usize) -> Result<(), String> {
     if depth > MAX_DEPTH && (value.is_array() || value.is_object()) {
         return Err(format!("the schema is nested deeper than {MAX_DEPTH} levels"));
@@ -131,7 +131,7 @@ fn check_caps(value: &Value, depth: usize) -> Result<(), String> {
     }
 }
 
-/// A library's message, on one line and cut where it is long.
+/// A library's message on one line, shortened if it is long.
 fn one_line(message: &str) -> String {
     const SHOWN: usize = 200;
     let mut out: String = message

@@ -1,29 +1,29 @@
-//! How much work a schema can make of one call.
+//! The work that a schema may cause for one call.
 //!
-//! A small schema can take exponential time on a small document: subschemas that are referred to again and again, or
-//! that refer back to themselves along several branches. So a schema is measured as if every reference were written
-//! out, and may refer back to itself once at most; and calls are measured against it, see [`Budget`].
+//! A small schema can take exponential time on a small document, with subschemas that are referenced repeatedly or that
+//! refer back to themselves on several branches. A schema is therefore measured as if every reference were expanded,
+//! and may refer back to itself at most once. Calls are measured against it; see [`Budget`].
 
 use serde_json::Value;
 
 use crate::json::{Kind, Value as Call};
 
-/// Subschemas that a schema may have once every reference is written out.
+/// The highest number of subschemas once every reference is expanded.
 const MAX_COST: u64 = 10_000;
-/// Values of a call times subschemas that may be looked at.
+/// The highest product of a call's values and subschemas.
 const MAX_WORK: u64 = 1_000_000;
-/// Values whose keys hold data or definitions, not subschemas that apply here.
+/// Keywords whose values contain data or definitions, and no subschemas that apply at their place.
 const NOT_APPLIED: [&str; 6] = ["$defs", "definitions", "const", "enum", "default", "examples"];
-/// Numbers with longer exponents are worked out digit by digit; this is what one is counted as.
+/// The weight of a number with a long exponent, which the library computes digit by digit.
 const HUGE_NUMBER_VALUES: u64 = 10_000;
 
-/// What one schema may cost.
+/// The limit of a schema's work.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     cost: u64,
 }
 
-/// A schema written out.
+/// A schema with its references expanded.
 #[derive(Clone, Copy, Default)]
 struct Expanded {
     cost: u64,
@@ -31,7 +31,7 @@ struct Expanded {
 }
 
 impl Budget {
-    /// Measures a schema whose references are known to stay within it.
+    /// Measures a schema whose references stay within it.
     pub(crate) fn of(schema: &Value) -> Result<Self, String> {
         let expanded = expand(schema, schema, schema, &mut Vec::new())?;
         if expanded.back_references > 1 {
@@ -43,7 +43,7 @@ impl Budget {
         Ok(Self { cost: expanded.cost })
     }
 
-    /// True when these arguments can be checked in bounded time.
+    /// Returns whether these arguments can be checked in limited time.
     pub(crate) fn allows(self, args: Call<'_>) -> bool {
         let room = MAX_WORK / self.cost.max(1);
         let mut values = 0;
@@ -108,7 +108,7 @@ fn expand<'s>(
     Ok(sum)
 }
 
-/// What a reference means: a pointer or an anchor below the nearest `$id`, or another `$id` of the document.
+/// The target of a reference: a pointer or an anchor below the nearest `$id`, or another `$id` of the document.
 fn target<'s>(root: &'s Value, base: &'s Value, uri: &str) -> Option<&'s Value> {
     let (document, fragment) = uri.split_once('#').unwrap_or((uri, ""));
     let document = if document.is_empty() {
@@ -138,7 +138,7 @@ fn find<'s>(within: &'s Value, key: &str, wanted: &str) -> Option<&'s Value> {
     }
 }
 
-/// Counts values, huge numbers for more than one; gives up beyond `room`.
+/// Counts values, with a higher weight for huge numbers; stops beyond `room`.
 fn count(value: Call<'_>, room: u64, values: &mut u64) {
     *values += match value.kind() {
         Kind::Number => value.as_number().map_or(1, number_values),

@@ -1,4 +1,4 @@
-//! What `callgate validate` points out: legal, but probably not what was meant.
+//! Findings of `callgate validate`: valid, but probably not intended.
 
 use super::ast::{Action, Cost, Op, Path, Pattern, Root, Rules, Scope, Step, ToolEntry, Warning};
 use super::fields::Fields;
@@ -8,20 +8,20 @@ use super::pattern::covers;
 use super::read::{Member, Node, Position, quoted};
 use crate::json::Constant;
 
-/// Warnings that are kept: nobody reads more at once.
+/// The highest number of warnings that are kept; more would not be read.
 const MOST: usize = 100;
 
-/// Pairs of patterns that are compared: loading stays fast where thousands of globs meet thousands of names.
+/// The highest number of compared pairs of patterns, so that loading stays fast with thousands of globs and names.
 const MOST_PAIRS: usize = 200_000;
 
-/// Fields of rules that are looked at after `action`.
+/// Fields of rules that are evaluated after `action`.
 const AFTER_DENIAL: [&str; 5] = ["require", "deny_if", "schema", "limits", "rate_limit"];
 
-/// The warnings of one document, as they are found.
+/// The warnings of one document, in the order in which they are found.
 #[derive(Default)]
 pub(super) struct Warnings {
     found: Vec<Warning>,
-    /// Limits per session that no limit per grant stands beside, unless `all_tools` has one.
+    /// Limits per session in entries without a limit per grant; warned about unless `all_tools` has one.
     session_limits: Vec<(Position, String)>,
 }
 
@@ -36,13 +36,13 @@ impl Warnings {
         }
     }
 
-    /// In the order of the document.
+    /// The warnings in document order.
     pub(super) fn finish(mut self) -> Vec<Warning> {
         self.found.sort_by_key(|warning| (warning.line, warning.column));
         self.found
     }
 
-    /// A condition.
+    /// Checks a condition.
     pub(super) fn of_test(&mut self, path: &Path, path_node: &Node, op: &Op, value_node: &Node) {
         let text = quoted(&path.text);
         if let Some(Step::Index(_) | Step::Every) = path.steps.first() {
@@ -87,7 +87,7 @@ impl Warnings {
         }
     }
 
-    /// The rules of one entry.
+    /// Checks the rules of one entry.
     pub(super) fn of_rules(&mut self, fields: &Fields<'_>, rules: &Rules) {
         if rules.action != Action::Deny {
             if let Some(reason) = fields.member("reason") {
@@ -106,7 +106,7 @@ impl Warnings {
         }
     }
 
-    /// The limits of one entry.
+    /// Checks the limits of one entry.
     pub(super) fn of_limits(&mut self, limits: &[PlacedLimit]) {
         let per_grant = limits.iter().any(|placed| is_per_grant(&placed.limit.scope));
         for PlacedLimit { limit, at } in limits {
@@ -127,7 +127,7 @@ impl Warnings {
         }
     }
 
-    /// Limits per session, now that all are known.
+    /// Checks the limits per session, after all entries are read.
     pub(super) fn of_session_limits(&mut self, all_tools: &Rules) {
         let limits = std::mem::take(&mut self.session_limits);
         if all_tools.limits.iter().any(|limit| is_per_grant(&limit.scope)) {
@@ -138,7 +138,7 @@ impl Warnings {
         }
     }
 
-    /// Entries of `tools` that replace others, or that never apply.
+    /// Checks entries of `tools` that replace others, or that never apply.
     pub(super) fn of_entries(&mut self, members: &[Member], tools: &[ToolEntry], hide: &[Pattern]) {
         let globs: Vec<(usize, &ToolEntry)> = tools
             .iter()
@@ -188,7 +188,7 @@ fn is_per_grant(scope: &[Scope]) -> bool {
     scope.contains(&Scope::Grant) && !scope.contains(&Scope::Session)
 }
 
-/// Nothing is lost where such rules are replaced.
+/// Returns whether rules can be replaced without losing anything.
 fn is_empty(rules: &Rules) -> bool {
     rules.action == Action::Allow
         && rules.require.is_empty()

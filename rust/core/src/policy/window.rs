@@ -15,7 +15,7 @@ const WEEK_MS: u64 = 7 * DAY_MS;
 const SHORTEST_MS: u64 = 10;
 const LONGEST_MS: u64 = 366 * DAY_MS;
 
-/// Words for a sliding window.
+/// Words for sliding windows.
 const WORDS: [(&str, u64); 5] = [
     ("second", SECOND_MS),
     ("minute", MINUTE_MS),
@@ -24,7 +24,7 @@ const WORDS: [(&str, u64); 5] = [
     ("week", WEEK_MS),
 ];
 
-/// Words for a calendar window.
+/// Words for calendar windows.
 const PERIODS: [(&str, Period); 5] = [
     ("minute", Period::Minute),
     ("hour", Period::Hour),
@@ -33,7 +33,7 @@ const PERIODS: [(&str, Period); 5] = [
     ("month", Period::Month),
 ];
 
-/// Units of a duration; `ms` stands before `m` and `s`, of which it would be taken for one.
+/// Units of a duration. `ms` precedes `m` and `s`, so that these do not match it.
 const UNITS: [(&str, u64); 6] = [
     ("ms", 1),
     ("s", SECOND_MS),
@@ -46,7 +46,7 @@ const UNITS: [(&str, u64); 6] = [
 const SLIDING_FORMS: &str =
     "`second`, `minute`, `hour`, `day`, `week`, a duration such as `90s`, or a number of seconds";
 
-/// The window of a limit that slides.
+/// Reads the sliding window of a limit.
 pub(super) fn sliding(node: &Node) -> Read<Window> {
     let window_ms = match &node.content {
         Content::String(text) => sliding_text(text, node)?,
@@ -66,7 +66,7 @@ pub(super) fn sliding(node: &Node) -> Read<Window> {
     sliding_window(window_ms, node)
 }
 
-/// The window of a limit, in milliseconds.
+/// The length of a sliding window, in milliseconds.
 fn sliding_text(text: &str, node: &Node) -> Read<u64> {
     if let Some((_, window_ms)) = WORDS.iter().find(|(word, _)| *word == text) {
         return Ok(*window_ms);
@@ -87,7 +87,7 @@ fn sliding_text(text: &str, node: &Node) -> Read<u64> {
     )))
 }
 
-/// The window of a limit that follows the calendar.
+/// Reads the calendar window of a limit.
 pub(super) fn calendar(node: &Node) -> Read<Window> {
     let words: Vec<&str> = PERIODS.iter().map(|(word, _)| *word).collect();
     let expected = format!("one of {} with `\"align\": \"calendar\"`", listed(&words));
@@ -102,7 +102,7 @@ pub(super) fn calendar(node: &Node) -> Read<Window> {
     )))
 }
 
-/// The window of `5/hour`, which is `text`.
+/// Reads the window in `5/hour`, which is `text`.
 pub(super) fn sliding_word(text: &str, node: &Node) -> Read<Window> {
     sliding_window(sliding_text(text, node)?, node)
 }
@@ -114,7 +114,7 @@ fn sliding_window(window_ms: u64, node: &Node) -> Read<Window> {
     })
 }
 
-/// A duration such as `1h`, in milliseconds.
+/// Reads a duration such as `1h`, in milliseconds.
 pub(super) fn duration(node: &Node) -> Read<u64> {
     const FORM: &str = "a duration: an integer and one of `ms`, `s`, `m`, `h`, `d`, `w`, such as `30m`";
     let text = node.string(FORM)?;
@@ -124,7 +124,7 @@ pub(super) fn duration(node: &Node) -> Read<u64> {
     }
 }
 
-/// `None` for anything but a duration; one that does not fit is as long as can be.
+/// `None` if the text is not a duration; the maximum if it does not fit.
 fn duration_ms(text: &str) -> Option<u64> {
     let (unit, length_ms) = UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
     let digits = text.strip_suffix(unit)?;

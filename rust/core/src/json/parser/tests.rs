@@ -1,4 +1,4 @@
-//! What a pass accepts, and where it refuses the rest.
+//! Accepted documents, and the place of the fault in others.
 
 use super::*;
 use crate::json::NumberError;

@@ -1,9 +1,8 @@
-//! From byte offsets to lines and columns.
+//! Conversion of byte offsets to lines and columns.
 
 use super::Position;
 
-/// Walks a document once, so that asking for ascending offsets costs one pass in all, also where the whole document
-/// is one line.
+/// Walks a document once: ascending offsets cost one pass in total, even if the whole document is one line.
 pub(super) struct Cursor<'d> {
     bytes: &'d [u8],
     offset: usize,
@@ -19,7 +18,7 @@ impl<'d> Cursor<'d> {
         }
     }
 
-    /// The position of a byte offset; offsets that lie before the last one asked for start over.
+    /// The position of a byte offset. An offset before the previous one starts again from the beginning.
     pub(super) fn position(&mut self, offset: usize) -> Position {
         if offset < self.offset {
             *self = Self::new(self.bytes);
@@ -31,7 +30,7 @@ impl<'d> Cursor<'d> {
                     column: 1,
                 };
             } else if byte & 0xc0 != 0x80 {
-                // Every byte of a UTF-8 character but its first is a continuation.
+                // All bytes of a UTF-8 character but the first are continuation bytes.
                 self.position.column += 1;
             }
         }

@@ -1,4 +1,4 @@
-//! JSON documents, checked as strictly as calls are.
+//! JSON documents, checked as strictly as calls.
 
 use super::cursor::Cursor;
 use super::{Content, Fault, MAX_DEPTH, Member, Node, Read};
@@ -20,7 +20,7 @@ pub(super) fn read(bytes: &[u8]) -> Read<Node> {
     }
 }
 
-/// The tape has bounded the depth, so recursion is safe.
+/// Recursion is safe because the tape has limited the depth.
 fn node(value: Value<'_>, cursor: &mut Cursor<'_>) -> Node {
     let at = cursor.position(value.span().start);
     let content = match value.kind() {

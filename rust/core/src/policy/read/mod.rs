@@ -1,4 +1,4 @@
-//! Documents as trees that remember where everything stands, the same from JSON and from YAML.
+//! Documents as trees with positions, the same from JSON and from YAML.
 
 mod cursor;
 mod json;
@@ -10,10 +10,10 @@ pub(crate) use node::{Content, Fault, Member, Node, Position, Read, check_name, 
 
 use super::{Format, PolicyError, Source};
 
-/// Containers within containers that a document may hold, as in calls.
+/// The deepest nesting of a document, as in calls.
 const MAX_DEPTH: usize = 64;
 
-/// Size of a document, in bytes: several times the largest policy anybody writes or generates.
+/// The largest document in bytes: several times the largest policy that people write or generate.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// Reads a document of either format.
@@ -33,7 +33,7 @@ pub(crate) fn read(source: &Source<'_>) -> Read<Node> {
     }
 }
 
-/// Names the document in which a fault was found.
+/// Adds the document's name to a fault.
 pub(crate) fn locate(source: &Source<'_>, fault: Fault) -> PolicyError {
     PolicyError {
         file: source.name.to_owned(),

@@ -1,8 +1,8 @@
-//! The tree itself, and the faults found in it.
+//! The tree of a document, and faults in it.
 
 use crate::json::{Constant, Decimal};
 
-/// Where something stands: both count from 1, columns in characters.
+/// A position: line and column both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Position {
     pub(crate) line: usize,
@@ -14,7 +14,7 @@ impl Position {
     pub(crate) const START: Self = Self { line: 1, column: 1 };
 }
 
-/// One fault of a document whose name is not known here.
+/// One fault of a document, without the document's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     pub(crate) at: Position,
@@ -30,7 +30,7 @@ impl Fault {
     }
 }
 
-/// What reading a part of a document gives; the first fault ends it.
+/// The result of reading a part of a document; reading ends at the first fault.
 pub(crate) type Read<T> = Result<T, Fault>;
 
 /// One value of a document.
@@ -40,7 +40,7 @@ pub(crate) struct Node {
     pub(crate) content: Content,
 }
 
-/// What a value is. Numbers keep their text, in the syntax of JSON and within the bounds of calls.
+/// The content of a value. Numbers keep their text, in JSON syntax and within the bounds of calls.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Content {
     Null,
@@ -48,7 +48,7 @@ pub(crate) enum Content {
     Number(String),
     String(String),
     List(Vec<Node>),
-    /// In document order, no key twice.
+    /// Members in document order, without duplicate keys.
     Object(Vec<Member>),
 }
 
@@ -61,7 +61,7 @@ pub(crate) struct Member {
 }
 
 impl Node {
-    /// What it is, with its article, for messages.
+    /// The kind with its article, for messages.
     pub(crate) const fn kind(&self) -> &'static str {
         match self.content {
             Content::Null => "null",
@@ -78,12 +78,12 @@ impl Node {
         Fault::at(self.at, message)
     }
 
-    /// The fault of being something else than `expected`.
+    /// The fault of a value that is not `expected`.
     pub(crate) fn expected(&self, expected: &str) -> Fault {
         self.fault(format!("expected {expected}, got {}", self.kind()))
     }
 
-    /// The string, else a fault that calls it `expected`.
+    /// The string, or a fault with `expected` as its description.
     pub(crate) fn string(&self, expected: &str) -> Read<&str> {
         match &self.content {
             Content::String(text) => Ok(text),
@@ -91,14 +91,14 @@ impl Node {
         }
     }
 
-    /// The string, which must be a name: not empty and without NUL.
+    /// The string if it is a valid name: not empty and without NUL.
     pub(crate) fn name(&self, what: &str) -> Read<&str> {
         let text = self.string(what)?;
         check_name(text, self.at, what)?;
         Ok(text)
     }
 
-    /// The boolean, else a fault that calls it `expected`.
+    /// The boolean, or a fault with `expected` as its description.
     pub(crate) fn boolean(&self, expected: &str) -> Read<bool> {
         match self.content {
             Content::Bool(value) => Ok(value),
@@ -106,7 +106,7 @@ impl Node {
         }
     }
 
-    /// The number, else a fault that calls it `expected`.
+    /// The number, or a fault with `expected` as its description.
     pub(crate) fn number(&self, expected: &str) -> Read<Decimal> {
         match &self.content {
             Content::Number(text) => Decimal::parse(text).map_err(|error| self.fault(error.to_string())),
@@ -114,7 +114,7 @@ impl Node {
         }
     }
 
-    /// The elements, else a fault that calls the list `expected`.
+    /// The elements, or a fault with `expected` as the list's description.
     pub(crate) fn list(&self, expected: &str) -> Read<&[Self]> {
         match &self.content {
             Content::List(elements) => Ok(elements),
@@ -122,7 +122,7 @@ impl Node {
         }
     }
 
-    /// The members, else a fault that calls the object `expected`.
+    /// The members, or a fault with `expected` as the object's description.
     pub(crate) fn object(&self, expected: &str) -> Read<&[Member]> {
         match &self.content {
             Content::Object(members) => Ok(members),
@@ -151,7 +151,7 @@ impl Node {
         })
     }
 
-    /// The whole value as a JSON Schema library reads it; numbers keep their text.
+    /// The whole value for a JSON Schema library; numbers keep their text.
     pub(crate) fn to_serde(&self) -> Read<serde_json::Value> {
         Ok(match &self.content {
             Content::Null => serde_json::Value::Null,
@@ -173,7 +173,7 @@ impl Node {
     }
 }
 
-/// Refuses what cannot name anything: nothing at all, or NUL.
+/// Refuses an invalid name: an empty one, or one with NUL.
 pub(crate) fn check_name(text: &str, at: Position, what: &str) -> Read<()> {
     if text.is_empty() {
         return Err(Fault::at(at, format!("expected {what}, got an empty string")));
@@ -187,7 +187,7 @@ pub(crate) fn check_name(text: &str, at: Position, what: &str) -> Read<()> {
     Ok(())
 }
 
-/// User input for a message: in backticks, on one line, and cut where it is long.
+/// User input in a message: in backticks, on one line, shortened if it is long.
 pub(crate) fn quoted(text: &str) -> String {
     const SHOWN: usize = 80;
     let mut out = String::from("`");

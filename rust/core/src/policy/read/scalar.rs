@@ -1,8 +1,8 @@
-//! Plain YAML scalars, by the core schema of YAML 1.2 (section 10.3.2 of that specification).
+//! Plain YAML scalars, resolved by the core schema of YAML 1.2 (section 10.3.2 of that specification).
 
 use super::Content;
 
-/// What a plain scalar means; an error says why it has no meaning in JSON.
+/// The value of a plain scalar; an error if it has no equivalent in JSON.
 pub(super) fn resolve(text: &str) -> Result<Content, String> {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Content::Null),

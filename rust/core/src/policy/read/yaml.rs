@@ -1,7 +1,7 @@
 //! YAML documents with the structure of JSON.
 //!
-//! Anchors, aliases and tags are refused rather than interpreted: JSON cannot say them, and without aliases no document
-//! can unfold into more than was written.
+//! Anchors, aliases and tags are refused: JSON has no equivalent, and without aliases a document cannot expand to more
+//! than was written.
 
 use hashbrown::HashSet;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
@@ -25,12 +25,12 @@ pub(super) fn read(bytes: &[u8]) -> Read<Node> {
     })
 }
 
-/// A text in which every line break of YAML is one character.
+/// A text with every YAML line break as one character.
 fn unified(text: &str) -> String {
     text.replace("\r\n", "\n").replace('\r', "\n")
 }
 
-/// The place behind a text.
+/// The position after a text.
 fn end_of(text: &str) -> Position {
     let unified = unified(text);
     let last = unified.rsplit('\n').next().unwrap_or_default();
@@ -40,8 +40,8 @@ fn end_of(text: &str) -> Position {
     }
 }
 
-/// The scanner reports what is missing at the end on a line of its own, behind a last line without a line break: the
-/// end of that last line is where to look.
+/// The scanner reports what is missing at the end on a line of its own, even if the last line has no line break. This
+/// returns the end of that last line instead.
 fn inside(text: &str, at: Position) -> Position {
     let unified = unified(text);
     let lines = || (1..).zip(unified.split('\n'));
@@ -104,7 +104,7 @@ impl<'d> Events<'d> {
         }
     }
 
-    /// The value that `event` begins, within `depth` containers.
+    /// The value that begins with `event`, inside `depth` containers.
     fn node(&mut self, event: Event<'d>, at: Position, depth: usize) -> Read<Node> {
         let content = match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -185,13 +185,13 @@ fn scalar_content(text: &str, style: ScalarStyle, at: Position) -> Read<Content>
     }
     let content = scalar::resolve(text).map_err(|message| Fault::at(at, message))?;
     if let Content::Number(number) = &content {
-        // The bounds of numbers are those of calls; what follows may rely on them.
+        // Later code relies on the bounds of numbers, which are those of calls.
         Decimal::parse(number).map_err(|error| Fault::at(at, error.to_string()))?;
     }
     Ok(content)
 }
 
-/// Refuses what only YAML can say.
+/// Refuses syntax that has no equivalent in JSON.
 fn plain_json(anchor: usize, tagged: bool, at: Position) -> Read<()> {
     if tagged {
         return Err(Fault::at(
@@ -220,7 +220,7 @@ fn deeper(depth: usize, at: Position) -> Read<usize> {
 
 fn not_yaml(error: &ScanError) -> Fault {
     let info = error.info();
-    // Patterns of tools begin with a star, which YAML takes for an alias.
+    // Patterns of tools begin with a star, which is an alias in YAML.
     let hint = if info.contains("alias") {
         "; put a string that begins with `*` or `&` in quotes"
     } else {

@@ -1,4 +1,4 @@
-//! Documents that load, and what they say.
+//! Documents that load, and their contents.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub(super) fn every_policy_of_the_cases_loads() {
 #[test]
 pub(super) fn every_policy_of_the_cases_loads_alike_as_yaml() {
     for (name, document) in every_policy() {
-        // A JSON document is a YAML document, and block style must say the same.
+        // A JSON document is a YAML document, and its block style must mean the same.
         let block = block_style(&serde_json::from_str(&document).unwrap(), 0);
         let expected = json(&document).unwrap().digest;
         assert_eq!(yaml(&document).unwrap().digest, expected, "{name}");

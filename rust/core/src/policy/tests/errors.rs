@@ -1,4 +1,4 @@
-//! Documents that do not load, and the exact words: `tests/cases/policy_errors.json`.
+//! Documents that do not load, with their exact messages: `tests/cases/policy_errors.json`.
 
 use super::super::Format;
 use super::load;
@@ -9,7 +9,7 @@ pub(super) struct ErrorCase {
     format: Format,
     pub(super) document: String,
     error: String,
-    /// The published JSON Schema cannot say what is wrong with it.
+    /// The published JSON Schema accepts the document although it is invalid.
     pub(super) schema_valid: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The published JSON Schema of the format accepts what loads, and refuses most of what does not.
+//! The published JSON Schema of the format accepts documents that load, and refuses most others.
 
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::Value;
@@ -33,7 +33,7 @@ fn what_a_schema_can_say_is_refused_by_it() {
     let mut refused = 0;
     let mut wrong = Vec::new();
     for case in every_error() {
-        // What is not JSON never reaches a validator.
+        // Text that is not JSON never reaches a validator.
         let Ok(document) = serde_json::from_str::<Value>(&case.document) else {
             continue;
         };

@@ -1,4 +1,4 @@
-//! Whole documents: what loads, what does not, and with which words.
+//! Whole documents that load or do not load, with their messages.
 
 mod catalogues;
 mod documents;

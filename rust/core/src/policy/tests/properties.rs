@@ -1,4 +1,4 @@
-//! Whatever the bytes, reading ends with a policy or an error, never with a panic.
+//! Reading any bytes ends with a policy or an error, never with a panic.
 
 use proptest::prelude::*;
 

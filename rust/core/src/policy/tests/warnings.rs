@@ -1,4 +1,4 @@
-//! What `callgate validate` points out.
+//! Findings of `callgate validate`.
 
 use super::json;
 
