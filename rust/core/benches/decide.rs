@@ -1,8 +1,9 @@
-//! `make bench-core`: what a decision costs beside the least that it could.
+//! `make bench-core`: the cost of a decision, compared with the least possible cost.
 //!
-//! One thread, one histogram per subject, rounds interleaved so that a change of the machine's speed meets all of them.
-//! The floor is what no decision point can leave out: scan the arguments once, hit two counters, look one name up.
-//! Each call is timed by itself, because criterion gives no p99; what reading the clock costs is measured and taken off.
+//! One thread, one histogram per subject, rounds interleaved so that a change of the machine's speed affects all of
+//! them. The floor is the work that no decision point can avoid: scan the arguments once, hit two counters, look up one
+//! name. Each call is timed by itself, because criterion gives no p99; the measured cost of reading the clock is
+//! subtracted.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
 #![expect(clippy::panic, reason = "likewise")]
@@ -84,7 +85,8 @@ struct Subject {
     call: Box<dyn FnMut(usize, Now)>,
 }
 
-/// `asked` of the policy's tools are called, so that a larger policy can be told from more memory in use.
+/// Only `asked` of the policy's tools are called, to separate the effect of a larger policy from that of more memory in
+/// use.
 fn decide_subject(
     tools: usize,
     asked: usize,
@@ -136,7 +138,7 @@ fn floor_subject(names: &'static [String], args: &'static [u8]) -> Subject {
         let scanned = tape.parse(args, 64).map(Value::len);
         assert_eq!(scanned, Ok(7));
         assert!(tools.contains_key(&names[grant % 800]));
-        // Well-mixed identities, as hashing gives them.
+        // Well-mixed identities, like those of a hash.
         let key = (grant as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835);
         for (n, shape) in [(0, minute), (1, day)] {
             let mut demand = [Demand::new(CountKey(key ^ n), shape, Micros::ONE)];
@@ -167,7 +169,7 @@ fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, 1_000_000_000, 3).expect("the bounds are valid")
 }
 
-/// Nanoseconds that a pair of clock readings takes, the median of many.
+/// Nanoseconds of a pair of clock readings, the median of many.
 fn clock_ns() -> u64 {
     let mut histogram = histogram();
     for _ in 0..100_000 {
@@ -204,7 +206,8 @@ fn main() {
     let mut random = 0x2545_F491_4F6C_DD1D_u64;
     let mut time_us = 1_000_000_000_000_000_u64;
     for round in 0..=rounds {
-        // A new random order of grants each round, the same for every subject, so that no counter is in cache by habit.
+        // A new random order of grants in each round, the same for every subject, so that counters are not cached by
+        // habit.
         for place in (1..order.len()).rev() {
             random ^= random << 13;
             random ^= random >> 7;
@@ -218,7 +221,7 @@ fn main() {
                 let start = Instant::now();
                 (subject.call)(grant, now);
                 let elapsed = nanoseconds(start.elapsed()).saturating_sub(clock_ns).max(1);
-                // The first round makes the counters and warms the caches.
+                // The first round creates the counters and warms the caches.
                 if round > 0 {
                     subject.histogram.saturating_record(elapsed);
                 }

@@ -1,7 +1,8 @@
-//! `make bench-state`: one grant of a million by its token, beside the bare look-up of a digest in the same map.
+//! `make bench-state`: look-up of one grant of a million by its token, compared with the plain look-up of a digest in
+//! the same map.
 //!
-//! The difference is what hashing the token costs. Tokens are asked in a random order, others by each subject, in
-//! rounds that alternate, so that neither finds in cache what the other has just touched.
+//! The difference is the cost of hashing the token. Tokens come in a random order, different ones for each subject, in
+//! alternating rounds, so that neither subject finds entries in the cache that the other has just used.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
 #![expect(clippy::panic, reason = "likewise")]
@@ -21,7 +22,7 @@ const GRANTS: u32 = 1_000_000;
 const ROUNDS: usize = 20;
 const LOOKUPS_PER_ROUND: usize = 50_000;
 
-struct Asked {
+struct Query {
     token: String,
     digest: TokenDigest,
     index: u32,
@@ -58,7 +59,7 @@ fn nanoseconds(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Nanoseconds that a pair of clock readings takes, the median of many.
+/// Nanoseconds of a pair of clock readings, the median of many.
 fn clock_ns() -> u64 {
     let mut histogram = histogram();
     for _ in 0..100_000 {
@@ -69,12 +70,13 @@ fn clock_ns() -> u64 {
     histogram.value_at_quantile(0.5)
 }
 
-/// Each look-up is timed by itself: side by side the processor would overlap their misses, which a call cannot.
+/// Each look-up is timed by itself: otherwise the processor would overlap their cache misses, which it cannot do for
+/// calls.
 fn round(
-    asked: &[Asked],
+    asked: &[Query],
     clock_ns: u64,
     histogram: &mut Histogram<u64>,
-    mut look_up: impl FnMut(&Asked) -> Option<u32>,
+    mut look_up: impl FnMut(&Query) -> Option<u32>,
 ) {
     for one in asked {
         let start = Instant::now();
@@ -106,11 +108,11 @@ fn main() {
         u32::try_from(random % u64::from(count)).expect("below a million")
     };
     let clock_ns = clock_ns();
-    let mut sample = || -> Vec<Asked> {
+    let mut sample = || -> Vec<Query> {
         let of = |index| {
             let token = token(index);
             let digest = key.digest(Token::new(&token));
-            Asked { token, digest, index }
+            Query { token, digest, index }
         };
         (0..LOOKUPS_PER_ROUND).map(|_| of(next())).collect()
     };

@@ -1,4 +1,4 @@
-//! An allowed call allocates nothing once the buffers have grown.
+//! Checks that an allowed call allocates nothing once the buffers have grown.
 
 use callgate_core::engine::Policies;
 use callgate_core::policy::{Catalogue, Format, Source, parse};

@@ -1,4 +1,4 @@
-//! Every decision case of `tests/cases/decisions`, through the engine. The other doors run the same files.
+//! Runs every case of `tests/cases/decisions` through the engine. The tests of the protocols run the same files.
 
 #![expect(
     clippy::unwrap_used,
@@ -18,7 +18,7 @@ fn cases_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases")
 }
 
-/// The exact text of a member of a case: neither the order of keys nor the spelling of numbers may change.
+/// The exact text of a member of a case, because the order of keys and the spelling of numbers must not change.
 fn document<'d>(bytes: &'d [u8], case: json::Value<'d>, key: &str) -> &'d [u8] {
     case.get(key).map_or(&[], |value| &bytes[value.span()])
 }
@@ -42,7 +42,7 @@ fn engine(case: &Value, policy: &[u8]) -> Engine {
     Engine::new(state, config)
 }
 
-/// The short form of cases: tool to category, at the server that every case calls.
+/// The short form in cases: tool to category, at the server that all cases call.
 fn catalogue(case: &Value) -> Catalogue {
     let Some(tools) = case.get("catalogue").and_then(Value::as_object) else {
         return Catalogue::default();
@@ -61,7 +61,7 @@ fn catalogue(case: &Value) -> Catalogue {
     Catalogue::parse(&source).unwrap()
 }
 
-/// Simulated seconds, to the nearest microsecond: the files hold sums of binary fractions.
+/// Simulated seconds, rounded to the nearest microsecond: the files contain sums of binary fractions.
 fn at(call: &Value) -> Now {
     let seconds: f64 = call["at"].to_string().parse().unwrap();
     #[expect(
@@ -77,7 +77,7 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("a string: {value}"))
 }
 
-/// Runs `see` on the request of one call.
+/// Passes the request of one call to `see`.
 fn with_request<R>(call: &Value, args_json: &[u8], see: impl FnOnce(&Request<'_>) -> R) -> R {
     let labels: Vec<(&str, &str)> = call
         .get("labels")
@@ -103,7 +103,7 @@ fn with_request<R>(call: &Value, args_json: &[u8], see: impl FnOnce(&Request<'_>
     })
 }
 
-/// The decision in the words of the cases; only what the case expects, and a shadow even where it expects none.
+/// The decision in the words of the cases: only the expected fields, and always the shadow.
 fn seen(decision: &Decision<'_>, expected: &Value) -> Value {
     let mut seen = object!({"outcome": decision.outcome.as_str(), "rule": decision.rule});
     if expected.get("message").is_some() {
@@ -149,7 +149,7 @@ fn run(file: &str) {
                 if got != call["expect"] {
                     wrong.push(format!("{}\n   got {got} {}", place(), decision.message));
                 }
-                // Explaining takes nothing, and comes to the same.
+                // An explanation takes nothing, and reaches the same decision.
                 assert_eq!(
                     seen(&explained.decision, &call["expect"]),
                     got,

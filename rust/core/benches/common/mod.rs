@@ -1,4 +1,4 @@
-//! What the benches of this crate share: their options, medians, and results as a file.
+//! Shared code of this crate's benches: options, medians, and results as a file.
 
 use std::path::PathBuf;
 
@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 /// Options after `cargo bench --bench NAME --`.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
-    /// Few and short rounds: shows that the bench works, and measures nothing.
+    /// Few and short rounds: checks that the bench works, and measures nothing.
     pub(crate) quick: bool,
-    /// Only the subjects whose name has this in it, for a profile.
+    /// Runs only the subjects whose name contains this, for a profile.
     pub(crate) only: String,
-    /// Where the results go as JSON, besides the table.
+    /// The file for the results as JSON, in addition to the table.
     pub(crate) json: Option<PathBuf>,
 }
 
@@ -32,7 +32,7 @@ impl Options {
         options
     }
 
-    /// Writes rows of named numbers where `--json` says.
+    /// Writes rows of named numbers to the file of `--json`.
     pub(crate) fn write(&self, rows: &[(String, Vec<(&str, f64)>)]) {
         let Some(path) = &self.json else { return };
         let rows: Vec<Value> = rows

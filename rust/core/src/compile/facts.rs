@@ -1,4 +1,4 @@
-//! The catalogue, compiled: what is known of a tool when it is called.
+//! The compiled catalogue: facts about a tool for its calls.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -11,21 +11,21 @@ use crate::policy::{Catalogue, ToolFacts};
 
 type Tools = HashMap<String, ToolFactsCompiled, FixedState>;
 
-/// What the catalogue knows, by server and tool.
+/// The catalogue's facts, by server and tool.
 #[derive(Debug)]
 pub(crate) struct Facts {
     servers: HashMap<String, Tools, FixedState>,
     every_server: Tools,
 }
 
-/// What the catalogue knows of one tool.
+/// The catalogue's facts about one tool.
 #[derive(Debug, Default)]
 pub(crate) struct ToolFactsCompiled {
     pub(crate) category: Option<Category>,
     pub(crate) risk: Option<Risk>,
-    /// The tool's own input schema; only there when a policy asks for it.
+    /// The tool's own input schema, only if a policy needs it.
     pub(crate) input_schema: Option<SchemaCheck>,
-    /// Which arguments its input schema has clients mirror; `None` for none.
+    /// The arguments that clients mirror according to its input schema; `None` if there are none.
     pub(crate) bindings: Option<Box<Bindings>>,
 }
 
@@ -41,9 +41,9 @@ impl Facts {
         })
     }
 
-    /// What is known of this tool at this server, else of this tool at every server.
+    /// The facts about this tool at this server, or else about this tool at every server.
     pub(crate) fn of(&self, server: &str, tool: &str) -> Option<&ToolFactsCompiled> {
-        // Asking an empty map still hashes, and most engines have no catalogue.
+        // A look-up in an empty map still hashes, and most engines have no catalogue.
         let here = if self.servers.is_empty() {
             None
         } else {

@@ -1,4 +1,4 @@
-//! Globs folded into one automaton, so that matching does not depend on how many there are.
+//! Globs merged into one automaton, so that matching does not depend on their number.
 
 use regex_automata::hybrid::dfa::{Cache, DFA};
 use regex_automata::nfa::thompson::{self, WhichCaptures};
@@ -9,12 +9,13 @@ use regex_automata::{Anchored, Input};
 use super::RuleFault;
 use crate::policy::ast::GlobPart;
 
-/// Memory of one thread's lazily built states, in bytes. Every state lists the globs still possible, so the cache has to
-/// grow with them, or thousands of globs would evict each other's states at every call.
+/// The memory of one thread's lazily built states, in bytes. Every state lists the globs that are still possible, so
+/// the cache must grow with their number. Otherwise thousands of globs would evict each other's states at every call.
 const CACHE_BYTES: usize = 4 << 20;
 const CACHE_BYTES_PER_GLOB: usize = 4 << 10;
-/// How often a full cache is emptied before the automaton gives up on names that need new states. Building states costs
-/// more than trying the globs one by one, so a caller who invents names must not make it a habit.
+/// The number of times that a full cache is cleared before the automaton gives up on names that need new states.
+/// Building states costs more than trying the globs one by one, so a caller with ever new names must not cause it
+/// repeatedly.
 const CACHE_CLEARS: usize = 8;
 
 type CachePool =
@@ -25,12 +26,12 @@ type CachePool =
 pub(super) struct GlobSet {
     automaton: DFA,
     caches: CachePool,
-    /// By pattern of the automaton: the index of the glob as given, and its parts.
+    /// By the automaton's pattern: the index of the glob in the input, and its parts.
     globs: Vec<(usize, Vec<GlobPart>)>,
 }
 
 impl GlobSet {
-    /// Builds the automaton; `None` for no globs at all.
+    /// Builds the automaton; `None` if there are no globs.
     pub(super) fn build(globs: &[&[GlobPart]]) -> Result<Option<Self>, RuleFault> {
         if globs.is_empty() {
             return Ok(None);
@@ -40,8 +41,8 @@ impl GlobSet {
             globs.iter().map(|parts| parts.to_vec()).enumerate().collect();
         globs.sort_by_key(|(_, parts)| std::cmp::Reverse(literal_chars(parts)));
         let patterns: Vec<String> = globs.iter().map(|(_, parts)| pattern(parts)).collect();
-        // `*` consumes bytes rather than characters, which needs a tenth of the states. A match still falls on
-        // character boundaries: names are UTF-8, and so is everything else in a pattern.
+        // `*` matches bytes instead of characters, which needs a tenth of the states. A match still ends at character
+        // boundaries, because names and all other parts of a pattern are UTF-8.
         let automaton = DFA::builder()
             .syntax(syntax::Config::new().utf8(false).dot_matches_new_line(true))
             .thompson(
@@ -67,7 +68,8 @@ impl GlobSet {
         }))
     }
 
-    /// The glob that matches the whole name: the one with the most literal characters, of equal ones the earlier.
+    /// The glob that matches the whole name: the one with the most literal characters, and among equals the earlier
+    /// one.
     pub(super) fn best(&self, name: &str) -> Option<usize> {
         let input = Input::new(name).anchored(Anchored::Yes);
         match self.automaton.try_search_fwd(&mut self.caches.get(), &input) {
@@ -79,7 +81,7 @@ impl GlobSet {
         }
     }
 
-    /// The same, one glob after the other, for when the automaton has given up.
+    /// The same result by trying one glob after the other, if the automaton has given up.
     fn first_of_all(&self, name: &str) -> Option<usize> {
         self.globs
             .iter()
@@ -87,14 +89,15 @@ impl GlobSet {
             .map(|(given, _)| *given)
     }
 
-    /// Whether any glob matches the whole name.
+    /// Returns whether any glob matches the whole name.
     pub(super) fn matches(&self, name: &str) -> bool {
         self.best(name).is_some()
     }
 }
 
-/// Whether one glob matches the whole name. A star takes as little as it can; on a mismatch the last one takes a
-/// character more, which is enough, because an earlier one could only reach what the last one reaches.
+/// Returns whether one glob matches the whole name. A star matches as little as possible; on a mismatch the last star
+/// takes one more character. An earlier star need not be tried again, because the last one reaches every position that
+/// it could reach.
 fn matches_one(parts: &[GlobPart], name: &str) -> bool {
     let (mut part, mut rest) = (0, name);
     let mut star: Option<(usize, &str)> = None;
@@ -175,7 +178,7 @@ mod tests {
         GlobSet::build(&slices).unwrap().unwrap()
     }
 
-    /// The contract, naively: `*` any run of characters, `?` one code point.
+    /// A direct implementation of the contract: `*` any characters, `?` one code point.
     fn matches(glob: &[char], name: &[char]) -> bool {
         match glob.split_first() {
             None => name.is_empty(),

@@ -1,4 +1,4 @@
-//! Limits compiled: identities, shapes and sentences (`docs/policy.md` section 4).
+//! Compiled limits: identities, shapes and sentences (`docs/policy.md` section 4).
 
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
@@ -7,20 +7,20 @@ use super::pointer::push_step;
 use crate::limit::{CountShape, Micros, SpecDigest};
 use crate::policy::ast::{CategoryRules, Cost, Limit, Path, Period, Policy, Rules, Scope, Step, Window};
 
-/// A limit with everything a call needs.
+/// A limit with all data that a call needs.
 #[derive(Debug)]
 pub(crate) struct CompiledLimit {
     pub(crate) counter: String,
     pub(crate) rule: String,
-    /// The rule of a cost that is no use.
+    /// The rule pointer for an unusable cost.
     pub(crate) cost_rule: String,
     pub(crate) spec: SpecDigest,
     pub(crate) shape: CountShape,
-    /// In the order of their canonical form, in which their values are hashed.
+    /// In the order of their canonical form, which is the order in which their values are hashed.
     pub(crate) scope: Vec<Scope>,
     pub(crate) cost: Cost,
     pub(crate) on_deny: Option<String>,
-    /// The sentence is about the tool, not about calls in general.
+    /// The sentence names the tool; otherwise it is about calls in general.
     pub(crate) one_tool: bool,
     /// "30 calls per minute for this grant".
     pub(crate) quota: String,
@@ -53,11 +53,11 @@ impl CompiledLimit {
     }
 }
 
-/// What has to be known of a policy's counts before its limits can be compiled.
+/// Facts about a policy's counts that its limits need for compilation.
 #[derive(Debug)]
 pub(super) struct Counts {
     policy: String,
-    /// By count: every limit on it has a fixed cost of whole units.
+    /// By count: whether all limits on it have a fixed cost of whole units.
     whole_units: HashMap<SpecDigest, bool>,
 }
 
@@ -83,8 +83,9 @@ impl Counts {
     }
 }
 
-/// The part of a count's identity that is known at load. Every part is framed by its length, so that no two lists of
-/// parts meet; windows count by duration, calendar ones by word; scopes as a set, paths by their steps.
+/// The part of a count's identity that is known at load. Every part is preceded by its length, so that no two lists of
+/// parts are equal. Sliding windows are identified by duration and calendar windows by word; scopes are a set, and
+/// paths their steps.
 fn spec_digest(policy: &str, limit: &Limit) -> SpecDigest {
     let mut scopes: Vec<Vec<u8>> = limit.scope.iter().map(scope_bytes).collect();
     scopes.sort_unstable();
@@ -110,7 +111,7 @@ fn spec_digest(policy: &str, limit: &Limit) -> SpecDigest {
     digest
 }
 
-/// A scope in a form that is the same for every spelling of it.
+/// A scope in a form that does not depend on its spelling.
 fn scope_bytes(scope: &Scope) -> Vec<u8> {
     let path = match scope {
         Scope::Grant => return b"grant".to_vec(),

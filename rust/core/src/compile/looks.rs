@@ -1,8 +1,9 @@
-//! What rules look at.
+//! The parts of a call that rules read.
 
 use crate::policy::ast::{Action, Check, Condition, Cost, Root, Rules, Scope};
 
-/// Whether what the rules come to depends on a call's arguments. An approval is for the arguments that a person saw.
+/// Returns whether the result of the rules depends on a call's arguments. An approval is for the arguments that a
+/// person saw.
 pub(super) fn at_args(rules: &Rules) -> bool {
     rules.schema.is_some()
         || rules.action == Action::RequireApproval

@@ -1,4 +1,4 @@
-//! Checked policy -> compiled policy: everything a decision needs, worked out once (`docs/policy.md`).
+//! Checked policy -> compiled policy: everything that can be computed before a decision (`docs/policy.md`).
 
 mod facts;
 mod glob;
@@ -18,7 +18,7 @@ pub(crate) use limits::CompiledLimit;
 pub(crate) use names::{Found, Names};
 pub(crate) use rules::{ApprovalRule, Check, CompiledSchema, Place};
 
-/// Why a checked document cannot be compiled.
+/// The reason for which a checked document cannot be compiled.
 #[derive(Debug)]
 pub(crate) struct RuleFault {
     pub(crate) message: String,
@@ -38,18 +38,18 @@ pub(crate) struct CompiledPolicy {
     pub(crate) name: String,
     /// SHA-256 of the canonical document, 64 hex digits.
     pub(crate) digest_hex: String,
-    /// Mode of `hide` and `default`.
+    /// The mode of `hide` and `default` is shadow.
     pub(crate) shadowed: bool,
     pub(crate) default_deny: bool,
     pub(crate) names: Names,
-    /// Each once.
+    /// Without duplicates.
     pub(crate) log_args: Vec<Path>,
     tools: Vec<Place>,
     categories: [CategoryPlace; Category::ALL.len()],
     all_tools: Option<Place>,
 }
 
-/// What a policy says of one category.
+/// A policy's entry for one category.
 #[derive(Debug, Default)]
 pub(crate) enum CategoryPlace {
     #[default]
@@ -114,19 +114,19 @@ impl CompiledPolicy {
         self.tools.get(usize::try_from(entry).ok()?)
     }
 
-    /// What the policy says of a category.
+    /// The policy's entry for a category.
     pub(crate) fn category(&self, category: Category) -> &CategoryPlace {
         self.categories
             .get(category as usize)
             .unwrap_or(&CategoryPlace::Absent)
     }
 
-    /// The rules of `all_tools`, if there are any.
+    /// The rules of `all_tools`, if any.
     pub(crate) const fn all_tools(&self) -> Option<&Place> {
         self.all_tools.as_ref()
     }
 
-    /// Whether a `schema` is `"input"`, so that the catalogue's schemas are needed.
+    /// Returns whether a `schema` is `"input"`, so that the catalogue's schemas are needed.
     pub(crate) fn asks_input_schema(&self) -> bool {
         let categories = self.categories.iter().filter_map(|category| match category {
             CategoryPlace::Rules(place) => Some(&**place),

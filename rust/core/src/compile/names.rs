@@ -1,4 +1,4 @@
-//! Which entry of `tools` a name belongs to, and whether it is hidden (`docs/policy.md` section 1, patterns).
+//! Look-up of a tool name: its entry of `tools`, and whether it is hidden (`docs/policy.md` section 1, patterns).
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -7,26 +7,27 @@ use super::RuleFault;
 use super::glob::GlobSet;
 use crate::policy::ast::{GlobPart, Pattern, Policy};
 
-/// What a policy says of one tool name.
+/// A policy's data about one tool name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     /// Index of the entry of `tools` that applies.
     pub(crate) entry: Option<u32>,
-    /// `hide` names it.
+    /// `hide` matches it.
     pub(crate) hidden: bool,
-    /// Index among the names the policy spells out.
+    /// Index among the names that the policy spells out.
     pub(crate) listed: Option<u32>,
 }
 
 /// The tool names and patterns of one policy.
 #[derive(Debug)]
 pub(crate) struct Names {
-    /// Every name spelled out in `tools` or `hide`, with the globs already worked in: one look-up decides.
-    // Keys come from the policy, callers only look up, so a fixed hasher cannot be attacked.
+    /// Every name spelled out in `tools` or `hide`, with matching globs already taken into account: one look-up is
+    /// enough.
+    // Keys come from the policy and callers only look them up, so a fixed hasher cannot be attacked.
     exact: HashMap<String, Found, FixedState>,
     listed: Vec<String>,
     globs: Option<GlobSet>,
-    /// By glob, its entry of `tools`.
+    /// The entry of `tools` of each glob.
     glob_entries: Vec<u32>,
     hidden_globs: Option<GlobSet>,
 }
@@ -71,7 +72,7 @@ impl Names {
                     ..names.find(name)
                 }
             };
-            // An exact entry wins over every glob.
+            // An exact entry has priority over every glob.
             let found = Found {
                 entry: entry.or(found.entry),
                 hidden: hidden || found.hidden,
@@ -82,7 +83,7 @@ impl Names {
         Ok(names)
     }
 
-    /// What the policy says of this name.
+    /// The policy's data about this name.
     pub(crate) fn find(&self, name: &str) -> Found {
         if let Some(found) = self.exact.get(name) {
             return *found;
@@ -98,7 +99,7 @@ impl Names {
         }
     }
 
-    /// The names spelled out in `tools`, then those only in `hide`.
+    /// The names spelled out in `tools`, then those that only `hide` spells out.
     pub(crate) fn listed(&self) -> &[String] {
         &self.listed
     }

@@ -1,4 +1,4 @@
-//! Rule pointers (`docs/policy.md` section 5): the one place that knows their form.
+//! Rule pointers (`docs/policy.md` section 5); their form is defined only here.
 
 use crate::policy::ast::{Check, Condition};
 
@@ -23,7 +23,7 @@ pub(super) fn push_step(out: &mut String, step: &str) {
     }
 }
 
-/// What a check is called: its `name`, else `<path>-<op>` of its first condition, else its index.
+/// The name of a check in pointers: its `name`, or else `<path>-<op>` of its first condition, or else its index.
 pub(super) fn check_name(check: &Check, index: usize) -> String {
     match (&check.name, check.conditions.first()) {
         (Some(name), _) => name.clone(),

@@ -1,4 +1,4 @@
-//! The rules of one entry, compiled: pointers and sentences are rendered here, once.
+//! The compiled rules of one entry, with pointers and sentences rendered in advance.
 
 use super::limits::Counts;
 use super::pointer::{check_name, pointer, push_step};
@@ -6,12 +6,12 @@ use super::{CompiledLimit, RuleFault, looks, sentence};
 use crate::policy::ast::{self, Action, Condition, Mode, Rules, Schema};
 use crate::policy::schema::{SchemaCheck, compile_schema};
 
-/// The rules of one place of the policy: an entry of `tools`, a category, or `all_tools`.
+/// The rules of one part of the policy: an entry of `tools`, a category, or `all_tools`.
 #[derive(Debug)]
 pub(crate) struct Place {
     /// `mode: shadow`.
     pub(crate) shadowed: bool,
-    /// What it comes to depends on the call's arguments.
+    /// Its result depends on the call's arguments.
     pub(crate) reads_args: bool,
     pub(crate) deny: Option<Deny>,
     pub(crate) require: Vec<Check>,
@@ -34,7 +34,7 @@ pub(crate) struct Check {
     pub(crate) rule: String,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) on_deny: Option<String>,
-    /// What a call has to satisfy, as a clause: "`args.amount` must not be greater than 50000".
+    /// The condition for a call as a clause: "`args.amount` must not be greater than 50000".
     pub(crate) clause: String,
 }
 
@@ -45,12 +45,12 @@ pub(crate) struct SchemaRule {
     pub(crate) schema: CompiledSchema,
 }
 
-/// Where the schema is.
+/// The source of the schema.
 #[derive(Debug)]
 pub(crate) enum CompiledSchema {
-    /// In the catalogue.
+    /// The catalogue.
     Input,
-    /// In the policy.
+    /// The policy.
     Inline(Box<SchemaCheck>),
 }
 
@@ -58,12 +58,12 @@ pub(crate) enum CompiledSchema {
 #[derive(Debug)]
 pub(crate) struct ApprovalRule {
     pub(crate) rule: String,
-    /// Empty: always needed.
+    /// Checks; without any, the approval is always needed.
     pub(crate) when: Vec<Check>,
 }
 
 impl Place {
-    /// Compiles the rules found under `steps`; `exact` when the place is the entry of one exact tool name.
+    /// Compiles the rules under `steps`; `exact` if they are the entry of one exact tool name.
     pub(super) fn build(
         steps: &[&str],
         exact: bool,
@@ -111,7 +111,7 @@ impl Place {
         })
     }
 
-    /// Nothing in it can change a decision.
+    /// Returns whether the rules cannot change any decision.
     pub(super) const fn is_empty(&self) -> bool {
         self.deny.is_none()
             && self.require.is_empty()

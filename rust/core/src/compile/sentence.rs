@@ -1,18 +1,18 @@
-//! Generated messages: what a check asks of a call, in words that a model can act on.
+//! Generated messages: the demands of a check on a call, in words that a model can act on.
 
 use crate::json::{Constant, Decimal};
 use crate::policy::ast::{Condition, HostPattern, Op};
 
-/// Longest clause, in bytes; a longer one says too much to be read.
+/// The longest clause in bytes; a longer one would not be read.
 const MAX_CLAUSE: usize = 400;
-/// Longest constant shown, in characters.
+/// The longest constant in a message, in characters.
 const MAX_CONSTANT: usize = 60;
-/// Most members of a list shown.
+/// The highest number of list members in a message.
 const MAX_LISTED: usize = 8;
 
-/// What a call has to satisfy so that these conditions all hold (`must_hold`), or do not all hold.
+/// The clause that a call must satisfy so that these conditions all hold (`must_hold`), or do not all hold.
 ///
-/// "`args.amount` must not be greater than 50000"; empty when there is nothing a call could change.
+/// "`args.amount` must not be greater than 50000"; empty if a call cannot change anything.
 pub(super) fn clause(conditions: &[Condition], must_hold: bool) -> String {
     let clause = joined(conditions, must_hold, if must_hold { " and " } else { " or " });
     if clause.len() <= MAX_CLAUSE {
@@ -39,7 +39,7 @@ fn nested(condition: &Condition, must_hold: bool, alone: bool) -> String {
             return format!("`{}` {must} {predicate}", path.text);
         }
         Condition::Not(inner) => return nested(inner, !must_hold, alone),
-        // What must not hold is turned inside out: not (a or b) is (not a) and (not b).
+        // A negated list becomes a list of negations: not (a or b) is (not a) and (not b).
         Condition::Any(list) => (list, if must_hold { " or " } else { " and " }),
         Condition::All(list) => (list, if must_hold { " and " } else { " or " }),
     };
@@ -51,7 +51,7 @@ fn nested(condition: &Condition, must_hold: bool, alone: bool) -> String {
     }
 }
 
-/// What the operator says, after "must"; `false` when it says that it must not.
+/// The operator's predicate after "must"; `false` if it is a prohibition.
 fn predicate(op: &Op) -> (bool, String) {
     match op {
         Op::Eq(value) => (true, format!("be {}", constant(value))),
@@ -107,7 +107,7 @@ fn host(pattern: &HostPattern) -> String {
     }
 }
 
-/// The root folder is kept as an empty string.
+/// The root folder is stored as an empty string.
 fn folder_name(folder: &str) -> String {
     if folder.is_empty() {
         String::from("/")

@@ -1,4 +1,4 @@
-//! Every configured grant, found by its token's digest or by its id.
+//! The table of configured grants, with look-up by token digest and by id.
 
 use std::hash::{BuildHasher, BuildHasherDefault};
 
@@ -9,7 +9,7 @@ use hashbrown::{HashMap, HashTable, hash_table};
 use super::token::DigestHasher;
 use super::{GrantSpec, Token, TokenDigest, TokenKey};
 
-/// Stands for "never" in [`Grant::expires_at_us`].
+/// The value of [`Grant::expires_at_us`] for a grant that never expires.
 const NEVER_US: u64 = u64::MAX;
 
 /// A grant's labels, `(name, value)`.
@@ -22,7 +22,7 @@ pub struct Grant {
     labels: Box<Labels>,
     expires_at_us: u64,
     server: u32,
-    // Which policy decides, as an index of the state; `None` without a policy.
+    // The index of its policy in the state; `None` without a policy.
     serving: Option<u32>,
     revoked: bool,
 }
@@ -38,12 +38,12 @@ impl Grant {
         &self.labels
     }
 
-    /// Withdrawn for good.
+    /// Returns whether it is revoked.
     pub const fn is_revoked(&self) -> bool {
         self.revoked
     }
 
-    /// Expired at this time, in Unix microseconds.
+    /// Returns whether it is expired at this time, in Unix microseconds.
     pub const fn is_expired(&self, unix_us: u64) -> bool {
         self.expires_at_us != NEVER_US && unix_us >= self.expires_at_us
     }
@@ -57,21 +57,21 @@ impl Grant {
     }
 }
 
-/// Every configured grant. Built once, then only read.
+/// All configured grants. Built once, then only read.
 #[derive(Debug)]
 pub struct Grants {
     key: TokenKey,
-    // An empty list that is configured means nobody; without a list, anybody.
+    // An empty configured list admits no caller; without a list, any caller is admitted.
     configured: bool,
     list: Vec<Grant>,
     // One probe into entries of 36 bytes; the digest is its own hash.
     by_token: HashMap<TokenDigest, u32, BuildHasherDefault<DigestHasher>>,
-    // Indexes alone, since the ids stand in `list`. They come from the operator, so a fixed hasher is safe.
+    // Only indexes, because the ids are in `list`. Ids come from the operator, so a fixed hasher is safe.
     by_id: HashTable<u32>,
 }
 
 impl Grants {
-    /// No list of grants at all: callers name the grant that is charged.
+    /// A table without a configured list: callers name the grant that is charged.
     pub fn unconfigured() -> Self {
         Self {
             configured: false,
@@ -79,8 +79,8 @@ impl Grants {
         }
     }
 
-    /// A list without grants yet, with room for so many, whose tokens are digested under `key`. As long as it is empty,
-    /// nobody is known.
+    /// An empty list with capacity for so many grants, whose tokens are digested under `key`. While it is empty, no
+    /// caller is known.
     pub fn with_capacity(key: TokenKey, capacity: usize) -> Self {
         Self {
             key,
@@ -91,7 +91,7 @@ impl Grants {
         }
     }
 
-    /// Adds one; the fault is that of this grant, without its id.
+    /// Adds one grant; the error is about this grant and does not contain its id.
     pub fn add(&mut self, spec: GrantSpec, server: u32, serving: Option<u32>) -> Result<(), String> {
         let Self {
             list,
@@ -143,17 +143,17 @@ impl Grants {
         Ok(())
     }
 
-    /// Whether a list of grants is configured, empty or not: callers must be one of it.
+    /// Returns whether a list of grants is configured, empty or not: callers must then have one of its grants.
     pub const fn is_configured(&self) -> bool {
         self.configured
     }
 
-    /// How many there are.
+    /// The number of grants.
     pub const fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is no grant; says nothing about whether a list is configured.
+    /// Returns whether there is no grant, whether or not a list is configured.
     pub const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
@@ -163,17 +163,17 @@ impl Grants {
         self.list.get(usize::try_from(index).ok()?)
     }
 
-    /// Index of the grant whose token this is.
+    /// The index of the grant with this token.
     pub fn by_token(&self, token: Token<'_>) -> Option<u32> {
         self.by_digest(&self.key.digest(token))
     }
 
-    /// Index of the grant whose token has this digest.
+    /// The index of the grant whose token has this digest.
     pub fn by_digest(&self, digest: &TokenDigest) -> Option<u32> {
         self.by_token.get(digest).copied()
     }
 
-    /// Index of the grant with this id.
+    /// The index of the grant with this id.
     pub fn by_id(&self, id: &str) -> Option<u32> {
         let is_it = |index: &u32| self.get(*index).is_some_and(|grant| *grant.id == *id);
         self.by_id.find(hash_of(id), is_it).copied()

@@ -6,14 +6,14 @@ use std::hash::{Hash, Hasher};
 
 use memchr::memmem;
 
-/// What a token begins with, so that one that leaked is recognised.
+/// The prefix of tokens, by which a leaked one is recognised.
 pub const TOKEN_PREFIX: &str = "cgt_";
 
-/// Characters after the prefix that are shown of a token in the wrong place: they tell which it is, and 39 are left to guess.
+/// The characters after the prefix that messages show of a token: enough to identify it, while 39 remain secret.
 const SHOWN_CHARACTERS: usize = 4;
 
-/// `text` with all that looks like a token cut to its first characters, for logs and messages: sooner or later somebody
-/// puts a token where a name belongs.
+/// `text` with everything that looks like a token reduced to its first characters, for logs and messages: sooner or
+/// later a token is written in place of a name.
 pub fn without_tokens(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     let mut out = String::new();
@@ -38,19 +38,19 @@ pub fn without_tokens(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Every line of the decision log is looked through, which the standard library's search does byte by byte.
+/// Searches faster than the standard library's byte-by-byte search, because it runs on every line of the decision log.
 fn split_at_token(text: &str) -> Option<(&str, &str)> {
     let at = memmem::find(text.as_bytes(), TOKEN_PREFIX.as_bytes())?;
     let (before, token) = text.split_at(at);
     Some((before, token.get(TOKEN_PREFIX.len()..)?))
 }
 
-/// What a caller shows to be known. Compared as it is, by its digest alone; never shown.
+/// A caller's secret credential. Compared only by its digest; never shown.
 #[derive(Clone, Copy)]
 pub struct Token<'a>(&'a str);
 
 impl<'a> Token<'a> {
-    /// A token as it was sent.
+    /// A token as received.
     pub const fn new(token: &'a str) -> Self {
         Self(token)
     }
@@ -62,7 +62,7 @@ impl fmt::Debug for Token<'_> {
     }
 }
 
-/// The key of a sidecar's digests, so that a stolen configuration file does not tell whether a guessed token is right.
+/// The key of a sidecar's token digests, without which a stolen configuration file cannot confirm a guessed token.
 #[derive(Clone)]
 pub struct TokenKey([u8; 32]);
 
@@ -72,7 +72,7 @@ impl TokenKey {
         Self(key)
     }
 
-    /// Another key that follows from this one, for another purpose: a text that nothing else uses.
+    /// A key derived from this one for another purpose: a text that no other derivation uses.
     pub fn derive(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(purpose, &self.0)
     }
@@ -91,8 +91,7 @@ impl fmt::Debug for TokenKey {
 
 /// Keyed BLAKE3 of a token.
 ///
-/// How long it takes to find or to miss one says nothing about a token: without the key nobody can choose the bits
-/// that are compared.
+/// The duration of a look-up reveals nothing about a token: without the key, a caller cannot choose the compared bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TokenDigest([u8; 32]);
 
@@ -121,7 +120,7 @@ impl TokenDigest {
 
 impl Hash for TokenDigest {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // Any eight of its bytes are as random as a hash could make them.
+        // Any eight of its bytes are as random as those of a hash.
         let first = self.0.first_chunk().copied().unwrap_or_default();
         state.write_u64(u64::from_le_bytes(first));
     }
@@ -133,7 +132,7 @@ impl fmt::Debug for TokenDigest {
     }
 }
 
-/// Takes a digest's bits as its hash.
+/// A hasher that takes a digest's bits as its hash.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DigestHasher(u64);
 
@@ -142,7 +141,7 @@ impl Hasher for DigestHasher {
         self.0 = bits;
     }
 
-    // Only digests are hashed, by the method above; anything else is mixed in a way that is right, if slow.
+    // Only digests are hashed, by the method above; other input is mixed correctly but slowly.
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.0 = self.0.rotate_left(8) ^ u64::from(*byte);

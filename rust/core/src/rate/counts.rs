@@ -1,50 +1,50 @@
-//! The counts that a request meets.
+//! The counts of a request.
 
 use smallvec::SmallVec;
 
 use super::find::Limit;
 use crate::limit::{Demand, Micros};
 
-/// Counts, enforced ones first, each once.
+/// Counts without duplicates, enforced ones first.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) demands: SmallVec<[Demand; 2]>,
-    /// What is known of each demand beside it.
+    /// Facts about each demand.
     pub(super) facts: SmallVec<[Facts; 2]>,
     pub(super) enforced: usize,
 }
 
-/// What is known of one demand.
+/// Facts about one demand.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts {
     pub(super) verdict: Verdict,
-    /// A refused request takes what there is of its hits.
+    /// A refused request still takes its hits, as far as there is room.
     pub(super) count_refused: bool,
-    /// As wanted, whatever the demand says.
+    /// The requested cost, whatever the demand currently contains.
     pub(super) cost: Micros,
 }
 
-/// Whether a count has what is wanted of it.
+/// The verdict of a count on a demand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// As far as is known.
+    /// It fits, as far as is known.
     #[default]
     Fits,
-    /// Not now: its view says when.
+    /// It does not fit now; its view contains the wait.
     Over,
-    /// It is more than there ever is.
+    /// It exceeds the limit and never fits.
     Never,
-    /// The count could not be looked at.
+    /// The count could not be examined.
     Unknown,
 }
 
 impl Facts {
-    /// It cannot be admitted.
+    /// Returns whether it cannot be admitted.
     pub(super) fn is_over(&self) -> bool {
         self.verdict != Verdict::Fits
     }
 
-    /// Notes what a look or a take has found.
+    /// Stores the result of a look or a take.
     pub(super) const fn look(&mut self, demand: &Demand) {
         self.verdict = if demand.view.wait_us > 0 {
             Verdict::Over
@@ -55,7 +55,8 @@ impl Facts {
 }
 
 impl Counts {
-    /// Adds a limit to those from `begin` on: one with the same count takes the hits of both, within the smaller number.
+    /// Adds a limit to those from `begin` on. A limit with the same count is merged: it takes the hits of both, within
+    /// the smaller maximum.
     pub(super) fn add(&mut self, begin: usize, limit: &Limit<'_>, hits: u64) {
         let cost = Micros(hits.saturating_mul(Micros::ONE.0));
         let shape = limit.quota.shape;
@@ -79,12 +80,12 @@ impl Counts {
         });
     }
 
-    /// An enforced count has too little.
+    /// Returns whether an enforced count has too little left.
     pub(super) fn is_refused(&self) -> bool {
         self.facts.iter().take(self.enforced).any(Facts::is_over)
     }
 
-    /// After a take that found too little.
+    /// Marks the demands that have to wait, after a take that found too little.
     pub(super) fn mark_waiting(&mut self) {
         let enforced = self.demands.iter().zip(&mut self.facts).take(self.enforced);
         for (demand, facts) in enforced {

@@ -1,4 +1,4 @@
-//! One request: every limit of it gives its units, or none does.
+//! The decision on one request: either all of its limits give their units, or none does.
 
 use smallvec::SmallVec;
 
@@ -10,7 +10,7 @@ use crate::Now;
 use crate::limit::{Counters, Demand, Micros, Refusal, until_period_end_us};
 use crate::policy::ast::Window;
 
-/// A request and all that it takes to answer it.
+/// A request and all data for its answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'e, 's, 'r, 'd> {
     pub(crate) request: RateRequest<'r, 'd>,
@@ -40,7 +40,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         })
     }
 
-    /// Takes what the request wants, if all of it is there.
+    /// Takes the request's hits if all of them fit.
     pub(crate) fn answer(&self) -> RateAnswer<'s> {
         let found = self.find();
         let mut counts = self.counts(&found);
@@ -53,7 +53,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         }
     }
 
-    /// The refusal of every descriptor, for the case that no limit could be looked at.
+    /// The refusal of every descriptor, if no limit could be examined.
     pub(crate) fn failed(&self) -> RateAnswer<'s> {
         let status = RateStatus {
             over_limit: true,
@@ -98,7 +98,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         found
     }
 
-    /// The counts of these limits, each once, with the hits of all descriptors that meet it.
+    /// The counts of these limits without duplicates, with the hits of all descriptors of each.
     fn counts(&self, found: &[Found<'s>]) -> Counts {
         let mut counts = Counts::default();
         for shadow in [false, true] {
@@ -165,7 +165,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
             .map(|_| ())
     }
 
-    /// Shadowed limits of an admitted request: each by itself, because none of them stops anything.
+    /// Takes the shadowed limits of an admitted request one by one, because none of them can refuse it.
     fn take_shadowed(&self, counts: &mut Counts) {
         let shadowed = counts
             .demands
@@ -185,8 +185,8 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         }
     }
 
-    /// What cannot be admitted whatever is free, and what only asks and finds nothing left. It takes nothing, so it is no
-    /// demand any more.
+    /// Rules out demands that can never be admitted, and demands for zero hits that find nothing left. They take
+    /// nothing, so they are no longer demands.
     fn rule_out(&self, counts: &mut Counts) {
         for (demand, facts) in counts.demands.iter_mut().zip(&mut counts.facts) {
             let max = demand.shape.max;
@@ -207,7 +207,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         }
     }
 
-    /// Looks at the counts from this one on that are not known to be over.
+    /// Examines the counts from this one on that are not known to be over.
     fn look_at(&self, counts: &mut Counts, from: usize) {
         for (demand, facts) in counts.demands.iter_mut().zip(&mut counts.facts).skip(from) {
             if !facts.is_over() {
@@ -217,7 +217,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         }
     }
 
-    /// For limits on what has happened already: a refused request takes what there is of its hits.
+    /// For limits on events that have already happened: a refused request takes its hits, as far as there is room.
     fn count_refused(&self, counts: &mut Counts) {
         for (demand, facts) in counts.demands.iter_mut().zip(&counts.facts) {
             if !facts.count_refused || facts.verdict == Verdict::Unknown || demand.shape.max == Micros(0) {
@@ -226,7 +226,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
             let left = demand.view.remaining.0 - demand.view.remaining.0 % Micros::ONE.0;
             let cost = Micros(facts.cost.0.min(left));
             let mut rest = Demand::new(demand.key, demand.shape, cost);
-            // Where another request was faster, that one has used the limit up.
+            // If another request was faster, that one has used up the limit.
             if cost > Micros(0) && self.take_all(std::slice::from_mut(&mut rest)).is_ok() {
                 demand.view.remaining = rest.view.remaining;
                 demand.view.reset_after_us = rest.view.reset_after_us;

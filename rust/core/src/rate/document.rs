@@ -1,4 +1,4 @@
-//! Files of rate limits: those of envoyproxy/ratelimit, and a few words of our own (`docs/rate-limits.md`).
+//! Files of rate limits: those of envoyproxy/ratelimit, with a few fields of callgate (`docs/rate-limits.md`).
 
 use hashbrown::HashSet;
 
@@ -27,7 +27,7 @@ const LIMIT_FIELDS: [&str; 6] = [
     "align",
 ];
 
-/// What envoyproxy/ratelimit knows and this format does not, and why.
+/// Fields of envoyproxy/ratelimit that this format does not support, and the reasons.
 const FOREIGN: [(&str, &str); 4] = [
     (
         "detailed_metric",
@@ -47,61 +47,61 @@ const FOREIGN: [(&str, &str); 4] = [
 /// One file: a domain and its rules.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Domain {
-    /// Its name, as requests have it.
+    /// Its name in requests.
     pub name: String,
     /// The file, for messages.
     pub file: String,
-    /// Where the name stands: line and column.
+    /// The position of the name: line and column.
     pub at: (usize, usize),
-    /// How the windows of overrides lie, and of limits that do not say.
+    /// The alignment of overrides' windows, and the default of limits.
     pub align: Align,
-    /// When answers carry headers.
+    /// The answers that carry headers.
     pub headers: HeadersWhen,
-    /// The first level.
+    /// The rules of the first level.
     pub rules: Vec<Rule>,
 }
 
-/// When answers carry headers for the client.
+/// The answers that carry headers for the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HeadersWhen {
-    /// With refusals.
+    /// Refusals.
     #[default]
     Refused,
-    /// With every answer that a limit applied to.
+    /// All answers that a limit applied to.
     Always,
-    /// With none.
+    /// No answers.
     Never,
 }
 
 /// One element of `descriptors`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
-    /// The key that it matches.
+    /// The matched key.
     pub key: String,
-    /// The value that it matches, with `*` for any run of characters; `None` for any value.
+    /// The matched value, with `*` for any characters; `None` for any value.
     pub value: Option<String>,
-    /// The limit of a descriptor that ends here.
+    /// The limit of descriptors that end here.
     pub limit: Option<LimitRule>,
-    /// What follows for descriptors that go on.
+    /// The rules for the next entry of longer descriptors.
     pub rules: Vec<Rule>,
-    /// The limit is counted and refuses nothing.
+    /// The limit counts but refuses nothing.
     pub shadow: bool,
-    /// All values that the wildcard stands for have one count.
+    /// All values that the wildcard matches share one count.
     pub share: bool,
-    /// Hits of refused requests are taken as well, as far as there is room.
+    /// Refused requests take their hits as well, as far as there is room.
     pub count_refused: bool,
 }
 
 /// A `rate_limit`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitRule {
-    /// How many per unit; `None` for no limit.
+    /// The maximum per unit; `None` for no limit.
     pub max: Option<(u32, Unit)>,
-    /// Name, for `replaces` and for answers; may be empty.
+    /// The name for `replaces` and for answers; may be empty.
     pub name: String,
-    /// Names of limits that do not apply where this one does.
+    /// Names of limits that this one replaces.
     pub replaces: Vec<String>,
-    /// How its windows lie, where it says so itself.
+    /// The alignment of its windows, if it has one of its own.
     pub align: Option<Align>,
 }
 
@@ -145,7 +145,7 @@ fn headers(node: &Node) -> Read<HeadersWhen> {
     })
 }
 
-/// The rules of one level: no two of them for one key and value.
+/// The rules of one level; each key and value may have only one.
 fn rules(fields: &Fields<'_>) -> Read<Vec<Rule>> {
     let Some(list) = fields.get("descriptors") else {
         return Ok(Vec::new());
@@ -273,7 +273,7 @@ fn replaces(fields: &Fields<'_>, own: &str) -> Read<Vec<String>> {
     Ok(names)
 }
 
-/// The unit, in letters of any case.
+/// The unit; case is ignored.
 fn unit(node: &Node) -> Read<Unit> {
     let text = node.string("a unit")?.to_ascii_lowercase();
     if let Some(unit) = Unit::ALL.into_iter().find(|unit| unit.as_str() == text) {
@@ -300,7 +300,7 @@ fn flag(fields: &Fields<'_>, name: &str) -> Read<bool> {
         .map_or(Ok(false), |node| node.boolean("`true` or `false`"))
 }
 
-/// A string; what YAML takes for something else has to be quoted, because the text that was meant is not known.
+/// A string. A value that YAML reads as another type must be quoted, because its original text is lost.
 fn text<'n>(node: &'n Node, expected: &str) -> Read<&'n str> {
     match &node.content {
         Content::String(text) => Ok(text),

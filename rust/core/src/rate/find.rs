@@ -1,4 +1,4 @@
-//! The limit of a descriptor.
+//! Look-up of the limit of a descriptor.
 
 use smallvec::SmallVec;
 
@@ -9,25 +9,25 @@ use crate::limit::{CountKey, KeyHasher};
 /// The limit that applies to a descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Found<'s> {
-    /// None does.
+    /// No limit applies.
     Nothing,
-    /// The descriptor is known to be unlimited.
+    /// The descriptor is configured as unlimited.
     Unlimited(&'s CompiledLimit),
-    /// This one.
+    /// This limit applies.
     Limit(Limit<'s>),
 }
 
-/// One limit, for one descriptor.
+/// The limit of one descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limit<'s> {
-    /// What is configured; `None` for a limit that the request brought along.
+    /// The configured limit; `None` for a limit from the request.
     pub(super) configured: Option<&'s CompiledLimit>,
     pub(super) quota: Quota,
     pub(super) key: CountKey,
 }
 
 impl<'s> Found<'s> {
-    /// What is configured for the descriptor.
+    /// The configured limit of the descriptor.
     pub(super) const fn configured(&self) -> Option<&'s CompiledLimit> {
         match self {
             Self::Nothing => None,
@@ -38,12 +38,12 @@ impl<'s> Found<'s> {
 }
 
 impl<'s> Limit<'s> {
-    /// It stops nothing.
+    /// Returns whether it refuses nothing.
     pub(super) fn is_shadow(&self) -> bool {
         self.configured.is_some_and(|limit| limit.shadow)
     }
 
-    /// As answers show it.
+    /// The limit as shown in answers.
     pub(super) fn current(&self) -> CurrentLimit<'s> {
         CurrentLimit {
             name: self.configured.map_or("", |limit| limit.name.as_str()),
@@ -53,14 +53,14 @@ impl<'s> Limit<'s> {
     }
 }
 
-/// Values of entries that have one count together: the entry's place, and what stands for its values.
+/// Entries whose values share a count: the entry's index, and the text that stands for its values.
 type Shared<'s> = SmallVec<[(usize, &'s str); 2]>;
 
 impl CompiledDomain {
-    /// Looks a descriptor up.
+    /// Looks up the limit of a descriptor.
     pub(super) fn find(&self, descriptor: &Descriptor<'_>, hash_key: &[u8; 16]) -> Found<'_> {
         if let Some(limit) = descriptor.limit {
-            // Any number may come, so its counts must be kept in cells that serve any.
+            // Overrides may have any number, so their counts need cells for any number.
             let quota = self.quota(limit.requests_per_unit, limit.unit, self.align, false);
             return Found::Limit(Limit {
                 configured: None,
@@ -81,8 +81,8 @@ impl CompiledDomain {
         }
     }
 
-    /// The limit of the rule to which all entries lead, each one level further down. The rule that matches best on a level
-    /// is the one that is taken, also where it leads nowhere.
+    /// The limit of the rule to which the entries lead, one level per entry. On each level the best match is taken,
+    /// even if it leads to no limit.
     fn walk(&self, descriptor: &Descriptor<'_>) -> Option<(&CompiledLimit, Shared<'_>)> {
         let mut shared = Shared::new();
         let (mut level, mut limit) = (&self.root, None);
@@ -109,7 +109,7 @@ fn key(
         match shared.iter().find(|(at, _)| *at == place) {
             None => hasher.str(value),
             Some((_, text)) => {
-                // Told apart from a value that is written like the wildcard.
+                // Distinguishes the wildcard from a value with the same text.
                 hasher.none();
                 hasher.str(text);
             }

@@ -1,8 +1,7 @@
-//! Rate limits by domain and descriptors, as `envoy.service.ratelimit.v3` asks for them (`docs/rate-limits.md`).
+//! Rate limits by domain and descriptors, as in `envoy.service.ratelimit.v3` (`docs/rate-limits.md`).
 //!
-//! A file holds one domain: a tree whose levels are matched by the entries of a descriptor, one after the other. What is
-//! found is a limit, and the entries themselves say which count of it is meant. All limits of a request give their units,
-//! or none does.
+//! A file contains one domain: a tree whose levels match the entries of a descriptor, one level per entry. The result
+//! is a limit, and the entries identify its count. Either all limits of a request give their units, or none does.
 
 mod counts;
 mod decide;

@@ -1,96 +1,96 @@
-//! What is asked, and what is answered.
+//! Requests for rate limits, and their answers.
 
 use smallvec::SmallVec;
 
 use super::document::HeadersWhen;
 use super::unit::Unit;
 
-/// One request: all of its descriptors are limited together.
+/// One request; its descriptors are limited together.
 #[derive(Clone, Copy, Debug)]
 pub struct RateRequest<'r, 'd> {
-    /// Which file of limits.
+    /// The domain: the name of a file of limits.
     pub domain: &'r str,
-    /// What is limited.
+    /// The descriptors.
     pub descriptors: &'r [Descriptor<'d>],
-    /// Hits of descriptors that do not say how many; 0 counts as 1.
+    /// The hits of descriptors without a number of their own; 0 counts as 1.
     pub hits: u32,
 }
 
 /// Keys and values, in the order of the configuration's levels.
 pub type Entries<'r> = SmallVec<[(&'r str, &'r str); 4]>;
 
-/// What one limit is looked up by.
+/// The key of a limit.
 #[derive(Clone, Debug, Default)]
 pub struct Descriptor<'r> {
     /// Its keys and values.
     pub entries: Entries<'r>,
-    /// The limit to apply instead of the configured one.
+    /// The limit that replaces the configured one.
     pub limit: Option<Override>,
-    /// Hits; 0 takes nothing and asks whether anything is left.
+    /// Hits; 0 takes nothing and checks whether anything is left.
     pub hits: Option<u64>,
 }
 
-/// A limit that the request brings along.
+/// A limit in the request itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Override {
-    /// How many per unit.
+    /// The maximum per unit.
     pub requests_per_unit: u32,
     /// The unit.
     pub unit: Unit,
 }
 
-/// No domain of this name is configured.
+/// The domain is not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownDomain;
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateAnswer<'s> {
-    /// Some descriptor is over its limit, so nothing was taken (but by `count_refused`).
+    /// A descriptor is over its limit, so nothing was taken (except by `count_refused`).
     pub over_limit: bool,
-    /// One for each descriptor, in order.
+    /// The status of each descriptor, in order.
     pub statuses: SmallVec<[RateStatus<'s>; 2]>,
-    /// What kept the limits from being counted.
+    /// The error that prevented counting, if any.
     pub fault: Option<RateFault>,
-    /// Place of the domain in [`super::RateLimits::names`].
+    /// The domain's index in [`super::RateLimits::names`].
     pub domain_index: u32,
-    /// When the domain wants headers.
+    /// The domain's setting for headers.
     pub headers: HeadersWhen,
 }
 
-/// Why limits could not be counted: their descriptors are over the limit then.
+/// The reason for which limits could not be counted; their descriptors are then over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateFault {
-    /// A count is new, and counters are at their cap (in all, or for this domain).
+    /// A new count is needed, and counters are at their cap (in all, or for this domain).
     Capacity,
-    /// The file of counters was closed, or belongs to another process.
+    /// The counter file was closed, or belongs to another process.
     Unavailable,
     /// A panic.
     Internal,
 }
 
-/// What became of one descriptor.
+/// The status of one descriptor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateStatus<'s> {
     /// It is over its limit.
     pub over_limit: bool,
-    /// It would be, were its limit not in shadow mode.
+    /// It would be over its limit if that were not in shadow mode.
     pub shadow_over_limit: bool,
     /// The limit that applied.
     pub limit: Option<CurrentLimit<'s>>,
-    /// Hits left; the largest number there is where the descriptor is unlimited.
+    /// Hits left; the largest number if the descriptor is unlimited.
     pub remaining: u32,
-    /// Microseconds: for a refusal until its hits are free, else until the whole limit is. `None` where no limit applied,
-    /// or nobody knows.
+    /// Microseconds until its hits are free for a refusal, else until the whole limit is free. `None` if no limit
+    /// applied, or if the time is unknown.
     pub reset_after_us: Option<u64>,
 }
 
-/// A limit as answers show it.
+/// A limit as shown in answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurrentLimit<'s> {
     /// Its configured name; may be empty.
     pub name: &'s str,
-    /// How many per unit.
+    /// The maximum per unit.
     pub requests_per_unit: u32,
     /// The unit.
     pub unit: Unit,

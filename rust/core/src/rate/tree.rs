@@ -1,4 +1,4 @@
-//! Domains compiled: what a request needs of them, by hash.
+//! Compiled domains, with look-up by hash.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -11,7 +11,7 @@ use crate::limit::{CountShape, Micros, SpecDigest};
 use crate::policy::PolicyError;
 use crate::policy::read::quoted;
 
-/// Every configured domain.
+/// All configured domains.
 #[derive(Debug, Default)]
 pub struct RateLimits {
     names: Vec<String>,
@@ -25,7 +25,7 @@ type Named<T> = HashMap<String, T, FixedState>;
 /// One domain.
 #[derive(Debug)]
 pub(super) struct CompiledDomain {
-    /// To whom its counters belong, as others belong to a grant. No grant has such an id: it holds NUL.
+    /// The owner of its counters, in place of a grant. No grant has such an id, because it contains NUL.
     pub(super) owner: String,
     pub(super) align: Align,
     pub(super) headers: HeadersWhen,
@@ -43,7 +43,7 @@ pub(super) struct Level {
 #[derive(Debug, Default)]
 struct Values {
     exact: Named<Node>,
-    /// In document order: the first that matches counts.
+    /// In document order: the first match counts.
     wildcards: Vec<(Wildcard, Node)>,
     any: Option<Box<Node>>,
 }
@@ -53,7 +53,7 @@ struct Values {
 pub(super) struct Node {
     pub(super) limit: Option<CompiledLimit>,
     pub(super) below: Level,
-    /// The text that stands for every value in a shared count.
+    /// The text that stands for all values in a shared count.
     pub(super) shared: Option<String>,
 }
 
@@ -68,7 +68,7 @@ pub(super) struct CompiledLimit {
     pub(super) count_refused: bool,
 }
 
-/// How many in which time, and which counts that is about.
+/// The maximum, the window, and the identity of the counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quota {
     pub(super) requests_per_unit: u32,
@@ -78,7 +78,7 @@ pub(super) struct Quota {
 }
 
 impl RateLimits {
-    /// Compiles files, each with a domain of its own.
+    /// Compiles files, each with one domain.
     pub(crate) fn build(list: Vec<Domain>) -> Result<Self, PolicyError> {
         let mut limits = Self::default();
         let mut files: Vec<String> = Vec::new();
@@ -110,7 +110,7 @@ impl RateLimits {
         &self.names
     }
 
-    /// A domain by its name, and its place among [`Self::names`].
+    /// A domain by its name, and its index in [`Self::names`].
     pub(super) fn domain(&self, name: &str) -> Option<(u32, &CompiledDomain)> {
         let index = *self.by_name.get(name)?;
         let domain = self.domains.get(usize::try_from(index).ok()?)?;
@@ -133,14 +133,14 @@ impl CompiledDomain {
         compiled
     }
 
-    /// A limit of this domain. What has to share a cell with overrides of any number is no count of whole units.
+    /// A limit of this domain. A count that shares a cell with overrides of any number is not a count of whole units.
     pub(super) fn quota(&self, requests_per_unit: u32, unit: Unit, align: Align, whole_units: bool) -> Quota {
         Quota {
             requests_per_unit,
             unit,
             shape: CountShape {
                 window: unit.window(align),
-                // 32 bits of units, in millionths: 52 bits.
+                // 32 bits of units in millionths: 52 bits.
                 max: Micros(u64::from(requests_per_unit) * Micros::ONE.0),
                 whole_units,
             },
@@ -185,7 +185,7 @@ impl CompiledDomain {
 }
 
 impl Level {
-    /// The rule for a key and value: the value itself, else the first wildcard that stands for it, else any value.
+    /// The rule for a key and value: that of the value itself, else of the first matching wildcard, else of any value.
     pub(super) fn get(&self, key: &str, value: &str) -> Option<&Node> {
         let values = self.keys.get(key)?;
         let wildcard = || {
@@ -202,8 +202,8 @@ impl Level {
     }
 }
 
-/// The part of a count's identity that is known at load, as for limits of policies. No policy's name holds NUL, so none of
-/// its counts has the identity of one of these.
+/// The part of a count's identity that is known at load, as for limits of policies. Policies' names contain no NUL, so
+/// the identities differ from those of policies.
 fn spec_digest(domain: &str, align: Align, unit: Unit) -> SpecDigest {
     let mut hash = Sha256::new();
     for part in ["\0rate limits", domain, align.as_str(), unit.as_str()] {

@@ -1,4 +1,4 @@
-//! Units of rate limits, and the windows that they stand for.
+//! Units of rate limits, and their windows.
 
 use crate::policy::ast::{Period, Window};
 
@@ -17,14 +17,14 @@ pub enum Unit {
     Year,
 }
 
-/// How the windows of a unit lie in time.
+/// The alignment of a unit's windows in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Align {
     /// Any interval of the unit's length is a window: no burst above the limit.
     #[default]
     Sliding,
-    /// One window follows the other, counted from 1970 on, as envoyproxy/ratelimit does it: up to twice the limit may be
-    /// admitted where two of them meet.
+    /// Consecutive windows, counted from 1970, as in envoyproxy/ratelimit: up to twice the limit may be admitted across
+    /// the boundary of two windows.
     Calendar,
 }
 

@@ -1,10 +1,10 @@
-//! Values with `*`, each of which stands for any run of characters.
+//! Values with `*`, which matches any characters.
 
 /// A value with at least one `*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Wildcard {
     first: String,
-    /// What stands between two stars, in order.
+    /// The texts between the stars, in order.
     between: Vec<String>,
     last: String,
 }
@@ -22,8 +22,8 @@ impl Wildcard {
         })
     }
 
-    /// Whether it stands for `value`. Each part is looked for once, so this takes the first place that there is for it,
-    /// which leaves the most to the parts that follow.
+    /// Returns whether it matches `value`. Each part takes the first position at which it occurs, which leaves the most
+    /// room for the parts after it.
     pub(super) fn matches(&self, value: &str) -> bool {
         let Some(mut rest) = value
             .strip_prefix(self.first.as_str())

@@ -1,4 +1,4 @@
-//! Hits, windows, and all or none.
+//! Hits, windows, and the rule of all or none.
 
 use super::{Rig, descriptor};
 use crate::engine::FORCED_PANIC_TOOL;
@@ -88,12 +88,12 @@ fn hits_are_counted() {
     let refused = rig.hits("user=a", 3);
     assert_eq!((refused.over, refused.remaining()), (true, vec![2]));
     assert_eq!(rig.hits("user=a", 2).remaining(), [0]);
-    // More than there ever is.
+    // More than the limit.
     let refused = rig.hits("user=b", 6);
     assert_eq!((refused.over, refused.remaining()), (true, vec![5]));
     assert_eq!(refused.statuses[0].reset_s, Some(60));
     assert!(rig.hits("user=b", u64::MAX).over);
-    // Of the whole request, where the descriptor says none; and none is one.
+    // A descriptor without hits has those of the request; 0 is 1.
     let descriptors = [
         descriptor("user=c"),
         Descriptor {
@@ -118,7 +118,7 @@ fn no_hits_ask_whether_anything_is_left() {
         (seen.over, seen.remaining(), seen.statuses[0].reset_s),
         (true, vec![0], Some(3_600))
     );
-    // It refuses what it came with, too.
+    // Its own hits are refused, too.
     let descriptors = [
         descriptor("user=a"),
         Descriptor {
@@ -195,7 +195,7 @@ fn refused_hits_are_counted_where_they_have_happened() {
     let refused = rig.hits("tokens=a", 50);
     assert_eq!((refused.over, refused.remaining()), (true, vec![0]));
     assert!(rig.hits("tokens=a", 0).over);
-    // Whoever refuses, and however much is reported.
+    // Whichever limit refuses, and whatever is reported.
     assert!(!rig.ask(&["user=x"]).over);
     let hits = |hits| Descriptor {
         hits: Some(hits),

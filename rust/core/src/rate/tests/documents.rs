@@ -1,4 +1,4 @@
-//! What a file may say, and what is said about one that does not.
+//! Valid files, and the errors of others.
 
 use super::{Rig, read, state};
 use crate::State;

@@ -1,4 +1,4 @@
-//! Which limit a descriptor meets, and which count of it.
+//! The limit and the count of a descriptor.
 
 use super::{Rig, Status};
 use crate::Now;
@@ -43,7 +43,7 @@ fn the_exact_value_goes_before_wildcards_and_those_before_any() {
         ("Tool=create-ami", None),
         ("unknown=x", None),
         ("", None),
-        // As many entries as levels, and the best match of each level alone.
+        // As many entries as levels, and only the best match of each level.
         ("user=a", None),
         ("user=a,tool=read", Some(4)),
         ("user=a,tool=write", None),
@@ -140,16 +140,16 @@ fn a_request_may_bring_its_limit_along() {
     let seen = rig.overridden("tool=create-ami", 3, Unit::Minute);
     assert_eq!(seen.statuses[0].limit, Some((3, Unit::Minute)));
     assert_eq!(seen.remaining(), [2]);
-    // Its own unit, also where nothing is configured.
+    // Its own unit, even if nothing is configured.
     assert_eq!(rig.overridden("nobody=knows", 7, Unit::Year).remaining(), [6]);
-    // Another number is another limit on the same count.
+    // Another maximum is another limit on the same count.
     assert_eq!(
         rig.overridden("tool=create-ami", 300, Unit::Minute).remaining(),
         [298]
     );
     assert!(rig.overridden("tool=create-ami", 2, Unit::Minute).over);
     assert!(rig.overridden("tool=create-ami", 0, Unit::Minute).over);
-    // And the configured one is on that count as well.
+    // The configured limit is on that count, too.
     assert!(rig.ask(&["tool=create-ami"]).over);
 }
 

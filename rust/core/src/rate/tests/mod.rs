@@ -1,4 +1,4 @@
-//! Rate limits from a file to the answer.
+//! Rate limits from the file to the answer.
 
 mod counting;
 mod documents;
@@ -57,7 +57,7 @@ impl Rig {
         self
     }
 
-    /// Asks about descriptors written as `key=value,key=value`, each with one hit.
+    /// Requests descriptors, written as `key=value,key=value`, with one hit each.
     fn ask(&self, descriptors: &[&str]) -> Seen {
         let descriptors: Vec<_> = descriptors.iter().map(|text| descriptor(text)).collect();
         self.ask_all(&descriptors, 0)
@@ -101,7 +101,7 @@ impl Rig {
         Seen::of(&answer.unwrap())
     }
 
-    /// How many one-hit requests pass before the first refusal.
+    /// The number of one-hit requests before the first refusal.
     fn passing(&self, text: &str) -> usize {
         (0..1_000).take_while(|_| !self.ask(&[text]).over).count()
     }
