@@ -16,6 +16,7 @@
 //! The crate does no I/O and uses no HTTP library: bytes and header fields come in, bytes go out. The bytes that are
 //! forwarded must be the bytes that were parsed; nothing here serialises a message again.
 
+pub mod error;
 pub mod headers;
 mod keys;
 mod line_breaks;
@@ -23,18 +24,17 @@ pub mod list;
 mod media;
 pub mod message;
 pub mod methods;
-pub mod refusal;
+mod quoted;
 pub mod reply;
 mod scanner;
-mod shown;
 pub mod sse;
 
-pub use headers::{FIRST_MIRRORING_VERSION, Headers, Named};
+pub use error::{MessageError, Reason};
+pub use headers::{FIRST_MIRRORING_VERSION, Headers, MessageTarget};
 pub use keys::same_but_for_case;
 pub use line_breaks::LineBreaks;
 pub use media::Media;
 pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
-pub use refusal::{Reason, Refusal};
+pub use quoted::Quoted;
 pub use scanner::{Scanner, Token};
-pub use shown::Shown;

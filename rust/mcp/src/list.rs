@@ -105,7 +105,7 @@ fn cut<'b>(
     let Some(tools) = tools(result)? else {
         return Ok(Cow::Borrowed(text));
     };
-    let mut cut = Cut::new(text, tools);
+    let mut cut = Removal::new(text, tools);
     let scope = Scope::of(result)?;
     let comes_first = matches!(scope, Scope::Shared(value) if value.span().start < tools.span().start);
     if comes_first {
@@ -180,7 +180,7 @@ fn name(tool: Value<'_>) -> Option<&str> {
 }
 
 /// The removal of elements of a list from a text.
-struct Cut<'b> {
+struct Removal<'b> {
     text: &'b [u8],
     out: Vec<u8>,
     /// The end of the text that is already copied to `out` or dropped.
@@ -192,7 +192,7 @@ struct Cut<'b> {
     is_changed: bool,
 }
 
-impl<'b> Cut<'b> {
+impl<'b> Removal<'b> {
     fn new(text: &'b [u8], list: Value<'_>) -> Self {
         Self {
             text,

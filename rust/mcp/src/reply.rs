@@ -6,9 +6,9 @@ use std::fmt::Write as _;
 use callgate_core::json::canonical::write_string;
 use callgate_core::{Decision, Outcome};
 
+use crate::error::{MessageError, RULE};
 use crate::message::Id;
-use crate::refusal::{RULE, Refusal};
-use crate::shown::Shown;
+use crate::quoted::Quoted;
 
 /// The key of a decision in `_meta` of a result, and in `data` of an error.
 pub const DECISION: &str = "callgate/decision";
@@ -91,12 +91,12 @@ pub fn denied_as(code: i64, id: Option<Id<'_>>, decision: &Decision<'_>) -> Stri
 pub fn method_denied(method: &str) -> String {
     format!(
         "method {} is not allowed here; ask the operator to add it to the methods that pass",
-        Shown(method)
+        Quoted(method)
     )
 }
 
 /// The answer to a refused message.
-pub fn refused(refusal: &Refusal<'_>) -> String {
+pub fn refused(refusal: &MessageError<'_>) -> String {
     error(refusal.id, refusal.reason.code(), &refusal.message, |json| {
         write_decision(RULE, &refusal.message, json);
     })

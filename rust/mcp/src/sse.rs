@@ -17,7 +17,7 @@ pub const UNKNOWN_LINE: &str =
 #[error(
     "an event of the stream has more than {limit_bytes} bytes; let the server answer with less, or raise the limit"
 )]
-pub struct EventTooLong {
+pub struct EventTooLongError {
     /// The limit.
     pub limit_bytes: usize,
 }
@@ -196,9 +196,9 @@ impl Events {
     /// }
     /// // What is no event is handed over as well: here the LF that came late.
     /// assert_eq!(seen, [Some(b"{}".to_vec()), None]);
-    /// # Ok::<(), callgate_mcp::sse::EventTooLong>(())
+    /// # Ok::<(), callgate_mcp::sse::EventTooLongError>(())
     /// ```
-    pub fn read(&mut self, bytes: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), EventTooLong> {
+    pub fn read(&mut self, bytes: &[u8], mut each: impl FnMut(Event<'_>)) -> Result<(), EventTooLongError> {
         self.held.extend_from_slice(bytes);
         let mut begin = 0;
         let mut at = self.seen_bytes;
@@ -229,7 +229,7 @@ impl Events {
         }
         self.seen_bytes = self.held.len();
         if self.held.len() > self.limit_bytes {
-            return Err(EventTooLong {
+            return Err(EventTooLongError {
                 limit_bytes: self.limit_bytes,
             });
         }
@@ -347,7 +347,10 @@ mod tests {
             .read(&b"data: 123456789\n\n".repeat(100), |_| ())
             .expect("whole");
         events.read(b"data: 12", |_| ()).expect("eight bytes");
-        assert_eq!(events.read(b"3", |_| ()), Err(EventTooLong { limit_bytes: 8 }));
+        assert_eq!(
+            events.read(b"3", |_| ()),
+            Err(EventTooLongError { limit_bytes: 8 })
+        );
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use callgate_core::bindings::Bindings;
 use callgate_core::json::Tape;
-use callgate_mcp::{Headers, Message, Methods, Named, Reason, Refusal, reply};
+use callgate_mcp::{Headers, Message, MessageError, MessageTarget, Methods, Reason, reply};
 use serde_json::{Value, json};
 
 fn cases_dir() -> PathBuf {
@@ -61,8 +61,8 @@ fn outcome(headers: &[(String, Vec<u8>)], body: Option<&[u8]>) -> Value {
     };
     let Some(body) = body else {
         return match headers.without_body() {
-            Ok(Named::Call(tool)) => json!({"call": {"tool": tool}}),
-            Ok(Named::Other { method, name }) => {
+            Ok(MessageTarget::Call(tool)) => json!({"call": {"tool": tool}}),
+            Ok(MessageTarget::Other { method, name }) => {
                 json!({"other": {"method": method, "name": name, "passes": Methods::default().passes(method)}})
             }
             Err(refusal) => refused(&refusal),
@@ -100,7 +100,7 @@ fn outcome(headers: &[(String, Vec<u8>)], body: Option<&[u8]>) -> Value {
 }
 
 /// A refusal, checked against its reply.
-fn refused(refusal: &Refusal<'_>) -> Value {
+fn refused(refusal: &MessageError<'_>) -> Value {
     let text = reply::refused(refusal);
     let reply: Value = serde_json::from_str(&text).expect("a reply is JSON");
     assert_eq!(reply["error"]["code"], refusal.reason.code(), "{text}");

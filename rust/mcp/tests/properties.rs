@@ -6,7 +6,7 @@
 )]
 
 use callgate_core::json::Tape;
-use callgate_mcp::{Headers, Message, Refusal, list, reply};
+use callgate_mcp::{Headers, Message, MessageError, list, reply};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -150,7 +150,7 @@ fn same(message: &Message<'_>, body: &[u8]) {
 }
 
 /// Checks that the reply to a refusal is readable for a client.
-fn readable(refusal: &Refusal<'_>) {
+fn readable(refusal: &MessageError<'_>) {
     let reply: Value = serde_json::from_str(&reply::refused(refusal)).expect("JSON");
     assert_eq!(reply["error"]["message"], refusal.message.as_ref());
     assert!(

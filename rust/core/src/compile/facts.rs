@@ -3,7 +3,7 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::RuleFault;
+use super::CompileError;
 use crate::bindings::Bindings;
 use crate::policy::ast::{Category, Risk};
 use crate::policy::schema::{SchemaCheck, compile_schema};
@@ -30,7 +30,7 @@ pub(crate) struct ToolFactsCompiled {
 }
 
 impl Facts {
-    pub(crate) fn build(catalogue: Catalogue, with_schemas: bool) -> Result<Self, RuleFault> {
+    pub(crate) fn build(catalogue: Catalogue, with_schemas: bool) -> Result<Self, CompileError> {
         let mut servers = HashMap::with_hasher(FixedState::default());
         for (server, tools) in catalogue.servers {
             servers.insert(server, compile(tools, with_schemas)?);
@@ -59,13 +59,13 @@ impl Facts {
     }
 }
 
-fn compile(tools: HashMap<String, ToolFacts>, with_schemas: bool) -> Result<Tools, RuleFault> {
+fn compile(tools: HashMap<String, ToolFacts>, with_schemas: bool) -> Result<Tools, CompileError> {
     let mut compiled = HashMap::with_hasher(FixedState::default());
     for (name, facts) in tools {
         let bindings = facts.input_schema.as_ref().map(Bindings::of_schema);
         let input_schema = match facts.input_schema {
             Some(schema) if with_schemas => Some(compile_schema(&schema).map_err(|reason| {
-                RuleFault::new(format!(
+                CompileError::new(format!(
                     "input schema of tool `{name}` does not compile: {reason}"
                 ))
             })?),

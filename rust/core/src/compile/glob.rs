@@ -6,7 +6,7 @@ use regex_automata::util::pool::Pool;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input};
 
-use super::RuleFault;
+use super::CompileError;
 use crate::policy::ast::GlobPart;
 
 /// The memory of one thread's lazily built states, in bytes. Every state lists the globs that are still possible, so
@@ -32,7 +32,7 @@ pub(super) struct GlobSet {
 
 impl GlobSet {
     /// Builds the automaton; `None` if there are no globs.
-    pub(super) fn build(globs: &[&[GlobPart]]) -> Result<Option<Self>, RuleFault> {
+    pub(super) fn build(globs: &[&[GlobPart]]) -> Result<Option<Self>, CompileError> {
         if globs.is_empty() {
             return Ok(None);
         }
@@ -58,7 +58,9 @@ impl GlobSet {
                     .minimum_cache_clear_count(Some(CACHE_CLEARS)),
             )
             .build_many(&patterns)
-            .map_err(|error| RuleFault::new(format!("the globs of this policy do not compile: {error}")))?;
+            .map_err(|error| {
+                CompileError::new(format!("the globs of this policy do not compile: {error}"))
+            })?;
         let maker = automaton.clone();
         let caches = CachePool::new(Box::new(move || maker.create_cache()));
         Ok(Some(Self {

@@ -3,9 +3,9 @@
 mod facts;
 mod glob;
 mod limits;
-mod looks;
 mod names;
 mod pointer;
+mod reads;
 mod rules;
 mod sentence;
 
@@ -15,16 +15,16 @@ use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Path, Pol
 
 pub(crate) use facts::{Facts, ToolFactsCompiled};
 pub(crate) use limits::CompiledLimit;
-pub(crate) use names::{Found, Names};
+pub(crate) use names::{NameFacts, Names};
 pub(crate) use rules::{ApprovalRule, Check, CompiledSchema, Place};
 
 /// The reason for which a checked document cannot be compiled.
 #[derive(Debug)]
-pub(crate) struct RuleFault {
+pub(crate) struct CompileError {
     pub(crate) message: String,
 }
 
-impl RuleFault {
+impl CompileError {
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -59,7 +59,7 @@ pub(crate) enum CategoryPlace {
 }
 
 impl CompiledPolicy {
-    pub(crate) fn build(policy: Policy) -> Result<Self, RuleFault> {
+    pub(crate) fn build(policy: Policy) -> Result<Self, CompileError> {
         let counts = limits::Counts::of(&policy);
         let names = Names::build(&policy)?;
         let mut tools = Vec::with_capacity(policy.tools.len());

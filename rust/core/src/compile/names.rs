@@ -3,13 +3,13 @@
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use super::RuleFault;
+use super::CompileError;
 use super::glob::GlobSet;
 use crate::policy::ast::{GlobPart, Pattern, Policy};
 
 /// A policy's data about one tool name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct NameFacts {
     /// Index of the entry of `tools` that applies.
     pub(crate) entry: Option<u32>,
     /// `hide` matches it.
@@ -24,7 +24,7 @@ pub(crate) struct Names {
     /// Every name spelled out in `tools` or `hide`, with matching globs already taken into account: one look-up is
     /// enough.
     // Keys come from the policy and callers only look them up, so a fixed hasher cannot be attacked.
-    exact: HashMap<String, Found, FixedState>,
+    exact: HashMap<String, NameFacts, FixedState>,
     listed: Vec<String>,
     globs: Option<GlobSet>,
     /// The entry of `tools` of each glob.
@@ -33,12 +33,12 @@ pub(crate) struct Names {
 }
 
 impl Names {
-    pub(super) fn build(policy: &Policy) -> Result<Self, RuleFault> {
+    pub(super) fn build(policy: &Policy) -> Result<Self, CompileError> {
         let mut parts: Vec<&[GlobPart]> = Vec::new();
         let mut glob_entries = Vec::new();
         let mut spelled: Vec<(&str, Option<u32>, bool)> = Vec::new();
         for (entry, tool) in policy.tools.iter().enumerate() {
-            let entry = u32::try_from(entry).map_err(|_| RuleFault::new("too many entries in `tools`"))?;
+            let entry = u32::try_from(entry).map_err(|_| CompileError::new("too many entries in `tools`"))?;
             match &tool.pattern {
                 Pattern::Exact(name) => spelled.push((name, Some(entry), false)),
                 Pattern::Glob(glob) => {
@@ -67,13 +67,13 @@ impl Names {
             } else {
                 let listed = u32::try_from(names.listed.len()).ok();
                 names.listed.push(name.to_owned());
-                Found {
+                NameFacts {
                     listed,
                     ..names.find(name)
                 }
             };
             // An exact entry has priority over every glob.
-            let found = Found {
+            let found = NameFacts {
                 entry: entry.or(found.entry),
                 hidden: hidden || found.hidden,
                 ..found
@@ -84,12 +84,12 @@ impl Names {
     }
 
     /// The policy's data about this name.
-    pub(crate) fn find(&self, name: &str) -> Found {
+    pub(crate) fn find(&self, name: &str) -> NameFacts {
         if let Some(found) = self.exact.get(name) {
             return *found;
         }
         let glob = self.globs.as_ref().and_then(|globs| globs.best(name));
-        Found {
+        NameFacts {
             entry: glob.and_then(|glob| self.glob_entries.get(glob).copied()),
             hidden: self
                 .hidden_globs

@@ -2,7 +2,7 @@
 
 use super::limits::Counts;
 use super::pointer::{check_name, pointer, push_step};
-use super::{CompiledLimit, RuleFault, looks, sentence};
+use super::{CompileError, CompiledLimit, reads, sentence};
 use crate::policy::ast::{self, Action, Condition, Mode, Rules, Schema};
 use crate::policy::schema::{SchemaCheck, compile_schema};
 
@@ -69,9 +69,9 @@ impl Place {
         exact: bool,
         rules: Rules,
         counts: &Counts,
-    ) -> Result<Self, RuleFault> {
+    ) -> Result<Self, CompileError> {
         let base = pointer(steps);
-        let reads_args = looks::at_args(&rules);
+        let reads_args = reads::reads_args(&rules);
         let part = |name: &str| format!("{base}/{name}");
         let schema = match rules.schema {
             None => None,
@@ -81,7 +81,7 @@ impl Place {
             }),
             Some(Schema::Inline(schema)) => {
                 let validator = compile_schema(&schema).map_err(|reason| {
-                    RuleFault::new(format!("schema at `{base}/schema` does not compile: {reason}"))
+                    CompileError::new(format!("schema at `{base}/schema` does not compile: {reason}"))
                 })?;
                 Some(SchemaRule {
                     rule: part("schema"),

@@ -17,7 +17,7 @@ use crate::json::Tape;
 #[cfg(not(loom))]
 use crate::limit::{ClockReading, StoreError};
 use crate::limit::{Counters, ReservationLimits, Reservations};
-use crate::rate::{self, RateAnswer, RateRequest, UnknownDomain};
+use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
@@ -214,9 +214,9 @@ impl Engine {
         state: &'s State,
         request: RateRequest<'_, '_>,
         now: Now,
-    ) -> Result<RateAnswer<'s>, UnknownDomain> {
+    ) -> Result<RateAnswer<'s>, UnknownDomainError> {
         let limits = state.rate_limits();
-        let asked = rate::Asked::new(limits, request, &self.counters, &self.hash_key, now)?;
+        let asked = rate::Evaluation::new(limits, request, &self.counters, &self.hash_key, now)?;
         // Counters are atomics, and nothing else that a panic could leave half-done is used again.
         let answered = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(any(test, feature = "forced-panic"))]

@@ -3,7 +3,7 @@
 use hashbrown::HashMap;
 
 use super::state::{NamedServers, Servers, Serving, State, build_facts, index_of, load_error};
-use crate::compile::{CompiledPolicy, RuleFault};
+use crate::compile::{CompileError, CompiledPolicy};
 use crate::grant::{GrantSpec, Grants, TokenKey};
 use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::{self, RateLimits};
@@ -105,11 +105,11 @@ fn compile(policies: Vec<(String, String, ast::Policy)>) -> Result<(Vec<Compiled
                  name; give one of them another `name`",
                 policy.name,
             );
-            return Err(load_error(&file, RuleFault::new(message)).into());
+            return Err(load_error(&file, CompileError::new(message)).into());
         }
         if by_key.insert(key.clone(), index_of(&compiled)).is_some() {
             let message = format!("a second policy with the key `{key}`; give each policy a key of its own");
-            return Err(load_error(&file, RuleFault::new(message)).into());
+            return Err(load_error(&file, CompileError::new(message)).into());
         }
         compiled.push(CompiledPolicy::build(policy).map_err(|fault| load_error(&file, fault))?);
     }

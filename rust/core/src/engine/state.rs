@@ -4,7 +4,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::Decision;
-use crate::compile::{CompiledPolicy, Facts, RuleFault};
+use crate::compile::{CompileError, CompiledPolicy, Facts};
 use crate::grant::Grants;
 use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::RateLimits;
@@ -112,7 +112,7 @@ impl State {
             if servers.by_name.insert(server.clone(), index).is_some() {
                 return Err(load_error(
                     &server,
-                    RuleFault::new("a second policy for this server, expected one"),
+                    CompileError::new("a second policy for this server, expected one"),
                 ));
             }
             if let Some(earlier) = by_name.insert(policy.name.clone(), server.clone()) {
@@ -121,7 +121,7 @@ impl State {
                      counts are kept by policy name; give one of them another `name`",
                     policy.name,
                 );
-                return Err(load_error(&server, RuleFault::new(message)));
+                return Err(load_error(&server, CompileError::new(message)));
             }
             compiled.push(CompiledPolicy::build(policy).map_err(|fault| load_error(&server, fault))?);
             servings.push(Serving {
@@ -285,7 +285,7 @@ pub(super) fn build_facts(catalogue: Catalogue, policies: &[CompiledPolicy]) -> 
 }
 
 /// The parser has already accepted the documents, so a fault found here belongs to the whole of one.
-pub(super) fn load_error(file: &str, fault: RuleFault) -> PolicyError {
+pub(super) fn load_error(file: &str, fault: CompileError) -> PolicyError {
     PolicyError {
         file: file.to_owned(),
         line: 1,

@@ -170,7 +170,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         &self,
         call: &Call<'_>,
         policy: &'s CompiledPolicy,
-        found: crate::compile::Found,
+        found: crate::compile::NameFacts,
         trace: &mut T,
     ) -> Decision<'s> {
         let mut shadowing = Shadowing::default();

@@ -10,7 +10,7 @@ use super::ruling::{Flow, Shadowing};
 use super::trace::Trace;
 use super::truth::Truth;
 use super::{message, schema};
-use crate::compile::{ApprovalRule, CategoryPlace, Check, CompiledPolicy, CompiledSchema, Found, Place};
+use crate::compile::{ApprovalRule, CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Place};
 
 /// The rule of a call that cannot be judged by what is known of it.
 const UNSEEN: &str = "(invalid request)";
@@ -29,7 +29,7 @@ impl<'s> Places<'s> {
 pub(super) fn before_limits<'s, T: Trace>(
     call: &Call<'_>,
     policy: &'s CompiledPolicy,
-    found: Found,
+    found: NameFacts,
     shadowing: &mut Shadowing<'s>,
     trace: &mut T,
 ) -> Flow<'s, Places<'s>> {
@@ -67,7 +67,7 @@ pub(super) fn before_limits<'s, T: Trace>(
 fn admit<'s, T: Trace>(
     call: &Call<'_>,
     policy: &'s CompiledPolicy,
-    found: Found,
+    found: NameFacts,
     shadowing: &mut Shadowing<'s>,
     trace: &mut T,
 ) -> Flow<'s, Places<'s>> {

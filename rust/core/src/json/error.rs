@@ -24,7 +24,7 @@ pub enum JsonErrorKind {
     #[error("expected {0}")]
     Syntax(&'static str),
     /// An object contains this key twice.
-    #[error("key `{}` appears twice in one object", Shown(.0))]
+    #[error("key `{}` appears twice in one object", ShownKey(.0))]
     DuplicateKey(String),
     /// The nesting exceeds the limit.
     #[error("nested deeper than the {max_depth} levels allowed")]
@@ -58,9 +58,9 @@ pub enum NumberError {
 }
 
 /// Displays a caller's key in a message: shortened, with control characters escaped so that a log line stays one line.
-struct Shown<'a>(&'a str);
+struct ShownKey<'a>(&'a str);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for ShownKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut characters = self.0.chars();
         for character in characters.by_ref().take(SHOWN_KEY_CHARACTERS) {

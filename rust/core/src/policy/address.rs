@@ -10,13 +10,13 @@ use crate::address::ends_in_number;
 pub(super) fn folder(node: &Node) -> Read<String> {
     let text = node.string("an absolute path")?;
     if !text.starts_with('/') {
-        return Err(node.fault(format!(
+        return Err(node.error(format!(
             "expected an absolute path such as `/data`, got {}",
             quoted(text)
         )));
     }
     if text.contains('\0') {
-        return Err(node.fault(format!(
+        return Err(node.error(format!(
             "the path {} holds a NUL character; remove it",
             quoted(text)
         )));
@@ -39,7 +39,7 @@ pub(super) fn host(node: &Node) -> Read<HostPattern> {
     let text = node.string("a host")?;
     let lower = text.to_ascii_lowercase();
     let refuse = |reason: &str| {
-        node.fault(format!(
+        node.error(format!(
             "expected a host such as `example.com` or `*.example.com`, got {}: {reason}",
             quoted(text)
         ))
@@ -118,7 +118,7 @@ fn check_host(name: &str) -> Result<(), &'static str> {
 pub(super) fn network(node: &Node) -> Read<Network> {
     let text = node.string("a network")?;
     parse_network(text).map_err(|reason| {
-        node.fault(format!(
+        node.error(format!(
             "expected a network such as `10.0.0.0/8`, got {}: {reason}",
             quoted(text)
         ))

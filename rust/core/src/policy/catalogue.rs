@@ -34,7 +34,7 @@ impl Catalogue {
     pub fn parse(source: &Source<'_>) -> Result<Self, PolicyError> {
         read(source)
             .and_then(|document| catalogue(&document))
-            .map_err(|fault| locate(source, fault))
+            .map_err(|error| locate(source, error))
     }
 }
 
@@ -43,7 +43,7 @@ fn catalogue(node: &Node) -> Read<Catalogue> {
     let version = fields.required("version", "the string `\"1\"`")?;
     let text = version.string("the string `\"1\"`")?;
     if text != "1" {
-        return Err(version.fault(format!("expected version `1`, got {}", quoted(text))));
+        return Err(version.error(format!("expected version `1`, got {}", quoted(text))));
     }
     let members = fields
         .required("servers", "an object of servers")?
@@ -103,6 +103,6 @@ fn risk(node: &Node) -> Read<Risk> {
 fn input_schema(node: &Node) -> Read<serde_json::Value> {
     node.object("a JSON Schema of type `object`")?;
     let schema = node.to_serde()?;
-    compile_schema(&schema).map_err(|message| node.fault(message))?;
+    compile_schema(&schema).map_err(|message| node.error(message))?;
     Ok(schema)
 }

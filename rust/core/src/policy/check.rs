@@ -5,7 +5,7 @@ use super::fields::Fields;
 use super::fit;
 use super::operator::operator;
 use super::path::path;
-use super::read::{Fault, Node, Position, Read};
+use super::read::{DocumentError, Node, Position, Read};
 use super::warnings::Warnings;
 
 const LEAF: [&str; 3] = ["path", "op", "value"];
@@ -53,7 +53,7 @@ fn condition(node: &Node, warnings: &mut Warnings) -> Read<Condition> {
         .collect();
     if let Some(other) = fields.first_of(&others) {
         let (at, a, b) = later((group.key_at, &group.key), (other.key_at, &other.key));
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             at,
             format!("a condition has either `{a}` or `{b}`; put one of them into an `all`"),
         ));
@@ -77,7 +77,7 @@ fn later<'k>(a: (Position, &'k str), b: (Position, &'k str)) -> (Position, &'k s
 fn conditions(node: &Node, warnings: &mut Warnings) -> Read<Vec<Condition>> {
     let elements = node.list("a list of conditions")?;
     if elements.is_empty() {
-        return Err(node.fault("expected a list of conditions, got an empty one"));
+        return Err(node.error("expected a list of conditions, got an empty one"));
     }
     elements
         .iter()

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::ast::{Limit, Path, Scope, Step, Window};
 use super::limit::PlacedLimit;
-use super::read::{Fault, Position, Read, quoted};
+use super::read::{DocumentError, Position, Read, quoted};
 
 /// The entry of the policy that contains a limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -20,21 +20,21 @@ pub(super) fn check_conflicts(limits: &[(Entry, PlacedLimit)]) -> Read<()> {
     let mut sorted: Vec<&(Entry, PlacedLimit)> = limits.iter().collect();
     // The sort is stable, so limits of one count stay in document order.
     sorted.sort_by(|(_, a), (_, b)| order_of_counts(&a.limit, &b.limit));
-    let mut first_fault: Option<Fault> = None;
+    let mut first_fault: Option<DocumentError> = None;
     for counts in sorted.chunk_by(|(_, a), (_, b)| order_of_counts(&a.limit, &b.limit) == Ordering::Equal) {
-        if let Some(fault) = conflict(counts)
+        if let Some(error) = conflict(counts)
             && first_fault
                 .as_ref()
-                .is_none_or(|first| (fault.at.line, fault.at.column) < (first.at.line, first.at.column))
+                .is_none_or(|first| (error.at.line, error.at.column) < (first.at.line, first.at.column))
         {
-            first_fault = Some(fault);
+            first_fault = Some(error);
         }
     }
     first_fault.map_or(Ok(()), Err)
 }
 
 /// The first disagreement among the limits of one count, in document order.
-fn conflict(limits: &[&(Entry, PlacedLimit)]) -> Option<Fault> {
+fn conflict(limits: &[&(Entry, PlacedLimit)]) -> Option<DocumentError> {
     let per_tool = limits
         .iter()
         .all(|(_, placed)| placed.limit.scope.contains(&Scope::Tool));
@@ -53,14 +53,14 @@ fn conflict(limits: &[&(Entry, PlacedLimit)]) -> Option<Fault> {
         })
 }
 
-fn disagreement(a: &PlacedLimit, b: &PlacedLimit) -> Fault {
+fn disagreement(a: &PlacedLimit, b: &PlacedLimit) -> DocumentError {
     let place = |at: Position| (at.line, at.column);
     let (first, second) = if place(a.at) <= place(b.at) {
         (a, b)
     } else {
         (b, a)
     };
-    Fault::at(
+    DocumentError::at(
         second.at,
         format!(
             "the counter {} has `max` {} here and {} at line {}, column {}, for the same window and scope; \

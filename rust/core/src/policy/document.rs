@@ -9,7 +9,7 @@ use super::fields::{Fields, listed, word};
 use super::nearest::nearest;
 use super::path::argument_path;
 use super::pattern::pattern;
-use super::read::{Fault, Member, Node, Position, Read, check_name, quoted};
+use super::read::{DocumentError, Member, Node, Position, Read, check_name, quoted};
 use super::rules::{self, Collected, Context, mode, rules};
 use super::warnings::Warnings;
 
@@ -117,7 +117,7 @@ fn version(fields: &Fields<'_>) -> Read<()> {
     let node = fields.required("version", "the string `\"1\"`")?;
     match node.string("the string `\"1\"`")? {
         "1" => Ok(()),
-        other => Err(node.fault(format!("expected version `1`, got {}", quoted(other)))),
+        other => Err(node.error(format!("expected version `1`, got {}", quoted(other)))),
     }
 }
 
@@ -142,7 +142,7 @@ pub(super) fn category(name: &str, at: Position) -> Read<Category> {
         .find(|category| category.as_str() == name)
         .ok_or_else(|| {
             let meant = nearest(name, &words).unwrap_or_default();
-            Fault::at(
+            DocumentError::at(
                 at,
                 format!(
                     "unknown category {}; the nearest is `{meant}`, expected one of {}",
@@ -172,13 +172,13 @@ fn category_rules(
         return Ok(CategoryRules::Rules(Box::new(rules(node, &context, collected)?)));
     };
     if let Some(other) = fields.first_of(&rules::FIELDS) {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             other.key_at,
             format!("a hidden category has no rules; remove `{}` or `hide`", other.key),
         ));
     }
     if !hide.boolean("`true`")? {
-        return Err(hide.fault("expected `true`; a category that is not hidden leaves `hide` out"));
+        return Err(hide.error("expected `true`; a category that is not hidden leaves `hide` out"));
     }
     Ok(CategoryRules::Hide)
 }
@@ -192,7 +192,7 @@ fn tools(members: &[Member], mode: Mode, collected: &mut Collected) -> Read<Vec<
         if let Pattern::Exact(name) = &pattern
             && let Some(first) = names.insert(name.clone(), member)
         {
-            return Err(Fault::at(
+            return Err(DocumentError::at(
                 member.key_at,
                 format!(
                     "the keys {} and {} (line {}) name the same tool; keep one of them",

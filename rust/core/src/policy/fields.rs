@@ -1,7 +1,7 @@
 //! The fields of an object with a fixed set of names.
 
 use super::nearest::{did_you_mean, nearest, probable};
-use super::read::{Fault, Member, Node, Read, quoted};
+use super::read::{DocumentError, Member, Node, Read, quoted};
 
 /// Returns whether callgate ignores a field: `$schema` is for editors, `x-` for any other use.
 pub(super) fn is_ignored(field: &str) -> bool {
@@ -21,7 +21,10 @@ impl<'n> Fields<'n> {
         let members = node.object(&format!("{what} as an object"))?;
         for member in members {
             if !is_ignored(&member.key) && !known.contains(&member.key.as_str()) {
-                return Err(Fault::at(member.key_at, unknown(&member.key, what, known)));
+                return Err(DocumentError::at(
+                    member.key_at,
+                    unknown(&member.key, what, known),
+                ));
             }
         }
         Ok(Self { node, members, what })
@@ -41,7 +44,7 @@ impl<'n> Fields<'n> {
     pub(crate) fn required(&self, name: &str, expected: &str) -> Read<&'n Node> {
         self.get(name).ok_or_else(|| {
             self.node
-                .fault(format!("{} needs the field `{name}`: {expected}", self.what))
+                .error(format!("{} needs the field `{name}`: {expected}", self.what))
         })
     }
 
@@ -80,6 +83,6 @@ pub(crate) fn word(node: &Node, words: &[&str]) -> Read<usize> {
     let text = node.string(&expected)?;
     words.iter().position(|word| *word == text).ok_or_else(|| {
         let hint = did_you_mean(text, words);
-        node.fault(format!("expected {expected}, got {}{hint}", quoted(text)))
+        node.error(format!("expected {expected}, got {}{hint}", quoted(text)))
     })
 }

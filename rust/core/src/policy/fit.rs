@@ -43,7 +43,7 @@ pub(super) fn check(path: &Path, op: &Op, op_node: &Node, value_node: &Node) -> 
         "a string"
     };
     let misfit = || {
-        op_node.fault(format!(
+        op_node.error(format!(
             "`{}` does not fit {}, which is {is}",
             op.name(),
             quoted(&path.text)
@@ -86,7 +86,7 @@ fn check_exists(path: &Path, op_node: &Node) -> Read<()> {
         Root::Session | Root::GrantLabel(_) | Root::Category | Root::Risk => false,
     };
     if always {
-        return Err(op_node.fault(format!(
+        return Err(op_node.error(format!(
             "{} is always there, so `exists` says nothing about it",
             quoted(&path.text)
         )));
@@ -103,7 +103,7 @@ fn check_value(path: &Path, fixed: Fixed, constant: &Constant, node: &Node) -> R
             }
             let words_listed = super::fields::listed(words);
             let hint = did_you_mean(text, words);
-            Err(node.fault(format!(
+            Err(node.error(format!(
                 "{} is one of {words_listed}, never {}{hint}",
                 quoted(&path.text),
                 quoted(text)
@@ -111,15 +111,15 @@ fn check_value(path: &Path, fixed: Fixed, constant: &Constant, node: &Node) -> R
         }
         (Fixed::Integer, Constant::Number(number)) if number.is_integer() => Ok(()),
         (Fixed::Integer, Constant::Number(_)) => {
-            Err(node.fault(format!("{} is an integer, never a fraction", quoted(&path.text))))
+            Err(node.error(format!("{} is an integer, never a fraction", quoted(&path.text))))
         }
         (Fixed::Integer, _) => Err(value_misfit(path, "an integer", node)),
         _ => Err(value_misfit(path, "a string", node)),
     }
 }
 
-fn value_misfit(path: &Path, is: &str, node: &Node) -> super::read::Fault {
-    node.fault(format!(
+fn value_misfit(path: &Path, is: &str, node: &Node) -> super::read::DocumentError {
+    node.error(format!(
         "{} is {is}, so its value cannot be {}",
         quoted(&path.text),
         node.kind()

@@ -108,14 +108,14 @@ pub(super) fn rate_limit(node: &Node, name: &str) -> Read<PlacedLimit> {
 
 /// `5/hour`.
 fn short_form(text: &str, node: &Node) -> Read<(Micros, Window)> {
-    let fault = || {
-        node.fault(format!(
+    let error = || {
+        node.error(format!(
             "expected a rate limit such as `5/hour`, got {}",
             quoted(text)
         ))
     };
-    let (number, window) = text.split_once('/').ok_or_else(fault)?;
-    let number = Decimal::parse(number).map_err(|_| fault())?;
+    let (number, window) = text.split_once('/').ok_or_else(error)?;
+    let number = Decimal::parse(number).map_err(|_| error())?;
     Ok((max_of(&number, node)?, window::sliding_word(window, node)?))
 }
 
@@ -127,11 +127,11 @@ fn max(node: &Node) -> Read<Micros> {
 fn max_of(number: &Decimal, node: &Node) -> Read<Micros> {
     let micros = scaled(number, 6);
     if micros.negative {
-        return Err(node.fault("`max` is below zero, expected a number of units"));
+        return Err(node.error("`max` is below zero, expected a number of units"));
     }
     match u64::try_from(micros.whole) {
         Ok(whole) if micros.whole <= LARGEST_MAX * MICROS => Ok(Micros(whole)),
-        _ => Err(node.fault(format!(
+        _ => Err(node.error(format!(
             "`max` is too large, expected at most {LARGEST_MAX} units"
         ))),
     }
@@ -142,18 +142,18 @@ fn cost(node: &Node) -> Read<Cost> {
         Content::Number(text) => {
             let micros = scaled(&node.number("a number of units")?, 6);
             if micros.negative || micros.whole > LARGEST_COST * MICROS {
-                return Err(node.fault(format!(
+                return Err(node.error(format!(
                     "the cost {} is out of range, expected 0 to 1e12",
                     quoted(text)
                 )));
             }
             if !micros.exact {
-                return Err(node.fault(format!("the cost {} has more than 6 decimals", quoted(text))));
+                return Err(node.error(format!("the cost {} has more than 6 decimals", quoted(text))));
             }
             u64::try_from(micros.whole)
                 .map(|micros| Cost::Fixed(Micros(micros)))
                 .map_err(|_| {
-                    node.fault(format!(
+                    node.error(format!(
                         "the cost {} is out of range, expected 0 to 1e12",
                         quoted(text)
                     ))
@@ -168,7 +168,7 @@ fn scope(node: &Node) -> Read<Vec<Scope>> {
     let mut scopes = match &node.content {
         Content::String(_) => vec![one_scope(node)?],
         Content::List(elements) if elements.is_empty() => {
-            return Err(node.fault("the list of scopes is empty; write `global` for one count of all calls"));
+            return Err(node.error("the list of scopes is empty; write `global` for one count of all calls"));
         }
         Content::List(elements) => elements.iter().map(one_scope).collect::<Read<_>>()?,
         _ => return Err(node.expected("a scope or a list of scopes")),
@@ -190,7 +190,7 @@ fn one_scope(node: &Node) -> Read<Scope> {
         text if text.starts_with("args") => Scope::Args(single_argument_path(node, "a scope")?),
         text => {
             let hint = did_you_mean(text, &WORDS);
-            return Err(node.fault(format!(
+            return Err(node.error(format!(
                 "expected a scope: {} or `args.<path>`, got {}{hint}",
                 listed(&WORDS),
                 quoted(text)

@@ -68,7 +68,7 @@ pub struct Source<'a> {
 pub fn parse(source: &Source<'_>) -> Result<ast::Policy, PolicyError> {
     read::read(source)
         .and_then(|document| document::policy(&document, source.stem))
-        .map_err(|fault| read::locate(source, fault))
+        .map_err(|error| read::locate(source, error))
 }
 
 /// The published JSON Schema (2020-12) of the policy format, for editors.

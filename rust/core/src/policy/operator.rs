@@ -88,7 +88,7 @@ fn constants(name: &str, value: &Node) -> Read<Vec<Constant>> {
 fn not_empty<'n>(value: &'n Node, expected: &str) -> Read<&'n [Node]> {
     let elements = value.list(expected)?;
     if elements.is_empty() {
-        return Err(value.fault(format!("expected {expected}, got an empty one")));
+        return Err(value.error(format!("expected {expected}, got an empty one")));
     }
     Ok(elements)
 }
@@ -96,13 +96,13 @@ fn not_empty<'n>(value: &'n Node, expected: &str) -> Read<&'n [Node]> {
 fn length(value: &Node) -> Read<i64> {
     const EXPECTED: &str = "an integer as length";
     clamped_integer(&value.number(EXPECTED)?)
-        .ok_or_else(|| value.fault(format!("expected {EXPECTED}, got a fraction")))
+        .ok_or_else(|| value.error(format!("expected {EXPECTED}, got a fraction")))
 }
 
 fn regex(value: &Node) -> Read<regex::Regex> {
     let text = value.string("a regular expression as a string")?;
     regex::Regex::new(text).map_err(|error| {
-        value.fault(format!(
+        value.error(format!(
             "the regular expression {} does not compile: {}",
             quoted(text),
             reason(&error)

@@ -20,12 +20,12 @@ const ROOTS: [&str; 9] = [
 /// Reads a path with any root.
 pub(super) fn path(node: &Node) -> Read<Path> {
     let text = node.string("a path such as `args.amount`")?;
-    parse(text).map_err(|fault| {
-        node.fault(format!(
+    parse(text).map_err(|error| {
+        node.error(format!(
             "bad path {} at character {}: {}",
             quoted(text),
-            fault.character,
-            fault.message
+            error.character,
+            error.message
         ))
     })
 }
@@ -34,7 +34,7 @@ pub(super) fn path(node: &Node) -> Read<Path> {
 pub(super) fn argument_path(node: &Node) -> Read<Path> {
     let path = path(node)?;
     if path.root != Root::Args {
-        return Err(node.fault(format!(
+        return Err(node.error(format!(
             "expected a path that begins with `args`, got {}",
             quoted(&path.text)
         )));
@@ -46,12 +46,12 @@ pub(super) fn argument_path(node: &Node) -> Read<Path> {
 pub(super) fn single_argument_path(node: &Node, what: &str) -> Read<Path> {
     let path = argument_path(node)?;
     if path.steps.is_empty() {
-        return Err(node.fault(format!(
+        return Err(node.error(format!(
             "{what} must be one argument such as `args.amount`, not all of `args`"
         )));
     }
     if path.steps.contains(&Step::Every) {
-        return Err(node.fault(format!(
+        return Err(node.error(format!(
             "{what} must be one value, but {} holds `[*]`; name one element",
             quoted(&path.text)
         )));
@@ -61,13 +61,13 @@ pub(super) fn single_argument_path(node: &Node, what: &str) -> Read<Path> {
 
 /// The fault of a path and its place.
 #[derive(Debug, PartialEq, Eq)]
-struct PathFault {
+struct PathError {
     /// From 1.
     character: usize,
     message: String,
 }
 
-fn parse(text: &str) -> Result<Path, PathFault> {
+fn parse(text: &str) -> Result<Path, PathError> {
     let mut steps = Steps { text, rest: text };
     let (root, steps) = if let Some(rest) = after_root(text, "args") {
         steps.rest = rest;
@@ -76,16 +76,16 @@ fn parse(text: &str) -> Result<Path, PathFault> {
         steps.rest = rest;
         match (steps.all()?.as_slice(), rest) {
             ([Step::Key(label)], _) => (Root::GrantLabel(label.clone()), Vec::new()),
-            ([], _) => return Err(steps.fault("expected a label, as in `grant.labels.team`")),
+            ([], _) => return Err(steps.error("expected a label, as in `grant.labels.team`")),
             ([Step::Key(_), Step::Key(_), ..], rest) if rest.starts_with('.') => {
                 let label = rest.trim_start_matches('.');
                 let hint = format!(
                     "a label has no parts; if its name is {0}, write `grant.labels[\"{label}\"]`",
                     quoted(label)
                 );
-                return Err(steps.fault(&hint));
+                return Err(steps.error(&hint));
             }
-            _ => return Err(steps.fault("expected one label, as in `grant.labels.team`")),
+            _ => return Err(steps.error("expected one label, as in `grant.labels.team`")),
         }
     } else {
         (fixed_root(text)?, Vec::new())
@@ -103,7 +103,7 @@ fn after_root<'t>(text: &'t str, root: &str) -> Option<&'t str> {
         .filter(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
-fn fixed_root(text: &str) -> Result<Root, PathFault> {
+fn fixed_root(text: &str) -> Result<Root, PathError> {
     Ok(match text {
         "tool" => Root::Tool,
         "server" => Root::Server,
@@ -117,22 +117,22 @@ fn fixed_root(text: &str) -> Result<Root, PathFault> {
     })
 }
 
-fn unknown_root(text: &str) -> PathFault {
-    let fault = |character, message| PathFault { character, message };
+fn unknown_root(text: &str) -> PathError {
+    let error = |character, message| PathError { character, message };
     if text.is_empty() {
-        return fault(1, "it is empty, expected e.g. `args.amount`".to_owned());
+        return error(1, "it is empty, expected e.g. `args.amount`".to_owned());
     }
     for root in ROOTS {
         if let Some(rest) = text.strip_prefix(root)
             && rest.starts_with(['.', '['])
         {
-            return fault(root.chars().count() + 1, format!("`{root}` has no parts"));
+            return error(root.chars().count() + 1, format!("`{root}` has no parts"));
         }
     }
     let first = text.split(['.', '[']).next().unwrap_or(text);
     if first == "grant" {
         let message = "of a grant there are `grant.id` and `grant.labels.<name>`".to_owned();
-        return fault(6, message);
+        return error(6, message);
     }
     let message = match probable(text, &ROOTS).or_else(|| probable(first, &ROOTS)) {
         Some(meant) => format!("nothing is called {}; did you mean `{meant}`?", quoted(text)),
@@ -142,7 +142,7 @@ fn unknown_root(text: &str) -> PathFault {
             quoted(&format!("args.{text}"))
         ),
     };
-    fault(1, message)
+    error(1, message)
 }
 
 /// Reads the steps of a path from left to right.
@@ -152,7 +152,7 @@ struct Steps<'t> {
 }
 
 impl Steps<'_> {
-    fn all(&mut self) -> Result<Vec<Step>, PathFault> {
+    fn all(&mut self) -> Result<Vec<Step>, PathError> {
         let mut steps = Vec::new();
         while !self.rest.is_empty() {
             steps.push(self.step()?);
@@ -160,19 +160,19 @@ impl Steps<'_> {
         Ok(steps)
     }
 
-    fn step(&mut self) -> Result<Step, PathFault> {
+    fn step(&mut self) -> Result<Step, PathError> {
         if let Some(rest) = self.rest.strip_prefix('.') {
             self.rest = rest;
             let end = rest.find(['.', '[', ']', '"']).unwrap_or(rest.len());
             if end == 0 {
-                return Err(self.fault("expected a key; other keys go in quotes: `[\"a.b\"]`"));
+                return Err(self.error("expected a key; other keys go in quotes: `[\"a.b\"]`"));
             }
             let (key, rest) = rest.split_at(end);
             self.rest = rest;
             return Ok(Step::Key(key.to_owned()));
         }
         let Some(rest) = self.rest.strip_prefix('[') else {
-            return Err(self.fault("expected `.` or `[`"));
+            return Err(self.error("expected `.` or `[`"));
         };
         self.rest = rest;
         let step = if let Some(rest) = rest.strip_prefix('*') {
@@ -184,31 +184,31 @@ impl Steps<'_> {
             Step::Index(self.index()?)
         };
         let Some(rest) = self.rest.strip_prefix(']') else {
-            return Err(self.fault("expected `]`"));
+            return Err(self.error("expected `]`"));
         };
         self.rest = rest;
         Ok(step)
     }
 
-    fn index(&mut self) -> Result<usize, PathFault> {
+    fn index(&mut self) -> Result<usize, PathError> {
         let end = self
             .rest
             .find(|character: char| !character.is_ascii_digit())
             .unwrap_or(self.rest.len());
         let (digits, rest) = self.rest.split_at(end);
         if digits.is_empty() {
-            return Err(self.fault("expected an index, `*` or a key in double quotes"));
+            return Err(self.error("expected an index, `*` or a key in double quotes"));
         }
         if digits.len() > 1 && digits.starts_with('0') {
-            return Err(self.fault("an index has no leading zero"));
+            return Err(self.error("an index has no leading zero"));
         }
-        let index = digits.parse().map_err(|_| self.fault("the index is too large"))?;
+        let index = digits.parse().map_err(|_| self.error("the index is too large"))?;
         self.rest = rest;
         Ok(index)
     }
 
     /// A key in double quotes, escaped as in JSON.
-    fn quoted_key(&mut self) -> Result<String, PathFault> {
+    fn quoted_key(&mut self) -> Result<String, PathError> {
         let mut escaped = false;
         let close = self.rest.char_indices().skip(1).find(|&(_, character)| {
             let closes = character == '"' && !escaped;
@@ -216,19 +216,19 @@ impl Steps<'_> {
             closes
         });
         let Some((close, _)) = close else {
-            return Err(self.fault("the quoted key has no end, expected `\"]`"));
+            return Err(self.error("the quoted key has no end, expected `\"]`"));
         };
         let (literal, rest) = self.rest.split_at(close + 1);
         let key = serde_json::from_str(literal)
-            .map_err(|_| self.fault("the quoted key is not a JSON string; escape `\\` as `\\\\`"))?;
+            .map_err(|_| self.error("the quoted key is not a JSON string; escape `\\` as `\\\\`"))?;
         self.rest = rest;
         Ok(key)
     }
 
-    fn fault(&self, message: &str) -> PathFault {
+    fn error(&self, message: &str) -> PathError {
         let consumed = self.text.len() - self.rest.len();
         let character = self.text.get(..consumed).unwrap_or(self.text).chars().count() + 1;
-        PathFault {
+        PathError {
             character,
             message: message.to_owned(),
         }
@@ -316,9 +316,9 @@ mod tests {
             ("arg.amount", 1, "did you mean `args`?"),
             ("amount", 1, "an argument is written `args.amount`"),
         ] {
-            let fault = parse(text).unwrap_err();
-            assert_eq!(fault.character, character, "{text}: {}", fault.message);
-            assert!(fault.message.contains(message), "{text}: {}", fault.message);
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.character, character, "{text}: {}", error.message);
+            assert!(error.message.contains(message), "{text}: {}", error.message);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Patterns of tool names: `*`, `?`, and `\` to escape (`docs/policy.md` section 1).
 
 use super::ast::{GlobPart, Pattern};
-use super::read::{Fault, Position, Read, check_name, quoted};
+use super::read::{DocumentError, Position, Read, check_name, quoted};
 
 /// A pattern for names other than a policy's tools, with the same syntax and meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl NamePattern {
     pub fn parse(text: &str) -> Result<Self, String> {
         named(text, Position::START, "a name or a pattern")
             .map(|pattern| Self(symbols(&pattern)))
-            .map_err(|fault| fault.message)
+            .map_err(|error| error.message)
     }
 
     /// Returns whether the pattern matches the whole of `name`.
@@ -53,7 +53,7 @@ fn named(text: &str, at: Position, expected: &str) -> Read<Pattern> {
                     continue;
                 }
                 None => {
-                    return Err(Fault::at(
+                    return Err(DocumentError::at(
                         at,
                         format!(
                             "{} ends in a lone `\\`, which escapes nothing; write `\\\\` for a backslash",

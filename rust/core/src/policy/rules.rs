@@ -5,7 +5,7 @@ use super::check::checks;
 use super::conflict::Entry;
 use super::fields::{Fields, word};
 use super::limit::{PlacedLimit, limit, rate_limit};
-use super::read::{Fault, Member, Node, Read};
+use super::read::{DocumentError, Member, Node, Read};
 use super::schema::schema;
 use super::warnings::Warnings;
 use super::window::duration;
@@ -120,7 +120,7 @@ fn approval(member: Option<&Member>, action: Action, warnings: &mut Warnings) ->
         }));
     };
     if action != Action::RequireApproval {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             member.key_at,
             "`approval` goes with `\"action\": \"require_approval\"`; add that action or remove this field",
         ));
@@ -131,7 +131,7 @@ fn approval(member: Option<&Member>, action: Action, warnings: &mut Warnings) ->
         Some(node) => {
             let when = checks(node, warnings)?;
             if when.is_empty() {
-                return Err(node.fault("expected a list of checks, got an empty one; without `when` every call needs an approval"));
+                return Err(node.error("expected a list of checks, got an empty one; without `when` every call needs an approval"));
             }
             when
         }

@@ -25,7 +25,7 @@ pub(super) fn schema(node: &Node) -> Read<Schema> {
     match &node.content {
         Content::String(text) if text == "input" => return Ok(Schema::Input),
         Content::String(text) => {
-            return Err(node.fault(format!("expected `input` or a JSON Schema, got {}", quoted(text))));
+            return Err(node.error(format!("expected `input` or a JSON Schema, got {}", quoted(text))));
         }
         Content::Object(_) | Content::Bool(_) => {}
         _ => return Err(node.expected("`input` or a JSON Schema")),
@@ -34,11 +34,11 @@ pub(super) fn schema(node: &Node) -> Read<Schema> {
     if let Some(dialect) = value.get("$schema")
         && dialect.as_str().map(|uri| uri.trim_end_matches('#')) != Some(DIALECT)
     {
-        return Err(node.fault(format!(
+        return Err(node.error(format!(
             "schemas are JSON Schema 2020-12; write `\"$schema\": \"{DIALECT}\"` or leave it out"
         )));
     }
-    compile_schema(&value).map_err(|message| node.fault(message))?;
+    compile_schema(&value).map_err(|message| node.error(message))?;
     Ok(Schema::Inline(value))
 }
 

@@ -53,7 +53,7 @@ pub(super) fn sliding(node: &Node) -> Read<Window> {
         Content::Number(text) => {
             let milliseconds = scaled(&node.number(SLIDING_FORMS)?, 3);
             if !milliseconds.exact {
-                return Err(node.fault(format!("{} seconds are finer than a millisecond", quoted(text))));
+                return Err(node.error(format!("{} seconds are finer than a millisecond", quoted(text))));
             }
             if milliseconds.negative {
                 0
@@ -76,12 +76,12 @@ fn sliding_text(text: &str, node: &Node) -> Read<u64> {
     }
     if text == "month" {
         return Err(
-            node.fault("a `month` has no fixed length; add `\"align\": \"calendar\"`, or write `30d`")
+            node.error("a `month` has no fixed length; add `\"align\": \"calendar\"`, or write `30d`")
         );
     }
     let words: Vec<&str> = WORDS.iter().map(|(word, _)| *word).collect();
     let hint = did_you_mean(text, &words);
-    Err(node.fault(format!(
+    Err(node.error(format!(
         "expected a window: {SLIDING_FORMS}, got {}{hint}",
         quoted(text)
     )))
@@ -95,7 +95,7 @@ pub(super) fn calendar(node: &Node) -> Read<Window> {
     if let Some((_, period)) = PERIODS.iter().find(|(word, _)| *word == text) {
         return Ok(Window::Calendar(*period));
     }
-    Err(node.fault(format!(
+    Err(node.error(format!(
         "expected {expected}, got {}{}",
         quoted(text),
         did_you_mean(text, &words)
@@ -120,7 +120,7 @@ pub(super) fn duration(node: &Node) -> Read<u64> {
     let text = node.string(FORM)?;
     match duration_ms(text) {
         Some(duration_ms) => in_bounds(duration_ms, 1, "a duration", node),
-        None => Err(node.fault(format!("expected {FORM}, got {}", quoted(text)))),
+        None => Err(node.error(format!("expected {FORM}, got {}", quoted(text)))),
     }
 }
 
@@ -142,7 +142,7 @@ fn in_bounds(length_ms: u64, shortest_ms: u64, what: &str, node: &Node) -> Read<
     if (shortest_ms..=LONGEST_MS).contains(&length_ms) {
         return Ok(length_ms);
     }
-    Err(node.fault(format!(
+    Err(node.error(format!(
         "{what} is at least {shortest_ms} ms and at most 366 days"
     )))
 }

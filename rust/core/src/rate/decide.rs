@@ -3,8 +3,8 @@
 use smallvec::SmallVec;
 
 use super::counts::{Counts, Verdict};
-use super::find::Found;
-use super::request::{RateAnswer, RateFault, RateRequest, RateStatus, UnknownDomain};
+use super::find::Match;
+use super::request::{RateAnswer, RateError, RateRequest, RateStatus, UnknownDomainError};
 use super::tree::{CompiledDomain, RateLimits};
 use crate::Now;
 use crate::limit::{Counters, Demand, Micros, Refusal, until_period_end_us};
@@ -12,7 +12,7 @@ use crate::policy::ast::Window;
 
 /// A request and all data for its answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'e, 's, 'r, 'd> {
+pub(crate) struct Evaluation<'e, 's, 'r, 'd> {
     pub(crate) request: RateRequest<'r, 'd>,
     pub(crate) counters: &'e Counters,
     pub(crate) hash_key: &'e [u8; 16],
@@ -21,15 +21,15 @@ pub(crate) struct Asked<'e, 's, 'r, 'd> {
     domain_index: u32,
 }
 
-impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
+impl<'e, 's, 'r, 'd> Evaluation<'e, 's, 'r, 'd> {
     pub(crate) fn new(
         limits: &'s RateLimits,
         request: RateRequest<'r, 'd>,
         counters: &'e Counters,
         hash_key: &'e [u8; 16],
         now: Now,
-    ) -> Result<Self, UnknownDomain> {
-        let (domain_index, domain) = limits.domain(request.domain).ok_or(UnknownDomain)?;
+    ) -> Result<Self, UnknownDomainError> {
+        let (domain_index, domain) = limits.domain(request.domain).ok_or(UnknownDomainError)?;
         Ok(Self {
             request,
             counters,
@@ -44,12 +44,12 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
     pub(crate) fn answer(&self) -> RateAnswer<'s> {
         let found = self.find();
         let mut counts = self.counts(&found);
-        let fault = self.take(&mut counts);
+        let error = self.take(&mut counts);
         let statuses = found.iter().map(|found| self.status(found, &counts));
         RateAnswer {
             over_limit: counts.is_refused(),
             statuses: statuses.collect(),
-            ..self.bare(fault)
+            ..self.bare(error)
         }
     }
 
@@ -62,49 +62,49 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         RateAnswer {
             over_limit: true,
             statuses: self.request.descriptors.iter().map(|_| status).collect(),
-            ..self.bare(Some(RateFault::Internal))
+            ..self.bare(Some(RateError::Internal))
         }
     }
 
-    fn bare(&self, fault: Option<RateFault>) -> RateAnswer<'s> {
+    fn bare(&self, error: Option<RateError>) -> RateAnswer<'s> {
         RateAnswer {
             over_limit: false,
             statuses: SmallVec::new(),
-            fault,
+            error,
             domain_index: self.domain_index,
             headers: self.domain.headers,
         }
     }
 
     /// The limits of the descriptors, without those that others replace.
-    fn find(&self) -> SmallVec<[Found<'s>; 2]> {
+    fn find(&self) -> SmallVec<[Match<'s>; 2]> {
         let descriptors = self.request.descriptors.iter();
-        let mut found: SmallVec<[Found<'s>; 2]> = descriptors
+        let mut found: SmallVec<[Match<'s>; 2]> = descriptors
             .map(|descriptor| self.domain.find(descriptor, self.hash_key))
             .collect();
-        let configured = found.iter().filter_map(Found::configured);
+        let configured = found.iter().filter_map(Match::configured);
         let replaced: SmallVec<[&str; 4]> = configured
             .flat_map(|limit| limit.replaces.iter().map(String::as_str))
             .collect();
         for one in &mut found {
-            if let Found::Limit(limit) = one
+            if let Match::Limit(limit) = one
                 && limit
                     .configured
                     .is_some_and(|limit| replaced.contains(&limit.name.as_str()))
             {
-                *one = Found::Nothing;
+                *one = Match::Nothing;
             }
         }
         found
     }
 
     /// The counts of these limits without duplicates, with the hits of all descriptors of each.
-    fn counts(&self, found: &[Found<'s>]) -> Counts {
+    fn counts(&self, found: &[Match<'s>]) -> Counts {
         let mut counts = Counts::default();
         for shadow in [false, true] {
             let begin = counts.demands.len();
             for (found, descriptor) in found.iter().zip(self.request.descriptors) {
-                let Found::Limit(limit) = found else { continue };
+                let Match::Limit(limit) = found else { continue };
                 if limit.is_shadow() == shadow {
                     let hits = descriptor
                         .hits
@@ -119,11 +119,11 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         counts
     }
 
-    fn take(&self, counts: &mut Counts) -> Option<RateFault> {
+    fn take(&self, counts: &mut Counts) -> Option<RateError> {
         self.rule_out(counts);
         let enforced = counts.enforced;
         let refused = counts.is_refused();
-        let mut fault = None;
+        let mut error = None;
         let (take, _) = counts.demands.split_at_mut_checked(enforced).unwrap_or_default();
         if refused {
             self.look_at(counts, 0);
@@ -131,14 +131,14 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
             match refusal {
                 Refusal::RateLimited => counts.mark_waiting(),
                 Refusal::Capacity { demand } => {
-                    fault = Some(RateFault::Capacity);
+                    error = Some(RateError::Capacity);
                     if let Some(facts) = counts.facts.get_mut(demand) {
                         facts.verdict = Verdict::Unknown;
                     }
                     self.look_at(counts, 0);
                 }
                 Refusal::Unavailable => {
-                    fault = Some(RateFault::Unavailable);
+                    error = Some(RateError::Unavailable);
                     for facts in &mut counts.facts {
                         facts.verdict = Verdict::Unknown;
                     }
@@ -153,7 +153,7 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
             }
             self.count_refused(counts);
         }
-        fault
+        error
     }
 
     fn take_all(&self, demands: &mut [Demand]) -> Result<(), Refusal> {
@@ -234,16 +234,16 @@ impl<'e, 's, 'r, 'd> Asked<'e, 's, 'r, 'd> {
         }
     }
 
-    fn status(&self, found: &Found<'s>, counts: &Counts) -> RateStatus<'s> {
+    fn status(&self, found: &Match<'s>, counts: &Counts) -> RateStatus<'s> {
         let limit = match found {
-            Found::Nothing => return RateStatus::default(),
-            Found::Unlimited(_) => {
+            Match::Nothing => return RateStatus::default(),
+            Match::Unlimited(_) => {
                 return RateStatus {
                     remaining: u32::MAX,
                     ..RateStatus::default()
                 };
             }
-            Found::Limit(limit) => limit,
+            Match::Limit(limit) => limit,
         };
         let Some((demand, facts)) = counts.of(limit) else {
             return RateStatus::default();

@@ -5,7 +5,7 @@ use hashbrown::HashSet;
 use super::unit::{Align, Unit};
 use crate::policy::fields::{Fields, word};
 use crate::policy::number::clamped_integer;
-use crate::policy::read::{Content, Fault, Node, Position, Read, locate, quoted, read};
+use crate::policy::read::{Content, DocumentError, Node, Position, Read, locate, quoted, read};
 use crate::policy::{PolicyError, Source};
 
 const DOMAIN_FIELDS: [&str; 4] = ["domain", "align", "headers", "descriptors"];
@@ -109,7 +109,7 @@ pub struct LimitRule {
 pub fn parse(source: &Source<'_>) -> Result<Domain, PolicyError> {
     read(source)
         .and_then(|document| domain(&document, source.name))
-        .map_err(|fault| locate(source, fault))
+        .map_err(|error| locate(source, error))
 }
 
 fn domain(node: &Node, file: &str) -> Read<Domain> {
@@ -159,7 +159,7 @@ fn rules(fields: &Fields<'_>) -> Read<Vec<Rule>> {
                 Some(value) => format!(" and the value {}", quoted(value)),
                 None => " and no value".to_owned(),
             };
-            return Err(node.fault(format!(
+            return Err(node.error(format!(
                 "a second descriptor with the key {}{value} on this level; keep one of them",
                 quoted(&rule.key)
             )));
@@ -173,7 +173,7 @@ fn rule(node: &Node) -> Read<Rule> {
     if let Content::Object(members) = &node.content {
         for member in members {
             if let Some((name, why)) = FOREIGN.iter().find(|(name, _)| *name == member.key) {
-                return Err(Fault::at(
+                return Err(DocumentError::at(
                     member.key_at,
                     format!("`{name}` is not supported: {why}"),
                 ));
@@ -186,7 +186,7 @@ fn rule(node: &Node) -> Read<Rule> {
         "the key that it matches",
     )?;
     if key.is_empty() {
-        return Err(node.fault("the `key` is empty, expected the key that it matches"));
+        return Err(node.error("the `key` is empty, expected the key that it matches"));
     }
     let value = match fields.get("value") {
         Some(value) => text(value, "the value that it matches")?,
@@ -195,14 +195,14 @@ fn rule(node: &Node) -> Read<Rule> {
     let share = flag(&fields, "share_threshold")?;
     if share && !value.contains('*') {
         return Err(
-            node.fault("`share_threshold` is about a `value` with `*`; remove it, or write such a value")
+            node.error("`share_threshold` is about a `value` with `*`; remove it, or write such a value")
         );
     }
     let limit = fields.get("rate_limit").map(limit).transpose()?;
     let limited = limit.as_ref().is_some_and(|limit| limit.max.is_some());
     for name in ["shadow_mode", "count_refused"] {
         if flag(&fields, name)? && !limited {
-            return Err(node.fault(format!(
+            return Err(node.error(format!(
                 "`{name}` is about a `rate_limit` of this descriptor, and it has none; remove it, or write it where the \
                  limit stands"
             )));
@@ -224,7 +224,7 @@ fn limit(node: &Node) -> Read<LimitRule> {
     let unlimited = flag(&fields, "unlimited")?;
     let max = if unlimited {
         if let Some(member) = fields.first_of(&["unit", "requests_per_unit", "align"]) {
-            return Err(Fault::at(
+            return Err(DocumentError::at(
                 member.key_at,
                 format!(
                     "`{}` and `unlimited` exclude each other; keep one of them",
@@ -263,7 +263,7 @@ fn replaces(fields: &Fields<'_>, own: &str) -> Read<Vec<String>> {
         let name = fields.required("name", "the name of the limit that is replaced")?;
         let text = name.name("the name of the limit that is replaced")?;
         if text == own {
-            return Err(name.fault(format!(
+            return Err(name.error(format!(
                 "the limit {} replaces itself; name another one",
                 quoted(text)
             )));
@@ -289,7 +289,7 @@ fn whole(node: &Node) -> Read<u32> {
     number
         .and_then(|number| u32::try_from(number).ok())
         .ok_or_else(|| match &node.content {
-            Content::Number(text) => node.fault(format!("expected {EXPECTED}, got {}", quoted(text))),
+            Content::Number(text) => node.error(format!("expected {EXPECTED}, got {}", quoted(text))),
             _ => node.expected(EXPECTED),
         })
 }
@@ -304,10 +304,10 @@ fn flag(fields: &Fields<'_>, name: &str) -> Read<bool> {
 fn text<'n>(node: &'n Node, expected: &str) -> Read<&'n str> {
     match &node.content {
         Content::String(text) => Ok(text),
-        Content::Number(number) => Err(node.fault(format!(
+        Content::Number(number) => Err(node.error(format!(
             "expected {expected} as a string, got a number; put it in quotes, such as `\"{number}\"`"
         ))),
-        Content::Bool(value) => Err(node.fault(format!(
+        Content::Bool(value) => Err(node.error(format!(
             "expected {expected} as a string, got a boolean; put it in quotes, such as `\"{value}\"`"
         ))),
         _ => Err(node.expected(expected)),

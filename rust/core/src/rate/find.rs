@@ -8,7 +8,7 @@ use crate::limit::{CountKey, KeyHasher};
 
 /// The limit that applies to a descriptor.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Found<'s> {
+pub(super) enum Match<'s> {
     /// No limit applies.
     Nothing,
     /// The descriptor is configured as unlimited.
@@ -26,7 +26,7 @@ pub(super) struct Limit<'s> {
     pub(super) key: CountKey,
 }
 
-impl<'s> Found<'s> {
+impl<'s> Match<'s> {
     /// The configured limit of the descriptor.
     pub(super) const fn configured(&self) -> Option<&'s CompiledLimit> {
         match self {
@@ -58,22 +58,22 @@ type Shared<'s> = SmallVec<[(usize, &'s str); 2]>;
 
 impl CompiledDomain {
     /// Looks up the limit of a descriptor.
-    pub(super) fn find(&self, descriptor: &Descriptor<'_>, hash_key: &[u8; 16]) -> Found<'_> {
+    pub(super) fn find(&self, descriptor: &Descriptor<'_>, hash_key: &[u8; 16]) -> Match<'_> {
         if let Some(limit) = descriptor.limit {
             // Overrides may have any number, so their counts need cells for any number.
             let quota = self.quota(limit.requests_per_unit, limit.unit, self.align, false);
-            return Found::Limit(Limit {
+            return Match::Limit(Limit {
                 configured: None,
                 quota,
                 key: key(descriptor, &quota, &[], hash_key),
             });
         }
         let Some((limit, shared)) = self.walk(descriptor) else {
-            return Found::Nothing;
+            return Match::Nothing;
         };
         match limit.quota {
-            None => Found::Unlimited(limit),
-            Some(quota) => Found::Limit(Limit {
+            None => Match::Unlimited(limit),
+            Some(quota) => Match::Limit(Limit {
                 configured: Some(limit),
                 quota,
                 key: key(descriptor, &quota, &shared, hash_key),

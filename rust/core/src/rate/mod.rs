@@ -16,10 +16,10 @@ mod wildcard;
 
 pub use document::{Domain, HeadersWhen, LimitRule, Rule, parse};
 pub use request::{
-    CurrentLimit, Descriptor, Entries, Override, RateAnswer, RateFault, RateRequest, RateStatus,
-    UnknownDomain,
+    CurrentLimit, Descriptor, Entries, Override, RateAnswer, RateError, RateRequest, RateStatus,
+    UnknownDomainError,
 };
 pub use tree::RateLimits;
 pub use unit::{Align, Unit};
 
-pub(crate) use decide::Asked;
+pub(crate) use decide::Evaluation;

@@ -41,7 +41,7 @@ pub struct Override {
 
 /// The domain is not configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownDomain;
+pub struct UnknownDomainError;
 
 /// The answer to one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub struct RateAnswer<'s> {
     /// The status of each descriptor, in order.
     pub statuses: SmallVec<[RateStatus<'s>; 2]>,
     /// The error that prevented counting, if any.
-    pub fault: Option<RateFault>,
+    pub error: Option<RateError>,
     /// The domain's index in [`super::RateLimits::names`].
     pub domain_index: u32,
     /// The domain's setting for headers.
@@ -60,7 +60,7 @@ pub struct RateAnswer<'s> {
 
 /// The reason for which limits could not be counted; their descriptors are then over the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RateFault {
+pub enum RateError {
     /// A new count is needed, and counters are at their cap (in all, or for this domain).
     Capacity,
     /// The counter file was closed, or belongs to another process.

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use callgate_mcp::Shown;
+use callgate_mcp::Quoted;
 use callgate_mcp::list::ListError;
 
 use super::book::{MAX_BYTES, MAX_DEFINITION_BYTES, MAX_TOOLS};
@@ -29,7 +29,7 @@ pub enum PinsError {
     /// More tools than are recorded.
     #[error(
         "the server {} lists more than {MAX_TOOLS} tools; pinning records no more than that",
-        Shown(server)
+        Quoted(server)
     )]
     TooManyTools {
         /// Whose list it is.
@@ -39,8 +39,8 @@ pub enum PinsError {
     #[error(
         "the definition of the tool {} of the server {} has more than {MAX_DEFINITION_BYTES} bytes; pinning records no \
          more than that",
-        Shown(tool),
-        Shown(server)
+        Quoted(tool),
+        Quoted(server)
     )]
     DefinitionTooLong {
         /// Whose tool it is.
@@ -51,7 +51,7 @@ pub enum PinsError {
     /// More definitions than are recorded.
     #[error(
         "the tools of the server {} have more than {MAX_BYTES} bytes of definitions; pinning records no more than that",
-        Shown(server)
+        Quoted(server)
     )]
     TooManyBytes {
         /// Whose list it is.
@@ -109,7 +109,7 @@ pub enum PinsError {
         error: io::Error,
     },
     /// No pins of this server.
-    #[error("nothing is pinned of the server {} in `{folder}`", Shown(server))]
+    #[error("nothing is pinned of the server {} in `{folder}`", Quoted(server))]
     UnknownServer {
         /// Which.
         server: String,
@@ -119,8 +119,8 @@ pub enum PinsError {
     /// No such tool of this server.
     #[error(
         "the server {} has listed no tool {}; `callgate pin list` shows those it has",
-        Shown(server),
-        Shown(tool)
+        Quoted(server),
+        Quoted(tool)
     )]
     UnknownTool {
         /// Whose tool.
@@ -131,8 +131,8 @@ pub enum PinsError {
     /// No list was shown to clients of this variant.
     #[error(
         "the server {} has shown no list to the variant {}; it has to {known}",
-        Shown(server),
-        Shown(variant)
+        Quoted(server),
+        Quoted(variant)
     )]
     UnknownVariant {
         /// Whose lists.
@@ -146,8 +146,8 @@ pub enum PinsError {
     #[error(
         "the server {} lists {} twice with different definitions, so nobody can tell which one a call means; it cannot \
          be accepted until the server lists it once",
-        Shown(server),
-        Shown(tool)
+        Quoted(server),
+        Quoted(tool)
     )]
     Ambiguous {
         /// Whose tool.
@@ -158,7 +158,7 @@ pub enum PinsError {
     /// The tool is not the one that was reviewed.
     #[error(
         "the digest of {} is now `{listed}`, not what was given; review it again with `callgate pin diff`",
-        Shown(tool)
+        Quoted(tool)
     )]
     AnotherDigest {
         /// Which tool.
@@ -169,7 +169,7 @@ pub enum PinsError {
     /// Too many definitions of one tool at once.
     #[error(
         "{} has {MAX_ACCEPTED} accepted definitions already; accept this one in place of them",
-        Shown(tool)
+        Quoted(tool)
     )]
     TooManyAccepted {
         /// Which tool.

@@ -107,8 +107,8 @@ impl Folder {
         if found != server {
             let fault = format!(
                 "expected the pins of the server {}, found those of {}",
-                callgate_mcp::Shown(server),
-                callgate_mcp::Shown(&found)
+                callgate_mcp::Quoted(server),
+                callgate_mcp::Quoted(&found)
             );
             return Err(PinsError::Damaged {
                 path,

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use callgate_mcp::Shown;
+use callgate_mcp::Quoted;
 
 /// What pinning says of a tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ impl State {
 
     /// What a model is told whose call is denied for it.
     pub fn message(self, server: &str, tool: &str) -> String {
-        let (server, tool) = (Shown(server), Shown(tool));
+        let (server, tool) = (Quoted(server), Quoted(tool));
         let ask = "do not try again until an operator has reviewed it (`callgate pin diff`) and accepted it \
                    (`callgate pin accept`)";
         match self {

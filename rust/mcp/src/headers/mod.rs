@@ -19,11 +19,11 @@ use std::borrow::Cow;
 
 use callgate_core::bindings::FIELD_PREFIX;
 
+use crate::error::{MessageError, Reason};
 use crate::message::{Id, Message};
-use crate::refusal::{Reason, Refusal};
-use crate::shown::Shown;
+use crate::quoted::Quoted;
 
-pub use named::{FIRST_MIRRORING_VERSION, Named};
+pub use named::{FIRST_MIRRORING_VERSION, MessageTarget};
 pub use params::param_fields;
 pub use value::{field_value, lenient_base64};
 
@@ -50,7 +50,9 @@ impl<'h> Headers<'h> {
     ///
     /// Refuses a field that occurs twice, and a name with `_` or `.` in place of `-`: CGI-like servers take `mcp_name`
     /// for `Mcp-Name`. An empty field counts as present.
-    pub fn read(fields: impl IntoIterator<Item = (&'h str, &'h [u8])>) -> Result<Self, Refusal<'static>> {
+    pub fn read(
+        fields: impl IntoIterator<Item = (&'h str, &'h [u8])>,
+    ) -> Result<Self, MessageError<'static>> {
         let mut headers = Self::default();
         for (name, value) in fields {
             if name.len() < 4 || !is_same(name.get(..3).unwrap_or_default(), "mcp") {
@@ -60,9 +62,9 @@ impl<'h> Headers<'h> {
                 if !name.eq_ignore_ascii_case(single) {
                     let message = format!(
                         "some servers take the field {} for `{single}`; send `{single}`, once",
-                        Shown(name)
+                        Quoted(name)
                     );
-                    return Err(Refusal::new(Reason::HeaderAlias, message));
+                    return Err(MessageError::new(Reason::HeaderAlias, message));
                 }
                 headers.take(single, value)?;
             } else if name
@@ -75,7 +77,7 @@ impl<'h> Headers<'h> {
         Ok(headers)
     }
 
-    fn take(&mut self, field: &'static str, value: &'h [u8]) -> Result<(), Refusal<'static>> {
+    fn take(&mut self, field: &'static str, value: &'h [u8]) -> Result<(), MessageError<'static>> {
         let is_first = match field {
             METHOD => self.method.replace(value::visible(field, value)?).is_none(),
             NAME => self.name.replace(value::decode(field, value)?).is_none(),
@@ -89,7 +91,7 @@ impl<'h> Headers<'h> {
             return Ok(());
         }
         let message = format!("the field `{field}` stands more than once; send it once");
-        Err(Refusal::new(Reason::HeaderTwice, message))
+        Err(MessageError::new(Reason::HeaderTwice, message))
     }
 
     /// `Mcp-Method`.
@@ -113,7 +115,7 @@ impl<'h> Headers<'h> {
     }
 
     /// Checks the present fields against the message. [`Self::check_params`] does the same for `Mcp-Param-*`.
-    pub fn check<'m>(&self, message: &Message<'m>) -> Result<(), Refusal<'m>> {
+    pub fn check<'m>(&self, message: &Message<'m>) -> Result<(), MessageError<'m>> {
         agree(METHOD, self.method, Some(message.method()))
             .and_then(|()| agree(NAME, self.name(), message.name()))
             .and_then(|()| match message.protocol_version() {
@@ -125,7 +127,11 @@ impl<'h> Headers<'h> {
 
     /// Checks the present fields against a method and name, for proxies that have read the body and pass on no more of
     /// it.
-    pub fn check_named<'m>(&self, named: Named<'_>, id: Option<Id<'m>>) -> Result<(), Refusal<'m>> {
+    pub fn check_named<'m>(
+        &self,
+        named: MessageTarget<'_>,
+        id: Option<Id<'m>>,
+    ) -> Result<(), MessageError<'m>> {
         agree(METHOD, self.method, Some(named.method()))
             .and_then(|()| match named.name() {
                 // A member that the proxy has not read cannot be compared.
@@ -137,20 +143,20 @@ impl<'h> Headers<'h> {
 }
 
 /// Checks that a field, if present, equals the body's value.
-fn agree(field: &str, sent: Option<&str>, said: Option<&str>) -> Result<(), Refusal<'static>> {
+fn agree(field: &str, sent: Option<&str>, said: Option<&str>) -> Result<(), MessageError<'static>> {
     let Some(sent) = sent else { return Ok(()) };
     if said == Some(sent) {
         return Ok(());
     }
     let said: Cow<'_, str> = match said {
-        Some(said) => format!("the body {}", Shown(said)).into(),
+        Some(said) => format!("the body {}", Quoted(said)).into(),
         None => "the body says nothing of it".into(),
     };
     let message = format!(
         "the field `{field}` says {}, {said}; send in both what is called",
-        Shown(sent)
+        Quoted(sent)
     );
-    Err(Refusal::new(Reason::HeaderMismatch, message))
+    Err(MessageError::new(Reason::HeaderMismatch, message))
 }
 
 /// Returns whether a header name equals `known` (in lower case), with `_` and `.` taken for `-`.

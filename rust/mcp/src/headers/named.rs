@@ -4,15 +4,15 @@ use callgate_core::json::{Tape, Value};
 
 use super::value::Form;
 use super::{Headers, METHOD, NAME, PROTOCOL_VERSION};
+use crate::error::{MessageError, Reason};
 use crate::message::{Id, Message, TOOLS_CALL, method_fault, tool_fault};
-use crate::refusal::{Reason, Refusal};
 
 /// The first protocol version whose servers must refuse a body that differs from its fields.
 pub const FIRST_MIRRORING_VERSION: &str = "2026-07-28";
 
 /// A message described by its header fields alone: without id and arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named<'h> {
+pub enum MessageTarget<'h> {
     /// A call of the tool of this name.
     Call(&'h str),
     /// Any other request or notification.
@@ -24,7 +24,7 @@ pub enum Named<'h> {
     },
 }
 
-impl<'h> Named<'h> {
+impl<'h> MessageTarget<'h> {
     /// The method.
     pub const fn method(self) -> &'h str {
         match self {
@@ -42,7 +42,7 @@ impl<'h> Named<'h> {
     }
 
     /// Checks what a proxy has read of a body (and the id, if the proxy knows it) against the message in the body.
-    pub fn check<'m>(self, message: &Message<'m>, id: Option<Id<'_>>) -> Result<(), Refusal<'m>> {
+    pub fn check<'m>(self, message: &Message<'m>, id: Option<Id<'_>>) -> Result<(), MessageError<'m>> {
         let same_name = self.name().is_none_or(|name| message.name() == Some(name));
         let same_id = id.is_none_or(|id| message.id().is_some_and(|other| is_same(id, other)));
         if self.method() == message.method() && same_name && same_id {
@@ -50,7 +50,7 @@ impl<'h> Named<'h> {
         }
         let reason = "the proxy has read another message than the body holds; let it read the whole body, and refuse \
                       duplicate keys";
-        Err(Refusal::new(Reason::HeaderMismatch, reason).with_id(message.id()))
+        Err(MessageError::new(Reason::HeaderMismatch, reason).with_id(message.id()))
     }
 }
 
@@ -70,7 +70,7 @@ impl Headers<'_> {
     /// and later, whose servers must compare them. Two kinds of names are refused unless they are base64: a name with a
     /// comma, which may be two fields that a proxy has joined, and a name that is almost base64, which a server may
     /// decode to another name.
-    pub fn without_body(&self) -> Result<Named<'_>, Refusal<'static>> {
+    pub fn without_body(&self) -> Result<MessageTarget<'_>, MessageError<'static>> {
         let version = self.protocol_version.ok_or_else(|| missing(PROTOCOL_VERSION))?;
         if !mirrors(version) {
             let message = format!(
@@ -78,41 +78,41 @@ impl Headers<'_> {
                  {FIRST_MIRRORING_VERSION} on; send `{PROTOCOL_VERSION}: {FIRST_MIRRORING_VERSION}` or have the proxy \
                  forward the body"
             );
-            return Err(Refusal::new(Reason::HeaderVersion, message));
+            return Err(MessageError::new(Reason::HeaderVersion, message));
         }
         let method = self.method.ok_or_else(|| missing(METHOD))?;
         if let Some(message) = method_fault(method) {
-            return Err(Refusal::new(Reason::Method, message));
+            return Err(MessageError::new(Reason::Method, message));
         }
         if method != TOOLS_CALL {
             let name = self.name();
-            return Ok(Named::Other { method, name });
+            return Ok(MessageTarget::Other { method, name });
         }
         let name = self.name.as_ref().ok_or_else(|| missing(NAME))?;
         if let Some(message) = tool_fault(&name.text) {
-            return Err(Refusal::new(Reason::Tool, message));
+            return Err(MessageError::new(Reason::Tool, message));
         }
         if name.form == Form::Lookalike {
             let message = format!(
                 "the field `{NAME}` is text that some servers take for base64; send the name as `=?base64?...?=`"
             );
-            return Err(Refusal::new(Reason::HeaderValue, message));
+            return Err(MessageError::new(Reason::HeaderValue, message));
         }
         if name.form == Form::Plain && name.text.contains(',') {
             let message = format!(
                 "the field `{NAME}` holds a comma and may be two fields in one; send the name as `=?base64?...?=`"
             );
-            return Err(Refusal::new(Reason::HeaderTwice, message));
+            return Err(MessageError::new(Reason::HeaderTwice, message));
         }
-        Ok(Named::Call(&name.text))
+        Ok(MessageTarget::Call(&name.text))
     }
 }
 
-fn missing(field: &str) -> Refusal<'static> {
+fn missing(field: &str) -> MessageError<'static> {
     let message = format!(
         "the field `{field}` is missing; without a body it is needed: send it, or have the proxy forward the body"
     );
-    Refusal::new(Reason::HeaderMissing, message)
+    MessageError::new(Reason::HeaderMissing, message)
 }
 
 /// Returns whether a version is a date, and not before the first version that mirrors. Dates of this form sort as text.
@@ -141,12 +141,12 @@ mod tests {
         let mut tape = Tape::new();
         let message = Message::parse(&mut tape, body).expect("a call");
         let id = |text| Id::from_json(text);
-        assert!(Named::Call("open").check(&message, None).is_ok());
-        assert!(Named::Call("open").check(&message, id("\"ab\"")).is_ok());
-        assert!(Named::Call("open").check(&message, id("\"a\"")).is_err());
-        assert!(Named::Call("open").check(&message, id("7")).is_err());
-        assert!(Named::Call("Open").check(&message, None).is_err());
-        let other = Named::Other {
+        assert!(MessageTarget::Call("open").check(&message, None).is_ok());
+        assert!(MessageTarget::Call("open").check(&message, id("\"ab\"")).is_ok());
+        assert!(MessageTarget::Call("open").check(&message, id("\"a\"")).is_err());
+        assert!(MessageTarget::Call("open").check(&message, id("7")).is_err());
+        assert!(MessageTarget::Call("Open").check(&message, None).is_err());
+        let other = MessageTarget::Other {
             method: "ping",
             name: None,
         };
@@ -154,9 +154,9 @@ mod tests {
 
         let fields = [("mcp-method", &b"tools/call"[..]), ("mcp-name", b"open")];
         let headers = Headers::read(fields).expect("fields");
-        assert!(headers.check_named(Named::Call("open"), None).is_ok());
+        assert!(headers.check_named(MessageTarget::Call("open"), None).is_ok());
         let refusal = headers
-            .check_named(Named::Call("shut"), id("7"))
+            .check_named(MessageTarget::Call("shut"), id("7"))
             .expect_err("another tool");
         assert_eq!((refusal.reason, refusal.id), (Reason::HeaderMismatch, id("7")));
         assert!(headers.check_named(other, None).is_err());

@@ -6,8 +6,8 @@ use callgate_core::bindings::{Binding, Bindings, Mirrored};
 use callgate_core::json::{Decimal, Kind, Value};
 
 use super::{Headers, value};
+use crate::error::{MessageError, Reason};
 use crate::message::Call;
-use crate::refusal::{Reason, Refusal};
 
 /// Digits of an integer in a field: the most that every JSON reader takes exactly.
 const INTEGER_DIGITS: usize = 16;
@@ -20,7 +20,7 @@ impl Headers<'_> {
 
     /// Checks the present `Mcp-Param-*` fields against a call's arguments. Passes over fields that no annotation names.
     /// Leaves it to the server to report an annotated field that is absent.
-    pub fn check_params<'m>(&self, bindings: &Bindings, call: &Call<'m>) -> Result<(), Refusal<'m>> {
+    pub fn check_params<'m>(&self, bindings: &Bindings, call: &Call<'m>) -> Result<(), MessageError<'m>> {
         let mut seen: Vec<&Binding> = Vec::new();
         let mut mirrored = None;
         for &(name, sent) in &self.params {
@@ -44,24 +44,24 @@ impl Headers<'_> {
     }
 }
 
-fn misspelt(binding: &Binding) -> Refusal<'static> {
+fn misspelt(binding: &Binding) -> MessageError<'static> {
     let field = binding.field();
     let message = format!("some servers take another field for `{field}`; send `{field}`, once");
-    Refusal::new(Reason::HeaderAlias, message)
+    MessageError::new(Reason::HeaderAlias, message)
 }
 
-fn twice(binding: &Binding) -> Refusal<'static> {
+fn twice(binding: &Binding) -> MessageError<'static> {
     let message = format!(
         "the field `{}` stands more than once; send it once",
         binding.field()
     );
-    Refusal::new(Reason::HeaderTwice, message)
+    MessageError::new(Reason::HeaderTwice, message)
 }
 
-fn contested(binding: &Binding) -> Refusal<'static> {
+fn contested(binding: &Binding) -> MessageError<'static> {
     let field = binding.field();
     let message = format!("two arguments of the tool claim the field `{field}`; send no such field");
-    Refusal::new(Reason::HeaderMismatch, message)
+    MessageError::new(Reason::HeaderMismatch, message)
 }
 
 fn disagreement(
@@ -69,7 +69,7 @@ fn disagreement(
     binding: &Binding,
     sent: &[u8],
     mirrored: &Mirrored<'_>,
-) -> Result<(), Refusal<'static>> {
+) -> Result<(), MessageError<'static>> {
     let field = binding.field();
     let sent = value::decode(field, sent)?;
     let mut arguments = mirrored.by(binding);
@@ -81,7 +81,7 @@ fn disagreement(
         "the field `{field}` differs from the argument `{}`; send the same value in both, or no field for none",
         bindings.path(binding)
     );
-    Err(Refusal::new(Reason::HeaderMismatch, message))
+    Err(MessageError::new(Reason::HeaderMismatch, message))
 }
 
 /// Returns whether a field's text equals an argument: a string as it is, an integer by value, `true` or `false`.

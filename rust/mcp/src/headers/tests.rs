@@ -108,8 +108,8 @@ fn sessions_of_older_versions() {
 fn a_call_without_a_body() {
     let named = |fields: &[(&str, &str)]| {
         headers(fields).and_then(|headers| match headers.without_body() {
-            Ok(Named::Call(tool)) => Ok(format!("call {tool}")),
-            Ok(Named::Other { method, name }) => Ok(format!("{method} {}", name.unwrap_or("-"))),
+            Ok(MessageTarget::Call(tool)) => Ok(format!("call {tool}")),
+            Ok(MessageTarget::Other { method, name }) => Ok(format!("{method} {}", name.unwrap_or("-"))),
             Err(refusal) => Err(refusal.reason),
         })
     };

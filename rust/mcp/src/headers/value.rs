@@ -7,7 +7,7 @@ use base64::alphabet;
 use base64::engine::general_purpose::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use crate::refusal::{Reason, Refusal};
+use crate::error::{MessageError, Reason};
 
 /// The marker before base64.
 const PREFIX: &str = "=?base64?";
@@ -40,7 +40,7 @@ pub(super) enum Form {
 }
 
 /// A value of visible ASCII, spaces and tabs. Surrounding spaces are not part of it (RFC 9110 section 5.5).
-pub(super) fn visible<'h>(field: &str, value: &'h [u8]) -> Result<&'h str, Refusal<'static>> {
+pub(super) fn visible<'h>(field: &str, value: &'h [u8]) -> Result<&'h str, MessageError<'static>> {
     let is_allowed = |byte: &u8| matches!(byte, b'\t' | b' '..=b'~');
     str::from_utf8(value)
         .ok()
@@ -50,7 +50,7 @@ pub(super) fn visible<'h>(field: &str, value: &'h [u8]) -> Result<&'h str, Refus
             let message = format!(
                 "the field `{field}` holds characters that no field carries; send them as `{PREFIX}...{SUFFIX}`"
             );
-            Refusal::new(Reason::HeaderValue, message)
+            MessageError::new(Reason::HeaderValue, message)
         })
 }
 
@@ -106,7 +106,7 @@ fn begins_as_base64(text: &str) -> bool {
 /// plain text (MCP 2026-07-28, transport page, "Value Encoding"). Refused are a value with both markers that is not
 /// padded base64 of UTF-8, and `=?base64?=`, whose markers overlap: some servers take that for text, others for base64
 /// of nothing.
-pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, Refusal<'static>> {
+pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, MessageError<'static>> {
     let text = visible(field, value)?;
     let literal = |form| Decoded {
         text: Cow::Borrowed(text),
@@ -129,7 +129,7 @@ pub(super) fn decode<'h>(field: &str, value: &'h [u8]) -> Result<Decoded<'h>, Re
             let message = format!(
                 "the field `{field}` cannot be decoded; expected `{PREFIX}`, padded base64 of UTF-8, `{SUFFIX}`"
             );
-            Refusal::new(Reason::HeaderValue, message)
+            MessageError::new(Reason::HeaderValue, message)
         })
 }
 

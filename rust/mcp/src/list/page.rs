@@ -72,9 +72,9 @@ mod tests {
     use super::*;
 
     /// Names of tools and the next cursor.
-    type Seen = (Vec<String>, Option<String>);
+    type PageContent = (Vec<String>, Option<String>);
 
-    fn read(text: &str) -> Result<Option<Seen>, ListError> {
+    fn read(text: &str) -> Result<Option<PageContent>, ListError> {
         let mut tape = Tape::new();
         Ok(Page::parse(&mut tape, text.as_bytes())?.map(|page| {
             let names = page.tools().map(|(name, _)| name.to_owned()).collect();

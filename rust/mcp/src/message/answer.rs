@@ -3,9 +3,9 @@
 use callgate_core::json::{Kind, Tape};
 
 use super::envelope::Envelope;
-use super::{Id, MAX_MESSAGE_DEPTH, fault};
+use super::{Id, MAX_MESSAGE_DEPTH, invalid};
+use crate::error::{MessageError, Reason};
 use crate::keys::look_alike;
-use crate::refusal::{Reason, Refusal};
 
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
 
@@ -29,12 +29,12 @@ impl<'m> Answer<'m> {
     /// assert!(Answer::parse(&mut tape, br#"{"jsonrpc":"2.0","id":1,"result":{"action":"accept"}}"#).is_ok());
     /// assert!(Answer::parse(&mut tape, br#"{"jsonrpc":"2.0","id":1,"result":{},"method":"tools/call"}"#).is_err());
     /// ```
-    pub fn parse(tape: &'m mut Tape, body: &'m [u8]) -> Result<Self, Refusal<'m>> {
-        let refused = |message: &'static str| Refusal::new(Reason::Response, message);
-        fault::before_parsing(body)?;
+    pub fn parse(tape: &'m mut Tape, body: &'m [u8]) -> Result<Self, MessageError<'m>> {
+        let refused = |message: &'static str| MessageError::new(Reason::Response, message);
+        invalid::check_bytes(body)?;
         let root = tape
             .parse(body, MAX_MESSAGE_DEPTH)
-            .map_err(|error| fault::of_json(&error))?;
+            .map_err(|error| invalid::from_json_error(&error))?;
         if root.kind() != Kind::Object {
             return Err(refused("the body is no response; expected an object"));
         }

@@ -2,11 +2,11 @@
 
 use callgate_core::json::{Kind, Value};
 
-use super::fault::{self, string, wrong_type};
+use super::invalid::{self, string, wrong_type};
 use super::{Id, TOOLS_CALL};
+use crate::error::{MessageError, Reason};
 use crate::keys::{look_alike, same_but_for_case};
-use crate::refusal::{Reason, Refusal};
-use crate::shown::Shown;
+use crate::quoted::Quoted;
 
 /// The members of requests, and of responses.
 const MEMBERS: [&str; 6] = ["jsonrpc", "id", "method", "params", "result", "error"];
@@ -25,19 +25,19 @@ pub(super) struct Envelope<'m> {
 
 impl<'m> Envelope<'m> {
     /// Reads the root of a body. Refusals carry the id as soon as it is read and valid.
-    pub(super) fn read(root: Value<'m>) -> Result<Self, Refusal<'m>> {
+    pub(super) fn read(root: Value<'m>) -> Result<Self, MessageError<'m>> {
         match root.kind() {
             Kind::Object => {}
             Kind::Array => {
                 let message = "the body is a batch; send each JSON-RPC message by itself";
-                return Err(Refusal::new(Reason::Batch, message));
+                return Err(MessageError::new(Reason::Batch, message));
             }
             other => {
                 let message = format!(
                     "the body is a JSON {}; expected one JSON-RPC message, an object",
                     other.as_str()
                 );
-                return Err(Refusal::new(Reason::NotAnObject, message));
+                return Err(MessageError::new(Reason::NotAnObject, message));
             }
         }
         let (mut version, mut id, mut method, mut params) = (None, None, None, None);
@@ -58,35 +58,35 @@ impl<'m> Envelope<'m> {
         }
         if let Some(known) = alike {
             let message = format!("a key differs from `{known}` by case alone; write it as `{known}`, once");
-            return Err(Refusal::new(Reason::KeyCase, message));
+            return Err(MessageError::new(Reason::KeyCase, message));
         }
         if answers {
             let message =
                 "the body is a response or has a member of one; expected a request or a notification alone";
-            return Err(Refusal::new(Reason::Response, message));
+            return Err(MessageError::new(Reason::Response, message));
         }
         let id = id.map(Self::id).transpose()?;
         let judged = (|| {
             if let Some(key) = foreign {
                 let message = format!(
                     "unknown member {}; a JSON-RPC request has `jsonrpc`, `id`, `method` and `params`",
-                    Shown(key)
+                    Quoted(key)
                 );
-                return Err(Refusal::new(Reason::UnknownKey, message));
+                return Err(MessageError::new(Reason::UnknownKey, message));
             }
             if version.and_then(Value::as_str) != Some("2.0") {
                 let message = "`jsonrpc` is missing or not `\"2.0\"`; MCP messages are JSON-RPC 2.0";
-                return Err(Refusal::new(Reason::JsonRpc, message));
+                return Err(MessageError::new(Reason::JsonRpc, message));
             }
             params
-                .map(|params| fault::object(Reason::Params, "params", params))
+                .map(|params| invalid::object(Reason::Params, "params", params))
                 .transpose()
         })();
         let params = judged.map_err(|refusal| refusal.with_id(id))?;
         Ok(Self { id, method, params })
     }
 
-    pub(super) fn id(value: Value<'m>) -> Result<Id<'m>, Refusal<'static>> {
+    pub(super) fn id(value: Value<'m>) -> Result<Id<'m>, MessageError<'static>> {
         let expected = "a string or an integer";
         match value.kind() {
             Kind::String => Ok(Id(value.raw())),
@@ -102,28 +102,28 @@ impl<'m> Envelope<'m> {
             Kind::Number => {
                 let message =
                     format!("`id` has the wrong type: expected {expected} without fraction or exponent");
-                Err(Refusal::new(Reason::Id, message))
+                Err(MessageError::new(Reason::Id, message))
             }
             _ => Err(wrong_type(Reason::Id, "id", expected, value)),
         }
     }
 
     /// The method, checked against the message's shape: request or notification.
-    pub(super) fn method(&self) -> Result<&'m str, Refusal<'static>> {
+    pub(super) fn method(&self) -> Result<&'m str, MessageError<'static>> {
         let Some(method) = self.method else {
             let message = "`method` is missing; expected a string such as `tools/call`";
-            return Err(Refusal::new(Reason::Method, message));
+            return Err(MessageError::new(Reason::Method, message));
         };
         let method = string(Reason::Method, "method", method)?;
         if let Some(message) = method_fault(method) {
-            return Err(Refusal::new(Reason::Method, message));
+            return Err(MessageError::new(Reason::Method, message));
         }
         if self.id.is_some() && method.starts_with(NOTIFICATION) {
             let message = format!(
                 "{} is a notification and has an `id`; send it without one",
-                Shown(method)
+                Quoted(method)
             );
-            return Err(Refusal::new(Reason::Id, message));
+            return Err(MessageError::new(Reason::Id, message));
         }
         Ok(method)
     }

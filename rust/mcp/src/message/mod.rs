@@ -8,7 +8,7 @@
 
 mod answer;
 mod envelope;
-mod fault;
+mod invalid;
 mod params;
 mod parts;
 #[cfg(test)]
@@ -19,7 +19,7 @@ use std::fmt;
 use callgate_core::json::{Tape, Value};
 use callgate_core::request::MAX_ARGS_DEPTH;
 
-use crate::refusal::{Reason, Refusal};
+use crate::error::{MessageError, Reason};
 pub use answer::Answer;
 use envelope::Envelope;
 pub(crate) use envelope::method_fault;
@@ -115,11 +115,11 @@ impl<'m> Message<'m> {
     /// let Ok(Message::Call(call)) = Message::parse(&mut tape, body) else { panic!("a call") };
     /// assert_eq!((call.id.json(), call.tool, call.args_json()), ("1", "drop", br#"{"a":1}"#.as_slice()));
     /// ```
-    pub fn parse(tape: &'m mut Tape, body: &'m [u8]) -> Result<Self, Refusal<'m>> {
-        fault::before_parsing(body)?;
+    pub fn parse(tape: &'m mut Tape, body: &'m [u8]) -> Result<Self, MessageError<'m>> {
+        invalid::check_bytes(body)?;
         let root = tape
             .parse(body, MAX_MESSAGE_DEPTH)
-            .map_err(|error| fault::of_json(&error))?;
+            .map_err(|error| invalid::from_json_error(&error))?;
         let envelope = Envelope::read(root)?;
         envelope.message().map_err(|refusal| refusal.with_id(envelope.id))
     }
@@ -159,7 +159,7 @@ impl<'m> Message<'m> {
 
 impl<'m> Envelope<'m> {
     /// The message, once its envelope is valid.
-    fn message(&self) -> Result<Message<'m>, Refusal<'m>> {
+    fn message(&self) -> Result<Message<'m>, MessageError<'m>> {
         let method = self.method()?;
         let params = self.params.map(Params::read).transpose()?.unwrap_or_default();
         if method != TOOLS_CALL {
@@ -173,7 +173,7 @@ impl<'m> Envelope<'m> {
         let id = self.id.ok_or_else(|| {
             let message =
                 "a `tools/call` without an `id` cannot be answered; send it as a request, with an `id`";
-            Refusal::new(Reason::NoId, message)
+            MessageError::new(Reason::NoId, message)
         })?;
         Ok(Message::Call(Call {
             id,

@@ -3,9 +3,9 @@
 use callgate_core::json::Value;
 
 use super::TOOLS_CALL;
-use super::fault::{object, string, wrong_type};
+use super::invalid::{object, string, wrong_type};
+use crate::error::{MessageError, Reason};
 use crate::keys::look_alike;
-use crate::refusal::{Reason, Refusal};
 
 /// Members that some method is judged by. A message with one of them in another case is refused. `cursor` tells the
 /// pages of a list apart: a server that accepts it in another case would return the last page where callgate sees the
@@ -27,7 +27,7 @@ pub(super) struct Params<'m> {
 
 impl<'m> Params<'m> {
     /// Reads `params`, an object.
-    pub(super) fn read(params: Value<'m>) -> Result<Self, Refusal<'static>> {
+    pub(super) fn read(params: Value<'m>) -> Result<Self, MessageError<'static>> {
         let mut read = Self::default();
         for (key, value) in params.members() {
             match key {
@@ -41,7 +41,7 @@ impl<'m> Params<'m> {
                         let message = format!(
                             "a key of `params` differs from `{known}` by case alone; write it as `{known}`, once"
                         );
-                        return Err(Refusal::new(Reason::KeyCase, message));
+                        return Err(MessageError::new(Reason::KeyCase, message));
                     }
                 }
             }
@@ -62,21 +62,21 @@ impl<'m> Params<'m> {
     }
 
     /// The name of the called tool.
-    pub(super) fn tool(&self) -> Result<&'m str, Refusal<'static>> {
+    pub(super) fn tool(&self) -> Result<&'m str, MessageError<'static>> {
         let Some(name) = self.name else {
             let message =
                 format!("`params.name` is missing; expected the name of the tool that `{TOOLS_CALL}` calls");
-            return Err(Refusal::new(Reason::Tool, message));
+            return Err(MessageError::new(Reason::Tool, message));
         };
         let name = string(Reason::Tool, "params.name", name)?;
         match tool_fault(name) {
-            Some(message) => Err(Refusal::new(Reason::Tool, message)),
+            Some(message) => Err(MessageError::new(Reason::Tool, message)),
             None => Ok(name),
         }
     }
 
     /// The arguments, an object; a call may have none.
-    pub(super) fn args(&self) -> Result<Option<Value<'m>>, Refusal<'static>> {
+    pub(super) fn args(&self) -> Result<Option<Value<'m>>, MessageError<'static>> {
         self.arguments
             .map(|arguments| object(Reason::Arguments, "params.arguments", arguments))
             .transpose()
@@ -93,7 +93,7 @@ pub(crate) fn tool_fault(name: &str) -> Option<&'static str> {
 }
 
 /// The version in `_meta`. Refuses one that is not a string, because headers are checked against it.
-fn protocol_version(meta: Value<'_>) -> Result<Option<&str>, Refusal<'static>> {
+fn protocol_version(meta: Value<'_>) -> Result<Option<&str>, MessageError<'static>> {
     let Some(version) = meta.get(PROTOCOL_VERSION) else {
         return Ok(None);
     };

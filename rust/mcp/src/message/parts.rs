@@ -3,10 +3,10 @@
 use callgate_core::json::{Tape, Value};
 
 use super::envelope::method_fault;
-use super::fault;
+use super::invalid;
 use super::params::Params;
 use super::{MAX_MESSAGE_DEPTH, TOOLS_CALL};
-use crate::refusal::{Reason, Refusal};
+use crate::error::{MessageError, Reason};
 
 /// A message without its envelope: the gateway keeps the id for the answer, and builds the message again from these
 /// parts.
@@ -42,19 +42,19 @@ impl<'m> Parts<'m> {
         tape: &'m mut Tape,
         method: &'m str,
         params: Option<&'m [u8]>,
-    ) -> Result<Self, Refusal<'static>> {
+    ) -> Result<Self, MessageError<'static>> {
         if let Some(message) = method_fault(method) {
-            return Err(Refusal::new(Reason::Method, message));
+            return Err(MessageError::new(Reason::Method, message));
         }
         let params = match params {
             None => Params::default(),
             Some(bytes) => {
-                fault::before_parsing(bytes)?;
+                invalid::check_bytes(bytes)?;
                 // The absent envelope counts as a level.
                 let root = tape
                     .parse(bytes, MAX_MESSAGE_DEPTH - 1)
-                    .map_err(|error| fault::of_json(&error))?;
-                Params::read(fault::object(Reason::Params, "params", root)?)?
+                    .map_err(|error| invalid::from_json_error(&error))?;
+                Params::read(invalid::object(Reason::Params, "params", root)?)?
             }
         };
         if method != TOOLS_CALL {

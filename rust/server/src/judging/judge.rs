@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use callgate_core::json::{Tape, Value};
 use callgate_core::{Args, Decision, Outcome, Request};
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_mcp::{Answer, Headers, Id, Message, Named, Parts, Reason, Refusal, reply as mcp};
+use callgate_mcp::{Answer, Headers, Id, Message, MessageError, MessageTarget, Parts, Reason, reply as mcp};
 
 use super::{Asked, Carried, Denied, Door, Read, Subject, body};
 use crate::gate::{Admitted, Gate};
@@ -92,7 +92,7 @@ impl<D: Door> Judge<'_, D> {
             let message = format!("a message is sent by `{MESSAGE_METHOD}`; `GET` and `DELETE` have none");
             return Ok(self.invalid(&request, message));
         }
-        let refused = |refusal: Refusal<'_>| self.refuse(&request, &refusal);
+        let refused = |refusal: MessageError<'_>| self.refuse(&request, &refusal);
         Ok(match carried {
             Carried::Body(body, read) => with_tape(|tape| {
                 self.message(request, &headers, Message::parse(tape, body), read)
@@ -138,9 +138,9 @@ impl<D: Door> Judge<'_, D> {
         &self,
         request: Request<'_>,
         headers: &Headers<'_>,
-        message: Result<Message<'m>, Refusal<'m>>,
+        message: Result<Message<'m>, MessageError<'m>>,
         read: Option<Read<'_>>,
-    ) -> Result<D::Answer, Refusal<'m>> {
+    ) -> Result<D::Answer, MessageError<'m>> {
         let message = message?;
         headers.check(&message)?;
         if let Some(Read { named, id }) = read {
@@ -159,8 +159,8 @@ impl<D: Door> Judge<'_, D> {
     fn parts<'m>(
         &self,
         request: Request<'_>,
-        parts: Result<Parts<'m>, Refusal<'m>>,
-    ) -> Result<D::Answer, Refusal<'m>> {
+        parts: Result<Parts<'m>, MessageError<'m>>,
+    ) -> Result<D::Answer, MessageError<'m>> {
         Ok(match parts? {
             Parts::Other { method } => self.other(request, method, None),
             Parts::Call { tool, args: of_call } => self.call(request, tool, args(of_call), None),
@@ -170,8 +170,8 @@ impl<D: Door> Judge<'_, D> {
     /// A message of which no more is known than what it calls.
     fn named(&self, request: Request<'_>, read: Read<'_>) -> D::Answer {
         match read.named {
-            Named::Call(tool) => self.call(request, tool, Args::Unseen, read.id),
-            Named::Other { method, .. } => self.other(request, method, read.id),
+            MessageTarget::Call(tool) => self.call(request, tool, Args::Unseen, read.id),
+            MessageTarget::Other { method, .. } => self.other(request, method, read.id),
         }
     }
 
@@ -284,7 +284,7 @@ impl<D: Door> Judge<'_, D> {
     }
 
     /// The answer to a message that could be taken for two.
-    fn refuse(&self, request: &Request<'_>, refusal: &Refusal<'_>) -> D::Answer {
+    fn refuse(&self, request: &Request<'_>, refusal: &MessageError<'_>) -> D::Answer {
         let message = refusal.message.to_string();
         let about = (refusal.id, Subject::Other);
         self.deny(request, INVALID_REQUEST, message, about, |_| {

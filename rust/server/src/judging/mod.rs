@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Request};
-use callgate_mcp::{Headers, Id, Named};
+use callgate_mcp::{Headers, Id, MessageTarget};
 
 use crate::protocol::Protocol;
 
@@ -31,7 +31,7 @@ use crate::proxy::Attributes;
 /// What the proxy itself has read of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Read<'a> {
-    pub(crate) named: Named<'a>,
+    pub(crate) named: MessageTarget<'a>,
     pub(crate) id: Option<Id<'a>>,
 }
 

@@ -1,7 +1,7 @@
 //! Fields that mirror arguments (`Mcp-Param-*`), held against the call whose arguments they are.
 
 use callgate_core::Request;
-use callgate_mcp::{Call, Headers, Refusal};
+use callgate_mcp::{Call, Headers, MessageError};
 
 use super::{Door, Judge};
 
@@ -13,7 +13,7 @@ impl<D: Door> Judge<'_, D> {
         request: &Request<'_>,
         headers: &Headers<'_>,
         call: &Call<'m>,
-    ) -> Result<(), Refusal<'m>> {
+    ) -> Result<(), MessageError<'m>> {
         if !headers.has_params() {
             return Ok(());
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use callgate_core::engine::Snapshot;
-use callgate_core::rate::{RateAnswer, RateFault};
+use callgate_core::rate::{RateAnswer, RateError};
 use callgate_core::{Decision, Outcome, State};
 use http::StatusCode;
 use tonic::Code;
@@ -201,7 +201,7 @@ impl Metrics {
     /// Counts one answer of the rate limit service.
     pub(crate) fn rate_limited(&self, state: &Snapshot, answer: &RateAnswer<'_>) {
         self.rates.answered(state, answer);
-        if answer.fault == Some(RateFault::Internal) {
+        if answer.error == Some(RateError::Internal) {
             count(&self.internal_errors);
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use callgate_core::State;
-use callgate_core::rate::{RateAnswer, RateFault};
+use callgate_core::rate::{RateAnswer, RateError};
 
 use super::labels::count;
 
@@ -126,10 +126,10 @@ impl Table {
 
 /// Place among [`OUTCOMES`].
 fn outcome(answer: &RateAnswer<'_>) -> usize {
-    match answer.fault {
-        Some(RateFault::Capacity) => 3,
-        Some(RateFault::Unavailable) => 4,
-        Some(RateFault::Internal) => 5,
+    match answer.error {
+        Some(RateError::Capacity) => 3,
+        Some(RateError::Unavailable) => 4,
+        Some(RateError::Internal) => 5,
         None if answer.over_limit => 1,
         None => {
             let shadow = answer.statuses.iter().any(|status| status.shadow_over_limit);

@@ -1,14 +1,14 @@
 //! JSON documents, checked as strictly as calls.
 
 use super::cursor::Cursor;
-use super::{Content, Fault, MAX_DEPTH, Member, Node, Read};
+use super::{Content, DocumentError, MAX_DEPTH, Member, Node, Read};
 use crate::json::{JsonError, JsonErrorKind, Kind, Tape, Value};
 
 /// Reads a JSON document.
 pub(super) fn read(bytes: &[u8]) -> Read<Node> {
     let mut cursor = Cursor::new(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             cursor.position(0),
             "the document is empty, expected an object",
         ));
@@ -16,7 +16,7 @@ pub(super) fn read(bytes: &[u8]) -> Read<Node> {
     let mut tape = Tape::new();
     match tape.parse(bytes, MAX_DEPTH) {
         Ok(root) => Ok(node(root, &mut cursor)),
-        Err(error) => Err(Fault::at(cursor.position(error.offset), message(&error))),
+        Err(error) => Err(DocumentError::at(cursor.position(error.offset), message(&error))),
     }
 }
 

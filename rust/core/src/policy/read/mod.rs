@@ -6,7 +6,7 @@ mod node;
 mod scalar;
 mod yaml;
 
-pub(crate) use node::{Content, Fault, Member, Node, Position, Read, check_name, quoted};
+pub(crate) use node::{Content, DocumentError, Member, Node, Position, Read, check_name, quoted};
 
 use super::{Format, PolicyError, Source};
 
@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// Reads a document of either format.
 pub(crate) fn read(source: &Source<'_>) -> Read<Node> {
     if source.bytes.len() > MAX_BYTES {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             Position::START,
             format!(
                 "the document has {} bytes, expected at most {MAX_BYTES}; split it",
@@ -34,11 +34,11 @@ pub(crate) fn read(source: &Source<'_>) -> Read<Node> {
 }
 
 /// Adds the document's name to a fault.
-pub(crate) fn locate(source: &Source<'_>, fault: Fault) -> PolicyError {
+pub(crate) fn locate(source: &Source<'_>, error: DocumentError) -> PolicyError {
     PolicyError {
         file: source.name.to_owned(),
-        line: fault.at.line,
-        column: fault.at.column,
-        message: fault.message,
+        line: error.at.line,
+        column: error.at.column,
+        message: error.message,
     }
 }

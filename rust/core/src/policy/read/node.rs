@@ -16,12 +16,12 @@ impl Position {
 
 /// One fault of a document, without the document's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+pub(crate) struct DocumentError {
     pub(crate) at: Position,
     pub(crate) message: String,
 }
 
-impl Fault {
+impl DocumentError {
     pub(crate) fn at(at: Position, message: impl Into<String>) -> Self {
         Self {
             at,
@@ -31,7 +31,7 @@ impl Fault {
 }
 
 /// The result of reading a part of a document; reading ends at the first fault.
-pub(crate) type Read<T> = Result<T, Fault>;
+pub(crate) type Read<T> = Result<T, DocumentError>;
 
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,13 +74,13 @@ impl Node {
     }
 
     /// A fault at this value.
-    pub(crate) fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault::at(self.at, message)
+    pub(crate) fn error(&self, message: impl Into<String>) -> DocumentError {
+        DocumentError::at(self.at, message)
     }
 
     /// The fault of a value that is not `expected`.
-    pub(crate) fn expected(&self, expected: &str) -> Fault {
-        self.fault(format!("expected {expected}, got {}", self.kind()))
+    pub(crate) fn expected(&self, expected: &str) -> DocumentError {
+        self.error(format!("expected {expected}, got {}", self.kind()))
     }
 
     /// The string, or a fault with `expected` as its description.
@@ -109,7 +109,7 @@ impl Node {
     /// The number, or a fault with `expected` as its description.
     pub(crate) fn number(&self, expected: &str) -> Read<Decimal> {
         match &self.content {
-            Content::Number(text) => Decimal::parse(text).map_err(|error| self.fault(error.to_string())),
+            Content::Number(text) => Decimal::parse(text).map_err(|error| self.error(error.to_string())),
             _ => Err(self.expected(expected)),
         }
     }
@@ -157,7 +157,7 @@ impl Node {
             Content::Null => serde_json::Value::Null,
             Content::Bool(value) => serde_json::Value::Bool(*value),
             Content::Number(text) => serde_json::Value::Number(text.parse().map_err(|error| {
-                self.fault(format!("the number {} cannot be read: {error}", quoted(text)))
+                self.error(format!("the number {} cannot be read: {error}", quoted(text)))
             })?),
             Content::String(text) => serde_json::Value::String(text.clone()),
             Content::List(elements) => {
@@ -176,10 +176,13 @@ impl Node {
 /// Refuses an invalid name: an empty one, or one with NUL.
 pub(crate) fn check_name(text: &str, at: Position, what: &str) -> Read<()> {
     if text.is_empty() {
-        return Err(Fault::at(at, format!("expected {what}, got an empty string")));
+        return Err(DocumentError::at(
+            at,
+            format!("expected {what}, got an empty string"),
+        ));
     }
     if text.contains('\0') {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             at,
             format!("{} holds a NUL character; remove it", quoted(text)),
         ));

@@ -6,22 +6,22 @@
 use hashbrown::HashSet;
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput};
 
-use super::{Content, Fault, MAX_DEPTH, Member, Node, Position, Read, scalar};
+use super::{Content, DocumentError, MAX_DEPTH, Member, Node, Position, Read, scalar};
 use crate::json::{Decimal, JsonErrorKind};
 
 /// Reads a YAML document.
 pub(super) fn read(bytes: &[u8]) -> Read<Node> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or(bytes);
-        Fault::at(
+        DocumentError::at(
             end_of(&String::from_utf8_lossy(before)),
             "not UTF-8; save the document as UTF-8",
         )
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    read_text(text).map_err(|fault| Fault {
-        at: inside(text, fault.at),
-        ..fault
+    read_text(text).map_err(|error| DocumentError {
+        at: inside(text, error.at),
+        ..error
     })
 }
 
@@ -67,7 +67,7 @@ fn read_text(text: &str) -> Read<Node> {
         let (event, at) = events.next()?;
         match event {
             Event::StreamEnd => {
-                return Err(Fault::at(
+                return Err(DocumentError::at(
                     Position::START,
                     "the document is empty, expected an object",
                 ));
@@ -82,7 +82,7 @@ fn read_text(text: &str) -> Read<Node> {
             Event::StreamEnd => return Ok(root),
             Event::Nothing | Event::DocumentEnd => {}
             _ => {
-                return Err(Fault::at(
+                return Err(DocumentError::at(
                     at,
                     "a second document begins here, expected one document per file",
                 ));
@@ -120,12 +120,12 @@ impl<'d> Events<'d> {
                 Content::Object(self.object(deeper(depth, at)?)?)
             }
             Event::Alias(_) => {
-                return Err(Fault::at(
+                return Err(DocumentError::at(
                     at,
                     "aliases are not supported; write the value out (or quote a string that begins with `*`)",
                 ));
             }
-            _ => return Err(Fault::at(at, "not YAML: expected a value")),
+            _ => return Err(DocumentError::at(at, "not YAML: expected a value")),
         };
         Ok(Node { at, content })
     }
@@ -148,7 +148,7 @@ impl<'d> Events<'d> {
             let key = match event {
                 Event::MappingEnd => return Ok(members),
                 Event::SequenceStart(..) | Event::MappingStart(..) => {
-                    return Err(Fault::at(
+                    return Err(DocumentError::at(
                         key_at,
                         "expected a string as key, got a list or an object",
                     ));
@@ -156,13 +156,13 @@ impl<'d> Events<'d> {
                 event => match self.node(event, key_at, depth)?.content {
                     Content::String(key) => key,
                     Content::Number(text) => {
-                        return Err(Fault::at(
+                        return Err(DocumentError::at(
                             key_at,
                             format!("expected a string as key, got a number; write `\"{text}\"`"),
                         ));
                     }
                     _ => {
-                        return Err(Fault::at(
+                        return Err(DocumentError::at(
                             key_at,
                             "expected a string as key, got null or a boolean; put it in quotes",
                         ));
@@ -170,7 +170,10 @@ impl<'d> Events<'d> {
                 },
             };
             if !keys.insert(key.clone()) {
-                return Err(Fault::at(key_at, JsonErrorKind::DuplicateKey(key).to_string()));
+                return Err(DocumentError::at(
+                    key_at,
+                    JsonErrorKind::DuplicateKey(key).to_string(),
+                ));
             }
             let (event, at) = self.next()?;
             let value = self.node(event, at, depth)?;
@@ -183,10 +186,10 @@ fn scalar_content(text: &str, style: ScalarStyle, at: Position) -> Read<Content>
     if style != ScalarStyle::Plain {
         return Ok(Content::String(text.to_owned()));
     }
-    let content = scalar::resolve(text).map_err(|message| Fault::at(at, message))?;
+    let content = scalar::resolve(text).map_err(|message| DocumentError::at(at, message))?;
     if let Content::Number(number) = &content {
         // Later code relies on the bounds of numbers, which are those of calls.
-        Decimal::parse(number).map_err(|error| Fault::at(at, error.to_string()))?;
+        Decimal::parse(number).map_err(|error| DocumentError::at(at, error.to_string()))?;
     }
     Ok(content)
 }
@@ -194,13 +197,13 @@ fn scalar_content(text: &str, style: ScalarStyle, at: Position) -> Read<Content>
 /// Refuses syntax that has no equivalent in JSON.
 fn plain_json(anchor: usize, tagged: bool, at: Position) -> Read<()> {
     if tagged {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             at,
             "tags are not supported; remove it (and quote the value if a string is meant)",
         ));
     }
     if anchor != 0 {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             at,
             "anchors are not supported; remove it (and quote a string that begins with `&`)",
         ));
@@ -210,7 +213,7 @@ fn plain_json(anchor: usize, tagged: bool, at: Position) -> Read<()> {
 
 fn deeper(depth: usize, at: Position) -> Read<usize> {
     if depth == MAX_DEPTH {
-        return Err(Fault::at(
+        return Err(DocumentError::at(
             at,
             JsonErrorKind::TooDeep { max_depth: MAX_DEPTH }.to_string(),
         ));
@@ -218,7 +221,7 @@ fn deeper(depth: usize, at: Position) -> Read<usize> {
     Ok(depth + 1)
 }
 
-fn not_yaml(error: &ScanError) -> Fault {
+fn not_yaml(error: &ScanError) -> DocumentError {
     let info = error.info();
     // Patterns of tools begin with a star, which is an alias in YAML.
     let hint = if info.contains("alias") {
@@ -226,7 +229,7 @@ fn not_yaml(error: &ScanError) -> Fault {
     } else {
         ""
     };
-    Fault::at(position(*error.marker()), format!("not YAML: {info}{hint}"))
+    DocumentError::at(position(*error.marker()), format!("not YAML: {info}{hint}"))
 }
 
 fn position(marker: Marker) -> Position {

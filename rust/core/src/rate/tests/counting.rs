@@ -2,7 +2,7 @@
 
 use super::{Rig, descriptor};
 use crate::engine::FORCED_PANIC_TOOL;
-use crate::rate::{Descriptor, RateFault, Unit};
+use crate::rate::{Descriptor, RateError, Unit};
 
 const TWO: &str = "descriptors:
   - key: user
@@ -170,7 +170,7 @@ fn shadowed_limits_count_and_refuse_nothing() {
 ",
     );
     let both = ["watched=a", "user=a"];
-    let shown = |seen: &super::Seen| (seen.over, seen.statuses[0].shadow, seen.remaining());
+    let shown = |seen: &super::AnswerView| (seen.over, seen.statuses[0].shadow, seen.remaining());
     assert_eq!(shown(&rig.ask(&both)), (false, false, vec![0, 1]));
     assert_eq!(shown(&rig.ask(&both)), (false, true, vec![0, 0]));
     let refused = rig.ask(&["watched=b", "user=a"]);
@@ -216,8 +216,8 @@ fn at_the_cap_new_counts_are_refused() {
     assert!(!rig.ask(&["user=a", "tool=a"]).over);
     let refused = rig.ask(&["user=a", "tool=b"]);
     assert_eq!(
-        (refused.overs(), refused.fault),
-        (vec![false, true], Some(RateFault::Capacity))
+        (refused.overs(), refused.error),
+        (vec![false, true], Some(RateError::Capacity))
     );
     assert_eq!(refused.statuses[1].reset_s, None);
     assert_eq!(rig.ask(&["user=a", "tool=a"]).remaining(), [3, 0]);
@@ -228,8 +228,8 @@ fn a_panic_refuses() {
     let rig = Rig::new(TWO);
     let seen = rig.ask(&["user=a", &format!("{FORCED_PANIC_TOOL}=1")]);
     assert_eq!(
-        (seen.overs(), seen.fault),
-        (vec![true, true], Some(RateFault::Internal))
+        (seen.overs(), seen.error),
+        (vec![true, true], Some(RateError::Internal))
     );
     assert_eq!(rig.passing("user=a"), 5);
 }

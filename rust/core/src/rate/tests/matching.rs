@@ -2,7 +2,7 @@
 
 use super::{Rig, Status};
 use crate::Now;
-use crate::rate::{RateRequest, Unit, UnknownDomain};
+use crate::rate::{RateRequest, Unit, UnknownDomainError};
 
 const TREE: &str = "descriptors:
   - key: tool
@@ -165,5 +165,5 @@ fn another_domain_is_unknown() {
     let answer = rig
         .engine
         .rate_limit(&state, request, Now::from_unix_us(super::START_US));
-    assert_eq!(answer, Err(UnknownDomain));
+    assert_eq!(answer, Err(UnknownDomainError));
 }

@@ -58,12 +58,12 @@ impl Rig {
     }
 
     /// Requests descriptors, written as `key=value,key=value`, with one hit each.
-    fn ask(&self, descriptors: &[&str]) -> Seen {
+    fn ask(&self, descriptors: &[&str]) -> AnswerView {
         let descriptors: Vec<_> = descriptors.iter().map(|text| descriptor(text)).collect();
         self.ask_all(&descriptors, 0)
     }
 
-    fn hits(&self, text: &str, hits: u64) -> Seen {
+    fn hits(&self, text: &str, hits: u64) -> AnswerView {
         let hits = Some(hits);
         self.ask_all(
             &[Descriptor {
@@ -74,7 +74,7 @@ impl Rig {
         )
     }
 
-    fn overridden(&self, text: &str, requests_per_unit: u32, unit: Unit) -> Seen {
+    fn overridden(&self, text: &str, requests_per_unit: u32, unit: Unit) -> AnswerView {
         let limit = Some(Override {
             requests_per_unit,
             unit,
@@ -88,7 +88,7 @@ impl Rig {
         )
     }
 
-    fn ask_all(&self, descriptors: &[Descriptor<'_>], hits: u32) -> Seen {
+    fn ask_all(&self, descriptors: &[Descriptor<'_>], hits: u32) -> AnswerView {
         let state = self.engine.snapshot();
         let request = RateRequest {
             domain: "d",
@@ -98,7 +98,7 @@ impl Rig {
         let answer = self
             .engine
             .rate_limit(&state, request, Now::from_unix_us(self.now_us));
-        Seen::of(&answer.unwrap())
+        AnswerView::of(&answer.unwrap())
     }
 
     /// The number of one-hit requests before the first refusal.
@@ -109,9 +109,9 @@ impl Rig {
 
 /// An answer without its lifetimes.
 #[derive(Debug)]
-struct Seen {
+struct AnswerView {
     over: bool,
-    fault: Option<crate::rate::RateFault>,
+    error: Option<crate::rate::RateError>,
     statuses: Vec<Status>,
 }
 
@@ -125,11 +125,11 @@ struct Status {
     reset_s: Option<u64>,
 }
 
-impl Seen {
+impl AnswerView {
     fn of(answer: &RateAnswer<'_>) -> Self {
         Self {
             over: answer.over_limit,
-            fault: answer.fault,
+            error: answer.error,
             statuses: answer.statuses.iter().map(Status::of).collect(),
         }
     }

@@ -5,7 +5,7 @@ mod refused;
 use super::*;
 
 /// Parses a body and hands the result to `look`.
-fn with<R>(body: &str, look: impl FnOnce(Result<Message<'_>, Refusal<'_>>) -> R) -> R {
+fn with<R>(body: &str, look: impl FnOnce(Result<Message<'_>, MessageError<'_>>) -> R) -> R {
     look(Message::parse(&mut Tape::new(), body.as_bytes()))
 }
 

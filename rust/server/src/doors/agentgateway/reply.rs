@@ -1,7 +1,7 @@
 //! Decisions as agentgateway is told them.
 
 use callgate_core::{Decision, Outcome};
-use callgate_mcp::{refusal, reply as mcp};
+use callgate_mcp::{error, reply as mcp};
 use callgate_proto::ext_mcp::authorization_error::Code;
 use callgate_proto::ext_mcp::mcp_request_result::Result as Answered;
 use callgate_proto::ext_mcp::{AuthorizationError, HeaderMutation, McpHeader, McpRequestResult, Pass};
@@ -67,7 +67,7 @@ impl Door for ExtMcp<'_> {
 pub(super) fn error(decision: &Decision<'_>) -> AuthorizationError {
     let code = match decision.outcome {
         Outcome::RateLimited => Code::ResourceExhausted,
-        _ if decision.rule == refusal::RULE => Code::Invalid,
+        _ if decision.rule == error::RULE => Code::Invalid,
         _ => Code::PermissionDenied,
     };
     AuthorizationError {

@@ -6,7 +6,7 @@
 
 use callgate_core::json::canonical::write_string;
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_mcp::{Id, Named};
+use callgate_mcp::{Id, MessageTarget};
 use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
@@ -20,7 +20,7 @@ const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
 /// A message as the filter tells of it.
 #[derive(Clone, Debug)]
 pub(super) struct ReadMessage<'a> {
-    named: Named<'a>,
+    named: MessageTarget<'a>,
     /// As it stands in JSON; `None` for a notification, and for a number that a double cannot tell from its neighbours.
     id: Option<String>,
 }
@@ -62,7 +62,7 @@ impl<'a> ReadMessage<'a> {
             };
             let name = params.and_then(|params| text(params, key));
             return Ok(Self {
-                named: Named::Other { method, name },
+                named: MessageTarget::Other { method, name },
                 id,
             });
         }
@@ -76,7 +76,7 @@ impl<'a> ReadMessage<'a> {
             Unclear::new("the proxy's MCP filter names no tool; send `params.name` as a string, not empty")
         })?;
         Ok(Self {
-            named: Named::Call(name),
+            named: MessageTarget::Call(name),
             id,
         })
     }
@@ -156,12 +156,12 @@ mod tests {
     fn calls_and_other_messages_are_read() {
         let call = written(&[]);
         let read = ReadMessage::read(&call).unwrap();
-        assert_eq!(read.named, Named::Call("open"));
+        assert_eq!(read.named, MessageTarget::Call("open"));
         assert_eq!(read.as_read().id.map(Id::json), Some("7"));
         let other = written(&[("method", Kind::StringValue("tools/list".to_owned()))]);
         assert!(matches!(
             ReadMessage::read(&other).unwrap().named,
-            Named::Other {
+            MessageTarget::Other {
                 method: "tools/list",
                 ..
             }

@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use callgate_core::engine::Snapshot;
 use callgate_core::rate::{
-    Descriptor, HeadersWhen, Override, RateAnswer, RateFault, RateRequest, RateStatus, Unit, UnknownDomain,
+    Descriptor, HeadersWhen, Override, RateAnswer, RateError, RateRequest, RateStatus, Unit,
+    UnknownDomainError,
 };
-use callgate_mcp::Shown;
+use callgate_mcp::Quoted;
 use callgate_mcp::headers::lenient_base64;
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
@@ -76,7 +77,7 @@ impl RateLimits {
         };
         match self.answer(state, asked) {
             Ok(answer) => Ok(response(&answer)),
-            Err(UnknownDomain) => Err(unknown_domain(state, &request.domain)),
+            Err(UnknownDomainError) => Err(unknown_domain(state, &request.domain)),
         }
     }
 
@@ -85,7 +86,7 @@ impl RateLimits {
         &self,
         state: &'s Snapshot,
         request: RateRequest<'_, '_>,
-    ) -> Result<RateAnswer<'s>, UnknownDomain> {
+    ) -> Result<RateAnswer<'s>, UnknownDomainError> {
         let now = self.gate.clock.now();
         let started = Instant::now();
         let answer = self.gate.engine.rate_limit(state, request, now);
@@ -96,10 +97,10 @@ impl RateLimits {
                 self.gate
                     .log_refused_limits(|| refused_limits::decision(answer, &request, now), took);
             }
-            answer.fault.map(|fault| match fault {
-                RateFault::Internal => (Level::Error, "internal error"),
-                RateFault::Capacity => (Level::Warning, "counter capacity"),
-                RateFault::Unavailable => (Level::Error, "counter store unavailable"),
+            answer.error.map(|fault| match fault {
+                RateError::Internal => (Level::Error, "internal error"),
+                RateError::Capacity => (Level::Warning, "counter capacity"),
+                RateError::Unavailable => (Level::Error, "counter store unavailable"),
             })
         } else {
             self.gate.metrics.rate_limit_unknown();
@@ -142,7 +143,7 @@ fn unknown_domain(state: &Snapshot, domain: &str) -> Status {
     }
     Status::not_found(format!(
         "unknown domain {}; expected one of `{}`, or add its file to `rate_limits`",
-        Shown(domain),
+        Quoted(domain),
         names.join("`, `")
     ))
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use callgate_core::limit::Micros;
-use callgate_core::rate::{Descriptor, RateAnswer, RateFault, RateRequest, RateStatus};
+use callgate_core::rate::{Descriptor, RateAnswer, RateError, RateRequest, RateStatus};
 use callgate_core::{Decision, LimitState, Now, Outcome};
 
 /// The refusal of a request as a decision: its rule is the first descriptor that is over its limit, its policy the domain.
@@ -16,10 +16,10 @@ pub(super) fn decision<'a>(
         let statuses = answer.statuses.iter().zip(request.descriptors);
         statuses.filter(|(status, _)| status.over_limit)
     };
-    let (outcome, rule) = match answer.fault {
-        Some(RateFault::Capacity) => (Outcome::Deny, Cow::Borrowed("(counter capacity)")),
-        Some(RateFault::Unavailable) => (Outcome::Deny, Cow::Borrowed("(counter store unavailable)")),
-        Some(RateFault::Internal) => (Outcome::Deny, Cow::Borrowed("(internal error)")),
+    let (outcome, rule) = match answer.error {
+        Some(RateError::Capacity) => (Outcome::Deny, Cow::Borrowed("(counter capacity)")),
+        Some(RateError::Unavailable) => (Outcome::Deny, Cow::Borrowed("(counter store unavailable)")),
+        Some(RateError::Internal) => (Outcome::Deny, Cow::Borrowed("(internal error)")),
         None => {
             let first = refused().next();
             let pointer = first.map(|(_, descriptor)| pointer(descriptor));

@@ -4,7 +4,7 @@ use crate::policy::ast::{Action, Check, Condition, Cost, Root, Rules, Scope};
 
 /// Returns whether the result of the rules depends on a call's arguments. An approval is for the arguments that a
 /// person saw.
-pub(super) fn at_args(rules: &Rules) -> bool {
+pub(super) fn reads_args(rules: &Rules) -> bool {
     rules.schema.is_some()
         || rules.action == Action::RequireApproval
         || rules.require.iter().chain(&rules.deny_if).any(check)

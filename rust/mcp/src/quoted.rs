@@ -9,9 +9,9 @@ const SHOWN_CHARACTERS: usize = 64;
 
 /// Displays a text in backticks: shortened, without tokens, control characters escaped so that a log line stays one
 /// line.
-pub struct Shown<'a>(pub &'a str);
+pub struct Quoted<'a>(pub &'a str);
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = without_tokens(self.0);
         let mut characters = text.chars();
@@ -36,13 +36,13 @@ mod tests {
 
     #[test]
     fn hostile_text_stays_short_and_on_one_line() {
-        assert_eq!(Shown("tools/call").to_string(), "`tools/call`");
-        assert_eq!(Shown("a\nb\u{7f}").to_string(), "`a\\nb\\u{7f}`");
+        assert_eq!(Quoted("tools/call").to_string(), "`tools/call`");
+        assert_eq!(Quoted("a\nb\u{7f}").to_string(), "`a\\nb\\u{7f}`");
         assert_eq!(
-            Shown(&"é".repeat(65)).to_string(),
+            Quoted(&"é".repeat(65)).to_string(),
             format!("`{}…`", "é".repeat(64))
         );
         let token = format!("cgt_{}", "A".repeat(43));
-        assert_eq!(Shown(&token).to_string(), "`cgt_AAAA...`");
+        assert_eq!(Quoted(&token).to_string(), "`cgt_AAAA...`");
     }
 }

@@ -4,23 +4,23 @@ use callgate_core::json::{JsonError, JsonErrorKind, Kind, Value};
 use callgate_core::request::MAX_ARGS_DEPTH;
 
 use super::MAX_MESSAGE_DEPTH;
-use crate::refusal::{Reason, Refusal};
+use crate::error::{MessageError, Reason};
 
 /// Refuses a body that need not be parsed for it.
-pub(super) fn before_parsing(body: &[u8]) -> Result<(), Refusal<'static>> {
+pub(super) fn check_bytes(body: &[u8]) -> Result<(), MessageError<'static>> {
     if body.trim_ascii().is_empty() {
         let message = "the body is empty; expected one JSON-RPC message";
-        return Err(Refusal::new(Reason::EmptyBody, message));
+        return Err(MessageError::new(Reason::EmptyBody, message));
     }
     if body.starts_with(b"\xef\xbb\xbf") {
         let message = "the body begins with a byte order mark; send UTF-8 without one";
-        return Err(Refusal::new(Reason::ByteOrderMark, message));
+        return Err(MessageError::new(Reason::ByteOrderMark, message));
     }
     Ok(())
 }
 
 /// The refusal for an error of the JSON reader.
-pub(super) fn of_json(error: &JsonError) -> Refusal<'static> {
+pub(super) fn from_json_error(error: &JsonError) -> MessageError<'static> {
     let reason = match &error.kind {
         JsonErrorKind::Syntax(_) => Reason::InvalidJson,
         JsonErrorKind::DuplicateKey(_) => Reason::DuplicateKey,
@@ -39,13 +39,18 @@ pub(super) fn of_json(error: &JsonError) -> Refusal<'static> {
             error.offset
         ),
     };
-    Refusal::new(reason, message)
+    MessageError::new(reason, message)
 }
 
 /// The refusal for a member of the wrong type. `expected` begins with an article.
-pub(super) fn wrong_type(reason: Reason, member: &str, expected: &str, value: Value<'_>) -> Refusal<'static> {
+pub(super) fn wrong_type(
+    reason: Reason,
+    member: &str,
+    expected: &str,
+    value: Value<'_>,
+) -> MessageError<'static> {
     let got = value.kind().as_str();
-    Refusal::new(
+    MessageError::new(
         reason,
         format!("`{member}` has the wrong type: expected {expected}, got {got}"),
     )
@@ -56,7 +61,7 @@ pub(super) fn string<'m>(
     reason: Reason,
     member: &str,
     value: Value<'m>,
-) -> Result<&'m str, Refusal<'static>> {
+) -> Result<&'m str, MessageError<'static>> {
     value
         .as_str()
         .ok_or_else(|| wrong_type(reason, member, "a string", value))
@@ -67,7 +72,7 @@ pub(super) fn object<'m>(
     reason: Reason,
     member: &str,
     value: Value<'m>,
-) -> Result<Value<'m>, Refusal<'static>> {
+) -> Result<Value<'m>, MessageError<'static>> {
     if value.kind() == Kind::Object {
         Ok(value)
     } else {
@@ -93,14 +98,14 @@ mod tests {
                 .parse(body.as_bytes(), MAX_MESSAGE_DEPTH)
                 .map(|_| ())
                 .expect_err(body);
-            assert_eq!(of_json(&error).reason, reason, "{body}");
+            assert_eq!(from_json_error(&error).reason, reason, "{body}");
         }
         let error = JsonError {
             offset: 3,
             kind: JsonErrorKind::Number(NumberError::TooLong),
         };
         assert_eq!(
-            of_json(&error).message,
+            from_json_error(&error).message,
             "the body is not one well-formed JSON-RPC message: expected a number of at most 1000 characters (byte 3)"
         );
     }

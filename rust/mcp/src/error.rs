@@ -158,7 +158,7 @@ impl fmt::Display for Reason {
 /// A message that must not be forwarded, whatever the policy says; status 400 over HTTP.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal<'m> {
+pub struct MessageError<'m> {
     /// The fault.
     pub reason: Reason,
     /// The fault as a sentence: found, expected, remedy. Contains no value of the arguments.
@@ -167,7 +167,7 @@ pub struct Refusal<'m> {
     pub id: Option<Id<'m>>,
 }
 
-impl<'m> Refusal<'m> {
+impl<'m> MessageError<'m> {
     pub(crate) fn new(reason: Reason, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             reason,
