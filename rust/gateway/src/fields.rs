@@ -26,7 +26,7 @@ const OF_ONE_HOP: [HeaderName; 9] = [
     UPGRADE,
 ];
 
-/// What a client says to the gateway and not to the server: who it is, how its request is framed, and where its page is.
+/// Fields that clients send to the gateway alone: credentials, the framing of the request, and the address of the page.
 const OF_THE_CLIENT: [HeaderName; 8] = [
     AUTHORIZATION,
     CONTENT_LENGTH,
@@ -38,7 +38,7 @@ const OF_THE_CLIENT: [HeaderName; 8] = [
     REFERER,
 ];
 
-/// What a request must not ask for whose reply is looked at: a part of it, one in another form, or none because it is known.
+/// Fields that prevent reading the reply: they ask for a part of it, for another form, or for none if it is known.
 const AGAINST_READING: [HeaderName; 6] = [
     ACCEPT_ENCODING,
     IF_MATCH,
@@ -48,25 +48,25 @@ const AGAINST_READING: [HeaderName; 6] = [
     RANGE,
 ];
 
-/// What a request says by one name alone: spelt in another way it was not looked at, and a server could take it for this.
+/// Fields that must be spelt exactly so: other spellings are not checked, and a server could take them for these.
 const AS_SPELT: [HeaderName; 2] = [CONTENT_TYPE, HeaderName::from_static("last-event-id")];
 
-/// What begins fields of MCP, which count as spelt as well.
+/// The prefix of MCP's fields, which must be spelt exactly as well.
 const OF_MCP: &str = "mcp-";
 
-/// What begins fields of MCP that repeat an argument: the rest of such a name is a tool's own.
+/// The prefix of MCP's fields that repeat an argument. The rest of such a name belongs to a tool.
 const OF_ARGUMENTS: &str = "mcp-param-";
 
-/// What a server says to the gateway and not to the client: whom it believes, what it wants remembered, where else it is.
+/// Fields that servers send to the gateway alone: challenges, cookies and alternative addresses.
 const OF_THE_SERVER: [HeaderName; 3] = [ALT_SVC, SET_COOKIE, WWW_AUTHENTICATE];
 
-/// What begins the fields that proxies before a server add, and callgate's own.
+/// The prefixes of fields that proxies before a server add, and of callgate's own.
 const PREFIXES: [&str; 3] = [OURS, "x-forwarded-", "x-real-"];
 
-/// What begins the fields of CORS: which pages may read a reply is the gateway's to say.
+/// The prefix of CORS fields: the gateway decides which pages may read a reply.
 const OF_PAGES: &str = "access-control-";
 
-/// What begins callgate's own.
+/// The prefix of callgate's own fields.
 const OURS: &str = "x-callgate-";
 
 /// The fields of a request that go on to the server.
@@ -130,7 +130,7 @@ pub fn remove_alike(fields: &mut HeaderMap, name: &HeaderName) {
     }
 }
 
-/// Whether two names are one to servers that take `_` and `.` for `-`, as CGI does.
+/// Returns true if two names are the same to servers that take `_` and `.` for `-`, as CGI does.
 pub fn are_alike(name: &HeaderName, other: &HeaderName) -> bool {
     plain(name) == plain(other)
 }

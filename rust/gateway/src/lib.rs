@@ -7,7 +7,7 @@
 //! - [`pins`] holds what servers say of their tools against what was accepted.
 //! - [`oauth`] makes callers out by the tokens of an issuer.
 //!
-//! Who may call what is decided before anything comes here: the crate knows no policy and no counters.
+//! Calls are authorised before they reach this crate: it knows no policy and no counters.
 
 pub mod fields;
 pub mod oauth;

@@ -1,4 +1,4 @@
-//! Whether the client is still there.
+//! Detects that the client has gone.
 
 use std::io;
 

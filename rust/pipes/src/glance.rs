@@ -1,4 +1,4 @@
-//! What a message says at its top, found as its bytes go by: nothing of it is held but the id.
+//! The outer members of a message, read while its bytes pass. Only the id is kept.
 //!
 //! A glance judges nothing. It says which request a reply belongs to while a hundred megabytes of result stream on, and
 //! under which id to refuse a message that is too long to be read.

@@ -18,7 +18,7 @@ pub(crate) enum Line {
     TooLong(Glance),
 }
 
-/// What a line says: it without its end, a newline or a carriage return and a newline.
+/// The contents of a line, without its end: a newline, or a carriage return and a newline.
 pub(crate) fn text(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
@@ -44,7 +44,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         }
     }
 
-    /// How long a line may be.
+    /// The maximum length of a line.
     pub(crate) const fn limit_bytes(&self) -> usize {
         self.limit_bytes
     }

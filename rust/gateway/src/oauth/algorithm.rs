@@ -13,7 +13,7 @@ use ring::signature::{
 
 use super::keys::{Curve, Material};
 
-/// How a token is signed.
+/// A signature algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names of RFC 7518 and RFC 8037")]
 pub enum Algorithm {
@@ -34,7 +34,7 @@ thread_local! {
     pub(super) static VERIFIED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// What checks a signature, and the keys that it takes.
+/// The verification of a signature, and the type of its keys.
 enum Check {
     Rsa(&'static RsaParameters),
     Curve(Curve, &'static dyn VerificationAlgorithm),
@@ -69,7 +69,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether a key is of the kind that it takes.
+    /// Returns true if a key has the type that the algorithm takes.
     pub(super) fn takes(self, material: &Material) -> bool {
         match (self.check(), material) {
             (Check::Rsa(_), Material::Rsa { .. }) => true,
@@ -78,7 +78,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether the signature over these bytes is by this key.
+    /// Returns true if the signature over these bytes is by this key.
     pub(super) fn verifies(self, material: &Material, signed: &[u8], signature: &[u8]) -> bool {
         #[cfg(test)]
         VERIFIED.with(|count| count.set(count.get() + 1));

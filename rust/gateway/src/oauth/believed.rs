@@ -12,7 +12,7 @@ use ring::digest::{Context, SHA256};
 
 use super::token::Issued;
 
-/// How long a signature is believed without another look, in seconds.
+/// The time for which a verified signature is not verified again, in seconds.
 pub(super) const BELIEVED_S: u64 = 300;
 
 /// Maps that are locked each by itself, so that two callers seldom wait for each other.
@@ -21,7 +21,7 @@ const SHARDS: usize = 16;
 /// Tokens of one shard in either of its two maps: 4,096 in all.
 const MOST_OF_A_MAP: usize = 128;
 
-/// What one token may make out, in bytes: 8 MiB for all of them. Names and labels are seldom longer than 100.
+/// The maximum size of one entry, in bytes: 8 MiB for all of them. Names and labels are seldom longer than 100.
 const MOST_BYTES: usize = 2_048;
 
 /// The digest of a token's bytes and of the resource that it was presented to.
@@ -73,7 +73,7 @@ struct Shard {
 pub(super) struct Believed([Mutex<Shard>; SHARDS]);
 
 impl Believed {
-    /// Whom a token makes out that was proven by the keys of this number, while nothing has come up against it.
+    /// The caller of a token that was verified by the keys of this number, unless the entry has expired.
     pub(super) fn get(&self, presented: &Presented, keys: u64, now: Now) -> Option<Arc<Issued>> {
         let mut shard = self.shard(presented);
         let entry = shard.young.get(presented).or_else(|| shard.old.get(presented))?;

@@ -1,8 +1,8 @@
-//! What a token says, where the configuration looks.
+//! The claims of a token that the configuration names.
 
 use callgate_core::json::{Kind, Scaled, Value, scaled};
 
-/// Where a claim stands: the names of members, from the outermost on.
+/// The path of a claim: the names of members, from the outermost on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimPath(Vec<String>);
 

@@ -1,4 +1,4 @@
-//! Whose tokens are believed, and what is made of them.
+//! The configuration of a token issuer.
 
 use std::net::IpAddr;
 
@@ -6,43 +6,43 @@ use http::Uri;
 
 use super::{Algorithm, ClaimPath};
 
-/// Whose tokens are believed, and what is made of them.
+/// The configuration of a token issuer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OauthConfig {
-    /// What tokens have as `iss`, compared as it is.
+    /// The required `iss` of tokens, compared exactly.
     pub issuer: String,
     /// Stands before the claim in the grant's id, so that two issuers never name one grant; empty for a single issuer.
     pub prefix: String,
-    /// Where the issuer's keys are.
+    /// The source of the issuer's keys.
     pub jwks: JwksSource,
-    /// What tokens have as `aud` or in it; `None`: the address of the server that is asked.
+    /// The required `aud` of tokens, alone or in a list; `None`: the address of the requested server.
     pub audience: Option<String>,
-    /// How tokens may be signed.
+    /// The accepted signature algorithms.
     pub algorithms: Vec<Algorithm>,
     /// The claim that is the grant's id.
     pub grant: ClaimPath,
     /// Labels by name, each with its claim.
     pub labels: Vec<(String, ClaimPath)>,
-    /// How far the issuer's clock may be off, in milliseconds.
+    /// The accepted error of the issuer's clock, in milliseconds.
     pub clock_skew_ms: u64,
-    /// What must be in `scope`, all of it.
+    /// The required words of `scope`.
     pub scopes: Vec<String>,
 }
 
 /// The most bytes of a prefix.
 const MAX_PREFIX_BYTES: usize = 64;
 
-/// What a prefix may end in, so that it is told from the beginning of a longer name: `a` would take in the grant `alice`.
+/// The last character of a prefix, which separates it from longer names: `a` would take in the grant `alice`.
 const SEPARATORS: [char; 3] = [':', '/', '|'];
 
-/// Where an issuer's keys are: a JWK Set.
+/// The source of an issuer's keys: a JWK Set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JwksSource {
     /// The contents of a file.
     Document(Vec<u8>),
     /// Fetched, and again from time to time.
     Url {
-        /// Where from: `https`, or `http` on loopback.
+        /// The address: `https`, or `http` on loopback.
         url: String,
         /// Certificates in PEM of the authorities that are believed instead of the system's.
         ca_pem: Option<Vec<u8>>,
@@ -55,7 +55,7 @@ pub enum JwksSource {
     },
 }
 
-/// What is wrong with the configuration of an issuer.
+/// An error in the configuration of an issuer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`gateway.oauth{}.{part}`: {message}", .index.map(|index| format!("[{index}]")).unwrap_or_default())]
 pub struct OauthError {
@@ -63,7 +63,7 @@ pub struct OauthError {
     pub index: Option<usize>,
     /// The key that is to be changed.
     pub part: &'static str,
-    /// What is wrong there, and what was expected.
+    /// The error, and the expected value.
     pub message: String,
 }
 
@@ -170,7 +170,8 @@ fn is_prefix(prefix: &str) -> bool {
         || (prefix.len() <= MAX_PREFIX_BYTES && prefix.ends_with(SEPARATORS) && !prefix.contains('\0'))
 }
 
-/// Where keys are fetched. Whoever could change them on the way could be anybody, so plain HTTP stays on this machine.
+/// Parses the address of keys. Plain HTTP is accepted on loopback only: whoever changes keys on the way can impersonate
+/// anybody.
 pub(super) fn address(url: &str) -> Result<Uri, OauthError> {
     let expected =
         "expected a URL such as `https://login.example.com/jwks.json`, or one of this machine by `http`";

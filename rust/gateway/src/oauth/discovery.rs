@@ -1,4 +1,4 @@
-//! Where an issuer's keys are, by the issuer's own metadata (RFC 8414, `OpenID` Connect Discovery 1.0).
+//! The address of an issuer's keys, from the issuer's metadata (RFC 8414, `OpenID` Connect Discovery 1.0).
 
 use callgate_core::json::{Kind, Tape, Value};
 use http::Uri;
@@ -19,7 +19,7 @@ const MAX_URL_BYTES: usize = 2_048;
 #[derive(Debug)]
 pub(super) struct Discovery {
     issuer: String,
-    /// Where its metadata may be, the best place first.
+    /// The possible addresses of its metadata, the best first.
     places: Vec<Uri>,
 }
 
@@ -59,12 +59,12 @@ impl Discovery {
         &self.places
     }
 
-    /// Whether connections have to be secured.
+    /// Returns true if connections must be secure.
     pub(super) fn is_secure(&self) -> bool {
         self.places.iter().any(|uri| uri.scheme_str() == Some("https"))
     }
 
-    /// Where the issuer's keys are, by this document.
+    /// Reads the address of the issuer's keys from this document.
     pub(super) fn keys_at(&self, document: &[u8]) -> Result<Uri, KeysError> {
         let fault = |text: &str| KeysError(text.to_owned());
         let mut tape = Tape::new();

@@ -21,27 +21,27 @@ use super::keys::{Keys, KeysError, LIMIT_BYTES};
 use crate::pool::{Pool, Usage};
 use crate::upstream::{Connector, chain, connector};
 
-/// How old keys get before they are fetched again, in seconds: as long may a key that the issuer withdraws go on.
+/// The age at which keys are fetched again, in seconds: a key that the issuer withdraws may stay in use as long.
 pub(super) const FRESH_S: u64 = 300;
 
 /// Between two attempts, in seconds: of those that failed, and of those for a key that is missing.
 pub(super) const PACE_S: u64 = 30;
 
-/// How long keys stay in force while no newer ones can be had, in seconds. Tokens live about as long, and an issuer that
+/// The time that keys stay in use while no newer ones can be fetched, in seconds. Tokens live about as long, and an issuer that
 /// cannot be reached makes no others.
 pub(super) const KEPT_S: u64 = 3_600;
 
-/// How long one attempt may take, from the connection to the last byte.
+/// The time limit of one attempt, from the connection to the last byte.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 const ACCEPTED: HeaderValue = HeaderValue::from_static("application/jwk-set+json, application/json");
 
-/// Where keys are.
+/// The address of keys.
 #[derive(Debug)]
 pub(super) enum Place {
     /// At this URL.
     Keys(Uri),
-    /// Where the issuer's metadata says.
+    /// The address is in the issuer's metadata.
     Metadata(Discovery),
 }
 
@@ -67,7 +67,7 @@ struct Dated {
     at_s: u64,
 }
 
-/// Whether somebody fetches, and who did when, in seconds on the boot clock.
+/// The state of fetching: whether a task fetches now, and when one did last, in seconds on the boot clock.
 #[derive(Debug, Default)]
 struct Progress {
     is_running: bool,
@@ -184,7 +184,7 @@ impl Fetched {
         Keys::parse(&document, &self.algorithms)
     }
 
-    /// Where the keys are, by the first metadata that can be believed.
+    /// Finds the address of the keys, from the first valid metadata.
     async fn discover(&self, discovery: &Discovery) -> Result<Uri, KeysError> {
         let mut faults = Vec::new();
         for place in discovery.places() {

@@ -29,7 +29,7 @@ impl Issuers {
         issuers.collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether no token of any issuer is believed.
+    /// Returns true if there is no issuer.
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 8;
 /// The sizes of RSA keys that are believed, in bits; shorter ones can be broken, longer ones are slow to check.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2_048..=8_192;
 
-/// Why a document holds no keys that could be used: a sentence.
+/// An error in a document of keys: a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct KeysError(pub(super) String);
@@ -31,7 +31,7 @@ pub(super) enum Curve {
     Ed25519,
 }
 
-/// What a key is made of, big-endian and without leading zeros.
+/// The numbers of a key, big-endian and without leading zeros.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Material {
     Rsa {
@@ -93,7 +93,7 @@ impl Keys {
         Ok(self)
     }
 
-    /// How many there are.
+    /// The number of keys.
     pub(super) const fn len(&self) -> usize {
         self.0.len()
     }

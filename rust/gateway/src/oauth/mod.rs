@@ -77,12 +77,12 @@ impl Issuer {
         })
     }
 
-    /// How it is configured.
+    /// The configuration.
     pub const fn config(&self) -> &OauthConfig {
         &self.config
     }
 
-    /// Whether the keys of this one are those of an issuer that is configured so.
+    /// Returns true if this issuer's keys are those of an issuer with this configuration.
     fn has_keys_of(&self, config: &OauthConfig) -> bool {
         let is_same_place = match config.jwks {
             JwksSource::Discovery { .. } => self.config.issuer == config.issuer,
@@ -91,7 +91,7 @@ impl Issuer {
         is_same_place && self.config.jwks == config.jwks && self.config.algorithms == config.algorithms
     }
 
-    /// Whom a token makes the caller out to be, at a resource whose address is `audience`.
+    /// Verifies a token for a resource with the address `audience`, and returns the caller.
     ///
     /// The signature of a token that was believed there a short while ago is not looked at again, as long as the keys are the
     /// same.
@@ -118,14 +118,14 @@ impl Issuer {
         }
     }
 
-    /// Why a token is refused while there are no keys: what no key could put right is said all the same.
+    /// The reason to refuse a token while there are no keys. Errors that no key could correct are reported all the same.
     fn without_keys(&self, token: &str) -> Refused {
         Unproven::read(token, &self.config.algorithms)
             .err()
             .unwrap_or(Refused::NoKeys)
     }
 
-    /// Whether there are keys that a token could be signed by.
+    /// Returns true if there are keys that a token could be signed by.
     pub fn has_keys(&self, now: Now) -> bool {
         match &self.source {
             Source::Document(_) => true,
@@ -141,8 +141,9 @@ impl Issuer {
         }
     }
 
-    /// Whether a token could be good but for its key, which is not here. So it is worth to [wait](Self::settled) for keys
-    /// that come, and to fetch them where this gives an attempt; it gives one now and then, whatever tokens come.
+    /// Returns true if a token could be valid but for its key, which is missing. Then it is useful to
+    /// [wait](Self::settled) for keys that come, and to fetch them where this gives an attempt; it gives one now and
+    /// then, whatever tokens come.
     pub fn missing(&self, token: &str, audience: &str, now: Now) -> Option<Option<Refresh>> {
         let Source::Fetched(fetched) = &self.source else {
             return None;

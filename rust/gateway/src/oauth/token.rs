@@ -19,13 +19,13 @@ const MAX_CLAIMS_DEPTH: usize = 32;
 /// The longest claim that is a grant's id: what `OpenID` Connect allows for `sub`.
 const MAX_GRANT_BYTES: usize = 255;
 
-/// What `typ` may say: an access token, or nothing in particular. Anything else is a token for another purpose.
+/// The accepted values of `typ`: an access token, or a token without a type. Any other value is for another purpose.
 const TYPES: [&str; 3] = ["at+jwt", "application/at+jwt", "jwt"];
 
 const SHAPE: Refused = Refused::Malformed("expected three parts of base64url, joined by dots");
 const CLAIMS: &str = "its claims are no JSON object, or hold a key twice";
 
-/// Why a token is not believed. The messages say nothing of the token beyond that.
+/// The reason why a token is refused. The messages show nothing else of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It is not in the form of a signed token.
@@ -90,7 +90,7 @@ pub struct Issued {
 pub(super) struct Unproven<'t> {
     algorithm: Algorithm,
     key_id: Option<String>,
-    /// What is signed.
+    /// The signed part.
     signed: &'t str,
     signature: Vec<u8>,
     claims: Vec<u8>,
@@ -141,7 +141,7 @@ impl<'t> Unproven<'t> {
         })
     }
 
-    /// Whether one of these keys has signed it.
+    /// Verifies the signature by one of these keys.
     pub(super) fn prove(&self, keys: &Keys) -> Result<(), Refused> {
         let key_id = self.key_id.as_deref();
         let mut fitting = keys.fitting(key_id, self.algorithm).peekable();
@@ -160,13 +160,14 @@ impl<'t> Unproven<'t> {
         })
     }
 
-    /// Whether none of these keys has the id that it names; `None` where it names none, so that only signatures tell.
+    /// Returns true if none of these keys has the id that the token names; `None` if it names none, so that only
+    /// signatures tell.
     pub(super) fn lacks_key(&self, keys: &Keys) -> Option<bool> {
         let id = self.key_id.as_deref()?;
         Some(keys.fitting(Some(id), self.algorithm).next().is_none())
     }
 
-    /// What its claims come to at this time for this audience, whoever has signed them, and when they do.
+    /// Evaluates its claims at this time for this audience. The signature is not verified.
     pub(super) fn claims(
         &self,
         config: &OauthConfig,
@@ -247,7 +248,7 @@ impl<'t> Parts<'t> {
     }
 }
 
-/// What a token says that it is of, whoever has signed it.
+/// The issuer that a token claims, without verification.
 pub(super) fn claimed_issuer(token: &str) -> Result<String, Refused> {
     let claims = part(Parts::of(token)?.claims)?;
     let mut tape = Tape::new();
@@ -272,7 +273,7 @@ fn object<'t>(
     object.ok_or(Refused::Malformed(fault))
 }
 
-/// Whether an `aud` names this audience, alone or among others.
+/// Returns true if an `aud` names this audience, alone or among others.
 fn is_for(given: Value<'_>, audience: &str) -> bool {
     match given.kind() {
         Kind::String => given.as_str() == Some(audience),
@@ -285,7 +286,7 @@ fn is_for(given: Value<'_>, audience: &str) -> bool {
     }
 }
 
-/// Whether a `scope` holds this word: a text of words, or a list of them as some issuers write it.
+/// Returns true if a `scope` holds this word: a text of words, or a list of them as some issuers write it.
 fn holds(given: Value<'_>, scope: &str) -> bool {
     match given.as_str() {
         Some(words) => words.split(' ').any(|word| word == scope),

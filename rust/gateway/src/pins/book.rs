@@ -1,4 +1,4 @@
-//! What is pinned of one server, and what it listed last.
+//! The pins of one server, and its last lists.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(super) struct Showing<'s> {
 /// Everything that is known of one server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Book {
-    /// Whether a whole list was seen: from then on a tool that is not here is new.
+    /// A whole list was seen: from then on, a tool that is missing here is new.
     pub(super) is_complete: bool,
     /// When somebody had it forgotten last, in milliseconds since 1970; every reset raises it, and it is 0 before the first.
     pub(super) reset_at_unix_ms: u64,
@@ -73,17 +73,17 @@ impl Default for Book {
 }
 
 impl Book {
-    /// Whether it says nothing, as one that was reset does.
+    /// Returns true if it is empty, as after a reset.
     pub(super) fn is_blank(&self) -> bool {
         !self.is_complete && self.tools.is_empty()
     }
 
-    /// Where a variant is, if it has a place.
+    /// The place of a variant, if it has one.
     pub(super) fn place(&self, variant: &Variant) -> Option<usize> {
         self.variants.iter().position(|met| met.variant == *variant)
     }
 
-    /// Where a variant is from now on; `None` where there is no room for it.
+    /// Gives a variant a place; `None` if there is no room for it.
     pub(super) fn meet(&mut self, variant: &Variant) -> Option<usize> {
         if let Some(place) = self.place(variant) {
             return Some(place);
@@ -95,8 +95,8 @@ impl Book {
         Some(self.variants.len() - 1)
     }
 
-    /// Whether a list of this variant may be a first one: the server has shown none that was whole, or there is time left for
-    /// further variants, and this one has had none yet.
+    /// Returns true if a list of this variant may be a first one: the server has shown none that was whole, or there is
+    /// time left for further variants, and this one has had none yet.
     pub(super) fn awaits_first_list(&self, variant: &Variant) -> bool {
         if !self.is_complete {
             return true;
@@ -110,7 +110,7 @@ impl Book {
         met.map_or(self.variants.len() <= MAX_VARIANTS, |met| !met.is_complete)
     }
 
-    /// Whether the page tells nothing that was not known.
+    /// Returns true if the page has nothing new.
     pub(super) fn knows(&self, showing: &Showing<'_>) -> bool {
         let Some(place) = self.place_of(showing.variant) else {
             return false;
@@ -216,7 +216,7 @@ impl Book {
         tools.map(|(name, entry)| name.len() + entry.bytes()).sum()
     }
 
-    /// Whether a file with this book would say the same.
+    /// Returns true if a file with this book would say the same.
     pub(super) fn is_written_like(&self, other: &Self) -> bool {
         self.is_complete == other.is_complete
             && self.reset_at_unix_ms == other.reset_at_unix_ms
@@ -225,7 +225,7 @@ impl Book {
             && self.tools == other.tools
     }
 
-    /// What these places are called.
+    /// The names of these places.
     pub(super) fn names(&self, places: Places) -> Vec<Variant> {
         let met = places.each().filter_map(|place| self.variants.get(place));
         met.map(|met| met.variant.clone()).collect()

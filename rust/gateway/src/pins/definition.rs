@@ -1,4 +1,4 @@
-//! What a server says of one tool.
+//! A server's definition of one tool.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where a server is.
+//! The endpoint of a server.
 
 use callgate_core::json::canonical::write_string;
 
@@ -7,7 +7,7 @@ use super::digest::Digest;
 /// Characters of an endpoint that are kept for people.
 const MAX_SHOWN_CHARACTERS: usize = 1024;
 
-/// Where a server is: a URL, or the command that starts it. A tool at another endpoint is another tool.
+/// The endpoint of a server: a URL, or the command that starts it. A tool at another endpoint is another tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     shown: Box<str>,

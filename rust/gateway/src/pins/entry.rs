@@ -1,4 +1,4 @@
-//! What is known of one tool.
+//! The record of one tool.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ const MAX_WITHHELD: usize = 8;
 pub struct Record {
     /// The digest of definition and endpoint.
     pub digest: Digest,
-    /// Where the server was.
+    /// The endpoint of the server.
     pub endpoint: Endpoint,
-    /// What it said.
+    /// The definition that it listed.
     pub definition: Definition,
     /// When it was listed first, in seconds since 1970.
     pub at_unix_s: u64,
@@ -72,17 +72,17 @@ impl PartialEq for Withheld {
 
 impl Eq for Withheld {}
 
-/// What is known of one tool.
+/// The record of one tool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Entry {
-    /// What was accepted, the last one last; empty for a new tool.
+    /// The accepted definitions, the last one last; empty for a new tool.
     pub(super) pinned: Vec<Pin>,
-    /// What was listed last and is not accepted, the last one last; the variants of two of them have none in common.
+    /// Definitions that were listed last and are not accepted, the last one last. No two of them have a variant in common.
     pub(super) withheld: Vec<Withheld>,
 }
 
 impl Entry {
-    /// How it stands, for clients of any variant.
+    /// The state of the tool, for clients of any variant.
     pub(super) const fn state(&self) -> State {
         if self.pinned.is_empty() {
             State::New
@@ -99,7 +99,7 @@ impl Entry {
         all.fold(Places::default(), Places::and)
     }
 
-    /// What the last list of this variant showed that is not accepted.
+    /// The definition that the last list of this variant showed and that is not accepted.
     pub(super) fn withheld_in(&self, place: usize) -> Option<&Withheld> {
         self.withheld.iter().find(|form| form.variants.has(place))
     }
@@ -108,12 +108,12 @@ impl Entry {
         self.pinned.iter().find(|pin| pin.record.digest == digest)
     }
 
-    /// Whether a list may show the tool so.
+    /// Returns true if a list may show this definition.
     pub(super) fn accepts(&self, tool: &Listed) -> bool {
         !tool.is_ambiguous && self.accepted(tool.record.digest).is_some()
     }
 
-    /// Whether a list of this variant that shows the tool so tells nothing else than the one before.
+    /// Returns true if a list of this variant with this definition has nothing new.
     pub(super) fn knows(&self, tool: &Listed, place: usize) -> bool {
         if self.accepts(tool) {
             return !self.withheld_from().has(place);
@@ -123,7 +123,7 @@ impl Entry {
         })
     }
 
-    /// Whether a list of this variant has had it accepted so.
+    /// Returns true if a list of this variant has had this definition accepted.
     pub(super) fn is_pinned_for(&self, tool: &Listed, place: usize) -> bool {
         let pin = self.accepted(tool.record.digest).filter(|_| !tool.is_ambiguous);
         pin.is_some_and(|pin| pin.variants.has(place))
@@ -195,7 +195,7 @@ impl Entry {
         self.withheld.push(form);
     }
 
-    /// What has been accepted since is not withheld.
+    /// Removes definitions that have been accepted since from the withheld ones.
     pub(super) fn let_accepted_go(&mut self) {
         let Self { pinned, withheld } = self;
         let is_accepted = |form: &Withheld| {

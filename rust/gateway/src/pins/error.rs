@@ -1,4 +1,4 @@
-//! What can go wrong with pins.
+//! Errors of pins.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use callgate_mcp::list::ListError;
 use super::book::{MAX_BYTES, MAX_DEFINITION_BYTES, MAX_TOOLS};
 use super::entry::MAX_ACCEPTED;
 
-/// Why a list was not recorded, or pins cannot be read, written or accepted.
+/// An error while a list is recorded, or pins are read, written or accepted.
 ///
 /// After [`PinsError::List`] to [`PinsError::TooManyBytes`] nothing of the list is recorded: whoever enforces pins must not
 /// show it.
@@ -18,10 +18,10 @@ pub enum PinsError {
     /// The answer cannot be read.
     #[error(transparent)]
     List(#[from] ListError),
-    /// What was saved is no list.
+    /// The saved file is not a list.
     #[error("expected an answer to `tools/list`, or the `result` in it")]
     NoList,
-    /// What was saved is a part of a list.
+    /// The saved file is a part of a list.
     #[error(
         "the list goes on at its `nextCursor`; join the `tools` of all its pages, and leave `nextCursor` out"
     )]
@@ -32,7 +32,7 @@ pub enum PinsError {
         Quoted(server)
     )]
     TooManyTools {
-        /// Whose list it is.
+        /// The server of the list.
         server: String,
     },
     /// A definition that is too long.
@@ -43,7 +43,7 @@ pub enum PinsError {
         Quoted(server)
     )]
     DefinitionTooLong {
-        /// Whose tool it is.
+        /// The server of the tool.
         server: String,
         /// Which tool.
         tool: String,
@@ -54,7 +54,7 @@ pub enum PinsError {
         Quoted(server)
     )]
     TooManyBytes {
-        /// Whose list it is.
+        /// The server of the list.
         server: String,
     },
     /// A file of pins is not what was written.
@@ -69,7 +69,7 @@ pub enum PinsError {
         line: usize,
         /// Column in characters, from 1.
         column: usize,
-        /// What was expected there.
+        /// The expected value.
         fault: String,
     },
     /// A file of pins that a later version wrote.
@@ -97,7 +97,7 @@ pub enum PinsError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// Something cannot be written.
@@ -105,7 +105,7 @@ pub enum PinsError {
     Unwritable {
         /// The file or folder.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: io::Error,
     },
     /// No pins of this server.
@@ -113,7 +113,7 @@ pub enum PinsError {
     UnknownServer {
         /// Which.
         server: String,
-        /// Where it was looked for.
+        /// The folder that was searched.
         folder: PathBuf,
     },
     /// No such tool of this server.
@@ -123,7 +123,7 @@ pub enum PinsError {
         Quoted(tool)
     )]
     UnknownTool {
-        /// Whose tool.
+        /// The server of the tool.
         server: String,
         /// Which.
         tool: String,
@@ -135,7 +135,7 @@ pub enum PinsError {
         Quoted(variant)
     )]
     UnknownVariant {
-        /// Whose lists.
+        /// The server of the lists.
         server: String,
         /// Which.
         variant: String,
@@ -150,7 +150,7 @@ pub enum PinsError {
         Quoted(tool)
     )]
     Ambiguous {
-        /// Whose tool.
+        /// The server of the tool.
         server: String,
         /// Which.
         tool: String,

@@ -9,9 +9,9 @@
 //! }}
 //! ```
 //!
-//! A record is `{"digest", "endpoint": {"shown", "digest"}, "listed_at_unix_s", "definition"}`. Variants of a tool are places in
-//! the list of all. `listed` stands there where the tool is not listed as it was accepted. Where the server was reset,
-//! `"reset_at_unix_ms": NUMBER` stands after `complete`.
+//! A record is `{"digest", "endpoint": {"shown", "digest"}, "listed_at_unix_s", "definition"}`. Variants of a tool are
+//! places in the list of all. `listed` stands there where the tool is not listed as it was accepted. Where the server
+//! was reset, `"reset_at_unix_ms": NUMBER` stands after `complete`.
 //!
 //! Version 1 had no variants and no `first_lists`, records alone under `pinned` and one of them under `listed`, with
 //! `listed_twice` beside it. What it says is taken for the unknown variant's, and no time is left for first lists of others.
@@ -148,7 +148,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsErro
     book(root, version == FIRST_VERSION).map_err(damaged)
 }
 
-/// What is wrong in a file, and where.
+/// An error in a file, and its position.
 struct Fault {
     offset: usize,
     what: String,

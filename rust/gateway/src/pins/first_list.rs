@@ -2,8 +2,8 @@
 
 use super::book::Book;
 
-/// How long a first list may take. Until its end every tool is pinned when it is seen first, so that a server that always sends
-/// another `nextCursor` would never have a new one.
+/// The time that a first list may take. Until its end every tool is pinned when it is seen first, so that a server that
+/// always sends another `nextCursor` would never have a new one.
 const PATIENCE_S: u64 = 24 * 3600;
 
 impl Book {

@@ -22,11 +22,11 @@ const LOCK_NAME: &str = ".lock";
 /// Bytes of a file: definitions are bounded by [`super::book::MAX_BYTES`], and what stands around them takes less.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// How long a change may hold the lock that another process waits for.
+/// The time that a change may hold the lock that another process waits for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK_LOOK: Duration = Duration::from_millis(10);
 
-/// Where pins are kept.
+/// The folder of pins.
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     path: PathBuf,
@@ -98,7 +98,7 @@ impl Folder {
         }
     }
 
-    /// What is known of a server; `None` where there is no file.
+    /// Reads the book of a server; `None` if there is no file.
     pub(super) fn read(&self, server: &str) -> Result<Option<Book>, PinsError> {
         let path = self.path_of(server);
         let Some((found, book)) = read_file(&path)? else {
@@ -120,7 +120,7 @@ impl Folder {
         Ok(Some(book))
     }
 
-    /// What is known of every server, by name; nothing where there is no folder.
+    /// Reads the books of all servers, by name; none if there is no folder.
     pub(super) fn read_all(&self) -> Result<Vec<(String, Book)>, PinsError> {
         let entries = match fs::read_dir(&self.path) {
             Ok(entries) => entries,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::error::PinsError;
 use super::{Notice, Pins};
 
-/// How soon what is accepted on the command line is in force, and what a kill may cost of what was listed.
+/// The time until a definition that is accepted on the command line is in force, and the lists that a kill may lose.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// A failure that goes on is told again after this long.

@@ -5,7 +5,7 @@ use super::entry::{Entry, Withheld};
 use super::variant::{Places, UNKNOWN_PLACE};
 
 impl Book {
-    /// What another process has written, with what this one has listed since both said the same (`base`).
+    /// Merges the file of another process with the lists that this one has seen since both were equal (`base`).
     ///
     /// - What is pinned is as the file has it, so that what somebody accepted or reset there holds.
     /// - What was listed here since then is news, and goes over the file, variant by variant. All else is as the file has it: a
@@ -14,7 +14,8 @@ impl Book {
     /// - What several processes see of a variant's first list is one first list: it has what any of them has, and ends where it
     ///   ends for one of them. Who writes a page of it has not forgotten the others; a reset has ([`Self::forgets`]).
     ///
-    /// What was listed and is not accepted in the round `since` or a later one is news, too, though it was listed so before.
+    /// A definition that was listed and is not accepted in the round `since` or a later one is news, too, though it was
+    /// listed before.
     pub(super) fn merged(mut file: Self, base: &Self, ours: &Self, since: u64) -> Self {
         let places = Moving::new(&mut file, base, ours);
         let was_complete = file.is_complete;
@@ -58,20 +59,20 @@ impl Book {
         file
     }
 
-    /// Whether this is what a file says after somebody has reset what `ours` knows, also where another process has listed
+    /// Returns true if this is the file after somebody has reset the book `ours`, also where another process has listed
     /// something since.
     pub(super) fn forgets(&self, ours: &Self) -> bool {
         self.is_blank() || self.reset_at_unix_ms > ours.reset_at_unix_ms
     }
 }
 
-/// How this process's book goes into that of a file.
+/// The mapping of this process's book into that of a file.
 struct Moving {
     /// Somebody has reset what this process knows.
     forgets: bool,
-    /// Where each variant of this process's book is in the file's.
+    /// The place in the file of each variant of this process's book.
     of_ours: Vec<usize>,
-    /// Whether the list of each of those may be its first one, as far as the file knows.
+    /// For each of those, the list may be its first one, as far as the file shows.
     may_be_first: Vec<bool>,
     of_base: Vec<usize>,
 }

@@ -63,7 +63,7 @@ use clock::WallClock;
 use folder::Folder;
 use shared::{Common, Shared};
 
-/// How long first lists of further variants are accepted after the server's own, where nothing else is said.
+/// The default time for which first lists of further variants are accepted after the server's own.
 pub const FIRST_LISTS: Duration = Duration::from_secs(24 * 3600);
 
 /// The pins of every server, in a folder.
@@ -96,8 +96,8 @@ impl Pins {
         })
     }
 
-    /// How long after a server's first whole list the first lists of further variants are accepted; [`FIRST_LISTS`] where
-    /// nothing is said, and nothing at all for zero. A time that is over stays so.
+    /// Sets the time after a server's first whole list in which the first lists of further variants are accepted;
+    /// [`FIRST_LISTS`] where nothing is said, and nothing at all for zero. A time that is over stays so.
     pub fn set_first_lists(&self, length: Duration) {
         // Relaxed: a setting that publishes nothing else.
         self.common
@@ -126,7 +126,7 @@ impl Pins {
     /// Writes what was recorded since the last time, and takes over what another process has written. It waits for a
     /// disk: to be called about once a second where nobody waits for it, and once at the end.
     ///
-    /// What fails for one server is reported for that one; what is in force for it stays, and the next call tries again.
+    /// A failure is reported for its server alone. Its state stays in force, and the next call tries again.
     pub fn sync(&self) -> Vec<PinsError> {
         self.sync_and_tell().0
     }

@@ -1,16 +1,16 @@
-//! What an operator should know of pins, though nothing failed.
+//! Notices for operators that are not errors.
 
-/// What an operator should know of a server's pins.
+/// A notice for operators about a server's pins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Its file was gone, and was written again from what was held.
     WrittenAgain {
-        /// Whose file.
+        /// The server of the file.
         server: String,
     },
     /// Its first list has not come to its end for a day, so that whatever it adds is pinned.
     Unfinished {
-        /// Whose list.
+        /// The server of the list.
         server: String,
     },
 }

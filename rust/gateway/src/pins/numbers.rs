@@ -1,23 +1,23 @@
-//! How the tools of a server stand, for metrics.
+//! Counts of a server's tools, for metrics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::observation::ToolChange;
 use super::state::State;
 
-/// How the tools of a server stand.
+/// Counts of a server's tools.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Numbers {
-    /// How many tools are in each state.
+    /// The number of tools in each state.
     pub tools: Vec<(State, usize)>,
-    /// How often a list has made a tool changed or new, since this process began.
+    /// The number of times that a list has made a tool changed or new, since this process began.
     pub changes: Vec<(State, u64)>,
 }
 
 /// States that a list can bring a tool to.
 const CHANGES: [State; 2] = [State::Changed, State::New];
 
-/// How often lists have made tools changed or new.
+/// The number of times that lists have made tools changed or new.
 #[derive(Debug, Default)]
 pub(super) struct Changes([AtomicU64; CHANGES.len()]);
 

@@ -1,4 +1,4 @@
-//! What is told of a list, and what comes out.
+//! A list as it was shown, and the result of comparing it.
 
 use callgate_core::json::{Kind, Tape};
 
@@ -56,7 +56,7 @@ impl Page {
         }
     }
 
-    /// What was asked for.
+    /// The page that was requested.
     pub fn asked(&self) -> Asked<'_> {
         match self {
             Self::First => Asked::FromStart,
@@ -66,12 +66,12 @@ impl Page {
     }
 }
 
-/// What is to be known of a request for a list when its reply comes.
+/// The properties of a request for a list that its reply needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
     /// Which page it asks for.
     pub page: Page,
-    /// What it says itself of its client; `None` before MCP 2026-07-28, where only sessions know.
+    /// The variant of its client, if the request says so; `None` before MCP 2026-07-28, where only sessions know.
     pub variant: Option<Variant>,
 }
 
@@ -98,21 +98,21 @@ pub struct ToolChange {
     pub tool: String,
     /// [`State::Changed`] or [`State::New`].
     pub state: State,
-    /// What it would be accepted as.
+    /// The digest under which it can be accepted.
     pub digest: Digest,
 }
 
-/// What a list told.
+/// The result of comparing a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Observation {
     pub(super) withheld: Vec<String>,
-    /// What was not known before, for the log; the same list twice tells nothing the second time.
+    /// New facts, for the log; the same list has none the second time.
     pub changes: Vec<ToolChange>,
 }
 
 impl Observation {
-    /// Whether this list may show a tool of its own. What it may not show is a matter of the list itself: of two clients that are
-    /// told different things, each is shown what was accepted.
+    /// Returns true if this list may show a tool. The tools that it may not show depend on the list itself: of two
+    /// clients that are told different things, each is shown what was accepted.
     pub fn shows(&self, tool: &str) -> bool {
         self.withheld
             .binary_search_by(|withheld| withheld.as_str().cmp(tool))

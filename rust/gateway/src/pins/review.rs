@@ -1,4 +1,4 @@
-//! What people do with pins: look at them, accept, begin anew. Works on the files, whoever else has them open.
+//! Operations of people on pins: show, accept, reset. They work on the files, also while other processes have them open.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ const SHOWN_DIGITS: usize = 12;
 pub struct ReviewedServer {
     /// Its name.
     pub name: String,
-    /// Whether a whole list was seen: until then no tool is new.
+    /// A whole list was seen: until then no tool is new.
     pub is_complete: bool,
     /// Since when its first list is under way, in seconds since 1970, if that is more than a day.
     pub unfinished_since_unix_s: Option<u64>,
-    /// When the time for first lists of further variants began, in seconds since 1970; `None` where it is over, or no whole list
-    /// was seen yet.
+    /// When the time for first lists of further variants began, in seconds since 1970; `None` where it is over, or no
+    /// whole list was seen yet.
     pub first_lists_since_unix_s: Option<u64>,
     /// The variants that it has shown lists to, and whether each has had a whole first list.
     pub variants: Vec<(Variant, bool)>,
@@ -38,11 +38,11 @@ pub struct ReviewedServer {
 pub struct ReviewedTool {
     /// Its name.
     pub name: String,
-    /// What comes of a call, whoever makes it. The endpoint that is configured now is not looked at.
+    /// The state of the tool, for every caller. The endpoint that is configured now is not considered.
     pub state: State,
-    /// What was accepted, the last one last.
+    /// The accepted definitions, the last one last.
     pub pinned: Vec<ReviewedForm>,
-    /// What the server lists that is none of those, the last one last.
+    /// The definitions that the server lists and that are not accepted, the last one last.
     pub listed: Vec<ReviewedForm>,
 }
 
@@ -57,20 +57,20 @@ pub struct ReviewedForm {
     pub is_ambiguous: bool,
 }
 
-/// What to accept.
+/// The definitions to accept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accept<'a> {
     /// Which tools; `None` for all that can be.
     pub tools: Option<&'a [String]>,
     /// Only what clients of this variant are shown. It is accepted beside what others have.
     pub variant: Option<&'a Variant>,
-    /// What the digest of each must begin with: that of the definition that was reviewed.
+    /// The required prefix of each digest: that of the reviewed definition.
     pub digest: Option<&'a str>,
-    /// Whether what was accepted before stays accepted. For servers that list a tool in more than one form.
+    /// Earlier definitions stay accepted. For servers that list a tool in more than one form.
     pub keeps_others: bool,
 }
 
-/// What is pinned, of one server or of all of them.
+/// Reads the pins of one server, or of all of them.
 pub fn read(folder: &Path, server: Option<&str>) -> Result<Vec<ReviewedServer>, PinsError> {
     let folder = Folder::at(folder);
     let books = match server {
@@ -87,7 +87,8 @@ pub fn read(folder: &Path, server: Option<&str>) -> Result<Vec<ReviewedServer>, 
         .collect())
 }
 
-/// Accepts tools as their server lists them now; gives each with its digest. Those that are accepted already are left as they are.
+/// Accepts tools as their server lists them now; gives each with its digest. Those that are accepted already are left
+/// as they are.
 pub fn accept(folder: &Path, server: &str, what: &Accept<'_>) -> Result<Vec<(String, Digest)>, PinsError> {
     let folder = Folder::at(folder);
     if folder.stamp(server)?.is_none() {
@@ -145,13 +146,13 @@ pub fn reset(folder: &Path, server: &str) -> Result<(), PinsError> {
     folder.write(&lock, server, &book).map(drop)
 }
 
-/// What is known of a server of which anything is.
+/// Reads the book of a server; an error if there is none.
 fn known(folder: &Folder, server: &str) -> Result<Book, PinsError> {
     let book = folder.read(server)?.filter(|book| !book.is_blank());
     book.ok_or_else(|| unknown_server(folder, server))
 }
 
-/// Where a variant is that must be known.
+/// The place of a variant; an error if there is none.
 fn place(server: &str, book: &Book, variant: &Variant) -> Result<usize, PinsError> {
     book.place(variant).ok_or_else(|| {
         let known = book.variants.iter().map(|met| format!("`{}`", met.variant));
@@ -170,7 +171,7 @@ struct Choice<'a> {
 }
 
 impl Choice<'_> {
-    /// What would be accepted of a tool, if there is something: of several the one with the digest, or else the last.
+    /// The definition of a tool that would be accepted, if there is one: of several the one with the digest, or else the last.
     fn form<'e>(&self, entry: &'e Entry) -> Option<&'e Withheld> {
         let shown = entry.withheld.iter().rev();
         let mut forms = shown

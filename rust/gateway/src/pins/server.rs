@@ -37,12 +37,12 @@ impl Server {
         }
     }
 
-    /// What is done about tools that are changed or new.
+    /// The handling of tools that are changed or new.
     pub const fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// What is known of a tool, whichever clients were told so: one look-up, which waits for nobody. [`State::Unknown`] where
+    /// The state of a tool, for any client: one look-up, which never waits. [`State::Unknown`] where
     /// pinning is off.
     pub fn state(&self, tool: &str) -> State {
         if self.mode == Mode::Off {
@@ -51,8 +51,8 @@ impl Server {
         self.shared.view().state(tool, self.endpoint.digest())
     }
 
-    /// As [`Self::state`], for clients of this variant: a change that others alone were shown does not count. To clients of which
-    /// nothing is known every change counts.
+    /// As [`Self::state`], for clients of this variant: a change that others alone were shown does not count. To
+    /// clients of which nothing is known every change counts.
     pub fn state_for(&self, tool: &str, variant: &Variant) -> State {
         if self.mode == Mode::Off {
             return State::Unknown;
@@ -62,7 +62,7 @@ impl Server {
             .state_for(tool, self.endpoint.digest(), variant)
     }
 
-    /// How its tools stand. Nothing is pinned where pinning is off.
+    /// The counts of its tools. Nothing is pinned where pinning is off.
     pub fn numbers(&self) -> Numbers {
         if self.mode == Mode::Off {
             return Numbers::default();

@@ -22,11 +22,11 @@ use super::view::View;
 /// Cursors that are remembered while no whole list was seen.
 const MAX_CURSORS: usize = 1024;
 
-/// What all servers of a folder have in common.
+/// The state that all servers of a folder share.
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) clock: WallClock,
-    /// How long after a server's first whole list those of further variants are accepted.
+    /// The time after a server's first whole list in which those of further variants are accepted.
     pub(super) first_lists_s: Arc<AtomicU64>,
 }
 
@@ -47,15 +47,15 @@ pub(super) struct Shown<'s> {
     pub(super) next_cursor: Option<&'s str>,
 }
 
-/// What every [`super::Server`] of one name shares.
+/// The state that all [`super::Server`]s of one name share.
 #[derive(Debug)]
 pub(super) struct Shared {
     name: String,
     common: Common,
     inner: Mutex<Inner>,
-    /// What calls are held against; swapped whenever the book changes.
+    /// The view that calls are checked against; swapped whenever the book changes.
     view: ArcSwap<View>,
-    /// What lists have told that was not known before.
+    /// The counts of changes that lists have shown.
     pub(super) changes: Changes,
 }
 
@@ -70,9 +70,9 @@ struct Inner {
     news_since: u64,
     /// The file as it was when it was read or written last; `None` where there was none.
     stamp: Option<Stamp>,
-    /// Whether the book says something that the file does not.
+    /// The book has changes that the file has not.
     is_dirty: bool,
-    /// Whether it was told that the first list does not come to its end.
+    /// The notice that the first list does not end was given.
     is_unfinished_told: bool,
     /// Digests of the cursors under which pages of each variant's first list stand.
     cursors: HashSet<(Variant, Digest)>,
@@ -267,7 +267,7 @@ impl Shared {
 }
 
 impl Inner {
-    /// What was read: nothing is news yet.
+    /// The contents of a file. Nothing in it is news.
     fn new(book: Book, stamp: Option<Stamp>) -> Self {
         Self {
             base: book.clone(),
@@ -281,7 +281,7 @@ impl Inner {
         }
     }
 
-    /// Whether a page is one of a list that was followed from its beginning.
+    /// Returns true if a page belongs to a list that was followed from its beginning.
     fn leads_to(&self, shown: Shown<'_>) -> bool {
         match shown.asked {
             Asked::FromStart => true,
@@ -306,7 +306,7 @@ impl Inner {
     }
 }
 
-/// What a page has made changed or new.
+/// The tools that a page has made changed or new.
 fn news(before: &Book, after: &Book, page: &BTreeMap<&str, Listed>) -> Vec<ToolChange> {
     let withheld = page.iter().filter_map(|(&name, tool)| {
         let entry = after.tools.get(name).filter(|entry| !entry.accepts(tool))?;

@@ -1,11 +1,11 @@
-//! What pinning says of a tool, and what comes of it.
+//! The state of a pinned tool, and its consequences.
 
 use std::fmt;
 use std::str::FromStr;
 
 use callgate_mcp::Quoted;
 
-/// What pinning says of a tool.
+/// The state of a tool by its pins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
     /// It is as it was accepted, as far as the last list tells.
@@ -30,12 +30,12 @@ impl State {
         }
     }
 
-    /// Whether nothing speaks against the tool: it is pinned, or it is seen for the first time (trust on first use).
+    /// Returns true if the tool is pinned, or seen for the first time (trust on first use).
     pub const fn is_accepted(self) -> bool {
         matches!(self, Self::Pinned | Self::Unknown)
     }
 
-    /// What a model is told whose call is denied for it.
+    /// The message to a model whose call is denied for this state.
     pub fn message(self, server: &str, tool: &str) -> String {
         let (server, tool) = (Quoted(server), Quoted(tool));
         let ask = "do not try again until an operator has reviewed it (`callgate pin diff`) and accepted it \
@@ -60,7 +60,7 @@ impl fmt::Display for State {
     }
 }
 
-/// What is done about tools that are changed or new.
+/// The handling of tools that are changed or new.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Nothing is recorded or compared.
@@ -85,7 +85,7 @@ impl Mode {
         }
     }
 
-    /// Whether a tool in this state may be called and shown.
+    /// Returns true if a tool in this state may be called and shown.
     pub const fn lets_pass(self, state: State) -> bool {
         state.is_accepted() || !matches!(self, Self::Enforce)
     }

@@ -1,6 +1,6 @@
 //! The time in which further variants may have first lists of their own.
 
-/// How far a clock may be set back, or the clocks of two machines differ, before the time is over for good.
+/// The time that a clock may be set back, or the clocks of two machines differ, before the time is over for good.
 const TOLERANCE_S: u64 = 300;
 
 /// The latest time that was seen is written at least this often.
@@ -28,8 +28,8 @@ impl FirstLists {
         }
     }
 
-    /// Goes on to `now`. The time is over `length_s` after it began, and where the clock was set back: nobody knows how long ago
-    /// that was then.
+    /// Goes on to `now`. The time is over `length_s` after it began, and where the clock was set back: nobody knows how
+    /// long ago that was then.
     pub(super) fn go_on(&mut self, now_unix_s: u64, length_s: u64) {
         let Some(began) = self.began_at_unix_s else { return };
         let was_set_back = now_unix_s.saturating_add(TOLERANCE_S) < self.seen_at_unix_s;
@@ -37,7 +37,7 @@ impl FirstLists {
         self.is_over |= was_set_back || self.seen_at_unix_s.saturating_sub(began) >= length_s;
     }
 
-    /// What two processes know of it together.
+    /// Combines what two processes know.
     pub(super) fn with(self, other: Self) -> Self {
         let began = [self.began_at_unix_s, other.began_at_unix_s];
         Self {
@@ -47,7 +47,7 @@ impl FirstLists {
         }
     }
 
-    /// Whether a file that says `self` needs not be written for `other`.
+    /// Returns true if a file with `self` needs not be written for `other`.
     pub(super) const fn is_written_like(self, other: Self) -> bool {
         let apart_s = self.seen_at_unix_s.abs_diff(other.seen_at_unix_s);
         let is_same_begin = match (self.began_at_unix_s, other.began_at_unix_s) {

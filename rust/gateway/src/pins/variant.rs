@@ -19,7 +19,7 @@ const JOINT: char = '+';
 /// The text for clients of which nothing is known.
 const UNKNOWN: &str = "unknown";
 
-/// What stands in `_meta` of every request since MCP 2026-07-28.
+/// The member of `_meta` in every request since MCP 2026-07-28.
 const VERSION_OF_REQUEST: &str = "io.modelcontextprotocol/protocolVersion";
 const CAPABILITIES_OF_REQUEST: &str = "io.modelcontextprotocol/clientCapabilities";
 
@@ -76,7 +76,7 @@ impl Variant {
         &self.0
     }
 
-    /// Whether nothing is known of the client.
+    /// Returns true if nothing is known of the client.
     pub fn is_unknown(&self) -> bool {
         self.text() == UNKNOWN
     }

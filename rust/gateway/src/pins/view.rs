@@ -59,7 +59,7 @@ impl View {
         }
     }
 
-    /// What is known of a tool of a server that is at this endpoint, whichever clients were told so.
+    /// The state of a tool of a server at this endpoint, for any client.
     pub(super) fn state(&self, tool: &str, endpoint: Digest) -> State {
         match self.rows.get(tool) {
             Some(row) if row.state == State::Pinned && !row.endpoints.contains(&endpoint) => State::Changed,
@@ -85,7 +85,7 @@ impl View {
         state
     }
 
-    /// How many tools are in each state, of a server that is at this endpoint.
+    /// The number of tools in each state, of a server at this endpoint.
     pub(super) fn counts(&self, endpoint: Digest) -> Vec<(State, usize)> {
         let is_in = |wanted: State| {
             self.rows
@@ -98,7 +98,7 @@ impl View {
             .collect()
     }
 
-    /// What is kept of a tool under this digest.
+    /// The record of a tool under this digest.
     pub(super) fn record(&self, tool: &str, digest: Digest) -> Option<&Arc<Record>> {
         let mut records = self.rows.get(tool)?.records.iter();
         records.find(|record| record.digest == digest)

@@ -1,4 +1,4 @@
-//! How long a connection is kept.
+//! The time for which a connection is kept.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const MARGIN: Duration = Duration::from_secs(1);
 /// The longest time that is believed of a server; something between may close the connection earlier, and says nothing.
 const MOST: Duration = Duration::from_secs(30);
 
-/// How long the server keeps the connection that this reply came on, where it says so: `Keep-Alive: timeout=5, max=100`.
+/// The time for which the server keeps the connection of this reply, if it says so: `Keep-Alive: timeout=5, max=100`.
 pub(super) fn announced(fields: &HeaderMap) -> Option<Duration> {
     let values = fields.get_all(KEEP_ALIVE).iter();
     let seconds = values
@@ -29,7 +29,7 @@ pub(super) fn announced(fields: &HeaderMap) -> Option<Duration> {
     seconds.min().map(Duration::from_secs)
 }
 
-/// How long a connection is kept whose server keeps it for the `announced` time; `usual` is the time where nothing is said.
+/// The time to keep a connection whose server keeps it for the `announced` time; `usual` is the default.
 pub(super) fn kept(announced: Option<Duration>, usual: Duration) -> Duration {
     announced.map_or(usual, |announced| {
         let margin = MARGIN.min(announced / 2);

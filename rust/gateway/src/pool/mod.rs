@@ -1,9 +1,9 @@
 //! Connections to one server that are kept for later requests.
 //!
-//! Servers close connections that nobody uses, each after a time of its own, and a request that meets the close is lost: nobody
-//! knows whether it was done. So a connection is kept for less than its server says (`Keep-Alive: timeout`), and whether the
-//! server has closed it is looked at right before a request is written. A request of which nothing was written is sent once more
-//! on a new connection; one of which a byte was written never is.
+//! Servers close connections that nobody uses, each after a time of its own, and a request that meets the close is
+//! lost: nobody knows whether it was done. So a connection is kept for less than its server says (`Keep-Alive:
+//! timeout`), and whether the server has closed it is looked at right before a request is written. A request of which
+//! nothing was written is sent once more on a new connection; one of which a byte was written never is.
 
 mod body;
 mod idle;
@@ -37,7 +37,7 @@ pub(crate) use wire::Wired;
 /// The most of a reply that has come and is not passed on yet.
 const MOST_READ_BYTES: usize = 64 * 1024;
 
-/// What goes wrong with a connection that is being made.
+/// An error of a connection that is being made.
 type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Connections to one server over HTTP/1.1.
@@ -50,7 +50,7 @@ pub(crate) struct Pool {
     idle_time: Duration,
 }
 
-/// Why a request has no reply.
+/// The reason why a request has no reply.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     /// There is no connection.

@@ -15,7 +15,7 @@ use crate::upstream::connector;
 const PATIENCE: Duration = Duration::from_secs(20);
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// What a server does with its first, second and later connections.
+/// The behaviour of a server on its first, second and later connections.
 type Part = fn(&mut Line);
 
 /// A connection as its server sees it.
@@ -144,12 +144,12 @@ impl Rig {
         while self.events.recv_timeout(PATIENCE).expect("in time") != event {}
     }
 
-    /// How often the server has told this since it was waited for.
+    /// The number of times that the server has reported this event.
     fn count(&self, event: &str) -> usize {
         self.events.try_iter().filter(|told| *told == event).count()
     }
 
-    /// Whether a connection would be used again at this time from now.
+    /// Returns true if a connection would be used again at this time from now.
     fn keeps(&self, after: Duration) -> bool {
         self.pool.idle.take(Instant::now() + after).is_some()
     }

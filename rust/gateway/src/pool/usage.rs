@@ -1,8 +1,8 @@
-//! What is counted of connections.
+//! Counts of connections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How connections to one server are used.
+/// Counts of the connections to one server.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
     sent_new: AtomicU64,

@@ -27,7 +27,7 @@ const WRITING: u8 = 3;
 /// Nothing was written, and nothing will be.
 const WITHDRAWN: u8 = 4;
 
-/// Whether anything of a request was written to its socket, below TLS: what is not, no server can have seen.
+/// Shows if any byte of a request was written to its socket, below TLS. If none was, no server can have seen it.
 // Relaxed everywhere: it is one variable, and nothing else is read by its value.
 #[derive(Debug, Default)]
 pub(super) struct Writes(AtomicU8);
@@ -39,7 +39,7 @@ impl Writes {
         self.0.store(unsent, Ordering::Relaxed);
     }
 
-    /// Whether nothing was written since the request began. If so, nothing ever will be: hyper tells of a fault before it
+    /// Returns true if nothing was written since the request began. Then nothing ever will be: hyper reports an error before it
     /// gives up what it holds.
     pub(super) fn withdraw(&self) -> bool {
         self.swap(UNSENT_NEW, WITHDRAWN) || self.swap(UNSENT_REUSED, WITHDRAWN)
@@ -63,7 +63,7 @@ pub(crate) struct Wire {
     writes: Arc<Writes>,
 }
 
-/// How a connection is written to.
+/// The write state of a connection.
 pub(super) fn writes(stream: &MaybeHttpsStream<Wire>) -> Arc<Writes> {
     let wire = match stream {
         MaybeHttpsStream::Http(wire) => wire,
@@ -98,7 +98,7 @@ impl Wire {
     }
 }
 
-/// Whether the server has closed a connection, seen at the socket itself: what the runtime knows of it may be older. Anything
+/// Returns true if the server has closed a connection, by the socket itself: the runtime may know an older state. Anything
 /// that a server says between two requests announces the close as well; on a new connection it may belong to TLS.
 fn is_closed(stream: &TcpStream, is_reused: bool) -> bool {
     let mut byte = [0];

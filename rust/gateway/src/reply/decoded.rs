@@ -23,7 +23,7 @@ const BROTLI_WINDOW_BYTES: usize = 16 * 1024 * 1024;
 /// The largest window of Zstandard that HTTP allows, as its logarithm (RFC 9659 section 3).
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-/// What a decoder holds beside its window: tables, and what it has read and is going to put out.
+/// The memory of a decoder besides its window: tables, input and output buffers.
 const TABLES_BYTES: usize = 256 * 1024;
 
 /// The first byte of a stream of Brotli with a window beyond what the format allows, but for its highest bit: an extension
@@ -84,7 +84,7 @@ where
     StreamReader::new(pieces)
 }
 
-/// What a decoder puts out. Its window holds no more than that, up to its size: it is memory only where it is written.
+/// The output of a decoder. Its window holds no more than that, up to its size: it is memory only where it is written.
 fn read(decoder: impl AsyncRead + Send + 'static, window_bytes: usize, mut room: impl Room) -> ReplyBody {
     let mut out_bytes = 0;
     let pieces = ReaderStream::new(decoder).map(move |piece| {

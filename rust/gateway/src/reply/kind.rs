@@ -1,4 +1,4 @@
-//! What the head of a reply says of its body.
+//! The type and encoding of a body, by the head of its reply.
 
 use callgate_mcp::Media;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -6,10 +6,10 @@ use http::response::Parts;
 
 use super::{Holds, single};
 
-/// Why a body is not read that may be meant as one of the two.
+/// The reason to withhold a body that could be meant as one of the two.
 const NEITHER: &str = "it is neither JSON nor a stream of events";
 
-/// How a body is compressed.
+/// The compression of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Encoding {
     Identity,
@@ -19,7 +19,7 @@ pub(super) enum Encoding {
     Zstd,
 }
 
-/// What a body is.
+/// The type of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// One message.

@@ -29,7 +29,7 @@ use stream::CutEvents;
 
 pub use watched::watched;
 
-/// What fails while a body is read.
+/// An error while a body is read.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
 /// A body that comes as it is read.
@@ -48,7 +48,7 @@ const OF_BYTES: [HeaderName; 9] = [
     HeaderName::from_static("repr-digest"),
 ];
 
-/// Where what is held of replies is counted.
+/// A count of the memory that replies take.
 pub trait Room: Send + Unpin + 'static {
     /// So many bytes are held now; the error says why that is too much.
     fn holds(&mut self, bytes: usize) -> Result<(), String>;
@@ -179,7 +179,7 @@ async fn collected(mut body: ReplyBody, limit_bytes: usize, cut: &mut impl Cut) 
     Ok(bytes)
 }
 
-/// Why no more of a body comes.
+/// The message for a body that breaks off.
 fn broken_off(error: &BodyError) -> String {
     match error.downcast_ref() {
         Some(NoRoomError(reason)) => reason.clone(),

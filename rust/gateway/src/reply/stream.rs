@@ -14,7 +14,7 @@ use super::{BodyError, Cut, ReplyBody, kept};
 /// A stream of events, each cut as it comes to its end.
 pub(super) struct CutEvents<C> {
     body: ReplyBody,
-    /// What has come of the next event; `None` when nothing more goes on.
+    /// The received part of the next event; `None` when nothing more is forwarded.
     events: Option<Events>,
     cut: C,
     /// Of what goes on.
@@ -32,7 +32,7 @@ impl<C: Cut> CutEvents<C> {
         }
     }
 
-    /// What goes on after these bytes.
+    /// Returns the output for these bytes.
     fn read(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut goes_on = Vec::with_capacity(bytes.len());
         let Some(events) = &mut self.events else {
@@ -49,7 +49,7 @@ impl<C: Cut> CutEvents<C> {
         goes_on
     }
 
-    /// What goes on at the end.
+    /// Returns the output at the end.
     fn finish(&mut self) -> Vec<u8> {
         let mut goes_on = Vec::new();
         if let Some(events) = self.events.take() {

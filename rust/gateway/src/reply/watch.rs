@@ -11,8 +11,8 @@ use memchr::{memchr, memchr2, memchr2_iter, memmem};
 /// The longest name of a field of an event that is known.
 const MOST_NAME_BYTES: usize = 8;
 
-/// Whether the key of a list could stand in these bytes, or what some readers take for it. Nearly everything that goes by is
-/// known at this glance to hold none.
+/// Returns true if the key of a list could stand in these bytes, or text that some readers take for it. Nearly
+/// everything that passes is known at this glance to hold none.
 fn could_hold_list(bytes: &[u8]) -> bool {
     // Where the key is `tools`, in whatever case, one of these is its `l`.
     let is_of_key = |at: usize| {
@@ -78,7 +78,7 @@ pub(super) struct Events {
     messages: Messages,
 }
 
-/// What has come of a line.
+/// The received part of a line.
 #[derive(Debug)]
 enum Line {
     /// A name that no colon has ended.
@@ -126,7 +126,7 @@ impl Events {
         false
     }
 
-    /// Whether an event begins and one ends with these bytes.
+    /// Returns true if an event begins and one ends with these bytes.
     fn are_whole_events(&self, bytes: &[u8]) -> bool {
         let is_between = matches!(&self.line, Line::Name(name) if name.is_empty())
             && self.messages.scanner.is_between_messages();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     proptest! {
-        /// What is passed over at a glance holds no list.
+        /// Bytes that the quick check skips hold no list.
         #[test]
         fn a_glance_is_enough(
             text in r#"[{}\[\],:"\\]{0,3}(\{"(re[sS]ult|\\u0072esult)":\{("a":[0-9"],)?"(tool[sS\x{17f}]|TOOLS|\\u0074ools|tool|too)":|[a-z"\\{}: ,]|\n(data: )?){0,8}"#,

@@ -13,7 +13,7 @@ use super::kind::{Encoding, Kind};
 use super::unbroken::Unbroken;
 use super::{BodyError, Holds, OF_BYTES, ReplyBody, Room, watch};
 
-/// What a client's connection breaks off with.
+/// The error that breaks off a client's connection.
 const LIST_MET: &str = "a list of tools in the reply to something else";
 
 /// A reply as it goes on to the client. `met` is told when it shows a list of tools, and ends there. The error says why it
@@ -68,7 +68,7 @@ where
 pub struct Watched<B, M> {
     body: Either<B, ReplyBody>,
     looks_at: LooksAt,
-    /// Whom to tell; `None` when nothing more goes on.
+    /// Called when a list is met; `None` when nothing more is forwarded.
     met: Option<M>,
 }
 

@@ -1,4 +1,4 @@
-//! Where a server is, and its bounds.
+//! The address of a server, and its limits.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ const GRANT_PART: usize = 4;
 /// And so many in any case: a stream, and a few calls beside it.
 const LEAST_OF_ONE_GRANT: usize = 4;
 
-/// Where an MCP server is, and its bounds.
+/// The address of an MCP server, and its limits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct UpstreamConfig {
     /// Its endpoint, such as `https://mcp.example.com/mcp`.
@@ -25,9 +25,9 @@ pub struct UpstreamConfig {
     pub headers: Vec<(String, String)>,
     /// Connect to link-local addresses and to those of clouds' metadata services.
     pub allow_link_local: bool,
-    /// How long a connection may take, in milliseconds.
+    /// The time limit of a connection, in milliseconds.
     pub connect_timeout_ms: u64,
-    /// How long a reply may take to begin, in milliseconds; lists of tools must have come as a whole by then.
+    /// The time limit until a reply begins, in milliseconds; lists of tools must be complete by then.
     pub answer_timeout_ms: u64,
     /// Requests open at once, streams included.
     pub max_requests: usize,
@@ -35,7 +35,7 @@ pub struct UpstreamConfig {
     pub max_requests_per_grant: Option<usize>,
     /// Connections that are kept for later requests.
     pub max_idle_connections: usize,
-    /// How long a connection is kept that nobody uses, in milliseconds, where the server says nothing of that.
+    /// The time for which an idle connection is kept, in milliseconds, if the server does not announce one.
     pub idle_timeout_ms: u64,
     /// The longest list of tools, or event of a stream that may hold one, in bytes, after decompression.
     pub list_limit_bytes: usize,
@@ -60,7 +60,7 @@ impl UpstreamConfig {
         }
     }
 
-    /// How many requests one grant may have open: a quarter of all where nothing is said, but as many as one client needs.
+    /// The number of requests that one grant may have open: by default a quarter of all, but as many as one client needs.
     pub fn most_of_one_grant(&self) -> usize {
         let usual = (self.max_requests / GRANT_PART).max(LEAST_OF_ONE_GRANT);
         self.max_requests_per_grant
@@ -80,13 +80,13 @@ impl fmt::Debug for UpstreamConfig {
     }
 }
 
-/// What is wrong with a server's configuration.
+/// An error in a server's configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{part}`: {message}")]
 pub struct UpstreamError {
     /// The key that is to be changed.
     pub part: &'static str,
-    /// What was expected there.
+    /// The expected value.
     pub message: String,
 }
 

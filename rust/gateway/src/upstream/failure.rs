@@ -1,4 +1,4 @@
-//! Why there is no reply.
+//! The reasons why a request has no reply.
 
 use std::error::Error;
 use std::io;
@@ -7,7 +7,7 @@ use rustls::CertificateError;
 
 use crate::pool::SendError;
 
-/// Why there is no reply of a server that could be passed on.
+/// The reason why there is no reply that could be forwarded.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Nothing of the request has left: there is no connection.
@@ -44,7 +44,7 @@ pub enum Failure {
          streamable HTTP endpoint, often `/mcp` in place of `/sse`, or start it with that transport"
     )]
     OldTransport,
-    /// What came cannot be looked through, so it does not go on.
+    /// The reply cannot be checked, so it is not forwarded.
     #[error("the server's reply cannot be passed on: {0}")]
     Unreadable(&'static str),
 }
@@ -62,7 +62,7 @@ impl Failure {
         }
     }
 
-    /// Whether nothing of the request can have reached the server.
+    /// Returns true if nothing of the request can have reached the server.
     pub const fn never_reached(&self) -> bool {
         matches!(
             self,
@@ -70,7 +70,7 @@ impl Failure {
         )
     }
 
-    /// What it is counted as.
+    /// The kind under which it is counted.
     pub const fn kind(&self) -> FailureKind {
         match self {
             Self::Unreachable(_) => FailureKind::Unreachable,
@@ -87,7 +87,7 @@ impl Failure {
     }
 }
 
-/// What failures are counted as: those of [`Failure`], and replies that broke off after they had begun.
+/// The kinds of failures: those of [`Failure`], and replies that broke off after they had begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "see `Failure`")]
 pub enum FailureKind {
@@ -140,7 +140,7 @@ impl FailureKind {
     }
 }
 
-/// Why a server's certificate was not believed, where that is what failed.
+/// The error of a server's certificate, if that is the cause.
 fn rejected<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError> {
     let mut cause: Option<&'e (dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -156,7 +156,7 @@ fn rejected<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError
     None
 }
 
-/// What is to be done about a certificate that is not believed. Short, because a line of the log has to end.
+/// Advice about a certificate that is not trusted. Short, because a line of the log has to end.
 fn told(reason: &CertificateError) -> String {
     match reason {
         CertificateError::UnknownIssuer => "it is of no authority that is believed; check `ca`".to_owned(),

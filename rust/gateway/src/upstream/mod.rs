@@ -34,7 +34,7 @@ use crate::pool::{Pool, PooledBody};
 /// Redirects on the same host that one request may meet: `/mcp` and `/mcp/` lead to each other at some servers.
 const MAX_REDIRECTS: usize = 2;
 
-/// What becomes of a request that is answered with a redirect.
+/// The handling of a request that is answered with a redirect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Redirects {
     /// It is sent again where the redirect leads.
@@ -48,7 +48,7 @@ pub enum Redirects {
 pub struct Upstream {
     config: UpstreamConfig,
     endpoint: Uri,
-    /// Where redirects from there led last: calls, for which none is followed, begin here.
+    /// The address to which redirects led last: calls, for which none is followed, begin here.
     moved_to: ArcSwapOption<Uri>,
     headers: HeaderMap,
     pool: Pool,
@@ -86,7 +86,7 @@ impl Upstream {
         })
     }
 
-    /// How it is configured.
+    /// The configuration.
     pub const fn config(&self) -> &UpstreamConfig {
         &self.config
     }
@@ -141,7 +141,7 @@ impl Upstream {
         Ok(open::opened(response, place))
     }
 
-    /// Whether the server streams events as that of the old transport does.
+    /// Returns true if the server streams events as that of the old transport does.
     async fn has_old_transport(&self, fields: impl Fn() -> HeaderMap) -> bool {
         let asking = || old_transport::asking(fields());
         let asked = async {
@@ -200,7 +200,7 @@ impl Upstream {
         Err(Failure::Redirected)
     }
 
-    /// Where a request is sent first.
+    /// The first address of a request.
     fn begin(&self, redirects: Redirects) -> Uri {
         let moved_to = match redirects {
             Redirects::Refuse => self.moved_to.load_full(),
@@ -221,7 +221,7 @@ impl Upstream {
     }
 }
 
-/// Where a redirect leads, if the same request may be sent there: to the same host, by a status that keeps the method.
+/// The target of a redirect, if the same request may be sent there: to the same host, by a status that keeps the method.
 fn next(from: &Uri, method: &Method, response: &Response<PooledBody>) -> Option<Uri> {
     let keeps_method = matches!(
         response.status(),

@@ -15,7 +15,7 @@ use http_body_util::BodyExt;
 /// The first line of its stream.
 const ENDPOINT: [&[u8]; 2] = [b"event: endpoint", b"event:endpoint"];
 
-/// How long such a stream may take to begin.
+/// The time until such a stream must begin.
 pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// More than its first event has before that line.
@@ -24,7 +24,7 @@ const MAX_BYTES: usize = 4 * 1024;
 const EVENTS: &str = "text/event-stream";
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// Whether a server of the old transport could answer so to a message with these fields.
+/// Returns true if a server of the old transport could answer so to a message with these fields.
 pub(super) fn may_answer<B>(method: &Method, fields: &HeaderMap, reply: &Response<B>) -> bool {
     let is_json = content_type(reply).is_some_and(|kind| kind.starts_with("application/json"));
     let refuses = match reply.status() {
@@ -44,7 +44,7 @@ pub(super) fn asking(mut fields: HeaderMap) -> HeaderMap {
     fields
 }
 
-/// Whether a reply to that is such a stream.
+/// Returns true if a reply to that is such a stream.
 pub(super) async fn is_stream<B>(reply: Response<B>) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
@@ -53,7 +53,7 @@ where
     reply.status() == StatusCode::OK && is_events && begins_so(reply.into_body()).await
 }
 
-/// Whether the first event of a stream names an endpoint.
+/// Returns true if the first event of a stream names an endpoint.
 async fn begins_so<B>(mut body: B) -> bool
 where
     B: Body<Data = Bytes> + Unpin,
@@ -71,7 +71,7 @@ where
     false
 }
 
-/// Whether these lines of an event name an endpoint; `None`: not yet.
+/// Returns true if these lines of an event name an endpoint; `None`: not yet.
 fn names_endpoint(begin: &[u8]) -> Option<bool> {
     let (lines, _) = begin.split_at(begin.iter().rposition(|byte| *byte == b'\n')?);
     let lines = lines.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::Uri;
 use tower_service::Service;
 
-/// What goes wrong with a connection.
+/// An error of a connection.
 type ConnectError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A connector that gives up after a while, with the handshake of TLS and all: the address is looked up and met in that time.

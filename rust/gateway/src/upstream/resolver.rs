@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use tower_service::Service;
 
-/// Where clouds answer questions about the machine itself, credentials included, beyond the link-local networks: AWS over
+/// The addresses of metadata services of clouds, which give out credentials, beyond the link-local networks: AWS over
 /// IPv6, Alibaba, Azure, Oracle.
 const METADATA: [IpAddr; 4] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
@@ -18,7 +18,7 @@ const METADATA: [IpAddr; 4] = [
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
 ];
 
-/// Whether an address is link-local, or one at which clouds keep the machine's metadata.
+/// Returns true if an address is link-local, or that of a cloud's metadata service.
 pub(super) fn is_link_local(address: IpAddr) -> bool {
     let address = address.to_canonical();
     METADATA.contains(&address)

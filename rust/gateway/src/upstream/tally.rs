@@ -1,4 +1,4 @@
-//! What is counted of one server: requests open at it, in all and of each grant, and failures.
+//! Counts of one server: its open requests, in all and of each grant, and its failures.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -14,7 +14,7 @@ const SHARDS: usize = 16;
 /// Requests open of each grant that has some: never more entries than requests are open.
 type Shard = HashMap<Arc<str>, usize>;
 
-/// What is counted of one server, whatever becomes of its configuration: requests that are open when that changes still
+/// The counts of one server. They stay when its configuration changes: requests that are open then still
 /// count where they are bounded.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -26,7 +26,7 @@ pub struct Tally {
     pub(super) usage: Usage,
 }
 
-/// How many requests may be open at once.
+/// The maximum numbers of open requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
     pub(super) in_all: usize,
@@ -40,7 +40,7 @@ impl Tally {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// How often each kind of failure was met.
+    /// The number of failures of each kind.
     pub fn failures(&self) -> impl Iterator<Item = (FailureKind, u64)> {
         let counts = self.failures.iter().map(|count| count.load(Ordering::Relaxed));
         FailureKind::ALL.into_iter().zip(counts)

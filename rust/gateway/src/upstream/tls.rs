@@ -1,4 +1,4 @@
-//! Whose certificates are believed.
+//! The trusted authorities of certificates.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;

@@ -16,7 +16,7 @@ use super::exchange::kind;
 use crate::glance::Glance;
 use crate::id::RequestId;
 
-/// How long the client's own request waits for such a reply.
+/// The time that the client's own request waits for such a reply.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A reply to this process.
@@ -28,8 +28,8 @@ pub(super) struct Told {
 }
 
 impl<O: AsyncWrite + Unpin> Bridge<O> {
-    /// Sends a message and gives the reply under `id`, as long as it is no longer than `limit_bytes`; of what has no id, that it
-    /// was taken. `None` for everything else.
+    /// Sends a message and gives the reply under `id`, as long as it is no longer than `limit_bytes`; of what has no
+    /// id, that it was taken. `None` for everything else.
     pub(super) async fn ask(
         &self,
         fields: HeaderMap,

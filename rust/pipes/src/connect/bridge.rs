@@ -1,4 +1,4 @@
-//! What every request of one client shares, and the ways in which replies become lines.
+//! The state that all requests of one client share, and the conversion of replies into lines.
 
 use std::collections::HashMap;
 use std::io;
@@ -28,7 +28,7 @@ use crate::id::RequestId;
 /// A reply to `initialize` is read as a whole up to this length.
 pub(super) const INITIALIZE_LIMIT_BYTES: usize = 4 << 20;
 
-/// How long the end of a session may take.
+/// The time that ending a session may take.
 const ENDING: Duration = Duration::from_secs(2);
 
 /// A request that waits for its reply.
@@ -39,7 +39,7 @@ pub(super) struct Running {
     pub(super) closes: bool,
 }
 
-/// What every request of one client shares.
+/// The state that all requests of one client share.
 #[derive(Debug)]
 pub(super) struct Bridge<O> {
     pub(super) upstream: Upstream,
@@ -59,7 +59,7 @@ pub(super) struct Awaited<'a> {
     pub(super) about: &'a About,
 }
 
-/// What a message of the client is about, as far as that matters here.
+/// The kind of a client's message, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum About {
     /// It begins a session.
@@ -220,7 +220,7 @@ pub(super) async fn read(mut body: OpenBody, limit_bytes: usize) -> Option<Bytes
     Some(whole.into())
 }
 
-/// What an HTTP status says to a caller.
+/// The message to a caller for an HTTP status.
 pub(super) fn refusal(status: StatusCode) -> String {
     let advice = match status {
         StatusCode::UNAUTHORIZED => "check the token, --token-file or CALLGATE_TOKEN",

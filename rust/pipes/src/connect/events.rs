@@ -1,4 +1,4 @@
-//! What an event of a stream says besides its message.
+//! The fields of an event besides its message.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,13 +8,13 @@ use callgate_mcp::sse::Event;
 /// The longest event that is held, in bytes: a message is one event, and a result may be large.
 pub(super) const EVENT_LIMIT_BYTES: usize = 256 << 20;
 
-/// How long to wait before a stream is asked for again, where the server has not said.
+/// The time to wait before a stream is requested again, if the server has not set one.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// The longest wait that a server can ask for.
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
 
-/// Where a stream is to go on after it has broken.
+/// The point at which a broken stream resumes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Resumption {
     /// The id of the last event; `None` where the stream cannot go on.

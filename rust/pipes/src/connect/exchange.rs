@@ -213,7 +213,7 @@ impl Exchange {
     }
 }
 
-/// What a message is about.
+/// Returns the kind of a message.
 fn about(message: &Message<'_>) -> About {
     match message {
         Message::Call(call) if call.protocol_version.is_some_and(fields::mirrors) => {

@@ -85,7 +85,7 @@ pub(super) fn of_session(session: &Session) -> HeaderMap {
     fields
 }
 
-/// Whether messages of this protocol version are mirrored in fields, and cancelled by closing.
+/// Returns true if messages of this protocol version are mirrored in fields, and cancelled by closing.
 pub(super) fn mirrors(version: &str) -> bool {
     // Versions are dates.
     version >= FIRST_MIRRORING_VERSION

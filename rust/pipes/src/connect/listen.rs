@@ -13,7 +13,7 @@ use super::events::Resumption;
 use super::exchange::kind;
 use super::fields;
 
-/// How often in a row the stream is asked for without getting it.
+/// The number of failed requests for the stream, in a row, after which no more are made.
 const MOST_FAILURES: u32 = 8;
 
 impl<O: AsyncWrite + Send + Unpin + 'static> Bridge<O> {

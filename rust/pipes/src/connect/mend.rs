@@ -1,4 +1,4 @@
-//! What a server refuses for a reason that its client over pipes cannot know of, and what is done about it.
+//! Retries of requests that a server refuses for a reason that its client over pipes cannot know.
 //!
 //! Nothing is sent again that the server may have acted on: a session that it does not know and fields that it does not
 //! accept are what it looks at before anything else (MCP 2025-11-25 and 2026-07-28, transport pages).

@@ -60,7 +60,7 @@ impl<O: AsyncWrite + Unpin> Output<O> {
 #[derive(Debug)]
 pub(super) struct OpenLine<'o, O> {
     lines: MutexGuard<'o, Lines<O>>,
-    /// What ends a line for some readers alone must not end this one.
+    /// Escapes characters that only some readers take for the end of a line.
     breaks: LineBreaks,
 }
 

@@ -19,7 +19,7 @@ use crate::id::RequestId;
 /// Pages that are asked for until the tool is found.
 const MOST_PAGES: usize = 64;
 
-/// What every request says of its client since MCP 2026-07-28; the rest of a call's `_meta` is its own.
+/// The members of `_meta` that describe the client, in every request since MCP 2026-07-28. All others belong to one call.
 const OF_EVERY_REQUEST: [&str; 3] = [
     "io.modelcontextprotocol/protocolVersion",
     "io.modelcontextprotocol/clientInfo",

@@ -18,7 +18,7 @@ use super::output::OpenLine;
 use super::tools::LIST_LIMIT_BYTES;
 use crate::failed::UPSTREAM_FAILED;
 
-/// How often the stream of one reply is asked for again without anything new on it.
+/// The number of times that the stream of one reply is resumed without anything new on it.
 const MOST_RESUMPTIONS: usize = 5;
 
 /// Of a reply in JSON this much is held before its line begins, so that one that breaks early leaves nothing behind.

@@ -23,10 +23,10 @@ use crate::id::RequestId;
 use crate::lines::{Line, Lines, text};
 use crate::signals::{SIGNAL_BASE, Signals};
 
-/// What is read of the client at once.
+/// The number of bytes that are read from the client at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// How long replies are waited for after the client's input has ended.
+/// The time to wait for replies after the client's input has ended.
 const ANSWERING: Duration = Duration::from_secs(30);
 
 pub(super) const INITIALIZE: &str = "initialize";
@@ -36,7 +36,7 @@ const CANCELLED: &str = "notifications/cancelled";
 /// The code of an error about a line: JSON-RPC's for what cannot be read.
 const UNREADABLE: i64 = -32_700;
 
-/// Where a client is led.
+/// The server to connect a client to.
 #[derive(Clone, Debug)]
 pub struct ConnectSettings {
     /// The server.
@@ -45,7 +45,7 @@ pub struct ConnectSettings {
     pub line_limit_bytes: usize,
 }
 
-/// Why nobody can be led there.
+/// An error at the start of a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The server's address or what is sent along is not as it must be.

@@ -1,9 +1,9 @@
-//! What a session has come to so far.
+//! The state of a session.
 
 use bytes::Bytes;
 use http::HeaderValue;
 
-/// What a session has come to so far; none of it in protocol versions from 2026-07-28 on, which know no sessions.
+/// The state of a session. It stays empty in protocol versions from 2026-07-28 on, which have no sessions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Session {
     /// As the server named it.

@@ -1,4 +1,4 @@
-//! What the server's lists say of arguments that are mirrored in header fields.
+//! The arguments that are mirrored in header fields, by the server's lists.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ pub(super) const LIST_LIMIT_BYTES: usize = 16 << 20;
 #[derive(Debug, Default)]
 pub(super) struct Tools(HashMap<String, Arc<Bindings>>);
 
-/// What a page of a list told.
+/// The contents of a page of a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Learned {
-    /// Where the list goes on.
+    /// The cursor of the next page.
     pub(super) next_cursor: Option<String>,
 }
 

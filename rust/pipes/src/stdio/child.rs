@@ -15,7 +15,7 @@ use crate::signals::SIGNAL_BASE;
 pub struct ServerCommand {
     /// Its name or path.
     pub program: OsString,
-    /// What it is given.
+    /// Its arguments.
     pub args: Vec<OsString>,
     /// Variables of the environment that it does not get: secrets of this process.
     pub hidden_variables: Vec<String>,
@@ -27,7 +27,7 @@ pub struct ServerCommand {
 pub struct SpawnError {
     program: String,
     reason: String,
-    /// What shells exit with where a command is not found, or cannot be run.
+    /// The exit code of shells for a command that is not found or cannot be run.
     pub exit_code: i32,
 }
 
@@ -95,13 +95,13 @@ impl ServerProcess {
     }
 }
 
-/// What this process exits with, as a shell that ran the server would.
+/// The exit code of this process: that of a shell that ran the server.
 pub(super) fn exit_code(status: ExitStatus) -> i32 {
     let of_signal = || status.signal().map(|number| SIGNAL_BASE + number);
     status.code().or_else(of_signal).unwrap_or(SIGNAL_BASE)
 }
 
-/// Why requests stay unanswered.
+/// The reason why requests stay unanswered.
 pub(super) fn reason(status: ExitStatus) -> String {
     let how = match (status.code(), status.signal()) {
         (Some(code), _) => format!("with exit code {code}"),

@@ -14,7 +14,7 @@ use super::shared::Shared;
 use crate::glance::{Glance, Id};
 use crate::id::RequestId;
 
-/// What is read at once.
+/// The number of bytes that are read at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// Of a line that nobody has to look at, this much is held before it begins to go on: so a line that comes slowly does not
@@ -32,7 +32,7 @@ pub(super) struct Downward<R, O> {
     pub(super) held_limit_bytes: usize,
 }
 
-/// Why this direction has come to its end.
+/// The reason why this direction has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DownwardEnd {
     /// The server's output has ended.
@@ -41,7 +41,7 @@ pub(super) enum DownwardEnd {
     ClientGone,
 }
 
-/// What becomes of the line that is going by.
+/// The handling of the line that is passing.
 enum Way<'s, O> {
     /// It is held as far as it has come.
     Held(Vec<u8>),
@@ -218,11 +218,11 @@ where
         }
     }
 
-    /// Whether a line is a list of tools to some client, or may turn out to be one where it is not whole yet.
+    /// Returns true if a line is a list of tools to some client, or may become one while it is incomplete.
     ///
     /// Not only under the id of a request for one: some clients take `1.0` for `1`. Nor only without a method: some look for
     /// a result first. Nor only once a list was asked for: a server may guess the id of a request that is on its way.
-    /// What is no list comes back unchanged.
+    /// Other messages come back unchanged.
     fn may_have_to_be_cut(&self, glance: &Glance) -> bool {
         let open = self.shared.open();
         let is_awaited = open.awaits_list();
@@ -233,8 +233,8 @@ where
         is_awaited && glance.has_more() || !asks && !is_other() && (is_awaited || is_early())
     }
 
-    /// Whether a line that goes on already must not: a list has been asked for since, or it took another id. Nobody can tell
-    /// before it names its id, or ends.
+    /// Returns true if a line that is being forwarded must stop: a list was requested since, or the line has another
+    /// id. This is unknown before it names its id, or ends.
     fn turns_out_a_list(&self, glance: &Glance, is_whole: bool) -> bool {
         (is_whole || glance.is_over() || glance.id() != &Id::Absent) && self.may_have_to_be_cut(glance)
     }

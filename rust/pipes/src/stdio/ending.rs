@@ -1,20 +1,20 @@
-//! How a server is brought to its end: it is let finish, asked, and then made to.
+//! The steps by which a server is stopped: it may finish, is asked to end, and is killed.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long a server whose input has ended may go on while requests wait for their replies.
+/// The time that a server whose input has ended may run on while requests wait for replies.
 const ANSWERING: Duration = Duration::from_secs(30);
 
-/// What is to be done next.
+/// The next action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
     Terminate,
     Kill,
 }
 
-/// How far it has come.
+/// The current step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Step {
     Running,
@@ -28,7 +28,7 @@ enum Step {
 /// The end of one server.
 #[derive(Debug)]
 pub(super) struct Ending {
-    /// How long each step may take.
+    /// The time that each step may take.
     grace: Duration,
     step: Step,
     /// When the next step is due.

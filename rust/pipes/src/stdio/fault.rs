@@ -1,12 +1,12 @@
-//! What is wrong with a line before anybody reads it as a message.
+//! Errors in a line that are found before it is read as a message.
 
-/// Why a line of the client goes nowhere. Each is a sentence for whoever sent it.
+/// An error in a line of the client, which is not forwarded. Each is a sentence for the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// It is longer than what is read.
     #[error("the line has more than {limit_bytes} bytes, which is more than is judged; send less")]
     TooLong {
-        /// How many it may have.
+        /// The maximum length.
         limit_bytes: usize,
     },
     /// A carriage return stands in it, which ends a line for some servers: they would read a second message.

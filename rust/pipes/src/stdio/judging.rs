@@ -1,4 +1,4 @@
-//! What the pumps ask of whoever judges.
+//! The interface between the two directions and the policy that judges messages.
 
 use std::borrow::Cow;
 
@@ -21,11 +21,11 @@ pub trait Judging: Send + Sync + 'static {
     /// place. `listing` is what was asked for under this id.
     fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, listing: &Listing) -> Cow<'r, [u8]>;
 
-    /// What the caller gets in place of a reply that may be a list of tools and is longer than `limit_bytes`.
+    /// The message to the caller in place of a reply that may be a list of tools and is longer than `limit_bytes`.
     fn withhold(&self, limit_bytes: usize, id: Option<&RequestId>) -> String;
 }
 
-/// What a line looks like, before it has been read.
+/// The apparent kind of a line, before it is parsed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Looks {
     /// It names a method, and has an id.
@@ -38,7 +38,7 @@ pub enum Looks {
     Unclear,
 }
 
-/// What becomes of a line.
+/// The result of judging a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judged {
     /// It goes on as it is.
@@ -49,7 +49,7 @@ pub enum Judged {
     Drop,
 }
 
-/// What is to be known of a line that goes on.
+/// Properties of a line that is forwarded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Forward {
     /// Its reply is a list of tools.

@@ -12,7 +12,7 @@ pub(super) const MOST_OPEN: usize = 4_096;
 /// Cancelled requests whose replies may still come; most never do. Those for lists are not among them.
 const MOST_CANCELLED: usize = 1_024;
 
-/// What is known of an open request.
+/// The properties of an open request.
 #[derive(Clone, Debug)]
 struct Entry {
     /// Its reply is a list of tools, as was asked for here.
@@ -26,13 +26,13 @@ pub(super) struct Open {
     requests: HashMap<RequestId, Entry>,
     /// Those cancelled that ask for no list, oldest first; some may have been answered since.
     cancelled: VecDeque<RequestId>,
-    /// How many requests are for lists, cancelled or not.
+    /// The number of requests for lists, cancelled ones included.
     lists: usize,
     cancelled_count: usize,
 }
 
 impl Open {
-    /// Whether a request may be opened under this id.
+    /// Checks that a request may be opened under this id.
     pub(super) fn admits(&self, id: &RequestId) -> Result<(), Fault> {
         if self.requests.contains_key(id) {
             return Err(Fault::IdInUse);
@@ -90,7 +90,7 @@ impl Open {
         true
     }
 
-    /// Whether the reply to this request is a list of tools; `None` where there is no such request.
+    /// Returns true if the reply to this request is a list of tools; `None` if there is no such request.
     pub(super) fn lists(&self, id: &RequestId) -> Option<bool> {
         self.requests.get(id).map(|entry| entry.lists.is_some())
     }
@@ -101,12 +101,12 @@ impl Open {
         entry.and_then(|entry| entry.lists.clone()).unwrap_or_default()
     }
 
-    /// Whether a reply that comes now may be a list of tools.
+    /// Returns true if a reply that arrives now may be a list of tools.
     pub(super) const fn awaits_list(&self) -> bool {
         self.lists > 0
     }
 
-    /// How many replies the client waits for.
+    /// The number of replies that the client waits for.
     pub(super) fn waiting(&self) -> usize {
         self.requests.len() - self.cancelled_count
     }

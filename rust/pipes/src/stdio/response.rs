@@ -5,7 +5,7 @@ use callgate_mcp::list::MAX_ANSWER_DEPTH;
 
 use crate::id::RequestId;
 
-/// Whether no client rejects this as the reply to `id`: after one that some reject, they go on waiting.
+/// Returns true if every client accepts this as the reply to `id`. After one that some reject, those go on waiting.
 pub(super) fn is_response(message: &[u8], id: &RequestId) -> bool {
     let mut tape = Tape::new();
     let Ok(root) = tape.parse(message, MAX_ANSWER_DEPTH) else {

@@ -1,4 +1,4 @@
-//! What the two directions of one client share.
+//! The state that the two directions of one client share.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use super::judging::Judging;
 use super::open::Open;
 use crate::failed::{UPSTREAM_FAILED, failed};
 
-/// What the two directions of one client share.
+/// The state that the two directions of one client share.
 pub(super) struct Shared<O> {
     pub(super) judge: Arc<dyn Judging>,
     open: Mutex<Open>,

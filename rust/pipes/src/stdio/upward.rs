@@ -19,10 +19,10 @@ use crate::lines::{Line, Lines, text};
 
 const CANCELLED: &str = "notifications/cancelled";
 
-/// What a caller is told whose request found nobody to take it.
+/// The message for a request that the server did not take.
 const UNREACHED: &str = "the server takes no more input, so the request has not reached it; start it again";
 
-/// Why this direction has come to its end.
+/// The reason why this direction has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UpwardEnd {
     /// The client's input has ended.
@@ -43,7 +43,7 @@ pub(super) struct Upward<R, W, O> {
     pub(super) over: watch::Receiver<bool>,
 }
 
-/// How much of a line was written.
+/// The part of a line that was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivered {
     Whole,

@@ -22,19 +22,19 @@ use crate::client;
 use crate::lines::Lines;
 use crate::signals::Signals;
 
-/// What is read of the client at once.
+/// The number of bytes that are read from the client at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// How long the last words of a server that has ended are waited for: something that it started may hold its output open,
+/// The time to wait for the last output of a server that has ended: a process that it started may hold its output open,
 /// and a client may not read.
 const DRAINING: Duration = Duration::from_secs(2);
 
-/// What a wrapped server is started and held by.
+/// The settings of a wrapped server.
 #[derive(Clone, Debug)]
 pub struct WrapSettings {
     /// The server.
     pub command: ServerCommand,
-    /// How long the server may take to end after its input has, and again after SIGTERM.
+    /// The time that the server may take to end after its input has, and again after SIGTERM.
     pub grace: Duration,
     /// The longest line of the client that is read.
     pub line_limit_bytes: usize,
@@ -42,7 +42,7 @@ pub struct WrapSettings {
     pub held_limit_bytes: usize,
 }
 
-/// Why a server cannot be wrapped.
+/// An error at the start of a wrapped server.
 #[derive(Debug, thiserror::Error)]
 pub enum WrapError {
     /// It cannot be started.
@@ -178,7 +178,7 @@ impl<O: AsyncWrite + Unpin> Wrapped<O> {
     }
 }
 
-/// What a task came to, once; `None` where it panicked.
+/// Waits for the result of a task, once; `None` if it panicked.
 async fn finished<T>(task: &mut Option<JoinHandle<T>>) -> Option<T> {
     let Some(running) = task else {
         return pending().await;

@@ -230,7 +230,7 @@ async fn who_waits_is_told_when_an_attempt_ends_however_it_does() {
     waiting.await.unwrap();
 }
 
-/// Who changes a label while the issuer is away must not lock everybody out.
+/// A change of labels while the issuer is unreachable must not lock out all callers.
 #[tokio::test]
 async fn keys_outlive_a_change_of_everything_but_their_place() {
     let published = Published::start().await;

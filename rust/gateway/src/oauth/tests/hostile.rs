@@ -1,4 +1,4 @@
-//! What is not believed, and what is made of what is.
+//! Invalid tokens, and the callers of valid ones.
 
 use std::sync::Arc;
 
@@ -401,7 +401,7 @@ proptest! {
         prop_assert!(changed == good || desk.verify(&changed).is_err(), "{changed}");
     }
 
-    /// What is rightly signed is read without a panic, and made out as nobody by chance.
+    /// Claims with a valid signature are read without a panic, and never name a caller by accident.
     #[test]
     fn any_claims_are_read(claims in "[ -~]{0,120}", header in "[ -~]{0,60}") {
         let desk = Desk::new(|_| {});

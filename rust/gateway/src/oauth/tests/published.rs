@@ -10,12 +10,12 @@ use super::config;
 use super::signing::{Signer, jwks};
 use crate::oauth::{Issuer, JwksSource, KeysError};
 
-/// What an issuer's server answers, to be changed while it runs.
+/// The answers of an issuer's server, which can be changed while it runs.
 pub(super) struct Published {
     /// By path.
     answers: Arc<Mutex<HashMap<String, String>>>,
     asked: Arc<Mutex<Vec<String>>>,
-    /// Where it is.
+    /// Its address.
     pub(super) base: String,
 }
 

@@ -52,7 +52,7 @@ impl Signer {
     }
 }
 
-/// What every token says, and this.
+/// The claims of every token, and these.
 pub(super) fn claims(further: &str) -> String {
     let exp = NOW_S + 60;
     format!(r#"{{"iss":"{ISSUER}","aud":"{AUDIENCE}","exp":{exp},{further}}}"#)

@@ -1,4 +1,4 @@
-//! What people accept, and who follows.
+//! Accepting definitions.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What lists make of tools.
+//! The effect of lists on tools.
 
 use std::thread;
 

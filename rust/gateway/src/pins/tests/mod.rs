@@ -93,7 +93,7 @@ fn answer(tools: &[String], next: Option<&str>) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}]{next}}}}}"#)
 }
 
-/// What clients are shown of which nothing is known.
+/// A page as clients of the unknown variant are shown it.
 fn observe(server: &Server, asked: Asked<'_>, answer: &str) -> Observation {
     observe_as(server, &Variant::unknown(), asked, answer)
 }
@@ -113,7 +113,7 @@ fn states<const N: usize>(server: &Server, tools: [&str; N]) -> [State; N] {
     tools.map(|tool| server.state(tool))
 }
 
-/// Whether calls of each go on, as a gateway asks.
+/// Returns for each tool if its calls may pass.
 fn passes<const N: usize>(server: &Server, tools: [&str; N]) -> [bool; N] {
     states(server, tools).map(|state| server.mode().lets_pass(state))
 }

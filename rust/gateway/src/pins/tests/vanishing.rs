@@ -4,7 +4,7 @@ use std::fs;
 
 use super::*;
 
-/// What a sync tells beside errors, of which there are none.
+/// The notices of a sync without errors.
 fn notices(place: &Place) -> Vec<Notice> {
     let (errors, notices) = place.pins.sync_and_tell();
     assert!(errors.is_empty(), "{errors:?}");

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// What ends a line for `str.splitlines`, by which some clients read events, beside LF and CR.
+/// The characters that end a line for `str.splitlines`, by which some clients read events, besides LF and CR.
 const BREAKS: [char; 8] = [
     '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
 ];

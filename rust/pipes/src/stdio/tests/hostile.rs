@@ -214,7 +214,7 @@ async fn a_long_reply_under_way_is_not_broken_off_for_a_list() {
     }
 }
 
-/// What ends a line for Python's `str.splitlines`, and of these the last two for Node's `readline`.
+/// The characters that end a line for Python's `str.splitlines`; the last two end one for Node's `readline` too.
 const BREAKS: [char; 8] = [
     '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
 ];
