@@ -11,7 +11,7 @@ pub struct PolicyError {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// DocumentError, expectation and remedy: lower case, no final period, user input in backticks.
+    /// Fault, expectation and remedy: lower case, no final period, user input in backticks.
     pub message: String,
 }
 
