@@ -10,12 +10,11 @@ use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, 
 
 use crate::audit::{Asked, Audit, UNAVAILABLE};
 use crate::clock::Clock;
-use crate::doors::{Gateway, Sessions};
 use crate::events::{Events, FieldValue, Level};
+use crate::flood::Flood;
 use crate::identity::{Asker, Peps, Unknown};
-use crate::in_force::InForce;
+use crate::in_force::{Gateway, InForce, Sessions};
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
-use crate::net::Flood;
 use crate::protocol::Protocol;
 use crate::proxy::ProxyConfig;
 

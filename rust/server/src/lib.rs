@@ -13,6 +13,7 @@ mod deadline;
 mod doors;
 mod error;
 mod events;
+mod flood;
 mod flush;
 mod gate;
 mod identity;
@@ -22,7 +23,6 @@ mod limits;
 mod metrics;
 mod net;
 mod phase;
-mod pinning;
 mod protocol;
 mod proxy;
 mod random;
@@ -39,14 +39,14 @@ pub use config::ServerConfig;
 #[cfg(feature = "bench")]
 pub use doors::bench;
 pub use doors::stdio::{Wrap, WrapCaller, WrapConfig};
-pub use doors::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
 pub use error::{ReloadError, StartError};
 pub use events::{Event, FieldValue, Level};
 pub use identity::{PepError, PepSpec};
+pub use in_force::{GatewayConfig, GatewayError, GatewayServer};
 pub use limits::Limits;
 pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount,
-    StoreErrorCount, duration_bounds_ns, store_duration_bounds_ns,
+    StoreErrorCount, UpstreamNumbers, duration_bounds_ns, store_duration_bounds_ns,
 };
 pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};

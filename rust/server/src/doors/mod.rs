@@ -46,10 +46,8 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::R
 use grpc::decision::Decisions;
 use grpc::health;
 
-pub use gateway::{GatewayConfig, GatewayError, GatewayServer, UpstreamNumbers};
-
 pub(crate) use self::http::Access;
-pub(crate) use gateway::{Gateway, Sessions, renew_keys};
+pub(crate) use gateway::renew_keys;
 pub(crate) use grpc::health::Health;
 
 /// Where a connection came in.

@@ -6,6 +6,7 @@ mod pace;
 mod rates;
 mod requests;
 mod store;
+mod upstreams;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,9 +24,9 @@ pub(crate) use pace::Pace;
 pub use rates::RateLimitCount;
 pub use requests::RequestCount;
 pub use store::{StoreErrorCount, store_duration_bounds_ns};
+pub use upstreams::UpstreamNumbers;
 
-use crate::doors::UpstreamNumbers;
-use crate::net::Flood;
+use crate::flood::Flood;
 
 use histogram::Histogram;
 use labels::{Registry, Table, count};

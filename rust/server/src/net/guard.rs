@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::allowance::Allowance;
 use super::frames::{CONTINUATION, DATA, Frame, Frames, GOAWAY, HEADERS, RST_STREAM};
+use crate::flood::Flood;
 
 /// Streams that a client may give up in a second, beyond as many at once as it may have open.
 const RESETS_PER_SECOND: u64 = 200;
@@ -26,26 +27,6 @@ const RESETS_PER_TURN: u32 = 256;
 
 /// RFC 9113, section 7.
 const ENHANCE_YOUR_CALM: u32 = 0xb;
-
-/// Frames of which a client has sent too many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Flood {
-    Resets,
-    ControlFrames,
-}
-
-impl Flood {
-    /// Every kind, in the order of their numbers.
-    pub(crate) const ALL: [Self; 2] = [Self::Resets, Self::ControlFrames];
-
-    /// The word that the log and metrics use.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Resets => "resets",
-            Self::ControlFrames => "control_frames",
-        }
-    }
-}
 
 /// What the client of one HTTP/2 connection may send.
 #[derive(Debug)]

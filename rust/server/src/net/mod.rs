@@ -17,5 +17,4 @@ mod progress;
 pub(crate) use accept::Acceptor;
 pub(crate) use connection::STREAM_WINDOW_BYTES;
 pub use descriptors::descriptor_limit;
-pub(crate) use guard::Flood;
 pub(crate) use listen::{BoundSocket, bind_socket, bind_tcp};

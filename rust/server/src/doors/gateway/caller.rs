@@ -12,7 +12,8 @@ use tonic::body::Body;
 
 use super::challenge::Challenge;
 use super::request::token;
-use super::{GATEWAY, Gateway, answer};
+use super::{GATEWAY, answer};
+use crate::in_force::Gateway;
 use crate::protocol::Protocol;
 
 /// The rule that denies whoever no grant and no issuer knows.

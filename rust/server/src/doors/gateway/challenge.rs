@@ -6,9 +6,9 @@ use http::{Method, Response, StatusCode, header};
 use tonic::body::Body;
 
 use super::caller::Calling;
-use super::config::plain;
-use super::{Gateway, MCP, METADATA, answer};
+use super::{METADATA, answer};
 use crate::doors::Doors;
+use crate::in_force::{Gateway, MCP, plain};
 
 /// The challenge to a request (RFC 6750 section 3), written where it is needed.
 #[derive(Clone, Copy)]

@@ -19,14 +19,14 @@ use http::{HeaderName, HeaderValue, Method, Response, header};
 use tonic::body::Body;
 
 use super::caller::Calling;
-use super::config::Behind;
 use super::door::{Allowed, Purpose};
 use super::lasting::{Standing, lasting};
 use super::request::token;
-use super::{GATEWAY, answer, session, variant};
+use super::{GATEWAY, answer, variant};
 use crate::bodies::{Held, Share};
 use crate::events::{FieldValue, Level};
 use crate::gate::{Gate, aside, is_large};
+use crate::in_force::{Behind, session};
 use crate::judging::pins;
 use crate::judging::{Lists, Reserved};
 use crate::protocol::Protocol;
@@ -60,7 +60,7 @@ pub(super) struct Forward {
     pub(super) session: Session,
     pub(super) parts: Parts,
     pub(super) allowed: Allowed,
-    /// See [`super::GatewayConfig::lists_allowed_only`].
+    /// See [`crate::GatewayConfig::lists_allowed_only`].
     pub(super) lists_allowed_only: bool,
 }
 

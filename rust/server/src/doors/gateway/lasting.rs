@@ -18,9 +18,9 @@ use tonic::body::Body;
 
 use super::GATEWAY;
 use super::caller::Calling;
-use super::config::Behind;
 use super::request::token_of;
 use crate::gate::Gate;
+use crate::in_force::Behind;
 use crate::proxy::ANONYMOUS;
 
 /// How often a caller is looked up: so soon does a change end its streams.

@@ -3,15 +3,12 @@
 mod answer;
 mod caller;
 mod challenge;
-mod config;
 mod door;
 mod forward;
 mod issuer;
 mod lasting;
-mod numbers;
 mod origins;
 mod request;
-mod session;
 mod variant;
 
 use std::sync::Arc;
@@ -29,22 +26,15 @@ use crate::doors::http::read_body;
 use crate::doors::{Door, Doors};
 use crate::gate::{Admitted, Gate, aside};
 use crate::identity::{Peer, Unknown};
+use crate::in_force::{Behind, Gateway, MCP, session};
 use crate::judging::{Carried, Judge, whole};
 use caller::Calling;
 use challenge::{Challenge, metadata};
-use config::Behind;
 use door::{Gatekeeper, Verdict};
 use forward::{Forward, Session};
 use request::Asking;
 
-pub(crate) use config::Gateway;
-pub use config::{GatewayConfig, GatewayError, GatewayServer};
 pub(crate) use issuer::renew_keys;
-pub use numbers::UpstreamNumbers;
-pub(crate) use session::Sessions;
-
-/// What the paths of servers begin with.
-const MCP: &str = "/mcp/";
 
 /// Where clients look for what protects a server (RFC 9728 section 3.1).
 const METADATA: &str = "/.well-known/oauth-protected-resource";

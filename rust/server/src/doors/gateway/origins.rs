@@ -3,7 +3,7 @@
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, VARY,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
@@ -43,26 +43,6 @@ const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 /// Fewer than a browser asks for in one go.
 const MAX_FIELDS: usize = 64;
 
-/// The origins of pages whose scripts may use the gateway.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Origins(Vec<String>);
-
-impl Origins {
-    pub(super) fn new(origins: Vec<String>) -> Self {
-        Self(origins)
-    }
-
-    /// The origin of a request, if it is one of these.
-    pub(super) fn of<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderValue> {
-        let mut sent = headers.get_all(ORIGIN).iter();
-        let (Some(origin), None) = (sent.next(), sent.next()) else {
-            return None;
-        };
-        let is_one = |allowed: &String| allowed.as_bytes().eq_ignore_ascii_case(origin.as_bytes());
-        self.0.iter().any(is_one).then_some(origin)
-    }
-}
-
 /// Whether a browser asks what a script may send.
 pub(super) fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
@@ -100,34 +80,6 @@ pub(super) fn share(origin: HeaderValue, response: &mut Response<Body>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_origin_is_one_of_the_list_to_the_letter() {
-        let origins = Origins::new(vec!["http://localhost:6274".to_owned()]);
-        let allows = |sent: &[&'static str]| {
-            let sent = sent
-                .iter()
-                .map(|origin| (ORIGIN, HeaderValue::from_static(origin)));
-            origins.of(&sent.collect()).is_some()
-        };
-        assert!(allows(&["http://localhost:6274"]) && allows(&["http://LOCALHOST:6274"]));
-        for others in [
-            &[][..],
-            &["http://localhost:6275"],
-            &["https://localhost:6274"],
-            &["http://localhost"],
-            &["http://localhost:6274.evil.example"],
-            &["null"],
-            &["*"],
-        ] {
-            assert!(!allows(others), "{others:?}");
-        }
-        let mut twice = HeaderMap::new();
-        for _ in 0..2 {
-            twice.append(ORIGIN, HeaderValue::from_static("http://localhost:6274"));
-        }
-        assert_eq!(origins.of(&twice), None);
-    }
 
     #[test]
     fn only_fields_of_mcp_are_allowed() {

@@ -4,9 +4,9 @@ use callgate_core::Caller;
 use http::request::Parts;
 use http::{HeaderValue, header};
 
-use super::config::plain;
 use crate::doors::http::texts;
 use crate::identity::bearer;
+use crate::in_force::plain;
 use crate::proxy::{Attributes, Found, Singles, single};
 
 /// A request but for its body.

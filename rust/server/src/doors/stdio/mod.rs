@@ -22,10 +22,9 @@ use crate::audit::Audit;
 use crate::events::Event;
 use crate::gate::Gate;
 use crate::identity::Peps;
-use crate::in_force::InForce;
+use crate::in_force::{GatewayError, InForce, Pinning};
 use crate::phase::Phase;
-use crate::pinning::Pinning;
-use crate::{AuditConfig, Clock, GatewayError, StartError, flush, upkeep};
+use crate::{AuditConfig, Clock, StartError, flush, upkeep};
 
 use attributes::LineAttributes;
 pub use attributes::WrapCaller;

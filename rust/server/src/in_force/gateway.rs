@@ -11,9 +11,11 @@ use callgate_gateway::pins::{Endpoint, FIRST_LISTS, Mode, Pins, PinsError, Serve
 use callgate_gateway::{Tally, Upstream, UpstreamConfig, UpstreamError};
 use callgate_mcp::Methods;
 
-use super::MCP;
 use super::origins::Origins;
 use crate::proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource};
+
+/// Prefix of the paths of servers.
+pub(crate) const MCP: &str = "/mcp/";
 
 /// The servers behind the gateway, and how requests to them are read.
 #[derive(Clone, Debug, Default)]
@@ -72,29 +74,29 @@ pub enum GatewayError {
 
 /// A server as requests meet it.
 #[derive(Debug)]
-pub(super) struct Behind {
+pub(crate) struct Behind {
     /// Its name.
-    pub(super) server: String,
-    pub(super) upstream: Arc<Upstream>,
+    pub(crate) server: String,
+    pub(crate) upstream: Arc<Upstream>,
     /// What was accepted of its tools, where they are pinned.
-    pub(super) pins: Option<PinnedServer>,
+    pub(crate) pins: Option<PinnedServer>,
 }
 
 /// A gateway that is configured so.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
-    pub(super) servers: HashMap<String, Arc<Behind>>,
+    pub(crate) servers: HashMap<String, Arc<Behind>>,
     /// What is counted of every server that there ever was.
-    pub(super) tallies: BTreeMap<String, Arc<Tally>>,
+    pub(crate) tallies: BTreeMap<String, Arc<Tally>>,
     /// Where callers prove who they are.
     by_token: Arc<ProxyConfig>,
     /// Where neither grants nor an issuer are configured.
     by_nothing: Arc<ProxyConfig>,
-    pub(super) public_url: Option<String>,
-    pub(super) lists_allowed_only: bool,
+    pub(crate) public_url: Option<String>,
+    pub(crate) lists_allowed_only: bool,
     /// Whose tokens are believed, beside those of grants.
-    pub(super) issuers: Issuers,
-    pub(super) origins: Origins,
+    pub(crate) issuers: Issuers,
+    pub(crate) origins: Origins,
 }
 
 impl Gateway {
@@ -159,7 +161,7 @@ impl Gateway {
     }
 
     /// The server that stands at a path; the error is for a client.
-    pub(super) fn at(&self, path: &str) -> Result<&Arc<Behind>, String> {
+    pub(crate) fn at(&self, path: &str) -> Result<&Arc<Behind>, String> {
         let name = PathTemplate::mcp_server(plain(path)).map_err(|unclear| unclear.to_string())?;
         name.and_then(|name| self.servers.get(&*name)).ok_or_else(|| {
             "no such server here; expected `/mcp/<server>` with the name of a server that has an `upstream`"
@@ -168,13 +170,13 @@ impl Gateway {
     }
 
     /// What the token of an issuer has to be for at a server, where the configuration says nothing else: its address.
-    pub(super) fn audience(&self, server: &str) -> String {
+    pub(crate) fn audience(&self, server: &str) -> String {
         let base = self.public_url.as_deref().unwrap_or_default();
         format!("{base}{MCP}{server}")
     }
 
     /// How requests are read where callers prove who they are, or need not.
-    pub(super) const fn reading(&self, needs_token: bool) -> &Arc<ProxyConfig> {
+    pub(crate) const fn reading(&self, needs_token: bool) -> &Arc<ProxyConfig> {
         if needs_token {
             &self.by_token
         } else {
@@ -184,7 +186,7 @@ impl Gateway {
 }
 
 /// The path of a server as it is configured: some clients put `/` behind it.
-pub(super) fn plain(path: &str) -> &str {
+pub(crate) fn plain(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 

@@ -1,8 +1,19 @@
 //! What is in force beside the compiled state of the engine, and goes with it.
 
+mod gateway;
+mod numbers;
+mod origins;
+mod pinning;
+pub(crate) mod session;
+
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+
+pub(crate) use gateway::{Behind, Gateway, MCP, plain};
+pub use gateway::{GatewayConfig, GatewayError, GatewayServer};
+pub(crate) use pinning::Pinning;
+pub(crate) use session::Sessions;
 
 /// Something for calls that see this generation of the engine's state or a later one.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use callgate_gateway::pins::{Keeper, Notice, Pins, PinsError};
 
-use crate::GatewayError;
+use super::GatewayError;
 use crate::events::{Events, Level};
 
 /// Pins, and the thread that writes them.

@@ -47,13 +47,13 @@ impl Sessions {
     }
 
     /// The id that a client gets for a server's session.
-    pub(super) fn marked(&self, server: &str, grant: &str, variant: &Variant, session: &str) -> String {
+    pub(crate) fn marked(&self, server: &str, grant: &str, variant: &Variant, session: &str) -> String {
         let said = saying(variant, session);
         format!("{}{JOINT}{said}", self.mark(server, grant, &said))
     }
 
     /// The server's own id and its client's variant, if a client's id is of this grant at this server.
-    pub(super) fn unmarked<'s>(
+    pub(crate) fn unmarked<'s>(
         &self,
         server: &str,
         grant: &str,
@@ -79,12 +79,12 @@ impl Sessions {
 
 /// A session's id that says what its client is. Where nobody has to prove anything, that is all that a client gets: whoever
 /// knows the server's own id can use the session anyway.
-pub(super) fn saying(variant: &Variant, session: &str) -> String {
+pub(crate) fn saying(variant: &Variant, session: &str) -> String {
     format!("{variant}{END_OF_VARIANT}{session}")
 }
 
 /// The variant and the server's own id, if an id says them.
-pub(super) fn said_by(session: &str) -> Option<(Variant, &str)> {
+pub(crate) fn said_by(session: &str) -> Option<(Variant, &str)> {
     let (variant, own) = session.split_once(END_OF_VARIANT)?;
     Some((Variant::parse(variant)?, own))
 }
