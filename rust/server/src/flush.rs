@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::clock::{Clock, ManualClock, SystemClock};
-    use crate::identity::Peps;
+    use crate::in_force::Parts;
     use crate::testing;
 
     #[test]
@@ -121,7 +121,7 @@ mod tests {
         let gate = Gate::new(
             Arc::new(engine),
             Clock::System(SystemClock::new()),
-            Peps::anybody(),
+            Parts::default(),
         );
         let mut reports = Reports::default();
         reports.tick(&gate);

@@ -5,18 +5,17 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callgate_core::engine::{Identity, Snapshot};
-use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch};
+use callgate_core::engine::Identity;
+use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch, State};
 
 use crate::audit::{Asked, Audit, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
 use crate::flood::Flood;
-use crate::identity::{Asker, Peps, Unknown};
-use crate::in_force::{Gateway, InForce, Sessions};
+use crate::identity::Unknown;
+use crate::in_force::{Configuration, ConfigurationSwap, Parts, Sessions, Snapshot};
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
-use crate::proxy::ProxyConfig;
 
 /// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
 ///
@@ -49,25 +48,10 @@ pub(crate) struct Gate {
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<Events>,
     pub(crate) audit: Option<Audit>,
-    /// Who may ask.
-    pub(crate) peps: Peps,
-    /// How the requests of proxies are read.
-    pub(crate) proxies: InForce<ProxyConfig>,
-    /// The servers that callgate itself stands before.
-    pub(crate) gateway: InForce<Gateway>,
+    pub(crate) in_force: ConfigurationSwap,
     /// Keeps apart their sessions of callers that have proven who they are; `None` where there is no gateway.
     pub(crate) sessions: Option<Sessions>,
     pub(crate) paces: Paces,
-}
-
-/// What one question of a proxy is answered by.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    pub(crate) state: Snapshot,
-    /// Who asks.
-    pub(crate) pep: Pep,
-    /// How the requests that it asks about are read.
-    pub(crate) proxies: Arc<ProxyConfig>,
 }
 
 /// How often refusals before any decision are logged: who makes them chooses how often they happen.
@@ -102,59 +86,35 @@ pub(crate) fn aside<R>(bytes: &[u8], work: impl FnOnce() -> R) -> R {
 }
 
 impl Gate {
-    pub(crate) fn new(engine: Arc<Engine>, clock: Clock, peps: Peps) -> Self {
-        let metrics = Metrics::new(&engine.snapshot());
+    pub(crate) fn new(engine: Arc<Engine>, clock: Clock, parts: Parts) -> Self {
+        let metrics = Metrics::default();
+        let in_force = ConfigurationSwap::new(&engine, &metrics, parts);
         Self {
             engine,
             clock,
             metrics,
             events: Arc::default(),
             audit: None,
-            peps,
-            proxies: InForce::default(),
-            gateway: InForce::default(),
+            in_force,
             sessions: None,
             paces: Paces::default(),
         }
     }
 
-    /// Who asks, now, and the compiled state that goes with that: what both of them say held at one moment.
-    pub(crate) fn admit(&self, asker: Option<&Asker>) -> Result<(Snapshot, Pep), Unknown> {
-        loop {
-            let state = self.engine.snapshot();
-            if let Some(pep) = self.peps.still(asker, state.generation()) {
-                return Ok((state, pep?));
-            }
-            // The list was changed twice since the state was loaded; the state that it goes with is there by now.
-        }
+    /// The configuration in force; a call goes by one from start to end.
+    pub(crate) fn configuration(&self) -> Snapshot {
+        self.in_force.load(&self.engine, &self.metrics)
     }
 
-    /// As [`Gate::admit`], with how a proxy's requests are read at that moment.
-    pub(crate) fn admit_proxied(&self, asker: Option<&Asker>) -> Result<Admitted, Unknown> {
-        loop {
-            let (state, pep) = self.admit(asker)?;
-            if let Some(proxies) = self.proxies.at(state.generation()) {
-                return Ok(Admitted { state, pep, proxies });
-            }
-            // As above.
-        }
-    }
-
-    /// The compiled state, and the servers behind the gateway at that moment.
-    pub(crate) fn admit_gateway(&self) -> (Snapshot, Arc<Gateway>) {
-        loop {
-            let state = self.engine.snapshot();
-            if let Some(gateway) = self.gateway.at(state.generation()) {
-                return (state, gateway);
-            }
-            // As above.
-        }
+    /// Puts another configuration in force: another state, if there is one, with the parts that `change` has changed.
+    pub(crate) fn reload(&self, state: Option<State>, change: impl FnOnce(&mut Parts)) {
+        self.in_force.reload(&self.engine, &self.metrics, state, change);
     }
 
     /// Decides a call as gRPC does, by the state in force.
     #[cfg(test)]
     pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
-        self.decide_over(Protocol::Grpc, &self.engine.snapshot(), request, render)
+        self.decide_over(Protocol::Grpc, &self.configuration(), request, render)
     }
 
     /// Logs that nobody known asked, at a bounded pace.
@@ -187,24 +147,24 @@ impl Gate {
         self.clock.now().boot_ns / 1_000_000_000
     }
 
-    /// Decides a call by the state that [`Gate::admit`] gave with who asks, and renders the decision while that is held.
+    /// Decides a call by the configuration that also says who asks, and renders the decision while that is held.
     ///
     /// Must run on a worker of a multi-threaded runtime, as [`aside`] must.
     pub(crate) fn decide_over<R>(
         &self,
         protocol: Protocol,
-        state: &Snapshot,
+        configuration: &Configuration,
         request: &Request<'_>,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
         if request.args.len_bytes() > LARGE_BYTES {
             return tokio::task::block_in_place(|| {
-                self.decide_with(protocol, state, request, &mut Scratch::default(), render)
+                self.decide_with(protocol, configuration, request, &mut Scratch::default(), render)
             });
         }
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.decide_with(protocol, state, request, &mut scratch, render),
-            Err(_) => self.decide_with(protocol, state, request, &mut Scratch::default(), render),
+            Ok(mut scratch) => self.decide_with(protocol, configuration, request, &mut scratch, render),
+            Err(_) => self.decide_with(protocol, configuration, request, &mut Scratch::default(), render),
         })
     }
 
@@ -212,14 +172,14 @@ impl Gate {
     pub(crate) fn recognise<R>(
         &self,
         protocol: Protocol,
-        state: &Snapshot,
+        configuration: &Configuration,
         request: &Request<'_>,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
         let now = self.clock.now();
-        let decision = self.engine.recognise(state, request, now);
+        let decision = self.engine.recognise(&configuration.state, request, now);
         if decision.outcome != Outcome::Allow {
-            self.told(protocol, state, request, &decision, now);
+            self.told(protocol, configuration, request, &decision, now);
         }
         render(&decision)
     }
@@ -231,15 +191,22 @@ impl Gate {
         message: String,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
-        let state = self.engine.snapshot();
-        self.deny(protocol, &state, &UNNAMED, INVALID_REQUEST, message, render)
+        let configuration = self.configuration();
+        self.deny(
+            protocol,
+            &configuration,
+            &UNNAMED,
+            INVALID_REQUEST,
+            message,
+            render,
+        )
     }
 
     /// A denial by a door, before any policy.
     pub(crate) fn deny<R>(
         &self,
         protocol: Protocol,
-        state: &Snapshot,
+        configuration: &Configuration,
         request: &Request<'_>,
         rule: &'static str,
         message: String,
@@ -247,7 +214,7 @@ impl Gate {
     ) -> R {
         let now = self.clock.now();
         // Whose token it is, and whose policy it would have been: the log says whom a refusal was for.
-        let known = self.engine.recognise(state, request, now);
+        let known = self.engine.recognise(&configuration.state, request, now);
         let decision = Decision {
             policy: known.policy,
             policy_version: known.policy_version,
@@ -255,7 +222,7 @@ impl Gate {
             policy_index: known.policy_index,
             ..denial(rule, Cow::Owned(message), now)
         };
-        self.told(protocol, state, request, &decision, now);
+        self.told(protocol, configuration, request, &decision, now);
         render(&decision)
     }
 
@@ -280,16 +247,16 @@ impl Gate {
     fn told(
         &self,
         protocol: Protocol,
-        state: &Snapshot,
+        configuration: &Configuration,
         request: &Request<'_>,
         decision: &Decision<'_>,
         now: Now,
     ) {
-        self.record(state, request, decision, now, Duration::ZERO);
+        self.record(configuration, request, decision, now, Duration::ZERO);
         // A denial that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
             entry.finish(
-                asked(protocol, state, request, decision),
+                asked(protocol, configuration, request, decision),
                 decision,
                 Duration::ZERO,
             );
@@ -299,7 +266,7 @@ impl Gate {
     fn decide_with<R>(
         &self,
         protocol: Protocol,
-        state: &Snapshot,
+        configuration: &Configuration,
         request: &Request<'_>,
         scratch: &mut Scratch,
         render: impl FnOnce(&Decision<'_>) -> R,
@@ -312,30 +279,40 @@ impl Gate {
         let decision = match &mut entry {
             Some(entry) => self
                 .engine
-                .decide_seen(state, request, now, scratch, |seen| entry.see(seen)),
+                .decide_seen(&configuration.state, request, now, scratch, |seen| {
+                    entry.see(seen)
+                }),
             None if is_unavailable => denial(UNAVAILABLE, Cow::Borrowed(UNAVAILABLE_MESSAGE), now),
-            None => self.engine.decide(state, request, now, scratch),
+            None => self.engine.decide(&configuration.state, request, now, scratch),
         };
         let took = started.elapsed();
-        self.record(state, request, &decision, now, took);
+        self.record(configuration, request, &decision, now, took);
         if let Some(entry) = entry {
-            entry.finish(asked(protocol, state, request, &decision), &decision, took);
+            entry.finish(
+                asked(protocol, configuration, request, &decision),
+                &decision,
+                took,
+            );
         }
         render(&decision)
     }
 
     fn record(
         &self,
-        state: &Snapshot,
+        configuration: &Configuration,
         request: &Request<'_>,
         decision: &Decision<'_>,
         now: Now,
         took: Duration,
     ) {
-        let asked = || asked_server(state, request, decision);
-        let logged = self
-            .metrics
-            .decided(state, decision, asked, took, now.boot_ns / 1_000_000_000);
+        let asked = || asked_server(configuration, request, decision);
+        let logged = self.metrics.decided(
+            &configuration.cells,
+            decision,
+            asked,
+            took,
+            now.boot_ns / 1_000_000_000,
+        );
         let Logged::Yes(server) = logged else { return };
         let (level, event) = match decision.rule.as_ref() {
             INTERNAL_ERROR => (Level::Error, "internal_error"),
@@ -343,7 +320,10 @@ impl Gate {
         };
         let fields = vec![
             ("server", FieldValue::Text(server)),
-            ("grant", state.identity(request, decision).grant.into()),
+            (
+                "grant",
+                configuration.state.identity(request, decision).grant.into(),
+            ),
             ("tool", request.tool.into()),
             ("outcome", decision.outcome.as_str().into()),
             ("rule", decision.rule.as_ref().into()),
@@ -356,13 +336,13 @@ impl Gate {
 /// What the decision log keeps of a request.
 fn asked<'a>(
     protocol: Protocol,
-    state: &'a Snapshot,
+    configuration: &'a Configuration,
     request: &Request<'a>,
     decision: &Decision<'_>,
 ) -> Asked<'a> {
     Asked {
         protocol,
-        identity: state.identity(request, decision),
+        identity: configuration.state.identity(request, decision),
         session: request.session,
         tool: request.tool,
     }
@@ -370,14 +350,18 @@ fn asked<'a>(
 
 /// The server that a call was meant for; empty where nothing says so: neither a token that no grant has, nor a request that
 /// could not be read.
-fn asked_server<'a>(state: &'a Snapshot, request: &Request<'a>, decision: &Decision<'_>) -> &'a str {
+fn asked_server<'a>(
+    configuration: &'a Configuration,
+    request: &Request<'a>,
+    decision: &Decision<'_>,
+) -> &'a str {
     match request.caller {
         Caller::Named { grant: "", .. } | Caller::Token(_) | Caller::Contradictory
             if decision.grant_index.is_none() =>
         {
             request.server
         }
-        _ => state.identity(request, decision).server,
+        _ => configuration.state.identity(request, decision).server,
     }
 }
 

@@ -15,8 +15,8 @@ use crate::config::ServerConfig;
 use crate::doors::{Access, Door, Doors, Health};
 use crate::events::{Event, Level};
 use crate::gate::Gate;
-use crate::identity::Peps;
-use crate::in_force::{Gateway, GatewayConfig, InForce, Pinning, Sessions};
+use crate::identity::PepRegistry;
+use crate::in_force::{Gateway, GatewayConfig, Parts, Pinning, Sessions};
 use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, bind_socket, bind_tcp};
 use crate::phase::Phase;
@@ -53,7 +53,7 @@ pub struct Server {
     socket: Option<BoundSocket>,
     tls: Option<Tls>,
     // Held by whoever changes the configuration.
-    reloading: Mutex<()>,
+    reloading: Mutex<PepRegistry>,
     grace: Duration,
     phase: watch::Sender<Phase>,
     permits: Arc<Semaphore>,
@@ -71,7 +71,7 @@ impl Server {
         if config.listen.is_none() && config.socket.is_none() {
             return Err(StartError::NoListener);
         }
-        Peps::new(config.peps.clone(), config.pep_key.clone())?;
+        PepRegistry::new(config.pep_key.clone()).list(config.peps.clone())?;
         config.tls.as_ref().map(Tls::new).transpose()?;
         Gateway::new(config.gateway.clone(), None, None)?;
         Ok(())
@@ -100,7 +100,8 @@ impl Server {
         if listen.is_none() && socket.is_none() {
             return Err(StartError::NoListener);
         }
-        let peps = Peps::new(peps, pep_key.clone())?;
+        let mut registry = PepRegistry::new(pep_key.clone());
+        let peps = registry.list(peps)?;
         let tls = tls.as_ref().map(Tls::new).transpose()?;
         let mut builder = Builder::new_multi_thread();
         if workers > 0 {
@@ -120,17 +121,22 @@ impl Server {
         wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
         let for_others = peps.has_uids();
         let clock = clock.shifted(engine.store().clock_shift_us());
-        let mut gate = Gate::new(engine, clock, peps);
+        let parts = Parts {
+            peps: Arc::new(peps),
+            proxies: Arc::new(proxies),
+            gateway: Arc::default(),
+        };
+        let mut gate = Gate::new(engine, clock, parts);
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
-        gate.proxies = InForce::new(proxies);
         let sessions = Sessions::of(pep_key.as_ref());
         gate.sessions = Some(sessions.map_err(|error| StartError::Randomness(error.to_string()))?);
         let pinning = OnceLock::new();
         let folder = gateway.pins_folder.as_deref();
         let pins = Pinning::opened(&pinning, folder, &gate.events)?;
-        gate.gateway = InForce::new(Gateway::new(gateway, pins, None)?);
+        let gateway = Arc::new(Gateway::new(gateway, pins, None)?);
+        gate.reload(None, |parts| parts.gateway = gateway);
         let (phase, watching) = watch::channel(Phase::Serving);
         let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
         let doors = Arc::new(doors);
@@ -171,7 +177,7 @@ impl Server {
             address,
             socket,
             tls,
-            reloading: Mutex::default(),
+            reloading: Mutex::new(registry),
             grace: Duration::from_millis(grace_ms),
             phase,
             permits,
@@ -206,34 +212,30 @@ impl Server {
             gateway,
         } = reload;
         // Another one would mix its certificates with these.
-        let _reloading = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut registry = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let gate = &self.doors.gate;
         // What can fail comes first.
         let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
-        let peps = peps.map(|peps| gate.peps.prepare(peps)).transpose()?;
+        let peps = peps.map(|peps| registry.list(Some(peps))).transpose()?;
         let gateway = gateway
             .map(|config| {
                 let folder = config.pins_folder.as_deref();
                 let pins = Pinning::opened(&self.pinning, folder, &gate.events)?;
-                Gateway::new(config, pins, Some(&gate.gateway.now()))
+                Gateway::new(config, pins, Some(&gate.configuration().parts.gateway))
             })
             .transpose()?;
         let others = peps.is_some();
-        let put_in_force = |generation| {
+        gate.reload(state, |parts| {
             if let Some(peps) = peps {
-                peps.put_in_force(generation);
+                parts.peps = Arc::new(peps);
             }
             if let Some(proxies) = proxies {
-                gate.proxies.put_in_force(proxies, generation);
+                parts.proxies = Arc::new(proxies);
             }
             if let Some(gateway) = gateway {
-                gate.gateway.put_in_force(gateway, generation);
+                parts.gateway = Arc::new(gateway);
             }
-        };
-        match state {
-            Some(state) => gate.engine.reload_after(state, put_in_force),
-            None => put_in_force(gate.engine.snapshot().generation()),
-        }
+        });
         // Last: connections made under the certificates before are there in any case, and meet what is in force now. Those
         // made under the new ones never meet what was before.
         if let Some(tls) = tls {
@@ -260,7 +262,7 @@ impl Server {
     fn open_socket_for_others(&self) {
         let gate = &self.doors.gate;
         if let Some(socket) = &self.socket
-            && let Err(error) = socket.open_for_others(gate.peps.has_uids())
+            && let Err(error) = socket.open_for_others(gate.configuration().parts.peps.has_uids())
         {
             // Who may talk is checked anyway: at worst somebody new cannot connect yet.
             let error = error.to_string();
@@ -329,6 +331,7 @@ impl Server {
     /// The numbers of the metrics page.
     pub fn metrics(&self) -> MetricsSnapshot {
         let gate = &self.doors.gate;
+        let configuration = gate.configuration();
         let (counters, counter_capacity) = gate.engine.counters();
         MetricsSnapshot {
             counters,
@@ -338,8 +341,8 @@ impl Server {
             audit_dropped: gate.audit.as_ref().map_or(0, Audit::dropped),
             store_errors: gate.metrics.store.errors(gate.engine.store()),
             store_duration: gate.metrics.store.duration(),
-            upstreams: gate.gateway.now().numbers(),
-            ..gate.metrics.snapshot(&gate.engine.snapshot())
+            upstreams: configuration.parts.gateway.numbers(),
+            ..gate.metrics.snapshot(&configuration.state)
         }
     }
 

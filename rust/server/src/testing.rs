@@ -8,10 +8,10 @@ use callgate_core::{Engine, EngineConfig, State};
 
 use crate::clock::{Clock, ManualClock};
 use crate::gate::Gate;
-use crate::identity::Peps;
+use crate::in_force::Parts;
 
-/// A gate that anybody may ask, with this policy for every server and room for so many counters.
-pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -> Gate {
+/// A state with this policy for every server.
+pub(crate) fn state(policy: &str) -> State {
     let source = Source {
         name: "<policy>",
         stem: "policy",
@@ -19,6 +19,11 @@ pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -
         bytes: policy.as_bytes(),
     };
     let policies = Policies::EveryServer(parse(&source).unwrap());
+    State::build(policies, Catalogue::default()).unwrap()
+}
+
+/// A gate that anybody may ask, with this policy for every server and room for so many counters.
+pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -> Gate {
     let config = EngineConfig {
         counter_capacity,
         counters_per_grant: counter_capacity,
@@ -26,6 +31,6 @@ pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -
         reservations: callgate_core::limit::ReservationLimits::in_all(100),
         hash_key: [7; 16],
     };
-    let engine = Engine::new(State::build(policies, Catalogue::default()).unwrap(), config);
-    Gate::new(Arc::new(engine), Clock::Manual(clock.clone()), Peps::anybody())
+    let engine = Engine::new(state(policy), config);
+    Gate::new(Arc::new(engine), Clock::Manual(clock.clone()), Parts::default())
 }

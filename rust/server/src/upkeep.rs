@@ -44,9 +44,10 @@ pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
 
 /// Frees compiled states that nobody reads any more, on a thread that decides nothing.
 fn free_retired(gate: &Gate) {
-    let retired = gate.engine.take_retired();
-    if !retired.is_empty() {
-        tokio::task::spawn_blocking(move || drop(retired));
+    let configurations = gate.in_force.take_retired();
+    let states = gate.engine.take_retired();
+    if !configurations.is_empty() || !states.is_empty() {
+        tokio::task::spawn_blocking(move || drop((configurations, states)));
     }
 }
 

@@ -12,8 +12,7 @@ use tonic::Status;
 use crate::doors::envoy::Authorizer;
 use crate::doors::envoy::rate_limit::RateLimits;
 use crate::gate::Gate;
-use crate::identity::Peps;
-use crate::in_force::InForce;
+use crate::in_force::Parts;
 use crate::{Clock, ProxyConfig};
 
 /// Envoy's external authorization.
@@ -33,15 +32,13 @@ pub fn outcomes(
 
 /// Envoy's rate limit service.
 pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> impl RateLimitService {
-    RateLimits::new(Arc::new(gate(engine, clock)))
+    RateLimits::new(Arc::new(Gate::new(engine, clock, Parts::default())))
 }
 
 fn authorizer(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> Authorizer {
-    let mut gate = gate(engine, clock);
-    gate.proxies = InForce::new(proxies);
-    Authorizer::new(Arc::new(gate))
-}
-
-fn gate(engine: Arc<Engine>, clock: Clock) -> Gate {
-    Gate::new(engine, clock, Peps::anybody())
+    let parts = Parts {
+        proxies: Arc::new(proxies),
+        ..Parts::default()
+    };
+    Authorizer::new(Arc::new(Gate::new(engine, clock, parts)))
 }

@@ -1,9 +1,8 @@
 //! The enforcement points that may ask, and which of them a request comes from.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use callgate_core::grant::{TokenDigest, TokenKey};
 use callgate_core::{Pep, PepId};
 use http::header::AUTHORIZATION;
@@ -105,107 +104,56 @@ impl Unknown {
     }
 }
 
-/// Everybody who may ask. Swapped as a whole.
-#[derive(Debug, Default)]
-struct Table {
+/// The enforcement points that may ask, as one configuration lists them. Never changes; a reload makes another.
+#[derive(Debug)]
+pub(crate) struct Peps {
+    key: Option<TokenKey>,
+    /// The user that this process runs as.
+    own_uid: u32,
     // An empty list means nobody; without a list, anybody may ask.
     configured: bool,
-    // Grows with each swap, so that it tells one table from another.
+    // Differs from list to list.
     version: u64,
-    // Holds for calls that see this generation of the engine's state, or a later one.
-    from: u64,
     peps: Vec<Pep>,
     by_token: HashMap<TokenDigest, usize>,
     by_certificate: HashMap<String, usize>,
     by_uid: HashMap<u32, usize>,
 }
 
-/// A table, and the one before it: that is for calls that see a state of the engine from before the change, where both
-/// were changed together.
-#[derive(Debug, Default)]
-struct Tables {
-    now: Arc<Table>,
-    before: Option<Arc<Table>>,
-}
-
-/// The enforcement points in force.
+/// Makes lists of enforcement points, and numbers every name that was ever configured: a name that comes back finds its
+/// reservations.
 #[derive(Debug)]
-pub(crate) struct Peps {
+pub(crate) struct PepRegistry {
     key: Option<TokenKey>,
-    /// The user that this process runs as.
-    own_uid: u32,
-    tables: ArcSwap<Tables>,
-    // Numbers of names that were ever configured: a name that comes back finds its reservations.
-    known: Mutex<Known>,
-}
-
-#[derive(Debug, Default)]
-struct Known {
     ids: HashMap<String, PepId>,
     version: u64,
 }
 
-/// A list that was checked. Until it is put in force, or dropped, there can be no other.
-#[derive(Debug)]
-pub(crate) struct Prepared<'a> {
-    table: Table,
-    tables: &'a ArcSwap<Tables>,
-    _known: MutexGuard<'a, Known>,
-}
-
-impl Prepared<'_> {
-    /// Puts the list in force for calls that see this generation of the engine's state, or a later one.
-    ///
-    /// A later one than that of the state in force is the next one, and follows at once.
-    pub(crate) fn put_in_force(mut self, from: u64) {
-        self.table.from = from;
-        let before = Arc::clone(&self.tables.load().now);
-        self.tables.store(Arc::new(Tables {
-            now: Arc::new(self.table),
-            before: Some(before),
-        }));
-    }
-}
-
-impl Peps {
-    /// Anybody may ask.
-    pub(crate) fn anybody() -> Self {
+impl PepRegistry {
+    /// `key` is that of the digests of tokens.
+    pub(crate) fn new(key: Option<TokenKey>) -> Self {
         Self {
-            key: None,
-            own_uid: rustix::process::geteuid().as_raw(),
-            tables: ArcSwap::default(),
-            known: Mutex::default(),
-        }
-    }
-
-    /// These may ask: an empty list is nobody, and without a list anybody may. `key` is that of their token digests.
-    pub(crate) fn new(specs: Option<Vec<PepSpec>>, key: Option<TokenKey>) -> Result<Self, PepError> {
-        let peps = Self {
             key,
-            ..Self::anybody()
-        };
-        if let Some(specs) = specs {
-            peps.prepare(specs)?.put_in_force(0);
+            ids: HashMap::new(),
+            version: 0,
         }
-        Ok(peps)
     }
 
-    /// Checks another list.
-    pub(crate) fn prepare(&self, specs: Vec<PepSpec>) -> Result<Prepared<'_>, PepError> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(Prepared {
-            table: self.build(specs, &mut known)?,
-            tables: &self.tables,
-            _known: known,
-        })
+    /// Lists these: an empty list is nobody, and without a list anybody may ask.
+    pub(crate) fn list(&mut self, specs: Option<Vec<PepSpec>>) -> Result<Peps, PepError> {
+        match specs {
+            Some(specs) => self.build(specs),
+            None => Ok(Peps::anybody()),
+        }
     }
 
-    fn build(&self, specs: Vec<PepSpec>, known: &mut Known) -> Result<Table, PepError> {
-        known.version += 1;
-        let mut table = Table {
+    fn build(&mut self, specs: Vec<PepSpec>) -> Result<Peps, PepError> {
+        self.version += 1;
+        let mut table = Peps {
+            key: self.key.clone(),
             configured: true,
-            version: known.version,
-            ..Table::default()
+            version: self.version,
+            ..Peps::anybody()
         };
         let mut names: Vec<String> = Vec::with_capacity(specs.len());
         for spec in specs {
@@ -271,12 +219,34 @@ impl Peps {
                 }
             }
             table.peps.push(Pep {
-                id: known.id(&spec.name),
+                id: self.id(&spec.name),
                 vouches: spec.vouches,
             });
             names.push(spec.name);
         }
         Ok(table)
+    }
+
+    fn id(&mut self, name: &str) -> PepId {
+        // 0 is who asks where anybody may.
+        let next = u32::try_from(self.ids.len() + 1).unwrap_or(u32::MAX);
+        *self.ids.entry(name.to_owned()).or_insert(PepId(next))
+    }
+}
+
+impl Peps {
+    /// No list: anybody may ask.
+    pub(crate) fn anybody() -> Self {
+        Self {
+            key: None,
+            own_uid: rustix::process::geteuid().as_raw(),
+            configured: false,
+            version: 0,
+            peps: Vec::new(),
+            by_token: HashMap::new(),
+            by_certificate: HashMap::new(),
+            by_uid: HashMap::new(),
+        }
     }
 
     /// Who sends a request with these header fields over a connection to this peer; `None` where anybody may ask.
@@ -292,11 +262,10 @@ impl Peps {
         headers: &HeaderMap,
     ) -> Result<Option<Asker>, Unknown> {
         // Which list a call goes by is settled when it is decided: see `still`.
-        let table = &self.tables.load().now;
-        if !self.may_connect(table, peer) {
+        if !self.may_connect(peer) {
             return Err(Unknown::Withdrawn);
         }
-        if !table.configured {
+        if !self.configured {
             return Ok(None);
         }
         let token = bearer::token(headers, field).map_err(|()| Unknown::Malformed)?;
@@ -305,64 +274,48 @@ impl Peps {
             (Some(token), Some(key)) => Some(key.digest(token)),
             (Some(_), None) => return Err(Unknown::Token),
         };
-        let pep = table.find(peer, token.as_ref())?;
+        let pep = self.find(peer, token.as_ref())?;
         Ok(Some(Asker {
             pep,
-            version: table.version,
+            version: self.version,
             token,
             peer: Arc::clone(peer),
         }))
     }
 
-    /// Who asks, for a call that sees this generation of the engine's state: between the header of a request and each of
-    /// its messages the list may have changed. `None` where the generation is too old to be told: load the state anew.
-    pub(crate) fn still(&self, asker: Option<&Asker>, generation: u64) -> Option<Result<Pep, Unknown>> {
-        let tables = self.tables.load();
-        let table = if generation >= tables.now.from {
-            &tables.now
-        } else {
-            tables.before.as_ref().filter(|table| generation >= table.from)?
-        };
-        Some(match asker {
-            Some(asker) if asker.version == table.version => Ok(asker.pep),
+    /// The enforcement point that asks, for a call that goes by this list: between the header of a request and each of its
+    /// messages the list may have changed.
+    pub(crate) fn still(&self, asker: Option<&Asker>) -> Result<Pep, Unknown> {
+        match asker {
+            Some(asker) if asker.version == self.version => Ok(asker.pep),
             // What let a stranger connect is gone; only who was an enforcement point can be one here.
-            Some(asker) if !self.may_connect(table, &asker.peer) => Err(Unknown::Withdrawn),
-            _ if !table.configured => Ok(Pep::UNNAMED),
-            Some(asker) => match table.find(&asker.peer, asker.token.as_ref()) {
+            Some(asker) if !self.may_connect(&asker.peer) => Err(Unknown::Withdrawn),
+            _ if !self.configured => Ok(Pep::UNNAMED),
+            Some(asker) => match self.find(&asker.peer, asker.token.as_ref()) {
                 // Another one now: what was begun belongs to the one before.
                 Ok(pep) if pep.id == asker.pep.id => Ok(pep),
                 _ => Err(Unknown::Withdrawn),
             },
             None => Err(Unknown::Withdrawn),
-        })
+        }
     }
 
-    /// Whether a connection to this peer would be taken now; one that is open may be older than the list.
+    /// Whether a connection to this peer would be taken; one that is open may be older than the list.
     pub(crate) fn admits(&self, peer: &Peer) -> bool {
-        self.may_connect(&self.tables.load().now, peer)
+        self.may_connect(peer)
     }
 
     /// The Unix socket is for its own user, root and the users of the list, whatever else they show.
-    fn may_connect(&self, table: &Table, peer: &Peer) -> bool {
+    fn may_connect(&self, peer: &Peer) -> bool {
         peer.uid
-            .is_none_or(|uid| uid == self.own_uid || uid == 0 || table.by_uid.contains_key(&uid))
+            .is_none_or(|uid| uid == self.own_uid || uid == 0 || self.by_uid.contains_key(&uid))
     }
 
     /// Whether any user is one.
     pub(crate) fn has_uids(&self) -> bool {
-        !self.tables.load().now.by_uid.is_empty()
+        !self.by_uid.is_empty()
     }
-}
 
-impl Known {
-    fn id(&mut self, name: &str) -> PepId {
-        // 0 is who asks where anybody may.
-        let next = u32::try_from(self.ids.len() + 1).unwrap_or(u32::MAX);
-        *self.ids.entry(name.to_owned()).or_insert(PepId(next))
-    }
-}
-
-impl Table {
     fn find(&self, peer: &Peer, token: Option<&TokenDigest>) -> Result<Pep, Unknown> {
         let by_token = token.map(|token| self.by_token.get(token).ok_or(Unknown::Token));
         let by_token = by_token.transpose()?;

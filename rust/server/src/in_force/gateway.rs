@@ -89,9 +89,9 @@ pub(crate) struct Gateway {
     /// What is counted of every server that there ever was.
     pub(crate) tallies: BTreeMap<String, Arc<Tally>>,
     /// Where callers prove who they are.
-    by_token: Arc<ProxyConfig>,
+    pub(super) by_token: ProxyConfig,
     /// Where neither grants nor an issuer are configured.
-    by_nothing: Arc<ProxyConfig>,
+    pub(super) by_nothing: ProxyConfig,
     pub(crate) public_url: Option<String>,
     pub(crate) lists_allowed_only: bool,
     /// Whose tokens are believed, beside those of grants.
@@ -137,16 +137,14 @@ impl Gateway {
             servers.insert(name, Arc::new(behind));
         }
         let issuers = issuers(config.oauth, config.public_url.is_some(), before)?;
-        let reading = |identity| {
-            Arc::new(ProxyConfig {
-                identity: vec![identity],
-                server: vec![ServerSource::Path],
-                hosts: HashMap::new(),
-                paths: vec![PathTemplate::mcp()],
-                methods: config.methods.clone(),
-                tool_errors: true,
-                mcp_metadata: None,
-            })
+        let reading = |identity| ProxyConfig {
+            identity: vec![identity],
+            server: vec![ServerSource::Path],
+            hosts: HashMap::new(),
+            paths: vec![PathTemplate::mcp()],
+            methods: config.methods.clone(),
+            tool_errors: true,
+            mcp_metadata: None,
         };
         Ok(Self {
             servers,
@@ -176,7 +174,7 @@ impl Gateway {
     }
 
     /// How requests are read where callers prove who they are, or need not.
-    pub(crate) const fn reading(&self, needs_token: bool) -> &Arc<ProxyConfig> {
+    pub(crate) const fn reading(&self, needs_token: bool) -> &ProxyConfig {
         if needs_token {
             &self.by_token
         } else {

@@ -1,19 +1,42 @@
-//! Who asks a question by gRPC, and whether anybody still waits for the answer.
+//! Who asks, and the configuration that the question is answered by.
 
+use callgate_core::Pep;
 use http::Extensions;
 use tonic::Status;
 
 use crate::deadline::{self, Deadline};
-use crate::gate::{Admitted, Gate};
-use crate::identity::Asker;
+use crate::identity::{Asker, Unknown};
+use crate::in_force::Configuration;
+use crate::proxy::ProxyConfig;
 
-/// What a question is answered by, from what the connection says of it.
-pub(crate) fn admitted(gate: &Gate, extensions: &Extensions) -> Result<Admitted, Status> {
-    let deadline: Option<&Deadline> = extensions.get();
-    if deadline.copied().is_some_and(Deadline::is_over) {
-        return Err(deadline::over());
+/// An enforcement point that may ask, under one configuration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Admission<'c> {
+    /// The configuration that admits it, and that its question is answered by.
+    pub(crate) configuration: &'c Configuration,
+    pub(crate) pep: Pep,
+    /// The reading of the requests that it asks about.
+    pub(crate) proxies: &'c ProxyConfig,
+}
+
+impl<'c> Admission<'c> {
+    /// Admits a proxy that was known when its request began, if it still is.
+    pub(crate) fn of(configuration: &'c Configuration, asker: Option<&Asker>) -> Result<Self, Unknown> {
+        let parts = &configuration.parts;
+        Ok(Self {
+            configuration,
+            pep: parts.peps.still(asker)?,
+            proxies: &parts.proxies,
+        })
     }
-    let asker: Option<&Asker> = extensions.get();
-    gate.admit_proxied(asker)
-        .map_err(|unknown| Status::unauthenticated(unknown.message()))
+
+    /// Admits a proxy that asks by gRPC, from what its connection says of it; refuses a question whose deadline is over.
+    pub(crate) fn of_rpc(configuration: &'c Configuration, extensions: &Extensions) -> Result<Self, Status> {
+        let deadline: Option<&Deadline> = extensions.get();
+        if deadline.copied().is_some_and(Deadline::is_over) {
+            return Err(deadline::over());
+        }
+        Self::of(configuration, extensions.get())
+            .map_err(|unknown| Status::unauthenticated(unknown.message()))
+    }
 }

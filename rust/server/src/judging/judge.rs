@@ -7,8 +7,8 @@ use callgate_core::{Args, Decision, Outcome, Request};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{Answer, Headers, Id, Message, MessageError, MessageTarget, Parts, Reason, reply as mcp};
 
-use super::{Asked, Carried, Denied, Door, Read, Subject, body};
-use crate::gate::{Admitted, Gate};
+use super::{Admission, Asked, Carried, Denied, Door, Read, Subject, body};
+use crate::gate::Gate;
 use crate::metrics::INVALID_REQUEST;
 use crate::proxy::{Attributes, IdentitySource, Unclear};
 
@@ -28,7 +28,7 @@ const WITHOUT_MESSAGE: [&str; 2] = ["GET", "DELETE"];
 pub(crate) struct Judge<'j, D> {
     pub(crate) door: &'j D,
     pub(crate) gate: &'j Gate,
-    pub(crate) admitted: &'j Admitted,
+    pub(crate) admission: &'j Admission<'j>,
 }
 
 impl<D: Door> Judge<'_, D> {
@@ -56,9 +56,9 @@ impl<D: Door> Judge<'_, D> {
         attributes: &impl Attributes<'a>,
         carried: Result<Carried<'a>, Unclear>,
     ) -> Result<D::Answer, Unclear> {
-        let named = self.admitted.proxies.name(attributes)?;
+        let named = self.admission.proxies.name(attributes)?;
         let carried = carried?;
-        let request = named.request(self.admitted.pep);
+        let request = named.request(self.admission.pep);
         let is_absent = match body::check(attributes, &carried) {
             Ok(is_absent) => is_absent,
             Err(unclear) => return Ok(self.invalid(&request, unclear.to_string())),
@@ -122,7 +122,7 @@ impl<D: Door> Judge<'_, D> {
             request,
             method,
             id,
-            hides_token: self.admitted.proxies.identity.contains(&IdentitySource::Token),
+            hides_token: self.admission.proxies.identity.contains(&IdentitySource::Token),
         }
     }
 
@@ -177,12 +177,12 @@ impl<D: Door> Judge<'_, D> {
 
     /// A message that calls no tool.
     fn other(&self, request: Request<'_>, method: &str, id: Option<Id<'_>>) -> D::Answer {
-        if self.admitted.proxies.methods.passes(method) {
+        if self.admission.proxies.methods.passes(method) {
             return self.pass(&self.asked(request, Some(method), id));
         }
         let subject = if id.is_none() {
             Subject::Notification
-        } else if self.admitted.proxies.methods.denies(method) {
+        } else if self.admission.proxies.methods.denies(method) {
             Subject::Other
         } else {
             Subject::UnknownMethod
@@ -216,7 +216,7 @@ impl<D: Door> Judge<'_, D> {
             ..asked.request
         };
         self.gate
-            .decide_over(D::PROTOCOL, &self.admitted.state, &request, |decision| {
+            .decide_over(D::PROTOCOL, self.admission.configuration, &request, |decision| {
                 if decision.outcome == Outcome::Allow {
                     return self.door.allowed(asked, decision);
                 }
@@ -228,17 +228,24 @@ impl<D: Door> Judge<'_, D> {
     /// known is told no more than that.
     fn could_allow(&self, request: &Request<'_>) -> bool {
         let now = self.gate.clock.now();
-        let listing = self.gate.engine.listing(&self.admitted.state, request, now);
+        let listing = self
+            .gate
+            .engine
+            .listing(&self.admission.configuration.state, request, now);
         listing.is_some_and(|listing| listing.could_allow(request.tool))
     }
 
     /// Denies a call before any policy.
     fn object(&self, asked: &Asked<'_>, rule: &'static str, message: String) -> D::Answer {
-        let state = &self.admitted.state;
-        self.gate
-            .deny(D::PROTOCOL, state, &asked.request, rule, message, |decision| {
-                self.door.denied(decision, self.denied_call(asked, decision))
-            })
+        let configuration = self.admission.configuration;
+        self.gate.deny(
+            D::PROTOCOL,
+            configuration,
+            &asked.request,
+            rule,
+            message,
+            |decision| self.door.denied(decision, self.denied_call(asked, decision)),
+        )
     }
 
     fn denied_call<'a>(&self, asked: &Asked<'a>, decision: &Decision<'_>) -> Denied<'a> {
@@ -251,7 +258,7 @@ impl<D: Door> Judge<'_, D> {
         };
         Denied {
             body,
-            is_tool_result: asked.id.is_some() && self.admitted.proxies.tool_errors,
+            is_tool_result: asked.id.is_some() && self.admission.proxies.tool_errors,
             id: asked.id,
             subject: Subject::Other,
         }
@@ -259,8 +266,11 @@ impl<D: Door> Judge<'_, D> {
 
     /// Lets a request that calls no tool pass, if its caller is known.
     fn pass(&self, asked: &Asked<'_>) -> D::Answer {
-        self.gate
-            .recognise(D::PROTOCOL, &self.admitted.state, &asked.request, |decision| {
+        self.gate.recognise(
+            D::PROTOCOL,
+            self.admission.configuration,
+            &asked.request,
+            |decision| {
                 if decision.outcome == Outcome::Allow {
                     self.door.allowed(asked, decision)
                 } else {
@@ -272,7 +282,8 @@ impl<D: Door> Judge<'_, D> {
                     self.door
                         .denied(decision, Denied::message(body, asked.id, subject))
                 }
-            })
+            },
+        )
     }
 
     /// The answer to a request that says who calls, and whose message cannot be judged.
@@ -303,7 +314,7 @@ impl<D: Door> Judge<'_, D> {
     ) -> D::Answer {
         self.gate.deny(
             D::PROTOCOL,
-            &self.admitted.state,
+            self.admission.configuration,
             request,
             rule,
             message,

@@ -1,13 +1,13 @@
 //! Lists of tools on their way back: what their caller may not see is taken out (`docs/policy.md` section 2).
 
 use callgate_core::Request;
-use callgate_core::engine::Snapshot;
 use callgate_core::json::Tape;
 use callgate_gateway::pins::Observation;
 use callgate_mcp::sse::Event;
 use callgate_mcp::{Id, list, reply as mcp};
 
 use crate::gate::{Gate, aside};
+use crate::in_force::Configuration;
 use crate::protocol::Protocol;
 
 /// Why a list is withheld.
@@ -18,7 +18,7 @@ const HIDDEN: &str = "(hidden)";
 pub(crate) struct Lists<'l> {
     pub(crate) gate: &'l Gate,
     pub(crate) protocol: Protocol,
-    pub(crate) state: &'l Snapshot,
+    pub(crate) configuration: &'l Configuration,
     /// Of the caller, for no tool.
     pub(crate) request: Request<'l>,
     /// The id of the `tools/list` that is answered; `None` for a stream of anything.
@@ -53,7 +53,7 @@ impl Lists<'_> {
         let message = format!("the server's list of tools is withheld, because it cannot be cut: {reason}");
         self.gate.deny(
             self.protocol,
-            self.state,
+            self.configuration,
             &self.request,
             HIDDEN,
             message,
@@ -68,7 +68,10 @@ impl Lists<'_> {
     ) -> Result<Vec<u8>, String> {
         let now = self.gate.clock.now();
         // A grant that was revoked meanwhile sees nothing.
-        let listing = self.gate.engine.listing(self.state, &self.request, now);
+        let listing = self
+            .gate
+            .engine
+            .listing(&self.configuration.state, &self.request, now);
         let mut keep = |tool: &str| {
             listing.is_some_and(|listing| {
                 if self.allowed_only {

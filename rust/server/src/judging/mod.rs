@@ -19,7 +19,7 @@ use callgate_mcp::{Headers, Id, MessageTarget};
 
 use crate::protocol::Protocol;
 
-pub(crate) use admission::admitted;
+pub(crate) use admission::Admission;
 pub(crate) use body::whole;
 pub(crate) use judge::Judge;
 pub(crate) use lists::Lists;

@@ -19,7 +19,11 @@ impl<D: Door> Judge<'_, D> {
         }
         // Who is not known is told nothing of a tool's arguments; the decision denies the call.
         let now = self.gate.clock.now();
-        let Some(listing) = self.gate.engine.listing(&self.admitted.state, request, now) else {
+        let Some(listing) = self
+            .gate
+            .engine
+            .listing(&self.admission.configuration.state, request, now)
+        else {
             return Ok(());
         };
         match self.door.bindings(call.tool) {

@@ -70,8 +70,6 @@ impl ServerCells {
 /// The cells that belong to one compiled state, by its indexes.
 #[derive(Debug)]
 pub(super) struct Table {
-    // Kept alive, so that its address stands for it.
-    state: Arc<State>,
     // By `Decision::policy_index`.
     policies: Vec<ServerCells>,
     // Of calls that were refused before a policy was reached.
@@ -80,10 +78,6 @@ pub(super) struct Table {
 }
 
 impl Table {
-    pub(super) fn is_of(&self, state: &Arc<State>) -> bool {
-        Arc::ptr_eq(&self.state, state)
-    }
-
     /// `asked` is called where no policy decided, and says which server was meant.
     pub(super) fn server<'s>(
         &self,
@@ -115,7 +109,7 @@ struct Known {
 
 impl Registry {
     /// The table of a state: cells whose labels are known go on counting.
-    pub(super) fn table(&self, state: &Arc<State>) -> Table {
+    pub(super) fn table(&self, state: &State) -> Table {
         let mut known = self.lock();
         let mut serves_every = false;
         let policies = state
@@ -131,7 +125,6 @@ impl Registry {
             .collect();
         let unknown = known.server(if serves_every { ANY_SERVER } else { UNKNOWN_SERVER }, &[]);
         Table {
-            state: Arc::clone(state),
             policies,
             servers,
             unknown,

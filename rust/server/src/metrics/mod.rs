@@ -8,12 +8,9 @@ mod requests;
 mod store;
 mod upstreams;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::{ArcSwap, Guard};
-use callgate_core::engine::Snapshot;
 use callgate_core::rate::{RateAnswer, RateError};
 use callgate_core::{Decision, Outcome, State};
 use http::StatusCode;
@@ -30,7 +27,7 @@ use crate::flood::Flood;
 
 use histogram::Histogram;
 use labels::{Registry, Table, count};
-use rates::RateMetrics;
+use rates::{Domains, RateMetrics};
 use requests::Requests;
 use store::StoreMetrics;
 
@@ -123,10 +120,9 @@ pub(crate) enum Logged {
 }
 
 /// Everything that is counted on the way of a call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Metrics {
     registry: Registry,
-    table: ArcSwap<Table>,
     duration: Histogram,
     requests: Requests,
     rates: RateMetrics,
@@ -137,36 +133,34 @@ pub(crate) struct Metrics {
     pub(crate) store: StoreMetrics,
 }
 
+/// The cells of one compiled state, by its indexes.
+#[derive(Debug)]
+pub(crate) struct StateCells {
+    labels: Table,
+    domains: Domains,
+}
+
 impl Metrics {
-    pub(crate) fn new(state: &Arc<State>) -> Self {
-        let registry = Registry::default();
-        let table = ArcSwap::from_pointee(registry.table(state));
-        Self {
-            registry,
-            table,
-            duration: Histogram::default(),
-            requests: Requests::default(),
-            rates: RateMetrics::new(state),
-            invalid_requests: AtomicU64::new(0),
-            internal_errors: AtomicU64::new(0),
-            tls_handshakes_failed: AtomicU64::new(0),
-            http2_floods: Default::default(),
-            store: StoreMetrics::default(),
+    /// The cells of a state: those whose labels are known go on counting.
+    pub(crate) fn cells(&self, state: &State) -> StateCells {
+        StateCells {
+            labels: self.registry.table(state),
+            domains: self.rates.domains(state),
         }
     }
 
-    /// Counts one decision, and says whether it is to be logged. `asked` says which server was meant; empty for none.
+    /// Counts one decision by the state of these cells, and says whether it is to be logged. `asked` says which server was
+    /// meant; empty for none.
     pub(crate) fn decided<'s>(
         &self,
-        state: &Snapshot,
+        cells: &StateCells,
         decision: &Decision<'_>,
         asked: impl FnOnce() -> &'s str,
         duration: Duration,
         second: u64,
     ) -> Logged {
         self.duration.observe(duration);
-        let table = self.table_of(state);
-        let server = table.server(decision, asked);
+        let server = cells.labels.server(decision, asked);
         if let Some(cell) = server.tool(decision).get(outcome_index(decision.outcome)) {
             count(cell);
         }
@@ -200,8 +194,8 @@ impl Metrics {
     }
 
     /// Counts one answer of the rate limit service.
-    pub(crate) fn rate_limited(&self, state: &Snapshot, answer: &RateAnswer<'_>) {
-        self.rates.answered(state, answer);
+    pub(crate) fn rate_limited(&self, cells: &StateCells, answer: &RateAnswer<'_>) {
+        cells.domains.count(answer);
         if answer.error == Some(RateError::Internal) {
             count(&self.internal_errors);
         }
@@ -241,7 +235,7 @@ impl Metrics {
     }
 
     /// The numbers of this crate; the engine's and the server's are filled in by who knows them.
-    pub(crate) fn snapshot(&self, state: &Snapshot) -> MetricsSnapshot {
+    pub(crate) fn snapshot(&self, state: &State) -> MetricsSnapshot {
         let mut snapshot = MetricsSnapshot {
             duration: self.duration.snapshot(),
             requests: self.requests.snapshot(),
@@ -277,18 +271,6 @@ impl Metrics {
         });
         snapshot.policies = labels::policies(state);
         snapshot
-    }
-
-    /// The table of the state that decided; a new state gets one when its first decision comes.
-    fn table_of(&self, state: &Snapshot) -> Guard<Arc<Table>> {
-        let table = self.table.load();
-        if table.is_of(state) {
-            return table;
-        }
-        // Two threads may both build it: their tables hold the same cells.
-        let fresh = Arc::new(self.registry.table(state));
-        self.table.store(Arc::clone(&fresh));
-        Guard::from_inner(fresh)
     }
 }
 

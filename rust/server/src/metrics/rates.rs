@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use callgate_core::State;
 use callgate_core::rate::{RateAnswer, RateError};
 
@@ -39,44 +38,24 @@ const UNKNOWN_DOMAIN: usize = OUTCOMES.len() - 1;
 /// By [`OUTCOMES`].
 type Cells = [AtomicU64; OUTCOMES.len()];
 
-/// Every cell there ever was, and those of the state in force.
-#[derive(Debug)]
+/// Every cell there ever was, by domain.
+#[derive(Debug, Default)]
 pub(super) struct RateMetrics {
     known: Mutex<BTreeMap<String, Arc<Cells>>>,
-    table: ArcSwap<Table>,
     unknown: Cells,
 }
 
-/// The cells of one compiled state.
+/// The cells of one compiled state's domains, by `RateAnswer::domain_index`.
 #[derive(Debug)]
-struct Table {
-    // Kept alive, so that its address stands for it.
-    state: Arc<State>,
-    // By `RateAnswer::domain_index`.
-    domains: Vec<Arc<Cells>>,
-}
+pub(super) struct Domains(Vec<Arc<Cells>>);
 
 impl RateMetrics {
-    pub(super) fn new(state: &Arc<State>) -> Self {
-        let known = Mutex::default();
-        let table = ArcSwap::from_pointee(table(&known, state));
-        Self {
-            known,
-            table,
-            unknown: Cells::default(),
-        }
-    }
-
-    pub(super) fn answered(&self, state: &Arc<State>, answer: &RateAnswer<'_>) {
-        let table = self.table.load();
-        if Arc::ptr_eq(&table.state, state) {
-            table.count(answer);
-        } else {
-            // The first answer by a new state. Two threads may both make its table: they hold the same cells.
-            let fresh = Arc::new(self::table(&self.known, state));
-            fresh.count(answer);
-            self.table.store(fresh);
-        }
+    /// The cells of a state's domains: those that are known go on counting.
+    pub(super) fn domains(&self, state: &State) -> Domains {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let names = state.rate_limits().names().iter();
+        let cells = names.map(|name| Arc::clone(known.entry(name.clone()).or_default()));
+        Domains(cells.collect())
     }
 
     pub(super) fn unknown_domain(&self) {
@@ -104,21 +83,11 @@ impl RateMetrics {
     }
 }
 
-fn table(known: &Mutex<BTreeMap<String, Arc<Cells>>>, state: &Arc<State>) -> Table {
-    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-    let names = state.rate_limits().names().iter();
-    Table {
-        state: Arc::clone(state),
-        domains: names
-            .map(|name| Arc::clone(known.entry(name.clone()).or_default()))
-            .collect(),
-    }
-}
-
-impl Table {
-    fn count(&self, answer: &RateAnswer<'_>) {
+impl Domains {
+    /// Counts one answer.
+    pub(super) fn count(&self, answer: &RateAnswer<'_>) {
         let index = usize::try_from(answer.domain_index).ok();
-        if let Some(cells) = index.and_then(|index| self.domains.get(index)) {
+        if let Some(cells) = index.and_then(|index| self.0.get(index)) {
             count(&cells[outcome(answer)]);
         }
     }

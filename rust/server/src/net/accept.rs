@@ -77,7 +77,7 @@ impl Acceptor {
             uid: Some(uid),
             ..Peer::default()
         });
-        let admitted = peer.filter(|peer| self.doors.gate.peps.admits(peer));
+        let admitted = peer.filter(|peer| self.doors.gate.configuration().parts.peps.admits(peer));
         if admitted.is_none() {
             let uid = uid.map_or(u64::MAX, u64::from);
             self.doors

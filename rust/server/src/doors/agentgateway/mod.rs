@@ -16,8 +16,8 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
-use crate::gate::{Admitted, Gate, aside};
-use crate::judging::{Carried, Judge, admitted};
+use crate::gate::{Gate, aside};
+use crate::judging::{Admission, Carried, Judge};
 use crate::protocol::Protocol;
 use crate::proxy::Unclear;
 use attributes::McpAttributes;
@@ -43,18 +43,18 @@ impl McpPolicy {
         Self { gate }
     }
 
-    fn judge(&self, admitted: &Admitted, message: &McpRequest) -> McpRequestResult {
+    fn judge(&self, admission: &Admission<'_>, message: &McpRequest) -> McpRequestResult {
         let attributes = McpAttributes::of_request(message);
         let upstream = match message.service_names.as_slice() {
             [] => "",
             [one] => one,
-            several => self.where_known(admitted, attributes, several),
+            several => self.where_known(admission, attributes, several),
         };
         let attributes = attributes.at(upstream);
         let judge = Judge {
             door: &ExtMcp { attributes },
             gate: &self.gate,
-            admitted,
+            admission,
         };
         if message.method == TOOLS_CALL && message.service_names.len() != 1 {
             return judge.unclear(&Unclear::new(
@@ -68,17 +68,20 @@ impl McpPolicy {
     /// Of the targets that all get a message, the first where its caller is somebody; else the first.
     fn where_known<'a>(
         &self,
-        admitted: &Admitted,
+        admission: &Admission<'_>,
         attributes: McpAttributes<'a>,
         targets: &'a [String],
     ) -> &'a str {
         let now = self.gate.clock.now();
         let is_known = |target: &&String| {
-            let Ok(named) = admitted.proxies.name(&attributes.at(target)) else {
+            let Ok(named) = admission.proxies.name(&attributes.at(target)) else {
                 return false;
             };
-            let request = named.request(admitted.pep);
-            let decision = self.gate.engine.recognise(&admitted.state, &request, now);
+            let request = named.request(admission.pep);
+            let decision = self
+                .gate
+                .engine
+                .recognise(&admission.configuration.state, &request, now);
             decision.outcome == Outcome::Allow
         };
         let known = targets.iter().find(is_known).or_else(|| targets.first());
@@ -86,8 +89,16 @@ impl McpPolicy {
     }
 
     /// The result of a list of tools, without those that are hidden from its caller.
-    fn filter(&self, admitted: &Admitted, response: &McpResponse) -> Result<McpResponseResult, Unclear> {
-        let Admitted { state, pep, proxies } = admitted;
+    fn filter(
+        &self,
+        admission: &Admission<'_>,
+        response: &McpResponse,
+    ) -> Result<McpResponseResult, Unclear> {
+        let Admission {
+            configuration,
+            pep,
+            proxies,
+        } = *admission;
         let attributes = McpAttributes::of_result(response);
         let upstreams: Vec<&str> = match response.service_names.as_slice() {
             [] => vec![""],
@@ -106,20 +117,21 @@ impl McpPolicy {
                  what `proxies.identity` reads, under the same name",
             ));
         }
-        let requests: Vec<_> = named.iter().map(|named| named.request(*pep)).collect();
+        let requests: Vec<_> = named.iter().map(|named| named.request(pep)).collect();
         let now = self.gate.clock.now();
         let targets: Vec<Target<'_>> = upstreams
             .iter()
             .zip(&requests)
             .map(|(name, request)| Target {
                 name,
-                listing: self.gate.engine.listing(state, request, now),
+                listing: self.gate.engine.listing(&configuration.state, request, now),
             })
             .collect();
         if targets.iter().all(|target| target.listing.is_none())
             && let Some(request) = requests.first()
         {
-            let refused = self.gate.recognise(Protocol::ExtMcp, state, request, |decision| {
+            let gate = &self.gate;
+            let refused = gate.recognise(Protocol::ExtMcp, configuration, request, |decision| {
                 Returned::Error(reply::error(decision))
             });
             return Ok(returned(refused));
@@ -145,22 +157,24 @@ impl ExtMcpService for McpPolicy {
         &self,
         request: Request<McpRequest>,
     ) -> Result<Response<McpRequestResult>, Status> {
-        let admitted = admitted(&self.gate, request.extensions())?;
+        let configuration = self.gate.configuration();
+        let admission = Admission::of_rpc(&configuration, request.extensions())?;
         let message = request.get_ref();
         let params = message.mcp_request.as_deref().unwrap_or_default();
-        Ok(Response::new(aside(params, || self.judge(&admitted, message))))
+        Ok(Response::new(aside(params, || self.judge(&admission, message))))
     }
 
     async fn check_response(
         &self,
         request: Request<McpResponse>,
     ) -> Result<Response<McpResponseResult>, Status> {
-        let admitted = admitted(&self.gate, request.extensions())?;
+        let configuration = self.gate.configuration();
+        let admission = Admission::of_rpc(&configuration, request.extensions())?;
         let response = request.get_ref();
         if response.method != TOOLS_LIST {
             return Ok(Response::new(returned(Returned::Pass(Pass {}))));
         }
-        let filtered = aside(&response.mcp_response, || self.filter(&admitted, response));
+        let filtered = aside(&response.mcp_response, || self.filter(&admission, response));
         Ok(Response::new(filtered.unwrap_or_else(|unclear| {
             self.gate
                 .refuse(Protocol::ExtMcp, unclear.to_string(), |decision| {

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
-use callgate_core::engine::Snapshot;
 use callgate_core::rate::{
     Descriptor, HeadersWhen, Override, RateAnswer, RateError, RateRequest, RateStatus, Unit,
     UnknownDomainError,
@@ -29,6 +28,8 @@ use crate::deadline::{self, Deadline};
 use crate::events::Level;
 use crate::gate::Gate;
 use crate::identity::Asker;
+use crate::in_force::Configuration;
+use callgate_core::State;
 
 /// The name under which it is called.
 pub(crate) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";
@@ -51,7 +52,11 @@ impl RateLimits {
         Self { gate }
     }
 
-    fn limit(&self, state: &Snapshot, request: &RateLimitRequest) -> Result<RateLimitResponse, Status> {
+    fn limit(
+        &self,
+        configuration: &Configuration,
+        request: &RateLimitRequest,
+    ) -> Result<RateLimitResponse, Status> {
         if request.domain.is_empty() {
             return Err(Status::invalid_argument(
                 "expected `domain` to name a domain, got an empty string",
@@ -75,23 +80,23 @@ impl RateLimits {
             descriptors: &descriptors,
             hits: request.hits_addend,
         };
-        match self.answer(state, asked) {
+        match self.answer(configuration, asked) {
             Ok(answer) => Ok(response(&answer)),
-            Err(UnknownDomainError) => Err(unknown_domain(state, &request.domain)),
+            Err(UnknownDomainError) => Err(unknown_domain(&configuration.state, &request.domain)),
         }
     }
 
     /// Limits a request by its domain and descriptors, and counts the answer.
     fn answer<'s>(
         &self,
-        state: &'s Snapshot,
+        configuration: &'s Configuration,
         request: RateRequest<'_, '_>,
     ) -> Result<RateAnswer<'s>, UnknownDomainError> {
         let now = self.gate.clock.now();
         let started = Instant::now();
-        let answer = self.gate.engine.rate_limit(state, request, now);
+        let answer = self.gate.engine.rate_limit(&configuration.state, request, now);
         let fault = if let Ok(answer) = &answer {
-            self.gate.metrics.rate_limited(state, answer);
+            self.gate.metrics.rate_limited(&configuration.cells, answer);
             if answer.over_limit {
                 let took = started.elapsed();
                 self.gate
@@ -127,16 +132,15 @@ impl RateLimitService for RateLimits {
             return Err(deadline::over());
         }
         let asker: Option<&Asker> = request.extensions().get();
-        let (state, _) = self
-            .gate
-            .admit(asker)
-            .map_err(|unknown| Status::unauthenticated(unknown.message()))?;
-        self.limit(&state, request.get_ref()).map(Response::new)
+        let configuration = self.gate.configuration();
+        let pep = configuration.parts.peps.still(asker);
+        pep.map_err(|unknown| Status::unauthenticated(unknown.message()))?;
+        self.limit(&configuration, request.get_ref()).map(Response::new)
     }
 }
 
 /// An error and no answer, so that the proxy's own setting for a limiter that fails says what becomes of the request.
-fn unknown_domain(state: &Snapshot, domain: &str) -> Status {
+fn unknown_domain(state: &State, domain: &str) -> Status {
     let names = state.rate_limits().names();
     if names.is_empty() {
         return Status::not_found("no rate limits are configured; name their files in `rate_limits`");

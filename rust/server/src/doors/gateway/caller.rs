@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use callgate_core::engine::Snapshot;
 use callgate_core::grant::{TOKEN_PREFIX, Token};
 use callgate_core::{Args, Caller, Decision, Now, Outcome, Request};
 use callgate_gateway::oauth::{Issued, Issuer, Issuers, Refused};
@@ -13,7 +12,7 @@ use tonic::body::Body;
 use super::challenge::Challenge;
 use super::request::token;
 use super::{GATEWAY, answer};
-use crate::in_force::Gateway;
+use crate::in_force::Configuration;
 use crate::protocol::Protocol;
 
 /// The rule that denies whoever no grant and no issuer knows.
@@ -35,15 +34,19 @@ pub(super) enum Calling {
 
 impl Calling {
     /// Whether callers have to prove who they are.
-    pub(super) fn is_asked_for(state: &Snapshot, gateway: &Gateway) -> bool {
-        state.grants().is_configured() || !gateway.issuers.is_empty()
+    pub(super) fn is_asked_for(configuration: &Configuration) -> bool {
+        let Configuration { state, parts, .. } = configuration;
+        state.grants().is_configured() || !parts.gateway.issuers.is_empty()
     }
 
     /// Who calls a server; the error is the answer to somebody who has to be known and is not.
-    pub(super) fn of(challenge: &Challenge<'_>, state: &Snapshot) -> Result<Self, Box<Response<Body>>> {
-        let Challenge { doors, gateway, .. } = *challenge;
-        let (grants, issuers) = (state.grants(), &gateway.issuers);
-        if !Self::is_asked_for(state, gateway) {
+    pub(super) fn of(challenge: &Challenge<'_>) -> Result<Self, Box<Response<Body>>> {
+        let Challenge {
+            doors, configuration, ..
+        } = *challenge;
+        let gateway = &configuration.parts.gateway;
+        let (grants, issuers) = (configuration.state.grants(), &gateway.issuers);
+        if !Self::is_asked_for(configuration) {
             return Ok(Self::Anybody);
         }
         let Some(token) = token(challenge.parts) else {
@@ -65,7 +68,7 @@ impl Calling {
             return Err(Box::new(challenge.unauthorized(body)));
         };
         if may_be_issued(issuers, token) {
-            let refusal = |issuer, refused: Refused| Box::new(refusal(challenge, state, issuer, &refused));
+            let refusal = |issuer, refused: Refused| Box::new(refusal(challenge, issuer, &refused));
             let issuer = issuers.of(token).map_err(|refused| refusal(None, refused))?;
             return issuer
                 .verify(token, &gateway.audience(challenge.server), doors.gate.clock.now())
@@ -79,11 +82,7 @@ impl Calling {
     }
 
     /// Refuses whoever has to be somebody and is nobody at this server, whatever the request asks for.
-    pub(super) fn check(
-        &self,
-        challenge: &Challenge<'_>,
-        state: &Snapshot,
-    ) -> Result<(), Box<Response<Body>>> {
+    pub(super) fn check(&self, challenge: &Challenge<'_>) -> Result<(), Box<Response<Body>>> {
         let labels = self.labels();
         let caller = match self {
             Self::Anybody => return Ok(()),
@@ -103,13 +102,16 @@ impl Calling {
             reserve: None,
         };
         let gate = &challenge.doors.gate;
-        let recognised = gate.engine.recognise(state, &request, gate.clock.now());
+        let configuration = challenge.configuration;
+        let recognised = gate
+            .engine
+            .recognise(&configuration.state, &request, gate.clock.now());
         if recognised.outcome == Outcome::Allow || !is_nobody(&recognised, !self.is_proven()) {
             return Ok(());
         }
         Err(Box::new(gate.recognise(
             Protocol::Gateway,
-            state,
+            configuration,
             &request,
             |decision| {
                 let code = answer::code(StatusCode::UNAUTHORIZED);
@@ -174,12 +176,7 @@ pub(super) fn may_be_issued(issuers: &Issuers, token: &str) -> bool {
 }
 
 /// The answer to whom a token, of this issuer if of any, does not let in (RFC 6750 section 3.1).
-fn refusal(
-    challenge: &Challenge<'_>,
-    state: &Snapshot,
-    issuer: Option<&Issuer>,
-    refused: &Refused,
-) -> Response<Body> {
+fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &Refused) -> Response<Body> {
     let nobody = Request {
         caller: Caller::named(""),
         pep: GATEWAY,
@@ -197,7 +194,7 @@ fn refusal(
     let message = refused.to_string();
     let body = challenge.doors.gate.deny(
         Protocol::Gateway,
-        state,
+        challenge.configuration,
         &nobody,
         UNKNOWN,
         message.clone(),

@@ -8,18 +8,23 @@ use tonic::body::Body;
 use super::caller::Calling;
 use super::{METADATA, answer};
 use crate::doors::Doors;
-use crate::in_force::{Gateway, MCP, plain};
+use crate::in_force::{Configuration, Gateway, MCP, plain};
 
 /// The challenge to a request (RFC 6750 section 3), written where it is needed.
 #[derive(Clone, Copy)]
 pub(super) struct Challenge<'a> {
     pub(super) doors: &'a Doors,
-    pub(super) gateway: &'a Gateway,
+    pub(super) configuration: &'a Configuration,
     pub(super) parts: &'a Parts,
     pub(super) server: &'a str,
 }
 
 impl Challenge<'_> {
+    /// The servers behind the gateway.
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.configuration.parts.gateway
+    }
+
     /// The answer to somebody who is not known.
     pub(super) fn unauthorized(&self, body: String) -> Response<Body> {
         let error = if self.parts.headers.contains_key(header::AUTHORIZATION) {
@@ -38,7 +43,7 @@ impl Challenge<'_> {
         issuer: Option<&Issuer>,
         body: String,
     ) -> Response<Body> {
-        let base = base(self.doors, self.gateway, self.parts);
+        let base = base(self.doors, self.gateway(), self.parts);
         let scopes = issuer.map_or_else(
             || self.common_scopes(),
             |issuer| issuer.config().scopes.as_slice(),
@@ -56,7 +61,7 @@ impl Challenge<'_> {
     /// The scopes that a token needs, whichever issuer it is of; none where that differs.
     fn common_scopes(&self) -> &[String] {
         let mut scopes = self
-            .gateway
+            .gateway()
             .issuers
             .iter()
             .map(|issuer| issuer.config().scopes.as_slice());
@@ -71,9 +76,10 @@ impl Challenge<'_> {
 
 /// What protects a server, if anything does.
 pub(super) fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response<Body> {
-    let (state, gateway) = doors.gate.admit_gateway();
+    let configuration = doors.gate.configuration();
+    let gateway = &configuration.parts.gateway;
     match gateway.at(resource) {
-        Ok(_) if !Calling::is_asked_for(&state, &gateway) => {
+        Ok(_) if !Calling::is_asked_for(&configuration) => {
             // Clients that find metadata begin to log in.
             answer::refused(
                 StatusCode::NOT_FOUND,
@@ -81,7 +87,7 @@ pub(super) fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response
             )
         }
         Ok(_) if parts.method == Method::GET => {
-            let resource = format!("{}{}", base(doors, &gateway, parts), plain(resource));
+            let resource = format!("{}{}", base(doors, gateway, parts), plain(resource));
             answer::metadata(&resource, &gateway.issuers)
         }
         Ok(_) => answer::refused(StatusCode::METHOD_NOT_ALLOWED, "expected `GET`"),

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use callgate_core::engine::Snapshot;
 use callgate_core::grant::Token;
 use callgate_core::json::Tape;
 use callgate_core::{Caller, Request};
@@ -317,7 +316,7 @@ impl Cutting {
     }
 
     fn lists<R>(&self, observed: Option<&Observation>, work: impl FnOnce(&Lists<'_>) -> R) -> R {
-        let state: Snapshot = self.gate.engine.snapshot();
+        let configuration = self.gate.configuration();
         let labels = self.caller.labels();
         let now_us = self.gate.clock.now().unix_us();
         let caller = match &self.caller {
@@ -341,7 +340,7 @@ impl Cutting {
         work(&Lists {
             gate: &self.gate,
             protocol: Protocol::Gateway,
-            state: &state,
+            configuration: &configuration,
             request,
             id: self.id.as_deref().and_then(Id::from_json),
             allowed_only: self.allowed_only,

@@ -13,7 +13,7 @@ use crate::gate::Gate;
 
 /// Fetches the keys of each issuer in force beside everything else, if it is time for that.
 pub(crate) fn renew_keys(gate: &Arc<Gate>) {
-    for issuer in gate.gateway.now().issuers.iter() {
+    for issuer in gate.configuration().parts.gateway.issuers.iter() {
         if let Some(refresh) = issuer.due(gate.clock.now()) {
             run(gate, issuer, refresh);
         }
@@ -22,7 +22,7 @@ pub(crate) fn renew_keys(gate: &Arc<Gate>) {
 
 /// Waits for the key that a request's token is signed by, if that is not here and could come.
 pub(super) async fn wait_for_key(doors: &Doors, parts: &Parts) {
-    let gateway = doors.gate.gateway.now();
+    let gateway = Arc::clone(&doors.gate.configuration().parts.gateway);
     let Some(token) = token(parts) else {
         return;
     };

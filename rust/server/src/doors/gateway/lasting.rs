@@ -50,7 +50,8 @@ pub(super) struct Standing {
 impl Standing {
     /// Whether the reply may go on. The answer to what was asked in time comes to its end though the caller's time is over.
     fn holds(&self) -> bool {
-        let (state, gateway) = self.gate.admit_gateway();
+        let configuration = self.gate.configuration();
+        let gateway = &configuration.parts.gateway;
         let now = self.gate.clock.now();
         let labels = self.caller.labels();
         let caller = match &self.caller {
@@ -79,7 +80,7 @@ impl Standing {
             args: Args::NONE,
             reserve: None,
         };
-        let decision = self.gate.engine.recognise(&state, &request, now);
+        let decision = self.gate.engine.recognise(&configuration.state, &request, now);
         let rule = decision.rule.as_ref();
         !(NOBODY.contains(&rule) || self.waits && rule == EXPIRED)
     }

@@ -24,10 +24,10 @@ use crate::bodies::Arriving;
 use crate::bodies::{Held, Share};
 use crate::doors::http::read_body;
 use crate::doors::{Door, Doors};
-use crate::gate::{Admitted, Gate, aside};
+use crate::gate::{Gate, aside};
 use crate::identity::{Peer, Unknown};
 use crate::in_force::{Behind, Gateway, MCP, session};
-use crate::judging::{Carried, Judge, whole};
+use crate::judging::{Admission, Carried, Judge, whole};
 use caller::Calling;
 use challenge::{Challenge, metadata};
 use door::{Gatekeeper, Verdict};
@@ -58,7 +58,8 @@ pub(super) async fn answer(
     share: Arc<Share>,
     request: Request<Arriving>,
 ) -> Response<Body> {
-    let origin = doors.gate.gateway.now().origins.of(request.headers()).cloned();
+    let origin = doors.gate.configuration();
+    let origin = origin.parts.gateway.origins.of(request.headers()).cloned();
     let Some(origin) = origin else {
         return answer_to(doors, door, peer, share, request, false).await;
     };
@@ -76,7 +77,7 @@ async fn answer_to(
     request: Request<Arriving>,
     has_allowed_origin: bool,
 ) -> Response<Body> {
-    if !doors.gate.peps.admits(peer) {
+    if !doors.gate.configuration().parts.peps.admits(peer) {
         return answer::refused(StatusCode::UNAUTHORIZED, Unknown::Withdrawn.message());
     }
     let reason = if has_allowed_origin {
@@ -149,19 +150,20 @@ struct Known {
 /// could make good.
 fn known(doors: &Doors, parts: &Parts) -> Result<Known, Box<Response<Body>>> {
     let gate = &doors.gate;
-    let (state, gateway) = gate.admit_gateway();
-    let behind = server_at(&gateway, parts)?;
+    let configuration = gate.configuration();
+    let gateway = &configuration.parts.gateway;
+    let behind = server_at(gateway, parts)?;
     let challenge = Challenge {
         doors,
-        gateway: &gateway,
+        configuration: &configuration,
         parts,
         server: &behind.server,
     };
-    let caller = Calling::of(&challenge, &state)?;
-    caller.check(&challenge, &state)?;
+    let caller = Calling::of(&challenge)?;
+    caller.check(&challenge)?;
     Ok(Known {
         caller,
-        gateway: Arc::clone(&gateway),
+        gateway: Arc::clone(gateway),
     })
 }
 
@@ -175,33 +177,34 @@ fn server_at<'g>(gateway: &'g Gateway, parts: &Parts) -> Result<&'g Arc<Behind>,
 /// Judges a request: how it goes on, or its refusal. While its body came, the configuration may have changed.
 fn judge(doors: &Doors, mut parts: Parts, known: Known, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
     let gate = &doors.gate;
-    let (state, gateway) = gate.admit_gateway();
-    let behind = server_at(&gateway, &parts)?;
+    let configuration = gate.configuration();
+    let gateway = &configuration.parts.gateway;
+    let behind = server_at(gateway, &parts)?;
     let server = &behind.server;
     let unauthorized = Challenge {
         doors,
-        gateway: &gateway,
+        configuration: &configuration,
         parts: &parts,
         server,
     };
-    let is_same = Arc::ptr_eq(&gateway, &known.gateway);
+    let is_same = Arc::ptr_eq(gateway, &known.gateway);
     let caller = match known.caller {
         // Whether a signature is good does not change.
         issued @ Calling::Issued(..) if is_same && !issued.has_expired(gate.clock.now()) => issued,
-        _ => Calling::of(&unauthorized, &state)?,
+        _ => Calling::of(&unauthorized)?,
     };
     let needs_token = !matches!(caller, Calling::Anybody);
     let session = session(gate, &mut parts, server, caller.grant())?;
     let challenge = Challenge {
         doors,
-        gateway: &gateway,
+        configuration: &configuration,
         parts: &parts,
         server,
     };
-    let admitted = Admitted {
-        state,
+    let admission = Admission {
+        configuration: &configuration,
         pep: GATEWAY,
-        proxies: Arc::clone(gateway.reading(needs_token)),
+        proxies: gateway.reading(needs_token),
     };
     let judge = Judge {
         door: &Gatekeeper {
@@ -215,7 +218,7 @@ fn judge(doors: &Doors, mut parts: Parts, known: Known, body: &[u8]) -> Result<F
             },
         },
         gate,
-        admitted: &admitted,
+        admission: &admission,
     };
     let labels = caller.labels();
     let asking = Asking::new(&parts, server, caller.issued(&labels));

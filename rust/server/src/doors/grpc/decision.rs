@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use callgate_core::engine::Snapshot;
 use callgate_core::{Args, Caller, Decision, LimitState, Outcome, Pep, limit::Micros};
 use callgate_proto::decision::v1 as pb;
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
@@ -16,6 +15,7 @@ use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
 use crate::gate::Gate;
 use crate::identity::Asker;
+use crate::in_force::Configuration;
 use crate::phase::Phase;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
@@ -38,17 +38,12 @@ impl Decisions {
         asker: Option<&Asker>,
         call: &pb::CheckRequest,
     ) -> Result<pb::CheckResponse, Status> {
-        let (state, pep) = self.admit(asker)?;
+        let configuration = self.gate.configuration();
+        let pep = pep(&configuration, asker)?;
         with_request(call, pep, |request| {
-            self.gate.decide_over(Protocol::Grpc, &state, request, message)
+            self.gate
+                .decide_over(Protocol::Grpc, &configuration, request, message)
         })
-    }
-
-    /// Who asks, now, and the state that goes with that.
-    fn admit(&self, asker: Option<&Asker>) -> Result<(Snapshot, Pep), Status> {
-        self.gate
-            .admit(asker)
-            .map_err(|unknown| Status::unauthenticated(unknown.message()))
     }
 
     /// The denial of what is no call.
@@ -65,6 +60,12 @@ impl Decisions {
     pub(crate) fn count_stream(&self, code: Code) {
         self.gate.metrics.grpc(code);
     }
+}
+
+/// The enforcement point that asks, under one configuration.
+fn pep(configuration: &Configuration, asker: Option<&Asker>) -> Result<Pep, Status> {
+    let pep = configuration.parts.peps.still(asker);
+    pep.map_err(|unknown| Status::unauthenticated(unknown.message()))
 }
 
 /// Who sent a request, as its header told; `None` where anybody may ask.
@@ -138,7 +139,7 @@ impl DecisionService for Decisions {
         let id = parse_reservation(&settlement.reservation).ok_or_else(|| {
             Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
         })?;
-        let pep = self.admit(asker(&request))?.1.id;
+        let pep = pep(&self.gate.configuration(), asker(&request))?.id;
         let now = self.gate.clock.now();
         let settled = match settlement.action() {
             pb::SettleAction::Commit => self.gate.engine.commit(id, pep, now),

@@ -59,7 +59,8 @@ pub(super) async fn answer(
     if let Some(refusal) = refusal(doors, door, &request) {
         return refusal;
     }
-    let asker = match doors.gate.peps.ask(peer, request.headers()) {
+    let asker = doors.gate.configuration().parts.peps.ask(peer, request.headers());
+    let asker = match asker {
         Ok(asker) => asker,
         Err(unknown) => return unauthenticated(doors, unknown),
     };
@@ -131,8 +132,9 @@ fn check(doors: &Doors, asker: Option<&Asker>, body: &[u8]) -> Response<Body> {
 
 fn check_with(doors: &Doors, asker: Option<&Asker>, body: &[u8], buffers: &mut Buffers) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let (state, pep) = match doors.gate.admit(asker) {
-        Ok(admitted) => admitted,
+    let configuration = doors.gate.configuration();
+    let pep = match configuration.parts.peps.still(asker) {
+        Ok(pep) => pep,
         Err(unknown) => return unauthenticated(doors, unknown),
     };
     let call = match Call::read(body, &mut buffers.outer, &mut buffers.tape) {
@@ -147,7 +149,7 @@ fn check_with(doors: &Doors, asker: Option<&Asker>, body: &[u8], buffers: &mut B
             let request = call.request(pep, reserve);
             doors
                 .gate
-                .decide_over(Protocol::Http, &state, &request, reply::decision)
+                .decide_over(Protocol::Http, &configuration, &request, reply::decision)
         }
         // An id that can be guessed would let others settle: better none, and no decision.
         Err(error) => {

@@ -11,9 +11,9 @@ use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
 
 use super::attributes::LineAttributes;
 use super::door::{StdioDoor, of_client};
-use crate::gate::{Admitted, Gate, aside};
+use crate::gate::{Gate, aside};
 use crate::judging::pins;
-use crate::judging::{Carried, Judge, Lists, Reserved};
+use crate::judging::{Admission, Carried, Judge, Lists, Reserved};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 
@@ -33,7 +33,7 @@ pub(super) struct LineJudge {
 
 impl Judging for LineJudge {
     fn judge(&self, line: &[u8], looks: Looks) -> Judged {
-        let judged = self.with(|admitted| {
+        let judged = self.with(|admission| {
             let judge = Judge {
                 door: &StdioDoor {
                     server: &self.server,
@@ -43,7 +43,7 @@ impl Judging for LineJudge {
                     is_unanswered: matches!(looks, Looks::Notification | Looks::Response),
                 },
                 gate: &self.gate,
-                admitted,
+                admission,
             };
             Ok(aside(line, || {
                 judge.answer(&&self.attributes, Ok(Carried::Body(line, None)))
@@ -55,13 +55,13 @@ impl Judging for LineJudge {
     fn refuse(&self, fault: Fault, id: Option<&RequestId>) -> String {
         let json = id.map(RequestId::json);
         let id = json.as_deref().and_then(Id::from_json);
-        let refused = self.with(|admitted| {
-            let named = self.named(admitted)?;
-            let request = named.request(admitted.pep);
+        let refused = self.with(|admission| {
+            let named = self.named(admission)?;
+            let request = named.request(admission.pep);
             let message = fault.to_string();
             Ok(self.gate.deny(
                 Protocol::Stdio,
-                &admitted.state,
+                admission.configuration,
                 &request,
                 INVALID_REQUEST,
                 message,
@@ -73,8 +73,8 @@ impl Judging for LineJudge {
 
     fn settle(&self, reservation: u128, reached: bool) {
         // Without an enforcement point there is none whose units these could be.
-        let _ = self.with(|admitted| {
-            let pep = admitted.pep.id;
+        let _ = self.with(|admission| {
+            let pep = admission.pep.id;
             Reserved { reservation, pep }.settle(&self.gate, !reached);
             Ok(())
         });
@@ -99,14 +99,15 @@ impl Judging for LineJudge {
 
 impl LineJudge {
     /// Works with what is in force now.
-    fn with<R>(&self, work: impl FnOnce(&Admitted) -> Result<R, String>) -> Result<R, String> {
-        let admitted = self.gate.admit_proxied(None);
-        work(&admitted.map_err(|unknown| unknown.message().to_owned())?)
+    fn with<R>(&self, work: impl FnOnce(&Admission<'_>) -> Result<R, String>) -> Result<R, String> {
+        let configuration = self.gate.configuration();
+        let admission = Admission::of(&configuration, None);
+        work(&admission.map_err(|unknown| unknown.message().to_owned())?)
     }
 
-    fn named(&self, admitted: &Admitted) -> Result<crate::proxy::Named<'_>, String> {
+    fn named(&self, admission: &Admission<'_>) -> Result<crate::proxy::Named<'_>, String> {
         let attributes = &self.attributes;
-        let named = admitted.proxies.name(&attributes);
+        let named = admission.proxies.name(&attributes);
         named.map_err(|unclear| unclear.to_string())
     }
 
@@ -130,13 +131,13 @@ impl LineJudge {
         work: impl FnOnce(Lists<'_>) -> R,
     ) -> Result<R, String> {
         let json = id.map(RequestId::json);
-        self.with(|admitted| {
-            let named = self.named(admitted)?;
+        self.with(|admission| {
+            let named = self.named(admission)?;
             Ok(work(Lists {
                 gate: &self.gate,
                 protocol: Protocol::Stdio,
-                state: &admitted.state,
-                request: named.request(admitted.pep),
+                configuration: admission.configuration,
+                request: named.request(admission.pep),
                 id: json.as_deref().and_then(Id::from_json),
                 allowed_only: self.lists_allowed_only,
                 observed,

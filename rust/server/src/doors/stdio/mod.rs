@@ -21,8 +21,7 @@ use tokio::sync::watch;
 use crate::audit::Audit;
 use crate::events::Event;
 use crate::gate::Gate;
-use crate::identity::Peps;
-use crate::in_force::{GatewayError, InForce, Pinning};
+use crate::in_force::{GatewayError, Parts, Pinning};
 use crate::phase::Phase;
 use crate::{AuditConfig, Clock, StartError, flush, upkeep};
 
@@ -73,13 +72,16 @@ impl Wrap {
     /// Opens the decision log and what was accepted of the server's tools, and does not start the server yet.
     pub fn new(engine: Arc<Engine>, clock: Clock, config: WrapConfig) -> Result<Self, StartError> {
         let clock = clock.shifted(engine.store().clock_shift_us());
-        let mut gate = Gate::new(engine, clock, Peps::anybody());
+        let parts = Parts {
+            proxies: Arc::new(LineAttributes::config(config.methods.clone())),
+            ..Parts::default()
+        };
+        let mut gate = Gate::new(engine, clock, parts);
         gate.audit = config
             .audit
             .as_ref()
             .map(|audit| Audit::start(audit, Arc::clone(&gate.events)))
             .transpose()?;
-        gate.proxies = InForce::new(LineAttributes::config(config.methods.clone()));
         let pinning = pinning(&gate, &config)?;
         Ok(Self {
             gate: Arc::new(gate),

@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 use super::attributes::{LineAttributes, WrapCaller};
 use super::judge::LineJudge;
 use crate::clock::ManualClock;
-use crate::in_force::InForce;
 use crate::testing;
 
 const POLICY: &str = r#"{
@@ -26,9 +25,11 @@ const POLICY: &str = r#"{
 }"#;
 
 fn judge() -> LineJudge {
-    let mut gate = testing::gate(POLICY, 100, &ManualClock::new(1_700_000_000_000_000));
+    let gate = testing::gate(POLICY, 100, &ManualClock::new(1_700_000_000_000_000));
     let methods = Methods::new(&["vendor/*"], &["notifications/secret"]).unwrap();
-    gate.proxies = InForce::new(LineAttributes::config(methods));
+    gate.reload(None, |parts| {
+        parts.proxies = Arc::new(LineAttributes::config(methods));
+    });
     LineJudge {
         gate: Arc::new(gate),
         attributes: LineAttributes::new("srv".to_owned(), WrapCaller::Grant("anonymous".to_owned())),

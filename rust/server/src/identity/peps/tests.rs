@@ -34,8 +34,12 @@ fn specs() -> Vec<PepSpec> {
     ]
 }
 
+fn registry() -> PepRegistry {
+    PepRegistry::new(Some(key()))
+}
+
 fn peps() -> Peps {
-    Peps::new(Some(specs()), Some(key())).unwrap()
+    registry().list(Some(specs())).unwrap()
 }
 
 fn headers(token: Option<&str>) -> HeaderMap {
@@ -53,16 +57,7 @@ fn ask(peps: &Peps, uid: Option<u32>, certificate: &[&str], token: Option<&str>)
         certificate_names,
     });
     let asker = peps.ask(&peer, &headers(token))?;
-    still(peps, asker.as_ref()).map(|pep| pep.id)
-}
-
-/// Without a reload of the engine.
-fn replace(peps: &Peps, specs: Vec<PepSpec>) {
-    peps.prepare(specs).unwrap().put_in_force(0);
-}
-
-fn still(peps: &Peps, asker: Option<&Asker>) -> Result<Pep, Unknown> {
-    peps.still(asker, 0).unwrap()
+    peps.still(asker.as_ref()).map(|pep| pep.id)
 }
 
 #[test]
@@ -107,84 +102,58 @@ fn without_a_list_anybody_may_ask() {
 
 #[test]
 fn an_empty_list_is_nobody() {
-    let peps = Peps::new(Some(Vec::new()), Some(key())).unwrap();
+    let peps = registry().list(Some(Vec::new())).unwrap();
     let asked = [None, Some("one")].map(|token| ask(&peps, None, &["proxy.example"], token));
     assert_eq!(asked, [Err(Unknown::NoCredential), Err(Unknown::Token)]);
-    assert_eq!(still(&peps, None), Err(Unknown::Withdrawn));
-
-    let peps = Peps::new(None, Some(key())).unwrap();
-    assert_eq!(ask(&peps, None, &[], None), Ok(PepId(0)));
-    replace(&peps, Vec::new());
-    assert_eq!(ask(&peps, None, &[], None), Err(Unknown::NoCredential));
     assert_eq!(
-        still(&peps, None),
+        peps.still(None),
         Err(Unknown::Withdrawn),
         "what has begun as well"
     );
+
+    let peps = registry().list(None).unwrap();
+    assert_eq!(ask(&peps, None, &[], None), Ok(PepId(0)));
 }
 
 #[test]
 fn a_reload_takes_effect_on_what_has_begun() {
-    let peps = peps();
+    let mut registry = registry();
+    let peps = registry.list(Some(specs())).unwrap();
     let peer = Arc::new(Peer::default());
     let [gateway, proxy] =
         ["one", "two"].map(|token| peps.ask(&peer, &headers(Some(token))).unwrap().unwrap());
-    assert!(still(&peps, Some(&gateway)).unwrap().vouches);
+    assert!(peps.still(Some(&gateway)).unwrap().vouches);
 
     let mut changed = specs();
     changed.reverse();
     changed[1].vouches = false;
     changed[1].token_digest = Some(digest("three"));
-    replace(&peps, changed);
+    let peps = registry.list(Some(changed)).unwrap();
     assert_eq!(
-        still(&peps, Some(&gateway)),
+        peps.still(Some(&gateway)),
         Err(Unknown::Withdrawn),
         "another token"
     );
     assert_eq!(
-        still(&peps, Some(&proxy)).map(|pep| pep.id),
+        peps.still(Some(&proxy)).map(|pep| pep.id),
         Ok(PepId(2)),
         "ids stay"
     );
     assert_eq!(ask(&peps, None, &[], Some("three")), Ok(PepId(1)));
     assert_eq!(ask(&peps, None, &[], Some("one")), Err(Unknown::Token));
 
-    let anonymous = Peps::new(None, Some(key())).unwrap();
-    assert_eq!(still(&anonymous, None), Ok(Pep::UNNAMED));
-    replace(&anonymous, specs());
-    assert_eq!(still(&anonymous, None), Err(Unknown::Withdrawn));
-}
-
-#[test]
-fn a_call_goes_by_the_list_of_its_state() {
-    let peps = Peps::new(None, Some(key())).unwrap();
-    let peer = Arc::new(Peer::default());
-    let anybody = peps.ask(&peer, &headers(None)).unwrap();
-    peps.prepare(specs()).unwrap().put_in_force(3);
-    let gateway = peps.ask(&peer, &headers(Some("one"))).unwrap();
-    for asker in [&anybody, &gateway] {
-        assert_eq!(peps.still(asker.as_ref(), 2), Some(Ok(Pep::UNNAMED)));
-    }
-    for generation in [3, 4] {
-        assert_eq!(
-            peps.still(anybody.as_ref(), generation),
-            Some(Err(Unknown::Withdrawn))
-        );
-        let id = |still: Option<Result<Pep, Unknown>>| still.unwrap().map(|pep| pep.id);
-        assert_eq!(id(peps.still(gateway.as_ref(), generation)), Ok(PepId(1)));
-    }
-    peps.prepare(Vec::new()).unwrap().put_in_force(5);
-    assert_eq!(peps.still(anybody.as_ref(), 2), None, "two lists ago");
-    assert_eq!(peps.still(anybody.as_ref(), 4), Some(Err(Unknown::Withdrawn)));
-    assert_eq!(peps.still(anybody.as_ref(), 5), Some(Err(Unknown::Withdrawn)));
+    assert_eq!(registry.list(None).unwrap().still(None), Ok(Pep::UNNAMED));
+    assert_eq!(peps.still(None), Err(Unknown::Withdrawn));
 }
 
 #[test]
 fn a_stranger_behind_the_socket_goes_with_its_uid() {
-    let peps = Peps {
+    let mut registry = registry();
+    let mut list = |specs| Peps {
         own_uid: 1000,
-        ..peps()
+        ..registry.list(Some(specs)).unwrap()
     };
+    let peps = list(specs());
     let of = |uid| {
         Arc::new(Peer {
             uid: Some(uid),
@@ -199,20 +168,20 @@ fn a_stranger_behind_the_socket_goes_with_its_uid() {
     // The token alone let nobody connect.
     let mut changed = specs();
     changed[0].unix_uids.clear();
-    replace(&peps, changed);
+    let peps = list(changed);
     assert_eq!(admitted(&peps), [true, true, false, true, false]);
-    assert!(still(&peps, own.as_ref()).is_ok());
-    assert_eq!(still(&peps, stranger.as_ref()), Err(Unknown::Withdrawn));
+    assert!(peps.still(own.as_ref()).is_ok());
+    assert_eq!(peps.still(stranger.as_ref()), Err(Unknown::Withdrawn));
     assert_eq!(peps.ask(&of(1001), &with_token).unwrap_err(), Unknown::Withdrawn);
 
-    replace(&peps, Vec::new());
+    let peps = list(Vec::new());
     assert_eq!(admitted(&peps), [true, true, false, false, false]);
     assert_eq!(
-        still(&peps, own.as_ref()),
+        peps.still(own.as_ref()),
         Err(Unknown::Withdrawn),
         "nobody is left"
     );
-    assert_eq!(still(&peps, stranger.as_ref()), Err(Unknown::Withdrawn));
+    assert_eq!(peps.still(stranger.as_ref()), Err(Unknown::Withdrawn));
     assert_eq!(
         peps.ask(&of(1001), &headers(None)).unwrap_err(),
         Unknown::Withdrawn
@@ -220,12 +189,12 @@ fn a_stranger_behind_the_socket_goes_with_its_uid() {
 }
 
 #[test]
-fn a_faulty_list_changes_nothing_and_says_what_to_do() {
-    let peps = peps();
-    let fault = |change: &dyn Fn(&mut Vec<PepSpec>)| {
+fn a_faulty_list_says_what_to_do() {
+    let mut registry = registry();
+    let mut fault = |change: &dyn Fn(&mut Vec<PepSpec>)| {
         let mut specs = specs();
         change(&mut specs);
-        peps.prepare(specs).unwrap_err().to_string()
+        registry.list(Some(specs)).unwrap_err().to_string()
     };
     assert_eq!(
         fault(&|specs| specs[1].name = "gateway".to_owned()),
@@ -254,11 +223,13 @@ fn a_faulty_list_changes_nothing_and_says_what_to_do() {
         fault(&|specs| specs[0].name.clear()),
         "pep ``: the `name` is empty; give it one"
     );
-    let keyless = Peps::new(Some(specs()), None).unwrap_err().to_string();
+    let keyless = PepRegistry::new(None).list(Some(specs()));
+    let keyless = keyless.unwrap_err().to_string();
     assert!(
         keyless.starts_with("pep `gateway`: it has a `token_hash`, and no key"),
         "{keyless}"
     );
-    assert_eq!(ask(&peps, None, &[], Some("one")), Ok(PepId(1)));
+    let peps = registry.list(Some(specs())).unwrap();
+    assert_eq!(ask(&peps, None, &[], Some("one")), Ok(PepId(1)), "ids stay");
     assert!(peps.has_uids());
 }

@@ -7,7 +7,7 @@ use tonic::Status;
 
 use super::super::attributes::HttpAttributes;
 use super::Authorizer;
-use crate::judging::{Asked, Denied, Door, admitted};
+use crate::judging::{Admission, Asked, Denied, Door};
 use crate::protocol::Protocol;
 
 /// Keeps nothing of a decision but its outcome.
@@ -30,8 +30,9 @@ impl Door for OutcomeAlone {
 impl Authorizer {
     /// All that is done about a message up to the decision, and no more.
     pub(crate) fn outcome(&self, message: &CheckRequest) -> Result<Outcome, Status> {
-        let admitted = admitted(&self.gate, &Extensions::new())?;
+        let configuration = self.gate.configuration();
+        let admission = Admission::of_rpc(&configuration, &Extensions::new())?;
         let attributes = message.attributes.as_ref().and_then(HttpAttributes::of);
-        Ok(self.judge(&admitted, attributes.as_ref(), &OutcomeAlone))
+        Ok(self.judge(&admission, attributes.as_ref(), &OutcomeAlone))
     }
 }

@@ -15,8 +15,8 @@ use tonic::{Request, Response, Status};
 
 use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
-use crate::gate::{Admitted, Gate, aside};
-use crate::judging::{Door, Judge, admitted};
+use crate::gate::{Gate, aside};
+use crate::judging::{Admission, Door, Judge};
 use crate::proxy::Unclear;
 use reply::ExtAuthz;
 
@@ -34,21 +34,21 @@ impl Authorizer {
     /// What `door` makes of a request with these attributes; `None` where it is none over HTTP.
     fn judge<D: Door>(
         &self,
-        admitted: &Admitted,
+        admission: &Admission<'_>,
         attributes: Option<&HttpAttributes<'_>>,
         door: &D,
     ) -> D::Answer {
         let judge = Judge {
             door,
             gate: &self.gate,
-            admitted,
+            admission,
         };
         let Some(attributes) = attributes else {
             return judge.unclear(&Unclear::new(
                 "the check is of no HTTP request; ask about HTTP requests alone",
             ));
         };
-        let read = ReadMessage::of(attributes.metadata, admitted.proxies.mcp_metadata.as_deref());
+        let read = ReadMessage::of(attributes.metadata, admission.proxies.mcp_metadata.as_deref());
         aside(&attributes.http.raw_body, || {
             let carried = match &read {
                 Ok(read) => reading::carried(attributes, read.as_ref()),
@@ -62,10 +62,11 @@ impl Authorizer {
 #[tonic::async_trait]
 impl Authorization for Authorizer {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let admitted = admitted(&self.gate, request.extensions())?;
+        let configuration = self.gate.configuration();
+        let admission = Admission::of_rpc(&configuration, request.extensions())?;
         let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
         let attributes = attributes.as_ref();
-        let answer = self.judge(&admitted, attributes, &ExtAuthz { attributes });
+        let answer = self.judge(&admission, attributes, &ExtAuthz { attributes });
         Ok(Response::new(answer))
     }
 }

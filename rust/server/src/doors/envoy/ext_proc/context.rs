@@ -10,9 +10,10 @@ use super::super::mcp_metadata::ReadMessage;
 use super::door::{ExtProc, Listed, Verdict};
 use super::head::Head;
 use crate::bodies::Share;
-use crate::gate::{Admitted, Gate, aside};
+use crate::gate::{Gate, aside};
 use crate::identity::Asker;
-use crate::judging::{Carried, Judge, Lists, whole};
+use crate::in_force::Configuration;
+use crate::judging::{Admission, Carried, Judge, Lists, whole};
 use crate::protocol::Protocol;
 use crate::proxy::Unclear;
 
@@ -38,22 +39,22 @@ pub(super) enum Came<'a> {
 }
 
 impl Context {
-    /// Who asks, now, and what goes with that.
-    fn admit(&self) -> Result<Admitted, Status> {
-        self.gate
-            .admit_proxied(self.asker.as_ref())
+    /// Admits whoever asks, if that one still may.
+    fn admit<'c>(&self, configuration: &'c Configuration) -> Result<Admission<'c>, Status> {
+        Admission::of(configuration, self.asker.as_ref())
             .map_err(|unknown| Status::unauthenticated(unknown.message()))
     }
 
     /// Judges a request.
     pub(super) fn judge(&self, head: &Head, came: Came<'_>) -> Result<Verdict, Status> {
-        let admitted = self.admit()?;
+        let configuration = self.gate.configuration();
+        let admission = self.admit(&configuration)?;
         let judge = Judge {
             door: &ExtProc { head },
             gate: &self.gate,
-            admitted: &admitted,
+            admission: &admission,
         };
-        let read = ReadMessage::of(head.metadata.as_ref(), admitted.proxies.mcp_metadata.as_deref());
+        let read = ReadMessage::of(head.metadata.as_ref(), admission.proxies.mcp_metadata.as_deref());
         let read = match &read {
             Ok(read) => read.as_ref().map(ReadMessage::as_read),
             Err(unclear) => return Ok(judge.unclear(unclear)),
@@ -103,15 +104,17 @@ impl Context {
 
     /// What the caller may see now.
     fn lists<R>(&self, head: &Head, lists: &Listed, work: impl FnOnce(&Lists<'_>) -> R) -> Result<R, Status> {
-        let Admitted { state, pep, proxies } = self.admit()?;
-        let named = proxies
+        let configuration = self.gate.configuration();
+        let admission = self.admit(&configuration)?;
+        let named = admission
+            .proxies
             .name(&head)
             .map_err(|unclear| Status::invalid_argument(unclear.to_string()))?;
         Ok(work(&Lists {
             gate: &self.gate,
             protocol: Protocol::ExtProc,
-            state: &state,
-            request: named.request(pep),
+            configuration: &configuration,
+            request: named.request(admission.pep),
             id: lists.id.as_deref().and_then(Id::from_json),
             allowed_only: false,
             observed: None,

@@ -22,7 +22,7 @@ use crate::bodies::Arriving;
 use crate::doors::{Door, Doors, callgate_fields};
 use crate::gate::aside;
 use crate::identity::{Asker, Peer, Unknown};
-use crate::judging::{Carried, Judge, whole};
+use crate::judging::{Admission, Carried, Judge, whole};
 use crate::proxy::{Attributes as _, Unclear};
 use original::Original;
 pub(crate) use original::texts;
@@ -69,7 +69,8 @@ pub(super) async fn answer(
     request: Request<Arriving>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let asker = match doors.gate.peps.ask_by(&PEP_FIELD, peer, &parts.headers) {
+    let peps = Arc::clone(&doors.gate.configuration().parts.peps);
+    let asker = match peps.ask_by(&PEP_FIELD, peer, &parts.headers) {
         Ok(asker) => asker,
         Err(unknown) => return unknown_pep(doors, unknown),
     };
@@ -94,8 +95,9 @@ fn unknown_pep(doors: &Doors, unknown: Unknown) -> Response<Body> {
 
 fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: &[u8]) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let admitted = match doors.gate.admit_proxied(asker) {
-        Ok(admitted) => admitted,
+    let configuration = doors.gate.configuration();
+    let admission = match Admission::of(&configuration, asker) {
+        Ok(admission) => admission,
         Err(unknown) => return unknown_pep(doors, unknown),
     };
     let judge = Judge {
@@ -104,7 +106,7 @@ fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: 
             headers: &parts.headers,
         },
         gate: &doors.gate,
-        admitted: &admitted,
+        admission: &admission,
     };
     match Original::of(form, parts, !body.is_empty()) {
         Ok(original) => judge.answer(&original, carried(form, &original, body)),
