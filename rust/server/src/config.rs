@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use callgate_core::grant::TokenKey;
 
+use crate::audit::AuditConfig;
+use crate::identity::PepSpec;
+use crate::in_force::GatewayConfig;
 use crate::limits::Limits;
 use crate::proxy::ProxyConfig;
-use crate::{AuditConfig, GatewayConfig, PepSpec, TlsPem};
+use crate::tls::TlsPem;
 
 /// What a server listens on, and its bounds. The defaults are those of `callgate serve`.
 #[derive(Clone, Debug)]

@@ -3,7 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{AuditTarget, GatewayError, PepError, TlsError};
+use crate::audit::AuditError;
+use crate::identity::PepError;
+use crate::in_force::GatewayError;
+use crate::tls::TlsError;
 
 /// Why a server does not start: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -157,22 +160,11 @@ impl From<GatewayError> for ReloadError {
     }
 }
 
-impl StartError {
-    pub(crate) fn audit(target: &AuditTarget, error: &io::Error) -> Self {
-        let fault = match error.kind() {
-            io::ErrorKind::NotFound => {
-                "its folder does not exist; create it or choose another path".to_owned()
-            }
-            io::ErrorKind::PermissionDenied => {
-                "permission denied; choose a file this user may write to".to_owned()
-            }
-            io::ErrorKind::IsADirectory => "expected a file, this is a folder".to_owned(),
-            _ => error.to_string(),
-        };
-        let target = match target {
-            AuditTarget::Stdout | AuditTarget::Stderr => "-".to_owned(),
-            AuditTarget::File(path) => path.display().to_string(),
-        };
-        Self::Audit { target, fault }
+impl From<AuditError> for StartError {
+    fn from(error: AuditError) -> Self {
+        match error {
+            AuditError::Open { target, fault } => Self::Audit { target, fault },
+            AuditError::Thread(error) => Self::Threads(error),
+        }
     }
 }

@@ -280,7 +280,7 @@ impl Gate {
             Some(entry) => self
                 .engine
                 .decide_seen(&configuration.state, request, now, scratch, |seen| {
-                    entry.see(seen)
+                    entry.see(seen);
                 }),
             None if is_unavailable => denial(UNAVAILABLE, Cow::Borrowed(UNAVAILABLE_MESSAGE), now),
             None => self.engine.decide(&configuration.state, request, now, scratch),

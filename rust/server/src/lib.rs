@@ -18,14 +18,18 @@ mod flush;
 mod gate;
 mod identity;
 mod in_force;
+mod issuer_keys;
 mod judging;
 mod limits;
+mod listener;
 mod metrics;
 mod net;
 mod phase;
 mod protocol;
 mod proxy;
 mod random;
+#[cfg(test)]
+mod rooms;
 mod server;
 #[cfg(test)]
 mod testing;

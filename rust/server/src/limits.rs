@@ -1,6 +1,10 @@
 //! What callers may use up: sizes, numbers and times.
 
-use crate::StartError;
+use crate::error::StartError;
+
+/// The flow-control window of one HTTP/2 stream: what a client may send that is not read yet. A stream whose answers are not
+/// taken is not read either.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// What callers may use up. The defaults are those of `callgate serve`; every value is at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

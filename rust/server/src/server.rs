@@ -12,17 +12,19 @@ use tokio::sync::{Semaphore, watch};
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::ServerConfig;
-use crate::doors::{Access, Door, Doors, Health};
+use crate::doors::{Access, Health, Services};
+use crate::error::{ReloadError, StartError};
 use crate::events::{Event, Level};
 use crate::gate::Gate;
-use crate::identity::PepRegistry;
+use crate::identity::{PepRegistry, PepSpec};
 use crate::in_force::{Gateway, GatewayConfig, Parts, Pinning, Sessions};
+use crate::listener::Listener;
 use crate::metrics::MetricsSnapshot;
 use crate::net::{Acceptor, BoundSocket, bind_socket, bind_tcp};
 use crate::phase::Phase;
 use crate::proxy::ProxyConfig;
-use crate::tls::{PreparedTls, Tls};
-use crate::{PepSpec, ReloadError, StartError, TlsError, TlsPem, flush, upkeep};
+use crate::tls::{PreparedTls, Tls, TlsError, TlsPem};
+use crate::{flush, upkeep};
 
 /// Beyond the grace, how long the threads get to see that it is over.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
@@ -47,7 +49,7 @@ pub struct Reload {
 
 /// A running data plane. Dropping it stops it.
 pub struct Server {
-    doors: Arc<Doors>,
+    services: Arc<Services>,
     health: Health,
     address: Option<SocketAddr>,
     socket: Option<BoundSocket>,
@@ -121,12 +123,7 @@ impl Server {
         wait_for(runtime.handle(), CLOSING_TIME, health.clone().set_serving(true));
         let for_others = peps.has_uids();
         let clock = clock.shifted(engine.store().clock_shift_us());
-        let parts = Parts {
-            peps: Arc::new(peps),
-            proxies: Arc::new(proxies),
-            gateway: Arc::default(),
-        };
-        let mut gate = Gate::new(engine, clock, parts);
+        let mut gate = Gate::new(engine, clock, Parts::new(peps, proxies));
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
@@ -138,8 +135,8 @@ impl Server {
         let gateway = Arc::new(Gateway::new(gateway, pins, None)?);
         gate.reload(None, |parts| parts.gateway = gateway);
         let (phase, watching) = watch::channel(Phase::Serving);
-        let doors = Doors::new(gate, access, limits, health_service, watching.clone())?;
-        let doors = Arc::new(doors);
+        let services = Services::new(gate, access, limits, health_service, watching.clone())?;
+        let services = Arc::new(services);
         // Last of what can fail, so that no file is left behind.
         let unix = socket
             .as_deref()
@@ -149,30 +146,30 @@ impl Server {
         let max_connections = limits.max_connections.min(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(max_connections));
         let acceptor = Acceptor {
-            doors: Arc::clone(&doors),
+            services: Arc::clone(&services),
             phase: watching.clone(),
             permits: Arc::clone(&permits),
             limits,
         };
-        if let Some((listener, address)) = tcp {
-            let door = Door::Tcp {
+        if let Some((socket, address)) = tcp {
+            let listener = Listener::Tcp {
                 loopback: address.ip().is_loopback(),
             };
-            runtime.spawn(acceptor.clone().tcp(listener, door, tls.clone()));
+            runtime.spawn(acceptor.clone().tcp(socket, listener, tls.clone()));
         }
         let socket = unix.map(|(listener, socket)| {
             runtime.spawn(acceptor.unix(listener));
             socket
         });
-        if doors.gate.engine.store().is_durable() {
+        if services.gate.engine.store().is_durable() {
             let interval = Duration::from_millis(flush_interval_ms.max(1));
-            runtime.spawn(flush::run(Arc::clone(&doors.gate), watching.clone(), interval));
+            runtime.spawn(flush::run(Arc::clone(&services.gate), watching.clone(), interval));
         }
-        runtime.spawn(upkeep::run(Arc::clone(&doors.gate), watching));
+        runtime.spawn(upkeep::run(Arc::clone(&services.gate), watching));
         drop(entered);
 
         let server = Self {
-            doors,
+            services,
             health,
             address,
             socket,
@@ -213,7 +210,7 @@ impl Server {
         } = reload;
         // Another one would mix its certificates with these.
         let mut registry = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let gate = &self.doors.gate;
+        let gate = &self.services.gate;
         // What can fail comes first.
         let tls = tls.map(|pem| self.prepare_tls(&pem)).transpose()?;
         let peps = peps.map(|peps| registry.list(Some(peps))).transpose()?;
@@ -260,7 +257,7 @@ impl Server {
     }
 
     fn open_socket_for_others(&self) {
-        let gate = &self.doors.gate;
+        let gate = &self.services.gate;
         if let Some(socket) = &self.socket
             && let Err(error) = socket.open_for_others(gate.configuration().parts.peps.has_uids())
         {
@@ -285,7 +282,7 @@ impl Server {
     pub fn stop(&self) {
         let mut running = self.runtime.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(runtime) = running.take() else { return };
-        let events = &self.doors.gate.events;
+        let events = &self.services.gate.events;
         events.push(
             Level::Info,
             "server_stopping",
@@ -318,7 +315,7 @@ impl Server {
             pinning.finish();
         }
         // After the last decision.
-        if let Some(audit) = &self.doors.gate.audit {
+        if let Some(audit) = &self.services.gate.audit {
             audit.finish(FLUSHING_TIME);
         }
         events.push(
@@ -330,7 +327,7 @@ impl Server {
 
     /// The numbers of the metrics page.
     pub fn metrics(&self) -> MetricsSnapshot {
-        let gate = &self.doors.gate;
+        let gate = &self.services.gate;
         let configuration = gate.configuration();
         let (counters, counter_capacity) = gate.engine.counters();
         MetricsSnapshot {
@@ -348,12 +345,12 @@ impl Server {
 
     /// Why the last flush of the counters' file failed; `None` where it succeeded, and for counters in memory.
     pub fn store_failure(&self) -> Option<String> {
-        self.doors.gate.metrics.store.last_failure()
+        self.services.gate.metrics.store.last_failure()
     }
 
     /// Takes up to `max` events for the log, oldest first.
     pub fn drain_events(&self, max: usize) -> Vec<Event> {
-        self.doors.gate.events.drain(max)
+        self.services.gate.events.drain(max)
     }
 
     fn connections(&self) -> usize {
@@ -369,7 +366,10 @@ impl Server {
         if let Some(socket) = self.socket() {
             fields.push(("socket", socket.display().to_string().as_str().into()));
         }
-        self.doors.gate.events.push(Level::Info, "server_started", fields);
+        self.services
+            .gate
+            .events
+            .push(Level::Info, "server_started", fields);
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
-use crate::doors::renew_keys;
 use crate::events::Level;
 use crate::gate::Gate;
+use crate::issuer_keys;
 use crate::phase::Phase;
 
 const PERIOD: Duration = Duration::from_secs(1);
@@ -36,7 +36,7 @@ pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
             _ = ticks.tick() => {
                 reports.tick(&gate);
                 free_retired(&gate);
-                renew_keys(&gate);
+                issuer_keys::renew(&gate);
             }
         }
     }

@@ -5,6 +5,7 @@
 
 mod batch;
 mod config;
+mod error;
 mod lock;
 mod queue;
 mod record;
@@ -25,8 +26,8 @@ use callgate_core::Decision;
 use callgate_core::engine::{Identity, Seen};
 
 pub use config::{AuditConfig, AuditMode, AuditTarget};
+pub(crate) use error::AuditError;
 
-use crate::StartError;
 use crate::events::{Events, Level};
 use crate::protocol::Protocol;
 use batch::{BoxedBatch, Mark};
@@ -61,9 +62,9 @@ struct Running {
 
 impl Audit {
     /// Opens the log and starts its thread.
-    pub(crate) fn start(config: &AuditConfig, events: Arc<Events>) -> Result<Self, StartError> {
-        let sink = sink::open(config).map_err(|error| StartError::audit(&config.target, &error))?;
-        Self::with_sink(config, sink, events, BATCHES).map_err(StartError::Threads)
+    pub(crate) fn start(config: &AuditConfig, events: Arc<Events>) -> Result<Self, AuditError> {
+        let sink = sink::open(config).map_err(|error| AuditError::open(&config.target, &error))?;
+        Self::with_sink(config, sink, events, BATCHES).map_err(AuditError::Thread)
     }
 
     fn with_sink(

@@ -365,7 +365,9 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::audit::AuditError;
     use crate::audit::tests::Folder;
+    use crate::error::StartError;
 
     fn config(path: &Path) -> AuditConfig {
         AuditConfig::new(AuditTarget::File(path.to_owned()))
@@ -444,7 +446,8 @@ mod tests {
 
     fn refusal(path: &Path) -> String {
         let error = open(&config(path)).err().expect("the log is refused");
-        crate::StartError::audit(&AuditTarget::File(path.to_owned()), &error).to_string()
+        let error = AuditError::open(&AuditTarget::File(path.to_owned()), &error);
+        StartError::from(error).to_string()
     }
 
     #[test]

@@ -16,9 +16,11 @@ use tonic::{Code, Status};
 
 use crate::bodies::{Leaving, Share};
 use crate::deadline::{self, Deadline};
-use crate::doors::Answer;
 use crate::doors::grpc::decision;
 use crate::gate::Gate;
+
+/// The answer of a service to one request.
+pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 /// What an answer counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,11 +9,13 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::R
 
 use tonic::Status;
 
+use crate::clock::Clock;
 use crate::doors::envoy::Authorizer;
 use crate::doors::envoy::rate_limit::RateLimits;
 use crate::gate::Gate;
+use crate::identity::Peps;
 use crate::in_force::Parts;
-use crate::{Clock, ProxyConfig};
+use crate::proxy::ProxyConfig;
 
 /// Envoy's external authorization.
 pub fn authorization(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> impl Authorization {
@@ -36,9 +38,6 @@ pub fn rate_limits(engine: Arc<Engine>, clock: Clock) -> impl RateLimitService {
 }
 
 fn authorizer(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) -> Authorizer {
-    let parts = Parts {
-        proxies: Arc::new(proxies),
-        ..Parts::default()
-    };
+    let parts = Parts::new(Peps::anybody(), proxies);
     Authorizer::new(Arc::new(Gate::new(engine, clock, parts)))
 }

@@ -15,7 +15,6 @@ mod turn;
 
 use std::convert::Infallible;
 use std::future::ready;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,14 +29,15 @@ use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
 
-use crate::StartError;
 use crate::bodies::{Arriving, Kind, Lingering, Share, Unfinished};
 use crate::deadline::Deadline;
+use crate::error::StartError;
 use crate::gate::Gate;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::limits::Limits;
+use crate::listener::Listener;
 use crate::phase::Phase;
-use answer::{Answering, Counted, Patience};
+use answer::{Answer, Answering, Counted, Patience};
 use envoy::Authorizer;
 use envoy::ext_proc::{self, Processor};
 use envoy::rate_limit::{self, RateLimits};
@@ -46,23 +46,8 @@ use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::R
 use grpc::decision::Decisions;
 use grpc::health;
 
-pub(crate) use self::http::Access;
-pub(crate) use gateway::renew_keys;
+pub(crate) use self::http::{Access, HttpContext};
 pub(crate) use grpc::health::Health;
-
-/// Where a connection came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// Over TCP.
-    Tcp {
-        /// The listener's address is a loopback one.
-        loopback: bool,
-    },
-    /// Over the Unix socket, whose peer's user has been checked.
-    Socket,
-}
-
-type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 const CHECK_BATCH: &str = "/callgate.decision.v1.DecisionService/CheckBatch";
 const CHECK_STREAM: &str = "/callgate.decision.v1.DecisionService/CheckStream";
@@ -71,12 +56,12 @@ const CHECK_STREAM: &str = "/callgate.decision.v1.DecisionService/CheckStream";
 type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 
 /// Everything that a request can reach.
-pub(crate) struct Doors {
+pub(crate) struct Services {
     pub(crate) gate: Arc<Gate>,
     /// What every connection holds of messages that are not whole yet.
     pub(crate) unfinished: Arc<Unfinished>,
-    access: Access,
-    limits: Limits,
+    http: Arc<HttpContext>,
+    max_batch_calls: usize,
     message_timeout: Duration,
     decisions: DecisionServiceServer<Decisions>,
     authorizer: AuthorizationServer<Authorizer>,
@@ -88,7 +73,7 @@ pub(crate) struct Doors {
     reflection_v1alpha: Route,
 }
 
-impl Doors {
+impl Services {
     pub(crate) fn new(
         gate: Gate,
         access: Access,
@@ -97,6 +82,7 @@ impl Doors {
         phase: watch::Receiver<Phase>,
     ) -> Result<Self, StartError> {
         let gate = Arc::new(gate);
+        let message_timeout = Duration::from_millis(limits.message_timeout_ms);
         let decisions = DecisionServiceServer::new(Decisions::new(Arc::clone(&gate), phase.clone()))
             .max_decoding_message_size(limits.body_limit_bytes);
         let processor = Processor::new(Arc::clone(&gate), phase, limits);
@@ -117,11 +103,16 @@ impl Doors {
         let longest = health::QUESTION_LIMIT_BYTES;
         let fault = |error: tonic_reflection::server::Error| StartError::Reflection(error.to_string());
         Ok(Self {
+            http: Arc::new(HttpContext {
+                gate: Arc::clone(&gate),
+                access,
+                body_limit_bytes: limits.body_limit_bytes,
+                message_timeout,
+            }),
             gate,
             unfinished: Unfinished::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
-            access,
-            limits,
-            message_timeout: Duration::from_millis(limits.message_timeout_ms),
+            max_batch_calls: limits.max_batch_calls,
+            message_timeout,
             decisions,
             authorizer,
             processor,
@@ -145,8 +136,8 @@ impl Doors {
 
     /// Answers one request; whatever goes wrong is an answer too.
     pub(crate) fn answer(
-        self: &Arc<Self>,
-        door: Door,
+        &self,
+        listener: Listener,
         peer: &Arc<Peer>,
         share: &Arc<Share>,
         request: Request<Incoming>,
@@ -154,17 +145,19 @@ impl Doors {
         let path = request.uri().path();
         let is_gateway = gateway::owns(path);
         if is_gateway || http::owns(path) || !is_grpc(&request) {
-            let (doors, peer) = (Arc::clone(self), Arc::clone(peer));
+            let (context, peer) = (Arc::clone(&self.http), Arc::clone(peer));
             let request = Lingering::request(request, self.message_timeout);
             let request = request.map(|body| Arriving::new(body, Kind::Plain, Arc::clone(share)));
             if is_gateway {
                 let share = Arc::clone(share);
                 let answer: Answer =
-                    Box::pin(async move { Ok(gateway::answer(&doors, door, &peer, share, request).await) });
+                    Box::pin(
+                        async move { Ok(gateway::answer(&context, listener, &peer, share, request).await) },
+                    );
                 return self.answering(answer, Counted::Mcp, None, None);
             }
             let answer: Answer =
-                Box::pin(async move { Ok(http::answer(&doors, door, &peer, request).await) });
+                Box::pin(async move { Ok(http::answer(&context, listener, &peer, request).await) });
             return self.answering(answer, Counted::Http, None, None);
         }
         let counted = match request.uri().path() {
@@ -172,7 +165,7 @@ impl Doors {
             _ => Counted::Grpc,
         };
         let leaving = has_large_answers(request.uri().path()).then(|| Arc::clone(share));
-        let (answer, patience) = self.call(door, peer, share, request);
+        let (answer, patience) = self.call(listener, peer, share, request);
         self.answering(answer, counted, patience, leaving)
     }
 
@@ -195,12 +188,12 @@ impl Doors {
     /// The answer to a gRPC request, and how long it may take.
     fn call(
         &self,
-        door: Door,
+        listener: Listener,
         peer: &Arc<Peer>,
         share: &Arc<Share>,
         mut request: Request<Incoming>,
     ) -> (Answer, Option<Patience>) {
-        if let Some(status) = self.refusal(door, &request) {
+        if let Some(status) = self.refusal(listener, &request) {
             // Over HTTP/1.1, its body may be on its way.
             drop(Lingering::request(request, self.message_timeout));
             return (refused(status), None);
@@ -261,7 +254,7 @@ impl Doors {
         }
         let kind = match request.uri().path() {
             CHECK_BATCH => Kind::Batch {
-                max_calls: self.limits.max_batch_calls,
+                max_calls: self.max_batch_calls,
             },
             CHECK_STREAM | ext_proc::PROCESS => Kind::Stream {
                 patience: self.message_timeout,
@@ -278,14 +271,15 @@ impl Doors {
     /// `Host` is no reason: proxies put the name of a cluster there. It need not be one, because a browser, which is
     /// what a rebound name would steer, cannot speak HTTP/2 without TLS, and with TLS the certificate does not bear that
     /// name; so gRPC over HTTP/1.1 is refused.
-    fn refusal(&self, door: Door, request: &Request<Incoming>) -> Option<Status> {
+    fn refusal(&self, listener: Listener, request: &Request<Incoming>) -> Option<Status> {
         if request.version() != Version::HTTP_2 {
             return Some(Status::unimplemented(
                 "gRPC needs HTTP/2; over HTTP/1.1 use `POST /v1/check`",
             ));
         }
-        self.access
-            .origin_refusal(door, request.headers())
+        self.http
+            .access
+            .origin_refusal(listener, request.headers())
             .map(Status::permission_denied)
     }
 

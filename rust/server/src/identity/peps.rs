@@ -114,7 +114,7 @@ pub(crate) struct Peps {
     configured: bool,
     // Differs from list to list.
     version: u64,
-    peps: Vec<Pep>,
+    listed: Vec<Pep>,
     by_token: HashMap<TokenDigest, usize>,
     by_certificate: HashMap<String, usize>,
     by_uid: HashMap<u32, usize>,
@@ -218,7 +218,7 @@ impl PepRegistry {
                     _ => {}
                 }
             }
-            table.peps.push(Pep {
+            table.listed.push(Pep {
                 id: self.id(&spec.name),
                 vouches: spec.vouches,
             });
@@ -242,7 +242,7 @@ impl Peps {
             own_uid: rustix::process::geteuid().as_raw(),
             configured: false,
             version: 0,
-            peps: Vec::new(),
+            listed: Vec::new(),
             by_token: HashMap::new(),
             by_certificate: HashMap::new(),
             by_uid: HashMap::new(),
@@ -327,7 +327,7 @@ impl Peps {
         if named.any(|other| other != first) {
             return Err(Unknown::Contradictory);
         }
-        self.peps.get(*first).copied().ok_or(Unknown::NoCredential)
+        self.listed.get(*first).copied().ok_or(Unknown::NoCredential)
     }
 }
 

@@ -35,14 +35,21 @@ pub(crate) struct Parts {
     pub(crate) gateway: Arc<Gateway>,
 }
 
+impl Parts {
+    /// Parts without a gateway.
+    pub(crate) fn new(peps: Peps, proxies: ProxyConfig) -> Self {
+        Self {
+            peps: Arc::new(peps),
+            proxies: Arc::new(proxies),
+            gateway: Arc::default(),
+        }
+    }
+}
+
 impl Default for Parts {
     /// Anybody may ask, and there is no gateway.
     fn default() -> Self {
-        Self {
-            peps: Arc::new(Peps::anybody()),
-            proxies: Arc::default(),
-            gateway: Arc::default(),
-        }
+        Self::new(Peps::anybody(), ProxyConfig::default())
     }
 }
 

@@ -14,10 +14,11 @@ use super::descriptors::{are_left, descriptor_limit, is_reserved};
 use super::handshake::shake;
 use super::io::Stream;
 use super::pace::Pace;
-use crate::doors::{Door, Doors};
+use crate::doors::Services;
 use crate::events::{FieldValue, Level};
 use crate::identity::Peer;
 use crate::limits::Limits;
+use crate::listener::Listener;
 use crate::phase::Phase;
 use crate::tls::Tls;
 
@@ -28,7 +29,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// What every connection of a server shares.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
-    pub(crate) doors: Arc<Doors>,
+    pub(crate) services: Arc<Services>,
     pub(crate) phase: watch::Receiver<Phase>,
     // One permit for each connection that may be open.
     pub(crate) permits: Arc<Semaphore>,
@@ -37,24 +38,24 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// Accepts over TCP until the server stops; with TLS where there are certificates.
-    pub(crate) async fn tcp(self, listener: TcpListener, door: Door, tls: Option<Tls>) {
+    pub(crate) async fn tcp(self, socket: TcpListener, listener: Listener, tls: Option<Tls>) {
         let accept = async || {
-            let (stream, _) = listener.accept().await?;
+            let (stream, _) = socket.accept().await?;
             // Answers are small: waiting for more to send would cost 40 ms. Where it cannot be set, slow beats nothing.
             let _ = stream.set_nodelay(true);
             let is_last = is_reserved(&stream);
             Ok(Some((stream, is_last)))
         };
-        let has_room = || are_left(&listener);
+        let has_room = || are_left(&socket);
         match tls {
             None => {
                 let ready = async |stream| Some((stream, Peer::default()));
-                self.run(accept, has_room, ready, door).await;
+                self.run(accept, has_room, ready, listener).await;
             }
             Some(tls) => {
-                let doors = Arc::clone(&self.doors);
-                let ready = move |stream| shake(tls.clone(), stream, Arc::clone(&doors));
-                self.run(accept, has_room, ready, door).await;
+                let services = Arc::clone(&self.services);
+                let ready = move |stream| shake(tls.clone(), stream, Arc::clone(&services));
+                self.run(accept, has_room, ready, listener).await;
             }
         }
     }
@@ -68,7 +69,7 @@ impl Acceptor {
         };
         let ready = async |(stream, peer)| Some((stream, peer));
         let has_room = || are_left(&listener);
-        self.clone().run(accept, has_room, ready, Door::Socket).await;
+        self.clone().run(accept, has_room, ready, Listener::Socket).await;
     }
 
     fn admitted_peer(&self, stream: &UnixStream) -> Option<Peer> {
@@ -77,10 +78,10 @@ impl Acceptor {
             uid: Some(uid),
             ..Peer::default()
         });
-        let admitted = peer.filter(|peer| self.doors.gate.configuration().parts.peps.admits(peer));
+        let admitted = peer.filter(|peer| self.services.gate.configuration().parts.peps.admits(peer));
         if admitted.is_none() {
             let uid = uid.map_or(u64::MAX, u64::from);
-            self.doors
+            self.services
                 .gate
                 .events
                 .push(Level::Warning, "peer_refused", vec![("uid", uid.into())]);
@@ -95,7 +96,7 @@ impl Acceptor {
         accept: impl Fn() -> F,
         has_room: impl Fn() -> bool,
         ready: R,
-        door: Door,
+        listener: Listener,
     ) where
         A: Send + 'static,
         F: Future<Output = io::Result<Option<(A, bool)>>>,
@@ -120,8 +121,11 @@ impl Acceptor {
                         _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
                         permit = self.permit(&mut cap) => permit,
                     };
-                    let (manners, doors, watching) =
-                        (Arc::clone(&manners), Arc::clone(&self.doors), self.phase.clone());
+                    let (manners, services, watching) = (
+                        Arc::clone(&manners),
+                        Arc::clone(&self.services),
+                        self.phase.clone(),
+                    );
                     let ready = ready.clone();
                     tokio::spawn(async move {
                         let mut stopping = watching.clone();
@@ -131,7 +135,7 @@ impl Acceptor {
                             _ = stopping.wait_for(|phase| *phase >= Phase::Draining) => None,
                         };
                         if let Some((stream, peer)) = ready {
-                            serve(manners, stream, doors, door, peer, watching).await;
+                            serve(manners, stream, services, listener, peer, watching).await;
                         }
                         drop(permit);
                     });
@@ -163,7 +167,7 @@ impl Acceptor {
         }
         if let Some(times) = cap.admit(Instant::now()) {
             let fields = vec![("times", times.into())];
-            let events = &self.doors.gate.events;
+            let events = &self.services.gate.events;
             events.push(Level::Warning, "connection_cap_reached", fields);
         }
         Arc::clone(&self.permits).acquire_owned().await.ok()
@@ -176,7 +180,10 @@ impl Acceptor {
         // Not cut like a caller's name: it says what to do.
         let error = FieldValue::Text(error.to_owned());
         let fields = vec![("error", error), ("times", times.into())];
-        self.doors.gate.events.push(Level::Error, "accept_failed", fields);
+        self.services
+            .gate
+            .events
+            .push(Level::Error, "accept_failed", fields);
     }
 }
 

@@ -19,19 +19,19 @@ use super::guarded::{Guarded, Watch};
 use super::head_timer::HeadTimer;
 use super::io::{Stream, Watched};
 use super::progress::Progress;
-use crate::doors::{Door, Doors};
+use crate::doors::Services;
 use crate::identity::Peer;
-use crate::limits::Limits;
+use crate::limits::{Limits, STREAM_WINDOW_BYTES};
+use crate::listener::Listener;
 use crate::phase::Phase;
 
 /// Header fields of one HTTP/1.1 request.
 const MAX_HEADERS: usize = 64;
 /// Buffer of one HTTP/1.1 connection: bounds the request line and header, not the body.
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
-/// What one HTTP/2 connection may send that is not read yet: over all of its streams, and on one of them. A stream whose
-/// answers are not taken is not read either, so a few such streams must not stop the others.
+/// The flow-control window of one HTTP/2 connection, over all of its streams: a few streams that are not read must not stop
+/// the others.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 /// Answers of one stream that wait to be sent, whatever window the client has opened.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 /// Streams that a client has opened and reset, and that hyper has not seen yet. Resets are bounded by [`super::guard`], which
@@ -125,14 +125,14 @@ const fn announced_s(idle_timeout_ms: u64) -> u64 {
 pub(super) async fn serve<I: Stream>(
     manners: Arc<Manners>,
     stream: I,
-    doors: Arc<Doors>,
-    door: Door,
+    services: Arc<Services>,
+    listener: Listener,
     peer: Peer,
     phase: watch::Receiver<Phase>,
 ) {
-    let (unfinished, peer) = (doors.unfinished.share(), Arc::new(peer));
-    let (watch, told) = (Watch::default(), Arc::clone(&doors));
-    let answer = move |request| doors.answer(door, &peer, &unfinished, request);
+    let (unfinished, peer) = (services.unfinished.share(), Arc::new(peer));
+    let (watch, told) = (Watch::default(), Arc::clone(&services));
+    let answer = move |request| services.answer(listener, &peer, &unfinished, request);
     hold(manners, stream, answer, phase, watch.clone()).await;
     if let Some(flood) = watch.flood() {
         told.gate.flooded(flood);

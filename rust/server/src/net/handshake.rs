@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::doors::Doors;
+use crate::doors::Services;
 use crate::identity::{Peer, names_in};
 use crate::tls::Tls;
 
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) async fn shake(
     tls: Tls,
     stream: TcpStream,
-    doors: Arc<Doors>,
+    services: Arc<Services>,
 ) -> Option<(TlsStream<TcpStream>, Peer)> {
     let accepting = TlsAcceptor::from(tls.current()).accept(stream);
     match tokio::time::timeout(TIMEOUT, accepting).await {
@@ -30,11 +30,11 @@ pub(super) async fn shake(
             Some((stream, peer))
         }
         Ok(Err(error)) => {
-            doors.gate.failed_handshake(&error.to_string());
+            services.gate.failed_handshake(&error.to_string());
             None
         }
         Err(_) => {
-            doors.gate.failed_handshake("it took too long");
+            services.gate.failed_handshake("it took too long");
             None
         }
     }

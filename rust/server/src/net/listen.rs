@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket};
 
-use crate::StartError;
+use crate::error::StartError;
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: u32 = 1_024;

@@ -15,6 +15,5 @@ mod pace;
 mod progress;
 
 pub(crate) use accept::Acceptor;
-pub(crate) use connection::STREAM_WINDOW_BYTES;
 pub use descriptors::descriptor_limit;
 pub(crate) use listen::{BoundSocket, bind_socket, bind_tcp};

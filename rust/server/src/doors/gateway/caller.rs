@@ -42,7 +42,9 @@ impl Calling {
     /// Who calls a server; the error is the answer to somebody who has to be known and is not.
     pub(super) fn of(challenge: &Challenge<'_>) -> Result<Self, Box<Response<Body>>> {
         let Challenge {
-            doors, configuration, ..
+            context,
+            configuration,
+            ..
         } = *challenge;
         let gateway = &configuration.parts.gateway;
         let (grants, issuers) = (configuration.state.grants(), &gateway.issuers);
@@ -62,7 +64,7 @@ impl Calling {
             };
             let message = format!("{sent}; send {whose} as `authorization: Bearer <token>`, once");
             let code = answer::code(StatusCode::UNAUTHORIZED);
-            let body = doors.gate.refuse(Protocol::Gateway, message, |decision| {
+            let body = context.gate.refuse(Protocol::Gateway, message, |decision| {
                 mcp::denied_as(code, None, decision)
             });
             return Err(Box::new(challenge.unauthorized(body)));
@@ -71,7 +73,11 @@ impl Calling {
             let refusal = |issuer, refused: Refused| Box::new(refusal(challenge, issuer, &refused));
             let issuer = issuers.of(token).map_err(|refused| refusal(None, refused))?;
             return issuer
-                .verify(token, &gateway.audience(challenge.server), doors.gate.clock.now())
+                .verify(
+                    token,
+                    &gateway.audience(challenge.server),
+                    context.gate.clock.now(),
+                )
                 .map(|issued| Self::Issued(issued, Arc::clone(issuer)))
                 .map_err(|refused| refusal(Some(issuer), refused));
         }
@@ -101,7 +107,7 @@ impl Calling {
             args: Args::NONE,
             reserve: None,
         };
-        let gate = &challenge.doors.gate;
+        let gate = &challenge.context.gate;
         let configuration = challenge.configuration;
         let recognised = gate
             .engine
@@ -192,7 +198,7 @@ fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &Refused
         _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
     };
     let message = refused.to_string();
-    let body = challenge.doors.gate.deny(
+    let body = challenge.context.gate.deny(
         Protocol::Gateway,
         challenge.configuration,
         &nobody,

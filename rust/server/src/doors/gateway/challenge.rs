@@ -7,13 +7,13 @@ use tonic::body::Body;
 
 use super::caller::Calling;
 use super::{METADATA, answer};
-use crate::doors::Doors;
+use crate::doors::http::HttpContext;
 use crate::in_force::{Configuration, Gateway, MCP, plain};
 
 /// The challenge to a request (RFC 6750 section 3), written where it is needed.
 #[derive(Clone, Copy)]
 pub(super) struct Challenge<'a> {
-    pub(super) doors: &'a Doors,
+    pub(super) context: &'a HttpContext,
     pub(super) configuration: &'a Configuration,
     pub(super) parts: &'a Parts,
     pub(super) server: &'a str,
@@ -43,7 +43,7 @@ impl Challenge<'_> {
         issuer: Option<&Issuer>,
         body: String,
     ) -> Response<Body> {
-        let base = base(self.doors, self.gateway(), self.parts);
+        let base = base(self.context, self.gateway(), self.parts);
         let scopes = issuer.map_or_else(
             || self.common_scopes(),
             |issuer| issuer.config().scopes.as_slice(),
@@ -75,8 +75,8 @@ impl Challenge<'_> {
 }
 
 /// What protects a server, if anything does.
-pub(super) fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response<Body> {
-    let configuration = doors.gate.configuration();
+pub(super) fn metadata(context: &HttpContext, parts: &Parts, resource: &str) -> Response<Body> {
+    let configuration = context.gate.configuration();
     let gateway = &configuration.parts.gateway;
     match gateway.at(resource) {
         Ok(_) if !Calling::is_asked_for(&configuration) => {
@@ -87,7 +87,7 @@ pub(super) fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response
             )
         }
         Ok(_) if parts.method == Method::GET => {
-            let resource = format!("{}{}", base(doors, gateway, parts), plain(resource));
+            let resource = format!("{}{}", base(context, gateway, parts), plain(resource));
             answer::metadata(&resource, &gateway.issuers)
         }
         Ok(_) => answer::refused(StatusCode::METHOD_NOT_ALLOWED, "expected `GET`"),
@@ -96,11 +96,11 @@ pub(super) fn metadata(doors: &Doors, parts: &Parts, resource: &str) -> Response
 }
 
 /// Where clients reach the gateway.
-fn base(doors: &Doors, gateway: &Gateway, parts: &Parts) -> String {
+fn base(context: &HttpContext, gateway: &Gateway, parts: &Parts) -> String {
     if let Some(url) = &gateway.public_url {
         return url.clone();
     }
-    let scheme = doors.access.scheme();
+    let scheme = context.access.scheme();
     let target = parts.uri.authority().map(http::uri::Authority::as_str);
     let sent = parts
         .headers

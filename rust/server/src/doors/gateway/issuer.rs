@@ -1,28 +1,17 @@
-//! Keeps the keys of issuers at hand.
+//! Waits for the keys of issuers.
 
 use std::sync::Arc;
 
-use callgate_gateway::oauth::{Issuer, Refresh};
 use http::request::Parts;
 
 use super::caller::may_be_issued;
 use super::request::token;
-use crate::doors::Doors;
-use crate::events::Level;
-use crate::gate::Gate;
-
-/// Fetches the keys of each issuer in force beside everything else, if it is time for that.
-pub(crate) fn renew_keys(gate: &Arc<Gate>) {
-    for issuer in gate.configuration().parts.gateway.issuers.iter() {
-        if let Some(refresh) = issuer.due(gate.clock.now()) {
-            run(gate, issuer, refresh);
-        }
-    }
-}
+use crate::doors::http::HttpContext;
+use crate::issuer_keys;
 
 /// Waits for the key that a request's token is signed by, if that is not here and could come.
-pub(super) async fn wait_for_key(doors: &Doors, parts: &Parts) {
-    let gateway = Arc::clone(&doors.gate.configuration().parts.gateway);
+pub(super) async fn wait_for_key(context: &HttpContext, parts: &Parts) {
+    let gateway = Arc::clone(&context.gate.configuration().parts.gateway);
     let Some(token) = token(parts) else {
         return;
     };
@@ -33,39 +22,11 @@ pub(super) async fn wait_for_key(doors: &Doors, parts: &Parts) {
         return;
     };
     let audience = gateway.audience(&behind.server);
-    let Some(refresh) = issuer.missing(token, &audience, doors.gate.clock.now()) else {
+    let Some(refresh) = issuer.missing(token, &audience, context.gate.clock.now()) else {
         return;
     };
     if let Some(refresh) = refresh {
-        run(&doors.gate, issuer, refresh);
+        issuer_keys::run(&context.gate, issuer, refresh);
     }
     issuer.settled().await;
-}
-
-/// In a task of its own: clients that give up waiting must not keep others from their keys.
-fn run(gate: &Arc<Gate>, issuer: &Arc<Issuer>, refresh: Refresh) {
-    let (gate, issuer) = (Arc::clone(gate), Arc::clone(issuer));
-    tokio::spawn(async move {
-        let name = issuer.config().issuer.as_str().into();
-        match refresh.run().await {
-            Ok(None) => {}
-            Ok(Some(count)) => {
-                // Without keys every token is refused until the issuer publishes one.
-                let level = if count == 0 { Level::Warning } else { Level::Info };
-                let fields = vec![("issuer", name), ("keys", count.into())];
-                gate.events.push(level, "issuer_keys_changed", fields);
-            }
-            Err(error) => {
-                // At the pace of attempts.
-                let level = if issuer.has_keys(gate.clock.now()) {
-                    Level::Warning
-                } else {
-                    Level::Error
-                };
-                let error = error.to_string();
-                let fields = vec![("issuer", name), ("error", error.as_str().into())];
-                gate.events.push(level, "issuer_keys_failed", fields);
-            }
-        }
-    });
 }

@@ -22,19 +22,18 @@ use tonic::body::Body;
 
 use crate::bodies::Arriving;
 use crate::bodies::{Held, Share};
+use crate::doors::http::HttpContext;
 use crate::doors::http::read_body;
-use crate::doors::{Door, Doors};
 use crate::gate::{Gate, aside};
 use crate::identity::{Peer, Unknown};
 use crate::in_force::{Behind, Gateway, MCP, session};
 use crate::judging::{Admission, Carried, Judge, whole};
+use crate::listener::Listener;
 use caller::Calling;
 use challenge::{Challenge, metadata};
 use door::{Gatekeeper, Verdict};
 use forward::{Forward, Session};
 use request::Asking;
-
-pub(crate) use issuer::renew_keys;
 
 /// Where clients look for what protects a server (RFC 9728 section 3.1).
 const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -52,38 +51,41 @@ pub(super) fn owns(path: &str) -> bool {
 
 /// Answers one request of an MCP client.
 pub(super) async fn answer(
-    doors: &Doors,
-    door: Door,
+    context: &HttpContext,
+    listener: Listener,
     peer: &Peer,
     share: Arc<Share>,
     request: Request<Arriving>,
 ) -> Response<Body> {
-    let origin = doors.gate.configuration();
-    let origin = origin.parts.gateway.origins.of(request.headers()).cloned();
+    let gateway = Arc::clone(&context.gate.configuration().parts.gateway);
+    let origin = gateway.origins.of(request.headers()).cloned();
+    drop(gateway);
     let Some(origin) = origin else {
-        return answer_to(doors, door, peer, share, request, false).await;
+        return answer_to(context, listener, peer, share, request, false).await;
     };
-    let mut response = answer_to(doors, door, peer, share, request, true).await;
+    let mut response = answer_to(context, listener, peer, share, request, true).await;
     origins::share(origin, &mut response);
     response
 }
 
 /// The answer to a request, whose `Origin` may be one that is allowed here.
 async fn answer_to(
-    doors: &Doors,
-    door: Door,
+    context: &HttpContext,
+    listener: Listener,
     peer: &Peer,
     share: Arc<Share>,
     request: Request<Arriving>,
     has_allowed_origin: bool,
 ) -> Response<Body> {
-    if !doors.gate.configuration().parts.peps.admits(peer) {
+    if !context.gate.configuration().parts.peps.admits(peer) {
         return answer::refused(StatusCode::UNAUTHORIZED, Unknown::Withdrawn.message());
     }
     let reason = if has_allowed_origin {
-        doors.access.host_refusal(door, request.uri(), request.headers())
+        context
+            .access
+            .host_refusal(listener, request.uri(), request.headers())
     } else {
-        doors.access.refusal(door, request.uri(), request.headers())
+        context.access.refusal(listener, request.uri(), request.headers())
     };
     if let Some(reason) = reason {
         return answer::refused(StatusCode::FORBIDDEN, &reason);
@@ -93,18 +95,18 @@ async fn answer_to(
         return origins::preflight(&parts.headers);
     }
     if let Some(resource) = parts.uri.path().strip_prefix(METADATA) {
-        return metadata(doors, &parts, resource);
+        return metadata(context, &parts, resource);
     }
     if let Some(refusal) = refusal(&parts) {
         return refusal;
     }
-    issuer::wait_for_key(doors, &parts).await;
+    issuer::wait_for_key(context, &parts).await;
     // Whoever is nobody here, or asks for nothing that is here, makes nobody read and hold a body.
-    let known = match known(doors, &parts) {
+    let known = match known(context, &parts) {
         Ok(known) => known,
         Err(refusal) => return *refusal,
     };
-    let body = match read_body(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
+    let body = match read_body(body, context.body_limit_bytes, context.message_timeout).await {
         Ok(body) => body,
         Err(error) => return error.refusal(answer::refused),
     };
@@ -113,7 +115,7 @@ async fn answer_to(
     if let Err(full) = held.grow(body.len()) {
         return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
     }
-    let forward = match aside(&body, || judge(doors, parts, known, &body)) {
+    let forward = match aside(&body, || judge(context, parts, known, &body)) {
         Ok(forward) => forward,
         Err(refusal) => return *refusal,
     };
@@ -148,13 +150,13 @@ struct Known {
 
 /// Makes out what the fields of a request say: the server that it is for, and its caller. Gives the refusal of one that no body
 /// could make good.
-fn known(doors: &Doors, parts: &Parts) -> Result<Known, Box<Response<Body>>> {
-    let gate = &doors.gate;
+fn known(context: &HttpContext, parts: &Parts) -> Result<Known, Box<Response<Body>>> {
+    let gate = &context.gate;
     let configuration = gate.configuration();
     let gateway = &configuration.parts.gateway;
     let behind = server_at(gateway, parts)?;
     let challenge = Challenge {
-        doors,
+        context,
         configuration: &configuration,
         parts,
         server: &behind.server,
@@ -175,14 +177,19 @@ fn server_at<'g>(gateway: &'g Gateway, parts: &Parts) -> Result<&'g Arc<Behind>,
 }
 
 /// Judges a request: how it goes on, or its refusal. While its body came, the configuration may have changed.
-fn judge(doors: &Doors, mut parts: Parts, known: Known, body: &[u8]) -> Result<Forward, Box<Response<Body>>> {
-    let gate = &doors.gate;
+fn judge(
+    context: &HttpContext,
+    mut parts: Parts,
+    known: Known,
+    body: &[u8],
+) -> Result<Forward, Box<Response<Body>>> {
+    let gate = &context.gate;
     let configuration = gate.configuration();
     let gateway = &configuration.parts.gateway;
     let behind = server_at(gateway, &parts)?;
     let server = &behind.server;
     let unauthorized = Challenge {
-        doors,
+        context,
         configuration: &configuration,
         parts: &parts,
         server,
@@ -196,7 +203,7 @@ fn judge(doors: &Doors, mut parts: Parts, known: Known, body: &[u8]) -> Result<F
     let needs_token = !matches!(caller, Calling::Anybody);
     let session = session(gate, &mut parts, server, caller.grant())?;
     let challenge = Challenge {
-        doors,
+        context,
         configuration: &configuration,
         parts: &parts,
         server,

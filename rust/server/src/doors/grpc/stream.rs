@@ -17,7 +17,7 @@ use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Decisions, our_code};
 use crate::doors::turn::Turn;
 use crate::identity::Asker;
-use crate::net::STREAM_WINDOW_BYTES;
+use crate::limits::STREAM_WINDOW_BYTES;
 use crate::phase::Phase;
 
 type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use http::{HeaderMap, Uri, header};
 
-use crate::doors::Door;
+use crate::listener::Listener;
 
 /// The hosts that requests may name.
 #[derive(Clone, Debug)]
@@ -31,13 +31,13 @@ impl Access {
     }
 
     /// Why a request over plain HTTP is refused, if it is.
-    pub(crate) fn refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
-        self.host_refusal(door, target, headers)
-            .or_else(|| self.origin_refusal(door, headers).map(str::to_owned))
+    pub(crate) fn refusal(&self, listener: Listener, target: &Uri, headers: &HeaderMap) -> Option<String> {
+        self.host_refusal(listener, target, headers)
+            .or_else(|| self.origin_refusal(listener, headers).map(str::to_owned))
     }
 
     /// Why a request is refused for where its page came from, if it is. Programs send no `Origin`.
-    pub(crate) fn origin_refusal(&self, door: Door, headers: &HeaderMap) -> Option<&'static str> {
+    pub(crate) fn origin_refusal(&self, listener: Listener, headers: &HeaderMap) -> Option<&'static str> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let all_ours = origins.all(|origin| {
             let origin = origin.to_str().unwrap_or_default();
@@ -47,17 +47,22 @@ impl Access {
             site.and_then(without_port)
                 .is_some_and(|host| self.is_allowed(host))
         });
-        (door != Door::Socket && !all_ours).then_some(
+        (listener != Listener::Socket && !all_ours).then_some(
             "requests from web pages of other sites are refused; expected an `origin` on loopback or an allowed host",
         )
     }
 
     /// On loopback every request must name a loopback host or an allowed one. On other addresses the names that lead
     /// there are not known, so `Host` is held only against a list that somebody has given.
-    pub(crate) fn host_refusal(&self, door: Door, target: &Uri, headers: &HeaderMap) -> Option<String> {
-        let checked = match door {
-            Door::Socket => false,
-            Door::Tcp { loopback } => loopback || !self.allowed_hosts.is_empty(),
+    pub(crate) fn host_refusal(
+        &self,
+        listener: Listener,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<String> {
+        let checked = match listener {
+            Listener::Socket => false,
+            Listener::Tcp { loopback } => loopback || !self.allowed_hosts.is_empty(),
         };
         if !checked {
             return None;
@@ -121,15 +126,15 @@ mod tests {
 
     use super::*;
 
-    const LOOPBACK: Door = Door::Tcp { loopback: true };
-    const ELSEWHERE: Door = Door::Tcp { loopback: false };
+    const LOOPBACK: Listener = Listener::Tcp { loopback: true };
+    const ELSEWHERE: Listener = Listener::Tcp { loopback: false };
 
-    fn refused(access: &Access, door: Door, target: &str, fields: &[(HeaderName, &str)]) -> bool {
+    fn refused(access: &Access, listener: Listener, target: &str, fields: &[(HeaderName, &str)]) -> bool {
         let fields = fields
             .iter()
             .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()));
         access
-            .refusal(door, &target.parse().unwrap(), &fields.collect())
+            .refusal(listener, &target.parse().unwrap(), &fields.collect())
             .is_some()
     }
 
@@ -200,13 +205,18 @@ mod tests {
             "/v1/check",
             &host
         ));
-        assert!(!refused(&Access::new(&[], false), Door::Socket, "/v1/check", &[]));
+        assert!(!refused(
+            &Access::new(&[], false),
+            Listener::Socket,
+            "/v1/check",
+            &[]
+        ));
     }
 
     #[test]
     fn origins_of_other_sites_are_refused_everywhere_but_on_the_socket() {
         let access = Access::new(&[], false);
-        for door in [LOOPBACK, ELSEWHERE] {
+        for listener in [LOOPBACK, ELSEWHERE] {
             for (origin, expected) in [
                 ("http://localhost:3000", false),
                 ("https://127.0.0.1", false),
@@ -215,7 +225,11 @@ mod tests {
                 ("file://", true),
             ] {
                 let fields = [(header::HOST, "localhost"), (header::ORIGIN, origin)];
-                assert_eq!(refused(&access, door, "/v1/check", &fields), expected, "{origin}");
+                assert_eq!(
+                    refused(&access, listener, "/v1/check", &fields),
+                    expected,
+                    "{origin}"
+                );
             }
         }
     }

@@ -9,15 +9,16 @@ mod split;
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate_core::json::Tape;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
 use crate::bodies::Arriving;
-use crate::doors::{Door, Doors};
-use crate::gate::{aside, is_large};
+use crate::gate::{Gate, aside, is_large};
 use crate::identity::{Asker, Peer, Unknown};
+use crate::listener::Listener;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
 use call::{Call, Fault};
@@ -28,6 +29,16 @@ pub(super) use body::read as read_body;
 pub(super) use forward::texts;
 
 const CHECK: &str = "/v1/check";
+
+/// Everything that the doors of HTTP share.
+pub(crate) struct HttpContext {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) access: Access,
+    /// The largest body, in bytes.
+    pub(crate) body_limit_bytes: usize,
+    /// The longest time that a body may take to arrive.
+    pub(crate) message_timeout: Duration,
+}
 
 thread_local! {
     /// Buffers of one thread, used again for every body.
@@ -48,37 +59,42 @@ pub(super) fn owns(path: &str) -> bool {
 
 /// Answers one request of the plain HTTP door.
 pub(super) async fn answer(
-    doors: &Doors,
-    door: Door,
+    context: &HttpContext,
+    listener: Listener,
     peer: &Arc<Peer>,
     request: Request<Arriving>,
 ) -> Response<Body> {
     if let Some(form) = Form::of(request.uri().path()) {
-        return forward::answer(doors, door, peer, form, request).await;
+        return forward::answer(context, listener, peer, form, request).await;
     }
-    if let Some(refusal) = refusal(doors, door, &request) {
+    if let Some(refusal) = refusal(context, listener, &request) {
         return refusal;
     }
-    let asker = doors.gate.configuration().parts.peps.ask(peer, request.headers());
+    let asker = context
+        .gate
+        .configuration()
+        .parts
+        .peps
+        .ask(peer, request.headers());
     let asker = match asker {
         Ok(asker) => asker,
-        Err(unknown) => return unauthenticated(doors, unknown),
+        Err(unknown) => return unauthenticated(context, unknown),
     };
     match body::read_plain(
         request.into_body(),
-        doors.limits.body_limit_bytes,
-        doors.message_timeout,
+        context.body_limit_bytes,
+        context.message_timeout,
     )
     .await
     {
-        Ok(body) => aside(&body, || check(doors, asker.as_ref(), &body)),
+        Ok(body) => aside(&body, || check(context, asker.as_ref(), &body)),
         Err(refusal) => refusal,
     }
 }
 
 /// Why the request is none for `POST /v1/check`, if so, before its body is read.
-fn refusal(doors: &Doors, door: Door, request: &Request<Arriving>) -> Option<Response<Body>> {
-    if let Some(reason) = doors.access.refusal(door, request.uri(), request.headers()) {
+fn refusal(context: &HttpContext, listener: Listener, request: &Request<Arriving>) -> Option<Response<Body>> {
+    if let Some(reason) = context.access.refusal(listener, request.uri(), request.headers()) {
         return Some(reply::error(StatusCode::FORBIDDEN, &reason));
     }
     if request.uri().path() != CHECK {
@@ -101,8 +117,8 @@ fn refusal(doors: &Doors, door: Door, request: &Request<Arriving>) -> Option<Res
     None
 }
 
-fn unauthenticated(doors: &Doors, unknown: Unknown) -> Response<Body> {
-    doors.gate.refused_asker(unknown);
+fn unauthenticated(context: &HttpContext, unknown: Unknown) -> Response<Body> {
+    context.gate.refused_asker(unknown);
     let mut refusal = reply::error(StatusCode::UNAUTHORIZED, unknown.message());
     refusal
         .headers_mut()
@@ -119,35 +135,40 @@ fn is_plain(headers: &HeaderMap) -> bool {
         .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-fn check(doors: &Doors, asker: Option<&Asker>, body: &[u8]) -> Response<Body> {
+fn check(context: &HttpContext, asker: Option<&Asker>, body: &[u8]) -> Response<Body> {
     // A large body would leave large buffers behind.
     if is_large(body) {
-        return check_with(doors, asker, body, &mut Buffers::default());
+        return check_with(context, asker, body, &mut Buffers::default());
     }
     BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
-        Ok(mut buffers) => check_with(doors, asker, body, &mut buffers),
-        Err(_) => check_with(doors, asker, body, &mut Buffers::default()),
+        Ok(mut buffers) => check_with(context, asker, body, &mut buffers),
+        Err(_) => check_with(context, asker, body, &mut Buffers::default()),
     })
 }
 
-fn check_with(doors: &Doors, asker: Option<&Asker>, body: &[u8], buffers: &mut Buffers) -> Response<Body> {
+fn check_with(
+    context: &HttpContext,
+    asker: Option<&Asker>,
+    body: &[u8],
+    buffers: &mut Buffers,
+) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let configuration = doors.gate.configuration();
+    let configuration = context.gate.configuration();
     let pep = match configuration.parts.peps.still(asker) {
         Ok(pep) => pep,
-        Err(unknown) => return unauthenticated(doors, unknown),
+        Err(unknown) => return unauthenticated(context, unknown),
     };
     let call = match Call::read(body, &mut buffers.outer, &mut buffers.tape) {
         Ok(call) => call,
         Err(Fault::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
         Err(Fault::Invalid(message)) => {
-            return doors.gate.refuse(Protocol::Http, message, reply::decision);
+            return context.gate.refuse(Protocol::Http, message, reply::decision);
         }
     };
     match call.reserve.then(random_u128).transpose() {
         Ok(reserve) => {
             let request = call.request(pep, reserve);
-            doors
+            context
                 .gate
                 .decide_over(Protocol::Http, &configuration, &request, reply::decision)
         }

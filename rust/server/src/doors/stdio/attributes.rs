@@ -1,7 +1,6 @@
 //! What is known of every line: who is at the other end, and which server is behind.
 
-use crate::IdentitySource;
-use crate::proxy::{Attributes, ProxyConfig};
+use crate::proxy::{Attributes, IdentitySource, ProxyConfig};
 
 /// The namespace of [`IdentitySource::Metadata`] for what this process was started with.
 const STARTED_WITH: &str = "callgate";

@@ -18,12 +18,15 @@ use callgate_pipes::stdio::{WrapError, WrapSettings, wrap};
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
-use crate::audit::Audit;
+use crate::audit::{Audit, AuditConfig};
+use crate::clock::Clock;
+use crate::error::StartError;
 use crate::events::Event;
 use crate::gate::Gate;
+use crate::identity::Peps;
 use crate::in_force::{GatewayError, Parts, Pinning};
 use crate::phase::Phase;
-use crate::{AuditConfig, Clock, StartError, flush, upkeep};
+use crate::{flush, upkeep};
 
 use attributes::LineAttributes;
 pub use attributes::WrapCaller;
@@ -72,10 +75,7 @@ impl Wrap {
     /// Opens the decision log and what was accepted of the server's tools, and does not start the server yet.
     pub fn new(engine: Arc<Engine>, clock: Clock, config: WrapConfig) -> Result<Self, StartError> {
         let clock = clock.shifted(engine.store().clock_shift_us());
-        let parts = Parts {
-            proxies: Arc::new(LineAttributes::config(config.methods.clone())),
-            ..Parts::default()
-        };
+        let parts = Parts::new(Peps::anybody(), LineAttributes::config(config.methods.clone()));
         let mut gate = Gate::new(engine, clock, parts);
         gate.audit = config
             .audit

@@ -19,10 +19,12 @@ use tonic::body::Body;
 
 use super::{body, reply as plain};
 use crate::bodies::Arriving;
-use crate::doors::{Door, Doors, callgate_fields};
+use crate::doors::callgate_fields;
+use crate::doors::http::HttpContext;
 use crate::gate::aside;
 use crate::identity::{Asker, Peer, Unknown};
 use crate::judging::{Admission, Carried, Judge, whole};
+use crate::listener::Listener;
 use crate::proxy::{Attributes as _, Unclear};
 use original::Original;
 pub(crate) use original::texts;
@@ -62,50 +64,56 @@ impl Form {
 
 /// Answers one question.
 pub(super) async fn answer(
-    doors: &Doors,
-    door: Door,
+    context: &HttpContext,
+    listener: Listener,
     peer: &Arc<Peer>,
     form: Form,
     request: Request<Arriving>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let peps = Arc::clone(&doors.gate.configuration().parts.peps);
+    let peps = Arc::clone(&context.gate.configuration().parts.peps);
     let asker = match peps.ask_by(&PEP_FIELD, peer, &parts.headers) {
         Ok(asker) => asker,
-        Err(unknown) => return unknown_pep(doors, unknown),
+        Err(unknown) => return unknown_pep(context, unknown),
     };
     // `Host` and `Origin` may be those of the proxy's client. A page cannot have proven to be a proxy; where nobody has
     // to prove it, they count here too.
     if asker.is_none()
-        && let Some(reason) = doors.access.refusal(door, &parts.uri, &parts.headers)
+        && let Some(reason) = context.access.refusal(listener, &parts.uri, &parts.headers)
     {
         return plain::error(StatusCode::FORBIDDEN, &reason);
     }
-    match body::read_plain(body, doors.limits.body_limit_bytes, doors.message_timeout).await {
-        Ok(body) => aside(&body, || judge(doors, asker.as_ref(), form, &parts, &body)),
+    match body::read_plain(body, context.body_limit_bytes, context.message_timeout).await {
+        Ok(body) => aside(&body, || judge(context, asker.as_ref(), form, &parts, &body)),
         Err(refusal) => refusal,
     }
 }
 
 /// A 401 would tell the proxy's client to log in: who is not known here is the proxy.
-fn unknown_pep(doors: &Doors, unknown: Unknown) -> Response<Body> {
-    doors.gate.refused_asker(unknown);
+fn unknown_pep(context: &HttpContext, unknown: Unknown) -> Response<Body> {
+    context.gate.refused_asker(unknown);
     plain::error(StatusCode::FORBIDDEN, &unknown.message_about(&PEP_FIELD))
 }
 
-fn judge(doors: &Doors, asker: Option<&Asker>, form: Form, parts: &Parts, body: &[u8]) -> Response<Body> {
+fn judge(
+    context: &HttpContext,
+    asker: Option<&Asker>,
+    form: Form,
+    parts: &Parts,
+    body: &[u8],
+) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let configuration = doors.gate.configuration();
+    let configuration = context.gate.configuration();
     let admission = match Admission::of(&configuration, asker) {
         Ok(admission) => admission,
-        Err(unknown) => return unknown_pep(doors, unknown),
+        Err(unknown) => return unknown_pep(context, unknown),
     };
     let judge = Judge {
         door: &ForwardAuth {
             form,
             headers: &parts.headers,
         },
-        gate: &doors.gate,
+        gate: &context.gate,
         admission: &admission,
     };
     match Original::of(form, parts, !body.is_empty()) {
