@@ -8,7 +8,7 @@ use callgate_core::Now;
 use callgate_core::limit::ClockReading;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Where a server takes its time from; never from a caller.
+/// The source of a server's time; never a caller.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The machine's clocks.
@@ -43,7 +43,7 @@ impl Default for Clock {
     }
 }
 
-/// How far the offset in use may be off before it is replaced, in microseconds.
+/// Largest error of the offset in use before it is replaced, in microseconds.
 ///
 /// The two clocks are read one after the other, so every sample of their distance differs a little. If each thread used
 /// its own sample, two decisions could carry `decided_at_us` in the opposite order of their counters' stamps. So all
@@ -168,7 +168,7 @@ fn read_boot_id() -> io::Result<u128> {
     id.ok_or_else(|| io::Error::other(format!("`{PATH}` holds no boot id")))
 }
 
-/// What this time namespace adds to the boot clock; 0 outside of namespaces, and where the kernel knows none.
+/// Offset of this time namespace to the boot clock; 0 outside of namespaces, or if the kernel knows none.
 fn read_boot_offset_ns() -> io::Result<i128> {
     const PATH: &str = "/proc/self/timens_offsets";
     match std::fs::read_to_string(PATH) {

@@ -1,4 +1,4 @@
-//! What a server listens on, and its bounds.
+//! The configuration of a server: its listeners and its bounds.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::limits::Limits;
 use crate::proxy::ProxyConfig;
 use crate::tls::TlsPem;
 
-/// What a server listens on, and its bounds. The defaults are those of `callgate serve`.
+/// The configuration of a server: its listeners and its bounds. The defaults are those of `callgate serve`.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
     /// TCP address such as `127.0.0.1:9191`; port 0 takes a free one. `None`: no TCP.
@@ -20,11 +20,11 @@ pub struct ServerConfig {
     pub socket: Option<PathBuf>,
     /// Worker threads; 0 stands for one per core.
     pub workers: usize,
-    /// How long [`crate::Server::stop`] waits for what is in flight, in milliseconds.
+    /// Longest time that [`crate::Server::stop`] waits for what is in flight, in milliseconds.
     pub grace_ms: u64,
-    /// What callers may use up.
+    /// The bounds of what callers may use up.
     pub limits: Limits,
-    /// How often counters in a file are written to disk, in milliseconds: what a power failure may lose.
+    /// Time between two writes of the counters' file to disk, in milliseconds: what a power failure may lose.
     pub flush_interval_ms: u64,
     /// Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name (without a port).
     pub allowed_hosts: Vec<String>,
@@ -36,7 +36,7 @@ pub struct ServerConfig {
     pub pep_key: Option<TokenKey>,
     /// Certificates of the TCP listener; `None`: it speaks in the clear. The Unix socket always does.
     pub tls: Option<TlsPem>,
-    /// How a proxy's requests say who calls, and which server and tool are meant.
+    /// The reading of caller, server and tool from a proxy's requests.
     pub proxies: ProxyConfig,
     /// The MCP servers that callgate itself stands before.
     pub gateway: GatewayConfig,

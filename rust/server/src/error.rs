@@ -1,4 +1,4 @@
-//! Why a server does not start.
+//! Errors of a start and of a reload.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::identity::PepError;
 use crate::in_force::GatewayError;
 use crate::tls::TlsError;
 
-/// Why a server does not start: one line that says what to do.
+/// A refusal to start: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Neither an address nor a socket was given.
@@ -55,7 +55,7 @@ pub enum StartError {
     Listen {
         /// The address as given.
         listen: String,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// A process listens on the socket.
@@ -109,7 +109,7 @@ pub enum StartError {
     Socket {
         /// The path as given.
         path: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The decision log cannot be opened.
@@ -117,7 +117,7 @@ pub enum StartError {
     Audit {
         /// Its path, or `-` for standard output.
         target: String,
-        /// What is wrong, and what to do.
+        /// The fault and its remedy.
         fault: String,
     },
     /// An enforcement point is not configured as it must be.
@@ -140,7 +140,7 @@ pub enum StartError {
     Reflection(String),
 }
 
-/// Why another configuration was refused.
+/// A refusal of another configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReloadError {
     /// An enforcement point is not configured as it must be.

@@ -12,7 +12,7 @@ const QUEUE_CAPACITY: usize = 4_096;
 /// Characters of a caller's name that an event keeps: names come from callers, and a log line has to end.
 const SHOWN_CHARACTERS: usize = 128;
 
-/// How grave an event is.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the usual words")]
 pub enum Level {
@@ -67,7 +67,7 @@ impl From<&str> for FieldValue {
 /// One thing that happened. Values of arguments never appear in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// How grave it is.
+    /// Its severity.
     pub level: Level,
     /// What happened, one word: `server_started`, `server_stopping`, `server_stopped`, `denied`, `denials_suppressed`,
     /// `internal_error`, `invalid_request_flood`, `counter_capacity_reached`, `counters_flush_failed`,

@@ -35,7 +35,7 @@ pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>, inte
     }
 }
 
-/// What was reported before.
+/// The state of the last report.
 #[derive(Debug, Default)]
 struct Reports {
     told: Option<Instant>,

@@ -22,10 +22,10 @@ use crate::protocol::Protocol;
 /// Reading this much takes some 50 us, about what the hand-over costs.
 const LARGE_BYTES: usize = 64 * 1024;
 
-/// What a caller is told when its decision could not be logged.
+/// Message of a denial because the decision could not be logged.
 const UNAVAILABLE_MESSAGE: &str = "every decision has to be logged and the decision log cannot be written; try again later, and tell callgate's operator";
 
-/// What the log calls a request whose fields could not be read.
+/// The request that is logged in place of one whose fields could not be read.
 const UNNAMED: Request<'static> = Request {
     caller: Caller::named(""),
     pep: Pep::UNNAMED,
@@ -54,7 +54,7 @@ pub(crate) struct Gate {
     pub(crate) paces: Paces,
 }
 
-/// How often refusals before any decision are logged: who makes them chooses how often they happen.
+/// Bounds of how often refusals before any decision are logged: clients choose how often they happen.
 #[derive(Debug, Default)]
 pub(crate) struct Paces {
     /// Requests of nobody that is known.
@@ -71,7 +71,7 @@ pub(crate) struct Paces {
     pub(crate) lists: Pace,
 }
 
-/// Whether work on these bytes takes long.
+/// Returns true if work on these bytes takes long.
 pub(crate) const fn is_large(bytes: &[u8]) -> bool {
     bytes.len() > LARGE_BYTES
 }
@@ -333,7 +333,7 @@ impl Gate {
     }
 }
 
-/// What the decision log keeps of a request.
+/// The fields of a request that the decision log keeps.
 fn asked<'a>(
     protocol: Protocol,
     configuration: &'a Configuration,

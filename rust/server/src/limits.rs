@@ -1,4 +1,4 @@
-//! What callers may use up: sizes, numbers and times.
+//! The bounds of what callers may use up: sizes, numbers and times.
 
 use crate::error::StartError;
 
@@ -6,7 +6,7 @@ use crate::error::StartError;
 /// taken is not read either.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
-/// What callers may use up. The defaults are those of `callgate serve`; every value is at least 1.
+/// The bounds of what callers may use up. The defaults are those of `callgate serve`; every value is at least 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Largest gRPC message and HTTP body, in bytes.
@@ -23,18 +23,18 @@ pub struct Limits {
     pub max_streams: u32,
     /// Calls of one `CheckBatch`.
     pub max_batch_calls: usize,
-    /// How long one message or body may take from its begin to its end, in milliseconds.
+    /// Longest time of one message or body from its begin to its end, in milliseconds.
     pub message_timeout_ms: u64,
-    /// How long a new connection may take to say which HTTP it speaks, in milliseconds.
+    /// Longest time of a new connection to say which HTTP it speaks, in milliseconds.
     pub opening_timeout_ms: u64,
     /// Longest wait for a whole header over HTTP/1.1 from its first byte on, in milliseconds.
     pub header_timeout_ms: u64,
     /// How long a connection over HTTP/1.1 is kept between two requests, in milliseconds. Clients are told 5 s less. Longer
     /// than what proxies and HTTP libraries usually keep theirs, so that it is they who close.
     pub idle_timeout_ms: u64,
-    /// How often an HTTP/2 client is asked whether it is still there, in milliseconds.
+    /// Time between two pings of an HTTP/2 client, in milliseconds.
     pub keepalive_interval_ms: u64,
-    /// How long it has to answer that, in milliseconds.
+    /// Longest time for its answer to a ping, in milliseconds.
     pub keepalive_timeout_ms: u64,
 }
 

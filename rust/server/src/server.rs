@@ -29,19 +29,19 @@ use crate::{flush, upkeep};
 /// Beyond the grace, how long the threads get to see that it is over.
 const CLOSING_TIME: Duration = Duration::from_secs(2);
 
-/// How long a stop waits for the decision log to be written.
+/// Longest wait of a stop for the decision log to be written.
 const FLUSHING_TIME: Duration = Duration::from_secs(5);
 
-/// What [`Server::reload`] changes; `None` stays as it is.
+/// The changes of [`Server::reload`]; `None` stays as it is.
 #[derive(Debug, Default)]
 pub struct Reload {
     /// The engine's compiled state.
     pub state: Option<State>,
-    /// Who may ask; an empty list is nobody.
+    /// The enforcement points that may ask; an empty list is nobody.
     pub peps: Option<Vec<PepSpec>>,
     /// The certificates, for new connections.
     pub tls: Option<TlsPem>,
-    /// How the requests of proxies are read.
+    /// The reading of proxies' requests.
     pub proxies: Option<ProxyConfig>,
     /// The servers behind the gateway.
     pub gateway: Option<GatewayConfig>,
@@ -268,7 +268,7 @@ impl Server {
         }
     }
 
-    /// What `grpc.health.v1` answers, for the server as a whole and for the decision service.
+    /// Sets the answer of `grpc.health.v1`, for the server as a whole and for the decision service.
     pub fn set_serving(&self, serving: bool) {
         wait_for(
             &self.handle,
@@ -343,7 +343,7 @@ impl Server {
         }
     }
 
-    /// Why the last flush of the counters' file failed; `None` where it succeeded, and for counters in memory.
+    /// The error of the last flush of the counters' file; `None` if it succeeded, and for counters in memory.
     pub fn store_failure(&self) -> Option<String> {
         self.services.gate.metrics.store.last_failure()
     }

@@ -14,7 +14,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::parse_x509_certificate;
 use x509_parser::time::ASN1Time;
 
-/// What is offered to clients, the better first.
+/// The protocols that are offered to clients, the better first.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// Certificates and key of a listener, as the contents of PEM files.
@@ -36,13 +36,13 @@ impl fmt::Debug for TlsPem {
     }
 }
 
-/// Why certificates are refused: which part, what is wrong with it, and what to do.
+/// Faulty certificates: the part, what is wrong with it, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("tls {part}: {message}")]
 pub struct TlsError {
     /// `certificate`, `key` or `client_ca`; empty where it is about none of them.
     pub part: &'static str,
-    /// What is wrong and what to do.
+    /// The fault and its remedy.
     pub message: String,
 }
 

@@ -1,4 +1,4 @@
-//! What happens once in a second, whether or not anybody asks.
+//! The work of each second, whether or not anybody asks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ fn free_retired(gate: &Gate) {
     }
 }
 
-/// What was reported before.
+/// The state of the last report.
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     invalid_before: u64,

@@ -22,7 +22,7 @@ pub(super) struct Batch {
     records: u64,
 }
 
-/// Where a batch ended at some moment.
+/// The end of a batch at some moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     text: usize,

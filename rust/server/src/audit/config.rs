@@ -1,8 +1,8 @@
-//! Where the decision log goes, and what becomes of a decision that it cannot take.
+//! The target of the decision log, and the handling of a decision that it cannot take.
 
 use std::path::PathBuf;
 
-/// Where lines are written.
+/// The target of lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AuditTarget {
     /// Standard output, for containers.
@@ -13,7 +13,7 @@ pub enum AuditTarget {
     File(PathBuf),
 }
 
-/// What becomes of a decision whose line cannot be taken.
+/// The handling of a decision whose line cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditMode {
     /// The decision stands; the line is dropped and counted.
@@ -25,9 +25,9 @@ pub enum AuditMode {
 /// A decision log. [`AuditConfig::new`] holds the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditConfig {
-    /// Where lines are written.
+    /// The target of lines.
     pub target: AuditTarget,
-    /// What becomes of a decision whose line cannot be taken.
+    /// The handling of a decision whose line cannot be taken.
     pub mode: AuditMode,
     /// A file that would grow beyond this many bytes is rotated; 0 for never.
     pub max_bytes: u64,

@@ -11,7 +11,7 @@ pub(crate) enum AuditError {
     Open {
         /// Its path, or `-` for standard output.
         target: String,
-        /// What is wrong, and what to do.
+        /// The fault and its remedy.
         fault: String,
     },
     /// Its thread cannot be started.

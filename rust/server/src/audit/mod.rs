@@ -104,7 +104,7 @@ impl Audit {
         })
     }
 
-    /// Whether a decision that cannot be logged is a denial.
+    /// Returns true if a decision that cannot be logged is a denial.
     pub(crate) const fn is_required(&self) -> bool {
         self.is_required
     }
@@ -166,7 +166,7 @@ impl Drop for Audit {
     }
 }
 
-/// What was asked: whom it is charged to, and where it goes.
+/// A request as it is logged: the grant that is charged, and its target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
     pub(crate) protocol: Protocol,

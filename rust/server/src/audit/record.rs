@@ -31,7 +31,7 @@ const NESTED_BYTES: usize = 1_024;
 /// Bytes from which on a line keeps no more values.
 const VALUES_BYTES: usize = 4_096;
 
-/// How a value of an argument is kept.
+/// The kept form of an argument's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kept<'b> {
     /// As JSON, in the caller's own bytes, which have been read as such.

@@ -1,4 +1,4 @@
-//! Where rendered lines go: a file that is rotated and followed by its name, or standard output.
+//! The sinks of rendered lines: a file that is rotated and followed by its name, or standard output.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -14,10 +14,10 @@ use super::rotate::rotate;
 /// After a rotation that failed, the next try waits this long; lines go on to the same file.
 const ROTATION_RETRY: Duration = Duration::from_secs(60);
 
-/// How often to look again when the file under the name changes while it is opened.
+/// Attempts to open the file while the one under its name changes.
 const ATTEMPTS: usize = 16;
 
-/// Why lines were not written, and how far it went.
+/// A failed write, and the part that was written.
 #[derive(Debug)]
 pub(super) struct Unwritten {
     /// Bytes of whole lines that were written before.
@@ -50,7 +50,7 @@ pub(super) fn open(config: &AuditConfig) -> io::Result<Box<dyn Sink>> {
 #[derive(Debug)]
 struct Stream {
     file: File,
-    /// What was written ends within a line.
+    /// The written part ends within a line.
     is_torn: bool,
 }
 

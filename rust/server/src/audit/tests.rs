@@ -57,7 +57,7 @@ impl Drop for Folder {
     }
 }
 
-/// What a test's sink does with the next lines.
+/// The behaviour of a test's sink with the next lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Mood {
     #[default]

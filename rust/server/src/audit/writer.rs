@@ -11,9 +11,9 @@ use super::render::Renderer;
 use super::sink::Sink;
 use crate::events::{Events, Level};
 
-/// How often the queue is emptied: lines are this old when they are written, a few milliseconds more under load.
+/// Time between two emptyings of the queue: the age of lines when written, a few milliseconds more under load.
 const PERIOD: Duration = Duration::from_millis(20);
-/// How often the file's name is looked at.
+/// Time between two looks at the file's name.
 const TENDING_PERIOD: Duration = Duration::from_secs(1);
 /// After a failure, the next try waits this long.
 const RETRY: Duration = Duration::from_millis(250);
@@ -24,12 +24,12 @@ const TELLING_PERIOD: Duration = Duration::from_secs(10);
 /// Rendered bytes from which on they are written.
 const WRITE_BYTES: usize = 128 * 1024;
 
-/// What others may know of the writer.
+/// The writer's state, for other threads.
 #[derive(Debug, Default)]
 pub(super) struct Status {
     failing: AtomicBool,
     dropped: AtomicU64,
-    /// How many of those the program's log knows of.
+    /// The number of those that the program's log was told of.
     told: AtomicU64,
 }
 
@@ -73,7 +73,7 @@ pub(super) struct Writer {
     pub(super) progress: Progress,
 }
 
-/// What the writer is in the middle of.
+/// The writer's work in progress.
 #[derive(Debug)]
 pub(super) struct Progress {
     renderer: Renderer,

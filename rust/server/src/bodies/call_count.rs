@@ -10,7 +10,7 @@ const CALLS: u64 = 1;
 /// A varint of 64 bits has ten bytes at most.
 const LAST_SHIFT: u32 = 63;
 
-/// What the next byte belongs to.
+/// The part of a field that the next byte belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum At {
     Key,

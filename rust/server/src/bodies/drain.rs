@@ -1,4 +1,4 @@
-//! What is left of a body whose request has been answered.
+//! Draining the rest of a body whose request has been answered.
 //!
 //! Many clients write the whole of a body before they read. A connection that is closed with bytes unread is reset: the
 //! client's next write fails, and an answer that has arrived already is lost with it. So what is left of a body is read on
@@ -15,10 +15,10 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 
-/// How much of one body is thrown away at most: a client that sends more than this does not look at answers.
+/// Bytes of one body that are thrown away at most: a client that sends more does not look at answers.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 
-/// How long a client may pause. One that has read the answer may send no more and wait for the end of the connection.
+/// Longest pause of a client. One that has read the answer may send no more and wait for the connection's end.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A body that is read to its end, whether or not anybody wants all of it.
@@ -26,7 +26,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 pub(crate) struct Lingering {
     /// `None` after its end.
     inner: Option<Incoming>,
-    /// How long it is read after it was dropped; `None`: not at all.
+    /// Time for which it is read after it was dropped; `None`: not at all.
     patience: Option<Duration>,
     /// The client waits for `100 Continue`, so nothing is on its way.
     is_held_back: bool,

@@ -1,4 +1,4 @@
-//! How many bytes of unfinished messages are held at once.
+//! The bound of bytes of unfinished messages that are held at once.
 //!
 //! A message is decided when it is whole, so a client that sends all of it but the last byte, on many streams, makes the
 //! server hold what it sent. A reply with a list of tools is cut when it is whole, so a slow server does the same, and it is
@@ -61,7 +61,7 @@ struct Gauges {
     large: Gauge,
 }
 
-/// What every connection of a server holds.
+/// Bytes held by all connections of a server.
 #[derive(Debug)]
 pub(crate) struct Unfinished {
     all: Gauges,
@@ -95,21 +95,21 @@ impl Unfinished {
     }
 }
 
-/// What one connection holds.
+/// Bytes held by one connection.
 #[derive(Debug)]
 pub(crate) struct Share {
     all: Arc<Unfinished>,
     own: Gauges,
 }
 
-/// What one message holds, until it is whole or given up.
+/// Bytes held by one message, until it is whole or given up.
 #[derive(Debug)]
 pub(crate) struct Held {
     share: Arc<Share>,
     bytes: usize,
 }
 
-/// How many of these bytes of one message count as small.
+/// The number of a message's bytes that count as small.
 fn small(bytes: usize) -> usize {
     bytes.min(SMALL_BYTES)
 }

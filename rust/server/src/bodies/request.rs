@@ -17,7 +17,7 @@ use super::memory::{Held, Share};
 /// One byte that says whether the message is compressed, and four of its length.
 const PREFIX_BYTES: usize = 5;
 
-/// What a body holds.
+/// The contents of a body.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// No gRPC messages.
@@ -26,12 +26,12 @@ pub(crate) enum Kind {
     Message,
     /// One message with at most so many calls in it.
     Batch {
-        /// How many.
+        /// The number.
         max_calls: usize,
     },
     /// Any number of messages: each has this long to arrive once it has begun, and nothing bounds the time between them.
     Stream {
-        /// How long.
+        /// The time.
         patience: Duration,
     },
 }
@@ -102,14 +102,14 @@ impl Body for Arriving {
     }
 }
 
-/// Whether a message came to its end.
+/// The end of a message, if it came.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     None,
     Some,
 }
 
-/// Where in its messages a body is.
+/// The place in its messages that a body has reached.
 #[derive(Debug)]
 struct Messages {
     kind: Kind,

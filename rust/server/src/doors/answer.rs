@@ -22,7 +22,7 @@ use crate::gate::Gate;
 /// The answer of a service to one request.
 pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-/// What an answer counts as.
+/// The kind of request that an answer is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Counted {
     /// A request of plain HTTP.
@@ -35,7 +35,7 @@ pub(crate) enum Counted {
     Stream,
 }
 
-/// How long a decision's message may take to arrive.
+/// The longest time that a decision's message may take to arrive.
 pub(crate) struct Patience {
     longest: Duration,
     deadline: Option<Deadline>,
@@ -77,7 +77,7 @@ pub(crate) struct Answering {
     pub(crate) counted: Counted,
     /// For the methods of the decision service. The answer to a stream begins at once, and what follows has a time of its own.
     pub(crate) patience: Option<Patience>,
-    /// What large pieces of the answer count against, where it may have some.
+    /// The share that large pieces of the answer count against, if it may have some.
     pub(crate) leaving: Option<Arc<Share>>,
 }
 

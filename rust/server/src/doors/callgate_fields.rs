@@ -4,7 +4,7 @@ use callgate_core::Decision;
 
 use crate::proxy::alike;
 
-/// What all of our headers begin with. Those of a client never reach the upstream.
+/// Prefix of callgate's headers. Those of a client never reach the upstream.
 const PREFIX: &str = "x-callgate-";
 
 /// Those that go on with a request.
@@ -17,7 +17,7 @@ pub(crate) const NAMES: [&str; 6] = [
     "x-callgate-shadow",
 ];
 
-/// What our headers say of a decision, where it says anything.
+/// The headers of a decision; a header without a value is left out.
 pub(crate) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (&'static str, String)> {
     let shadow = decision.shadow.as_ref();
     let least = decision.limits.iter().map(|limit| limit.remaining).min();
@@ -35,7 +35,7 @@ pub(crate) fn fields(decision: &Decision<'_>) -> impl Iterator<Item = (&'static 
         .filter_map(|(name, value)| Some((name, value.filter(|value| !value.is_empty())?)))
 }
 
-/// Whether a header of this lower-case name is one of ours, or one that some programs take for one of ours.
+/// Returns true if a header of this lower-case name is callgate's, or one that some programs take for it.
 pub(crate) fn is_one(name: &str) -> bool {
     name.get(..PREFIX.len())
         .is_some_and(|beginning| alike(beginning, PREFIX))

@@ -1,4 +1,4 @@
-//! What is behind the port: one place that sends each request to its protocol.
+//! The doors: each request on a port goes to the service of its protocol.
 
 mod agentgateway;
 mod answer;
@@ -58,7 +58,7 @@ type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 /// Everything that a request can reach.
 pub(crate) struct Services {
     pub(crate) gate: Arc<Gate>,
-    /// What every connection holds of messages that are not whole yet.
+    /// Memory for messages that are not whole yet, over every connection.
     pub(crate) unfinished: Arc<Unfinished>,
     http: Arc<HttpContext>,
     max_batch_calls: usize,
@@ -266,7 +266,7 @@ impl Services {
         (answer(request), Some(patience))
     }
 
-    /// Why a gRPC request is not even looked at.
+    /// Rejects a gRPC request that is not looked at.
     ///
     /// `Host` is no reason: proxies put the name of a cluster there. It need not be one, because a browser, which is
     /// what a rebound name would steer, cannot speak HTTP/2 without TLS, and with TLS the certificate does not bear that
@@ -283,7 +283,7 @@ impl Services {
             .map(Status::permission_denied)
     }
 
-    /// Who sends a gRPC request; health is everybody's to ask.
+    /// Identifies the sender of a gRPC request; anybody may ask for health.
     fn asker(&self, peer: &Arc<Peer>, request: &Request<Incoming>) -> Result<Option<Asker>, Unknown> {
         let configuration = self.gate.configuration();
         let peps = &configuration.parts.peps;
@@ -295,7 +295,7 @@ impl Services {
     }
 }
 
-/// Whether a method's answers may be long, so that they count until they are taken.
+/// Returns true if a method's answers may be long, so that they count until they are taken.
 fn has_large_answers(path: &str) -> bool {
     matches!(
         path,
@@ -315,7 +315,7 @@ fn unauthenticated(unknown: Unknown) -> Response<Body> {
     response
 }
 
-/// What gRPC requests say they are: `application/grpc`, alone or with an encoding such as `+proto`.
+/// Returns true for the content type of gRPC: `application/grpc`, alone or with an encoding such as `+proto`.
 fn is_grpc(request: &Request<Incoming>) -> bool {
     let kind = request
         .headers()

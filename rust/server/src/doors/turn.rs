@@ -1,4 +1,4 @@
-//! How much one caller may have decided before others of the same worker get their turn.
+//! The bound of a caller's calls before others of the same worker get their turn.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
@@ -9,7 +9,7 @@ use tokio::task::coop;
 /// a task do before it has to give way: 128 of them are some hundred microseconds of work.
 const UNIT_BYTES: usize = 1_024;
 
-/// What has been decided and not been counted yet.
+/// The work that was decided and is not counted yet.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     bytes: usize,
@@ -42,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// How many calls with such arguments are decided before another task of the same thread is let in.
+    /// Counts the calls with such arguments that are decided before another task of the same thread is let in.
     async fn calls_in_a_turn(args_bytes: usize) -> usize {
         let other_ran = Cell::new(false);
         let mut turn = Turn::default();

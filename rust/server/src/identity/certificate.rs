@@ -1,4 +1,4 @@
-//! What a client certificate says of its holder.
+//! The names in a client certificate.
 
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;

@@ -1,4 +1,4 @@
-//! Who asks: enforcement points (PEPs), known by a token, a client certificate or the user behind a socket.
+//! Enforcement points (PEPs), known by a token, a client certificate or the user behind a socket.
 
 pub(crate) mod bearer;
 mod certificate;

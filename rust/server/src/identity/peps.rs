@@ -25,17 +25,17 @@ pub struct PepSpec {
     pub vouches: bool,
 }
 
-/// Why a list of enforcement points is refused: what, where, and what to do.
+/// A faulty list of enforcement points: what is wrong, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("pep `{pep}`: {message}")]
 pub struct PepError {
     /// Its name.
     pub pep: String,
-    /// What is wrong and what to do.
+    /// The fault and its remedy.
     pub message: String,
 }
 
-/// What a connection shows of who is at its other end.
+/// The credentials of the other end of a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Peer {
     /// The user behind the Unix socket.
@@ -44,7 +44,7 @@ pub(crate) struct Peer {
     pub(crate) certificate_names: Vec<String>,
 }
 
-/// Who asked a request, and by what it was known.
+/// The enforcement point that sent a request, and the credentials that identified it.
 #[derive(Clone, Debug)]
 pub(crate) struct Asker {
     pep: Pep,
@@ -53,7 +53,7 @@ pub(crate) struct Asker {
     peer: Arc<Peer>,
 }
 
-/// Why nobody is known to ask.
+/// Why a request cannot be attributed to an enforcement point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unknown {
     /// No credential names an enforcement point.
@@ -64,17 +64,17 @@ pub(crate) enum Unknown {
     Token,
     /// The credentials name more than one.
     Contradictory,
-    /// What was known when the request began has been withdrawn since.
+    /// The credentials were withdrawn after the request began.
     Withdrawn,
 }
 
 impl Unknown {
-    /// What to do about it, where the token comes in a field of this name.
+    /// The message for a caller whose token comes in a field of this name.
     pub(crate) fn message_about(self, field: &HeaderName) -> String {
         self.message().replace(AUTHORIZATION.as_str(), field.as_str())
     }
 
-    /// What to do about it, where the token comes in `authorization`.
+    /// The message for a caller whose token comes in `authorization`.
     pub(crate) const fn message(self) -> &'static str {
         match self {
             Self::NoCredential => {
@@ -249,7 +249,7 @@ impl Peps {
         }
     }
 
-    /// Who sends a request with these header fields over a connection to this peer; `None` where anybody may ask.
+    /// Identifies the sender of a request by its header fields and its connection; `None` if anybody may ask.
     pub(crate) fn ask(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Option<Asker>, Unknown> {
         self.ask_by(&AUTHORIZATION, peer, headers)
     }
@@ -300,7 +300,7 @@ impl Peps {
         }
     }
 
-    /// Whether a connection to this peer would be taken; one that is open may be older than the list.
+    /// Returns true if a connection to this peer would be taken; one that is open may be older than the list.
     pub(crate) fn admits(&self, peer: &Peer) -> bool {
         self.may_connect(peer)
     }
@@ -311,7 +311,7 @@ impl Peps {
             .is_none_or(|uid| uid == self.own_uid || uid == 0 || self.by_uid.contains_key(&uid))
     }
 
-    /// Whether any user is one.
+    /// Returns true if any enforcement point is known by its user.
     pub(crate) fn has_uids(&self) -> bool {
         !self.by_uid.is_empty()
     }

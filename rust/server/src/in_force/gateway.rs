@@ -44,13 +44,13 @@ pub struct GatewayConfig {
 /// One server behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayServer {
-    /// Where it is.
+    /// Its address.
     pub upstream: UpstreamConfig,
-    /// What is done about tools that are not those that were accepted.
+    /// Handling of tools that differ from those that were accepted.
     pub pinning: Mode,
 }
 
-/// What is wrong with the configuration of a gateway.
+/// A faulty configuration of the gateway.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     /// A server is not configured as it must be.
@@ -58,13 +58,13 @@ pub enum GatewayError {
     Upstream {
         /// The server's name.
         server: String,
-        /// What is wrong with it.
+        /// The fault.
         fault: UpstreamError,
     },
     /// The issuers of callers' tokens are not configured as they must be.
     #[error(transparent)]
     Oauth(#[from] OauthError),
-    /// What was accepted of servers' tools cannot be read.
+    /// The pins of servers' tools cannot be read.
     #[error(transparent)]
     Pins(#[from] PinsError),
     /// The thread that writes what was accepted could not be started.
@@ -78,7 +78,7 @@ pub(crate) struct Behind {
     /// Its name.
     pub(crate) server: String,
     pub(crate) upstream: Arc<Upstream>,
-    /// What was accepted of its tools, where they are pinned.
+    /// The pins of its tools, if they are pinned.
     pub(crate) pins: Option<PinnedServer>,
 }
 
@@ -86,11 +86,11 @@ pub(crate) struct Behind {
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
     pub(crate) servers: HashMap<String, Arc<Behind>>,
-    /// What is counted of every server that there ever was.
+    /// The counts of every server that was ever configured.
     pub(crate) tallies: BTreeMap<String, Arc<Tally>>,
-    /// Where callers prove who they are.
+    /// The reading of requests whose callers prove who they are.
     pub(super) by_token: ProxyConfig,
-    /// Where neither grants nor an issuer are configured.
+    /// The reading of requests if neither grants nor an issuer are configured.
     pub(super) by_nothing: ProxyConfig,
     pub(crate) public_url: Option<String>,
     pub(crate) lists_allowed_only: bool,
@@ -167,13 +167,13 @@ impl Gateway {
         })
     }
 
-    /// What the token of an issuer has to be for at a server, where the configuration says nothing else: its address.
+    /// The audience that an issuer's token needs at a server by default: the server's address.
     pub(crate) fn audience(&self, server: &str) -> String {
         let base = self.public_url.as_deref().unwrap_or_default();
         format!("{base}{MCP}{server}")
     }
 
-    /// How requests are read where callers prove who they are, or need not.
+    /// The reading of requests, for callers who must prove who they are or need not.
     pub(crate) const fn reading(&self, needs_token: bool) -> &ProxyConfig {
         if needs_token {
             &self.by_token

@@ -1,4 +1,4 @@
-//! What the metrics page shows of the servers behind the gateway.
+//! The numbers of the servers behind the gateway, for the metrics page.
 
 use callgate_gateway::pins::Server as PinnedServer;
 
@@ -6,7 +6,7 @@ use super::Gateway;
 use crate::metrics::UpstreamNumbers;
 
 impl Gateway {
-    /// What is counted of each server.
+    /// The numbers of each server.
     pub(crate) fn numbers(&self) -> Vec<UpstreamNumbers> {
         let numbers = self.tallies.iter().map(|(server, tally)| {
             let pins = self.servers.get(server).and_then(|behind| behind.pins.as_ref());

@@ -1,4 +1,4 @@
-//! What was accepted of the tools of servers behind the gateway, kept in step with its files.
+//! The pins of servers behind the gateway, kept in step with their files.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};

@@ -10,7 +10,7 @@ use std::fmt;
 use callgate_core::grant::TokenKey;
 use callgate_gateway::pins::Variant;
 
-/// What the key of marks is derived for; another text would make other marks.
+/// Context of the derived key of marks; another text would make other marks.
 const PURPOSE: &str = "callgate 2026-11-22 sessions of the MCP gateway, with variants";
 
 /// Between the mark and what follows.

@@ -1,4 +1,4 @@
-//! Who asks, and the configuration that the question is answered by.
+//! The enforcement point that asks, and the configuration that answers it.
 
 use callgate_core::Pep;
 use http::Extensions;

@@ -126,7 +126,7 @@ impl<D: Door> Judge<'_, D> {
         }
     }
 
-    /// Whether a body is a client's answer to its server, and may be one here.
+    /// Returns true if a body is a client's answer to its server, and may be one here.
     fn is_answer(&self, headers: &Headers<'_>, body: &[u8]) -> bool {
         let says_nothing = headers.method().is_none() && headers.name().is_none();
         // The thread's buffer is in use.

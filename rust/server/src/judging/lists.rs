@@ -10,7 +10,7 @@ use crate::gate::{Gate, aside};
 use crate::in_force::Configuration;
 use crate::protocol::Protocol;
 
-/// Why a list is withheld.
+/// Rule of a list that is withheld.
 const HIDDEN: &str = "(hidden)";
 
 /// The lists in the replies to one caller, at one moment.
@@ -25,7 +25,7 @@ pub(crate) struct Lists<'l> {
     pub(crate) id: Option<Id<'l>>,
     /// Leave out what this caller may never call, too.
     pub(crate) allowed_only: bool,
-    /// What was read of the list's tools beforehand.
+    /// The observation of the list's tools, if they are pinned.
     pub(crate) observed: Option<&'l Observation>,
 }
 

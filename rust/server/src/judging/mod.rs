@@ -28,14 +28,14 @@ pub(crate) use reservation::Reserved;
 #[cfg(doc)]
 use crate::proxy::Attributes;
 
-/// What the proxy itself has read of a message.
+/// The proxy's own reading of a message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Read<'a> {
     pub(crate) named: MessageTarget<'a>,
     pub(crate) id: Option<Id<'a>>,
 }
 
-/// What came along of a request's message.
+/// The part of a request's message that the proxy sent along.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Carried<'a> {
     /// The whole body, see [`whole`], and what the proxy has read of it, if it tells: it must be the same.
@@ -43,7 +43,7 @@ pub(crate) enum Carried<'a> {
     /// No body, and nobody knows whether there is one. The header fields say what the message is, where the server has to
     /// hold them against it, and nobody has seen the arguments.
     Fields,
-    /// What the proxy has read of the body; nobody has seen the arguments.
+    /// The proxy's reading of the body; nobody has seen the arguments.
     Read(Read<'a>),
     /// The method, and the `params` from which the proxy makes the message anew.
     Parts(&'a str, Option<&'a [u8]>),
@@ -52,7 +52,7 @@ pub(crate) enum Carried<'a> {
 /// A request as it was judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked<'a> {
-    /// What the engine was asked. Its tool is empty where none is called.
+    /// The engine's request. Its tool is empty if none is called.
     pub(crate) request: Request<'a>,
     /// The method of the message; `None` where a path names the tool, and where there is no message.
     pub(crate) method: Option<&'a str>,
@@ -69,7 +69,7 @@ impl Asked<'_> {
     }
 }
 
-/// What must not go on, and what its caller is told.
+/// A request that must not go on, and the answer for its caller.
 #[derive(Debug)]
 pub(crate) struct Denied<'a> {
     /// JSON for the caller: a reply to its message, or the decision where a path named the tool.
@@ -81,7 +81,7 @@ pub(crate) struct Denied<'a> {
     pub(crate) subject: Subject,
 }
 
-/// What kind of message was denied.
+/// The kind of a denied message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
     /// A message without an id: where its body came along, one that asks for nothing and gets no answer.
@@ -93,7 +93,7 @@ pub(crate) enum Subject {
 }
 
 impl<'a> Denied<'a> {
-    /// What is no result of a tool.
+    /// A denial that is not a tool's result.
     const fn message(body: String, id: Option<Id<'a>>, subject: Subject) -> Self {
         Self {
             body,
@@ -104,12 +104,12 @@ impl<'a> Denied<'a> {
     }
 }
 
-/// How one protocol answers.
+/// Answers in one protocol.
 pub(crate) trait Door {
     /// The protocol's own answer.
     type Answer;
 
-    /// What metrics and log call it.
+    /// The protocol's name in metrics and log.
     const PROTOCOL: Protocol;
 
     /// The id of a reservation for a call that may have to be rolled back.
@@ -117,12 +117,12 @@ pub(crate) trait Door {
         None
     }
 
-    /// Whether a client's answer to what the server has asked it may go on, if its fields are these.
+    /// Returns true if a client's answer to its server's request may go on, with these header fields.
     fn takes_answers(&self, _headers: &Headers<'_>) -> bool {
         false
     }
 
-    /// Why no call of this tool may go on, whoever makes it: the rule, and what its caller is told.
+    /// Rejects every call of a tool, whoever makes it: the rule and its message.
     fn objection(&self, _tool: &str) -> Option<(&'static str, String)> {
         None
     }

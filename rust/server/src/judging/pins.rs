@@ -12,7 +12,7 @@ const TOOL_CHANGED: &str = "(tool changed)";
 /// Changes of one list that are logged.
 const MAX_TOLD: usize = 100;
 
-/// Why no call of this tool may go on that comes from a client of this variant: the rule, and what its caller is told.
+/// Rejects a call of a tool that is not as it was accepted, for a client of this variant: the rule and its message.
 pub(crate) fn objection(
     pins: &PinnedServer,
     server: &str,
@@ -86,7 +86,7 @@ mod tests {
         format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[{tools}]}}}}"#)
     }
 
-    /// How often others had their turn on the only worker while a list was looked at.
+    /// Counts the turns of others on the only worker while a list was looked at.
     async fn turns_of_others(list: String) -> u64 {
         let folder = tempfile::tempdir().unwrap();
         let pins = Pins::open(folder.path()).unwrap();

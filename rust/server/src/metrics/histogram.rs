@@ -1,4 +1,4 @@
-//! How long decisions take.
+//! The time that decisions take.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub const fn duration_bounds_ns() -> &'static [u64] {
     &BOUNDS_NS
 }
 
-/// How long decisions took.
+/// The time that decisions took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DurationHistogram {
     /// Decisions per bucket (not summed up), one more than [`duration_bounds_ns`].

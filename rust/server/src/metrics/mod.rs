@@ -1,4 +1,4 @@
-//! What the metrics page shows, counted without locks on the way of a call.
+//! The numbers of the metrics page, counted without locks on the way of a call.
 
 mod histogram;
 mod labels;
@@ -46,7 +46,7 @@ pub struct DecisionCount {
     pub tool: String,
     /// `allow`, `deny`, `rate_limited` or `approval_required`.
     pub outcome: &'static str,
-    /// How many.
+    /// The number.
     pub count: u64,
 }
 
@@ -57,7 +57,7 @@ pub struct DenialCount {
     pub server: String,
     /// The rule pointer.
     pub rule: String,
-    /// How many.
+    /// The number.
     pub count: u64,
 }
 
@@ -79,7 +79,7 @@ pub struct MetricsSnapshot {
     pub decisions: Vec<DecisionCount>,
     /// Every outcome other than `allow`, by server and rule.
     pub denials: Vec<DenialCount>,
-    /// How long decisions took.
+    /// The time that decisions took.
     pub duration: DurationHistogram,
     /// Requests by protocol and status; only those that were met.
     pub requests: Vec<RequestCount>,
@@ -105,13 +105,13 @@ pub struct MetricsSnapshot {
     pub audit_dropped: u64,
     /// Failures of the file of counters, by operation; empty where they are in memory.
     pub store_errors: Vec<StoreErrorCount>,
-    /// How long the file took to be written to disk; bounds are [`store_duration_bounds_ns`].
+    /// The time of writing the file to disk; bounds are [`store_duration_bounds_ns`].
     pub store_duration: DurationHistogram,
     /// Servers behind the gateway, by name.
     pub upstreams: Vec<UpstreamNumbers>,
 }
 
-/// What became of the log line of a denial.
+/// The fate of a denial's log line.
 pub(crate) enum Logged {
     /// To be logged, with this `server` label.
     Yes(String),

@@ -1,4 +1,4 @@
-//! How often one kind of denial or refusal may be logged.
+//! The pace at which one kind of denial or refusal is logged.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
@@ -16,7 +16,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// Whether this denial, in this second, is logged; else it counts as suppressed.
+    /// Returns true if this denial, in this second, is logged; else it counts as suppressed.
     pub(crate) fn admits(&self, second: u64) -> bool {
         // Relaxed throughout: the fields are counts that publish nothing else, and being a little off is harmless.
         let known = self.second.load(Ordering::Relaxed);
@@ -37,7 +37,7 @@ impl Pace {
         admitted
     }
 
-    /// How many were suppressed since this was last asked.
+    /// Takes the number of those suppressed since the last call.
     pub(crate) fn take_suppressed(&self) -> u64 {
         // Relaxed, as in `admits`. Most rules have none: a load leaves their cache line shared.
         if self.suppressed.load(Ordering::Relaxed) == 0 {

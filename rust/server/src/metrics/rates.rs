@@ -17,7 +17,7 @@ pub struct RateLimitCount {
     /// `ok`, `over_limit`, `shadow` (a limit in shadow mode would have refused), `capacity`, `unavailable`,
     /// `internal_error` (refused because limits could not be counted), or `unknown_domain`.
     pub outcome: &'static str,
-    /// How many.
+    /// The number.
     pub count: u64,
 }
 

@@ -15,7 +15,7 @@ pub struct RequestCount {
     /// Name of the gRPC status (`OK`, `RESOURCE_EXHAUSTED`) or the HTTP status (`200`); `(other)` for those that hardly any
     /// server behind the gateway answers with.
     pub code: &'static str,
-    /// How many.
+    /// The number.
     pub count: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How the file of counters fares.
+//! The numbers of the counters' file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,9 +34,9 @@ pub const fn store_duration_bounds_ns() -> &'static [u64] {
 pub struct StoreErrorCount {
     /// Which store: `file`.
     pub store: &'static str,
-    /// What failed: `flush` or `grow`.
+    /// The failed operation: `flush` or `grow`.
     pub operation: &'static str,
-    /// How often.
+    /// The number of failures.
     pub count: u64,
 }
 
@@ -65,7 +65,7 @@ impl StoreMetrics {
             .store(failure.map(|failure| Arc::new(failure.to_owned())));
     }
 
-    /// Why the last flush failed; `None` where it succeeded.
+    /// The error of the last flush; `None` if it succeeded.
     pub(crate) fn last_failure(&self) -> Option<String> {
         self.last_failure.load_full().map(Arc::unwrap_or_clone)
     }

@@ -26,7 +26,7 @@ use crate::tls::Tls;
 /// would only burn a core.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// What every connection of a server shares.
+/// The parts that every connection of a server shares.
 #[derive(Clone)]
 pub(crate) struct Acceptor {
     pub(crate) services: Arc<Services>,

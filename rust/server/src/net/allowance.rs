@@ -1,4 +1,4 @@
-//! How many frames of one kind a client may send.
+//! The allowance of frames of one kind that a client may send.
 
 use std::time::Instant;
 

@@ -43,12 +43,12 @@ const MAX_REFUSED_STREAMS: usize = 16 * 1024;
 
 /// Clients are told a time that is shorter by this than how long idle connections are kept.
 const MARGIN_MS: u64 = 5_000;
-/// How long a stopping server waits for the rest of a request over HTTP/1.1 that has begun to arrive.
+/// Longest wait of a stopping server for the rest of a request over HTTP/1.1 that has begun to arrive.
 const READING_TIME: Duration = Duration::from_secs(1);
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// How HTTP is spoken.
+/// The settings of HTTP.
 fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
@@ -73,7 +73,7 @@ fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// How connections are served.
+/// The settings by which connections are served.
 #[derive(Clone, Debug)]
 pub(super) struct Manners {
     protocols: Builder<TokioExecutor>,
@@ -233,7 +233,7 @@ async fn is_over(connection: impl Future) -> bool {
     poll_fn(|context| Poll::Ready(connection.as_mut().poll(context).is_ready())).await
 }
 
-/// Whether the client closes the connection after this request.
+/// Returns true if the client closes the connection after this request.
 fn closes(fields: &HeaderMap) -> bool {
     let values = fields.get_all(CONNECTION).iter();
     values

@@ -33,7 +33,7 @@ impl Frame {
         }
     }
 
-    /// Whether the sender ends its side of the stream.
+    /// Returns true if the sender ends its side of the stream.
     pub(super) const fn ends_stream(self) -> bool {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
@@ -78,7 +78,7 @@ impl Frames {
         }
     }
 
-    /// Whether the bytes so far end with a whole frame.
+    /// Returns true if the bytes so far end with a whole frame.
     pub(super) const fn are_whole(&self) -> bool {
         self.begun == 0 && self.payload_left == 0
     }

@@ -28,7 +28,7 @@ const RESETS_PER_TURN: u32 = 256;
 /// RFC 9113, section 7.
 const ENHANCE_YOUR_CALM: u32 = 0xb;
 
-/// What the client of one HTTP/2 connection may send.
+/// The bounds of what the client of one HTTP/2 connection may send.
 #[derive(Debug)]
 pub(super) struct Guard {
     received: Frames,
@@ -56,7 +56,7 @@ impl Guard {
         }
     }
 
-    /// Whether the streams that were reset in this turn have to be taken off before more is read.
+    /// Returns true if the streams that were reset in this turn have to be taken off before more is read.
     pub(super) fn is_turn_over(&mut self, turn: u64) -> bool {
         if self.turn != turn {
             self.turn = turn;
@@ -120,7 +120,7 @@ impl Guard {
     }
 }
 
-/// Whether a frame neither opens, feeds nor ends a stream.
+/// Returns true if a frame neither opens, feeds nor ends a stream.
 const fn is_control(frame: Frame) -> bool {
     match frame.kind {
         HEADERS | RST_STREAM => false,

@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::guard::Guard;
 use crate::flood::Flood;
 
-/// What an HTTP/2 client says first (RFC 9113, section 3.4).
+/// The preface of an HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What a connection's bytes tell whoever serves it.
+/// The facts that a connection's bytes show to whoever serves it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch(Arc<Facts>);
 

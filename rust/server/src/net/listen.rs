@@ -20,7 +20,7 @@ const BACKLOG: u32 = 1_024;
 /// Longest path of a Unix socket, in bytes: `sun_path` of Linux holds 108 with the final NUL.
 const LONGEST_PATH: usize = 107;
 
-/// How long another process that is binding in the same folder is waited for: it needs some microseconds.
+/// Longest wait for another process that is binding in the same folder: it needs some microseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 
@@ -193,7 +193,7 @@ impl Drop for FolderLock {
     }
 }
 
-/// Who uses what is under a path.
+/// The user of what is under a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum User {
     /// A process listens.

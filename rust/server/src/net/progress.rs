@@ -1,14 +1,14 @@
-//! How far a connection has come.
+//! The progress of a connection.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// What HTTP/2 begins with, and no request over HTTP/1.1.
+/// The beginning of HTTP/2, and of no request over HTTP/1.1.
 const HTTP2: &[u8] = b"PRI";
 
 /// Bytes after which it is settled which HTTP is spoken: the length of HTTP/2's preface.
 const PREFACE_BYTES: u64 = 24;
 
-/// How far a connection has come, as its bytes show; and whether its server stops.
+/// The progress of a connection, as its bytes show; and whether its server stops.
 // Relaxed everywhere: each value stands for itself, and what reads it looks again.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
@@ -32,7 +32,7 @@ impl Progress {
         }
     }
 
-    /// Whether it is settled which HTTP is spoken. Until then no timeout of either protocol runs.
+    /// Returns true once it is settled which HTTP is spoken. Until then no timeout of either protocol runs.
     pub(super) fn is_opened(&self) -> bool {
         self.read_bytes() >= PREFACE_BYTES
     }

@@ -26,7 +26,7 @@ impl HeaderFault {
     }
 }
 
-/// What a request has of a header that may be there once: its value, or none.
+/// The value of a header that may be there once, or none.
 pub(crate) type Found<'a> = Result<Option<&'a str>, HeaderFault>;
 
 /// The value of the header of this lower-case name. Names are lower-case, values `None` where they are no text.
@@ -80,7 +80,7 @@ impl<'a> Singles<'a> {
     }
 }
 
-/// Whether a header is the one of this name, or some programs take it for that.
+/// Returns true if a header has this name, or some programs take it for that.
 fn is_met(name: &str, key: &str) -> bool {
     // Lengths differ nearly always, and where they do not, aliases are rare.
     key.len() == name.len() && (key == name || alike(key, name))
@@ -97,7 +97,7 @@ fn met<'a>(found: Option<&'a str>, name: &str, key: &str, value: Option<&'a str>
     value.map(Some).ok_or(HeaderFault::NotText)
 }
 
-/// Whether some programs take one name for the other: CGI and what followed it know no `-`.
+/// Returns true if some programs take one name for the other: CGI and its successors know no `-`.
 pub(crate) fn alike(one: &str, other: &str) -> bool {
     let plain = |byte: u8| match byte {
         b'_' | b'.' => b'-',

@@ -1,11 +1,11 @@
-//! Who calls.
+//! The caller.
 
 use callgate_core::{Caller, grant::Token};
 
 use super::{Attributes, Unclear};
 use crate::identity::bearer;
 
-/// Where a request says who calls.
+/// A place in a request that names the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdentitySource {
     /// The caller's own token: `authorization: Bearer <token>`.
@@ -25,7 +25,7 @@ pub enum IdentitySource {
     Anonymous,
 }
 
-/// What callers are called where nobody has to say who calls.
+/// The name of callers if nobody has to say who calls.
 pub const ANONYMOUS: &str = "anonymous";
 
 const SPIFFE: &str = "spiffe://";

@@ -1,4 +1,4 @@
-//! How a proxy's requests say who calls and which server and tool are meant, the same for every door that proxies use.
+//! The reading of caller, server and tool from a proxy's requests, the same for every door that proxies use.
 
 mod header;
 mod identity;
@@ -18,12 +18,12 @@ pub use target::{PathTemplate, TemplateError};
 
 pub(crate) use header::{Found, Singles, alike, single};
 
-/// Where a proxy's requests name caller, server and tool.
+/// The places in a proxy's requests that name caller, server and tool.
 #[derive(Clone, Debug)]
 pub struct ProxyConfig {
-    /// Who calls, in this order: the first that a request has is believed, and no later one is looked at.
+    /// Sources of the caller, in this order: the first that a request has is believed, no later one is looked at.
     pub identity: Vec<IdentitySource>,
-    /// Which server is meant, in this order, as above.
+    /// Sources of the server, in this order, as above.
     pub server: Vec<ServerSource>,
     /// Servers by the host that a request names, lower-case and without a port; for [`ServerSource::Host`].
     pub hosts: HashMap<String, String>,
@@ -40,13 +40,13 @@ pub struct ProxyConfig {
     pub mcp_metadata: Option<String>,
 }
 
-/// What a proxy tells of one request.
+/// The facts that a proxy sends about one request.
 pub(crate) trait Attributes<'a> {
     /// Every header, by its lower-case name; `None` for a value that is no text.
     fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)>;
     /// The method of HTTP, upper-case.
     fn method(&self) -> &'a str;
-    /// What the proxy's own configuration adds on this route.
+    /// The value that the proxy's own configuration adds on this route.
     fn extension(&self, name: &str) -> Option<&'a str>;
     /// A string in what the proxy's other filters found out.
     fn metadata(&self, namespace: &str, path: &[String]) -> Option<&'a str>;
@@ -57,7 +57,7 @@ pub(crate) trait Attributes<'a> {
     /// Path and query, as the client sent them.
     fn path(&self) -> &'a str;
 
-    /// Who calls, where the door itself has made that out: no source is looked at then.
+    /// The caller, if the door itself has identified it: no source is looked at then.
     fn caller(&self) -> Option<Caller<'a>> {
         None
     }
@@ -80,7 +80,7 @@ pub(crate) trait Attributes<'a> {
     }
 }
 
-/// Why a request does not say who calls or what is meant: a sentence for the caller.
+/// The reason why a request does not say who calls or what is meant: a sentence for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unclear(pub(crate) Cow<'static, str>);
 
@@ -96,13 +96,13 @@ impl fmt::Display for Unclear {
     }
 }
 
-/// Who calls, and what.
+/// The caller, the server and the tool of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Named<'a> {
     pub(crate) caller: Caller<'a>,
     /// Empty for that of the caller's token.
     pub(crate) server: Cow<'a, str>,
-    /// Where the path names one; its arguments are the body then.
+    /// The tool that the path names; its arguments are the body then.
     pub(crate) tool: Option<Cow<'a, str>>,
 }
 
@@ -122,7 +122,7 @@ impl Named<'_> {
 }
 
 impl ProxyConfig {
-    /// Who calls, and what, as a request tells it.
+    /// Reads caller, server and tool of a request.
     pub(crate) fn name<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Named<'a>, Unclear> {
         if let Some(upstream) = attributes.upstream() {
             let server = place::by_extension(&self.server, attributes)?;

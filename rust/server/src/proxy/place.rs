@@ -7,10 +7,10 @@ use callgate_core::Caller;
 
 use super::{Attributes, Unclear};
 
-/// Where a request says which server is meant.
+/// A place in a request that names the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerSource {
-    /// What the proxy's own configuration adds on its routes under this name.
+    /// The value that the proxy's own configuration adds on its routes under this name.
     Extension(String),
     /// The host that the request names, by the table of hosts.
     Host,

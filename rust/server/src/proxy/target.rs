@@ -20,7 +20,7 @@ enum Part {
     Tool,
 }
 
-/// What is wrong with a template.
+/// A faulty template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It does not begin with `/`.
@@ -34,7 +34,7 @@ pub enum TemplateError {
     Twice,
 }
 
-/// What a path names.
+/// The server and the tool that a path names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Target<'a> {
     pub(super) server: Option<Cow<'a, str>>,
@@ -56,7 +56,7 @@ impl PathTemplate {
         Ok(found.and_then(|target| target.server))
     }
 
-    /// Whether it names a tool.
+    /// Returns true if it names a tool.
     pub(super) fn names_tool(&self) -> bool {
         self.parts.contains(&Part::Tool)
     }

@@ -1,4 +1,4 @@
-//! What agentgateway tells of a message.
+//! The facts that agentgateway sends about a message.
 
 use callgate_proto::ext_mcp::{McpHeader, McpRequest, McpResponse};
 use prost_types::value::Kind;

@@ -77,7 +77,7 @@ pub(super) fn error(decision: &Decision<'_>) -> AuthorizationError {
     }
 }
 
-/// What our headers say, for expressions.
+/// The values of callgate's headers, for expressions.
 fn facts(decision: &Decision<'_>) -> Struct {
     let text = |(name, value): (&str, String)| {
         let name = name.strip_prefix("x-callgate-").unwrap_or(name);

@@ -1,4 +1,4 @@
-//! What Envoy tells of a request.
+//! The attributes that Envoy sends of a request.
 
 use std::collections::HashMap;
 

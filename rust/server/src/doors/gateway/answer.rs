@@ -27,7 +27,7 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// What is no request for here.
+/// The refusal of a request that is not for the gateway.
 pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
     json(status, mcp::failed_request(None, code(status), message))
 }
@@ -88,7 +88,7 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
     }
 }
 
-/// Who protects a server, for clients that look for it (RFC 9728 section 3.2).
+/// The issuers that protect a server, for clients that look for it (RFC 9728 section 3.2).
 pub(super) fn metadata(resource: &str, issuers: &Issuers) -> Response<Body> {
     let mut body = String::from(r#"{"resource":"#);
     write_string(resource, &mut body);

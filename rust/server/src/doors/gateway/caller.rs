@@ -1,4 +1,4 @@
-//! Who calls: what a request proves of that.
+//! The caller, as a request proves it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const UNKNOWN: &str = "(unknown grant)";
 /// After how many seconds keys that cannot be had are asked for again.
 const RETRY_S: HeaderValue = HeaderValue::from_static("30");
 
-/// Who calls, as the request proves it.
+/// The caller, as the request proves it.
 #[derive(Clone, Debug)]
 pub(super) enum Calling {
     /// Nobody has to prove anything.
@@ -33,13 +33,13 @@ pub(super) enum Calling {
 }
 
 impl Calling {
-    /// Whether callers have to prove who they are.
+    /// Returns true if callers have to prove who they are.
     pub(super) fn is_asked_for(configuration: &Configuration) -> bool {
         let Configuration { state, parts, .. } = configuration;
         state.grants().is_configured() || !parts.gateway.issuers.is_empty()
     }
 
-    /// Who calls a server; the error is the answer to somebody who has to be known and is not.
+    /// Identifies the caller of a server; the error is the answer to an unknown caller who has to be known.
     pub(super) fn of(challenge: &Challenge<'_>) -> Result<Self, Box<Response<Body>>> {
         let Challenge {
             context,
@@ -126,7 +126,7 @@ impl Calling {
         )))
     }
 
-    /// Whether the token of an issuer has expired since.
+    /// Returns true if the issuer's token has expired since.
     pub(super) fn has_expired(&self, now: Now) -> bool {
         matches!(self, Self::Issued(issued, _) if now.unix_us() >= issued.expires_at_us)
     }
@@ -140,12 +140,12 @@ impl Calling {
         }
     }
 
-    /// Whether the caller is somebody, whether or not there is a grant of that id.
+    /// Returns true if an issuer vouches for the caller, with or without a grant of that id.
     pub(super) const fn is_proven(&self) -> bool {
         matches!(self, Self::Issued(..))
     }
 
-    /// What the token of an issuer says of its caller.
+    /// The labels that an issuer's token gives its caller.
     pub(super) fn labels(&self) -> Vec<(&str, &str)> {
         let Self::Issued(issued, _) = self else {
             return Vec::new();
@@ -171,12 +171,12 @@ impl Calling {
 /// The rules that deny whoever has not proven to be somebody.
 const NOBODY: [&str; 3] = [UNKNOWN, "(grant revoked)", "(grant expired)"];
 
-/// Whether a decision is the denial of somebody who is not known. `needs_token`: who is no grant is nobody.
+/// Returns true if a decision denies an unknown caller. `needs_token`: a caller without a grant is unknown.
 pub(super) fn is_nobody(decision: &Decision<'_>, needs_token: bool) -> bool {
     needs_token && decision.grant_index.is_none() || NOBODY.contains(&decision.rule.as_ref())
 }
 
-/// Whether a token can be one of an issuer: those of grants are known by how they begin.
+/// Returns true if a token can be an issuer's: tokens of grants have a prefix of their own.
 pub(super) fn may_be_issued(issuers: &Issuers, token: &str) -> bool {
     !issuers.is_empty() && !token.starts_with(TOKEN_PREFIX)
 }

@@ -1,4 +1,4 @@
-//! What a client is told that has not proven who it is, and what it can look up then.
+//! The 401 challenge for an unauthenticated client, and the metadata that it names.
 
 use callgate_gateway::oauth::Issuer;
 use http::request::Parts;
@@ -74,7 +74,7 @@ impl Challenge<'_> {
     }
 }
 
-/// What protects a server, if anything does.
+/// The metadata of a protected server.
 pub(super) fn metadata(context: &HttpContext, parts: &Parts, resource: &str) -> Response<Body> {
     let configuration = context.gate.configuration();
     let gateway = &configuration.parts.gateway;
@@ -95,7 +95,7 @@ pub(super) fn metadata(context: &HttpContext, parts: &Parts, resource: &str) -> 
     }
 }
 
-/// Where clients reach the gateway.
+/// The address at which clients reach the gateway.
 fn base(context: &HttpContext, gateway: &Gateway, parts: &Parts) -> String {
     if let Some(url) = &gateway.public_url {
         return url.clone();

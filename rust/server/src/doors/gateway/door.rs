@@ -33,18 +33,18 @@ const LISTEN: &str = "subscriptions/listen";
 /// The gateway, for one request.
 #[derive(Clone, Copy)]
 pub(super) struct Gatekeeper<'a> {
-    /// What somebody is told who is not known.
+    /// The challenge for an unknown caller.
     pub(super) challenge: &'a Challenge<'a>,
     /// Callers prove who they are by the tokens of grants: who is no grant is nobody.
     pub(super) needs_token: bool,
     pub(super) server: &'a str,
-    /// What was accepted of the server's tools.
+    /// The pins of the server's tools.
     pub(super) pins: Option<&'a PinnedServer>,
     /// Reads the client's variant out of the request.
     pub(super) variant: &'a dyn Fn() -> Variant,
 }
 
-/// What becomes of a request.
+/// The outcome of judging a request.
 #[derive(Debug)]
 pub(super) enum Verdict {
     Allowed(Allowed),
@@ -54,7 +54,7 @@ pub(super) enum Verdict {
 /// The field that says which revision of MCP a message is of.
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 
-/// What a request is for, as far as it matters to its reply.
+/// The purpose of a request, as far as it matters to its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     /// A list of tools.
@@ -91,7 +91,7 @@ pub(super) struct Allowed {
 }
 
 impl Gatekeeper<'_> {
-    /// Whether the request is of a revision without sessions, whose clients do not take 404 for the end of one.
+    /// Returns true for a revision without sessions, whose clients do not take 404 for the end of one.
     fn is_sessionless(&self) -> bool {
         let headers = &self.challenge.parts.headers;
         let version = headers

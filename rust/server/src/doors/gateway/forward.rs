@@ -37,7 +37,7 @@ pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id")
 /// Set on a stream that goes on where another was cut.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Why a reply breaks off that shows a list of tools all the same.
+/// The error of a reply that shows a list of tools unasked.
 const UNASKED: &str = "it shows a list of tools that it was not asked for";
 
 /// The session that a request is of, as its id says.
@@ -45,7 +45,7 @@ const UNASKED: &str = "it shows a list of tools that it was not asked for";
 pub(super) struct Session {
     /// The server's own id, where the client's is marked.
     pub(super) own: Option<HeaderValue>,
-    /// What its client said when it began; `None` where there is no session, or nobody knows.
+    /// The client's variant at its begin; `None` if there is no session, or it is not known.
     pub(super) variant: Option<Variant>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct Session {
 pub(super) struct Forward {
     pub(super) gate: Arc<Gate>,
     pub(super) behind: Arc<Behind>,
-    /// Who calls.
+    /// The caller.
     pub(super) caller: Calling,
     pub(super) session: Session,
     pub(super) parts: Parts,
@@ -71,7 +71,7 @@ impl Forward {
         lasting(self.answer(body, waiting, share).await, standing)
     }
 
-    /// Who asks, for as long as the reply lasts.
+    /// The caller, for as long as the reply lasts.
     fn standing(&self) -> Standing {
         Standing {
             gate: Arc::clone(&self.gate),
@@ -275,14 +275,14 @@ struct Cutting {
     behind: Arc<Behind>,
     /// Of the connection, for what is held.
     share: Arc<Share>,
-    /// What has come of a message that is not whole.
+    /// The bytes so far of a message that is not whole.
     held: Held,
-    /// What the request takes up at its server, until the client has taken all of the reply.
+    /// The request's place at its server, until the client has taken all of the reply.
     place: Arc<Place>,
     tape: Tape,
 }
 
-/// What counts for bytes on their way to the client.
+/// The holds of bytes on their way to the client.
 struct Leaving {
     _held: Held,
     _place: Arc<Place>,

@@ -23,10 +23,10 @@ use crate::gate::Gate;
 use crate::in_force::Behind;
 use crate::proxy::ANONYMOUS;
 
-/// How often a caller is looked up: so soon does a change end its streams.
+/// Time between two looks at a caller: a change ends its streams so soon.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// What a reply breaks off with that has no end of its own.
+/// The error of a reply that is cut short and has no end of its own.
 const ENDED: &str = "its caller is no longer let in";
 
 /// The rules that end every reply.
@@ -41,7 +41,7 @@ pub(super) struct Standing {
     pub(super) gate: Arc<Gate>,
     pub(super) behind: Arc<Behind>,
     pub(super) caller: Calling,
-    /// What the caller has proven itself by.
+    /// The credential by which the caller was identified.
     pub(super) authorization: Option<HeaderValue>,
     /// The reply is no answer that will end, but a stream of whatever may come.
     pub(super) waits: bool,

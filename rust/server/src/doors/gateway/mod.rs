@@ -35,7 +35,7 @@ use door::{Gatekeeper, Verdict};
 use forward::{Forward, Session};
 use request::Asking;
 
-/// Where clients look for what protects a server (RFC 9728 section 3.1).
+/// Prefix of the paths of servers' metadata (RFC 9728 section 3.1).
 const METADATA: &str = "/.well-known/oauth-protected-resource";
 
 /// The gateway asks for its own callers. No configured enforcement point has this number.
@@ -44,7 +44,7 @@ const GATEWAY: Pep = Pep {
     vouches: false,
 };
 
-/// Whether a path is the gateway's.
+/// Returns true if a path is the gateway's.
 pub(super) fn owns(path: &str) -> bool {
     path.starts_with(MCP) || path.starts_with(METADATA)
 }
@@ -122,7 +122,7 @@ async fn answer_to(
     forward.run(body, held, share).await
 }
 
-/// What is no request for a server, before its body is read.
+/// Rejects a request that is not for a server, before its body is read.
 fn refusal(parts: &Parts) -> Option<Response<Body>> {
     if !matches!(parts.method, Method::POST | Method::GET | Method::DELETE) {
         let mut refusal = answer::refused(
@@ -142,7 +142,7 @@ fn refusal(parts: &Parts) -> Option<Response<Body>> {
     })
 }
 
-/// Who calls, as far as that is known without the body, and by which configuration.
+/// The caller, as far as it is known without the body, and the gateway that identified it.
 struct Known {
     gateway: Arc<Gateway>,
     caller: Calling,

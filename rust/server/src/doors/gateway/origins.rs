@@ -11,7 +11,7 @@ use tonic::body::Body;
 
 use super::answer;
 
-/// What a script may send.
+/// The methods that a script may send.
 const METHODS: HeaderValue = HeaderValue::from_static("POST, GET, DELETE");
 
 /// The fields that clients of MCP set, in lower case as browsers ask for them.
@@ -29,7 +29,7 @@ const SENT: [&str; 8] = [
 /// What the fields begin with that mirror arguments. CORS knows no patterns, so those asked for are named in the answer.
 const MIRRORED: &str = "mcp-param-";
 
-/// What a script may read besides the few fields that every script may.
+/// The fields that a script may read besides those that every script may.
 const READ: HeaderValue = HeaderValue::from_static(
     "Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After, RateLimit, RateLimit-Policy, \
      X-Callgate-Outcome, X-Callgate-Rule, X-Callgate-Policy, X-Callgate-Policy-Version, X-Callgate-Remaining, \
@@ -43,12 +43,12 @@ const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 /// Fewer than a browser asks for in one go.
 const MAX_FIELDS: usize = 64;
 
-/// Whether a browser asks what a script may send.
+/// Returns true for a preflight: a browser's question what a script may send.
 pub(super) fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// What a script may send, of what it wants to.
+/// Answers a preflight: the fields that a script may send, of those that it asks for.
 pub(super) fn preflight(asked: &HeaderMap) -> Response<Body> {
     let asked = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
     let asked = asked.filter_map(|names| names.to_str().ok());

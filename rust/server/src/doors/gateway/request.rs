@@ -15,7 +15,7 @@ pub(super) struct Asking<'a> {
     parts: &'a Parts,
     /// The server that its path names.
     server: &'a str,
-    /// Who calls, where that was made out by more than the fields.
+    /// The caller, if more than the fields identified it.
     caller: Option<Caller<'a>>,
     singles: Singles<'a>,
 }

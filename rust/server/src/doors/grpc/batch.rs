@@ -10,7 +10,7 @@ use crate::identity::Asker;
 
 /// Decides the calls in their order, each as `Check` would, and lets other callers in between.
 ///
-/// How many there may be was settled before they were decoded: see `CallCounter`.
+/// Their number was bounded before they were decoded: see `CallCounter`.
 pub(crate) async fn check(
     decisions: &Decisions,
     asker: Option<&Asker>,

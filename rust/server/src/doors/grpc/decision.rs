@@ -51,7 +51,7 @@ impl Decisions {
         self.gate.refuse(Protocol::Grpc, reason.to_owned(), message)
     }
 
-    /// Whether the server has begun to stop.
+    /// Returns true if the server has begun to stop.
     pub(crate) fn is_stopping(&self) -> bool {
         *self.phase.borrow() >= Phase::Draining
     }
@@ -68,7 +68,7 @@ fn pep(configuration: &Configuration, asker: Option<&Asker>) -> Result<Pep, Stat
     pep.map_err(|unknown| Status::unauthenticated(unknown.message()))
 }
 
-/// Who sent a request, as its header told; `None` where anybody may ask.
+/// The sender of a request, as its header named it; `None` if anybody may ask.
 fn asker<T>(request: &Request<T>) -> Option<&Asker> {
     request.extensions().get()
 }

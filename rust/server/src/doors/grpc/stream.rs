@@ -32,7 +32,7 @@ pub(crate) struct Answers {
     turn: Turn,
 }
 
-/// How far a stream has come.
+/// The stage of a stream.
 enum Life {
     /// It goes on until the client or the server ends it.
     Open(Stopping),

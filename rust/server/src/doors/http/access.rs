@@ -1,4 +1,4 @@
-//! Who may ask over HTTP, by `Host` and `Origin`.
+//! The check of HTTP requests by `Host` and `Origin`.
 //!
 //! A web page can send requests to loopback, and with a name that it has rebound to 127.0.0.1 even read the answers. It
 //! cannot choose `Host` and `Origin`, which name the page's own site.
@@ -25,18 +25,18 @@ impl Access {
         }
     }
 
-    /// What addresses of this server begin with.
+    /// The scheme of this server's addresses.
     pub(crate) const fn scheme(&self) -> &'static str {
         if self.is_secure { "https" } else { "http" }
     }
 
-    /// Why a request over plain HTTP is refused, if it is.
+    /// Rejects a request over plain HTTP that may not be made.
     pub(crate) fn refusal(&self, listener: Listener, target: &Uri, headers: &HeaderMap) -> Option<String> {
         self.host_refusal(listener, target, headers)
             .or_else(|| self.origin_refusal(listener, headers).map(str::to_owned))
     }
 
-    /// Why a request is refused for where its page came from, if it is. Programs send no `Origin`.
+    /// Rejects a request for where its page came from. Programs send no `Origin`.
     pub(crate) fn origin_refusal(&self, listener: Listener, headers: &HeaderMap) -> Option<&'static str> {
         let mut origins = headers.get_all(header::ORIGIN).iter();
         let all_ours = origins.all(|origin| {

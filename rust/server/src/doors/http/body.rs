@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use super::reply;
 use crate::bodies::Arriving;
 
-/// Why a body was not read to its end.
+/// A failure to read a body to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error("the body is too large; expected at most {0} bytes")]
@@ -72,7 +72,7 @@ pub(super) async fn read_plain(
     read.map_err(|error| error.refusal(reply::error))
 }
 
-/// Whether there was no room for the body.
+/// Returns true if there was no room for the body.
 fn is_refused(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
     error
         .downcast_ref::<Status>()

@@ -23,7 +23,7 @@ const MAX_DEPTH: usize = 64;
 /// Characters of a caller's word that a message shows.
 const SHOWN_CHARACTERS: usize = 64;
 
-/// Why a body is no call.
+/// The fault of a body that is not a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// It is no JSON object: no request at all, HTTP 400.
@@ -32,7 +32,7 @@ pub(super) enum Fault {
     Invalid(String),
 }
 
-/// What a body asks.
+/// The call that a body asks about.
 #[derive(Default)]
 pub(super) struct Call<'b> {
     grant: Option<&'b str>,
@@ -181,7 +181,7 @@ fn nearest(word: &str) -> Option<&'static str> {
     (edits(&word, nearest) <= FARTHEST).then_some(nearest)
 }
 
-/// How many letters have to be added, dropped or replaced.
+/// The number of letters that have to be added, dropped or replaced.
 fn edits(word: &[char], known: &str) -> usize {
     let mut row: Vec<usize> = (0..=word.len()).collect();
     for (above, letter) in known.chars().enumerate() {

@@ -92,7 +92,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Why the request is none for `POST /v1/check`, if so, before its body is read.
+/// Rejects a request that is not a valid `POST /v1/check`, before its body is read.
 fn refusal(context: &HttpContext, listener: Listener, request: &Request<Arriving>) -> Option<Response<Body>> {
     if let Some(reason) = context.access.refusal(listener, request.uri(), request.headers()) {
         return Some(reply::error(StatusCode::FORBIDDEN, &reason));

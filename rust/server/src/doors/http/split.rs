@@ -5,14 +5,14 @@
 
 use std::ops::Range;
 
-/// Where the values of `args` lie in a body.
+/// The place of the values of `args` in a body.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Split {
     /// One for each member that is written `"args"`; more than one is the reader's to refuse.
     args: Vec<Range<usize>>,
 }
 
-/// What stands in the rest for a value of `args`.
+/// The stand-in for a value of `args` in the rest.
 const STAND_IN: &[u8] = b"{}";
 
 /// Cuts a body; an error says at which byte it is no JSON object, and what was expected there.

@@ -1,4 +1,4 @@
-//! What is known of every line: who is at the other end, and which server is behind.
+//! The facts known of every line: the caller at the other end, and the server.
 
 use crate::proxy::{Attributes, IdentitySource, ProxyConfig};
 
@@ -6,7 +6,7 @@ use crate::proxy::{Attributes, IdentitySource, ProxyConfig};
 const STARTED_WITH: &str = "callgate";
 const GRANT: &str = "grant";
 
-/// Who is at the other end.
+/// The caller at the other end.
 #[derive(Clone)]
 pub enum WrapCaller {
     /// Whoever has this token.
@@ -46,7 +46,7 @@ impl LineAttributes {
         }
     }
 
-    /// How these attributes are read.
+    /// The reading of these attributes.
     pub(super) fn config(methods: callgate_mcp::Methods) -> ProxyConfig {
         let grant = IdentitySource::Metadata {
             namespace: STARTED_WITH.to_owned(),

@@ -23,10 +23,10 @@ const INITIALIZE: &str = "initialize";
 pub(super) struct StdioDoor<'a> {
     /// The server's name.
     pub(super) server: &'a str,
-    /// What was accepted of its tools, where they are pinned.
+    /// The pins of its tools, if they are pinned.
     pub(super) pins: Option<&'a PinnedServer>,
     pub(super) line: &'a [u8],
-    /// What the client has said of itself at last.
+    /// The client's variant, as it stated it last.
     pub(super) client: &'a Mutex<Variant>,
     /// As far as can be seen it is a notification or an answer, so that nobody waits for a reply.
     pub(super) is_unanswered: bool,
@@ -74,7 +74,7 @@ impl Door for StdioDoor<'_> {
     }
 }
 
-/// What the client has said of itself at last.
+/// The client's variant, as it stated it last.
 pub(super) fn of_client(client: &Mutex<Variant>) -> Variant {
     client.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

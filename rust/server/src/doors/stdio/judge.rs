@@ -25,9 +25,9 @@ pub(super) struct LineJudge {
     pub(super) lists_allowed_only: bool,
     /// The server's name.
     pub(super) server: String,
-    /// What was accepted of its tools, where they are pinned.
+    /// The pins of its tools, if they are pinned.
     pub(super) pins: Option<PinnedServer>,
-    /// What the client has said of itself at last.
+    /// The client's variant, as it stated it last.
     pub(super) client: Mutex<Variant>,
 }
 

@@ -35,15 +35,15 @@ use judge::LineJudge;
 /// One for each direction; what takes long moves to threads of its own.
 const WORKERS: usize = 2;
 
-/// How long the end waits for the decision log to be written.
+/// Longest wait of the end for the decision log to be written.
 const FLUSHING_TIME: Duration = Duration::from_secs(5);
 
-/// What a wrapped server is judged by.
+/// The configuration of a wrapped server.
 #[derive(Clone, Debug)]
 pub struct WrapConfig {
     /// The name of the server.
     pub server: String,
-    /// Who is at the other end.
+    /// The caller at the other end.
     pub caller: WrapCaller,
     /// Which messages that call no tool may pass.
     pub methods: Methods,
@@ -59,7 +59,7 @@ pub struct WrapConfig {
     /// How long after its first whole list those of further variants are accepted;
     /// [`callgate_gateway::pins::FIRST_LISTS`] for `None`.
     pub first_lists: Option<Duration>,
-    /// How often counters in a file are written to disk, in milliseconds.
+    /// Time between two writes of the counters' file to disk, in milliseconds.
     pub flush_interval_ms: u64,
 }
 
@@ -131,7 +131,7 @@ impl Wrap {
     }
 }
 
-/// What was accepted of the server's tools. A tool of another command is another tool.
+/// The pins of the server's tools. A tool of another command is another tool.
 fn pinning(gate: &Gate, config: &WrapConfig) -> Result<Option<(Pinning, PinnedServer)>, StartError> {
     let Some((folder, mode)) = config.pins.as_ref().filter(|(_, mode)| *mode != Mode::Off) else {
         return Ok(None);

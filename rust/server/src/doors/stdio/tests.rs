@@ -155,7 +155,7 @@ fn responses_pass_if_they_are_nothing_else() {
     assert!(matches!(judge.judge(both, Looks::Request), Judged::Reply(_)));
 }
 
-/// What a request for the first page says.
+/// The listing of a request for the first page.
 fn first() -> Listing {
     Page::First.into()
 }

@@ -1,4 +1,4 @@
-//! What Envoy sends of a body.
+//! The body that Envoy sends along.
 
 use super::super::attributes::HttpAttributes;
 use super::super::mcp_metadata::ReadMessage;

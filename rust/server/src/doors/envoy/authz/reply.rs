@@ -21,7 +21,7 @@ const OK_STATUS: i32 = 200;
 
 /// External authorization.
 pub(super) struct ExtAuthz<'a> {
-    /// What Envoy tells of the request, where it is one over HTTP.
+    /// The attributes that Envoy sends of the request, if it is one over HTTP.
     pub(super) attributes: Option<&'a HttpAttributes<'a>>,
 }
 
@@ -128,7 +128,7 @@ fn status(code: Code, message: &str) -> rpc::Status {
     }
 }
 
-/// What Envoy's later filters and its log may read, under the filter's namespace.
+/// The metadata for Envoy's later filters and its log, under the filter's namespace.
 pub(crate) fn metadata(decision: &Decision<'_>) -> Struct {
     let text = |text: &str| Kind::StringValue(text.to_owned());
     let limits = decision.limits.iter();

@@ -1,4 +1,4 @@
-//! What every exchange works with, and what it asks of the engine.
+//! The parts that every exchange works with, and its questions to the engine.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::judging::{Admission, Carried, Judge, Lists, whole};
 use crate::protocol::Protocol;
 use crate::proxy::Unclear;
 
-/// What exchanges share, and who has begun this one.
+/// The parts that exchanges share, and the enforcement point that began this one.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) gate: Arc<Gate>,
@@ -27,7 +27,7 @@ pub(super) struct Context {
     pub(super) body_limit_bytes: usize,
 }
 
-/// How much of a request's body there is.
+/// The body of a request, as far as Envoy sends it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Came<'a> {
     /// All of it.
@@ -102,7 +102,7 @@ impl Context {
         self.lists(head, lists, |lists| lists.withheld(reason))
     }
 
-    /// What the caller may see now.
+    /// Works on lists with the configuration in force.
     fn lists<R>(&self, head: &Head, lists: &Listed, work: impl FnOnce(&Lists<'_>) -> R) -> Result<R, Status> {
         let configuration = self.gate.configuration();
         let admission = self.admit(&configuration)?;

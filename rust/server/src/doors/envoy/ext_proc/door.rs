@@ -38,7 +38,7 @@ pub(super) struct ExtProc<'a> {
     pub(super) head: &'a Head,
 }
 
-/// What becomes of a request.
+/// The outcome of judging a request.
 #[derive(Debug)]
 pub(super) enum Verdict {
     Allowed(Box<Allowed>),
@@ -56,7 +56,7 @@ pub(super) struct Allowed {
     pub(super) lists: Option<Listed>,
 }
 
-/// Where the lists in a reply come from.
+/// The source of the lists in a reply.
 #[derive(Clone, Debug)]
 pub(super) struct Listed {
     /// The id of the `tools/list` that is answered, as it stands in JSON; `None` for a stream of anything.

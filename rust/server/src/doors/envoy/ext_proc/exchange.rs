@@ -26,11 +26,11 @@ pub(super) struct Exchange {
     modes: Modes,
     /// Answers that wait to be sent.
     answers: VecDeque<ProcessingResponse>,
-    /// What they hold of bodies.
+    /// The bytes of bodies that they hold.
     waiting: Held,
 }
 
-/// What comes next.
+/// The next step.
 enum Stage {
     /// The request.
     Opening(MetadataMap),

@@ -1,4 +1,4 @@
-//! What Envoy tells of a request at its beginning.
+//! The facts of a request that Envoy sends at its beginning.
 
 use std::collections::HashMap;
 

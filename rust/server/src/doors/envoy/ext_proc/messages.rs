@@ -12,7 +12,7 @@ use envoy_types::pb::google::protobuf::Struct;
 /// Envoy recommends no larger pieces of a body that is streamed both ways.
 const MAX_PIECE_BYTES: usize = 64 * 1024;
 
-/// How bodies come, as the filter is configured.
+/// The modes in which bodies come, as the filter is configured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Modes {
     pub(super) request: BodySendMode,

@@ -1,4 +1,4 @@
-//! Whether a call ever reached the upstream, as far as Envoy's attributes prove it.
+//! The proof by Envoy's attributes that a call never reached the upstream.
 //!
 //! Needs `response_attributes: [response.flags, response.code_details, upstream.request_attempt_count]`. Without them, and
 //! whenever anything may have been sent (a time-out, a connection that was cut, a second attempt), nothing is proven.
@@ -47,7 +47,7 @@ const NO_CONNECTION: [&str; 5] = [
     "remote_connection_failure",
 ];
 
-/// Whether these attributes of a response prove that its request never reached an upstream.
+/// Returns true if these attributes of a response prove that its request never reached an upstream.
 pub(super) fn never_reached(attributes: &HashMap<String, Struct>) -> bool {
     let Some(Kind::StringValue(details)) = attribute(attributes, DETAILS) else {
         return false;
@@ -70,7 +70,7 @@ pub(super) fn never_reached(attributes: &HashMap<String, Struct>) -> bool {
     BEFORE_UPSTREAM.contains(&details.as_str())
 }
 
-/// Whether a number that came as a double has no bits but these.
+/// Returns true if a number that came as a double has no bits but these.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

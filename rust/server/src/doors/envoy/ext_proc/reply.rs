@@ -35,7 +35,7 @@ pub(super) struct Reply {
     mode: BodySendMode,
 }
 
-/// What is done with it.
+/// The handling of the reply.
 enum Form {
     /// It goes on as it is.
     Plain,
@@ -52,7 +52,7 @@ struct Listing {
     held: Held,
 }
 
-/// How it holds them.
+/// The form in which it holds them.
 enum Body {
     /// One message, which is cut when it is whole.
     Json(Vec<u8>),
@@ -62,7 +62,7 @@ enum Body {
     Withheld,
 }
 
-/// How a reply goes on after its headers.
+/// The way in which a reply goes on after its headers.
 pub(super) enum Began {
     /// Its body comes.
     Reply(ProcessingResponse, Reply),
@@ -70,7 +70,7 @@ pub(super) enum Began {
     Over(ProcessingResponse),
 }
 
-/// What its headers say of a reply.
+/// The facts of a reply that its headers state.
 enum Kind {
     Json,
     Stream,

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use super::original::texts;
 use crate::proxy::{Unclear, single};
 
-/// What describes a request.
+/// The fields that describe a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Description<'a> {
     pub(super) method: &'a str,

@@ -30,10 +30,10 @@ use original::Original;
 pub(crate) use original::texts;
 use reply::ForwardAuth;
 
-/// Where an enforcement point sends its token: `Bearer <token>`.
+/// The field of an enforcement point's token: `Bearer <token>`.
 const PEP_FIELD: HeaderName = HeaderName::from_static("x-callgate-pep");
 
-/// How a request is told about, and what the asking proxy makes of an answer.
+/// The form of a question: how it describes the request, and what the proxy makes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `/v1/forward-auth`: described; answers reach the client as they are.
