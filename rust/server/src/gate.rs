@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use callgate_core::engine::Identity;
 use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch, State};
 
-use crate::audit::{Asked, Audit, UNAVAILABLE};
+use crate::audit::{Audit, LoggedRequest, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
 use crate::flood::Flood;
-use crate::identity::Unknown;
+use crate::identity::UnknownPepError;
 use crate::in_force::{Configuration, ConfigurationSwap, Parts, Sessions, Snapshot};
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
@@ -77,7 +77,7 @@ pub(crate) const fn is_large(bytes: &[u8]) -> bool {
 }
 
 /// Works on `bytes`; where that takes long, other tasks move to another thread first.
-pub(crate) fn aside<R>(bytes: &[u8], work: impl FnOnce() -> R) -> R {
+pub(crate) fn work_on<R>(bytes: &[u8], work: impl FnOnce() -> R) -> R {
     if is_large(bytes) {
         tokio::task::block_in_place(work)
     } else {
@@ -118,7 +118,7 @@ impl Gate {
     }
 
     /// Logs that nobody known asked, at a bounded pace.
-    pub(crate) fn refused_asker(&self, unknown: Unknown) {
+    pub(crate) fn refused_asker(&self, unknown: UnknownPepError) {
         if self.paces.peps.admits(self.second()) {
             let fields = vec![("reason", unknown.as_str().into())];
             self.events.push(Level::Warning, "pep_refused", fields);
@@ -149,7 +149,7 @@ impl Gate {
 
     /// Decides a call by the configuration that also says who asks, and renders the decision while that is held.
     ///
-    /// Must run on a worker of a multi-threaded runtime, as [`aside`] must.
+    /// Must run on a worker of a multi-threaded runtime, as [`work_on`] must.
     pub(crate) fn decide_over<R>(
         &self,
         protocol: Protocol,
@@ -179,7 +179,7 @@ impl Gate {
         let now = self.clock.now();
         let decision = self.engine.recognise(&configuration.state, request, now);
         if decision.outcome != Outcome::Allow {
-            self.told(protocol, configuration, request, &decision, now);
+            self.log_denial(protocol, configuration, request, &decision, now);
         }
         render(&decision)
     }
@@ -222,7 +222,7 @@ impl Gate {
             policy_index: known.policy_index,
             ..denial(rule, Cow::Owned(message), now)
         };
-        self.told(protocol, configuration, request, &decision, now);
+        self.log_denial(protocol, configuration, request, &decision, now);
         render(&decision)
     }
 
@@ -230,7 +230,7 @@ impl Gate {
     pub(crate) fn log_refused_limits<'a>(&self, decision: impl FnOnce() -> Decision<'a>, took: Duration) {
         // A refusal that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
-            let asked = Asked {
+            let asked = LoggedRequest {
                 protocol: Protocol::RateLimit,
                 identity: Identity {
                     grant: "",
@@ -244,7 +244,7 @@ impl Gate {
     }
 
     /// Counts and logs a denial that the engine was not asked for.
-    fn told(
+    fn log_denial(
         &self,
         protocol: Protocol,
         configuration: &Configuration,
@@ -339,8 +339,8 @@ fn asked<'a>(
     configuration: &'a Configuration,
     request: &Request<'a>,
     decision: &Decision<'_>,
-) -> Asked<'a> {
-    Asked {
+) -> LoggedRequest<'a> {
+    LoggedRequest {
         protocol,
         identity: configuration.state.identity(request, decision),
         session: request.session,

@@ -168,7 +168,7 @@ impl Drop for Audit {
 
 /// A request as it is logged: the grant that is charged, and its target.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct LoggedRequest<'a> {
     pub(crate) protocol: Protocol,
     pub(crate) identity: Identity<'a>,
     pub(crate) session: Option<&'a str>,
@@ -195,7 +195,7 @@ impl Entry<'_> {
     }
 
     /// Completes the record and queues it.
-    pub(crate) fn finish(mut self, asked: Asked<'_>, decision: &Decision<'_>, took: Duration) {
+    pub(crate) fn finish(mut self, asked: LoggedRequest<'_>, decision: &Decision<'_>, took: Duration) {
         if let Some(batch) = &mut self.batch {
             record::put_decision(batch, self.start, self.seen, asked, decision, took);
             self.start = batch.mark();

@@ -7,7 +7,7 @@ use callgate_core::engine::Seen;
 use callgate_core::json::{Kind, Value};
 use callgate_core::{Decision, LimitState, Outcome};
 
-use super::Asked;
+use super::LoggedRequest;
 use super::batch::{Batch, Mark, Reader, cut};
 use crate::protocol::Protocol;
 
@@ -156,7 +156,7 @@ pub(super) fn put_decision(
     batch: &mut Batch,
     start: Mark,
     seen: bool,
-    asked: Asked<'_>,
+    asked: LoggedRequest<'_>,
     decision: &Decision<'_>,
     took: Duration,
 ) {

@@ -157,7 +157,7 @@ impl LogFile {
     }
 
     /// Completes a line that a crash, or a full disk, has left.
-    fn mend(&mut self) -> io::Result<()> {
+    fn repair(&mut self) -> io::Result<()> {
         if self.is_torn {
             self.file.write_all(b"\n")?;
             self.length += 1;
@@ -201,7 +201,7 @@ impl LogFile {
 
     fn append(&mut self, lines: &[u8]) -> Result<(), Unwritten> {
         let fault = |error| Unwritten { written: 0, error };
-        self.mend().map_err(fault)?;
+        self.repair().map_err(fault)?;
         let (done, error) = match write_all(&mut self.file, lines) {
             Ok(()) => {
                 self.length += lines.len() as u64;

@@ -290,9 +290,9 @@ mod tests {
     use super::*;
 
     /// Fails while it is told to; looking after it always works, as with a full device.
-    struct Fickle(Arc<AtomicBool>);
+    struct FailingSink(Arc<AtomicBool>);
 
-    impl Sink for Fickle {
+    impl Sink for FailingSink {
         fn write(&mut self, _: &[u8]) -> Result<(), Unwritten> {
             if self.0.load(Ordering::Relaxed) {
                 let error = io::Error::from(io::ErrorKind::StorageFull);
@@ -322,7 +322,7 @@ mod tests {
                 queue: Arc::new(Queue::new(1, 64)),
                 status: Arc::default(),
                 events: Arc::default(),
-                sink: Box::new(Fickle(Arc::clone(&fails))),
+                sink: Box::new(FailingSink(Arc::clone(&fails))),
                 is_required,
                 sync_interval: Duration::ZERO,
                 progress: Progress::default(),

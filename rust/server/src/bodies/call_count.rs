@@ -20,7 +20,7 @@ enum At {
 
 /// The top-level fields of one message, as far as it has come.
 #[derive(Clone, Debug)]
-pub(crate) struct Calls {
+pub(crate) struct CallCounter {
     count: usize,
     at: At,
     /// The varint that is being read.
@@ -30,7 +30,7 @@ pub(crate) struct Calls {
     skip: u64,
 }
 
-impl Calls {
+impl CallCounter {
     /// None yet.
     pub(crate) const fn new() -> Self {
         Self {
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
 
     fn count(chunks: &[&[u8]], max: usize) -> Result<usize, String> {
-        let mut calls = Calls::new();
+        let mut calls = CallCounter::new();
         for chunk in chunks {
             calls
                 .read(chunk, max)

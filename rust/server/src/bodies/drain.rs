@@ -23,7 +23,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(5);
 
 /// A body that is read to its end, whether or not anybody wants all of it.
 #[derive(Debug)]
-pub(crate) struct Lingering {
+pub(crate) struct DrainedBody {
     /// `None` after its end.
     inner: Option<Incoming>,
     /// Time for which it is read after it was dropped; `None`: not at all.
@@ -32,7 +32,7 @@ pub(crate) struct Lingering {
     is_held_back: bool,
 }
 
-impl Lingering {
+impl DrainedBody {
     /// The request, whose body is read for so long after it was dropped.
     pub(crate) fn request(request: Request<Incoming>, patience: Duration) -> Request<Self> {
         let is_held_back = request.headers().contains_key(header::EXPECT);
@@ -53,7 +53,7 @@ impl Lingering {
     }
 }
 
-impl Body for Lingering {
+impl Body for DrainedBody {
     type Data = Bytes;
     type Error = hyper::Error;
 
@@ -82,7 +82,7 @@ impl Body for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for DrainedBody {
     fn drop(&mut self) {
         if self.is_held_back || self.is_end_stream() {
             return;

@@ -63,13 +63,13 @@ struct Gauges {
 
 /// Bytes held by all connections of a server.
 #[derive(Debug)]
-pub(crate) struct Unfinished {
+pub(crate) struct MessageMemory {
     all: Gauges,
     connection_limit: usize,
     small_connection_limit: usize,
 }
 
-impl Unfinished {
+impl MessageMemory {
     /// One connection may always hold one whole body.
     pub(crate) fn new(limit_bytes: usize, body_limit_bytes: usize) -> Arc<Self> {
         let small_bytes = limit_bytes / SMALL_PART;
@@ -84,8 +84,8 @@ impl Unfinished {
     }
 
     /// The share of a new connection.
-    pub(crate) fn share(self: &Arc<Self>) -> Arc<Share> {
-        Arc::new(Share {
+    pub(crate) fn share(self: &Arc<Self>) -> Arc<ConnectionShare> {
+        Arc::new(ConnectionShare {
             all: Arc::clone(self),
             own: Gauges {
                 small: Gauge::new(self.small_connection_limit),
@@ -97,15 +97,15 @@ impl Unfinished {
 
 /// Bytes held by one connection.
 #[derive(Debug)]
-pub(crate) struct Share {
-    all: Arc<Unfinished>,
+pub(crate) struct ConnectionShare {
+    all: Arc<MessageMemory>,
     own: Gauges,
 }
 
 /// Bytes held by one message, until it is whole or given up.
 #[derive(Debug)]
-pub(crate) struct Held {
-    share: Arc<Share>,
+pub(crate) struct HeldBytes {
+    share: Arc<ConnectionShare>,
     bytes: usize,
 }
 
@@ -114,8 +114,8 @@ fn small(bytes: usize) -> usize {
     bytes.min(SMALL_BYTES)
 }
 
-impl Held {
-    pub(crate) const fn new(share: Arc<Share>) -> Self {
+impl HeldBytes {
+    pub(crate) const fn new(share: Arc<ConnectionShare>) -> Self {
         Self { share, bytes: 0 }
     }
 
@@ -178,7 +178,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldBytes {
     fn drop(&mut self) {
         self.clear();
     }
@@ -199,14 +199,14 @@ mod tests {
 
     #[test]
     fn large_messages_leave_room_for_small_ones() {
-        let all = Unfinished::new(LIMIT_BYTES, 10);
+        let all = MessageMemory::new(LIMIT_BYTES, 10);
         let (one, other) = (all.share(), all.share());
-        let mut large = Held::new(Arc::clone(&one));
+        let mut large = HeldBytes::new(Arc::clone(&one));
         large.grow(SMALL_BYTES).unwrap();
         large.grow(4 * SMALL_BYTES).unwrap();
         large.grow(5 * SMALL_BYTES).unwrap();
         assert_eq!(held(&one.own), (SMALL_BYTES, 4 * SMALL_BYTES));
-        let mut small = Held::new(Arc::clone(&one));
+        let mut small = HeldBytes::new(Arc::clone(&one));
         small.grow(SMALL_BYTES).unwrap();
         let refusal = small.grow(SMALL_BYTES + 1).unwrap_err();
         assert!(refusal.message().contains("on this connection"), "{refusal}");
@@ -215,18 +215,18 @@ mod tests {
             (2 * SMALL_BYTES, 4 * SMALL_BYTES),
             "what was refused counts nowhere"
         );
-        Held::new(other).grow(5 * SMALL_BYTES).unwrap();
+        HeldBytes::new(other).grow(5 * SMALL_BYTES).unwrap();
         large.clear();
         small.grow(5 * SMALL_BYTES).unwrap();
     }
 
     #[test]
     fn small_messages_are_bounded_too() {
-        let all = Unfinished::new(LIMIT_BYTES, 10);
-        let of = |share: &Arc<Share>, count: usize| -> Vec<Held> {
+        let all = MessageMemory::new(LIMIT_BYTES, 10);
+        let of = |share: &Arc<ConnectionShare>, count: usize| -> Vec<HeldBytes> {
             (0..count)
                 .map(|_| {
-                    let mut held = Held::new(Arc::clone(share));
+                    let mut held = HeldBytes::new(Arc::clone(share));
                     held.grow(SMALL_BYTES).unwrap();
                     held
                 })
@@ -234,10 +234,10 @@ mod tests {
         };
         let (one, other, third) = (all.share(), all.share(), all.share());
         let mut first = of(&one, 4);
-        let refusal = Held::new(one).grow(1).unwrap_err();
+        let refusal = HeldBytes::new(one).grow(1).unwrap_err();
         assert!(refusal.message().contains("on this connection"), "{refusal}");
         let second = of(&other, 4);
-        let mut late = Held::new(third);
+        let mut late = HeldBytes::new(third);
         let refusal = late.grow(1).unwrap_err();
         assert!(refusal.message().contains("at this server"), "{refusal}");
         first.pop();
@@ -248,9 +248,9 @@ mod tests {
 
     #[test]
     fn what_is_held_may_become_less() {
-        let all = Unfinished::new(LIMIT_BYTES, 10);
+        let all = MessageMemory::new(LIMIT_BYTES, 10);
         let share = all.share();
-        let mut one = Held::new(Arc::clone(&share));
+        let mut one = HeldBytes::new(Arc::clone(&share));
         for (bytes, counted) in [
             (SMALL_BYTES + 90, (SMALL_BYTES, 90)),
             (SMALL_BYTES + 30, (SMALL_BYTES, 30)),
@@ -269,13 +269,13 @@ mod tests {
 
     #[test]
     fn the_whole_is_bounded_and_given_back() {
-        let all = Unfinished::new(LIMIT_BYTES, 10);
-        let mut large: Vec<Held> = (0..6).map(|_| Held::new(all.share())).collect();
+        let all = MessageMemory::new(LIMIT_BYTES, 10);
+        let mut large: Vec<HeldBytes> = (0..6).map(|_| HeldBytes::new(all.share())).collect();
         for one in &mut large {
             one.grow(5 * SMALL_BYTES).unwrap();
         }
         assert_eq!(held(&all.all), (6 * SMALL_BYTES, 24 * SMALL_BYTES));
-        let mut late = Held::new(all.share());
+        let mut late = HeldBytes::new(all.share());
         let refusal = late.grow(SMALL_BYTES + 1).unwrap_err();
         assert!(refusal.message().contains("at this server"), "{refusal}");
         large.pop();
@@ -286,9 +286,9 @@ mod tests {
 
     #[test]
     fn one_body_always_fits() {
-        let all = Unfinished::new(1 << 20, 4 << 20);
-        let mut body = Held::new(all.share());
+        let all = MessageMemory::new(1 << 20, 4 << 20);
+        let mut body = HeldBytes::new(all.share());
         body.grow(4 << 20).unwrap();
-        assert!(Held::new(all.share()).grow(1 << 20).is_err());
+        assert!(HeldBytes::new(all.share()).grow(1 << 20).is_err());
     }
 }

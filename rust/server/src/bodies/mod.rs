@@ -6,7 +6,7 @@ mod memory;
 mod request;
 mod response;
 
-pub(crate) use drain::Lingering;
-pub(crate) use memory::{Held, Share, Unfinished};
-pub(crate) use request::{Arriving, Kind};
-pub(crate) use response::Leaving;
+pub(crate) use drain::DrainedBody;
+pub(crate) use memory::{ConnectionShare, HeldBytes, MessageMemory};
+pub(crate) use request::{Kind, RequestBody};
+pub(crate) use response::ResponseBody;

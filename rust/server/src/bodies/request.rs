@@ -10,9 +10,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 use tonic::Status;
 
-use super::call_count::Calls;
-use super::drain::Lingering;
-use super::memory::{Held, Share};
+use super::call_count::CallCounter;
+use super::drain::DrainedBody;
+use super::memory::{ConnectionShare, HeldBytes};
 
 /// One byte that says whether the message is compressed, and four of its length.
 const PREFIX_BYTES: usize = 5;
@@ -37,14 +37,14 @@ pub(crate) enum Kind {
 }
 
 /// A body that is watched while it is read.
-pub(crate) struct Arriving {
-    inner: Lingering,
+pub(crate) struct RequestBody {
+    inner: DrainedBody,
     messages: Messages,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl Arriving {
-    pub(crate) const fn new(inner: Lingering, kind: Kind, share: Arc<Share>) -> Self {
+impl RequestBody {
+    pub(crate) const fn new(inner: DrainedBody, kind: Kind, share: Arc<ConnectionShare>) -> Self {
         Self {
             inner,
             messages: Messages::new(kind, share),
@@ -65,7 +65,7 @@ impl Arriving {
     }
 }
 
-impl Body for Arriving {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -117,20 +117,20 @@ struct Messages {
     prefix_seen: usize,
     seen_bytes: usize,
     left_bytes: usize,
-    calls: Calls,
-    held: Held,
+    calls: CallCounter,
+    held: HeldBytes,
 }
 
 impl Messages {
-    const fn new(kind: Kind, share: Arc<Share>) -> Self {
+    const fn new(kind: Kind, share: Arc<ConnectionShare>) -> Self {
         Self {
             kind,
             prefix: [0; PREFIX_BYTES],
             prefix_seen: 0,
             seen_bytes: 0,
             left_bytes: 0,
-            calls: Calls::new(),
-            held: Held::new(share),
+            calls: CallCounter::new(),
+            held: HeldBytes::new(share),
         }
     }
 
@@ -159,7 +159,7 @@ impl Messages {
             };
             if self.prefix_seen == PREFIX_BYTES && self.left_bytes == 0 {
                 self.held.clear();
-                self.calls = Calls::new();
+                self.calls = CallCounter::new();
                 (self.prefix_seen, self.seen_bytes) = (0, 0);
                 ended = Ended::Some;
             }
@@ -197,11 +197,11 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use super::super::memory::Unfinished;
+    use super::super::memory::MessageMemory;
     use super::*;
 
     fn messages(kind: Kind) -> Messages {
-        Messages::new(kind, Unfinished::new(1 << 20, 1 << 17).share())
+        Messages::new(kind, MessageMemory::new(1 << 20, 1 << 17).share())
     }
 
     const STREAM: Kind = Kind::Stream {

@@ -13,29 +13,29 @@ use hyper::body::{Frame, SizeHint};
 use tonic::Status;
 use tonic::body::Body;
 
-use super::memory::{Held, SMALL_BYTES, Share};
+use super::memory::{ConnectionShare, HeldBytes, SMALL_BYTES};
 
 /// A body whose large pieces are counted.
-pub(crate) struct Leaving {
+pub(crate) struct ResponseBody {
     /// `None` when nothing more goes on.
     body: Option<Body>,
-    share: Arc<Share>,
+    share: Arc<ConnectionShare>,
 }
 
 /// Bytes that are counted.
-struct Counted {
+struct CountedBytes {
     bytes: Bytes,
-    _held: Held,
+    _held: HeldBytes,
 }
 
-impl AsRef<[u8]> for Counted {
+impl AsRef<[u8]> for CountedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
-impl Leaving {
-    pub(crate) const fn new(body: Body, share: Arc<Share>) -> Self {
+impl ResponseBody {
+    pub(crate) const fn new(body: Body, share: Arc<ConnectionShare>) -> Self {
         Self {
             body: Some(body),
             share,
@@ -46,9 +46,9 @@ impl Leaving {
         if bytes.len() <= SMALL_BYTES {
             return Ok(bytes);
         }
-        let mut held = Held::new(Arc::clone(&self.share));
+        let mut held = HeldBytes::new(Arc::clone(&self.share));
         held.grow(bytes.len())?;
-        Ok(Bytes::from_owner(Counted { bytes, _held: held }))
+        Ok(Bytes::from_owner(CountedBytes { bytes, _held: held }))
     }
 }
 
@@ -59,7 +59,7 @@ fn end(full: &Status) -> Result<Frame<Bytes>, Status> {
     Ok(Frame::trailers(trailers))
 }
 
-impl hyper::body::Body for Leaving {
+impl hyper::body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -102,21 +102,21 @@ impl hyper::body::Body for Leaving {
 mod tests {
     use http_body_util::{BodyExt as _, Full};
 
-    use super::super::memory::Unfinished;
+    use super::super::memory::MessageMemory;
     use super::*;
 
-    fn leaving(bytes: usize, share: &Arc<Share>) -> Leaving {
+    fn leaving(bytes: usize, share: &Arc<ConnectionShare>) -> ResponseBody {
         let body = Full::new(Bytes::from(vec![0; bytes]));
-        Leaving::new(Body::new(body), Arc::clone(share))
+        ResponseBody::new(Body::new(body), Arc::clone(share))
     }
 
-    async fn frame(mut leaving: Leaving) -> Frame<Bytes> {
+    async fn frame(mut leaving: ResponseBody) -> Frame<Bytes> {
         leaving.frame().await.unwrap().unwrap()
     }
 
     #[tokio::test]
     async fn large_answers_count_until_they_are_gone() {
-        let all = Unfinished::new(1 << 20, 1 << 16);
+        let all = MessageMemory::new(1 << 20, 1 << 16);
         let share = all.share();
         let mut waiting = Vec::new();
         // An eighth of the whole, but for what counts as small.

@@ -14,7 +14,7 @@ use tokio::time::Sleep;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use crate::bodies::{Leaving, Share};
+use crate::bodies::{ConnectionShare, ResponseBody};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision;
 use crate::gate::Gate;
@@ -24,7 +24,7 @@ pub(crate) type Answer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infa
 
 /// The kind of request that an answer is counted as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Counted {
+pub(crate) enum RequestKind {
     /// A request of plain HTTP.
     Http,
     /// One to the gateway.
@@ -71,23 +71,23 @@ impl Patience {
 }
 
 /// The answer to one request, whatever it asks for.
-pub(crate) struct Answering {
+pub(crate) struct CountedAnswer {
     pub(crate) answer: Answer,
     pub(crate) gate: Arc<Gate>,
-    pub(crate) counted: Counted,
+    pub(crate) counted: RequestKind,
     /// For the methods of the decision service. The answer to a stream begins at once, and what follows has a time of its own.
     pub(crate) patience: Option<Patience>,
     /// The share that large pieces of the answer count against, if it may have some.
-    pub(crate) leaving: Option<Arc<Share>>,
+    pub(crate) leaving: Option<Arc<ConnectionShare>>,
 }
 
-impl Answering {
+impl CountedAnswer {
     fn count(&self, response: &Response<Body>) {
         match self.counted {
-            Counted::Http => self.gate.metrics.http(response.status()),
-            Counted::Mcp => self.gate.metrics.mcp(response.status()),
-            Counted::Grpc => self.gate.metrics.grpc(grpc_code(response)),
-            Counted::Stream => match grpc_code(response) {
+            RequestKind::Http => self.gate.metrics.http(response.status()),
+            RequestKind::Mcp => self.gate.metrics.mcp(response.status()),
+            RequestKind::Grpc => self.gate.metrics.grpc(grpc_code(response)),
+            RequestKind::Stream => match grpc_code(response) {
                 Code::Ok => {}
                 code => self.gate.metrics.grpc(code),
             },
@@ -95,7 +95,7 @@ impl Answering {
     }
 }
 
-impl Future for Answering {
+impl Future for CountedAnswer {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -110,7 +110,7 @@ impl Future for Answering {
         };
         self.count(&response);
         Poll::Ready(Ok(match self.leaving.take() {
-            Some(share) => response.map(|body| Body::new(Leaving::new(body, share))),
+            Some(share) => response.map(|body| Body::new(ResponseBody::new(body, share))),
             None => response,
         }))
     }

@@ -29,15 +29,15 @@ use tonic::Status;
 use tonic::body::Body;
 use tower_service::Service;
 
-use crate::bodies::{Arriving, Kind, Lingering, Share, Unfinished};
+use crate::bodies::{ConnectionShare, DrainedBody, Kind, MessageMemory, RequestBody};
 use crate::deadline::Deadline;
 use crate::error::StartError;
 use crate::gate::Gate;
-use crate::identity::{Asker, Peer, Unknown};
+use crate::identity::{Asker, Peer, UnknownPepError};
 use crate::limits::Limits;
 use crate::listener::Listener;
 use crate::phase::Phase;
-use answer::{Answer, Answering, Counted, Patience};
+use answer::{Answer, CountedAnswer, Patience, RequestKind};
 use envoy::Authorizer;
 use envoy::ext_proc::{self, Processor};
 use envoy::rate_limit::{self, RateLimits};
@@ -59,7 +59,7 @@ type Route = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
 pub(crate) struct Services {
     pub(crate) gate: Arc<Gate>,
     /// Memory for messages that are not whole yet, over every connection.
-    pub(crate) unfinished: Arc<Unfinished>,
+    pub(crate) unfinished: Arc<MessageMemory>,
     http: Arc<HttpContext>,
     max_batch_calls: usize,
     message_timeout: Duration,
@@ -110,7 +110,7 @@ impl Services {
                 message_timeout,
             }),
             gate,
-            unfinished: Unfinished::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
+            unfinished: MessageMemory::new(limits.unfinished_limit_bytes, limits.body_limit_bytes),
             max_batch_calls: limits.max_batch_calls,
             message_timeout,
             decisions,
@@ -139,30 +139,30 @@ impl Services {
         &self,
         listener: Listener,
         peer: &Arc<Peer>,
-        share: &Arc<Share>,
+        share: &Arc<ConnectionShare>,
         request: Request<Incoming>,
-    ) -> Answering {
+    ) -> CountedAnswer {
         let path = request.uri().path();
         let is_gateway = gateway::owns(path);
         if is_gateway || http::owns(path) || !is_grpc(&request) {
             let (context, peer) = (Arc::clone(&self.http), Arc::clone(peer));
-            let request = Lingering::request(request, self.message_timeout);
-            let request = request.map(|body| Arriving::new(body, Kind::Plain, Arc::clone(share)));
+            let request = DrainedBody::request(request, self.message_timeout);
+            let request = request.map(|body| RequestBody::new(body, Kind::Plain, Arc::clone(share)));
             if is_gateway {
                 let share = Arc::clone(share);
                 let answer: Answer =
                     Box::pin(
                         async move { Ok(gateway::answer(&context, listener, &peer, share, request).await) },
                     );
-                return self.answering(answer, Counted::Mcp, None, None);
+                return self.answering(answer, RequestKind::Mcp, None, None);
             }
             let answer: Answer =
                 Box::pin(async move { Ok(http::answer(&context, listener, &peer, request).await) });
-            return self.answering(answer, Counted::Http, None, None);
+            return self.answering(answer, RequestKind::Http, None, None);
         }
         let counted = match request.uri().path() {
-            CHECK_STREAM | ext_proc::PROCESS => Counted::Stream,
-            _ => Counted::Grpc,
+            CHECK_STREAM | ext_proc::PROCESS => RequestKind::Stream,
+            _ => RequestKind::Grpc,
         };
         let leaving = has_large_answers(request.uri().path()).then(|| Arc::clone(share));
         let (answer, patience) = self.call(listener, peer, share, request);
@@ -172,11 +172,11 @@ impl Services {
     fn answering(
         &self,
         answer: Answer,
-        counted: Counted,
+        counted: RequestKind,
         patience: Option<Patience>,
-        leaving: Option<Arc<Share>>,
-    ) -> Answering {
-        Answering {
+        leaving: Option<Arc<ConnectionShare>>,
+    ) -> CountedAnswer {
+        CountedAnswer {
             leaving,
             answer,
             gate: Arc::clone(&self.gate),
@@ -190,12 +190,12 @@ impl Services {
         &self,
         listener: Listener,
         peer: &Arc<Peer>,
-        share: &Arc<Share>,
+        share: &Arc<ConnectionShare>,
         mut request: Request<Incoming>,
     ) -> (Answer, Option<Patience>) {
         if let Some(status) = self.refusal(listener, &request) {
             // Over HTTP/1.1, its body may be on its way.
-            drop(Lingering::request(request, self.message_timeout));
+            drop(DrainedBody::request(request, self.message_timeout));
             return (refused(status), None);
         }
         match self.asker(peer, &request) {
@@ -241,9 +241,9 @@ impl Services {
     /// The answer of a service that decides, within its own time and its caller's.
     fn within_time(
         &self,
-        share: &Arc<Share>,
+        share: &Arc<ConnectionShare>,
         mut request: Request<Incoming>,
-        answer: impl FnOnce(Request<Arriving>) -> Answer,
+        answer: impl FnOnce(Request<RequestBody>) -> Answer,
     ) -> (Answer, Option<Patience>) {
         let deadline = match Deadline::of(request.headers()) {
             Ok(deadline) => deadline,
@@ -261,7 +261,7 @@ impl Services {
             },
             _ => Kind::Message,
         };
-        let request = request.map(|body| Arriving::new(Lingering::never(body), kind, Arc::clone(share)));
+        let request = request.map(|body| RequestBody::new(DrainedBody::never(body), kind, Arc::clone(share)));
         let patience = Patience::new(self.message_timeout, deadline);
         (answer(request), Some(patience))
     }
@@ -284,7 +284,7 @@ impl Services {
     }
 
     /// Identifies the sender of a gRPC request; anybody may ask for health.
-    fn asker(&self, peer: &Arc<Peer>, request: &Request<Incoming>) -> Result<Option<Asker>, Unknown> {
+    fn asker(&self, peer: &Arc<Peer>, request: &Request<Incoming>) -> Result<Option<Asker>, UnknownPepError> {
         let configuration = self.gate.configuration();
         let peps = &configuration.parts.peps;
         if request.uri().path().starts_with("/grpc.health.v1.Health/") && peps.admits(peer) {
@@ -308,7 +308,7 @@ fn refused(status: Status) -> Answer {
 }
 
 /// The answer to a gRPC request of nobody that is known.
-fn unauthenticated(unknown: Unknown) -> Response<Body> {
+fn unauthenticated(unknown: UnknownPepError) -> Response<Body> {
     let mut response = Status::unauthenticated(unknown.message()).into_http();
     let challenge = ::http::HeaderValue::from_static("Bearer");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

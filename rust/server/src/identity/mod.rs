@@ -7,4 +7,4 @@ mod peps;
 pub use peps::{PepError, PepSpec};
 
 pub(crate) use certificate::names_in;
-pub(crate) use peps::{Asker, Peer, PepRegistry, Peps, Unknown};
+pub(crate) use peps::{Asker, Peer, PepRegistry, Peps, UnknownPepError};

@@ -55,7 +55,7 @@ pub(crate) struct Asker {
 
 /// Why a request cannot be attributed to an enforcement point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unknown {
+pub(crate) enum UnknownPepError {
     /// No credential names an enforcement point.
     NoCredential,
     /// `authorization` is there and cannot be read.
@@ -68,7 +68,7 @@ pub(crate) enum Unknown {
     Withdrawn,
 }
 
-impl Unknown {
+impl UnknownPepError {
     /// The message for a caller whose token comes in a field of this name.
     pub(crate) fn message_about(self, field: &HeaderName) -> String {
         self.message().replace(AUTHORIZATION.as_str(), field.as_str())
@@ -250,7 +250,11 @@ impl Peps {
     }
 
     /// Identifies the sender of a request by its header fields and its connection; `None` if anybody may ask.
-    pub(crate) fn ask(&self, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Option<Asker>, Unknown> {
+    pub(crate) fn ask(
+        &self,
+        peer: &Arc<Peer>,
+        headers: &HeaderMap,
+    ) -> Result<Option<Asker>, UnknownPepError> {
         self.ask_by(&AUTHORIZATION, peer, headers)
     }
 
@@ -260,19 +264,19 @@ impl Peps {
         field: &HeaderName,
         peer: &Arc<Peer>,
         headers: &HeaderMap,
-    ) -> Result<Option<Asker>, Unknown> {
+    ) -> Result<Option<Asker>, UnknownPepError> {
         // Which list a call goes by is settled when it is decided: see `still`.
         if !self.may_connect(peer) {
-            return Err(Unknown::Withdrawn);
+            return Err(UnknownPepError::Withdrawn);
         }
         if !self.configured {
             return Ok(None);
         }
-        let token = bearer::token(headers, field).map_err(|()| Unknown::Malformed)?;
+        let token = bearer::token(headers, field).map_err(|()| UnknownPepError::Malformed)?;
         let token = match (token, &self.key) {
             (None, _) => None,
             (Some(token), Some(key)) => Some(key.digest(token)),
-            (Some(_), None) => return Err(Unknown::Token),
+            (Some(_), None) => return Err(UnknownPepError::Token),
         };
         let pep = self.find(peer, token.as_ref())?;
         Ok(Some(Asker {
@@ -285,18 +289,18 @@ impl Peps {
 
     /// The enforcement point that asks, for a call that goes by this list: between the header of a request and each of its
     /// messages the list may have changed.
-    pub(crate) fn still(&self, asker: Option<&Asker>) -> Result<Pep, Unknown> {
+    pub(crate) fn still(&self, asker: Option<&Asker>) -> Result<Pep, UnknownPepError> {
         match asker {
             Some(asker) if asker.version == self.version => Ok(asker.pep),
             // What let a stranger connect is gone; only who was an enforcement point can be one here.
-            Some(asker) if !self.may_connect(&asker.peer) => Err(Unknown::Withdrawn),
+            Some(asker) if !self.may_connect(&asker.peer) => Err(UnknownPepError::Withdrawn),
             _ if !self.configured => Ok(Pep::UNNAMED),
             Some(asker) => match self.find(&asker.peer, asker.token.as_ref()) {
                 // Another one now: what was begun belongs to the one before.
                 Ok(pep) if pep.id == asker.pep.id => Ok(pep),
-                _ => Err(Unknown::Withdrawn),
+                _ => Err(UnknownPepError::Withdrawn),
             },
-            None => Err(Unknown::Withdrawn),
+            None => Err(UnknownPepError::Withdrawn),
         }
     }
 
@@ -316,18 +320,21 @@ impl Peps {
         !self.by_uid.is_empty()
     }
 
-    fn find(&self, peer: &Peer, token: Option<&TokenDigest>) -> Result<Pep, Unknown> {
-        let by_token = token.map(|token| self.by_token.get(token).ok_or(Unknown::Token));
+    fn find(&self, peer: &Peer, token: Option<&TokenDigest>) -> Result<Pep, UnknownPepError> {
+        let by_token = token.map(|token| self.by_token.get(token).ok_or(UnknownPepError::Token));
         let by_token = by_token.transpose()?;
         let by_uid = peer.uid.and_then(|uid| self.by_uid.get(&uid));
         let certificate_names = peer.certificate_names.iter();
         let by_certificate = certificate_names.filter_map(|name| self.by_certificate.get(name));
         let mut named = by_token.into_iter().chain(by_uid).chain(by_certificate);
-        let first = named.next().ok_or(Unknown::NoCredential)?;
+        let first = named.next().ok_or(UnknownPepError::NoCredential)?;
         if named.any(|other| other != first) {
-            return Err(Unknown::Contradictory);
+            return Err(UnknownPepError::Contradictory);
         }
-        self.listed.get(*first).copied().ok_or(Unknown::NoCredential)
+        self.listed
+            .get(*first)
+            .copied()
+            .ok_or(UnknownPepError::NoCredential)
     }
 }
 

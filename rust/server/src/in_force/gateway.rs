@@ -74,7 +74,7 @@ pub enum GatewayError {
 
 /// A server as requests meet it.
 #[derive(Debug)]
-pub(crate) struct Behind {
+pub(crate) struct ServerEntry {
     /// Its name.
     pub(crate) server: String,
     pub(crate) upstream: Arc<Upstream>,
@@ -85,7 +85,7 @@ pub(crate) struct Behind {
 /// A gateway that is configured so.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
-    pub(crate) servers: HashMap<String, Arc<Behind>>,
+    pub(crate) servers: HashMap<String, Arc<ServerEntry>>,
     /// The counts of every server that was ever configured.
     pub(crate) tallies: BTreeMap<String, Arc<Tally>>,
     /// The reading of requests whose callers prove who they are.
@@ -129,12 +129,12 @@ impl Gateway {
                 .filter(|_| pinning != Mode::Off)
                 .map(|pins| pins.server(&name, endpoint, pinning))
                 .transpose()?;
-            let behind = Behind {
+            let entry = ServerEntry {
                 server: name.clone(),
                 upstream,
                 pins,
             };
-            servers.insert(name, Arc::new(behind));
+            servers.insert(name, Arc::new(entry));
         }
         let issuers = issuers(config.oauth, config.public_url.is_some(), before)?;
         let reading = |identity| ProxyConfig {
@@ -159,7 +159,7 @@ impl Gateway {
     }
 
     /// The server that stands at a path; the error is for a client.
-    pub(crate) fn at(&self, path: &str) -> Result<&Arc<Behind>, String> {
+    pub(crate) fn at(&self, path: &str) -> Result<&Arc<ServerEntry>, String> {
         let name = PathTemplate::mcp_server(plain(path)).map_err(|unclear| unclear.to_string())?;
         name.and_then(|name| self.servers.get(&*name)).ok_or_else(|| {
             "no such server here; expected `/mcp/<server>` with the name of a server that has an `upstream`"

@@ -19,7 +19,7 @@ use crate::identity::Peps;
 use crate::metrics::{Metrics, StateCells};
 use crate::proxy::ProxyConfig;
 
-pub(crate) use gateway::{Behind, Gateway, MCP, plain};
+pub(crate) use gateway::{Gateway, MCP, ServerEntry, plain};
 pub use gateway::{GatewayConfig, GatewayError, GatewayServer};
 pub(crate) use pinning::Pinning;
 pub(crate) use session::Sessions;

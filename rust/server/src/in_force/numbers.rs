@@ -9,7 +9,7 @@ impl Gateway {
     /// The numbers of each server.
     pub(crate) fn numbers(&self) -> Vec<UpstreamNumbers> {
         let numbers = self.tallies.iter().map(|(server, tally)| {
-            let pins = self.servers.get(server).and_then(|behind| behind.pins.as_ref());
+            let pins = self.servers.get(server).and_then(|entry| entry.pins.as_ref());
             let pinned = pins.map(PinnedServer::numbers).unwrap_or_default();
             UpstreamNumbers {
                 server: server.clone(),

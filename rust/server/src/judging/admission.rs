@@ -5,7 +5,7 @@ use http::Extensions;
 use tonic::Status;
 
 use crate::deadline::{self, Deadline};
-use crate::identity::{Asker, Unknown};
+use crate::identity::{Asker, UnknownPepError};
 use crate::in_force::Configuration;
 use crate::proxy::ProxyConfig;
 
@@ -21,7 +21,10 @@ pub(crate) struct Admission<'c> {
 
 impl<'c> Admission<'c> {
     /// Admits a proxy that was known when its request began, if it still is.
-    pub(crate) fn of(configuration: &'c Configuration, asker: Option<&Asker>) -> Result<Self, Unknown> {
+    pub(crate) fn of(
+        configuration: &'c Configuration,
+        asker: Option<&Asker>,
+    ) -> Result<Self, UnknownPepError> {
         let parts = &configuration.parts;
         Ok(Self {
             configuration,

@@ -1,7 +1,7 @@
 //! Bodies: what the upstream will read must be what callgate reads.
 
-use super::Carried;
-use crate::proxy::{Attributes, Unclear};
+use super::Payload;
+use crate::proxy::{Attributes, UnclearError};
 
 /// Methods of HTTP whose requests have no body unless they say so.
 const BODILESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
@@ -14,10 +14,10 @@ const UTF_8: &str = "utf-8";
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 
 /// The body, if it is what the upstream will read: uncompressed, and as long as the request says.
-pub(crate) fn whole<'a>(attributes: &impl Attributes<'a>, body: &'a [u8]) -> Result<&'a [u8], Unclear> {
+pub(crate) fn whole<'a>(attributes: &impl Attributes<'a>, body: &'a [u8]) -> Result<&'a [u8], UnclearError> {
     // `false` is what Envoy says of a whole one.
     if header(attributes, PARTIAL_BODY)?.is_some_and(|partial| partial != "false") {
-        return Err(Unclear::new(
+        return Err(UnclearError::new(
             "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less, or raise \
              `max_request_bytes` at the proxy",
         ));
@@ -25,13 +25,13 @@ pub(crate) fn whole<'a>(attributes: &impl Attributes<'a>, body: &'a [u8]) -> Res
     if let Some(encoding) = header(attributes, "content-encoding")?
         && !encoding.eq_ignore_ascii_case("identity")
     {
-        return Err(Unclear::new(
+        return Err(UnclearError::new(
             "the body is compressed; send it without `content-encoding`, or let the proxy decompress it first",
         ));
     }
     let promised = header(attributes, "content-length")?.map(str::parse::<usize>);
     if promised.is_some_and(|length| length != Ok(body.len())) {
-        return Err(Unclear::new(
+        return Err(UnclearError::new(
             "the proxy forwards another body than the request's `content-length` says; let it forward the whole body",
         ));
     }
@@ -40,24 +40,27 @@ pub(crate) fn whole<'a>(attributes: &impl Attributes<'a>, body: &'a [u8]) -> Res
 
 /// Whether the request surely has no body. An error where a body would be read in other ways than here, or where more
 /// bytes follow that nobody judges.
-pub(crate) fn check<'a>(attributes: &impl Attributes<'a>, carried: &Carried<'a>) -> Result<bool, Unclear> {
+pub(crate) fn check<'a>(
+    attributes: &impl Attributes<'a>,
+    carried: &Payload<'a>,
+) -> Result<bool, UnclearError> {
     if header(attributes, "upgrade")?.is_some() {
-        return Err(Unclear::new(
+        return Err(UnclearError::new(
             "the request asks for another protocol, whose messages nobody would judge; send it without `upgrade`",
         ));
     }
-    let has_body = matches!(carried, Carried::Body(body, _) if !body.is_empty());
+    let has_body = matches!(carried, Payload::Body(body, _) if !body.is_empty());
     let is_absent = !has_body && is_absent(attributes)?;
     // Without a type nobody reads another encoding than JSON's own.
     if !is_absent && header(attributes, "content-type")?.is_some_and(|content_type| !is_json(content_type)) {
-        return Err(Unclear::new(
+        return Err(UnclearError::new(
             "the body is JSON in UTF-8 or nothing; send it with `content-type: application/json`",
         ));
     }
     Ok(is_absent)
 }
 
-fn is_absent<'a>(attributes: &impl Attributes<'a>) -> Result<bool, Unclear> {
+fn is_absent<'a>(attributes: &impl Attributes<'a>) -> Result<bool, UnclearError> {
     let is_empty = match header(attributes, "content-length")? {
         Some(length) => length == "0",
         // Over HTTP/2 a body needs no length.
@@ -78,7 +81,7 @@ fn is_json(content_type: &str) -> bool {
         && parts.filter(|part| !part.is_empty()).all(is_utf_8)
 }
 
-fn header<'a>(attributes: &impl Attributes<'a>, name: &str) -> Result<Option<&'a str>, Unclear> {
+fn header<'a>(attributes: &impl Attributes<'a>, name: &str) -> Result<Option<&'a str>, UnclearError> {
     attributes.header(name).map_err(|fault| fault.of(name))
 }
 

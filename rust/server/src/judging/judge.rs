@@ -7,10 +7,10 @@ use callgate_core::{Args, Decision, Outcome, Request};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{Answer, Headers, Id, Message, MessageError, MessageTarget, Parts, Reason, reply as mcp};
 
-use super::{Admission, Asked, Carried, Denied, Door, Read, Subject, body};
+use super::{Admission, Denial, JudgedRequest, MessageSummary, Payload, Responder, Subject, body};
 use crate::gate::Gate;
 use crate::metrics::INVALID_REQUEST;
-use crate::proxy::{Attributes, IdentitySource, Unclear};
+use crate::proxy::{Attributes, IdentitySource, UnclearError};
 
 thread_local! {
     /// The buffer of one thread, used again for every message.
@@ -26,36 +26,36 @@ const WITHOUT_MESSAGE: [&str; 2] = ["GET", "DELETE"];
 /// Judges one request.
 #[derive(Debug)]
 pub(crate) struct Judge<'j, D> {
-    pub(crate) door: &'j D,
+    pub(crate) responder: &'j D,
     pub(crate) gate: &'j Gate,
     pub(crate) admission: &'j Admission<'j>,
 }
 
-impl<D: Door> Judge<'_, D> {
+impl<D: Responder> Judge<'_, D> {
     /// The answer to a request with these attributes, of which this came along.
     pub(crate) fn answer<'a>(
         &self,
         attributes: &impl Attributes<'a>,
-        carried: Result<Carried<'a>, Unclear>,
+        carried: Result<Payload<'a>, UnclearError>,
     ) -> D::Answer {
         self.judge(attributes, carried)
             .unwrap_or_else(|unclear| self.unclear(&unclear))
     }
 
     /// The answer to what does not say what it asks.
-    pub(crate) fn unclear(&self, unclear: &Unclear) -> D::Answer {
+    pub(crate) fn unclear(&self, unclear: &UnclearError) -> D::Answer {
         self.gate.refuse(D::PROTOCOL, unclear.to_string(), |decision| {
             let body = mcp::denied_request(None, decision);
-            self.door
-                .denied(decision, Denied::message(body, None, Subject::Other))
+            self.responder
+                .denied(decision, Denial::message(body, None, Subject::Other))
         })
     }
 
     fn judge<'a>(
         &self,
         attributes: &impl Attributes<'a>,
-        carried: Result<Carried<'a>, Unclear>,
-    ) -> Result<D::Answer, Unclear> {
+        carried: Result<Payload<'a>, UnclearError>,
+    ) -> Result<D::Answer, UnclearError> {
         let named = self.admission.proxies.name(attributes)?;
         let carried = carried?;
         let request = named.request(self.admission.pep);
@@ -73,10 +73,10 @@ impl<D: Door> Judge<'_, D> {
         };
         if let Some(tool) = named.tool.as_deref() {
             let args = match carried {
-                Carried::Body([], _) if !is_absent => Args::Unseen,
-                Carried::Body(body, _) => Args::Json(body),
+                Payload::Body([], _) if !is_absent => Args::Unseen,
+                Payload::Body(body, _) => Args::Json(body),
                 // Not even where no field speaks of a body: proxies take those fields away with it.
-                Carried::Fields | Carried::Read(_) | Carried::Parts(..) => Args::Unseen,
+                Payload::Fields | Payload::Read(_) | Payload::Parts(..) => Args::Unseen,
             };
             let request = Request {
                 tool,
@@ -94,7 +94,7 @@ impl<D: Door> Judge<'_, D> {
         }
         let refused = |refusal: MessageError<'_>| self.refuse(&request, &refusal);
         Ok(match carried {
-            Carried::Body(body, read) => with_tape(|tape| {
+            Payload::Body(body, read) => with_tape(|tape| {
                 self.message(request, &headers, Message::parse(tape, body), read)
                     .unwrap_or_else(|refusal| {
                         if refusal.reason == Reason::Response && self.is_answer(&headers, body) {
@@ -104,21 +104,26 @@ impl<D: Door> Judge<'_, D> {
                         }
                     })
             }),
-            Carried::Fields => headers
-                .without_body()
-                .map_or_else(refused, |named| self.named(request, Read { named, id: None })),
-            Carried::Read(read) => headers
+            Payload::Fields => headers.without_body().map_or_else(refused, |named| {
+                self.named(request, MessageSummary { named, id: None })
+            }),
+            Payload::Read(read) => headers
                 .check_named(read.named, read.id)
                 .map_or_else(refused, |()| self.named(request, read)),
-            Carried::Parts(method, params) => with_tape(|tape| {
+            Payload::Parts(method, params) => with_tape(|tape| {
                 self.parts(request, Parts::parse(tape, method, params))
                     .unwrap_or_else(refused)
             }),
         })
     }
 
-    fn asked<'a>(&self, request: Request<'a>, method: Option<&'a str>, id: Option<Id<'a>>) -> Asked<'a> {
-        Asked {
+    fn asked<'a>(
+        &self,
+        request: Request<'a>,
+        method: Option<&'a str>,
+        id: Option<Id<'a>>,
+    ) -> JudgedRequest<'a> {
+        JudgedRequest {
             request,
             method,
             id,
@@ -130,7 +135,7 @@ impl<D: Door> Judge<'_, D> {
     fn is_answer(&self, headers: &Headers<'_>, body: &[u8]) -> bool {
         let says_nothing = headers.method().is_none() && headers.name().is_none();
         // The thread's buffer is in use.
-        says_nothing && self.door.takes_answers(headers) && Answer::parse(&mut Tape::new(), body).is_ok()
+        says_nothing && self.responder.takes_answers(headers) && Answer::parse(&mut Tape::new(), body).is_ok()
     }
 
     /// A message that came along, held against its header fields and what the proxy has read of it.
@@ -139,11 +144,11 @@ impl<D: Door> Judge<'_, D> {
         request: Request<'_>,
         headers: &Headers<'_>,
         message: Result<Message<'m>, MessageError<'m>>,
-        read: Option<Read<'_>>,
+        read: Option<MessageSummary<'_>>,
     ) -> Result<D::Answer, MessageError<'m>> {
         let message = message?;
         headers.check(&message)?;
-        if let Some(Read { named, id }) = read {
+        if let Some(MessageSummary { named, id }) = read {
             named.check(&message, id)?;
         }
         Ok(match message {
@@ -168,7 +173,7 @@ impl<D: Door> Judge<'_, D> {
     }
 
     /// A message of which no more is known than what it calls.
-    fn named(&self, request: Request<'_>, read: Read<'_>) -> D::Answer {
+    fn named(&self, request: Request<'_>, read: MessageSummary<'_>) -> D::Answer {
         match read.named {
             MessageTarget::Call(tool) => self.call(request, tool, Args::Unseen, read.id),
             MessageTarget::Other { method, .. } => self.other(request, method, read.id),
@@ -204,13 +209,13 @@ impl<D: Door> Judge<'_, D> {
     }
 
     /// Decides on a call of a tool.
-    fn decide(&self, asked: &Asked<'_>) -> D::Answer {
-        if let Some((rule, message)) = self.door.objection(asked.request.tool)
+    fn decide(&self, asked: &JudgedRequest<'_>) -> D::Answer {
+        if let Some((rule, message)) = self.responder.objection(asked.request.tool)
             && self.could_allow(&asked.request)
         {
             return self.object(asked, rule, message);
         }
-        let reserve = self.door.reserve();
+        let reserve = self.responder.reserve();
         let request = Request {
             reserve,
             ..asked.request
@@ -218,9 +223,9 @@ impl<D: Door> Judge<'_, D> {
         self.gate
             .decide_over(D::PROTOCOL, self.admission.configuration, &request, |decision| {
                 if decision.outcome == Outcome::Allow {
-                    return self.door.allowed(asked, decision);
+                    return self.responder.allowed(asked, decision);
                 }
-                self.door.denied(decision, self.denied_call(asked, decision))
+                self.responder.denied(decision, self.denied_call(asked, decision))
             })
     }
 
@@ -236,7 +241,7 @@ impl<D: Door> Judge<'_, D> {
     }
 
     /// Denies a call before any policy.
-    fn object(&self, asked: &Asked<'_>, rule: &'static str, message: String) -> D::Answer {
+    fn object(&self, asked: &JudgedRequest<'_>, rule: &'static str, message: String) -> D::Answer {
         let configuration = self.admission.configuration;
         self.gate.deny(
             D::PROTOCOL,
@@ -244,11 +249,11 @@ impl<D: Door> Judge<'_, D> {
             &asked.request,
             rule,
             message,
-            |decision| self.door.denied(decision, self.denied_call(asked, decision)),
+            |decision| self.responder.denied(decision, self.denied_call(asked, decision)),
         )
     }
 
-    fn denied_call<'a>(&self, asked: &Asked<'a>, decision: &Decision<'_>) -> Denied<'a> {
+    fn denied_call<'a>(&self, asked: &JudgedRequest<'a>, decision: &Decision<'_>) -> Denial<'a> {
         let body = if asked.method.is_some() {
             mcp::denied_call(asked.id, decision)
         } else {
@@ -256,7 +261,7 @@ impl<D: Door> Judge<'_, D> {
             decision.write_json(&mut json);
             json
         };
-        Denied {
+        Denial {
             body,
             is_tool_result: asked.id.is_some() && self.admission.proxies.tool_errors,
             id: asked.id,
@@ -265,22 +270,22 @@ impl<D: Door> Judge<'_, D> {
     }
 
     /// Lets a request that calls no tool pass, if its caller is known.
-    fn pass(&self, asked: &Asked<'_>) -> D::Answer {
+    fn pass(&self, asked: &JudgedRequest<'_>) -> D::Answer {
         self.gate.recognise(
             D::PROTOCOL,
             self.admission.configuration,
             &asked.request,
             |decision| {
                 if decision.outcome == Outcome::Allow {
-                    self.door.allowed(asked, decision)
+                    self.responder.allowed(asked, decision)
                 } else {
                     let body = mcp::denied_request(asked.id, decision);
                     let subject = match (asked.method, asked.id) {
                         (Some(_), None) => Subject::Notification,
                         _ => Subject::Other,
                     };
-                    self.door
-                        .denied(decision, Denied::message(body, asked.id, subject))
+                    self.responder
+                        .denied(decision, Denial::message(body, asked.id, subject))
                 }
             },
         )
@@ -319,8 +324,8 @@ impl<D: Door> Judge<'_, D> {
             rule,
             message,
             |decision| {
-                self.door
-                    .denied(decision, Denied::message(body(decision), id, subject))
+                self.responder
+                    .denied(decision, Denial::message(body(decision), id, subject))
             },
         )
     }

@@ -6,7 +6,7 @@ use callgate_gateway::pins::Observation;
 use callgate_mcp::sse::Event;
 use callgate_mcp::{Id, list, reply as mcp};
 
-use crate::gate::{Gate, aside};
+use crate::gate::{Gate, work_on};
 use crate::in_force::Configuration;
 use crate::protocol::Protocol;
 
@@ -33,7 +33,7 @@ impl Lists<'_> {
     /// A reply as it goes on; the error is the message in its place.
     pub(crate) fn reply(&self, reply: &[u8]) -> Result<Vec<u8>, String> {
         self.cut(|keep| {
-            aside(reply, || {
+            work_on(reply, || {
                 list::filter(&mut Tape::new(), reply, keep).map(Into::into)
             })
         })
@@ -42,7 +42,7 @@ impl Lists<'_> {
     /// The bytes of one event of a stream, likewise.
     pub(crate) fn event(&self, event: &Event<'_>) -> Result<Vec<u8>, String> {
         self.cut(|keep| {
-            aside(event.raw(), || {
+            work_on(event.raw(), || {
                 list::filter_event(&mut Tape::new(), event, keep).map(Into::into)
             })
         })

@@ -1,7 +1,7 @@
 //! Judging what a proxy asks about: the same for every protocol that proxies speak.
 //!
-//! A protocol says what the request was ([`Attributes`]) and how much of it the proxy sent along ([`Carried`]), and turns
-//! what comes of it into its own answer ([`Door`]).
+//! A protocol says what the request was ([`Attributes`]) and how much of it the proxy sent along ([`Payload`]), and turns
+//! what comes of it into its own answer ([`Responder`]).
 
 mod admission;
 mod body;
@@ -23,35 +23,35 @@ pub(crate) use admission::Admission;
 pub(crate) use body::whole;
 pub(crate) use judge::Judge;
 pub(crate) use lists::Lists;
-pub(crate) use reservation::Reserved;
+pub(crate) use reservation::OpenReservation;
 
 #[cfg(doc)]
 use crate::proxy::Attributes;
 
 /// The proxy's own reading of a message.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Read<'a> {
+pub(crate) struct MessageSummary<'a> {
     pub(crate) named: MessageTarget<'a>,
     pub(crate) id: Option<Id<'a>>,
 }
 
 /// The part of a request's message that the proxy sent along.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Carried<'a> {
+pub(crate) enum Payload<'a> {
     /// The whole body, see [`whole`], and what the proxy has read of it, if it tells: it must be the same.
-    Body(&'a [u8], Option<Read<'a>>),
+    Body(&'a [u8], Option<MessageSummary<'a>>),
     /// No body, and nobody knows whether there is one. The header fields say what the message is, where the server has to
     /// hold them against it, and nobody has seen the arguments.
     Fields,
     /// The proxy's reading of the body; nobody has seen the arguments.
-    Read(Read<'a>),
+    Read(MessageSummary<'a>),
     /// The method, and the `params` from which the proxy makes the message anew.
     Parts(&'a str, Option<&'a [u8]>),
 }
 
 /// A request as it was judged.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct JudgedRequest<'a> {
     /// The engine's request. Its tool is empty if none is called.
     pub(crate) request: Request<'a>,
     /// The method of the message; `None` where a path names the tool, and where there is no message.
@@ -62,7 +62,7 @@ pub(crate) struct Asked<'a> {
     hides_token: bool,
 }
 
-impl Asked<'_> {
+impl JudgedRequest<'_> {
     /// A token is for callgate; the upstream must not see it, whoever was believed to call.
     pub(crate) const fn hides_token(&self) -> bool {
         self.hides_token
@@ -71,7 +71,7 @@ impl Asked<'_> {
 
 /// A request that must not go on, and the answer for its caller.
 #[derive(Debug)]
-pub(crate) struct Denied<'a> {
+pub(crate) struct Denial<'a> {
     /// JSON for the caller: a reply to its message, or the decision where a path named the tool.
     pub(crate) body: String,
     /// The body is a tool's result, and clients are to get it as one, with status 200.
@@ -92,7 +92,7 @@ pub(crate) enum Subject {
     Other,
 }
 
-impl<'a> Denied<'a> {
+impl<'a> Denial<'a> {
     /// A denial that is not a tool's result.
     const fn message(body: String, id: Option<Id<'a>>, subject: Subject) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl<'a> Denied<'a> {
 }
 
 /// Answers in one protocol.
-pub(crate) trait Door {
+pub(crate) trait Responder {
     /// The protocol's own answer.
     type Answer;
 
@@ -134,8 +134,8 @@ pub(crate) trait Door {
     }
 
     /// The request may go on.
-    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Self::Answer;
+    fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Self::Answer;
 
     /// The request must not go on.
-    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Self::Answer;
+    fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> Self::Answer;
 }

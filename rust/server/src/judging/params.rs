@@ -3,9 +3,9 @@
 use callgate_core::Request;
 use callgate_mcp::{Call, Headers, MessageError};
 
-use super::{Door, Judge};
+use super::{Judge, Responder};
 
-impl<D: Door> Judge<'_, D> {
+impl<D: Responder> Judge<'_, D> {
     /// Holds the fields that mirror arguments against the call. What a server's list says is what its clients go by, and
     /// the server itself, so the catalogue speaks only where no list did.
     pub(crate) fn hold_params<'m>(
@@ -26,7 +26,7 @@ impl<D: Door> Judge<'_, D> {
         else {
             return Ok(());
         };
-        match self.door.bindings(call.tool) {
+        match self.responder.bindings(call.tool) {
             Some(bindings) => headers.check_params(&bindings, call),
             None => listing
                 .bindings(call.tool)

@@ -4,7 +4,7 @@ use callgate_core::json::Tape;
 use callgate_gateway::pins::{Asked, Mode, Observation, Server as PinnedServer, Variant};
 
 use crate::events::{FieldValue, Level};
-use crate::gate::{Gate, aside};
+use crate::gate::{Gate, work_on};
 
 /// The rule of tools that are not those that were accepted.
 const TOOL_CHANGED: &str = "(tool changed)";
@@ -28,7 +28,7 @@ pub(crate) fn objection(
 }
 
 /// Holds a list that clients of a variant get against what was accepted of the server's tools, and logs what is new; the
-/// error says why it must not be shown. Must run where [`aside`] may.
+/// error says why it must not be shown. Must run where [`work_on`] may.
 pub(crate) fn observe(
     gate: &Gate,
     pins: &PinnedServer,
@@ -37,7 +37,7 @@ pub(crate) fn observe(
     tape: &mut Tape,
     message: &[u8],
 ) -> Result<Option<Observation>, String> {
-    let observed = match aside(message, || pins.observe(asked, variant, tape, message)) {
+    let observed = match work_on(message, || pins.observe(asked, variant, tape, message)) {
         Ok(observed) => observed,
         Err(error) if pins.mode() == Mode::Enforce => return Err(error.to_string()),
         Err(error) => {

@@ -6,12 +6,12 @@ use crate::gate::Gate;
 
 /// Units that can still be given back.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reserved {
+pub(crate) struct OpenReservation {
     pub(crate) reservation: u128,
     pub(crate) pep: PepId,
 }
 
-impl Reserved {
+impl OpenReservation {
     /// Gives the units of a call back that never reached the upstream, or keeps them for good.
     pub(crate) fn settle(self, gate: &Gate, never_reached: bool) {
         let now = gate.clock.now();

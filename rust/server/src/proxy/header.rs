@@ -1,10 +1,10 @@
 //! Headers that may be there once.
 
-use super::Unclear;
+use super::UnclearError;
 
 /// Why a header that may be there once says nothing: what it says would depend on who reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum HeaderFault {
+pub(crate) enum HeaderError {
     /// It is there more than once.
     Repeated,
     /// It holds bytes that are no text.
@@ -13,10 +13,10 @@ pub(crate) enum HeaderFault {
     Alias,
 }
 
-impl HeaderFault {
+impl HeaderError {
     /// A sentence for the caller.
-    pub(crate) fn of(self, name: &str) -> Unclear {
-        Unclear::new(match self {
+    pub(crate) fn of(self, name: &str) -> UnclearError {
+        UnclearError::new(match self {
             Self::Repeated => format!("the header `{name}` is there more than once; expected it once"),
             Self::NotText => format!("the header `{name}` is no UTF-8 text"),
             Self::Alias => format!(
@@ -27,7 +27,7 @@ impl HeaderFault {
 }
 
 /// The value of a header that may be there once, or none.
-pub(crate) type Found<'a> = Result<Option<&'a str>, HeaderFault>;
+pub(crate) type Found<'a> = Result<Option<&'a str>, HeaderError>;
 
 /// The value of the header of this lower-case name. Names are lower-case, values `None` where they are no text.
 pub(crate) fn single<'a>(
@@ -89,12 +89,12 @@ fn is_met(name: &str, key: &str) -> bool {
 /// What is known of a header once one more that [`is_met`] has come.
 fn met<'a>(found: Option<&'a str>, name: &str, key: &str, value: Option<&'a str>) -> Found<'a> {
     if key != name {
-        return Err(HeaderFault::Alias);
+        return Err(HeaderError::Alias);
     }
     if found.is_some() {
-        return Err(HeaderFault::Repeated);
+        return Err(HeaderError::Repeated);
     }
-    value.map(Some).ok_or(HeaderFault::NotText)
+    value.map(Some).ok_or(HeaderError::NotText)
 }
 
 /// Returns true if some programs take one name for the other: CGI and its successors know no `-`.
@@ -119,20 +119,20 @@ mod tests {
             read(&[("x-agents", Some("b")), ("x-agent", Some("a"))]),
             Ok(Some("a"))
         );
-        let fault = HeaderFault::Repeated;
+        let fault = HeaderError::Repeated;
         assert_eq!(
             read(&[("x-agent", Some("a")), ("x-agent", Some("a"))]),
             Err(fault)
         );
-        assert_eq!(read(&[("x-agent", None)]), Err(HeaderFault::NotText));
+        assert_eq!(read(&[("x-agent", None)]), Err(HeaderError::NotText));
         for alias in ["x_agent", "x.agent", "X-Agent"] {
             assert_eq!(
                 read(&[("x-agent", Some("a")), (alias, Some("b"))]),
-                Err(HeaderFault::Alias)
+                Err(HeaderError::Alias)
             );
-            assert_eq!(read(&[(alias, Some("b"))]), Err(HeaderFault::Alias), "{alias}");
+            assert_eq!(read(&[(alias, Some("b"))]), Err(HeaderError::Alias), "{alias}");
         }
-        assert!(HeaderFault::Alias.of("x-agent").to_string().contains("`x-agent`"));
+        assert!(HeaderError::Alias.of("x-agent").to_string().contains("`x-agent`"));
     }
 
     #[test]

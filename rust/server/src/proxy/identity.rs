@@ -2,7 +2,7 @@
 
 use callgate_core::{Caller, grant::Token};
 
-use super::{Attributes, Unclear};
+use super::{Attributes, UnclearError};
 use crate::identity::bearer;
 
 /// A place in a request that names the caller.
@@ -34,7 +34,7 @@ const SPIFFE: &str = "spiffe://";
 pub(super) fn caller<'a>(
     sources: &[IdentitySource],
     attributes: &impl Attributes<'a>,
-) -> Result<Caller<'a>, Unclear> {
+) -> Result<Caller<'a>, UnclearError> {
     if let Some(caller) = attributes.caller() {
         return Ok(caller);
     }
@@ -47,7 +47,7 @@ pub(super) fn caller<'a>(
 }
 
 impl IdentitySource {
-    fn find<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Option<Caller<'a>>, Unclear> {
+    fn find<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Option<Caller<'a>>, UnclearError> {
         let grant = match self {
             Self::Token => return token(attributes).map(|token| token.map(Caller::Token)),
             Self::Header(name) => attributes.header(name).map_err(|fault| fault.of(name))?,
@@ -59,14 +59,14 @@ impl IdentitySource {
     }
 }
 
-fn token<'a>(attributes: &impl Attributes<'a>) -> Result<Option<Token<'a>>, Unclear> {
+fn token<'a>(attributes: &impl Attributes<'a>) -> Result<Option<Token<'a>>, UnclearError> {
     let field = attributes
         .header("authorization")
         .map_err(|fault| fault.of("authorization"))?;
     let token = field.map(bearer::of_field).transpose();
     // The value is a secret, whatever is wrong with it.
     token.map_err(|()| {
-        Unclear::new("the `authorization` header is no bearer token; expected `Bearer <token>`")
+        UnclearError::new("the `authorization` header is no bearer token; expected `Bearer <token>`")
     })
 }
 
@@ -75,7 +75,7 @@ mod tests {
     use super::super::tests::Fake;
     use super::*;
 
-    fn grant(sources: &[IdentitySource], request: &Fake) -> Result<String, Unclear> {
+    fn grant(sources: &[IdentitySource], request: &Fake) -> Result<String, UnclearError> {
         Ok(match caller(sources, request)? {
             Caller::Named { grant, .. } | Caller::Issued { grant, .. } => grant.to_owned(),
             Caller::Token(_) => "(token)".to_owned(),

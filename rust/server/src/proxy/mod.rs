@@ -82,15 +82,15 @@ pub(crate) trait Attributes<'a> {
 
 /// The reason why a request does not say who calls or what is meant: a sentence for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unclear(pub(crate) Cow<'static, str>);
+pub(crate) struct UnclearError(pub(crate) Cow<'static, str>);
 
-impl Unclear {
+impl UnclearError {
     pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
         Self(reason.into())
     }
 }
 
-impl fmt::Display for Unclear {
+impl fmt::Display for UnclearError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -123,7 +123,7 @@ impl Named<'_> {
 
 impl ProxyConfig {
     /// Reads caller, server and tool of a request.
-    pub(crate) fn name<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Named<'a>, Unclear> {
+    pub(crate) fn name<'a>(&self, attributes: &impl Attributes<'a>) -> Result<Named<'a>, UnclearError> {
         if let Some(upstream) = attributes.upstream() {
             let server = place::by_extension(&self.server, attributes)?;
             return Ok(Named {
@@ -138,7 +138,7 @@ impl ProxyConfig {
         let is_bound = names_tools || !self.paths.is_empty() && !self.server.contains(&ServerSource::Path);
         if is_bound && found.is_none() {
             // Some servers read `/Tools/x` and `/tools/x/` as `/tools/x`: what is not named is not taken for a message.
-            return Err(Unclear::new(
+            return Err(UnclearError::new(
                 "the path is none of those configured, which are compared as they are; use one of them exactly, or ask the \
                  operator to add it to `paths`",
             ));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use callgate_core::Caller;
 
-use super::{Attributes, Unclear};
+use super::{Attributes, UnclearError};
 
 /// A place in a request that names the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) fn server<'a>(
     mut of_path: Option<Cow<'a, str>>,
     caller: &Caller<'_>,
     attributes: &impl Attributes<'a>,
-) -> Result<Cow<'a, str>, Unclear> {
+) -> Result<Cow<'a, str>, UnclearError> {
     for source in sources {
         let found = match source {
             ServerSource::Extension(name) => attributes.extension(name).map(Cow::Borrowed),
@@ -47,7 +47,7 @@ pub(super) fn server<'a>(
             None => {}
         }
     }
-    Err(Unclear::new(
+    Err(UnclearError::new(
         "the request names no server; use a path such as `/mcp/<server>`, or ask the operator to name the server at the proxy \
          (`proxies.server`)",
     ))
@@ -57,7 +57,7 @@ pub(super) fn server<'a>(
 pub(super) fn by_extension<'a>(
     sources: &[ServerSource],
     attributes: &impl Attributes<'a>,
-) -> Result<Option<&'a str>, Unclear> {
+) -> Result<Option<&'a str>, UnclearError> {
     let extension = sources.iter().find_map(|source| match source {
         ServerSource::Extension(name) => attributes.extension(name),
         ServerSource::Host | ServerSource::Path | ServerSource::Always(_) | ServerSource::Token => None,
@@ -68,8 +68,8 @@ pub(super) fn by_extension<'a>(
     }
 }
 
-fn empty() -> Unclear {
-    Unclear::new("the proxy names a server and its name is empty")
+fn empty() -> UnclearError {
+    UnclearError::new("the proxy names a server and its name is empty")
 }
 
 /// Hosts compare without case, without a port and without a final dot, as DNS does.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
-use super::Unclear;
+use super::UnclearError;
 
 /// A path such as `/servers/{server}/tools/{tool}`: each part is itself, or stands for one part of a path. One that names
 /// nothing is a place where messages are sent.
@@ -50,7 +50,7 @@ impl PathTemplate {
     }
 
     /// The server that a path names as `/mcp/{server}` does, if it does.
-    pub(crate) fn mcp_server(path: &str) -> Result<Option<Cow<'_, str>>, Unclear> {
+    pub(crate) fn mcp_server(path: &str) -> Result<Option<Cow<'_, str>>, UnclearError> {
         static MCP: LazyLock<[PathTemplate; 1]> = LazyLock::new(|| [PathTemplate::mcp()]);
         let found = find(&*MCP, path)?;
         Ok(found.and_then(|target| target.server))
@@ -61,7 +61,7 @@ impl PathTemplate {
         self.parts.contains(&Part::Tool)
     }
 
-    fn matched<'a>(&self, path: &'a str) -> Result<Option<Target<'a>>, Unclear> {
+    fn matched<'a>(&self, path: &'a str) -> Result<Option<Target<'a>>, UnclearError> {
         let mut target = Target::default();
         let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
         for part in &self.parts {
@@ -108,17 +108,20 @@ fn part(text: &str) -> Result<Part, TemplateError> {
 ///
 /// A path that proxies, frameworks and file systems read in different ways is refused: what was judged would not be what
 /// is called.
-pub(super) fn find<'a>(templates: &[PathTemplate], path: &'a str) -> Result<Option<Target<'a>>, Unclear> {
+pub(super) fn find<'a>(
+    templates: &[PathTemplate],
+    path: &'a str,
+) -> Result<Option<Target<'a>>, UnclearError> {
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     if let Some(trick) = trick(path) {
-        return Err(Unclear::new(format!(
+        return Err(UnclearError::new(format!(
             "the path holds {trick}, which not everybody reads in the same way; send it in its plain form"
         )));
     }
     for template in templates {
         if let Some(target) = template.matched(path)? {
             if target.tool.is_some() && !query.is_empty() {
-                return Err(Unclear::new(
+                return Err(UnclearError::new(
                     "the path names the tool and has a query, in which a server may look for arguments that nobody has \
                      judged; send them in the body",
                 ));
@@ -152,12 +155,12 @@ fn trick(path: &str) -> Option<&'static str> {
 }
 
 /// One part of a path with its percent-encoding undone.
-fn decoded(part: &str) -> Result<Cow<'_, str>, Unclear> {
+fn decoded(part: &str) -> Result<Cow<'_, str>, UnclearError> {
     if !part.contains('%') {
         return Ok(Cow::Borrowed(part));
     }
     let fault = || {
-        Unclear::new(
+        UnclearError::new(
             "the path holds a percent-encoding that stands for no plain text; send the name as UTF-8",
         )
     };
@@ -196,7 +199,7 @@ mod tests {
             .into()
     }
 
-    fn names(path: &str) -> Result<(String, String), Unclear> {
+    fn names(path: &str) -> Result<(String, String), UnclearError> {
         let templates = templates();
         let target = find(&templates, path)?;
         let text = |name: Option<Cow<'_, str>>| name.map_or("-".to_owned(), Cow::into_owned);

@@ -16,10 +16,10 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
-use crate::gate::{Gate, aside};
-use crate::judging::{Admission, Carried, Judge};
+use crate::gate::{Gate, work_on};
+use crate::judging::{Admission, Judge, Payload};
 use crate::protocol::Protocol;
-use crate::proxy::Unclear;
+use crate::proxy::UnclearError;
 use attributes::McpAttributes;
 use listing::Target;
 use reply::ExtMcp;
@@ -52,16 +52,16 @@ impl McpPolicy {
         };
         let attributes = attributes.at(upstream);
         let judge = Judge {
-            door: &ExtMcp { attributes },
+            responder: &ExtMcp { attributes },
             gate: &self.gate,
             admission,
         };
         if message.method == TOOLS_CALL && message.service_names.len() != 1 {
-            return judge.unclear(&Unclear::new(
+            return judge.unclear(&UnclearError::new(
                 "a call goes to one server; expected one name in `service_names`",
             ));
         }
-        let carried = Carried::Parts(&message.method, message.mcp_request.as_deref());
+        let carried = Payload::Parts(&message.method, message.mcp_request.as_deref());
         judge.answer(&attributes, Ok(carried))
     }
 
@@ -93,7 +93,7 @@ impl McpPolicy {
         &self,
         admission: &Admission<'_>,
         response: &McpResponse,
-    ) -> Result<McpResponseResult, Unclear> {
+    ) -> Result<McpResponseResult, UnclearError> {
         let Admission {
             configuration,
             pep,
@@ -112,7 +112,7 @@ impl McpPolicy {
             .iter()
             .any(|named| matches!(named.caller, Caller::Named { grant: "", .. }))
         {
-            return Err(Unclear::new(
+            return Err(UnclearError::new(
                 "no headers come with a list of tools, and the gateway's `metadata` does not say whose it is; send there \
                  what `proxies.identity` reads, under the same name",
             ));
@@ -140,7 +140,7 @@ impl McpPolicy {
             !listing::is_hidden(&targets, tool)
         });
         let filtered = filtered.map_err(|error| {
-            Unclear::new(format!(
+            UnclearError::new(format!(
                 "the list of tools cannot be read, so none is shown: {error}"
             ))
         })?;
@@ -161,7 +161,7 @@ impl ExtMcpService for McpPolicy {
         let admission = Admission::of_rpc(&configuration, request.extensions())?;
         let message = request.get_ref();
         let params = message.mcp_request.as_deref().unwrap_or_default();
-        Ok(Response::new(aside(params, || self.judge(&admission, message))))
+        Ok(Response::new(work_on(params, || self.judge(&admission, message))))
     }
 
     async fn check_response(
@@ -174,7 +174,7 @@ impl ExtMcpService for McpPolicy {
         if response.method != TOOLS_LIST {
             return Ok(Response::new(returned(Returned::Pass(Pass {}))));
         }
-        let filtered = aside(&response.mcp_response, || self.filter(&admission, response));
+        let filtered = work_on(&response.mcp_response, || self.filter(&admission, response));
         Ok(Response::new(filtered.unwrap_or_else(|unclear| {
             self.gate
                 .refuse(Protocol::ExtMcp, unclear.to_string(), |decision| {

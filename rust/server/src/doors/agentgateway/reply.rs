@@ -11,7 +11,7 @@ use prost_types::{Struct, Value};
 
 use super::attributes::McpAttributes;
 use crate::doors::callgate_fields;
-use crate::judging::{Asked, Denied, Door};
+use crate::judging::{Denial, JudgedRequest, Responder};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
 
@@ -23,12 +23,12 @@ pub(super) struct ExtMcp<'a> {
     pub(super) attributes: McpAttributes<'a>,
 }
 
-impl Door for ExtMcp<'_> {
+impl Responder for ExtMcp<'_> {
     type Answer = McpRequestResult;
 
     const PROTOCOL: Protocol = Protocol::ExtMcp;
 
-    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> McpRequestResult {
+    fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> McpRequestResult {
         let set: Vec<McpHeader> = callgate_fields::fields(decision)
             .filter(|(_, value)| HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok()))
             .map(|(key, value)| McpHeader {
@@ -55,7 +55,7 @@ impl Door for ExtMcp<'_> {
         }
     }
 
-    fn denied(&self, decision: &Decision<'_>, _: Denied<'_>) -> McpRequestResult {
+    fn denied(&self, decision: &Decision<'_>, _: Denial<'_>) -> McpRequestResult {
         McpRequestResult {
             result: Some(Answered::Error(error(decision))),
             ..McpRequestResult::default()

@@ -11,8 +11,8 @@ use envoy_types::pb::envoy::config::core::v3::Metadata;
 use envoy_types::pb::google::protobuf::Struct;
 use envoy_types::pb::google::protobuf::value::Kind;
 
-use crate::judging::Read;
-use crate::proxy::Unclear;
+use crate::judging::MessageSummary;
+use crate::proxy::UnclearError;
 
 /// Integers up to here are exact as doubles.
 const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
@@ -30,24 +30,24 @@ impl<'a> ReadMessage<'a> {
     pub(super) fn of(
         metadata: Option<&'a Metadata>,
         namespace: Option<&str>,
-    ) -> Result<Option<Self>, Unclear> {
+    ) -> Result<Option<Self>, UnclearError> {
         let found = namespace.and_then(|namespace| metadata?.filter_metadata.get(namespace));
         found.map(Self::read).transpose()
     }
 
-    fn read(fields: &'a Struct) -> Result<Self, Unclear> {
+    fn read(fields: &'a Struct) -> Result<Self, UnclearError> {
         let says_so = matches!(kind(fields, "is_mcp_request"), Some(Kind::BoolValue(true)));
         let is_short = matches!(kind(fields, "is_exceeding_limit"), Some(Kind::BoolValue(true)));
         let is_odd = kind(fields, "passthrough_reason").is_some()
             || text(fields, "status").is_some_and(|status| status != "mcp_ok");
         if !says_so || is_short || is_odd || text(fields, "jsonrpc") != Some("2.0") {
-            return Err(Unclear::new(
+            return Err(UnclearError::new(
                 "the proxy's MCP filter could not read the body as one MCP message; send one JSON-RPC message without \
                  duplicate keys, as short as the filter reads",
             ));
         }
         let method = text(fields, "method").ok_or_else(|| {
-            Unclear::new("the proxy's MCP filter names no method; send `method` as a string")
+            UnclearError::new("the proxy's MCP filter names no method; send `method` as a string")
         })?;
         let id = id(fields)?;
         let params = match kind(fields, "params") {
@@ -67,13 +67,15 @@ impl<'a> ReadMessage<'a> {
             });
         }
         if kind(fields, "id").is_none() {
-            return Err(Unclear::new(
+            return Err(UnclearError::new(
                 "a `tools/call` without an `id` cannot be answered; send it as a request, with an `id`",
             ));
         }
         let name = params.and_then(|params| text(params, "name"));
         let name = name.filter(|name| !name.is_empty()).ok_or_else(|| {
-            Unclear::new("the proxy's MCP filter names no tool; send `params.name` as a string, not empty")
+            UnclearError::new(
+                "the proxy's MCP filter names no tool; send `params.name` as a string, not empty",
+            )
         })?;
         Ok(Self {
             named: MessageTarget::Call(name),
@@ -82,15 +84,15 @@ impl<'a> ReadMessage<'a> {
     }
 
     /// As it is judged.
-    pub(super) fn as_read(&self) -> Read<'_> {
-        Read {
+    pub(super) fn as_read(&self) -> MessageSummary<'_> {
+        MessageSummary {
             named: self.named,
             id: self.id.as_deref().and_then(Id::from_json),
         }
     }
 }
 
-fn id(fields: &Struct) -> Result<Option<String>, Unclear> {
+fn id(fields: &Struct) -> Result<Option<String>, UnclearError> {
     match kind(fields, "id") {
         None => Ok(None),
         Some(Kind::StringValue(id)) => {
@@ -101,7 +103,7 @@ fn id(fields: &Struct) -> Result<Option<String>, Unclear> {
         Some(Kind::NumberValue(id)) if id.fract() == 0.0 => {
             Ok((id.abs() <= MAX_EXACT).then(|| format!("{id:.0}")))
         }
-        Some(_) => Err(Unclear::new(
+        Some(_) => Err(UnclearError::new(
             "`id` has the wrong type: expected a string or an integer",
         )),
     }

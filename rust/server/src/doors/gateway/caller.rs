@@ -23,7 +23,7 @@ const RETRY_S: HeaderValue = HeaderValue::from_static("30");
 
 /// The caller, as the request proves it.
 #[derive(Clone, Debug)]
-pub(super) enum Calling {
+pub(super) enum ProvenCaller {
     /// Nobody has to prove anything.
     Anybody,
     /// Whoever has the token that was sent; the id of the grant, where there is one of that token.
@@ -32,7 +32,7 @@ pub(super) enum Calling {
     Issued(Arc<Issued>, Arc<Issuer>),
 }
 
-impl Calling {
+impl ProvenCaller {
     /// Returns true if callers have to prove who they are.
     pub(super) fn is_asked_for(configuration: &Configuration) -> bool {
         let Configuration { state, parts, .. } = configuration;

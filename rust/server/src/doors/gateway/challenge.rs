@@ -5,7 +5,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode, header};
 use tonic::body::Body;
 
-use super::caller::Calling;
+use super::caller::ProvenCaller;
 use super::{METADATA, answer};
 use crate::doors::http::HttpContext;
 use crate::in_force::{Configuration, Gateway, MCP, plain};
@@ -79,7 +79,7 @@ pub(super) fn metadata(context: &HttpContext, parts: &Parts, resource: &str) -> 
     let configuration = context.gate.configuration();
     let gateway = &configuration.parts.gateway;
     match gateway.at(resource) {
-        Ok(_) if !Calling::is_asked_for(&configuration) => {
+        Ok(_) if !ProvenCaller::is_asked_for(&configuration) => {
             // Clients that find metadata begin to log in.
             answer::refused(
                 StatusCode::NOT_FOUND,

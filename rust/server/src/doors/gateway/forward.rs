@@ -17,17 +17,17 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, Response, header};
 use tonic::body::Body;
 
-use super::caller::Calling;
-use super::door::{Allowed, Purpose};
-use super::lasting::{Standing, lasting};
+use super::caller::ProvenCaller;
+use super::open_reply::{OpenReply, watched};
 use super::request::token;
+use super::responder::{Allowed, Purpose};
 use super::{GATEWAY, answer, variant};
-use crate::bodies::{Held, Share};
+use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::events::{FieldValue, Level};
-use crate::gate::{Gate, aside, is_large};
-use crate::in_force::{Behind, session};
+use crate::gate::{Gate, is_large, work_on};
+use crate::in_force::{ServerEntry, session};
 use crate::judging::pins;
-use crate::judging::{Lists, Reserved};
+use crate::judging::{Lists, OpenReservation};
 use crate::protocol::Protocol;
 use crate::proxy::ANONYMOUS;
 
@@ -53,9 +53,9 @@ pub(super) struct Session {
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) gate: Arc<Gate>,
-    pub(super) behind: Arc<Behind>,
+    pub(super) entry: Arc<ServerEntry>,
     /// The caller.
-    pub(super) caller: Calling,
+    pub(super) caller: ProvenCaller,
     pub(super) session: Session,
     pub(super) parts: Parts,
     pub(super) allowed: Allowed,
@@ -66,26 +66,31 @@ pub(super) struct Forward {
 impl Forward {
     /// Sends it, and gives back what the server answers as it comes. What has to be held of that counts against `share`, as
     /// `waiting` does of the body.
-    pub(super) async fn run(self, body: Bytes, waiting: Held, share: Arc<Share>) -> Response<Body> {
-        let standing = self.standing();
-        lasting(self.answer(body, waiting, share).await, standing)
+    pub(super) async fn run(
+        self,
+        body: Bytes,
+        waiting: HeldBytes,
+        share: Arc<ConnectionShare>,
+    ) -> Response<Body> {
+        let standing = self.open_reply();
+        watched(self.answer(body, waiting, share).await, standing)
     }
 
     /// The caller, for as long as the reply lasts.
-    fn standing(&self) -> Standing {
-        Standing {
+    fn open_reply(&self) -> OpenReply {
+        OpenReply {
             gate: Arc::clone(&self.gate),
-            behind: Arc::clone(&self.behind),
+            entry: Arc::clone(&self.entry),
             caller: self.caller.clone(),
             authorization: self.parts.headers.get(header::AUTHORIZATION).cloned(),
             waits: self.parts.method == Method::GET || self.allowed.purpose == Purpose::Stream,
         }
     }
 
-    async fn answer(self, body: Bytes, waiting: Held, share: Arc<Share>) -> Response<Body> {
+    async fn answer(self, body: Bytes, waiting: HeldBytes, share: Arc<ConnectionShare>) -> Response<Body> {
         let Self {
             gate,
-            behind,
+            entry,
             caller,
             session,
             parts,
@@ -116,19 +121,19 @@ impl Forward {
             sent
         };
         let Listing { page, variant: said } = if holds == Holds::List {
-            aside(&body, || Listing::of_request(&body))
+            work_on(&body, || Listing::of_request(&body))
         } else {
             Listing::default()
         };
-        let begun = (purpose == Purpose::Session).then(|| aside(&body, || Variant::of_initialize(&body)));
-        let (server, grant) = (behind.server.as_str(), caller.grant());
+        let begun = (purpose == Purpose::Session).then(|| work_on(&body, || Variant::of_initialize(&body)));
+        let (server, grant) = (entry.server.as_str(), caller.grant());
         let redirects = if is_call {
             Redirects::Refuse
         } else {
             Redirects::Follow
         };
         let method = parts.method.clone();
-        let asked = behind.upstream.send(grant, redirects, method, sent, body);
+        let asked = entry.upstream.send(grant, redirects, method, sent, body);
         let answered = asked.await;
         drop(waiting);
         let opened = match answered {
@@ -143,16 +148,16 @@ impl Forward {
         let (mut head, body) = opened.into_parts();
         head.headers = fields::of_reply(&head.headers);
         let of_session = begun.as_ref().or(session.variant.as_ref());
-        mark(&mut head, &gate, &behind, grant, of_session);
+        mark(&mut head, &gate, &entry, grant, of_session);
         let reply = Response::from_parts(head, body);
         if holds == Holds::Nothing {
-            let (at_gate, unasked) = (Arc::clone(&gate), Arc::clone(&behind));
-            let watched = reply::watched(reply, Held::new(share), move || {
+            let (at_gate, unasked) = (Arc::clone(&gate), Arc::clone(&entry));
+            let watched = reply::watched(reply, HeldBytes::new(share), move || {
                 unreadable(&at_gate, &unasked, UNASKED);
             });
             return watched.map_or_else(
                 |reason| {
-                    let failure = unreadable(&gate, &behind, reason);
+                    let failure = unreadable(&gate, &entry, reason);
                     answer::failed(id.as_deref().and_then(Id::from_json), is_call, &failure)
                 },
                 |reply| reply.map(Body::new),
@@ -167,8 +172,8 @@ impl Forward {
             id: id.filter(|_| holds == Holds::List),
             allowed_only: lists_allowed_only,
             page,
-            behind,
-            held: Held::new(Arc::clone(&share)),
+            entry,
+            held: HeldBytes::new(Arc::clone(&share)),
             share,
             tape: Tape::new(),
         };
@@ -178,18 +183,18 @@ impl Forward {
 
 /// A reply without what its caller may not see. What is one message is waited for as a whole; a stream goes on at once.
 async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Response<Body> {
-    let (gate, behind) = (Arc::clone(&cutting.gate), Arc::clone(&cutting.behind));
+    let (gate, entry) = (Arc::clone(&cutting.gate), Arc::clone(&cutting.entry));
     let id = cutting.id.clone();
-    let config = behind.upstream.config();
+    let config = entry.upstream.config();
     let patience = Duration::from_millis(config.answer_timeout_ms);
-    let room = Held::new(Arc::clone(&cutting.share));
+    let room = HeldBytes::new(Arc::clone(&cutting.share));
     let cut = reply::cut(reply, holds, config.list_limit_bytes, room, cutting);
     if let Ok(cut) = tokio::time::timeout(patience, cut).await {
         return cut.map(Body::new);
     }
     let failure = Failure::TooSlow(config.answer_timeout_ms);
-    behind.upstream.failed(&failure);
-    tell(&gate, &behind.server, None, &failure);
+    entry.upstream.failed(&failure);
+    tell(&gate, &entry.server, None, &failure);
     answer::failed(id.as_deref().and_then(Id::from_json), false, &failure)
 }
 
@@ -197,7 +202,7 @@ async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Respo
 fn mark(
     head: &mut http::response::Parts,
     gate: &Gate,
-    behind: &Behind,
+    entry: &ServerEntry,
     grant: Option<&str>,
     variant: Option<&Variant>,
 ) {
@@ -210,9 +215,9 @@ fn mark(
     };
     let variant = variant.cloned().unwrap_or_default();
     let marked = match (&gate.sessions, grant) {
-        (Some(sessions), Some(grant)) => sessions.marked(&behind.server, grant, &variant, own),
+        (Some(sessions), Some(grant)) => sessions.marked(&entry.server, grant, &variant, own),
         // Nobody has to prove anything, and lists are held against pins.
-        (_, None) if behind.pins.is_some() => session::saying(&variant, own),
+        (_, None) if entry.pins.is_some() => session::saying(&variant, own),
         _ => return,
     };
     if let Ok(marked) = HeaderValue::try_from(marked) {
@@ -234,17 +239,17 @@ fn tell(gate: &Gate, server: &str, grant: Option<&str>, failure: &Failure) {
 }
 
 /// Counts and logs a reply that cannot be passed on for this reason.
-fn unreadable(gate: &Gate, behind: &Behind, reason: &'static str) -> Failure {
+fn unreadable(gate: &Gate, entry: &ServerEntry, reason: &'static str) -> Failure {
     let failure = Failure::Unreadable(reason);
-    behind.upstream.failed(&failure);
-    tell(gate, &behind.server, None, &failure);
+    entry.upstream.failed(&failure);
+    tell(gate, &entry.server, None, &failure);
     failure
 }
 
 /// The units of a call on its way. Whoever gives up waiting has sent it all the same.
 struct Units<'g> {
     gate: &'g Gate,
-    reserved: Option<Reserved>,
+    reserved: Option<OpenReservation>,
 }
 
 impl Units<'_> {
@@ -265,30 +270,30 @@ impl Drop for Units<'_> {
 struct Cutting {
     gate: Arc<Gate>,
     parts: Parts,
-    caller: Calling,
+    caller: ProvenCaller,
     id: Option<String>,
     allowed_only: bool,
     /// Which page of a list was asked for.
     page: Page,
     /// The variant of the client that asks.
     variant: Variant,
-    behind: Arc<Behind>,
+    entry: Arc<ServerEntry>,
     /// Of the connection, for what is held.
-    share: Arc<Share>,
+    share: Arc<ConnectionShare>,
     /// The bytes so far of a message that is not whole.
-    held: Held,
+    held: HeldBytes,
     /// The request's place at its server, until the client has taken all of the reply.
     place: Arc<Place>,
     tape: Tape,
 }
 
 /// The holds of bytes on their way to the client.
-struct Leaving {
-    _held: Held,
+struct SentBytes {
+    _held: HeldBytes,
     _place: Arc<Place>,
 }
 
-impl Room for Held {
+impl Room for HeldBytes {
     fn holds(&mut self, bytes: usize) -> Result<(), String> {
         self.set(bytes).map_err(|full| full.message().to_owned())
     }
@@ -297,13 +302,13 @@ impl Room for Held {
 impl Cutting {
     /// Holds a list against what was accepted of the server's tools; the error says why it must not be shown.
     fn observe(&mut self, message: &[u8]) -> Result<Option<Observation>, String> {
-        let Some(pins) = &self.behind.pins else {
+        let Some(pins) = &self.entry.pins else {
             return Ok(None);
         };
         let observed = pins::observe(
             &self.gate,
             pins,
-            &self.behind.server,
+            &self.entry.server,
             (self.page.asked(), &self.variant),
             &mut self.tape,
             message,
@@ -320,19 +325,19 @@ impl Cutting {
         let labels = self.caller.labels();
         let now_us = self.gate.clock.now().unix_us();
         let caller = match &self.caller {
-            Calling::Anybody => Caller::named(ANONYMOUS),
-            Calling::Grant(_) => {
+            ProvenCaller::Anybody => Caller::named(ANONYMOUS),
+            ProvenCaller::Grant(_) => {
                 token(&self.parts).map_or(Caller::named(""), |token| Caller::Token(Token::new(token)))
             }
             // Who has proven nothing any more sees nothing, as a grant that was revoked does.
-            Calling::Issued(issued, _) if now_us >= issued.expires_at_us => Caller::named(""),
-            issued @ Calling::Issued(..) => issued.issued(&labels).unwrap_or(Caller::named("")),
+            ProvenCaller::Issued(issued, _) if now_us >= issued.expires_at_us => Caller::named(""),
+            issued @ ProvenCaller::Issued(..) => issued.issued(&labels).unwrap_or(Caller::named("")),
         };
         let request = Request {
             caller,
             pep: GATEWAY,
             tool: "",
-            server: &self.behind.server,
+            server: &self.entry.server,
             session: None,
             args: callgate_core::Args::NONE,
             reserve: None,
@@ -350,16 +355,16 @@ impl Cutting {
 }
 
 impl Cut for Cutting {
-    type Kept = Leaving;
+    type Kept = SentBytes;
 
     fn holds(&mut self, bytes: usize) -> Result<(), String> {
         self.held.holds(bytes)
     }
 
-    fn keeps(&mut self, bytes: usize) -> Result<Leaving, String> {
-        let mut held = Held::new(Arc::clone(&self.share));
+    fn keeps(&mut self, bytes: usize) -> Result<SentBytes, String> {
+        let mut held = HeldBytes::new(Arc::clone(&self.share));
         held.holds(bytes)?;
-        Ok(Leaving {
+        Ok(SentBytes {
             _held: held,
             _place: Arc::clone(&self.place),
         })

@@ -18,10 +18,10 @@ pub(super) async fn wait_for_key(context: &HttpContext, parts: &Parts) {
     if !may_be_issued(&gateway.issuers, token) {
         return;
     }
-    let (Ok(issuer), Ok(behind)) = (gateway.issuers.of(token), gateway.at(parts.uri.path())) else {
+    let (Ok(issuer), Ok(entry)) = (gateway.issuers.of(token), gateway.at(parts.uri.path())) else {
         return;
     };
-    let audience = gateway.audience(&behind.server);
+    let audience = gateway.audience(&entry.server);
     let Some(refresh) = issuer.missing(token, &audience, context.gate.clock.now()) else {
         return;
     };

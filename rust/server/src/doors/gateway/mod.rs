@@ -3,12 +3,12 @@
 mod answer;
 mod caller;
 mod challenge;
-mod door;
 mod forward;
 mod issuer;
-mod lasting;
+mod open_reply;
 mod origins;
 mod request;
+mod responder;
 mod variant;
 
 use std::sync::Arc;
@@ -20,20 +20,20 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
-use crate::bodies::Arriving;
-use crate::bodies::{Held, Share};
+use crate::bodies::RequestBody;
+use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::doors::http::HttpContext;
 use crate::doors::http::read_body;
-use crate::gate::{Gate, aside};
-use crate::identity::{Peer, Unknown};
-use crate::in_force::{Behind, Gateway, MCP, session};
-use crate::judging::{Admission, Carried, Judge, whole};
+use crate::gate::{Gate, work_on};
+use crate::identity::{Peer, UnknownPepError};
+use crate::in_force::{Gateway, MCP, ServerEntry, session};
+use crate::judging::{Admission, Judge, Payload, whole};
 use crate::listener::Listener;
-use caller::Calling;
+use caller::ProvenCaller;
 use challenge::{Challenge, metadata};
-use door::{Gatekeeper, Verdict};
 use forward::{Forward, Session};
-use request::Asking;
+use request::ClientRequest;
+use responder::{GatewayResponder, Verdict};
 
 /// Prefix of the paths of servers' metadata (RFC 9728 section 3.1).
 const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -54,8 +54,8 @@ pub(super) async fn answer(
     context: &HttpContext,
     listener: Listener,
     peer: &Peer,
-    share: Arc<Share>,
-    request: Request<Arriving>,
+    share: Arc<ConnectionShare>,
+    request: Request<RequestBody>,
 ) -> Response<Body> {
     let gateway = Arc::clone(&context.gate.configuration().parts.gateway);
     let origin = gateway.origins.of(request.headers()).cloned();
@@ -73,12 +73,12 @@ async fn answer_to(
     context: &HttpContext,
     listener: Listener,
     peer: &Peer,
-    share: Arc<Share>,
-    request: Request<Arriving>,
+    share: Arc<ConnectionShare>,
+    request: Request<RequestBody>,
     has_allowed_origin: bool,
 ) -> Response<Body> {
     if !context.gate.configuration().parts.peps.admits(peer) {
-        return answer::refused(StatusCode::UNAUTHORIZED, Unknown::Withdrawn.message());
+        return answer::refused(StatusCode::UNAUTHORIZED, UnknownPepError::Withdrawn.message());
     }
     let reason = if has_allowed_origin {
         context
@@ -111,11 +111,11 @@ async fn answer_to(
         Err(error) => return error.refusal(answer::refused),
     };
     // Whoever waits for a server goes on holding the body.
-    let mut held = Held::new(Arc::clone(&share));
+    let mut held = HeldBytes::new(Arc::clone(&share));
     if let Err(full) = held.grow(body.len()) {
         return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
     }
-    let forward = match aside(&body, || judge(context, parts, known, &body)) {
+    let forward = match work_on(&body, || judge(context, parts, known, &body)) {
         Ok(forward) => forward,
         Err(refusal) => return *refusal,
     };
@@ -143,34 +143,34 @@ fn refusal(parts: &Parts) -> Option<Response<Body>> {
 }
 
 /// The caller, as far as it is known without the body, and the gateway that identified it.
-struct Known {
+struct KnownCaller {
     gateway: Arc<Gateway>,
-    caller: Calling,
+    caller: ProvenCaller,
 }
 
 /// Makes out what the fields of a request say: the server that it is for, and its caller. Gives the refusal of one that no body
 /// could make good.
-fn known(context: &HttpContext, parts: &Parts) -> Result<Known, Box<Response<Body>>> {
+fn known(context: &HttpContext, parts: &Parts) -> Result<KnownCaller, Box<Response<Body>>> {
     let gate = &context.gate;
     let configuration = gate.configuration();
     let gateway = &configuration.parts.gateway;
-    let behind = server_at(gateway, parts)?;
+    let entry = server_at(gateway, parts)?;
     let challenge = Challenge {
         context,
         configuration: &configuration,
         parts,
-        server: &behind.server,
+        server: &entry.server,
     };
-    let caller = Calling::of(&challenge)?;
+    let caller = ProvenCaller::of(&challenge)?;
     caller.check(&challenge)?;
-    Ok(Known {
+    Ok(KnownCaller {
         caller,
         gateway: Arc::clone(gateway),
     })
 }
 
 /// The server that stands at the path of a request.
-fn server_at<'g>(gateway: &'g Gateway, parts: &Parts) -> Result<&'g Arc<Behind>, Box<Response<Body>>> {
+fn server_at<'g>(gateway: &'g Gateway, parts: &Parts) -> Result<&'g Arc<ServerEntry>, Box<Response<Body>>> {
     gateway
         .at(parts.uri.path())
         .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))
@@ -180,14 +180,14 @@ fn server_at<'g>(gateway: &'g Gateway, parts: &Parts) -> Result<&'g Arc<Behind>,
 fn judge(
     context: &HttpContext,
     mut parts: Parts,
-    known: Known,
+    known: KnownCaller,
     body: &[u8],
 ) -> Result<Forward, Box<Response<Body>>> {
     let gate = &context.gate;
     let configuration = gate.configuration();
     let gateway = &configuration.parts.gateway;
-    let behind = server_at(gateway, &parts)?;
-    let server = &behind.server;
+    let entry = server_at(gateway, &parts)?;
+    let server = &entry.server;
     let unauthorized = Challenge {
         context,
         configuration: &configuration,
@@ -197,10 +197,10 @@ fn judge(
     let is_same = Arc::ptr_eq(gateway, &known.gateway);
     let caller = match known.caller {
         // Whether a signature is good does not change.
-        issued @ Calling::Issued(..) if is_same && !issued.has_expired(gate.clock.now()) => issued,
-        _ => Calling::of(&unauthorized)?,
+        issued @ ProvenCaller::Issued(..) if is_same && !issued.has_expired(gate.clock.now()) => issued,
+        _ => ProvenCaller::of(&unauthorized)?,
     };
-    let needs_token = !matches!(caller, Calling::Anybody);
+    let needs_token = !matches!(caller, ProvenCaller::Anybody);
     let session = session(gate, &mut parts, server, caller.grant())?;
     let challenge = Challenge {
         context,
@@ -214,11 +214,11 @@ fn judge(
         proxies: gateway.reading(needs_token),
     };
     let judge = Judge {
-        door: &Gatekeeper {
+        responder: &GatewayResponder {
             challenge: &challenge,
             needs_token: needs_token && !caller.is_proven(),
             server,
-            pins: behind.pins.as_ref(),
+            pins: entry.pins.as_ref(),
             variant: &|| {
                 let said = Variant::of_request(body);
                 variant::of_client(said, session.variant.as_ref(), &parts)
@@ -228,13 +228,13 @@ fn judge(
         admission: &admission,
     };
     let labels = caller.labels();
-    let asking = Asking::new(&parts, server, caller.issued(&labels));
-    let carried = whole(&asking, body).map(|body| Carried::Body(body, None));
+    let asking = ClientRequest::new(&parts, server, caller.issued(&labels));
+    let carried = whole(&asking, body).map(|body| Payload::Body(body, None));
     match judge.answer(&asking, carried) {
         Verdict::Denied(refusal) => Err(Box::new(refusal)),
         Verdict::Allowed(allowed) => Ok(Forward {
             gate: Arc::clone(gate),
-            behind: Arc::clone(behind),
+            entry: Arc::clone(entry),
             caller,
             session,
             parts,

@@ -11,7 +11,7 @@ use crate::proxy::{Attributes, Found, Singles, single};
 
 /// A request but for its body.
 #[derive(Debug)]
-pub(super) struct Asking<'a> {
+pub(super) struct ClientRequest<'a> {
     parts: &'a Parts,
     /// The server that its path names.
     server: &'a str,
@@ -20,7 +20,7 @@ pub(super) struct Asking<'a> {
     singles: Singles<'a>,
 }
 
-impl<'a> Asking<'a> {
+impl<'a> ClientRequest<'a> {
     pub(super) fn new(parts: &'a Parts, server: &'a str, caller: Option<Caller<'a>>) -> Self {
         Self {
             parts,
@@ -45,7 +45,7 @@ pub(super) fn token_of(field: &HeaderValue) -> Option<&str> {
     bearer::text_of_field(field.to_str().ok()?).ok()
 }
 
-impl<'a> Attributes<'a> for Asking<'a> {
+impl<'a> Attributes<'a> for ClientRequest<'a> {
     fn headers(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
         texts(&self.parts.headers)
     }

@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tonic::{Code, Status};
 
 use super::reply;
-use crate::bodies::Arriving;
+use crate::bodies::RequestBody;
 
 /// A failure to read a body to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,7 +48,11 @@ impl BodyError {
 }
 
 /// The whole body; one that takes longer than `timeout` to arrive is given up.
-pub(crate) async fn read(body: Arriving, limit_bytes: usize, timeout: Duration) -> Result<Bytes, BodyError> {
+pub(crate) async fn read(
+    body: RequestBody,
+    limit_bytes: usize,
+    timeout: Duration,
+) -> Result<Bytes, BodyError> {
     // What `Content-Length` promises, where it is sent: such a body is refused before it is read.
     if body.size_hint().lower() > u64::try_from(limit_bytes).unwrap_or(u64::MAX) {
         return Err(BodyError::TooLarge(limit_bytes));
@@ -64,7 +68,7 @@ pub(crate) async fn read(body: Arriving, limit_bytes: usize, timeout: Duration) 
 
 /// The whole body, or the refusal that the doors of plain HTTP send.
 pub(super) async fn read_plain(
-    body: Arriving,
+    body: RequestBody,
     limit_bytes: usize,
     timeout: Duration,
 ) -> Result<Bytes, Response<Body>> {

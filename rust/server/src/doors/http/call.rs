@@ -25,7 +25,7 @@ const SHOWN_CHARACTERS: usize = 64;
 
 /// The fault of a body that is not a call.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum CheckCallError {
     /// It is no JSON object: no request at all, HTTP 400.
     NoObject(String),
     /// It is an object that is no well-formed call: a decision, `(invalid request)`.
@@ -34,7 +34,7 @@ pub(super) enum Fault {
 
 /// The call that a body asks about.
 #[derive(Default)]
-pub(super) struct Call<'b> {
+pub(super) struct CheckCall<'b> {
     grant: Option<&'b str>,
     grant_token: Option<&'b str>,
     tool: Option<&'b str>,
@@ -45,9 +45,13 @@ pub(super) struct Call<'b> {
     pub(super) reserve: bool,
 }
 
-impl<'b> Call<'b> {
+impl<'b> CheckCall<'b> {
     /// Reads a body. `rest` and `tape` are buffers; `args` stays as it came, for the engine to judge.
-    pub(super) fn read(body: &'b [u8], rest: &'b mut Vec<u8>, tape: &'b mut Tape) -> Result<Self, Fault> {
+    pub(super) fn read(
+        body: &'b [u8],
+        rest: &'b mut Vec<u8>,
+        tape: &'b mut Tape,
+    ) -> Result<Self, CheckCallError> {
         let split = split(body).map_err(|(at, expected)| no_object(at, expected))?;
         split.write_rest(body, rest);
         let rest: &'b [u8] = rest;
@@ -80,7 +84,7 @@ impl<'b> Call<'b> {
         let grant = call.grant.or(call.grant_token);
         for (name, value) in [("grant", grant), ("tool", call.tool)] {
             if value.is_none() {
-                return Err(Fault::Invalid(format!(
+                return Err(CheckCallError::Invalid(format!(
                     "field `{name}` is missing; expected a string"
                 )));
             }
@@ -106,18 +110,18 @@ impl<'b> Call<'b> {
     }
 }
 
-fn no_object(at: usize, expected: &str) -> Fault {
-    Fault::NoObject(format!(
+fn no_object(at: usize, expected: &str) -> CheckCallError {
+    CheckCallError::NoObject(format!(
         "the body is not one JSON object: expected {expected} at byte {at}"
     ))
 }
 
 /// A fault outside `args`: bad syntax makes it no JSON, anything else is bad JSON.
-fn fault(split: &Split, error: &JsonError) -> Fault {
+fn fault(split: &Split, error: &JsonError) -> CheckCallError {
     let at = split.offset_in_body(error.offset);
     match &error.kind {
         JsonErrorKind::Syntax(expected) => no_object(at, expected),
-        kind => Fault::Invalid(format!("the body is not a well-formed call: {kind} at byte {at}")),
+        kind => CheckCallError::Invalid(format!("the body is not a well-formed call: {kind} at byte {at}")),
     }
 }
 
@@ -126,17 +130,17 @@ fn optional(value: Value<'_>) -> Option<Value<'_>> {
     Some(value).filter(|value| value.kind() != Kind::Null)
 }
 
-fn string<'b>(name: &str, value: Value<'b>) -> Result<&'b str, Fault> {
+fn string<'b>(name: &str, value: Value<'b>) -> Result<&'b str, CheckCallError> {
     value.as_str().ok_or_else(|| wrong_type(name, "a string", value))
 }
 
-fn boolean(value: Value<'_>) -> Result<bool, Fault> {
+fn boolean(value: Value<'_>) -> Result<bool, CheckCallError> {
     value
         .as_bool()
         .ok_or_else(|| wrong_type("reserve", "a boolean", value))
 }
 
-fn labels(value: Value<'_>) -> Result<Vec<(&str, &str)>, Fault> {
+fn labels(value: Value<'_>) -> Result<Vec<(&str, &str)>, CheckCallError> {
     if value.kind() != Kind::Object {
         return Err(wrong_type("labels", "an object of strings", value));
     }
@@ -146,14 +150,14 @@ fn labels(value: Value<'_>) -> Result<Vec<(&str, &str)>, Fault> {
         .collect()
 }
 
-fn wrong_type(name: &str, expected: &str, value: Value<'_>) -> Fault {
-    Fault::Invalid(format!(
+fn wrong_type(name: &str, expected: &str, value: Value<'_>) -> CheckCallError {
+    CheckCallError::Invalid(format!(
         "field `{name}` has the wrong type: expected {expected}, got {}",
         value.kind().as_str()
     ))
 }
 
-fn unknown_field(name: &str) -> Fault {
+fn unknown_field(name: &str) -> CheckCallError {
     let shown: String = name
         .chars()
         .take(SHOWN_CHARACTERS)
@@ -166,7 +170,7 @@ fn unknown_field(name: &str) -> Fault {
             FIELDS.join("`, `")
         ),
     };
-    Fault::Invalid(message)
+    CheckCallError::Invalid(message)
 }
 
 /// The field that was probably meant.
@@ -205,13 +209,17 @@ fn edits(word: &[char], known: &str) -> usize {
 mod tests {
     use super::*;
 
-    fn read<R>(body: &str, look: impl FnOnce(Result<Call<'_>, Fault>) -> R) -> R {
-        look(Call::read(body.as_bytes(), &mut Vec::new(), &mut Tape::new()))
+    fn read<R>(body: &str, look: impl FnOnce(Result<CheckCall<'_>, CheckCallError>) -> R) -> R {
+        look(CheckCall::read(
+            body.as_bytes(),
+            &mut Vec::new(),
+            &mut Tape::new(),
+        ))
     }
 
     fn invalid(body: &str) -> String {
         read(body, |call| match call {
-            Err(Fault::Invalid(message)) => message,
+            Err(CheckCallError::Invalid(message)) => message,
             other => panic!("{body}: {:?}", other.err()),
         })
     }
@@ -294,7 +302,7 @@ mod tests {
             let body = format!(r#"{{"grant":"g","tool":"t","args":{args}}}"#);
             read(&body, |call| match call {
                 Ok(call) => assert_eq!(call.args, args.as_bytes()),
-                Err(Fault::NoObject(_)) => {
+                Err(CheckCallError::NoObject(_)) => {
                     assert_eq!(args, "[1", "only what never ends swallows the body's end");
                 }
                 Err(fault) => panic!("{fault:?}"),
@@ -367,7 +375,7 @@ mod tests {
         ] {
             read(body, |call| {
                 assert!(
-                    matches!(call, Err(Fault::NoObject(_))),
+                    matches!(call, Err(CheckCallError::NoObject(_))),
                     "{body}: {:?}",
                     call.err()
                 );

@@ -15,13 +15,13 @@ use callgate_core::json::Tape;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
-use crate::bodies::Arriving;
-use crate::gate::{Gate, aside, is_large};
-use crate::identity::{Asker, Peer, Unknown};
+use crate::bodies::RequestBody;
+use crate::gate::{Gate, is_large, work_on};
+use crate::identity::{Asker, Peer, UnknownPepError};
 use crate::listener::Listener;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
-use call::{Call, Fault};
+use call::{CheckCall, CheckCallError};
 use forward::Form;
 
 pub(crate) use access::Access;
@@ -62,7 +62,7 @@ pub(super) async fn answer(
     context: &HttpContext,
     listener: Listener,
     peer: &Arc<Peer>,
-    request: Request<Arriving>,
+    request: Request<RequestBody>,
 ) -> Response<Body> {
     if let Some(form) = Form::of(request.uri().path()) {
         return forward::answer(context, listener, peer, form, request).await;
@@ -87,13 +87,17 @@ pub(super) async fn answer(
     )
     .await
     {
-        Ok(body) => aside(&body, || check(context, asker.as_ref(), &body)),
+        Ok(body) => work_on(&body, || check(context, asker.as_ref(), &body)),
         Err(refusal) => refusal,
     }
 }
 
 /// Rejects a request that is not a valid `POST /v1/check`, before its body is read.
-fn refusal(context: &HttpContext, listener: Listener, request: &Request<Arriving>) -> Option<Response<Body>> {
+fn refusal(
+    context: &HttpContext,
+    listener: Listener,
+    request: &Request<RequestBody>,
+) -> Option<Response<Body>> {
     if let Some(reason) = context.access.refusal(listener, request.uri(), request.headers()) {
         return Some(reply::error(StatusCode::FORBIDDEN, &reason));
     }
@@ -117,7 +121,7 @@ fn refusal(context: &HttpContext, listener: Listener, request: &Request<Arriving
     None
 }
 
-fn unauthenticated(context: &HttpContext, unknown: Unknown) -> Response<Body> {
+fn unauthenticated(context: &HttpContext, unknown: UnknownPepError) -> Response<Body> {
     context.gate.refused_asker(unknown);
     let mut refusal = reply::error(StatusCode::UNAUTHORIZED, unknown.message());
     refusal
@@ -158,10 +162,10 @@ fn check_with(
         Ok(pep) => pep,
         Err(unknown) => return unauthenticated(context, unknown),
     };
-    let call = match Call::read(body, &mut buffers.outer, &mut buffers.tape) {
+    let call = match CheckCall::read(body, &mut buffers.outer, &mut buffers.tape) {
         Ok(call) => call,
-        Err(Fault::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
-        Err(Fault::Invalid(message)) => {
+        Err(CheckCallError::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
+        Err(CheckCallError::Invalid(message)) => {
             return context.gate.refuse(Protocol::Http, message, reply::decision);
         }
     };

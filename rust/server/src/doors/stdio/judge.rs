@@ -10,10 +10,10 @@ use callgate_pipes::RequestId;
 use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
 
 use super::attributes::LineAttributes;
-use super::door::{StdioDoor, of_client};
-use crate::gate::{Gate, aside};
+use super::responder::{StdioResponder, of_client};
+use crate::gate::{Gate, work_on};
 use crate::judging::pins;
-use crate::judging::{Admission, Carried, Judge, Lists, Reserved};
+use crate::judging::{Admission, Judge, Lists, OpenReservation, Payload};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 
@@ -35,7 +35,7 @@ impl Judging for LineJudge {
     fn judge(&self, line: &[u8], looks: Looks) -> Judged {
         let judged = self.with(|admission| {
             let judge = Judge {
-                door: &StdioDoor {
+                responder: &StdioResponder {
                     server: &self.server,
                     pins: self.pins.as_ref(),
                     line,
@@ -45,8 +45,8 @@ impl Judging for LineJudge {
                 gate: &self.gate,
                 admission,
             };
-            Ok(aside(line, || {
-                judge.answer(&&self.attributes, Ok(Carried::Body(line, None)))
+            Ok(work_on(line, || {
+                judge.answer(&&self.attributes, Ok(Payload::Body(line, None)))
             }))
         });
         judged.unwrap_or_else(|reason| Judged::Reply(self.unclear(reason)))
@@ -75,7 +75,7 @@ impl Judging for LineJudge {
         // Without an enforcement point there is none whose units these could be.
         let _ = self.with(|admission| {
             let pep = admission.pep.id;
-            Reserved { reservation, pep }.settle(&self.gate, !reached);
+            OpenReservation { reservation, pep }.settle(&self.gate, !reached);
             Ok(())
         });
     }

@@ -2,8 +2,8 @@
 //! listens, and nobody but the client at standard input can ask.
 
 mod attributes;
-mod door;
 mod judge;
+mod responder;
 #[cfg(test)]
 mod tests;
 

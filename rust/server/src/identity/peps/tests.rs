@@ -50,7 +50,12 @@ fn headers(token: Option<&str>) -> HeaderMap {
         .collect()
 }
 
-fn ask(peps: &Peps, uid: Option<u32>, certificate: &[&str], token: Option<&str>) -> Result<PepId, Unknown> {
+fn ask(
+    peps: &Peps,
+    uid: Option<u32>,
+    certificate: &[&str],
+    token: Option<&str>,
+) -> Result<PepId, UnknownPepError> {
     let certificate_names = certificate.iter().map(|name| (*name).to_owned()).collect();
     let peer = Arc::new(Peer {
         uid,
@@ -73,16 +78,21 @@ fn any_one_credential_is_enough_and_all_must_agree() {
         (Some(1001), &["gateway.example"], Some("one"), gateway),
         // A user and a certificate that say nothing do not spoil a token.
         (Some(0), &["other"], Some("two"), proxy),
-        (None, &[], None, Err(Unknown::NoCredential)),
-        (Some(0), &["Gateway.example"], None, Err(Unknown::NoCredential)),
-        (None, &[], Some("ONE"), Err(Unknown::Token)),
-        (Some(1001), &[], Some("three"), Err(Unknown::Token)),
-        (Some(1001), &[], Some("two"), Err(Unknown::Contradictory)),
+        (None, &[], None, Err(UnknownPepError::NoCredential)),
+        (
+            Some(0),
+            &["Gateway.example"],
+            None,
+            Err(UnknownPepError::NoCredential),
+        ),
+        (None, &[], Some("ONE"), Err(UnknownPepError::Token)),
+        (Some(1001), &[], Some("three"), Err(UnknownPepError::Token)),
+        (Some(1001), &[], Some("two"), Err(UnknownPepError::Contradictory)),
         (
             Some(1002),
             &["gateway.example"],
             None,
-            Err(Unknown::Contradictory),
+            Err(UnknownPepError::Contradictory),
         ),
     ] {
         assert_eq!(
@@ -104,10 +114,13 @@ fn without_a_list_anybody_may_ask() {
 fn an_empty_list_is_nobody() {
     let peps = registry().list(Some(Vec::new())).unwrap();
     let asked = [None, Some("one")].map(|token| ask(&peps, None, &["proxy.example"], token));
-    assert_eq!(asked, [Err(Unknown::NoCredential), Err(Unknown::Token)]);
+    assert_eq!(
+        asked,
+        [Err(UnknownPepError::NoCredential), Err(UnknownPepError::Token)]
+    );
     assert_eq!(
         peps.still(None),
-        Err(Unknown::Withdrawn),
+        Err(UnknownPepError::Withdrawn),
         "what has begun as well"
     );
 
@@ -131,7 +144,7 @@ fn a_reload_takes_effect_on_what_has_begun() {
     let peps = registry.list(Some(changed)).unwrap();
     assert_eq!(
         peps.still(Some(&gateway)),
-        Err(Unknown::Withdrawn),
+        Err(UnknownPepError::Withdrawn),
         "another token"
     );
     assert_eq!(
@@ -140,10 +153,10 @@ fn a_reload_takes_effect_on_what_has_begun() {
         "ids stay"
     );
     assert_eq!(ask(&peps, None, &[], Some("three")), Ok(PepId(1)));
-    assert_eq!(ask(&peps, None, &[], Some("one")), Err(Unknown::Token));
+    assert_eq!(ask(&peps, None, &[], Some("one")), Err(UnknownPepError::Token));
 
     assert_eq!(registry.list(None).unwrap().still(None), Ok(Pep::UNNAMED));
-    assert_eq!(peps.still(None), Err(Unknown::Withdrawn));
+    assert_eq!(peps.still(None), Err(UnknownPepError::Withdrawn));
 }
 
 #[test]
@@ -171,20 +184,23 @@ fn a_stranger_behind_the_socket_goes_with_its_uid() {
     let peps = list(changed);
     assert_eq!(admitted(&peps), [true, true, false, true, false]);
     assert!(peps.still(own.as_ref()).is_ok());
-    assert_eq!(peps.still(stranger.as_ref()), Err(Unknown::Withdrawn));
-    assert_eq!(peps.ask(&of(1001), &with_token).unwrap_err(), Unknown::Withdrawn);
+    assert_eq!(peps.still(stranger.as_ref()), Err(UnknownPepError::Withdrawn));
+    assert_eq!(
+        peps.ask(&of(1001), &with_token).unwrap_err(),
+        UnknownPepError::Withdrawn
+    );
 
     let peps = list(Vec::new());
     assert_eq!(admitted(&peps), [true, true, false, false, false]);
     assert_eq!(
         peps.still(own.as_ref()),
-        Err(Unknown::Withdrawn),
+        Err(UnknownPepError::Withdrawn),
         "nobody is left"
     );
-    assert_eq!(peps.still(stranger.as_ref()), Err(Unknown::Withdrawn));
+    assert_eq!(peps.still(stranger.as_ref()), Err(UnknownPepError::Withdrawn));
     assert_eq!(
         peps.ask(&of(1001), &headers(None)).unwrap_err(),
-        Unknown::Withdrawn
+        UnknownPepError::Withdrawn
     );
 }
 

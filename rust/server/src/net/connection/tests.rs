@@ -30,7 +30,7 @@ impl Rig {
         let serving = tokio::spawn(hold(
             Arc::new(Manners::new(&limits)),
             server,
-            move |request| Box::pin(answer(request)) as Answering,
+            move |request| Box::pin(answer(request)) as CountedAnswer,
             stopping,
             Watch::default(),
         ));
@@ -71,7 +71,7 @@ impl Rig {
     }
 }
 
-type Answering = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+type CountedAnswer = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
 #[tokio::test]
 async fn a_request_that_has_come_is_answered_though_the_server_stops() {

@@ -7,22 +7,22 @@ use tonic::Status;
 
 use super::super::attributes::HttpAttributes;
 use super::Authorizer;
-use crate::judging::{Admission, Asked, Denied, Door};
+use crate::judging::{Admission, Denial, JudgedRequest, Responder};
 use crate::protocol::Protocol;
 
 /// Keeps nothing of a decision but its outcome.
 struct OutcomeAlone;
 
-impl Door for OutcomeAlone {
+impl Responder for OutcomeAlone {
     type Answer = Outcome;
 
     const PROTOCOL: Protocol = Protocol::ExtAuthz;
 
-    fn allowed(&self, _: &Asked<'_>, decision: &Decision<'_>) -> Outcome {
+    fn allowed(&self, _: &JudgedRequest<'_>, decision: &Decision<'_>) -> Outcome {
         decision.outcome
     }
 
-    fn denied(&self, decision: &Decision<'_>, _: Denied<'_>) -> Outcome {
+    fn denied(&self, decision: &Decision<'_>, _: Denial<'_>) -> Outcome {
         decision.outcome
     }
 }

@@ -15,9 +15,9 @@ use tonic::{Request, Response, Status};
 
 use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
-use crate::gate::{Gate, aside};
-use crate::judging::{Admission, Door, Judge};
-use crate::proxy::Unclear;
+use crate::gate::{Gate, work_on};
+use crate::judging::{Admission, Judge, Responder};
+use crate::proxy::UnclearError;
 use reply::ExtAuthz;
 
 /// The service.
@@ -31,25 +31,25 @@ impl Authorizer {
         Self { gate }
     }
 
-    /// What `door` makes of a request with these attributes; `None` where it is none over HTTP.
-    fn judge<D: Door>(
+    /// Answers a request with these attributes by `responder`; `None` is a check that is not of an HTTP request.
+    fn judge<D: Responder>(
         &self,
         admission: &Admission<'_>,
         attributes: Option<&HttpAttributes<'_>>,
-        door: &D,
+        responder: &D,
     ) -> D::Answer {
         let judge = Judge {
-            door,
+            responder,
             gate: &self.gate,
             admission,
         };
         let Some(attributes) = attributes else {
-            return judge.unclear(&Unclear::new(
+            return judge.unclear(&UnclearError::new(
                 "the check is of no HTTP request; ask about HTTP requests alone",
             ));
         };
         let read = ReadMessage::of(attributes.metadata, admission.proxies.mcp_metadata.as_deref());
-        aside(&attributes.http.raw_body, || {
+        work_on(&attributes.http.raw_body, || {
             let carried = match &read {
                 Ok(read) => reading::carried(attributes, read.as_ref()),
                 Err(unclear) => Err(unclear.clone()),

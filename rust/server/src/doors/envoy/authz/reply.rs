@@ -13,7 +13,7 @@ use tonic::Code;
 
 use super::super::attributes::HttpAttributes;
 use crate::doors::{callgate_fields, quota};
-use crate::judging::{Asked, Denied, Door};
+use crate::judging::{Denial, JudgedRequest, Responder};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes;
 
@@ -25,12 +25,12 @@ pub(super) struct ExtAuthz<'a> {
     pub(super) attributes: Option<&'a HttpAttributes<'a>>,
 }
 
-impl Door for ExtAuthz<'_> {
+impl Responder for ExtAuthz<'_> {
     type Answer = CheckResponse;
 
     const PROTOCOL: Protocol = Protocol::ExtAuthz;
 
-    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> CheckResponse {
+    fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> CheckResponse {
         allowed(
             decision,
             self.attributes.into_iter().flat_map(Attributes::headers),
@@ -38,7 +38,7 @@ impl Door for ExtAuthz<'_> {
         )
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> CheckResponse {
+    fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> CheckResponse {
         self::denied(decision, denied)
     }
 }
@@ -81,7 +81,7 @@ fn allowed<'a>(
 }
 
 /// The request must not go on.
-fn denied(decision: &Decision<'_>, denied: Denied<'_>) -> CheckResponse {
+fn denied(decision: &Decision<'_>, denied: Denial<'_>) -> CheckResponse {
     let code = if denied.is_tool_result {
         OK_STATUS
     } else {

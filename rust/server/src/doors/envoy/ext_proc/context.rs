@@ -7,15 +7,15 @@ use callgate_mcp::sse::{Event, UNKNOWN_LINE};
 use tonic::Status;
 
 use super::super::mcp_metadata::ReadMessage;
-use super::door::{ExtProc, Listed, Verdict};
 use super::head::Head;
-use crate::bodies::Share;
-use crate::gate::{Gate, aside};
+use super::responder::{ExtProc, Listed, Verdict};
+use crate::bodies::ConnectionShare;
+use crate::gate::{Gate, work_on};
 use crate::identity::Asker;
 use crate::in_force::Configuration;
-use crate::judging::{Admission, Carried, Judge, Lists, whole};
+use crate::judging::{Admission, Judge, Lists, Payload, whole};
 use crate::protocol::Protocol;
-use crate::proxy::Unclear;
+use crate::proxy::UnclearError;
 
 /// The parts that exchanges share, and the enforcement point that began this one.
 #[derive(Clone, Debug)]
@@ -23,13 +23,13 @@ pub(super) struct Context {
     pub(super) gate: Arc<Gate>,
     pub(super) asker: Option<Asker>,
     /// Of this connection, for the bodies that are held.
-    pub(super) share: Arc<Share>,
+    pub(super) share: Arc<ConnectionShare>,
     pub(super) body_limit_bytes: usize,
 }
 
 /// The body of a request, as far as Envoy sends it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Came<'a> {
+pub(super) enum ReceivedBody<'a> {
     /// All of it.
     Whole(&'a [u8]),
     /// None, though there is one: the proxy does not send it.
@@ -46,11 +46,11 @@ impl Context {
     }
 
     /// Judges a request.
-    pub(super) fn judge(&self, head: &Head, came: Came<'_>) -> Result<Verdict, Status> {
+    pub(super) fn judge(&self, head: &Head, received: ReceivedBody<'_>) -> Result<Verdict, Status> {
         let configuration = self.gate.configuration();
         let admission = self.admit(&configuration)?;
         let judge = Judge {
-            door: &ExtProc { head },
+            responder: &ExtProc { head },
             gate: &self.gate,
             admission: &admission,
         };
@@ -59,12 +59,12 @@ impl Context {
             Ok(read) => read.as_ref().map(ReadMessage::as_read),
             Err(unclear) => return Ok(judge.unclear(unclear)),
         };
-        Ok(match came {
-            Came::Unusable(reason) => judge.unclear(&Unclear::new(reason)),
-            Came::Nothing => judge.answer(&head, Ok(read.map_or(Carried::Fields, Carried::Read))),
-            Came::Whole(body) => aside(body, || {
+        Ok(match received {
+            ReceivedBody::Unusable(reason) => judge.unclear(&UnclearError::new(reason)),
+            ReceivedBody::Nothing => judge.answer(&head, Ok(read.map_or(Payload::Fields, Payload::Read))),
+            ReceivedBody::Whole(body) => work_on(body, || {
                 let carried = whole(&head, body);
-                judge.answer(&head, carried.map(|body| Carried::Body(body, read)))
+                judge.answer(&head, carried.map(|body| Payload::Body(body, read)))
             }),
         })
     }

@@ -11,13 +11,13 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use super::context::{Came, Context};
-use super::door::{Allowed, Verdict};
+use super::context::{Context, ReceivedBody};
 use super::head::Head;
 use super::messages::{self, Modes, Way};
 use super::reach::never_reached;
 use super::reply::{Began, Reply};
-use crate::bodies::Held;
+use super::responder::{Allowed, Verdict};
+use crate::bodies::HeldBytes;
 
 /// One request and its reply.
 pub(super) struct Exchange {
@@ -27,7 +27,7 @@ pub(super) struct Exchange {
     /// Answers that wait to be sent.
     answers: VecDeque<ProcessingResponse>,
     /// The bytes of bodies that they hold.
-    waiting: Held,
+    waiting: HeldBytes,
 }
 
 /// The next step.
@@ -47,7 +47,7 @@ enum Stage {
 struct Body {
     head: Head,
     bytes: Vec<u8>,
-    held: Held,
+    held: HeldBytes,
 }
 
 struct Forwarded {
@@ -59,7 +59,7 @@ impl Exchange {
     /// One whose stream was opened with this metadata.
     pub(super) fn new(context: Context, opened_with: MetadataMap) -> Self {
         Self {
-            waiting: Held::new(Arc::clone(&context.share)),
+            waiting: HeldBytes::new(Arc::clone(&context.share)),
             context,
             stage: Stage::Opening(opened_with),
             modes: Modes::of(None),
@@ -179,11 +179,11 @@ impl Exchange {
 
     fn begin(&mut self, head: Head, is_all: bool) -> Result<(), Status> {
         if is_all {
-            return self.judged(head, Came::Whole(b""), |_, _| ());
+            return self.judged(head, ReceivedBody::Whole(b""), |_, _| ());
         }
-        let came = match self.modes.request {
-            BodySendMode::None => Came::Nothing,
-            BodySendMode::Streamed | BodySendMode::Grpc => Came::Unusable(
+        let received = match self.modes.request {
+            BodySendMode::None => ReceivedBody::Nothing,
+            BodySendMode::Streamed | BodySendMode::Grpc => ReceivedBody::Unusable(
                 "the proxy forwards the body while it is still being read; set `request_body_mode: BUFFERED` at the proxy",
             ),
             mode => {
@@ -193,32 +193,32 @@ impl Exchange {
                 self.stage = Stage::Body(Box::new(Body {
                     head,
                     bytes: Vec::new(),
-                    held: Held::new(Arc::clone(&self.context.share)),
+                    held: HeldBytes::new(Arc::clone(&self.context.share)),
                 }));
                 return Ok(());
             }
         };
-        self.judged(head, came, |_, _| ())
+        self.judged(head, received, |_, _| ())
     }
 
     fn body(&mut self, mut body: Box<Body>, piece: &HttpBody) -> Result<(), Status> {
         if self.modes.request != BodySendMode::FullDuplexStreamed {
             let is_part = self.modes.request == BodySendMode::BufferedPartial && !piece.end_of_stream;
-            let came = if is_part {
-                Came::Unusable(
+            let received = if is_part {
+                ReceivedBody::Unusable(
                     "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less",
                 )
             } else {
-                Came::Whole(&piece.body)
+                ReceivedBody::Whole(&piece.body)
             };
-            return self.judged_of_body(body.head, came);
+            return self.judged_of_body(body.head, received);
         }
         body.bytes.extend_from_slice(&piece.body);
         body.held.grow(body.bytes.len())?;
         if body.bytes.len() > self.context.body_limit_bytes {
             return self.judged(
                 body.head,
-                Came::Unusable("the body is longer than callgate reads; send less"),
+                ReceivedBody::Unusable("the body is longer than callgate reads; send less"),
                 |_, _| (),
             );
         }
@@ -227,7 +227,7 @@ impl Exchange {
             return Ok(());
         }
         let Body { head, bytes, .. } = *body;
-        self.judged(head, Came::Whole(&bytes), |answers, bytes| {
+        self.judged(head, ReceivedBody::Whole(&bytes), |answers, bytes| {
             answers.extend(messages::pieces(Way::Request, bytes, true));
         })
     }
@@ -235,9 +235,9 @@ impl Exchange {
     fn request_trailers(&mut self, body: Body) -> Result<(), Status> {
         if self.modes.request != BodySendMode::FullDuplexStreamed {
             let reason = "the request has trailers and no body; send a body, or none and no trailers";
-            return self.judged(body.head, Came::Unusable(reason), |_, _| ());
+            return self.judged(body.head, ReceivedBody::Unusable(reason), |_, _| ());
         }
-        self.judged(body.head, Came::Whole(&body.bytes), |answers, bytes| {
+        self.judged(body.head, ReceivedBody::Whole(&body.bytes), |answers, bytes| {
             answers.extend(messages::pieces(Way::Request, bytes, false));
             answers.push_back(messages::trailers(Way::Request));
         })
@@ -247,17 +247,17 @@ impl Exchange {
     fn judged(
         &mut self,
         head: Head,
-        came: Came<'_>,
+        received: ReceivedBody<'_>,
         and_then: impl FnOnce(&mut VecDeque<ProcessingResponse>, &[u8]),
     ) -> Result<(), Status> {
-        match self.context.judge(&head, came)? {
+        match self.context.judge(&head, received)? {
             Verdict::Denied(answer) => self.answers.push_back(*answer),
             Verdict::Allowed(mut allowed) => {
                 let mutation = std::mem::take(&mut allowed.mutation);
                 let answer = messages::headers(Way::Request, Some(mutation));
                 let answer = messages::telling(std::mem::take(&mut allowed.metadata), answer);
                 self.answers.push_back(answer);
-                if let Came::Whole(bytes) = came {
+                if let ReceivedBody::Whole(bytes) = received {
                     and_then(&mut self.answers, bytes);
                 }
                 self.forward(head, *allowed);
@@ -267,8 +267,8 @@ impl Exchange {
     }
 
     /// Judges a request whose body the proxy has kept.
-    fn judged_of_body(&mut self, head: Head, came: Came<'_>) -> Result<(), Status> {
-        match self.context.judge(&head, came)? {
+    fn judged_of_body(&mut self, head: Head, received: ReceivedBody<'_>) -> Result<(), Status> {
+        match self.context.judge(&head, received)? {
             Verdict::Denied(answer) => self.answers.push_back(*answer),
             Verdict::Allowed(mut allowed) => {
                 let mutation = std::mem::take(&mut allowed.mutation);

@@ -5,12 +5,12 @@
 //! are taken out of it.
 
 mod context;
-mod door;
 mod exchange;
 mod head;
 mod messages;
 mod reach;
 mod reply;
+mod responder;
 mod stream;
 
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::Ex
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::bodies::Share;
+use crate::bodies::ConnectionShare;
 use crate::deadline::Deadline;
 use crate::gate::Gate;
 use crate::identity::Asker;
@@ -59,7 +59,7 @@ impl ExternalProcessor for Processor {
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let (opened_with, extensions, messages) = request.into_parts();
-        let share: Option<&Arc<Share>> = extensions.get();
+        let share: Option<&Arc<ConnectionShare>> = extensions.get();
         let share = share.ok_or_else(|| Status::internal("the connection has no share of memory"))?;
         let deadline: Option<&Deadline> = extensions.get();
         let asker: Option<&Asker> = extensions.get();

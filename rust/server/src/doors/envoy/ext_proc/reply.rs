@@ -11,10 +11,10 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 use tonic::Status;
 
 use super::context::{Context, event_of};
-use super::door::{Listed, immediate};
 use super::head::{Head, fields, value};
 use super::messages::{self, Way};
-use crate::bodies::Held;
+use super::responder::{Listed, immediate};
+use crate::bodies::HeldBytes;
 use crate::proxy::single;
 
 /// Headers that say something of a body's bytes, which are others afterwards.
@@ -49,7 +49,7 @@ struct Listing {
     body: Body,
     /// Of what goes on of a stream.
     breaks: LineBreaks,
-    held: Held,
+    held: HeldBytes,
 }
 
 /// The form in which it holds them.
@@ -135,7 +135,7 @@ impl Reply {
             lists,
             body,
             breaks: LineBreaks::default(),
-            held: Held::new(Arc::clone(&context.share)),
+            held: HeldBytes::new(Arc::clone(&context.share)),
         });
         Ok(Began::Reply(
             messages::headers(Way::Reply, Some(mutation)),

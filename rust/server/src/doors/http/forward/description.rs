@@ -3,7 +3,7 @@
 use http::HeaderMap;
 
 use super::original::texts;
-use crate::proxy::{Unclear, single};
+use crate::proxy::{UnclearError, single};
 
 /// The fields that describe a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl<'a> Family<'a> {
     }
 
     /// As [`Description`], where both agree on what both say.
-    fn agreed(self, other: Self) -> Result<Description<'a>, Unclear> {
+    fn agreed(self, other: Self) -> Result<Description<'a>, UnclearError> {
         let host = other.host.filter(|_| other.is_complete());
         Ok(Description {
             method: agreed("method", self.method, other.method)?.unwrap_or_default(),
@@ -46,7 +46,7 @@ impl<'a> Description<'a> {
     /// A proxy sets the fields of one convention, and its client may have sent those of the other: a convention counts
     /// whose method and path are both there, and the other must not say anything else. Where no proxy sets a field, what a
     /// client wrote into it would be believed; so a description with a part missing is none.
-    pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, Unclear> {
+    pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, UnclearError> {
         let field = |name| single(texts(headers), name).map_err(|fault| fault.of(name));
         let forwarded = Family {
             method: field("x-forwarded-method")?,
@@ -63,7 +63,7 @@ impl<'a> Description<'a> {
             (true, _) => original.agreed(forwarded)?,
             (false, true) => forwarded.agreed(original)?,
             (false, false) => {
-                return Err(Unclear::new(
+                return Err(UnclearError::new(
                     "nothing says which request is meant; let the proxy set `x-forwarded-method` and `x-forwarded-uri`, or \
                      `x-original-method` and `x-original-uri`",
                 ));
@@ -72,7 +72,7 @@ impl<'a> Description<'a> {
         if described.path.starts_with('/') {
             Ok(described)
         } else {
-            Err(Unclear::new(
+            Err(UnclearError::new(
                 "the path of the described request does not begin with `/`; let the proxy send path and query as it \
                  received them",
             ))
@@ -80,9 +80,13 @@ impl<'a> Description<'a> {
     }
 }
 
-fn agreed<'a>(what: &str, one: Option<&'a str>, other: Option<&'a str>) -> Result<Option<&'a str>, Unclear> {
+fn agreed<'a>(
+    what: &str,
+    one: Option<&'a str>,
+    other: Option<&'a str>,
+) -> Result<Option<&'a str>, UnclearError> {
     match (one, other) {
-        (Some(one), Some(other)) if one != other => Err(Unclear::new(format!(
+        (Some(one), Some(other)) if one != other => Err(UnclearError::new(format!(
             "the header fields `x-forwarded-*` and `x-original-*` describe two requests: each names another {what}; let the \
              proxy set those of one kind and remove the others"
         ))),
@@ -91,9 +95,11 @@ fn agreed<'a>(what: &str, one: Option<&'a str>, other: Option<&'a str>) -> Resul
 }
 
 /// Host and path of a URL such as `https://mcp.example.com/mcp/aws?x=1`.
-fn parts(url: &str) -> Result<(&str, &str), Unclear> {
+fn parts(url: &str) -> Result<(&str, &str), UnclearError> {
     let fault = || {
-        Unclear::new("`x-original-url` is no URL with a host and a path; expected `https://<host>/<path>`")
+        UnclearError::new(
+            "`x-original-url` is no URL with a host and a path; expected `https://<host>/<path>`",
+        )
     };
     let (_, rest) = url.split_once("://").ok_or_else(fault)?;
     let path_at = rest.find('/').ok_or_else(fault)?;
@@ -106,7 +112,7 @@ mod tests {
 
     use super::*;
 
-    fn described(fields: &[(&str, &str)]) -> Result<[String; 3], Unclear> {
+    fn described(fields: &[(&str, &str)]) -> Result<[String; 3], UnclearError> {
         let fields = fields.iter().map(|(name, value)| {
             (
                 HeaderName::try_from(*name).unwrap(),

@@ -18,14 +18,14 @@ use http::{HeaderName, Request, Response, StatusCode};
 use tonic::body::Body;
 
 use super::{body, reply as plain};
-use crate::bodies::Arriving;
+use crate::bodies::RequestBody;
 use crate::doors::callgate_fields;
 use crate::doors::http::HttpContext;
-use crate::gate::aside;
-use crate::identity::{Asker, Peer, Unknown};
-use crate::judging::{Admission, Carried, Judge, whole};
+use crate::gate::work_on;
+use crate::identity::{Asker, Peer, UnknownPepError};
+use crate::judging::{Admission, Judge, Payload, whole};
 use crate::listener::Listener;
-use crate::proxy::{Attributes as _, Unclear};
+use crate::proxy::{Attributes as _, UnclearError};
 use original::Original;
 pub(crate) use original::texts;
 use reply::ForwardAuth;
@@ -68,7 +68,7 @@ pub(super) async fn answer(
     listener: Listener,
     peer: &Arc<Peer>,
     form: Form,
-    request: Request<Arriving>,
+    request: Request<RequestBody>,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let peps = Arc::clone(&context.gate.configuration().parts.peps);
@@ -84,13 +84,13 @@ pub(super) async fn answer(
         return plain::error(StatusCode::FORBIDDEN, &reason);
     }
     match body::read_plain(body, context.body_limit_bytes, context.message_timeout).await {
-        Ok(body) => aside(&body, || judge(context, asker.as_ref(), form, &parts, &body)),
+        Ok(body) => work_on(&body, || judge(context, asker.as_ref(), form, &parts, &body)),
         Err(refusal) => refusal,
     }
 }
 
 /// A 401 would tell the proxy's client to log in: who is not known here is the proxy.
-fn unknown_pep(context: &HttpContext, unknown: Unknown) -> Response<Body> {
+fn unknown_pep(context: &HttpContext, unknown: UnknownPepError) -> Response<Body> {
     context.gate.refused_asker(unknown);
     plain::error(StatusCode::FORBIDDEN, &unknown.message_about(&PEP_FIELD))
 }
@@ -109,7 +109,7 @@ fn judge(
         Err(unknown) => return unknown_pep(context, unknown),
     };
     let judge = Judge {
-        door: &ForwardAuth {
+        responder: &ForwardAuth {
             form,
             headers: &parts.headers,
         },
@@ -123,21 +123,21 @@ fn judge(
 }
 
 /// What came along of the body. Proxies that forward none take away what the client said of its length as well.
-fn carried<'a>(form: Form, original: &Original<'a>, body: &'a [u8]) -> Result<Carried<'a>, Unclear> {
+fn carried<'a>(form: Form, original: &Original<'a>, body: &'a [u8]) -> Result<Payload<'a>, UnclearError> {
     // nginx takes no headers away that its configuration does not name, and it names those that we send.
     if form == Form::DescribedByNginx
         && let Some((name, _)) = original
             .headers()
             .find(|(name, _)| callgate_fields::is_one(name) && !callgate_fields::NAMES.contains(name))
     {
-        return Err(Unclear::new(format!(
+        return Err(UnclearError::new(format!(
             "the header `{name}` is none that a client sends; send the request without it"
         )));
     }
     if body.is_empty() {
-        Ok(Carried::Fields)
+        Ok(Payload::Fields)
     } else {
-        whole(original, body).map(|body| Carried::Body(body, None))
+        whole(original, body).map(|body| Payload::Body(body, None))
     }
 }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, header};
 
 use super::description::Description;
 use super::{Form, PEP_FIELD};
-use crate::proxy::{Attributes, Unclear, single};
+use crate::proxy::{Attributes, UnclearError, single};
 
 /// What a client said of its body, where the proxy forwards none: the fields themselves are of the question.
 const BODY_FIELDS: [(&str, &str); 2] = [
@@ -26,7 +26,7 @@ pub(super) struct Original<'a> {
 
 impl<'a> Original<'a> {
     /// The request that a question of this form is about.
-    pub(super) fn of(form: Form, parts: &'a Parts, has_body: bool) -> Result<Self, Unclear> {
+    pub(super) fn of(form: Form, parts: &'a Parts, has_body: bool) -> Result<Self, UnclearError> {
         let headers = &parts.headers;
         if form == Form::Itself {
             let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
@@ -68,13 +68,13 @@ impl<'a> Original<'a> {
 }
 
 /// The one host that a request names: HTTP/2 and absolute targets name it there.
-fn host(parts: &Parts) -> Result<&str, Unclear> {
+fn host(parts: &Parts) -> Result<&str, UnclearError> {
     let target = parts.uri.authority().map(http::uri::Authority::as_str);
     let name = header::HOST;
     let sent = single(texts(&parts.headers), name.as_str()).map_err(|fault| fault.of(name.as_str()))?;
     match (target, sent) {
         (Some(target), Some(sent)) if !target.eq_ignore_ascii_case(sent) => {
-            Err(Unclear::new("the request names two hosts; expected one"))
+            Err(UnclearError::new("the request names two hosts; expected one"))
         }
         _ => Ok(target.or(sent).unwrap_or_default()),
     }

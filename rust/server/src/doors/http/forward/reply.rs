@@ -7,7 +7,7 @@ use tonic::body::Body;
 
 use super::{Form, PEP_FIELD};
 use crate::doors::{callgate_fields, quota};
-use crate::judging::{Asked, Denied, Door};
+use crate::judging::{Denial, JudgedRequest, Responder};
 use crate::protocol::Protocol;
 
 /// Headers of the request that are to be taken away before it goes on. Envoy knows this name.
@@ -29,12 +29,12 @@ pub(super) struct ForwardAuth<'a> {
     pub(super) headers: &'a HeaderMap,
 }
 
-impl Door for ForwardAuth<'_> {
+impl Responder for ForwardAuth<'_> {
     type Answer = Response<Body>;
 
     const PROTOCOL: Protocol = Protocol::ForwardAuth;
 
-    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Response<Body> {
+    fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Response<Body> {
         let mut response = answer(StatusCode::OK, decision, String::new());
         if self.form == Form::Itself {
             let removed = self.removed(response.headers(), asked.hides_token());
@@ -45,7 +45,7 @@ impl Door for ForwardAuth<'_> {
         response
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Response<Body> {
+    fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> Response<Body> {
         // The four statuses are valid ones.
         let status = match self.form {
             Form::DescribedByNginx => StatusCode::FORBIDDEN,

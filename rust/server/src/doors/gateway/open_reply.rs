@@ -17,10 +17,10 @@ use tokio::time::Sleep;
 use tonic::body::Body;
 
 use super::GATEWAY;
-use super::caller::Calling;
+use super::caller::ProvenCaller;
 use super::request::token_of;
 use crate::gate::Gate;
-use crate::in_force::Behind;
+use crate::in_force::ServerEntry;
 use crate::proxy::ANONYMOUS;
 
 /// Time between two looks at a caller: a change ends its streams so soon.
@@ -37,17 +37,17 @@ const EXPIRED: &str = "(grant expired)";
 
 /// A caller with an open reply.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct OpenReply {
     pub(super) gate: Arc<Gate>,
-    pub(super) behind: Arc<Behind>,
-    pub(super) caller: Calling,
+    pub(super) entry: Arc<ServerEntry>,
+    pub(super) caller: ProvenCaller,
     /// The credential by which the caller was identified.
     pub(super) authorization: Option<HeaderValue>,
     /// The reply is no answer that will end, but a stream of whatever may come.
     pub(super) waits: bool,
 }
 
-impl Standing {
+impl OpenReply {
     /// Whether the reply may go on. The answer to what was asked in time comes to its end though the caller's time is over.
     fn holds(&self) -> bool {
         let configuration = self.gate.configuration();
@@ -55,13 +55,13 @@ impl Standing {
         let now = self.gate.clock.now();
         let labels = self.caller.labels();
         let caller = match &self.caller {
-            Calling::Anybody if gateway.issuers.is_empty() => Caller::named(ANONYMOUS),
-            Calling::Anybody => return false,
-            Calling::Grant(_) => {
+            ProvenCaller::Anybody if gateway.issuers.is_empty() => Caller::named(ANONYMOUS),
+            ProvenCaller::Anybody => return false,
+            ProvenCaller::Grant(_) => {
                 let token = self.authorization.as_ref().and_then(token_of);
                 token.map_or(Caller::named(""), |token| Caller::Token(Token::new(token)))
             }
-            Calling::Issued(issued, by) => {
+            ProvenCaller::Issued(issued, by) => {
                 // One that is configured in another way has not said who this is.
                 let is_believed = gateway.issuers.iter().any(|one| Arc::ptr_eq(one, by));
                 let is_over = self.waits && now.unix_us() >= issued.expires_at_us;
@@ -75,7 +75,7 @@ impl Standing {
             caller,
             pep: GATEWAY,
             tool: "",
-            server: &self.behind.server,
+            server: &self.entry.server,
             session: None,
             args: Args::NONE,
             reserve: None,
@@ -88,7 +88,7 @@ impl Standing {
 
 /// A reply that ends when its caller is no longer let in: a stream of events as if its server had ended it, so that clients
 /// come again; everything else as what is cut short.
-pub(super) fn lasting(reply: Response<Body>, standing: Standing) -> Response<Body> {
+pub(super) fn watched(reply: Response<Body>, standing: OpenReply) -> Response<Body> {
     if reply.body().is_end_stream() {
         return reply;
     }
@@ -96,7 +96,7 @@ pub(super) fn lasting(reply: Response<Body>, standing: Standing) -> Response<Bod
     let has_events = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     reply.map(|body| {
         let seen_s = standing.gate.second();
-        Body::new(Lasting {
+        Body::new(WatchedReply {
             body: Some(body),
             standing,
             has_events,
@@ -106,10 +106,10 @@ pub(super) fn lasting(reply: Response<Body>, standing: Standing) -> Response<Bod
     })
 }
 
-struct Lasting {
+struct WatchedReply {
     /// `None` when nothing more goes on.
     body: Option<Body>,
-    standing: Standing,
+    standing: OpenReply,
     has_events: bool,
     /// The second of the last look, for a stream that never pauses.
     seen_s: u64,
@@ -117,7 +117,7 @@ struct Lasting {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Lasting {
+impl WatchedReply {
     fn end(&mut self) -> Poll<Option<Result<Frame<Bytes>, tonic::Status>>> {
         // With it goes the connection to the server.
         self.body = None;
@@ -126,7 +126,7 @@ impl Lasting {
     }
 }
 
-impl HttpBody for Lasting {
+impl HttpBody for WatchedReply {
     type Data = Bytes;
     type Error = tonic::Status;
 

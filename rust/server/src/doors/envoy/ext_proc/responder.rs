@@ -12,7 +12,7 @@ use envoy_types::pb::google::protobuf::{Struct, Value};
 use super::super::authz::metadata;
 use super::head::Head;
 use crate::doors::{callgate_fields, quota};
-use crate::judging::{Asked, Denied, Door, Reserved};
+use crate::judging::{Denial, JudgedRequest, OpenReservation, Responder};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
 use crate::random::random_u128;
@@ -51,7 +51,7 @@ pub(super) struct Allowed {
     pub(super) mutation: HeaderMutation,
     pub(super) metadata: Struct,
     /// The units that it took, until it is known to have reached the upstream.
-    pub(super) reserved: Option<Reserved>,
+    pub(super) reserved: Option<OpenReservation>,
     /// Its reply may hold lists of tools.
     pub(super) lists: Option<Listed>,
 }
@@ -63,7 +63,7 @@ pub(super) struct Listed {
     pub(super) id: Option<String>,
 }
 
-impl Door for ExtProc<'_> {
+impl Responder for ExtProc<'_> {
     type Answer = Verdict;
 
     const PROTOCOL: Protocol = Protocol::ExtProc;
@@ -73,14 +73,14 @@ impl Door for ExtProc<'_> {
         random_u128().ok()
     }
 
-    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Verdict {
+    fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Verdict {
         let lists = self.lists(asked);
         let takes_units = !decision.limits.is_empty();
         let reservation = decision.reservation.filter(|_| takes_units);
         Verdict::Allowed(Box::new(Allowed {
             mutation: self.mutation(asked, decision, lists.is_some()),
             metadata: namespaced(decision),
-            reserved: reservation.map(|reservation| Reserved {
+            reserved: reservation.map(|reservation| OpenReservation {
                 reservation,
                 pep: asked.request.pep.id,
             }),
@@ -88,7 +88,7 @@ impl Door for ExtProc<'_> {
         }))
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Verdict {
+    fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> Verdict {
         let code = if denied.is_tool_result {
             200
         } else {
@@ -106,7 +106,7 @@ impl Door for ExtProc<'_> {
 }
 
 impl ExtProc<'_> {
-    fn lists(&self, asked: &Asked<'_>) -> Option<Listed> {
+    fn lists(&self, asked: &JudgedRequest<'_>) -> Option<Listed> {
         if asked.method == Some(TOOLS_LIST) {
             let id = asked.id.map(|id| id.json().to_owned());
             return Some(Listed { id });
@@ -122,7 +122,12 @@ impl ExtProc<'_> {
         is_stream.then_some(Listed { id: None })
     }
 
-    fn mutation(&self, asked: &Asked<'_>, decision: &Decision<'_>, cuts_reply: bool) -> HeaderMutation {
+    fn mutation(
+        &self,
+        asked: &JudgedRequest<'_>,
+        decision: &Decision<'_>,
+        cuts_reply: bool,
+    ) -> HeaderMutation {
         let set_headers: Vec<HeaderValueOption> = callgate_fields::fields(decision)
             .filter_map(|(name, value)| header(name, &value))
             .collect();

@@ -8,7 +8,7 @@ use callgate_mcp::Headers;
 use callgate_pipes::stdio::{Forward, Judged};
 
 use crate::judging::pins;
-use crate::judging::{Asked, Denied, Door};
+use crate::judging::{Denial, JudgedRequest, Responder};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
@@ -20,7 +20,7 @@ const TOOLS_LIST: &str = "tools/list";
 const INITIALIZE: &str = "initialize";
 
 /// A line of a client.
-pub(super) struct StdioDoor<'a> {
+pub(super) struct StdioResponder<'a> {
     /// The server's name.
     pub(super) server: &'a str,
     /// The pins of its tools, if they are pinned.
@@ -32,7 +32,7 @@ pub(super) struct StdioDoor<'a> {
     pub(super) is_unanswered: bool,
 }
 
-impl Door for StdioDoor<'_> {
+impl Responder for StdioResponder<'_> {
     type Answer = Judged;
 
     const PROTOCOL: Protocol = Protocol::Stdio;
@@ -53,7 +53,7 @@ impl Door for StdioDoor<'_> {
         })
     }
 
-    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Judged {
+    fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Judged {
         let takes_units = !decision.limits.is_empty();
         if asked.method == Some(INITIALIZE) {
             let said = Variant::of_initialize(self.line);
@@ -65,7 +65,7 @@ impl Door for StdioDoor<'_> {
         })
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Judged {
+    fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> Judged {
         // JSON-RPC has no replies to these; what is no message at all gets one, without an id.
         if self.is_unanswered && decision.rule != INVALID_REQUEST {
             return Judged::Drop;

@@ -16,7 +16,7 @@ use super::challenge::Challenge;
 use super::forward::SESSION;
 use crate::doors::{callgate_fields, quota};
 use crate::judging::pins;
-use crate::judging::{Asked, Denied, Door, Reserved, Subject};
+use crate::judging::{Denial, JudgedRequest, OpenReservation, Responder, Subject};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
@@ -32,7 +32,7 @@ const LISTEN: &str = "subscriptions/listen";
 
 /// The gateway, for one request.
 #[derive(Clone, Copy)]
-pub(super) struct Gatekeeper<'a> {
+pub(super) struct GatewayResponder<'a> {
     /// The challenge for an unknown caller.
     pub(super) challenge: &'a Challenge<'a>,
     /// Callers prove who they are by the tokens of grants: who is no grant is nobody.
@@ -84,13 +84,13 @@ impl Purpose {
 #[derive(Debug)]
 pub(super) struct Allowed {
     /// The units that it took, until it is known to have reached the server.
-    pub(super) reserved: Option<Reserved>,
+    pub(super) reserved: Option<OpenReservation>,
     pub(super) purpose: Purpose,
     /// The id of its message, as it stands in JSON.
     pub(super) id: Option<String>,
 }
 
-impl Gatekeeper<'_> {
+impl GatewayResponder<'_> {
     /// Returns true for a revision without sessions, whose clients do not take 404 for the end of one.
     fn is_sessionless(&self) -> bool {
         let headers = &self.challenge.parts.headers;
@@ -101,7 +101,7 @@ impl Gatekeeper<'_> {
     }
 }
 
-impl Door for Gatekeeper<'_> {
+impl Responder for GatewayResponder<'_> {
     type Answer = Verdict;
 
     const PROTOCOL: Protocol = Protocol::Gateway;
@@ -126,11 +126,11 @@ impl Door for Gatekeeper<'_> {
         self.pins?.bindings(tool)
     }
 
-    fn allowed(&self, asked: &Asked<'_>, decision: &Decision<'_>) -> Verdict {
+    fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Verdict {
         let takes_units = !decision.limits.is_empty();
         let reservation = decision.reservation.filter(|_| takes_units);
         Verdict::Allowed(Allowed {
-            reserved: reservation.map(|reservation| Reserved {
+            reserved: reservation.map(|reservation| OpenReservation {
                 reservation,
                 pep: asked.request.pep.id,
             }),
@@ -139,7 +139,7 @@ impl Door for Gatekeeper<'_> {
         })
     }
 
-    fn denied(&self, decision: &Decision<'_>, denied: Denied<'_>) -> Verdict {
+    fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> Verdict {
         if is_nobody(decision, self.needs_token) {
             let body = mcp::denied_as(answer::code(StatusCode::UNAUTHORIZED), denied.id, decision);
             return Verdict::Denied(self.challenge.unauthorized(body));
