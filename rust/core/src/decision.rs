@@ -1,5 +1,6 @@
 //! The answer of [`crate::Engine::decide`]: `docs/policy.md` section 5.
 
+mod fingerprint;
 mod json;
 
 use std::borrow::Cow;
@@ -8,6 +9,8 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::limit::Micros;
+
+pub use fingerprint::Fingerprint;
 
 /// The four answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -97,8 +100,8 @@ pub struct Decision<'a> {
     pub policy_version: Cow<'a, str>,
     /// The answer under full enforcement, if it differs from this allow.
     pub shadow: Option<Shadow<'a>>,
-    /// For `approval_required`: SHA-256 over the exact call (`docs/policy.md` section 6).
-    pub fingerprint: Option<[u8; 32]>,
+    /// For `approval_required`: the fingerprint of the exact call.
+    pub fingerprint: Option<Fingerprint>,
     /// Unix microseconds at which the counters were stamped.
     pub decided_at_us: u64,
     /// The id under which the units can be returned, if the caller requested one and the call is allowed.

@@ -10,6 +10,7 @@ pub mod decision;
 pub mod engine;
 mod eval;
 pub mod grant;
+pub mod hex;
 pub mod json;
 pub mod limit;
 pub mod policy;
@@ -17,7 +18,7 @@ pub mod rate;
 pub mod request;
 pub mod time;
 
-pub use decision::{Decision, LimitState, Outcome, Shadow};
+pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Scratch, State};
 pub use request::{Args, Caller, Pep, PepId, Request};
 pub use time::Now;

@@ -9,8 +9,7 @@ mod reads;
 mod rules;
 mod sentence;
 
-use std::fmt::Write as _;
-
+use crate::hex::Hex;
 use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Path, Policy};
 
 pub(crate) use facts::{Facts, ToolFactsCompiled};
@@ -86,14 +85,9 @@ impl CompiledPolicy {
                 log_args.push(path);
             }
         }
-        let mut digest_hex = String::with_capacity(64);
-        for byte in policy.digest {
-            // Writing to a string cannot fail.
-            let _ = write!(digest_hex, "{byte:02x}");
-        }
         Ok(Self {
             name: policy.name,
-            digest_hex,
+            digest_hex: Hex(&policy.digest).to_string(),
             shadowed: policy.mode == Mode::Shadow,
             default_deny: policy.default == DefaultAction::Deny,
             names,

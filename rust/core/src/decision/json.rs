@@ -36,12 +36,8 @@ impl Decision<'_> {
             json.push('}');
         }
         if let Some(fingerprint) = &self.fingerprint {
-            json.push_str(r#","fingerprint":""#);
-            for byte in fingerprint {
-                // Writing to a string cannot fail, here and below.
-                let _ = write!(json, "{byte:02x}");
-            }
-            json.push('"');
+            // Writing to a string cannot fail, here and below.
+            let _ = write!(json, r#","fingerprint":"{fingerprint}""#);
         }
         write_number(json, "decided_at_us", self.decided_at_us);
         if let Some(reservation) = self.reservation {
@@ -112,7 +108,7 @@ mod tests {
             outcome: Outcome::Deny,
             rule: "/s".into(),
         });
-        decision.fingerprint = Some([0xa5; 32]);
+        decision.fingerprint = Some(crate::Fingerprint::new([0xa5; 32]));
         decision.reservation = Some(255);
         assert_eq!(
             json(&decision),

@@ -6,6 +6,8 @@ use std::hash::{Hash, Hasher};
 
 use memchr::memmem;
 
+use crate::hex::Hex;
+
 /// The prefix of tokens, by which a leaked one is recognised.
 pub const TOKEN_PREFIX: &str = "cgt_";
 
@@ -114,7 +116,7 @@ impl TokenDigest {
 
     /// 64 lower-case hexadecimal digits.
     pub fn to_hex(self) -> String {
-        blake3::Hash::from_bytes(self.0).to_hex().to_string()
+        Hex(&self.0).to_string()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use callgate_core::hex::Hex;
 use sha2::Digest as _;
 
 /// A SHA-256 digest; shown as 64 lower-case hexadecimal digits.
@@ -39,7 +40,7 @@ impl Digest {
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        Hex(&self.0).fmt(f)
     }
 }
 

@@ -45,7 +45,9 @@ impl From<CoreDecision<'_>> for Decision {
             policy: (*decision.policy).into(),
             policy_version: (*decision.policy_version).into(),
             shadow: decision.shadow.map(Shadow::from),
-            fingerprint: decision.fingerprint.map(|bytes| hex(&bytes)),
+            fingerprint: decision
+                .fingerprint
+                .map(|fingerprint| fingerprint.to_string().into()),
             decided_at_us: decision.decided_at_us,
             reservation: decision.reservation,
             approval: None,
@@ -73,14 +75,6 @@ impl Decision {
             approval: None,
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> Box<str> {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 /// A reservation id from its Python form: 32 hexadecimal digits.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use callgate_core::engine::Seen;
 use callgate_core::json::{Kind, Value};
-use callgate_core::{Decision, LimitState, Outcome};
+use callgate_core::{Decision, Fingerprint, LimitState, Outcome};
 
 use super::LoggedRequest;
 use super::batch::{Batch, Mark, Reader, cut};
@@ -79,7 +79,7 @@ pub(super) struct Record<'b> {
     pub(super) policy_version: &'b str,
     pub(super) retry_after_ms: Option<u64>,
     pub(super) shadow: Option<(&'static str, &'b str)>,
-    pub(super) fingerprint: Option<[u8; 32]>,
+    pub(super) fingerprint: Option<Fingerprint>,
     pub(super) limits: Vec<Limit<'b>>,
     pub(super) limits_omitted: u32,
 }
@@ -190,7 +190,7 @@ pub(super) fn put_decision(
     }
     batch.put(u32::from(decision.fingerprint.is_some()));
     if let Some(fingerprint) = &decision.fingerprint {
-        for four in fingerprint.as_chunks::<4>().0 {
+        for four in fingerprint.as_bytes().as_chunks::<4>().0 {
             batch.put(u32::from_be_bytes(*four));
         }
     }
@@ -273,12 +273,12 @@ fn read_argument<'b>(reader: &mut Reader<'b>) -> LoggedArg<'b> {
     }
 }
 
-fn fingerprint(reader: &mut Reader<'_>) -> [u8; 32] {
+fn fingerprint(reader: &mut Reader<'_>) -> Fingerprint {
     let mut bytes = [0; 32];
     for four in bytes.as_chunks_mut::<4>().0 {
         *four = reader.number().to_be_bytes();
     }
-    bytes
+    Fingerprint::new(bytes)
 }
 
 fn outcome(reader: &mut Reader<'_>) -> &'static str {

@@ -50,12 +50,8 @@ impl Renderer {
             out.push('}');
         }
         if let Some(fingerprint) = record.fingerprint {
-            out.push_str(",\"fingerprint\":\"");
-            for byte in fingerprint {
-                // Writing to a string cannot fail.
-                let _ = write!(out, "{byte:02x}");
-            }
-            out.push('"');
+            // Writing to a string cannot fail.
+            let _ = write!(out, ",\"fingerprint\":\"{fingerprint}\"");
         }
         out.push_str(",\"duration_ns\":");
         integer(record.duration_ns, out);

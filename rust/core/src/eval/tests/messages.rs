@@ -97,7 +97,7 @@ fn an_approval_is_for_this_exact_call() {
     assert_eq!(
         (
             decision.policy_version.as_ref(),
-            decision.fingerprint.unwrap().to_vec()
+            decision.fingerprint.unwrap().as_bytes().to_vec()
         ),
         (version, bytes)
     );

@@ -203,7 +203,11 @@ fn message(decision: &Decision<'_>) -> pb::CheckResponse {
             outcome: outcome(shadow.outcome).into(),
             rule: shadow.rule.to_string(),
         }),
-        fingerprint: decision.fingerprint.as_ref().map(hex).unwrap_or_default(),
+        fingerprint: decision
+            .fingerprint
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         decided_at_us: decision.decided_at_us,
         reservation: decision
             .reservation
@@ -239,18 +243,6 @@ const fn outcome(outcome: Outcome) -> pb::Outcome {
     }
 }
 
-/// A fingerprint as text.
-pub(crate) fn hex(fingerprint: &[u8; 32]) -> String {
-    use std::fmt::Write as _;
-    fingerprint
-        .iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -277,10 +269,5 @@ mod tests {
         assert_eq!(code(Status::out_of_range("")), Code::ResourceExhausted);
         assert_eq!(code(Status::internal("")), Code::InvalidArgument);
         assert_eq!(code(Status::unimplemented("")), Code::Unimplemented);
-    }
-
-    #[test]
-    fn fingerprints_are_hex() {
-        assert_eq!(hex(&[0x0f; 32]), "0f".repeat(32));
     }
 }
