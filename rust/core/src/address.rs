@@ -1,4 +1,6 @@
-//! Hosts that end in a number, which many programs read as IPv4 addresses.
+//! Hosts of URLs: hosts of this machine, and hosts that many programs read as IPv4 addresses.
+
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Returns whether the last label of a host, not counting final dots, is a number: decimal, octal, or hexadecimal with
 /// `0x`.
@@ -21,4 +23,24 @@ pub fn ends_in_number(host: &str) -> bool {
         Some(digits) => digits.bytes().all(|digit| digit.is_ascii_hexdigit()),
         None => !last.is_empty() && last.bytes().all(|digit| digit.is_ascii_digit()),
     }
+}
+
+/// Returns whether a host of a URL is this machine: `localhost`, an address in 127.0.0.0/8, or `[::1]`.
+///
+/// The host is in lower case, without a final dot and without a port; an IPv6 address has its brackets.
+///
+/// ```
+/// use callgate_core::address::is_loopback_host;
+///
+/// assert!(is_loopback_host("localhost") && is_loopback_host("127.9.9.9") && is_loopback_host("[::1]"));
+/// assert!(!is_loopback_host("::1") && !is_loopback_host("[::2]") && !is_loopback_host("localhost.example"));
+/// ```
+pub fn is_loopback_host(host: &str) -> bool {
+    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return address.parse() == Ok(Ipv6Addr::LOCALHOST);
+    }
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_ipv4() && address.is_loopback())
 }

@@ -1,7 +1,6 @@
 //! The configuration of a token issuer.
 
-use std::net::IpAddr;
-
+use callgate_core::address::is_loopback_host;
 use http::Uri;
 
 use super::{Algorithm, ClaimPath};
@@ -185,8 +184,7 @@ pub(super) fn secure(url: &str) -> Option<Uri> {
     let has_password = uri
         .authority()
         .is_some_and(|authority| authority.as_str().contains('@'));
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    let is_here = bare == "localhost" || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback());
+    let is_here = is_loopback_host(host);
     match uri.scheme_str() {
         Some("https") if !has_password => Some(uri),
         Some("http") if is_here && !has_password => Some(uri),

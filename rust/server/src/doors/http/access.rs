@@ -3,8 +3,7 @@
 //! A web page can send requests to loopback, and with a name that it has rebound to 127.0.0.1 even read the answers. It
 //! cannot choose `Host` and `Origin`, which name the page's own site.
 
-use std::net::{IpAddr, Ipv6Addr};
-
+use callgate_core::address::is_loopback_host;
 use http::{HeaderMap, Uri, header};
 
 use crate::listener::Listener;
@@ -86,24 +85,13 @@ impl Access {
 
     fn is_allowed(&self, host: &str) -> bool {
         let host = normal(host);
-        is_loopback(&host) || self.allowed_hosts.contains(&host)
+        is_loopback_host(&host) || self.allowed_hosts.contains(&host)
     }
 }
 
 /// Host names are compared without case and without the final dot.
 fn normal(host: &str) -> String {
     host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
-}
-
-/// `localhost`, 127.0.0.0/8 or `[::1]`.
-fn is_loopback(host: &str) -> bool {
-    if let Some(address) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        return address.parse() == Ok(Ipv6Addr::LOCALHOST);
-    }
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_ipv4() && address.is_loopback())
 }
 
 /// The host of `host`, `host:port` or `[v6]:port`.
