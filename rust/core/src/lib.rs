@@ -13,6 +13,7 @@ pub mod grant;
 pub mod hex;
 pub mod json;
 pub mod limit;
+pub mod nearest;
 pub mod policy;
 pub mod rate;
 pub mod request;

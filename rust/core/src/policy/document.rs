@@ -6,12 +6,12 @@ use super::ast::{Category, CategoryRules, DefaultAction, Mode, Pattern, Policy, 
 use super::conflict::{Entry, check_conflicts};
 use super::digest::digest;
 use super::fields::{Fields, listed, word};
-use super::nearest::nearest;
 use super::path::argument_path;
 use super::pattern::pattern;
 use super::read::{DocumentError, Member, Node, Position, Read, check_name, quoted};
 use super::rules::{self, Collected, Context, mode, rules};
 use super::warnings::Warnings;
+use crate::nearest::nearest;
 
 const FIELDS: [&str; 10] = [
     "version",

@@ -1,7 +1,7 @@
 //! The fields of an object with a fixed set of names.
 
-use super::nearest::{did_you_mean, nearest, probable};
 use super::read::{DocumentError, Member, Node, Read, quoted};
+use crate::nearest::{did_you_mean, nearest, probable};
 
 /// Returns whether callgate ignores a field: `$schema` is for editors, `x-` for any other use.
 pub(super) fn is_ignored(field: &str) -> bool {

@@ -2,9 +2,9 @@
 //! 3).
 
 use super::ast::{Category, Op, Path, Risk, Root};
-use super::nearest::did_you_mean;
 use super::read::{Content, Node, Read, quoted};
 use crate::json::Constant;
+use crate::nearest::did_you_mean;
 
 /// The type of all values of a path.
 #[derive(Clone, Copy, PartialEq, Eq)]

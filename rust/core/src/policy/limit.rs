@@ -5,7 +5,6 @@ use std::cmp::Ordering;
 use super::ast::{Cost, Limit, Scope, Window};
 use super::conflict::order_of_scopes;
 use super::fields::{Fields, listed, word};
-use super::nearest::did_you_mean;
 use super::number::scaled;
 use super::path::single_argument_path;
 use super::read::{Content, Node, Position, Read, quoted};
@@ -13,6 +12,7 @@ use super::window;
 use crate::decision::Outcome;
 use crate::json::Decimal;
 use crate::limit::Micros;
+use crate::nearest::did_you_mean;
 
 const FIELDS: [&str; 8] = [
     "counter",

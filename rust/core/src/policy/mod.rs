@@ -11,7 +11,6 @@ mod error;
 pub(crate) mod fields;
 mod fit;
 mod limit;
-mod nearest;
 pub(crate) mod number;
 mod operator;
 mod path;

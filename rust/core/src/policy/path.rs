@@ -1,8 +1,8 @@
 //! Paths: `args.items[*].price`, `grant.labels.team`, `time.hour` (`docs/policy.md` section 3).
 
 use super::ast::{Path, Root, Step};
-use super::nearest::probable;
 use super::read::{Node, Read, quoted};
+use crate::nearest::probable;
 
 /// The roots of paths; `grant.labels.<k>` and `args` are followed by steps.
 const ROOTS: [&str; 9] = [

@@ -2,9 +2,9 @@
 
 use super::ast::{Period, Window};
 use super::fields::listed;
-use super::nearest::did_you_mean;
 use super::number::scaled;
 use super::read::{Content, Node, Read, quoted};
+use crate::nearest::did_you_mean;
 
 const SECOND_MS: u64 = 1_000;
 const MINUTE_MS: u64 = 60 * SECOND_MS;

@@ -1,6 +1,7 @@
 //! Reading a call out of a body.
 
 use callgate_core::json::{JsonError, JsonErrorKind, Kind, Tape, Value};
+use callgate_core::nearest::probable;
 use callgate_core::{Args, Caller, Pep, Request};
 
 use super::split::{Split, split};
@@ -158,12 +159,10 @@ fn wrong_type(name: &str, expected: &str, value: Value<'_>) -> CheckCallError {
 }
 
 fn unknown_field(name: &str) -> CheckCallError {
-    let shown: String = name
-        .chars()
-        .take(SHOWN_CHARACTERS)
-        .flat_map(char::escape_debug)
-        .collect();
-    let message = match nearest(name) {
+    // A body may hold a very long name, so only its start is compared and shown.
+    let start: String = name.chars().take(SHOWN_CHARACTERS).collect();
+    let shown: String = start.chars().flat_map(char::escape_debug).collect();
+    let message = match probable(&start, &FIELDS) {
         Some(nearest) => format!("unknown field `{shown}`; did you mean `{nearest}`?"),
         None => format!(
             "unknown field `{shown}`; expected one of `{}`",
@@ -171,38 +170,6 @@ fn unknown_field(name: &str) -> CheckCallError {
         ),
     };
     CheckCallError::Invalid(message)
-}
-
-/// The field that was probably meant.
-fn nearest(word: &str) -> Option<&'static str> {
-    const FARTHEST: usize = 2;
-    let word: Vec<char> = word
-        .chars()
-        .take(SHOWN_CHARACTERS)
-        .flat_map(char::to_lowercase)
-        .collect();
-    let nearest = FIELDS.into_iter().min_by_key(|field| edits(&word, field))?;
-    (edits(&word, nearest) <= FARTHEST).then_some(nearest)
-}
-
-/// The number of letters that have to be added, dropped or replaced.
-fn edits(word: &[char], known: &str) -> usize {
-    let mut row: Vec<usize> = (0..=word.len()).collect();
-    for (above, letter) in known.chars().enumerate() {
-        let mut diagonal = above;
-        let mut left = above + 1;
-        for (cell, &other) in row.iter_mut().skip(1).zip(word) {
-            let best = (diagonal + usize::from(letter != other))
-                .min(left + 1)
-                .min(*cell + 1);
-            diagonal = std::mem::replace(cell, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = above + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]

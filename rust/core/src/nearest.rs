@@ -2,7 +2,7 @@
 
 /// The known word with the fewest edits from `word` (insertion, deletion, replacement, swap of neighbours). Case
 /// differences count only to break ties. `None` if no word is known.
-pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+pub(crate) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     known.iter().copied().min_by_key(|candidate| {
         (
             distance(&word.to_lowercase(), &candidate.to_lowercase()),
@@ -11,8 +11,16 @@ pub(super) fn nearest<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     })
 }
 
-/// The nearest known word, if it is near enough to be the intended one.
-pub(super) fn probable<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
+/// The nearest known word, if it is near enough to be the intended one: one edit, or one for every three of its
+/// characters.
+///
+/// ```
+/// use callgate_core::nearest::probable;
+///
+/// assert_eq!(probable("argz", &["args", "tool"]), Some("args"));
+/// assert_eq!(probable("zebra", &["args", "tool"]), None);
+/// ```
+pub fn probable<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
     nearest(word, known).filter(|candidate| {
         let edits = distance(&word.to_lowercase(), &candidate.to_lowercase());
         edits <= (candidate.chars().count() / 3).max(1)
@@ -20,7 +28,7 @@ pub(super) fn probable<'k>(word: &str, known: &[&'k str]) -> Option<&'k str> {
 }
 
 /// The end of a message about `word`: a question with the probable word, or nothing.
-pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
+pub(crate) fn did_you_mean(word: &str, known: &[&str]) -> String {
     probable(word, known)
         .map(|meant| format!("; did you mean `{meant}`?"))
         .unwrap_or_default()
