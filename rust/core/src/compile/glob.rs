@@ -8,6 +8,7 @@ use regex_automata::{Anchored, Input};
 
 use super::CompileError;
 use crate::policy::ast::GlobPart;
+use crate::policy::matches_parts;
 
 /// The memory of one thread's lazily built states, in bytes. Every state lists the globs that are still possible, so
 /// the cache must grow with their number. Otherwise thousands of globs would evict each other's states at every call.
@@ -87,7 +88,7 @@ impl GlobSet {
     fn first_of_all(&self, name: &str) -> Option<usize> {
         self.globs
             .iter()
-            .find(|(_, parts)| matches_one(parts, name))
+            .find(|(_, parts)| matches_parts(parts, name))
             .map(|(given, _)| *given)
     }
 
@@ -95,44 +96,6 @@ impl GlobSet {
     pub(super) fn matches(&self, name: &str) -> bool {
         self.best(name).is_some()
     }
-}
-
-/// Returns whether one glob matches the whole name. A star matches as little as possible; on a mismatch the last star
-/// takes one more character. An earlier star need not be tried again, because the last one reaches every position that
-/// it could reach.
-fn matches_one(parts: &[GlobPart], name: &str) -> bool {
-    let (mut part, mut rest) = (0, name);
-    let mut star: Option<(usize, &str)> = None;
-    loop {
-        let met = match parts.get(part) {
-            None if rest.is_empty() => return true,
-            None => None,
-            Some(GlobPart::Many) => {
-                star = Some((part + 1, rest));
-                Some(rest)
-            }
-            Some(GlobPart::Literal(text)) => rest.strip_prefix(text.as_str()),
-            Some(GlobPart::One) => without_first(rest),
-        };
-        if let Some(after) = met {
-            (part, rest) = (part + 1, after);
-            continue;
-        }
-        let Some((after_star, taken)) = star else {
-            return false;
-        };
-        let Some(taken) = without_first(taken) else {
-            return false;
-        };
-        star = Some((after_star, taken));
-        (part, rest) = (after_star, taken);
-    }
-}
-
-fn without_first(text: &str) -> Option<&str> {
-    let mut characters = text.chars();
-    characters.next()?;
-    Some(characters.as_str())
 }
 
 fn literal_chars(parts: &[GlobPart]) -> usize {

@@ -27,6 +27,7 @@ mod window;
 pub use catalogue::{Catalogue, ToolFacts};
 pub use error::PolicyError;
 pub use pattern::NamePattern;
+pub(crate) use pattern::matches_parts;
 
 /// The format of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use super::read::{DocumentError, Position, Read, check_name, quoted};
 
 /// A pattern for names other than a policy's tools, with the same syntax and meaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamePattern(Vec<Symbol>);
+pub struct NamePattern(Pattern);
 
 impl NamePattern {
     /// Reads a pattern. The error says what is wrong and what to write instead.
@@ -19,17 +19,15 @@ impl NamePattern {
     /// ```
     pub fn parse(text: &str) -> Result<Self, String> {
         named(text, Position::START, "a name or a pattern")
-            .map(|pattern| Self(symbols(&pattern)))
+            .map(Self)
             .map_err(|error| error.message)
     }
 
     /// Returns whether the pattern matches the whole of `name`.
     ///
-    /// Takes time proportional to the length of `name` times that of the pattern, and allocates; policies use an
-    /// automaton instead.
+    /// Takes time proportional to the length of `name` times that of the pattern; policies use an automaton instead.
     pub fn matches(&self, name: &str) -> bool {
-        let name: Vec<Symbol> = name.chars().map(Symbol::This).collect();
-        matches(&self.0, &name)
+        self.0.matches(name)
     }
 }
 
@@ -81,6 +79,67 @@ fn named(text: &str, at: Position, expected: &str) -> Read<Pattern> {
         parts.push(GlobPart::Literal(literal));
     }
     Ok(Pattern::Glob(parts))
+}
+
+impl Pattern {
+    /// Returns whether the pattern matches the whole of `name`, in time as [`NamePattern::matches`].
+    pub fn matches(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact == name,
+            Self::Glob(parts) => matches_parts(parts, name),
+        }
+    }
+}
+
+/// Returns whether a glob matches the whole name. A star matches as little as possible; on a mismatch the last star
+/// takes more characters. An earlier star need not be tried again, because the last one reaches every position that
+/// it could reach.
+pub(crate) fn matches_parts(parts: &[GlobPart], name: &str) -> bool {
+    let (mut part, mut rest) = (0, name);
+    let mut star: Option<(usize, &str)> = None;
+    loop {
+        let met = match parts.get(part) {
+            None if rest.is_empty() => return true,
+            None => None,
+            Some(GlobPart::Many) => match parts.get(part + 1..) {
+                None | Some([]) => return true,
+                Some([GlobPart::Literal(end)]) => return rest.ends_with(end.as_str()),
+                Some(_) => {
+                    star = Some((part + 1, rest));
+                    Some(rest)
+                }
+            },
+            Some(GlobPart::Literal(text)) => rest.strip_prefix(text.as_str()),
+            Some(GlobPart::One) => without_first(rest),
+        };
+        if let Some(after) = met {
+            (part, rest) = (part + 1, after);
+            continue;
+        }
+        let Some((after_star, taken)) = star else {
+            return false;
+        };
+        let Some(taken) = next_start(parts.get(after_star), taken) else {
+            return false;
+        };
+        star = Some((after_star, taken));
+        (part, rest) = (after_star, taken);
+    }
+}
+
+/// The rest of a text from the next position at which `part` may match, if the current position is excluded.
+fn next_start<'t>(part: Option<&GlobPart>, text: &'t str) -> Option<&'t str> {
+    let next = without_first(text)?;
+    match part {
+        Some(GlobPart::Literal(literal)) => next.get(next.find(literal.as_str())?..),
+        _ => Some(next),
+    }
+}
+
+fn without_first(text: &str) -> Option<&str> {
+    let mut characters = text.chars();
+    characters.next()?;
+    Some(characters.as_str())
 }
 
 /// Returns whether `outer` matches every name that `inner` matches.

@@ -1,43 +1,36 @@
 //! Values with `*`, which matches any characters.
 
-/// A value with at least one `*`.
+use crate::policy::ast::GlobPart;
+use crate::policy::matches_parts;
+
+/// A value with at least one `*`. Unlike a pattern of tools, it has no `?` and no escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wildcard {
-    first: String,
-    /// The texts between the stars, in order.
-    between: Vec<String>,
-    last: String,
-}
+pub(super) struct Wildcard(Vec<GlobPart>);
 
 impl Wildcard {
     /// `None` for a value without a star.
     pub(super) fn of(value: &str) -> Option<Self> {
         let (first, rest) = value.split_once('*')?;
-        let mut between: Vec<String> = rest.split('*').map(str::to_owned).collect();
-        let last = between.pop().unwrap_or_default();
-        Some(Self {
-            first: first.to_owned(),
-            between,
-            last,
-        })
+        let mut parts = Vec::new();
+        push_literal(&mut parts, first);
+        for text in rest.split('*') {
+            if parts.last() != Some(&GlobPart::Many) {
+                parts.push(GlobPart::Many);
+            }
+            push_literal(&mut parts, text);
+        }
+        Some(Self(parts))
     }
 
-    /// Returns whether it matches `value`. Each part takes the first position at which it occurs, which leaves the most
-    /// room for the parts after it.
+    /// Returns whether it matches the whole of `value`.
     pub(super) fn matches(&self, value: &str) -> bool {
-        let Some(mut rest) = value
-            .strip_prefix(self.first.as_str())
-            .and_then(|rest| rest.strip_suffix(self.last.as_str()))
-        else {
-            return false;
-        };
-        for part in &self.between {
-            let Some((_, behind)) = rest.split_once(part.as_str()) else {
-                return false;
-            };
-            rest = behind;
-        }
-        true
+        matches_parts(&self.0, value)
+    }
+}
+
+fn push_literal(parts: &mut Vec<GlobPart>, text: &str) {
+    if !text.is_empty() {
+        parts.push(GlobPart::Literal(text.to_owned()));
     }
 }
 

@@ -6,7 +6,6 @@ use callgate_core::policy::ast::{
 use serde_json::json;
 
 use super::super::random::Random;
-use super::text::is_match;
 use super::values::{Candidate, candidates};
 
 /// One condition, or one argument that a limit needs.
@@ -24,7 +23,7 @@ pub(super) type Group<'p> = Vec<Leaf<'p>>;
 
 /// The rules of a policy that may apply to a tool.
 pub(super) fn rules_of<'p>(policy: &'p Policy, tool: &str, category: Option<Category>) -> Vec<&'p Rules> {
-    let entries = policy.tools.iter().filter(|entry| is_match(&entry.pattern, tool));
+    let entries = policy.tools.iter().filter(|entry| entry.pattern.matches(tool));
     let of_category = policy.categories.iter().filter_map(|(of, rules)| match rules {
         CategoryRules::Rules(rules) if Some(*of) == category => Some(&**rules),
         CategoryRules::Rules(_) | CategoryRules::Hide => None,

@@ -66,25 +66,6 @@ pub(super) fn name_of(pattern: &Pattern) -> String {
     }
 }
 
-/// Returns whether the pattern matches the name.
-pub(super) fn is_match(pattern: &Pattern, name: &str) -> bool {
-    match pattern {
-        Pattern::Exact(exact) => exact == name,
-        Pattern::Glob(parts) => {
-            let mut regex = String::from("(?s)^");
-            for part in parts {
-                match part {
-                    GlobPart::Literal(text) => regex.push_str(&regex::escape(text)),
-                    GlobPart::One => regex.push('.'),
-                    GlobPart::Many => regex.push_str(".*"),
-                }
-            }
-            regex.push('$');
-            regex::Regex::new(&regex).is_ok_and(|regex| regex.is_match(name))
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,8 +98,8 @@ mod tests {
             vec![GlobPart::One, literal("."), GlobPart::Many, literal("x")],
         ] {
             let pattern = Pattern::Glob(parts);
-            assert!(is_match(&pattern, &name_of(&pattern)));
-            assert!(!is_match(&pattern, "other"));
+            assert!(pattern.matches(&name_of(&pattern)));
+            assert!(!pattern.matches("other"));
         }
     }
 }
