@@ -29,7 +29,7 @@ _MS = 1000
 
 
 def _seconds(text: str) -> float:
-    """A time as people write it: `2s`, `500ms`, or a number of seconds.
+    """A duration such as `2s` or `500ms`, or a number of seconds.
 
     Raises:
         typer.BadParameter: Anything else, or more than a week.
@@ -49,7 +49,7 @@ def _seconds(text: str) -> float:
 
 
 def _at_least(shortest_s: float) -> Callable[[float], float]:
-    """Refuses shorter times."""
+    """Refuses shorter durations."""
 
     def check(seconds: float) -> float:
         if seconds < shortest_s:
@@ -61,7 +61,7 @@ def _at_least(shortest_s: float) -> Callable[[float], float]:
 
 
 class Method(str, Enum):
-    """Which method is asked."""
+    """The called method."""
 
     CHECK = "check"
     BATCH = "batch"
@@ -150,7 +150,7 @@ def bench(
     }
     began = time.time()
     if output is not None:
-        # Better said before the run than after it.
+        # An unwritable file is reported before the run, not after it.
         _write(output, "")
     with _progress() as progress:
         text = bench_run(
@@ -200,7 +200,7 @@ def _wrong_use(target: str | None) -> typer.BadParameter:
 
 
 def _end(target: str, result: dict[str, Any]) -> None:
-    """What the exit code says of a run that did not come to its end."""
+    """Raises the error or exit of a run that ended early."""
     if result["vanished"] is not None:
         message = f"`{target}`: {result['vanished']}"
         raise ConfigError(message)
@@ -239,7 +239,7 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None] | None]:
-    """A line that tells how far it is, on a terminal alone."""
+    """A progress line, only on a terminal."""
     console = Console(stderr=True, highlight=False)
     if not (sys.stderr.isatty() and console.is_terminal):
         yield None

@@ -1,4 +1,4 @@
-"""Two reports of load tests, beside each other."""
+"""Comparison of two reports of load tests."""
 
 import json
 import statistics
@@ -15,9 +15,9 @@ from callgate.errors import ConfigError
 
 FORMAT = "callgate-bench/1"
 _PERCENTILES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
-# What interval samples tell the noise of.
+# Numbers whose noise the interval samples show.
 _SAMPLED = {"requests/s": "requests_per_second", "p50": "p50_us", "p99": "p99_us"}
-# A difference in these makes two runs two questions.
+# Two runs that differ in these options cannot be compared.
 _OPTIONS = ("method", "batch_size", "connections", "streams", "rate", "threads", "calls", "source", "grants", "seed")
 
 
@@ -29,15 +29,15 @@ class Row:
     a: float
     b: float
     ratio: float | None
-    """B by A; None where A is 0, or one of the runs measured nothing."""
+    """B divided by A; None if A is 0 or one of the runs measured nothing."""
     noise: float | None
-    """How far the middle half of a run's samples lies apart, by their median; the larger of both, None if unknown."""
+    """Range of the middle half of a run's samples divided by their median; the larger of both runs, None if unknown."""
     verdict: str
-    """``better``, ``worse``, ``within noise``, or empty where the noise is unknown."""
+    """``better``, ``worse``, ``within noise``, or empty if the noise is unknown."""
 
 
 def run(path_a: Path, path_b: Path, *, fail_above: float | None, as_json: bool) -> bool:
-    """Prints the comparison; true where B is worse than A by more than `fail_above`."""
+    """Prints the comparison; returns true if B is worse than A by more than `fail_above`."""
     a, b = _read(path_a), _read(path_b)
     try:
         rows, differing = compare(a, b), differences(a, b)
@@ -88,7 +88,7 @@ def compare(a: dict[str, Any], b: dict[str, Any]) -> list[Row]:
 
 
 def differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """What besides the target differs, so that a ratio may be of something else."""
+    """Differences other than the target, which may explain a ratio."""
     found = []
     for part, names in (("options", _OPTIONS), ("machine", tuple(a["machine"]))):
         for name in names:
@@ -122,7 +122,7 @@ def _shown(name: str) -> str:
 
 
 def _spread(intervals: list[dict[str, float]], name: str) -> float | None:
-    """How far the middle half of the samples lies apart, by their median; None where samples do not tell."""
+    """Range of the middle half of the samples divided by their median; None if there are too few samples."""
     samples = [interval[_SAMPLED[name]] for interval in intervals] if name in _SAMPLED else []
     if len(samples) < 2 or not statistics.median(samples):  # noqa: PLR2004  a spread needs two
         return None
@@ -139,9 +139,9 @@ def _verdict(name: str, ratio: float | None, noise: float | None) -> str:
 
 
 def _worsening(row: Row) -> float:
-    """How many times worse B is, of what `--fail-above` looks at."""
+    """The factor by which B is worse, for the numbers that `--fail-above` examines."""
     if row.name not in {"requests/s", "p50 us", "p99 us"} or not row.ratio:
-        # A run without answers is no better than any.
+        # A run without answers is no better than any other.
         return float("inf") if row.name == "requests/s" and row.a else 0.0
     return 1 / row.ratio if row.name == "requests/s" else row.ratio
 

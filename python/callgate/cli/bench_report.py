@@ -1,4 +1,4 @@
-"""Reports of load tests for people."""
+"""Load test reports as text."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ _US_PER_S = 1_000_000
 
 
 def progress_line(progress: dict[str, Any]) -> str:
-    """How far a run is, on one line."""
+    """The progress of a run, on one line."""
     if progress["phase"] == "connect":
         return "connecting"
     errors = f", {progress['errors']:,} errors" if progress["errors"] else ""
@@ -41,7 +41,7 @@ def show(document: dict[str, Any]) -> None:
 
 
 def duration(us: float) -> str:
-    """Microseconds in the unit that reads best."""
+    """Microseconds in the most readable unit."""
     if us < _US_PER_MS:
         return f"{us:.0f} us"
     if us < _US_PER_S:

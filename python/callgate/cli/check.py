@@ -95,7 +95,7 @@ def check(
 
 
 def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision:
-    """Asks and prints; gives the last decision."""
+    """Requests the decisions and prints them; returns the last one."""
     decision = ask()
     if repeat == 1:
         render.decision(decision, as_json=as_json)
@@ -117,14 +117,14 @@ def _need_target(options: dict[str, Path | None]) -> None:
 
 
 def _reached(decision: Decision) -> Decision:
-    """The decision of a sidecar; what the client had to make up is no answer to somebody who asks for one."""
+    """The decision of a sidecar; a decision that the client made up without one is an error here."""
     if decision.rule == UNAVAILABLE:
         raise CallgateError(decision.message)
     return decision
 
 
 def _arguments(text: str) -> bytes:
-    """The bytes of the arguments as they were given: judging them is the decision's business."""
+    """The bytes of the arguments, unchanged: the decision validates them."""
     if not text.startswith("@"):
         return os.fsencode(text)
     path = Path(text.removeprefix("@"))

@@ -42,7 +42,7 @@ def connect(
         fields.append((_AUTHORIZATION, f"Bearer {token}"))
         if _is_in_the_clear(url):
             typer.echo("callgate: warning: without TLS the token travels in the clear; use an `https` URL", err=True)
-    # Python's own handler would raise after what the exit code has already told.
+    # Python's own handler would raise after the exit code has been decided.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     raise typer.Exit(lead(url, headers=fields, ca=None if ca is None else read_bytes(ca)))
 
@@ -55,7 +55,7 @@ def _field(text: str) -> tuple[str, str]:
 
 
 def _is_in_the_clear(url: str) -> bool:
-    """Whether what is sent there can be read on the way."""
+    """True if the traffic to this URL leaves this machine unencrypted."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

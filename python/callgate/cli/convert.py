@@ -106,5 +106,5 @@ def _header(name: str, files: list[Path], align: Align | None, remarks: list[str
     header = [f"Made by `callgate convert {name}{chosen}` from {', '.join(masked(str(file)) for file in files)}."]
     header += [f"{remark}." for remark in remarks]
     header += left_out
-    # What a name holds must not end a comment.
+    # The contents of a name must not end a comment.
     return [printable(line) for line in header]

@@ -16,21 +16,21 @@ GRANT_TOKEN: Final = "CALLGATE_GRANT_TOKEN"  # noqa: S105  a name, not a secret
 """Environment variable of the caller's token."""
 
 TOKEN: Final = "CALLGATE_TOKEN"  # noqa: S105  a name, not a secret
-"""Environment variable of the token of who asks."""
+"""Environment variable of the enforcement point's token."""
 
 
 def grant_token(file: Path | None) -> str | None:
-    """The caller's token: a file's, else the environment's, else none."""
+    """The caller's token: from a file, else from the environment, else none."""
     return _secret(file, GRANT_TOKEN)
 
 
 def token(file: Path | None) -> str | None:
-    """The token of who asks: a file's, else the environment's, else none."""
+    """The enforcement point's token: from a file, else from the environment, else none."""
     return _secret(file, TOKEN)
 
 
 def tls(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.ChannelCredentials | None:
-    """TLS towards a sidecar; None where no option asks for it.
+    """The TLS settings for a sidecar; None if no option requests TLS.
 
     Raises:
         ConfigError: A file cannot be read.
@@ -48,7 +48,7 @@ def _secret(file: Path | None, variable: str) -> str | None:
     if file is None:
         return os.environ.get(variable) or None
     try:
-        # With the newline that editors and `echo` leave behind.
+        # Without the newline that editors and `echo` append.
         text = _read(file).decode("ascii").strip()
     except UnicodeDecodeError:
         text = ""

@@ -1,4 +1,4 @@
-"""What `callgate serve` says when it is ready: where it listens, whom it trusts, and how to ask it."""
+"""The greeting of `callgate serve`: its addresses, its trust settings, and a command for a first decision."""
 
 import shlex
 import shutil
@@ -13,7 +13,7 @@ from callgate.control.sidecar import Plan
 
 
 def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
-    """Prints it on stdout, which may belong to the decision log: then on stderr. The last line is a command."""
+    """Prints it on stdout, or on stderr if stdout belongs to the decision log. The last line is a command."""
     err = plan.config.audit is not None and str(plan.config.audit.path) == "-"
     over = "gRPC and HTTP, TLS" if plan.config.tls is not None else "gRPC and HTTP"
     who = "this user alone" if plan.config.peps is None else "peps alone"
@@ -33,7 +33,7 @@ def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
 
 
 def _question(plan: Plan, engine: Engine, server: Server) -> list[str]:
-    """A command that asks this sidecar; files that hold secrets are named by what goes into them."""
+    """A command that requests a decision from this sidecar; files with secrets are named by their purpose."""
     config, known = plan.config, next((policy for policy in engine.policies if policy.tools), None)
     target = server.address if server.address is not None else f"unix:{server.socket}"
     words = [*_this_program(), "check", "--target", target]
@@ -58,7 +58,7 @@ def _server_name(plan: Plan, engine: Engine) -> str | None:
 
 
 def _this_program() -> list[str]:
-    """How the reader of the greeting can start this program: it need not be on the PATH of another shell."""
+    """The command that starts this program for the reader, whose shell may not have it on the PATH."""
     started = Path(sys.argv[0])
     if started.name != "callgate":
         return [sys.executable, "-m", "callgate"]

@@ -1,4 +1,4 @@
-"""What a measurement was made on: without that, a number says nothing."""
+"""Facts about the machine of a measurement."""
 
 import os
 import platform

@@ -9,12 +9,12 @@ from callgate.cli import tokens
 from callgate.config import load
 from callgate.config.peps import Pep
 
-app = typer.Typer(name="peps", help="Who may ask.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(name="peps", help="Enforcement points.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def group() -> None:
-    """Who may ask."""
+    """Enforcement points."""
 
 
 @app.command()

@@ -212,7 +212,7 @@ def record(
 
 
 def _folder(state: Path | None, config: Path | None) -> Path:
-    """Where the sidecar that is started with the same options and environment keeps them."""
+    """The folder of a sidecar that is started with the same options and environment."""
     return pins_folder(load(config).config.state if state is None else state)
 
 
@@ -225,12 +225,12 @@ def _differs(tool: dict[str, Any]) -> bool:
 
 
 def _to_review(server: dict[str, Any], variant: str) -> list[str]:
-    """The tools of which clients of this variant are shown what is not accepted."""
+    """The tools whose form for clients of this variant is not accepted."""
     return [tool["tool"] for tool in server["tools"] if any(variant in form["variants"] for form in tool["listed"])]
 
 
 def _of_variants(server: dict[str, Any], first_lists: timedelta) -> Iterator[str]:
-    """Lists the tools to review for each variant, and the time until which first lists are accepted."""
+    """Prints the tools to review for each variant, and the time until which first lists are accepted."""
     name = visible(server["server"])
     for variant, _ in server["variants"]:
         count = len(_to_review(server, variant))

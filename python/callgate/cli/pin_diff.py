@@ -1,4 +1,4 @@
-"""What changed about a tool, so that a person sees all of it."""
+"""Differences of a tool, complete enough for a person's review."""
 
 import difflib
 import json
@@ -8,11 +8,11 @@ from typing import Any, Final
 from callgate.text import visible
 
 _FIRST: Final = ("name", "title", "description", "annotations", "inputSchema", "outputSchema")
-"""The order in which members are shown; others follow by name."""
+"""The order of members; others follow by name."""
 
 
 def lines(tool: dict[str, Any]) -> Iterator[str]:
-    """A tool as `callgate pin diff` shows it."""
+    """A tool in the format of `callgate pin diff`."""
     if not tool["listed"]:
         yield f"{visible(tool['tool'])}: {tool['state']}"
         for form in tool["pinned"]:
@@ -36,7 +36,7 @@ def _shown_to(form: dict[str, Any]) -> str:
 
 
 def _before(tool: dict[str, Any], after: dict[str, Any]) -> dict[str, Any] | None:
-    """The accepted form of the tool: that of the same variant, else the last one."""
+    """The accepted form of the tool: that of the same variant, or else the last one."""
     of_same = [form for form in tool["pinned"] if set(form["variants"]) & set(after["variants"])]
     forms: list[dict[str, Any]] = of_same or tool["pinned"]
     return forms[-1] if forms else None
@@ -50,25 +50,25 @@ def _sections(before: dict[str, Any] | None, after: dict[str, Any]) -> Iterator[
             yield f"  {visible(key)}:"
             changes = list(difflib.unified_diff(old.get(key, []), new.get(key, []), lineterm=""))
             for line in changes[3:]:
-                # The places of lines in a file that is none.
+                # The hunks' line numbers belong to no file.
                 yield "    ..." if line.startswith("@@") else f"{line[0]}   {line[1:]}"
 
 
 def _texts(record: dict[str, Any] | None) -> dict[str, list[str]]:
-    """The lines of each member; texts of several lines as they read."""
+    """The lines of each member; texts of several lines in readable form."""
     if record is None:
         return {}
     texts = {"endpoint": [visible(record["endpoint"])]}
     for key, text in record["members"]:
         value = json.loads(text) if text.startswith('"') else None
         rows = text.split("\n") if value is None else value.split("\n")
-        # A member may be called `endpoint`, too.
+        # A member may also be named `endpoint`.
         texts[f"{key} (of the tool)" if key in texts else key] = [visible(row) for row in rows]
     return texts
 
 
 def document(server: str, tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool as `callgate pin diff --json` shows it."""
+    """A tool in the format of `callgate pin diff --json`."""
     forms = [
         {"accepted": _document(_before(tool, form)), "listed": _document(form), "variants": form["variants"]}
         for form in tool["listed"]

@@ -1,4 +1,4 @@
-"""Decisions for people and for programs: in colour on a terminal, plain where the output is piped."""
+"""Decisions for people and programs: coloured on a terminal, plain if the output is piped."""
 
 import json
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _STYLES = {
 
 
 def decision(decision: Decision, *, as_json: bool) -> None:
-    """One decision, with all it says."""
+    """One decision with all its fields."""
     if as_json:
         _json(decision.to_dict())
         return
@@ -50,7 +50,7 @@ def line(number: int, decision: Decision, *, as_json: bool) -> None:
 
 
 def summary(outcomes: Mapping[Outcome, int], *, as_json: bool) -> None:
-    """How often each outcome came; said to people alone."""
+    """The number of each outcome; only in the output for people."""
     if not as_json:
         _print(Text(", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())))
 

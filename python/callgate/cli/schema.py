@@ -12,7 +12,7 @@ from callgate.config.schema import config_schema
 
 
 class Document(str, Enum):
-    """What a schema is of."""
+    """The kind of document."""
 
     POLICY = "policy"
     CATALOGUE = "catalogue"

@@ -32,11 +32,11 @@ from callgate.text import quoted
 
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0
-"""How long the end waits for a reader of stderr."""
+"""Longest wait at the end for a reader of stderr."""
 
 
 def _default(name: str) -> str:
-    """The default of a key, which the model holds: shown in the help."""
+    """The default of a key from the model, for the help."""
     return str(Config.model_fields[name].default)
 
 
@@ -152,7 +152,7 @@ def serve(
 
 
 def _upstreams(texts: Sequence[str]) -> dict[KeyPath, Option]:
-    """Servers behind the gateway, as their keys of the configuration."""
+    """Servers behind the gateway, as their configuration keys."""
     given: dict[KeyPath, Option] = {}
     for text in texts:
         name, _, url = text.partition("=")
@@ -166,12 +166,12 @@ def _upstreams(texts: Sequence[str]) -> dict[KeyPath, Option]:
 
 
 class _Running:
-    """A sidecar in this process, with the signals that it answers."""
+    """A sidecar in this process, with its signal handlers."""
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._wake = Wake()
-        # Not `sys.stderr`: whoever does not read it must not keep this process from going on, or from ending.
+        # Not `sys.stderr`: if it is not read, it must not block this process.
         self._stderr = BackgroundStream(_stderr())
         # Plain flags: signal handlers set them, and must never wait for a lock that this thread may hold.
         self._stop = False
@@ -203,7 +203,7 @@ class _Running:
                 watcher.watch(reloader.files)
                 watcher.start()
             greet(plan, engine, server, admin.address)
-            # The engine may have read what came after the plan.
+            # The engine may have read later versions of the files than the plan.
             self._changed = self._changed or not reloader.files.are_unchanged()
             while not self._stop:
                 self._wake.wait(_DRAIN_EVERY_S)
@@ -244,15 +244,15 @@ class _Running:
 
 
 def _raise_descriptor_limit() -> None:
-    """Allows as many file descriptors as the system does: each connection is one."""
+    """Raises the limit of file descriptors to the system's maximum: each connection needs one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # Where it is refused, the one that there is stays.
+    # If it is refused, the current limit stays.
     with suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _close(engine: Engine) -> None:
-    """Writes the counters to disk. What is lost of them must not look like a stop as any other."""
+    """Writes the counters to disk. A loss must not look like a normal stop."""
     try:
         engine.close()
     except StoreError as error:
@@ -261,5 +261,5 @@ def _close(engine: Engine) -> None:
 
 
 def _stderr() -> int:
-    """A file descriptor for log lines, also in a process that was started without one."""
+    """A file descriptor for log lines, even if the process was started without stderr."""
     return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()

@@ -1,4 +1,4 @@
-"""Tokens that are shown once."""
+"""New tokens, which are shown once."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from callgate.text import did_you_mean, quoted
 
 
 def new(loaded: Loaded) -> tuple[str, str]:
-    """A new token and its hash; makes the key where there is none yet.
+    """A new token and its hash; creates a missing key.
 
     Raises:
         ConfigError: The key cannot be read or written.
@@ -28,7 +28,7 @@ def new(loaded: Loaded) -> tuple[str, str]:
 
 
 def tell(token: str, key: str, entry: BaseModel, *, as_json: bool) -> None:
-    """Prints the token, and the entry for the configuration; stderr says which is which."""
+    """Prints the token and the entry for the configuration; stderr explains which is which."""
     fields = entry.model_dump(mode="json", exclude_defaults=True)
     if as_json:
         typer.echo(json.dumps({"token": token, "entry": fields}, ensure_ascii=False))
@@ -37,7 +37,7 @@ def tell(token: str, key: str, entry: BaseModel, *, as_json: bool) -> None:
     typer.echo(token)
     sys.stdout.flush()
     typer.echo(f"the line for `{key}` in the configuration:", err=True)
-    # JSON in braces is YAML as well.
+    # A JSON object is valid YAML.
     typer.echo(f"- {json.dumps(fields, ensure_ascii=False)}")
 
 
@@ -49,7 +49,7 @@ def must_be_known(option: str, what: str, name: str, known: Collection[str]) -> 
 
 
 def must_be_text(option: str, value: str) -> None:
-    """Refuses what can be no name."""
+    """Refuses text that is not valid as a name."""
     try:
         checked_text(value)
     except ValueError as error:
@@ -57,7 +57,7 @@ def must_be_text(option: str, value: str) -> None:
 
 
 def label(text: str) -> tuple[str, str]:
-    """The name and value of a label as the command line gives it."""
+    """The name and value of a label from the command line."""
     must_be_text("--label", text)
     name, equals, value = text.partition("=")
     if not equals or not name:

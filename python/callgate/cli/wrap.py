@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from callgate.control.sidecar import Plan
 
 ANONYMOUS: Final = "anonymous"
-"""The grant that is charged where no grants are configured and none is named."""
+"""The charged grant if no grants are configured and none is named."""
 
 SECRETS: Final = (credentials.GRANT_TOKEN, credentials.TOKEN, "CALLGATE_GRANT_KEY")
-"""Variables that the server does not get."""
+"""Variables that the wrapped server does not get."""
 
 _USUAL_PINNING: Final = Upstream.model_fields["pinning"].default
 _DRAIN_EVERY_S: Final = 0.2
 _LAST_LINES_S: Final = 0.5
-"""How long the end waits for a reader of stderr."""
+"""Longest wait at the end for a reader of stderr."""
 
 
 def wrap(
@@ -151,7 +151,7 @@ def wrap(
         warnings.append("tools are not pinned, so one that changes is not noticed; --state pins them")
     for warning in warnings:
         typer.echo(f"callgate: warning: {warning}", err=True)
-    # Python's own handler would raise at the end of what the server has already answered by its exit.
+    # Python's own handler would raise after the server's exit has already given the exit code.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     with _Log(wrapped, plan):
         code, failure = wrapped.run()
@@ -166,7 +166,7 @@ def wrap(
 
 
 def _audit(plan: Plan, server: str, *, is_own: bool) -> dict[str, Any] | None:
-    """The decision log, as `Wrap` takes it.
+    """The decision log as `Wrap` takes it.
 
     That of the configuration belongs to `callgate serve`, and one log has one writer: each wrap gets a file beside it.
     """
@@ -181,7 +181,7 @@ def _audit(plan: Plan, server: str, *, is_own: bool) -> dict[str, Any] | None:
 
 
 def _caller(plan: Plan, grant: str | None, token_file: Path | None) -> tuple[str | None, str | None]:
-    """Who is at the other end: the id of a grant, or a token."""
+    """The client: the id of a grant, or a token."""
     if plan.bundle.grants is None:
         if token_file is not None:
             message = "no grants are configured, so there is no token to be known by; name the grant with --grant"
@@ -200,7 +200,7 @@ def _caller(plan: Plan, grant: str | None, token_file: Path | None) -> tuple[str
 
 
 def _pins_folder(plan: Plan, pinning: Pinning | None) -> Path | None:
-    """Where it is kept what was accepted of the server's tools; None where nothing is."""
+    """The folder of the accepted tools; None if they are not kept."""
     if pinning is Pinning.OFF:
         return None
     if not _has_state_folder(plan):
@@ -216,7 +216,7 @@ def _has_state_folder(plan: Plan) -> bool:
 
 
 def _counters(plan: Plan, server: str) -> str:
-    """Where counts are kept: in memory, unless something says where they may outlive this process.
+    """The place of the counters: memory, unless a setting lets them outlive this process.
 
     Each server has a file of its own, as a file is one process's, and a client starts several servers at once.
     """
@@ -230,11 +230,11 @@ def _counters(plan: Plan, server: str) -> str:
 
 
 class _Log:
-    """Writes what goes wrong to stderr while a server is wrapped; denials are for the client and the decision log."""
+    """Writes errors to stderr while a server is wrapped; denials go to the client and the decision log."""
 
     def __init__(self, wrapped: Wrap, plan: Plan) -> None:
         self._wrapped = wrapped
-        # Whoever does not read stderr must not keep this process from ending.
+        # If stderr is not read, it must not keep this process from ending.
         self._stderr = BackgroundStream(_stderr())
         logs.configure(plan.config.log_format.value, self._stderr)
         self._ended = Event()
@@ -260,5 +260,5 @@ class _Log:
 
 
 def _stderr() -> int:
-    """A file descriptor for log lines, also in a process that was started without one."""
+    """A file descriptor for log lines, even if the process was started without stderr."""
     return os.open(os.devnull, os.O_WRONLY) if sys.stderr is None else sys.stderr.fileno()

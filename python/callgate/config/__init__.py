@@ -1,4 +1,4 @@
-"""The configuration: its model, its file, and everything that it names.
+"""The configuration: its model, its file, and the files that it names.
 
 `read_bundle` reads a configuration and all of its files; `check` refuses what does not fit together.
 """

@@ -1,4 +1,4 @@
-"""Addresses, and whether they are of this machine alone."""
+"""Addresses, and the test for loopback addresses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def host_of(address: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """True if a name or an IP address, without brackets and port, is reached from this machine alone."""
+    """True if a name or an IP address, without brackets and port, can be reached only from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

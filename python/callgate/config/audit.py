@@ -13,7 +13,7 @@ from callgate.config.units import to_ms
 
 
 class AuditMode(str, Enum):
-    """What becomes of a decision that cannot be logged."""
+    """The treatment of a decision that cannot be logged."""
 
     BEST_EFFORT = "best_effort"
     REQUIRED = "required"
@@ -26,7 +26,7 @@ class Audit(Section):
     """The file; `-` is standard output."""
 
     mode: AuditMode = AuditMode.BEST_EFFORT
-    """What becomes of a decision that cannot be logged: `required` denies it."""
+    """Treatment of a decision that cannot be logged: `best_effort` drops and counts its line, `required` denies it."""
 
     max_bytes: Size = 256 << 20
     """A file of this size is rotated; 0 for never."""
@@ -35,13 +35,13 @@ class Audit(Section):
     """A file of this age is rotated, in whole seconds; 0 for never."""
 
     keep: Annotated[Count, Field(ge=1, le=1000)] = 8
-    """Rotated files that are kept."""
+    """Number of rotated files that are kept."""
 
     sync_interval: Annotated[Duration, within(timedelta(), timedelta(hours=1))] = timedelta(seconds=1)
-    """How often lines are forced to the disk; 0 for never."""
+    """Interval at which lines are forced to the disk; 0 for never."""
 
     def server_keywords(self) -> dict[str, Any]:
-        """What `Server` takes as `audit`."""
+        """The argument `audit` of `Server`."""
         return {
             "path": self.path,
             "mode": self.mode.value,

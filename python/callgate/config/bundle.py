@@ -1,4 +1,4 @@
-"""Everything that a configuration names, read: what the engine and the server are built from."""
+"""A configuration with the contents of its files, from which the engine and the server are built."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True)
 class Placed:
-    """A grant, and where it stands."""
+    """A grant and its place."""
 
     grant: Grant
     path: KeyPath
@@ -53,15 +53,15 @@ class Bundle:
 
     loaded: Loaded
     policies: Mapping[str, tuple[str, bytes]]
-    """By key: the name of the file, and what it holds."""
+    """By key: the name and the contents of the file."""
     grants: tuple[Placed, ...] | None
-    """None where none are configured, which is not the same as an empty list."""
+    """None if no grants are configured, which differs from an empty list."""
     key: bytes | None = field(repr=False)
     tls: Mapping[str, bytes] | None = field(repr=False)
     rate_limits: tuple[tuple[str, bytes], ...] = ()
-    """The name of each file, and what it holds."""
+    """The name and the contents of each file."""
     upstreams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
-    """By server: what `Server` takes of where it is, secrets included."""
+    """By server: the endpoint and its settings as `Server` takes them, secrets included."""
     oauth: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
     """The issuers of callers' tokens, in the form that `Server` takes."""
 
@@ -71,7 +71,7 @@ class Bundle:
         return self.loaded.config
 
     def engine_keywords(self) -> dict[str, Any]:
-        """What `Engine.from_config` and `Engine.reload_config` take."""
+        """The arguments of `Engine.from_config` and `Engine.reload_config`."""
         return {
             "policies": self.policies,
             "servers": {name: server.policy for name, server in self.config.servers.items()},
@@ -82,12 +82,12 @@ class Bundle:
         }
 
     def peps(self) -> list[dict[str, Any]] | None:
-        """The enforcement points, in the form that `Server` takes: None is everybody, an empty list nobody."""
+        """The enforcement points as `Server` takes them: None admits every client, an empty list none."""
         peps = self.config.peps
         return None if peps is None else [_pep(pep) for pep in peps]
 
     def gateway(self) -> dict[str, Any]:
-        """What `Server` takes as `gateway`."""
+        """The argument `gateway` of `Server`."""
         gateway = self.config.gateway
         return {
             "servers": self.upstreams,
@@ -101,14 +101,14 @@ class Bundle:
         }
 
     def _grants(self) -> list[dict[str, Any]] | None:
-        """The grants as the engine takes them: None trusts callers to name theirs, an empty list is nobody."""
+        """The grants as the engine takes them: None lets callers name their grant, an empty list admits no caller."""
         return None if self.grants is None else [_grant(placed.grant) for placed in self.grants]
 
 
 def read_bundle(
     path: Path | None, options: Mapping[KeyPath, Option] | None = None, files: Files | None = None
 ) -> Bundle:
-    """Reads a configuration and all that it names; notes in `files` what it looked at, also where it fails.
+    """Reads a configuration and all files that it names; records them in `files`, even on failure.
 
     Args:
         path: Its file; None where there is none besides the environment and `options`.
@@ -129,7 +129,7 @@ def read_bundle(
     tls = _tls(loaded, files, faults)
     rate_limits = _rate_limits(loaded, files, faults)
     if config.catalogue is not None:
-        # Read by the engine, which knows the format; only looked at here, so that the fault has its place.
+        # The engine reads it, because it knows the format; it is only checked here, so that the fault has a place.
         _read(loaded, ("catalogue",), config.catalogue, files, faults)
     key = _key(loaded, grants or (), files, faults)
     upstreams = dict(_upstreams(loaded, files, faults))
@@ -140,7 +140,7 @@ def read_bundle(
 
 
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:
-    """The key where it is needed, and where it is there: grants and PEPs may come while it is in use."""
+    """The key, if it is needed or exists: grants and PEPs may be added at a reload."""
     config = loaded.config
     if config.grant_key is None:
         files.add(key_path(config))
@@ -259,7 +259,7 @@ def _oauth(loaded: Loaded, files: Files, faults: list[Fault]) -> Mapping[str, An
 
 
 def _secret(loaded: Loaded, at: KeyPath, value: HeaderValue, files: Files, faults: list[Fault]) -> str:
-    """What a header says; messages never show it."""
+    """The value of a header; messages never show it."""
     if value.file is not None:
         content = _read(loaded, (*at, "file"), value.file, files, faults)
         try:
@@ -283,12 +283,12 @@ def _read(loaded: Loaded, at: KeyPath, path: Path, files: Files, faults: list[Fa
 
 
 def _of(error: ConfigError, fault: Fault) -> Fault:
-    """The fault that stands for an error."""
+    """The fault for an error."""
     return replace(fault, is_transient=isinstance(error, TransientError))
 
 
 def _at(loaded: Loaded, path: KeyPath, message: str) -> Fault:
-    """A fault at a key where it is given, else at no place: a default has none."""
+    """A fault at a key if it is given, else without a place, because a default has none."""
     return loaded.fault(path, message) if loaded.origin(path) != "default" else Fault(message)
 
 

@@ -1,4 +1,4 @@
-"""What has to fit together across keys and files, and what works but is worth a warning."""
+"""Checks across keys and files, and warnings about valid but risky configurations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NO_PART_OF_A_PATH: Final = re.compile(r"[\x00-\x1f\x7f/\\;%?#]")
 
 
 def check(bundle: Bundle, *, policy: Path | None = None) -> None:
-    """Refuses what cannot be served; `policy` is what decides where there is no configuration, or a folder of them.
+    """Refuses invalid combinations; `policy` decides if there is no configuration: a file or a folder of policies.
 
     Raises:
         InvalidConfigError: All that was found.
@@ -62,7 +62,7 @@ def _quick(bundle: Bundle, policy: Path) -> Iterator[Fault]:
 
 
 def without_policy(server: str, policy: Path) -> str | None:
-    """Why every call to a server would be denied, if `policy` is a folder of them that has none for it."""
+    """The reason for which every call to a server would be denied, if `policy` is a folder without a policy for it."""
     known = [path.stem for path in documents_in(policy)] if policy.is_dir() else [server]
     return (
         None if server in known else f"no policy in the folder is for this server, {unknown('server', server, known)}"
@@ -79,7 +79,7 @@ def _servers(bundle: Bundle) -> Iterator[Fault]:
 
 
 def _addresses(bundle: Bundle) -> Iterator[Fault]:
-    """Servers whose name `/mcp/<name>` cannot carry, as the gateway reads paths: nobody could reach them."""
+    """Servers whose name cannot be a part of `/mcp/<name>` as the gateway reads paths: clients could not reach them."""
     for name, server in bundle.config.servers.items():
         if server.upstream is None or not (_NO_PART_OF_A_PATH.search(name) or name in {".", ".."}):
             continue
@@ -131,7 +131,7 @@ def _peps(bundle: Bundle) -> Iterator[Fault]:
 
 
 def _issuers(bundle: Bundle) -> Iterator[Fault]:
-    """Issuers of which two could mean one id, or one token."""
+    """Issuers of which two could produce the same id, or accept the same token."""
     issuers = listed(bundle.config.gateway.oauth)
     if len(issuers) < 2:  # noqa: PLR2004  one has nobody to be taken for
         return
@@ -157,7 +157,7 @@ def _issuers(bundle: Bundle) -> Iterator[Fault]:
 
 
 def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False) -> list[str]:
-    """What is allowed and still should be known; `quick` is a start from a policy alone."""
+    """Warnings about valid configurations; `quick` is a start from a policy alone."""
     return [
         *_trust(bundle, quick=quick),
         *_useless(bundle, now or datetime.now(timezone.utc)),
@@ -211,7 +211,7 @@ def _reasons(placed: Placed, now: datetime, *, vouched: bool) -> Iterator[str]:
 
 
 def _shared(placed: Placed, bundle: Bundle) -> Iterator[str]:
-    """A prefix sets an issuer's ids apart, so a token of a grant's own for one of them may be a slip."""
+    """A prefix keeps an issuer's ids apart, so a grant with such an id and its own token may be a mistake."""
     grant = placed.grant
     if grant.revoked or grant.token_hash is None:
         return
@@ -232,6 +232,6 @@ def _secrets(bundle: Bundle) -> Iterator[str]:
 
 
 def unknown(what: str, name: str, known: object) -> str:
-    """Says that a key names nothing, and what may have been meant."""
+    """The message for a key that names nothing, with the nearest existing one."""
     names = [str(key) for key in known] if hasattr(known, "__iter__") else []
     return f"unknown {what} {quoted(name)}{did_you_mean(name, names)}"

@@ -1,4 +1,4 @@
-"""A YAML or JSON document, read strictly, that can say where each of its keys and values stands."""
+"""A YAML or JSON document, read strictly, with the position of each key and value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KeyPath: TypeAlias = "tuple[str | int, ...]"
 """Keys and indexes that lead from the top of a document to a value."""
 
 LARGEST_BYTES: Final = 64 << 20
-"""Of one file: a hundred thousand grants take a third of it."""
+"""Limit of one file: a hundred thousand grants take a third of it."""
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 
@@ -41,19 +41,20 @@ _OF_THE_FILE: Final = frozenset(
         errno.ENXIO,
     }
 )
-"""Error numbers that a file, its path or its rights cause. Any other may pass, so the file is read again."""
+"""Error numbers that a file, its path or its permissions cause. Any other may be temporary, so the file is read
+again."""
 
 
 @dataclass(frozen=True)
 class Positions:
-    """The text of a file, and where what it holds stands in it."""
+    """The text of a file, and the positions of its keys and values."""
 
     file: str
-    """As it was named."""
+    """The name as the user gave it."""
     text: str = field(repr=False)
 
     def place(self, path: KeyPath, *, of_key: bool = False) -> tuple[int, int]:
-        """Line and column, from 1, of the value at a path, or of its key; where it is absent, of the nearest above."""
+        """Line and column, from 1, of the value at a path, or of its key; if it is absent, of its nearest ancestor."""
         wanted = path
         while wanted:
             found = self._places.get(wanted)
@@ -64,25 +65,25 @@ class Positions:
 
     @cached_property
     def _places(self) -> dict[KeyPath, Place]:
-        # Looked up when a fault asks for the first time: positions of a large file take more memory than the file.
+        # Computed only when a fault needs it: positions of a large file take more memory than the file.
         return json_text.places(self.text) if self.file.endswith(".json") else yaml_text.places(self.text)
 
     def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
-        """A fault of what stands at a path."""
+        """A fault of the value at a path."""
         line, column = self.place(path, of_key=of_key)
         return Fault(message, self.file, line, column)
 
 
 @dataclass(frozen=True)
 class Document(Positions):
-    """A file that holds keys and values."""
+    """A file that contains a mapping."""
 
     data: dict[str, Any] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class ListDocument(Positions):
-    """A file that holds a list."""
+    """A file that contains a list."""
 
     data: list[Any] = field(repr=False)
 
@@ -98,7 +99,7 @@ def read_document(path: Path) -> Document:
 
 
 def parse_document(file: str, content: bytes) -> Document:
-    """As `read_document`, of bytes that were read before."""
+    """Works like `read_document`, on bytes that were read before."""
     data, text = _parse(file, content)
     if data is None:
         data = {}
@@ -108,7 +109,7 @@ def parse_document(file: str, content: bytes) -> Document:
 
 
 def read_list(path: Path) -> ListDocument:
-    """As `read_document`, of a file that holds a list.
+    """Works like `read_document`, on a file that contains a list.
 
     Raises:
         ConfigError: It cannot be read.
@@ -141,13 +142,13 @@ def _parse(file: str, content: bytes) -> tuple[Any, str]:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The contents of a file; anything else, such as a pipe or a device, might never end, or never begin.
+    """The contents of a regular file. Reading a pipe or a device might never begin or end.
 
     Raises:
         ConfigError: It cannot be read, is no regular file, or is larger than any that callgate needs.
     """
     try:
-        # Not waiting for somebody to open the other end of a pipe.
+        # Does not wait for the other end of a pipe.
         handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             facts = os.fstat(handle)
@@ -167,7 +168,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refuse_special(path: Path) -> None:
-    """Looks at a file that something else reads; one that is missing or a folder is for the reader to judge.
+    """Refuses special files that another reader will open; a missing file or a folder is left to that reader.
 
     Raises:
         ConfigError: It is no regular file.
@@ -181,12 +182,12 @@ def refuse_special(path: Path) -> None:
 
 
 def special(path: Path) -> str:
-    """Says that something is a pipe, a device or a socket."""
+    """The message for a pipe, a device or a socket."""
     return f"cannot read `{masked(str(path))}`: it is no regular file"
 
 
 def unreadable(path: Path, error: OSError) -> ConfigError:
-    """Says that a file cannot be read, and why; a `TransientError` where that may pass by itself."""
+    """The error for a file that cannot be read, with the reason; a `TransientError` if it may be temporary."""
     message = f"cannot read `{masked(str(path))}`: {(error.strerror or str(error)).lower()}"
     return TransientError(message) if is_transient(error) else ConfigError(message)
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, and where."""
+"""Faults of a configuration, with their places."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong."""
+    """One fault."""
 
     message: str
     file: str | None = None
-    """The file that holds it; None where it came from somewhere else, which the message then names."""
+    """The file that contains it; None if it came from elsewhere, which the message then names."""
     line: int = 1
     column: int = 1
     is_transient: bool = False
-    """True if the system is at fault and not the file, for a reason that may pass."""
+    """True if the system caused it and not the file, for a reason that may be temporary."""
 
     def __str__(self) -> str:
         """``file:line:column: message``, without secrets."""
@@ -38,7 +38,7 @@ class InvalidConfigError(ConfigError):
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
-        """Takes one fault or more."""
+        """Takes one or more faults."""
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = tuple(faults)
 

@@ -1,4 +1,4 @@
-"""The types that keys of the configuration have."""
+"""The types of the configuration's keys."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ FILE_STORE: Final = "file:"
 
 
 class Section(BaseModel):
-    """What every part of the configuration is: checked, unchangeable, without keys that mean nothing."""
+    """Base of all sections: validated, immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
 @dataclass(frozen=True)
 class PathMark:
-    """Marks a path: in a file, relative ones start at that file's folder."""
+    """Marks a path: in a file, a relative path starts at that file's folder."""
 
     prefix: str = ""
-    """What stands before the path; a value without it is no path."""
+    """The prefix of the path; a value without it is not a path."""
 
 
 def _list_given(value: object) -> object:
-    # A key left empty, such as one whose entries are commented out, is a slip that must not read as no key at all.
+    # An empty key, such as one whose entries are commented out, is a mistake and must not count as an absent key.
     if value is None:
         message = "expected a list, got nothing; `[]` is an empty one"
         raise ValueError(message)
@@ -93,7 +93,7 @@ def _count(value: object) -> int:
 
 
 def checked_text(value: str) -> str:
-    """Text as a name may be.
+    """Text that is valid as a name.
 
     Raises:
         ValueError: It is none.
@@ -143,7 +143,7 @@ def _host(value: str) -> str:
 
 
 def _hash(value: object) -> str:
-    # The value stays out of the message: whoever mistakes a token for its hash has written a secret here.
+    # The value stays out of the message: a user who mistakes a token for its hash has written a secret here.
     if isinstance(value, str) and value.startswith("cgt_"):
         message = "expected the hash of a token, this looks like a token itself; take the line that `create` prints"
         raise ValueError(message)
@@ -154,7 +154,7 @@ def _hash(value: object) -> str:
 
 
 def parse_instant(value: object) -> datetime:
-    """A moment in UTC from RFC 3339.
+    """An instant in UTC from RFC 3339.
 
     Raises:
         ValueError: Anything else.
@@ -163,7 +163,7 @@ def parse_instant(value: object) -> datetime:
         return value
     if isinstance(value, str) and _INSTANT.fullmatch(value):
         text = value.upper().replace("Z", "+00:00")
-        # Whole microseconds: Python 3.10 reads three or six digits and no other number of them.
+        # Whole microseconds: Python 3.10 accepts only three or six digits.
         text = re.sub(r"\.(\d+)", lambda found: "." + found[1][:6].ljust(6, "0"), text)
         try:
             return datetime.fromisoformat(text).astimezone(timezone.utc)
@@ -182,7 +182,7 @@ def _store(value: str) -> str:
 
 
 def format_instant(instant: datetime) -> str:
-    """RFC 3339 in UTC, to the second where that is exact."""
+    """RFC 3339 in UTC, to the second if that is exact."""
     shown = instant.astimezone(timezone.utc)
     return shown.isoformat(timespec="microseconds" if shown.microsecond else "seconds").replace("+00:00", "Z")
 
@@ -192,13 +192,13 @@ def _schema(kind: str | list[str], **more: Any) -> WithJsonSchema:  # noqa: ANN4
 
 
 ListGiven = BeforeValidator(_list_given)
-"""Marks a list for which none at all, the default, means something else than an empty one: null is refused."""
+"""Marks a list whose absence differs from an empty list: null is refused."""
 
 PathGiven = BeforeValidator(_path_given)
 """The same for a path."""
 
 NotNull: Any = Field(validate_default=False, json_schema_extra=_without_null)
-"""Goes with either: the default is none at all, and only what is given is checked."""
+"""Accompanies either: the default is absent, and only a given value is checked."""
 
 Duration = Annotated[
     timedelta,
@@ -206,7 +206,7 @@ Duration = Annotated[
     PlainSerializer(format_duration),
     _schema("string", pattern="^[0-9]+(ms|s|m|h|d|w)$"),
 ]
-"""A length of time; says its unit."""
+"""A duration with its unit."""
 
 Size = Annotated[
     int,
@@ -217,7 +217,7 @@ Size = Annotated[
 """Bytes."""
 
 Flag = Annotated[bool, Field(strict=True)]
-"""True or false; a word such as `no` is neither."""
+"""True or false; a word such as `no` is refused."""
 
 Count = Annotated[int, BeforeValidator(_count)]
 """A whole number."""
@@ -243,7 +243,7 @@ Instant = Annotated[
     PlainSerializer(format_instant),
     _schema("string", format="date-time"),
 ]
-"""A moment."""
+"""An instant."""
 
 Store = Annotated[str, AfterValidator(_store), PathMark(FILE_STORE)]
-"""Where counts are kept."""
+"""The place of the counters."""

@@ -1,4 +1,4 @@
-"""Which files a configuration was read from, and what they were at that time."""
+"""The files of a configuration, and their state when they were read."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Fingerprint: TypeAlias = "dict[str, Stamp]"
 
 
 class Files:
-    """The files and folders that were looked at, also those that are not there: their changes matter."""
+    """The files and folders that were examined, including missing ones, because their changes matter."""
 
     def __init__(self) -> None:
-        """None yet."""
+        """An empty record."""
         self.paths: set[Path] = set()
         self.seen: Fingerprint = {}
 
     def add(self, path: Path) -> None:
-        """Notes a file or folder; call it before its contents are read."""
+        """Records a file or folder; to be called before its contents are read."""
         if path not in self.paths:
             self.paths.add(path)
             self.seen.update(_stamps(path))
 
     def read(self, path: Path) -> bytes:
-        """The contents of a file, which is noted.
+        """The contents of a file, which is recorded.
 
         Raises:
             ConfigError: It cannot be read.
@@ -38,12 +38,12 @@ class Files:
         return read_bytes(path)
 
     def are_unchanged(self) -> bool:
-        """Whether all of them still are what they were when they were noted: then all were so at one time."""
+        """True if all of them are still unchanged since they were recorded, so that they form one consistent state."""
         return self.seen == fingerprint(self.paths)
 
 
 def fingerprint(paths: Collection[Path]) -> Fingerprint:
-    """What the files are, without their contents; a folder stands for the files in it."""
+    """The state of the files without their contents; a folder stands for the files in it."""
     stamps: Fingerprint = {}
     for path in paths:
         stamps.update(_stamps(path))
@@ -55,7 +55,7 @@ def _stamps(path: Path) -> Iterator[tuple[str, Stamp]]:
     try:
         entries = list(path.iterdir())
     except (OSError, ValueError):
-        # No folder, one that cannot be read, or a path that cannot be one.
+        # Not a folder, an unreadable folder, or an impossible path.
         return
     yield from ((str(entry), _stamp(entry)) for entry in entries if not entry.name.startswith("."))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def documents_in(folder: Path) -> list[Path]:
-    """The YAML and JSON files of a folder, sorted; not those whose names begin with a dot, such as an editor's.
+    """The YAML and JSON files of a folder, sorted, without those whose names begin with a dot, such as an editor's.
 
     Raises:
         ConfigError: The folder cannot be read.

@@ -8,13 +8,13 @@ from callgate.config.fields import Flag, Instant, Section, Text, TokenHash
 
 
 class Grant(Section):
-    """A caller's credential; belongs to one server, carries one policy."""
+    """A caller's credential; belongs to one server, has one policy."""
 
     id: Text
-    """Its name in counters, logs and decisions."""
+    """Id of the grant in counters, logs and decisions."""
 
     server: Text
-    """The server that it belongs to; a key of `servers`."""
+    """The grant's server; a key of `servers`."""
 
     policy: Text | None = None
     """The policy that decides its calls; a key of `policies`. Without one, every call is denied."""
@@ -23,13 +23,13 @@ class Grant(Section):
     """Keyed hash of the caller's token; without one, only a PEP that vouches can name the grant."""
 
     labels: dict[Text, str] = Field(default={})
-    """Facts about the caller that policies can ask for."""
+    """Facts about the caller for use in policies."""
 
     expires_at: Instant | None = None
-    """From when on it is refused (RFC 3339)."""
+    """Expiry time (RFC 3339); later calls are refused."""
 
     revoked: Flag = False
-    """Refuse it from now on."""
+    """Refuse its calls from now on."""
 
 
 class GrantsFile(Section):

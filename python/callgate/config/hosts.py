@@ -14,7 +14,7 @@ _PORT: Final = re.compile(r":[0-9]+$")
 
 
 def served_hosts(config: Config) -> list[str]:
-    """Those of `allowed_hosts`, and that of `gateway.public_url`, by which clients come: as `Server` takes them.
+    """The hosts of `allowed_hosts` and of `gateway.public_url`, as `Server` takes them.
 
     On an address that is no loopback one, hosts are held against a list only where somebody has given one: there the
     host of `public_url` alone must not become a list, which would shut out all others.
@@ -22,6 +22,6 @@ def served_hosts(config: Config) -> list[str]:
     hosts, url = config.allowed_hosts, config.gateway.public_url
     if url is None or config.listen is None or not (hosts or is_loopback(host_of(config.listen))):
         return hosts
-    # The port is not compared: a proxy may forward to another one than clients know.
+    # The port is not compared: a proxy may forward to another port than clients use.
     host = _PORT.sub("", url.partition("://")[2])
     return hosts if is_loopback(host.removeprefix("[").removesuffix("]")) else [*hosts, host]

@@ -15,7 +15,7 @@ __all__ = ["Malformed", "places", "read"]
 
 _STRING: Final = json.JSONDecoder()
 _MOST_DIGITS: Final = 300
-"""As in YAML. Python converts long numbers in more than linear time, and very long ones not at all."""
+"""As in YAML. Python converts long numbers in more than linear time, and refuses very long ones."""
 
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _TEXT: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -23,7 +23,7 @@ _SCALAR: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s,\]}]+', re.DOTALL)
 
 
 class _TwiceError(Exception):
-    """An object has a key twice; the standard library does not say where."""
+    """An object contains a key twice; the standard library does not give the position."""
 
 
 def read(text: str) -> Any:  # noqa: ANN401  a document may hold anything
@@ -55,20 +55,20 @@ def read(text: str) -> Any:  # noqa: ANN401  a document may hold anything
 
 
 def places(text: str) -> dict[tuple[str | int, ...], Place]:
-    """Where each value of a well-formed document stands.
+    """The position of each value of a well-formed document.
 
     Raises:
         Malformed: An object has a key twice.
     """
     walk = _Walk(text)
-    # What was found is above what nests so deeply, and a fault names the nearest place above it.
+    # The positions found so far are above the deep nesting, and a fault names its nearest known ancestor.
     with suppress(RecursionError):
         walk.value(walk.skip(0), (), None)
     return walk.found
 
 
 class _ConstantError(Exception):
-    """A name that Python reads as a number and JSON does not know."""
+    """A name that Python reads as a number, but JSON does not define."""
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -103,7 +103,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 class _Walk:
-    """A way through a document that the standard library has read without a fault."""
+    """A walk through a document that the standard library has read without a fault."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -111,17 +111,17 @@ class _Walk:
         self._lines = [0, *(newline.end() for newline in re.finditer("\n", text))]
 
     def skip(self, at: int) -> int:
-        """Where the next character stands that is no space."""
+        """The position of the next character that is not white space."""
         space = _SPACE.match(self.text, at)
         return space.end() if space else at
 
     def line_and_column(self, at: int) -> tuple[int, int]:
-        """Both from 1."""
+        """Line and column, both from 1."""
         line = bisect_right(self._lines, at)
         return line, at - self._lines[line - 1] + 1
 
     def value(self, at: int, path: tuple[str | int, ...], key_at: int | None) -> int:
-        """Notes the value at `at` and those inside it; gives where it ends."""
+        """Records the value at `at` and those inside it; returns its end."""
         place = self.line_and_column(at)
         self.found[path] = Place(place if key_at is None else self.line_and_column(key_at), place)
         if self.text[at] == "{":

@@ -1,4 +1,4 @@
-"""The key under which tokens are hashed: whoever reads the hashes cannot try tokens against them without it."""
+"""The key under which tokens are hashed: without it, hashes cannot be used to verify guessed tokens."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def key_path(config: Config) -> Path:
 
 
 def read_key(config: Config) -> bytes:
-    """The key from the environment, else from its file.
+    """The key from the environment, or else from its file.
 
     Raises:
         ConfigError: There is none, or it is no key. The message never shows any of it.
@@ -47,7 +47,7 @@ def read_key(config: Config) -> bytes:
 
 
 def read_or_create_key(config: Config) -> tuple[bytes, Path | None]:
-    """As `read_key`; where the key's file is not there, makes it, for this user alone. Also gives a file that it made.
+    """Works like `read_key`, but creates a missing key file for this user alone. Also returns the created file.
 
     Raises:
         ConfigError: It is no key, or cannot be written.
@@ -85,7 +85,7 @@ def parse_key(text: str, where: str) -> bytes:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Whether other users may read a file that only this one should."""
+    """True if other users may read a file that is only for this user."""
     try:
         return bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
     except OSError:
@@ -95,7 +95,7 @@ def is_open_to_others(path: Path) -> bool:
 def _create(path: Path) -> bytes:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = secrets.token_bytes(KEY_BYTES)
-    # Under another name first: nobody may ever read half a key from the real one.
+    # Under another name first, so that half a key can never be read under the real one.
     partial = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
@@ -103,7 +103,7 @@ def _create(path: Path) -> bytes:
             file.write(base64.b64encode(key) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        # A link, unlike a rename, does not replace the key that another process has just made.
+        # Unlike a rename, a link does not replace a key that another process has just created.
         os.link(partial, path)
     finally:
         partial.unlink()

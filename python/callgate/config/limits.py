@@ -1,4 +1,4 @@
-"""What callers may use up of the data plane."""
+"""Bounds on callers' use of the data plane."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Limits(Section):
     """Calls of one `CheckBatch`."""
 
     message_timeout: _Wait = timedelta(seconds=30)
-    """How long one message or body may take from its begin to its end."""
+    """Longest time of one message or body from its beginning to its end."""
 
     opening_timeout: _Wait = timedelta(seconds=10)
-    """How long a new connection may take to say which HTTP it speaks."""
+    """Longest time until a new connection shows its HTTP version."""
 
     header_timeout: _Wait = timedelta(seconds=20)
     """Longest wait for a whole header over HTTP/1.1, from its first byte on."""
@@ -49,13 +49,13 @@ class Limits(Section):
     """Time that an idle HTTP/1.1 connection is kept; clients are told 5 s less."""
 
     keepalive_interval: _Wait = timedelta(seconds=30)
-    """How often an HTTP/2 client is asked whether it is still there."""
+    """Interval at which an HTTP/2 client is probed."""
 
     keepalive_timeout: _Wait = timedelta(seconds=20)
-    """How long it has to answer that."""
+    """Time that the client has to answer a probe."""
 
     def server_keywords(self) -> dict[str, Any]:
-        """What `Server` takes."""
+        """The arguments of `Server`."""
         values = ((name, getattr(self, name)) for name in Limits.model_fields)
         return dict(
             (f"{name}_ms", to_ms(value)) if isinstance(value, timedelta) else (name, value) for name, value in values

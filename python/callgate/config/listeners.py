@@ -9,7 +9,7 @@ class Admin(Section):
     """The port of metrics and health."""
 
     listen: Address = "127.0.0.1:9193"
-    """Where metrics and health are asked: an IP address and a port; port 0 takes a free one."""
+    """Address of metrics and health: an IP address and a port; port 0 takes a free one."""
 
 
 class Tls(Section):

@@ -1,4 +1,4 @@
-"""The configuration from its file, the environment and the command line, and where each value came from."""
+"""The configuration from its file, the environment and the command line, with the origin of each value."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from callgate.text import nearest
 
 
 class Faulting(Protocol):
-    """Makes a fault of the value at a path."""
+    """Creates a fault of the value at a path."""
 
     def __call__(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
-        """Says it where that value came from."""
+        """The fault, placed at the value's origin."""
 
 
 _NEARLY: Final = 0.8
-"""How alike a name must be to be taken for a misspelt one, from 0 to 1."""
+"""The similarity, from 0 to 1, from which a name counts as misspelt."""
 
 _SWITCH: Final = TypeAdapter(bool)
 
-# What other parts of callgate read.
+# Variables that other parts of callgate read.
 _OTHER_VARIABLES: Final = {"CALLGATE_CONFIG", "CALLGATE_GRANT_TOKEN", "CALLGATE_TOKEN"}
 
 
@@ -42,13 +42,13 @@ class Option:
     """A value from the command line."""
 
     name: str
-    """As it was written there, such as ``--listen``."""
+    """The option's name on the command line, such as ``--listen``."""
     value: object
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checked configuration, and where each value came from."""
+    """A validated configuration, with the origin of each value."""
 
     config: Config
     document: Document | None
@@ -56,7 +56,7 @@ class Loaded:
     environment: Mapping[str, Any] = field(default_factory=dict)
 
     def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
-        """A fault of the value at a path, said where that value came from."""
+        """A fault of the value at a path, placed at the value's origin."""
         for option_path, option in self.options.items():
             if option_path == path[: len(option_path)]:
                 return Fault(f"{option.name}: {message}")
@@ -67,7 +67,7 @@ class Loaded:
         return Fault(f"`{dotted(path)}`: {message}")
 
     def origin(self, path: KeyPath) -> str:
-        """Where the value at a path came from."""
+        """The origin of the value at a path."""
         for option_path, option in self.options.items():
             if option_path == path[: len(option_path)]:
                 return f"option {option.name}"
@@ -80,7 +80,7 @@ class Loaded:
 
 
 def load(path: Path | None, options: Mapping[KeyPath, Option] | None = None) -> Loaded:
-    """Reads the file (where there is one), the environment and `options`; later ones go over earlier ones.
+    """Reads the file (if any), the environment and `options`; later ones override earlier ones.
 
     Raises:
         ConfigError: The file cannot be read.
@@ -110,7 +110,7 @@ def load(path: Path | None, options: Mapping[KeyPath, Option] | None = None) -> 
 
 
 def unknown_variables() -> list[str]:
-    """A warning for each variable of the environment that is nearly one of ours, and none.
+    """A warning for each variable of the environment that is almost, but not exactly, one of callgate's.
 
     Not an error: Kubernetes sets `CALLGATE_PORT` and others for a service of that name.
     """
@@ -127,7 +127,7 @@ def unknown_variables() -> list[str]:
 
 
 def dotted(path: KeyPath) -> str:
-    """A path as people write it: ``servers.aws.policy``, ``grants[0].id``."""
+    """A path in its usual notation: ``servers.aws.policy``, ``grants[0].id``."""
     text = ""
     for step in path:
         text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
@@ -135,7 +135,7 @@ def dotted(path: KeyPath) -> str:
 
 
 class _Environment(EnvSettingsSource):
-    """As the library reads it, and JSON in it as strictly as in a file."""
+    """The library's reader of the environment, but with JSON read as strictly as in a file."""
 
     def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:  # noqa: ANN401, ARG002  the base's
         try:
@@ -154,14 +154,14 @@ def _environment() -> dict[str, Any]:
         message = f"environment variable `{ENV_PREFIX}{name.upper()}`: expected JSON; {cause}"
         raise InvalidConfigError([Fault(message)]) from None
     if isinstance(values.get("watch"), str):
-        # A variable is text, and people write `0` or `off` there. What else it is the model refuses.
+        # A variable is text, and `0` or `off` are common values. The model refuses any other.
         with suppress(ValidationError):
             values["watch"] = _SWITCH.validate_python(values["watch"])
     return values
 
 
 def faults_of(error: ValidationError, fault: Faulting, top: shape.Shape = shape.TOP) -> list[Fault]:
-    """The faults that the model found, in the order of the document; `fault` says where something stands."""
+    """The faults that the model found, in document order; `fault` gives the place of each."""
     faults = []
     for detail in error.errors(include_url=False):
         path, of_key = detail["loc"], detail["type"] == "extra_forbidden"
@@ -176,13 +176,13 @@ def faults_of(error: ValidationError, fault: Faulting, top: shape.Shape = shape.
 
 
 def _normal(data: dict[str, Any]) -> dict[str, Any]:
-    """The document with its short form written out: `counters: memory`."""
+    """The document with its short form expanded: `counters: memory`."""
     counters = data.get("counters")
     return {**data, "counters": {"store": counters}} if isinstance(counters, str) else data
 
 
 def _over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings merge key by key, everything else is replaced."""
+    """Merges mappings key by key, and replaces everything else."""
     merged = dict(below)
     for key, value in above.items():
         lower = merged.get(key)
@@ -202,19 +202,19 @@ def _has(values: object, path: KeyPath) -> bool:
                 return False
             values = values[step]
         else:
-            # A plain value stands where something inside it is asked for: the value is the fault's.
+            # A plain value instead of a section: the fault is that value's.
             return True
     return True
 
 
 def _variable(path: KeyPath) -> str:
-    """The variable that holds the value at a path."""
+    """The variable with the value at a path."""
     names = {name.upper(): name for name in os.environ}
     for length in range(len(path), 0, -1):
         name = ENV_PREFIX + ENV_DELIMITER.join(str(step) for step in path[:length]).upper()
         if name in names:
             return f"environment variable `{names[name]}`"
-    # A section that only variables of its keys have made.
+    # A section that exists only through the variables of its keys.
     below = ENV_PREFIX + ENV_DELIMITER.join(str(step) for step in path).upper() + ENV_DELIMITER
     return next(
         (f"environment variable `{names[name]}`" for name in sorted(names) if name.startswith(below)), "environment"

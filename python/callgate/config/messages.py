@@ -1,4 +1,4 @@
-"""What pydantic found wrong, in the words of this project."""
+"""pydantic's errors in the words of this project."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def message_of(error: ErrorDetails, known: Sequence[str]) -> str:  # noqa: PLR09
 
 
 def unknown_key(key: str, known: Sequence[str]) -> str:
-    """Says so, with the nearest key that there is."""
+    """The message for an unknown key, with the nearest existing one."""
     return f"unknown key {quoted(key)}{did_you_mean(key, known)}"
 
 
 def _kind(value: object) -> str:
-    """What came, never its text."""
+    """The kind of the value, never its text."""
     if value is None:
         return "nothing"
     if isinstance(value, bool):

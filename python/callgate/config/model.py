@@ -1,4 +1,4 @@
-"""The configuration as a whole. Every default stands here, or in a section's own file, and nowhere else."""
+"""The configuration as a whole. Every default is defined here or in a section's own file, and nowhere else."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ENV_DELIMITER = "__"
 
 
 class LogFormat(str, Enum):
-    """How log lines are written."""
+    """The format of log lines."""
 
     JSON = "json"
     TEXT = "text"
@@ -60,55 +60,55 @@ class Config(BaseSettings):
     )
 
     state: FilePath = Field(default_factory=default_state_folder)
-    """The folder for what outlives the process; created for this user alone where it is not there."""
+    """The folder for data that outlives the process; created for this user alone if it does not exist."""
 
     servers: dict[Text, Server] = {}
-    """The servers whose tools are asked about, by name."""
+    """The servers whose tools are called, by name."""
 
     policies: dict[Text, FilePath] = {}
     """Policy files by key."""
 
     policies_folder: FilePath | None = None
-    """A folder of policy files; a file's stem is its key."""
+    """A folder of policy files; the stem of a file is its key."""
 
     catalogue: FilePath | None = None
     """Categories, risks and input schemas of tools."""
 
     rate_limits: list[FilePath] = []
-    """Files of rate limits by descriptors, each with a domain of its own."""
+    """Files of rate limits by descriptors, one domain per file."""
 
     grants: Annotated[list[Grant] | None, ListGiven, NotNull] = None
-    """The grants. Where neither this nor `grants_file` is given, callers are trusted to name the grant."""
+    """The grants. If neither this nor `grants_file` is given, callers are trusted to name the grant."""
 
     grants_file: Annotated[FilePath | None, PathGiven, NotNull] = None
     """More grants: a file, or a folder of them."""
 
     grant_key_file: FilePath | None = None
-    """The key of token hashes, 32 bytes as hex or base64; `grant.key` in the state folder where not given."""
+    """The key of token hashes, 32 bytes as hex or base64; by default `grant.key` in the state folder."""
 
     grant_key: SecretStr | None = None
-    """The same key itself; taken from the environment alone."""
+    """The same key itself; read only from the environment."""
 
     peps: Annotated[list[Pep] | None, ListGiven, NotNull] = None
-    """Who may ask. Where this is not given, everybody who reaches the port, and this user on the socket."""
+    """The enforcement points. By default every client that reaches the port, and on the socket this user."""
 
     listen: Address | None = "127.0.0.1:9191"
-    """Where decisions are asked over TCP: an IP address and a port; `null` for no TCP."""
+    """Address of the decision API (gRPC and HTTP): an IP address and a port; `null` for no TCP."""
 
     socket: FilePath | None = None
-    """A Unix socket to create for decisions."""
+    """A Unix socket to create for the decision API."""
 
     allowed_hosts: list[Host] = []
-    """Hosts, beyond the loopback names, that HTTP requests may name in `Host` and `Origin`."""
+    """Hosts that HTTP requests may name in `Host` and `Origin`, in addition to the loopback names."""
 
     tls: Tls | None = None
     """TLS of the decision port."""
 
     proxies: Proxies = Proxies()
-    """How the requests of a proxy say who calls, and which server and tool are meant."""
+    """Sources of the caller, the server and the tool in requests of a proxy."""
 
     gateway: Gateway = Gateway()
-    """What the gateway lets pass to servers that have an `upstream`, and where its clients find it."""
+    """The gateway: methods that may pass to servers with an `upstream`, and its address for clients."""
 
     pinning: PinningTimes = PinningTimes()
     """Time in which first lists of tools are accepted, at the gateway and by `callgate wrap`."""
@@ -123,22 +123,22 @@ class Config(BaseSettings):
     """The live state of limits."""
 
     reservations: Reservations = Reservations()
-    """Units that an allowed call took and may give back."""
+    """Units that an allowed call took and may return."""
 
     audit: Audit | None = None
-    """The decision log; none where this is not given."""
+    """The decision log; none by default."""
 
     workers: Annotated[Count, Field(ge=0, le=1024)] = 0
-    """Threads that decide; 0 for one per core."""
+    """Threads for decisions; 0 for one per core."""
 
     grace: Annotated[Duration, within(timedelta(), timedelta(hours=1))] = timedelta(seconds=10)
-    """How long a stop waits for what is in flight."""
+    """Longest time that a stop waits for calls in flight."""
 
     log_format: LogFormat = LogFormat.TEXT
-    """How log lines are written to stderr."""
+    """Format of log lines on stderr."""
 
     watch: Flag = True
-    """Take changed files into use by themselves; otherwise on SIGHUP alone."""
+    """Reload changed files automatically; otherwise only on SIGHUP."""
 
     @classmethod
     def settings_customise_sources(
@@ -149,5 +149,5 @@ class Config(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """One source: `load` puts the others together, because it must know where each value came from."""
+        """A single source: `load` merges the others, because it records the origin of each value."""
         return (init_settings,)

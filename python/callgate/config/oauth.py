@@ -1,4 +1,4 @@
-"""The issuers whose tokens callers of the gateway may bear."""
+"""The issuers of tokens that callers of the gateway may send."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MOST_ISSUERS: Final = 16
 
 
 class Algorithm(str, Enum):
-    """How tokens may be signed: by who has the private key alone."""
+    """Signature algorithms, all with a private key."""
 
     RS256 = "RS256"
     RS384 = "RS384"
@@ -57,7 +57,7 @@ def _issuer(value: str) -> str:
 
 
 def _jwks(value: str) -> str:
-    # Nothing of it is shown: somebody may have written a password there.
+    # The value is not shown, because it may contain a password.
     if not _JWKS.fullmatch(value):
         message = "expected a URL such as `https://login.example.com/jwks.json`, without user, password and fragment"
         raise ValueError(message)
@@ -113,21 +113,21 @@ Claim = Annotated[
         }
     ),
 ]
-"""Where a claim stands: its name as it is, or the names that lead to it."""
+"""The path of a claim: its name, or the names that lead to it."""
 
 
 class Jwks(Section):
-    """The place of the issuer's keys, or the authorities believed when it is looked up."""
+    """The source of the issuer's keys, or the authorities that are trusted when it is discovered."""
 
     url: Annotated[str, AfterValidator(_jwks)] | None = None
-    """Where the issuer's keys are fetched from: `https://login.example.com/jwks.json`; `http` on loopback alone."""
+    """URL of the issuer's keys: `https://login.example.com/jwks.json`; `http` only on loopback."""
 
     ca: FilePath | None = None
-    """PEM file of the authorities that are believed there, or where the issuer's metadata and keys are, instead of the
+    """PEM file of the authorities trusted for this URL, or for the issuer's metadata and keys, in place of the
     system's."""
 
     file: FilePath | None = None
-    """The file that holds the issuer's keys, a JWK Set; instead of `url`."""
+    """File with the issuer's keys, a JWK Set; instead of `url`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Jwks:
@@ -146,37 +146,37 @@ class Jwks(Section):
 
 
 class Oauth(Section):
-    """An issuer whose tokens are believed, and what is made of them."""
+    """An issuer whose tokens are accepted, and their mapping to grants."""
 
     issuer: Annotated[str, AfterValidator(_issuer)]
-    """What tokens have as `iss`, to the letter."""
+    """The tokens' `iss`, compared exactly."""
 
     prefix: Annotated[str, AfterValidator(_prefix)] | None = None
-    """What stands before the claim in the grant's id, such as `corp:`; needed where there are several issuers, of which
-    no prefix may begin with another one."""
+    """Prefix of the claim in the grant's id, such as `corp:`; required if there are several issuers. No prefix may
+    begin with another one."""
 
     jwks: Jwks | None = None
-    """Where the issuer's keys are. If not given, its metadata says (RFC 8414, OpenID Connect Discovery)."""
+    """The issuer's keys. By default they are found through its metadata (RFC 8414, OpenID Connect Discovery)."""
 
     audience: Text | None = None
-    """What tokens have as `aud`, or in it. Where this is not given: the server's address, `<public_url>/mcp/<name>`."""
+    """The tokens' `aud`, or a member of it. By default the server's address, `<public_url>/mcp/<name>`."""
 
     algorithms: Annotated[list[Algorithm], Field(min_length=1, max_length=16)] = Field(
         default=[Algorithm.RS256, Algorithm.ES256]
     )
-    """How tokens may be signed: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`."""
+    """Allowed signature algorithms: `RS256`, `RS384`, `RS512`, `PS256`, `PS384`, `PS512`, `ES256`, `ES384`, `EdDSA`."""
 
     grant: Claim = ("sub",)
     """The claim that is the grant's id: its name, or a list of names that lead to it."""
 
     labels: Annotated[dict[Text, Claim], Field(max_length=64)] = Field(default={})
-    """Labels by name, each with the claim that is its value."""
+    """Labels by name, each with the claim that holds its value."""
 
     clock_skew: Annotated[Duration, within(timedelta(), timedelta(minutes=5))] = timedelta(seconds=30)
-    """How far the issuer's clock may be off."""
+    """Largest accepted deviation of the issuer's clock."""
 
     scopes: Annotated[list[Annotated[str, AfterValidator(_scope)]], Field(max_length=64)] = Field(default=[])
-    """What must be in a token's `scope`, all of it."""
+    """Scopes that a token's `scope` must contain, all of them."""
 
     @model_validator(mode="after")
     def _keys_come_unchanged(self) -> Oauth:
@@ -192,7 +192,7 @@ class Oauth(Section):
         return self
 
     def server_keywords(self, *, jwks: bytes | None, ca: bytes | None) -> dict[str, Any]:
-        """What `Server` takes as `oauth` of its gateway, with the contents of the files."""
+        """The argument `oauth` of `Server`'s gateway, with the contents of the files."""
         return {
             "issuer": self.issuer,
             "prefix": self.prefix,
@@ -213,7 +213,7 @@ _SEVERAL: Final = TypeAdapter(Annotated[list[Oauth], Field(min_length=1, max_len
 
 
 def _one_or_several(value: object, _: ValidatorFunctionWrapHandler) -> Oauth | list[Oauth] | None:
-    # By hand, so that a fault is said of the form that was written and stands where that is.
+    # Dispatched by hand, so that a fault is about the form that was written and has its place.
     if value is None:
         return None
     return _SEVERAL.validate_python(value) if isinstance(value, list) else _ONE.validate_python(value)
@@ -227,7 +227,7 @@ Issuers = Annotated[
 
 
 def listed(issuers: Oauth | list[Oauth] | None) -> list[tuple[tuple[int, ...], Oauth]]:
-    """Each issuer, with what leads to it in the section: its index where there is a list."""
+    """Each issuer with its path in the section: its index if there is a list."""
     if issuers is None:
         return []
     return (

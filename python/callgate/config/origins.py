@@ -1,4 +1,4 @@
-"""The effective configuration, value by value, with where each came from."""
+"""The effective configuration, value by value, with the origin of each."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Effective:
-    """One value in force."""
+    """One effective value."""
 
     key: str
-    """Such as ``admin.listen`` or ``grants[0].id``."""
+    """The key, such as ``admin.listen`` or ``grants[0].id``."""
     value: Any
-    """As JSON; secrets are masked."""
+    """The value as JSON; secrets are masked."""
     origin: str
     """``default``, ``option --listen``, ``environment variable `...` `` or ``file:line:column``."""
 
 
 def effective(loaded: Loaded) -> Iterator[Effective]:
     """Every value, in the order of the model."""
-    # The dump masks secrets, and writes durations and sizes as people do.
+    # The dump masks secrets, and writes durations and sizes in their usual notation.
     values = loaded.config.model_dump(mode="json")
     for path, value in _values(loaded.config, values, ()):
         yield Effective(dotted(path), value, loaded.origin(path))

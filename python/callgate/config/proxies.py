@@ -1,4 +1,4 @@
-"""How the requests of a proxy say who calls, and which server and tool are meant."""
+"""Sources of the caller, the server and the tool in requests of a proxy."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ HostName = Annotated[str, AfterValidator(_host)]
 
 
 class Plain(str, Enum):
-    """A way to know the caller that needs no settings."""
+    """A source of the caller that needs no settings."""
 
     TOKEN = "token"  # noqa: S105  no password, but the word for where one is
     SPIFFE = "spiffe"
 
 
 class HeaderIdentity(Section):
-    """A header that holds a grant's id."""
+    """A header that contains a grant's id."""
 
     header: HeaderName
     """Its name, lower-case. The proxy must set it, and remove what clients send under that name."""
@@ -75,21 +75,21 @@ class MetadataPath(Section):
     """A string in Envoy's dynamic metadata."""
 
     namespace: Text
-    """The filter that wrote it, such as `envoy.filters.http.jwt_authn`."""
+    """The filter that writes it, such as `envoy.filters.http.jwt_authn`."""
 
     path: Annotated[list[Text], Field(min_length=1, max_length=16)]
     """Keys from there to the string, such as `[payload, sub]`."""
 
 
 class MetadataIdentity(Section):
-    """What another filter found out, such as a claim of a JWT, which holds a grant's id."""
+    """Another filter's result, such as a claim of a JWT, that contains a grant's id."""
 
     metadata: MetadataPath
-    """Where it is."""
+    """The path of the value."""
 
 
 class Place(str, Enum):
-    """A way to know the server that needs no settings."""
+    """A source of the server that needs no settings."""
 
     PATH = "path"
     HOST = "host"
@@ -97,7 +97,7 @@ class Place(str, Enum):
 
 
 class MethodRules(Section):
-    """Which MCP messages that call no tool may pass, beside those that only read or keep a session."""
+    """MCP messages other than tool calls that may pass, in addition to those that only read or keep a session."""
 
     allow: Annotated[list[Text], Field(max_length=1000)] = Field(default=[])
     """Further methods, exact or with `*` and `?`."""
@@ -114,10 +114,10 @@ class MethodRules(Section):
 
 
 class ExtensionPlace(Section):
-    """What the proxy's own configuration says on a route."""
+    """A value in the proxy's own configuration of a route."""
 
     extension: Text
-    """The name under which it does, in `context_extensions`."""
+    """Its name in `context_extensions`."""
 
 
 class AlwaysPlace(Section):
@@ -135,13 +135,14 @@ DEFAULT_SERVER: Final[list[Place | ExtensionPlace | AlwaysPlace]] = [
 
 
 class Proxies(Section):
-    """How the requests of a proxy say who calls, and which server and tool are meant."""
+    """Sources of the caller, the server and the tool in requests of a proxy."""
 
     identity: Annotated[list[Plain | HeaderIdentity | MetadataIdentity], Length] = Field(default=[Plain.TOKEN])
-    """Who calls, in this order: the first that a request has is believed."""
+    """Sources of the caller, in order: the first that a request contains is used."""
 
     server: Annotated[list[Place | ExtensionPlace | AlwaysPlace], Length] = Field(default=DEFAULT_SERVER)
-    """Which server is meant, in this order: the first that a request has. One that names none is refused."""
+    """Sources of the server, in order: the first that a request contains is used. A request without a server is
+    refused."""
 
     hosts: dict[HostName, Text] = Field(default={})
     """Servers by host, for `host`."""
@@ -150,14 +151,14 @@ class Proxies(Section):
     """Paths that name a server, a tool, both or nothing; requests for other paths are refused."""
 
     methods: MethodRules = Field(default_factory=MethodRules)
-    """Which messages that call no tool may pass."""
+    """Messages other than tool calls that may pass."""
 
     tool_errors: Flag = False
     """Answer denied MCP calls with status 200 and a tool result that is an error, which every client shows."""
 
     mcp_metadata: Text | None = None
-    """Where Envoy's MCP filter tells what it has read of a body: `envoy.filters.http.mcp`. Nothing of the kind is
-    believed where this is not set."""
+    """The metadata in which Envoy's MCP filter describes the body: `envoy.filters.http.mcp`. Without this key, such
+    metadata is ignored."""
 
     @model_validator(mode="after")
     def _sources_have_their_tables(self) -> Proxies:
@@ -178,12 +179,12 @@ class Proxies(Section):
         return self
 
     def server_keywords(self) -> dict[str, Any]:
-        """What `Server` takes as `proxies`."""
+        """The argument `proxies` of `Server`."""
         return {
             "identity": [_identity(source) for source in self.identity],
             "server": [_place(source) for source in self.server],
             "hosts": dict(self.hosts),
-            # The default says where servers are named, and nothing where nobody asks for that.
+            # The default names servers, and is not passed if no source needs paths.
             "paths": list(self.paths) if Place.PATH in self.server or "paths" in self.model_fields_set else [],
             "methods": (list(self.methods.allow), list(self.methods.deny)),
             "tool_errors": self.tool_errors,

@@ -10,7 +10,7 @@ from callgate.config.model import Config
 def config_schema() -> dict[str, Any]:
     """JSON Schema 2020-12 of `callgate.yaml`."""
     schema = Config.model_json_schema(mode="validation")
-    # A secret, which the file may not hold.
+    # A secret, which must not be in the file.
     schema["properties"].pop("grant_key")
     short = {"type": "string", "pattern": "^(memory|file:.+)$"}
     schema["properties"]["counters"] = {"anyOf": [short, schema["properties"]["counters"]]}

@@ -1,4 +1,4 @@
-"""Servers whose tools are asked about."""
+"""Servers whose tools are called."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Server(Section):
     """A named MCP server, or any upstream that offers tools."""
 
     policy: Text | None = None
-    """The policy that decides where no grants are configured; a key of `policies`."""
+    """The policy of the server if no grants are configured; a key of `policies`."""
 
     upstream: Upstream | None = None
-    """Where it is, for the gateway: clients reach it as `/mcp/<name>` on the decision port."""
+    """Endpoint of the server for the gateway: clients reach it as `/mcp/<name>` on the decision port."""

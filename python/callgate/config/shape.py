@@ -1,4 +1,4 @@
-"""The shape of the model: which keys there are, and where paths stand."""
+"""The shape of the model: its keys, and the positions of paths."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if typing.TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shape:
-    """What may stand at a place: a section, a mapping or list of something, or a plain value.
+    """The allowed values at a place: a section, a mapping or list of something, or a plain value.
 
     One that has both is a section, or a list of such.
     """
@@ -34,7 +34,7 @@ class Shape:
     path: PathMark | None = None
 
     def at(self, step: str | int) -> Shape | None:
-        """What may stand under a key or index; None where nothing may."""
+        """The shape under a key or index; None if nothing is allowed there."""
         if isinstance(step, int) and self.items is not None:
             return self.items
         if self.section is not None:
@@ -46,7 +46,7 @@ TOP: typing.Final = Shape(section=Config)
 
 
 def keys_at(path: KeyPath, top: Shape = TOP) -> list[str]:
-    """The keys that a section has; none where the path leads to no section."""
+    """The keys of a section; none if the path does not lead to a section."""
     shape: Shape | None = top
     for step in path:
         shape = shape.at(step) if shape else None
@@ -63,7 +63,7 @@ def shapes_of(section: type[BaseModel]) -> Mapping[str, Shape]:
 def leaves(
     section: type[BaseModel] = Config, before: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Every key with what is known of it; `<name>` and `[]` stand for the keys of mappings and the items of lists."""
+    """Every key with its field; `<name>` and `[]` stand for the keys of mappings and the items of lists."""
     for name, field in section.model_fields.items():
         shape, path = shapes_of(section)[name], (*before, name)
         if shape.members and shape.members.section:
@@ -81,7 +81,7 @@ def leaves(
 
 
 def anchored(value: Any, base: Path, shape: Shape | None = TOP) -> Any:  # noqa: ANN401  a document holds anything
-    """A copy of a document's value in which relative paths start at `base`; what is no path stays for the checks."""
+    """A copy of a value in which relative paths start at `base`; values that are not paths are left to later checks."""
     if shape is None:
         return value
     if isinstance(value, dict):
@@ -90,7 +90,7 @@ def anchored(value: Any, base: Path, shape: Shape | None = TOP) -> Any:  # noqa:
         return [anchored(item, base, shape.items) for item in value]
     if shape.path is not None and isinstance(value, str) and value.startswith(shape.path.prefix):
         plain = value.removeprefix(shape.path.prefix)
-        # An empty path is refused later; joined, it would name the folder.
+        # An empty path is refused later; joined to the folder, it would name the folder.
         return shape.path.prefix + str(base / plain) if plain not in {"", "-"} else value
     return value
 

@@ -1,4 +1,4 @@
-"""The folder in which callgate keeps what outlives it."""
+"""The state folder, for data that outlives the process."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ PINS_NAME: Final = "pins"
 def default_state_folder() -> Path:
     """`$XDG_STATE_HOME/callgate`, else `~/.local/state/callgate`."""
     home = os.environ.get("XDG_STATE_HOME", "")
-    # The specification has relative ones ignored.
+    # The specification requires that relative ones are ignored.
     base = Path(home) if home.startswith("/") else Path("~/.local/state")
     try:
         return base.expanduser() / "callgate"
     except RuntimeError:
-        # Nobody's home is known, as in a bare container.
+        # There is no home folder, as in a bare container.
         return Path("/var/lib/callgate")
 
 
 def counters_place(store: str | None, state: Path, *below: str) -> str:
-    """What `Engine` is told: `store` as configured, else a file in the state folder, or in the folder `below` it.
+    """The `counters` argument of `Engine`: the configured `store`, else a file in the folder `below` the state folder.
 
     Folders are made for this user alone.
 
@@ -37,7 +37,7 @@ def counters_place(store: str | None, state: Path, *below: str) -> str:
         return store
     folder = state
     try:
-        # Each by itself: `parents` makes those above by the umask, for others to read and enter.
+        # One by one: `parents` creates ancestors with the umask, so that others could read and enter them.
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in below:
             folder /= name
@@ -53,5 +53,5 @@ def counters_place(store: str | None, state: Path, *below: str) -> str:
 
 
 def pins_folder(state: Path) -> Path:
-    """Where what was accepted of servers' tools is kept."""
+    """The folder of the accepted tools of servers."""
     return state / PINS_NAME

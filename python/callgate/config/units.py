@@ -1,4 +1,4 @@
-"""Durations such as ``30s`` and sizes such as ``4MiB``, as people write them."""
+"""Durations such as ``30s`` and sizes such as ``4MiB``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SIZE: Final = re.compile(rf"([0-9]+) ?({'|'.join(_UNITS_BYTES)})?")
 _LARGEST_MS: Final = 100 * 366 * _UNITS_MS["d"]
 _LARGEST_BYTES: Final = 1 << 50
 _LONGEST: Final = 32
-"""Longer texts are no number that anybody meant, and Python converts them in more than linear time."""
+"""Longer texts are not sensible numbers, and Python converts them in more than linear time."""
 
 
 def parse_duration(text: str) -> timedelta:

@@ -1,4 +1,4 @@
-"""Where MCP servers are that callgate itself stands before, and what the gateway lets pass."""
+"""Endpoints of MCP servers behind the gateway, and the rules of the gateway."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _BASE: Final = re.compile(r"https?://[A-Za-z0-9.\-]+(:[0-9]{1,5})?|https?://\[[0
 
 _ORIGIN: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*://([A-Za-z0-9.\-_]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
 _USUAL_PORT: Final = {"http": ":80", "https": ":443"}
-"""Left out of origins by browsers."""
+"""Default ports, which browsers leave out of origins."""
 
 
 def _field(value: str) -> str:
@@ -38,10 +38,10 @@ def _field(value: str) -> str:
 
 
 def endpoint_url(value: str) -> str:
-    """Where a server may be.
+    """The URL of a server.
 
     Raises:
-        ValueError: Nowhere; nothing of it is shown, as somebody may have written a password there.
+        ValueError: It is not valid; the message does not show it, because it may contain a password.
     """
     if not _URL.fullmatch(value):
         message = (
@@ -73,13 +73,13 @@ class HeaderValue(Section):
     """A secret for a header: from a file or from the environment."""
 
     file: FilePath | None = None
-    """The file that holds it; white space around it does not count."""
+    """The file that contains it; white space around it is ignored."""
 
     env: Text | None = None
-    """The environment variable that holds it, read at the start."""
+    """The environment variable that contains it, read at the start."""
 
     prefix: str = ""
-    """What stands before it, such as `Bearer ` with its space."""
+    """Text before it, such as `Bearer ` with its space."""
 
     @model_validator(mode="after")
     def _one_source(self) -> HeaderValue:
@@ -90,7 +90,7 @@ class HeaderValue(Section):
 
 
 class Pinning(str, Enum):
-    """What is done about tools that are not those that were accepted."""
+    """The treatment of tools that differ from the accepted ones."""
 
     OFF = "off"
     REPORT = "report"
@@ -101,89 +101,90 @@ class PinningTimes(Section):
     """Time in which first lists of tools are accepted."""
 
     first_lists: Annotated[Duration, within(timedelta(), timedelta(days=30))] = timedelta(hours=24)
-    """How long after a server's first whole list those of further variants of clients (another protocol version, other
-    declared capabilities) are accepted; `0s` for none. A time that is over stays over."""
+    """Time after a server's first complete list in which first lists of other variants of clients (another protocol
+    version, other declared capabilities) are accepted; `0s` for none. Once it is over, it stays over."""
 
 
 def first_lists_s(length: timedelta) -> int:
-    """The length in whole seconds, as the data plane counts it."""
+    """The time in whole seconds, as the data plane takes it."""
     return length // timedelta(seconds=1)
 
 
 class Upstream(Section):
-    """Where an MCP server is, and its bounds."""
+    """The endpoint of an MCP server, and its bounds."""
 
     url: Annotated[str, AfterValidator(endpoint_url)]
-    """Its endpoint, such as `https://mcp.example.com/mcp`."""
+    """URL of the endpoint, such as `https://mcp.example.com/mcp`."""
 
     ca: FilePath | None = None
-    """PEM file of the authorities that are believed instead of the system's."""
+    """PEM file of the authorities that are trusted in place of the system's."""
 
     headers: dict[Annotated[str, AfterValidator(_field)], HeaderValue] = Field(default={})
-    """Headers sent with every request: what the server knows callgate by. Callers' own tokens never go on."""
+    """Headers of every request, by which the server authenticates callgate. Callers' own tokens are never forwarded."""
 
     allow_link_local: Flag = False
-    """Connect to link-local addresses and to clouds' metadata services."""
+    """Allow connections to link-local addresses and to the metadata services of clouds."""
 
     connect_timeout: Annotated[Duration, within(timedelta(milliseconds=10), timedelta(minutes=5))] = timedelta(
         seconds=5
     )
-    """How long a connection may take."""
+    """Longest time to open a connection."""
 
     answer_timeout: Annotated[Duration, within(timedelta(milliseconds=10), timedelta(hours=24))] = timedelta(minutes=5)
-    """How long a reply may take to begin."""
+    """Longest time until a reply begins."""
 
     max_requests: Annotated[Count, Field(ge=1, le=1_000_000)] = 1024
     """Requests open at once, streams included; more are refused."""
 
     max_requests_per_grant: Annotated[Count, Field(ge=1, le=1_000_000)] | None = None
-    """Requests that one grant may have open of those; a quarter of them, and at least 4, where nothing is said. Without
-    grants it means nothing."""
+    """Highest number of those requests for one grant; by default a quarter of them, and at least 4. Has no effect
+    without grants."""
 
     max_idle_connections: Annotated[Count, Field(ge=0, le=100_000)] = 64
     """Connections that are kept for later requests."""
 
     idle_timeout: Annotated[Duration, within(timedelta(milliseconds=10), timedelta(minutes=5))] = timedelta(seconds=4)
-    """How long a connection that nobody uses is kept, where the server does not say it by `Keep-Alive: timeout`."""
+    """Time that an unused connection is kept, unless the server sets it by `Keep-Alive: timeout`."""
 
     list_limit_bytes: Annotated[Size, Field(ge=1024, le=1 << 30)] = 16 << 20
     """Largest list of tools, or event of a stream that may hold one, after decompression."""
 
     pinning: Pinning = Pinning.ENFORCE
-    """Tools that are not those that were accepted: `enforce` denies and hides them, `report` logs them, `off` takes no
-    note."""
+    """Treatment of tools that differ from the accepted ones: `enforce` denies and hides them, `report` logs them, `off`
+    ignores them."""
 
 
 class Listed(str, Enum):
-    """What lists of tools name."""
+    """Contents of lists of tools."""
 
     ALL = "all"
     ALLOWED_ONLY = "allowed_only"
 
 
 _Origins = list[Annotated[str, AfterValidator(_origin)]]
-"""Beside a class whose key `list` hides the type of that name."""
+"""Defined outside a class whose key `list` hides the type of that name."""
 
 
 class Gateway(Section):
-    """What the gateway lets pass, and where its clients find it."""
+    """The rules of the gateway, and its address for clients."""
 
     methods: MethodRules = Field(default_factory=MethodRules)
-    """Which messages that call no tool may pass."""
+    """Messages other than tool calls that may pass."""
 
     list: Listed = Listed.ALL
-    """What lists of tools name: `all` but hidden ones, or those alone of which the caller could be allowed a call."""
+    """Contents of lists of tools: `all` without hidden ones, or only those of which the caller could be allowed a
+    call."""
 
     public_url: Annotated[str, AfterValidator(_base)] | None = None
-    """Where clients reach the gateway, if not by the host that they name: `https://callgate.example.com`. Its host is
-    allowed as those of `allowed_hosts` are; another host takes a restart."""
+    """URL of the gateway for clients, if it differs from the host that they name: `https://callgate.example.com`. Its
+    host is allowed like those of `allowed_hosts`; a change of the host takes a restart."""
 
     allowed_origins: _Origins = Field(default=[])
     """Origins of web pages whose scripts may use the gateway (CORS): `http://localhost:6274`. None by default."""
 
     oauth: Issuers = None
-    """An issuer of OAuth tokens that callers may bear in place of a grant's, or a list of issuers; none where this is
-    not given."""
+    """An issuer of OAuth tokens that callers may send in place of a grant's token, or a list of issuers; none by
+    default."""
 
     @model_validator(mode="after")
     def _tokens_are_for_somebody(self) -> Gateway:

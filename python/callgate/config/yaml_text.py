@@ -1,4 +1,4 @@
-"""YAML with positions: the core schema of YAML 1.2, without anchors, aliases and tags, which policies lack as well."""
+"""YAML with positions: the core schema of YAML 1.2, without anchors, aliases and tags, which policies lack too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Malformed", "places", "read"]
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEPTH: Final = 64
 
-# YAML 1.2, section 10.3.2. The library itself reads YAML 1.1, where `no` is false and `1:30` is 90.
+# YAML 1.2, section 10.3.2. The library itself reads YAML 1.1, in which `no` is false and `1:30` is 90.
 _WORDS: Final = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -32,7 +32,7 @@ _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))([eE][
 
 @dataclass
 class _Open:
-    """A mapping or sequence whose end has not come yet."""
+    """A mapping or sequence that has not ended."""
 
     value: dict[str, Any] | list[Any]
     path: tuple[str | int, ...]
@@ -42,14 +42,14 @@ class _Open:
 
 @dataclass
 class _Builder:
-    """Puts a document together from its events: no recursion, so that depth is a number and not a crash."""
+    """Builds a document from its events without recursion, so that depth is a limit and not a crash."""
 
     found: dict[tuple[str | int, ...], Place] | None = None
     open: list[_Open] = field(default_factory=list)
     root: Any = None
 
     def next_path(self) -> tuple[str | int, ...]:
-        """The path of the value that comes next."""
+        """The path of the next value."""
         if not self.open:
             return ()
         top = self.open[-1]
@@ -69,7 +69,7 @@ class _Builder:
         self.add(event, _resolve(event) if event.implicit[0] else event.value)
 
     def add(self, event: yaml.Event, value: Any) -> None:  # noqa: ANN401  a document may hold anything
-        """Puts a value where it belongs."""
+        """Adds a value at its path."""
         _refuse_extras(event)
         place = _place(event)
         top = self.open[-1] if self.open else None
@@ -101,7 +101,7 @@ def read(text: str) -> Any:  # noqa: ANN401  a document may hold anything
 
 
 def places(text: str) -> dict[tuple[str | int, ...], Place]:
-    """Where each value of a well-formed document stands."""
+    """The position of each value of a well-formed document."""
     found: dict[tuple[str | int, ...], Place] = {(): Place((1, 1), (1, 1))}
     _build(text, _Builder(found))
     return found
