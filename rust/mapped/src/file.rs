@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::ptr::{NonNull, null_mut};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use rustix::fs::{
@@ -413,6 +414,28 @@ impl Mapping {
         }?;
         Ok(())
     }
+}
+
+/// Tells the system that the whole pages among these words, which are zero and on the heap, are not needed for now.
+pub(crate) fn release_pages(words: &[AtomicU64]) {
+    let page = rustix::param::page_size();
+    let first = words.as_ptr().cast_mut().cast::<c_void>();
+    let before = first.addr().next_multiple_of(page) - first.addr();
+    let Some(len) = size_of_val(words).checked_sub(before) else {
+        return;
+    };
+    #[expect(unsafe_code, reason = "changes nothing but what the pages cost")]
+    // SAFETY: the range lies within the words, which are atomics that any value may replace. Private pages, as
+    // allocators use, read as zero afterwards, and shared ones as they are, which is zero as well.
+    let released = unsafe {
+        madvise(
+            first.wrapping_byte_add(before),
+            len / page * page,
+            Advice::LinuxDontNeed,
+        )
+    };
+    // Pages that the system keeps, locked ones for instance, are zero all the same.
+    let _ = released;
 }
 
 impl Drop for Mapping {

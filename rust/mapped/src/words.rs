@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::file::Mapping;
+use crate::file::{Mapping, release_pages};
 
 /// A run of atomic words, on the heap initially zero. Clones and parts share the same words.
 #[derive(Clone)]
@@ -68,6 +68,21 @@ impl Words {
             // is faster, it has made the page dirty.
             let seen = word.load(Ordering::Relaxed);
             let _ = word.compare_exchange(seen, seen, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+
+    /// Zeroes the words, and gives the pages of words on the heap back to the system until they are used again.
+    ///
+    /// What other threads write meanwhile may be lost or stay.
+    pub fn release_pages(&self) {
+        for word in self.iter() {
+            // Relaxed: whoever uses the words again learns of them in another way. Where nothing is, no page is touched.
+            if word.load(Ordering::Relaxed) != 0 {
+                word.store(0, Ordering::Relaxed);
+            }
+        }
+        if matches!(*self.memory, Memory::Heap(_)) {
+            release_pages(self);
         }
     }
 

@@ -67,6 +67,11 @@ pub struct Engine {
 /// The compiled state at one moment; a call sees one from start to end.
 pub type Snapshot = arc_swap::Guard<Arc<State>>;
 
+/// Counters that a sweep passes for each block that it may free.
+const SWEPT_PER_BLOCK: usize = 32;
+/// Most blocks of counters that a reload frees: 256 MiB.
+const FREED_BY_RELOAD: usize = 4_096;
+
 impl Engine {
     /// An engine with no counters yet.
     #[expect(
@@ -136,6 +141,9 @@ impl Engine {
         state.generation = self.state.load().generation + 1;
         prepare(state.generation);
         retired.push(self.state.swap(Arc::new(state)));
+        drop(retired);
+        // Room of counters whose `max` was another before the last reload, for instance.
+        self.counters.turn(FREED_BY_RELOAD);
     }
 
     /// States that nobody reads any more, to be dropped where that holds up no calls: a million grants take a while.
@@ -257,12 +265,13 @@ impl Engine {
         !self.counters.are_elsewhere() && self.reservations.commit(reservation, pep, now)
     }
 
-    /// Reclaims idle counters and expired reservations among the next `budget` of each; called now and then by whoever
-    /// owns a clock.
+    /// Reclaims idle counters and expired reservations among the next `budget` of each, and the memory of counters that are
+    /// gone; called now and then by whoever owns a clock.
     pub fn sweep(&self, now: Now, budget: usize) {
         if !self.counters.are_elsewhere() {
             self.counters.sweep(now, budget);
             self.reservations.sweep(now, budget);
+            self.counters.turn(budget.div_ceil(SWEPT_PER_BLOCK));
         }
     }
 

@@ -42,6 +42,11 @@ impl Words {
     pub(crate) fn zeroed(words: usize) -> Self {
         Self(zeroed(words).into())
     }
+
+    /// Zeroes the words.
+    pub(crate) fn release_pages(&self) {
+        self.iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
 }
 
 #[cfg(loom)]

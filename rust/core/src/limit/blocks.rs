@@ -4,7 +4,7 @@
 //! is told whole or damaged by itself. In a block the headers of its cells come first, each in a cache line of its
 //! own, so that no header straddles a page and a start reads few pages; then their payloads.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use super::atomic::Words;
 use super::cell::{Cell, HEADER_WORDS, Kind, Layout};
@@ -31,23 +31,26 @@ pub(crate) const fn cells_per_block(layout: Layout) -> u32 {
 #[derive(Debug)]
 pub(crate) struct Block {
     words: Words,
-    kind: Arc<Kind>,
+    kind: Kind,
 }
 
 impl Block {
-    /// A block of these words, [`BLOCK_WORDS`] many.
-    pub(crate) fn new(words: Words, kind: Arc<Kind>) -> Self {
+    /// A block of these words, [`BLOCK_WORDS`] many, for cells of this layout.
+    pub(crate) fn new(words: Words, layout: Layout) -> Self {
         debug_assert_eq!(words.len(), BLOCK_WORDS, "blocks are of one size");
-        Self { words, kind }
+        Self {
+            words,
+            kind: Kind::new(layout),
+        }
     }
 
     /// The cell at an index.
     pub(crate) fn cell(&self, index: u32) -> Option<Cell<'_>> {
-        let (cells, index) = (self.kind.cells as usize, index as usize);
+        let (cells, index) = (self.kind.cells() as usize, index as usize);
         if index >= cells {
             return None;
         }
-        let payload = self.kind.layout.payload();
+        let payload = self.kind.payload();
         let headers = BLOCK_HEADER_WORDS;
         let payloads = headers + cells * HEADER_WORDS;
         let header = self.words.get(headers + index * HEADER_WORDS..)?.first_chunk()?;
@@ -62,8 +65,7 @@ impl Block {
     }
 
     /// The layout of its cells.
-    #[cfg(not(loom))]
-    pub(crate) fn kind(&self) -> &Kind {
+    pub(crate) const fn kind(&self) -> &Kind {
         &self.kind
     }
 }
@@ -125,10 +127,21 @@ const fn place(number: u32) -> (usize, usize) {
     (chunk as usize, (number - (FIRST_CHUNK << (chunk - 1))) as usize)
 }
 
-/// Where blocks come from.
+/// Where blocks come from, and where they go when all their counters are gone.
 pub(crate) trait Source: std::fmt::Debug + Send {
     /// A block of zeroed words for cells of this layout, and its number.
     fn next_block(&mut self, layout: Layout) -> Result<(u32, Words), NoBlock>;
+
+    /// Takes back a block that no call can be reading, to be given out again under its number.
+    fn take_back(&mut self, number: u32, block: &Block);
+
+    /// Blocks that were taken back and wait for a flush before they are given out again; for [`Source::flushed`].
+    fn waiting(&self) -> usize {
+        0
+    }
+
+    /// Tells that what was written to the first `count` of the waiting blocks is on disk.
+    fn flushed(&mut self, _count: usize) {}
 }
 
 /// There is no further block.
@@ -142,10 +155,15 @@ pub(crate) struct NoBlock {
 #[derive(Debug, Default)]
 pub(crate) struct Heap {
     blocks: u32,
+    /// Blocks that were taken back: zeroed, their pages with the system.
+    free: Vec<(u32, Words)>,
 }
 
 impl Source for Heap {
     fn next_block(&mut self, _layout: Layout) -> Result<(u32, Words), NoBlock> {
+        if let Some(taken_back) = self.free.pop() {
+            return Ok(taken_back);
+        }
         let number = self.blocks;
         if number >= MAX_BLOCKS {
             return Err(NoBlock {
@@ -154,6 +172,11 @@ impl Source for Heap {
         }
         self.blocks += 1;
         Ok((number, Words::zeroed(BLOCK_WORDS)))
+    }
+
+    fn take_back(&mut self, number: u32, block: &Block) {
+        block.words.release_pages();
+        self.free.push((number, block.words.clone()));
     }
 }
 
@@ -195,7 +218,7 @@ mod tests {
             Layout::Sliding { window_us: 1 },
         ] {
             let words = Words::zeroed(BLOCK_WORDS);
-            let block = Block::new(words.clone(), Arc::new(Kind::new(layout)));
+            let block = Block::new(words.clone(), layout);
             let cells = cells_per_block(layout);
             for index in 0..cells {
                 let cell = block.cell(index).unwrap();
@@ -219,8 +242,7 @@ mod tests {
     #[test]
     fn a_number_is_given_once() {
         let blocks = Blocks::new();
-        let kind = Arc::new(Kind::new(Layout::Sliding { window_us: 1 }));
-        let block = || Block::new(Words::zeroed(BLOCK_WORDS), Arc::clone(&kind));
+        let block = || Block::new(Words::zeroed(BLOCK_WORDS), Layout::Sliding { window_us: 1 });
         assert!(blocks.put(70, block()));
         assert!(!blocks.put(70, block()));
         assert!(!blocks.put(MAX_BLOCKS, block()));

@@ -1,14 +1,14 @@
 //! Cells: fixed-size runs of words, addressed by index, with no pointers inside.
 //!
-//! A cell is only ever used again for a count of the same layout. So a thread that still works on a cell that has
-//! changed hands meanwhile reads it the same way as the new owner, and its hold, which it undoes as soon as it sees
-//! that the cell has changed hands, is like any other call's.
+//! While a call may be reading it, a cell is used again for a count of the same layout alone (`epoch`). So a thread that
+//! still works on a cell that has changed hands meanwhile reads it the same way as the new owner, and its hold, which it
+//! undoes as soon as it sees that the cell has changed hands, is like any other call's.
 
 use std::hash::Hasher;
 
 use siphasher::sip::SipHasher13;
 
-use super::atomic::AtomicU64;
+use super::atomic::{AtomicU64, Ordering};
 use super::blocks::cells_per_block;
 use super::index::{high, low};
 use super::ledger::{CALENDAR_ENTRIES, Ledger, SLIDING_ENTRIES, payload_words};
@@ -77,20 +77,7 @@ impl Layout {
         match self {
             Self::Slots { window_us, slots } => [1, window_us, slots as u64],
             Self::Sliding { window_us } => [2, window_us, 0],
-            Self::Calendar(period) => {
-                let period = match period {
-                    Period::Minute => 0,
-                    Period::Hour => 1,
-                    Period::Day => 2,
-                    Period::Week => 3,
-                    Period::Month => 4,
-                    Period::Second => 5,
-                    Period::Days7 => 6,
-                    Period::Days30 => 7,
-                    Period::Days365 => 8,
-                };
-                [3, period, 0]
-            }
+            Self::Calendar(period) => [3, period_code(period), 0],
         }
     }
 
@@ -104,49 +91,156 @@ impl Layout {
                     .then_some(Self::Slots { window_us, slots })
             }
             [2, window_us @ 1..=u64::MAX, 0] => Some(Self::Sliding { window_us }),
-            [3, period, 0] => Some(Self::Calendar(match period {
-                0 => Period::Minute,
-                1 => Period::Hour,
-                2 => Period::Day,
-                3 => Period::Week,
-                4 => Period::Month,
-                5 => Period::Second,
-                6 => Period::Days7,
-                7 => Period::Days30,
-                8 => Period::Days365,
-                _ => return None,
-            })),
+            [3, code, 0] => period_of(code).map(Self::Calendar),
             _ => None,
         }
     }
 }
 
+/// The number of a period, in files and in [`Kind`].
+const fn period_code(period: Period) -> u64 {
+    match period {
+        Period::Minute => 0,
+        Period::Hour => 1,
+        Period::Day => 2,
+        Period::Week => 3,
+        Period::Month => 4,
+        Period::Second => 5,
+        Period::Days7 => 6,
+        Period::Days30 => 7,
+        Period::Days365 => 8,
+    }
+}
+
+/// The period of a number.
+const fn period_of(code: u64) -> Option<Period> {
+    Some(match code {
+        0 => Period::Minute,
+        1 => Period::Hour,
+        2 => Period::Day,
+        3 => Period::Week,
+        4 => Period::Month,
+        5 => Period::Second,
+        6 => Period::Days7,
+        7 => Period::Days30,
+        8 => Period::Days365,
+        _ => return None,
+    })
+}
+
 /// Words of a cell's header. Four belong to the cell, four to what it holds.
 pub(crate) const HEADER_WORDS: usize = 8;
 
-/// A layout, and what follows from it: some divisions, so worked out once.
+/// The layout of a block's cells, and what follows from it: some divisions, so worked out once.
+///
+/// In atomics, because a block gets another layout once all its cells are free and no call can be reading them: the
+/// epochs see to that (`epoch`). So every access is Relaxed: whoever reads it found the block by the index, which
+/// publishes what was written before, and whoever writes it is alone with it.
 #[derive(Debug)]
 pub(crate) struct Kind {
-    /// The layout.
-    pub(crate) layout: Layout,
-    /// Cells in one block.
-    pub(crate) cells: u32,
-    /// How its ledgers count time.
-    quanta: Quanta,
+    /// 16 bits each: the tag of the layout, the code of a calendar's period, cells in a block, words of a payload.
+    shape: AtomicU64,
+    window_us: AtomicU64,
+    quantum_us: AtomicU64,
+    /// 32 bits each: quanta of a window, quanta that are merged.
+    quanta: AtomicU64,
 }
+
+const SLOTS: u64 = 1;
+const SLIDING: u64 = 2;
+const SHAPE_BITS: u32 = 16;
+const SHAPE_MASK: u64 = (1 << SHAPE_BITS) - 1;
 
 impl Kind {
     /// For a layout.
     pub(crate) fn new(layout: Layout) -> Self {
-        let quanta = match layout {
-            Layout::Slots { window_us, .. } | Layout::Sliding { window_us } => Quanta::sliding(window_us),
-            Layout::Calendar(period) => Quanta::Calendar(period),
+        let kind = Self {
+            shape: AtomicU64::new(0),
+            window_us: AtomicU64::new(0),
+            quantum_us: AtomicU64::new(0),
+            quanta: AtomicU64::new(0),
         };
-        Self {
-            layout,
-            cells: cells_per_block(layout),
-            quanta,
+        kind.set(layout);
+        kind
+    }
+
+    /// Changes the layout, of a block that no call can be reading.
+    pub(crate) fn set(&self, layout: Layout) {
+        let [tag, first, _] = layout.to_words();
+        let (window_us, period) = match layout {
+            Layout::Slots { window_us, .. } | Layout::Sliding { window_us } => (window_us, 0),
+            Layout::Calendar(_) => (0, first),
+        };
+        let fields = [
+            tag,
+            period,
+            cells_per_block(layout).into(),
+            layout.payload() as u64,
+        ];
+        let shape = fields
+            .iter()
+            .rev()
+            .fold(0, |shape, field| shape << SHAPE_BITS | field);
+        self.shape.store(shape, Ordering::Relaxed);
+        self.window_us.store(window_us, Ordering::Relaxed);
+        if let Quanta::Sliding {
+            quantum_us,
+            window,
+            merge,
+        } = Quanta::sliding(window_us.max(1))
+        {
+            self.quantum_us.store(quantum_us, Ordering::Relaxed);
+            self.quanta.store(window | merge << 32, Ordering::Relaxed);
         }
+    }
+
+    /// The layout.
+    #[inline]
+    pub(crate) fn layout(&self) -> Layout {
+        match self.field(0) {
+            SLOTS => Layout::Slots {
+                window_us: self.window_us.load(Ordering::Relaxed),
+                slots: self.payload(),
+            },
+            SLIDING => Layout::Sliding {
+                window_us: self.window_us.load(Ordering::Relaxed),
+            },
+            _ => Layout::Calendar(self.period()),
+        }
+    }
+
+    /// Cells in one block.
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits")]
+    pub(crate) fn cells(&self) -> u32 {
+        self.field(2) as u32
+    }
+
+    /// Words of a cell's payload.
+    #[expect(clippy::cast_possible_truncation, reason = "16 bits")]
+    pub(crate) fn payload(&self) -> usize {
+        self.field(3) as usize
+    }
+
+    fn period(&self) -> Period {
+        // `set` wrote the code of one.
+        period_of(self.field(1)).unwrap_or(Period::Minute)
+    }
+
+    /// How its ledgers count time.
+    fn quanta(&self) -> Quanta {
+        if self.field(0) != SLIDING {
+            return Quanta::Calendar(self.period());
+        }
+        let quanta = self.quanta.load(Ordering::Relaxed);
+        Quanta::Sliding {
+            quantum_us: self.quantum_us.load(Ordering::Relaxed),
+            window: quanta & u64::from(u32::MAX),
+            merge: quanta >> 32,
+        }
+    }
+
+    fn field(&self, number: u32) -> u64 {
+        self.shape.load(Ordering::Relaxed) >> (number * SHAPE_BITS) & SHAPE_MASK
     }
 }
 
@@ -200,13 +294,13 @@ impl<'c> Cell<'c> {
     pub(crate) fn count(self) -> Count<'c> {
         let [.., a, b, c, d] = self.header;
         let payload = self.payload;
-        if let Layout::Slots { window_us, .. } = self.kind.layout {
+        if self.kind.field(0) == SLOTS {
             return Count::Slots(Slots {
                 hint: a,
                 full_until: b,
                 reset_at: c,
                 stamps: payload,
-                window_us,
+                window_us: self.kind.window_us.load(Ordering::Relaxed),
             });
         }
         Count::Ledger(Ledger {
@@ -215,13 +309,13 @@ impl<'c> Cell<'c> {
             next_expiry: c,
             last: d,
             payload,
-            quanta: self.kind.quanta,
+            quanta: self.kind.quanta(),
         })
     }
 
     /// Its layout.
     pub(crate) fn layout(self) -> Layout {
-        self.kind.layout
+        self.kind.layout()
     }
 
     /// Every word of it.
@@ -311,6 +405,25 @@ mod tests {
             [4, 0, 0],
         ] {
             assert_eq!(Layout::from_words(words), None, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_kind_is_its_layout_whatever_it_was_before() {
+        let kind = Kind::new(Layout::Sliding { window_us: 7 });
+        let calendars = Period::ALL.map(Layout::Calendar);
+        let others = [(1, 1), (60_000_000, 30), (366 * 86_400_000_000, 256)]
+            .map(|(window_us, slots)| [Layout::Slots { window_us, slots }, Layout::Sliding { window_us }]);
+        for layout in calendars.into_iter().chain(others.into_iter().flatten()) {
+            kind.set(layout);
+            assert_eq!(kind.layout(), layout);
+            assert_eq!(kind.cells(), cells_per_block(layout));
+            assert_eq!(kind.payload(), layout.payload());
+            match layout {
+                Layout::Sliding { window_us } => assert_eq!(kind.quanta(), Quanta::sliding(window_us)),
+                Layout::Calendar(period) => assert_eq!(kind.quanta(), Quanta::Calendar(period)),
+                Layout::Slots { .. } => {}
+            }
         }
     }
 

@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::hash::Hasher;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hashbrown::HashMap;
 use siphasher::sip::SipHasher13;
 
 use super::atomic::{AtomicU64, Ordering, agree};
 use super::blocks::{Block, Blocks, Heap, NoBlock, Source};
-use super::cell::{Cell, Count, Kind, Layout, check, check_of, is_fresh, successor};
+use super::cell::{Cell, Count, Layout, check, check_of, is_fresh, successor};
+use super::epoch::{EndedEpoch, Epochs, Reading};
 use super::index::{CellRef, Index, MAX_COUNTERS, high, low};
 use super::owners::Owners;
+use super::spaces::{Hand, Spaces};
 use super::{CountKey, Demand, Micros};
 use crate::Now;
 
@@ -27,6 +28,7 @@ pub(crate) struct Cells {
     owner_key: [u8; 16],
     growth: Growth,
     closed: AtomicBool,
+    epochs: Epochs,
 }
 
 /// A cell found for a count.
@@ -42,6 +44,15 @@ pub(crate) struct Located<'c> {
 #[derive(Debug)]
 pub(crate) struct NoRoom;
 
+/// What was not on disk at one moment, oldest first.
+#[derive(Debug)]
+pub(super) struct Unflushed {
+    /// Cells whose counts have moved.
+    moved: usize,
+    /// Blocks that were taken back.
+    blocks: usize,
+}
+
 /// Times that there was no block for a new counter.
 #[derive(Debug, Default)]
 struct Growth {
@@ -53,10 +64,11 @@ struct Growth {
 #[derive(Debug)]
 pub(super) struct Writer {
     source: Box<dyn Source>,
-    pub(super) spaces: HashMap<Layout, Space>,
-    /// Cells that were given out of each block, by number; 0 where there is none.
-    pub(super) given: Vec<u32>,
-    given_in_all: usize,
+    pub(super) spaces: Spaces,
+    /// Blocks without counters that calls of an ended epoch may be reading.
+    left: Vec<u32>,
+    /// That epoch, until it is known to be over.
+    ended: Option<EndedEpoch>,
     owners: Owners,
     pub(super) live: usize,
     hand: Hand,
@@ -67,30 +79,24 @@ pub(super) struct Writer {
     moved: Option<VecDeque<CellRef>>,
 }
 
-/// Room for the counts of one layout.
-#[derive(Debug)]
-pub(super) struct Space {
-    pub(super) kind: Arc<Kind>,
-    pub(super) free: Vec<CellRef>,
-    /// The block with cells that were never given out.
-    pub(super) filling: Option<u32>,
-    /// For a calendar: the latest period that a reclaimed cell had reached. A clock that is set back finds the budget
-    /// of that period, not a new one.
-    pub(super) floor_period: u64,
-}
-
-/// Where the sweep goes on.
-#[derive(Debug, Default)]
-struct Hand {
-    block: usize,
-    cell: u32,
-}
-
 /// Cells to look through for an idle one before a new count is refused.
 const SEARCH: usize = 64;
 /// Cells to look at whenever a counter is made while half of the room is in use, so that idle ones go even where
 /// nobody sweeps.
 const SWEEP_PER_INSERT: usize = 2;
+/// Blocks to take back while the lock is held: each is zeroed, which takes some ten microseconds.
+const TAKEN_BACK_AT_ONCE: usize = 8;
+
+impl Writer {
+    /// True if no call may be reading blocks that are out of use.
+    fn is_settled(&mut self) -> bool {
+        if self.ended.as_mut().is_some_and(|ended| !ended.is_over()) {
+            return false;
+        }
+        self.ended = None;
+        true
+    }
+}
 
 impl Cells {
     /// No cells yet, in memory.
@@ -111,9 +117,9 @@ impl Cells {
             blocks: Blocks::new(),
             writer: Mutex::new(Writer {
                 source,
-                spaces: HashMap::new(),
-                given: Vec::new(),
-                given_in_all: 0,
+                spaces: Spaces::default(),
+                left: Vec::new(),
+                ended: None,
                 owners: Owners::default(),
                 live: 0,
                 hand: Hand::default(),
@@ -125,6 +131,7 @@ impl Cells {
             owner_key: *hash_key,
             growth: Growth::default(),
             closed: AtomicBool::new(false),
+            epochs: Epochs::new(),
         }
     }
 
@@ -152,20 +159,66 @@ impl Cells {
         (self.growth.failures.load(Ordering::Relaxed), last)
     }
 
-    /// Cells whose counts have moved so far; for [`Self::release_moved`] once those counts are on disk.
-    pub(super) fn moved(&self) -> usize {
-        self.lock().moved.as_ref().map_or(0, VecDeque::len)
+    /// What waits for a flush so far; for [`Self::flushed`] once that is done.
+    pub(super) fn unflushed(&self) -> Unflushed {
+        let writer = self.lock();
+        Unflushed {
+            moved: writer.moved.as_ref().map_or(0, VecDeque::len),
+            blocks: writer.source.waiting(),
+        }
     }
 
-    /// Lets the first `count` of the cells whose counts have moved be used again.
-    pub(super) fn release_moved(&self, count: usize) {
-        for _ in 0..count {
+    /// Lets what waited for a flush be used again.
+    pub(super) fn flushed(&self, unflushed: &Unflushed) {
+        for _ in 0..unflushed.moved {
             // One at a time, so that calls with new counts need not wait for all of it.
             let mut writer = self.lock();
-            let Some(moved) = &mut writer.moved else { return };
-            let Some(at) = moved.pop_front() else { return };
+            let Some(moved) = &mut writer.moved else { break };
+            let Some(at) = moved.pop_front() else { break };
             self.release(&mut writer, at);
         }
+        self.lock().source.flushed(unflushed.blocks);
+    }
+
+    /// Lets a call read cells that it finds.
+    #[inline]
+    pub(super) fn read(&self) -> Reading {
+        self.epochs.read()
+    }
+
+    /// Takes up to `most` blocks without counters out of use, and those back that were taken out of use before. Gives true if
+    /// some were taken out of use: another call will take them back. Does nothing while a call may be reading blocks that
+    /// are out of use.
+    pub(crate) fn turn(&self, most: usize) -> bool {
+        loop {
+            let mut writer = self.lock();
+            // A closed file is left as it is.
+            if self.is_closed() || !writer.is_settled() {
+                return false;
+            }
+            let kept = writer.left.len().saturating_sub(TAKEN_BACK_AT_ONCE);
+            let back = writer.left.split_off(kept);
+            for number in &back {
+                if let Some(block) = self.blocks.get(*number) {
+                    writer.source.take_back(*number, block);
+                }
+            }
+            if writer.left.is_empty() {
+                writer.left = writer.spaces.take_empty(most);
+                if writer.left.is_empty() {
+                    return false;
+                }
+                writer.ended = Some(self.epochs.turn());
+                return true;
+            }
+            // In pieces, so that calls with new counts need not wait for all of it.
+        }
+    }
+
+    /// Blocks that serve a layout, or that calls of an ended epoch may be reading.
+    pub(crate) fn blocks_in_use(&self) -> usize {
+        let writer = self.lock();
+        writer.spaces.blocks() + writer.left.len()
     }
 
     /// Counters alive.
@@ -187,7 +240,12 @@ impl Cells {
     }
 
     /// The cell of a count, if it has one, fit for the demand's shape.
-    pub(crate) fn find_fit(&self, demand: &Demand, now: Now) -> Option<Located<'_>> {
+    pub(crate) fn find_fit<'c>(
+        &'c self,
+        _reading: &'c Reading,
+        demand: &Demand,
+        now: Now,
+    ) -> Option<Located<'c>> {
         let (_, located) = self.lookup(demand.key)?;
         if located.cell.layout().fits(&demand.shape) {
             return Some(located);
@@ -203,7 +261,13 @@ impl Cells {
         reason = "what comes back through memory is waited for: a third of the time of a refusal"
     )]
     #[inline(always)]
-    pub(crate) fn find_or_make(&self, demand: &Demand, owner: &str, now: Now) -> Result<Located<'_>, NoRoom> {
+    pub(crate) fn find_or_make<'c>(
+        &'c self,
+        _reading: &'c Reading,
+        demand: &Demand,
+        owner: &str,
+        now: Now,
+    ) -> Result<Located<'c>, NoRoom> {
         match self.lookup(demand.key) {
             Some((_, located)) if located.cell.layout().fits(&demand.shape) => Ok(located),
             _ => self.make(demand, owner, now),
@@ -344,9 +408,7 @@ impl Cells {
             Count::Slots(slots) => slots.empty(writer.floor_us),
             Count::Ledger(ledger) => ledger.empty(),
         }
-        if let Some(space) = writer.spaces.get_mut(&cell.layout()) {
-            space.free.push(at);
-        }
+        writer.spaces.give_back(at);
     }
 
     pub(super) fn allocate(
@@ -354,11 +416,11 @@ impl Cells {
         writer: &mut Writer,
         layout: Layout,
     ) -> Result<(CellRef, Cell<'_>), NoRoom> {
-        let at = match writer.space(layout).free.pop() {
+        let at = match writer.spaces.take(layout) {
             Some(at) => at,
-            None => self.never_given(writer, layout)?,
+            None => self.grow(writer, layout)?,
         };
-        let floor_period = writer.space(layout).floor_period;
+        let floor_period = writer.spaces.floor_period(layout);
         let cell = self.blocks.cell(at).ok_or(NoRoom)?;
         match (layout, cell.count()) {
             (Layout::Calendar(_), Count::Ledger(ledger)) => ledger.raise_floor(floor_period),
@@ -373,30 +435,25 @@ impl Cells {
         Ok((at, cell))
     }
 
-    /// A cell that was never given out, from a further block where there is none.
-    fn never_given(&self, writer: &mut Writer, layout: Layout) -> Result<CellRef, NoRoom> {
-        let space = writer.space(layout);
-        let (kind, filling) = (Arc::clone(&space.kind), space.filling);
-        if let Some(block) = filling
-            && let Some(given) = writer.given.get(block as usize)
-            && *given < kind.cells
-        {
-            let cell = *given;
-            writer.set_given(block, cell + 1);
-            return Ok(CellRef { block, cell });
-        }
-        let (block, words) = writer.source.next_block(layout).map_err(|NoBlock { reason }| {
+    /// A cell of a further block.
+    fn grow(&self, writer: &mut Writer, layout: Layout) -> Result<CellRef, NoRoom> {
+        let (number, words) = writer.source.next_block(layout).map_err(|NoBlock { reason }| {
             // Relaxed: a count that publishes nothing else.
             self.growth.failures.fetch_add(1, Ordering::Relaxed);
             *self.growth.last.lock().unwrap_or_else(PoisonError::into_inner) = reason;
             NoRoom
         })?;
-        if !self.blocks.put(block, Block::new(words, kind)) {
-            return Err(NoRoom);
+        match self.blocks.get(number) {
+            // One that was taken back, so no call can be reading it.
+            Some(block) => block.kind().set(layout),
+            None => {
+                if !self.blocks.put(number, Block::new(words, layout)) {
+                    return Err(NoRoom);
+                }
+            }
         }
-        writer.set_given(block, 1);
-        writer.space(layout).filling = Some(block);
-        Ok(CellRef { block, cell: 0 })
+        writer.spaces.add(number, layout);
+        writer.spaces.take(layout).ok_or(NoRoom)
     }
 
     /// Reclaims a cell if nothing is taken from it.
@@ -426,36 +483,22 @@ impl Cells {
         if !calendar {
             writer.floor_us = writer.floor_us.max(now.look_us()).max(reached);
         }
-        let space = writer.space(cell.layout());
         if calendar {
-            space.floor_period = space.floor_period.max(reached);
+            writer.spaces.raise_floor_period(cell.layout(), reached);
         }
-        space.free.push(at);
+        writer.spaces.give_back(at);
         true
     }
 
     fn sweep_locked(&self, writer: &mut Writer, now: Now, budget: usize) {
-        // Once around at most: a step for each cell, and one to leave each block and to start again.
-        let around = writer.given_in_all + writer.given.len();
-        for _ in 0..budget.min(around + 1) {
-            let Some(&given) = writer.given.get(writer.hand.block) else {
-                writer.hand = Hand::default();
-                continue;
-            };
-            if writer.hand.cell >= given {
-                writer.hand = Hand {
-                    block: writer.hand.block + 1,
-                    cell: 0,
-                };
-                continue;
+        // Once around at most.
+        for _ in 0..budget.min(writer.spaces.round()) {
+            let mut hand = writer.hand;
+            let at = writer.spaces.next_used(&mut hand);
+            writer.hand = hand;
+            if let Some(at) = at {
+                self.free(writer, at, now);
             }
-            let block = u32::try_from(writer.hand.block).unwrap_or(u32::MAX);
-            let at = CellRef {
-                block,
-                cell: writer.hand.cell,
-            };
-            writer.hand.cell += 1;
-            self.free(writer, at, now);
         }
     }
 
@@ -483,28 +526,6 @@ impl Cells {
     pub(super) fn lock(&self) -> MutexGuard<'_, Writer> {
         // A panic while it was held leaves at worst a cell that is never used again.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Writer {
-    /// Room for this layout; none yet, where it is new.
-    pub(super) fn space(&mut self, layout: Layout) -> &mut Space {
-        self.spaces.entry(layout).or_insert_with(|| Space {
-            kind: Arc::new(Kind::new(layout)),
-            free: Vec::new(),
-            filling: None,
-            floor_period: 0,
-        })
-    }
-
-    /// Notes how many cells of a block were given out.
-    pub(super) fn set_given(&mut self, block: u32, given: u32) {
-        let block = block as usize;
-        if self.given.len() <= block {
-            self.given.resize(block + 1, 0);
-        }
-        self.given_in_all = self.given_in_all - self.given[block] as usize + given as usize;
-        self.given[block] = given;
     }
 }
 

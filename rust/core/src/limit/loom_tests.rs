@@ -6,6 +6,7 @@ use loom::sync::Arc;
 use loom::thread;
 
 use super::atomic::{AtomicU64, Ordering, agree, zeroed};
+use super::epoch::Epochs;
 use super::ledger::{Ledger, payload_words};
 use super::quanta::Quanta;
 use super::slots::{Slots, Taken};
@@ -182,6 +183,44 @@ fn a_closed_cell_with_a_hold_is_not_idle() {
         let reclaimed = cell.slots().is_idle(50_000);
         let stands = thread.join().unwrap();
         assert!(!(reclaimed && stands), "a hold that stands is lost");
+    });
+}
+
+#[test]
+fn a_block_serves_another_layout_when_no_call_reads_it() {
+    // A call finds a cell and takes from it, while the cell is reclaimed and its words become another layout's. What the
+    // call undoes must not reach the new owner.
+    model(|| {
+        let cell = SlotsCell::new(1);
+        let (found, generation) = (Arc::new(AtomicU64::new(1)), Arc::new(AtomicU64::new(0)));
+        let epochs = Epochs::new();
+        let call = epochs.read();
+        let (other, others_found, others_generation) =
+            (Arc::clone(&cell), Arc::clone(&found), Arc::clone(&generation));
+        let thread = thread::spawn(move || {
+            if others_found.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            if let Some(taken) = other.take(1, 50_000) {
+                agree();
+                if others_generation.load(Ordering::SeqCst) != 0 {
+                    other.slots().give_back(&taken, 50_000, 50_000);
+                }
+            }
+            drop(call);
+        });
+        generation.store(1, Ordering::SeqCst);
+        agree();
+        let mut owned = false;
+        if cell.slots().is_idle(50_000) {
+            found.store(0, Ordering::Release);
+            owned = epochs.turn().is_over();
+            if owned {
+                cell.stamps[0].store(77, Ordering::Relaxed);
+            }
+        }
+        thread.join().unwrap();
+        assert!(!owned || cell.stamps[0].load(Ordering::Relaxed) == 77);
     });
 }
 

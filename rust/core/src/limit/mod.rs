@@ -4,7 +4,7 @@
 //! of a call or none; nothing consumed by a refusal; and no lock where a counter exists already. How: a count lives
 //! in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in blocks (`cell`,
 //! `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); [`Counters`] takes from several
-//! at once.
+//! at once. A block without counters serves another layout (`spaces`) when no call can be reading it (`epoch`).
 
 mod amount;
 mod atomic;
@@ -13,6 +13,7 @@ mod calendar;
 mod cell;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod cells;
+mod epoch;
 #[cfg(not(loom))]
 mod file;
 mod index;
@@ -28,6 +29,7 @@ mod reservation;
 mod shape;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod slots;
+mod spaces;
 mod store;
 
 pub use amount::Micros;

@@ -8,6 +8,7 @@ use super::atomic::{Ordering, agree};
 use super::calendar::{period_index, period_start_us};
 use super::cell::{Cell, Count};
 use super::cells::{Cells, Located, NoRoom};
+use super::epoch::Reading;
 #[cfg(not(loom))]
 use super::file::{self, ClockReading, Durable, StoreError};
 use super::slots::Taken;
@@ -75,11 +76,14 @@ impl Counters {
 
     /// Looks at the counts, takes nothing: fills in every `view`.
     pub fn look(&self, demands: &mut [Demand], now: Now) {
-        if self.are_elsewhere() {
-            return;
+        if !self.are_elsewhere() {
+            self.look_at(&self.cells.read(), demands, now);
         }
+    }
+
+    fn look_at(&self, reading: &Reading, demands: &mut [Demand], now: Now) {
         for demand in demands {
-            demand.view = match self.cells.find_fit(demand, now) {
+            demand.view = match self.cells.find_fit(reading, demand, now) {
                 Some(located) => view(located.cell, demand, demand.cost, now),
                 None => View {
                     window_us: window_us(demand.shape.window, now),
@@ -97,16 +101,17 @@ impl Counters {
         if self.are_elsewhere() {
             return Err(Refusal::Unavailable);
         }
+        let reading = &self.cells.read();
         let mut moved = None;
         for _ in 0..ATTEMPTS {
             moved = None;
-            match self.try_take(demands, owner, now) {
+            match self.try_take(reading, demands, owner, now) {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(Failed::NoRoom { demand }) => return Err(Refusal::Capacity { demand }),
                 Err(Failed::Moved { demand }) => moved = Some(demand),
                 Err(Failed::Closed) => return Err(Refusal::Unavailable),
                 Err(Failed::TooLittle) => {
-                    self.look(demands, now);
+                    self.look_at(reading, demands, now);
                     if demands.iter().any(|demand| demand.view.wait_us > 0) {
                         return Err(Refusal::RateLimited);
                     }
@@ -155,6 +160,18 @@ impl Counters {
         self.cells.sweep(now, budget);
     }
 
+    /// Frees memory of counters that are gone: takes up to `blocks` blocks without counters out of use. They are free for
+    /// counts of any layout after the next call of this that finds no call at work that might be reading them. Gives true if
+    /// some were taken out of use. To be called now and then.
+    pub fn turn(&self, blocks: usize) -> bool {
+        !self.are_elsewhere() && self.cells.turn(blocks)
+    }
+
+    /// Blocks of 64 KiB that counters are in, or were in as far as calls may still be reading them.
+    pub fn blocks(&self) -> usize {
+        self.cells.blocks_in_use()
+    }
+
     /// Counters alive.
     pub fn len(&self) -> usize {
         self.cells.len()
@@ -180,7 +197,13 @@ impl Counters {
         false
     }
 
-    fn try_take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Failed> {
+    fn try_take(
+        &self,
+        reading: &Reading,
+        demands: &mut [Demand],
+        owner: &str,
+        now: Now,
+    ) -> Result<u64, Failed> {
         let mut located: smallvec::SmallVec<[Option<Located<'_>>; 4]> = smallvec::SmallVec::new();
         for (demand, wanted) in demands.iter_mut().enumerate() {
             wanted.hold = Hold::None;
@@ -189,7 +212,7 @@ impl Counters {
             } else {
                 Some(
                     self.cells
-                        .find_or_make(wanted, owner, now)
+                        .find_or_make(reading, wanted, owner, now)
                         .map_err(|NoRoom| Failed::NoRoom { demand })?,
                 )
             });
@@ -207,7 +230,7 @@ impl Counters {
                         located.and_then(|located| write_down(located.cell, demand.cost, stamp_us, now));
                     demand.view = match located {
                         Some(located) => view(located.cell, demand, Micros(0), stamped),
-                        None => self.look_one(demand, now),
+                        None => self.look_one(reading, demand, now),
                     };
                     if located.is_some() {
                         demand.hold = Hold::Taken { stamp_us, written };
@@ -260,8 +283,8 @@ impl Counters {
         }
     }
 
-    fn look_one(&self, demand: &mut Demand, now: Now) -> View {
-        self.look(std::slice::from_mut(demand), now);
+    fn look_one(&self, reading: &Reading, demand: &mut Demand, now: Now) -> View {
+        self.look_at(reading, std::slice::from_mut(demand), now);
         demand.view
     }
 }
@@ -433,3 +456,6 @@ fn period_us(period: Period, now: Now) -> u64 {
     let index = period_index(period, now.unix_us());
     period_start_us(period, index + 1) - period_start_us(period, index)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

@@ -10,6 +10,7 @@ mod hazards;
 mod log;
 mod model;
 mod reload;
+mod shrink;
 mod threads;
 
 /// Who reserves in these tests.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use callgate_core::limit::{CountKey, Demand, Micros, Repaired, ReservationLimits, Reservations};
-use callgate_core::policy::ast::Period;
+use callgate_core::policy::ast::{Period, Window};
 use callgate_core::{Now, PepId};
 
 use crate::support::{BLOCK_BYTES, Machine, UNIT, WINDOW_US, calendar, ledger, slots};
@@ -168,7 +168,7 @@ fn cells_that_change_hands_while_the_process_is_killed_are_found_whole() {
     let start_us = machine.now(&counters).look_us();
     thread::scope(|scope| {
         for thread in 0..3_u128 {
-            let (counters, clock, done) = (&counters, &clock, &done);
+            let (machine, counters, clock, done) = (&machine, &counters, &clock, &done);
             scope.spawn(move || {
                 let mut call = 0_u128;
                 while !done.load(Ordering::Relaxed) {
@@ -177,14 +177,20 @@ fn cells_that_change_hands_while_the_process_is_killed_are_found_whole() {
                         boot_ns: (start_us + clock.fetch_add(300, Ordering::Relaxed)) * 1_000,
                         unix_offset_us: 0,
                     };
+                    // Of many layouts, so that blocks change hands as well.
                     let mut demand = if call.is_multiple_of(2) {
-                        slots(call % 97 + thread, 3)
+                        slots(call % 97 + thread, 1 + u64::try_from(call / 64 % 40).unwrap())
                     } else {
                         ledger(call % 89 + thread * 1_000, 3)
                     };
-                    demand.shape.window = callgate_core::policy::ast::Window::Sliding { window_us: 10_000 };
+                    let window_us = 10_000 + u64::try_from(call / 512 % 16).unwrap();
+                    demand.shape.window = callgate_core::policy::ast::Window::Sliding { window_us };
                     let _ = counters.take(&mut [demand], "g", now);
                     counters.sweep(now, 16);
+                    counters.turn(4);
+                    if call.is_multiple_of(256) {
+                        machine.flush(counters);
+                    }
                 }
             });
         }
@@ -261,6 +267,85 @@ fn pages_of_different_moments_lose_nothing_that_was_flushed() {
         }
     }
     assert_eq!(BLOCK_BYTES % PAGE, 0);
+}
+
+/// A block whose counters are gone is zeroed, and the zeros are on disk before it serves another layout.
+#[test]
+fn a_block_of_another_layout_is_whole_whatever_pages_a_power_failure_leaves() {
+    let mut random = 0x1234_5678_9ABC_u64;
+    let mut below = |bound: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % bound
+    };
+    let mut reused = 0;
+    for round in 0..60 {
+        let mut machine = Machine::new();
+        let counters = machine.open();
+        let mut layout = 0;
+        let mut next = |machine: &Machine, keys: u128| {
+            layout += 1;
+            for key in 0..keys {
+                machine
+                    .take(
+                        &counters,
+                        &slots(1_000 * layout + key, 5 + u64::try_from(layout).unwrap()),
+                    )
+                    .unwrap();
+            }
+        };
+        for _ in 0..=below(6) {
+            next(&machine, 100);
+            machine.pass(WINDOW_US);
+            counters.sweep(machine.now(&counters), 100_000);
+            while counters.turn(100) {}
+            if below(2) == 0 {
+                machine.flush(&counters);
+            }
+        }
+        let mut kept = [slots(1, 3), ledger(2, 3)];
+        for demand in &mut kept {
+            demand.shape.window = Window::Sliding {
+                window_us: 10 * WINDOW_US,
+            };
+            machine.take(&counters, demand).unwrap();
+        }
+        // Counters that are on disk, and idle afterwards.
+        next(&machine, 300);
+        machine.flush(&counters);
+        let before = fs::read(machine.path()).unwrap();
+        for _ in 0..=below(3) {
+            machine.pass(WINDOW_US);
+            counters.sweep(machine.now(&counters), 100_000);
+            while counters.turn(100) {}
+            next(&machine, 300);
+        }
+        let after = fs::read(machine.path()).unwrap();
+        reused += usize::from(before.len() == after.len());
+        drop(counters);
+        let pages: Vec<u8> = (0..before.len().div_ceil(PAGE))
+            .flat_map(|page| {
+                let from = if below(2) == 0 { &before } else { &after };
+                from[page * PAGE..before.len().min((page + 1) * PAGE)].to_vec()
+            })
+            .collect();
+        let torn = machine.path().with_extension("torn");
+        fs::write(&torn, pages).unwrap();
+        machine.pass(1_000_000);
+        (machine.boot, machine.boot_us) = (2, 500_000);
+        let found = machine
+            .open_at(&torn)
+            .unwrap_or_else(|error| panic!("round {round}: {error}"));
+        for demand in &kept {
+            assert_eq!(
+                machine.remaining(&found, demand),
+                2,
+                "round {round}: what was flushed is there"
+            );
+        }
+    }
+    assert!(reused > 30, "the file grew in all but {reused} rounds");
 }
 
 /// What a power failure leaves where of all pages written since `flushed` only that at `page` reached the disk.

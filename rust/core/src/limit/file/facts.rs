@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use callgate_mapped::{MappedFile, Words};
 
@@ -15,7 +14,6 @@ use super::recover::{Serves, Used};
 use super::space::BLOCK_BYTES;
 use crate::limit::atomic::Ordering;
 use crate::limit::blocks::{BLOCK_WORDS, Block};
-use crate::limit::cell::Kind;
 
 /// What a file of counters says of itself. A process that has it may be changing it meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +83,7 @@ impl Facts {
                 Ok(Some(layout)) => {
                     facts.blocks_used += 1;
                     layouts.insert(layout);
-                    let block = Block::new(words, Arc::new(Kind::new(layout)));
+                    let block = Block::new(words, layout);
                     for (_, serves) in (Used { number, block }).cells() {
                         match serves {
                             Serves::Count => facts.counters += 1,

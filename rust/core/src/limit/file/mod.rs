@@ -94,7 +94,7 @@ impl Durable {
         if flusher.closed {
             return Ok(());
         }
-        let moved = cells.moved();
+        let unflushed = cells.unflushed();
         // Acquire: pairs with the writer that appended them.
         let blocks = self.extent.blocks.load(Ordering::Acquire);
         let clock = self.record_of(reading);
@@ -113,7 +113,7 @@ impl Durable {
             flusher.synced_blocks = blocks;
             flusher.header.record(&clock, blocks.into());
         }
-        cells.release_moved(moved);
+        cells.flushed(&unflushed);
         // SeqCst: see `FileSpace`. There may be room again.
         self.extent.shut.store(false, Ordering::SeqCst);
         self.check_place()

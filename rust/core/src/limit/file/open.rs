@@ -15,7 +15,6 @@ use super::space::{BLOCK_BYTES, Extent, FileSpace, LEAST_BLOCKS, offset_of};
 use super::{Durable, Flusher, block};
 use crate::Now;
 use crate::limit::blocks::{BLOCK_WORDS, Block};
-use crate::limit::cell::Kind;
 use crate::limit::cells::Cells;
 
 /// How often to look again when files come and go under the path.
@@ -166,7 +165,7 @@ fn adopt(
     for used in used {
         match mend(&used, restart) {
             0 => {
-                give_up(&used, &image.header);
+                give_up(&used.block, &image.header);
                 free.push((used.number, used.block.words().clone()));
             }
             count => {
@@ -191,7 +190,13 @@ fn adopt(
         blocks: AtomicU32::new(blocks),
         ..Extent::default()
     });
-    let space = FileSpace::new(path.to_owned(), Arc::clone(&file), Arc::clone(&extent), free);
+    let space = FileSpace::new(
+        path.to_owned(),
+        Arc::clone(&file),
+        Arc::clone(&extent),
+        image.header.clone(),
+        free,
+    );
     let cells = Cells::with_source(
         Box::new(space),
         true,
@@ -342,7 +347,6 @@ impl Image {
         now: Now,
     ) -> Result<(Vec<Used>, Vec<(u32, Words)>), StoreError> {
         let (mut used, mut free) = (Vec::new(), Vec::new());
-        let mut kinds = hashbrown::HashMap::new();
         for number in 0..self.blocks {
             let Some(words) = self.words(number) else { break };
             let layout = match block::layout_of(&words) {
@@ -362,10 +366,9 @@ impl Image {
                     format!("block {number} does not match its checksum"),
                 ));
             }
-            let kind = kinds.entry(layout).or_insert_with(|| Arc::new(Kind::new(layout)));
             let block = Used {
                 number,
-                block: Block::new(words, Arc::clone(kind)),
+                block: Block::new(words, layout),
             };
             if !clean {
                 for (index, (cell, serves)) in block.cells().enumerate() {

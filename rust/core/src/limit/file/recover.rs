@@ -47,9 +47,13 @@ pub(crate) struct Used {
 impl Used {
     /// Every cell, and whom it serves.
     pub(crate) fn cells(&self) -> impl Iterator<Item = (Cell<'_>, Serves)> {
-        let cells = (0..self.block.kind().cells).filter_map(|index| self.block.cell(index));
-        cells.map(|cell| (cell, serves(cell)))
+        cells_of(&self.block)
     }
+}
+
+fn cells_of(block: &Block) -> impl Iterator<Item = (Cell<'_>, Serves)> {
+    let cells = (0..block.kind().cells()).filter_map(|index| block.cell(index));
+    cells.map(|cell| (cell, serves(cell)))
 }
 
 /// Whom a cell serves.
@@ -138,26 +142,26 @@ pub(crate) fn mend_ledger(ledger: Ledger<'_>, restart: Restart) {
 }
 
 /// Notes in the header how far the calendars of a block have come, then makes the block free.
-pub(crate) fn give_up(used: &Used, header: &Header) {
-    if let Layout::Calendar(period) = used.block.kind().layout {
-        header.raise_reached(period, reached(used));
+pub(crate) fn give_up(block: &Block, header: &Header) {
+    if let Layout::Calendar(period) = block.kind().layout() {
+        header.raise_reached(period, reached(block));
     }
-    block::zero(giving_up(used));
+    block::zero(giving_up(block));
 }
 
 /// The words of a block that is given up, in the order in which they are zeroed.
-fn giving_up(used: &Used) -> impl Iterator<Item = &AtomicU64> {
+fn giving_up(block: &Block) -> impl Iterator<Item = &AtomicU64> {
     // Generations first: a cell of which some words are zero would be a damaged one, where its generation stood.
-    let generations = used.cells().map(|(cell, _)| cell.generation());
-    generations.chain(block::clearing(used.block.words()))
+    let generations = cells_of(block).map(|(cell, _)| cell.generation());
+    generations.chain(block::clearing(block.words()))
 }
 
-fn reached(used: &Used) -> u64 {
+fn reached(block: &Block) -> u64 {
     let clock = |(cell, _): (Cell<'_>, Serves)| match cell.count() {
         Count::Ledger(ledger) => ledger.clock.load(Ordering::SeqCst),
         Count::Slots(_) => 0,
     };
-    used.cells().map(clock).max().unwrap_or(0)
+    cells_of(block).map(clock).max().unwrap_or(0)
 }
 
 impl Cells {
@@ -169,7 +173,9 @@ impl Cells {
         // No thread's clock is behind this one's start.
         writer.floor_us = now.look_us();
         for period in Period::ALL {
-            writer.space(Layout::Calendar(period)).floor_period = header.reached(period);
+            writer
+                .spaces
+                .raise_floor_period(Layout::Calendar(period), header.reached(period));
         }
         self.index.reserve(live);
         let mut closed = Vec::new();
@@ -208,19 +214,15 @@ impl Cells {
         closed: &mut Vec<CellRef>,
         doubles: &mut Vec<CellRef>,
     ) {
-        let layout = used.block.kind().layout;
-        let reached = if matches!(layout, Layout::Calendar(_)) {
-            reached(&used)
-        } else {
-            0
-        };
-        let space = writer.space(layout);
-        space.floor_period = space.floor_period.max(reached);
-        let (number, cells) = (used.number, used.block.kind().cells);
+        let layout = used.block.kind().layout();
+        if matches!(layout, Layout::Calendar(_)) {
+            writer.spaces.raise_floor_period(layout, reached(&used.block));
+        }
+        let (number, cells) = (used.number, used.block.kind().cells());
         if !self.blocks.put(number, used.block) {
             return;
         }
-        let mut given = 0;
+        writer.spaces.add(number, layout);
         for index in 0..cells {
             let at = CellRef {
                 block: number,
@@ -233,38 +235,21 @@ impl Cells {
             if is_fresh(generation) {
                 continue;
             }
-            // Those in between that were never used are given out before others.
-            let space = writer.space(layout);
-            space
-                .free
-                .extend((given..index).map(|cell| CellRef { block: number, cell }));
-            given = index + 1;
-            match serves(cell) {
-                Serves::Count if !is_idle(cell, now) => {
-                    let key = key_of_cell(cell);
-                    if self.place_of(key).is_some() {
-                        doubles.push(at);
-                    } else {
-                        self.enter(writer, key, cell.owner().load(Ordering::Relaxed), at);
-                    }
-                }
-                Serves::Closed if !is_idle(cell, now) => closed.push(at),
-                _ => {
-                    cell.generation().store(generation | 1, Ordering::SeqCst);
-                    writer.space(layout).free.push(at);
-                }
+            let serves = serves(cell);
+            if !matches!(serves, Serves::Count | Serves::Closed) || is_idle(cell, now) {
+                cell.generation().store(generation | 1, Ordering::SeqCst);
+                continue;
+            }
+            writer.spaces.keep(at);
+            let key = key_of_cell(cell);
+            if serves == Serves::Closed {
+                closed.push(at);
+            } else if self.place_of(key).is_some() {
+                doubles.push(at);
+            } else {
+                self.enter(writer, key, cell.owner().load(Ordering::Relaxed), at);
             }
         }
-        let space = writer.space(layout);
-        if space.filling.is_none() {
-            space.filling = Some(number);
-        } else {
-            space
-                .free
-                .extend((given..cells).map(|cell| CellRef { block: number, cell }));
-            given = cells;
-        }
-        writer.set_given(number, given);
     }
 
     /// Makes one count of two cells that serve it: after a power failure a count that was moving is found in both.
@@ -378,15 +363,12 @@ fn union(mut left: Vec<u64>, mut right: Vec<u64>) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use callgate_mapped::Words;
 
     use super::block::BadLine;
     use super::*;
     use crate::limit::CountKey;
     use crate::limit::blocks::BLOCK_WORDS;
-    use crate::limit::cell::Kind;
 
     #[test]
     fn a_block_that_is_given_up_is_whole_at_every_step() {
@@ -406,7 +388,7 @@ mod tests {
             block::publish(&words, layout);
             let used = Used {
                 number: 0,
-                block: Block::new(words.clone(), Arc::new(Kind::new(layout))),
+                block: Block::new(words.clone(), layout),
             };
             for (index, (cell, _)) in (0..).zip(used.cells()) {
                 assign(cell, CountKey((index + 7) << 64 | (index + 5)), 9);
@@ -416,7 +398,7 @@ mod tests {
                 }
             }
             block::seal(&words);
-            let taken = giving_up(&used).filter(|word| word.load(Ordering::SeqCst) != 0);
+            let taken = giving_up(&used.block).filter(|word| word.load(Ordering::SeqCst) != 0);
             for word in taken {
                 word.store(0, Ordering::SeqCst);
                 match block::layout_of(&words) {

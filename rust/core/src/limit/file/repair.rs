@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use callgate_mapped::MappedFile;
 use hashbrown::HashSet;
@@ -16,7 +16,7 @@ use super::recover::{Restart, Serves, Used, fault_of, mend_ledger};
 use crate::limit::CountKey;
 use crate::limit::atomic::Ordering;
 use crate::limit::blocks::Block;
-use crate::limit::cell::{Cell, Count, Kind, Layout};
+use crate::limit::cell::{Cell, Count, Layout};
 use crate::limit::cells::{Cells, assign, key_of_cell};
 use crate::limit::index::MAX_COUNTERS;
 use crate::policy::ast::Period;
@@ -144,7 +144,7 @@ impl Repaired {
         // Only a file that was in use when its process ended has no checksums.
         let is_doubtful = image.header.closed() != Closed::Open && !block::is_sealed(&words);
         self.blocks_doubtful += u32::from(is_doubtful && wanted == Serves::Count);
-        let block = Block::new(words, Arc::new(Kind::new(layout)));
+        let block = Block::new(words, layout);
         for (cell, serves) in (Used { number, block }).cells() {
             let fault = fault_of(cell, serves, copy.restart.now);
             if let (Layout::Calendar(period), Count::Ledger(ledger), None) = (layout, cell.count(), fault) {
@@ -249,7 +249,7 @@ fn latest_stamp_us(image: &Image) -> u64 {
         let Ok(Some(layout)) = block::layout_of(&words) else {
             continue;
         };
-        let block = Block::new(words, Arc::new(Kind::new(layout)));
+        let block = Block::new(words, layout);
         for (cell, serves) in (Used { number, block }).cells() {
             if let (Serves::Count, Count::Slots(slots)) = (serves, cell.count()) {
                 latest_us = slots.live_stamps(0).fold(latest_us, u64::max);

@@ -1,5 +1,6 @@
 //! Blocks of a file: found free in it, or appended.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -8,7 +9,9 @@ use callgate_mapped::{MappedFile, Words};
 
 use super::block;
 use super::error::StoreError;
-use crate::limit::blocks::{BLOCK_WORDS, MAX_BLOCKS, NoBlock, Source};
+use super::header::Header;
+use super::recover::give_up;
+use crate::limit::blocks::{BLOCK_WORDS, Block, MAX_BLOCKS, NoBlock, Source};
 use crate::limit::cell::Layout;
 
 /// Bytes of a block, and of the header before the first.
@@ -35,8 +38,12 @@ pub(crate) struct FileSpace {
     path: PathBuf,
     file: Arc<MappedFile>,
     extent: Arc<Extent>,
+    header: Header,
     /// Blocks without cells, zeroed; the last is used first.
     free: Vec<(u32, Words)>,
+    /// Blocks that were taken back and zeroed. Given to another layout before the zeros are on disk, a power failure could
+    /// leave the new layout above old cells.
+    zeroed: VecDeque<(u32, Words)>,
     /// Why the file could not grow, while it is not asked again.
     fault: String,
 }
@@ -47,6 +54,7 @@ impl FileSpace {
         path: PathBuf,
         file: Arc<MappedFile>,
         extent: Arc<Extent>,
+        header: Header,
         mut free: Vec<(u32, Words)>,
     ) -> Self {
         free.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
@@ -54,7 +62,9 @@ impl FileSpace {
             path,
             file,
             extent,
+            header,
             free,
+            zeroed: VecDeque::new(),
             fault: "the file was closed".to_owned(),
         }
     }
@@ -125,6 +135,20 @@ impl Source for FileSpace {
         block::clear(&words);
         block::publish(&words, layout);
         Ok((number, words))
+    }
+
+    fn take_back(&mut self, number: u32, block: &Block) {
+        give_up(block, &self.header);
+        self.zeroed.push_back((number, block.words().clone()));
+    }
+
+    fn waiting(&self) -> usize {
+        self.zeroed.len()
+    }
+
+    fn flushed(&mut self, count: usize) {
+        let count = count.min(self.zeroed.len());
+        self.free.extend(self.zeroed.drain(..count));
     }
 }
 
