@@ -10,6 +10,7 @@ from pathlib import Path
 
 from callgate import hash_token
 from support.program import ENVIRONMENT, PROGRAM, refused
+from support.proxies.envoy import ROOT
 from support.stdio.wrapped import POLICY, PROGRAMS, Talk, call, request
 
 KEY = bytes(range(32))
@@ -86,6 +87,23 @@ def test_each_wrap_has_a_decision_log_of_its_own(tmp_path: Path) -> None:
     grants = {json.loads(line)["grant"] for log in logs for line in log.read_text().splitlines()}
     assert (len(logs), grants) == (2, {"a", "b"})
     assert [json.loads(line)["grant"] for line in own.read_text().splitlines()] == ["c"]
+
+
+def test_the_decision_log_names_the_span_in_meta(tmp_path: Path) -> None:
+    cases = json.loads((ROOT / "tests" / "cases" / "traceparents.json").read_text(encoding="utf-8"))
+    config = configuration(tmp_path, grants=False)
+    log = tmp_path / "own.jsonl"
+    with Talk(wrapping(config, "--grant", "a", "--decision-log", log)) as talk:
+        for number, case in enumerate(cases):
+            message = call(number, case["name"])
+            message["params"]["_meta"] = {"traceparent": case["traceparent"]}
+            talk.send(message)
+            talk.reply()
+        talk.close()
+        assert talk.code() == 0
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    spans = {case["name"]: case["traceparent"] if case["is_valid"] else None for case in cases}
+    assert {line["tool"]: line.get("traceparent") for line in lines} == spans
 
 
 def test_the_environment_may_hold_the_token(tmp_path: Path) -> None:

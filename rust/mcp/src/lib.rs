@@ -11,6 +11,7 @@
 //! - [`Media`] is the media type of such an answer.
 //! - [`sse`] splits an event stream into events, each of which may hold such an answer.
 //! - [`Scanner`] finds the outer keys of messages that pass in pieces.
+//! - [`TraceContext`] is the W3C trace context of a message.
 //! - [`LineBreaks`] escapes characters that only some readers take for a line end.
 //!
 //! The crate does no I/O and uses no HTTP library: bytes and header fields come in, bytes go out. The bytes that are
@@ -28,6 +29,7 @@ mod quoted;
 pub mod reply;
 mod scanner;
 pub mod sse;
+mod trace;
 
 pub use error::{MessageError, Reason};
 pub use headers::{FIRST_MIRRORING_VERSION, Headers, MessageTarget};
@@ -38,3 +40,4 @@ pub use message::{Answer, Call, Id, Message, Other, Parts};
 pub use methods::{Methods, MethodsError};
 pub use quoted::Quoted;
 pub use scanner::{Scanner, Token};
+pub use trace::{TraceContext, TraceParent};

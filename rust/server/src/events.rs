@@ -1,6 +1,7 @@
 //! Structured events for the log, in a bounded queue that the control plane drains.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -80,6 +81,39 @@ pub struct Event {
     pub fields: Vec<(&'static str, FieldValue)>,
 }
 
+/// The target of tracing events.
+const TRACING_TARGET: &str = "callgate::events";
+
+/// Hands an event to the subscriber of `tracing`, if the process has one.
+fn trace(level: Level, event: &'static str, fields: &[(&'static str, FieldValue)]) {
+    // Names of fields differ by event, and those of a tracing event are fixed where it is written.
+    let fields = Shown(fields);
+    match level {
+        Level::Info => tracing::info!(target: TRACING_TARGET, event, %fields),
+        Level::Warning => tracing::warn!(target: TRACING_TARGET, event, %fields),
+        Level::Error => tracing::error!(target: TRACING_TARGET, event, %fields),
+    }
+}
+
+/// Fields as `name=value`, with texts in quotes.
+struct Shown<'f>(&'f [(&'static str, FieldValue)]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            match value {
+                // Escaped, because callers choose some texts.
+                FieldValue::Text(text) => write!(f, "{name}={text:?}")?,
+                FieldValue::Number(number) => write!(f, "{name}={number}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
 /// The queue.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
@@ -90,6 +124,7 @@ pub(crate) struct Events {
 impl Events {
     /// Queues an event; drops and counts it when the queue is full. Never called for every call: see [`super::metrics`].
     pub(crate) fn push(&self, level: Level, event: &'static str, fields: Vec<(&'static str, FieldValue)>) {
+        trace(level, event, &fields);
         let mut waiting = self.lock();
         if waiting.len() < QUEUE_CAPACITY {
             waiting.push_back(Event { level, event, fields });
@@ -120,6 +155,9 @@ impl Events {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -133,6 +171,60 @@ mod tests {
         assert_eq!(first[1].fields, vec![("number", FieldValue::Number(1))]);
         assert_eq!(events.drain(usize::MAX).len(), QUEUE_CAPACITY - 2);
         assert!(events.drain(1).is_empty());
+    }
+
+    /// Keeps each event as `level target event fields`.
+    #[derive(Clone, Default)]
+    struct Recorder(Arc<Mutex<Vec<String>>>);
+
+    struct Fields(String);
+
+    impl tracing::field::Visit for Fields {
+        fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+            write!(self.0, " {}: {value:?}", field.name()).expect("a string takes all");
+        }
+    }
+
+    impl tracing::Subscriber for Recorder {
+        fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+            metadata.target() == TRACING_TARGET
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            let metadata = event.metadata();
+            let mut fields = Fields(format!("{} {}", metadata.level(), metadata.target()));
+            event.record(&mut fields);
+            self.0.lock().unwrap().push(fields.0);
+        }
+
+        fn enter(&self, _: &tracing::span::Id) {}
+
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    #[test]
+    fn a_subscriber_gets_each_event() {
+        let recorder = Recorder::default();
+        let events = Events::default();
+        tracing::subscriber::with_default(recorder.clone(), || {
+            let fields = vec![("tool", "a\nb".into()), ("decided_at_us", 7_u64.into())];
+            events.push(Level::Info, "denied", fields);
+            events.push(Level::Error, "audit_failed", Vec::new());
+        });
+        events.push(Level::Warning, "accept_failed", Vec::new());
+        let seen = recorder.0.lock().unwrap().clone();
+        let denied = r#"INFO callgate::events event: "denied" fields: tool="a\nb" decided_at_us=7"#;
+        let failed = r#"ERROR callgate::events event: "audit_failed" fields: "#;
+        assert_eq!(seen, [denied, failed]);
+        assert_eq!(events.drain(usize::MAX).len(), 3);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use callgate_core::engine::Identity;
 use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch, State};
+use http::HeaderMap;
 
 use crate::audit::{Audit, LoggedRequest, UNAVAILABLE};
 use crate::clock::Clock;
@@ -14,6 +15,7 @@ use crate::events::{Events, FieldValue, Level};
 use crate::flood::Flood;
 use crate::identity::UnknownPepError;
 use crate::in_force::{Configuration, ConfigurationSwap, Parts, Sessions, Snapshot};
+use crate::ingress::Ingress;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
 
@@ -143,6 +145,15 @@ impl Gate {
         }
     }
 
+    /// The ingress of a request with these header fields. They are read only if there is a decision log.
+    pub(crate) fn ingress(&self, protocol: Protocol, headers: &HeaderMap) -> Ingress {
+        if self.audit.is_some() {
+            Ingress::of_headers(protocol, headers)
+        } else {
+            protocol.into()
+        }
+    }
+
     pub(crate) fn second(&self) -> u64 {
         self.clock.now().boot_ns / 1_000_000_000
     }
@@ -152,26 +163,27 @@ impl Gate {
     /// Must run on a worker of a multi-threaded runtime, as [`work_on`] must.
     pub(crate) fn decide_over<R>(
         &self,
-        protocol: Protocol,
+        ingress: impl Into<Ingress>,
         configuration: &Configuration,
         request: &Request<'_>,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
+        let ingress = ingress.into();
         if request.args.len_bytes() > LARGE_BYTES {
             return tokio::task::block_in_place(|| {
-                self.decide_with(protocol, configuration, request, &mut Scratch::default(), render)
+                self.decide_with(ingress, configuration, request, &mut Scratch::default(), render)
             });
         }
         SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.decide_with(protocol, configuration, request, &mut scratch, render),
-            Err(_) => self.decide_with(protocol, configuration, request, &mut Scratch::default(), render),
+            Ok(mut scratch) => self.decide_with(ingress, configuration, request, &mut scratch, render),
+            Err(_) => self.decide_with(ingress, configuration, request, &mut Scratch::default(), render),
         })
     }
 
     /// Decides on a request that is for no tool: see [`Engine::recognise`]. What is allowed is counted where a tool is called.
     pub(crate) fn recognise<R>(
         &self,
-        protocol: Protocol,
+        ingress: impl Into<Ingress>,
         configuration: &Configuration,
         request: &Request<'_>,
         render: impl FnOnce(&Decision<'_>) -> R,
@@ -179,7 +191,7 @@ impl Gate {
         let now = self.clock.now();
         let decision = self.engine.recognise(&configuration.state, request, now);
         if decision.outcome != Outcome::Allow {
-            self.log_denial(protocol, configuration, request, &decision, now);
+            self.log_denial(ingress.into(), configuration, request, &decision, now);
         }
         render(&decision)
     }
@@ -187,13 +199,13 @@ impl Gate {
     /// The decision on a request that names no call well enough for the engine: a denial, `(invalid request)`.
     pub(crate) fn refuse<R>(
         &self,
-        protocol: Protocol,
+        ingress: impl Into<Ingress>,
         message: String,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
         let configuration = self.configuration();
         self.deny(
-            protocol,
+            ingress,
             &configuration,
             &UNNAMED,
             INVALID_REQUEST,
@@ -205,7 +217,7 @@ impl Gate {
     /// A denial by a door, before any policy.
     pub(crate) fn deny<R>(
         &self,
-        protocol: Protocol,
+        ingress: impl Into<Ingress>,
         configuration: &Configuration,
         request: &Request<'_>,
         rule: &'static str,
@@ -222,16 +234,21 @@ impl Gate {
             policy_index: known.policy_index,
             ..denial(rule, Cow::Owned(message), now)
         };
-        self.log_denial(protocol, configuration, request, &decision, now);
+        self.log_denial(ingress.into(), configuration, request, &decision, now);
         render(&decision)
     }
 
     /// Logs that limits by descriptors refused a request, as this decision says.
-    pub(crate) fn log_refused_limits<'a>(&self, decision: impl FnOnce() -> Decision<'a>, took: Duration) {
+    pub(crate) fn log_refused_limits<'a>(
+        &self,
+        ingress: Ingress,
+        decision: impl FnOnce() -> Decision<'a>,
+        took: Duration,
+    ) {
         // A refusal that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
             let asked = LoggedRequest {
-                protocol: Protocol::RateLimit,
+                ingress,
                 identity: Identity {
                     grant: "",
                     server: "",
@@ -246,7 +263,7 @@ impl Gate {
     /// Counts and logs a denial that the engine was not asked for.
     fn log_denial(
         &self,
-        protocol: Protocol,
+        ingress: Ingress,
         configuration: &Configuration,
         request: &Request<'_>,
         decision: &Decision<'_>,
@@ -256,7 +273,7 @@ impl Gate {
         // A denial that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
             entry.finish(
-                asked(protocol, configuration, request, decision),
+                asked(ingress, configuration, request, decision),
                 decision,
                 Duration::ZERO,
             );
@@ -265,7 +282,7 @@ impl Gate {
 
     fn decide_with<R>(
         &self,
-        protocol: Protocol,
+        ingress: Ingress,
         configuration: &Configuration,
         request: &Request<'_>,
         scratch: &mut Scratch,
@@ -288,11 +305,7 @@ impl Gate {
         let took = started.elapsed();
         self.record(configuration, request, &decision, now, took);
         if let Some(entry) = entry {
-            entry.finish(
-                asked(protocol, configuration, request, &decision),
-                &decision,
-                took,
-            );
+            entry.finish(asked(ingress, configuration, request, &decision), &decision, took);
         }
         render(&decision)
     }
@@ -335,13 +348,13 @@ impl Gate {
 
 /// The fields of a request that the decision log keeps.
 fn asked<'a>(
-    protocol: Protocol,
+    ingress: Ingress,
     configuration: &'a Configuration,
     request: &Request<'a>,
     decision: &Decision<'_>,
 ) -> LoggedRequest<'a> {
     LoggedRequest {
-        protocol,
+        ingress,
         identity: configuration.state.identity(request, decision),
         session: request.session,
         tool: request.tool,

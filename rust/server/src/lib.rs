@@ -18,6 +18,7 @@ mod flush;
 mod gate;
 mod identity;
 mod in_force;
+mod ingress;
 mod issuer_keys;
 mod judging;
 mod limits;

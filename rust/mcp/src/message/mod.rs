@@ -20,6 +20,7 @@ use callgate_core::json::{Tape, Value};
 use callgate_core::request::MAX_ARGS_DEPTH;
 
 use crate::error::{MessageError, Reason};
+use crate::trace::TraceContext;
 pub use answer::Answer;
 use envelope::Envelope;
 pub(crate) use envelope::method_fault;
@@ -78,6 +79,8 @@ pub struct Call<'m> {
     pub args: Option<Value<'m>>,
     /// The protocol version in `_meta` (2026-07-28 and later).
     pub protocol_version: Option<&'m str>,
+    /// The trace context in `_meta`.
+    pub trace: Option<TraceContext<'m>>,
 }
 
 impl<'m> Call<'m> {
@@ -99,6 +102,8 @@ pub struct Other<'m> {
     pub name: Option<&'m str>,
     /// The protocol version in `_meta` (2026-07-28 and later).
     pub protocol_version: Option<&'m str>,
+    /// The trace context in `_meta`.
+    pub trace: Option<TraceContext<'m>>,
 }
 
 impl<'m> Message<'m> {
@@ -155,6 +160,14 @@ impl<'m> Message<'m> {
             Self::Other(other) => other.protocol_version,
         }
     }
+
+    /// The trace context in `_meta`.
+    pub fn trace(&self) -> Option<TraceContext<'m>> {
+        match self {
+            Self::Call(call) => call.trace,
+            Self::Other(other) => other.trace,
+        }
+    }
 }
 
 impl<'m> Envelope<'m> {
@@ -168,6 +181,7 @@ impl<'m> Envelope<'m> {
                 method,
                 name: params.name_for(method),
                 protocol_version: params.protocol_version,
+                trace: params.trace,
             }));
         }
         let id = self.id.ok_or_else(|| {
@@ -180,6 +194,7 @@ impl<'m> Envelope<'m> {
             tool: params.tool()?,
             args: params.args()?,
             protocol_version: params.protocol_version,
+            trace: params.trace,
         }))
     }
 }

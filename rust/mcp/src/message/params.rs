@@ -6,6 +6,7 @@ use super::TOOLS_CALL;
 use super::invalid::{object, string, wrong_type};
 use crate::error::{MessageError, Reason};
 use crate::keys::look_alike;
+use crate::trace::TraceContext;
 
 /// Members that some method is judged by. A message with one of them in another case is refused. `cursor` tells the
 /// pages of a list apart: a server that accepts it in another case would return the last page where callgate sees the
@@ -23,6 +24,7 @@ pub(super) struct Params<'m> {
     uri: Option<Value<'m>>,
     task_id: Option<Value<'m>>,
     pub(super) protocol_version: Option<&'m str>,
+    pub(super) trace: Option<TraceContext<'m>>,
 }
 
 impl<'m> Params<'m> {
@@ -35,7 +37,10 @@ impl<'m> Params<'m> {
                 "arguments" => read.arguments = Some(value),
                 "uri" => read.uri = Some(value),
                 "taskId" => read.task_id = Some(value),
-                "_meta" => read.protocol_version = protocol_version(value)?,
+                "_meta" => {
+                    read.protocol_version = protocol_version(value)?;
+                    read.trace = TraceContext::of_meta(value);
+                }
                 key => {
                     if let Some(known) = look_alike(key, &MEMBERS) {
                         let message = format!(

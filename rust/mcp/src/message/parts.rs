@@ -7,6 +7,7 @@ use super::invalid;
 use super::params::Params;
 use super::{MAX_MESSAGE_DEPTH, TOOLS_CALL};
 use crate::error::{MessageError, Reason};
+use crate::trace::TraceContext;
 
 /// A message without its envelope: the gateway keeps the id for the answer, and builds the message again from these
 /// parts.
@@ -18,11 +19,15 @@ pub enum Parts<'m> {
         tool: &'m str,
         /// The arguments: an object, or `None` if the call has none.
         args: Option<Value<'m>>,
+        /// The trace context in `_meta`.
+        trace: Option<TraceContext<'m>>,
     },
     /// Any other request or notification, judged by [`crate::Methods`].
     Other {
         /// The method, not empty, without control characters.
         method: &'m str,
+        /// The trace context in `_meta`.
+        trace: Option<TraceContext<'m>>,
     },
 }
 
@@ -58,11 +63,15 @@ impl<'m> Parts<'m> {
             }
         };
         if method != TOOLS_CALL {
-            return Ok(Self::Other { method });
+            return Ok(Self::Other {
+                method,
+                trace: params.trace,
+            });
         }
         Ok(Self::Call {
             tool: params.tool()?,
             args: params.args()?,
+            trace: params.trace,
         })
     }
 }
@@ -81,7 +90,7 @@ mod tests {
     fn arguments_are_the_bytes_that_came() {
         let mut tape = Tape::new();
         let params = br#"{"_meta":{},"name":"t","arguments":{ "n":9007199254740993 }}"#;
-        let Ok(Parts::Call { tool, args }) = Parts::parse(&mut tape, "tools/call", Some(params)) else {
+        let Ok(Parts::Call { tool, args, .. }) = Parts::parse(&mut tape, "tools/call", Some(params)) else {
             panic!("a call")
         };
         assert_eq!(
@@ -92,7 +101,13 @@ mod tests {
             let mut tape = Tape::new();
             let parts = Parts::parse(&mut tape, "tools/list", params);
             assert!(
-                matches!(parts, Ok(Parts::Other { method: "tools/list" })),
+                matches!(
+                    parts,
+                    Ok(Parts::Other {
+                        method: "tools/list",
+                        ..
+                    })
+                ),
                 "{parts:?}"
             );
         }

@@ -12,6 +12,8 @@ pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("mcp-session-i
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
 const METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const NAME: HeaderName = HeaderName::from_static("mcp-name");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -28,6 +30,15 @@ pub(super) fn of_message(
     let mut fields = of_session(session);
     fields.insert(ACCEPT, EITHER);
     fields.insert(CONTENT_TYPE, JSON);
+    // Over pipes a trace context comes in `_meta` alone.
+    if let Some(trace) = message.and_then(Message::trace) {
+        let traceparent = trace.traceparent.to_string();
+        for (name, value) in [(TRACEPARENT, Some(&*traceparent)), (TRACESTATE, trace.tracestate)] {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+                fields.insert(name, value);
+            }
+        }
+    }
     if let Some(message) = message
         && let Some(version) = message.protocol_version()
         && let Ok(value) = HeaderValue::from_str(version)
@@ -129,6 +140,34 @@ mod tests {
             of(&Session::default(), &line("dröp")),
             expected("=?base64?ZHLDtnA=?=")
         );
+    }
+
+    #[test]
+    fn a_trace_context_in_meta_becomes_fields() {
+        let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+        let line = |meta: &str| {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"t","_meta":{{{meta}}}}}}}"#
+            )
+        };
+        let traced = |meta: &str| {
+            let line = line(meta);
+            let mut tape = Tape::new();
+            let message = Message::parse(&mut tape, line.as_bytes()).expect("a message");
+            let fields = of_message(&Session::default(), Some(&message), None);
+            ["traceparent", "tracestate"].map(|name| {
+                fields
+                    .get(name)
+                    .map(|value| value.to_str().expect("text").to_owned())
+            })
+        };
+        let both = format!(r#""traceparent":"{parent}","tracestate":"a=1""#);
+        assert_eq!(traced(&both), [Some(parent.to_owned()), Some("a=1".to_owned())]);
+        let hostile = format!(r#""traceparent":"{parent}","tracestate":"a=1\r\nx: y""#);
+        assert_eq!(traced(&hostile), [Some(parent.to_owned()), None]);
+        for none in ["", r#""traceparent":"00-x""#, r#""tracestate":"a=1""#] {
+            assert_eq!(traced(none), [None, None], "{none}");
+        }
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub use config::{AuditConfig, AuditMode, AuditTarget};
 pub(crate) use error::AuditError;
 
 use crate::events::{Events, Level};
-use crate::protocol::Protocol;
+use crate::ingress::Ingress;
 use batch::{BoxedBatch, Mark};
 use queue::Queue;
 use sink::Sink;
@@ -169,7 +169,7 @@ impl Drop for Audit {
 /// A request as it is logged: the grant that is charged, and its target.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LoggedRequest<'a> {
-    pub(crate) protocol: Protocol,
+    pub(crate) ingress: Ingress,
     pub(crate) identity: Identity<'a>,
     pub(crate) session: Option<&'a str>,
     pub(crate) tool: &'a str,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use callgate_core::engine::Seen;
 use callgate_core::json::{Kind, Value};
 use callgate_core::{Decision, Fingerprint, LimitState, Outcome};
+use callgate_mcp::TraceParent;
 
 use super::LoggedRequest;
 use super::batch::{Batch, Mark, Reader, cut};
@@ -72,6 +73,7 @@ pub(super) struct Record<'b> {
     pub(super) decided_at_us: u64,
     pub(super) duration_ns: u64,
     pub(super) protocol: &'static str,
+    pub(super) traceparent: Option<TraceParent>,
     pub(super) outcome: &'static str,
     pub(super) names: [&'b str; 4],
     pub(super) rule: &'b str,
@@ -166,7 +168,8 @@ pub(super) fn put_decision(
     }
     batch.put_long(decision.decided_at_us);
     batch.put_long(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
-    batch.put(asked.protocol as u32);
+    batch.put(asked.ingress.protocol as u32);
+    put_traceparent(batch, asked.ingress.traceparent);
     batch.put(index(decision.outcome));
     for name in [
         asked.identity.server,
@@ -204,6 +207,22 @@ pub(super) fn put_decision(
     batch.finish_record();
 }
 
+fn put_traceparent(batch: &mut Batch, traceparent: Option<TraceParent>) {
+    batch.put(u32::from(traceparent.is_some()));
+    if let Some(TraceParent {
+        trace_id,
+        parent_id,
+        flags,
+    }) = traceparent
+    {
+        for eight in trace_id.to_be_bytes().as_chunks::<8>().0 {
+            batch.put_long(u64::from_be_bytes(*eight));
+        }
+        batch.put_long(parent_id);
+        batch.put(u32::from(flags));
+    }
+}
+
 fn put_limit(batch: &mut Batch, limit: &LimitState<'_>) {
     batch.put_text(cut(&limit.counter, NAME_CHARACTERS));
     batch.put_long(limit.max.0);
@@ -230,6 +249,7 @@ impl<'b> Record<'b> {
             protocol: Protocol::ALL
                 .get(reader.number() as usize)
                 .map_or("", |protocol| protocol.as_str()),
+            traceparent: (reader.number() == 1).then(|| traceparent(reader)),
             outcome: outcome(reader),
             names: std::array::from_fn(|_| reader.text()),
             rule: reader.text(),
@@ -270,6 +290,14 @@ fn read_argument<'b>(reader: &mut Reader<'b>) -> LoggedArg<'b> {
         is_many: is_many == 1,
         is_cut: is_cut == 1,
         values: values.collect(),
+    }
+}
+
+fn traceparent(reader: &mut Reader<'_>) -> TraceParent {
+    TraceParent {
+        trace_id: u128::from(reader.long()) << 64 | u128::from(reader.long()),
+        parent_id: reader.long(),
+        flags: u8::try_from(reader.number()).unwrap_or_default(),
     }
 }
 

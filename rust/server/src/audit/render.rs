@@ -53,6 +53,10 @@ impl Renderer {
             // Writing to a string cannot fail.
             let _ = write!(out, ",\"fingerprint\":\"{fingerprint}\"");
         }
+        if let Some(traceparent) = record.traceparent {
+            // Writing to a string cannot fail.
+            let _ = write!(out, ",\"traceparent\":\"{traceparent}\"");
+        }
         out.push_str(",\"duration_ns\":");
         integer(record.duration_ns, out);
         out.push_str("}\n");

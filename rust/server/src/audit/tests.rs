@@ -15,6 +15,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::events::FieldValue;
 use crate::gate::Gate;
+use crate::protocol::Protocol;
 use crate::testing;
 
 /// After this long, what a test waits for will not come.
@@ -241,6 +242,23 @@ fn a_line_says_everything() {
     assert_eq!(lines[1]["outcome"], "deny");
     assert_eq!(lines[1]["args_keys"], json!([]));
     assert!(!fake.text().contains("5ec4e7") && !fake.text().contains("4111"));
+}
+
+#[test]
+fn a_line_names_the_caller_s_span() {
+    let (gate, fake) = gate(AuditMode::BestEffort, BATCHES);
+    let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let mut headers = http::HeaderMap::new();
+    gate.refuse(gate.ingress(Protocol::Http, &headers), String::new(), |_| ());
+    headers.insert("traceparent", http::HeaderValue::from_static(text));
+    gate.refuse(gate.ingress(Protocol::Http, &headers), String::new(), |_| ());
+    headers.append("traceparent", http::HeaderValue::from_static(text));
+    gate.refuse(gate.ingress(Protocol::Http, &headers), String::new(), |_| ());
+    finish(&gate);
+    let lines = fake.lines();
+    assert_eq!(lines[0].get("traceparent"), None);
+    assert_eq!(lines[1]["traceparent"], text);
+    assert_eq!(lines[2].get("traceparent"), None, "there are two");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use callgate_mcp::{Answer, Headers, Id, Message, MessageError, MessageTarget, Pa
 
 use super::{Admission, Denial, JudgedRequest, MessageSummary, Payload, Responder, Subject, body};
 use crate::gate::Gate;
+use crate::ingress::{Ingress, Trace};
 use crate::metrics::INVALID_REQUEST;
 use crate::proxy::{Attributes, IdentitySource, UnclearError};
 
@@ -29,22 +30,62 @@ pub(crate) struct Judge<'j, D> {
     pub(crate) responder: &'j D,
     pub(crate) gate: &'j Gate,
     pub(crate) admission: &'j Admission<'j>,
+    trace: Trace<'j>,
 }
 
-impl<D: Responder> Judge<'_, D> {
+impl<'j, D: Responder> Judge<'j, D> {
+    /// A judge of requests that are of no trace yet.
+    pub(crate) fn new(responder: &'j D, gate: &'j Gate, admission: &'j Admission<'j>) -> Self {
+        Self {
+            responder,
+            gate,
+            admission,
+            trace: Trace::default(),
+        }
+    }
+
+    /// The same, for a request of this trace.
+    const fn of_trace<'t>(&'t self, trace: Trace<'t>) -> Judge<'t, D> {
+        Judge {
+            responder: self.responder,
+            gate: self.gate,
+            admission: self.admission,
+            trace,
+        }
+    }
+
+    /// The ingress of the request, for the decision log.
+    fn ingress(&self) -> Ingress {
+        Ingress {
+            protocol: D::PROTOCOL,
+            traceparent: self.trace.parent(),
+        }
+    }
+
     /// The answer to a request with these attributes, of which this came along.
     pub(crate) fn answer<'a>(
         &self,
         attributes: &impl Attributes<'a>,
         carried: Result<Payload<'a>, UnclearError>,
     ) -> D::Answer {
-        self.judge(attributes, carried)
-            .unwrap_or_else(|unclear| self.unclear(&unclear))
+        let judge = self.of_trace(self.trace_of(attributes));
+        judge
+            .judge(attributes, carried)
+            .unwrap_or_else(|unclear| judge.unclear(&unclear))
+    }
+
+    /// The trace in a request's header fields, which only the decision log needs.
+    fn trace_of<'a>(&self, attributes: &impl Attributes<'a>) -> Trace<'static> {
+        if self.gate.audit.is_some() {
+            Trace::of_attributes(attributes)
+        } else {
+            Trace::default()
+        }
     }
 
     /// The answer to what does not say what it asks.
     pub(crate) fn unclear(&self, unclear: &UnclearError) -> D::Answer {
-        self.gate.refuse(D::PROTOCOL, unclear.to_string(), |decision| {
+        self.gate.refuse(self.ingress(), unclear.to_string(), |decision| {
             let body = mcp::denied_request(None, decision);
             self.responder
                 .denied(decision, Denial::message(body, None, Subject::Other))
@@ -118,7 +159,7 @@ impl<D: Responder> Judge<'_, D> {
     }
 
     fn asked<'a>(
-        &self,
+        &'a self,
         request: Request<'a>,
         method: Option<&'a str>,
         id: Option<Id<'a>>,
@@ -127,6 +168,7 @@ impl<D: Responder> Judge<'_, D> {
             request,
             method,
             id,
+            trace: self.trace.message,
             hides_token: self.admission.proxies.identity.contains(&IdentitySource::Token),
         }
     }
@@ -147,15 +189,16 @@ impl<D: Responder> Judge<'_, D> {
         read: Option<MessageSummary<'_>>,
     ) -> Result<D::Answer, MessageError<'m>> {
         let message = message?;
+        let judge = self.of_trace(self.trace.with_message(message.trace()));
         headers.check(&message)?;
         if let Some(MessageSummary { named, id }) = read {
             named.check(&message, id)?;
         }
         Ok(match message {
-            Message::Other(other) => self.other(request, other.method, other.id),
+            Message::Other(other) => judge.other(request, other.method, other.id),
             Message::Call(call) => {
-                self.hold_params(&request, headers, &call)?;
-                self.call(request, call.tool, args(call.args), Some(call.id))
+                judge.hold_params(&request, headers, &call)?;
+                judge.call(request, call.tool, args(call.args), Some(call.id))
             }
         })
     }
@@ -166,9 +209,14 @@ impl<D: Responder> Judge<'_, D> {
         request: Request<'_>,
         parts: Result<Parts<'m>, MessageError<'m>>,
     ) -> Result<D::Answer, MessageError<'m>> {
+        let traced = |trace| self.of_trace(self.trace.with_message(trace));
         Ok(match parts? {
-            Parts::Other { method } => self.other(request, method, None),
-            Parts::Call { tool, args: of_call } => self.call(request, tool, args(of_call), None),
+            Parts::Other { method, trace } => traced(trace).other(request, method, None),
+            Parts::Call {
+                tool,
+                args: of_call,
+                trace,
+            } => traced(trace).call(request, tool, args(of_call), None),
         })
     }
 
@@ -220,13 +268,17 @@ impl<D: Responder> Judge<'_, D> {
             reserve,
             ..asked.request
         };
-        self.gate
-            .decide_over(D::PROTOCOL, self.admission.configuration, &request, |decision| {
+        self.gate.decide_over(
+            self.ingress(),
+            self.admission.configuration,
+            &request,
+            |decision| {
                 if decision.outcome == Outcome::Allow {
                     return self.responder.allowed(asked, decision);
                 }
                 self.responder.denied(decision, self.denied_call(asked, decision))
-            })
+            },
+        )
     }
 
     /// Whether the caller is somebody whose policy could allow such a call. Where not, the policy says why, and who is not
@@ -244,7 +296,7 @@ impl<D: Responder> Judge<'_, D> {
     fn object(&self, asked: &JudgedRequest<'_>, rule: &'static str, message: String) -> D::Answer {
         let configuration = self.admission.configuration;
         self.gate.deny(
-            D::PROTOCOL,
+            self.ingress(),
             configuration,
             &asked.request,
             rule,
@@ -272,7 +324,7 @@ impl<D: Responder> Judge<'_, D> {
     /// Lets a request that calls no tool pass, if its caller is known.
     fn pass(&self, asked: &JudgedRequest<'_>) -> D::Answer {
         self.gate.recognise(
-            D::PROTOCOL,
+            self.ingress(),
             self.admission.configuration,
             &asked.request,
             |decision| {
@@ -318,7 +370,7 @@ impl<D: Responder> Judge<'_, D> {
         body: impl FnOnce(&Decision<'_>) -> String,
     ) -> D::Answer {
         self.gate.deny(
-            D::PROTOCOL,
+            self.ingress(),
             self.admission.configuration,
             request,
             rule,

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Request};
-use callgate_mcp::{Headers, Id, MessageTarget};
+use callgate_mcp::{Headers, Id, MessageTarget, TraceContext};
 
 use crate::protocol::Protocol;
 
@@ -58,6 +58,8 @@ pub(crate) struct JudgedRequest<'a> {
     pub(crate) method: Option<&'a str>,
     /// The message's id, where it is known.
     pub(crate) id: Option<Id<'a>>,
+    /// The trace context in `_meta` of the message.
+    pub(crate) trace: Option<TraceContext<'a>>,
     /// `authorization` is where callers send their token to callgate.
     hides_token: bool,
 }

@@ -53,3 +53,5 @@ mod stream_end;
 mod support;
 #[cfg(test)]
 mod tls;
+#[cfg(test)]
+mod traces;

@@ -51,11 +51,8 @@ impl McpPolicy {
             several => self.where_known(admission, attributes, several),
         };
         let attributes = attributes.at(upstream);
-        let judge = Judge {
-            responder: &ExtMcp { attributes },
-            gate: &self.gate,
-            admission,
-        };
+        let responder = ExtMcp { attributes };
+        let judge = Judge::new(&responder, &self.gate, admission);
         if message.method == TOOLS_CALL && message.service_names.len() != 1 {
             return judge.unclear(&UnclearError::new(
                 "a call goes to one server; expected one name in `service_names`",

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Instant;
 
+use callgate_core::State;
 use callgate_core::rate::{
     Descriptor, HeadersWhen, Override, RateAnswer, RateError, RateRequest, RateStatus, Unit,
     UnknownDomainError,
@@ -29,7 +30,8 @@ use crate::events::Level;
 use crate::gate::Gate;
 use crate::identity::Asker;
 use crate::in_force::Configuration;
-use callgate_core::State;
+use crate::ingress::Ingress;
+use crate::protocol::Protocol;
 
 /// The name under which it is called.
 pub(crate) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";
@@ -55,6 +57,7 @@ impl RateLimits {
     fn limit(
         &self,
         configuration: &Configuration,
+        ingress: Ingress,
         request: &RateLimitRequest,
     ) -> Result<RateLimitResponse, Status> {
         if request.domain.is_empty() {
@@ -80,7 +83,7 @@ impl RateLimits {
             descriptors: &descriptors,
             hits: request.hits_addend,
         };
-        match self.answer(configuration, asked) {
+        match self.answer(configuration, ingress, asked) {
             Ok(answer) => Ok(response(&answer)),
             Err(UnknownDomainError) => Err(unknown_domain(&configuration.state, &request.domain)),
         }
@@ -90,6 +93,7 @@ impl RateLimits {
     fn answer<'s>(
         &self,
         configuration: &'s Configuration,
+        ingress: Ingress,
         request: RateRequest<'_, '_>,
     ) -> Result<RateAnswer<'s>, UnknownDomainError> {
         let now = self.gate.clock.now();
@@ -99,8 +103,11 @@ impl RateLimits {
             self.gate.metrics.rate_limited(&configuration.cells, answer);
             if answer.over_limit {
                 let took = started.elapsed();
-                self.gate
-                    .log_refused_limits(|| refused_limits::decision(answer, &request, now), took);
+                self.gate.log_refused_limits(
+                    ingress,
+                    || refused_limits::decision(answer, &request, now),
+                    took,
+                );
             }
             answer.error.map(|fault| match fault {
                 RateError::Internal => (Level::Error, "internal error"),
@@ -135,7 +142,11 @@ impl RateLimitService for RateLimits {
         let configuration = self.gate.configuration();
         let pep = configuration.parts.peps.still(asker);
         pep.map_err(|unknown| Status::unauthenticated(unknown.message()))?;
-        self.limit(&configuration, request.get_ref()).map(Response::new)
+        let ingress = self
+            .gate
+            .ingress(Protocol::RateLimit, request.metadata().as_ref());
+        self.limit(&configuration, ingress, request.get_ref())
+            .map(Response::new)
     }
 }
 

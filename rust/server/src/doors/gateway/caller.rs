@@ -13,6 +13,7 @@ use super::challenge::Challenge;
 use super::request::token;
 use super::{GATEWAY, answer};
 use crate::in_force::Configuration;
+use crate::ingress::Ingress;
 use crate::protocol::Protocol;
 
 /// The rule that denies whoever no grant and no issuer knows.
@@ -64,7 +65,7 @@ impl ProvenCaller {
             };
             let message = format!("{sent}; send {whose} as `authorization: Bearer <token>`, once");
             let code = answer::code(StatusCode::UNAUTHORIZED);
-            let body = context.gate.refuse(Protocol::Gateway, message, |decision| {
+            let body = context.gate.refuse(ingress(challenge), message, |decision| {
                 mcp::denied_as(code, None, decision)
             });
             return Err(Box::new(challenge.unauthorized(body)));
@@ -116,7 +117,7 @@ impl ProvenCaller {
             return Ok(());
         }
         Err(Box::new(gate.recognise(
-            Protocol::Gateway,
+            ingress(challenge),
             configuration,
             &request,
             |decision| {
@@ -176,6 +177,12 @@ pub(super) fn is_nobody(decision: &Decision<'_>, needs_token: bool) -> bool {
     needs_token && decision.grant_index.is_none() || NOBODY.contains(&decision.rule.as_ref())
 }
 
+/// The ingress of a request that is refused before its message is read.
+fn ingress(challenge: &Challenge<'_>) -> Ingress {
+    let gate = &challenge.context.gate;
+    gate.ingress(Protocol::Gateway, &challenge.parts.headers)
+}
+
 /// Returns true if a token can be an issuer's: tokens of grants have a prefix of their own.
 pub(super) fn may_be_issued(issuers: &Issuers, token: &str) -> bool {
     !issuers.is_empty() && !token.starts_with(TOKEN_PREFIX)
@@ -199,7 +206,7 @@ fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &Refused
     };
     let message = refused.to_string();
     let body = challenge.context.gate.deny(
-        Protocol::Gateway,
+        ingress(challenge),
         challenge.configuration,
         &nobody,
         UNKNOWN,

@@ -101,6 +101,7 @@ impl Forward {
             reserved,
             purpose,
             id,
+            trace,
         } = allowed;
         let is_call = purpose == Purpose::Call;
         let mut units = Units {
@@ -117,6 +118,9 @@ impl Forward {
             let mut sent = fields::of_request(&parts.headers);
             if let Some(own) = &session.own {
                 sent.insert(SESSION, own.clone());
+            }
+            if let Some(trace) = &trace {
+                trace.add_to(&mut sent);
             }
             sent
         };

@@ -213,20 +213,17 @@ fn judge(
         pep: GATEWAY,
         proxies: gateway.reading(needs_token),
     };
-    let judge = Judge {
-        responder: &GatewayResponder {
-            challenge: &challenge,
-            needs_token: needs_token && !caller.is_proven(),
-            server,
-            pins: entry.pins.as_ref(),
-            variant: &|| {
-                let said = Variant::of_request(body);
-                variant::of_client(said, session.variant.as_ref(), &parts)
-            },
+    let responder = GatewayResponder {
+        challenge: &challenge,
+        needs_token: needs_token && !caller.is_proven(),
+        server,
+        pins: entry.pins.as_ref(),
+        variant: &|| {
+            let said = Variant::of_request(body);
+            variant::of_client(said, session.variant.as_ref(), &parts)
         },
-        gate,
-        admission: &admission,
     };
+    let judge = Judge::new(&responder, gate, &admission);
     let labels = caller.labels();
     let asking = ClientRequest::new(&parts, server, caller.issued(&labels));
     let carried = whole(&asking, body).map(|body| Payload::Body(body, None));

@@ -6,8 +6,8 @@ use callgate_core::bindings::Bindings;
 use callgate_core::{Decision, Outcome};
 use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::message::TOOLS_CALL;
-use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id, reply as mcp};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id, TraceContext, reply as mcp};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use tonic::body::Body;
 
 use super::answer;
@@ -15,6 +15,7 @@ use super::caller::is_nobody;
 use super::challenge::Challenge;
 use super::forward::SESSION;
 use crate::doors::{callgate_fields, quota};
+use crate::ingress::TRACEPARENT;
 use crate::judging::pins;
 use crate::judging::{Denial, JudgedRequest, OpenReservation, Responder, Subject};
 use crate::metrics::INVALID_REQUEST;
@@ -88,6 +89,40 @@ pub(super) struct Allowed {
     pub(super) purpose: Purpose,
     /// The id of its message, as it stands in JSON.
     pub(super) id: Option<String>,
+    /// The trace context in `_meta` of its message, as header fields.
+    pub(super) trace: Option<TraceFields>,
+}
+
+/// The field of vendors of tracing systems, beside `traceparent`.
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// A trace context as header fields.
+#[derive(Clone, Debug)]
+pub(super) struct TraceFields {
+    traceparent: HeaderValue,
+    tracestate: Option<HeaderValue>,
+}
+
+impl TraceFields {
+    fn of(trace: TraceContext<'_>) -> Option<Self> {
+        Some(Self {
+            traceparent: HeaderValue::try_from(trace.traceparent.to_string()).ok()?,
+            tracestate: trace
+                .tracestate
+                .and_then(|state| HeaderValue::from_str(state).ok()),
+        })
+    }
+
+    /// Adds the fields to a request that has no `traceparent`; one that is there stays as it is.
+    pub(super) fn add_to(&self, fields: &mut HeaderMap) {
+        if fields.contains_key(TRACEPARENT) {
+            return;
+        }
+        fields.insert(TRACEPARENT, self.traceparent.clone());
+        if let Some(state) = &self.tracestate {
+            fields.insert(TRACESTATE, state.clone());
+        }
+    }
 }
 
 impl GatewayResponder<'_> {
@@ -136,6 +171,7 @@ impl Responder for GatewayResponder<'_> {
             }),
             purpose: Purpose::of(asked.method),
             id: asked.id.map(|id| Id::json(id).to_owned()),
+            trace: asked.trace.and_then(TraceFields::of),
         })
     }
 

@@ -7,6 +7,7 @@ use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::Decisions;
 use crate::doors::turn::Turn;
 use crate::identity::Asker;
+use crate::ingress::Ingress;
 
 /// Decides the calls in their order, each as `Check` would, and lets other callers in between.
 ///
@@ -14,6 +15,7 @@ use crate::identity::Asker;
 pub(crate) async fn check(
     decisions: &Decisions,
     asker: Option<&Asker>,
+    ingress: Ingress,
     calls: Vec<pb::CheckRequest>,
     deadline: Option<Deadline>,
 ) -> Result<pb::CheckBatchResponse, Status> {
@@ -25,7 +27,7 @@ pub(crate) async fn check(
         if deadline.is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        answers.push(decisions.decide(asker, &call)?);
+        answers.push(decisions.decide(asker, ingress, &call)?);
         turn.spend(call.args_json.len());
     }
     Ok(pb::CheckBatchResponse { decisions: answers })

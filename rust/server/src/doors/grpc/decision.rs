@@ -16,6 +16,7 @@ use crate::doors::grpc::stream::Answers;
 use crate::gate::Gate;
 use crate::identity::Asker;
 use crate::in_force::Configuration;
+use crate::ingress::Ingress;
 use crate::phase::Phase;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
@@ -36,19 +37,24 @@ impl Decisions {
     pub(crate) fn decide(
         &self,
         asker: Option<&Asker>,
+        ingress: Ingress,
         call: &pb::CheckRequest,
     ) -> Result<pb::CheckResponse, Status> {
         let configuration = self.gate.configuration();
         let pep = pep(&configuration, asker)?;
         with_request(call, pep, |request| {
-            self.gate
-                .decide_over(Protocol::Grpc, &configuration, request, message)
+            self.gate.decide_over(ingress, &configuration, request, message)
         })
     }
 
     /// The denial of what is no call.
-    pub(crate) fn refuse(&self, reason: &str) -> pb::CheckResponse {
-        self.gate.refuse(Protocol::Grpc, reason.to_owned(), message)
+    pub(crate) fn refuse(&self, ingress: Ingress, reason: &str) -> pb::CheckResponse {
+        self.gate.refuse(ingress, reason.to_owned(), message)
+    }
+
+    /// The ingress of the calls of a request.
+    fn ingress<T>(&self, request: &Request<T>) -> Ingress {
+        self.gate.ingress(Protocol::Grpc, request.metadata().as_ref())
     }
 
     /// Returns true if the server has begun to stop.
@@ -106,7 +112,8 @@ impl DecisionService for Decisions {
         if deadline_of(&request).is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        self.decide(asker(&request), request.get_ref()).map(Response::new)
+        self.decide(asker(&request), self.ingress(&request), request.get_ref())
+            .map(Response::new)
     }
 
     async fn check_batch(
@@ -114,8 +121,9 @@ impl DecisionService for Decisions {
         request: Request<pb::CheckBatchRequest>,
     ) -> Result<Response<pb::CheckBatchResponse>, Status> {
         let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
+        let ingress = self.ingress(&request);
         let calls = request.into_inner().calls;
-        let answers = batch::check(self, asker.as_ref(), calls, deadline).await?;
+        let answers = batch::check(self, asker.as_ref(), ingress, calls, deadline).await?;
         Ok(Response::new(answers))
     }
 
@@ -127,7 +135,8 @@ impl DecisionService for Decisions {
     ) -> Result<Response<Answers>, Status> {
         let (asker, deadline) = (asker(&request).cloned(), deadline_of(&request));
         let (decisions, phase) = (self.clone(), self.phase.clone());
-        let answers = Answers::new(decisions, asker, request.into_inner(), deadline, phase);
+        let ingress = self.ingress(&request);
+        let answers = Answers::new(decisions, (asker, ingress), request.into_inner(), deadline, phase);
         Ok(Response::new(answers))
     }
 

@@ -17,6 +17,7 @@ use crate::deadline::{self, Deadline};
 use crate::doors::grpc::decision::{Decisions, our_code};
 use crate::doors::turn::Turn;
 use crate::identity::Asker;
+use crate::ingress::Ingress;
 use crate::limits::STREAM_WINDOW_BYTES;
 use crate::phase::Phase;
 
@@ -26,6 +27,8 @@ type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) struct Answers {
     decisions: Decisions,
     asker: Option<Asker>,
+    /// Of the stream; all its calls have the same.
+    ingress: Ingress,
     calls: Streaming<pb::CheckStreamRequest>,
     deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
     life: Life,
@@ -45,7 +48,7 @@ enum Life {
 impl Answers {
     pub(crate) fn new(
         decisions: Decisions,
-        asker: Option<Asker>,
+        (asker, ingress): (Option<Asker>, Ingress),
         calls: Streaming<pb::CheckStreamRequest>,
         deadline: Option<Deadline>,
         mut phase: watch::Receiver<Phase>,
@@ -58,6 +61,7 @@ impl Answers {
         Self {
             decisions,
             asker,
+            ingress,
             calls,
             deadline: deadline.map(|deadline| (deadline, sleep(deadline))),
             life: Life::Open(stopping),
@@ -68,11 +72,13 @@ impl Answers {
     fn answer(&mut self, message: &pb::CheckStreamRequest) -> Result<pb::CheckStreamResponse, Status> {
         let decision = if let Some(call) = &message.call {
             self.turn.spend(call.args_json.len());
-            self.decisions.decide(self.asker.as_ref(), call)?
+            self.decisions.decide(self.asker.as_ref(), self.ingress, call)?
         } else {
             self.turn.spend(0);
-            self.decisions
-                .refuse("the message holds no `call`; expected one beside its `id`")
+            self.decisions.refuse(
+                self.ingress,
+                "the message holds no `call`; expected one beside its `id`",
+            )
         };
         Ok(pb::CheckStreamResponse {
             id: message.id,

@@ -18,6 +18,7 @@ use tonic::body::Body;
 use crate::bodies::RequestBody;
 use crate::gate::{Gate, is_large, work_on};
 use crate::identity::{Asker, Peer, UnknownPepError};
+use crate::ingress::Ingress;
 use crate::listener::Listener;
 use crate::protocol::Protocol;
 use crate::random::random_u128;
@@ -80,6 +81,7 @@ pub(super) async fn answer(
         Ok(asker) => asker,
         Err(unknown) => return unauthenticated(context, unknown),
     };
+    let ingress = context.gate.ingress(Protocol::Http, request.headers());
     match body::read_plain(
         request.into_body(),
         context.body_limit_bytes,
@@ -87,7 +89,7 @@ pub(super) async fn answer(
     )
     .await
     {
-        Ok(body) => work_on(&body, || check(context, asker.as_ref(), &body)),
+        Ok(body) => work_on(&body, || check(context, asker.as_ref(), ingress, &body)),
         Err(refusal) => refusal,
     }
 }
@@ -139,20 +141,21 @@ fn is_plain(headers: &HeaderMap) -> bool {
         .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-fn check(context: &HttpContext, asker: Option<&Asker>, body: &[u8]) -> Response<Body> {
+fn check(context: &HttpContext, asker: Option<&Asker>, ingress: Ingress, body: &[u8]) -> Response<Body> {
     // A large body would leave large buffers behind.
     if is_large(body) {
-        return check_with(context, asker, body, &mut Buffers::default());
+        return check_with(context, asker, ingress, body, &mut Buffers::default());
     }
     BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
-        Ok(mut buffers) => check_with(context, asker, body, &mut buffers),
-        Err(_) => check_with(context, asker, body, &mut Buffers::default()),
+        Ok(mut buffers) => check_with(context, asker, ingress, body, &mut buffers),
+        Err(_) => check_with(context, asker, ingress, body, &mut Buffers::default()),
     })
 }
 
 fn check_with(
     context: &HttpContext,
     asker: Option<&Asker>,
+    ingress: Ingress,
     body: &[u8],
     buffers: &mut Buffers,
 ) -> Response<Body> {
@@ -166,7 +169,7 @@ fn check_with(
         Ok(call) => call,
         Err(CheckCallError::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
         Err(CheckCallError::Invalid(message)) => {
-            return context.gate.refuse(Protocol::Http, message, reply::decision);
+            return context.gate.refuse(ingress, message, reply::decision);
         }
     };
     match call.reserve.then(random_u128).transpose() {
@@ -174,7 +177,7 @@ fn check_with(
             let request = call.request(pep, reserve);
             context
                 .gate
-                .decide_over(Protocol::Http, &configuration, &request, reply::decision)
+                .decide_over(ingress, &configuration, &request, reply::decision)
         }
         // An id that can be guessed would let others settle: better none, and no decision.
         Err(error) => {

@@ -34,17 +34,14 @@ pub(super) struct LineJudge {
 impl Judging for LineJudge {
     fn judge(&self, line: &[u8], looks: Looks) -> Judged {
         let judged = self.with(|admission| {
-            let judge = Judge {
-                responder: &StdioResponder {
-                    server: &self.server,
-                    pins: self.pins.as_ref(),
-                    line,
-                    client: &self.client,
-                    is_unanswered: matches!(looks, Looks::Notification | Looks::Response),
-                },
-                gate: &self.gate,
-                admission,
+            let responder = StdioResponder {
+                server: &self.server,
+                pins: self.pins.as_ref(),
+                line,
+                client: &self.client,
+                is_unanswered: matches!(looks, Looks::Notification | Looks::Response),
             };
+            let judge = Judge::new(&responder, &self.gate, admission);
             Ok(work_on(line, || {
                 judge.answer(&&self.attributes, Ok(Payload::Body(line, None)))
             }))

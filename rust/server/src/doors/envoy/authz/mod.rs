@@ -38,11 +38,7 @@ impl Authorizer {
         attributes: Option<&HttpAttributes<'_>>,
         responder: &D,
     ) -> D::Answer {
-        let judge = Judge {
-            responder,
-            gate: &self.gate,
-            admission,
-        };
+        let judge = Judge::new(responder, &self.gate, admission);
         let Some(attributes) = attributes else {
             return judge.unclear(&UnclearError::new(
                 "the check is of no HTTP request; ask about HTTP requests alone",

@@ -49,11 +49,8 @@ impl Context {
     pub(super) fn judge(&self, head: &Head, received: ReceivedBody<'_>) -> Result<Verdict, Status> {
         let configuration = self.gate.configuration();
         let admission = self.admit(&configuration)?;
-        let judge = Judge {
-            responder: &ExtProc { head },
-            gate: &self.gate,
-            admission: &admission,
-        };
+        let responder = ExtProc { head };
+        let judge = Judge::new(&responder, &self.gate, &admission);
         let read = ReadMessage::of(head.metadata.as_ref(), admission.proxies.mcp_metadata.as_deref());
         let read = match &read {
             Ok(read) => read.as_ref().map(ReadMessage::as_read),

@@ -108,14 +108,11 @@ fn judge(
         Ok(admission) => admission,
         Err(unknown) => return unknown_pep(context, unknown),
     };
-    let judge = Judge {
-        responder: &ForwardAuth {
-            form,
-            headers: &parts.headers,
-        },
-        gate: &context.gate,
-        admission: &admission,
+    let responder = ForwardAuth {
+        form,
+        headers: &parts.headers,
     };
+    let judge = Judge::new(&responder, &context.gate, &admission);
     match Original::of(form, parts, !body.is_empty()) {
         Ok(original) => judge.answer(&original, carried(form, &original, body)),
         Err(unclear) => judge.unclear(&unclear),
