@@ -1,8 +1,8 @@
 """callgate: may this caller call this tool with these arguments, now?
 
-`Engine` decides in this process; `Server` puts an engine behind gRPC and HTTP; `Client` and `AsyncClient` ask such a
-server; `add_to_grpc_server` mounts an engine into a grpcio server of your own. What a policy means is the contract in
-`docs/policy.md`.
+`Engine` decides in this process; `Server` serves an engine over gRPC and HTTP; `Client` and `AsyncClient` request
+decisions from such a server; `add_to_grpc_server` mounts an engine into your own grpcio server. The meaning of a policy
+is defined in `docs/policy.md`.
 """
 
 from callgate._callgate import (

@@ -1,4 +1,4 @@
-"""callgate's Rust half; use the package `callgate`, which exports it."""
+"""The Rust part of callgate; use the package `callgate`, which exports it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
@@ -54,15 +54,15 @@ class LimitState:
 
     @property
     def max(self) -> float:
-        """Units per window; an int where they are whole."""
+        """Units per window; an int if they are whole."""
 
     @property
     def remaining(self) -> float:
-        """Units left after the decision; an int where they are whole."""
+        """Units left after the decision; an int if they are whole."""
 
     @property
     def reset_after_ms(self) -> int:
-        """Milliseconds until the whole of `max` is free again, rounded up; 0 when it already is."""
+        """Milliseconds until all of `max` is free again, rounded up; 0 if it already is."""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name."""
@@ -73,16 +73,16 @@ class LimitState:
 
 @final
 class Shadow:
-    """What full enforcement would have answered (`docs/policy.md` section 1)."""
+    """The answer under full enforcement (`docs/policy.md` section 1)."""
 
     def __new__(cls, outcome: str, rule: str) -> Self: ...
     @property
     def outcome(self) -> Outcome:
-        """Its outcome."""
+        """The outcome."""
 
     @property
     def rule(self) -> str:
-        """Its rule pointer."""
+        """The rule pointer."""
 
     def to_dict(self) -> dict[str, str]:
         """The fields by name."""
@@ -115,7 +115,7 @@ class Decision:
         reservation: str | None = None,
         approval: str | None = None,
     ) -> Self:
-        """Makes the decision of another process, or of a test; `Engine.check` makes real ones."""
+        """Creates the decision of another process or of a test; `Engine.check` creates real ones."""
 
     @property
     def outcome(self) -> Outcome:
@@ -123,18 +123,18 @@ class Decision:
 
     @property
     def allowed(self) -> bool:
-        """The outcome is `allow`: the call may go on."""
+        """True if the outcome is `allow`: the call may proceed."""
 
     @property
     def rule(self) -> str:
-        """Where in the policy the decision came from, such as ``/tools/create-ami/limits/rate`` or ``(default deny)``.
+        """The deciding place in the policy, such as ``/tools/create-ami/limits/rate`` or ``(default deny)``.
 
         Empty for a plain allow.
         """
 
     @property
     def message(self) -> str:
-        """A sentence that a model can act on; empty for a plain allow."""
+        """A sentence on which a model can act; empty for a plain allow."""
 
     @property
     def retry_after_ms(self) -> int | None:
@@ -142,19 +142,19 @@ class Decision:
 
     @property
     def limits(self) -> tuple[LimitState, ...]:
-        """Each limit that applied, in the order in which they were looked at."""
+        """Each limit that applied, in the order of evaluation."""
 
     @property
     def policy(self) -> str:
-        """Name of the policy that decided; empty where none was reached."""
+        """Name of the policy that decided; empty if none was reached."""
 
     @property
     def policy_version(self) -> str:
-        """First 12 hex digits of the SHA-256 of the canonical document; empty where none was reached."""
+        """First 12 hex digits of the SHA-256 of the canonical document; empty if none was reached."""
 
     @property
     def shadow(self) -> Shadow | None:
-        """What full enforcement would have answered, where that differs."""
+        """The answer under full enforcement, if it differs."""
 
     @property
     def fingerprint(self) -> str | None:
@@ -166,14 +166,14 @@ class Decision:
 
     @property
     def reservation(self) -> str | None:
-        """32 hex digits under which the units can be given back, when that was asked for and the call is allowed."""
+        """32 hex digits under which the units can be returned, if that was requested and the call is allowed."""
 
     @property
     def approval(self) -> str | None:
-        """Id of the approval, when there is one."""
+        """Id of the approval, if there is one."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The body that `POST /v1/check` answers with: absent fields are left out."""
+        """The body of the answer to `POST /v1/check`, without absent fields."""
 
     def __bool__(self) -> bool: ...
     def __eq__(self, other: object, /) -> bool: ...
@@ -182,7 +182,7 @@ class Decision:
 
 @final
 class ConditionStep:
-    """One condition of a check, and the types it met; never the values."""
+    """One condition of a check, with the types of its values; never the values."""
 
     @property
     def path(self) -> str:
@@ -206,19 +206,19 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """What was asked: ``request``, ``hidden``, ``default``, ``require``, ``limit`` and so on."""
+        """The kind of the step: ``request``, ``hidden``, ``default``, ``require``, ``limit`` and so on."""
 
     @property
     def rule(self) -> str:
-        """Rule pointer of what was asked."""
+        """Rule pointer of the step."""
 
     @property
     def shadowed(self) -> bool:
-        """The rule is in shadow: it does not stop the call."""
+        """True if the rule is in shadow: it does not stop the call."""
 
     @property
     def result(self) -> str:
-        """``passed`` or ``stopped``; for a check what its conditions came to."""
+        """``passed`` or ``stopped``; for a check the result of its conditions."""
 
     @property
     def conditions(self) -> tuple[ConditionStep, ...]:
@@ -234,19 +234,19 @@ class Explanation:
 
     @property
     def decision(self) -> Decision:
-        """The decision, as it would be given now."""
+        """The decision, as it would be made now."""
 
 @final
 class PolicyInfo:
-    """What is known of one loaded policy."""
+    """Facts about one loaded policy."""
 
     @property
     def server(self) -> str | None:
-        """The server it decides for; None when it serves every server."""
+        """The policy's server; None if it serves every server."""
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the policy."""
 
     @property
     def version(self) -> str:
@@ -264,8 +264,8 @@ class PolicyInfo:
 class Engine:
     """Policies and counters in this process.
 
-    A catalogue tells categories, risks and input schemas of tools: the path of a catalogue file, the document as a
-    dict, or the short form ``{tool: category}`` that holds for every server.
+    A catalogue contains categories, risks and input schemas of tools: the path of a catalogue file, the document as a
+    dict, or the short form ``{tool: category}``, which applies to every server.
     """
 
     @staticmethod
@@ -281,26 +281,26 @@ class Engine:
         reservations_per_grant: int = ...,
         reservations_per_pep: int = ...,
     ) -> Engine:
-        """Reads a policy file, which serves every server, or a folder of them, where a file's stem is its server.
+        """Reads a policy file, which serves every server, or a folder of them, in which a file's stem names its server.
 
         Args:
             path: ``*.json``, ``*.yaml`` or ``*.yml``, or a folder of such files.
-            catalogue: What is known of the tools.
-            rate_limits: Files of rate limits: each one's name, whose suffix tells the format, and its contents.
-            counter_capacity: Counters that may be alive at once; at the cap, calls that need a new one are denied.
-            counters_per_grant: The same for the counters that one grant has made.
-            reservation_ttl_ms: How long a reservation can be rolled back.
-            counters: Where counters are: ``memory``, which None stands for, or ``file:PATH``, where they survive the
-                process (`docs/counters.md`). The file is this engine's alone.
-            flush_interval_ms: How often a `Server` of this engine writes that file to disk: what a power failure may
-                lose. A kill loses nothing.
-            reservations_per_grant: Reservations of one grant that can be open at once, 1 to 65,536; beyond them its
-                oldest is committed early.
-            reservations_per_pep: The same for the reservations of one PEP. There are 65,536 in all.
+            catalogue: Facts about the tools.
+            counter_capacity: Highest number of live counters in this process; at the cap, calls that need a new one are
+                denied.
+            counters_per_grant: Highest number of live counters of one grant in this process.
+            reservation_ttl_ms: Time in which a reservation can be rolled back.
+            counters: The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive
+                the process (`docs/counters.md`). The file belongs to this engine alone.
+            flush_interval_ms: Interval at which a `Server` of this engine writes that file to disk. A power failure may
+                lose the counts of one interval; a kill loses nothing.
+            reservations_per_grant: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the
+                grant's oldest one is committed early.
+            reservations_per_pep: Highest number of open reservations of one PEP. There are 65,536 in all.
 
         Raises:
             PolicyError: A document has a fault.
-            ConfigError: A file cannot be read, a folder holds no policy, or `counters` names no place.
+            ConfigError: A file cannot be read, a folder contains no policy, or `counters` is not a valid place.
             StoreError: The counters' file is in use, damaged, foreign or newer, or the disk is full.
         """
 
@@ -317,7 +317,7 @@ class Engine:
         reservations_per_grant: int = ...,
         reservations_per_pep: int = ...,
     ) -> Engine:
-        """Takes a policy as Python values, for every server; numbers are exact, `decimal.Decimal` included.
+        """Takes a policy for every server as Python values; numbers are exact, including `decimal.Decimal`.
 
         Raises:
             PolicyError: The document has a fault.
@@ -336,7 +336,7 @@ class Engine:
         reservations_per_grant: int = ...,
         reservations_per_pep: int = ...,
     ) -> Engine:
-        """Takes a policy as a JSON document, for every server.
+        """Takes a policy for every server as a JSON document.
 
         Raises:
             PolicyError: The document has a fault.
@@ -359,20 +359,20 @@ class Engine:
         reservations_per_grant: int = ...,
         reservations_per_pep: int = ...,
     ) -> Engine:
-        """Takes a whole configuration, its files' contents included.
+        """Takes a whole configuration, with the contents of its files.
 
         Args:
-            policies: Policies by key: the file's name, whose suffix tells the format and which messages name, and its
-                contents.
-            servers: The known servers, with the key of the policy that decides for callers as long as no grants are
-                configured; None denies them, ``(no policy)``.
-            grants: Each with ``id``, ``server``, ``token_hash`` (see `hash_token`; absent: only who vouches can name
-                it), ``policy`` (a key; absent: every call is denied), ``labels``, ``expires_at_us`` (Unix time) and
-                ``revoked``. An empty list is nobody: every call is denied, ``(unknown grant)``. None: callers name
-                the grant that is charged.
+            policies: Policies by key: the file's name and its contents. The suffix of the name gives the format, and
+                messages contain the name.
+            servers: The known servers, each with the key of the policy that decides as long as no grants are
+                configured; None denies all calls, ``(no policy)``.
+            grants: Each with ``id``, ``server``, ``token_hash`` (see `hash_token`; if absent, only a PEP that vouches
+                can name it), ``policy`` (a key; if absent, every call is denied), ``labels``, ``expires_at_us`` (Unix
+                time) and ``revoked``. With an empty list every call is denied, ``(unknown grant)``. With None, callers
+                name the grant that is charged.
             grant_key: 32 bytes, the key of the token hashes.
-            catalogue: What is known of the tools.
-            rate_limits: Files of rate limits: each one's name, whose suffix tells the format, and its contents.
+            catalogue: Facts about the tools.
+            rate_limits: Files of rate limits: the name of each, whose suffix gives the format, and its contents.
             counter_capacity: See `from_file`.
             counters_per_grant: See `from_file`.
             reservation_ttl_ms: See `from_file`.
@@ -383,7 +383,7 @@ class Engine:
 
         Raises:
             PolicyError: A document has a fault.
-            ConfigError: Anything else is not as it must be; names the server or grant.
+            ConfigError: Another part has a fault; the message names the server or grant.
         """
 
     def reload_config(
@@ -396,25 +396,25 @@ class Engine:
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
         rate_limits: Sequence[tuple[str, bytes]] | None = None,
     ) -> None:
-        """As `reload_file`, with a configuration as `from_config` takes it."""
+        """Reloads like `reload_file`, with the arguments of `from_config`."""
 
     def reload_file(
         self, path: str | PathLike[str], catalogue: str | PathLike[str] | dict[str, Any] | None = None
     ) -> None:
-        """Puts other policies in force, read as by `from_file`; every count whose identity stays keeps what was taken.
+        """Replaces the policies by those that `from_file` would read; counters of unchanged identity keep their units.
 
         Raises:
-            PolicyError: A document has a fault. The policies before stay in force.
-            ConfigError: A file cannot be read. The policies before stay in force.
+            PolicyError: A document has a fault. The old policies stay in force.
+            ConfigError: A file cannot be read. The old policies stay in force.
         """
 
     def reload_dict(
         self, policy: dict[str, Any], catalogue: str | PathLike[str] | dict[str, Any] | None = None
     ) -> None:
-        """As `reload_file`, with a policy as `from_dict` takes it."""
+        """Reloads like `reload_file`, with a policy in the form of `from_dict`."""
 
     def reload_json(self, policy: bytes | str, catalogue: str | PathLike[str] | dict[str, Any] | None = None) -> None:
-        """As `reload_file`, with a policy as `from_json` takes it."""
+        """Reloads like `reload_file`, with a policy in the form of `from_json`."""
 
     def check(
         self,
@@ -430,31 +430,31 @@ class Engine:
         grant_token: str | None = None,
         vouched: bool = True,
     ) -> Decision:
-        """Decides one call, and takes units from its limits where it is allowed.
+        """Decides one call, and takes units from its limits if it is allowed.
 
-        A call that is no well-formed request is a denial with rule ``(invalid request)``, not an exception.
+        The answer to a malformed request is a denial with rule ``(invalid request)``, not an exception.
 
         Args:
-            tool: Tool name, compared as it is.
+            tool: Tool name, compared exactly.
             grant: Id of the grant that is charged; either this or `grant_token`.
             args: The arguments: a dict (of dicts, lists, tuples, strings, ints, floats, `decimal.Decimal`, booleans
-                and None), or the JSON text of an object as bytes or str. None stands for no arguments.
-            server: Server name; None stands for the server of `grant_token`'s grant, else for ``srv``, at every door.
+                and None), or the JSON text of an object as bytes or str. None means no arguments.
+            server: Server name; None means the server of `grant_token`'s grant, else ``srv``, in all protocols.
             session: Session id; None for a sessionless call.
             labels: The grant's labels; only as long as no grants are configured.
-            now_ms: The clock, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads
-                the system's clock. An engine should see one or the other, because counts live on that clock; counters
-                in a file take none.
-            reserve: Ask for a reservation, so that the units can be given back by `roll_back`.
-            grant_token: The caller's own token, from which the grant and its labels follow.
-            vouched: Whether a configured grant may be named by `grant`. Say False where the id comes from somebody who
-                is not trusted to name it.
+            now_ms: The time, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads
+                the system's clock. Do not mix both in one engine, because its counters depend on the clock; counters in
+                a file accept only the system's clock.
+            reserve: Request a reservation, so that `roll_back` can return the units.
+            grant_token: The caller's own token, which determines the grant and its labels.
+            vouched: True if `grant` may name a configured grant. Pass False if the id comes from a source that is not
+                trusted to name it.
 
         Raises:
-            TypeError: An argument has a type that no call could have.
-            ValueError: `now_ms` is no time, or counters are in a file.
-            StoreError: The counters' file belongs to the process that this one was forked from; `explain`, `roll_back`
-                and `commit` raise it too.
+            TypeError: An argument has an invalid type.
+            ValueError: `now_ms` is not a valid time, or the counters are in a file.
+            StoreError: The counters' file belongs to the parent process that this one was forked from; `explain`,
+                `roll_back` and `commit` raise it too.
         """
 
     def explain(
@@ -470,43 +470,43 @@ class Engine:
         grant_token: str | None = None,
         vouched: bool = True,
     ) -> Explanation:
-        """As `check`, but takes no units and says how the decision comes about."""
+        """Decides like `check`, but takes no units and returns the steps to the decision."""
 
     def roll_back(self, reservation: str, *, now_ms: SupportsFloat | None = None) -> bool:
-        """Gives a reservation's units back; False when the id is unknown, expired or already settled.
+        """Returns a reservation's units; False if the id is unknown, expired or already settled.
 
         Raises:
             ValueError: Not an id of a reservation.
         """
 
     def commit(self, reservation: str, *, now_ms: SupportsFloat | None = None) -> bool:
-        """Keeps a reservation's units for good; False when the id is unknown, expired or already settled.
+        """Keeps a reservation's units permanently; False if the id is unknown, expired or already settled.
 
         Raises:
             ValueError: Not an id of a reservation.
         """
 
     def flush(self) -> None:
-        """Returns once everything that was taken so far is on disk; nothing to do for counters in memory.
+        """Returns when all units taken so far are on disk; does nothing for counters in memory.
 
         Raises:
-            StoreError: The disk fails, or the file belongs to the process that this one was forked from.
+            StoreError: The disk fails, or the file belongs to the parent process that this one was forked from.
         """
 
     def close(self) -> None:
-        """Marks the counters' file as whole and lets others open it; again, or for counters in memory, does nothing.
+        """Marks the counters' file as complete and releases it; does nothing if repeated, or for counters in memory.
 
-        Calls that need a counter are denied from then on. An engine that nobody uses any more is closed by itself, and
-        a file that never was is only looked through more closely when it is opened.
+        Later calls that need a counter are denied. An unreferenced engine is closed automatically. A file that was not
+        closed is only checked more closely when it is opened.
 
         Raises:
-            StoreError: The disk fails: the file is as a kill would have left it. Or it belongs to the process that this
-                one was forked from, and is left alone.
+            StoreError: The disk fails, and the file is in the state after a kill. Or the file belongs to the parent
+                process that this one was forked from, and is not changed.
         """
 
     @property
     def counters(self) -> tuple[int, int]:
-        """Counters alive, and how many there may be."""
+        """The number of live counters, and its limit."""
 
     @property
     def policies(self) -> tuple[PolicyInfo, ...]:
@@ -514,24 +514,24 @@ class Engine:
 
 @final
 class ManualClock:
-    """A clock that stands still until told otherwise, for tests of a `Server`."""
+    """A clock that changes only by `set` and `advance`, for tests of a `Server`."""
 
     def __new__(cls, now_ms: SupportsFloat | None = None) -> Self:
-        """Stands at `now_ms` milliseconds since 1970; None stands for 0."""
+        """Starts at `now_ms` milliseconds since 1970; None means 0."""
 
     @property
     def now_ms(self) -> float:
         """Milliseconds since 1970."""
 
     def set(self, now_ms: SupportsFloat) -> None:
-        """Puts it at `now_ms` milliseconds since 1970, also backwards."""
+        """Sets it to `now_ms` milliseconds since 1970, even backwards."""
 
     def advance(self, ms: SupportsFloat) -> None:
         """Moves it forward by `ms` milliseconds."""
 
 @final
 class Metrics:
-    """The data plane's numbers at one moment. Counts only grow while the server lives, also across reloads."""
+    """The data plane's numbers at one moment. Counts never decrease while the server runs, even across reloads."""
 
     @property
     def decisions(self) -> list[tuple[str, str, str, int]]:
@@ -543,15 +543,15 @@ class Metrics:
 
     @property
     def duration_bounds_ns(self) -> list[int]:
-        """Upper bounds of the duration buckets in nanoseconds; one more bucket has none."""
+        """Upper bounds of the duration buckets in nanoseconds; the last bucket has none."""
 
     @property
     def duration_counts(self) -> list[int]:
-        """Decisions per bucket, not summed up."""
+        """Decisions per bucket, not cumulative."""
 
     @property
     def duration_sum_ns(self) -> int:
-        """All durations together."""
+        """The sum of all durations."""
 
     @property
     def requests(self) -> list[tuple[str, str, int]]:
@@ -567,19 +567,19 @@ class Metrics:
 
     @property
     def counters(self) -> int:
-        """Counters alive."""
+        """The number of live counters."""
 
     @property
     def counter_capacity(self) -> int:
-        """Counters that may be alive at once."""
+        """The highest number of live counters."""
 
     @property
     def internal_errors(self) -> int:
-        """Decisions that failed inside and were answered with ``(internal error)``."""
+        """Decisions with an internal failure, answered with ``(internal error)``."""
 
     @property
     def connections(self) -> int:
-        """Connections open now."""
+        """The number of open connections."""
 
     @property
     def tls_handshakes_failed(self) -> int:
@@ -587,11 +587,11 @@ class Metrics:
 
     @property
     def http2_floods(self) -> list[tuple[str, int]]:
-        """Connections ended because of too many frames, by kind: ``resets`` or ``control_frames``."""
+        """Connections closed because of too many frames, by kind: ``resets`` or ``control_frames``."""
 
     @property
     def events_dropped(self) -> int:
-        """Events dropped because nobody drained them."""
+        """Events dropped because they were not drained."""
 
     @property
     def audit_dropped(self) -> int:
@@ -603,43 +603,43 @@ class Metrics:
 
     @property
     def store_duration_bounds_ns(self) -> list[int]:
-        """Upper bounds of the buckets of flushes in nanoseconds; one more bucket has none."""
+        """Upper bounds of the buckets of flushes in nanoseconds; the last bucket has none."""
 
     @property
     def store_duration_counts(self) -> list[int]:
-        """Flushes per bucket, not summed up."""
+        """Flushes per bucket, not cumulative."""
 
     @property
     def store_duration_sum_ns(self) -> int:
-        """All flushes together."""
+        """The sum of the durations of all flushes."""
 
     @property
     def upstream_requests(self) -> list[tuple[str, int]]:
-        """Server behind the gateway, requests open at it now."""
+        """Server behind the gateway, number of its open requests."""
 
     @property
     def upstream_failures(self) -> list[tuple[str, str, int]]:
-        """Server, kind, count: why it gave no reply that could be passed on; every kind, met or not."""
+        """Server, kind, count of failures to give a reply that can be forwarded; includes kinds with count 0."""
 
     @property
     def upstream_sent(self) -> list[tuple[str, str, int]]:
-        """Server, connection (``new``, ``reused``), how many requests were sent to it on such a one."""
+        """Server, connection (``new``, ``reused``), number of requests sent to it on such a connection."""
 
     @property
     def upstream_retries(self) -> list[tuple[str, int]]:
-        """Server, how many requests were sent once more, as nothing of them had been written."""
+        """Server, number of requests sent again because no part of them had been written."""
 
     @property
     def tools(self) -> list[tuple[str, str, int]]:
-        """Server, state (``pinned``, ``changed``, ``new``), how many of its tools are in it now."""
+        """Server, state (``pinned``, ``changed``, ``new``), number of its tools in that state."""
 
     @property
     def tools_changed(self) -> list[tuple[str, str, int]]:
-        """Server, state (``changed``, ``new``), how often a list has brought a tool into it."""
+        """Server, state (``changed``, ``new``), number of times that a list has put a tool into that state."""
 
 @final
 class Server:
-    """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on threads of its own."""
+    """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on its own threads."""
 
     def __new__(
         cls,
@@ -673,66 +673,67 @@ class Server:
         """Prepares a server; `start` or a ``with`` block starts it, once.
 
         Args:
-            engine: Whose policies decide and whose counters count.
-            listen: TCP address, ``127.0.0.1:0`` where not given; port 0 takes a free one. None for no TCP.
+            engine: The engine with the policies and counters.
+            listen: TCP address, ``127.0.0.1:0`` by default; port 0 takes a free one. None for no TCP.
             socket: Path of a Unix socket to create, for this user, root and the users of `peps`.
             workers: Worker threads; 0 for one per core.
-            clock: A clock set by hand, for tests; None for the system's.
-            grace_ms: How long `stop` waits for what is in flight; None for 10 s.
-            allowed_hosts: Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name.
+            clock: A manual clock, for tests; None for the system's.
+            grace_ms: Longest time that `stop` waits for calls in flight; None for 10 s.
+            allowed_hosts: Hosts that `Host` and `Origin` of HTTP requests may name, in addition to the loopback names.
             body_limit_bytes: Largest gRPC message and HTTP body; None for 4 MiB.
             header_limit_bytes: Largest header of one HTTP/2 request; None for 16 KiB.
-            unfinished_limit_bytes: Unfinished messages and bodies held at once, and answers that wait for their
-                clients, of which one connection gets an eighth (or one body, if that is more); a quarter is for the
-                first 16 KiB of each message, of which one connection gets half; None for 256 MiB.
+            unfinished_limit_bytes: Memory for unfinished messages and bodies, and for answers that wait for their
+                clients. One connection gets an eighth of it (or one body, if that is more). A quarter is reserved for
+                the first 16 KiB of each message, and one connection gets half of that; None for 256 MiB.
             max_connections: Connections open at once, more wait; None for 10,000.
             max_streams: Streams open at once on one HTTP/2 connection, more are refused; None for 1,024.
             max_batch_calls: Calls of one `CheckBatch`; None for 1,000.
-            message_timeout_ms: How long one message or body may take from its begin to its end; None for 30 s.
-            opening_timeout_ms: How long a new connection may take to say which HTTP it speaks; None for 10 s.
+            message_timeout_ms: Longest time of one message or body from its beginning to its end; None for 30 s.
+            opening_timeout_ms: Longest time until a new connection shows its HTTP version; None for 10 s.
             header_timeout_ms: Longest wait for a whole header over HTTP/1.1, from its first byte on; None for 20 s.
-            idle_timeout_ms: How long a connection over HTTP/1.1 is kept between two requests; None for 100 s.
-            keepalive_interval_ms: How often an HTTP/2 client is asked whether it is still there; None for 30 s.
-            keepalive_timeout_ms: How long it has to answer that; None for 20 s.
+            idle_timeout_ms: Longest idle time of an HTTP/1.1 connection between two requests; None for 100 s.
+            keepalive_interval_ms: Interval at which an HTTP/2 client is probed; None for 30 s.
+            keepalive_timeout_ms: Time that the client has to answer a probe; None for 20 s.
             audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
                 output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
                 ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
                 never.
 
-            peps: Enforcement points that may ask, each with a ``name`` and one or more credentials: ``token_hash`` (see
-                `hash_token`), ``certificates`` (DNS names or URIs in a client certificate), ``uids`` (users behind the
-                socket); with ``vouches`` it may name a configured grant by its id. An empty list is nobody,
-                None anybody.
-            pep_key: 32 bytes, the key of their token hashes.
-            tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to demand client
-                certificates. None: TCP in the clear. The socket always is.
-            proxies: How a proxy's requests say who calls, and which server and tool are meant (``docs/proxies.md``):
+            peps: Enforcement points, each with a ``name`` and one or more credentials: ``token_hash`` (see
+                `hash_token`), ``certificates`` (DNS names or URIs in a client certificate), ``uids`` (users of the
+                socket); with ``vouches`` it may name a configured grant by its id. An empty list admits no client,
+                None admits every client.
+            pep_key: 32 bytes, the key of the PEPs' token hashes.
+            tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to require client
+                certificates. None for TCP without TLS. The socket never has TLS.
+            proxies: Sources of the caller, the server and the tool in requests of a proxy (``docs/proxies.md``):
                 ``identity``, a list of ``("token",)``, ``("spiffe",)``, ``("header", NAME)`` or
                 ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)``,
                 ``("host",)``, ``("token",)`` or ``("always", NAME)``; ``hosts``, servers by lower-case host; ``paths``,
                 templates such as ``/mcp/{server}``; ``methods``, those allowed and those denied beside the known ones;
-                ``tool_errors``, whether denied calls of MCP get status 200; ``mcp_metadata``, the namespace in which
-                Envoy's MCP filter tells what it has read of a body, None to believe none.
-            gateway: The MCP servers that callgate itself stands before (``docs/gateway.md``): ``servers``, by name,
-                each with its ``url`` and, where the default does not do, ``ca`` (PEM), ``headers`` (names and values),
+                ``tool_errors``, true for status 200 on denied MCP calls; ``mcp_metadata``, the namespace in which
+                Envoy's MCP filter describes the body, None to ignore such metadata.
+            gateway: The MCP servers behind the gateway (``docs/gateway.md``): ``servers``, by name, each with its
+                ``url`` and, to override the defaults, ``ca`` (PEM), ``headers`` (names and values),
                 ``allow_link_local``, ``connect_timeout_ms``, ``answer_timeout_ms``, ``max_requests``,
                 ``max_requests_per_grant``, ``max_idle_connections``, ``idle_timeout_ms``, ``list_limit_bytes`` and
                 ``pinning``, ``"off"``, ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``,
-                where clients reach it; ``lists_allowed_only``, whether lists leave out what their caller may never
-                call; ``pins_folder``, None to pin nothing; ``first_lists_s``, how long after a server's first whole
-                list those of further variants are accepted, in seconds (24 hours); ``oauth``, the issuer whose tokens
-                are believed, or a list of issuers, None for none: ``issuer``, ``prefix`` (before the claim in the
-                grant's id; of each where there are several), ``jwks`` (the keys) or ``jwks_url``, else where the
-                issuer's metadata says, with ``jwks_ca`` (PEM), ``audience``, ``algorithms``, ``grant`` and, by label,
-                ``labels`` (lists of names that lead to a claim), ``clock_skew_ms``, ``scopes``; ``allowed_origins``,
-                the origins of pages whose scripts may use the gateway.
+                the gateway's URL for clients; ``lists_allowed_only``, true to leave out of lists the tools that the
+                caller may never call; ``pins_folder``, None to pin nothing; ``first_lists_s``, the time in seconds
+                after a server's first complete list in which first lists of other variants are accepted (24 hours);
+                ``oauth``, the issuer whose tokens are accepted, or a list of issuers, None for none: ``issuer``,
+                ``prefix`` (of the claim in the grant's id; required if there are several issuers), ``jwks`` (the keys)
+                or ``jwks_url`` (by default from the issuer's metadata), ``jwks_ca`` (PEM), ``audience``,
+                ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
+                ``clock_skew_ms``, ``scopes``; ``allowed_origins``, the origins of pages whose scripts may use the
+                gateway.
 
         Raises:
             ConfigError: A value has the wrong form.
         """
 
     def check(self) -> None:
-        """Looks for what `start` would refuse, without binding anything.
+        """Finds faults for which `start` would fail, without binding anything.
 
         Raises:
             ConfigError: `peps`, `tls` or `gateway` cannot be used, or there is nothing to listen on.
@@ -742,12 +743,12 @@ class Server:
         """Starts listening; returns when the address is bound.
 
         Raises:
-            ConfigError: The address, the socket or the decision log cannot be had, a limit is 0, `peps` or `tls` cannot
-                be used, or the server was started before.
+            ConfigError: The address, the socket or the decision log cannot be opened, a limit is 0, `peps` or `tls`
+                cannot be used, or the server was started before.
         """
 
     def stop(self) -> None:
-        """Stops accepting, finishes what is in flight within the grace period, then closes. May be called again."""
+        """Stops accepting, finishes calls in flight within the grace period, then closes. May be called again."""
 
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -758,7 +759,7 @@ class Server:
         """The bound TCP address, such as ``127.0.0.1:9191``; None without TCP.
 
         Raises:
-            ConfigError: The server has not been started; so do all that follow.
+            ConfigError: The server has not been started. The members below raise it too.
         """
 
     @property
@@ -767,7 +768,7 @@ class Server:
 
     @property
     def store_failure(self) -> str | None:
-        """Why the last flush of the counters' file failed; None where it succeeded, and for counters in memory."""
+        """The failure of the last flush of the counters' file; None after a success, and for counters in memory."""
 
     def reload(
         self,
@@ -784,40 +785,42 @@ class Server:
         proxies: Mapping[str, Any] | None = None,
         gateway: Mapping[str, Any] | None = None,
     ) -> None:
-        """Changes the configuration of server and engine, all or nothing: each call goes by one from start to end.
+        """Replaces the configuration of server and engine, all or nothing; each call uses one from start to end.
 
         Args:
-            path: Other policies, with `catalogue`, as `Engine.reload_file` takes them; or
-            catalogue: What is known of tools.
-            policies: a whole configuration, with the keywords of its other parts, as `Engine.reload_config` takes it;
-                with neither, the engine stays as it is.
-            servers: Its servers.
-            grants: Its grants, an empty list for nobody; None: callers name the grant that is charged.
-            grant_key: The key of their token hashes.
-            peps: Who may ask, open connections included; None for those in force, an empty list for nobody.
-            tls: Certificates for new connections; None for those in force.
-            rate_limits: Its rate limits; None for none.
-            proxies: How the requests of proxies are read, as `Server` takes it; None for what is in force.
-            gateway: The servers behind the gateway, as `Server` takes them; None for those in force.
+            path: New policies, with `catalogue`, in the form of `Engine.reload_file`. Pass either this or `policies`;
+                with neither, the engine is not changed.
+            catalogue: Facts about the tools.
+            policies: A whole configuration, with `servers`, `grants`, `grant_key` and `rate_limits`, in the form of
+                `Engine.reload_config`.
+            servers: The known servers.
+            grants: The grants; an empty list admits no caller. With None, callers name the grant that is charged.
+            grant_key: The key of the grants' token hashes.
+            peps: The enforcement points, also for open connections; None to keep them, an empty list to admit no
+                client.
+            tls: Certificates for new connections; None to keep them.
+            rate_limits: The rate limits; None for none.
+            proxies: The rules for requests of proxies, in the form of `Server`; None to keep them.
+            gateway: The servers behind the gateway, in the form of `Server`; None to keep them.
 
         Raises:
             PolicyError: A document has a fault.
-            ConfigError: A file cannot be read, a grant or enforcement point is not as it must be, or certificates are
-                expired, cannot be read or do not belong together.
+            ConfigError: A file cannot be read, a grant or enforcement point has a fault, or certificates are expired,
+                cannot be read or do not belong together.
         """
 
     def set_serving(self, serving: bool) -> None:
-        """What `grpc.health.v1` answers from now on."""
+        """Sets the answer of `grpc.health.v1`."""
 
     def metrics(self) -> Metrics:
-        """The numbers of this moment."""
+        """The current numbers."""
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""
 
 @final
 class Wrap:
-    """An MCP server that speaks over pipes, with every line of its client judged (``docs/stdio.md``)."""
+    """An MCP server that communicates over pipes, with every line of its client judged (``docs/stdio.md``)."""
 
     def __new__(
         cls,
@@ -841,35 +844,35 @@ class Wrap:
         """Prepares it; `run` starts the server.
 
         Args:
-            engine: Whose policies decide and whose counters count.
+            engine: The engine with the policies and counters.
             server: The server's name.
             command: The program and its arguments.
             grant: Id of the grant that is charged.
-            grant_token: The caller's token instead, where grants are configured.
-            methods: Those allowed and those denied beside the known ones.
-            lists_allowed_only: Leave out of lists what the caller may never call, and not only what is hidden.
+            grant_token: The caller's token in place of `grant`, if grants are configured.
+            methods: Allowed methods and denied methods, in addition to the known ones.
+            lists_allowed_only: Leave tools that the caller may never call out of lists, and not only hidden ones.
             audit: The decision log, as `Server` takes it; ``-`` is standard error here. None for none.
-            grace_ms: How long the server may take to end after its input has, and again after SIGTERM; 1,500 where not
-                given.
-            line_limit_bytes: The longest line of the client that is judged; None for 4 MiB.
-            held_limit_bytes: The longest reply that is held because it may be a list of tools; 16 MiB where not given.
-            hidden_variables: Variables of the environment that the server does not get.
-            pins_folder: Where what was accepted of the server's tools is kept; None to pin nothing.
-            pinning: What is done about tools that are not those: ``"off"``, ``"report"`` or ``"enforce"``, which is the
+            grace_ms: Longest time until the server ends after the end of its input, and again after SIGTERM; 1,500 by
                 default.
-            first_lists_s: How long after the server's first whole list those of further variants are accepted,
-                in seconds; 24 hours for None.
+            line_limit_bytes: The longest line of the client that is judged; None for 4 MiB.
+            held_limit_bytes: The longest reply that is held because it may be a list of tools; 16 MiB by default.
+            hidden_variables: Variables of the environment that the server does not get.
+            pins_folder: The folder of the server's accepted tools; None to pin nothing.
+            pinning: Treatment of tools that differ from the accepted ones: ``"off"``, ``"report"`` or ``"enforce"``
+                (default).
+            first_lists_s: Time in seconds after the server's first complete list in which first lists of other
+                variants are accepted; None for 24 hours.
 
         Raises:
             ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
         """
 
     def run(self) -> tuple[int, str | None]:
-        """Stands between standard input and output and the server until that has ended.
+        """Relays between standard input and output and the server until the server has ended.
 
         Returns:
-            The exit code of a shell that had run the server (128 and its number for a signal), and why it could not be
-            started, if so.
+            The exit code, as of a shell that runs the server (128 plus the number of a signal), and the reason for
+            which it could not be started, if any.
         """
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
@@ -877,7 +880,7 @@ class Wrap:
 
 @final
 class BenchCalls:
-    """The calls of a load test, asked in turn."""
+    """The calls of a load test, sent in turn."""
 
     @staticmethod
     def from_file(path: str | PathLike[str]) -> BenchCalls:
@@ -895,22 +898,21 @@ class BenchCalls:
         grants: int = 1,
         seed: int = 1,
     ) -> BenchCalls:
-        """Makes calls up that meet and that break what a policy, or each of a folder of them, asks.
+        """Generates calls that satisfy and calls that violate a policy, or each policy of a folder.
 
         Args:
-            path: As for `Engine.from_file`.
-            catalogue: What is known of the tools.
-            rate_limits: Files of rate limits: each one's name, whose suffix tells the format, and its contents.
+            path: See `Engine.from_file`.
+            catalogue: Facts about the tools.
             grants: Distinct grants, from 1 to 1,000,000: ``grant-000001`` and so on.
             seed: The same seed gives the same calls.
 
         Raises:
             PolicyError: A document has a fault.
-            ConfigError: A file cannot be read, or an option has no meaning.
+            ConfigError: A file cannot be read, or an option has an invalid value.
         """
 
     def write(self, path: str | PathLike[str]) -> None:
-        """Writes them as `from_file` reads them.
+        """Writes the calls in the format of `from_file`.
 
         Raises:
             ConfigError: The file cannot be written.
@@ -937,45 +939,45 @@ def bench_run(
     tls_key: str | PathLike[str] | None = None,
     progress: Callable[[str], object] | None = None,
 ) -> str:
-    """Runs a load test, on threads of its own, and gives the `result` of its report as JSON (`docs/load-tests.md`).
+    """Runs a load test on its own threads, and returns the `result` of its report as JSON (`docs/load-tests.md`).
 
-    The first Ctrl-C ends the run early, and what was measured is reported; the second is raised.
+    The first Ctrl-C ends the run early, and the measurements so far are reported; the second one is raised.
 
     Args:
         target: ``HOST:PORT``, ``https://HOST:PORT`` or ``unix:PATH``.
-        calls: What is asked.
+        calls: The calls to send.
         method: ``check``, ``batch`` or ``stream``.
         batch_size: Calls of a batch; None for 64.
         connections: None for 4.
         streams: Requests in flight on each connection; None for 16.
         rate: Requests per second of all connections together, at fixed times; None for a closed loop.
-        duration_ms: How long is measured; None for 10 s.
-        warmup_ms: How long the same load runs before; None for 1 s.
-        timeout_ms: How long one answer may take; None for 10 s.
-        threads: Threads that put the load on; 0 for half of the cores.
+        duration_ms: Duration of the measurement; None for 10 s.
+        warmup_ms: Duration of the same load before it; None for 1 s.
+        timeout_ms: Longest time of one answer; None for 10 s.
+        threads: Threads that generate the load; 0 for half of the cores.
         token: Sent as ``authorization: Bearer``.
-        tls_ca: PEM of the authorities that may have signed the target's certificate.
-        tls_cert: PEM of our own certificate, for mutual TLS.
-        tls_key: PEM of its key.
-        progress: Called a few times a second with a JSON object; what it raises ends the run.
+        tls_ca: PEM file of the trusted authorities for the target's certificate.
+        tls_cert: PEM file of the client's own certificate, for mutual TLS.
+        tls_key: PEM file of that certificate's key.
+        progress: Called a few times a second with a JSON object; an exception from it ends the run.
 
     Raises:
-        ConfigError: An option has no meaning, the target cannot be reached, or nothing that was asked got an answer.
+        ConfigError: An option has an invalid value, the target cannot be reached, or no call got an answer.
     """
 
 def connect(url: str, *, headers: Sequence[tuple[str, str]] = ..., ca: bytes | None = None) -> int:
-    """Leads the client at standard input and output to a server that speaks streamable HTTP (``docs/stdio.md``).
+    """Connects the client at standard input and output to a server with streamable HTTP (``docs/stdio.md``).
 
     Args:
         url: The server's endpoint.
         headers: Fields of every request, names and values.
-        ca: Certificates in PEM of the authorities that are believed; None for the system's.
+        ca: Certificates in PEM of the trusted authorities; None for the system's.
 
     Returns:
-        The exit code: 0 at the end of the input, 128 and its number for a signal.
+        The exit code: 0 at the end of the input, 128 plus the number of a signal.
 
     Raises:
-        ConfigError: The URL or a field is not as it must be.
+        ConfigError: The URL or a field is invalid.
     """
 
 def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
@@ -987,60 +989,59 @@ def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
     """
 
 def counters_facts(path: str | PathLike[str]) -> dict[str, int | bool | None]:
-    """What a file of counters says of itself, also while a process has it: version, counters, bytes and so on.
+    """Facts about a file of counters, even while a process uses it: version, counters, bytes and so on.
 
     Raises:
-        StoreError: There is no such file, or it is foreign, newer, or damaged beyond reading.
+        StoreError: The file does not exist, or is foreign, newer, or too damaged to read.
     """
 
 def counters_repair(path: str | PathLike[str]) -> tuple[int, int, int, int, int, Path]:
-    """Puts a file with every counter that is whole in the place of a damaged one, which is kept beside it.
+    """Replaces a damaged file by one with every intact counter, and keeps the damaged file beside it.
 
     Returns:
-        Counters kept; how many of them are doubtful, because they come from blocks that do not match their checksum;
-        counters dropped; blocks that are doubtful; blocks dropped of which nothing could be told; and where the old
-        file is now.
+        Counters kept; the number of doubtful ones among them, from blocks that do not match their checksum; counters
+        dropped; doubtful blocks; blocks dropped because they are unreadable; and the path of the old file.
 
     Raises:
-        StoreError: The file is in use, foreign, newer, or beyond repair; or the disk is full.
+        StoreError: The file is in use, foreign, newer, or too damaged to repair; or the disk is full.
     """
 
 def args_json(args: object) -> bytes:
     """The JSON bytes of an arguments value, as `Engine.check` reads it.
 
     Raises:
-        TypeError: It holds a value of a type that has no JSON form.
+        TypeError: It contains a value of a type without a JSON form.
     """
 
 def hash_token(key: bytes, token: str) -> str:
-    """The hash of a token, as configurations have it: keyed BLAKE3, 64 hexadecimal digits.
+    """The hash of a token in the form of configurations: keyed BLAKE3, 64 hexadecimal digits.
 
     Args:
         key: 32 random bytes, a secret of the sidecar.
-        token: The token; its case matters.
+        token: The token; upper and lower case differ.
 
     Raises:
         ConfigError: The key is not 32 bytes long.
     """
 
 def new_token() -> str:
-    """A fresh random token: ``cgt_`` and 43 characters of URL-safe base64."""
+    """A new random token: ``cgt_`` and 43 characters of URL-safe base64."""
 
 def pins_read(folder: str | PathLike[str], server: str | None = None) -> list[dict[str, Any]]:
-    """What is pinned, of one server or of all of them.
+    """The pinned tools of one server or of all servers.
 
     Returns:
-        For each server ``server``, ``is_complete`` (whether a whole list was seen), ``unfinished_since_unix_s`` (since
-        when its first list is under way, if that is more than a day, else None), ``first_lists_since_unix_s`` (when the
-        time for first lists of further variants began, None where it is over or has not begun), ``variants`` (the kinds
-        of clients that were shown lists, and whether a whole first list of each was accepted) and ``tools``; for each
-        tool ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``pinned`` (what was accepted, the last one last)
-        and ``listed`` (what the server lists that is not accepted, the last one last); for each of those ``digest``,
-        ``endpoint``, ``listed_at_unix_s``, ``variants`` (in whose lists it was accepted, or which were shown it last),
+        For each server ``server``, ``is_complete`` (true after a complete list), ``unfinished_since_unix_s`` (the start
+        of its first list, if that is unfinished for more than a day, else None), ``first_lists_since_unix_s`` (start of
+        the time for first lists of other variants, None if it is over or has not begun), ``variants`` (the kinds of
+        clients that were shown lists, each with true if a complete first list of it was accepted) and ``tools``. For
+        each tool ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``pinned`` (the accepted forms, latest last)
+        and ``listed`` (the listed forms that are not accepted, latest last). For each form ``digest``, ``endpoint``,
+        ``listed_at_unix_s``, ``variants`` (those in whose lists it was accepted, or that were shown it last),
         ``is_ambiguous`` (listed twice, with different definitions) and ``members``: names and JSON over several lines.
 
     Raises:
-        ConfigError: Nothing is pinned of that server.
+        ConfigError: No tools of that server are pinned.
         StoreError: A file cannot be read, or is damaged.
     """
 
@@ -1052,21 +1053,21 @@ def pins_accept(
     keeps_others: bool = False,
     variant: str | None = None,
 ) -> list[tuple[str, str]]:
-    """Accepts tools as their server listed them last.
+    """Accepts tools in the form that their server listed last.
 
     Args:
         folder: The folder of pins.
         server: The server's name.
-        tools: Which; None for all that are changed or new.
-        digest: What the digest of each must begin with.
-        keeps_others: Whether what was accepted before stays accepted.
-        variant: Only what clients of this variant are shown, beside what others have.
+        tools: The names of the tools; None for all that are changed or new.
+        digest: The required prefix of the digest of each tool.
+        keeps_others: True to keep forms that were accepted before.
+        variant: Accept only the forms for clients of this variant, and keep those of other variants.
 
     Returns:
-        What was accepted, each with its digest; without those that were accepted already.
+        The newly accepted tools, each with its digest.
 
     Raises:
-        ConfigError: The server has no such tool, lists it twice with different definitions, or the digest is another.
+        ConfigError: The server has no such tool, lists it twice with different definitions, or the digest differs.
         StoreError: A file cannot be read or written, or is damaged.
     """
 
@@ -1078,29 +1079,29 @@ def pins_record(
     answer: bytes,
     variant: str | None = None,
 ) -> list[tuple[str, str]]:
-    """Takes note of a whole list as if the server had just shown it, and writes it.
+    """Records and saves a complete list, as if the server had just sent it.
 
     Args:
-        folder: The folder of pins, which is made where there is none.
+        folder: The folder of pins, which is created if it does not exist.
         server: The server's name.
-        url: Where the server is; or else
-        command: what starts it.
-        answer: A JSON-RPC answer to ``tools/list``, or the result in it.
-        variant: The clients that are shown it; None for all.
+        url: The server's URL; pass either this or `command`.
+        command: The command that starts the server.
+        answer: A JSON-RPC answer to ``tools/list``, or its result.
+        variant: The variant of clients that are shown the list; None for all.
 
     Returns:
-        Tools that have become ``changed`` or ``new`` by it.
+        Tools that became ``changed`` or ``new``.
 
     Raises:
-        ConfigError: It is no whole list, or too large.
+        ConfigError: The list is incomplete or too large.
         StoreError: A file cannot be read or written, or is damaged.
     """
 
 def pins_reset(folder: str | PathLike[str], server: str) -> None:
-    """Forgets what was accepted of a server, and what it listed.
+    """Removes the accepted and the listed tools of a server.
 
     Raises:
-        ConfigError: Nothing is pinned of that server.
+        ConfigError: No tools of that server are pinned.
         StoreError: The file cannot be removed.
     """
 
@@ -1111,7 +1112,7 @@ def version() -> str:
     """The version of this build."""
 
 def descriptor_limit() -> tuple[int, int] | None:
-    """The most file descriptors that this process may have open, and how many of them connections leave free.
+    """The most file descriptors that this process may open, and the number of them that connections leave free.
 
-    They are left to reloads, the admin port and files. None without a limit.
+    Reloads, the admin port and files use those. None without a limit.
     """

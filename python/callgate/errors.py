@@ -2,21 +2,21 @@
 
 
 class CallgateError(Exception):
-    """Base of every exception that callgate raises on purpose."""
+    """Base of all exceptions that callgate raises deliberately."""
 
 
 class PolicyError(CallgateError):
     """A policy or catalogue document has a fault; shown as ``file:line:column: message``.
 
     Attributes:
-        file: The document, as the caller named it; ``<policy>`` or ``<catalogue>`` for one from memory.
+        file: The document's name as the caller gave it; ``<policy>`` or ``<catalogue>`` for one from memory.
         line: Line of the fault, from 1.
         column: Column of the fault in characters, from 1.
-        message: What is wrong, what was expected, and what to do.
+        message: The fault, the expectation and the remedy.
     """
 
     def __init__(self, file: str, line: int, column: int, message: str) -> None:
-        """Takes the place of the fault and what is wrong there."""
+        """Takes the place and the description of the fault."""
         super().__init__(file, line, column, message)
         self.file = file
         self.line = line
@@ -29,13 +29,13 @@ class PolicyError(CallgateError):
 
 
 class ConfigError(CallgateError):
-    """Something outside a policy document is not as it must be: a file, an address, a socket, an option."""
+    """A fault outside policy documents: of a file, an address, a socket or an option."""
 
 
 class TransientError(ConfigError):
-    """As `ConfigError`, where the system refused something for a reason that passes: file descriptors, memory, a disk.
+    """A `ConfigError` for a temporary reason in the system: file descriptors, memory or a disk.
 
-    The same may succeed later, without a change of anybody's.
+    The same operation may succeed later without any change.
     """
 
 

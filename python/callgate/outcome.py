@@ -4,21 +4,21 @@ from enum import Enum
 
 
 class Outcome(str, Enum):
-    """What a decision says (`docs/policy.md` section 5). Members are strings: ``Outcome.ALLOW == "allow"``."""
+    """The outcome of a decision (`docs/policy.md` section 5). Members are strings: ``Outcome.ALLOW == "allow"``."""
 
     ALLOW = "allow"
-    """The call may go on; units were taken from every limit that applies."""
+    """The call may proceed; units were taken from every limit that applies."""
     DENY = "deny"
-    """The call must not go on, and trying again unchanged will not help."""
+    """The call must not proceed, and an unchanged retry will not help."""
     RATE_LIMITED = "rate_limited"
-    """A limit has too little left; `Decision.retry_after_ms` says when it will have enough."""
+    """A limit has too few units left; `Decision.retry_after_ms` is the time until it has enough."""
     APPROVAL_REQUIRED = "approval_required"
-    """A person has to approve this exact call first."""
+    """A person must first approve this exact call."""
 
     def __str__(self) -> str:
         """The value, on every supported version of Python; `format` follows it."""
         return self.value
 
     def __format__(self, spec: str) -> str:
-        """As a plain string."""
+        """Formats it as a plain string."""
         return format(self.value, spec)

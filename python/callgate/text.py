@@ -1,4 +1,4 @@
-"""Names and texts of others in messages: quoted, without secrets, printable, and with the nearest name that exists."""
+"""Foreign names and texts in messages: quoted, printable, without secrets, and with the nearest existing name."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _SECRET: Final = re.compile(r"cgt_[\w-]+|[\w+/-]{43}=|[0-9a-fA-F]{32,}", re.ASCII)
-"""A token; a key in base64; half of one in hex, or more."""
+"""A token; a key in base64; or at least half a key in hex."""
 
 _SHOWN: Final = 4
-"""Characters of a secret that tell which one it is, and nothing else."""
+"""Characters of a secret that are shown, enough to identify it and no more."""
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _UNSEEN_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
-# They come after characters, and can carry a text of their own.
+# They follow characters, and can carry a hidden text.
 _VARIATION_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 def is_text(text: str) -> bool:
-    """Whether all of it are characters: Python also holds halves of surrogate pairs, and bytes that are not UTF-8."""
+    """True if it contains only characters. Python strings can also hold lone surrogates and bytes outside UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -32,15 +32,15 @@ def is_text(text: str) -> bool:
 
 
 def masked(text: str) -> str:
-    """The text without what may be a token or a key: either is easily put where a path or a name belongs.
+    """The text without possible tokens and keys, which users easily write in place of a path or a name.
 
-    Messages with what a user wrote end on stderr, in logs and on `/readyz`, which asks for no token.
+    Messages with users' texts appear on stderr, in logs and on `/readyz`, which requires no token.
     """
     return _SECRET.sub(lambda found: f"{found[0][:_SHOWN]}...", text)
 
 
 def quoted(text: str) -> str:
-    """A user's text in backticks: printable, without secrets, and not longer than a message should be."""
+    """A user's text in backticks: printable, without secrets, and shortened."""
     longest = 60
     text = masked(text)
     shown = text if len(text) <= longest else f"{text[:longest]}..."
@@ -48,12 +48,12 @@ def quoted(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text with a replacement character in place of everything that ends a line, or that a terminal would obey."""
+    """The text with a replacement character for everything that ends a line or controls a terminal."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def visible(text: str) -> str:
-    """The text with everything escaped that a terminal would obey or not show: a model reads it all the same."""
+    """The text with everything escaped that controls a terminal or is invisible there: a model reads it anyway."""
     return "".join(f"\\u{{{ord(character):x}}}" if _is_unseen(character) else character for character in text)
 
 
@@ -63,12 +63,12 @@ def _is_unseen(character: str) -> bool:
 
 
 def nearest(name: str, known: Iterable[str], *, likeness: float = 0.6) -> str | None:
-    """The name that was probably meant; None where none is like it by that share, from 0 to 1."""
+    """The probably intended name; None if no name has at least this similarity, from 0 to 1."""
     return next(iter(difflib.get_close_matches(name, list(known), n=1, cutoff=likeness)), None)
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The nearest name, or what there is."""
+    """The end of a message: the nearest name, or the known names."""
     wanted = name.lower().replace("-", "_")
     longer = [key for key in known if wanted and key.startswith(wanted)]
     near = longer[0] if len(longer) == 1 else nearest(wanted, known)

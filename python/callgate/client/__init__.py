@@ -1,4 +1,4 @@
-"""Clients of a running sidecar, and the servicer of a grpcio server: all that needs no control plane."""
+"""Clients of a running sidecar, and the servicer of a grpcio server; none of them needs the control plane."""
 
 from callgate.client.aio import AsyncClient
 from callgate.client.base import UNAVAILABLE

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class AsyncClient(ClientBase):
-    """Asks a sidecar from asyncio; belongs to the event loop of its first call."""
+    """Requests decisions from a sidecar with asyncio; belongs to the event loop of its first call."""
 
     _channel: grpc.aio.Channel | None = None
 
@@ -42,7 +42,7 @@ class AsyncClient(ClientBase):
         """Decides one call; the arguments are those of `Engine.check`.
 
         Raises:
-            TypeError: An argument has a type that no call could have.
+            TypeError: An argument has an invalid type.
         """
         try:
             request = messages.check_request(
@@ -81,7 +81,7 @@ class AsyncClient(ClientBase):
         return self._batch_decisions(known, response)
 
     def check_stream(self, calls: AsyncIterable[Call] | Iterable[Call]) -> AsyncGenerator[Decision, None]:
-        """See `Client.check_stream`; the calls are drawn by a task of their own, and the time limit is exact."""
+        """See `Client.check_stream`; a separate task reads the calls, and the time limit is exact."""
 
         def open_stream() -> grpc.aio.StreamStreamCall[Any, pb.CheckStreamResponse]:
             ask = self._channel_of_this_loop().stream_stream(
@@ -111,7 +111,7 @@ class AsyncClient(ClientBase):
         return response.settled
 
     def _channel_of_this_loop(self) -> grpc.aio.Channel:
-        # Not in the constructor: a channel binds itself to the loop that runs when it is made.
+        # Not in the constructor: a channel binds itself to the loop that runs at its creation.
         if self._channel is None:
             self._channel = (
                 grpc.aio.insecure_channel(self._target, options=self._options)
@@ -126,7 +126,7 @@ class AsyncClient(ClientBase):
             await self._channel.close()
 
     async def __aenter__(self) -> Self:
-        """Nothing is opened before the first call."""
+        """Opens nothing; the first call does."""
         return self
 
     async def __aexit__(

@@ -1,10 +1,10 @@
-"""The part of asking a sidecar that is the same for both clients, and the answers where it gives none.
+"""The common part of both clients, and their decisions if the sidecar does not answer.
 
-A sidecar that does not answer is no exception but a decision, because code that asks before every call must go on with
-one: with ``on_failure="fail_closed"`` a denial, with ``"fail_open"`` an allow. Both carry the rule
-``(decision point unavailable)``, and the allow says in `shadow` that it stands for a denial. Only silence opens: a
-sidecar that answers with an error status, as it does to a call that is too large, denies in both modes, so that no
-caller can open the door by what it sends.
+A missing answer is a decision and not an exception, because code that requests a decision before every call needs one
+to continue: with ``on_failure="fail_closed"`` a denial, with ``"fail_open"`` an allow. Both have the rule
+``(decision point unavailable)``, and the allow has the denial as its `shadow`. Only a missing answer fails open: an
+answer with an error status, such as that to a call that is too large, is a denial in both modes, so that callers cannot
+force an allow by the content of a call.
 """
 
 from __future__ import annotations
@@ -30,27 +30,27 @@ if TYPE_CHECKING:
     OnFailure: TypeAlias = Literal["fail_closed", "fail_open"]
 
 UNAVAILABLE: Final = "(decision point unavailable)"
-"""Rule of decisions that a client makes itself, because the sidecar made none."""
+"""Rule of decisions that a client makes itself, because the sidecar did not answer."""
 
 _OPTIONS: Final = (
-    # A sidecar is a neighbour: never behind the machine's HTTP proxy.
+    # A sidecar is near, so it is never behind the machine's HTTP proxy.
     ("grpc.enable_http_proxy", 0),
-    # It restarts in milliseconds; gRPC's own patience of up to two minutes would turn that into an outage.
+    # It restarts in milliseconds; gRPC's own backoff of up to two minutes would turn that into an outage.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
-# On a Unix socket gRPC would name the path as the authority, escaped in a way that HTTP/2 servers refuse.
+# On a Unix socket, gRPC would send the path as the authority, escaped in a way that HTTP/2 servers refuse.
 _SOCKET_OPTIONS: Final = (*_OPTIONS, ("grpc.default_authority", "localhost"))
 
-# What callgate says to a message that is no request: the call is at fault, not the sidecar.
+# callgate's answers to a message that is not a valid request: the fault is in the call, not in the sidecar.
 _REFUSED: Final = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OUT_OF_RANGE}
 _SILENT: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
 
 class ClientBase:
-    """All of a client but its channel and the line that waits."""
+    """Everything of a client except its channel and the line that waits."""
 
     def __init__(
         self,
@@ -65,14 +65,14 @@ class ClientBase:
 
         Args:
             target: ``127.0.0.1:9191``, ``unix:/run/callgate.sock``, or any other name that gRPC resolves.
-            timeout_ms: How long one call may take in all.
-            on_failure: What a sidecar that does not answer stands for, see the module.
-            token: This enforcement point's own token, sent as ``authorization: Bearer``. Give `credentials` as well
-                where others can listen.
-            credentials: TLS, from `grpc.ssl_channel_credentials`; None speaks in the clear.
+            timeout_ms: Longest total time of one call.
+            on_failure: The decision if the sidecar does not answer; see the module.
+            token: This enforcement point's own token, sent as ``authorization: Bearer``. Pass `credentials` as well if
+                others can read the traffic.
+            credentials: TLS, from `grpc.ssl_channel_credentials`; None for no TLS.
 
         Raises:
-            ValueError: A value that has no meaning.
+            ValueError: An argument has an invalid value.
         """
         if on_failure not in {"fail_closed", "fail_open"}:
             error = f"`on_failure` is `{on_failure}`: expected `fail_closed` or `fail_open`"
@@ -97,7 +97,7 @@ class ClientBase:
             return _denial(UNAVAILABLE, f"`{self._target}` answered outcome {response.outcome}, which is unknown here")
 
     def _batch(self, calls: Iterable[Call]) -> tuple[pb.CheckBatchRequest, list[Decision | None]]:
-        """The message of a batch, and the decisions of those calls that cannot be sent."""
+        """The message of a batch, and the decisions of calls that cannot be sent."""
         request, known = pb.CheckBatchRequest(), list[Decision | None]()
         for call in calls:
             message = _sendable(call)
@@ -150,7 +150,7 @@ class ClientBase:
 
 
 def _sendable(call: Call) -> pb.CheckRequest | Decision:
-    """The message of a call, or the denial of one that has none."""
+    """The message of a call, or the denial of a call that cannot be sent."""
     try:
         return messages.check_request(**call)
     except UnicodeEncodeError as error:
@@ -162,7 +162,7 @@ def _denial(rule: str, message: str) -> Decision:
 
 
 def not_unicode(error: UnicodeEncodeError) -> Decision:
-    """The denial of a call that names something by what is no text."""
+    """The denial of a call with a name that is not valid text."""
     return _denial(messages.INVALID_REQUEST, f"a name is not Unicode text: {error.reason}")
 
 

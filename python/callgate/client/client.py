@@ -1,4 +1,4 @@
-"""The client for threads: the API of `Engine.check`, over gRPC."""
+"""The client for threads: the API of `Engine.check` over gRPC."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Client(ClientBase):
-    """Asks a sidecar; safe to share between threads."""
+    """Requests decisions from a sidecar; safe to share between threads."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Client(ClientBase):
         """Decides one call; the arguments are those of `Engine.check`.
 
         Raises:
-            TypeError: An argument has a type that no call could have.
+            TypeError: An argument has an invalid type.
         """
         try:
             request = messages.check_request(
@@ -93,14 +93,14 @@ class Client(ClientBase):
         return self._decision(response)
 
     def check_batch(self, calls: Iterable[Call]) -> list[Decision]:
-        """Decides several calls in one request: one decision for each, in their order.
+        """Decides several calls in one request; returns one decision for each, in order.
 
-        Each is decided by itself, and finds taken what those before it took. The time limit is that of the whole batch.
-        A sidecar takes 1,000 calls at a time, unless it is set otherwise; where they are more, none is decided and
-        every decision is a denial, ``(invalid request)``.
+        Each call is decided separately, after the calls before it have taken their units. The time limit is that of the
+        whole batch. A sidecar accepts 1,000 calls per batch by default; of a larger batch none is decided, and every
+        decision is a denial, ``(invalid request)``.
 
         Raises:
-            TypeError: A call has a key or a type that no call could have; nothing was sent.
+            TypeError: A call has an unknown key or an invalid type; nothing was sent.
         """
         request, known = self._batch(calls)
         if not request.calls:
@@ -112,32 +112,32 @@ class Client(ClientBase):
         return self._batch_decisions(known, response)
 
     def check_stream(self, calls: Iterable[Call]) -> Generator[Decision, None, None]:
-        """Decides calls as they come, without waiting for one answer before the next call: the quickest way to ask.
+        """Decides calls as they come, without waiting for one answer before the next call; this is the fastest method.
 
-        Gives one decision for each call, in their order. `calls` may be endless and may wait, also for decisions given
-        so far; it is drawn on another thread, and ahead of the decisions, as far as the sidecar reads. The time limit
-        is that of each decision, from when it is wanted, and up to a quarter more. Where it is over, or the stream
-        breaks, the calls that were drawn so far get the decision of a sidecar that does not answer, and those that
-        follow are asked on a new stream. Closing what this gives (``close()``) leaves the stream early.
+        Yields one decision for each call, in order. `calls` may be endless and may wait, even for earlier decisions. It
+        is read on another thread, ahead of the decisions, as far as the sidecar reads. The time limit applies to each
+        decision from the moment it is awaited, and may be exceeded by up to a quarter. If it is exceeded or the stream
+        breaks, the calls read so far get the decision of a sidecar that does not answer, and later calls go to a new
+        stream. Closing the generator (``close()``) leaves the stream early.
 
         Raises:
-            TypeError: A call has a key or a type that no call could have. This, as what `calls` itself raises, comes
-                after the decisions before it.
+            TypeError: A call has an unknown key or an invalid type. This error, like any error that `calls` raises,
+                comes after the decisions before it.
         """
         open_stream = partial(self._check_stream, metadata=self._metadata)
         return Stream(open_stream, calls, self._timeout_s, self._faults).decisions()
 
     def roll_back(self, reservation: str) -> bool:
-        """Gives a reservation's units back; False when the id is unknown, expired, already settled or another's.
+        """Returns a reservation's units; False if the id is unknown, expired, already settled or another PEP's.
 
         Raises:
-            ValueError: Not an id of a reservation.
-            CallgateError: The sidecar did not answer: the units may or may not have been given back.
+            ValueError: The text is not the id of a reservation.
+            CallgateError: The sidecar did not answer: the units may or may not have been returned.
         """
         return self._settled(reservation, pb.SETTLE_ACTION_ROLL_BACK)
 
     def commit(self, reservation: str) -> bool:
-        """Keeps a reservation's units for good; see `roll_back`."""
+        """Keeps a reservation's units permanently; see `roll_back`."""
         return self._settled(reservation, pb.SETTLE_ACTION_COMMIT)
 
     def _settled(self, reservation: str, action: pb.SettleAction) -> bool:
@@ -152,7 +152,7 @@ class Client(ClientBase):
         self._channel.close()
 
     def __enter__(self) -> Self:
-        """Nothing is opened before the first call."""
+        """Opens nothing; the first call does."""
         return self
 
     def __exit__(

@@ -1,6 +1,6 @@
-"""The decision service inside a grpcio server of your own.
+"""The decision service inside your own grpcio server.
 
-The data plane of `callgate.Server` is much faster; this is for a process that serves grpcio already.
+The data plane of `callgate.Server` is much faster; this is for a process that already runs a grpcio server.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 def add_to_grpc_server(
     engine: Engine, server: grpc.Server | grpc.aio.Server, *, clock: ManualClock | None = None, vouches: bool = False
 ) -> None:
-    """Mounts `callgate.decision.v1.DecisionService` into `server`, which is not started yet.
+    """Mounts `callgate.decision.v1.DecisionService` into `server`, which must not be started yet.
 
-    Every decision is status OK, as from the data plane. Messages above the server's own limit (4 MiB unless it says
-    otherwise) are RESOURCE_EXHAUSTED by grpcio itself; a batch may hold 1,000 calls. On a sync server each open stream
-    occupies one thread of its pool. Who may call the service is the server's business (its credentials and
-    interceptors); all who may count as one enforcement point, so each can settle what another reserved.
+    Every decision has status OK, as from the data plane. grpcio answers messages above the server's own limit (4 MiB by
+    default) with RESOURCE_EXHAUSTED; a batch may contain 1,000 calls. On a sync server each open stream occupies one
+    thread of its pool. The server's credentials and interceptors decide about access to the service; all its clients
+    count as one enforcement point, so each of them can settle the others' reservations.
 
     Args:
-        engine: Whose policies decide and whose counters count.
+        engine: The engine with the policies and counters.
         server: A `grpc.server` or a `grpc.aio.server`.
-        clock: A clock set by hand, for tests; None for the system's.
-        vouches: Whether whoever may call the service may name a configured grant by its id. Without configured grants
+        clock: A manual clock, for tests; None for the system's.
+        vouches: True if clients of the service may name a configured grant by its id. Without configured grants,
             callers name the grant in any case.
     """
     service = _Service(engine, clock, vouches=vouches)
@@ -68,9 +68,9 @@ def add_to_grpc_server(
 
 
 class _Service:
-    """The handlers: of a sync server, where each call runs on a thread of its pool, and of an aio server.
+    """The handlers of a sync server, on which each call runs on a thread of its pool, and of an aio server.
 
-    A decision takes microseconds, so the aio handlers make it on the loop itself.
+    A decision takes microseconds, so the aio handlers run it on the event loop itself.
     """
 
     def __init__(self, engine: Engine, clock: ManualClock | None, *, vouches: bool) -> None:

@@ -1,6 +1,6 @@
 """The messages of `callgate.decision.v1`, and their one conversion to and from calls and decisions.
 
-Clients and the grpcio service share it, so that a field can be forgotten in no door alone.
+The clients and the grpcio service share it, so that a field cannot be forgotten in only one of them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ CHECK_STREAM: Final = f"/{SERVICE}/CheckStream"
 SETTLE: Final = f"/{SERVICE}/Settle"
 
 MAX_BATCH_CALLS: Final = 1_000
-"""Calls of one batch that the grpcio service decides; of the data plane's setting this is the default."""
+"""Most calls of one batch for the grpcio service; also the default of the data plane's setting."""
 
 INVALID_REQUEST: Final = "(invalid request)"
-"""Rule of calls that are no well-formed requests (`docs/policy.md` section 2)."""
+"""Rule of calls that are not well-formed requests (`docs/policy.md` section 2)."""
 
 _TO_MESSAGE: Final = {
     Outcome.ALLOW: pb.OUTCOME_ALLOW,
@@ -45,7 +45,7 @@ class _Tool(TypedDict):
 
 
 class Call(_Tool, total=False):
-    """One call of a batch or of a stream: the keywords of `Client.check`; `tool`, and who calls, are required."""
+    """One call of a batch or stream: the keywords of `Client.check`; `tool` and the caller are required."""
 
     grant: str | None
     grant_token: str | None
@@ -70,8 +70,8 @@ def check_request(
     """The message of a call.
 
     Raises:
-        TypeError: An argument has a type that no call could have.
-        UnicodeEncodeError: A name holds a lone surrogate.
+        TypeError: An argument has an invalid type.
+        UnicodeEncodeError: A name contains a lone surrogate.
     """
     names: list[object] = [tool, *(labels or {}), *(labels or {}).values()]
     names += [name for name in (grant, grant_token, server, session) if name is not None]
@@ -115,7 +115,7 @@ def check_batch(
     """Decides the calls of a message, in order.
 
     Raises:
-        ValueError: They are more than `MAX_BATCH_CALLS`; none is decided then.
+        ValueError: There are more than `MAX_BATCH_CALLS`; none is decided.
     """
     if len(request.calls) > MAX_BATCH_CALLS:
         error = f"expected at most {MAX_BATCH_CALLS} calls in one batch, got {len(request.calls)}"
@@ -148,7 +148,7 @@ def settle(engine: Engine, request: pb.SettleRequest, now_ms: float | None) -> p
     """Settles the reservation of a message.
 
     Raises:
-        ValueError: It is malformed; says what was expected.
+        ValueError: The message is malformed; the error names the expected form.
     """
     match request.action:
         case pb.SETTLE_ACTION_COMMIT:
@@ -191,7 +191,7 @@ def decision(response: pb.CheckResponse) -> Decision:
     """The decision of a message.
 
     Raises:
-        KeyError: Its outcome is none that this version knows.
+        KeyError: This version does not know the outcome.
     """
     shadow = response.shadow
     return Decision(

@@ -1,8 +1,7 @@
 """The calls of one `check_stream`, on their way to a sidecar and back.
 
-Every call that is drawn from the caller's iterator gets exactly one decision, in order. Where a stream breaks, the
-calls that wait for an answer get the decision of a sidecar that does not answer, and those that follow go to a new
-stream.
+Every call that is read from the caller's iterator gets exactly one decision, in order. If a stream breaks, the calls
+that wait for an answer get the decision of a sidecar that does not answer, and later calls go to a new stream.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from callgate._callgate import Decision
     from callgate.client.messages import Call
 
-    # Known to the type stubs alone.
+    # Defined only in the type stubs.
     _Rpc: TypeAlias = grpc._CallIterator[pb.CheckStreamResponse]  # noqa: SLF001
     _AsyncRpc: TypeAlias = grpc.aio.StreamStreamCall[Any, pb.CheckStreamResponse]
 
@@ -36,19 +35,19 @@ _LOOKS_PER_TIMEOUT: Final = 4
 
 @dataclass(frozen=True)
 class Faults:
-    """How one client turns what comes, or does not come, into decisions."""
+    """One client's conversions of answers, errors and unsendable calls to decisions."""
 
     refused: Callable[[UnicodeEncodeError], Decision]
-    """A call that cannot be sent."""
+    """Converts a call that cannot be sent."""
     failed: Callable[[grpc.StatusCode, str | None], Decision]
-    """An error status instead of an answer."""
+    """Converts an error status."""
     answered: Callable[[pb.CheckResponse], Decision]
-    """An answer."""
+    """Converts an answer."""
 
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A call that has been drawn and waits for its answer."""
+    """A call that has been read and waits for its answer."""
 
     id: int
     drawn_at_s: float
@@ -64,31 +63,31 @@ class _Waitings:
         self._next_id = 0
 
     def message(self, call: Call) -> pb.CheckStreamRequest:
-        """The message of a call, which waits from now on.
+        """The message of a call, which is then added to the waiting ones.
 
         Raises:
-            TypeError: The call has a key or a type that no call could have.
+            TypeError: The call has an unknown key or an invalid type.
         """
         message = pb.CheckStreamRequest(id=self._next_id)
         refused = None
         try:
             message.call.CopyFrom(messages.check_request(**call))
         except UnicodeEncodeError as error:
-            # Sent without a call, so that its answer comes in its turn.
+            # Sent without a call, so that its answer comes in the right order.
             refused = self._faults.refused(error)
         self._waiting.append(_Waiting(self._next_id, time.monotonic(), refused))
         self._next_id += 1
         return message
 
     def decision(self, response: pb.CheckStreamResponse) -> Decision | None:
-        """The decision of an answer; None where it is not that of the oldest call."""
+        """The decision of an answer; None if it does not belong to the oldest call."""
         if not self._waiting or self._waiting[0].id != response.id:
             return None
         refused = self._waiting.popleft().refused
         return self._faults.answered(response.decision) if refused is None else refused
 
     def fail(self, code: grpc.StatusCode, details: str | None) -> list[Decision]:
-        """Decisions for all that wait."""
+        """Decisions for all waiting calls."""
         failed = []
         while self._waiting:
             refused = self._waiting.popleft().refused
@@ -96,10 +95,10 @@ class _Waitings:
         return failed
 
     def oldest_at_s(self) -> float | None:
-        """Since when the oldest waits."""
+        """The time from which the oldest one waits."""
         try:
             return self._waiting[0].drawn_at_s
-        except IndexError:  # answered meanwhile
+        except IndexError:  # answered in the meantime
             return None
 
 
@@ -108,7 +107,7 @@ _ENDED_EARLY: Final = (grpc.StatusCode.UNAVAILABLE, "the stream ended before the
 
 
 class Stream:
-    """Calls of a sync iterator. grpcio draws them on a thread of its own."""
+    """Calls of a sync iterator, which grpcio reads on its own thread."""
 
     def __init__(
         self,
@@ -117,14 +116,14 @@ class Stream:
         timeout_s: float,
         faults: Faults,
     ) -> None:
-        """Takes what opens a stream, the calls, the time limit of each decision, and what to answer to faults."""
+        """Takes a function that opens a stream, the calls, the time limit of each decision, and the conversions."""
         self._open = open_stream
         self._calls = iter(calls)
         self._timeout_s = timeout_s
         self._waitings = _Waitings(faults)
-        # Held while the caller's iterator runs, which may take as long as it likes.
+        # Held while the caller's iterator runs, which may take any time.
         self._drawing = Lock()
-        # Held for moments; says which stream draws, and guards what was drawn too late for the stream before.
+        # Held briefly; guards the reading stream, and the call that was read too late for the stream before.
         self._state = Lock()
         self._current: object | None = None
         self._left_over: list[Call] = []
@@ -137,10 +136,10 @@ class Stream:
         """The decisions, in the order of the calls.
 
         Raises:
-            TypeError: A call has a key or a type that no call could have; raised after the answers to those before.
+            TypeError: A call has an unknown key or an invalid type; raised after the answers to the calls before.
         """
         while True:
-            # Drawn before the stream is opened, so that a sidecar that is away is not asked over and over for nothing.
+            # Read before the stream is opened, so that an unreachable sidecar is not called repeatedly without a call.
             stream = self._current = object()
             first = self._draw(stream)
             if first is None:
@@ -175,7 +174,7 @@ class Stream:
         yield from self._waitings.fail(*fault)
 
     def _waiting_for(self, rpc: _Rpc) -> Iterator[pb.CheckStreamResponse]:
-        """The answers; only while one is waited for can it be overdue, so a caller may take its time between two."""
+        """The answers; one can be overdue only while it is awaited, so a caller may pause between two."""
         while True:
             self._waits_since_s = time.monotonic()
             try:
@@ -187,7 +186,7 @@ class Stream:
             yield response
 
     def _watch(self, rpc: _Rpc, closed: Event) -> None:
-        """Ends a stream whose oldest call is overdue: grpcio has a time limit for a whole stream alone."""
+        """Ends a stream whose oldest call is overdue, because grpcio has a time limit only for a whole stream."""
         while not closed.wait(self._timeout_s / _LOOKS_PER_TIMEOUT):
             waits_since_s, oldest_at_s = self._waits_since_s, self._waitings.oldest_at_s()
             if waits_since_s is None or oldest_at_s is None:
@@ -230,7 +229,7 @@ class Stream:
 
 
 class AsyncStream:
-    """Calls of an async iterator, or of a plain one."""
+    """Calls of an async or a plain iterator."""
 
     def __init__(
         self,
@@ -244,7 +243,7 @@ class AsyncStream:
         self._calls = _each(calls)
         self._timeout_s = timeout_s
         self._waitings = _Waitings(faults)
-        # Outlives the stream that began it, so that no call is lost with a stream.
+        # It outlives the stream that started it, so that no call is lost with a stream.
         self._drawing: asyncio.Task[Call | None] | None = None
         self._error: Exception | None = None
 
@@ -278,7 +277,7 @@ class AsyncStream:
         finally:
             writing.cancel()
             rpc.cancel()
-            # Until it has let go of the iterator.
+            # Wait until it has released the iterator.
             await asyncio.wait([writing])
         for decision in self._waitings.fail(*fault):
             yield decision
@@ -302,7 +301,7 @@ class AsyncStream:
                     raise asyncio.TimeoutError
                 done, _ = await asyncio.wait([reading], timeout=left_s)
                 if done:
-                    # Cancelled where the client is closed.
+                    # It is cancelled if the client is closed.
                     return grpc.aio.EOF if reading.cancelled() else reading.result()
         finally:
             reading.cancel()
@@ -315,7 +314,7 @@ class AsyncStream:
                 message = await self._draw()
             await rpc.done_writing()
         except (grpc.RpcError, asyncio.InvalidStateError):
-            # The stream has ended; whoever reads its answers is told why.
+            # The stream has ended; the reader of its answers gets the reason.
             return
 
     async def _draw(self) -> pb.CheckStreamRequest | None:
@@ -324,7 +323,7 @@ class AsyncStream:
         if self._drawing is None:
             self._drawing = asyncio.ensure_future(anext(self._calls, None))
         try:
-            # Shielded: a stream that ends must not break off the caller's iterator.
+            # Shielded: the end of a stream must not interrupt the caller's iterator.
             call = await asyncio.shield(self._drawing)
             self._drawing = None
             return None if call is None else self._waitings.message(call)

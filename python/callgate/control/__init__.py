@@ -1,1 +1,1 @@
-"""The running sidecar: what it is started from, its reloads, its admin port, its metrics and its logs."""
+"""The running sidecar: its start, its reloads, its admin port, its metrics and its logs."""

@@ -1,4 +1,4 @@
-"""Writing that makes nobody wait: what goes to a pipe that is full must not hold up the sidecar, nor its end."""
+"""Non-blocking log output: a full pipe must not delay the sidecar or its end."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from threading import Lock, Thread
 from typing import Final
 
 LINES: Final = 10_000
-"""How many lines wait for a reader; more are counted and left out."""
+"""Lines that wait for a reader; more are counted and dropped."""
 
 
 class BackgroundStream:
-    """A text stream for a log handler that a thread writes to a file descriptor, without a buffer in between."""
+    """A text stream for a log handler; a thread writes it to a file descriptor without another buffer."""
 
     def __init__(self, descriptor: int, lines: int = LINES) -> None:
-        """Takes the file descriptor, and how many lines may wait."""
+        """Takes the file descriptor and the number of lines that may wait."""
         self._descriptor = descriptor
         self._waiting: Queue[str] = Queue(lines)
         self._lost = 0
         self._lost_lock = Lock()
-        # A daemon, as a reader that never comes must not keep the process alive.
+        # A daemon thread, because a missing reader must not keep the process alive.
         Thread(target=self._run, name="callgate-log", daemon=True).start()
 
     def write(self, text: str) -> None:
-        """Takes one line, or leaves it out when too many wait."""
+        """Takes one line, or drops it if too many wait."""
         try:
             self._waiting.put_nowait(text)
         except Full:
@@ -33,12 +33,12 @@ class BackgroundStream:
                 self._lost += 1
 
     def flush(self) -> None:
-        """Does nothing, as a handler calls it after every line; `drain` is for the end."""
+        """Does nothing, because a handler calls it after every line; `drain` is for the end."""
 
     def drain(self, timeout_s: float) -> bool:
-        """Waits until everything is written, and says whether it is."""
+        """Waits until everything is written; returns false if that takes too long."""
         end = time.monotonic() + timeout_s
-        # `Queue.join` knows no time-out.
+        # `Queue.join` has no timeout.
         while self._waiting.unfinished_tasks:
             if time.monotonic() >= end:
                 return False
@@ -46,7 +46,7 @@ class BackgroundStream:
         return True
 
     def take_lost(self) -> int:
-        """Lines left out since the last call, once there is room to say so."""
+        """The number of lines dropped since the last call; 0 until there is room for a report."""
         if self._waiting.full():
             return 0
         with self._lost_lock:
@@ -71,5 +71,5 @@ class BackgroundStream:
             while view:
                 view = view[os.write(self._descriptor, view) :]
         except OSError:
-            # Nobody reads any more; there is nowhere to say so.
+            # The reader is gone, so there is no place for a report.
             return

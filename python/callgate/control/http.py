@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     from callgate.control.readiness import Serving
 
 _TIMEOUT_S: Final = 10.0
-"""How long a connection may be silent, so that slow ones cannot hold threads for good."""
+"""Longest silence of a connection, so that slow clients cannot occupy threads forever."""
 
 _BACKLOG: Final = 1_024
-"""Connections that the system keeps until they are accepted. Beyond them it drops the first packet, which comes again
-after a second: a probe has given up by then."""
+"""Connections that the system keeps until they are accepted. Beyond them it drops the first packet, which the client
+repeats after a second: a probe has timed out by then."""
 
 _MOST_CONNECTIONS: Final = 64
-"""Connections, and with them threads, held at once: at most half of the file descriptors that the data plane leaves
-free, as the others are for reloads. For a newer one the oldest that asks for nothing is closed."""
+"""Highest number of open connections, each with a thread: at most half of the file descriptors that the data plane
+leaves free, because reloads need the others. A new connection beyond it closes the oldest idle one."""
 
 _LEAST_CONNECTIONS: Final = 4
-"""The same under the lowest limit of file descriptors."""
+"""Highest number of open connections under the lowest limit of file descriptors."""
 
 _REFUSED_PAUSE_S: Final = 0.1
 _MAX_PORT: Final = 65_535
@@ -47,13 +47,13 @@ _JSON: Final = "application/json"
 
 
 class AdminServer:
-    """Answers on threads of its own until it is stopped."""
+    """The admin HTTP server; answers on its own threads until it is stopped."""
 
     def __init__(self, listen: str, registry: CollectorRegistry) -> None:
-        """Binds `listen`, such as ``127.0.0.1:9193``; answers from `start` on.
+        """Binds `listen`, such as ``127.0.0.1:9193``; `start` begins to answer.
 
         Raises:
-            ConfigError: The address cannot be had.
+            ConfigError: The address cannot be bound.
         """
         try:
             host, port = _split(listen)
@@ -76,15 +76,15 @@ class AdminServer:
         return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
     def start(self) -> None:
-        """Answers from now on; ``/readyz`` once `set_ready` says so."""
+        """Starts to answer; ``/readyz`` is 503 until `set_ready`."""
         self._thread.start()
 
     def set_ready(self, *, ready: bool) -> None:
-        """What ``/readyz`` answers from now on."""
+        """Sets the answer of ``/readyz``."""
         self._server.ready = ready
 
     def set_serving(self, serving: Serving) -> None:
-        """What ``/readyz`` says of the configuration from now on."""
+        """Sets the configuration that ``/readyz`` describes."""
         self._server.serving = serving
 
     def set_failure(self, failure: str | None) -> None:
@@ -117,7 +117,7 @@ def _most_connections() -> int:
 
 
 class _Connections:
-    """Those that are open, the oldest first, and which of them are being answered."""
+    """The open connections, oldest first, each marked as idle or being answered."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -125,7 +125,7 @@ class _Connections:
         self._changed = Condition()
 
     def add(self, connection: socket.socket) -> None:
-        """Waits until there is room for one more, which is made at once."""
+        """Adds a connection; if there is no room, closes another one first and waits for its end."""
         with self._changed:
             while len(self._answered) >= self._most:
                 self._close_one()
@@ -133,22 +133,22 @@ class _Connections:
             self._answered[connection] = False
 
     def remove(self, connection: socket.socket) -> None:
-        """Forgets one that is closed."""
+        """Removes a closed connection."""
         with self._changed:
             self._answered.pop(connection, None)
             self._changed.notify()
 
     def mark(self, connection: socket.socket, *, answered: bool) -> None:
-        """Notes whether one has asked for something that it has not got yet."""
+        """Marks a connection as being answered or as idle."""
         with self._changed:
             if connection in self._answered:
                 self._answered[connection] = answered
 
     def _close_one(self) -> None:
-        """Ends the oldest that asks for nothing, else the oldest: its client may take no answer, and others wait."""
+        """Closes the oldest idle connection, else the oldest one, whose client may not read its answer."""
         idle = (one for one, answered in self._answered.items() if not answered)
         oldest = next(idle, None) or next(iter(self._answered))
-        # Its own thread closes it, as it reads the end of it or cannot write.
+        # The connection's own thread closes it when it reads the end or cannot write.
         with suppress(OSError):
             oldest.shutdown(socket.SHUT_RDWR)
 
@@ -170,7 +170,7 @@ class _HTTPServer(ThreadingHTTPServer):
         try:
             return super().get_request()
         except OSError:
-            # Out of file descriptors: the connection waits, and so does this thread, instead of asking again at once.
+            # Out of file descriptors: the connection waits, and this thread pauses before it tries again.
             time.sleep(_REFUSED_PAUSE_S)
             raise
 
@@ -179,12 +179,12 @@ class _HTTPServer(ThreadingHTTPServer):
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401  as above
-        """Closes a connection and forgets it."""
+        """Closes and removes a connection."""
         super().shutdown_request(request)
         self.connections.remove(request)
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002  the base class's names
-        """One line of the log, where the base class prints a traceback."""
+        """Logs one line; the base class would print a traceback."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):  # a client that went away
             logs.log("error", "admin_request_failed", {"error": repr(error)})
@@ -218,14 +218,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> tuple[HTTPStatus, bytes, str]:
         if self.server.answers_loopback_alone and not self._names_loopback():
-            # A page in a browser can point a name of its own at 127.0.0.1 (DNS rebinding), but not this header.
+            # A web page can point its own name at 127.0.0.1 (DNS rebinding), but it cannot set this header.
             return HTTPStatus.FORBIDDEN, b"this port answers to loopback names alone\n", _TEXT
         match self.path.partition("?")[0]:
             case "/metrics":
                 try:
                     encode, content_type = choose_encoder(self.headers.get("Accept", ""))
                 except (ValueError, LookupError, TypeError):
-                    # The library does not read every header that a client can send.
+                    # The library cannot parse every header that a client can send.
                     encode, content_type = choose_encoder("")
                 return HTTPStatus.OK, encode(self.server.registry), content_type
             case "/healthz":
@@ -253,4 +253,4 @@ class _Handler(BaseHTTPRequestHandler):
             return False
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the method it overrides
-        """Says nothing: scrapes come every few seconds and tell no one anything."""
+        """Logs nothing: scrapes come every few seconds and carry no information."""

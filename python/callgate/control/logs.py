@@ -1,4 +1,4 @@
-"""Structured logs on stderr: one line for one event, as text or as JSON, and never a flood."""
+"""Structured logs on stderr: one line per event, as text or JSON, at a limited rate."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class Stream(Protocol):
-        """What a handler writes to."""
+        """The stream that a handler writes to."""
 
         def write(self, text: str, /) -> object:
             """Takes a line."""
 
         def flush(self) -> None:
-            """Is called after every line."""
+            """Flushes; a handler calls it after every line."""
 
     LogFormat: TypeAlias = Literal["json", "text"]
 
 LOGGER: Final = logging.getLogger("callgate")
 
 PER_SECOND: Final = 100
-"""Lines of one event within one second; what goes beyond is counted, and told in the next second's first line."""
+"""Lines of one event within one second; further ones are counted and reported in the next second's first line."""
 
 _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
 def log(level: str, event: str, fields: Mapping[str, object] | None = None) -> None:
-    """Logs one event: `level` is ``info``, ``warning`` or ``error``, `event` one word, `fields` more about it."""
+    """Logs one event: `level` is ``info``, ``warning`` or ``error``, `event` one word, `fields` its details."""
     LOGGER.log(_LEVELS[level], event, extra={"fields": dict(fields or {})})
 
 
 def configure(log_format: LogFormat, stream: Stream | None = None) -> None:
-    """Sends callgate's events to `stream` (stderr where None) in this format, in place of where they went before."""
+    """Sends callgate's events to `stream` (stderr if None) in this format, in place of the stream before."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(_Json() if log_format == "json" else _Text())
     handler.addFilter(Pace())
@@ -48,10 +48,10 @@ def configure(log_format: LogFormat, stream: Stream | None = None) -> None:
 
 
 class Pace(logging.Filter):
-    """Lets through so many lines of one event per second."""
+    """A filter that limits the lines of one event per second."""
 
     def __init__(self, per_second: int = PER_SECOND, clock: Callable[[], float] = time.monotonic) -> None:
-        """Takes the pace and a clock in seconds."""
+        """Takes the limit and a clock in seconds."""
         super().__init__()
         self._per_second = per_second
         self._clock = clock
@@ -60,7 +60,7 @@ class Pace(logging.Filter):
         self._left_out: dict[str, int] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether this line is written; a handler calls it under its lock."""
+        """True if the line is to be written; a handler calls it under its lock."""
         second = int(self._clock())
         if second != self._second:
             self._second = second
@@ -94,7 +94,7 @@ class _Json(logging.Formatter):
 
 class _Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        # Values are quoted where they hold more than a plain word, so that no name can forge a second field or line.
+        # A value that is more than a plain word is quoted, so that it cannot forge a second field or line.
         pairs = [f"{name}={_plain(value)}" for name, value in _fields(record).items()]
         return " ".join([_time(record), record.levelname.lower(), record.getMessage(), *pairs])
 

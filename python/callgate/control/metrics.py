@@ -1,4 +1,4 @@
-"""What Prometheus sees: the data plane's numbers under the names of `docs/operations.md`."""
+"""Prometheus metrics: the data plane's numbers under the names of `docs/operations.md`."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ _NS: Final = 1e9
 
 
 class ServerCollector(Collector):
-    """Reads a server's numbers anew for every scrape, so that nothing is counted twice."""
+    """Reads a server's numbers at every scrape, so that nothing is counted twice."""
 
     def __init__(self, server: Server) -> None:
-        """Takes a server that has been started."""
+        """Takes a started server."""
         self._server = server
         self._reloads = {"success": 0, "failure": 0}
         self._reloaded_at_s: float | None = None
 
     def reloaded(self, *, ok: bool, at_s: float) -> None:
-        """Counts an attempt to put other policies in force, at Unix time `at_s`; only success moves the timestamp."""
+        """Counts a reload at Unix time `at_s`; only success moves the timestamp."""
         self._reloads["success" if ok else "failure"] += 1
         if ok:
             self._reloaded_at_s = at_s
 
     def describe(self) -> Iterator[Metric]:
-        """Names alone, so that registering needs no started server."""
+        """The names alone, so that registration needs no started server."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Every family."""
+        """All metric families."""
         numbers = self._server.metrics()
         yield InfoMetricFamily("callgate_build", "The running build.", value={"version": version()})
         yield from _decisions(numbers)
@@ -73,7 +73,7 @@ class ServerCollector(Collector):
 
 
 def registry(collector: ServerCollector) -> CollectorRegistry:
-    """A registry of its own: the server's numbers and those of this process."""
+    """A separate registry with the server's numbers and those of this process."""
     own = CollectorRegistry()
     own.register(collector)
     ProcessCollector(registry=own)

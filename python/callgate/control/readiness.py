@@ -1,4 +1,4 @@
-"""Which configuration a sidecar serves, as `/readyz` tells it."""
+"""The configuration that a sidecar serves, as `/readyz` describes it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Serving:
-    """The configuration in force."""
+    """The effective configuration."""
 
     since: datetime
-    """When it was read."""
+    """The time at which it was read."""
     refused: str | None = None
-    """Why a newer one is not in force."""
+    """The reason for which a newer one was refused, if there is one."""
     retried: bool = False
-    """Whether that may pass by itself, so that it is read again until it is in force."""
+    """True if that reason may be temporary, so that the newer one is tried again."""
 
     def text(self) -> str:
-        """One sentence where a newer one is refused, else nothing."""
+        """One sentence if a newer one is refused, else nothing."""
         if self.refused is None:
             return ""
         again = "; it is tried again until it is in force" if self.retried else ""
         return f"serving the configuration of {self._since()}; the newer one is refused: {self.refused}{again}"
 
     def fields(self) -> dict[str, Any]:
-        """The same for programs."""
+        """The fields for programs."""
         return {
             "configuration_since": self._since(),
             "newer_configuration_refused": self.refused,

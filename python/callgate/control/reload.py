@@ -1,4 +1,4 @@
-"""Hot reload: reads everything anew, and puts it in force or leaves everything as it was."""
+"""Hot reload: reads everything anew, and replaces either the whole configuration or nothing."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _READS: Final = 5
 
 _FIRST_RETRY_S: Final = 1.0
 _LAST_RETRY_S: Final = 4.0
-"""How long after a failure that may pass by itself everything is read again: twice as long each time, up to this.
-A saved revocation waits for it, and a reload each four seconds costs next to nothing."""
+"""Longest pause before a retry after a temporary failure; the pause doubles each time. It is short because a saved
+revocation waits for it, and a reload every four seconds costs very little."""
 
 
 class Reading:
-    """What was read, and from which files."""
+    """The result of reading, and the files that were read."""
 
     def __init__(self, source: Source) -> None:
-        """Reads until no file changes meanwhile: what is put in force was all there at one time."""
+        """Reads until no file changes in the meantime, so that the result is one consistent state."""
         for _ in range(_READS):
             self.plan: Plan | None = None
             self.error: CallgateError | None = None
@@ -57,7 +57,7 @@ class Reading:
         """The plan.
 
         Raises:
-            CallgateError: There is none.
+            CallgateError: There is no plan.
         """
         if self.error is not None or self.plan is None:
             raise self.error or ConfigError("nothing was read")
@@ -65,7 +65,7 @@ class Reading:
 
 
 class Reloader:
-    """Changes a running sidecar."""
+    """Reloads the configuration of a running sidecar."""
 
     def __init__(
         self,
@@ -77,10 +77,10 @@ class Reloader:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Takes what is in force, what it was read from, and a clock in seconds.
+        """Takes the running parts, the source of their configuration, and a clock in seconds.
 
         Raises:
-            CallgateError: Nothing could be read.
+            CallgateError: The configuration could not be read.
         """
         self._source = source
         self._plan = reading.must_have_plan()
@@ -95,22 +95,22 @@ class Reloader:
         self.serving = Serving(datetime.now(timezone.utc))
 
     def is_due(self) -> bool:
-        """Whether the last reload has failed for a reason that may have passed, and it is time to try again."""
+        """True if the last reload failed for a temporary reason and a retry is due."""
         return self._retry_at_s is not None and self._clock() >= self._retry_at_s
 
     def retry(self) -> None:
-        """As `reload`, in silence where nothing is different from the last time."""
+        """Reloads like `reload`, but logs nothing if the result is the same as last time."""
         self._reload_all(is_retry=True)
 
     def reload(self) -> None:
-        """Puts what is on disk in force, or says in log, metric and `serving` why it does not."""
+        """Applies the files on disk, or reports the failure in the log, the metric and `serving`."""
         self._pause_s = _FIRST_RETRY_S
         self._reload_all(is_retry=False)
 
     def _reload_all(self, *, is_retry: bool) -> None:
         for _ in range(_READS):
             self._reload(is_retry=is_retry)
-            # The engine reads a policy without a configuration, and a catalogue, itself, and later than `Reading` does.
+            # Without a configuration, the engine reads the policy and the catalogue itself, later than `Reading`.
             if self.files.are_unchanged():
                 return
 
@@ -145,13 +145,13 @@ class Reloader:
             self._collector.reloaded(ok=False, at_s=now_s)
             logs.log("error", "reload_failed", {"error": refused, "retried": self._retry_at_s is not None})
         self.serving = Serving(self.serving.since, refused, retried=self._retry_at_s is not None)
-        # A fault may be mended in a file that only the refused configuration names, or by going back.
+        # The correction may be in a file that only the refused configuration names, or a return to the old one.
         for path in self.files.paths:
             reading.files.add(path)
         self.files = reading.files
 
     def _warn(self, warnings: list[str]) -> None:
-        """Logs what was not so before: the others have been told at the start, or by an earlier reload."""
+        """Logs new warnings; the others were logged at the start or by an earlier reload."""
         for warning in warnings:
             if warning not in self._warned:
                 logs.log("warning", "configuration_warning", {"warning": warning})
@@ -159,7 +159,7 @@ class Reloader:
 
 
 def _unexpected(error: Exception) -> ConfigError:
-    """Says where it was raised, and not what it says: that may hold a secret."""
+    """An error with the place of the exception but without its message, which may contain a secret."""
     *_, last = traceback.extract_tb(error.__traceback__)
     message = f"internal error: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
     may_pass = isinstance(error, MemoryError) or (isinstance(error, OSError) and is_transient(error))
@@ -172,5 +172,5 @@ def _one_line(error: CallgateError) -> str:
         line = f"{first} (and {len(others)} more)" if others else str(first)
     else:
         line = masked(str(error))
-    # A path may hold bytes that are no text, which no page and no log can show.
+    # A path may contain bytes that are not text, which pages and logs cannot show.
     return line.encode("utf-8", "replace").decode()

@@ -1,4 +1,4 @@
-"""A sidecar: what it is started from, and how it is changed while it runs."""
+"""The start of a sidecar, and changes while it runs."""
 
 from __future__ import annotations
 
@@ -39,22 +39,22 @@ FIXED = (
     "log_format",
     "watch",
 )
-"""Keys of what is bound, sized or opened once. The others take effect while the sidecar runs."""
+"""Keys that are read only at the start. The others take effect while the sidecar runs."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a sidecar's configuration is: a file, or a policy (or a folder of them) and nothing else."""
+    """The source of a sidecar's configuration: a configuration file, or only a policy or a folder of policies."""
 
     config: Path | None
     policy: Path | None
     options: Mapping[KeyPath, Option] = field(default_factory=dict)
 
     def read(self, files: Files) -> Plan:
-        """Reads everything anew and checks it; notes in `files` what it looked at, also where it fails.
+        """Reads and checks everything anew; records the files in `files`, even on failure.
 
         Raises:
-            ConfigError: It cannot be served, and why.
+            ConfigError: The configuration cannot be served, with the reason.
         """
         if self.policy is not None:
             files.add(self.policy)
@@ -67,28 +67,28 @@ class Source:
 
 @dataclass(frozen=True)
 class Plan:
-    """A configuration that was read and checked, and can be served."""
+    """A validated configuration that can be served."""
 
     bundle: Bundle
     policy: Path | None = None
     keyed: bool = True
-    """Whether the server that runs was started with a key of token hashes."""
+    """True if the running server was started with a key of token hashes."""
 
     @property
     def config(self) -> Config:
-        """Its values."""
+        """The values of the configuration."""
         return self.bundle.config
 
     def warnings(self) -> list[str]:
-        """What is allowed and still should be known."""
+        """Warnings about a valid configuration."""
         return warnings(self.bundle, quick=self.policy is not None)
 
     def engine(self, *, on_trial: bool = False, counters: str | None = None) -> Engine:
-        """A new engine; one on trial counts in memory, and touches neither the counters' file nor the state folder.
+        """A new engine; on trial it counts in memory, and touches neither the counters' file nor the state folder.
 
         Args:
-            on_trial: It is never asked.
-            counters: Where it counts, ``memory`` or ``file:PATH``; where the configuration says if None.
+            on_trial: The engine is only built, never used for decisions.
+            counters: The place of the counters, ``memory`` or ``file:PATH``; None for that of the configuration.
 
         Raises:
             CallgateError: A policy, a grant or the catalogue has a fault.
@@ -112,7 +112,7 @@ class Plan:
         return Engine.from_config(**self.bundle.engine_keywords(), **sizes)
 
     def server(self, engine: Engine) -> Server:
-        """A server around an engine, not started yet.
+        """A server for an engine, not yet started.
 
         Raises:
             ConfigError: A certificate or a PEP has a fault.
@@ -135,15 +135,15 @@ class Plan:
         )
 
     def replace(self, before: Plan, engine: Engine, server: Server) -> None:
-        """Puts this plan in force in place of `before`. Where it fails, everything stays as it was.
+        """Replaces the plan `before` by this one. On failure, everything stays as it was.
 
         Raises:
-            CallgateError: Something has a fault, or cannot change while the sidecar runs.
+            CallgateError: A part has a fault, or cannot change while the sidecar runs.
         """
         faults = list(self._fixed_changes(before))
         if faults:
             raise InvalidConfigError(faults)
-        # Not started: it checks what is bound once, too.
+        # It is not started; this also checks the keys that are read only at the start.
         self.server(engine).check()
         changed: dict[str, Any] = {}
         if self.bundle.tls != before.bundle.tls:
@@ -172,7 +172,7 @@ class Plan:
         yield from self._opened(before)
 
     def _other_host(self, before: Plan) -> Iterator[Fault]:
-        """The server keeps the hosts that requests may name."""
+        """A fault if the hosts that requests may name change, because the server keeps them."""
         now, then = set(served_hosts(self.config)), set(served_hosts(before.config))
         if now != then and self.config.allowed_hosts == before.config.allowed_hosts:
             message = (
@@ -182,7 +182,7 @@ class Plan:
             yield self.bundle.loaded.fault(("gateway", "public_url"), message)
 
     def _other_key(self, before: Plan) -> Iterator[Fault]:
-        """The server keeps the key of PEPs that it was started with; the engine takes one with its grants."""
+        """A fault if the key of token hashes changes, because the server keeps the one that it was started with."""
         had, has, fault = before.bundle.key, self.bundle.key, self.bundle.loaded.fault
         if has is not None and had not in {None, has}:
             given = self.config.grant_key_file is not None or self.config.grant_key is not None
@@ -197,7 +197,7 @@ class Plan:
             yield fault(("peps",), message)
 
     def _opened(self, before: Plan) -> Iterator[Fault]:
-        """What would let everybody in: a file saved halfway looks the same, so it takes a restart."""
+        """Faults of removed keys whose absence would admit every caller: a half-saved file looks the same."""
         gone = [
             ("grants", before.bundle.grants is not None and self.bundle.grants is None),
             ("peps", before.config.peps is not None and self.config.peps is None),
@@ -215,10 +215,10 @@ class Plan:
 
 
 def trial(bundle: Bundle) -> None:
-    """Builds all that would be served, and drops it: it may be served at this moment, so nothing is opened or made.
+    """Builds all parts and drops them. Opens and creates nothing, because a sidecar may be serving them now.
 
     Raises:
-        CallgateError: Something has a fault.
+        CallgateError: A part has a fault.
     """
     plan = Plan(bundle)
     plan.server(plan.engine(on_trial=True)).check()

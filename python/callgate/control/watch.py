@@ -1,4 +1,4 @@
-"""Notices changed files: a hint from the system where it gives one, and a look at the files in any case."""
+"""Detection of changed files: by events of the system if it sends them, and by polling in any case."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from callgate.config.files import Files, Fingerprint
 
 _STEP_MS: Final = 100
-"""How often the system's events are fetched, and how long they must be quiet before files are looked at."""
+"""Interval at which the system's events are fetched, and the silence after them before files are examined."""
 
 _DEBOUNCE_MS: Final = 400
-"""How long a stream of events can put that off."""
+"""Longest delay that a stream of events can cause."""
 
 _LOOK_MS: Final = 2_000
-"""How often files are looked at without an event: some file systems send none, and a watched folder may be replaced."""
+"""Interval of polling beside events: some file systems send none, and a watched folder may be replaced."""
 
 _POLL_MS: Final = 500
-"""The same where the system gives no events at all."""
+"""Interval of polling if the system sends no events at all."""
 
 _SETTLE_S: Final = 0.05
-"""Files that change within this time are still being written."""
+"""Silence after which a changed file counts as completely written."""
 
 _SETTLE_LOOKS: Final = 40
 _RETRY_LOOKS: Final = 120
@@ -36,10 +36,10 @@ _MOST_LINKS: Final = 40
 
 
 class Watcher:
-    """Calls `changed` on a thread of its own after one of the watched files is not what it was."""
+    """Calls `changed` on its own thread after one of the watched files has changed."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        """Takes what to call; `start` starts the thread."""
+        """Takes the callback; `start` starts the thread."""
         self._changed = changed
         self._stop = Event()
         self._wake = Event()
@@ -49,7 +49,7 @@ class Watcher:
         self._thread = Thread(target=self._run, name="callgate-watch", daemon=True)
 
     def watch(self, files: Files) -> None:
-        """Watches these from now on; a change is whatever makes them differ from what they were when they were read."""
+        """Watches these files from now on; a change is any difference from their state when they were read."""
         with self._lock:
             if files.paths != self._paths:
                 self._paths = frozenset(files.paths)
@@ -57,11 +57,11 @@ class Watcher:
             self._seen = files.seen
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Starts the watch."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends; returns when the thread has."""
+        """Stops the thread and waits for its end."""
         self._stop.set()
         self._wake.set()
         if self._thread.is_alive():
@@ -78,7 +78,7 @@ class Watcher:
                     folders = sorted(str(folder) for folder in folders_of(self._paths))
                 self._with_events(folders)
             except Exception as error:  # noqa: BLE001  whatever it is, it may pass, and nobody else looks at the files
-                # Events are a hint alone. inotify's watches or instances may be used up, or a folder is gone.
+                # Events are only a hint. inotify's watches or instances may be used up, or a folder is gone.
                 logs.log("warning", "watch_without_events", {"error": str(error) or type(error).__name__})
                 self._without_events()
 
@@ -122,7 +122,7 @@ class Watcher:
             if now == before:
                 break
         with self._lock:
-            # Only where nobody has read them meanwhile. What comes after `now` is another change.
+            # Only if nobody has read them in the meantime. A change after `now` is a new one.
             changed = self._seen == seen and now != seen
             if changed:
                 self._seen = now
@@ -131,10 +131,10 @@ class Watcher:
 
 
 def folders_of(paths: Collection[Path]) -> set[Path]:
-    """The folders in which something happens when one of these files or folders changes.
+    """The folders whose entries change when one of these files or folders changes.
 
-    For each the folder that names it, and the same for each symbolic link on the way: a ConfigMap's file is a link into
-    `..data`, itself a link that is replaced. The nearest folder that is there where one is not.
+    These are the folder of each path, and the folder of each symbolic link on the way: a file of a ConfigMap is a link
+    into `..data`, itself a link that is replaced. A missing folder is replaced by its nearest existing ancestor.
     """
     folders: set[Path] = set()
     for path in paths:
@@ -149,7 +149,7 @@ def folders_of(paths: Collection[Path]) -> set[Path]:
 
 
 def _target(path: Path) -> Path | None:
-    """Where a symbolic link leads; None for what is none."""
+    """The target of a symbolic link; None if the path is not a link."""
     try:
         return path.readlink()
     except OSError:
@@ -160,12 +160,12 @@ def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
     except OSError:
-        # Nothing can be told of what may not be looked at.
+        # Nothing is known of a path without the permission to read it.
         return False
 
 
 def _links(path: Path) -> Iterator[Path]:
-    """The path, and where every symbolic link in it leads: all of them in folders that are no links."""
+    """The path and the target of every symbolic link in it, all with resolved folders."""
     left = list(reversed((Path.cwd() / path).parts[1:]))
     at, hops = Path("/"), 0
     while left:

@@ -1,1 +1,1 @@
-"""Work on policies and rules of others, without a server."""
+"""Tools for policies and for the rules of other services, without a server."""

@@ -1,4 +1,4 @@
-"""Rate limits of other services, read as those services read them and written as callgate's own."""
+"""Rate limits of other services, read as those services read them and converted to callgate's."""
 
 from callgate.workbench.convert.align import Align
 from callgate.workbench.convert.conversion import Conversion, Said

@@ -1,4 +1,4 @@
-"""Units of limits, and what a window of each is."""
+"""Units of limits, and the windows of each."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 
 
 class Align(str, Enum):
-    """Where windows begin."""
+    """The alignment of windows."""
 
     CALENDAR = "calendar"
-    """At multiples of their length since 1970-01-01 00:00 UTC: days at midnight, weeks on Thursdays."""
+    """Windows begin at multiples of their length since 1970-01-01 00:00 UTC: days at midnight, weeks on Thursdays."""
     SLIDING = "sliding"
-    """Everywhere: no interval of the window's length admits more than the limit."""
+    """Windows begin at any time: no interval of the window's length admits more than the limit."""
 
 
 UNIT_SECONDS: Final = {

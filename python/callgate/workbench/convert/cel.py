@@ -1,4 +1,4 @@
-"""The part of limitador's expressions (CEL) that says what a descriptor does: an entry is there, or has a value.
+"""The part of limitador's expressions (CEL) that descriptors can express: an entry is present, or has a value.
 
 descriptors[0].method == 'GET' && descriptors[0]['req.path'] == "/json"
 descriptors[0].user_id
@@ -39,11 +39,11 @@ _EXPECTED_VARIABLE: Final = "expected `descriptors[0].KEY` or `descriptors[0]['K
 
 
 class NotKeptError(Exception):
-    """An expression says more than a descriptor can."""
+    """An expression that descriptors cannot express."""
 
 
 class _Reader:
-    """Tokens of an expression, one after the other."""
+    """The tokens of an expression, in order."""
 
     def __init__(self, expression: str, expected: str) -> None:
         self._tokens = list(_tokens(expression))
@@ -55,7 +55,7 @@ class _Reader:
         return self._tokens[self._at] if self._at < len(self._tokens) else ("", "")
 
     def take(self, kind: str) -> str:
-        """The text of the next token, which must be of a kind."""
+        """Takes the next token, which must be of the given kind; returns its text."""
         found, text = self.peek()
         if found != kind:
             raise self.refusal()
@@ -63,13 +63,13 @@ class _Reader:
         return text
 
     def take_if(self, sign: str) -> bool:
-        """Whether the next token is a sign, which is then behind."""
+        """Takes the next token if it is the given sign; returns true if it was."""
         found = self.peek() == ("sign", sign)
         self._at += found
         return found
 
     def refusal(self) -> NotKeptError:
-        """Says why what comes next is not kept."""
+        """The error for the next token, with the reason."""
         kind, text = self.peek()
         if kind in {"sign", "name"} and text in _SIGNS:
             return NotKeptError(_SIGNS[text])
@@ -117,7 +117,7 @@ def parse_condition(expression: str) -> list[tuple[str, str]]:
     """The keys of a condition, each with the value that it must have.
 
     Raises:
-        NotKeptError: It says more than that.
+        NotKeptError: A descriptor cannot express it.
     """
     reader = _Reader(expression, _EXPECTED)
     equalities = []
@@ -136,10 +136,10 @@ def parse_condition(expression: str) -> list[tuple[str, str]]:
 
 
 def parse_variable(expression: str) -> str:
-    """The key whose values a variable tells apart.
+    """The key of a variable, each value of which has its own count.
 
     Raises:
-        NotKeptError: It says more than that.
+        NotKeptError: A descriptor cannot express it.
     """
     reader = _Reader(expression, _EXPECTED_VARIABLE)
     key = reader.entry()

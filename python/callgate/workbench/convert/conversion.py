@@ -1,4 +1,4 @@
-"""What a conversion came to: the limits, and everything that has to be said about them."""
+"""The result of a conversion: the limits, and the findings about them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Said:
-    """One thing that is said of a place in a source."""
+    """One finding about a place in a source."""
 
     fault: Fault
     is_left_out: bool
-    """Whether a rule or a part of one is not in the result; else the result means what the source does, and this is
-    only worth knowing."""
+    """True if a rule or a part of one is missing from the result. Otherwise the result has the meaning of the source,
+    and this is only a note."""
 
     def __str__(self) -> str:
         """``file:line:column: left out: message``, or ``note`` in place of ``left out``."""
@@ -30,40 +30,40 @@ class Said:
 
 @dataclass
 class Report:
-    """Collects what is said, and what is wrong, while a file is read."""
+    """Collects findings and faults while a file is read."""
 
     source: Positions
     said: list[Said] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
     def left_out(self, path: KeyPath, message: str, *, of_key: bool = False) -> None:
-        """Names a rule that cannot be kept, and why."""
+        """Adds a rule that cannot be kept, with the reason."""
         self.said.append(Said(self.source.fault(path, message, of_key=of_key), is_left_out=True))
 
     def note(self, path: KeyPath, message: str, *, of_key: bool = False) -> None:
-        """Says what changes no decision, or is true of all of them."""
+        """Adds a note about a difference that changes no decision, or applies to all of them."""
         self.said.append(Said(self.source.fault(path, message, of_key=of_key), is_left_out=False))
 
     def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> None:
-        """Says what the program that the file is for would refuse as well, or what is written in two ways at once."""
+        """Adds a fault for which the file's own program would refuse it too, or a contradiction in the file."""
         self.faults.append(self.source.fault(path, message, of_key=of_key))
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """The limits of each domain, and what was said about them."""
+    """The limits of each domain, and the findings about them."""
 
     domains: list[RateLimits]
     said: list[Said]
 
     @property
     def left_out(self) -> list[Said]:
-        """What the domains do not have."""
+        """The findings about rules that the result lacks."""
         return [said for said in self.said if said.is_left_out]
 
 
 def finish(reports: list[Report], domains: list[RateLimits]) -> Conversion:
-    """Puts the parts together.
+    """Combines the parts.
 
     Raises:
         InvalidConfigError: A file has faults.

@@ -1,9 +1,9 @@
-"""limitador's limits as callgate's own.
+"""Conversion of limitador's limits.
 
-There, a limit counts every request that has at least the entries which its conditions and variables name; several
-limits may count one request. Here, a descriptor finds one limit, and only one for exactly its entries. So for each list
-of entries that limits name, Envoy has to send a descriptor with these and no others; limits that would count one
-descriptor twice cannot both be kept.
+In limitador, a limit counts every request that has at least the entries that its conditions and variables name, and
+several limits may count one request. In callgate, a descriptor finds a single limit, which must be for exactly its
+entries. So Envoy has to send a separate descriptor for each list of entries that limits name, and two limits that would
+count the same descriptor cannot both be kept.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def convert_limitador(paths: Sequence[Path], align: Align | None = None) -> Conv
 
     Args:
         paths: The files.
-        align: What windows become. There they begin with the first hit, which callgate's never do; without a choice
-            only limits of 0 and 1 are kept, for which sliding windows are the same.
+        align: The kind of windows in the result. In limitador they begin with the first hit, which callgate does not
+            have; without `align`, only limits of 0 and 1 are kept, for which sliding windows are equal.
 
     Raises:
         ConfigError: A file cannot be read.
-        InvalidConfigError: limitador would not load one either.
+        InvalidConfigError: limitador would refuse a file too.
     """
     reports, domains = [], dict[str, _Domain]()
     for path in paths:
@@ -58,12 +58,12 @@ class _Domain:
     align: Align | None
     kept: list[tuple[Limit, dict[str, str], RateLimit]] = field(default_factory=list)
     order: dict[str, None] = field(default_factory=dict)
-    """Keys as they appear: entries stand in this order everywhere, so that the same keys are the same list."""
+    """Keys in order of appearance; entries have this order everywhere, so that equal keys give equal lists."""
     seen: dict[tuple[int, frozenset[str], frozenset[str]], Limit] = field(default_factory=dict)
     overlaps: dict[frozenset[str], Overlaps] = field(default_factory=dict)
 
     def add(self, limit: Limit) -> None:
-        """Keeps a limit, or says why not."""
+        """Keeps a limit, or reports the reason for leaving it out."""
         if not self.name:
             message = f"{limit.title}: no request of Envoy's has an empty `namespace`; it is not kept"
             limit.report.note((*limit.path, "namespace"), message)
@@ -103,7 +103,7 @@ class _Domain:
         remarks = []
         if rules:
             lists = dict.fromkeys(tuple(key for key, _ in rule.entries) for rule in rules)
-            # In full, since they are to be written elsewhere.
+            # In full, because the user has to write them elsewhere.
             shown = "; ".join(", ".join(f"`{key}`" for key in keys) for keys in lists)
             remarks.append(f"Envoy must send a descriptor with exactly these entries, in this order: {shown}")
             first = self.kept[0][0]
@@ -112,7 +112,7 @@ class _Domain:
 
 
 def _values(limit: Limit) -> dict[str, str] | None:
-    """The keys that the limit names, with the value where a condition says one."""
+    """The keys that the limit names, each with the value that a condition requires, if any."""
     values: dict[str, str] = {}
     path: tuple[str | int, ...] = limit.path
     try:
@@ -153,7 +153,7 @@ def _rate_limit(limit: Limit, align: Align | None) -> RateLimit | None:
     elif limit.max_value > LARGEST_LIMIT:
         reason, path = f"`max_value` above {LARGEST_LIMIT}", (*limit.path, "max_value")
     elif align is None and limit.max_value > 1:
-        # With at most one unit both say the same: the next one is free when the window of the last is over.
+        # With at most one unit both are equal: the next one is free when the window of the last is over.
         reason = (
             "its windows begin with the first hit; choose `--align sliding`, where no interval of that length admits "
             "more, or `--align calendar`"

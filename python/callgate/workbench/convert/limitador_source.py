@@ -1,4 +1,4 @@
-"""limitador's limits file: what it holds, with the faults for which that program would not load it."""
+"""The contents of limitador's limits file, with the faults for which that program would refuse it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LARGEST: Final = 2**64 - 1
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit; `path` leads to it."""
+    """A limit at `path`."""
 
     report: Report
     path: KeyPath
@@ -33,18 +33,18 @@ class Limit:
 
     @property
     def title(self) -> str:
-        """What a person calls it."""
+        """The limit's name for messages."""
         number = f"limit {self.number}"
         return f"{number}, {quoted(self.name)}" if self.name else number
 
     @property
     def number(self) -> int:
-        """Which of its file it is, from 1."""
+        """Its number in the file, from 1."""
         return int(self.path[0]) + 1
 
     @property
     def line(self) -> str:
-        """The file and line where it begins."""
+        """The file and line of its beginning."""
         place = self.report.source.fault(self.path, "")
         return f"{place.file}:{place.line}"
 
@@ -69,7 +69,7 @@ def read_limits(path: Path) -> tuple[Report, list[Limit]]:
 
 @dataclass(frozen=True)
 class _Fields:
-    """Keys and values of a limit. Types are strict: limitador takes no number for a name."""
+    """Keys and values of a limit. Types are strict: limitador refuses a number in place of a name."""
 
     report: Report
     path: KeyPath
@@ -115,7 +115,7 @@ class _Fields:
 def _limit(fields: _Fields) -> Limit:
     for key in fields.values:
         if key not in _KEYS:
-            # limitador ignores it, which is seldom what was meant.
+            # limitador ignores it, which is seldom intended.
             hint = did_you_mean(key, _KEYS)
             hint = hint if "did you mean" in hint else ""
             fields.report.note((*fields.path, key), f"{quoted(key)} has no effect, and is not kept{hint}", of_key=True)

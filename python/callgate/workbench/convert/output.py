@@ -1,4 +1,4 @@
-"""Where converted limits go: to stdout, to a file, or for several domains into a folder."""
+"""The output of converted limits: stdout, a file, or a folder for several domains."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def targets(domains: Sequence[RateLimits], output: Path | None, sources: Sequenc
 
 
 def text_of(limits: RateLimits, file: Path | None, header: Sequence[str]) -> str:
-    """YAML, or JSON where the file's name ends with ``.json``."""
+    """YAML, or JSON if the file's name ends with ``.json``."""
     if file is not None and file.suffix == ".json":
         return render_json(limits)
     return render_yaml(limits, header)
 
 
 def write(text: str, file: Path) -> None:
-    """Writes a file, all of it or nothing: a sidecar may watch its folder.
+    """Writes a file atomically, because a sidecar may watch its folder.
 
     Raises:
         ConfigError: It cannot be written.
@@ -73,6 +73,6 @@ def write(text: str, file: Path) -> None:
 
 
 def _file_name(domain: str) -> str:
-    # A domain may be any text, `..` and `a/b` among it; what is escaped stays apart from what was not.
+    # A domain may be any text, even `..` or `a/b`; different domains stay different after escaping.
     name = quote(domain, safe="")
     return name.replace(".", "%2E", 1) if name.startswith(".") else name

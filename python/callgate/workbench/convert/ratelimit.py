@@ -1,7 +1,7 @@
-"""envoyproxy/ratelimit's files as callgate's own.
+"""Conversion of envoyproxy/ratelimit's files.
 
-Both match entry by entry, the exact value before the first wildcard before the key alone, without a way back, and count
-the same windows; so most of a file is kept as it stands. What differs is named.
+Both services match entry by entry without backtracking: the exact value first, then the first wildcard, then the key
+alone. Both count the same windows. So most of a file is kept unchanged, and the differences are reported.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _METRICS: Final = ("detailed_metric", "value_to_metric")
 
 
 def convert_ratelimit(paths: Sequence[Path], align: Align | None = None) -> Conversion:
-    """Reads files of envoyproxy/ratelimit; those of one domain become one.
+    """Reads files of envoyproxy/ratelimit; files of one domain are merged.
 
     Args:
         paths: The files.
-        align: What windows become. Without it they stay what they are, multiples of the unit since 1970. With sliding
-            ones, refused requests count no more, as everywhere in callgate.
+        align: The kind of windows in the result. By default they stay multiples of the unit since 1970. In sliding
+            windows, refused requests do not count, as everywhere in callgate.
 
     Raises:
         ConfigError: A file cannot be read.
-        InvalidConfigError: envoyproxy/ratelimit would not load one either.
+        InvalidConfigError: envoyproxy/ratelimit would refuse a file too.
     """
     files = [read_source(path) for path in paths]
     align = align or Align.CALENDAR
@@ -49,7 +49,7 @@ def convert_ratelimit(paths: Sequence[Path], align: Align | None = None) -> Conv
 
 def _siblings(sources: Sequence[SourceDescriptor], align: Align, domain_keys: set[str]) -> Iterator[Descriptor]:
     keys = {source.key for source in sources}
-    # By key, the beginnings that wildcards above have taken.
+    # By key: the prefixes that earlier wildcards match.
     taken: dict[str, dict[str, SourceDescriptor]] = {}
     for source in sources:
         if first := _reached_before(source, taken.setdefault(source.key, {})):
@@ -77,7 +77,7 @@ def _is_prefix(source: SourceDescriptor) -> bool:
 
 
 def _reached_before(source: SourceDescriptor, taken: dict[str, SourceDescriptor]) -> SourceDescriptor | None:
-    """The wildcard that takes every value which this one would."""
+    """The earlier wildcard that matches every value of this one."""
     if not taken or WILDCARD not in source.value:
         return None
     literal = source.value.split(WILDCARD, 1)[0]
@@ -85,14 +85,14 @@ def _reached_before(source: SourceDescriptor, taken: dict[str, SourceDescriptor]
 
 
 def _looked_up_alike(source: SourceDescriptor, keys: set[str]) -> Iterable[str]:
-    """Other keys of the list that, with a `_` and a value, read like this descriptor."""
+    """Other keys of the list that, with a `_` and a value, give the same lookup name as this descriptor."""
     joined = source.joined
     ends = (end for end, character in enumerate(joined) if character == "_")
     return [joined[:end] for end in ends if joined[:end] in keys and joined[:end] != source.key]
 
 
 def _name_longer_keys(source: SourceDescriptor, keys: set[str]) -> None:
-    """Names entries of other keys that a wildcard there takes as well."""
+    """Reports entries of other keys that a wildcard in that program matches too."""
     if not source.value.endswith(WILDCARD):
         return
     prefix = source.joined.split(WILDCARD, 1)[0]
@@ -121,7 +121,7 @@ def _descriptor(source: SourceDescriptor, align: Align, domain_keys: set[str]) -
         rate_limit=limit,
         share_threshold="share_threshold" in source.flags,
         shadow_mode="shadow_mode" in source.flags and counts,
-        # There, each request is added to all counts that it meets before any of them is looked at.
+        # That program adds each request to all its counts before it examines any of them.
         count_refused=counts and align is Align.CALENDAR,
         descriptors=tuple(_siblings(source.descriptors, align, domain_keys)),
     )

@@ -1,8 +1,7 @@
-"""Fields of envoyproxy/ratelimit's files, as its reader of YAML takes them.
+"""Fields of envoyproxy/ratelimit's files, as its YAML reader interprets them.
 
-That reader is gopkg.in/yaml.v2, and the program looks at the values once more before it uses them. Where both are more
-lenient than is good for a file that two programs read, such as with `010`, the value is a fault here, and the message
-says how to write it.
+That reader is gopkg.in/yaml.v2, and the program checks the values again before it uses them. A value for which both are
+too lenient for a file that two programs read, such as `010`, is a fault here, and the message names the right form.
 """
 
 from __future__ import annotations
@@ -45,14 +44,14 @@ KEYS: Final = {
     "a rate limit": frozenset({"unit", "requests_per_unit", "unlimited", "name", "replaces"}),
     "an entry of `replaces`": frozenset({"name"}),
 }
-"""What each kind of section uses. Any of these keys may stand in any section, and is ignored where it is not used."""
+"""The keys of each kind of section. All of them are allowed in any section, and ignored if it does not use them."""
 
 _ALL_KEYS: Final = sorted(frozenset[str]().union(*KEYS.values()))
 
 
 @dataclass(frozen=True)
 class Fields:
-    """Keys and values of a section, and where they stand."""
+    """Keys and values of a section, with their positions."""
 
     report: Report
     written: Written
@@ -60,7 +59,7 @@ class Fields:
     values: dict[str, Any]
 
     def check_keys(self, kind: str) -> None:
-        """Finds keys that there are not, and those that are ignored in a section of this kind."""
+        """Finds unknown keys, and keys that are ignored in a section of this kind."""
         used: Collection[str] = KEYS[kind]
         for key in self.values:
             if key in used:
@@ -72,7 +71,7 @@ class Fields:
                 self.report.fault(path, unknown_key(key, sorted(used)), of_key=True)
 
     def text(self, key: str) -> str:
-        """Text; empty where it is absent."""
+        """Text; empty if absent."""
         value = self.values.get(key)
         if value is None:
             return ""
@@ -81,18 +80,18 @@ class Fields:
         if isinstance(value, float):
             self._fault(key, "expected text; put a number with a fraction or an exponent in quotes")
         elif isinstance(value, int):
-            # As it is written: `007` stays what it is.
+            # As written: `007` is not changed.
             return self.written.number_or_word((*self.path, key))
         else:
             self._fault(key, "expected text")
         return ""
 
     def flag(self, key: str) -> bool:
-        """True or false; false where it is absent."""
+        """True or false; false if absent."""
         value = self.values.get(key)
         if isinstance(value, bool) or value is None:
             return bool(value)
-        # Quoted, these words are text.
+        # In quotes, these words are text.
         word = self.written.number_or_word((*self.path, key)) if isinstance(value, str) else ""
         if word == value and word in _YES | _NO:
             return word in _YES
@@ -100,7 +99,7 @@ class Fields:
         return False
 
     def count(self, key: str) -> int:
-        """A whole number; 0 where it is absent."""
+        """A whole number; 0 if absent."""
         value = self.values.get(key)
         if value is None:
             return 0
@@ -114,7 +113,7 @@ class Fields:
         return int(value)
 
     def section(self, key: str) -> Fields | None:
-        """Keys and values; none where it is absent."""
+        """Keys and values; None if absent."""
         value = self.values.get(key)
         if value is None or isinstance(value, dict):
             return None if value is None else Fields(self.report, self.written, (*self.path, key), value)
@@ -122,7 +121,7 @@ class Fields:
         return None
 
     def sections(self, key: str) -> list[Fields]:
-        """A list of sections; empty where it is absent."""
+        """A list of sections; empty if absent."""
         value = self.values.get(key)
         if value is None:
             return []

@@ -1,4 +1,4 @@
-"""envoyproxy/ratelimit's files: what they hold, with the faults for which that program would not load them."""
+"""The contents of envoyproxy/ratelimit's files, with the faults for which that program would refuse them."""
 
 from __future__ import annotations
 
@@ -35,28 +35,28 @@ class SourceLimit:
 
 @dataclass(frozen=True)
 class SourceDescriptor:
-    """A descriptor, and the file that it is from: those of one domain may come from several."""
+    """A descriptor and its file, because the descriptors of one domain may come from several files."""
 
     report: Report
     path: KeyPath
     above: tuple[str, ...]
-    """The entries of the descriptors around it."""
+    """The entries of its ancestors."""
     key: str
     value: str
     flags: frozenset[str]
-    """Those that are true."""
+    """The flags that are true."""
     has_metadata: bool
     limit: SourceLimit | None
     descriptors: tuple[SourceDescriptor, ...]
 
     @property
     def joined(self) -> str:
-        """What that program looks up: the key, and the value after a `_` where there is one."""
+        """The lookup name in that program: the key, and a `_` with the value if there is one."""
         return f"{self.key}_{self.value}" if self.value else self.key
 
     @property
     def entries(self) -> str:
-        """What a person calls it."""
+        """The entries for messages."""
         return ", ".join((*self.above, _entry(self.key, self.value)))
 
 
@@ -91,7 +91,7 @@ def read_source(path: Path) -> SourceFile:
 
 
 def find_duplicates(siblings: tuple[SourceDescriptor, ...]) -> None:
-    """Finds descriptors of one list that are looked up by the same name; what is below them as well."""
+    """Finds descriptors of one list with the same lookup name, at all depths."""
     seen: dict[str, SourceDescriptor] = {}
     for descriptor in siblings:
         first = seen.setdefault(descriptor.joined, descriptor)

@@ -1,4 +1,4 @@
-"""Rate limits as text: the same limits give the same text."""
+"""Rate limits as text; equal limits give equal text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PLAIN: Final = re.compile(r"[A-Za-z_/][A-Za-z0-9_./-]*")
 _WORDS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
-"""What some reader of YAML takes for something else than text."""
+"""Words that some readers of YAML do not read as text."""
 
 
 def render_yaml(limits: RateLimits, header: Sequence[str]) -> str:
@@ -35,7 +35,7 @@ def _mapping(values: dict[str, Any], indent: str) -> Iterator[str]:
         elif isinstance(value, list):
             yield f"{indent}{key}:" + ("" if value else " []")
             for item in value:
-                # The first key stands beside the dash.
+                # The first key is on the line of the dash.
                 first, *rest = _mapping(item, indent + "    ")
                 yield f"{indent}  - {first.lstrip()}"
                 yield from rest

@@ -1,4 +1,4 @@
-"""callgate's rate limits of one domain, as a file of them says it."""
+"""callgate's rate limits of one domain, in the form of their file."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ if TYPE_CHECKING:
     from callgate.workbench.convert.align import Align
 
 LARGEST_LIMIT: Final = 2**32 - 1
-"""Units of one limit: what Envoy's messages hold."""
+"""Most units of one limit, which Envoy's messages can hold."""
 
 WILDCARD: Final = "*"
 
 
 @dataclass(frozen=True)
 class RateLimit:
-    """At most so many units in a window."""
+    """The maximum of units in a window."""
 
     unit: str | None = None
     requests_per_unit: int = 0
@@ -25,7 +25,7 @@ class RateLimit:
     replaces: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """As the file has it."""
+        """The value in the form of the file."""
         plain: dict[str, Any] = {}
         if self.name:
             plain["name"] = self.name
@@ -38,21 +38,21 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """An entry of descriptors, the limit of those that end with it, and the entries that may follow."""
+    """An entry of descriptors, the limit of descriptors that end with it, and the entries that may follow."""
 
     key: str
     value: str = ""
-    """Empty where every value has a count of its own; a ``*`` stands for any characters."""
+    """The value; empty if every value has its own count. A ``*`` stands for any characters."""
     rate_limit: RateLimit | None = None
     shadow_mode: bool = False
     count_refused: bool = False
-    """Requests that are refused, by this limit or another one, count as well."""
+    """True if requests that this limit or another one refuses count too."""
     share_threshold: bool = False
-    """All values that the ``*`` stands for have one count."""
+    """True if all values that match the ``*`` share one count."""
     descriptors: tuple[Descriptor, ...] = ()
 
     def plain(self) -> dict[str, Any]:
-        """As the file has it."""
+        """The value in the form of the file."""
         plain: dict[str, Any] = {"key": self.key}
         if self.value:
             plain["value"] = self.value
@@ -77,10 +77,10 @@ class RateLimits:
     align: Align
     descriptors: list[Descriptor] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    """What a reader of the file has to know, one line each."""
+    """Remarks for a reader of the file, one line each."""
 
     def plain(self) -> dict[str, Any]:
-        """As the file has it."""
+        """The value in the form of the file."""
         return {
             "domain": self.domain,
             "align": self.align.value,

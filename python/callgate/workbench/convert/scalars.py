@@ -1,4 +1,4 @@
-"""Scalars as they are written: other readers of YAML take `010`, `yes` or `5` for something else than ours."""
+"""Scalars as written, because other readers of YAML interpret `010`, `yes` or `5` differently."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from callgate.config.document import KeyPath, Positions
 
-# What ends a line in YAML 1.1, whose lines the places of a YAML document count.
+# Line endings of YAML 1.1, by which the positions in a YAML document are counted.
 _BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _NUMBER_OR_WORD: Final = re.compile(r"[-+.\w]+")
 
 
 class Written:
-    """Looks up what stands in a file."""
+    """Finds the original text of values in a file."""
 
     def __init__(self, source: Positions) -> None:
         """Takes the file."""
@@ -22,7 +22,7 @@ class Written:
         self._lines = source.text.split("\n") if source.file.endswith(".json") else _BREAK.split(source.text)
 
     def number_or_word(self, path: KeyPath) -> str:
-        """The characters of a number or a single word; empty where something else stands there, such as a quote."""
+        """The characters of a number or a single word; empty for anything else, such as a quoted text."""
         line, column = self._source.place(path)
         found = _NUMBER_OR_WORD.match(self._lines[line - 1], column - 1)
         return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""Rules that each name a whole descriptor, as a tree that is walked without a way back."""
+"""Rules for whole descriptors, arranged as a tree that is searched without backtracking."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Entries: TypeAlias = "tuple[tuple[str, str], ...]"
-"""Keys and values of a descriptor; an empty value stands for each."""
+"""Keys and values of a descriptor; an empty value stands for every value."""
 
 _LARGEST: Final = 100_000
-"""Descriptors of one domain."""
+"""Most descriptors of one domain."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A limit, and the descriptors that it is for."""
+    """A limit and its descriptors."""
 
     entries: Entries
     limit: RateLimit
 
 
 def build(rules: Sequence[Rule]) -> tuple[Descriptor, ...]:
-    """The tree, in which every descriptor finds its rule; no two rules may be for one descriptor.
+    """The tree in which every descriptor finds its rule; no two rules may match one descriptor.
 
-    A value that is named is tried before its key alone, and what is found is not left again. So what is below the key
-    alone stands below each named value, too; the counts stay the same, since each value has its own.
+    A named value is tried before its key alone, without backtracking. So the rules below the key alone are repeated
+    below each named value; the counts stay the same, because each value has its own.
 
     Raises:
-        ConfigError: It would be too large.
+        ConfigError: The tree would be too large.
     """
     return _level([(rule.entries, rule) for rule in rules], [_LARGEST])
 
@@ -66,13 +66,13 @@ def _level(rules: list[tuple[Entries, Rule]], left: list[int]) -> tuple[Descript
 
 @dataclass
 class Overlaps:
-    """Finds, among rules for descriptors of the same keys, one that is for some of the same descriptors."""
+    """Finds, among rules for the same keys, one that matches some of the same descriptors."""
 
     _by_mask: dict[tuple[bool, ...], list[tuple[Entries, int]]] = field(default_factory=dict)
     _tables: dict[tuple[tuple[bool, ...], tuple[bool, ...]], dict[Entries, int]] = field(default_factory=dict)
 
     def find(self, entries: Entries) -> int | None:
-        """The number of such a rule."""
+        """The number of an overlapping rule."""
         mask = _mask(entries)
         for other in self._by_mask:
             both = tuple(a and b for a, b in zip(mask, other, strict=True))
@@ -82,7 +82,7 @@ class Overlaps:
         return None
 
     def add(self, entries: Entries, number: int) -> None:
-        """Notes a rule."""
+        """Adds a rule."""
         mask = _mask(entries)
         self._by_mask.setdefault(mask, []).append((entries, number))
         for (of, both), table in self._tables.items():
@@ -90,7 +90,7 @@ class Overlaps:
                 table.setdefault(_project(entries, both), number)
 
     def _table(self, mask: tuple[bool, ...], both: tuple[bool, ...]) -> dict[Entries, int]:
-        """The rules with values at the same places, by the values at some of these: no rule is compared with each."""
+        """The rules with values at the same places, indexed by some of the values to avoid comparing all pairs."""
         table = self._tables.get((mask, both))
         if table is None:
             table = self._tables[mask, both] = {}
