@@ -73,35 +73,41 @@ def bench(
         str | None, typer.Argument(help="HOST:PORT, https://HOST:PORT or unix:PATH.", show_default=False)
     ] = None,
     calls: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Ask these calls: JSON lines, one call a line.")
+        Path | None, typer.Option(metavar="FILE", help="Calls to send: JSON lines, one call per line.")
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(metavar="FILE_OR_DIR", help="Ask calls made up from this policy.")
+        Path | None, typer.Option(metavar="FILE_OR_DIR", help="Policy from which calls are generated.")
     ] = None,
     catalogue: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas, with --policy.")
     ] = None,
     grants: Annotated[int, typer.Option(min=1, metavar="N", help="Distinct grants, with --policy.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Makes other calls up, with --policy.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated calls, with --policy.")] = 1,
     save_calls: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the calls as JSON lines before the run.")
     ] = None,
-    method: Annotated[Method, typer.Option(help="Which method is asked.")] = Method.CHECK,
+    method: Annotated[Method, typer.Option(help="The method to call.")] = Method.CHECK,
     batch_size: Annotated[int, typer.Option(min=1, metavar="N", help="Calls of a batch.")] = 64,
     connections: Annotated[int, typer.Option(min=1, metavar="N", help="Connections.")] = 4,
     streams: Annotated[int, typer.Option(min=1, metavar="N", help="Requests in flight per connection.")] = 16,
     rate: Annotated[
-        float | None, typer.Option(metavar="N", help="Requests per second at fixed times; else as fast as answered.")
+        float | None,
+        typer.Option(metavar="N", help="Requests per second at fixed times; default: as fast as answered."),
     ] = None,
     duration: Annotated[
         float,
         typer.Option(
-            parser=_seconds, callback=_at_least(_SHORTEST_DURATION_S), metavar="TIME", help="How long is measured."
+            parser=_seconds,
+            callback=_at_least(_SHORTEST_DURATION_S),
+            metavar="TIME",
+            help="Duration of the measurement.",
         ),
     ] = 10.0,
     warmup: Annotated[
         float,
-        typer.Option(parser=_seconds, metavar="TIME", help="The same load before that; `2s`, `500ms` or seconds."),
+        typer.Option(
+            parser=_seconds, metavar="TIME", help="Duration of the same load before it; `2s`, `500ms` or seconds."
+        ),
     ] = 1.0,
     timeout: Annotated[
         float,
@@ -109,27 +115,29 @@ def bench(
             parser=_seconds,
             callback=_at_least(_SHORTEST_TIMEOUT_S),
             metavar="TIME",
-            help="How long an answer may take.",
+            help="Longest time of an answer.",
         ),
     ] = 10.0,
     threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads of the load; 0 for half of the cores.")] = 0,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Bearer token to send; else that of {_TOKEN_VARIABLE}.")
     ] = None,
-    tls_ca: Annotated[Path | None, typer.Option(metavar="PEM", help="Who signed the target's certificate.")] = None,
-    tls_cert: Annotated[Path | None, typer.Option(metavar="PEM", help="Our certificate, for mutual TLS.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its key.")] = None,
-    output: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the report there as JSON.")] = None,
+    tls_ca: Annotated[Path | None, typer.Option(metavar="PEM", help="Authorities of the target's certificate.")] = None,
+    tls_cert: Annotated[
+        Path | None, typer.Option(metavar="PEM", help="The client's certificate, for mutual TLS.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="The key of --tls-cert.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the report as JSON.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="A B", help="Compare two reports instead of running.")
     ] = None,
     fail_above: Annotated[
         float | None,
-        typer.Option(min=1, metavar="RATIO", help="With --compare: exit code 1 where B is that much worse."),
+        typer.Option(min=1, metavar="RATIO", help="With --compare: exit code 1 if B is that much worse."),
     ] = None,
 ) -> None:
-    """Put load on a sidecar and measure it; exit code 0, 2 wrong use or no sidecar there, 130 after Ctrl-C."""
+    """Run a load test against a sidecar; exit code 0, 2 wrong use or no sidecar found, 130 after Ctrl-C."""
     if compare is not None:
         _compare(compare, target, fail_above, as_json=as_json)
     if target is None or fail_above is not None:

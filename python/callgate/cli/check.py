@@ -23,38 +23,40 @@ def check(
     grant_token_file: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help=f"The caller's token, instead of --grant; or {credentials.GRANT_TOKEN} is it."
+            metavar="FILE", help=f"The caller's token, instead of --grant; else that of {credentials.GRANT_TOKEN}."
         ),
     ] = None,
     policy: Annotated[
-        Path | None, typer.Option(metavar="FILE_OR_DIR", help="Ask this policy, with fresh counters.")
+        Path | None, typer.Option(metavar="FILE_OR_DIR", help="Decide by this policy, with new counters.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Ask this sidecar: HOST:PORT or unix:PATH.")
+        str | None, typer.Option(metavar="ADDRESS", help="Address of a sidecar: HOST:PORT or unix:PATH.")
     ] = None,
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"The token of who asks, with --target; or {credentials.TOKEN} is it."),
+        typer.Option(
+            metavar="FILE", help=f"The enforcement point's token, with --target; else that of {credentials.TOKEN}."
+        ),
     ] = None,
     tls_ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Speak TLS, and trust these authorities (PEM).")
+        Path | None, typer.Option(metavar="FILE", help="Use TLS, and trust these authorities (PEM).")
     ] = None,
     tls_cert: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Speak TLS, and show this certificate (PEM).")
+        Path | None, typer.Option(metavar="FILE", help="Use TLS, and present this certificate (PEM).")
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="The key of --tls-cert (PEM).")] = None,
     args: Annotated[str, typer.Option(metavar="JSON|@FILE", help="The arguments.")] = "{}",
-    server: Annotated[str | None, typer.Option(help="Name of the server; srv where not given.")] = None,
+    server: Annotated[str | None, typer.Option(help="Name of the server; default: srv.")] = None,
     session: Annotated[str | None, typer.Option(help="Id of the session.")] = None,
     label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label of the grant.")] = None,
     catalogue: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas, with --policy.")
     ] = None,
-    repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Ask so many times in a row.")] = 1,
-    explain: Annotated[bool, typer.Option("--explain", help="Print every step and the types met.")] = False,
+    repeat: Annotated[int, typer.Option(min=1, metavar="N", help="Number of decisions in a row.")] = 1,
+    explain: Annotated[bool, typer.Option("--explain", help="Print every step and the types of values.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Ask for a decision; exit code 0 allow, 1 deny, 3 rate limited, 4 approval required, 2 wrong use."""
+    """Request a decision; exit code 0 allow, 1 deny, 3 rate limited, 4 approval required, 2 wrong use."""
     if (policy is None) == (target is None):
         raise typer.BadParameter("give either --policy or --target", param_hint="--policy")
     call: dict[str, Any] = {

@@ -13,14 +13,14 @@ from callgate.config import Bundle, check, load, read_bundle, warnings
 from callgate.config.origins import effective
 from callgate.control.sidecar import trial
 
-app = typer.Typer(name="config", help="Look at a configuration.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(name="config", help="Check or print a configuration.", no_args_is_help=True, rich_markup_mode=None)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="callgate.yaml, or JSON of the same shape.")]
 
 
 @app.command("check")
 def check_command(file: File) -> None:
-    """Read a configuration and all that it names; exit code 2 where `callgate serve` would refuse it."""
+    """Check a configuration and all files that it names; exit code 2 if `callgate serve` would refuse it."""
     bundle = read_bundle(file)
     check(bundle)
     trial(bundle)
@@ -36,7 +36,7 @@ def show(
     file: File,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Print the values in force, from the file and the environment, and where each came from; secrets are masked."""
+    """Print the effective values from the file and the environment, with the origin of each; secrets are masked."""
     values = list(effective(load(file)))
     if as_json:
         document = {value.key: {"value": value.value, "origin": value.origin} for value in values}

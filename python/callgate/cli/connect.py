@@ -20,19 +20,17 @@ def connect(
     url: Annotated[str, typer.Argument(metavar="URL", help="The server's endpoint, behind the gateway or not.")],
     token_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help=f"The caller's token; or {credentials.TOKEN} is it."),
+        typer.Option(metavar="FILE", help=f"The caller's token; else that of {credentials.TOKEN}."),
     ] = None,
     header: Annotated[
         list[str] | None,
-        typer.Option(
-            metavar="NAME:VALUE", help="A header field to send along; not for secrets, which others would see."
-        ),
+        typer.Option(metavar="NAME:VALUE", help="Further header field; not for secrets, which other users could see."),
     ] = None,
     ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Trust these authorities (PEM) instead of the system's.")
     ] = None,
 ) -> None:
-    """Give a client that speaks over pipes a server that speaks streamable HTTP."""
+    """Connect a client that communicates over pipes to a server with streamable HTTP."""
     fields = [_field(text) for text in header or ()]
     token = credentials.token(token_file)
     if token is not None:

@@ -19,19 +19,19 @@ app = typer.Typer(
 
 _Convert: TypeAlias = "Callable[[Sequence[Path], Align | None], Conversion]"
 
-_Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="What to convert: YAML, or JSON (`.json`).")]
+_Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to convert: YAML, or JSON (`.json`).")]
 _Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
         metavar="FILE",
-        help="Where it goes instead of stdout; JSON where it ends with `.json`. A folder that exists gets a file for "
-        "each domain.",
+        help="File for the result instead of stdout; JSON if its name ends with `.json`. An existing folder gets one "
+        "file per domain.",
         show_default=False,
     ),
 ]
-_Partial = Annotated[bool, typer.Option("--partial", help="Write what can be kept, though something is left out.")]
+_Partial = Annotated[bool, typer.Option("--partial", help="Write the result even if something is left out.")]
 
 
 @app.callback()
@@ -46,7 +46,7 @@ def ratelimit(
     align: Annotated[
         Align | None,
         typer.Option(
-            help="What windows become. Without it they stay what they are (`calendar`); with `sliding`, no interval "
+            help="Windows of the result. By default they are not changed (`calendar`); with `sliding`, no interval "
             "of a window's length admits more than the limit.",
             show_default=False,
         ),
@@ -64,7 +64,7 @@ def limitador(
     align: Annotated[
         Align | None,
         typer.Option(
-            help="What windows become, since callgate has none that begin with the first hit; with `sliding`, no "
+            help="Windows of the result, because callgate has none that begin with the first hit; with `sliding`, no "
             "interval of a window's length admits more than the limit.",
             show_default=False,
         ),

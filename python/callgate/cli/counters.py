@@ -13,7 +13,7 @@ _US: Final = 1_000_000
 
 app = typer.Typer(
     name="counters",
-    help="Look at a file of counters, or repair it.",
+    help="Inspect or repair a file of counters.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -26,7 +26,7 @@ def show(
     path: _Path,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
 ) -> None:
-    """Print what a file of counters says of itself; a process may have it in use."""
+    """Print facts about a file of counters, which a process may be using."""
     facts = native.counters_facts(path)
     if as_json:
         typer.echo(json.dumps({"path": str(path), **facts}))

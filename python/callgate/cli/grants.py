@@ -23,17 +23,15 @@ def group() -> None:
 
 @app.command()
 def create(
-    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will hold the grant.")],
-    id: Annotated[str, typer.Option(metavar="ID", help="Its name in counters, logs and decisions.")],  # noqa: A002
-    server: Annotated[str, typer.Option(help="The server that it belongs to; a key of `servers`.")],
-    policy: Annotated[str | None, typer.Option(metavar="KEY", help="Its policy; a key of `policies`.")] = None,
-    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label.")] = None,
-    expires: Annotated[
-        str | None, typer.Option(metavar="WHEN", help="From when on it is refused: `30d`, or RFC 3339.")
-    ] = None,
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will contain the grant.")],
+    id: Annotated[str, typer.Option(metavar="ID", help="Id of the grant in counters, logs and decisions.")],  # noqa: A002
+    server: Annotated[str, typer.Option(help="The grant's server; a key of `servers`.")],
+    policy: Annotated[str | None, typer.Option(metavar="KEY", help="The grant's policy; a key of `policies`.")] = None,
+    label: Annotated[list[str] | None, typer.Option(metavar="NAME=VALUE", help="A label of the grant.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="WHEN", help="Expiry time: `30d`, or RFC 3339.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make a token: print it once, and the line for the configuration, which holds its hash alone."""
+    """Create a token: print it once, with the line for the configuration, which contains only its hash."""
     tokens.must_be_text("--id", id)
     loaded = load(config)
     tokens.must_be_known("--server", "server", server, loaded.config.servers)

@@ -6,7 +6,5 @@ import typer
 
 CountersPlace = Annotated[
     str | None,
-    typer.Option(
-        "--counters", metavar="memory|file:PATH", help="Where counts are kept; in the state folder if not given."
-    ),
+    typer.Option("--counters", metavar="memory|file:PATH", help="Place of the counters; default: the state folder."),
 ]

@@ -19,14 +19,14 @@ def group() -> None:
 
 @app.command()
 def create(
-    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will hold the PEP.")],
-    name: Annotated[str, typer.Option(help="Its name in logs.")],
+    config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will contain the PEP.")],
+    name: Annotated[str, typer.Option(help="Name of the PEP in logs.")],
     vouches: Annotated[
-        bool, typer.Option("--vouches", help="It may name the grant by its id, having authenticated the caller.")
+        bool, typer.Option("--vouches", help="It authenticates callers itself, and may name the grant by its id.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Make a token: print it once, and the line for the configuration, which holds its hash alone."""
+    """Create a token: print it once, with the line for the configuration, which contains only its hash."""
     tokens.must_be_text("--name", name)
     token, token_hash = tokens.new(load(config))
     tokens.tell(token, "peps", Pep(name=name, token_hash=token_hash, vouches=vouches), as_json=as_json)

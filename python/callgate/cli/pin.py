@@ -19,7 +19,7 @@ from callgate.text import quoted, visible
 
 app = typer.Typer(
     name="pin",
-    help="Look at tools that are pinned, and accept what changed.",
+    help="Show pinned tools, and accept changed ones.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -27,11 +27,13 @@ app = typer.Typer(
 _SHOWN_DIGITS = 12
 
 _Server = Annotated[str, typer.Argument(metavar="SERVER", help="The server's name.")]
-_Tools = Annotated[list[str] | None, typer.Argument(metavar="TOOL", help="Its tools.")]
+_Tools = Annotated[list[str] | None, typer.Argument(metavar="TOOL", help="Names of its tools.")]
 _State = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
 _Config = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE", envvar="CALLGATE_CONFIG", help="The configuration that names it."),
+    typer.Option(
+        "--config", metavar="FILE", envvar="CALLGATE_CONFIG", help="The configuration that names that folder."
+    ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _UNKNOWN = "unknown"
@@ -44,7 +46,7 @@ def list_command(
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
-    """Print every tool that is known, and whether it is as it was accepted."""
+    """Print every known tool with its state: pinned, changed or new."""
     loaded = load(config).config
     servers = native.pins_read(pins_folder(loaded.state if state is None else state), server)
     if as_json:
@@ -136,14 +138,14 @@ def accept(
     tools: _Tools = None,
     all_tools: Annotated[bool, typer.Option("--all", help="Every tool that is changed or new.")] = False,
     digest: Annotated[
-        str | None, typer.Option(metavar="HEX", help="Only what was reviewed: its digest, or the beginning of it.")
+        str | None, typer.Option(metavar="HEX", help="Digest of the reviewed form, or a prefix of it.")
     ] = None,
-    also: Annotated[bool, typer.Option("--also", help="Beside what was accepted before, not in place of it.")] = False,
+    also: Annotated[bool, typer.Option("--also", help="Keep the forms that were accepted before.")] = False,
     variant: Annotated[
         str | None,
         typer.Option(
             metavar="VARIANT",
-            help="What clients of this variant are shown; other variants keep what they have.",
+            help="Accept only for clients of this variant; the forms of other variants are kept.",
         ),
     ] = None,
     state: _State = None,
@@ -177,11 +179,11 @@ def reset(server: _Server, state: _State = None, config: _Config = None) -> None
 def record(
     server: _Server,
     listed: Annotated[
-        Path, typer.Option("--list", metavar="FILE", help="The server's answer to `tools/list`, or the result in it.")
+        Path, typer.Option("--list", metavar="FILE", help="The server's answer to `tools/list`, or its result.")
     ],
-    url: Annotated[str | None, typer.Option("--url", help="Where the server is, as in the configuration.")] = None,
+    url: Annotated[str | None, typer.Option("--url", help="URL of the server, as in the configuration.")] = None,
     command: Annotated[
-        list[str] | None, typer.Argument(metavar="COMMAND", help="After `--`: or the command that starts it.")
+        list[str] | None, typer.Argument(metavar="COMMAND", help="Instead of --url, after `--`: the server's command.")
     ] = None,
     variant: Annotated[
         str | None,
@@ -190,7 +192,7 @@ def record(
     state: _State = None,
     config: _Config = None,
 ) -> None:
-    """Take note of a reviewed list as if the server had just shown it: the first is accepted, later ones are compared.
+    """Record a reviewed list as if the server had just sent it: the first is accepted, later ones are compared.
 
     From then on no first list of any variant is accepted by itself.
     """

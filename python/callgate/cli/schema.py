@@ -21,7 +21,7 @@ class Document(str, Enum):
 
 
 def schema(
-    document: Annotated[Document, typer.Argument(help="Which document's.")] = Document.POLICY,
+    document: Annotated[Document, typer.Argument(help="The kind of document.")] = Document.POLICY,
 ) -> None:
     """Print the JSON Schema of policies, catalogues, configurations or files of rate limits, for editors."""
     if document is Document.POLICY:

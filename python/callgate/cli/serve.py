@@ -56,23 +56,25 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="NAME=URL",
-            help="With --policy: an MCP server to stand before, as /mcp/NAME where decisions are asked; any number.",
+            help="With --policy: an MCP server behind the gateway, as /mcp/NAME on the decision port; repeatable.",
         ),
     ] = None,
     listen: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Where decisions are asked.", show_default=_default("listen")),
+        typer.Option(
+            metavar="ADDRESS", help="Address of the decision API (gRPC and HTTP).", show_default=_default("listen")
+        ),
     ] = None,
     admin: Annotated[
         str | None,
         typer.Option(
             metavar="ADDRESS",
-            help="Where metrics and health are asked.",
+            help="Address of metrics and health.",
             show_default=Config.model_fields["admin"].default.listen,
         ),
     ] = None,
     socket: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="A Unix socket to create for decisions, for this user alone.")
+        Path | None, typer.Option(metavar="PATH", help="Unix socket to create for the decision API, for this user.")
     ] = None,
     catalogue: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas of tools.")
@@ -80,13 +82,13 @@ def serve(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=0, max=1024, help="Threads that decide; 0 for one per core.", show_default=_default("workers")
+            min=0, max=1024, help="Threads for decisions; 0 for one per core.", show_default=_default("workers")
         ),
     ] = None,
     log_format: Annotated[
         LogFormat | None,
         typer.Option(
-            help="How log lines are written to stderr.", show_default=Config.model_fields["log_format"].default.value
+            help="Format of log lines on stderr.", show_default=Config.model_fields["log_format"].default.value
         ),
     ] = None,
     grace: Annotated[
@@ -95,31 +97,31 @@ def serve(
             min=0,
             max=3600,
             metavar="SECONDS",
-            help="How long a stop waits for what is in flight.",
+            help="Longest time that a stop waits for calls in flight.",
             show_default=format_duration(Config.model_fields["grace"].default),
         ),
     ] = None,
-    state: Annotated[Path | None, typer.Option(metavar="DIR", help="The folder for what outlives the process.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for data that outlives the process.")
+    ] = None,
     counters: CountersPlace = None,
     decision_log: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="A file for one JSON line per decision; - for standard output."),
+        typer.Option(metavar="PATH", help="File for one JSON line per decision; - for standard output."),
     ] = None,
     audit: Annotated[
         AuditMode | None,
         typer.Option(
-            help="Without a line in the decision log: required denies, best_effort goes on.",
+            help="If a decision cannot be logged: required denies the call, best_effort does not.",
             show_default=Audit.model_fields["mode"].default.value,
         ),
     ] = None,
     watch: Annotated[
         bool | None,
-        typer.Option(
-            "--watch/--no-watch", help="Take changed files into use by themselves.", show_default=_default("watch")
-        ),
+        typer.Option("--watch/--no-watch", help="Reload changed files automatically.", show_default=_default("watch")),
     ] = None,
 ) -> None:
-    """Start the sidecar; SIGTERM and SIGINT stop it, SIGHUP reads its files again."""
+    """Start the sidecar; SIGTERM and SIGINT stop it, SIGHUP reloads its files."""
     if upstream and config is None and policy is None:
         raise typer.BadParameter("calls through the gateway want a policy; give --policy", param_hint="--upstream")
     if (config is None) == (policy is None):

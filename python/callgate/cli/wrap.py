@@ -46,28 +46,26 @@ def wrap(
     command: Annotated[
         list[str], typer.Argument(metavar="COMMAND [ARGS]...", help="The server's command, after `--`.")
     ],
-    server: Annotated[str, typer.Option(metavar="NAME", help="The server's name, by which its policy is found.")],
+    server: Annotated[str, typer.Option(metavar="NAME", help="Name of the server, which selects its policy.")],
     policy: Annotated[
         Path | None,
         typer.Option(metavar="FILE_OR_DIR", help="A policy, or a folder of SERVER.json|yaml."),
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE", envvar="CALLGATE_CONFIG", help="Instead: the configuration, with policies and grants."
-        ),
+        typer.Option(metavar="FILE", envvar="CALLGATE_CONFIG", help="Configuration with policies and grants, instead."),
     ] = None,
     grant_token_file: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help=f"The caller's token, where grants are configured; or {credentials.GRANT_TOKEN} is it.",
+            help=f"The caller's token, if grants are configured; else that of {credentials.GRANT_TOKEN}.",
         ),
     ] = None,
     grant: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="Id of the grant that is charged, where none are configured.", show_default=ANONYMOUS
+            metavar="NAME", help="Id of the grant that is charged, if none are configured.", show_default=ANONYMOUS
         ),
     ] = None,
     catalogue: Annotated[
@@ -76,36 +74,36 @@ def wrap(
     state: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="A folder to keep counts and pinned tools in; without one a restart forgets counts."
+            metavar="DIR", help="Folder for counters and pinned tools; without it, a restart resets the counters."
         ),
     ] = None,
     counters: CountersPlace = None,
     pinning: Annotated[
         Pinning | None,
         typer.Option(
-            help="What becomes of tools that are not those that were accepted; off without a folder to keep them in.",
+            help="Treatment of tools that differ from the accepted ones; off without a folder for pins.",
             show_default=_USUAL_PINNING.value,
         ),
     ] = None,
     decision_log: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="A file for one JSON line per decision; - for standard error."),
+        typer.Option(metavar="PATH", help="File for one JSON line per decision; - for standard error."),
     ] = None,
     audit: Annotated[
         AuditMode | None,
         typer.Option(
-            help="Without a line in the decision log: required denies, best_effort goes on.",
+            help="If a decision cannot be logged: required denies the call, best_effort does not.",
             show_default=Audit.model_fields["mode"].default.value,
         ),
     ] = None,
     grace: Annotated[
         float,
         typer.Option(
-            min=0, max=3600, metavar="SECONDS", help="How long the server may take to end, before and after SIGTERM."
+            min=0, max=3600, metavar="SECONDS", help="Longest time until the server ends, before and after SIGTERM."
         ),
     ] = 1.5,
 ) -> None:
-    """Stand between an MCP client and its server, which speak over pipes, and judge every call."""
+    """Run an MCP server that communicates over pipes, and judge every call of its client."""
     if (config is None) == (policy is None):
         raise typer.BadParameter("give either --policy or --config", param_hint="--policy")
     if config is None and decision_log is None and audit is not None:
