@@ -14,6 +14,7 @@ __all__ = [
     "BenchCalls",
     "ConditionStep",
     "Decision",
+    "DocumentTree",
     "Engine",
     "Explanation",
     "LimitState",
@@ -511,6 +512,38 @@ class Engine:
     @property
     def policies(self) -> tuple[PolicyInfo, ...]:
         """The policies in force."""
+
+@final
+class DocumentTree:
+    """A JSON or YAML document, read as policies are, with the place of every value.
+
+    YAML has the structure of JSON: no anchors, aliases and tags, every key text and none twice, at most 64 levels.
+    """
+
+    def __new__(cls, file: str, content: bytes, *, is_json: bool) -> Self:
+        """Reads a document.
+
+        Args:
+            file: Its name in errors.
+            content: The document.
+            is_json: JSON if true, else YAML.
+
+        Raises:
+            PolicyError: It is not of this format; says where.
+        """
+
+    @property
+    def is_empty(self) -> bool:
+        """True if it holds no value, not even null."""
+
+    def value(self) -> Any:  # noqa: ANN401  a document may hold anything
+        """The whole document as dicts, lists and scalars; None if it is empty.
+
+        A number with a fraction or an exponent is the nearest float, any other an exact int.
+        """
+
+    def place(self, path: tuple[str | int, ...], *, of_key: bool = False) -> tuple[int, int]:
+        """Line and column, from 1, of the value at a path, or of its key; of the nearest above if there is none."""
 
 @final
 class ManualClock:

@@ -51,10 +51,10 @@ BAD = [
     ("policies: {p: 1}", "1:15: `policies.p`: expected a path"),
     ("policies: {p: ''}", "1:15: `policies.p`: expected at least one character"),
     ("grants: {}", "1:9: `grants`: expected a list, got keys and values"),
-    ("grants:\n# - {id: a, server: a}", "1:8: `grants`: expected a list, got nothing; `[]` is an empty one"),
+    ("grants:\n# - {id: a, server: a}", "1:7: `grants`: expected a list, got nothing; `[]` is an empty one"),
     ("grants: null", "1:9: `grants`: expected a list, got nothing; `[]` is an empty one"),
     ("peps: ~", "1:7: `peps`: expected a list, got nothing; `[]` is an empty one"),
-    ("grants_file:", "1:13: `grants_file`: expected a path, got nothing"),
+    ("grants_file:", "1:12: `grants_file`: expected a path, got nothing"),
     ("grants:\n  - server: a", "2:5: `grants[0]`: the key `id` is missing"),
     ("grants:\n  - id: 7\n    server: a", "2:9: `grants[0].id`: expected text, got a number; put it in quotes"),
     (
@@ -125,7 +125,7 @@ BAD = [
     (f"listen: {SECRET}", "1:9: `listen`: expected an IP address and a port, such as "),
     (f"servers: {{a: {{{SECRET}: 1}}}}", "1:15: `servers.a`: unknown key `5ec7...`; expected one of "),
     (f"grants: [{{id: a, server: a, labels: {{{SECRET}: 1}}}}]", "1:104: `grants[0].labels.5ec7...`: expected text, "),
-    ("a: 1\na: 2", "2:1: the key `a` stands here twice; keep one of them"),
+    ("a: 1\na: 2", "2:1: key `a` appears twice in one object"),
     ("- a", "1:1: expected keys and values at the top of the file"),
 ]
 
@@ -156,13 +156,13 @@ def test_json() -> None:
     assert faults('{"workers": 1,\n  "workes": 2}', "callgate.json") == [
         "callgate.json:2:3: unknown key `workes`; did you mean `workers`?"
     ]
-    assert faults("grace: 3s", "callgate.json")[0].startswith("callgate.json:1:1: not well-formed JSON")
+    assert faults("grace: 3s", "callgate.json")[0].startswith("callgate.json:1:1: not JSON: ")
 
 
 def test_what_is_no_text() -> None:
     path = Path("callgate.yaml")
     path.write_bytes(b"workers: 1\ngrace: \xff")
-    with pytest.raises(InvalidConfigError, match=r"callgate.yaml:2:8: expected UTF-8 text"):
+    with pytest.raises(InvalidConfigError, match=r"callgate.yaml:2:8: not UTF-8; save the document as UTF-8"):
         load(path)
 
 
@@ -263,8 +263,9 @@ def test_a_section_of_the_environment_goes_over_the_file_key_by_key(monkeypatch:
         (
             "CALLGATE_SERVERS",
             '{"a": {}, "a": {}}',
-            "environment variable `CALLGATE_SERVERS`: expected JSON; the key `a` stands here twice; keep one of them",
+            "environment variable `CALLGATE_SERVERS`: expected JSON; key `a` appears twice in one object",
         ),
+        ("CALLGATE_SERVERS", " ", "environment variable `CALLGATE_SERVERS`: expected JSON; the text is empty"),
     ],
 )
 def test_bad_environment(monkeypatch: pytest.MonkeyPatch, variable: str, value: str, expected: str) -> None:

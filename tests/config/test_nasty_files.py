@@ -25,10 +25,10 @@ def setup(tmp_path: Path) -> Setup:
     return setup
 
 
-HALF = "expected text, this has half of a surrogate pair; write the character itself"
+HALF = "expected both halves of a surrogate pair, found one alone"
 
 NASTY: list[tuple[str, str]] = [
-    (f'"workers": {"9" * 5_000}', "expected a number of at most 300 digits"),
+    (f'"workers": {"9" * 5_000}', "expected a number of at most 1000 characters"),
     (f'"limits": {{"body_limit_bytes": {"9" * 200}}}', "`limits.body_limit_bytes`: expected a size "),
     (f'"limits": {{"unfinished_limit_bytes": {"9" * 200}}}', "`limits.unfinished_limit_bytes`: expected a size "),
     ('"catalogue": "\\ud800"', HALF),
@@ -37,13 +37,15 @@ NASTY: list[tuple[str, str]] = [
     ('"grants": [{"id": "a", "server": "s", "labels": {"x": "\\udc00\\ud800"}}]', HALF),
     ('"\\ud800": 1', HALF),
     ('"catalogue": "a\\u0000b"', "`catalogue`: expected text without NUL characters"),
-    ('"workers": NaN', "`NaN` is not JSON; write a number, or null"),
-    (f'"labels": {"[" * 100_000}', "nested too deeply"),
-    (f'"labels": {"[" * 5_000}{"]" * 5_000}', "nested too deeply"),
+    ('"workers": NaN', "not JSON: expected a value"),
+    (f'"labels": {"[" * 100_000}', "nested deeper than the 64 levels allowed"),
+    (f'"labels": {"[" * 5_000}{"]" * 5_000}', "nested deeper than the 64 levels allowed"),
     ('"catalogue": "' + "a" * 5_000 + '"', "file name too long"),
     ('"policies": {"p": "."}', "is a directory"),
     ('"policies": {"p": "loop"}', "too many levels of symbolic links"),
     ('"policies_folder": "p.json"', "not a directory"),
+    (f'"workers": {"9" * 1_000}', "`workers`: expected "),
+    ('"workers": 1e400', "`workers`: expected a whole number"),
 ]
 
 

@@ -1,9 +1,8 @@
-"""YAML and JSON as the configuration reads them: the same values, and where each stands."""
+"""YAML and JSON as the configuration reads them: the values of policies' reader, and the place of each."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,12 +10,16 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callgate.config import json_text, yaml_text
-from callgate.config.place import Malformed
+from callgate._callgate import DocumentTree
+from callgate.config import InvalidConfigError
+from callgate.config.document import parse_document
+from callgate.errors import PolicyError
+from support.cases import CASES
 
 PLAIN = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cc"]), max_size=8)
 # Without digits: the library that writes the YAML here takes `0E0` for text, as in YAML 1.1.
 WORDS = st.text("abcäß yno~:#-'\"{}[],&*!|>%@`?<=", max_size=8)
+DOCUMENTS = json.loads((CASES / "documents.json").read_text(encoding="utf-8"))
 
 
 def documents(texts: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
@@ -28,34 +31,53 @@ def documents(texts: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]
     return st.dictionaries(texts, values, max_size=4)
 
 
+def tree(text: str, *, is_json: bool) -> DocumentTree:
+    return DocumentTree("file", text.encode(), is_json=is_json)
+
+
+def read(text: str, *, is_json: bool) -> Any:
+    return tree(text, is_json=is_json).value()
+
+
+@pytest.mark.parametrize("case", DOCUMENTS, ids=lambda case: case["name"])
+def test_documents_have_one_meaning(case: dict[str, Any]) -> None:
+    is_json = case["format"] == "json"
+    if "error" not in case:
+        value = read(case["document"], is_json=is_json)
+        assert json.dumps(value) == json.dumps(case["value"]), "types count as well: 1.0 is not 1"
+        return
+    with pytest.raises(PolicyError) as raised:
+        read(case["document"], is_json=is_json)
+    assert str(raised.value) == f"file:{case['error']}"
+
+
 @given(documents(PLAIN))
 def test_json_is_read_as_it_is(document: dict[str, Any]) -> None:
-    assert json_text.read(json.dumps(document)) == document
+    assert read(json.dumps(document), is_json=True) == document
     # What is JSON is YAML as well.
-    assert yaml_text.read(json.dumps(document, ensure_ascii=False)) == document
+    assert read(json.dumps(document, ensure_ascii=False), is_json=False) == document
 
 
 @given(documents(WORDS), st.sampled_from([None, False, True]))
 def test_yaml_is_read_as_it_is(document: dict[str, Any], flow: bool | None) -> None:
     text = yaml.safe_dump(document, default_flow_style=flow, allow_unicode=True)
-    assert yaml_text.read(text) == document
+    assert read(text, is_json=False) == document
 
 
 @given(documents(PLAIN), st.integers(0, 4))
 def test_places_lead_to_the_values(document: dict[str, Any], indent: int) -> None:
     text = json.dumps(document, indent=indent or None, ensure_ascii=False)
     lines = text.split("\n")
-    for reader in (json_text, yaml_text):
-        places = reader.places(text)
-        assert places.keys() == set(paths(document))
-        for path, place in places.items():
-            value = at(document, path)
-            line, column = place.value
+    for is_json in (True, False):
+        found = tree(text, is_json=is_json)
+        for path in paths(document):
+            line, column = found.place(path)
             rest = "\n".join([lines[line - 1][column - 1 :], *lines[line:]])
-            assert json.JSONDecoder().raw_decode(rest)[0] == value
+            assert json.JSONDecoder().raw_decode(rest)[0] == at(document, path)
             if path and isinstance(path[-1], str):
-                line, column = place.key
+                line, column = found.place(path, of_key=True)
                 assert json.JSONDecoder().raw_decode(lines[line - 1][column - 1 :])[0] == path[-1]
+            assert found.place((*path, "\udcff", 1), of_key=True) == found.place(path), "the nearest above"
 
 
 def paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
@@ -73,84 +95,25 @@ def at(value: Any, path: tuple[str | int, ...]) -> Any:
     return value
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("no", "no"),
-        ("on", "on"),
-        ("1:30", "1:30"),
-        ("2027-01-31", "2027-01-31"),
-        ("2027-01-31T00:00:00Z", "2027-01-31T00:00:00Z"),
-        ("010", 10),
-        ("0x1F", 31),
-        ("0o17", 15),
-        ("1_000", "1_000"),
-        ("1e3", 1000.0),
-        (".5", 0.5),
-        ("1.2.3", "1.2.3"),
-        ("~", None),
-        ("", None),
-        ("True", True),
-        ("'1'", "1"),
-        ('"true"', "true"),
-        ("!", None),
-        ("9" * 400, "9" * 400),
-    ],
-)
-def test_scalars_of_yaml_1_2(text: str, value: object) -> None:
-    if text == "!":
-        with pytest.raises(Malformed, match="tags are not supported"):
-            yaml_text.read(f"a: {text} b")
-    else:
-        assert yaml_text.read(f"a: {text}") == {"a": value}
+@pytest.mark.parametrize("is_json", [False, True])
+def test_depth_has_a_bound_and_is_no_crash(is_json: bool) -> None:
+    with pytest.raises(PolicyError, match=r"^file:1:[0-9]+: nested deeper than the 64 levels allowed$"):
+        read("[" * 100_000, is_json=is_json)
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "column", "message"),
-    [
-        ("a: 1\nb: 2\na: 3", 3, 1, "the key `a` stands here twice; keep one of them"),
-        ("x:\n  - {a: 1, a: 2}", 2, 12, "the key `a` stands here twice; keep one of them"),
-        ("a: &x 1", 1, 4, "anchors are not supported; write the value out"),
-        ("a: *x", 1, 4, "aliases are not supported; write the value out"),
-        ("a: !!str 1", 1, 4, "tags are not supported; remove it"),
-        ("a: {<<: {}}", 1, 5, "merge keys are not supported; write the values out"),
-        ("? [a]\n: 1", 1, 3, "expected a plain key"),
-        ("a: 1\n---\nb: 1", 2, 1, "expected one document; remove what follows `---`"),
-        ("[" * 65, 1, 65, "nested more than 64 levels deep"),
-        ("[" * 100_000, 1, 65, "nested more than 64 levels deep"),
-        ("a: [1", 2, 1, "not well-formed YAML: did not find expected ',' or ']'"),
-        ("a:\n\tb: 1", 2, 1, "not well-formed YAML: found character that cannot start any token"),
-        ("a: \x01", 1, 4, "not well-formed YAML: a control character is not allowed here"),
-        ("ä: \x01", 1, 4, "not well-formed YAML: a control character is not allowed here"),
-    ],
-)
-def test_what_is_no_yaml(text: str, line: int, column: int, message: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        yaml_text.read(text)
-    assert (raised.value.line, raised.value.column, raised.value.message) == (line, column, message)
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "~", "---\n"])
+def test_a_file_without_a_value_is_empty(text: str) -> None:
+    assert parse_document("a.yaml", text.encode()).data == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "column", "message"),
-    [
-        ('{"a": 1,\n "a": 2}', 2, 2, "the key `a` stands here twice; keep one of them"),
-        ('{"x": [{"a": 1, "a": 2}]}', 1, 17, "the key `a` stands here twice; keep one of them"),
-        ('{"a": NaN}', 1, 7, "`NaN` is not JSON; write a number, or null"),
-        ("{", 1, 2, "not well-formed JSON: expecting property name enclosed in double quotes"),
-        ('{"a": 1} x', 1, 10, "not well-formed JSON: extra data"),
-        ("", 1, 1, "expected a JSON object, the file is empty"),
-        ("[" * 100_000, 1, 1, "nested too deeply"),
-    ],
-)
-def test_what_is_no_json(text: str, line: int, column: int, message: str) -> None:
-    with pytest.raises(Malformed) as raised:
-        json_text.read(text)
-    assert (raised.value.line, raised.value.column, raised.value.message) == (line, column, message)
+def test_an_empty_file_is_no_json() -> None:
+    with pytest.raises(InvalidConfigError, match=r"^a\.json:1:1: the document is empty, expected JSON$"):
+        parse_document("a.json", b" \n")
 
 
-@given(st.text(max_size=40), st.sampled_from([json_text.read, yaml_text.read]))
-def test_any_text_is_read_or_refused(text: str, read: Callable[[str], Any]) -> None:
+@given(st.text(max_size=40), st.booleans())
+def test_any_text_is_read_or_refused(text: str, is_json: bool) -> None:
     try:
-        read(text)
-    except Malformed as error:
+        read(text, is_json=is_json)
+    except PolicyError as error:
         assert min(error.line, error.column) >= 1  # noqa: PT017  both ways out are fine

@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callgate.config import yaml_text
+from callgate.config.document import parse_document
 from callgate.workbench.convert import Align, Conversion, convert_limitador, convert_ratelimit, text_of
 from support.convert.models import (
     Entries,
@@ -39,7 +39,9 @@ def converted(text: str, convert: Any, align: Align | None = None) -> Conversion
 
 def documents_of(conversion: Conversion) -> list[dict[str, Any]]:
     """As a reader of the files has them."""
-    documents = [yaml_text.read(text_of(limits, None, ["a", "header"])) for limits in conversion.domains]
+    documents = [
+        parse_document("a.yaml", text_of(limits, None, ["a", "header"]).encode()).data for limits in conversion.domains
+    ]
     assert [limits.plain() for limits in conversion.domains] == documents
     return documents
 

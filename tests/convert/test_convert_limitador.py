@@ -249,8 +249,8 @@ def test_notes(tmp_path: Path) -> None:
         ),
         ("- {namespace: d, conditions: [], variables: []}", "1:3: expected the key `seconds` with a whole number"),
         ("- {seconds: 1, conditions: [], variables: []}", "1:3: expected the key `namespace` with text"),
-        ("- {namespace: d, namespace: e}", "1:18: the key `namespace` stands here twice; keep one of them"),
-        ("- {\n", "2:1: not well-formed YAML: did not find expected node content"),
+        ("- {namespace: d, namespace: e}", "1:18: key `namespace` appears twice in one object"),
+        ("- {\n", "2:1: not YAML: while parsing a node, did not find expected node content"),
     ],
 )
 def test_faults(tmp_path: Path, written: str, expected: str) -> None:

@@ -257,9 +257,9 @@ FAULTS = {
     "- {key: a, descriptors: [{key: b}, {key: b}]}": [
         "3:36: `a, b` stands here twice, first at source.yaml:3; keep one"
     ],
-    "- {key: a, key: b}": ["3:12: the key `key` stands here twice; keep one of them"],
-    "- &a {key: a}": ["3:3: anchors are not supported; write the value out"],
-    "- {key: a": ["4:1: not well-formed YAML: did not find expected ',' or '}'"],
+    "- {key: a, key: b}": ["3:12: key `key` appears twice in one object"],
+    "- &a {key: a}": ["3:3: anchors are not supported; remove it (and quote a string that begins with `&`)"],
+    "- {key: a": ["4:1: not YAML: while parsing a flow mapping, did not find expected ',' or '}'"],
     "- {valeu: v}\n- {key: k, rate_limit: {unit: x}}": [
         "3:3: expected the key `key` with a name",
         "3:4: unknown key `valeu`; did you mean `value`?",
@@ -289,5 +289,5 @@ def test_faults_of_the_top(tmp_path: Path) -> None:
 def test_a_deep_file_is_refused(tmp_path: Path) -> None:
     text = "domain: d\ndescriptors: " + "[{key: k, descriptors: " * 5_000
     path = source(tmp_path, text)
-    with pytest.raises(Exception, match="nested more than 64 levels deep"):
+    with pytest.raises(Exception, match="nested deeper than the 64 levels allowed"):
         convert_ratelimit([path])

@@ -1,4 +1,4 @@
-"""A YAML or JSON document, read strictly, with the position of each key and value."""
+"""YAML and JSON documents, read as policies are, with the position of each key and value."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from callgate.config import json_text, yaml_text
+from callgate._callgate import DocumentTree
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.units import format_size
-from callgate.errors import ConfigError, TransientError
+from callgate.errors import ConfigError, PolicyError, TransientError
 from callgate.text import masked
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from callgate.config.place import Place
 
 KeyPath: TypeAlias = "tuple[str | int, ...]"
 """Keys and indexes that lead from the top of a document to a value."""
@@ -47,26 +45,25 @@ again."""
 
 @dataclass(frozen=True)
 class Positions:
-    """The text of a file, and the positions of its keys and values."""
+    """A file, and the positions of its keys and values."""
 
     file: str
     """The name as the user gave it."""
-    text: str = field(repr=False)
+    content: bytes = field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The characters of the file, without a byte order mark."""
+        return self.content.decode("utf-8-sig")
 
     def place(self, path: KeyPath, *, of_key: bool = False) -> tuple[int, int]:
         """Line and column, from 1, of the value at a path, or of its key; if it is absent, of its nearest ancestor."""
-        wanted = path
-        while wanted:
-            found = self._places.get(wanted)
-            if found is not None:
-                return found.key if of_key and wanted == path else found.value
-            wanted = wanted[:-1]
-        return self._places[()].value
+        return self._tree.place(path, of_key=of_key)
 
     @cached_property
-    def _places(self) -> dict[KeyPath, Place]:
-        # Computed only when a fault needs it: positions of a large file take more memory than the file.
-        return json_text.places(self.text) if self.file.endswith(".json") else yaml_text.places(self.text)
+    def _tree(self) -> DocumentTree:
+        # Read again only when a fault needs it: the tree of a large file takes more memory than the file.
+        return _tree(self.file, self.content)
 
     def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
         """A fault of the value at a path."""
@@ -100,12 +97,10 @@ def read_document(path: Path) -> Document:
 
 def parse_document(file: str, content: bytes) -> Document:
     """Works like `read_document`, on bytes that were read before."""
-    data, text = _parse(file, content)
-    if data is None:
-        data = {}
+    data = _value(file, content, {})
     if not isinstance(data, dict):
         raise InvalidConfigError([Fault("expected keys and values at the top of the file", file, 1, 1)])
-    return Document(file, text, data)
+    return Document(file, content, data)
 
 
 def read_list(path: Path) -> ListDocument:
@@ -115,30 +110,46 @@ def read_list(path: Path) -> ListDocument:
         ConfigError: It cannot be read.
         InvalidConfigError: It is not well formed, has a key twice, or holds no list.
     """
-    file = str(path)
-    data, text = _parse(file, read_bytes(path))
-    if data is None:
-        data = []
+    file, content = str(path), read_bytes(path)
+    data = _value(file, content, [])
     if not isinstance(data, list):
         raise InvalidConfigError([Fault("expected a list at the top of the file", file, 1, 1)])
-    return ListDocument(file, text, data)
+    return ListDocument(file, content, data)
 
 
-def _parse(file: str, content: bytes) -> tuple[Any, str]:
+def read_json(text: str) -> Any:  # noqa: ANN401  a document may hold anything
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: It is empty, is not JSON, or has a key twice.
+    """
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        before = content[: error.start]
-        line = before.count(b"\n") + 1
-        column = len(before.rpartition(b"\n")[2].decode("utf-8", "replace")) + 1
-        fault = Fault("expected UTF-8 text; save the file as UTF-8", file, line, column)
-        raise InvalidConfigError([fault]) from None
-    reader = json_text if file.endswith(".json") else yaml_text
+        tree = DocumentTree("<text>", text.encode("utf-8", "surrogateescape"), is_json=True)
+    except PolicyError as error:
+        raise ValueError(error.message) from None
+    if tree.is_empty:
+        raise ValueError("the text is empty")
+    return tree.value()
+
+
+def _value(file: str, content: bytes, empty: Any) -> Any:  # noqa: ANN401  as above
+    """The value of a file; `empty` if it is YAML without a value, such as a file of comments."""
+    tree = _tree(file, content)
+    if tree.is_empty and _is_json(file):
+        raise InvalidConfigError([Fault("the document is empty, expected JSON", file, 1, 1)])
+    data = tree.value()
+    return empty if data is None else data
+
+
+def _tree(file: str, content: bytes) -> DocumentTree:
     try:
-        data = reader.read(text)
-    except reader.Malformed as error:
+        return DocumentTree(file, content, is_json=_is_json(file))
+    except PolicyError as error:
         raise InvalidConfigError([Fault(error.message, file, error.line, error.column)]) from None
-    return data, text
+
+
+def _is_json(file: str) -> bool:
+    return file.endswith(".json")
 
 
 def read_bytes(path: Path) -> bytes:

@@ -12,12 +12,11 @@ from typing import Any, Final, Protocol
 from pydantic import TypeAdapter, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
-from callgate.config import json_text, shape
-from callgate.config.document import Document, KeyPath, read_document
+from callgate.config import shape
+from callgate.config.document import Document, KeyPath, read_document, read_json
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.messages import message_of
 from callgate.config.model import ENV_DELIMITER, ENV_PREFIX, Config
-from callgate.config.place import Malformed
 from callgate.text import nearest
 
 
@@ -138,10 +137,7 @@ class _Environment(EnvSettingsSource):
     """The library's reader of the environment, but with JSON read as strictly as in a file."""
 
     def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:  # noqa: ANN401, ARG002  the base's
-        try:
-            return json_text.read(value)
-        except Malformed as error:
-            raise ValueError(error.message) from None
+        return read_json(value)
 
 
 def _environment() -> dict[str, Any]:

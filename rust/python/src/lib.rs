@@ -9,6 +9,7 @@ mod clock;
 mod connect;
 mod counters;
 mod decision;
+mod document;
 mod engine;
 mod error;
 mod events;
@@ -43,6 +44,8 @@ mod _callgate {
     use crate::clock::ManualClock;
     #[pymodule_export]
     use crate::decision::{Decision, LimitState, Shadow};
+    #[pymodule_export]
+    use crate::document::DocumentTree;
     #[pymodule_export]
     use crate::engine::{Engine, PolicyInfo};
     #[pymodule_export]

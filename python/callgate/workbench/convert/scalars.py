@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from callgate.config.document import KeyPath, Positions
 
-# Line endings of YAML 1.1, by which the positions in a YAML document are counted.
-_BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+# Line endings of YAML 1.2, by which the positions in a YAML document are counted.
+_BREAK: Final = re.compile("\r\n|[\n\r]")
 _NUMBER_OR_WORD: Final = re.compile(r"[-+.\w]+")
 
 

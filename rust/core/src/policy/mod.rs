@@ -15,7 +15,7 @@ pub(crate) mod number;
 mod operator;
 mod path;
 mod pattern;
-pub(crate) mod read;
+pub mod read;
 mod rules;
 pub mod schema;
 mod schema_cost;

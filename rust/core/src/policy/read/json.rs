@@ -4,18 +4,15 @@ use super::cursor::Cursor;
 use super::{Content, DocumentError, MAX_DEPTH, Member, Node, Read};
 use crate::json::{JsonError, JsonErrorKind, Kind, Tape, Value};
 
-/// Reads a JSON document.
-pub(super) fn read(bytes: &[u8]) -> Read<Node> {
+/// Reads a JSON document; `None` if it is empty.
+pub(super) fn read(bytes: &[u8]) -> Read<Option<Node>> {
     let mut cursor = Cursor::new(bytes);
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(DocumentError::at(
-            cursor.position(0),
-            "the document is empty, expected an object",
-        ));
+        return Ok(None);
     }
     let mut tape = Tape::new();
     match tape.parse(bytes, MAX_DEPTH) {
-        Ok(root) => Ok(node(root, &mut cursor)),
+        Ok(root) => Ok(Some(node(root, &mut cursor))),
         Err(error) => Err(DocumentError::at(cursor.position(error.offset), message(&error))),
     }
 }

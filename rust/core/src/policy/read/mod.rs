@@ -1,4 +1,5 @@
-//! Documents as trees with positions, the same from JSON and from YAML.
+//! Documents as trees with positions, the same from JSON and from YAML: policies, catalogues, files of
+//! rate limits, and through `callgate-python` the configuration and what `callgate convert` reads.
 
 mod cursor;
 mod json;
@@ -6,7 +7,8 @@ mod node;
 mod scalar;
 mod yaml;
 
-pub(crate) use node::{Content, DocumentError, Member, Node, Position, Read, check_name, quoted};
+pub use node::{Content, DocumentError, Member, Node, Position, Read};
+pub(crate) use node::{check_name, quoted};
 
 use super::{Format, PolicyError, Source};
 
@@ -27,9 +29,19 @@ pub(crate) fn read(source: &Source<'_>) -> Read<Node> {
             ),
         ));
     }
-    match source.format {
-        Format::Json => json::read(source.bytes),
-        Format::Yaml => yaml::read(source.bytes),
+    document(source.format, source.bytes)?
+        .ok_or_else(|| DocumentError::at(Position::START, "the document is empty, expected an object"))
+}
+
+/// Reads a document of any size; `None` if it is empty.
+///
+/// # Errors
+///
+/// The first fault: the document is not of this format, or says what JSON cannot.
+pub fn document(format: Format, bytes: &[u8]) -> Read<Option<Node>> {
+    match format {
+        Format::Json => json::read(bytes),
+        Format::Yaml => yaml::read(bytes),
     }
 }
 

@@ -4,9 +4,11 @@ use crate::json::{Constant, Decimal};
 
 /// A position: line and column both count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Position {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
 }
 
 impl Position {
@@ -16,9 +18,11 @@ impl Position {
 
 /// One fault of a document, without the document's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct DocumentError {
-    pub(crate) at: Position,
-    pub(crate) message: String,
+pub struct DocumentError {
+    /// Its place.
+    pub at: Position,
+    /// What is wrong, and what was expected.
+    pub message: String,
 }
 
 impl DocumentError {
@@ -31,22 +35,29 @@ impl DocumentError {
 }
 
 /// The result of reading a part of a document; reading ends at the first fault.
-pub(crate) type Read<T> = Result<T, DocumentError>;
+pub type Read<T> = Result<T, DocumentError>;
 
 /// One value of a document.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) at: Position,
-    pub(crate) content: Content,
+pub struct Node {
+    /// The place of its first character.
+    pub at: Position,
+    /// The value itself.
+    pub content: Content,
 }
 
 /// The content of a value. Numbers keep their text, in JSON syntax and within the bounds of calls.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Content {
+pub enum Content {
+    /// `null`.
     Null,
+    /// `true` or `false`.
     Bool(bool),
+    /// The text of a JSON number.
     Number(String),
+    /// Text.
     String(String),
+    /// Elements in order.
     List(Vec<Node>),
     /// Members in document order, without duplicate keys.
     Object(Vec<Member>),
@@ -54,10 +65,13 @@ pub(crate) enum Content {
 
 /// One member of an object.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Member {
-    pub(crate) key: String,
-    pub(crate) key_at: Position,
-    pub(crate) value: Node,
+pub struct Member {
+    /// Its key.
+    pub key: String,
+    /// The place of the key.
+    pub key_at: Position,
+    /// Its value.
+    pub value: Node,
 }
 
 impl Node {

@@ -9,8 +9,8 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInpu
 use super::{Content, DocumentError, MAX_DEPTH, Member, Node, Position, Read, scalar};
 use crate::json::{Decimal, JsonErrorKind};
 
-/// Reads a YAML document.
-pub(super) fn read(bytes: &[u8]) -> Read<Node> {
+/// Reads a YAML document; `None` if it is empty.
+pub(super) fn read(bytes: &[u8]) -> Read<Option<Node>> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or(bytes);
         DocumentError::at(
@@ -59,19 +59,14 @@ fn inside(text: &str, at: Position) -> Position {
     }
 }
 
-fn read_text(text: &str) -> Read<Node> {
+fn read_text(text: &str) -> Read<Option<Node>> {
     let mut events = Events {
         parser: Parser::new_from_str(text),
     };
     let root = loop {
         let (event, at) = events.next()?;
         match event {
-            Event::StreamEnd => {
-                return Err(DocumentError::at(
-                    Position::START,
-                    "the document is empty, expected an object",
-                ));
-            }
+            Event::StreamEnd => return Ok(None),
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => {}
             first => break events.node(first, at, 0)?,
         }
@@ -79,7 +74,7 @@ fn read_text(text: &str) -> Read<Node> {
     loop {
         let (event, at) = events.next()?;
         match event {
-            Event::StreamEnd => return Ok(root),
+            Event::StreamEnd => return Ok(Some(root)),
             Event::Nothing | Event::DocumentEnd => {}
             _ => {
                 return Err(DocumentError::at(
@@ -213,23 +208,31 @@ fn plain_json(anchor: usize, tagged: bool, at: Position) -> Read<()> {
 
 fn deeper(depth: usize, at: Position) -> Read<usize> {
     if depth == MAX_DEPTH {
-        return Err(DocumentError::at(
-            at,
-            JsonErrorKind::TooDeep { max_depth: MAX_DEPTH }.to_string(),
-        ));
+        return Err(too_deep(at));
     }
     Ok(depth + 1)
 }
 
+fn too_deep(at: Position) -> DocumentError {
+    DocumentError::at(at, JsonErrorKind::TooDeep { max_depth: MAX_DEPTH }.to_string())
+}
+
 fn not_yaml(error: &ScanError) -> DocumentError {
+    let at = position(*error.marker());
     let info = error.info();
+    // Inside brackets the scanner reads ahead, so its own bound of 255 levels may be met before `deeper` is asked.
+    if info == "recursion limit exceeded" {
+        return too_deep(at);
+    }
     // Patterns of tools begin with a star, which is an alias in YAML.
-    let hint = if info.contains("alias") {
+    let hint = if info.contains("unknown anchor") {
+        "; aliases are not supported: write the value out, or put a string that begins with `*` in quotes"
+    } else if info.contains("alias") {
         "; put a string that begins with `*` or `&` in quotes"
     } else {
         ""
     };
-    DocumentError::at(position(*error.marker()), format!("not YAML: {info}{hint}"))
+    DocumentError::at(at, format!("not YAML: {info}{hint}"))
 }
 
 fn position(marker: Marker) -> Position {

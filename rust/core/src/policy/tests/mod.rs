@@ -5,6 +5,7 @@ mod documents;
 mod errors;
 mod format;
 mod properties;
+mod read;
 mod schemas;
 mod warnings;
 
