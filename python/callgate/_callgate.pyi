@@ -32,6 +32,7 @@ __all__ = [
     "counters_repair",
     "descriptor_limit",
     "hash_token",
+    "ineffective_settings",
     "new_token",
     "pins_accept",
     "pins_read",
@@ -1019,6 +1020,12 @@ def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
     Raises:
         PolicyError: A document has a fault.
         ConfigError: A file cannot be read.
+    """
+
+def ineffective_settings(file: str, content: bytes) -> list[tuple[int, int, str]]:
+    """The settings of a policy that change nothing in this version: line, column and message of each.
+
+    Empty for a policy with a fault, which its engine reports.
     """
 
 def counters_facts(path: str | PathLike[str]) -> dict[str, int | bool | None]:

@@ -9,7 +9,7 @@ import pytest
 
 import callgate
 from support.cases import CASES
-from support.program import run
+from support.program import run, sidecar
 
 GOOD = '{"version": "1", "default": "deny"}'
 
@@ -35,6 +35,45 @@ def test_warnings_are_no_errors(tmp_path: Path) -> None:
     assert (done.code, ok) == (0, "p.json: ok")
     assert warning.startswith("p.json:1:")
     assert ": warning: " in warning
+
+
+INEFFECTIVE = """version: "1"
+default: deny
+tools:
+  t:
+    limits:
+    - counter: c
+      window: minute
+      max: 1
+      on_store_failure: allow
+"""
+WARNING = (
+    "p.yaml:9:7: warning: `on_store_failure` has no effect while counters are this process's own: it is for a shared "
+    "store, which this version does not have; remove it"
+)
+
+
+def test_what_has_no_effect_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text(INEFFECTIVE)
+    done = run("validate", "p.yaml", cwd=tmp_path)
+    assert (done.code, done.out.splitlines()) == (0, [WARNING, "p.yaml: ok"])
+
+
+@pytest.mark.parametrize("source", ["a policy", "a folder", "a configuration"])
+def test_the_start_of_serve_says_so_as_well(tmp_path: Path, source: str) -> None:
+    (tmp_path / "policies").mkdir()
+    policy = tmp_path / "policies" / "p.yaml"
+    policy.write_text(INEFFECTIVE)
+    config = tmp_path / "callgate.yaml"
+    config.write_text("servers: {s: {policy: p}}\npolicies_folder: policies\n")
+    arguments = {
+        "a policy": ("--policy", str(policy)),
+        "a folder": ("--policy", str(policy.parent)),
+        "a configuration": ("--config", str(config)),
+    }[source]
+    with sidecar(*arguments, "--state", str(tmp_path / "state")) as running:
+        said = [line for line in running.greeting if line.endswith(WARNING.partition("warning: ")[2])]
+    assert said == [f"warning:   {policy}:9:7: {WARNING.partition('warning: ')[2]}"]
 
 
 def test_seeds_are_valid() -> None:

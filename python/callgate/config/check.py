@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
+from callgate._callgate import ineffective_settings
 from callgate.config.address import host_of, is_loopback
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
@@ -162,6 +163,7 @@ def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False
         *_trust(bundle, quick=quick),
         *_useless(bundle, now or datetime.now(timezone.utc)),
         *_secrets(bundle),
+        *ineffective(bundle.policies.values()),
         *unknown_variables(),
     ]
 
@@ -196,6 +198,13 @@ def _useless(bundle: Bundle, now: datetime) -> Iterator[str]:
     used = {server.policy for server in config.servers.values()} | {placed.grant.policy for placed in grants or ()}
     for key in sorted(set(bundle.policies) - used):
         yield f"the policy {quoted(key)} is used by no server and no grant"
+
+
+def ineffective(policies: Iterable[tuple[str, bytes]]) -> Iterator[str]:
+    """A warning for each setting of these files that changes nothing, so that nobody takes it for protection."""
+    for file, content in policies:
+        for line, column, message in ineffective_settings(file, content):
+            yield f"{file}:{line}:{column}: {message}"
 
 
 def _reasons(placed: Placed, now: datetime, *, vouched: bool) -> Iterator[str]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from callgate._callgate import Engine, Server
 from callgate.config import Bundle, Fault, Files, InvalidConfigError, check, read_bundle, warnings
-from callgate.config.document import refuse_special
+from callgate.config.check import ineffective
+from callgate.config.document import read_bytes, refuse_special
 from callgate.config.folder import documents_in
 from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.state import counters_place
 from callgate.config.units import to_ms
+from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -81,7 +84,13 @@ class Plan:
 
     def warnings(self) -> list[str]:
         """Warnings about a valid configuration."""
-        return warnings(self.bundle, quick=self.policy is not None)
+        found = warnings(self.bundle, quick=self.policy is not None)
+        if self.policy is not None:
+            # If a file is gone by now, the engine reports it.
+            with suppress(ConfigError):
+                files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
+                found += ineffective((str(file), read_bytes(file)) for file in files)
+        return found
 
     def engine(self, *, on_trial: bool = False, counters: str | None = None) -> Engine:
         """A new engine; on trial it counts in memory, and touches neither the counters' file nor the state folder.

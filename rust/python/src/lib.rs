@@ -68,6 +68,17 @@ mod _callgate {
             .collect())
     }
 
+    /// The settings of a policy that change nothing in this version: line, column and message of each.
+    #[pyfunction]
+    #[pyo3(signature = (file, content))]
+    fn ineffective_settings(py: Python<'_>, file: &str, content: &[u8]) -> Vec<(usize, usize, String)> {
+        let warnings = py.detach(|| crate::load::ineffective_settings(file, content));
+        warnings
+            .into_iter()
+            .map(|warning| (warning.line, warning.column, warning.message))
+            .collect()
+    }
+
     /// The properties of a counter file.
     #[pyfunction]
     #[pyo3(signature = (path))]

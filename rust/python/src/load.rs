@@ -115,6 +115,13 @@ pub(crate) fn policy_of(file: &str, bytes: &[u8]) -> Result<ast::Policy, Error> 
     Ok(policy::parse(&source)?)
 }
 
+/// The settings of a policy that change nothing in this version. None if it has a fault, which its engine reports.
+pub(crate) fn ineffective_settings(file: &str, bytes: &[u8]) -> Vec<ast::Warning> {
+    let mut warnings = policy_of(file, bytes).map_or_else(|_| Vec::new(), |policy| policy.warnings);
+    warnings.retain(|warning| warning.is_ineffective);
+    warnings
+}
+
 /// A file of rate limits: its name and contents.
 pub(crate) fn rate_limits_of(file: &str, bytes: &[u8]) -> Result<rate::Domain, Error> {
     let source = Source {

@@ -451,4 +451,6 @@ pub struct Warning {
     pub column: usize,
     /// The finding and its remedy.
     pub message: String,
+    /// True for a setting that changes nothing in this version: `callgate serve` warns of it as well.
+    pub is_ineffective: bool,
 }

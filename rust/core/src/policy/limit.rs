@@ -37,6 +37,8 @@ const MICROS: u128 = 1_000_000;
 pub(super) struct PlacedLimit {
     pub(super) limit: Limit,
     pub(super) at: Position,
+    /// The place of `on_store_failure`, if it is given.
+    pub(super) store_failure_at: Option<Position>,
 }
 
 /// One element of `limits`.
@@ -76,6 +78,7 @@ pub(super) fn limit(node: &Node) -> Read<PlacedLimit> {
     Ok(PlacedLimit {
         limit,
         at: max_node.at,
+        store_failure_at: fields.member("on_store_failure").map(|member| member.key_at),
     })
 }
 
@@ -103,7 +106,11 @@ pub(super) fn rate_limit(node: &Node, name: &str) -> Read<PlacedLimit> {
         on_deny: None,
         on_store_failure: Outcome::Deny,
     };
-    Ok(PlacedLimit { limit, at })
+    Ok(PlacedLimit {
+        limit,
+        at,
+        store_failure_at: None,
+    })
 }
 
 /// `5/hour`.

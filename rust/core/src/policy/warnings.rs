@@ -32,8 +32,19 @@ impl Warnings {
                 line: at.line,
                 column: at.column,
                 message,
+                is_ineffective: false,
             });
         }
+    }
+
+    /// A setting that nothing reads. It is kept however many warnings came before.
+    fn push_ineffective(&mut self, at: Position, message: &str) {
+        self.found.push(Warning {
+            line: at.line,
+            column: at.column,
+            message: message.to_owned(),
+            is_ineffective: true,
+        });
     }
 
     /// The warnings in document order.
@@ -109,7 +120,19 @@ impl Warnings {
     /// Checks the limits of one entry.
     pub(super) fn of_limits(&mut self, limits: &[PlacedLimit]) {
         let per_grant = limits.iter().any(|placed| is_per_grant(&placed.limit.scope));
-        for PlacedLimit { limit, at } in limits {
+        for PlacedLimit {
+            limit,
+            at,
+            store_failure_at,
+        } in limits
+        {
+            if let Some(at) = store_failure_at {
+                self.push_ineffective(
+                    *at,
+                    "`on_store_failure` has no effect while counters are this process's own: it is for a shared \
+                     store, which this version does not have; remove it",
+                );
+            }
             if let Cost::Fixed(cost) = limit.cost
                 && cost > limit.max
             {

@@ -40,6 +40,12 @@ fn warnings_point_out_what_was_probably_not_meant() {
         ["2:50: the cost 1.5 is above `max` 1: every call is denied"]
     );
     assert_eq!(
+        rules(r#"{"limits": [{"counter": "c", "window": 1, "max": 1, "on_store_failure": "deny"}]}"#),
+        [
+            "2:53: `on_store_failure` has no effect while counters are this process's own: it is for a shared store, which this version does not have; remove it"
+        ]
+    );
+    assert_eq!(
         test(r#""path": "time.hour", "op": "in", "value": [1, 24]"#),
         ["3:44: `time.hour` is 0 to 23, so it never has this value"]
     );
