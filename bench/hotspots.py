@@ -1,4 +1,4 @@
-"""Where the time goes: `perf` over a bench of the core, or over a sidecar under load; writes a table of symbols.
+"""Hot symbols: `perf` over a bench of the core, or over a sidecar under load; writes a table of symbols.
 
 It samples the CPU clock, which works where a virtual machine hides the hardware counters, and needs the symbols that
 the bench builds keep. What is inlined is counted to the function around it.

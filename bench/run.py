@@ -62,7 +62,7 @@ def _module(name: str, options: Sequence[str]) -> bool:
 
 
 def headlines(names: Sequence[str], quick: bool, began: float) -> list[report.Headline]:
-    """What the parts have written since this run began."""
+    """The headlines that the parts have written since this run began."""
     folder = report.QUICK_RESULTS if quick else report.RESULTS
     found = []
     for name in names:

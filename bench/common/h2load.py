@@ -21,7 +21,7 @@ GRPC = {"content-type": "application/grpc", "te": "trailers"}
 
 @dataclass(frozen=True)
 class Shape:
-    """How many connections, and how many requests in flight on each."""
+    """The number of connections, and of requests in flight on each."""
 
     connections: int
     streams: int
@@ -41,7 +41,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent, and where to: an URL of HTTP/2, or of HTTP/1.1 where that is asked for."""
+    """The request and its destination: an HTTP/2 URL, or an HTTP/1.1 one on request."""
 
     url: str
     body: Path

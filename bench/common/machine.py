@@ -1,4 +1,4 @@
-"""What a measurement was made on: without that, a number says nothing."""
+"""Facts about the machine of a measurement."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _cpu_model() -> str:
 
 
 def _said(*command: str) -> str:
-    """What a command prints; empty where it fails or is not there."""
+    """The output of a command; empty if it fails or does not exist."""
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except OSError:

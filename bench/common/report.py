@@ -1,4 +1,4 @@
-"""What a bench prints and writes: tables, headlines with their targets, and the machine they were made on."""
+"""The output of a bench: tables, headlines with their targets, and the machine of the measurement."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ BENCHES: dict[str, Callable[[Rows, report.Report], None]] = {
 
 @dataclass(frozen=True)
 class Ran:
-    """What a bench printed and wrote."""
+    """The output and the results of a bench."""
 
     text: str
     rows: Rows

@@ -58,20 +58,20 @@ class Contestant:
 
 
 def has_targets(name: str, others: Container[str]) -> bool:
-    """Whether this peer is one that targets are about: no library is, beside the program that it stands for."""
+    """True if targets apply to this peer: they do not apply to a library beside the program that it represents."""
     return name not in STANDS_FOR or STANDS_FOR[name] not in others
 
 
 @dataclass
 class Started:
-    """Who takes part, and who does not and why."""
+    """The contestants, and the missing ones with their reasons."""
 
     contestants: list[Contestant] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
 
 
 def rate_limit_code(contestant: Contestant, domain: str) -> int:
-    """What is answered; it counts as a request."""
+    """The code of the answer; the call counts as a request."""
     answer = rls_pb2.RateLimitResponse.FromString(contestant.ask(messages.RATE_LIMIT, messages.rate_limit(domain)))
     return int(answer.overall_code)
 

@@ -49,7 +49,7 @@ class Question:
 
 @dataclass
 class Rounds:
-    """What one server did."""
+    """The results of one server."""
 
     closed: list[Sample] = field(default_factory=list)
     loaded: list[Sample] = field(default_factory=list)

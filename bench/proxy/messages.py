@@ -1,4 +1,4 @@
-"""What Envoy asks its services: the messages of the benches, and what an MCP client sends."""
+"""Requests of Envoy to its services: the messages of the benches, and those of an MCP client."""
 
 from __future__ import annotations
 

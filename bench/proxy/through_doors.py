@@ -1,4 +1,4 @@
-"""What each door adds to a request through the proxy that it is for, over the same proxy that only passes on.
+"""The time that each protocol adds to a request through its proxy, over the same proxy without checks.
 
 The proxies run as `deploy` configures them. Rules look at no arguments, so that doors without the body can decide.
 """

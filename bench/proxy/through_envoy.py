@@ -1,4 +1,4 @@
-"""What external authorization adds to a request through Envoy, over the same Envoy without it: callgate beside OPA.
+"""The time that external authorization adds to a request through Envoy: callgate beside OPA.
 
 One Envoy with one worker has a listener for each, which answers by itself what it lets pass. Whom it asks shares its
 core, as in a pod of one core, and the load has the other.

@@ -1,4 +1,4 @@
-"""What the decision log costs: throughput with it beside without, and whether it keeps up with a fixed rate.
+"""The cost of the decision log: throughput with and without it, and its behaviour at a fixed rate.
 
 Both sidecars are pinned to one core with everything they do, the log's writer included, and take turns. At the fixed
 rate no record may be dropped, and the log must hold one line per decision that callgate counted.

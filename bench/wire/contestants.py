@@ -25,7 +25,7 @@ ONE_THREAD = {"TOKIO_WORKER_THREADS": "1"}
 
 
 class Transport(Enum):
-    """How a server is reached."""
+    """The transport to a server."""
 
     TCP = "TCP"
     TLS = "TLS"
@@ -132,5 +132,5 @@ def floor_of(contestant: Contestant, contestants: list[Contestant]) -> Contestan
 
 
 def bare_handler(quick: bool) -> Path:
-    """Where cargo puts the bare handler."""
+    """The path of the bare handler that cargo builds."""
     return machine.ROOT / "target" / ("dev-release" if quick else "release") / "callgate-bench-bare"

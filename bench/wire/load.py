@@ -1,4 +1,4 @@
-"""Who asks: h2load, ghz and `callgate bench`, each pinned to its core; every request must have been allowed."""
+"""Load generators: h2load, ghz and `callgate bench`, each pinned to its core; every request must be allowed."""
 
 from __future__ import annotations
 

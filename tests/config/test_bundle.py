@@ -1,4 +1,4 @@
-"""What a configuration names: read as a whole, checked across keys and files, and warned about."""
+"""A configuration with its files: read as a whole, checked across keys and files, with warnings."""
 
 from __future__ import annotations
 

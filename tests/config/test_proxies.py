@@ -1,4 +1,4 @@
-"""How a proxy's requests name caller, server and tool: what the configuration says is what the data plane does."""
+"""Sources of caller, server and tool in requests of a proxy: the data plane does as the configuration says."""
 
 from __future__ import annotations
 

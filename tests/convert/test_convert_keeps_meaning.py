@@ -1,4 +1,4 @@
-"""What is converted decides as the source does, on files and requests of any kind."""
+"""A converted file decides as its source, on files and requests of any kind."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def names_of(descriptors: list[dict[str, Any]], keys: tuple[str, ...], lists: di
 
 
 def overlap(one: LimitadorLimit, other: LimitadorLimit) -> bool:
-    """Whether both count some descriptor that has no other entries than each of them names."""
+    """True if both count a descriptor that has only the entries that they name."""
     mine, theirs = dict(one.conditions), dict(other.conditions)
     same_keys = {*mine, *one.variables} == {*theirs, *other.variables}
     return same_keys and all(mine[key] == theirs[key] for key in mine.keys() & theirs.keys())

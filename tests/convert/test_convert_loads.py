@@ -1,4 +1,4 @@
-"""What a conversion writes is what the rate limit service reads."""
+"""The rate limit service reads the output of a conversion."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def commands_of(block: Block) -> list[tuple[str, list[str]]]:
 
 
 def fits(expected: list[str], printed: list[str]) -> bool:
-    """Whether what was printed is what the page shows: `...` is any lines, `[...]` any characters of one."""
+    """True if the output is that of the page: `...` is any lines, `[...]` any characters of one."""
     pattern = ""
     for line in expected:
         if line == "...":
@@ -272,7 +272,7 @@ class Shell:
         return self._lines(output)
 
     def _lines(self, output: bytes) -> list[str]:
-        """What was printed, with the ports that the documents name."""
+        """The lines of the output, with the ports that the documents name."""
         text = output.decode().replace("\r\n", "\n")
         for written, port in self._ports.items():
             text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{written}")
@@ -289,7 +289,7 @@ def stop(process: subprocess.Popen[Any]) -> None:
 
 
 def answers(url: str) -> bool:
-    """Whether an endpoint answers 200."""
+    """True if an endpoint answers 200."""
     try:
         with urllib.request.urlopen(url, timeout=1.0) as response:
             return bool(response.status == 200)

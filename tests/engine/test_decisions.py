@@ -29,5 +29,5 @@ def test_case(door: type[Door], case: Case) -> None:
 
 
 def absent(field: str) -> Any:
-    """What a field that a decision leaves out stands for in the cases."""
+    """The value of an absent field of a decision in the cases."""
     return {"message": "", "rule": ""}.get(field)

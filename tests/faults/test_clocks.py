@@ -26,7 +26,7 @@ POLICY = {
 
 
 class WallClock:
-    """What programs with this library preloaded take for the time of day."""
+    """The time of day that programs with this preloaded library see."""
 
     def __init__(self, folder: Path) -> None:
         self._offset = folder / "offset"

@@ -1,4 +1,4 @@
-"""What one grant may take up at a server, and what is counted of servers."""
+"""Bounds of one grant at a server, and the counts of servers."""
 
 from __future__ import annotations
 

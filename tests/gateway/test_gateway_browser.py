@@ -202,7 +202,7 @@ def page() -> Iterator[tuple[int, Queue[dict[str, Any]]]]:
 
 
 def browsed(url: str, reports: Queue[dict[str, Any]], profile: Path) -> dict[str, Any]:
-    """What a page reports that a real browser has opened."""
+    """The report of a page that a real browser has opened."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed (scripts/need chromium)")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OLD, NEW = "2025-11-25", "2026-07-28"
 PASSING = {("python", OLD): 84, ("python", NEW): 190, ("typescript-1", OLD): 84, ("typescript", NEW): 160}
-"""How many checks pass at least with each official SDK, so that a run that finds nothing is told."""
+"""The smallest number of passing checks of each official SDK, so that a run without checks fails."""
 RUNS = list(PASSING)
 WITHOUT_TASKS = {"typescript"}
 """SDKs that do not know the extension for tasks: its scenarios fail there, directly and through the gateway alike."""
@@ -27,7 +27,7 @@ EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 
 
 def differences(direct: Checks, through: Checks) -> dict[str, list[str]]:
-    """What came of checks directly (`-`) and through the gateway (`+`), by the scenarios of which not the same came."""
+    """Results of checks that differ directly (`-`) and through the gateway (`+`), by scenario."""
 
     found = {
         scenario: ndiff([str(check) for check in checks], [str(check) for check in through[scenario]])

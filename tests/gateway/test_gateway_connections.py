@@ -55,7 +55,7 @@ def metric(running: Gateway, series: str) -> float:
 
 
 def sent(running: Gateway, connection: str) -> float:
-    """How many requests went out on such a connection."""
+    """The number of requests that were sent on such a connection."""
     return metric(running, f'callgate_upstream_sent_total{{connection="{connection}",server="s"}}')
 
 

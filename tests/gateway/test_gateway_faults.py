@@ -35,7 +35,7 @@ DECODERS = {
 
 
 OPENED: list[http.client.HTTPConnection | http.client.HTTPResponse] = []
-"""What the client opened; both hold the socket."""
+"""The connections and responses that the client opened; both keep the socket open."""
 
 
 @pytest.fixture

@@ -47,5 +47,5 @@ def test_none_of_the_refused_ones_reaches_the_server(tmp_path: Path) -> None:
 
 
 def alike(name: str, other: str) -> bool:
-    """Whether some servers take one name for the other."""
+    """True if some servers treat both names as the same."""
     return name.lower().replace("_", "-").replace(".", "-") == other

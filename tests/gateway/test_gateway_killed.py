@@ -47,12 +47,12 @@ def taken(address: str, most: int) -> float:
 
 
 def calls_reach(server: Noting, number: int) -> Callable[[], bool]:
-    """Whether so many calls have reached a server."""
+    """A condition: this number of calls has reached a server."""
     return lambda: len(server.received()) >= number
 
 
 def is_told(callers: Callers, what: str, times: int) -> bool:
-    """Whether this was told so often."""
+    """True if callers got this answer at least so many times."""
     return len(callers.told[what]) >= times
 
 
@@ -66,7 +66,7 @@ class Watcher:
         assert b"transfer-encoding: chunked\r\n" in self._client.read_until(b"data: ").lower()
 
     def is_broken_off(self) -> bool:
-        """Whether the stream ends, and without the last chunk: what was cut must not look whole."""
+        """True if the stream ends without the last chunk: a cut stream must not look complete."""
         with closing(self._client) as client:
             try:
                 return not client.read_until(LAST_CHUNK).endswith(LAST_CHUNK)

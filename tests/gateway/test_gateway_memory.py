@@ -1,4 +1,4 @@
-"""What strangers, callers and servers can make the sidecar hold is bounded, as the peak of its resident memory says."""
+"""The memory that strangers, callers and servers can occupy is bounded, by the peak of the resident memory."""
 
 from __future__ import annotations
 
@@ -253,7 +253,7 @@ def test_the_memory_that_kubernetes_allows_is_enough_for_unfinished_bodies(tmp_p
 
 
 def is_answered(client: SlowClient) -> bool:
-    """Whether something has come, or the connection was closed."""
+    """True if an answer has begun, or the connection was closed."""
     client.socket.setblocking(False)
     try:
         client.socket.recv(1)

@@ -1,4 +1,4 @@
-"""What passes unjudged: the same through the gateway as directly, byte for byte."""
+"""Messages without a judgement pass the gateway unchanged, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where servers are found, and what says who protects them."""
+"""The paths of servers, and the metadata about their protection."""
 
 from __future__ import annotations
 

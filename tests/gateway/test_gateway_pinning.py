@@ -25,7 +25,7 @@ LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 
 
 class Tools:
-    """What a server offers, and which calls it got."""
+    """The tools that a server offers, and the calls that it got."""
 
     def __init__(self) -> None:
         self.port = 0

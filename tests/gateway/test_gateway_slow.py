@@ -29,7 +29,7 @@ EVERY_TOOL = {"version": "1", "name": "example", "default": "allow", "hide": ["s
 LIST: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 SLOW_CLIENTS = 24
 GROWTH_BYTES = 48 * MEBIBYTE
-"""What memory may grow by: generous for buffers of so many connections, and far below what they were sent."""
+"""The allowed growth of memory: enough for buffers of so many connections, and far less than they were sent."""
 
 
 def call(tool: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Who may come in at the gateway, and with what."""
+"""Admission at the gateway: the clients, and their credentials."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def believe(setup: Setup, *authorities: trustme.CA) -> None:
 
 
 def request(running: Running, tool: str) -> dict[str, Any]:
-    """What a call of a tool is sent as."""
+    """The request of a tool call."""
     message = {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool, "arguments": {}}}
     return {"url": f"http://{running.address}/mcp/s", "json": message, "headers": {"accept": f"{JSON}, {EVENTS}"}}
 
@@ -61,7 +61,7 @@ def called(running: Running, tool: str = "open") -> str:
 
 
 def failures(running: Running, kind: str) -> int:
-    """How many of a kind were counted."""
+    """The count of failures of a kind."""
     name = f'callgate_upstream_failures_total{{kind="{kind}",server="s"}} '
     [line] = [line for line in running.get("/metrics").splitlines() if line.startswith(name)]
     return int(float(line[len(name) :]))

@@ -26,7 +26,7 @@ ACCEPT = {"accept": "application/json, text/event-stream"}
 
 @dataclass
 class Lying:
-    """How a server answers whatever it is asked."""
+    """The answers of a server, independent of the requests."""
 
     port: int = 0
     kind: str = "application/json"

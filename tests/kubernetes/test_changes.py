@@ -42,7 +42,7 @@ def pod(shared: Pod, token: str, secrets: Mapping[str, Mapping[str, str]]) -> It
 
 
 def says(pod: Pod, token: str, expected: str, tool: str, **arguments: str) -> bool:
-    """Whether the answer to a call says this. A change is told by its effect: it may take more than one reload."""
+    """True if the answer to a call says this. The effect shows a change, which may take more than one reload."""
     return expected in told(pod, token, tool, **arguments)[1]
 
 
@@ -63,7 +63,7 @@ def page(pod: Pod, path: str) -> str:
 
 
 def refused(pod: Pod) -> int:
-    """How many configurations were."""
+    """The number of refused configurations."""
     line = 'callgate_policy_reloads_total{result="failure"} '
     return next(int(float(one[len(line) :])) for one in page(pod, "/metrics").splitlines() if one.startswith(line))
 

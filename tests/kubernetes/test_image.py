@@ -27,7 +27,7 @@ def stage(name: str) -> list[Instruction]:
 
 
 def copied() -> list[str]:
-    """What the wheel's stage takes from the checkout."""
+    """The files that the wheel's stage copies from the checkout."""
     sources = []
     for one in stage("wheel") + stage("environment"):
         if one.name == "COPY" and not one.words[0].startswith("--from="):

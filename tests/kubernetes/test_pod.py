@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FREE = "x-callgate-outcome: allow"
-"""What `describe_images` answers: the server was told the outcome, and not the token."""
+"""The answer of `describe_images`: the server got the outcome, and not the token."""
 UNKNOWN = "that of no grant of this server"
 
 

@@ -1,4 +1,4 @@
-"""How the pod ends, and how a sidecar that ends alone comes back."""
+"""The end of the pod, and the restart of a sidecar that ends alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of docs/kubernetes.md leave in a cluster."""
+"""The objects that the commands of docs/kubernetes.md leave in a cluster."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 PATH = "/mcp/aws"
 UNASKED = {"nginx": 500, "caddy": 502, "haproxy": 503, "envoy": 403}
-"""What a client gets where callgate does not answer."""
+"""The client's status code if callgate does not answer."""
 
 
 def token(name: str = "alice") -> tuple[str, bytes]:
@@ -28,7 +28,7 @@ def token(name: str = "alice") -> tuple[str, bytes]:
 
 
 def named(tool: str, method: str = "tools/call") -> list[tuple[str, bytes]]:
-    """What clients of MCP 2026-07-28 say beside their body."""
+    """Header fields that clients of MCP 2026-07-28 send with their body."""
     fields = {"mcp-protocol-version": "2026-07-28", "mcp-method": method, "mcp-name": tool}
     return [("content-type", b"application/json"), *((name, value.encode()) for name, value in fields.items())]
 

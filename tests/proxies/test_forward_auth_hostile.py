@@ -41,7 +41,7 @@ def test_no_refused_request_arrives(tmp_path: Path, kind: Kind) -> None:
 
 
 def can_carry(kind: Kind, case: Case) -> bool:
-    """Whether the question says all that the case says: without a body, whoever believes header fields cannot tell."""
+    """True if the request can carry the whole case: without the body, header fields cannot be checked against it."""
     return case.can_be_sent and not case.is_framed and (kind.forwards_body or case.body is None or not case.headers)
 
 

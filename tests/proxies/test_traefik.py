@@ -1,4 +1,4 @@
-"""What Traefik's ForwardAuth asks, as `deploy/traefik` configures it, and what it makes of the answers.
+"""The requests of Traefik's ForwardAuth, as `deploy/traefik` configures it, and its use of the answers.
 
 Traefik is in no package, so this is a client that asks as it does: `GET` with the client's header fields, those of the
 connection and `X-Forwarded-*` of its own set anew, and the whole body (`forwardBody`). A status of 2xx lets the request

@@ -72,7 +72,7 @@ class SlowServer(BaseHTTPRequestHandler):
 
 
 class Soak:
-    """What runs at once, and what came of it."""
+    """The parts that run at once, and their results."""
 
     def __init__(self, setup: Setup, running: Running, grant: dict[str, Any], token: str) -> None:
         self.setup, self.running, self.grant, self.token = setup, running, grant, token

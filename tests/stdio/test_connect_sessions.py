@@ -68,7 +68,7 @@ class Forgetful:
 
 
 def begin(talk: Talk) -> None:
-    """What a client says first."""
+    """Sends the first messages of a client."""
     talk.send(request("begin", "initialize", **CLIENT), INITIALIZED)
     assert talk.reply()["result"]["protocolVersion"] == VERSION
 
@@ -191,7 +191,7 @@ def test_a_real_server_may_be_started_anew() -> None:
                     begin(talk)
                 talk.send(call(number, "add", a=number, b=1))
                 while "id" not in (answer := talk.reply()):
-                    """What the server says besides."""
+                    """Skips other messages of the server."""
                 assert answer["id"] == number
                 assert answer["result"]["structuredContent"] == {"result": number + 1}
             # Who is still connected finds out.

@@ -54,7 +54,7 @@ def pinned(folder: Path, *further: str, command: str = SERVER) -> list[str]:
 
 
 def is_allowed(talk: Talk, tool: str) -> bool:
-    """Whether a call passes."""
+    """True if a call is allowed."""
     return rule(talk, tool) == ""
 
 

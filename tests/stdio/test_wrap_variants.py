@@ -40,7 +40,7 @@ for line in sys.stdin:
 
 
 def command(folder: Path) -> list[str]:
-    """What wraps the server."""
+    """The command that wraps the server."""
     return wrapping(folder, script(SERVER), "--state", folder / "state", policy=ALLOW)
 
 
@@ -53,7 +53,7 @@ def begin(talk: Talk, *names: str) -> Talk:
 
 
 def said(*names: str) -> dict[str, Any]:
-    """What a request says of a client that begins with no handshake."""
+    """The parameters of a request that describe a client without a handshake."""
     prefix = "io.modelcontextprotocol/"
     return {"_meta": {prefix + "protocolVersion": MODERN, prefix + "clientCapabilities": {name: {} for name in names}}}
 

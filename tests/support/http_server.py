@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """What answers: connections are kept, and nothing is logged."""
+    """A handler that keeps connections and logs nothing."""
 
     protocol_version = "HTTP/1.1"
 

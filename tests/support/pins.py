@@ -34,7 +34,7 @@ class Place:
         return path
 
     def record(self, *tools: dict[str, Any], url: str | None = URL, command: list[str] | None = None) -> list[str]:
-        """What `callgate pin record` does."""
+        """Runs `callgate pin record`."""
         answer = json.dumps({"tools": tools}).encode()
         changed = pins_record(self.file.parent, "srv", url, command, answer)
         return [f"{state:<8}{name}" for name, state in changed]

@@ -26,7 +26,7 @@ ENVIRONMENT["XDG_STATE_HOME"] = _STATE.name
 
 @dataclass(frozen=True)
 class Done:
-    """What a run came to."""
+    """The result of a run."""
 
     code: int
     out: str
@@ -83,12 +83,12 @@ class Sidecar:
 
     @property
     def address(self) -> str:
-        """Where decisions are asked."""
+        """The address of the decision API."""
         return self.said(r"^decisions: (127\S+)")
 
     @property
     def admin(self) -> str:
-        """Where metrics are asked."""
+        """The address of metrics."""
         return self.said(r"^admin: +http://(\S+)")
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, str]:

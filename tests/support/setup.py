@@ -95,7 +95,7 @@ class Running:
         return response.status, json.loads(body) if known else {}
 
     def reloads(self, result: str) -> int:
-        """How many there were so far; the start is the first success."""
+        """The number of reloads so far; the start is the first success."""
         name = f'callgate_policy_reloads_total{{result="{result}"}} '
         return next(
             int(float(line[len(name) :])) for line in self.get("/metrics").splitlines() if line.startswith(name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 Entries: TypeAlias = "list[tuple[str, str]]"
-"""What a descriptor of a request holds."""
+"""The entries of a request's descriptor."""
 
 
 @dataclass(frozen=True)

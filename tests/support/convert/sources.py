@@ -21,7 +21,7 @@ def convert(converter: Convert, folder: Path, text: str, align: Align | None = N
 
 
 def faults(converter: Convert, folder: Path, text: str) -> list[str]:
-    """What is wrong with a source: `line:column: message`."""
+    """The faults of a source: `line:column: message`."""
     path = source(folder, text)
     try:
         converter([path], None)

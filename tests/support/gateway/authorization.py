@@ -23,14 +23,14 @@ CREDENTIALS = base64.b64encode(b"robot:secret%20of%20the%20robot").decode()
 
 @dataclass
 class AuthorizationServer:
-    """Where clients get their tokens."""
+    """A server that issues tokens to clients."""
 
     key: Key
     claims: Mapping[str, Any]
-    """What its tokens say besides."""
+    """Further claims of its tokens."""
     port: int = 0
     asked: list[dict[str, str]] = field(default_factory=list)
-    """What tokens were asked for."""
+    """The token requests that it got."""
 
     @property
     def issuer(self) -> str:
@@ -38,7 +38,7 @@ class AuthorizationServer:
         return f"http://127.0.0.1:{self.port}"
 
     def document(self, path: str) -> dict[str, Any] | None:
-        """What is published there."""
+        """The published document at a path."""
         if path == "/jwks.json":
             return jwks(self.key)
         if path != "/.well-known/oauth-authorization-server":

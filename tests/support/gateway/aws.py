@@ -23,14 +23,14 @@ IMAGE_SET = re.compile(r"/datastore/(?P<datastore>\w+)/imageSet/(?P<set>\w+)/upd
 
 @dataclass
 class Aws:
-    """What was asked of it, as the names of its operations."""
+    """The requests that it got, as names of its operations."""
 
     port: int
     asked: list[str] = field(default_factory=list)
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program is told to find it, and nothing else."""
+        """The environment by which a program finds it, without other variables."""
         return {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",

@@ -45,7 +45,7 @@ CLIENTS = [PYTHON, PYTHON_1, TYPESCRIPT, TYPESCRIPT_1]
 
 @dataclass(frozen=True)
 class Saw:
-    """What a client saw. `did` has one entry for each step: a list, a text, or for calls and faults `outcome` (`done`,
+    """A client's observations. `did` has one entry per step: a list, a text, or for calls and faults `outcome` (`done`,
     `refused`, `error`), `text`, and `meta` or `code`."""
 
     version: str | None
@@ -101,7 +101,7 @@ def run_client(
 
 
 def see(client: Client, target: str | Command, steps: Sequence[Mapping[str, Any]], **options: Any) -> Saw:
-    """What a client saw whose run must not fail; `options` as of `run_client`."""
+    """The observations of a client whose run must succeed; `options` as of `run_client`."""
     done = run_client(client, target, steps, **options)
     assert done.returncode == 0, f"{client.name}: {done.stderr}"
     return Saw(**json.loads(done.stdout))

@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 SUITE = "node_modules/@modelcontextprotocol/conformance/dist/index.js"
 OFFERS = ROOT / "tests" / "cases" / "conformance" / "offers.json"
-"""What the suite asks a server to offer, for all of them."""
+"""The offers that the suite requires of a server, for all servers."""
 TIMEOUT_S = 300.0
 
 
 @dataclass(frozen=True)
 class Check:
-    """What came of one of a scenario's checks. A scenario may have several of one id, in order."""
+    """The result of one check of a scenario. A scenario may have several checks of one id, in order."""
 
     id: str
     name: str
@@ -82,7 +82,7 @@ def every_server() -> Iterator[dict[str, str]]:
 
 
 def run_suite(url: str, revision: str, scenario: str | None = None) -> Checks:
-    """What comes of the scenarios that a revision of the specification has for servers, or of one of them."""
+    """The results of the scenarios for servers of a revision of the specification, or of one scenario."""
     needed(NODE)
     if not (PACKAGES / SUITE).exists():
         pytest.skip("the conformance suite is not installed (make target/npm/.stamp)")

@@ -21,7 +21,7 @@ def zstd(data: bytes) -> bytes:
 
 
 def raw_deflate(data: bytes) -> bytes:
-    """What some servers call `deflate`: the same without zlib's frame."""
+    """The encoding that some servers call `deflate`: the same without zlib's frame."""
     coder = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return coder.compress(data) + coder.flush()
 
@@ -58,7 +58,7 @@ ENCODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
     # RFC 8878, section 3.1: so are frames.
     "zstd frames": ("zstd", lambda data: halves(data, zstd)),
 }
-"""What `Content-Encoding` calls it, and how it is done."""
+"""The names of encodings in `Content-Encoding`, with their functions."""
 
 
 def bomb(encoding: str, before: bytes, after: bytes, mebibytes: int) -> bytes:

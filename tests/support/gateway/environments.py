@@ -1,4 +1,4 @@
-"""Where the programs of others are, which `make test` installs, and what they are told of this machine."""
+"""Installed programs of others, which `make test` installs, and their environment variables for this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SDK1 = ROOT / "target" / "mcp1" / "bin" / "python"
 AWSLABS = ROOT / "target" / "awslabs" / "bin" / "python"
 """Servers for AWS."""
 PACKAGES = ROOT / "target" / "npm"
-"""What npm installed, with links to our scripts and to what runs them."""
+"""The packages that npm installed, with links to this project's scripts and to their interpreter."""
 NODE = PACKAGES / "node"
 
 

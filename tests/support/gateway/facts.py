@@ -1,4 +1,4 @@
-"""What the servers offer that scenarios are about, by the names that they have for it."""
+"""The offers of servers that scenarios need, by the servers' own names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Call = tuple[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Facts:
-    """What a server offers. What is none it does not have, and scenarios that need it are not run with it."""
+    """The offers of a server. None means that it lacks one, and scenarios that need it are not run."""
 
     works: Call
     """Gives a result."""

@@ -1,4 +1,4 @@
-"""What may go wrong with an upstream's answer, each as a fault of `faulty_server`.
+"""Faults of an upstream's answer, each as a fault of `faulty_server`.
 
 A name that takes arguments gives the fault; one that does not is the fault.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from support.gateway.faulty import Connection, Fault, Request
 
 NEWLINES = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
-"""What may end a line of a stream of events."""
+"""Line endings of a stream of events."""
 
 
 def event(message: dict[str, Any], newline: bytes = b"\n", identifier: str | None = None) -> bytes:

@@ -32,7 +32,7 @@ TOOLS = [
     {"name": name, "description": f"Tool {name}.", "inputSchema": {"type": "object"}}
     for name in ("open", "secret", "small")
 ]
-"""What it offers, in this order."""
+"""The offered tools, in order."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class Connection:
 
 
 Fault = Callable[[Connection, Request], object]
-"""What it gives back is nobody's business."""
+"""A function that answers with a fault; its result is ignored."""
 
 
 @dataclass
@@ -199,7 +199,7 @@ class Faulty:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}/mcp"
 
     def on(self, asks: str, fault: Fault) -> None:
@@ -207,7 +207,7 @@ class Faulty:
         self.faults[asks] = fault
 
     def asked(self, asks: str) -> list[Request]:
-        """What arrived of one method."""
+        """The received requests of one method."""
         with self.lock:
             return [request for request in self.arrived if request.asks == asks]
 
@@ -287,7 +287,7 @@ def initialized(params: dict[str, Any]) -> dict[str, Any]:
 
 
 COMPLETE = {"resultType": "complete"}
-"""What results say since 2026-07-28, and what earlier clients do not mind."""
+"""Fields of results since 2026-07-28, which earlier clients ignore."""
 CACHED = {**COMPLETE, "ttlMs": 0, "cacheScope": "public"}
 RESULTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
     "initialize": initialized,

@@ -30,7 +30,7 @@ class Key:
 
     @property
     def algorithm(self) -> str:
-        """What it signs by."""
+        """The signature algorithm."""
         return "RS256" if isinstance(self.private, rsa.RSAPrivateKey) else "ES256"
 
     def public(self, **further: Any) -> dict[str, Any]:
@@ -85,13 +85,13 @@ def bearing(token: str) -> dict[str, str]:
 
 @dataclass
 class Publisher:
-    """Where the keys of an issuer are fetched."""
+    """A server of an issuer's keys."""
 
     port: int = 0
     document: Any = None
-    """What is answered; None: status 503."""
+    """The answer; None for status 503."""
     documents: dict[str, Any] = field(default_factory=dict)
-    """What is answered at other paths."""
+    """The answers at other paths."""
     asked: list[str] = field(default_factory=list)
     """The paths, in order."""
 
@@ -102,7 +102,7 @@ class Publisher:
 
     @property
     def url(self) -> str:
-        """Where."""
+        """The URL of the keys."""
         return f"http://127.0.0.1:{self.port}/jwks.json"
 
     def describe(self, path: str, **changes: Any) -> None:

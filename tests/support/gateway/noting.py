@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(__file__).parent / "programs" / "noting_server.py"
 DELAY_S = 0.02
-"""How long each call takes."""
+"""Duration of each call."""
 
 
 class Noting:
@@ -37,7 +37,7 @@ class Noting:
 
     @property
     def url(self) -> str:
-        """Where it listens, or would."""
+        """The URL of the server, even if it does not listen."""
         return f"http://127.0.0.1:{self.port}/mcp"
 
     def start(self) -> None:
@@ -99,7 +99,7 @@ class Callers:
             assert not thread.is_alive()
 
     def sent(self) -> int:
-        """How many calls have come to their end."""
+        """The number of finished calls."""
         with self._lock:
             return sum(map(len, self.told.values()))
 
@@ -127,7 +127,7 @@ class Callers:
 
 
 def meaning(body: bytes, number: int) -> str:
-    """What an answer to a call tells."""
+    """The meaning of an answer to a call."""
     answer = json.loads(body)
     assert answer["id"] == number, answer
     text = answer["result"]["content"][0]["text"]

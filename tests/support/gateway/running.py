@@ -30,7 +30,7 @@ class Gateway:
     sidecar: Sidecar
 
     def url(self, server: str) -> str:
-        """Where clients reach a server."""
+        """The URL of a server for clients."""
         return f"http://{self.address}/mcp/{server}"
 
 

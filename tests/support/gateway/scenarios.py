@@ -1,4 +1,4 @@
-"""What clients do with servers, as functions of an open `Wire` and of the facts about the server.
+"""Actions of clients with servers, as functions of an open `Wire` and of the facts about the server.
 
 Each asserts that what it is about has happened, and leaves a transcript. What it waits for is another message, never
 time: a proxy that holds a message back until a stream ends makes its scenario wait for ever.
@@ -21,7 +21,7 @@ Scenario = Callable[[Wire, Facts], None]
 
 
 def text(message: Mapping[str, Any]) -> str:
-    """What a call's result says."""
+    """The text of a call's result."""
     said: str = message["result"]["content"][0]["text"]
     return said
 
@@ -162,7 +162,7 @@ def cancellation(wire: Wire, _: Facts) -> None:
 
 
 def pushed(wire: Wire, facts: Facts) -> None:
-    """What the server says unasked, in the stream of a GET."""
+    """Messages of the server without a request, in the stream of a GET."""
     assert facts.changes is not None
     stream = wire.get()
     messages = stream.messages()
@@ -241,7 +241,7 @@ def broken_off(wire: Wire, _: Facts) -> None:
 
 
 def resumed(wire: Wire, last_event: str, gate: str) -> str:
-    """What a call says that waits there, after the last event that was seen."""
+    """The text of a call that waits at this gate, after the last event that was seen."""
     assert last_event
     assert text(wire.call("open_gate", {"gate": gate})) == "opened"
     again = wire.get("GET after an event", last_event)
@@ -268,7 +268,7 @@ def foreign(wire: Wire, _: Facts) -> None:
 
 
 def discovery(wire: Wire, _: Facts) -> None:
-    """What the server can do, without a handshake."""
+    """The server's abilities, without a handshake."""
     assert "2026-07-28" in wire.result("server/discover")["result"]["supportedVersions"]
 
 

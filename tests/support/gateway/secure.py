@@ -29,7 +29,7 @@ class Secure:
     """Ends the streams of the tool `watch`, which say something first and something last."""
 
     def url(self, host: str = "localhost") -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"https://{host}:{self.port}/mcp"
 
     def show(self, certificate: trustme.LeafCert) -> None:

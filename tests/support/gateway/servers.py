@@ -130,7 +130,7 @@ AWSLABS_SERVERS = {
 
 
 def awslabs_environment(aws: Aws, valkey_port: int | None) -> dict[str, str]:
-    """What they are told: who answers for AWS, and where Valkey is."""
+    """The environment of these servers: the stand-in for AWS, and the address of Valkey."""
     return bare_environment(
         **aws.environment,
         FASTMCP_LOG_LEVEL="ERROR",

@@ -1,4 +1,4 @@
-"""What a client sent and got, byte for byte but for what differs by chance, so that two runs can be compared.
+"""The bytes that a client sent and got, without random differences, so that two runs can be compared.
 
 A lane is what happened in one order: a request and its answer, or a stream. Lanes happen at once, and in which order
 they do is nobody's promise.
@@ -35,7 +35,7 @@ RANDOM = re.compile(
     r"|(?P<event>(?<=^id: )\S+(?=\r?$))"
     r'|(?P<state>(?<="requestState":")[^"]+)'
 )
-"""What is new in each run; the same value stands for the same thing everywhere in it."""
+"""Values that are new in each run; equal values are replaced by equal names."""
 TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)|\b\d{1,2}:\d\d:\d\d\s[AP]M")
 
 
@@ -74,5 +74,5 @@ class Transcript:
 
 
 def differences(direct: Transcript, through: Transcript) -> str:
-    """What differs, line by line; nothing where they are alike."""
+    """The differences, line by line; empty if there are none."""
     return "\n".join(difflib.unified_diff(direct.lines(), through.lines(), "direct", "through", lineterm="", n=4))

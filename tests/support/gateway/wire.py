@@ -46,7 +46,7 @@ class Answer:
 
     @property
     def streams(self) -> bool:
-        """Whether it is a stream of events."""
+        """True if it is a stream of events."""
         return self.headers.get("content-type", "").startswith("text/event-stream")
 
     def messages(self) -> Iterator[dict[str, Any]]:
@@ -103,7 +103,7 @@ class Wire:
     session: str | None = None
     count: int = 0
     patience_s: float = PATIENCE_S
-    """How long it waits for the next message."""
+    """Longest wait for the next message."""
     opened: list[Answer] = field(default_factory=list)
 
     @property

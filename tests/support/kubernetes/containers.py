@@ -25,7 +25,7 @@ _PATH = f"{ROOT}/.venv/bin:{ROOT}/target/envoy/bin:/usr/bin:/bin"
 
 @dataclass(frozen=True)
 class Place:
-    """Where a pod runs on this machine."""
+    """The place of a pod on this machine."""
 
     folder: Path
     network: Network
@@ -74,7 +74,7 @@ class Container:
 
     @property
     def log(self) -> str:
-        """What it has printed so far."""
+        """The output so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     def terminate(self) -> None:

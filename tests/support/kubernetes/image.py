@@ -45,7 +45,7 @@ def stages() -> list[list[Instruction]]:
 
 
 def entry_point() -> list[str]:
-    """What a container begins with whose manifest gives `args` alone."""
+    """The beginning of the command of a container whose manifest contains only `args`."""
     return only("ENTRYPOINT").words
 
 
@@ -57,7 +57,7 @@ def only(name: str) -> Instruction:
 
 
 def is_sent(path: str) -> bool:
-    """Whether `.dockerignore` lets a file of the checkout reach the build: the last pattern that fits decides."""
+    """True if `.dockerignore` lets a file of the checkout reach the build: the last matching pattern decides."""
     sent = True
     for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines():
         if not line.strip() or line.startswith("#"):

@@ -15,7 +15,7 @@ Manifest: TypeAlias = "dict[str, Any]"
 
 
 def manifests() -> list[tuple[str, Manifest]]:
-    """What `kubectl apply -f deploy/kubernetes` sends, each with its file's name."""
+    """The objects that `kubectl apply -f deploy/kubernetes` sends, each with its file's name."""
     return [
         (path.name, document)
         for path in sorted(FOLDER.iterdir())

@@ -30,7 +30,7 @@ class Network:
         self._threads = ThreadPoolExecutor(16, initializer=self._enter)
 
     def prefix(self) -> list[str]:
-        """What a command begins with to run there."""
+        """The beginning of a command that runs in this network."""
         return ["nsenter", f"--net={self.namespace}"]
 
     def submit(self, work: Callable[[], T]) -> Future[T]:

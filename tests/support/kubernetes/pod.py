@@ -53,7 +53,7 @@ class Pod:
         return succeeds(container(name)["livenessProbe"], self.network)
 
     def put(self, name: str, files: Mapping[str, str]) -> None:
-        """What becomes of a changed ConfigMap or Secret: the volumes that show it."""
+        """Changes a ConfigMap or Secret in all volumes that contain it."""
         shown = [volume for volume, (owner, _) in self._sources.items() if owner == name]
         assert shown, f"no volume shows `{name}`"
         for volume in shown:

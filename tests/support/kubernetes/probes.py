@@ -36,7 +36,7 @@ def succeeds(probe: Mapping[str, Any], network: Network) -> bool:
 
 
 def wait_until_started(container: Container, probe: Mapping[str, Any], network: Network) -> None:
-    """What the kubelet does before it starts the next container of a pod."""
+    """Waits like the kubelet before it starts the next container of a pod."""
     period_s = probe.get("periodSeconds", _DEFAULTS["periodSeconds"])
     for _ in range(probe.get("failureThreshold", _DEFAULTS["failureThreshold"])):
         assert container.process.poll() is None, f"{container.name} has ended:\n{container.log}"

@@ -1,4 +1,4 @@
-"""What stands around the pod: an MCP server, and requests of the agent's."""
+"""The environment of the pod: an MCP server, and the agent's requests."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def mcp_server(network: Network) -> Iterator[None]:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody does, in this thread's network."""
+    """True if a server listens on the port, in this thread's network."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
     try:
         connection.connect()

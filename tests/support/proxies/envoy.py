@@ -29,7 +29,7 @@ PATIENCE_S = 30.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client got."""
+    """A client's response."""
 
     status: int
     headers: dict[str, str]
@@ -57,7 +57,7 @@ class Proxy:
 
 
 def answer(status: int, headers: Any, body: bytes) -> Answer:
-    """What was read of a response."""
+    """The parsed response."""
     try:
         read: Any = json.loads(body)
     except ValueError:

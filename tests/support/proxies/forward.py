@@ -36,12 +36,12 @@ class Kind:
 
     name: str
     forwards_body: bool
-    """Whether it forwards bodies to callgate."""
+    """True if it forwards bodies to callgate."""
     configuration: Path
     command: Callable[[Path], tuple[list[str], dict[str, str]]]
     """Changes the configuration beyond ports, in the test's folder; gives the command's words and its environment."""
     program: Path | None = None
-    """What starts it, where that is no command of the path."""
+    """The program that starts it, if it is not a command on the PATH."""
 
     def __str__(self) -> str:
         return self.name

@@ -11,7 +11,7 @@ from support.proxies.envoy import ROOT
 
 CASES = ROOT / "tests" / "cases" / "hostile"
 CATALOGUE = CASES / "catalogue" / "tools.json"
-"""What is known of the tools that the cases call."""
+"""Facts about the tools that the cases call."""
 PATIENCE_S = 20.0
 MARK = "x-case"
 """The header that says which case a request is."""
@@ -30,22 +30,22 @@ class Case:
 
     @property
     def can_be_sent(self) -> bool:
-        """Whether a header's value ends no line."""
+        """True if no header value contains a line ending."""
         return not any(byte in value for _, value in self.headers for byte in (b"\r", b"\n", b"\0"))
 
     @property
     def is_framed(self) -> bool:
-        """Whether it is about what is around a message."""
+        """True if the case is about the frame of a message."""
         return self.name.startswith("http: ")
 
     @property
     def passes(self) -> bool:
-        """Whether it may go on where every tool is allowed, by its body or by its header fields alone."""
+        """True if it may pass with all tools allowed, by its body or by its header fields alone."""
         return "call" in self.expect or bool(self.expect.get("other", {}).get("passes"))
 
     @property
     def is_cut(self) -> bool:
-        """Whether less is sent than is announced."""
+        """True if fewer bytes are sent than announced."""
         length = self.framing.get("content_length", "")
         return length.isdecimal() and int(length) > len(self.body or b"")
 

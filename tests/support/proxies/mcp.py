@@ -45,7 +45,7 @@ def mcp_client(
     headers: Mapping[str, str] | None = None,
     mode: str = "auto",
 ) -> dict[str, Any]:
-    """What a client sees: the names of the `tools`, and whether each call was `done`, `refused` or an `error`.
+    """A client's view: the names of the `tools`, and for each call `done`, `refused` or `error`.
 
     `version` is that of the protocol; `mode` is how it is agreed on: `auto` takes the newest, `legacy` a session.
     """

@@ -1,4 +1,4 @@
-"""What agentgateway does with an MCP message, for lack of the program: it asks, forwards, asks again and answers."""
+"""A stand-in for agentgateway, which is not available: it asks, forwards, asks again and answers."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def rule(talk: Talk, tool: str) -> str:
 
 
 def pin(folder: Path, *words: str) -> str:
-    """What `callgate pin` says."""
+    """The output of `callgate pin`."""
     done = run("pin", *words, "--state", str(folder / "state"))
     assert done.code == 0, done.err
     return done.out

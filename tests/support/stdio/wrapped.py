@@ -57,7 +57,7 @@ def server() -> list[str]:
 def client(
     command: Sequence[str], calls: Sequence[tuple[str, dict[str, Any]]], mode: str = "auto", looks: str = "all"
 ) -> tuple[dict[str, Any], str]:
-    """What a real client of this command sees, and what was written to stderr."""
+    """The view of a real client of this command, and the output on stderr."""
     words = [str(PYTHON), str(PROGRAMS / "client.py"), json.dumps(command), json.dumps(calls), mode, looks]
     done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
@@ -143,7 +143,7 @@ class Talk:
         return self.process.wait(PATIENCE_S)
 
     def errors(self) -> str:
-        """What was written to stderr, after the end."""
+        """The output on stderr, after the end."""
         self._readers[1].join(PATIENCE_S)
         return b"".join(self._errors).decode()
 
@@ -160,7 +160,7 @@ def request(number: int | str, method: str, **params: Any) -> dict[str, Any]:
 
 
 def is_running(number: int) -> bool:
-    """Whether a process is there, and has not ended."""
+    """True if a process exists and has not ended."""
     try:
         stat = Path(f"/proc/{number}/stat").read_text()
     except OSError:
@@ -169,5 +169,5 @@ def is_running(number: int) -> bool:
 
 
 def gone(numbers: Iterable[int]) -> bool:
-    """Whether none of these processes is left."""
+    """True if all these processes have ended."""
     return not any(map(is_running, numbers))

@@ -1,4 +1,4 @@
-"""What the conformance suite asks of a server, on the Python SDK: `conformance_server.py PORT OFFERS`.
+"""The server that the conformance suite requires, on the Python SDK: `conformance_server.py PORT OFFERS`.
 
 Speaks 2025-11-25 and 2026-07-28. Runs in an environment of its own.
 """
@@ -56,7 +56,7 @@ def says(text: str) -> types.CallToolResult:
 
 
 def answers_of(params: Any) -> dict[str, Any]:
-    """What a client has answered so far, by key."""
+    """The client's answers so far, by key."""
     return dict(params.input_responses or {})
 
 
@@ -110,7 +110,7 @@ async def call(
 
 
 async def act(does: dict[str, Any], ctx: ServerRequestContext[Any]) -> None:
-    """What a call does besides giving a result."""
+    """Performs a call's actions, without its result."""
     if "needs" in does:
         can = ctx.session.client_capabilities
         if can is None or getattr(can, does["needs"]) is None:
@@ -191,7 +191,7 @@ class Kept(EventStore):
         return str(len(self.events))
 
     async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        """What came later in the same stream."""
+        """Sends the later events of the same stream."""
         last = int(last_event_id)
         if not 0 < last <= len(self.events):
             return None

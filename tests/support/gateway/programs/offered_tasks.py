@@ -46,7 +46,7 @@ class Task:
         return "failed" if "error" in self.ends else "completed"
 
     def told(self) -> dict[str, Any]:
-        """What every answer says of it."""
+        """The fields of every answer about the task."""
         return {
             "taskId": self.id,
             "status": self.status,
@@ -68,7 +68,7 @@ tasks: dict[str, Task] = {}
 
 
 def is_declared(ctx: ServerRequestContext[Any]) -> bool:
-    """Whether the client of this request knows tasks."""
+    """True if the client of this request supports tasks."""
     can = ctx.session.client_capabilities
     return can is not None and EXTENSION in (can.extensions or {})
 
@@ -98,7 +98,7 @@ def _known(ctx: ServerRequestContext[Any], params: TaskParams) -> Task:
 
 
 async def get(ctx: ServerRequestContext[Any], params: TaskParams) -> dict[str, Any]:
-    """What has become of it."""
+    """Answers with the state of a task."""
     task = _known(ctx, params)
     status = task.status
     further = {"inputRequests": task.asks} if status == "input_required" else {}

@@ -32,9 +32,9 @@ PATIENCE_S = 30.0
 LANGUAGES = ["go", "python", "rust", "typescript"]
 server = MCPServer("sdk", version="1", instructions="Use the tools.", log_level="ERROR")
 gates: defaultdict[str, anyio.Event] = defaultdict(anyio.Event)
-"""What calls wait for: opened by calls, never by time."""
+"""Gates for which calls wait: opened by calls, never by time."""
 cancelled: defaultdict[str, anyio.Event] = defaultdict(anyio.Event)
-"""What becomes of calls that wait."""
+"""Events that show that a waiting call was cancelled."""
 
 
 @server.tool()
@@ -104,7 +104,7 @@ def open_gate(gate: str) -> str:
 
 @server.tool()
 async def was_cancelled(gate: str) -> bool:
-    """Whether a call that waited there was cancelled; waits for it a while."""
+    """True if a call that waited at this gate was cancelled; waits a short time for it."""
     with anyio.move_on_after(PATIENCE_S / 3):
         await cancelled[gate].wait()
     return cancelled[gate].is_set()
@@ -196,7 +196,7 @@ class Kept(EventStore):
         return str(len(self.events))
 
     async def replay_events_after(self, last_event_id: str, send_callback: EventCallback) -> str | None:
-        """What came later in the same stream."""
+        """Sends the later events of the same stream."""
         last = int(last_event_id)
         if not 0 < last <= len(self.events):
             return None

@@ -1,4 +1,4 @@
-"""What a client does and saw, for both generations of the Python SDK, whose objects differ little."""
+"""Actions and observations of a client, for both generations of the Python SDK, whose objects differ little."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE_S = 30.0
 
 
 class Seen:
-    """What reaches the client, asked for or not. `answers` are to the server's requests."""
+    """Messages that reach the client, requested or not. `answers` are to the server's requests."""
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = answers
@@ -52,7 +52,7 @@ class Seen:
             self.notified.append(told.method)
 
     async def on_progress(self, progress: float, _total: float | None, _message: str | None) -> None:
-        """How far a call is."""
+        """Records the progress of a call."""
         self.progress.append(progress)
 
     async def do(self, steps: Sequence[dict[str, Any]], client: Any, session: Any) -> None:
@@ -97,7 +97,7 @@ class Seen:
         return [message.content.text for message in (await client.get_prompt(name, arguments)).messages]
 
     async def do_complete(self, client: Any, prompt: str, argument: str, value: str) -> list[str]:
-        """What a prompt's argument may be."""
+        """The possible values of a prompt's argument."""
         reference = types.PromptReference(type="ref/prompt", name=prompt)
         completed = await client.complete(reference, {"name": argument, "value": value})
         values: list[str] = completed.completion.values

@@ -12,13 +12,13 @@ CLUSTER = Path(os.environ["CLUSTER"])
 
 
 def parts(pattern: str, text: str) -> tuple[str, ...]:
-    """What an option says, which must have this form."""
+    """The parts of an option, which must match the pattern."""
     found = re.fullmatch(pattern, text)
     return found.groups() if found else sys.exit(f"kubectl: `{text}` is not what the stand-in knows")
 
 
 def place(kind: str, name: str) -> Path:
-    """Where an object is kept."""
+    """The file of an object."""
     return CLUSTER / f"{kind.lower()}-{name}.yaml"
 
 
