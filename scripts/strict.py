@@ -1,6 +1,6 @@
-"""A pytest plugin: under `CALLGATE_STRICT=1` a test or a module that is skipped has failed.
+"""A pytest plugin: under `CALLGATE_STRICT=1` a skipped test or module counts as failed.
 
-A skip on a developer's machine says what is missing there; in CI nothing may be missing.
+A skip on a developer's machine names a missing program; in CI no program may be missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def _judged(report: Report) -> Report:
-    """The report, a failure in place of a skip."""
+    """The report, with a failure in place of a skip."""
     if os.environ.get("CALLGATE_STRICT") == "1" and report.skipped and not hasattr(report, "wasxfail"):
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"

@@ -27,7 +27,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Case:
-    """A policy, calls in order, and what each must be answered with."""
+    """A policy, calls in order, and the required answer to each."""
 
     name: str
     policy: dict[str, Any]

@@ -1,4 +1,4 @@
-"""The ways into callgate that Python has a hand in. Every door is asked the same and must say the same."""
+"""callgate's interfaces that involve Python. All of them get the same calls and must give the same answers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TIMEOUT_MS = 20_000
 
 
 class Door:
-    """One way in, with an engine of its own behind it."""
+    """One interface, with its own engine."""
 
     name: ClassVar[str]
 
@@ -60,7 +60,7 @@ class EngineDoor(Door):
 
 
 class ClockedDoor(Door):
-    """A door to a server of its own: the caller cannot give a time, so the server has a clock that is set by hand."""
+    """An interface with its own server: the caller cannot give a time, so the server has a manual clock."""
 
     def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **sizes: Any) -> None:
         super().__init__(policy, catalogue, **sizes)
@@ -83,7 +83,7 @@ class GrpcDoor(ClockedDoor):
 
 
 class Batches(ClockedDoor):
-    """`CheckBatch` of a door, one call at a time; many at a time are the Rust tests' business."""
+    """`CheckBatch` with one call at a time; the Rust tests cover larger batches."""
 
     client: Client
 
@@ -94,7 +94,7 @@ class Batches(ClockedDoor):
 
 
 class Streams(ClockedDoor):
-    """`CheckStream` of a door: one stream, asked again when the answer before has come."""
+    """`CheckStream`: one stream, with the next call after each answer."""
 
     client: Client
 
@@ -139,7 +139,7 @@ class HttpDoor(ClockedDoor):
 
     def answer(self, call: Call) -> tuple[int, http.client.HTTPMessage, dict[str, Any]]:
         """Status, fields and body."""
-        # The arguments go in as they are: what they hold is the sidecar's to judge.
+        # The arguments are sent unchanged: the sidecar validates them.
         fields = {name: value for name, value in keywords(call).items() if value is not None and name != "args"}
         body = json.dumps(fields).encode()[:-1]
         if call.args is not None:

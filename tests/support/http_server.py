@@ -1,4 +1,4 @@
-"""A small HTTP server of a test's own, on loopback."""
+"""A small HTTP server for one test, on loopback."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(handler: type[BaseHTTPRequestHandler], port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Serves until the end, at this port or a free one, over TLS where it has a context; gives the port."""
+    """Serves until the end, at this port or a free one, over TLS if there is a context; gives the port."""
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         server.daemon_threads = True
         if tls is not None:

@@ -20,7 +20,7 @@ TIMEOUT_S = 60.0
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in {"FORCE_COLOR", "TTY_COMPATIBLE"}}
 
 _STATE = TemporaryDirectory(prefix="callgate-state-")
-"""For what runs without a place of its own: not this user's own counters."""
+"""State folder of programs without an own one, so that this user's counters are not touched."""
 ENVIRONMENT["XDG_STATE_HOME"] = _STATE.name
 
 
@@ -34,7 +34,7 @@ class Done:
 
 
 def run(*words: str | Path, cwd: Path | None = None, variables: Mapping[str, str | Path] | None = None) -> Done:
-    """Runs the program to its end; `variables` go over its environment."""
+    """Runs the program to its end; `variables` override its environment."""
     done = subprocess.run(
         [PROGRAM, *words],
         cwd=cwd,
@@ -103,9 +103,9 @@ class Sidecar:
 def sidecar(
     *words: str | Path, cwd: Path | None = None, stderr: int = subprocess.PIPE, through: Sequence[str] = ()
 ) -> Iterator[Sidecar]:
-    """`callgate serve` on free ports, killed at the end if it still runs; counters in memory unless `words` say.
+    """`callgate serve` on free ports, killed at the end if it still runs; counters in memory unless `words` set them.
 
-    `through` is a command that becomes the one which follows it.
+    `through` is a command that executes the command after it.
     """
     if not {"--counters", "--state"} & {str(word) for word in words}:
         words = (*words, "--counters", "memory")

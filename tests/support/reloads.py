@@ -1,4 +1,4 @@
-"""Questions to a sidecar whose files change."""
+"""Requests to a sidecar whose files change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.setup import Running, Setup
 
 
 def statuses(running: Running, *tokens: str | None) -> list[int]:
-    """Of the answers to PEPs with these tokens."""
+    """The status codes of answers to PEPs with these tokens."""
     return [running.ask(token, grant="g", server="s", tool="t")[0] for token in tokens]
 
 
@@ -21,7 +21,7 @@ def write_certificate(setup: Setup, certificate: trustme.LeafCert) -> None:
 
 
 def serial(running: Running, authority: trustme.CA) -> object:
-    """The number of the certificate that a new connection is shown."""
+    """The number of the certificate on a new connection."""
     context = ssl.create_default_context()
     authority.configure_trust(context)
     host, _, port = running.address.rpartition(":")

@@ -1,4 +1,4 @@
-"""A configuration with all that it names, and a sidecar that serves it."""
+"""A configuration with its files, and a sidecar that serves it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KEY = bytes(range(32))
 
 
 def policy(reason: str = "", *, most: int = 1_000_000, **more: Any) -> dict[str, Any]:
-    """`t` is counted, `never` is denied for a reason that tells versions apart."""
+    """A policy that counts `t`, and denies `never` with a reason that identifies the version."""
     limit = {"counter": "c", "window": "day", "max": most}
     tools = {"t": {"limits": [limit]}, "never": {"action": "deny", "reason": reason or "no"}, **more}
     return {"version": "1", "name": "p", "default": "deny", "tools": tools}
@@ -66,7 +66,7 @@ class Setup:
 
 
 class Running:
-    """A sidecar, and what it says of its reloads."""
+    """A sidecar, with the state of its reloads."""
 
     def __init__(self, process: Sidecar) -> None:
         self.sidecar = process
@@ -107,7 +107,7 @@ class Running:
 
     @contextmanager
     def reload(self, result: str = "success") -> Iterator[None]:
-        """Waits until what the block changes has been noticed, and come to this result."""
+        """Waits until the sidecar has reloaded the block's changes with this result."""
         before = self.reloads(result)
         yield
         until(lambda: self.reloads(result) > before)
@@ -120,7 +120,7 @@ class Running:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Another process's deed: there is nothing to wait on but its result."""
+    """Waits for the result of another process, which sends no signal."""
     deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def config_map(folder: Path, version: str, contents: dict[str, str]) -> None:
-    """Writes a volume as the kubelet does: a folder of its own, to which one symbolic link is swapped."""
+    """Writes a volume like the kubelet: into a new folder, to which one symbolic link is switched."""
     data = folder / f"..{version}"
     data.mkdir()
     for name, content in contents.items():

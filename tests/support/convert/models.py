@@ -1,4 +1,4 @@
-"""Plain evaluators of the three formats, written from what is documented of each and from nothing else."""
+"""Plain evaluators of the three formats, written only from the documentation of each."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Found:
     """The limit of a descriptor."""
 
     max: int | None
-    """None where it is unlimited."""
+    """The maximum; None if it is unlimited."""
     unit: str | None
     name: str
     replaces: tuple[str, ...]
     shadow: bool
     count: tuple[tuple[str, str], ...]
-    """Which count it takes from."""
+    """The count from which it takes."""
 
 
 def ratelimit_limit(descriptors: list[dict[str, Any]], entries: Entries) -> Found | None:
@@ -79,7 +79,7 @@ class LimitadorLimit:
     variables: tuple[str, ...]
 
     def count(self, entries: dict[str, str]) -> tuple[Any, ...] | None:
-        """Which count a request with one descriptor takes from; None where the limit does not apply."""
+        """The count from which a request with one descriptor takes; None if the limit does not apply."""
         if not all(entries.get(key) == value for key, value in self.conditions):
             return None
         if not all(key in entries for key in self.variables):
@@ -103,7 +103,7 @@ def first_hit_windows(times: list[int], length: int, most: int) -> list[bool]:
 
 
 def sliding_windows(times: list[int], length: int, most: int) -> list[bool]:
-    """callgate: at most so many in any interval of the length."""
+    """callgate: at most `max` units in any interval of the length."""
     answers: list[bool] = []
     log: list[int] = []
     for now in times:

@@ -1,4 +1,4 @@
-"""Sources written on the spot, and what is said of them."""
+"""Sources that tests write, and the findings about them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Convert: TypeAlias = "Callable[[Sequence[Path], Align | None], Conversion]"
 
 
 def convert(converter: Convert, folder: Path, text: str, align: Align | None = None) -> tuple[Any, list[str]]:
-    """The documents, by domain, and what was said: `line:column: left out: message`, or `note`."""
+    """The documents, by domain, and the findings: `line:column: left out: message`, or `note`."""
     conversion = converter([source(folder, text)], align)
     return {limits.domain: limits.plain() for limits in conversion.domains}, [
         str(said).removeprefix(f"{folder}/source.yaml:") for said in conversion.said

@@ -54,7 +54,7 @@ class AuthorizationServer:
         }
 
     def token(self, form: dict[str, str]) -> dict[str, Any]:
-        """The answer to a client that has proven itself: a token for the resource that it names."""
+        """The answer to an authenticated client: a token for the resource that it names."""
         self.asked.append(form)
         said = {**self.claims, "iss": self.issuer, "aud": form["resource"], "scope": form.get("scope", "")}
         return {"access_token": self.key.token("robot", **said), "token_type": "Bearer", "expires_in": 600}

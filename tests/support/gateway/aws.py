@@ -1,4 +1,4 @@
-"""As much of AWS as the seeds' tools ask for: a proxy that answers for it, so that nothing leaves the machine."""
+"""The part of AWS that the seeds' tools need: a proxy that answers in its place, so that nothing leaves the machine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Aws:
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
             "AWS_EC2_METADATA_DISABLED": "true",
-            # In the clear, so that a proxy may answer; no name is ever looked up.
+            # Without TLS, so that a proxy can answer; no name is resolved.
             "AWS_ENDPOINT_URL": "http://aws.test",
             "HTTP_PROXY": f"http://127.0.0.1:{self.port}",
             "HTTPS_PROXY": f"http://127.0.0.1:{self.port}",
@@ -73,7 +73,7 @@ def aws() -> Iterator[Aws]:
             self.close_connection = True
             self.answer(403, "text/plain", "there is no such place")
 
-        # What would be encrypted is asked for by CONNECT.
+        # CONNECT is the method of encrypted connections.
         do_GET = do_CONNECT = refuse
 
     with serving(Endpoint) as running.port:

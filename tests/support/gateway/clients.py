@@ -1,4 +1,4 @@
-"""Real MCP clients, each a program of its own, that all do the same steps and tell alike what they saw.
+"""Real MCP clients, each a separate program, that take the same steps and report in the same form.
 
 A step is an object: `{"do": "list"}`, `call` (`name`, `arguments`, `progress`), `resources`, `read` (`uri`), `prompts`,
 `prompt` (`name`, `arguments`), `complete` (`prompt`, `argument`, `value`), `level` (`level`), `ping`.
@@ -27,7 +27,7 @@ MODERN = "2026-07-28"
 
 @dataclass(frozen=True)
 class Client:
-    """One SDK. `versions` are those that it can be told to speak; without being told it agrees on one by itself."""
+    """One SDK. `versions` are those that can be forced; otherwise the SDK negotiates one."""
 
     name: str
     command: tuple[Path | str, ...]
@@ -37,7 +37,7 @@ class Client:
 PYTHON = Client("python", (SDK, PROGRAMS / "sdk_client.py"), (*HANDSHAKES, MODERN))
 PYTHON_1 = Client("python-1", (SDK1, PROGRAMS / "sdk1_client.py"), HANDSHAKES)
 TYPESCRIPT = Client("typescript", node("client.mjs"), (*HANDSHAKES, MODERN))
-# It always asks for the newest that it knows.
+# It always requests the newest version that it knows.
 TYPESCRIPT_1 = Client("typescript-1", node("client1.mjs"), ())
 CLIENTS = [PYTHON, PYTHON_1, TYPESCRIPT, TYPESCRIPT_1]
 """Both generations of both SDKs."""

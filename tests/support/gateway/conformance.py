@@ -76,7 +76,7 @@ SERVERS: dict[str, Callable[[], AbstractContextManager[str]]] = {
 
 @contextmanager
 def every_server() -> Iterator[dict[str, str]]:
-    """Each of the servers, by the URLs where they are reached."""
+    """The servers, by their URLs."""
     with ExitStack() as stack:
         yield {name: stack.enter_context(start()) for name, start in SERVERS.items()}
 
@@ -100,7 +100,7 @@ def run_suite(url: str, revision: str, scenario: str | None = None) -> Checks:
             check=False,
         )
         checks = {_scenario(path.parent): _checks(path, url) for path in Path(folder).glob("*/checks.json")}
-    # Its exit code says whether all passed, which is not asked here.
+    # Its exit code shows if all checks passed, which is not needed here.
     assert checks, (done.stdout[-2000:], done.stderr[-2000:])
     return checks
 
@@ -112,7 +112,7 @@ def _scenario(folder: Path) -> str:
 
 def _checks(path: Path, url: str) -> list[Check]:
     told = json.loads(path.read_text(encoding="utf-8"))
-    # `INFO` is what a scenario notes of its traffic.
+    # `INFO` is a scenario's record of its traffic.
     return [
         Check(one["id"], one["name"], one["status"], one.get("errorMessage", "").replace(url, "URL"))
         for one in told

@@ -27,11 +27,11 @@ def raw_deflate(data: bytes) -> bytes:
 
 
 def gzipped(parts: Sequence[tuple[bytes, int]]) -> bytes:
-    """One member that holds each part so many times, at the cost of compressing it once."""
+    """One member with repeated parts, each of which is compressed only once."""
     packed, checksum, length = [], 0, 0
     for data, times in parts:
         coder = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
-        # After a full flush nothing refers back, so the same bytes may follow one another.
+        # After a full flush there are no back references, so the same bytes may be repeated.
         packed.append((coder.compress(data) + coder.flush(zlib.Z_FULL_FLUSH)) * times)
         for _ in range(times):
             checksum = zlib.crc32(data, checksum)
@@ -62,7 +62,7 @@ ENCODERS: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
 
 
 def bomb(encoding: str, before: bytes, after: bytes, mebibytes: int) -> bytes:
-    """`before`, so many mebibytes of spaces and `after`: JSON stays JSON, and only its size is wrong."""
+    """`before`, a number of mebibytes of spaces, and `after`: valid JSON of a wrong size."""
     spaces = b" " * MEBIBYTE
     if encoding == "gzip":
         return gzipped([(before, 1), (spaces, mebibytes), (after, 1)])

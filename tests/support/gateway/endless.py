@@ -1,4 +1,4 @@
-"""Answers that do not end, as faults: whoever keeps what it reads until it is whole keeps too much."""
+"""Endless answers, as faults: a reader that buffers a whole answer buffers too much."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ PART = b"x" * 65_536
 
 
 def going_on(connection: Connection, part: bytes) -> None:
-    """Sends it again and again, until the client goes or the test lets go."""
+    """Sends it repeatedly, until the client disconnects or the test ends it."""
     while connection.send(part) and not connection.let_go.is_set():
         pass
     connection.close()
 
 
 def endless_head(connection: Connection, _: Request) -> None:
-    """One header after the other."""
+    """Endless headers."""
     connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n")
     going_on(connection, b"x-more: %s\r\n" % PART[:1024])
 
 
 def endless_json(connection: Connection, _: Request) -> None:
-    """A list of tools whose first name goes on and on."""
+    """A list of tools whose first name is endless."""
     connection.chunked(JSON)
     connection.chunk(b'{"jsonrpc":"2.0","id":1,"result":{"tools":[{"name":"')
     going_on(connection, b"%x\r\n%s\r\n" % (len(PART), PART))
 
 
 def endless_event(connection: Connection, _: Request) -> None:
-    """An event that goes on and on."""
+    """An endless event."""
     connection.chunked(EVENTS)
     connection.chunk(b"data: ")
     going_on(connection, b"%x\r\n%s\r\n" % (len(PART), PART))
 
 
 def endless_events(connection: Connection, _: Request) -> None:
-    """Notifications, and never the answer."""
+    """Endless notifications without the answer."""
     connection.chunked(EVENTS)
     body = event(progress(1)) * 100
     going_on(connection, b"%x\r\n%s\r\n" % (len(body), body))
 
 
 def informed(times: int) -> Fault:
-    """So many informational answers before the proper one (RFC 9110, section 15.2)."""
+    """A number of informational answers before the proper one (RFC 9110, section 15.2)."""
 
     def fault(connection: Connection, request: Request) -> None:
         for _ in range(times):

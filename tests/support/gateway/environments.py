@@ -21,12 +21,12 @@ NODE = PACKAGES / "node"
 
 
 def node(script: str, *flags: str) -> tuple[Path | str, ...]:
-    """The command of one of our scripts in `node`, which finds the packages where the link to it is."""
+    """The command of one of this project's scripts in `node`, which finds the packages beside its link."""
     return (NODE, "--preserve-symlinks", "--preserve-symlinks-main", *flags, PACKAGES / script)
 
 
 def needed(program: Path) -> None:
-    """Skips the test where the program is missing."""
+    """Skips the test if the program is missing."""
     for kind in ("mcp", "mcp1", "awslabs", "npm"):
         folder = ROOT / "target" / kind
         if program.is_relative_to(folder) and not (folder / ".stamp").exists():
@@ -34,7 +34,7 @@ def needed(program: Path) -> None:
 
 
 def bare_environment(**further: str) -> dict[str, str]:
-    """Nothing of whoever runs the tests: neither credentials nor proxies."""
+    """An environment without the credentials and proxies of the user who runs the tests."""
     home = ROOT / "target" / "tests-home"
     home.mkdir(parents=True, exist_ok=True)
     return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8", **further}

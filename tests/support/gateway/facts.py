@@ -32,15 +32,15 @@ class Facts:
     elicits: Call | None = None
     logs: Call | None = None
     changes: Call | None = None
-    """Says that its tools have changed."""
+    """Notifies of changed tools."""
     subscribes: Call | None = None
-    """Says that the resource has changed, to whoever subscribed to it; called again it stops."""
+    """Notifies subscribers of a changed resource; a second call stops it."""
     tasks: Call | None = None
     """May be called as a task."""
     levels: bool = False
     """Takes `logging/setLevel`."""
     gates: bool = False
-    """Has the tools of `sdk_server.py` that wait for one another."""
+    """True if it has the tools of `sdk_server.py` that wait for one another."""
     resource: str | None = None
     prompt: Call | None = None
     completion: Mapping[str, Any] | None = None
@@ -66,7 +66,7 @@ SDK = Facts(
     completion={"ref": {"type": "ref/prompt", "name": "greet"}, "argument": {"name": "language", "value": "r"}},
     resumes=True,
 )
-# An answer that is no stream has nothing before its end: neither progress nor questions.
+# An answer without a stream has no earlier messages: neither progress nor requests to the client.
 SDK_JSON = replace(SDK, progress=None, logs=None, samples=None, elicits=None, changes=None, gates=False, resumes=False)
 EVERYTHING = Facts(
     works=("get-sum", {"a": 1, "b": 2}),
@@ -93,7 +93,7 @@ STUB = Facts(
 
 @dataclass(frozen=True)
 class Kind:
-    """A server, how it is started, and the versions of the protocol in which it is looked at."""
+    """A server, its start, and the versions of the protocol in which it is tested."""
 
     start: Callable[[], AbstractContextManager[str]]
     facts: Facts

@@ -35,18 +35,18 @@ def progress(step: int) -> dict[str, Any]:
 
 
 def other_id(connection: Connection, request: Request) -> None:
-    """A result for a request that nobody made."""
+    """A result for a request that was not made."""
     connection.answer(200, json.dumps({**answer(request), "id": "another"}).encode(), {"content-type": JSON})
 
 
 def two_replies(connection: Connection, request: Request) -> None:
-    """Two results for one request, in one stream; the second says something else."""
+    """Two different results for one request, in one stream."""
     second = answer(request, content=[{"type": "text", "text": "second"}])
     connection.answer(200, event(answer(request)) + event(second), {"content-type": EVENTS})
 
 
 def two_responses(connection: Connection, request: Request) -> None:
-    """Two HTTP responses for one request. Whoever keeps the connection takes the second for the next request's."""
+    """Two HTTP responses for one request. A client that keeps the connection takes the second for a later one."""
     second = json.dumps(answer(request, content=[{"type": "text", "text": "second"}])).encode()
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     first = reply(request)
@@ -66,7 +66,7 @@ def says(status: int, body: bytes = b"", **headers: str) -> Fault:
 
 
 def redirect(location: str, status: int = 307) -> Fault:
-    """Sends the client elsewhere."""
+    """Redirects the client."""
     return says(status, location=location)
 
 
@@ -84,7 +84,7 @@ def raw(data: bytes) -> Fault:
 
 
 def stream(pieces: Iterable[bytes]) -> Fault:
-    """A stream of events that arrives in these pieces, each in a chunk and a segment of its own."""
+    """A stream of events in these pieces, each in a separate chunk and segment."""
 
     def fault(connection: Connection, _: Request) -> None:
         connection.chunked(EVENTS)
@@ -102,7 +102,7 @@ def cut(newline: bytes, piece_bytes: int = 1) -> Fault:
     def fault(connection: Connection, request: Request) -> None:
         noted = {**progress(1), "params": {"progressToken": 1, "progress": 1, "message": "naïve ☃"}}
         said = json.dumps(noted, ensure_ascii=False).encode()
-        # The comment, the empty data and the unknown field are nothing to a client (the standard's section 9.2.6).
+        # A client ignores the comment, the empty data and the unknown field (the standard's section 9.2.6).
         parts = [b": comment", b"retry: 10", b"", b"data: " + said, b"", b"unknown: x"]
         body = newline.join([*parts, b"", event(answer(request), newline)])
         stream(body[start : start + piece_bytes] for start in range(0, len(body), piece_bytes))(connection, request)
@@ -121,7 +121,7 @@ def large_event(size_bytes: int) -> Fault:
 
 
 def large_result(size_bytes: int) -> Fault:
-    """The answer as JSON of about this size, of which no more than a part is ever held here."""
+    """The answer as JSON of about this size, of which only a part is held in memory at a time."""
 
     def fault(connection: Connection, request: Request) -> None:
         before, after = json.dumps(answer(request, content=[{"type": "text", "text": "@"}])).encode().split(b"@")
@@ -177,7 +177,7 @@ def decompression_bomb(encoding: str, mebibytes: int) -> Fault:
 
 
 def slow_head(pause_s: float) -> Fault:
-    """A head of one byte at a time, and the proper answer once all of it is out."""
+    """A head of one byte at a time, and then the proper answer."""
 
     def fault(connection: Connection, request: Request) -> None:
         body = reply(request)
@@ -199,13 +199,13 @@ def slow_body(pause_s: float) -> Fault:
 
 
 def silent(connection: Connection, _: Request) -> None:
-    """Never answers. What the test lets go of is closed."""
+    """Never answers. The connection is closed when the test ends it."""
     connection.wait()
     connection.close()
 
 
 def silent_stream(connection: Connection, _: Request) -> None:
-    """A stream that begins, and in which nothing ever happens."""
+    """A stream that begins and then stays silent."""
     connection.chunked(EVENTS)
     connection.chunk(b": here\n\n")
     connection.wait()
@@ -248,7 +248,7 @@ def reset_mid_stream(events: int) -> Fault:
 
 
 def ends_early(connection: Connection, request: Request) -> None:
-    """Half of an answer whose length was announced, and an orderly end."""
+    """Half of an answer with an announced length, and an orderly end."""
     body = reply(request)
     connection.head(200, {"content-type": JSON, "content-length": str(len(body))})
     connection.send(body[: len(body) // 2])
@@ -256,14 +256,14 @@ def ends_early(connection: Connection, request: Request) -> None:
 
 
 def resets_when_used_again(connection: Connection, request: Request) -> None:
-    """The proper answer; then the connection, which was kept, breaks as soon as the next request arrives, unread."""
+    """The proper answer on a kept connection, which breaks as soon as the next request arrives, unread."""
     properly(connection, request)
     connection.await_next()
     connection.reset()
 
 
 def in_turn(faults: Sequence[Fault]) -> Fault:
-    """One after the other, a request each; then the last one for ever."""
+    """One fault per request, in order; the last one is repeated."""
     left = list(faults)
 
     def fault(connection: Connection, request: Request) -> None:

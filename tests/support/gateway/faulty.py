@@ -1,7 +1,7 @@
-"""An MCP server made of sockets and bytes, which answers as it should until a test says how it shall not.
+"""An MCP server made of sockets and bytes, which answers properly until a test sets a fault.
 
-A fault is a function of a connection and a request: it may answer wrongly, slowly, half or not at all. It is set for
-one method, so that a client gets through its handshake before it meets it. What faults there are: see `faults`.
+A fault is a function of a connection and a request: it may answer wrongly, slowly, partly or not at all. It is set for
+one method, so that a client completes its handshake before it meets the fault. See `faults` for all of them.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Request:
 
     @cached_property
     def message(self) -> dict[str, Any]:
-        """The JSON-RPC message; empty where there is none."""
+        """The JSON-RPC message; empty if there is none."""
         try:
             read = json.loads(self.body)
         except ValueError:
@@ -65,7 +65,7 @@ class Request:
 
 
 class Connection:
-    """A client's connection. Whatever fails in sending is the client's business: it may have gone."""
+    """A client's connection. Failures to send are ignored, because the client may have disconnected."""
 
     def __init__(self, client: socket.socket, let_go: Event) -> None:
         self.client = client
@@ -75,7 +75,7 @@ class Connection:
         self.incoming = client.makefile("rb")
 
     def read(self) -> Request | None:
-        """The next request; nothing where the client has gone, or breaks off."""
+        """The next request; None if the client has disconnected or stops halfway."""
         try:
             first = self.incoming.readline()
             if not first.endswith(b"\r\n"):
@@ -105,7 +105,7 @@ class Connection:
         return b"".join(parts)
 
     def send(self, data: bytes) -> bool:
-        """Sends it at once, as a segment of its own; whether the client was still there."""
+        """Sends it at once, as a separate segment; returns true if the client was still connected."""
         try:
             self.client.sendall(data)
         except OSError:
@@ -132,7 +132,7 @@ class Connection:
         return self.send(b"%x\r\n%s\r\n" % (len(data), data))
 
     def slowly(self, data: bytes, piece_bytes: int, pause_s: float) -> None:
-        """Sends it in pieces with a pause after each, and at once what is left when the test lets go."""
+        """Sends it in pieces with a pause after each; sends the rest at once when the test ends the wait."""
         for start in range(0, len(data), piece_bytes):
             if not self.send(data[start : start + piece_bytes]):
                 return
@@ -141,7 +141,7 @@ class Connection:
                 return
 
     def wait(self) -> None:
-        """Does nothing until the client goes or the test lets go."""
+        """Waits until the client disconnects or the test ends the wait."""
         deadline = time.monotonic() + PATIENCE_S
         while not self.let_go.is_set() and time.monotonic() < deadline:
             readable, _, _ = select.select([self.client], [], [], 0.02)
@@ -159,7 +159,7 @@ class Connection:
             return b""
 
     def delivered(self) -> None:
-        """Returns when the client's system has all that was sent, whether or not the client has read it."""
+        """Returns when the client's system has received everything, even if the client has not read it."""
         deadline = time.monotonic() + PATIENCE_S
         while self.open and time.monotonic() < deadline:
             unsent = fcntl.ioctl(self.client, termios.TIOCOUTQ, b"\0" * 4)
@@ -168,7 +168,7 @@ class Connection:
             time.sleep(0.001)
 
     def reset(self) -> None:
-        """Breaks it off when what was sent has arrived: the client's system learns of an error, not of an end."""
+        """Resets the connection when everything sent has arrived: the client's system sees an error, not an end."""
         with contextlib.suppress(OSError):
             self.delivered()
             self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -188,7 +188,7 @@ Fault = Callable[[Connection, Request], object]
 
 @dataclass
 class Faulty:
-    """A running one. `arrived` holds every request that was read whole; `let_go` ends whatever waits or dawdles."""
+    """A running server. `arrived` contains every completely read request; `let_go` ends all waits and delays."""
 
     port: int
     arrived: list[Request] = field(default_factory=list)
@@ -203,7 +203,7 @@ class Faulty:
         return f"http://127.0.0.1:{self.port}/mcp"
 
     def on(self, asks: str, fault: Fault) -> None:
-        """From now on this method (of JSON-RPC; of HTTP where there is no message) meets the fault."""
+        """Sets the fault of a method (of JSON-RPC, or of HTTP if there is no message)."""
         self.faults[asks] = fault
 
     def asked(self, asks: str) -> list[Request]:
@@ -246,7 +246,7 @@ def faulty_server(faults: Mapping[str, Fault] | None = None, at: int = 0) -> Ite
         yield running
     finally:
         running.let_go.set()
-        # A thread that waits in `accept` is woken by this, and not by a close.
+        # This wakes a thread that waits in `accept`; a close would not.
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
@@ -274,14 +274,14 @@ def reply(request: Request) -> bytes:
 
 
 def answer(request: Request, **result: Any) -> dict[str, Any]:
-    """As JSON; `result` replaces members of what should be there."""
+    """The proper answer as JSON; `result` replaces members of its result."""
     given = request.message.get("params") or {}
     found = RESULTS[request.asks](given) if request.asks in RESULTS else {}
     return {"jsonrpc": "2.0", "id": request.message.get("id"), "result": {**found, **result}}
 
 
 def initialized(params: dict[str, Any]) -> dict[str, Any]:
-    """It speaks whatever version it is asked for."""
+    """Accepts every requested version."""
     served = {"capabilities": {"tools": {}}, "serverInfo": {"name": "faulty", "version": "1"}}
     return {"protocolVersion": params.get("protocolVersion", "2025-11-25"), **served}
 

@@ -44,7 +44,7 @@ class Key:
     def token(
         self, sub: str = "alice", server: str = "s", /, *, header: dict[str, Any] | None = None, **claims: Any
     ) -> str:
-        """A token that is good for ten minutes, but for what `header` and `claims` say; None takes a claim away."""
+        """A token that is valid for ten minutes, changed by `header` and `claims`; None removes a claim."""
         said = {
             "iss": ISSUER,
             "aud": f"{PUBLIC_URL}/mcp/{server}",
@@ -53,7 +53,7 @@ class Key:
             **claims,
         }
         said = {name: value for name, value in said.items() if value is not None}
-        # Strings: what PyJWT would refuse to sign is what tests are about.
+        # Signed as text, because tests need tokens that PyJWT would refuse to sign.
         payload = json.dumps(said).encode()
         return jwt.api_jws.encode(payload, self.private, self.algorithm, headers={"kid": self.name, **(header or {})})
 
@@ -64,7 +64,7 @@ def ec_key(name: str) -> Key:
 
 
 def rsa_key(name: str, bits: int = 2048) -> Key:
-    """RSA of so many bits."""
+    """RSA with this number of bits."""
     return Key(name, rsa.generate_private_key(public_exponent=65537, key_size=bits))
 
 
@@ -74,12 +74,12 @@ def jwks(*keys: Key) -> dict[str, Any]:
 
 
 def oauth(**further: Any) -> dict[str, Any]:
-    """The section `gateway` of a configuration that believes this issuer."""
+    """The section `gateway` of a configuration that trusts this issuer."""
     return {"public_url": PUBLIC_URL, "oauth": {"issuer": ISSUER, **further}}
 
 
 def bearing(token: str) -> dict[str, str]:
-    """The header that bears it."""
+    """The header with the token."""
     return {"authorization": f"Bearer {token}"}
 
 
@@ -97,7 +97,7 @@ class Publisher:
 
     @property
     def issuer(self) -> str:
-        """The name of an issuer that is found there."""
+        """The issuer's name, which is also its URL."""
         return f"http://127.0.0.1:{self.port}/realms/a"
 
     @property
@@ -106,11 +106,11 @@ class Publisher:
         return f"http://127.0.0.1:{self.port}/jwks.json"
 
     def describe(self, path: str, **changes: Any) -> None:
-        """Publishes metadata of the issuer at a path, but for these changes."""
+        """Publishes metadata of the issuer at a path, with these changes."""
         self.documents[path] = {"issuer": self.issuer, "jwks_uri": self.url, **changes}
 
     def publish(self, *keys: Key) -> None:
-        """These alone from now on."""
+        """Replaces the published keys."""
         self.document = jwks(*keys)
 
 

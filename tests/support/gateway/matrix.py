@@ -1,4 +1,4 @@
-"""Which scenario is run with which server, in which version of the protocol."""
+"""The matrix of scenarios, servers and versions of the protocol."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ HANDSHAKE: dict[str, tuple[Scenario, Callable[[Facts], object]]] = {
     "ended": (scenarios.ended, lambda facts: facts.sessions),
     "foreign": (scenarios.foreign, lambda facts: facts.sessions),
 }
-"""Scenarios of the versions with a handshake, and what of a server's facts each needs."""
+"""Scenarios of the versions with a handshake, and the facts of a server that each needs."""
 SINCE = {"resumption": "2025-11-25", "tasks": "2025-11-25"}
-"""The first version that has what a scenario is about."""
+"""The first version with the subject of a scenario."""
 
 MODERN_SCENARIOS: dict[str, tuple[Scenario, Callable[[Facts], object]]] = {
     "discovery": (scenarios.discovery, lambda facts: facts.works),

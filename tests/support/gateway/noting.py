@@ -1,4 +1,4 @@
-"""A server that can be killed and leaves behind what reached it, and clients that call until they are told to stop."""
+"""A server that records calls and can be killed, and clients that call it until they are stopped."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ def noting_server(folder: Path) -> Iterator[Noting]:
 
 
 class Callers:
-    """Clients that call a tool again and again, each call with an id of its own.
+    """Clients that call a tool repeatedly, each call with its own id.
 
-    `told` holds the ids by what their clients were told: `done`; `limited`; `never`, where nothing was done; `unknown`,
-    where nobody knows; `closed`, where the connection ended without an answer; `hung`, where nothing came at all.
+    `told` holds the ids by the answer to their clients: `done`; `limited`; `never` if nothing was done; `unknown` if it
+    cannot be known; `closed` if the connection ended without an answer; `hung` if nothing came at all.
     """
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ class Callers:
         self._threads: list[threading.Thread] = []
 
     def start(self, address: str, number: int, tool: str = "noted") -> None:
-        """So many more begin to call the server `s` behind this gateway."""
+        """Starts this number of clients that call the server `s` behind this gateway."""
         self._stop.clear()
         for _ in range(number):
             thread = threading.Thread(target=self._call, args=(address, tool), daemon=True)
@@ -91,7 +91,7 @@ class Callers:
             self._threads.append(thread)
 
     def stop(self) -> None:
-        """No further call begins. Every one that has begun ends, or this fails."""
+        """Stops the clients, and waits until every started call has ended; fails if one does not."""
         self._stop.set()
         while self._threads:
             thread = self._threads.pop()

@@ -8,6 +8,6 @@ EVERY_TOOL = {"version": "1", "name": "example", "default": "allow"}
 
 
 def rule_of(reply: dict[str, Any]) -> str:
-    """The rule that denied a call; empty where none did."""
+    """The rule that denied a call; empty if none did."""
     rule: str = reply["result"].get("_meta", {}).get("callgate/decision", {}).get("rule", "")
     return rule

@@ -1,4 +1,4 @@
-"""nginx as a plain proxy: what passes through it passes through anything that is no worse."""
+"""nginx as a plain proxy, the measure of other proxies."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KEPT = "proxy_pass_header X-Accel-Buffering;"
-"""A header of answers that nginx would keep to itself."""
+"""Forwards a header of answers that nginx would remove."""
 CONFIGURATION = """
 daemon off;
 master_process off;
@@ -49,7 +49,7 @@ http {{
 
 @contextmanager
 def plain_proxy(url: str, *further: str) -> Iterator[str]:
-    """In front of the server at this address; gives the address there. `further` directives may spoil what passes."""
+    """nginx in front of the server at this address; gives nginx's address. `further` directives may change traffic."""
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         pytest.skip("nginx is not installed (Debian: nginx)")

@@ -42,7 +42,7 @@ def configured(
     grants: Mapping[str, str] | None = None,
     **further: Any,
 ) -> Path:
-    """A configuration with these servers: their URLs, or all that `upstream` says. `grants` are servers by grant."""
+    """A configuration with these servers: their URLs, or whole sections `upstream`. `grants` are servers by grant."""
     (folder / "policy.json").write_text(json.dumps(policy), encoding="utf-8")
     upstreams = {name: {"url": found} if isinstance(found, str) else dict(found) for name, found in servers.items()}
     configuration: dict[str, Any] = {
@@ -84,5 +84,5 @@ def gateway(
 
 
 def bearer(grant: str) -> dict[str, str]:
-    """The header that proves who calls."""
+    """The header that authenticates the caller."""
     return {"authorization": f"Bearer {TOKENS[grant]}"}

@@ -1,7 +1,7 @@
 """Actions of clients with servers, as functions of an open `Wire` and of the facts about the server.
 
-Each asserts that what it is about has happened, and leaves a transcript. What it waits for is another message, never
-time: a proxy that holds a message back until a stream ends makes its scenario wait for ever.
+Each asserts that its subject has happened, and leaves a transcript. It waits for messages, never for a time: with a
+proxy that holds a message back until a stream ends, its scenario waits forever.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def progress(wire: Wire, facts: Facts) -> None:
 
 
 def streamed(wire: Wire, _: Facts) -> None:
-    """A call goes on only when its first notification has been seen."""
+    """A call that continues only after its first notification was seen."""
     gate = str(uuid.uuid4())
     waiting = wire.ask("tools/call", {"name": "gated", "arguments": {"gate": gate}}, meta={"progressToken": "p"})
     messages = waiting.messages()
@@ -123,7 +123,7 @@ def sampling(wire: Wire, facts: Facts) -> None:
 
 
 def elicitation(wire: Wire, facts: Facts) -> None:
-    """The server asks the person, who says something and then nothing."""
+    """The server asks the user, who answers once and then not again."""
     assert facts.elicits is not None
     accepted = answered(wire, facts.elicits, "elicitation/create", ACCEPTED)
     assert any(word in json.dumps(accepted["result"]) for word in ("Lisbon", "Ada"))
@@ -184,13 +184,13 @@ def subscribed(wire: Wire, facts: Facts) -> None:
 
 
 def levels(wire: Wire, _: Facts) -> None:
-    """Levels of the log that there are, and one that there is not."""
+    """The levels of the log, and one that does not exist."""
     assert wire.result("logging/setLevel", {"level": "error"})["result"] == {}
     assert "error" in wire.result("logging/setLevel", {"level": "whisper"})
 
 
 def tasks(wire: Wire, facts: Facts) -> None:
-    """A call that goes on behind its answer, and is asked about and taken back by its id."""
+    """A call that continues after its answer, and is queried and cancelled by its id."""
     assert facts.tasks is not None
     name, arguments = facts.tasks
     begun = wire.result("tools/call", {"name": name, "arguments": arguments, "task": {"ttl": 60_000}})
@@ -232,7 +232,7 @@ def resumption(wire: Wire, _: Facts) -> None:
 
 
 def broken_off(wire: Wire, _: Facts) -> None:
-    """A stream that the client loses, whose rest it asks for."""
+    """A stream that the client loses and resumes."""
     gate = str(uuid.uuid4())
     lost = wire.ask("tools/call", {"name": "gated", "arguments": {"gate": gate}}, meta={"progressToken": "p"})
     assert next(lost.messages())["params"]["message"] == "waiting"
@@ -260,7 +260,7 @@ def ended(wire: Wire, _: Facts) -> None:
 
 
 def foreign(wire: Wire, _: Facts) -> None:
-    """A session that there is not."""
+    """A session that does not exist."""
     wire.session = "00000000-0000-4000-8000-000000000000"
     for answer in (wire.ask("tools/list"), wire.get(), wire.delete()):
         list(answer.messages())
@@ -273,7 +273,7 @@ def discovery(wire: Wire, _: Facts) -> None:
 
 
 def mirrored(wire: Wire, _: Facts) -> None:
-    """An argument that stands in a header as well; without it, or with another, the server refuses."""
+    """An argument that is repeated in a header; the server refuses a missing or different header."""
     region = {"region": "eu-west-1"}
     assert text(wire.call("regional", region, headers={"mcp-param-region": "eu-west-1"})) == "in eu-west-1"
     assert "error" in wire.call("regional", region, headers={"mcp-param-region": "us-east-1"})

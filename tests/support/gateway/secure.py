@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 @dataclass
 class Secure:
-    """A running one. Every request has a connection of its own, so that each meets the certificate of its time."""
+    """A running server. Every request has its own connection, so that each gets the certificate of its time."""
 
     context: ssl.SSLContext
     port: int = 0
     authorizations: list[str | None] = field(default_factory=list)
     """Of each call that arrived, in order."""
     let_go: Event = field(default_factory=Event)
-    """Ends the streams of the tool `watch`, which say something first and something last."""
+    """Ends the streams of the tool `watch`, each of which sends a first and a last message."""
 
     def url(self, host: str = "localhost") -> str:
         """The URL of the server."""
         return f"https://{host}:{self.port}/mcp"
 
     def show(self, certificate: trustme.LeafCert) -> None:
-        """From now on new connections are shown this certificate."""
+        """Sets the certificate of new connections."""
         with TemporaryDirectory() as folder:
             path = f"{folder}/certificate.pem"
             certificate.private_key_and_cert_chain_pem.write_to_path(path)
@@ -49,7 +49,7 @@ def event(message: dict[str, Any]) -> bytes:
 def secure_server(certificate: trustme.LeafCert) -> Iterator[Secure]:
     """Serves on a free port until the end."""
     secure = Secure(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
-    # Who resumes a session is shown no certificate.
+    # A resumed session shows no certificate.
     secure.context.num_tickets = 0
     secure.show(certificate)
 
@@ -75,12 +75,12 @@ def secure_server(certificate: trustme.LeafCert) -> Iterator[Secure]:
         daemon_threads = True
 
         def finish_request(self, request: Any, client_address: Any) -> None:
-            # On the connection's own thread: one that says nothing holds up no other.
+            # On the connection's own thread: a silent one must not delay others.
             try:
                 with secure.context.wrap_socket(request, server_side=True) as connection:
                     super().finish_request(connection, client_address)
             except OSError:
-                # A client that does not believe us.
+                # A client that does not trust the certificate.
                 pass
 
     with Server(("127.0.0.1", 0), Handler) as server:

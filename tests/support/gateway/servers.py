@@ -1,4 +1,4 @@
-"""Real MCP servers, each a program of its own: over HTTP on a free port of loopback, or a command for stdio.
+"""Real MCP servers, each a separate program: over HTTP on a free port of loopback, or a command for stdio.
 
 Over HTTP a server is a context that gives its URL; over stdio it is a `Command`.
 """
@@ -38,7 +38,7 @@ class Command:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """A port of loopback without a listener."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -47,8 +47,8 @@ def free_port() -> int:
 
 @contextmanager
 def listening(words: list[str], port: int, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """The program, from when it listens until it is killed."""
-    # What it says is read only when it fails, and a pipe that nobody reads would stop it.
+    """Runs the program, from when it listens until it is killed."""
+    # Its output is read only on failure, and a pipe without a reader would block it.
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, env=dict(environment))
         try:
@@ -140,7 +140,7 @@ def awslabs_environment(aws: Aws, valkey_port: int | None) -> dict[str, str]:
 
 
 def awslabs_command(name: str, aws: Aws, valkey_port: int | None = None) -> Command:
-    """As its makers say that it is started."""
+    """The start that its makers document."""
     server = AWSLABS_SERVERS[name]
     needed(server.python)
     words = (str(server.python), "-m", server.module, *server.options)

@@ -1,4 +1,4 @@
-"""Clients that take their time, as sockets and bytes."""
+"""Slow clients, as sockets and bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SlowClient:
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         self.socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
-        # Little is taken by this side's system while nobody reads.
+        # Without a reader, this side's system accepts only a few bytes.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16_384)
 
     def begin(self, length: int, *, path: str = "/mcp/s") -> None:
@@ -47,7 +47,7 @@ class SlowClient:
             time.sleep(pause_s)
 
     def read(self, count: int, pause_s: float = 0.0) -> bytes:
-        """So many bytes, each by itself; fewer where the connection ends."""
+        """Reads this number of bytes one by one; fewer if the connection ends."""
         read = bytearray()
         while len(read) < count and (byte := self.socket.recv(1)):
             read += byte
@@ -62,14 +62,14 @@ class SlowClient:
         return bytes(read)
 
     def status(self) -> str:
-        """The status of the answer; empty where the connection broke instead."""
+        """The status of the answer; empty if the connection broke instead."""
         try:
             return self.read_until(b"\r\n").decode("latin-1").partition(" ")[2][:3]
         except ConnectionError:
             return ""
 
     def close(self) -> None:
-        """Goes."""
+        """Disconnects."""
         self.socket.close()
 
 

@@ -1,7 +1,6 @@
 """The bytes that a client sent and got, without random differences, so that two runs can be compared.
 
-A lane is what happened in one order: a request and its answer, or a stream. Lanes happen at once, and in which order
-they do is nobody's promise.
+A lane is a sequence in a fixed order: a request and its answer, or a stream. Lanes run at once, in no defined order.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ KEPT_HEADERS = (
     "www-authenticate",
     "x-accel-buffering",
 )
-"""Headers of answers that a client of MCP goes by."""
+"""Headers of answers that an MCP client uses."""
 
 RANDOM = re.compile(
     r"(?P<uuid>\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\b)"
@@ -45,7 +44,7 @@ class Transcript:
 
     lanes: defaultdict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     chance: dict[str, str] = field(default_factory=dict)
-    """Words of this run that differ by chance, and what stands for them."""
+    """Random words of this run, with their replacements."""
 
     def note(self, lane: str, line: str) -> None:
         """The next line of a lane."""
@@ -56,12 +55,12 @@ class Transcript:
         self.note(lane, f"< {status}")
         for name in KEPT_HEADERS:
             if name in headers:
-                # What a gateway notes of the client stands before the server's own id.
+                # A gateway's note about the client precedes the server's own id.
                 value = headers[name].rpartition("~")[2] if name == "mcp-session-id" else headers[name]
                 self.note(lane, f"< {name}: {value}")
 
     def lines(self) -> list[str]:
-        """All of it, what differs by chance replaced by a number in order of appearance."""
+        """All lines, with random words replaced by numbers in order of appearance."""
         numbers: dict[str, str] = {}
 
         def numbered(found: re.Match[str]) -> str:

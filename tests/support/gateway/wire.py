@@ -1,4 +1,4 @@
-"""A client that is no more than HTTP: it sends what it is told and writes down what comes back."""
+"""A plain HTTP client: it sends the given messages and records the answers."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Answer:
         for block in self.blocks():
             lines = block.splitlines()
             if all(line.startswith(":") for line in lines):
-                # What keeps a connection alive comes when it likes.
+                # Keep-alive messages come at any time.
                 continue
             self.wire.transcript.note(self.lane, block)
             data = "\n".join(line.removeprefix("data:").strip() for line in lines if line.startswith("data:"))
@@ -72,11 +72,11 @@ class Answer:
                 yield json.loads(data)
 
     def blocks(self) -> Iterator[str]:
-        """The stream's events as they are, line ends and all but for the empty line."""
+        """The stream's events unchanged, with line endings but without the empty line."""
         block = ""
         deadline = time.monotonic() + self.wire.patience_s
         while line := self.response.readline().decode():
-            # What keeps a connection alive comes often enough for each read.
+            # Keep-alive messages come often enough for each read.
             if time.monotonic() > deadline:
                 raise TimeoutError(f"nothing more came in `{self.lane}`")
             if line.strip("\r\n"):
@@ -86,7 +86,7 @@ class Answer:
                 block = ""
 
     def close(self) -> None:
-        """Ends the connection, whatever is still to come."""
+        """Ends the connection without waiting for the rest."""
         # Both hold the socket.
         self.response.close()
         self.connection.close()
@@ -112,7 +112,7 @@ class Wire:
         return self.version == MODERN
 
     def send(self, method: str, lane: str, headers: Mapping[str, str], body: bytes | None = None) -> Answer:
-        """One request on a connection of its own; without the headers whose value is empty."""
+        """One request on its own connection, without headers of an empty value."""
         url = urlsplit(self.url)
         connection = http.client.HTTPConnection(url.hostname or "", url.port, timeout=self.patience_s)
         given: dict[str, str] = {"accept": "application/json, text/event-stream", "accept-encoding": "identity"}
@@ -121,7 +121,7 @@ class Wire:
         if self.session is not None or self.modern:
             given["mcp-protocol-version"] = self.version
         given |= {**self.headers, **headers}
-        # A server that knows its own address says it.
+        # A server that knows its own address mentions it.
         self.transcript.chance.setdefault(url.netloc, "<address>")
         self.transcript.note(lane, f"> {method}")
         if body is not None:
@@ -148,7 +148,7 @@ class Wire:
         meta: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """A request, whose answer is read by who asked."""
+        """A request, whose answer the caller reads."""
         self.count += 1
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": self.count, "method": method}
         given = dict(params or {})
@@ -184,7 +184,7 @@ class Wire:
         list(self.post(message, f"{self.count:02} answer to {to['method']}").messages())
 
     def get(self, lane: str = "GET", last_event: str = "") -> Answer:
-        """The stream of what the server says unasked; `last_event`: what came after that."""
+        """The stream of the server's messages without a request; with `last_event`, those after that event."""
         return self.send("GET", lane, {"accept": "text/event-stream", "last-event-id": last_event})
 
     def delete(self) -> Answer:
@@ -192,7 +192,7 @@ class Wire:
         return self.send("DELETE", "DELETE", {})
 
     def __enter__(self) -> Self:
-        """With the handshake that the version asks for."""
+        """Connects with the handshake of the version."""
         try:
             if not self.modern:
                 self.shake_hands()
@@ -202,7 +202,7 @@ class Wire:
         return self
 
     def shake_hands(self) -> None:
-        """Opens a session, where the server has such."""
+        """Opens a session, if the server has sessions."""
         params = {"protocolVersion": self.version, "capabilities": CAPABILITIES, "clientInfo": CLIENT}
         opened = self.ask("initialize", params)
         (first,) = [message for message in opened.messages() if "result" in message]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CONTAIN = Path(__file__).parent / "programs" / "contain.sh"
-# What takes the place of an image's files: the system's programs, this checkout with what was built in it, and Python.
+# Replacements for an image's files: the system's programs, this checkout with its build, and Python.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib64", "/proc", "/etc/ssl", "/etc/ld.so.cache")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _PATH = f"{ROOT}/.venv/bin:{ROOT}/target/envoy/bin:/usr/bin:/bin"
@@ -39,7 +39,7 @@ class Container:
     """A running one."""
 
     def __init__(self, spec: Mapping[str, Any], place: Place, command: Sequence[str | Path] | None = None) -> None:
-        """Starts it; `command` instead of its own, where a test brings the program."""
+        """Starts it; a test's own program is given as `command`."""
         self.name: str = spec["name"]
         words = [*_command(spec)] if command is None else [str(word) for word in command]
         folder = place.folder / f"container-{self.name}"
@@ -86,19 +86,19 @@ class Container:
         return self.process.wait(PATIENCE_S)
 
     def kill(self) -> None:
-        """Ends it whatever it does."""
+        """Kills it."""
         self.process.kill()
         self.process.wait()
 
 
 def _command(spec: Mapping[str, Any]) -> list[str]:
-    """As the container runtime puts it together, with the image's part where the manifest leaves it out."""
+    """The command as the container runtime builds it, with the image's part if the manifest leaves it out."""
     command: list[str] = spec.get("command") or entry_point()
     return [*command, *spec.get("args", [])]
 
 
 def _environment(spec: Mapping[str, Any], place: Place) -> list[str]:
-    """Nothing but what the manifest says and what every image has: no home, no folder for temporary files."""
+    """Only the manifest's variables and those of every image: no home, no folder for temporary files."""
     values = {"PATH": _PATH}
     for one in spec.get("env", []):
         if "value" in one:

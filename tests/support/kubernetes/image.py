@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be read without an engine that builds it."""
+"""The Dockerfile, read without a build engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifests of `deploy/kubernetes`, as they are."""
+"""The unchanged manifests of `deploy/kubernetes`."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Network:
     """The network that all containers of a pod share."""
 
     def __init__(self, namespace: Path) -> None:
-        """Takes the file that stands for it."""
+        """Takes the file of the network namespace."""
         self.namespace = namespace
         self._threads = ThreadPoolExecutor(16, initializer=self._enter)
 
@@ -34,11 +34,11 @@ class Network:
         return ["nsenter", f"--net={self.namespace}"]
 
     def submit(self, work: Callable[[], T]) -> Future[T]:
-        """Runs something on a thread whose sockets are there."""
+        """Runs a function on a thread whose sockets are in this network."""
         return self._threads.submit(work)
 
     def close(self) -> None:
-        """Waits for what was submitted."""
+        """Waits for the submitted functions."""
         self._threads.shutdown()
 
     def _enter(self) -> None:

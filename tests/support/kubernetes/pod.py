@@ -21,12 +21,12 @@ from support.proxies.envoy import ENVOY
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# An address of the pod's network, where tests start what the cluster calls by this name.
+# An address of the pod's network, at which tests start the server of this name in the cluster.
 HOSTS = "127.0.0.1 localhost\n127.0.0.1 mcp-server\n"
 
 
 class Pod:
-    """Its sidecars run; the agent is what a test does."""
+    """A pod whose sidecars run; the test acts as the agent."""
 
     def __init__(self, place: Place, files: Mapping[str, Files], sources: Mapping[str, tuple[str, Any]]) -> None:
         """Nothing runs yet."""
@@ -37,7 +37,7 @@ class Pod:
         self._sources = sources
 
     def start(self, name: str, spec: Manifest | None = None) -> Container:
-        """Starts a container, or one of its name like `spec`, and waits for its startup probe where it has one."""
+        """Starts a container, or one of its name like `spec`, and waits for its startup probe, if any."""
         spec = container(name) if spec is None else spec
         started = self.containers[name] = Container(spec, self.place)
         if "startupProbe" in spec:
@@ -60,14 +60,14 @@ class Pod:
             self._files[volume].put(chosen(self._sources[volume][1], files))
 
     def run(self, *words: str | Path, spec: Manifest | None = None) -> str:
-        """Runs a program to its end in the agent's container, or in one like `spec`; gives what it printed."""
+        """Runs a program to its end in the agent's container, or in one like `spec`; gives its output."""
         running = self.begin(*words, spec=spec)
         status = running.wait()
         assert status == 0, running.log
         return running.log
 
     def kill(self) -> None:
-        """Ends whatever runs."""
+        """Ends everything that runs."""
         for one in self.containers.values():
             one.kill()
 
@@ -80,7 +80,7 @@ class Pod:
 
 @contextmanager
 def stopped_pod(secrets: Mapping[str, Mapping[str, str]]) -> Iterator[Pod]:
-    """A pod of which nothing runs yet, in a cluster with these Secrets; what has been started is ended."""
+    """A pod without running containers, in a cluster with these Secrets; ends them at the end."""
     if subprocess.run(["unshare", "--net", "--mount", "true"], check=False, capture_output=True).returncode != 0:
         pytest.skip("containers with users, mounts and a network of their own need root")
     if not ENVOY.exists():

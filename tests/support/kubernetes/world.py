@@ -28,7 +28,7 @@ ENVOY_PORT = 8080
 
 @contextmanager
 def mcp_server(network: Network) -> Iterator[None]:
-    """The server behind the pod, where its configuration looks for it."""
+    """The server behind the pod, at the address in its configuration."""
     if not PYTHON.exists():
         pytest.skip("fastmcp is not installed (make target/mcp/.stamp)")
     process = subprocess.Popen(
@@ -83,7 +83,7 @@ def told(pod: Pod, token: str, tool: str, **arguments: Any) -> tuple[int, str]:
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Another process's deed: there is nothing to wait on but its result."""
+    """Waits for the result of another process, which sends no signal."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

@@ -1,4 +1,4 @@
-"""A real Envoy between a client and an upstream that tells what it was sent."""
+"""A real Envoy between a client and an upstream that echoes requests."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Upstream(Handler):
     """Answers with the request's headers and body."""
 
     def do_POST(self) -> None:
-        """Any method is answered alike."""
+        """Answers every method in the same way."""
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.answer(200, "application/json", json.dumps({"headers": headers, "body": body.decode()}))
@@ -79,14 +79,14 @@ class Upstream(Handler):
 
 @contextmanager
 def upstream() -> Iterator[int]:
-    """A server that tells what it was sent; gives its port."""
+    """A server that echoes requests; gives its port."""
     with serving(Upstream) as port:
         yield port
 
 
 @contextmanager
 def envoy(configuration: Path, ports: Mapping[int, int], folder: Path) -> Iterator[Proxy]:
-    """Envoy with one of our configurations, whose ports become those of the test; `ports` has all but its own, 8080."""
+    """Envoy with one of this project's configurations and the test's ports; `ports` has all except its own, 8080."""
     if not ENVOY.exists():
         pytest.skip("Envoy is not installed (make target/envoy/.stamp)")
     with socket.socket() as free:
@@ -96,7 +96,7 @@ def envoy(configuration: Path, ports: Mapping[int, int], folder: Path) -> Iterat
     for written, used in {8080: own, **ports}.items():
         assert text.count(f"port_value: {written}}}") == 1, f"{configuration} does not name port {written} once"
         text = text.replace(f"port_value: {written}}}", f"port_value: {used}}}")
-    # Two cores that other tests use as well may take longer than a proxy should wait.
+    # On a busy machine answers may take longer than a proxy usually waits.
     text = re.sub(r"\b((?:message_)?timeout): (?:1|0\.5)s", rf"\1: {PATIENCE_S:.0f}s", text)
     used_configuration = folder / "envoy.yaml"
     used_configuration.write_text(text, encoding="utf-8")
@@ -112,7 +112,7 @@ def envoy(configuration: Path, ports: Mapping[int, int], folder: Path) -> Iterat
 
 
 def wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Returns when somebody listens."""
+    """Returns when a server listens."""
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert process.poll() is None, f"Envoy ended with status {process.returncode}"

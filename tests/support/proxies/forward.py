@@ -1,4 +1,4 @@
-"""nginx, Caddy, HAProxy and Envoy asking callgate over HTTP, as `deploy` configures them."""
+"""nginx, Caddy, HAProxy and Envoy, which call callgate over HTTP as `deploy` configures them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def forwarding(
     catalogue: Path | None = None,
     **proxies: Any,
 ) -> Iterator[tuple[Proxy, Sidecar]]:
-    """A proxy in front of the server at this port, and the callgate that it asks; `edit` changes its configuration."""
+    """A proxy in front of the server at this port, and its callgate; `edit` changes its configuration."""
     with asked(folder, policy, proxies, catalogue) as running, started(kind, folder, port, running, edit) as proxy:
         yield proxy, running
 
@@ -103,7 +103,7 @@ def asked(
     proxies: Mapping[str, Any] | None = None,
     catalogue: Path | None = None,
 ) -> Iterator[Sidecar]:
-    """callgate, configured as `deploy/forward-auth` says but for its policy and who may call and ask."""
+    """callgate with the configuration of `deploy/forward-auth`, except for its policy, grants and PEPs."""
     configuration = yaml.safe_load((DEPLOY / "forward-auth" / "callgate.yaml").read_text())
     (folder / "policy.json").write_text(json.dumps(policy))
     (folder / "key").write_text(KEY.hex())
@@ -129,7 +129,7 @@ def asked(
 def started(
     kind: Kind, folder: Path, port: int, running: Sidecar, edit: Callable[[str], str] = lambda text: text
 ) -> Iterator[Proxy]:
-    """The proxy on a port of its own."""
+    """The proxy on a free port."""
     program = (
         str(kind.program) if kind.program else shutil.which(kind.name) or shutil.which(kind.name, path="/usr/sbin")
     )
@@ -158,7 +158,7 @@ def started(
 
 
 def with_ports(text: str, ports: Mapping[int, int]) -> str:
-    """A configuration whose ports are those of the test; comments keep theirs."""
+    """A configuration with the test's ports; comments are not changed."""
     for written, used in ports.items():
         lines = [
             line if line.lstrip().startswith("#") else re.sub(rf"(?<=[: ]){written}\b", str(used), line)

@@ -1,4 +1,4 @@
-"""Client, Envoy, callgate and upstream, as `deploy/envoy` puts them together."""
+"""Client, Envoy, callgate and upstream, as in `deploy/envoy`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AUTHZ = ("ext-authz.yaml", "callgate.yaml")
 def guarded(
     folder: Path, by: tuple[str, str] = AUTHZ, policy: dict[str, Any] = POLICY, **proxies: Any
 ) -> Iterator[tuple[Proxy, Sidecar]]:
-    """In front of a server that tells what it was sent."""
+    """Envoy and callgate in front of a server that echoes requests."""
     with upstream() as behind, guarded_server(folder, behind, by, policy, **proxies) as both:
         yield both
 

@@ -14,12 +14,12 @@ CATALOGUE = CASES / "catalogue" / "tools.json"
 """Facts about the tools that the cases call."""
 PATIENCE_S = 20.0
 MARK = "x-case"
-"""The header that says which case a request is."""
+"""The header with the case of a request."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One request, and what must become of it."""
+    """One request and its required result."""
 
     name: str
     headers: list[tuple[str, bytes]]
@@ -108,7 +108,7 @@ def pieces(value: Any) -> bytes:
 
 
 def send(address: str, case: Case, number: int) -> int:
-    """The status of the first answer; 0 where the connection ended without one."""
+    """The status of the first answer; 0 if the connection ended without one."""
     host, port = address.split(":")
     with socket.create_connection((host, int(port)), PATIENCE_S) as connection:
         answer = b""
@@ -119,7 +119,7 @@ def send(address: str, case: Case, number: int) -> int:
             while part := connection.recv(65_536):
                 answer += part
         except OSError:
-            # Whoever does not want the rest may close before it is sent.
+            # A server that does not need the rest may close before it is sent.
             pass
     words = answer.split(b" ", 2)
     return int(words[1]) if words[0].startswith(b"HTTP/") else 0

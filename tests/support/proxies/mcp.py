@@ -1,4 +1,4 @@
-"""A real MCP server and a real MCP client, each a program of its own."""
+"""A real MCP server and a real MCP client, each a separate program."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PROTO = "agentgateway/dev/ext_mcp/ext_mcp.proto"
 SERVICE = "/agentgateway.dev.ext_mcp.ExtMcp/"
 CODES = {0: -32603, 1: -32001, 2: -32003, 3: -32600}
-"""The JSON-RPC codes that the gateway makes of those of the protocol."""
+"""The gateway's JSON-RPC codes for those of the protocol."""
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Gateway:
         context = {"x-agent": headers["x-agent"]} if "x-agent" in headers else {}
         request = self.messages.McpRequest(service_names=[self.target], method=method)
         request.metadata_context.update(context)
-        # Lists are asked about without their `params`.
+        # Requests about lists have no `params`.
         if params is not None and not method.endswith("/list"):
             request.mcp_request = json.dumps(params).encode()
         for name, value in [(":method", "POST"), (":path", "/mcp"), *headers.items()]:

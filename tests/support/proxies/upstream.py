@@ -1,4 +1,4 @@
-"""An upstream that keeps what arrives, byte for byte, and raw bytes to send there."""
+"""An upstream that records requests byte for byte, and functions that send raw bytes to it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Arrived:
 
 @dataclass
 class Upstream:
-    """A server that says yes to everything."""
+    """A server that answers every request with success."""
 
     port: int
     arrived: list[Arrived] = field(default_factory=list)
@@ -47,7 +47,7 @@ def keeping_upstream() -> Iterator[Upstream]:
             try:
                 body = self.read_body()
             except (OSError, ValueError):
-                # Of what breaks off nothing has arrived.
+                # An incomplete request does not count.
                 self.close_connection = True
                 return
             kept.arrived.append(Arrived(self.command, self.path, self.headers.items(), body))
@@ -86,7 +86,7 @@ def send_raw(
     chunked: bool = False,
     host: str | None = None,
 ) -> Answer:
-    """One request as bytes: no client library would send some of them. A status of 0 stands for no answer."""
+    """One request as bytes, because no client library would send some of them. A status of 0 means no answer."""
     fields = b"".join(name.encode() + b": " + value + b"\r\n" for name, value in headers)
     if chunked:
         assert body is not None
@@ -103,7 +103,7 @@ def send_raw(
             while part := connection.recv(65536):
                 received += part
         except ConnectionError:
-            # Whoever refuses early may not read to the end.
+            # A server that refuses early may not read to the end.
             pass
     start, _, rest = received.partition(b"\r\n\r\n")
     if not start:

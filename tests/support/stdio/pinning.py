@@ -18,7 +18,7 @@ def listed(talk: Talk, **params: Any) -> list[str]:
 
 
 def rule(talk: Talk, tool: str) -> str:
-    """The rule that denied a call; empty where none did."""
+    """The rule that denied a call; empty if none did."""
     talk.send(call("call", tool))
     result = talk.reply()["result"]
     found: str = result.get("_meta", {}).get("callgate/decision", {}).get("rule", "")

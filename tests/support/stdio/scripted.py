@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def leading(url: str, *further: str) -> list[str]:
-    """The command that leads a client there."""
+    """The command that connects a client to the server."""
     return [str(PROGRAM), "connect", url, *further]
 
 
 class Server(Handler):
-    """Answers as its script says, and keeps what it was asked."""
+    """Answers by its script, and records requests."""
 
     script: Any
     asked: list[tuple[str, dict[str, str], Any]]
@@ -48,7 +48,7 @@ class Server(Handler):
 def serving(
     script: Any, tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[str, list[tuple[str, dict[str, str], Any]]]]:
-    """A server that answers by a script, over TLS where it has a context; gives its URL and what it was asked."""
+    """A server that answers by a script, over TLS if there is a context; gives its URL and the recorded requests."""
     asked: list[tuple[str, dict[str, str], Any]] = []
     handler = type("Scripted", (Server,), {"script": staticmethod(script), "asked": asked})
     scheme = "http" if tls is None else "https"

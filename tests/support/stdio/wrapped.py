@@ -1,4 +1,4 @@
-"""Servers over pipes, as they are and behind `callgate wrap`."""
+"""Servers over pipes, directly and behind `callgate wrap`."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def client(
 
 
 def script(text: str, *args: str | Path) -> list[str]:
-    """The command of a server that is this much Python."""
+    """The command of a server with this Python source."""
     return [sys.executable, "-c", text, *map(str, args)]
 
 
@@ -83,7 +83,7 @@ class Talk:
         )
         self._lines: Queue[bytes] = Queue()
         self._errors: list[bytes] = []
-        # Threads, so that a wait can give up, and nothing waits for a reader.
+        # Threads, so that a wait can time out, and no writer waits for a reader.
         self._readers = [Thread(target=self._read, daemon=True), Thread(target=self._read_errors, daemon=True)]
         for reader in self._readers:
             reader.start()
@@ -98,7 +98,7 @@ class Talk:
             reader.join(PATIENCE_S)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert stream is not None
-            # What is still buffered has nobody to be read by.
+            # Buffered bytes have no reader any more.
             with suppress(OSError):
                 stream.close()
 

@@ -1,6 +1,6 @@
 """`ask.py BODY [halfway]`: one question over callgate's socket. Prints the status, or `cut off`, and the answer.
 
-With `halfway`, it says so after half of the body, and goes on at SIGUSR1.
+With `halfway`, it prints a line after half of the body, and continues at SIGUSR1.
 """
 
 import signal

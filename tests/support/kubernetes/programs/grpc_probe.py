@@ -1,4 +1,4 @@
-"""`grpc_probe.py TARGET SERVICE TIMEOUT_S`: ends with 0 where the service is served, with 1 where not."""
+"""`grpc_probe.py TARGET SERVICE TIMEOUT_S`: exits with 0 if the service is served, else with 1."""
 
 import sys
 
