@@ -1,12 +1,12 @@
 //! Two Envoy services: external authorization and rate limits.
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
-use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse, OkHttpResponse};
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
-use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
-use envoy_types::pb::google::rpc;
+use callgate_proto::pb::envoy::service::auth::v3::authorization_server::Authorization;
+use callgate_proto::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use callgate_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse, OkHttpResponse};
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::Code;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+use callgate_proto::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
+use callgate_proto::pb::google::rpc;
 use tonic::{Request, Response, Status, async_trait};
 
 use crate::reading::read_json;

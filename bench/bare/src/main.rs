@@ -11,10 +11,10 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use callgate_proto::decision::v1::decision_service_server::DecisionServiceServer;
+use callgate_proto::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use decision::Bare;
 use envoy::{BareAuthorization, BareRateLimits};
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitServiceServer;
 use options::Options;
 use tokio::net::UnixListener;
 use tokio_stream::wrappers::UnixListenerStream;

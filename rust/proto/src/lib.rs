@@ -29,3 +29,16 @@ pub mod decision {
 pub mod ext_mcp {
     include!(concat!(env!("OUT_DIR"), "/agentgateway.dev.ext_mcp.rs"));
 }
+
+/// The messages of Envoy's services that callgate answers (`ext_authz`, `ext_proc`, rate limits), and of Google's
+/// packages that they use.
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::pedantic,
+    missing_docs,
+    reason = "generated code follows the generator's habits, not ours; Envoy's own pages document its messages"
+)]
+pub mod pb {
+    include!(concat!(env!("OUT_DIR"), "/envoy.rs"));
+}

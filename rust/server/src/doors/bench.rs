@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use callgate_core::{Engine, Outcome};
-use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+use callgate_proto::pb::envoy::service::auth::v3::CheckRequest;
+use callgate_proto::pb::envoy::service::auth::v3::authorization_server::Authorization;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
 
 use tonic::Status;
 

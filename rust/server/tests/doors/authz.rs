@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use callgate_core::engine::FORCED_PANIC_TOOL;
+use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
+use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request as Asked};
+use callgate_proto::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use callgate_proto::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use callgate_proto::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
+use callgate_proto::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::google::protobuf::{Struct, Value};
 use callgate_server::{IdentitySource, PathTemplate, ProxyConfig, Reload, ServerConfig, ServerSource};
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request as Asked};
-use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
-use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
-use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{Struct, Value};
 use serde_json::{Value as Json, json};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request};

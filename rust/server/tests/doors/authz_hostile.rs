@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use callgate_core::State;
+use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Asked};
+use callgate_proto::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use callgate_proto::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use callgate_proto::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use callgate_server::{IdentitySource, ProxyConfig, ServerConfig, ServerSource};
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Asked};
-use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
-use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
 use serde_json::{Value, json};
 use tonic::Code;
 use tonic::transport::Channel;

@@ -4,19 +4,19 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use callgate_core::policy::Catalogue;
-use callgate_server::{IdentitySource, Limits, ProxyConfig, ServerConfig, ServerSource};
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
-use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
-use envoy_types::pb::envoy::service::ext_proc::v3::{
+use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
+use callgate_proto::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use callgate_proto::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use callgate_proto::pb::envoy::service::ext_proc::v3::external_processor_client::ExternalProcessorClient;
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
+use callgate_proto::pb::envoy::service::ext_proc::v3::{
     HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ProcessingRequest, ProcessingResponse,
     ProtocolConfiguration,
 };
-use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{Struct, Value};
+use callgate_proto::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::google::protobuf::{Struct, Value};
+use callgate_server::{IdentitySource, Limits, ProxyConfig, ServerConfig, ServerSource};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;

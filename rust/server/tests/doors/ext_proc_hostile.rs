@@ -1,10 +1,10 @@
 //! Every hostile request, as Envoy's external processing would ask about it.
 
+use callgate_proto::pb::envoy::config::core::v3::HeaderValue;
+use callgate_proto::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
 use callgate_server::Limits;
-use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
 
 use super::corpus::{Case, cases, catalogue};
 use super::ext_proc::{Exchange, body, denied, head, rig_knowing, said};

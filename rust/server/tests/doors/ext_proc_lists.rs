@@ -1,12 +1,12 @@
 //! Envoy's external processing: lists of tools in replies.
 
 use callgate_core::policy::Catalogue;
+use callgate_proto::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use callgate_proto::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
+use callgate_proto::pb::envoy::service::ext_proc::v3::{BodyResponse, HttpTrailers};
 use callgate_server::Limits;
-use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Said;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Answered;
-use envoy_types::pb::envoy::service::ext_proc::v3::{BodyResponse, HttpTrailers};
 use serde_json::json;
 use tonic::Code;
 

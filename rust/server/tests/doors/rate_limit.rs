@@ -5,17 +5,17 @@ use std::time::Duration;
 use callgate_core::State;
 use callgate_core::engine::{FORCED_PANIC_TOOL, Setup};
 use callgate_core::policy::{Catalogue, Format, Source};
-use callgate_server::{AuditConfig, AuditTarget, FieldValue, Limits, ServerConfig};
-use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
-use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::{
+use callgate_proto::pb::envoy::config::core::v3::HeaderValue;
+use callgate_proto::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
+use callgate_proto::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::{
     Entry, RateLimitOverride,
 };
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus};
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
-use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
-use envoy_types::pb::google::protobuf::UInt64Value;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus};
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_client::RateLimitServiceClient;
+use callgate_proto::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
+use callgate_proto::pb::google::protobuf::UInt64Value;
+use callgate_server::{AuditConfig, AuditTarget, FieldValue, Limits, ServerConfig};
 use serde_json::{Value, json};
 use tonic::transport::Channel;
 use tonic::{Request, Status};

@@ -7,12 +7,12 @@ use callgate_core::policy::Catalogue;
 use callgate_proto::decision::v1::{CheckBatchRequest, CheckRequest};
 use callgate_proto::ext_mcp::ext_mcp_client::ExtMcpClient;
 use callgate_proto::ext_mcp::{McpHeader, McpRequest};
+use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
+use callgate_proto::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use callgate_proto::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest as EnvoyRequest};
 use callgate_server::{
     AuditConfig, AuditMode, AuditTarget, IdentitySource, ProxyConfig, ServerConfig, ServerSource,
 };
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Attributes};
-use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
-use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest as EnvoyRequest};
 use serde_json::{Value, json};
 use tonic::Request;
 

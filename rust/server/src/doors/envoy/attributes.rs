@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use envoy_types::pb::envoy::config::core::v3::Metadata;
-use envoy_types::pb::envoy::service::auth::v3::AttributeContext;
-use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
-use envoy_types::pb::google::protobuf::Struct;
-use envoy_types::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::envoy::config::core::v3::Metadata;
+use callgate_proto::pb::envoy::service::auth::v3::AttributeContext;
+use callgate_proto::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+use callgate_proto::pb::google::protobuf::Struct;
+use callgate_proto::pb::google::protobuf::value::Kind;
 
 use crate::proxy::{Attributes, Found, Singles, single};
 

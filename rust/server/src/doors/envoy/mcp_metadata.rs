@@ -7,9 +7,9 @@
 use callgate_core::json::canonical::write_string;
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{Id, MessageTarget};
-use envoy_types::pb::envoy::config::core::v3::Metadata;
-use envoy_types::pb::google::protobuf::Struct;
-use envoy_types::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::envoy::config::core::v3::Metadata;
+use callgate_proto::pb::google::protobuf::Struct;
+use callgate_proto::pb::google::protobuf::value::Kind;
 
 use crate::judging::MessageSummary;
 use crate::proxy::UnclearError;
@@ -122,7 +122,7 @@ fn text<'a>(fields: &'a Struct, key: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::google::protobuf::Value;
+    use callgate_proto::pb::google::protobuf::Value;
 
     use super::*;
 

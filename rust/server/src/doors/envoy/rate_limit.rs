@@ -11,16 +11,16 @@ use callgate_core::rate::{
 };
 use callgate_mcp::Quoted;
 use callgate_mcp::headers::lenient_base64;
-use envoy_types::pb::envoy::config::core::v3::HeaderValue;
-use envoy_types::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
-use envoy_types::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit as UnitNumber;
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_response::{
+use callgate_proto::pb::envoy::config::core::v3::HeaderValue;
+use callgate_proto::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
+use callgate_proto::pb::envoy::extensions::common::ratelimit::v3::rate_limit_descriptor::RateLimitOverride;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::rate_limit::Unit as UnitNumber;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_response::{
     Code, DescriptorStatus, RateLimit,
 };
-use envoy_types::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
-use envoy_types::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
-use envoy_types::pb::google::protobuf::Duration;
+use callgate_proto::pb::envoy::service::ratelimit::v3::rate_limit_service_server::RateLimitService;
+use callgate_proto::pb::envoy::service::ratelimit::v3::{RateLimitRequest, RateLimitResponse};
+use callgate_proto::pb::google::protobuf::Duration;
 use smallvec::SmallVec;
 use tonic::{Request, Response, Status};
 

@@ -1,7 +1,7 @@
 //! Decisions of which no answer is made, for benches alone.
 
 use callgate_core::{Decision, Outcome};
-use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
+use callgate_proto::pb::envoy::service::auth::v3::CheckRequest;
 use http::Extensions;
 use tonic::Status;
 

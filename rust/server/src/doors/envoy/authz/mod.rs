@@ -9,8 +9,8 @@ pub(super) use reply::metadata;
 
 use std::sync::Arc;
 
-use envoy_types::pb::envoy::service::auth::v3::authorization_server::Authorization;
-use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
+use callgate_proto::pb::envoy::service::auth::v3::authorization_server::Authorization;
+use callgate_proto::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use tonic::{Request, Response, Status};
 
 use super::attributes::HttpAttributes;

@@ -1,14 +1,14 @@
 //! Decisions as Envoy is told them.
 
 use callgate_core::{Decision, Outcome};
-use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
-use envoy_types::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
-use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{Struct, Value};
-use envoy_types::pb::google::rpc;
+use callgate_proto::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use callgate_proto::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use callgate_proto::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use callgate_proto::pb::envoy::service::auth::v3::{CheckResponse, DeniedHttpResponse, OkHttpResponse};
+use callgate_proto::pb::envoy::r#type::v3::HttpStatus;
+use callgate_proto::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::google::protobuf::{Struct, Value};
+use callgate_proto::pb::google::rpc;
 use tonic::Code;
 
 use super::super::attributes::HttpAttributes;

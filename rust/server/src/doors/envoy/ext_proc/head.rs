@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
-use envoy_types::pb::google::protobuf::Struct;
-use envoy_types::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
+use callgate_proto::pb::google::protobuf::Struct;
+use callgate_proto::pb::google::protobuf::value::Kind;
 use tonic::metadata::MetadataMap;
 
 use super::super::attributes::string_at;

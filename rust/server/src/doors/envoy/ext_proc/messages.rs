@@ -1,13 +1,13 @@
 //! The messages that an exchange answers with.
 
-use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
-use envoy_types::pb::envoy::service::ext_proc::v3::{
+use callgate_proto::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use callgate_proto::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use callgate_proto::pb::envoy::service::ext_proc::v3::{
     BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ProcessingResponse,
     ProtocolConfiguration, StreamedBodyResponse, TrailersResponse,
 };
-use envoy_types::pb::google::protobuf::Struct;
+use callgate_proto::pb::google::protobuf::Struct;
 
 /// Envoy recommends no larger pieces of a body that is streamed both ways.
 const MAX_PIECE_BYTES: usize = 64 * 1024;

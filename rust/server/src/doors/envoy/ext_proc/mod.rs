@@ -16,8 +16,8 @@ mod stream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
+use callgate_proto::pb::envoy::service::ext_proc::v3::ProcessingRequest;
+use callgate_proto::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessor;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming};
 

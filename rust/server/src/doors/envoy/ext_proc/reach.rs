@@ -5,8 +5,8 @@
 
 use std::collections::HashMap;
 
-use envoy_types::pb::google::protobuf::Struct;
-use envoy_types::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::google::protobuf::Struct;
+use callgate_proto::pb::google::protobuf::value::Kind;
 
 use super::head::attribute;
 
@@ -82,7 +82,7 @@ fn is_within(flags: f64, allowed: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use envoy_types::pb::google::protobuf::Value;
+    use callgate_proto::pb::google::protobuf::Value;
 
     use super::*;
 

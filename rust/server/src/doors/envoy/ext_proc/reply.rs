@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use callgate_mcp::sse::{Event, Events};
 use callgate_mcp::{LineBreaks, Media};
-use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::{
+use callgate_proto::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use callgate_proto::pb::envoy::service::ext_proc::v3::{
     HeaderMutation, HttpBody, HttpHeaders, ProcessingResponse,
 };
 use tonic::Status;

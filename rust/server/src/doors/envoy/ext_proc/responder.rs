@@ -1,13 +1,15 @@
 //! Decisions as Envoy is told them over its external processing.
 
 use callgate_core::Decision;
-use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
-use envoy_types::pb::envoy::service::ext_proc::v3::{HeaderMutation, ImmediateResponse, ProcessingResponse};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
-use envoy_types::pb::google::protobuf::value::Kind;
-use envoy_types::pb::google::protobuf::{Struct, Value};
+use callgate_proto::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use callgate_proto::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use callgate_proto::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use callgate_proto::pb::envoy::service::ext_proc::v3::{
+    HeaderMutation, ImmediateResponse, ProcessingResponse,
+};
+use callgate_proto::pb::envoy::r#type::v3::HttpStatus;
+use callgate_proto::pb::google::protobuf::value::Kind;
+use callgate_proto::pb::google::protobuf::{Struct, Value};
 
 use super::super::authz::metadata;
 use super::head::Head;
