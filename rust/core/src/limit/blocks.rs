@@ -1,8 +1,9 @@
-//! Blocks: where cells live. All of one size, each with cells of one layout, numbered, never moved.
+//! Blocks: the memory that holds cells. All are of one size, numbered and never moved; the cells of one block have one
+//! layout.
 //!
 //! One size for every layout keeps a file simple: a block whose counters are gone can serve another layout, and each
-//! is told whole or damaged by itself. In a block the headers of its cells come first, each in a cache line of its
-//! own, so that no header straddles a page and a start reads few pages; then their payloads.
+//! block is found whole or damaged by itself. In a block the headers of its cells come first, each in a cache line of
+//! its own, so that no header straddles a page and a start reads few pages; then come their payloads.
 
 use std::sync::OnceLock;
 
@@ -58,7 +59,7 @@ impl Block {
         Some(Cell::new(header, payload, &self.kind))
     }
 
-    /// Its words, the line before the cells among them.
+    /// The words of the block, with the line before the cells.
     #[cfg(not(loom))]
     pub(crate) const fn words(&self) -> &Words {
         &self.words
@@ -95,7 +96,7 @@ impl Blocks {
         self.get(at.block)?.cell(at.cell)
     }
 
-    /// Enters a block; `false` when there is one of that number already, or it is beyond [`MAX_BLOCKS`].
+    /// Enters a block; `false` if a block of that number exists already, or the number is beyond [`MAX_BLOCKS`].
     pub(crate) fn put(&self, number: u32, block: Block) -> bool {
         let (chunk, offset) = place(number);
         let Some(chunk) = self.chunks.get(chunk).map(|place| {
@@ -127,7 +128,7 @@ const fn place(number: u32) -> (usize, usize) {
     (chunk as usize, (number - (FIRST_CHUNK << (chunk - 1))) as usize)
 }
 
-/// Where blocks come from, and where they go when all their counters are gone.
+/// The source of blocks; it also takes them back when all their counters are gone.
 pub(crate) trait Source: std::fmt::Debug + Send {
     /// A block of zeroed words for cells of this layout, and its number.
     fn next_block(&mut self, layout: Layout) -> Result<(u32, Words), NoBlock>;
@@ -135,19 +136,20 @@ pub(crate) trait Source: std::fmt::Debug + Send {
     /// Takes back a block that no call can be reading, to be given out again under its number.
     fn take_back(&mut self, number: u32, block: &Block);
 
-    /// Blocks that were taken back and wait for a flush before they are given out again; for [`Source::flushed`].
+    /// Returns the number of blocks that were taken back and wait for a flush before they are given out again; an
+    /// argument of [`Source::flushed`].
     fn waiting(&self) -> usize {
         0
     }
 
-    /// Tells that what was written to the first `count` of the waiting blocks is on disk.
+    /// Confirms that the zeros written to the first `count` of the waiting blocks are on disk.
     fn flushed(&mut self, _count: usize) {}
 }
 
 /// There is no further block.
 #[derive(Debug)]
 pub(crate) struct NoBlock {
-    /// Why, for the log.
+    /// The reason, for the log.
     pub(crate) reason: String,
 }
 

@@ -1,8 +1,8 @@
 //! Cells: fixed-size runs of words, addressed by index, with no pointers inside.
 //!
-//! While a call may be reading it, a cell is used again for a count of the same layout alone (`epoch`). So a thread that
-//! still works on a cell that has changed hands meanwhile reads it the same way as the new owner, and its hold, which it
-//! undoes as soon as it sees that the cell has changed hands, is like any other call's.
+//! While a call may be reading a cell, the cell is used again for a count of the same layout alone (`epoch`). So a
+//! thread that still works on a cell that has changed hands meanwhile reads it the same way as the new owner does. Its
+//! hold, which it undoes as soon as it sees that the cell has changed hands, is like any other call's.
 
 use std::hash::Hasher;
 
@@ -17,7 +17,7 @@ use super::slots::{MAX_SLOTS, Slots};
 use super::{CountKey, CountShape, Micros};
 use crate::policy::ast::{Period, Window};
 
-/// What a cell holds, and for which window.
+/// The contents of a cell, and their window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Layout {
     /// One slot per unit.
@@ -55,9 +55,9 @@ impl Layout {
         }
     }
 
-    /// True when a count of this shape can be kept in a cell of this layout.
+    /// True if a count of this shape can be kept in a cell of this layout.
     ///
-    /// A ledger serves any `max` of its window: a count that was given one keeps it until it is idle.
+    /// A ledger serves any `max` of its window: a count that is in a ledger stays there until it is idle.
     pub(crate) fn fits(self, shape: &CountShape) -> bool {
         self == Self::of(shape)
             || matches!((self, shape.window), (Self::Sliding { window_us }, Window::Sliding { window_us: wanted }) if window_us == wanted)
@@ -72,7 +72,7 @@ impl Layout {
         }
     }
 
-    /// Three words that stand for it in a file.
+    /// Encodes the layout in three words, for a file.
     pub(crate) const fn to_words(self) -> [u64; 3] {
         match self {
             Self::Slots { window_us, slots } => [1, window_us, slots as u64],
@@ -81,7 +81,7 @@ impl Layout {
         }
     }
 
-    /// The layout that [`Self::to_words`] gave these words.
+    /// Decodes the words of [`Self::to_words`].
     pub(crate) fn from_words(words: [u64; 3]) -> Option<Self> {
         match words {
             [1, window_us @ 1..=u64::MAX, slots] => {
@@ -131,11 +131,11 @@ const fn period_of(code: u64) -> Option<Period> {
 /// Words of a cell's header. Four belong to the cell, four to what it holds.
 pub(crate) const HEADER_WORDS: usize = 8;
 
-/// The layout of a block's cells, and what follows from it: some divisions, so worked out once.
+/// The layout of a block's cells, and values derived from it by division, computed once.
 ///
-/// In atomics, because a block gets another layout once all its cells are free and no call can be reading them: the
-/// epochs see to that (`epoch`). So every access is Relaxed: whoever reads it found the block by the index, which
-/// publishes what was written before, and whoever writes it is alone with it.
+/// The fields are atomics, because a block gets another layout once all its cells are free and no call can be reading
+/// them: the epochs ensure that (`epoch`). So every access is Relaxed: a reader found the block by the index, which
+/// publishes what was written before, and a writer is the only thread that uses the block.
 #[derive(Debug)]
 pub(crate) struct Kind {
     /// 16 bits each: the tag of the layout, the code of a calendar's period, cells in a block, words of a payload.
@@ -152,7 +152,7 @@ const SHAPE_BITS: u32 = 16;
 const SHAPE_MASK: u64 = (1 << SHAPE_BITS) - 1;
 
 impl Kind {
-    /// For a layout.
+    /// The kind for a layout.
     pub(crate) fn new(layout: Layout) -> Self {
         let kind = Self {
             shape: AtomicU64::new(0),
@@ -164,7 +164,7 @@ impl Kind {
         kind
     }
 
-    /// Changes the layout, of a block that no call can be reading.
+    /// Changes the layout of a block that no call can be reading.
     pub(crate) fn set(&self, layout: Layout) {
         let [tag, first, _] = layout.to_words();
         let (window_us, period) = match layout {
@@ -226,7 +226,7 @@ impl Kind {
         period_of(self.field(1)).unwrap_or(Period::Minute)
     }
 
-    /// How its ledgers count time.
+    /// Returns the unit of time of the ledgers in this block.
     fn quanta(&self) -> Quanta {
         if self.field(0) != SLIDING {
             return Quanta::Calendar(self.period());
@@ -244,7 +244,7 @@ impl Kind {
     }
 }
 
-/// One cell: borrowed words, and what its block knows of them.
+/// One cell: borrowed words, and the kind of its block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cell<'c> {
     header: &'c [AtomicU64; HEADER_WORDS],
@@ -252,7 +252,7 @@ pub(crate) struct Cell<'c> {
     kind: &'c Kind,
 }
 
-/// What a cell holds, ready for use.
+/// The contents of a cell, ready for use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Count<'c> {
     /// Exact, small.
@@ -285,12 +285,12 @@ impl<'c> Cell<'c> {
         &self.header[2]
     }
 
-    /// Hash of the grant that made the counter.
+    /// Hash of the grant whose call made the counter.
     pub(crate) fn owner(self) -> &'c AtomicU64 {
         &self.header[3]
     }
 
-    /// What it holds.
+    /// Returns the contents of the cell, by its layout.
     pub(crate) fn count(self) -> Count<'c> {
         let [.., a, b, c, d] = self.header;
         let payload = self.payload;
@@ -313,12 +313,12 @@ impl<'c> Cell<'c> {
         })
     }
 
-    /// Its layout.
+    /// The layout of the cell.
     pub(crate) fn layout(self) -> Layout {
         self.kind.layout()
     }
 
-    /// Every word of it.
+    /// Every word of the cell.
     pub(crate) fn words(self) -> impl Iterator<Item = &'c AtomicU64> {
         self.header.iter().chain(self.payload)
     }
@@ -328,8 +328,8 @@ const GENERATION_MASK: u64 = u32::MAX as u64;
 
 /// The generation of a cell that is opened, after `before`: even, new and not 0.
 ///
-/// The low half of the word counts; the high half is the [`check`] of the count that the cell serves, so that a file
-/// shows whether an identity is whole.
+/// The low half of the word counts; the high half is the [`check`] of the count that the cell serves, so that a damaged
+/// identity in a file is detected.
 pub(crate) const fn successor(before: u64, check: u32) -> u64 {
     let next = (before | 1).wrapping_add(1) & GENERATION_MASK;
     // 0 stands for a cell that was never used.
@@ -343,14 +343,14 @@ pub(crate) const fn check_of(generation: u64) -> u32 {
 
 /// True for a cell that was never used since its block was made.
 ///
-/// The whole word is asked: where a damaged low half is 0, the check above it still shows that there was a count.
+/// The whole word is compared: if damage made the low half 0, the check above it still shows that there was a count.
 pub(crate) const fn is_fresh(generation: u64) -> bool {
     generation == 0
 }
 
 /// The check of a count in a cell: of identity, owner and layout.
 pub(crate) fn check(key: CountKey, owner: u64, layout: Layout) -> u32 {
-    // Stands in files, so it must stay what it is; it meets damage, not malice, so it needs no key.
+    // Files hold this value, so it must never change. It detects damage, not attacks, so it needs no key.
     let mut hasher = SipHasher13::new();
     for word in [low(key), high(key), owner] {
         hasher.write_u64(word);

@@ -1,4 +1,4 @@
-//! Which cell holds which count: found without locks, made and reclaimed under one.
+//! The map from counts to cells: looked up without locks, changed under one lock.
 
 use std::collections::VecDeque;
 use std::hash::Hasher;
@@ -36,7 +36,7 @@ pub(crate) struct Cells {
 pub(crate) struct Located<'c> {
     /// The cell.
     pub(crate) cell: Cell<'c>,
-    /// Its generation when it was found: as long as it is the same, the cell is this count's.
+    /// The generation of the cell when it was found: while it is the same, the cell serves this count.
     pub(crate) generation: u64,
 }
 
@@ -44,7 +44,7 @@ pub(crate) struct Located<'c> {
 #[derive(Debug)]
 pub(crate) struct NoRoom;
 
-/// What was not on disk at one moment, oldest first.
+/// The numbers of cells and blocks that were waiting for a flush at one moment, the oldest ones of their queues.
 #[derive(Debug)]
 pub(super) struct Unflushed {
     /// Cells whose counts have moved.
@@ -60,7 +60,7 @@ struct Growth {
     last: Mutex<String>,
 }
 
-/// What only the holder of the writer lock may touch.
+/// The state that only the holder of the writer lock may use.
 #[derive(Debug)]
 pub(super) struct Writer {
     source: Box<dyn Source>,
@@ -72,19 +72,19 @@ pub(super) struct Writer {
     owners: Owners,
     pub(super) live: usize,
     hand: Hand,
-    /// The latest boot time at which a cell was reclaimed. What was taken there has expired by then, but not for a
-    /// thread whose clock is behind: a new cell serves nobody earlier.
+    /// The latest boot time at which a cell was reclaimed. The units of that cell had expired by then, but not for a
+    /// thread whose clock is behind: so a new cell admits no call before this time.
     pub(super) floor_us: u64,
-    /// Cells whose counts have moved, where they wait until those are on disk; `None` where there is no disk.
+    /// Cells whose counts have moved. They wait here until the new cells are on disk; `None` for counters in memory.
     moved: Option<VecDeque<CellRef>>,
 }
 
 /// Cells to look through for an idle one before a new count is refused.
 const SEARCH: usize = 64;
-/// Cells to look at whenever a counter is made while half of the room is in use, so that idle ones go even where
-/// nobody sweeps.
+/// Cells to look at whenever a counter is made while half of the capacity is in use, so that idle counters are
+/// reclaimed even if nobody calls [`Cells::sweep`].
 const SWEEP_PER_INSERT: usize = 2;
-/// Blocks to take back while the lock is held: each is zeroed, which takes some ten microseconds.
+/// Blocks to take back during one hold of the lock: each is zeroed, which takes some ten microseconds.
 const TAKEN_BACK_AT_ONCE: usize = 8;
 
 impl Writer {
@@ -135,19 +135,20 @@ impl Cells {
         }
     }
 
-    /// Takes nothing any more. Returns when whatever is admitted after that will see it: see [`Self::is_closed`].
+    /// Stops all further takes. When it returns, every later admission sees that the store is closed: see
+    /// [`Self::is_closed`].
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::SeqCst);
         drop(self.lock());
     }
 
-    /// True when units that were just taken may be in memory alone. `SeqCst`, and asked after they were taken and
-    /// written down: whoever reads `false` did so before the file was closed, and so the file has them.
+    /// True if units that were just taken may be in memory alone. `SeqCst`, and read after the units were taken and
+    /// written down: a thread that reads `false` did so before the file was closed, and so the file has its units.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::SeqCst)
     }
 
-    /// How often there was no block for a new counter, and why the last time.
+    /// Returns the number of times that there was no block for a new counter, and the reason of the latest failure.
     pub(crate) fn growth_failures(&self) -> (u64, String) {
         let last = self
             .growth
@@ -159,7 +160,7 @@ impl Cells {
         (self.growth.failures.load(Ordering::Relaxed), last)
     }
 
-    /// What waits for a flush so far; for [`Self::flushed`] once that is done.
+    /// Returns the numbers of cells and blocks that wait for a flush now, for [`Self::flushed`] once the flush is done.
     pub(super) fn unflushed(&self) -> Unflushed {
         let writer = self.lock();
         Unflushed {
@@ -168,7 +169,7 @@ impl Cells {
         }
     }
 
-    /// Lets what waited for a flush be used again.
+    /// Lets the cells and blocks that waited for a flush be used again.
     pub(super) fn flushed(&self, unflushed: &Unflushed) {
         for _ in 0..unflushed.moved {
             // One at a time, so that calls with new counts need not wait for all of it.
@@ -186,9 +187,9 @@ impl Cells {
         self.epochs.read()
     }
 
-    /// Takes up to `most` blocks without counters out of use, and those back that were taken out of use before. Gives true if
-    /// some were taken out of use: another call will take them back. Does nothing while a call may be reading blocks that
-    /// are out of use.
+    /// Takes up to `most` blocks without counters out of use, and takes back those that were taken out of use before.
+    /// Returns true if some were taken out of use: a later call takes them back. Does nothing while a call may be
+    /// reading blocks that are out of use.
     pub(crate) fn turn(&self, most: usize) -> bool {
         loop {
             let mut writer = self.lock();
@@ -231,7 +232,7 @@ impl Cells {
         self.capacity
     }
 
-    /// Lets `use_it` have the cell of a count, if it has one, while no cell changes hands.
+    /// Calls `use_it` with the cell of a count, if the count has one, while no cell can change hands.
     pub(crate) fn with(&self, key: CountKey, use_it: impl FnOnce(Cell<'_>)) {
         let _writer = self.lock();
         if let Some((_, located)) = self.lookup(key) {
@@ -239,7 +240,7 @@ impl Cells {
         }
     }
 
-    /// The cell of a count, if it has one, fit for the demand's shape.
+    /// Finds the cell of a count, if it has one that fits the demand's shape.
     pub(crate) fn find_fit<'c>(
         &'c self,
         _reading: &'c Reading,
@@ -255,7 +256,8 @@ impl Cells {
         self.refit(&mut writer, demand, at, located, now).ok()
     }
 
-    /// The cell of a count, fit for the demand's shape; a new one, charged to `owner`, if it has none.
+    /// Finds the cell of a count that fits the demand's shape; makes a new one, charged to `owner`, if the count has
+    /// none.
     #[expect(
         clippy::inline_always,
         reason = "what comes back through memory is waited for: a third of the time of a refusal"
@@ -282,7 +284,7 @@ impl Cells {
         }
     }
 
-    /// Where the cell of a count is.
+    /// Returns the place of a count's cell, if the count has one.
     #[cfg(not(loom))]
     pub(super) fn place_of(&self, key: CountKey) -> Option<CellRef> {
         self.lookup(key).map(|(at, _)| at)
@@ -345,7 +347,8 @@ impl Cells {
         writer.owners.remove(owner, at);
     }
 
-    /// Moves a count to another cell where its shape needs one, after a reload that changed `max`; keeps what was taken.
+    /// Moves a count to another cell if its shape needs one, after a reload that changed `max`; the units taken so far
+    /// move with it.
     fn refit<'c>(
         &'c self,
         writer: &mut Writer,
@@ -361,11 +364,11 @@ impl Cells {
         if old.layout().fits(&demand.shape) {
             return Ok(located);
         }
-        // From here on nobody's hold on the old cell stands: they see the generation and go to the new one. A hold
+        // From here on no thread's hold on the old cell counts: threads see the generation and use the new cell. A hold
         // that was confirmed before is taken along below. SeqCst: the agreement of `free`.
         old.generation().fetch_add(1, Ordering::SeqCst);
         agree();
-        // What has expired is left behind, and a thread whose clock is behind must not find room for it.
+        // Expired units are not moved, and a thread whose clock is behind must not find room for them.
         writer.floor_us = writer.floor_us.max(now.look_us());
         let taken: Vec<u64> = slots.leave(now.look_us()).collect();
         let layout = match Layout::of(&demand.shape) {
@@ -435,7 +438,7 @@ impl Cells {
         Ok((at, cell))
     }
 
-    /// A cell of a further block.
+    /// Takes a cell from a new block.
     fn grow(&self, writer: &mut Writer, layout: Layout) -> Result<CellRef, NoRoom> {
         let (number, words) = writer.source.next_block(layout).map_err(|NoBlock { reason }| {
             // Relaxed: a count that publishes nothing else.
@@ -456,7 +459,7 @@ impl Cells {
         writer.spaces.take(layout).ok_or(NoRoom)
     }
 
-    /// Reclaims a cell if nothing is taken from it.
+    /// Reclaims a cell if no units are taken from it.
     fn free(&self, writer: &mut Writer, at: CellRef, now: Now) -> bool {
         let Some(cell) = self.blocks.cell(at) else {
             return false;
@@ -561,7 +564,7 @@ pub(super) fn reopen(cell: Cell<'_>) {
         .store(successor(closed, check_of(closed)), Ordering::SeqCst);
 }
 
-/// True when nothing is taken or held.
+/// True if no units are taken or held.
 pub(super) fn is_idle(cell: Cell<'_>, now: Now) -> bool {
     match cell.count() {
         Count::Slots(slots) => slots.is_idle(now.look_us()),

@@ -1,4 +1,4 @@
-//! From identity to cell: an open-addressing table that is read without locks.
+//! The index from identity to cell: an open-addressing table that is read without locks.
 //!
 //! Only the holder of the store's writer lock changes it. A reader that races with a change can miss an entry that is
 //! being moved, or find one that is gone; it checks the identity in the cell, and on a miss asks again as a writer.
@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use super::CountKey;
 use super::atomic::{AtomicU64, Ordering, zeroed};
 
-/// Where a cell is: its block, and its index there.
+/// The place of a cell: its block, and its index there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct CellRef {
     /// Number of the block.
@@ -54,7 +54,7 @@ pub(crate) const fn high(key: CountKey) -> u64 {
     (key.0 >> 64) as u64
 }
 
-/// The table, and the smaller ones it has outgrown: readers may still be in them.
+/// The table, and the smaller ones that it has outgrown, which readers may still be using.
 #[derive(Debug)]
 pub(crate) struct Index {
     tables: [OnceLock<Box<[AtomicU64]>>; TABLES],
@@ -83,7 +83,7 @@ impl Index {
         }
     }
 
-    /// What `open` gives for the first entry in whose cell it finds the identity.
+    /// Calls `open` with each cell that may hold the identity, and returns its first result.
     #[expect(
         clippy::inline_always,
         reason = "into the one caller on the way of every call, so that the answer stays in registers"
@@ -107,8 +107,8 @@ impl Index {
         None
     }
 
-    /// Adds an identity that is not there. `used` is the number that are; `key_of` reads one from its cell. For the
-    /// holder of the writer lock.
+    /// Adds an identity that is not in the table. `used` is the number of identities in it; `key_of` reads an identity
+    /// from its cell. For the holder of the writer lock.
     pub(crate) fn insert(
         &self,
         key: CountKey,
@@ -122,7 +122,7 @@ impl Index {
         put(self.table(), key, cell);
     }
 
-    /// Removes an identity, and closes the gap. For the holder of the writer lock.
+    /// Removes an identity, and closes the gap that it leaves. For the holder of the writer lock.
     pub(crate) fn remove(&self, key: CountKey, cell: CellRef, key_of: impl Fn(CellRef) -> CountKey) {
         let table = self.table();
         let mask = table.len() - 1;

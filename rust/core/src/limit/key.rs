@@ -14,7 +14,7 @@ pub struct CountKey(pub u128);
 /// of scopes, cut to 16 bytes.
 pub type SpecDigest = [u8; 16];
 
-/// Hashes one identity; every value is framed, so that no two lists of values meet.
+/// Hashes one identity; every value is framed, so that no two lists of values give the same input.
 ///
 /// Callers choose session ids and argument values, so the hash is keyed (SipHash, 128 bits): nobody without the key
 /// can make two counts collide.
@@ -23,7 +23,7 @@ pub struct KeyHasher {
     state: SipHasher13,
 }
 
-/// What kind of value follows, so that a session `x` and an argument `"x"` differ.
+/// The kind of the value that follows, so that a session `x` and an argument `"x"` differ.
 #[derive(Clone, Copy)]
 enum Frame {
     None = 0,

@@ -1,18 +1,18 @@
 //! The ledger cell: amounts with stamps, exact while they are few, coarser where they are many.
 //!
-//! A gate, `used`, holds every unit that is taken: a call adds its cost there first, by one compare-and-swap that
-//! never passes `max`. What it took is then written down in an entry (a stamp and an amount), so that it can be
-//! taken out of the gate again when a window has passed. The first entries hold one stamp each and are exact; when
-//! they are in use, what falls into the same sixty-fourth of a window is merged under the latest stamp among it, so
-//! the other entries hold a window of any load and no unit comes back later than that.
+//! A gate, `used`, holds every unit that is taken: a call adds its cost there first, by one compare-and-swap that never
+//! passes `max`. The units are then written down in an entry (a stamp and an amount), so that they can be taken out of
+//! the gate again when a window has passed. The first entries hold one stamp each and are exact. When they are in use,
+//! admissions in the same sixty-fourth of a window are merged under the latest of their stamps. So the other entries
+//! hold a window of any load, and no unit comes back later than that.
 //!
-//! Why no interval holds more than `max`: whoever takes expired units out of the gate first raises `clock` to the
-//! time by which they had expired; whoever passes the gate then reads `clock` and is stamped no earlier. Take the
-//! last call of an interval to pass the gate: the others of the interval were in the gate then, or were taken out
-//! before, but then the last one's stamp would lie a whole window after theirs.
+//! Proof that no interval holds more than `max`: a thread that takes expired units out of the gate first raises `clock`
+//! to the time by which they had expired; a thread that passes the gate then reads `clock` and is stamped no earlier.
+//! Take the last call of an interval to pass the gate: the units of the other calls were in the gate then, or were
+//! taken out before. In the second case the last call's stamp would lie a whole window after theirs.
 //!
-//! Entries are owned by claiming: a thread that wants to change one swaps its tag to `CLAIMED`, has it for itself,
-//! and publishes a tag again. Whoever meets a claimed entry uses another one, so nobody waits.
+//! Entries are owned by claiming: a thread that wants to change one swaps its tag to `CLAIMED`, has it for itself, and
+//! publishes a tag again. A thread that finds a claimed entry uses another one, so nobody waits.
 
 use super::atomic::{AtomicU64, Ordering, spin_loop, yield_now};
 use super::calendar::period_start_us;
@@ -21,7 +21,8 @@ use crate::Now;
 
 /// Entries of a sliding ledger: a sixth of them exact, the others a ring of which 66 parts of a window can be live.
 pub(crate) const SLIDING_ENTRIES: usize = 80;
-/// Entries of a calendar ledger: one period is live at a time, the rest is room for threads that meet.
+/// Entries of a calendar ledger: one period is live at a time, the others are for threads that write at the same
+/// moment.
 pub(crate) const CALENDAR_ENTRIES: usize = 4;
 
 /// Words of payload for this many entries: one for each amount, a half for each tag.
@@ -29,9 +30,10 @@ pub(crate) const fn payload_words(entries: usize) -> usize {
     entries + entries.div_ceil(2)
 }
 
-/// How far a thread's clock may lie behind a period that another has reached and be taken for the same moment.
+/// The largest lag of a thread's clock behind a period that another thread has reached at which both times still count
+/// as one moment.
 const LAG_US: u64 = 100_000;
-/// How often to look again at an entry that another thread holds for an instant, before using another entry.
+/// The number of further looks at an entry that another thread holds for an instant, before another entry is used.
 const CLAIM_SPINS: usize = if cfg!(loom) { 0 } else { 64 };
 
 /// One ledger: borrowed words of a block.
@@ -47,16 +49,16 @@ pub(crate) struct Ledger<'c> {
     pub(crate) last: &'c AtomicU64,
     /// Amounts, then tags, two to a word.
     pub(crate) payload: &'c [AtomicU64],
-    /// How it counts time.
+    /// The unit of time of the ledger.
     pub(crate) quanta: Quanta,
 }
 
-/// What a look at a ledger finds.
+/// The result of a look at a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LedgerView {
     /// Millionths of units free.
     pub(crate) free: u64,
-    /// Microseconds until as much is free as was asked for; 0 when it is.
+    /// Microseconds until the requested amount is free; 0 if it is free now.
     pub(crate) wait_us: u64,
     /// Microseconds until everything is free.
     pub(crate) reset_after_us: u64,
@@ -84,13 +86,13 @@ impl Ledger<'_> {
         }
     }
 
-    /// Lets go of a hold that was not written down.
+    /// Releases a hold that was not written down.
     pub(crate) fn let_go(&self, amount: u64) {
         // Release: nothing is published by it but the units themselves.
         self.used.fetch_sub(amount, Ordering::Release);
     }
 
-    /// The earliest stamp for what was just held, in boot microseconds.
+    /// Returns the earliest stamp for units that were just held, in boot microseconds.
     pub(crate) fn earliest_stamp_us(&self, now: Now) -> u64 {
         // Acquire, after the gate: see the proof above.
         let clock = self.clock.load(Ordering::Acquire);
@@ -109,7 +111,8 @@ impl Ledger<'_> {
         }
     }
 
-    /// Writes down a hold; `quantum` is [`Self::quantum_of`] the stamp. Gives the quantum and entry it stands under.
+    /// Writes down a hold; `quantum` is the [`Self::quantum_of`] of its stamp. Returns the quantum and the entry of the
+    /// record.
     pub(crate) fn record(&self, amount: u64, quantum: u64) -> (u64, usize) {
         // Before the entry: whoever finds an entry finds this too, see `has_expired`.
         self.last.fetch_max(quantum, Ordering::Release);
@@ -138,7 +141,8 @@ impl Ledger<'_> {
         }
     }
 
-    /// Writes into a free entry, or into one whose quantum `joins`; nothing when it is neither, or stays claimed.
+    /// Writes into the entry if it is free or if `joins` accepts its quantum; `None` if neither is true, or the entry
+    /// stays claimed.
     fn record_in(&self, entry: usize, amount: u64, quantum: u64, joins: impl Fn(u64) -> bool) -> Option<u64> {
         for _ in 0..=CLAIM_SPINS {
             let tag = self.tag(entry);
@@ -168,7 +172,7 @@ impl Ledger<'_> {
         None
     }
 
-    /// The quantum under which an admission stamped `stamp_us` is written down.
+    /// Returns the quantum under which an admission stamped `stamp_us` is written down.
     pub(crate) fn quantum_of(&self, now: Now, stamp_us: u64) -> u64 {
         let quantum = self.quanta.stamped(now, stamp_us);
         match self.quanta {
@@ -180,7 +184,7 @@ impl Ledger<'_> {
 
     /// Gives back `amount` that was written down in `entry` under `quantum`, unless it has expired.
     ///
-    /// An entry lives as long as the latest of what it holds, so until then the amount is still in it.
+    /// An entry lives as long as its latest unit, so until then the amount is still in it.
     pub(crate) fn give_back(&self, amount: u64, quantum: u64, entry: usize, now: Now) {
         while self.look_quantum(now) < quantum + self.quanta.window() {
             let tag = self.tag(entry);
@@ -202,7 +206,7 @@ impl Ledger<'_> {
                 self.publish(entry, FREE);
             } else {
                 self.publish(entry, tag);
-                // Whoever searched meanwhile has passed it by: see `refresh`.
+                // A thread that searched meanwhile has skipped this entry: see `refresh`.
                 let expiry = Quanta::quantum_near(tag, quantum) + self.quanta.window();
                 self.next_expiry.fetch_min(expiry, Ordering::SeqCst);
             }
@@ -211,7 +215,8 @@ impl Ledger<'_> {
         }
     }
 
-    /// The entry that holds units of this quantum, for those whose entry is not known: one of its own, else its part's.
+    /// Finds an entry that holds units of this quantum, for a caller that does not know the entry: one with this
+    /// quantum, else one of the same part of the window.
     pub(crate) fn entry_of(&self, quantum: u64) -> Option<usize> {
         let held = |entry| match self.tag(entry) {
             FREE | CLAIMED => None,
@@ -224,7 +229,8 @@ impl Ledger<'_> {
             .or_else(|| ring.find(|&entry| held(entry).is_some_and(merged)))
     }
 
-    /// Looks at what is free, for a call that wants `amount`. Changes nothing: a look may be at another time than now.
+    /// Looks at the free units, for a call that wants `amount`. Changes nothing: a look may be at another time than
+    /// now.
     pub(crate) fn look(&self, amount: u64, max: u64, now: Now) -> LedgerView {
         let look = self.quantum_reached(now);
         // Acquire: as in `refresh`. Nothing is due in the usual case, right after a take.
@@ -262,7 +268,7 @@ impl Ledger<'_> {
         }
     }
 
-    /// What is written down and has expired.
+    /// Adds up the written amounts that have expired.
     fn expired(&self, look: u64) -> u64 {
         let expired = |entry: &usize| {
             let tag = self.tag(*entry);
@@ -275,24 +281,24 @@ impl Ledger<'_> {
             .sum()
     }
 
-    /// True when nothing is taken or held.
+    /// True if no units are taken or held.
     pub(crate) fn is_idle(&self, now: Now) -> bool {
         self.refresh(now);
         self.used.load(Ordering::SeqCst) == 0 // the agreement with `hold`
     }
 
-    /// Stamps nothing earlier than `floor` from here on: boot microseconds, or the period.
+    /// Stamps nothing earlier than `floor` from now on: boot microseconds, or the period.
     pub(crate) fn raise_floor(&self, floor: u64) {
         self.clock.fetch_max(floor, Ordering::AcqRel);
     }
 
-    /// Takes over what was taken in another cell, whatever `max` is now.
+    /// Adds units that were taken in another cell, even beyond the present `max`.
     pub(crate) fn take_over(&self, amount: u64, quantum: u64) {
         self.used.fetch_add(amount, Ordering::SeqCst); // as in `hold`
         self.record(amount, quantum);
     }
 
-    /// Forgets everything but the clock. For a closed cell.
+    /// Clears everything except the clock. For a closed cell.
     pub(crate) fn empty(&self) {
         // A write makes a page of a file dirty, so only where there is something.
         let header = [self.next_expiry, self.last, self.used];
@@ -303,10 +309,11 @@ impl Ledger<'_> {
         }
     }
 
-    /// Puts in order what an interrupted call left: in a file that nobody else uses.
+    /// Repairs the state that an interrupted call left, in a file that nobody else uses.
     ///
-    /// What is written down was admitted; a hold that is not was answered to nobody. An entry that was claimed may
-    /// hold units of any stamp up to the last one, so it is taken to have that: late, never early.
+    /// Written amounts were admitted; a hold that was not written down belongs to a call that was never answered. An
+    /// entry that was claimed may hold units of any stamp up to the last one, so it gets the last one: its units come
+    /// back late, never early.
     pub(crate) fn mend(&self) {
         let last = self.last.load(Ordering::SeqCst);
         let (mut used, mut next_expiry) = (0_u64, u64::MAX);
@@ -337,11 +344,12 @@ impl Ledger<'_> {
         }
     }
 
-    /// Raises `last` to the newest entry, after a power failure: the page with `last` may be older than that with the
-    /// entries, and an entry that is newer than the last is taken for one whose tag has wrapped, and forgotten.
+    /// Raises `last` to the newest entry, after a power failure. The page with `last` may be older than the page with
+    /// the entries, and an entry that is newer than `last` would be regarded as one whose tag has wrapped, and be
+    /// cleared.
     ///
-    /// An entry with units that were flushed is at most a merged part newer than a stamp of before the flush, so no
-    /// tag beyond that, or beyond `ahead_us`, says more than that it has wrapped.
+    /// An entry with units that were flushed is at most one merged part newer than a stamp from before the flush. So a
+    /// tag beyond that, or beyond `ahead_us`, has wrapped.
     pub(crate) fn raise_last(&self, now: Now, ahead_us: u64) {
         let told = self.last.load(Ordering::SeqCst);
         let look = self.quanta.looked(now);
@@ -362,7 +370,7 @@ impl Ledger<'_> {
         }
     }
 
-    /// All amounts that are written down; `None` when they are more than any limit allows.
+    /// Adds up all written amounts; `None` if the sum is more than any limit allows.
     pub(crate) fn written_down(&self) -> Option<u64> {
         let amount = |entry: usize| self.payload[entry].load(Ordering::SeqCst);
         (0..self.entries())
@@ -371,7 +379,7 @@ impl Ledger<'_> {
             .try_fold(0, u64::checked_add)
     }
 
-    /// True when nothing is stamped later than this: boot microseconds, or the period.
+    /// True if nothing is stamped later than this: boot microseconds, or the period.
     pub(crate) fn is_before(&self, ceiling: u64) -> bool {
         let last = match self.quanta {
             Quanta::Sliding { quantum_us, .. } => ceiling / quantum_us,
@@ -380,7 +388,7 @@ impl Ledger<'_> {
         self.clock.load(Ordering::SeqCst) <= ceiling && self.last.load(Ordering::SeqCst) <= last
     }
 
-    /// Takes expired entries out of the gate, where any can be expired.
+    /// Takes expired entries out of the gate, if any can have expired.
     fn refresh(&self, now: Now) {
         let look = self.look_quantum(now);
         // Acquire: pairs with the writers of `next_expiry`, who publish their entry first.
@@ -428,18 +436,18 @@ impl Ledger<'_> {
         self.next_expiry.fetch_min(next_expiry, Ordering::SeqCst);
     }
 
-    /// True when an entry is a window old.
+    /// True if an entry is a window old.
     ///
-    /// Tags wrap, so an entry nobody has looked at for several windows may seem younger than it is: younger than the
-    /// last, or alive though nothing was taken within the last window. That is asked again once the entry is claimed, as `last` is raised
-    /// before an entry is published.
+    /// Tags wrap, so an entry that nobody has looked at for several windows may seem younger than it is: younger than
+    /// the last, or alive though nothing was taken within the last window. That is checked again once the entry is
+    /// claimed, as `last` is raised before an entry is published.
     fn has_expired(&self, tag: u32, look: u64) -> bool {
         let (quantum, window) = (Quanta::quantum_near(tag, look), self.quanta.window());
         let last = self.last.load(Ordering::Acquire); // pairs with `record`
         look >= quantum + window || look >= last + window || quantum > last
     }
 
-    /// The quantum to look from; for a calendar never an earlier period than was reached before.
+    /// Returns the quantum of a look now; for a calendar never an earlier period than was reached before.
     fn look_quantum(&self, now: Now) -> u64 {
         let reached = self.quantum_reached(now);
         if matches!(self.quanta, Quanta::Calendar(_)) && reached > self.clock.load(Ordering::Relaxed) {
@@ -449,7 +457,7 @@ impl Ledger<'_> {
         reached
     }
 
-    /// The quantum to look from, without telling others that it was reached.
+    /// Returns the quantum of a look now, without recording that it was reached.
     fn quantum_reached(&self, now: Now) -> u64 {
         let look = self.quanta.looked(now);
         match self.quanta {
@@ -478,7 +486,7 @@ impl Ledger<'_> {
         1
     }
 
-    /// Quanta and amounts of what is written down and has not expired.
+    /// Quanta and amounts of the written entries that have not expired.
     pub(crate) fn live_entries(&self, now: Now) -> impl Iterator<Item = (u64, u64)> {
         self.live_since(self.quantum_reached(now))
     }
@@ -524,8 +532,8 @@ impl Ledger<'_> {
         let mut seen = word.load(Ordering::Relaxed); // the compare-and-swap is what counts
         while half(seen, shift) == from {
             let next = seen & !(u64::from(u32::MAX) << shift) | u64::from(to) << shift;
-            // Acquire: the amount of whoever published before. Release: none of ours is published by claiming, but
-            // the other half of the word passes on what its owner published.
+            // Acquire: reads the amount that the previous owner published. Release: a claim publishes nothing of this
+            // thread, but the other half of the word passes on the publication of its owner.
             match word.compare_exchange_weak(seen, next, Ordering::SeqCst, Ordering::Relaxed) {
                 Ok(_) => return true,
                 Err(now) => seen = now,

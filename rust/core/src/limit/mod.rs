@@ -1,10 +1,10 @@
 //! Limits: windows, counters, keys and reservations (`docs/policy.md` section 4).
 //!
-//! What is promised: never more than `max` units in any interval of one window, whatever the threads do; all limits
-//! of a call or none; nothing consumed by a refusal; and no lock where a counter exists already. How: a count lives
-//! in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in blocks (`cell`,
-//! `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); [`Counters`] takes from several
-//! at once. A block without counters serves another layout (`spaces`) when no call can be reading it (`epoch`).
+//! The guarantees: never more than `max` units in any interval of one window, whatever the threads do; all limits of a
+//! call or none; nothing consumed by a refusal; and no lock if a counter exists already. The construction: a count
+//! lives in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in blocks
+//! (`cell`, `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); [`Counters`] takes from
+//! several at once. A block without counters serves another layout (`spaces`) when no call can be reading it (`epoch`).
 
 mod amount;
 mod atomic;

@@ -1,4 +1,4 @@
-//! Which counters each grant has made.
+//! The counters of each grant.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -15,8 +15,8 @@ pub(super) struct Owners {
 
 /// The cells of one grant, at least one.
 ///
-/// Small where there is one: a million grants with a counter each are the most that a store is made for, and whoever
-/// starts again waits for this map.
+/// Small if the grant has one cell: a million grants with a counter each are the most that a store is made for, and a
+/// restart rebuilds this map.
 #[derive(Debug)]
 enum Owned {
     One(CellRef),
@@ -26,12 +26,12 @@ enum Owned {
 #[derive(Debug)]
 struct Many {
     cells: IndexSet<CellRef, FixedState>,
-    /// Where [`Owners::next`] goes on.
+    /// The position at which [`Owners::next`] continues.
     hand: usize,
 }
 
 impl Owners {
-    /// How many cells a grant has.
+    /// Returns the number of a grant's cells.
     pub(super) fn count(&self, owner: u64) -> usize {
         match self.owned.get(&owner) {
             None => 0,
@@ -40,7 +40,7 @@ impl Owners {
         }
     }
 
-    /// Notes that a grant has a cell.
+    /// Adds a cell to those of a grant.
     pub(super) fn insert(&mut self, owner: u64, at: CellRef) {
         match self.owned.entry(owner) {
             Entry::Vacant(place) => {
@@ -58,7 +58,7 @@ impl Owners {
         }
     }
 
-    /// Notes that a grant has a cell no more.
+    /// Removes a cell from those of a grant.
     pub(super) fn remove(&mut self, owner: u64, at: CellRef) {
         let is_last = match self.owned.get_mut(&owner) {
             None => return,
@@ -73,7 +73,7 @@ impl Owners {
         }
     }
 
-    /// A cell of a grant, each in its turn.
+    /// Returns a cell of a grant, each in its turn.
     pub(super) fn next(&mut self, owner: u64) -> Option<CellRef> {
         match self.owned.get_mut(&owner)? {
             Owned::One(cell) => Some(*cell),

@@ -1,4 +1,5 @@
-//! Time as ledgers count it: whole quanta of the boot clock, or periods of the calendar, and the tags that entries bear.
+//! The time of ledgers: whole quanta of the boot clock, or periods of the calendar, and the tags that encode them in
+//! entries.
 
 use super::calendar::{period_index, period_start_us};
 use crate::Now;
@@ -8,12 +9,12 @@ use crate::policy::ast::Period;
 const TAG_SPAN: u64 = 1 << 31;
 /// Quanta of the longest window.
 const LONGEST_WINDOW: u64 = 1 << 29;
-/// The tag of an entry that holds nothing.
+/// The tag of an entry that holds no units.
 pub(super) const FREE: u32 = 0;
-/// The tag of an entry that one thread has for itself.
+/// The tag of an entry that one thread has claimed.
 pub(super) const CLAIMED: u32 = u32::MAX;
 
-/// How a ledger counts time: in whole quanta.
+/// The unit in which a ledger measures time: a quantum of the boot clock, or a period of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Quanta {
     /// Quanta of `quantum_us` on the boot clock.
@@ -30,7 +31,7 @@ pub(crate) enum Quanta {
 }
 
 impl Quanta {
-    /// For a sliding window of this length.
+    /// The quanta for a sliding window of this length.
     pub(crate) fn sliding(window_us: u64) -> Self {
         let mut quantum_us = 1;
         while window_us / quantum_us > LONGEST_WINDOW {
@@ -85,7 +86,7 @@ impl Quanta {
         }
     }
 
-    /// What an entry of this quantum bears.
+    /// Returns the tag of an entry of this quantum.
     pub(super) fn tag(quantum: u64) -> u32 {
         // `FREE` is 0 and `CLAIMED` is the largest, so tags lie between.
         u32::try_from(quantum % TAG_SPAN).unwrap_or(0) + 1

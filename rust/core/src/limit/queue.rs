@@ -22,12 +22,12 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    /// How many elements it has.
+    /// Returns the number of elements in the queue.
     pub(super) const fn len(&self) -> usize {
         self.len
     }
 
-    /// The element that has been in it longest.
+    /// Returns the element that has been in the queue longest.
     pub(super) const fn first(&self) -> Option<u32> {
         self.first
     }

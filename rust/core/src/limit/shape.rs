@@ -1,10 +1,10 @@
-//! What a call wants of a count, and what it is told about it.
+//! The demand of a call on a count, and the answer to it.
 
 use super::store::Hold;
 use super::{CountKey, Micros};
 use crate::policy::ast::Window;
 
-/// How a count is kept; the same for every limit of a policy that names the count.
+/// The window, maximum and kind of units of a count; the same for every limit of a policy that names the count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CountShape {
     /// Length or calendar period.
@@ -15,12 +15,12 @@ pub struct CountShape {
     pub whole_units: bool,
 }
 
-/// What one call wants of one count.
+/// The units that one call wants from one count.
 #[derive(Clone, Debug)]
 pub struct Demand {
-    /// Which count.
+    /// The identity of the count.
     pub key: CountKey,
-    /// How it is kept.
+    /// The shape of the count.
     pub shape: CountShape,
     /// Units wanted, at most `shape.max`; 0 takes nothing and is never refused.
     pub cost: Micros,
@@ -30,7 +30,7 @@ pub struct Demand {
 }
 
 impl Demand {
-    /// A demand nobody has looked at yet.
+    /// A demand that has not been looked up yet.
     pub const fn new(key: CountKey, shape: CountShape, cost: Micros) -> Self {
         Self {
             key,
@@ -45,9 +45,9 @@ impl Demand {
 /// A count as seen at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Microseconds until this cost is free; 0 when it is free now.
+    /// Microseconds until the units of this cost are free; 0 if they are free now.
     pub wait_us: u64,
-    /// Units free; after a successful take, what is left.
+    /// Units free; after a successful take, the units left.
     pub remaining: Micros,
     /// Microseconds until the whole of `max` is free again.
     pub reset_after_us: u64,
@@ -64,7 +64,7 @@ impl View {
     };
 }
 
-/// Why nothing was taken.
+/// The reason why nothing was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// One or more counts have too little left: those whose `view.wait_us` is not 0.

@@ -6,8 +6,8 @@
 //! without contention the answer is that of an exact log.
 //!
 //! Slots hold `stamp + 1`, so that 0 is "never taken". When a count moves to another cell, its slots are marked and
-//! otherwise left as they are: whoever is still at work here finds nothing free and nothing of its own, and a file
-//! shows what was taken until it is known that the other cell is on disk.
+//! otherwise left as they are: a thread that still works here finds no free slot and none of its own. A file keeps the
+//! taken units in the old cell until the new cell is on disk.
 
 use super::atomic::{AtomicU64, Ordering};
 
@@ -30,12 +30,12 @@ impl Taken {
     }
 }
 
-/// What a look at the slots finds.
+/// The result of a look at the slots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SlotsView {
     /// Slots free at the time of the look.
     pub(crate) free: usize,
-    /// Microseconds until as many are free as were asked for; 0 when they are.
+    /// Microseconds until the requested number of slots is free; 0 if they are free now.
     pub(crate) wait_us: u64,
     /// Microseconds until all are free.
     pub(crate) reset_after_us: u64,
@@ -44,11 +44,12 @@ pub(crate) struct SlotsView {
 /// One cell of slots: borrowed words of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slots<'c> {
-    /// Where to look first (low 8 bits), and how often units were given back (above).
+    /// The index of the slot to look at first (low 8 bits), and the number of times that units were given back (above).
     pub(crate) hint: &'c AtomicU64,
-    /// While the look is before this time no slot is free; 0 when that is not known. In slot form, `+ 1`.
+    /// While the look is before this time no slot is free; 0 if that is not known. In slot form, `+ 1`.
     pub(crate) full_until: &'c AtomicU64,
-    /// When all slots are free again, as `full_until` was last set; for the caller's information only.
+    /// The time at which all slots are free again, computed when `full_until` was last set; for the caller's
+    /// information only.
     pub(crate) reset_at: &'c AtomicU64,
     /// The slots.
     pub(crate) stamps: &'c [AtomicU64],
@@ -114,8 +115,9 @@ impl Slots<'_> {
         Err(self.give_back(&taken, look_us, stamp_us))
     }
 
-    /// Gives back slots that were found free at `look_us` and taken with `stamp_us`; gives the number that could not be:
-    /// a roll-back of the same stamp gave them back and left its own, or they have moved with their count.
+    /// Gives back slots that were found free at `look_us` and taken with `stamp_us`. Returns the number of slots that
+    /// could not be given back: a roll-back of the same stamp gave them back and left its own, or they have moved with
+    /// their count.
     pub(crate) fn give_back(&self, taken: &Taken, look_us: u64, stamp_us: u64) -> usize {
         let (mut given, mut missing) = (false, 0);
         for slot in (0..self.stamps.len()).filter(|&slot| taken.contains(slot)) {
@@ -131,7 +133,7 @@ impl Slots<'_> {
         missing
     }
 
-    /// Gives back up to `units` slots that hold `stamp_us`, whichever: units of one stamp are alike.
+    /// Gives back any slots that hold `stamp_us`, up to `units` of them: units of one stamp are alike.
     pub(crate) fn give_back_stamp(&self, units: usize, stamp_us: u64) {
         let mut left = units;
         for slot in 0..self.stamps.len() {
@@ -144,7 +146,7 @@ impl Slots<'_> {
         }
     }
 
-    /// Counts the free slots; remembers when the first is free where there are none.
+    /// Counts the free slots; if there are none, remembers when the first will be free.
     pub(crate) fn look(&self, units: usize, look_us: u64) -> SlotsView {
         let now = look_us + 1;
         let known_full_until = self.full_until.load(Ordering::Relaxed); // a shortcut, as in `take`
@@ -155,8 +157,8 @@ impl Slots<'_> {
                 reset_after_us: self.reset_at.load(Ordering::Relaxed).saturating_sub(now),
             };
         }
-        // SeqCst here and in `forget_full`: between this load and the check below, either we see that units were
-        // given back, or whoever gave them back clears what we remember.
+        // SeqCst here and in `forget_full`: between this load and the check below, either we see that units were given
+        // back, or the thread that gave them back clears our note.
         let version = self.hint.load(Ordering::SeqCst) >> HINT_BITS;
         let (mut free, mut first, mut last) = (0, u64::MAX, 0);
         for stamp in self.stamps {
@@ -190,7 +192,7 @@ impl Slots<'_> {
         }
     }
 
-    /// True when every slot is free.
+    /// True if every slot is free.
     pub(crate) fn is_idle(&self, look_us: u64) -> bool {
         // SeqCst: the other half of the agreement in `take`.
         self.stamps
@@ -218,7 +220,7 @@ impl Slots<'_> {
             .map(|stamp| stamp - 1)
     }
 
-    /// Undoes [`Self::leave`], or what is left of one that was interrupted.
+    /// Undoes [`Self::leave`], even one that was interrupted.
     pub(crate) fn come_back(&self) {
         for slot in self.stamps {
             // SeqCst: as in `take`. A load first, because a write makes a page of a file dirty.
@@ -238,7 +240,7 @@ impl Slots<'_> {
         self.forget_full();
     }
 
-    /// Puts in order what an interrupted call left: in a file that nobody else uses.
+    /// Repairs the state that an interrupted call left, in a file that nobody else uses.
     pub(crate) fn mend(&self, look_us: u64) {
         if self
             .stamps
@@ -247,13 +249,14 @@ impl Slots<'_> {
         {
             self.come_back();
         }
-        // A unit may have been given back, and that not been told; or the word is damaged, and would refuse for good.
+        // A unit may have been given back while this word was not updated yet; or the word is damaged, and would refuse
+        // for good.
         if look_us + 1 < self.full_until.load(Ordering::SeqCst) {
             self.full_until.store(0, Ordering::SeqCst);
         }
     }
 
-    /// True when no unit is stamped later than this.
+    /// True if no unit is stamped later than this.
     pub(crate) fn are_before(&self, ceiling_us: u64) -> bool {
         let stamp = |slot: &AtomicU64| slot.load(Ordering::SeqCst) & !MOVED;
         self.stamps.iter().all(|slot| stamp(slot) <= ceiling_us)
@@ -290,7 +293,7 @@ impl Slots<'_> {
             .is_ok()
     }
 
-    /// After units were given back, or for a new count: nobody may go on believing that none is free.
+    /// Clears the note that no slot is free, after units were given back or for a new count.
     pub(crate) fn forget_full(&self) {
         self.hint.fetch_add(1 << HINT_BITS, Ordering::SeqCst); // see `look`
         self.full_until.store(0, Ordering::SeqCst);

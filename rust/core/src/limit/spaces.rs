@@ -130,7 +130,8 @@ impl Spaces {
             };
             space.open.remove(block);
             space.blocks -= 1;
-            // A layout that nobody uses takes no room. There are nine calendars, and what they have reached is kept.
+            // A layout without blocks takes no memory. There are only nine calendar layouts, and the periods that they
+            // have reached are kept.
             if space.blocks == 0 && space.floor_period == 0 {
                 self.by_layout.remove(&room.layout);
             }

@@ -24,7 +24,7 @@ pub struct Counters {
     durable: Option<Durable>,
 }
 
-/// What a call has of a count.
+/// The units that a call has from a count.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hold {
     /// Nothing.
@@ -33,29 +33,29 @@ pub(super) enum Hold {
     Gate,
     /// Slots.
     Slots(Taken),
-    /// Slots that were too few, and so many of them could not be given back yet.
+    /// Too few slots; this number of them could not be given back yet.
     Missing(usize),
-    /// Units for good, unless they are given back.
+    /// Units taken for good, unless they are given back.
     Taken {
         /// Boot microseconds of the admission.
         stamp_us: u64,
-        /// Where a ledger wrote it down: quantum and entry.
+        /// The quantum and the entry under which a ledger wrote them down.
         written: Option<(u64, usize)>,
     },
 }
 
-/// How often a take is tried again when other threads were in its way, before the call is refused.
+/// The number of attempts of a take, if other threads are in its way, before the call is refused.
 const ATTEMPTS: usize = 16;
 
-/// Why an attempt ended with nothing taken.
+/// The reason why an attempt took nothing.
 enum Failed {
     /// A count had too little left.
     TooLittle,
-    /// The cell of this demand changed hands meanwhile.
+    /// The cell of this demand was given to another count meanwhile.
     Moved { demand: usize },
     /// A new count would pass a cap.
     NoRoom { demand: usize },
-    /// The file was closed meanwhile, so nobody will remember what was taken.
+    /// The file was closed meanwhile, so the units would be lost.
     Closed,
 }
 
@@ -69,7 +69,8 @@ impl Counters {
         }
     }
 
-    /// How often a new count was refused because there was no room for it in memory or on disk, and why the last time.
+    /// Returns the number of times that a new count was refused because there was no room for it in memory or on disk,
+    /// and the reason of the latest failure.
     pub fn growth_failures(&self) -> (u64, String) {
         self.cells.growth_failures()
     }
@@ -96,7 +97,7 @@ impl Counters {
 
     /// Takes from all counts or from none, for the grant `owner`; fills in every `view`. Keys must be distinct.
     ///
-    /// Gives the boot-clock microseconds with which the units were stamped.
+    /// Returns the boot-clock microseconds with which the units were stamped.
     pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
         if self.are_elsewhere() {
             return Err(Refusal::Unavailable);
@@ -115,12 +116,12 @@ impl Counters {
                     if demands.iter().any(|demand| demand.view.wait_us > 0) {
                         return Err(Refusal::RateLimited);
                     }
-                    // What was in the way was a hold that is gone: try again.
+                    // The units were held by another call that has released them: try again.
                 }
             }
         }
         if let Some(demand) = moved {
-            // To the last, one new counter of this call was reclaimed to make room for another.
+            // In every attempt, one new counter of this call was reclaimed to make room for another.
             return Err(Refusal::Capacity { demand });
         }
         // Other threads' holds were in the way each time. Refusing early under contention is allowed; asking again
@@ -131,7 +132,7 @@ impl Counters {
         Err(Refusal::RateLimited)
     }
 
-    /// Gives back what [`Self::take`] took for one demand, as far as it has not expired.
+    /// Gives back the units that [`Self::take`] took for one demand and that have not expired.
     pub(super) fn give_back(&self, demand: &Demand, now: Now) {
         let Hold::Taken { stamp_us, written } = demand.hold else {
             return;
@@ -139,7 +140,8 @@ impl Counters {
         if self.are_elsewhere() {
             return;
         }
-        // While no cell changes hands: a moved count is found where it is, and nobody else's units are taken for ours.
+        // No cell changes hands meanwhile: so a moved count is found in its new cell, and units of another count are
+        // never given back.
         self.cells.with(demand.key, |cell| match cell.count() {
             Count::Slots(slots) => slots.give_back_stamp(units(demand.cost), stamp_us),
             Count::Ledger(ledger) => {
@@ -155,40 +157,41 @@ impl Counters {
         });
     }
 
-    /// Reclaims idle counters among the next `budget`.
+    /// Reclaims idle counters among the next `budget` cells.
     pub fn sweep(&self, now: Now, budget: usize) {
         self.cells.sweep(now, budget);
     }
 
-    /// Frees memory of counters that are gone: takes up to `blocks` blocks without counters out of use. They are free for
-    /// counts of any layout after the next call of this that finds no call at work that might be reading them. Gives true if
-    /// some were taken out of use. To be called now and then.
+    /// Frees memory of removed counters: takes up to `blocks` blocks without counters out of use. A later call of this
+    /// function frees them for counts of any layout, once no call can be reading them. Returns true if some were taken
+    /// out of use. To be called now and then.
     pub fn turn(&self, blocks: usize) -> bool {
         !self.are_elsewhere() && self.cells.turn(blocks)
     }
 
-    /// Blocks of 64 KiB that counters are in, or were in as far as calls may still be reading them.
+    /// Returns the number of blocks of 64 KiB that counters use, or that calls may still be reading after their last
+    /// counter went.
     pub fn blocks(&self) -> usize {
         self.cells.blocks_in_use()
     }
 
-    /// Counters alive.
+    /// Returns the number of live counters.
     pub fn len(&self) -> usize {
         self.cells.len()
     }
 
-    /// True when none is alive.
+    /// True if there is no live counter.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Counters that may be alive at once.
+    /// Returns the greatest number of live counters.
     pub fn capacity(&self) -> usize {
         self.cells.capacity()
     }
 
-    /// Whether the counters are those of the process that this one was forked from. They are in a file that both have
-    /// mapped, and each would admit as if the other did not.
+    /// Returns true if the counters belong to the process that this one was forked from. They are in a file that both
+    /// have mapped, and each process would admit as if the other did not exist.
     #[inline]
     pub(crate) fn are_elsewhere(&self) -> bool {
         #[cfg(not(loom))]
@@ -220,7 +223,8 @@ impl Counters {
         let held = hold_all(demands, &located, now);
         match held {
             Ok(stamp_us) => {
-                // What is left is told as of the stamp: between two microseconds `now` looks from a little before it.
+                // The remaining units are those at the time of the stamp: between two microseconds a look at `now` is a
+                // little earlier.
                 let stamped = Now {
                     boot_ns: stamp_us.saturating_mul(1_000),
                     ..now
@@ -236,7 +240,7 @@ impl Counters {
                         demand.hold = Hold::Taken { stamp_us, written };
                     }
                 }
-                // Last of all: see `Cells::is_closed`. What the file has of this stays taken.
+                // The last step: see `Cells::is_closed`. Units of this call that are in the file stay taken.
                 if self.cells.is_closed() {
                     return Err(Failed::Closed);
                 }
@@ -265,8 +269,8 @@ impl Counters {
         };
         demand.hold = Hold::None;
         if missing > 0 {
-            // Our slots were given back by a roll-back of the same stamp, whose own are ours then; or they moved with
-            // the count. Units of one stamp are alike, so these go back like a roll-back's.
+            // A roll-back of the same stamp gave our slots back, and left its own to us; or the slots moved with the
+            // count. Units of one stamp are alike, so these go back like a roll-back's.
             let cost = Micros(missing as u64 * Micros::ONE.0);
             let hold = Hold::Taken {
                 stamp_us,
@@ -291,7 +295,7 @@ impl Counters {
 
 #[cfg(not(loom))]
 impl Counters {
-    /// The counters in the file at `path`, as they were left; a new file with `hash_key` where there is none.
+    /// Opens the counters in the file at `path`; makes a new file with `hash_key` if there is none.
     ///
     /// Times given to them from now on must be the boot clock's plus [`Self::clock_shift_us`].
     pub fn open(
@@ -314,18 +318,19 @@ impl Counters {
         self.durable.is_some()
     }
 
-    /// An error in a child that was forked after the file was opened: everything is refused there, and nothing done to
-    /// the file.
+    /// Returns an error in a child that was forked after the file was opened: the child refuses every take and does
+    /// nothing to the file.
     pub fn check_ours(&self) -> Result<(), StoreError> {
         self.durable.as_ref().map_or(Ok(()), Durable::check_ours)
     }
 
-    /// The key of the identities in the file, which may not be the one that was given; `None` in memory.
+    /// Returns the key of the identities in the file, which may differ from the given one; `None` for counters in
+    /// memory.
     pub fn hash_key(&self) -> Option<&[u8; 16]> {
         self.durable.as_ref().map(Durable::hash_key)
     }
 
-    /// Microseconds from the boot clock to the one on which stamps are; 0 in memory.
+    /// Returns the microseconds from the boot clock to the clock of the stamps; 0 for counters in memory.
     pub fn clock_shift_us(&self) -> i64 {
         self.durable.as_ref().map_or(0, Durable::shift_us)
     }
@@ -337,7 +342,7 @@ impl Counters {
             .map_or(Ok(()), |durable| durable.flush(&self.cells, reading))
     }
 
-    /// Takes nothing any more, and leaves the file marked as whole, for others to open. A second time does nothing.
+    /// Stops all takes, and marks the file as whole, for the next process. A second call does nothing.
     ///
     /// Threads may be in [`Self::take`]: each either has its units in the file or is refused.
     pub fn close(&self, reading: &ClockReading) -> Result<(), StoreError> {
@@ -351,13 +356,14 @@ impl Counters {
 impl Drop for Counters {
     fn drop(&mut self) {
         if let Some(durable) = &self.durable {
-            // Nobody is there to be told. A file that is not marked as whole is only looked through more closely.
+            // There is no caller for an error. If the file is not marked as whole, the next start only checks it more
+            // closely.
             let _ = durable.close(&self.cells, None);
         }
     }
 }
 
-/// Holds every cost, ledgers first: their clocks decide the stamp, which slots carry from the start. Gives the stamp.
+/// Holds every cost, ledgers first: their clocks decide the stamp, which slots carry from the start. Returns the stamp.
 fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -> Result<u64, (Failed, u64)> {
     let mut stamp_us = now.stamp_us();
     for (demand, located) in demands.iter_mut().zip(located) {
@@ -380,7 +386,8 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
             }
         }
     }
-    // The holds stand. A cell that has changed hands since it was found is somebody else's: SeqCst, see `Cells::free`.
+    // All holds are made. A cell that has changed hands since it was found serves another count: SeqCst, see
+    // `Cells::free`.
     agree();
     let moved = |located: &Option<Located<'_>>| {
         located.is_some_and(|located| located.cell.generation().load(Ordering::SeqCst) != located.generation)
@@ -433,7 +440,7 @@ fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
     }
 }
 
-/// Slots for a cost; counts kept in slots have costs of whole units.
+/// The number of slots for a cost; counts kept in slots have costs of whole units.
 fn units(cost: Micros) -> usize {
     usize::try_from(cost.0.div_ceil(Micros::ONE.0)).unwrap_or(usize::MAX)
 }
@@ -445,7 +452,7 @@ fn window_us(window: Window, now: Now) -> u64 {
     }
 }
 
-/// Microseconds until the current period of a calendar ends.
+/// Returns the microseconds until the current period of a calendar ends.
 pub(crate) fn until_period_end_us(period: Period, now: Now) -> u64 {
     let unix_us = now.unix_us();
     period_start_us(period, period_index(period, unix_us) + 1) - unix_us

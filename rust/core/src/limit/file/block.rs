@@ -6,15 +6,16 @@ use crate::limit::atomic::{AtomicU64, Ordering};
 use crate::limit::blocks::BLOCK_HEADER_WORDS;
 use crate::limit::cell::Layout;
 
-/// What a block is: 0 while it is free, else a mark and a checksum of its layout. Written last, so it is whole.
+/// The state of a block: 0 while it is free, else a mark and a checksum of its layout. Written last, so a mark proves
+/// that the layout is whole.
 const TAG: usize = 0;
 const LAYOUT: std::ops::Range<usize> = 1..4;
-/// Checksum of the cells, where the file was closed.
+/// Checksum of the cells; valid only if the file was closed.
 const CHECKSUM: usize = 4;
 
 const USED: u64 = 0xCA11;
 
-/// The line of a block is damaged.
+/// The header line of a block is damaged.
 #[derive(Debug)]
 pub(crate) struct BadLine;
 
@@ -39,7 +40,7 @@ fn tag_of(layout: [u64; 3]) -> u64 {
     u64::from(crc_of(layout)) << 32 | USED
 }
 
-/// Makes a free block one of this layout.
+/// Marks a free block as one with cells of this layout.
 pub(crate) fn publish(words: &Words, layout: Layout) {
     let described = layout.to_words();
     for (place, word) in words[LAYOUT].iter().zip(described) {
@@ -90,7 +91,7 @@ fn checksum(words: &Words) -> u64 {
     let cells = words[BLOCK_HEADER_WORDS..]
         .iter()
         .map(|word| word.load(Ordering::Relaxed));
-    // Never 0, which stands for none.
+    // Never 0, which means that there is no checksum.
     u64::from(crc_of(cells)) | 1 << 32
 }
 

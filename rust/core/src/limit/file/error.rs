@@ -1,19 +1,19 @@
-//! Why counters cannot be kept in a file.
+//! The error for counters that cannot be kept in a file.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why counters cannot be kept in a file: one line that says what to do.
+/// The counters cannot be kept in a file; the message is one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The operating system refused something.
+    /// The operating system refused an operation.
     #[error("cannot {doing} the counters `{}`: {}", path.display(), reason(source))]
     Io {
         /// The file.
         path: PathBuf,
-        /// What was tried, as a verb.
+        /// The operation that failed, as a verb.
         doing: &'static str,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// There is no room on the disk.
@@ -25,12 +25,12 @@ pub enum StoreError {
     NoSpace {
         /// The file.
         path: PathBuf,
-        /// Its size, if there were room.
+        /// The size of the file that was needed.
         bytes: u64,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Another process has the file.
+    /// Another process has the file in use.
     #[error(
         "the counters `{}` are in use{}; stop that process, or choose another file with --counters",
         path.display(),
@@ -42,7 +42,7 @@ pub enum StoreError {
         /// The process that opened it last.
         pid: Option<u32>,
     },
-    /// This process was forked from the one that has the file.
+    /// The file belongs to the process that this one was forked from.
     #[error(
         "the counters `{}` belong to process {pid}, which this one was forked from; ask that process, or open other counters after the fork",
         path.display()
@@ -53,7 +53,7 @@ pub enum StoreError {
         /// The process that opened it.
         pid: u32,
     },
-    /// Something else lies under the path.
+    /// The path leads to something that is not a file of counters.
     #[error(
         "`{}` is no file of counters (its first bytes are others); choose another path with --counters",
         path.display()
@@ -75,7 +75,7 @@ pub enum StoreError {
         /// The version of this build.
         known: u64,
     },
-    /// The file is not as it was left.
+    /// The file is damaged.
     #[error(
         "the counters `{}` are damaged: {fault}; `callgate counters repair {}` keeps what is whole and sets the file aside",
         path.display(),
@@ -84,7 +84,7 @@ pub enum StoreError {
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The damage that was found.
         fault: String,
     },
     /// The path leads to another file than the one in use, or to none.
@@ -102,7 +102,7 @@ pub enum StoreError {
         /// The path.
         path: PathBuf,
     },
-    /// Not even a repair can tell whose counts are in the file.
+    /// The file is so damaged that a repair cannot tell which counts are in it.
     #[error(
         "the counters `{}` cannot be repaired: {fault}; to begin with none, move the file away",
         path.display()
@@ -110,12 +110,12 @@ pub enum StoreError {
     BeyondRepair {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The damage that prevents a repair.
         fault: String,
     },
 }
 
-/// What the operating system said, in the words of other messages.
+/// Describes an error of the operating system, in the words of other messages.
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file or folder".to_owned(),

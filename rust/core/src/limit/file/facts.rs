@@ -1,4 +1,4 @@
-//! What a file of counters says of itself, without taking it.
+//! Facts about a file of counters, read without taking it into use.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -15,7 +15,7 @@ use super::space::BLOCK_BYTES;
 use crate::limit::atomic::Ordering;
 use crate::limit::blocks::{BLOCK_WORDS, Block};
 
-/// What a file of counters says of itself. A process that has it may be changing it meanwhile.
+/// Facts that a file of counters records about itself. A process that uses the file may be changing it meanwhile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Version of the format.
@@ -28,15 +28,15 @@ pub struct Facts {
     pub blocks_used: u32,
     /// Blocks whose first words are damaged.
     pub blocks_damaged: u32,
-    /// Blocks that were on disk at the last flush and lie beyond the end of the file: it was cut off.
+    /// Blocks that were on disk at the last flush and lie beyond the end of the file, which was truncated since.
     pub blocks_missing: u32,
-    /// Counters: cells that serve a count, idle ones among them.
+    /// Counters: cells that serve a count, idle cells included.
     pub counters: usize,
     /// Counters whose identity is damaged.
     pub counters_damaged: usize,
     /// Different layouts of cells.
     pub layouts: usize,
-    /// The file was closed, so its checksums hold.
+    /// True if the file was closed, so its checksums are valid.
     pub clean: bool,
     /// The process that opened it last.
     pub pid: Option<u32>,
@@ -47,7 +47,7 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads the file at `path`, which a process may have in use.
+    /// Reads the file at `path`, even while a process uses it.
     pub fn read(path: &Path) -> Result<Self, StoreError> {
         let mut file = open(path)?;
         let bytes = file.metadata().map_err(fault(path, "open"))?.len();
@@ -100,12 +100,12 @@ impl Facts {
     }
 }
 
-/// The header of the file at `path`, whoever has it.
+/// Reads the header of the file at `path`, even while a process uses it.
 pub(super) fn read_header(path: &Path) -> io::Result<Header> {
     read_block(&mut MappedFile::open_to_read(path)?).map(Header::new)
 }
 
-/// A file that is shorter than a header: what it is instead.
+/// The error for a file that is shorter than a header; it tells which kind of file it is.
 pub(super) fn too_short(path: &Path, bytes: u64) -> StoreError {
     let mut begins = [0; 16];
     let seen = usize::try_from(bytes).unwrap_or(16).min(16);

@@ -1,7 +1,8 @@
-//! The first block of a file: what the file is, whose hashes its identities are, and how its clock goes on.
+//! The first block of a file: the mark of the format, the key of its identities, and the record of its clock.
 //!
-//! Lines of eight words. What never changes stands twice, because without the hash key no identity in the file means
-//! anything. The clock is recorded in two lines by turns, so that one of them is whole whenever the process ends.
+//! The header consists of lines of eight words. The constant line is stored twice, because without the hash key no
+//! identity in the file means anything. The clock is recorded in two lines by turns, so that one of them is whole
+//! whenever the process ends.
 
 use std::path::Path;
 
@@ -17,19 +18,19 @@ use crate::policy::ast::Period;
 /// Version of the format.
 pub(crate) const VERSION: u64 = 1;
 
-/// What a file of counters begins with.
+/// The first 16 bytes of a file of counters.
 pub(crate) const MAGIC_BYTES: &[u8; 16] = b"callgatecounters";
 // Words are of this machine's byte order, so a file from another kind of machine is a foreign one.
 const MAGIC: [u64; 2] = [u64::from_ne_bytes(*b"callgate"), u64::from_ne_bytes(*b"counters")];
 const BLOCK_BYTES: u64 = BLOCK_WORDS as u64 * 8;
 
 const LINE: usize = 8;
-/// What never changes: magic (2), version, bytes of a block, hash key (2), Unix seconds of creation, checksum.
+/// The line that never changes: magic (2), version, bytes of a block, hash key (2), Unix seconds of creation, checksum.
 const FIXED: [usize; 2] = [0, BLOCK_WORDS - LINE];
 /// The clock, by turns: sequence, engine, boot and Unix microseconds, boot id (2), blocks, checksum.
 const CLOCKS: [usize; 2] = [LINE, 2 * LINE];
-/// Whether the file was closed, then the process that opened it last, then the periods that calendars have reached,
-/// then a checksum that holds where the file was closed.
+/// The mark of an open or closed file, then the process that opened it last, then the latest period that each kind of
+/// calendar window has reached, then a checksum that is valid if the file was closed.
 const STATE: usize = 3 * LINE;
 const HOLDER: usize = STATE + 1;
 const PERIODS: usize = STATE + 2;
@@ -46,7 +47,7 @@ pub(crate) struct Header {
     words: Words,
 }
 
-/// What never changes in a file.
+/// The constant facts of a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fixed {
     /// Key of the identities.
@@ -55,7 +56,7 @@ pub(crate) struct Fixed {
     pub(crate) created_unix_s: u64,
 }
 
-/// What was last recorded.
+/// The latest record of the clock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Recorded {
     /// The clock.
@@ -65,14 +66,14 @@ pub(crate) struct Recorded {
     sequence: u64,
 }
 
-/// Whether a file was closed.
+/// The state of a file: closed, open or damaged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closed {
-    /// Yes, and its checksums hold.
+    /// The file was closed, and its checksums are valid.
     Clean,
-    /// A process has it, or had it when it ended.
+    /// A process uses the file, or used it when the process ended.
     Open,
-    /// Neither is what the file says.
+    /// The mark is neither that of a closed file nor that of an open one.
     Damaged,
 }
 
@@ -102,7 +103,7 @@ impl Header {
         self.set_open(std::process::id());
     }
 
-    /// Looks whether this is a header that this build knows.
+    /// Checks that this is a header that this build knows.
     pub(crate) fn check(&self, path: &Path) -> Result<Fixed, StoreError> {
         if self.line(FIXED[0])[..2] != MAGIC && self.line(FIXED[1])[..2] != MAGIC {
             return Err(StoreError::Foreign {
@@ -127,7 +128,7 @@ impl Header {
         }
     }
 
-    /// What never changes, from whichever copy is whole.
+    /// Reads the line that never changes, from the first copy that is whole.
     pub(crate) fn salvage(&self) -> Option<Fixed> {
         FIXED.into_iter().find_map(|line| self.fixed(line))
     }
@@ -192,12 +193,12 @@ impl Header {
             .max_by_key(|recorded| recorded.sequence)
     }
 
-    /// Has its pages written again, by [`Words::touch`].
+    /// Makes the system write the header's pages again, by [`Words::touch`].
     pub(crate) fn touch(&self) {
         self.words.touch();
     }
 
-    /// Whether the file was closed.
+    /// Reads whether the file was closed.
     pub(crate) fn closed(&self) -> Closed {
         match self.line(STATE)[0] {
             CLEAN if self.is_whole(STATE) => Closed::Clean,
@@ -228,7 +229,7 @@ impl Header {
         self.words[STATE].store(CLEAN, Ordering::SeqCst);
     }
 
-    /// The latest period of a calendar that was reached by counters that are gone.
+    /// The latest period of a calendar that was reached by counters that were removed since.
     pub(crate) fn reached(&self, period: Period) -> u64 {
         let word = self.words[period_word(period)].load(Ordering::SeqCst);
         if checked_period(word & u64::from(u32::MAX)) == Some(word) {

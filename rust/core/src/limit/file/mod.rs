@@ -1,8 +1,8 @@
-//! Counters in a file: they survive the process, whatever moment it ends at.
+//! Counters in a file: they survive the process, even if it is killed at any moment.
 //!
 //! The cells are the same words as in memory, mapped from the file, so a decision costs the same and a kill loses
-//! nothing: what threads have stored is in the system's page cache. Once in an interval the pages go to the disk, so
-//! that a power failure loses at most that interval. See `docs/counters.md`.
+//! nothing: all stores of all threads are in the system's page cache. Once in an interval the pages are written to the
+//! disk, so that a power failure loses at most that interval. See `docs/counters.md`.
 
 mod block;
 mod clock;
@@ -42,18 +42,18 @@ pub(crate) struct Durable {
     file: Arc<MappedFile>,
     extent: Arc<Extent>,
     hash_key: [u8; 16],
-    /// Microseconds from the boot clock to the one on which stamps are.
+    /// Microseconds from the boot clock to the clock of the stamps.
     shift_us: i64,
     flusher: Mutex<Flusher>,
 }
 
-/// What only one thread at a time may do to the file.
+/// The state of the file that only one thread at a time may use.
 #[derive(Debug)]
 struct Flusher {
     header: Header,
     /// Blocks whose length is known to be on disk.
     synced_blocks: u32,
-    /// The last flush failed. The system then takes the pages that it could not write for written, and the next one
+    /// The last flush failed. The system then regards the pages that it could not write as written, and the next flush
     /// would succeed without them.
     failed: bool,
     closed: bool,
@@ -70,13 +70,13 @@ impl Durable {
         self.shift_us
     }
 
-    /// Whether this process opened the file. A child that it forks must take nothing from the counters, and ask no lock:
-    /// a thread that is not there may hold it.
+    /// Returns true if this process opened the file. A child that it forks must take nothing from the counters and must
+    /// take no lock: the lock may be held by a thread that does not exist in the child.
     pub(crate) fn is_ours(&self) -> bool {
         self.owner.is_here()
     }
 
-    /// An error in a forked child.
+    /// Returns an error in a forked child.
     pub(crate) fn check_ours(&self) -> Result<(), StoreError> {
         if self.is_ours() {
             return Ok(());
@@ -87,7 +87,7 @@ impl Durable {
         })
     }
 
-    /// Returns once everything that was taken before the call is on disk, where the next start will find it.
+    /// Returns once everything that was taken before the call is on disk, so that the next start finds it.
     pub(crate) fn flush(&self, cells: &Cells, reading: &ClockReading) -> Result<(), StoreError> {
         self.check_ours()?;
         let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,9 +119,9 @@ impl Durable {
         self.check_place()
     }
 
-    /// An error where the path leads to another file by now, or to none.
+    /// Returns an error if the path leads to another file by now, or to none.
     fn check_place(&self) -> Result<(), StoreError> {
-        // What cannot be looked at now is told by the next flush or start.
+        // A path that cannot be checked now is checked again by the next flush or start.
         if self.file.is_at(&self.path).unwrap_or(true) {
             Ok(())
         } else {
@@ -131,10 +131,12 @@ impl Durable {
         }
     }
 
-    /// Takes the file away from the counters, and marks it as whole; they take nothing any more. Once. An error of its path
-    /// comes after all of that: the next start will not find what is in the file.
+    /// Ends the use of the file by the counters, and marks it as whole; afterwards the counters refuse every take. To
+    /// be called once. An error about the file's path is returned after all of that: the next start will not find this
+    /// file.
     ///
-    /// Without a reading the clock goes on from the last flush, which loses nothing: both of its sides are recorded.
+    /// Without a reading the clock continues from the last flush. That loses nothing, as both of its sides are
+    /// recorded.
     pub(crate) fn close(&self, cells: &Cells, reading: Option<&ClockReading>) -> Result<(), StoreError> {
         self.check_ours()?;
         let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);

@@ -17,7 +17,7 @@ use crate::Now;
 use crate::limit::blocks::{BLOCK_WORDS, Block};
 use crate::limit::cells::Cells;
 
-/// How often to look again when files come and go under the path.
+/// The number of attempts while other processes create or remove files under the path.
 const ATTEMPTS: usize = 16;
 
 /// Sizes of the store.
@@ -27,7 +27,7 @@ pub(crate) struct Sizes {
     pub(crate) per_grant: usize,
 }
 
-/// Opens the counters at `path`; makes a file with `hash_key` where there is none.
+/// Opens the counters at `path`; makes a file with `hash_key` if there is none.
 pub(crate) fn open(
     path: &Path,
     sizes: Sizes,
@@ -81,7 +81,7 @@ fn in_use(path: &Path) -> StoreError {
     }
 }
 
-/// Makes a file without counters, complete and on disk, under a path of its own; faults name `path`.
+/// Makes a file without counters, complete and on disk, under the path `new`; errors name `path`.
 pub(super) fn create(
     new: &Path,
     path: &Path,
@@ -224,13 +224,13 @@ fn adopt(
     Ok((cells, durable))
 }
 
-/// Blocks of the file when what lies behind the last one in use is cut off.
+/// The number of blocks to keep when the free ones behind the last block in use are cut off.
 fn keep_blocks(used: &[Used]) -> u32 {
     let last = used.iter().map(|used| used.number + 1).max().unwrap_or(0);
     last.next_multiple_of(LEAST_BLOCKS).max(LEAST_BLOCKS)
 }
 
-/// The engine's time, and what the wall clock says of it.
+/// Converts the engine's time and the wall clock's reading to a [`Now`].
 pub(super) fn now_of(engine_us: u64, reading: &ClockReading) -> Now {
     Now {
         boot_ns: engine_us.saturating_mul(1_000),
@@ -241,7 +241,7 @@ pub(super) fn now_of(engine_us: u64, reading: &ClockReading) -> Now {
     }
 }
 
-/// A path for a file of passage in the same folder.
+/// Makes a path for a temporary file in the same folder.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".");
@@ -254,7 +254,7 @@ pub(super) fn fault(path: &Path, doing: &'static str) -> impl FnOnce(io::Error) 
     move |source| StoreError::Io { path, doing, source }
 }
 
-/// A file as it lies there.
+/// The contents of a file, mapped before they are checked.
 pub(super) struct Image {
     pub(super) header: Header,
     pub(super) blocks: u32,
@@ -276,7 +276,7 @@ impl Image {
         Ok(Self::of(all, bytes % BLOCK_BYTES))
     }
 
-    /// Of words that hold a file's whole blocks, at least one.
+    /// Makes an image of words that hold a file's whole blocks, at least one.
     pub(super) fn of(all: Words, odd_bytes: u64) -> Self {
         let first = all
             .part(0, BLOCK_WORDS)
@@ -289,7 +289,7 @@ impl Image {
         }
     }
 
-    /// Leaves out what lies behind this many blocks.
+    /// Ignores everything behind the first `blocks` blocks.
     fn cut(&mut self, blocks: u64) {
         self.blocks = self.blocks.min(u32::try_from(blocks).unwrap_or(u32::MAX));
     }
@@ -299,7 +299,7 @@ impl Image {
         self.all.part((number as usize + 1) * BLOCK_WORDS, BLOCK_WORDS)
     }
 
-    /// True when the file was not closed, and the machine may have stopped since it was written.
+    /// True if the file was not closed, and the machine may have stopped since it was written.
     pub(super) fn power_failed(&self, reading: &ClockReading) -> bool {
         let of_boot = |recorded: Recorded| recorded.clock.is_of_boot(reading);
         self.header.closed() != Closed::Clean && !self.header.recorded().is_some_and(of_boot)

@@ -1,10 +1,10 @@
-//! From the cells of a file to counters: whatever moment the process that had it ended at.
+//! Recovers the counters from the cells of a file, whatever moment the last process ended at.
 //!
 //! After a kill every store of every thread is in the file, in program order, so a call is found before or after any of
-//! its steps. What was admitted is written down by then: a slot is stamped before the call is answered, and so is an
-//! entry of a ledger. Everything else (gates, hints, lists, owners, the index) is worked out anew. After a power
-//! failure the pages of the file are of different moments, none before the last flush: what is kept then is the
-//! union of what two pages say of one count.
+//! its steps. Every admission is written down by then: a slot is stamped before the call is answered, and so is an
+//! entry of a ledger. Everything else (gates, hints, lists, owners, the index) is computed anew. After a power failure
+//! the pages of the file are of different moments, none before the last flush. If two pages hold units of one count,
+//! the count is then the union of both.
 
 use hashbrown::HashSet;
 
@@ -21,31 +21,31 @@ use crate::limit::index::CellRef;
 use crate::limit::ledger::Ledger;
 use crate::policy::ast::Period;
 
-/// How far ahead of the file's clock a stamp may be. Threads read the clock before they take, so none is; the room is
-/// for the second after the last flush, where the wall clock that bridges a reboot was wrong.
+/// The most that a stamp may lie ahead of the file's clock. Threads read the clock before they take, so no stamp should
+/// be ahead. The tolerance is for the second after the last flush, if the wall clock that bridges a reboot was wrong.
 const AHEAD_US: u64 = 3_600_000_000;
 /// No calendar reaches the year 10000.
 const LAST_UNIX_US: u64 = 253_402_300_800_000_000;
 
-/// When a file is taken over, and after what.
+/// The time at which a file is taken over, and whether the power failed before.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Restart {
     /// The time on the file's clock.
     pub(crate) now: Now,
-    /// The file was not closed, and this may be another boot: its pages may be of different moments.
+    /// True if the file was not closed and this may be another boot: its pages may be of different moments.
     pub(crate) power_failed: bool,
 }
 
-/// A block that cells were given out of.
+/// A block that is in use.
 pub(crate) struct Used {
-    /// Its number.
+    /// The block's number.
     pub(crate) number: u32,
     /// Its cells.
     pub(crate) block: Block,
 }
 
 impl Used {
-    /// Every cell, and whom it serves.
+    /// Every cell, with the state of its count.
     pub(crate) fn cells(&self) -> impl Iterator<Item = (Cell<'_>, Serves)> {
         cells_of(&self.block)
     }
@@ -56,20 +56,20 @@ fn cells_of(block: &Block) -> impl Iterator<Item = (Cell<'_>, Serves)> {
     cells.map(|cell| (cell, serves(cell)))
 }
 
-/// Whom a cell serves.
+/// The count that a cell serves, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Serves {
     /// Nobody: never used, or closed and being given to another count.
     Nobody,
     /// A count.
     Count,
-    /// The count that it was closed to last.
+    /// The count that the cell served last, until it was closed.
     Closed,
-    /// Its identity does not match its check.
+    /// A count whose identity does not match its check.
     Damaged,
 }
 
-/// Reads whom a cell serves.
+/// Reads whether a cell serves a count.
 fn serves(cell: Cell<'_>) -> Serves {
     let generation = cell.generation().load(Ordering::SeqCst);
     if is_fresh(generation) {
@@ -86,7 +86,7 @@ fn serves(cell: Cell<'_>) -> Serves {
     }
 }
 
-/// What is wrong with a cell that serves a count, if anything is.
+/// Returns the fault of a cell that serves a count, if there is one.
 pub(crate) fn fault_of(cell: Cell<'_>, serves: Serves, now: Now) -> Option<&'static str> {
     let ceiling_us = now.look_us().saturating_add(AHEAD_US);
     if serves == Serves::Damaged {
@@ -110,14 +110,14 @@ pub(crate) fn fault_of(cell: Cell<'_>, serves: Serves, now: Now) -> Option<&'sta
     }
 }
 
-/// Puts the cells of a block in order; gives the number that hold units.
+/// Repairs the cells of a block after an interruption; returns the number of cells that hold units.
 pub(crate) fn mend(used: &Used, restart: Restart) -> usize {
     let now = restart.now;
     let mut live = 0;
     for (cell, serves) in used.cells() {
         match (serves, cell.count()) {
             (Serves::Nobody | Serves::Damaged, Count::Slots(slots)) => {
-                // What an interrupted call or move left there is nobody's.
+                // Units that an interrupted call or move left here belong to no count.
                 if !slots.is_idle(now.look_us()) {
                     slots.empty(now.look_us());
                 }
@@ -133,7 +133,7 @@ pub(crate) fn mend(used: &Used, restart: Restart) -> usize {
     live
 }
 
-/// Puts a ledger in order.
+/// Repairs a ledger after an interruption.
 pub(crate) fn mend_ledger(ledger: Ledger<'_>, restart: Restart) {
     if restart.power_failed {
         ledger.raise_last(restart.now, AHEAD_US);
@@ -141,7 +141,7 @@ pub(crate) fn mend_ledger(ledger: Ledger<'_>, restart: Restart) {
     ledger.mend();
 }
 
-/// Notes in the header how far the calendars of a block have come, then makes the block free.
+/// Records in the header the latest period that the calendars of a block have reached, then makes the block free.
 pub(crate) fn give_up(block: &Block, header: &Header) {
     if let Layout::Calendar(period) = block.kind().layout() {
         header.raise_reached(period, reached(block));
@@ -165,7 +165,7 @@ fn reached(block: &Block) -> u64 {
 }
 
 impl Cells {
-    /// Takes over the cells of these blocks, `live` of which hold units.
+    /// Takes over the cells of these blocks; `live` of the cells hold units.
     pub(crate) fn adopt(&self, blocks: Vec<Used>, header: &Header, live: usize, restart: Restart) {
         let Restart { now, power_failed } = restart;
         let mut writer = self.lock();
@@ -194,10 +194,10 @@ impl Cells {
                 reopened.insert(key);
                 self.enter(writer, key, cell.owner().load(Ordering::Relaxed), at);
             } else if power_failed || reopened.contains(&key) {
-                // One that was moving again has a cell for each time, and which is the last nobody has written down.
+                // A count that moved more than once has a cell for each move, and no record tells which is the last.
                 doubles.push(at);
             } else {
-                // It moved, and where it moved to has everything.
+                // The count moved, and its new cell has everything.
                 self.release(writer, at);
             }
         }
@@ -297,7 +297,8 @@ impl Cells {
                         window_us: left.window_us,
                     };
                     let Ok((ledger_at, ledger)) = self.allocate(writer, layout) else {
-                        // No room for a ledger: what the two have is kept where there is most of it.
+                        // There is no room for a ledger: one of the two cells keeps as many of the latest stamps as
+                        // fit.
                         right.fill(stamps.into_iter().rev());
                         return self.keep(writer, key, owner, at, &[other_at]);
                     };
@@ -313,7 +314,7 @@ impl Cells {
         self.keep(writer, key, owner, into_at, &gone_at);
     }
 
-    /// Leaves a count in the cell `into`, and frees the cells `gone`, where it was as well.
+    /// Leaves a count in the cell `into`, and frees the cells `gone`, which held the count as well.
     fn keep(
         &self,
         writer: &mut Writer,
@@ -341,7 +342,8 @@ impl Cells {
     }
 }
 
-/// Every stamp as often as in the list that has it more often: lists of one count, one begun as a copy of the other.
+/// The union of two lists of one count's stamps, one of which began as a copy of the other: every stamp as often as in
+/// the list that has it more often.
 fn union(mut left: Vec<u64>, mut right: Vec<u64>) -> Vec<u64> {
     left.sort_unstable();
     right.sort_unstable();

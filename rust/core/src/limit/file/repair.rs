@@ -1,4 +1,4 @@
-//! A new file with every counter of a damaged one that is whole.
+//! The repair of a damaged file: a new file with every counter that is whole.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,26 +21,26 @@ use crate::limit::cells::{Cells, assign, key_of_cell};
 use crate::limit::index::MAX_COUNTERS;
 use crate::policy::ast::Period;
 
-/// What a repair did.
+/// The result of a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repaired {
     /// Counters in the new file.
     pub kept: usize,
-    /// Counters that were damaged, and are not.
+    /// Counters that were damaged and are not in the new file.
     pub dropped: usize,
-    /// Counters that were kept from blocks of a closed file that do not match their checksum: nobody knows which of their
-    /// words are damaged, so units of any of them may be lost.
+    /// Counters that were kept from blocks of a closed file that do not match their checksum: it is unknown which of
+    /// their words are damaged, so units of any of them may be lost.
     pub doubtful: usize,
     /// Such blocks, whether or not counters were found there.
     pub blocks_doubtful: u32,
-    /// Blocks that were cut off, or of which not even the layout was whole: nobody knows how many counters they held.
+    /// Blocks that were truncated, or whose layout was damaged: it is unknown how many counters they held.
     pub blocks_dropped: u32,
-    /// Where the damaged file is now.
+    /// The new path of the damaged file.
     pub set_aside: PathBuf,
 }
 
 impl Repaired {
-    /// Repairs the file at `path`, which nobody may have in use.
+    /// Repairs the file at `path`, which no process may have in use.
     pub fn at(path: &Path, reading: &ClockReading) -> Result<Self, StoreError> {
         let Some(file) = lock(path)? else {
             return Err(StoreError::Missing {
@@ -168,7 +168,8 @@ impl Repaired {
     }
 }
 
-/// Gives the file a name beside its own, and one that no file has: an earlier repair's is somebody's evidence.
+/// Renames the damaged file to a new name in the same folder that no file has: the file of an earlier repair may be
+/// evidence.
 fn set_aside(path: &Path, reading: &ClockReading) -> Result<PathBuf, StoreError> {
     let first = format!("damaged-{}", reading.unix_us / 1_000_000);
     let further = (2..100).map(|number| format!("{first}-{number}"));
@@ -194,7 +195,7 @@ fn set_aside(path: &Path, reading: &ClockReading) -> Result<PathBuf, StoreError>
     Err(fault(&beside(path, &first), "set aside")(refused))
 }
 
-/// There is no room for the new file.
+/// There is no room in the new file.
 struct NoRoom;
 
 /// The new file.
@@ -202,13 +203,13 @@ struct Copy<'c> {
     cells: &'c Cells,
     header: &'c Header,
     restart: Restart,
-    /// Counts that are there from a closed cell.
+    /// Counts that were copied from a closed cell.
     reopened: HashSet<CountKey>,
 }
 
 impl Copy<'_> {
-    /// Copies a cell; gives whether its count is new. One that is there already is whole where it is, or what two cells
-    /// have of it is united, as when a file is opened: see [`Cells::adopt`] and [`Cells::join`].
+    /// Copies a cell; returns true if its count is new in the file. A count that is there already is whole there, or it
+    /// is united with the units of this cell, as at the opening of a file: see [`Cells::adopt`] and [`Cells::join`].
     fn cell(&mut self, cell: Cell<'_>, serves: Serves) -> Result<bool, NoRoom> {
         let mut writer = self.cells.lock();
         let key = key_of_cell(cell);

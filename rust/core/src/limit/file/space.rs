@@ -1,4 +1,4 @@
-//! Blocks of a file: found free in it, or appended.
+//! The allocation of a file's blocks: free ones are used first, further ones are appended.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -22,13 +22,13 @@ pub(crate) const LEAST_BLOCKS: u32 = 16;
 /// ten thousand of them.
 const MOST_APPENDED: u32 = 1_024;
 
-/// What the cells' writer and the file's flusher share.
+/// The state that the cells' writer and the file's flusher share.
 #[derive(Debug, Default)]
 pub(crate) struct Extent {
     /// Blocks of the file.
     pub(crate) blocks: AtomicU32,
-    /// The file was closed, or could not grow since it was last flushed: it is not asked again until then, because
-    /// callers with new counts would wait for each try.
+    /// The file was closed, or could not grow since the last flush. No growth is tried until the next flush, because
+    /// callers with new counts would wait for each attempt.
     pub(crate) shut: AtomicBool,
 }
 
@@ -41,15 +41,15 @@ pub(crate) struct FileSpace {
     header: Header,
     /// Blocks without cells, zeroed; the last is used first.
     free: Vec<(u32, Words)>,
-    /// Blocks that were taken back and zeroed. Given to another layout before the zeros are on disk, a power failure could
-    /// leave the new layout above old cells.
+    /// Blocks that were taken back and zeroed. They wait until the zeros are on disk: if they were given to another
+    /// layout earlier, a power failure could leave the new layout above old cells.
     zeroed: VecDeque<(u32, Words)>,
-    /// Why the file could not grow, while it is not asked again.
+    /// The reason why the file could not grow, until growth is tried again.
     fault: String,
 }
 
 impl FileSpace {
-    /// The blocks of a file; `free` are those that nobody uses.
+    /// The blocks of a file; `free` are those without cells.
     pub(crate) fn new(
         path: PathBuf,
         file: Arc<MappedFile>,
@@ -130,8 +130,8 @@ impl Source for FileSpace {
         let (number, words) = self.free.pop().ok_or_else(|| NoBlock {
             reason: "no block was appended".to_owned(),
         })?;
-        // Nobody has looked at it since it was freed, which may have been in another process: what damage has left there
-        // would be units that nobody took, and might be for years.
+        // The block was not checked since it was freed, perhaps by another process. Damage in it would count as units
+        // that nobody took, perhaps for years.
         block::clear(&words);
         block::publish(&words, layout);
         Ok((number, words))
@@ -152,7 +152,7 @@ impl Source for FileSpace {
     }
 }
 
-/// Where a block begins in the file.
+/// Returns the offset of a block in the file, in bytes.
 pub(crate) const fn offset_of(block: u32) -> u64 {
     (block as u64 + 1) * BLOCK_BYTES
 }

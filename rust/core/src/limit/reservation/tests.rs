@@ -1,4 +1,4 @@
-//! Reservations against a plain list of those that are open.
+//! Reservations, compared with a plain list of the open ones.
 
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn reservations(limits: ReservationLimits) -> Reservations {
 /// Id, enforcement point, grant and expiry.
 type Open = (u128, u32, u8, u64);
 
-/// What is open, oldest first.
+/// The open reservations, oldest first.
 #[derive(Default)]
 struct Model(Vec<Open>);
 
