@@ -1,9 +1,9 @@
-//! Which tools a caller may see in a list (`docs/policy.md` section 2).
+//! The tools that a caller may see in a list (`docs/policy.md` section 2).
 
 use crate::bindings::Bindings;
 use crate::compile::{CategoryPlace, CompiledPolicy, Facts};
 
-/// What one caller's lists of one server may name.
+/// The rules for one caller's lists of the tools of one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing<'l> {
     pub(crate) policy: &'l CompiledPolicy,
@@ -12,14 +12,15 @@ pub struct Listing<'l> {
 }
 
 impl Listing<'_> {
-    /// Whether a list may name this tool: not if `hide` or its category hides it. Under a policy in shadow hidden tools stay
-    /// listed (section 1, Shadow), and so does what is denied for another reason.
+    /// Returns true if a list may name this tool: not if `hide` or its category hides it. Under a policy in shadow
+    /// hidden tools stay listed (section 1, Shadow). A tool that is denied for another reason stays listed, too.
     pub fn shows(&self, tool: &str) -> bool {
         self.policy.shadowed || !self.hides(tool)
     }
 
-    /// Whether any call of this tool could be allowed, whatever its arguments: not if it is hidden, if nothing matches it
-    /// under default deny, or if its entry, its category or `all_tools` denies every call. What is shadowed stops none.
+    /// Returns true if any call of this tool could be allowed, whatever its arguments: not if it is hidden, if nothing
+    /// matches it under default deny, or if its entry, its category or `all_tools` denies every call. A rule in shadow
+    /// denies no call.
     pub fn could_allow(&self, tool: &str) -> bool {
         let found = self.policy.names.find(tool);
         let category = self.category(tool);
@@ -39,7 +40,8 @@ impl Listing<'_> {
         })
     }
 
-    /// Which arguments of this tool the catalogue's input schema has clients mirror in header fields, if any.
+    /// Returns the arguments of this tool that clients mirror in header fields by the catalogue's input schema, if
+    /// there are any.
     pub fn bindings(&self, tool: &str) -> Option<&Bindings> {
         self.facts.of(self.server, tool)?.bindings.as_deref()
     }

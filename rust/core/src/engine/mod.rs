@@ -39,7 +39,7 @@ pub struct EngineConfig {
     pub counter_capacity: usize,
     /// Counters alive at once that one grant has made.
     pub counters_per_grant: usize,
-    /// How long a reservation can be rolled back, in milliseconds.
+    /// The time during which a reservation can be rolled back, in milliseconds.
     pub reservation_ttl_ms: u64,
     /// Reservations that can be open at once.
     pub reservations: ReservationLimits,
@@ -47,7 +47,7 @@ pub struct EngineConfig {
     pub hash_key: [u8; 16],
 }
 
-/// Buffers of one thread, used again for every call.
+/// Buffers of one thread, reused for every call.
 #[derive(Debug, Default)]
 pub struct Scratch {
     pub(crate) tape: Tape,
@@ -73,7 +73,7 @@ const SWEPT_PER_BLOCK: usize = 32;
 const FREED_BY_RELOAD: usize = 4_096;
 
 impl Engine {
-    /// An engine with no counters yet.
+    /// Creates an engine with no counters yet.
     #[expect(
         clippy::needless_pass_by_value,
         reason = "the configuration holds a secret and is used up here"
@@ -92,7 +92,7 @@ impl Engine {
         }
     }
 
-    /// An engine with the counters in the file at `path`, as they were left; a new file where there is none.
+    /// Creates an engine with the counters in the file at `path`; makes a new file if there is none.
     ///
     /// Times given to it from now on must be the boot clock's plus [`Counters::clock_shift_us`].
     #[cfg(not(loom))]
@@ -115,25 +115,25 @@ impl Engine {
         })
     }
 
-    /// The counters, to flush or close them.
+    /// Returns the counters, to flush or close them.
     pub const fn store(&self) -> &Counters {
         &self.counters
     }
 
-    /// The compiled state as it is now.
+    /// Returns the compiled state that is in force now.
     pub fn snapshot(&self) -> Snapshot {
         self.state.load()
     }
 
-    /// Swaps the compiled state; every count whose identity stays keeps what was taken.
+    /// Swaps the compiled state; every count whose identity stays keeps its units.
     ///
-    /// Blocks for as long as it takes to free what nobody reads any more of the states before.
+    /// Blocks while it frees earlier states that no call uses any more.
     pub fn reload(&self, state: State) {
         self.reload_after(state, |_| ());
     }
 
-    /// As [`Engine::reload`]; tells `prepare` the state's [`State::generation`] before any call can see it, so that what
-    /// belongs to the state and is kept elsewhere can be there first.
+    /// Like [`Engine::reload`], but first passes the state's [`State::generation`] to `prepare`. No call can see the
+    /// state before `prepare` returns, so it can set up tables elsewhere that belong to the state.
     pub fn reload_after(&self, mut state: State, prepare: impl FnOnce(u64)) {
         drop(self.take_retired());
         // Held until the state is in force, so that two reloads do not get one number.
@@ -146,7 +146,8 @@ impl Engine {
         self.counters.turn(FREED_BY_RELOAD);
     }
 
-    /// States that nobody reads any more, to be dropped where that holds up no calls: a million grants take a while.
+    /// Returns the states that no call uses any more. The caller drops them on a thread that delays no calls: a million
+    /// grants take a while.
     pub fn take_retired(&self) -> Vec<Arc<State>> {
         // A state that was swapped out gets no new readers, so a count of one stays one.
         let mut retired = self.lock_retired();
@@ -173,7 +174,7 @@ impl Engine {
         self.decide_seen(state, request, now, scratch, |_| ())
     }
 
-    /// As [`Engine::decide`], and shows the arguments to `see` before they are judged, where they are well formed.
+    /// Like [`Engine::decide`], but first passes the arguments to `see`, if they are well formed.
     pub fn decide_seen<'s>(
         &self,
         state: &'s State,
@@ -195,9 +196,9 @@ impl Engine {
         })
     }
 
-    /// Decides on a request that is for no tool, such as the opening of a session: allowed where the server and the grant
-    /// are known and the grant is valid (`docs/policy.md` section 2, step 1). Tool and arguments are not looked at, and
-    /// nothing is taken.
+    /// Decides on a request without a tool, such as the opening of a session: allowed if the server and the grant are
+    /// known and the grant is valid (`docs/policy.md` section 2, step 1). Tool and arguments are not read, and no units
+    /// are taken.
     pub fn recognise<'s>(&self, state: &'s State, request: &Request<'_>, now: Now) -> Decision<'s> {
         let recognised = catch_unwind(AssertUnwindSafe(|| {
             self.evaluation(state, request, now).recognise()
@@ -205,8 +206,8 @@ impl Engine {
         recognised.unwrap_or_else(|_| internal_error(now))
     }
 
-    /// Which tools the lists of a request's caller may name; `None` where [`Engine::recognise`] would deny it. Tool and
-    /// arguments of the request are not looked at.
+    /// Returns the rules for the tool lists of a request's caller; `None` if [`Engine::recognise`] would deny the
+    /// request. The tool and the arguments of the request are not read.
     pub fn listing<'l>(
         &'l self,
         state: &'l State,
@@ -234,7 +235,7 @@ impl Engine {
         Ok(answered.unwrap_or_else(|_| asked.failed()))
     }
 
-    /// Decides one call without taking units, and says how: every step, and the types that conditions met.
+    /// Decides one call without taking units, and returns every step and the types that conditions met.
     pub fn explain(
         &self,
         state: &State,
@@ -254,19 +255,19 @@ impl Engine {
         })
     }
 
-    /// Gives a reservation's units back; `false` when the id is unknown, expired, already settled or not `pep`'s.
+    /// Gives a reservation's units back; `false` if the id is unknown, expired, already settled or not `pep`'s.
     pub fn roll_back(&self, reservation: u128, pep: PepId, now: Now) -> bool {
         // In a forked child nothing can be given back, and a thread that is not there may hold the lock.
         !self.counters.are_elsewhere() && self.reservations.roll_back(reservation, pep, &self.counters, now)
     }
 
-    /// Keeps a reservation's units for good; `false` when the id is unknown, expired, already settled or not `pep`'s.
+    /// Keeps a reservation's units for good; `false` if the id is unknown, expired, already settled or not `pep`'s.
     pub fn commit(&self, reservation: u128, pep: PepId, now: Now) -> bool {
         !self.counters.are_elsewhere() && self.reservations.commit(reservation, pep, now)
     }
 
-    /// Reclaims idle counters and expired reservations among the next `budget` of each, and the memory of counters that are
-    /// gone; called now and then by whoever owns a clock.
+    /// Reclaims idle counters and expired reservations among the next `budget` of each, and frees the memory of removed
+    /// counters. To be called now and then by an owner of a clock.
     pub fn sweep(&self, now: Now, budget: usize) {
         if !self.counters.are_elsewhere() {
             self.counters.sweep(now, budget);
@@ -275,7 +276,7 @@ impl Engine {
         }
     }
 
-    /// Counters alive, and how many there may be.
+    /// Returns the number of live counters, and their greatest number.
     pub fn counters(&self) -> (usize, usize) {
         (self.counters.len(), self.counters.capacity())
     }

@@ -8,22 +8,22 @@ use crate::grant::{GrantSpec, Grants, TokenKey};
 use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::{self, RateLimits};
 
-/// Everything that is configured apart from the catalogue.
+/// The whole configuration except the catalogue.
 #[derive(Debug, Default)]
 pub struct Setup {
     /// Policies by the key that servers and grants name them by, with the file that messages name.
     pub policies: Vec<(String, String, ast::Policy)>,
     /// Servers by name, with the key of the policy for callers without configured grants.
     pub servers: Vec<(String, Option<String>)>,
-    /// The grants: an empty list is nobody, and without a list callers name the grant that is charged.
+    /// The grants: an empty list admits nobody, and without a list callers name the grant that is charged.
     pub grants: Option<Vec<GrantSpec>>,
-    /// Key of the grants' token digests; needed where a grant has one.
+    /// Key of the grants' token digests; required if a grant has one.
     pub grant_key: Option<TokenKey>,
-    /// Rate limits, each of a domain of its own.
+    /// Rate limits, each with a domain of its own.
     pub rate_limits: Vec<rate::Domain>,
 }
 
-/// Why a configuration is refused: what, where, and what to do.
+/// The error for a configuration that is refused: its message says what is wrong, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SetupError {
     /// A policy, the catalogue or a file of rate limits has a fault.
@@ -32,22 +32,22 @@ pub enum SetupError {
     /// A server has a fault.
     #[error("server `{server}`: {message}")]
     Server {
-        /// Its name.
+        /// Name of the server.
         server: String,
-        /// What is wrong and what to do.
+        /// The fault and the remedy.
         message: String,
     },
     /// A grant has a fault.
     #[error("grant `{grant}`: {message}")]
     Grant {
-        /// Its id.
+        /// Id of the grant.
         grant: String,
-        /// What is wrong and what to do.
+        /// The fault and the remedy.
         message: String,
     },
 }
 
-/// Which policy decides where, by index.
+/// The pairs of a server and a policy that decides there, by index.
 #[derive(Debug, Default)]
 struct Servings {
     list: Vec<Serving>,
@@ -198,7 +198,7 @@ fn unknown_policy(key: &str, by_key: &ByKey) -> String {
     format!("unknown policy `{key}`; {}", expected("policy", known))
 }
 
-/// What would have been right: the first few of what is there.
+/// Lists the first few of the names that would have been valid.
 fn expected<'n>(kind: &str, names: impl Iterator<Item = &'n str>) -> String {
     const MOST: usize = 10;
     let mut names: Vec<&str> = names.collect();

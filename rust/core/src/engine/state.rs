@@ -1,4 +1,4 @@
-//! Everything compiled, swapped as a whole.
+//! The compiled state, swapped as a whole.
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -10,7 +10,7 @@ use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::RateLimits;
 use crate::request::{Caller, DEFAULT_SERVER, Request};
 
-/// Which policy decides for which server.
+/// The assignment of policies to servers.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -23,10 +23,10 @@ pub enum Policies {
     ByServer(Vec<(String, ast::Policy)>),
 }
 
-/// Everything compiled: policies, servers, grants, the catalogue and rate limits. Swapped as a whole.
+/// The compiled state: policies, servers, grants, the catalogue and rate limits. Swapped as a whole.
 #[derive(Debug)]
 pub struct State {
-    /// 0 until the engine puts it in force.
+    /// 0 until the engine puts the state in force.
     pub(super) generation: u64,
     pub(super) policies: Vec<CompiledPolicy>,
     pub(super) servings: Vec<Serving>,
@@ -47,9 +47,9 @@ pub(super) struct Serving {
 /// The servers that are known.
 #[derive(Debug)]
 pub(super) enum Servers {
-    /// Every name is one, and the first serving decides.
+    /// Every name is a server, and the first serving decides.
     Every,
-    /// These alone.
+    /// Only these names are servers.
     Named(NamedServers),
 }
 
@@ -58,23 +58,23 @@ pub(super) enum Servers {
 pub(super) struct NamedServers {
     pub(super) names: Vec<String>,
     pub(super) by_name: HashMap<String, u32, FixedState>,
-    /// By server: which serving decides for callers without configured grants.
+    /// For each server, the serving that decides for callers without configured grants.
     pub(super) servings: Vec<Option<u32>>,
 }
 
-/// Why nothing decides for callers without configured grants.
+/// The reason why no policy decides for callers without configured grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unserved {
     /// No server has this name.
     UnknownServer,
-    /// The server has no policy for them.
+    /// The server has no policy for such callers.
     NoPolicy,
 }
 
-/// Whom a call was charged to, and where it went.
+/// The grant that a call was charged to, and the server of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity<'a> {
-    /// Id of the grant; empty where a token was sent that no grant has.
+    /// Id of the grant; empty if a token was sent that belongs to no grant.
     pub grant: &'a str,
     /// Name of the server.
     pub server: &'a str,
@@ -143,12 +143,12 @@ impl State {
         })
     }
 
-    /// How many states of the engine came before: a later one has a greater number.
+    /// Returns the sequence number of this state among those of the engine: a later state has a greater number.
     pub const fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Every policy with the server it decides at, in the order of [`Decision::policy_index`].
+    /// Returns every policy with its server, in the order of [`Decision::policy_index`].
     pub fn policies(&self) -> impl ExactSizeIterator<Item = PolicyView<'_>> {
         self.servings.iter().map(|serving| PolicyView {
             state: self,
@@ -156,7 +156,7 @@ impl State {
         })
     }
 
-    /// The policy with this [`Decision::policy_index`], at its server.
+    /// Returns the policy with this [`Decision::policy_index`], at its server.
     pub fn policy(&self, index: u32) -> Option<PolicyView<'_>> {
         let serving = self.servings.get(usize::try_from(index).ok()?)?;
         Some(PolicyView {
@@ -165,7 +165,7 @@ impl State {
         })
     }
 
-    /// Names of the servers that are known; empty where one policy serves every server.
+    /// Returns the names of the known servers; empty if one policy serves every server.
     pub fn servers(&self) -> &[String] {
         match &self.servers {
             Servers::Every => &[],
@@ -173,17 +173,17 @@ impl State {
         }
     }
 
-    /// The configured grants.
+    /// Returns the configured grants.
     pub const fn grants(&self) -> &Grants {
         &self.grants
     }
 
-    /// The configured rate limits.
+    /// Returns the configured rate limits.
     pub const fn rate_limits(&self) -> &RateLimits {
         &self.rate_limits
     }
 
-    /// Whom the call was charged to and where it went, for logs.
+    /// Returns the grant that the call was charged to, and the server of the call, for logs.
     pub fn identity<'a>(&'a self, request: &Request<'a>, decision: &Decision<'_>) -> Identity<'a> {
         let configured = decision.grant_index.and_then(|index| self.grants.get(index));
         let grant = match (configured, request.caller) {
@@ -201,7 +201,7 @@ impl State {
         Identity { grant, server }
     }
 
-    /// What decides for callers without configured grants, with its index.
+    /// Returns the policy that decides for callers without configured grants, with its index.
     pub(crate) fn serving(&self, server: &str) -> Result<(u32, &CompiledPolicy), Unserved> {
         let index = match &self.servers {
             Servers::Every => Some(0),
@@ -216,7 +216,7 @@ impl State {
             .ok_or(Unserved::NoPolicy)
     }
 
-    /// The policy with this [`Decision::policy_index`].
+    /// Returns the compiled policy with this [`Decision::policy_index`].
     pub(crate) fn compiled(&self, index: u32) -> Option<&CompiledPolicy> {
         let serving = self.servings.get(usize::try_from(index).ok()?)?;
         self.policies.get(usize::try_from(serving.policy).ok()?)
@@ -239,7 +239,7 @@ impl State {
     }
 }
 
-/// What metrics and status pages may know of one policy at one server.
+/// The facts about one policy at one server that metrics and status pages show.
 #[derive(Clone, Copy, Debug)]
 pub struct PolicyView<'s> {
     state: &'s State,
@@ -247,22 +247,22 @@ pub struct PolicyView<'s> {
 }
 
 impl<'s> PolicyView<'s> {
-    /// The server it decides at; `None` when it serves every server.
+    /// Returns the server at which the policy decides; `None` if it serves every server.
     pub fn server(self) -> Option<&'s str> {
         self.state.server_name(self.serving.server?)
     }
 
-    /// Its name.
+    /// Returns the name of the policy.
     pub fn name(self) -> &'s str {
         self.compiled().map_or("", |policy| &policy.name)
     }
 
-    /// First 12 hex digits of the SHA-256 of the canonical document.
+    /// Returns the first 12 hex digits of the SHA-256 of the canonical document.
     pub fn version(self) -> &'s str {
         self.compiled().map_or("", CompiledPolicy::version)
     }
 
-    /// The tools it spells out, in the order of [`crate::Decision::tool_index`].
+    /// Returns the tools that the policy names in full, in the order of [`crate::Decision::tool_index`].
     pub fn tools(self) -> &'s [String] {
         self.compiled().map_or(&[], |policy| policy.names.listed())
     }
@@ -274,7 +274,7 @@ impl<'s> PolicyView<'s> {
     }
 }
 
-/// The index that the next element gets. Nobody has 2^32 servers or policies.
+/// Returns the index of the next element. Nobody has 2^32 servers or policies.
 pub(super) fn index_of<T>(list: &[T]) -> u32 {
     u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
@@ -284,7 +284,8 @@ pub(super) fn build_facts(catalogue: Catalogue, policies: &[CompiledPolicy]) -> 
     Facts::build(catalogue, with_schemas).map_err(|fault| load_error("<catalogue>", fault))
 }
 
-/// The parser has already accepted the documents, so a fault found here belongs to the whole of one.
+/// Converts a fault of compilation. The parser has already accepted the documents, so the fault belongs to the whole
+/// document.
 pub(super) fn load_error(file: &str, fault: CompileError) -> PolicyError {
     PolicyError {
         file: file.to_owned(),

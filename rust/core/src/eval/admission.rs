@@ -9,10 +9,10 @@ use crate::grant::{Grant, Labels};
 use crate::request::DEFAULT_SERVER;
 use crate::{Caller, Request};
 
-/// What a caller that sends a token gets where no grant has it; the token itself is a secret.
+/// The message for a caller whose token belongs to no grant; it does not repeat the token, which is a secret.
 const NO_SUCH_TOKEN: &str = "the token of the caller is that of no grant of this server; check it, case included, or ask the operator for another";
 
-/// What an enforcement point gets that names a grant and does not vouch.
+/// The message for an enforcement point that names a grant without being trusted to vouch for callers.
 const NOT_VOUCHED: &str = "grants are configured here, so a grant's id is taken only from who vouches for its callers; send the \
      caller's `grant_token` instead";
 
@@ -27,14 +27,14 @@ pub(super) struct Admitted<'c> {
     grant_index: Option<u32>,
 }
 
-/// Where the labels come from.
+/// The source of the labels.
 #[derive(Clone, Copy, Debug)]
 enum LabelsOf<'c> {
     Request(&'c [(&'c str, &'c str)]),
     Grant(&'c Labels),
 }
 
-/// Why a caller is not admitted.
+/// The reason why a caller is not admitted.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) rule: &'static str,
@@ -42,7 +42,7 @@ pub(super) struct Refusal {
     pub(super) grant_index: Option<u32>,
 }
 
-/// Whose policy decides, and its index.
+/// The policy that decides, and its index.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Decider<'s> {
     pub(super) policy: &'s CompiledPolicy,
@@ -71,7 +71,8 @@ impl<'c> Admitted<'c> {
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
-    /// What makes the caller's fields no well-formed request here, though they may be one elsewhere.
+    /// Returns the fault of the caller's fields that makes this request malformed with the present configuration,
+    /// though it may be well formed with another.
     pub(super) fn caller_fault(&self) -> Option<&'static str> {
         match self.request.caller {
             Caller::Named { labels, .. } if !labels.is_empty() && self.state.grants().is_configured() => {
@@ -81,7 +82,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    /// The request with its grant and server known, and the policy that decides.
+    /// Finds the grant and the server of the request, and the policy that decides.
     pub(super) fn admit<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
     where
         Self: 'c,
@@ -96,7 +97,8 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    /// Whoever was made out by somebody else's proof is the grant of that id at the server, where one is configured.
+    /// Admits a caller that callgate has identified by a third party's proof: as the configured grant of that id at the
+    /// server, if there is one, else by the labels of the request.
     fn admit_issued<'c>(
         &self,
         grant: &'c str,
@@ -116,7 +118,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             Some((index, grant)) if self.state.server_index(server) == Some(grant.server()) => {
                 return self.admit_grant(index, grant, server);
             }
-            // An id is configured once, so whoever is locked out at one server is so at all of them.
+            // An id is configured once, so a grant that is revoked at one server is revoked at all of them.
             Some((_, grant)) if grant.is_revoked() => {
                 return Err(Refusal::of("(grant revoked)", message::grant_revoked(grant.id())));
             }
@@ -129,7 +131,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         ))
     }
 
-    /// A caller that is no configured grant, with the labels of the request.
+    /// A caller without a configured grant, with the labels of the request.
     fn by_labels<'c>(&self, grant: &'c str, labels: &'c [(&'c str, &'c str)], server: &'c str) -> Admitted<'c>
     where
         Self: 'c,
@@ -144,7 +146,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    /// The policy of a server itself.
+    /// Finds the policy for callers of a server without configured grants.
     fn serving(&self, server: &str) -> Result<(u32, &'s CompiledPolicy), Refusal> {
         self.state.serving(server).map_err(|unserved| match unserved {
             Unserved::UnknownServer => Refusal::of("(unknown server)", message::unknown_server(server)),
@@ -152,7 +154,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         })
     }
 
-    /// Without configured grants callers are trusted to name theirs.
+    /// Admits a caller while no grants are configured: callers are then trusted to name their grant.
     fn admit_unconfigured<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
     where
         Self: 'c,
@@ -208,7 +210,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         self.admit_grant(grant_index, grant, server)
     }
 
-    /// A configured grant at its server, if it is valid and has a policy.
+    /// Admits a configured grant at its server, if it is valid and has a policy.
     fn admit_grant<'c>(
         &self,
         index: u32,

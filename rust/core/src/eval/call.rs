@@ -1,4 +1,4 @@
-//! One well-formed call, with everything that conditions and limits may look at.
+//! One well-formed call, with everything that conditions and limits may read.
 
 use crate::Now;
 use crate::compile::ToolFactsCompiled;
@@ -22,13 +22,13 @@ pub(super) struct Call<'c> {
     pub(super) request: &'c Admitted<'c>,
     /// One JSON object.
     pub(super) args: Value<'c>,
-    /// The arguments are those of the call, and no stand-in.
+    /// True for the call's own arguments, false for a substitute because nobody has seen them.
     pub(super) args_are_seen: bool,
     pub(super) facts: Option<&'c ToolFactsCompiled>,
     pub(super) now: Now,
 }
 
-/// What a path outside `args` leads to.
+/// The value at a path outside `args`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fact<'c> {
     Text(&'c str),
@@ -38,7 +38,7 @@ pub(super) enum Fact<'c> {
 }
 
 impl<'c> Call<'c> {
-    /// The value at a path that starts outside `args`.
+    /// Returns the value at a path that starts outside `args`.
     pub(super) fn fact(&self, root: &Root) -> Fact<'c> {
         let text = |text: Option<&'c str>| text.map_or(Fact::Missing, Fact::Text);
         match root {

@@ -9,20 +9,20 @@ use super::walk::{Fault, Reached, visit_all, walk};
 use crate::compile::Check;
 use crate::policy::ast::{Condition, Op, Path, Root, Step};
 
-/// A truth, or the reason why there is none.
+/// A truth value, or the fault that prevents one.
 pub(super) type Verdict<'p> = Result<Truth, Fault<'p>>;
 
-/// How a condition takes the values of a `[*]`.
+/// The rule by which a condition combines the values of a `[*]`.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Quantifier {
-    /// Under `require`: it holds if it holds for every one.
+    /// Under `require`: the condition holds if it holds for every value.
     Every,
-    /// Under `deny_if` and `when`: it holds if it holds for at least one.
+    /// Under `deny_if` and `when`: the condition holds if it holds for at least one value.
     Some,
 }
 
 impl Quantifier {
-    /// Each `not` swaps the two.
+    /// Swaps the two rules, as each `not` does.
     const fn swapped(self) -> Self {
         match self {
             Self::Every => Self::Some,
@@ -31,7 +31,7 @@ impl Quantifier {
     }
 }
 
-/// A check: all its conditions hold.
+/// Evaluates a check: it holds if all its conditions hold.
 pub(super) fn check<'p, T: Trace>(
     check: &'p Check,
     quantifier: Quantifier,

@@ -1,4 +1,4 @@
-//! How a decision comes about, step by step, for `check --explain`.
+//! The explanation of a decision, step by step, for `check --explain`.
 
 use super::Evaluation;
 use super::trace::Trace;
@@ -7,7 +7,7 @@ use crate::Decision;
 use crate::json::Tape;
 use crate::policy::ast::{Op, Path};
 
-/// A decision and the way to it. No units were taken.
+/// A decision and the steps that led to it. No units were taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Explanation {
     /// The steps in the order of `docs/policy.md` section 2, up to the one that decided.
@@ -19,19 +19,19 @@ pub struct Explanation {
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What was asked.
+    /// The question of the step.
     pub kind: StepKind,
-    /// Rule pointer of what was asked.
+    /// Rule pointer of the rule that was evaluated.
     pub rule: String,
-    /// The rule is in shadow: it does not stop the call.
+    /// True for a rule in shadow, which does not stop the call.
     pub shadowed: bool,
-    /// What came out.
+    /// The result of the step.
     pub result: StepResult,
     /// For checks: every condition, in document order.
     pub conditions: Vec<ConditionStep>,
 }
 
-/// What a step asks.
+/// The question that a step answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepKind {
     /// Is the request well formed, are server and grant known, and is the grant valid?
@@ -57,7 +57,7 @@ pub enum StepKind {
 }
 
 impl StepKind {
-    /// A word for people.
+    /// Returns a word for people.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request => "request",
@@ -74,7 +74,7 @@ impl StepKind {
     }
 }
 
-/// What came out of a step or a condition.
+/// The result of a step or of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StepResult {
     /// The step lets the call pass.
@@ -83,9 +83,9 @@ pub enum StepResult {
     Stopped,
     /// A condition: known to be true.
     True,
-    /// A condition: true as far as a missing value goes.
+    /// A condition: presumed to be true, because a value is missing.
     PresumedTrue,
-    /// A condition: false as far as a missing value goes.
+    /// A condition: presumed to be false, because a value is missing.
     PresumedFalse,
     /// A condition: known to be false.
     False,
@@ -94,7 +94,7 @@ pub enum StepResult {
 }
 
 impl StepResult {
-    /// The words of the contract.
+    /// Returns the words of the contract.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -129,9 +129,10 @@ pub struct ConditionStep {
     pub path: String,
     /// The operator.
     pub op: &'static str,
-    /// Types met at the path, each once, in the order met: `a string`, `missing`. Never the values.
+    /// The types of the values at the path, each once, in the order in which they were met: `a string`, `missing`.
+    /// Never the values.
     pub met: Vec<&'static str>,
-    /// What the condition is, before any `not` around it.
+    /// The result of the condition, before any `not` around it.
     pub result: StepResult,
 }
 

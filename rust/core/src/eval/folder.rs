@@ -4,9 +4,10 @@ use smallvec::SmallVec;
 
 type Segments<'p> = SmallVec<[&'p str; 16]>;
 
-/// Whether an absolute path is one of these folders or inside one; `None` when it is not absolute or holds NUL.
+/// Returns true if an absolute path is one of these folders or inside one; `None` if the path is not absolute or holds
+/// NUL.
 ///
-/// Folders are normalised already: absolute, no final slash, the root empty.
+/// Folders are already normalised: absolute, no final slash, the root empty.
 pub(super) fn within(path: &str, folders: &[String]) -> Option<bool> {
     let segments = normalised(path)?;
     let inside = |folder: &String| {
@@ -17,7 +18,7 @@ pub(super) fn within(path: &str, folders: &[String]) -> Option<bool> {
     Some(folders.iter().any(inside))
 }
 
-/// `.`, `..` and `//` resolved; `..` at the root stays there.
+/// Resolves `.`, `..` and `//`; `..` at the root stays there.
 fn normalised(path: &str) -> Option<Segments<'_>> {
     if !path.starts_with('/') || path.contains('\0') {
         return None;

@@ -1,4 +1,4 @@
-//! Which counts a call meets, and at what cost (`docs/policy.md` section 4).
+//! The counts that a call uses, and its cost in each (`docs/policy.md` section 4).
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -22,19 +22,19 @@ const MAX_COST: Micros = Micros(1_000_000_000_000 * Micros::ONE.0);
 /// Decimals that a cost may have.
 const COST_DECIMALS: u32 = 6;
 
-/// A count that the call meets, under the limit whose rule answers for it.
+/// A count that the call uses, with the limit whose rule is reported if it refuses.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counted<'s> {
     pub(super) key: CountKey,
     pub(super) limit: &'s CompiledLimit,
     pub(super) cost: Micros,
-    /// Met by an enforced limit.
+    /// True if an enforced limit uses the count.
     pub(super) enforced: bool,
-    /// Where `limit` stands among all that the call meets.
+    /// The position of `limit` among all limits that apply to the call.
     pub(super) order: usize,
 }
 
-/// The counts a call meets: enforced ones, then those met in shadow alone; document order within each.
+/// The counts that a call uses: enforced ones first, then those of shadowed limits alone; document order within each.
 pub(super) type Counts<'s> = SmallVec<[Counted<'s>; 4]>;
 
 /// Resolves every limit: its scope, its cost, its cost against `max`. The first fault denies.
@@ -76,7 +76,7 @@ pub(super) fn resolve<'s, T: Trace>(
     ControlFlow::Continue(counts)
 }
 
-/// Why a limit cannot be applied to a call.
+/// The reason why a limit cannot be applied to a call.
 #[derive(Debug)]
 enum LimitFault<'s> {
     Scope(&'s Path),
@@ -142,8 +142,9 @@ fn resolve_one<'s>(
     Ok((hasher.finish(), cost))
 }
 
-/// Adds a limit to the counts. One call that meets a count twice takes the larger cost, once, under the first one's
-/// rule; a count met enforced and in shadow is enforced, under the first enforced one's rule and cost alone.
+/// Adds a limit to the counts. If one call uses a count twice, it takes the larger cost, once, under the first limit's
+/// rule. A count of both enforced and shadowed limits is enforced, under the rule and the cost of the first enforced
+/// one alone.
 fn merge<'s>(counts: &mut Counts<'s>, new: Counted<'s>) {
     match counts.iter_mut().find(|counted| counted.key == new.key) {
         Some(counted) if counted.enforced == new.enforced => counted.cost = counted.cost.max(new.cost),

@@ -40,7 +40,7 @@ use crate::{Args, Decision, Now, Outcome, Request, State};
 
 pub(crate) use trace::Silent;
 
-/// Everything one decision needs.
+/// The inputs of one decision.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evaluation<'e, 's, 'r> {
     pub(crate) state: &'s State,
@@ -52,7 +52,7 @@ pub(crate) struct Evaluation<'e, 's, 'r> {
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
-    /// Decides, with `tape` as the buffer for the arguments, and shows those of a well-formed call on the way.
+    /// Decides, with `tape` as the buffer for the arguments, and passes the arguments of a well-formed call to `see`.
     pub(crate) fn run<T: Trace>(
         &self,
         tape: &mut Tape,
@@ -97,7 +97,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    /// Step 1 alone, for a request that is for no tool: whether the caller is one, and whose policy would decide.
+    /// Performs step 1 alone, for a request without a tool: identifies the caller and the policy that would decide.
     pub(crate) fn recognise(&self) -> Decision<'s> {
         let fault = self.request.name_fault_without_tool();
         if let Some(fault) = fault.or_else(|| self.caller_fault()) {
@@ -118,7 +118,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    /// What the caller's lists may name, if it is one.
+    /// Returns the rules for the caller's lists of tools; `None` if the caller is not admitted.
     pub(crate) fn listing<'l>(&self) -> Option<Listing<'l>>
     where
         Self: 'l,
@@ -136,8 +136,8 @@ impl<'s> Evaluation<'_, 's, '_> {
         })
     }
 
-    /// The arguments, if the request is well formed, else what is wrong with it. They are read whole, even where no rule
-    /// looks: a malformed request is one under every policy.
+    /// Reads the arguments if the request is well formed, else returns its fault. The arguments are read whole, even if
+    /// no rule looks at them: a malformed request is malformed under every policy.
     fn arguments<'t>(&self, tape: &'t mut Tape) -> Result<Value<'t>, Cow<'s, str>>
     where
         Self: 't,
@@ -192,7 +192,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     }
 }
 
-/// Arguments are one object.
+/// Requires the arguments to be one object.
 fn object(args: Value<'_>) -> Result<Value<'_>, Cow<'static, str>> {
     match args.kind() {
         Kind::Object => Ok(args),

@@ -1,4 +1,4 @@
-//! What an operator looks at: a value of the arguments, or a fact about the call.
+//! The operand of an operator: a value of the arguments, or a fact about the call.
 
 use crate::json::{Constant, Kind, Value};
 use std::cmp::Ordering;
@@ -23,7 +23,7 @@ impl<'t> Operand<'t> {
         value.as_number().map_or(Self::Other(value), Self::Number)
     }
 
-    /// Its type, with an article.
+    /// Returns the type of the operand, with an article.
     pub(super) fn words(self) -> &'static str {
         match self {
             Self::Text(_) => type_words(Kind::String),
@@ -32,7 +32,7 @@ impl<'t> Operand<'t> {
         }
     }
 
-    /// `eq` of the contract.
+    /// Compares by `eq` of the contract.
     pub(super) fn equals(self, constant: &Constant) -> bool {
         match (self, constant) {
             (Self::Text(text), Constant::String(wanted)) => text == wanted,
@@ -43,7 +43,7 @@ impl<'t> Operand<'t> {
     }
 }
 
-/// A type as messages say it.
+/// Returns the name of a type in messages.
 pub(super) const fn type_words(kind: Kind) -> &'static str {
     match kind {
         Kind::Null => "null",

@@ -9,14 +9,14 @@ use super::{folder, url};
 use crate::json::{Kind, is_abs_at_least_1e308};
 use crate::policy::ast::{Network, Op};
 
-/// What an operator expected and what type came.
+/// The type that an operator expected, and the type of the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mismatch {
     pub(super) expected: &'static str,
     pub(super) got: &'static str,
 }
 
-/// The operator on a missing value.
+/// Evaluates the operator on a missing value.
 pub(super) const fn on_missing(op: &Op) -> Truth {
     match op {
         Op::Exists(present) => Truth::known(!*present),
@@ -41,7 +41,7 @@ pub(super) const fn on_missing(op: &Op) -> Truth {
     }
 }
 
-/// The operator on a value that is there.
+/// Evaluates the operator on a present value.
 pub(super) fn on_value(op: &Op, operand: Operand<'_>) -> Result<bool, Mismatch> {
     Ok(match op {
         Op::Eq(constant) => operand.equals(constant),
@@ -148,7 +148,8 @@ fn length(operand: Operand<'_>) -> Result<i64, Mismatch> {
     Ok(i64::try_from(length).unwrap_or(i64::MAX))
 }
 
-/// The address is canonical: IPv4-mapped IPv6 counts as IPv4, in the policy's networks too.
+/// Returns true if the address is in the network. The address is canonical: IPv4-mapped IPv6 counts as IPv4, in the
+/// policy's networks too.
 fn is_within(address: IpAddr, network: &Network) -> bool {
     let (address, base, width) = match (address, network.address) {
         (IpAddr::V4(address), IpAddr::V4(base)) => {

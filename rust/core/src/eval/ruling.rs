@@ -1,4 +1,4 @@
-//! What a rule that stops a call comes to, enforced or in shadow (`docs/policy.md` section 1, Shadow).
+//! The effect of a rule that stops a call, enforced or in shadow (`docs/policy.md` section 1, Shadow).
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -13,10 +13,10 @@ pub(super) struct Refused<'s> {
     pub(super) message: Cow<'s, str>,
 }
 
-/// Goes on, or ends with an enforced refusal.
+/// Continues the evaluation, or ends it with an enforced refusal.
 pub(super) type Flow<'s, C = ()> = ControlFlow<Refused<'s>, C>;
 
-/// What full enforcement has come to so far. Rules are asked in the order of full enforcement, so its first refusal is
+/// The answer of full enforcement so far. Rules are evaluated in the order of full enforcement, so its first refusal is
 /// its answer.
 #[derive(Debug, Default)]
 pub(super) struct Shadowing<'s> {
@@ -24,12 +24,12 @@ pub(super) struct Shadowing<'s> {
 }
 
 impl<'s> Shadowing<'s> {
-    /// Full enforcement has refused the call already, so nothing in shadow can matter any more.
+    /// True if full enforcement has refused the call already, so that no later rule in shadow matters.
     pub(super) const fn has_answer(&self) -> bool {
         self.answer.is_some()
     }
 
-    /// Full enforcement refuses here, unless it has before.
+    /// Records a refusal by full enforcement, unless there was one before.
     pub(super) fn note(&mut self, outcome: Outcome, rule: &'s str) {
         self.answer.get_or_insert(Shadow {
             outcome,
@@ -37,7 +37,7 @@ impl<'s> Shadowing<'s> {
         });
     }
 
-    /// A rule denies: in shadow this is noted, enforced it ends the evaluation.
+    /// Denies the call by a rule: a rule in shadow records the denial, an enforced one ends the evaluation.
     pub(super) fn deny(
         &mut self,
         shadowed: bool,
@@ -55,7 +55,7 @@ impl<'s> Shadowing<'s> {
         })
     }
 
-    /// What full enforcement would have answered to a call that is allowed.
+    /// Returns the answer that full enforcement would have given to a call that is allowed.
     pub(super) fn into_answer(self) -> Option<Shadow<'s>> {
         self.answer
     }

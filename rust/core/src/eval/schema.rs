@@ -1,11 +1,11 @@
-//! `schema`: arguments against a JSON Schema.
+//! `schema`: validates arguments against a JSON Schema.
 
 use serde_json::{Map, Number, Value as Json};
 
 use super::message::shown;
 use crate::json::{Kind, Value};
 
-/// What is wrong with the arguments, without their values; `None` when they validate.
+/// Describes the first fault of the arguments, without their values; `None` if they are valid.
 pub(super) fn fault(validator: &jsonschema::Validator, args: &Json) -> Option<String> {
     let error = validator.validate(args).err()?;
     let place = error.instance_path().to_string();
@@ -17,9 +17,9 @@ pub(super) fn fault(validator: &jsonschema::Validator, args: &Json) -> Option<St
     Some(format!("{place}: {}", shown(&error.masked().to_string())))
 }
 
-/// The arguments as the validator reads them.
+/// Converts the arguments to the validator's form.
 ///
-/// Built from the tape, not parsed again: a second reader might see something else in the same bytes.
+/// Built from the tape, not parsed again: a second parser might read the same bytes differently.
 pub(super) fn owned(value: Value<'_>) -> Json {
     match value.kind() {
         Kind::Null => Json::Null,

@@ -1,4 +1,4 @@
-//! What a decision has read of a call, for whoever keeps a record of it.
+//! The parts of a call that a decision has read, for records of it.
 
 use std::ops::ControlFlow;
 
@@ -7,7 +7,7 @@ use crate::compile::CompiledPolicy;
 use crate::json::Value;
 use crate::policy::ast::{Path, Step};
 
-/// The arguments of a well-formed call, and what its policy lets a record keep of them.
+/// The arguments of a well-formed call, and the paths whose values its policy lets a record keep.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'t> {
     args: Value<'t>,
@@ -19,13 +19,13 @@ pub struct Seen<'t> {
 pub struct LoggedPath<'t>(&'t Path);
 
 impl<'t> Seen<'t> {
-    /// For a server without a policy, nothing but keys is kept.
+    /// Creates the view of a call's arguments. For a server without a policy, a record keeps only keys.
     pub(super) fn new(args: Value<'t>, policy: Option<&'t CompiledPolicy>) -> Self {
         let log_args = policy.map_or(&[][..], |policy| &policy.log_args);
         Self { args, log_args }
     }
 
-    /// The keys of the arguments object, in the order of the document. Callers chose them.
+    /// The keys of the arguments object, in the order of the document. The caller chose them.
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &'t str> {
         let args = self.args;
         let mut members = args.members();
@@ -38,7 +38,7 @@ impl<'t> Seen<'t> {
         self.log_args.iter().map(LoggedPath)
     }
 
-    /// Shows the values that a path leads to, until told to stop: none where it is missing or meets another type.
+    /// Passes the values at a path to `see`, until it breaks off: none if the path is missing or meets another type.
     pub fn each_value(&self, path: LoggedPath<'t>, mut see: impl FnMut(Value<'t>) -> ControlFlow<()>) {
         let mut visits = MAX_VISITED;
         // Whether it was stopped is known to who did so.
@@ -47,12 +47,12 @@ impl<'t> Seen<'t> {
 }
 
 impl<'t> LoggedPath<'t> {
-    /// As the policy writes it.
+    /// Returns the path as the policy writes it.
     pub fn text(self) -> &'t str {
         &self.0.text
     }
 
-    /// Whether it holds `[*]`, and so may lead to several values.
+    /// Returns true if the path holds `[*]`, and so may lead to several values.
     pub fn is_many(self) -> bool {
         self.0.steps.contains(&Step::Every)
     }

@@ -1,5 +1,5 @@
-//! Steps 5 to 8 of `docs/policy.md` section 2: limits are looked at, an approval is asked for, units are taken together
-//! or not at all.
+//! Steps 5 to 8 of `docs/policy.md` section 2: reads the counts of the limits, asks for an approval, and takes all
+//! units together or none.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ use crate::{Decision, LimitState, Outcome};
 
 type Demands = SmallVec<[Demand; 4]>;
 
-/// Rule of a denial for want of room for a new count.
+/// The rule of a denial because there is no room for a new count.
 const CAPACITY: &str = "(counter capacity)";
 const UNAVAILABLE: &str = "(counter store unavailable)";
 
@@ -114,7 +114,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    /// What full enforcement makes of the counts, where that can differ from what is enforced.
+    /// Computes the answer of full enforcement from the counts, if it can differ from the enforced one.
     fn look_fully(&self, counts: &Counts<'s>, shadowing: &mut Shadowing<'s>) {
         if counts.iter().all(|counted| counted.enforced) {
             return;
@@ -130,7 +130,8 @@ impl<'s> Evaluation<'_, 's, '_> {
         }
     }
 
-    /// Takes units: from every count if full enforcement allows the call, else from the enforced ones. Looks at the rest.
+    /// Takes units: from every count if full enforcement allows the call, else from the enforced ones. Reads the others
+    /// without taking.
     fn take<T: Trace>(
         &self,
         grant: &str,
@@ -213,7 +214,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     }
 }
 
-/// The first of the first `among` demands that has to wait.
+/// Returns the first of the first `among` demands that has to wait.
 fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
     demands
         .iter()

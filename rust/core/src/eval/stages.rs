@@ -1,4 +1,4 @@
-//! Steps 2 to 4 of `docs/policy.md` section 2: everything that needs no counter.
+//! Steps 2 to 4 of `docs/policy.md` section 2: all rules that need no counter.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use super::truth::Truth;
 use super::{message, schema};
 use crate::compile::{ApprovalRule, CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Place};
 
-/// The rule of a call that cannot be judged by what is known of it.
+/// The rule of a denial because the arguments that the rules need are not known.
 const UNSEEN: &str = "(invalid request)";
 
 /// The places whose rules apply: the tool's entry, its category, `all_tools`, in this order.
@@ -25,7 +25,7 @@ impl<'s> Places<'s> {
     }
 }
 
-/// Hidden, default, action, `require`, `deny_if`, `schema`: the first denial wins.
+/// Evaluates hidden tools, the default, the action, `require`, `deny_if` and `schema`: the first denial wins.
 pub(super) fn before_limits<'s, T: Trace>(
     call: &Call<'_>,
     policy: &'s CompiledPolicy,
@@ -63,7 +63,7 @@ pub(super) fn before_limits<'s, T: Trace>(
     ControlFlow::Continue(places)
 }
 
-/// Hidden tools and the default.
+/// Evaluates hidden tools and the default.
 fn admit<'s, T: Trace>(
     call: &Call<'_>,
     policy: &'s CompiledPolicy,
@@ -109,7 +109,7 @@ fn admit<'s, T: Trace>(
     ControlFlow::Continue(Places([entry, category, policy.all_tools()]))
 }
 
-/// Rules that look at arguments which nobody has seen: nothing is allowed blindly.
+/// Denies by rules that read arguments which nobody has seen: nothing is allowed without reading them.
 fn unseen<'s>(call: &Call<'_>, places: &Places<'s>, shadowing: &mut Shadowing<'s>) -> Flow<'s> {
     if call.args_are_seen {
         return ControlFlow::Continue(());
@@ -122,7 +122,7 @@ fn unseen<'s>(call: &Call<'_>, places: &Places<'s>, shadowing: &mut Shadowing<'s
     ControlFlow::Continue(())
 }
 
-/// One check of `require` or `deny_if`.
+/// Evaluates one check of `require` or `deny_if`.
 fn ask<'s, T: Trace>(
     call: &Call<'_>,
     one: &'s Check,
@@ -146,14 +146,15 @@ fn ask<'s, T: Trace>(
         return ControlFlow::Continue(());
     }
     shadowing.deny(shadowed, &one.rule, || match (&verdict, &one.on_deny) {
-        // What was wrong with the types helps more than what the check is about.
+        // The fault of the types helps the caller more than the check's own message.
         (Err(fault), _) => Cow::Owned(message::check_fault(call.request.tool, fault)),
         (Ok(_), Some(on_deny)) => Cow::Borrowed(on_deny.as_str()),
         (Ok(_), None) => Cow::Owned(message::check_refused(call.request.tool, one)),
     })
 }
 
-/// What fires under `deny_if` and `when`: a missing argument never slips past "not one of these".
+/// Returns true if a check under `deny_if` or `when` applies: also if it is presumed true because an argument is
+/// missing.
 const fn fires(truth: Truth) -> bool {
     matches!(truth, Truth::True | Truth::PresumedTrue)
 }
@@ -205,7 +206,7 @@ fn schemas<'s, T: Trace>(
     ControlFlow::Continue(())
 }
 
-/// The first approval that the call needs: enforced, and in shadow.
+/// Finds the first approval that the call needs: the enforced one, and the one in shadow.
 pub(super) fn approval_needed<'s, T: Trace>(
     call: &Call<'_>,
     places: &Places<'s>,

@@ -1,25 +1,25 @@
-//! Who listens to an evaluation: nobody, at no cost, or [`super::explain`].
+//! The observer of an evaluation: either none, at no cost, or [`super::explain`].
 
 use super::explain::{StepKind, StepResult};
 use super::truth::Truth;
 use crate::policy::ast::{Op, Path};
 
-/// A listener. Every method of [`Silent`] is empty, so the hot path pays nothing.
+/// An observer. Every method of [`Silent`] is empty, so the hot path pays nothing.
 pub(crate) trait Trace {
-    /// Someone listens: evaluate what has already been decided, too.
+    /// True if there is an observer: rules after the deciding one are then evaluated, too.
     const ON: bool;
-    /// Units are taken from the counters; otherwise they are only looked at.
+    /// True if units are taken from the counters; otherwise the counters are only read.
     const TAKES: bool;
 
-    /// A value was looked at; its type with an article, or `missing`.
+    /// Reports a value that was read: its type with an article, or `missing`.
     fn met(&mut self, kind: &'static str);
-    /// A condition was worked out, from the values met since the last one.
+    /// Reports a condition that was evaluated, from the values reported since the last one.
     fn condition(&mut self, path: &Path, op: &Op, verdict: Result<Truth, ()>);
-    /// A step was done, with the conditions since the last one.
+    /// Reports a finished step, with the conditions since the last one.
     fn step(&mut self, kind: StepKind, rule: &str, shadowed: bool, result: StepResult);
 }
 
-/// Nobody listens.
+/// No observer.
 #[derive(Debug)]
 pub(crate) struct Silent;
 

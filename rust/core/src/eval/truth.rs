@@ -1,6 +1,6 @@
 //! Four truth values, and evaluation errors that combine so that order does not matter (`docs/policy.md` section 3).
 
-/// What a condition is: known, or presumed because the value is missing.
+/// The truth value of a condition: known, or presumed because the value is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Truth {
     False,
@@ -10,7 +10,7 @@ pub(crate) enum Truth {
 }
 
 impl Truth {
-    /// The mirror image.
+    /// Returns the negation.
     pub(crate) const fn mirrored(self) -> Self {
         match self {
             Self::False => Self::True,
@@ -20,25 +20,25 @@ impl Truth {
         }
     }
 
-    /// Known to be so.
+    /// Converts a known result.
     pub(crate) const fn known(holds: bool) -> Self {
         if holds { Self::True } else { Self::False }
     }
 }
 
-/// Works out `all` (the least) or `any` (the greatest) of values that come one by one.
+/// Computes `all` (the least) or `any` (the greatest) of values that arrive one by one.
 ///
 /// A definite false decides `all`, a definite true decides `any`; otherwise one error makes the whole an error.
 #[derive(Debug)]
 pub(crate) struct Combination<E> {
-    /// What decides on its own.
+    /// The value that decides the result on its own.
     decisive: Truth,
     so_far: Truth,
     error: Option<E>,
 }
 
 impl<E> Combination<E> {
-    /// Every one must hold; of none, true.
+    /// Requires every value to hold; true for no values.
     pub(crate) const fn all() -> Self {
         Self {
             decisive: Truth::False,
@@ -47,7 +47,7 @@ impl<E> Combination<E> {
         }
     }
 
-    /// One must hold; of none, false.
+    /// Requires one value to hold; false for no values.
     pub(crate) const fn any() -> Self {
         Self {
             decisive: Truth::True,
@@ -56,24 +56,24 @@ impl<E> Combination<E> {
         }
     }
 
-    /// Takes in one value.
+    /// Adds one value.
     pub(crate) fn add(&mut self, value: Result<Truth, E>) {
         match value {
             Ok(truth) if self.decisive == Truth::False => self.so_far = self.so_far.min(truth),
             Ok(truth) => self.so_far = self.so_far.max(truth),
-            // The first error stands for all: which of them is told matters to nobody's decision.
+            // The first error is kept for all: the choice changes no decision.
             Err(error) => {
                 self.error.get_or_insert(error);
             }
         }
     }
 
-    /// Nothing that comes later can change the result.
+    /// True if no later value can change the result.
     pub(crate) fn is_decided(&self) -> bool {
         self.so_far == self.decisive
     }
 
-    /// The result.
+    /// Returns the result.
     pub(crate) fn finish(self) -> Result<Truth, E> {
         if self.so_far == self.decisive {
             return Ok(self.so_far);

@@ -1,13 +1,13 @@
-//! `host_in`: the host of an absolute URL, read strictly as RFC 3986 writes it.
+//! `host_in`: the host of an absolute URL, parsed strictly by RFC 3986.
 //!
-//! Lenient readers disagree about which host a crooked URL names; a strict one refuses it.
+//! Lenient parsers disagree about the host of a malformed URL; a strict one refuses it.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::address::ends_in_number;
 use crate::policy::ast::HostPattern;
 
-/// What `host_in` expects, in messages.
+/// The expected value of `host_in`, in messages.
 pub(super) const EXPECTED: &str =
     "an absolute URL with a host, which is a name or a whole IP address, and no user info";
 
@@ -20,8 +20,8 @@ pub(super) enum Host<'u> {
     Address(IpAddr),
 }
 
-/// The host of an absolute URL; `None` when it is none, or has user info, or escapes in the authority, or is a number
-/// that readers take for an IPv4 address, such as `127.1`.
+/// Returns the host of an absolute URL; `None` if the text is not an absolute URL, or has user info, or escapes in the
+/// authority, or its host is a number that some parsers read as an IPv4 address, such as `127.1`.
 pub(super) fn host(url: &str) -> Option<Host<'_>> {
     let (scheme, rest) = url.split_once(':')?;
     let mut scheme = scheme.bytes();
@@ -36,7 +36,7 @@ pub(super) fn host(url: &str) -> Option<Host<'_>> {
     is_tail(tail).then(|| authority_host(authority)).flatten()
 }
 
-/// Whether the host is one of these, or below one.
+/// Returns true if the host is one of these, or a subdomain of one.
 pub(super) fn host_in(host: &Host<'_>, patterns: &[HostPattern]) -> bool {
     patterns.iter().any(|pattern| match (host, pattern) {
         (Host::Name(name), HostPattern::Exact(wanted)) => name.eq_ignore_ascii_case(wanted),
@@ -59,7 +59,7 @@ fn is_below(name: &str, parent: &str) -> bool {
             .is_some_and(|end| end.eq_ignore_ascii_case(parent))
 }
 
-/// The address that a host is, rather than a name.
+/// Returns the address if the host is an address and not a name.
 fn address_of(host: &str) -> Option<IpAddr> {
     match host.strip_prefix('[') {
         Some(literal) => literal
@@ -72,7 +72,7 @@ fn address_of(host: &str) -> Option<IpAddr> {
     }
 }
 
-/// `host [":" port]`; user info is refused, and so are escapes, which readers resolve differently.
+/// Parses `host [":" port]`; user info is refused, and so are escapes, which parsers resolve differently.
 fn authority_host(authority: &str) -> Option<Host<'_>> {
     if authority.starts_with('[') {
         let close = authority.find(']')?;
@@ -95,7 +95,7 @@ fn authority_host(authority: &str) -> Option<Host<'_>> {
     (!name.is_empty() && !ends_in_number(name)).then_some(Host::Name(name))
 }
 
-/// Nothing, or a colon with any number of digits.
+/// True for an empty text, or a colon with any number of digits.
 fn is_port(port: &str) -> bool {
     port.is_empty()
         || port
@@ -103,7 +103,7 @@ fn is_port(port: &str) -> bool {
             .is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Path, query and fragment: their characters and escapes, at most one `#`.
+/// True for a valid path, query and fragment: their characters and escapes, at most one `#`.
 fn is_tail(tail: &str) -> bool {
     let mut bytes = tail.bytes();
     let mut fragment = false;

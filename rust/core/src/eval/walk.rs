@@ -11,18 +11,19 @@ use crate::policy::ast::{Path, Step};
 /// Elements that one `[*]` may visit in one call.
 pub(super) const MAX_VISITED: usize = 10_000;
 
-/// Why a condition cannot be evaluated: what was expected where, and what type came; never the value.
+/// The reason why a condition cannot be evaluated: the expected type, the place, and the type that was met; never the
+/// value.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fault<'p> {
     path: &'p Path,
-    /// Steps of the path walked before the fault.
+    /// Steps of the path before the fault.
     steps: usize,
     expected: &'static str,
     got: &'static str,
 }
 
 impl<'p> Fault<'p> {
-    /// A fault of the value at the end of the path.
+    /// Creates a fault of the value at the end of the path.
     pub(super) fn at_end(path: &'p Path, expected: &'static str, got: &'static str) -> Self {
         Self {
             path,
@@ -32,7 +33,7 @@ impl<'p> Fault<'p> {
         }
     }
 
-    /// "expected an object at `args.a`, got a string".
+    /// Formats the fault: "expected an object at `args.a`, got a string".
     pub(crate) fn message(&self) -> String {
         format!(
             "expected {} at `{}`, got {}",
@@ -42,7 +43,7 @@ impl<'p> Fault<'p> {
         )
     }
 
-    /// The type that came, with an article.
+    /// Returns the type that was met, with an article.
     pub(super) const fn got(&self) -> &'static str {
         self.got
     }
@@ -68,7 +69,7 @@ impl<'p> Fault<'p> {
     }
 }
 
-/// Where a walk ends.
+/// The end of a walk along a path.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Reached<'t, 'p> {
     /// At a value; null is one.
@@ -111,10 +112,10 @@ pub(super) fn walk<'t, 'p>(mut value: Value<'t>, path: &'p Path, from: usize) ->
     Reached::Value(value)
 }
 
-/// Visits everything that a path with `[*]` leads to: nested lists flatten, each empty list is one missing value.
+/// Visits every value at a path with `[*]`: nested lists flatten, each empty list is one missing value.
 ///
-/// More than [`MAX_VISITED`] elements at one `[*]` is a fault, wherever they stand, so that neither the order of elements
-/// nor what they hold decides which of them are seen.
+/// More than [`MAX_VISITED`] elements at one `[*]` is a fault, wherever they are, so that neither the order of elements
+/// nor their contents decide which of them are visited.
 pub(super) fn visit_all<'t, 'p>(
     root: Value<'t>,
     path: &'p Path,

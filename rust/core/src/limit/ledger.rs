@@ -19,7 +19,7 @@ use super::calendar::period_start_us;
 use super::quanta::{CLAIMED, FREE, Quanta};
 use crate::Now;
 
-/// Entries of a sliding ledger: a sixth of them exact, the others a ring of which 66 parts of a window can be live.
+/// Entries of a sliding ledger: a sixth of them exact, the others a ring in which 66 parts of a window can be live.
 pub(crate) const SLIDING_ENTRIES: usize = 80;
 /// Entries of a calendar ledger: one period is live at a time, the others are for threads that write at the same
 /// moment.

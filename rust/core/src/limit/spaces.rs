@@ -1,4 +1,4 @@
-//! Free cells: which cells of which blocks serve nobody, by layout.
+//! The free cells of every block, by layout.
 
 use std::collections::BTreeSet;
 

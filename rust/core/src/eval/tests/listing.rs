@@ -1,11 +1,11 @@
-//! What a caller's lists of tools may name.
+//! The tools that a caller's lists may name.
 
 use super::{Desk, catalogue, config, policy, request};
 use crate::engine::Policies;
 use crate::policy::Catalogue;
 use crate::{Request, State};
 
-/// Of these tools, those that the lists of grant `g` may name; `None` where it has no lists.
+/// Selects the tools that the lists of grant `g` may name; `None` if it has no lists.
 fn shown<'t>(desk: &Desk, server: &str, tools: &[&'t str]) -> Option<Vec<&'t str>> {
     let state = desk.engine.snapshot();
     let request = Request {
@@ -32,7 +32,7 @@ fn hidden_names_patterns_and_categories_are_not_listed() {
         "wipe", "read", "drop_x", "drop", "secret", "no", "unknown", "Secret", "",
     ];
     let desk = Desk::with_catalogue(&text("enforce"), catalogue(facts));
-    // What is denied for another reason stays listed.
+    // A tool that is denied for another reason stays listed.
     let left = ["read", "drop", "no", "unknown", "Secret", ""];
     assert_eq!(shown(&desk, "srv", &tools), Some(left.to_vec()));
     let elsewhere = ["wipe", "drop", "no", "unknown", "Secret", ""];
@@ -41,7 +41,7 @@ fn hidden_names_patterns_and_categories_are_not_listed() {
     assert_eq!(shown(&desk, "srv", &tools), Some(tools.to_vec()));
 }
 
-/// Of these tools, those of which grant `g` could be allowed a call.
+/// Selects the tools of which grant `g` could be allowed a call.
 fn allowed<'t>(desk: &Desk, tools: &[&'t str]) -> Vec<&'t str> {
     let state = desk.engine.snapshot();
     let request = request("", "");

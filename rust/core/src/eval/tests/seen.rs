@@ -1,4 +1,4 @@
-//! What a record may keep of a call.
+//! The parts of a call that a record may keep.
 
 use std::ops::ControlFlow;
 
@@ -11,7 +11,7 @@ const POLICY: &str = r#"{
     "log_args": ["args.a.b", "args.list[*].n[*]", "args.a.b", "args.list[0]"]
 }"#;
 
-/// Keys, and the values of each path as they were written, of which at most `most` are wanted.
+/// Returns the keys, and the values of each path as they were written, of which at most `most` are wanted.
 fn seen(desk: &mut Desk, request: &Request<'_>, most: usize) -> Option<(Vec<String>, Vec<String>)> {
     let mut found = None;
     let snapshot = desk.engine.snapshot();

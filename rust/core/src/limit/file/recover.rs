@@ -151,7 +151,7 @@ pub(crate) fn give_up(block: &Block, header: &Header) {
 
 /// The words of a block that is given up, in the order in which they are zeroed.
 fn giving_up(block: &Block) -> impl Iterator<Item = &AtomicU64> {
-    // Generations first: a cell of which some words are zero would be a damaged one, where its generation stood.
+    // Generations first: a cell with some words zeroed and its generation still in place would count as damaged.
     let generations = cells_of(block).map(|(cell, _)| cell.generation());
     generations.chain(block::clearing(block.words()))
 }
@@ -263,7 +263,7 @@ impl Cells {
             return;
         };
         let owner = other.owner().load(Ordering::Relaxed);
-        // Where it is kept in the end, and what moves there.
+        // The cell that keeps the count, and the cell that is freed.
         let (into_at, gone_at) = match (other.count(), cell.count()) {
             (Count::Ledger(into), Count::Ledger(from)) => {
                 for (quantum, amount) in from.live_entries(now) {
