@@ -22,7 +22,7 @@ pub fn authorization(engine: Arc<Engine>, clock: Clock, proxies: ProxyConfig) ->
     authorizer(engine, clock, proxies)
 }
 
-/// The same up to the decision: what it is, and no answer for Envoy.
+/// The same up to the decision: returns it without making an answer for Envoy.
 pub fn outcomes(
     engine: Arc<Engine>,
     clock: Clock,

@@ -1,15 +1,15 @@
-//! The bound of a caller's calls before others of the same worker get their turn.
+//! The bound on a caller's calls before others of the same worker get their turn.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, ready};
 
 use tokio::task::coop;
 
-/// What a call costs besides reading its arguments, as if it were bytes of them. This much is one unit of what tokio lets
-/// a task do before it has to give way: 128 of them are some hundred microseconds of work.
+/// The cost of a call besides reading its arguments, in bytes of arguments. This amount is one unit of the budget after
+/// which a tokio task has to yield: 128 units are some hundred microseconds of work.
 const UNIT_BYTES: usize = 1_024;
 
-/// The work that was decided and is not counted yet.
+/// The work of decided calls that is not yet charged to the task's budget.
 #[derive(Debug, Default)]
 pub(crate) struct Turn {
     bytes: usize,
@@ -21,7 +21,7 @@ impl Turn {
         self.bytes = self.bytes.saturating_add(UNIT_BYTES).saturating_add(args_bytes);
     }
 
-    /// Ready while this task may go on; else it is woken when others have had their turn.
+    /// Ready while this task may continue; otherwise the task is woken when others have had their turn.
     pub(crate) fn poll_go_on(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.bytes >= UNIT_BYTES {
             ready!(coop::poll_proceed(cx)).made_progress();
@@ -30,7 +30,7 @@ impl Turn {
         Poll::Ready(())
     }
 
-    /// Lets others have their turn when this one is over.
+    /// Waits until this task may continue, after others have had their turn.
     pub(crate) async fn go_on(&mut self) {
         poll_fn(|cx| self.poll_go_on(cx)).await;
     }
@@ -42,7 +42,7 @@ mod tests {
 
     use super::*;
 
-    /// Counts the calls with such arguments that are decided before another task of the same thread is let in.
+    /// Counts the calls with arguments of this length that are decided before another task of the same thread runs.
     async fn calls_in_a_turn(args_bytes: usize) -> usize {
         let other_ran = Cell::new(false);
         let mut turn = Turn::default();

@@ -6,7 +6,7 @@ use prost_types::{Struct, Value};
 
 use crate::proxy::Attributes;
 
-/// The namespace of [`crate::IdentitySource::Metadata`] for what the gateway's own expressions came to.
+/// The namespace of [`crate::IdentitySource::Metadata`] for the results of the gateway's own expressions.
 const METADATA: &str = "agentgateway";
 
 /// Fields that the gateway holds against the client's message itself, and writes anew for the server, under the name by

@@ -1,31 +1,31 @@
-//! Taking hidden tools out of the results of `tools/list`.
+//! Removes hidden tools from the results of `tools/list`.
 
 use callgate_core::engine::Listing;
 
-/// What joins a target's name to a tool's where the gateway offers several targets as one server. Names of targets do not
-/// hold it.
+/// The character between a target's name and a tool's name when the gateway offers several targets as one server. Names
+/// of targets do not contain it.
 const JOINT: char = '_';
 
-/// One target of the gateway, as its tools are judged for one caller.
+/// One target of the gateway, with the rules for one caller's lists of its tools.
 #[derive(Debug)]
 pub(super) struct Target<'a> {
-    /// The gateway's name for it.
+    /// The gateway's name for the target.
     pub(super) name: &'a str,
-    /// What its lists may name; `None` where the caller is nobody there.
+    /// The rules for its lists; `None` if the caller is unknown at the target.
     pub(super) listing: Option<Listing<'a>>,
 }
 
 impl Target<'_> {
     fn hides(&self, tool: &str) -> bool {
-        // Whoever is nobody there can call nothing.
+        // A caller who is unknown there can call nothing.
         self.listing.is_none_or(|listing| !listing.shows(tool))
     }
 }
 
-/// Whether a tool of this name is left out of the list that these targets gave.
+/// Returns true if a tool of this name is removed from the list that these targets returned.
 ///
-/// Which name a tool has depends on the gateway's settings: its own, or that of its target before it. Where a name can be
-/// read both ways, the tool is left out if either is.
+/// The gateway's settings determine the name of a tool: its own name, or the name with that of its target in front. If
+/// a name can be read both ways, the tool is removed if either reading is hidden.
 pub(super) fn is_hidden(targets: &[Target<'_>], tool: &str) -> bool {
     let joined = tool
         .split_once(JOINT)
@@ -33,7 +33,8 @@ pub(super) fn is_hidden(targets: &[Target<'_>], tool: &str) -> bool {
     match (joined, targets) {
         (Some((target, rest)), [_]) => target.hides(rest) || target.hides(tool),
         (Some((target, rest)), _) => target.hides(rest),
-        // Of several targets nobody knows whose it is; at those where the caller is nobody, no call of it passes.
+        // Any of several targets may have the tool. Targets where the caller is unknown do not count: no call passes
+        // there.
         (None, targets) => targets
             .iter()
             .filter(|target| target.listing.is_some())

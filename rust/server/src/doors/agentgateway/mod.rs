@@ -62,7 +62,7 @@ impl McpPolicy {
         judge.answer(&attributes, Ok(carried))
     }
 
-    /// Of the targets that all get a message, the first where its caller is somebody; else the first.
+    /// Returns the first of the targets of a message at which the caller is known; if there is none, the first target.
     fn where_known<'a>(
         &self,
         admission: &Admission<'_>,

@@ -63,7 +63,7 @@ impl Responder for ExtMcp<'_> {
     }
 }
 
-/// A denial. The gateway makes the answer to the client itself: the reason is what a model gets to read.
+/// A denial. The gateway makes the answer to the client itself; a model reads the reason.
 pub(super) fn error(decision: &Decision<'_>) -> AuthorizationError {
     let code = match decision.outcome {
         Outcome::RateLimited => Code::ResourceExhausted,

@@ -21,7 +21,7 @@ pub(super) struct HttpAttributes<'a> {
 }
 
 impl<'a> HttpAttributes<'a> {
-    /// `None` where the request is none over HTTP.
+    /// Reads the attributes; `None` if the request is not an HTTP request.
     pub(super) fn of(context: &'a AttributeContext) -> Option<Self> {
         let http: &HttpRequest = context.request.as_ref()?.http.as_ref()?;
         Some(Self {

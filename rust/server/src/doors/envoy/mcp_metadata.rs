@@ -1,8 +1,9 @@
-//! What Envoy's MCP filter (`envoy.filters.http.mcp`) has read of a body, from the dynamic metadata that it writes.
+//! The facts that Envoy's MCP filter (`envoy.filters.http.mcp`) has read from a body, taken from the dynamic metadata
+//! that it writes.
 //!
-//! As Envoy 1.40 writes it: `jsonrpc`, `method`, `id` (a string, or a number as a double), `params.name` and further members
-//! of `params`, `is_mcp_request`, `status`; `passthrough_reason` and `is_exceeding_limit` where something was wrong and the
-//! request went on all the same.
+//! Envoy 1.40 writes `jsonrpc`, `method`, `id` (a string, or a number as a double), `params.name` and further members
+//! of `params`, `is_mcp_request` and `status`. It also writes `passthrough_reason` and `is_exceeding_limit` if there
+//! was a fault and the request was forwarded nevertheless.
 
 use callgate_core::json::canonical::write_string;
 use callgate_mcp::message::TOOLS_CALL;
@@ -17,16 +18,17 @@ use crate::proxy::UnclearError;
 /// Integers up to here are exact as doubles.
 const MAX_EXACT: f64 = 9_007_199_254_740_991.0;
 
-/// A message as the filter tells of it.
+/// A message by the filter's reading.
 #[derive(Clone, Debug)]
 pub(super) struct ReadMessage<'a> {
     named: MessageTarget<'a>,
-    /// As it stands in JSON; `None` for a notification, and for a number that a double cannot tell from its neighbours.
+    /// The id as JSON; `None` for a notification, and for a number beyond the range in which doubles hold integers
+    /// exactly.
     id: Option<String>,
 }
 
 impl<'a> ReadMessage<'a> {
-    /// What this namespace of the metadata says; `None` where no namespace is configured or the filter wrote nothing.
+    /// Reads this namespace of the metadata; `None` if no namespace is configured or the filter wrote nothing.
     pub(super) fn of(
         metadata: Option<&'a Metadata>,
         namespace: Option<&str>,
@@ -83,7 +85,7 @@ impl<'a> ReadMessage<'a> {
         })
     }
 
-    /// As it is judged.
+    /// Converts the message to the form in which it is judged.
     pub(super) fn as_read(&self) -> MessageSummary<'_> {
         MessageSummary {
             named: self.named,
@@ -130,7 +132,7 @@ mod tests {
         Value { kind: Some(kind) }
     }
 
-    /// What Envoy writes of a call, with these members in place of its own.
+    /// Makes the metadata that Envoy writes for a call, with these members in place of its own.
     fn written(others: &[(&str, Kind)]) -> Struct {
         let string = |text: &str| Kind::StringValue(text.to_owned());
         let params = Struct {

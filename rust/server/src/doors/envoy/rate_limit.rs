@@ -33,14 +33,14 @@ use crate::in_force::Configuration;
 use crate::ingress::Ingress;
 use crate::protocol::Protocol;
 
-/// The name under which it is called.
+/// The name of the gRPC service.
 pub(crate) const NAME: &str = "envoy.service.ratelimit.v3.RateLimitService";
 
-/// Largest message. Two bytes can be one descriptor, which is much larger once it is decoded; what Envoy sends is at most
-/// a few headers long.
+/// Largest message. Two bytes can be one descriptor, which is much larger after decoding; a request of Envoy is at most
+/// as long as a few headers.
 pub(crate) const MESSAGE_LIMIT_BYTES: usize = 256 * 1024;
 
-/// Descriptors of one request. Envoy makes one of each entry of a route's `rate_limits`.
+/// Descriptors of one request. Envoy makes one for each entry of a route's `rate_limits`.
 const MAX_DESCRIPTORS: usize = 256;
 
 /// The service.
@@ -73,7 +73,7 @@ impl RateLimits {
         }
         let decoded = decoded(request);
         let request = decoded.as_ref().unwrap_or(request);
-        // Pushed one by one: what is collected into a `Result` is moved as a whole.
+        // Pushed one by one: collecting into a `Result` moves the whole vector.
         let mut descriptors: SmallVec<[Descriptor<'_>; 2]> = SmallVec::with_capacity(count);
         for message in &request.descriptors {
             descriptors.push(descriptor(message)?);
@@ -150,7 +150,7 @@ impl RateLimitService for RateLimits {
     }
 }
 
-/// An error and no answer, so that the proxy's own setting for a limiter that fails says what becomes of the request.
+/// Returns an error and no answer, so that the proxy's own setting for a failed limiter decides about the request.
 fn unknown_domain(state: &State, domain: &str) -> Status {
     let names = state.rate_limits().names();
     if names.is_empty() {
@@ -163,8 +163,8 @@ fn unknown_domain(state: &State, domain: &str) -> Status {
     ))
 }
 
-/// The request with the values as text that came as MCP's base64 form, if there are any: servers take that form for the
-/// name that it stands for, so a limit has to as well.
+/// Decodes the values that arrived in MCP's base64 form, and returns the changed request if there are any: servers read
+/// that form as the name that it encodes, so a limit has to as well.
 fn decoded(request: &RateLimitRequest) -> Option<RateLimitRequest> {
     let is_encoded = |value: &str| lenient_base64(value).is_some();
     let mut entries = request
@@ -240,7 +240,8 @@ fn status(status: &RateStatus<'_>) -> DescriptorStatus {
     }
 }
 
-/// What the client is told: of the refusal that lasts longest, else of the limit that is nearest.
+/// Makes the headers for the client: they describe the refusal that lasts longest, or else the limit with the fewest
+/// units left.
 fn headers(answer: &RateAnswer<'_>) -> Vec<HeaderValue> {
     let wanted = match answer.headers {
         HeadersWhen::Refused => answer.over_limit,
@@ -266,7 +267,7 @@ fn headers(answer: &RateAnswer<'_>) -> Vec<HeaderValue> {
         header("ratelimit-remaining", status.remaining.into()),
     ];
     if let Some(reset_after_us) = status.reset_after_us {
-        // Rounded up: whoever waits so long finds it free.
+        // Rounded up, so that the units are free after this wait.
         let seconds = reset_after_us.div_ceil(1_000_000);
         headers.push(header("ratelimit-reset", seconds));
         if answer.over_limit {

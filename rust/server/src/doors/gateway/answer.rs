@@ -8,7 +8,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
-/// A body of JSON that holds now and for this caller alone.
+/// Makes an answer with a JSON body that must not be stored: it is valid now and for this caller alone.
 pub(super) fn json(status: StatusCode, body: String) -> Response<Body> {
     let mut response = Response::new(Body::new(Full::from(body)));
     *response.status_mut() = status;
@@ -18,7 +18,7 @@ pub(super) fn json(status: StatusCode, body: String) -> Response<Body> {
     response
 }
 
-/// An answer without a body.
+/// Makes an answer without a body.
 pub(super) fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
@@ -27,17 +27,17 @@ pub(super) fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// The refusal of a request that is not for the gateway.
+/// Makes the refusal of a request that is not for the gateway.
 pub(super) fn refused(status: StatusCode, message: &str) -> Response<Body> {
     json(status, mcp::failed_request(None, code(status), message))
 }
 
-/// The code of an error under this status.
+/// Returns the code of an error under this status.
 pub(super) fn code(status: StatusCode) -> i64 {
     i64::from(status.as_u16())
 }
 
-/// An answer that says what would be let in.
+/// Makes an answer with a challenge: the credential that would be accepted.
 pub(super) fn challenging(status: StatusCode, challenge: &str, body: String) -> Response<Body> {
     let mut response = json(status, body);
     if let Ok(challenge) = HeaderValue::from_str(challenge) {
@@ -46,9 +46,9 @@ pub(super) fn challenging(status: StatusCode, challenge: &str, body: String) -> 
     response
 }
 
-/// The answer where the server has given none: to a call, a tool's result that a model can read.
+/// Makes the answer for a request that the server has not answered: for a call, a tool's result that a model can read.
 ///
-/// What exactly failed is the operator's to know: it may name addresses and hosts.
+/// The details of the failure are for the operator alone: they may contain addresses and hosts.
 pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Response<Body> {
     let happened = match failure {
         Failure::Unreachable(_) => "the server cannot be reached, so nothing was done; try again later",
@@ -88,7 +88,7 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
     }
 }
 
-/// The issuers that protect a server, for clients that look for it (RFC 9728 section 3.2).
+/// Makes the list of the issuers that protect a server, for clients that look for it (RFC 9728 section 3.2).
 pub(super) fn metadata(resource: &str, issuers: &Issuers) -> Response<Body> {
     let mut body = String::from(r#"{"resource":"#);
     write_string(resource, &mut body);

@@ -1,4 +1,4 @@
-//! The caller, as a request proves it.
+//! The caller, as proven by a request.
 
 use std::sync::Arc;
 
@@ -16,20 +16,20 @@ use crate::in_force::Configuration;
 use crate::ingress::Ingress;
 use crate::protocol::Protocol;
 
-/// The rule that denies whoever no grant and no issuer knows.
+/// The rule that denies a caller whom no grant and no issuer knows.
 const UNKNOWN: &str = "(unknown grant)";
 
-/// After how many seconds keys that cannot be had are asked for again.
+/// The seconds after which a client asks again if keys are not available.
 const RETRY_S: HeaderValue = HeaderValue::from_static("30");
 
-/// The caller, as the request proves it.
+/// The caller, as proven by the request.
 #[derive(Clone, Debug)]
 pub(super) enum ProvenCaller {
-    /// Nobody has to prove anything.
+    /// Any caller: nobody has to prove an identity.
     Anybody,
-    /// Whoever has the token that was sent; the id of the grant, where there is one of that token.
+    /// The owner of the token that was sent, with the id of the grant if the token belongs to one.
     Grant(Option<String>),
-    /// Whom the token of this issuer makes the caller out to be.
+    /// The caller whom the token of this issuer identifies.
     Issued(Arc<Issued>, Arc<Issuer>),
 }
 
@@ -88,7 +88,7 @@ impl ProvenCaller {
         Ok(Self::Grant(grant.map(|grant| grant.id().to_owned())))
     }
 
-    /// Refuses whoever has to be somebody and is nobody at this server, whatever the request asks for.
+    /// Refuses a caller who must be known and is unknown at this server, whatever the request asks for.
     pub(super) fn check(&self, challenge: &Challenge<'_>) -> Result<(), Box<Response<Body>>> {
         let labels = self.labels();
         let caller = match self {
@@ -127,12 +127,12 @@ impl ProvenCaller {
         )))
     }
 
-    /// Returns true if the issuer's token has expired since.
+    /// Returns true if the issuer's token has expired since it was accepted.
     pub(super) fn has_expired(&self, now: Now) -> bool {
         matches!(self, Self::Issued(issued, _) if now.unix_us() >= issued.expires_at_us)
     }
 
-    /// The id of the grant that the caller is.
+    /// Returns the id of the caller's grant.
     pub(super) fn grant(&self) -> Option<&str> {
         match self {
             Self::Anybody => None,
@@ -157,7 +157,7 @@ impl ProvenCaller {
             .collect()
     }
 
-    /// Whom an issuer's token makes out, with these labels.
+    /// Returns the caller whom an issuer's token identifies, with these labels.
     pub(super) fn issued<'c>(&'c self, labels: &'c [(&'c str, &'c str)]) -> Option<Caller<'c>> {
         match self {
             Self::Issued(issued, _) => Some(Caller::Issued {
@@ -169,7 +169,7 @@ impl ProvenCaller {
     }
 }
 
-/// The rules that deny whoever has not proven to be somebody.
+/// The rules that deny an unknown caller.
 const NOBODY: [&str; 3] = [UNKNOWN, "(grant revoked)", "(grant expired)"];
 
 /// Returns true if a decision denies an unknown caller. `needs_token`: a caller without a grant is unknown.
@@ -188,7 +188,8 @@ pub(super) fn may_be_issued(issuers: &Issuers, token: &str) -> bool {
     !issuers.is_empty() && !token.starts_with(TOKEN_PREFIX)
 }
 
-/// The answer to whom a token, of this issuer if of any, does not let in (RFC 6750 section 3.1).
+/// Makes the answer to a caller whose token is not accepted (RFC 6750 section 3.1); `issuer` is the issuer of the
+/// token, if it is known.
 fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &Refused) -> Response<Body> {
     let nobody = Request {
         caller: Caller::named(""),
@@ -214,7 +215,7 @@ fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &Refused
         |decision| mcp::denied_as(answer::code(status), None, decision),
     );
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        // The token may be good: told that it is not, its client would throw it away.
+        // The token may be valid: after an `invalid_token` its client would discard it.
         let mut response = answer::json(status, body);
         response.headers_mut().insert(header::RETRY_AFTER, RETRY_S);
         return response;

@@ -25,7 +25,7 @@ impl Challenge<'_> {
         &self.configuration.parts.gateway
     }
 
-    /// The answer to somebody who is not known.
+    /// Makes the answer to an unknown caller.
     pub(super) fn unauthorized(&self, body: String) -> Response<Body> {
         let error = if self.parts.headers.contains_key(header::AUTHORIZATION) {
             "error=\"invalid_token\", "

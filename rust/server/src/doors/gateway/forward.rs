@@ -1,4 +1,4 @@
-//! A request that may go on, on its way to the server and back.
+//! A request that may be forwarded, on its way to the server and back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,22 +34,22 @@ use crate::proxy::ANONYMOUS;
 /// The session of the versions before 2026-07-28.
 pub(super) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 
-/// Set on a stream that goes on where another was cut.
+/// The header of a stream that continues one that was cut.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// The error of a reply that shows a list of tools unasked.
+/// The error of a reply that holds a list of tools that was not asked for.
 const UNASKED: &str = "it shows a list of tools that it was not asked for";
 
-/// The session that a request is of, as its id says.
+/// The session of a request, by its id.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    /// The server's own id, where the client's is marked.
+    /// The server's own id, if the client's id is a marked one.
     pub(super) own: Option<HeaderValue>,
-    /// The client's variant at its begin; `None` if there is no session, or it is not known.
+    /// The client's variant at the start of the session; `None` if there is no session, or the variant is not known.
     pub(super) variant: Option<Variant>,
 }
 
-/// A request that may go on.
+/// A request that may be forwarded.
 #[derive(Debug)]
 pub(super) struct Forward {
     pub(super) gate: Arc<Gate>,
@@ -64,8 +64,8 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// Sends it, and gives back what the server answers as it comes. What has to be held of that counts against `share`, as
-    /// `waiting` does of the body.
+    /// Sends the request, and returns the server's answer while it arrives. Bytes of it that have to be held count
+    /// against `share`, as `waiting` does for the body.
     pub(super) async fn run(
         self,
         body: Bytes,
@@ -76,7 +76,7 @@ impl Forward {
         watched(self.answer(body, waiting, share).await, standing)
     }
 
-    /// The caller, for as long as the reply lasts.
+    /// Makes the record of the caller that is kept while the reply lasts.
     fn open_reply(&self) -> OpenReply {
         OpenReply {
             gate: Arc::clone(&self.gate),
@@ -185,7 +185,8 @@ impl Forward {
     }
 }
 
-/// A reply without what its caller may not see. What is one message is waited for as a whole; a stream goes on at once.
+/// Removes from a reply everything that its caller may not see. A single message is read completely first; a stream is
+/// passed on at once.
 async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Response<Body> {
     let (gate, entry) = (Arc::clone(&cutting.gate), Arc::clone(&cutting.entry));
     let id = cutting.id.clone();
@@ -202,7 +203,7 @@ async fn cut(reply: Response<OpenBody>, holds: Holds, cutting: Cutting) -> Respo
     answer::failed(id.as_deref().and_then(Id::from_json), false, &failure)
 }
 
-/// Marks the session that a reply names as one of this grant and of such a client.
+/// Marks the session that a reply names as one of this grant and of this client variant.
 fn mark(
     head: &mut http::response::Parts,
     gate: &Gate,
@@ -220,7 +221,7 @@ fn mark(
     let variant = variant.cloned().unwrap_or_default();
     let marked = match (&gate.sessions, grant) {
         (Some(sessions), Some(grant)) => sessions.marked(&entry.server, grant, &variant, own),
-        // Nobody has to prove anything, and lists are held against pins.
+        // Callers need no proof, and lists are compared with pins.
         (_, None) if entry.pins.is_some() => session::saying(&variant, own),
         _ => return,
     };
@@ -229,10 +230,10 @@ fn mark(
     }
 }
 
-/// Logs why a server did not answer, at a bounded pace, and whose request it was where that is why.
+/// Logs why a server did not answer, at a bounded pace, and the caller of the request if the caller is the reason.
 fn tell(gate: &Gate, server: &str, grant: Option<&str>, failure: &Failure) {
     if gate.paces.upstreams.admits(gate.second()) {
-        // Not cut like a caller's name: it says what to do.
+        // Not cut like a caller's name: the text says what to do.
         let error = FieldValue::Text(failure.to_string());
         let mut fields = vec![("server", server.into()), ("error", error)];
         if let (Failure::GrantBusy(_), Some(grant)) = (failure, grant) {
@@ -250,7 +251,7 @@ fn unreadable(gate: &Gate, entry: &ServerEntry, reason: &'static str) -> Failure
     failure
 }
 
-/// The units of a call on its way. Whoever gives up waiting has sent it all the same.
+/// The units of a forwarded call. If its client stops waiting, the call was sent nevertheless.
 struct Units<'g> {
     gate: &'g Gate,
     reserved: Option<OpenReservation>,
@@ -270,23 +271,23 @@ impl Drop for Units<'_> {
     }
 }
 
-/// Takes out of a reply what its caller may not see at that moment.
+/// Removes from a reply everything that its caller may not see at that moment.
 struct Cutting {
     gate: Arc<Gate>,
     parts: Parts,
     caller: ProvenCaller,
     id: Option<String>,
     allowed_only: bool,
-    /// Which page of a list was asked for.
+    /// The page of a list that was requested.
     page: Page,
-    /// The variant of the client that asks.
+    /// The variant of the requesting client.
     variant: Variant,
     entry: Arc<ServerEntry>,
-    /// Of the connection, for what is held.
+    /// The share of the connection, for held bytes.
     share: Arc<ConnectionShare>,
-    /// The bytes so far of a message that is not whole.
+    /// The bytes so far of a message that is not complete.
     held: HeldBytes,
-    /// The request's place at its server, until the client has taken all of the reply.
+    /// The request's place at its server, until the client has received all of the reply.
     place: Arc<Place>,
     tape: Tape,
 }
@@ -304,7 +305,7 @@ impl Room for HeldBytes {
 }
 
 impl Cutting {
-    /// Holds a list against what was accepted of the server's tools; the error says why it must not be shown.
+    /// Compares a list with the accepted tools of the server; the error says why the list must not be shown.
     fn observe(&mut self, message: &[u8]) -> Result<Option<Observation>, String> {
         let Some(pins) = &self.entry.pins else {
             return Ok(None);

@@ -101,7 +101,7 @@ async fn answer_to(
         return refusal;
     }
     issuer::wait_for_key(context, &parts).await;
-    // Whoever is nobody here, or asks for nothing that is here, makes nobody read and hold a body.
+    // For an unknown caller or an unknown server no body is read and held.
     let known = match known(context, &parts) {
         Ok(known) => known,
         Err(refusal) => return *refusal,
@@ -110,7 +110,7 @@ async fn answer_to(
         Ok(body) => body,
         Err(error) => return error.refusal(answer::refused),
     };
-    // Whoever waits for a server goes on holding the body.
+    // A request that waits for a server continues to hold its body.
     let mut held = HeldBytes::new(Arc::clone(&share));
     if let Err(full) = held.grow(body.len()) {
         return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
@@ -241,7 +241,7 @@ fn judge(
     }
 }
 
-/// The session that a request is of; a session of another grant is none.
+/// Finds the session of a request; a session of another grant is refused.
 fn session(
     gate: &Gate,
     parts: &mut Parts,
@@ -253,11 +253,11 @@ fn session(
     };
     let named = named.to_str().ok();
     let Some(grant) = grant else {
-        // Of two nobody knows which is meant: they are refused where the request is judged.
+        // Two session ids are ambiguous: they are refused when the request is judged.
         let is_one = parts.headers.get_all(forward::SESSION).iter().count() == 1;
         let said = named.filter(|_| is_one).and_then(session::said_by);
         let said = said.and_then(|(variant, own)| Some((variant, HeaderValue::from_str(own).ok()?)));
-        // From here on it is as if there was no more than the server's own id: limits count by that.
+        // From here on the request has only the server's own id: limits count by that.
         return Ok(said.map_or_else(Session::default, |(variant, own)| {
             parts.headers.insert(forward::SESSION, own);
             Session {
@@ -269,7 +269,7 @@ fn session(
     let own = named
         .and_then(|marked| gate.sessions.as_ref()?.unmarked(server, grant, marked))
         .and_then(|(variant, own)| Some((variant, HeaderValue::from_str(own).ok()?)));
-    // Clients that are told so begin another session.
+    // Clients begin another session after this status.
     let (variant, own) = own.ok_or_else(|| {
         Box::new(answer::refused(
             StatusCode::NOT_FOUND,

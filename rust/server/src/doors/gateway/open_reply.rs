@@ -1,7 +1,7 @@
-//! Replies that end when their caller is no longer let in.
+//! Replies that end when their caller is no longer admitted.
 //!
-//! A request is judged when it comes, but a stream may stay open for days. So whoever has one is looked up again from time to
-//! time, as if the request came anew.
+//! A request is judged when it arrives, but a stream may stay open for days. So the caller of an open stream is checked
+//! again from time to time, as if the request arrived anew.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::gate::Gate;
 use crate::in_force::ServerEntry;
 use crate::proxy::ANONYMOUS;
 
-/// Time between two looks at a caller: a change ends its streams so soon.
+/// Time between two checks of a caller: a change ends the caller's streams within this time.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// The error of a reply that is cut short and has no end of its own.
+/// The error of a reply that is cut short and has no regular end.
 const ENDED: &str = "its caller is no longer let in";
 
 /// The rules that end every reply.
 const NOBODY: [&str; 2] = ["(unknown grant)", "(grant revoked)"];
 
-/// The rule that ends what waits.
+/// The rule that ends only streams that wait for messages.
 const EXPIRED: &str = "(grant expired)";
 
 /// A caller with an open reply.
@@ -43,12 +43,13 @@ pub(super) struct OpenReply {
     pub(super) caller: ProvenCaller,
     /// The credential by which the caller was identified.
     pub(super) authorization: Option<HeaderValue>,
-    /// The reply is no answer that will end, but a stream of whatever may come.
+    /// True for a stream of any messages, false for an answer that ends by itself.
     pub(super) waits: bool,
 }
 
 impl OpenReply {
-    /// Whether the reply may go on. The answer to what was asked in time comes to its end though the caller's time is over.
+    /// Returns true if the reply may continue. The answer to a request that was made in time is completed even if the
+    /// caller's time is over.
     fn holds(&self) -> bool {
         let configuration = self.gate.configuration();
         let gateway = &configuration.parts.gateway;
@@ -86,8 +87,8 @@ impl OpenReply {
     }
 }
 
-/// A reply that ends when its caller is no longer let in: a stream of events as if its server had ended it, so that clients
-/// come again; everything else as what is cut short.
+/// Makes a reply that ends when its caller is no longer admitted: a stream of events ends as if its server had ended
+/// it, so that clients reconnect; any other reply ends as one that was cut short.
 pub(super) fn watched(reply: Response<Body>, standing: OpenReply) -> Response<Body> {
     if reply.body().is_end_stream() {
         return reply;
@@ -107,13 +108,13 @@ pub(super) fn watched(reply: Response<Body>, standing: OpenReply) -> Response<Bo
 }
 
 struct WatchedReply {
-    /// `None` when nothing more goes on.
+    /// `None` when nothing more is passed on.
     body: Option<Body>,
     standing: OpenReply,
     has_events: bool,
-    /// The second of the last look, for a stream that never pauses.
+    /// The second of the last check, for a stream that never pauses.
     seen_s: u64,
-    /// Until the next look, for one that does.
+    /// The timer until the next check, for a stream that pauses.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 

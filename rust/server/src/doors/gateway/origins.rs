@@ -1,4 +1,4 @@
-//! Pages of other sites whose scripts may use the gateway: CORS, as the Fetch standard has it.
+//! Pages of other sites whose scripts may use the gateway: CORS, as the Fetch standard defines it.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -26,7 +26,8 @@ const SENT: [&str; 8] = [
     "mcp-session-id",
 ];
 
-/// What the fields begin with that mirror arguments. CORS knows no patterns, so those asked for are named in the answer.
+/// The prefix of the fields that mirror arguments. CORS knows no patterns, so the answer names those that were asked
+/// for.
 const MIRRORED: &str = "mcp-param-";
 
 /// The fields that a script may read besides those that every script may.
@@ -36,14 +37,14 @@ const READ: HeaderValue = HeaderValue::from_static(
      X-Callgate-Shadow",
 );
 
-/// How long a browser may remember the answer, in seconds: an origin that is taken off the list is refused by then at the
-/// latest, and at once where its requests arrive.
+/// The time for which a browser may remember the answer, in seconds. An origin that is removed from the list gets no
+/// new preflight answer after this time at the latest; its requests are refused at once.
 const MAX_AGE_S: HeaderValue = HeaderValue::from_static("600");
 
-/// Fewer than a browser asks for in one go.
+/// The most fields that are answered; more than a browser asks for in one preflight.
 const MAX_FIELDS: usize = 64;
 
-/// Returns true for a preflight: a browser's question what a script may send.
+/// Returns true for a preflight: a browser's question which requests a script may send.
 pub(super) fn is_preflight(parts: &Parts) -> bool {
     parts.method == Method::OPTIONS && parts.headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
 }
@@ -69,7 +70,7 @@ fn may_be_sent(name: &str) -> bool {
     SENT.contains(&name.as_str()) || name.starts_with(MIRRORED)
 }
 
-/// Lets scripts of this origin read an answer. Cookies play no part, so nothing is said of credentials.
+/// Lets scripts of this origin read an answer. Cookies are not used, so the answer has no field about credentials.
 pub(super) fn share(origin: HeaderValue, response: &mut Response<Body>) {
     let fields = response.headers_mut();
     fields.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);

@@ -142,7 +142,7 @@ impl Responder for GatewayResponder<'_> {
     const PROTOCOL: Protocol = Protocol::Gateway;
 
     fn reserve(&self) -> Option<u128> {
-        // Without random numbers the call is judged as ever, and its units are not given back.
+        // Without random numbers the call is judged all the same, and its units are not given back.
         random_u128().ok()
     }
 

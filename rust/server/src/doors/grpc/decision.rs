@@ -33,7 +33,8 @@ impl Decisions {
         Self { gate, phase }
     }
 
-    /// Decides one call of whichever method for whoever asks, if that one still may: a stream takes its time.
+    /// Decides one call of any method for its sender, who must still be admitted: the configuration may have changed
+    /// since a stream began.
     pub(crate) fn decide(
         &self,
         asker: Option<&Asker>,
@@ -47,7 +48,7 @@ impl Decisions {
         })
     }
 
-    /// The denial of what is no call.
+    /// Makes the denial of a message that holds no call.
     pub(crate) fn refuse(&self, ingress: Ingress, reason: &str) -> pb::CheckResponse {
         self.gate.refuse(ingress, reason.to_owned(), message)
     }
@@ -163,7 +164,8 @@ impl DecisionService for Decisions {
     }
 }
 
-/// An id that can be guessed would let others settle: better none, and no decision.
+/// The error if no random id can be made: an id that can be guessed would let others settle, so the call is not
+/// decided.
 fn no_random(error: getrandom::Error) -> Status {
     Status::unavailable(format!("no random numbers for a reservation id: {error}"))
 }

@@ -13,7 +13,7 @@ pub(crate) const QUESTION_LIMIT_BYTES: usize = 4 * 1024;
 /// The server as a whole, and its one service.
 const NAMES: [&str; 2] = ["", SERVICE_NAME];
 
-/// Sets what the health service answers.
+/// Sets the status that the health service reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Health {
     reporter: HealthReporter,

@@ -1,8 +1,8 @@
-//! `CheckStream`: calls decided as they come.
+//! `CheckStream`: calls decided as they arrive.
 //!
-//! The answers are a stream that reads the next call when the next answer is wanted. So there is no task and no queue: a
-//! client that does not take its answers is not read any further, answers that are ready together are sent together, and
-//! they keep the order of the calls.
+//! The answers are a stream that reads the next call when the next answer is wanted. So there is no task and no queue:
+//! a client that does not take its answers is not read any further, answers that are ready together are sent together,
+//! and they keep the order of the calls.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -27,7 +27,7 @@ type Stopping = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(crate) struct Answers {
     decisions: Decisions,
     asker: Option<Asker>,
-    /// Of the stream; all its calls have the same.
+    /// The ingress of the stream, the same for all its calls.
     ingress: Ingress,
     calls: Streaming<pb::CheckStreamRequest>,
     deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
@@ -37,11 +37,11 @@ pub(crate) struct Answers {
 
 /// The stage of a stream.
 enum Life {
-    /// It goes on until the client or the server ends it.
+    /// The stream continues until the client or the server ends it.
     Open(Stopping),
-    /// The server stops. So many bytes of calls may have come before that, and are still decided.
+    /// The server stops. At most this number of bytes of calls can have arrived before that; they are still decided.
     Closing(usize),
-    /// It has ended.
+    /// The stream has ended.
     Over,
 }
 
@@ -86,7 +86,7 @@ impl Answers {
         })
     }
 
-    /// Whether everything that had come before the server began to stop has had its chance.
+    /// Returns true if all calls that can have arrived before the server began to stop are decided after this one.
     fn is_closed_after(&mut self, message: &pb::CheckStreamRequest) -> bool {
         let Life::Closing(left_bytes) = &mut self.life else {
             return false;
@@ -98,12 +98,12 @@ impl Answers {
 
     fn notice_stopping(&mut self) {
         if matches!(self.life, Life::Open(_)) && self.decisions.is_stopping() {
-            // What the window let in is all that can have come by now.
+            // No more bytes than the window allows can have arrived by now.
             self.life = Life::Closing(STREAM_WINDOW_BYTES as usize);
         }
     }
 
-    /// Whether the server stops; while it does not, the task is woken when that changes.
+    /// Returns true if the server stops; otherwise the task is woken when it does.
     fn poll_stopping(&mut self, cx: &mut Context<'_>) -> bool {
         match &mut self.life {
             Life::Open(stopping) => stopping.as_mut().poll(cx).is_ready(),
@@ -112,7 +112,7 @@ impl Answers {
         }
     }
 
-    /// Whether nobody waits any more; while somebody does, the task is woken when that changes.
+    /// Returns true if the deadline of the stream has passed; otherwise the task is woken when it does.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> bool {
         self.deadline
             .as_mut()
@@ -183,10 +183,10 @@ impl Drop for Answers {
     }
 }
 
-/// Bytes before each message.
+/// Bytes in front of each message.
 const PREFIX_BYTES: usize = 5;
 
-/// Clients that ask again elsewhere, or after a restart, do so on this status.
+/// The status that makes clients ask again elsewhere, or after a restart.
 fn stopped() -> Status {
     Status::unavailable("the server is stopping; calls without an answer were not decided, ask them again")
 }

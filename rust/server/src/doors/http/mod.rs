@@ -31,7 +31,7 @@ pub(super) use forward::texts;
 
 const CHECK: &str = "/v1/check";
 
-/// Everything that the doors of HTTP share.
+/// The parts that all doors of HTTP share.
 pub(crate) struct HttpContext {
     pub(crate) gate: Arc<Gate>,
     pub(crate) access: Access,
@@ -52,8 +52,8 @@ struct Buffers {
     tape: Tape,
 }
 
-/// Whether a path is one of plain HTTP whatever the request says of itself. gRPC answers each request with status 200, which
-/// would tell a proxy to let its client's request go on.
+/// Returns true for every path of plain HTTP, whatever the request's header fields say. gRPC answers each request with
+/// status 200, which would tell a proxy to forward its client's request.
 pub(super) fn owns(path: &str) -> bool {
     path.starts_with("/v1/")
 }
@@ -132,8 +132,8 @@ fn unauthenticated(context: &HttpContext, unknown: UnknownPepError) -> Response<
     refusal
 }
 
-/// True when the body is what it says. Its content type does not matter: it is read as JSON or refused, and pages of a
-/// browser are told by their `Origin`.
+/// Returns true if the body is not encoded. Its content type does not matter: it is read as JSON or refused, and pages
+/// of a browser are recognised by their `Origin`.
 fn is_plain(headers: &HeaderMap) -> bool {
     headers
         .get_all(header::CONTENT_ENCODING)

@@ -8,7 +8,7 @@ use tonic::body::Body;
 
 use crate::doors::quota;
 
-/// `{"error": message}`: for what is no request at all.
+/// `{"error": message}`: the body of an answer without a decision.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
     let mut json = String::from(r#"{"error":"#);
     write_string(message, &mut json);

@@ -9,7 +9,7 @@ const GRANT: &str = "grant";
 /// The caller at the other end.
 #[derive(Clone)]
 pub enum WrapCaller {
-    /// Whoever has this token.
+    /// The owner of this token.
     Token(String),
     /// The grant of this id, where no grants are configured.
     Grant(String),

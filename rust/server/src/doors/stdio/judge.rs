@@ -21,7 +21,7 @@ use crate::protocol::Protocol;
 pub(super) struct LineJudge {
     pub(super) gate: Arc<Gate>,
     pub(super) attributes: LineAttributes,
-    /// Leave out of lists what this caller may never call, too.
+    /// Removes from lists the tools that this caller may never call, too.
     pub(super) lists_allowed_only: bool,
     /// The server's name.
     pub(super) server: String,
@@ -69,7 +69,7 @@ impl Judging for LineJudge {
     }
 
     fn settle(&self, reservation: u128, reached: bool) {
-        // Without an enforcement point there is none whose units these could be.
+        // If there is no enforcement point, the units belong to nobody.
         let _ = self.with(|admission| {
             let pep = admission.pep.id;
             OpenReservation { reservation, pep }.settle(&self.gate, !reached);
@@ -95,7 +95,7 @@ impl Judging for LineJudge {
 }
 
 impl LineJudge {
-    /// Works with what is in force now.
+    /// Calls `work` with the configuration that is in force now.
     fn with<R>(&self, work: impl FnOnce(&Admission<'_>) -> Result<R, String>) -> Result<R, String> {
         let configuration = self.gate.configuration();
         let admission = Admission::of(&configuration, None);
@@ -108,7 +108,7 @@ impl LineJudge {
         named.map_err(|unclear| unclear.to_string())
     }
 
-    /// Holds a list against what was accepted of the server's tools; the error says why it must not be shown.
+    /// Compares a list with the accepted tools of the server; the error says why the list must not be shown.
     fn observe(&self, reply: &[u8], listing: &Listing) -> Result<Option<Observation>, String> {
         let Some(pins) = &self.pins else {
             return Ok(None);
@@ -120,7 +120,7 @@ impl LineJudge {
         pins::observe(&self.gate, pins, &self.server, asked, &mut tape, reply)
     }
 
-    /// Works with the lists that this client may see.
+    /// Calls `work` with the lists that this client may see.
     fn lists<R>(
         &self,
         id: Option<&RequestId>,
@@ -142,7 +142,7 @@ impl LineJudge {
         })
     }
 
-    /// Where even the caller cannot be read.
+    /// Makes the denial of a message whose caller cannot be read.
     fn unclear(&self, reason: String) -> String {
         self.gate.refuse(Protocol::Stdio, reason, |decision| {
             mcp::denied_request(None, decision)

@@ -1,5 +1,5 @@
-//! Standing between a client and a server that speak over pipes. callgate is the enforcement point itself here: nothing
-//! listens, and nobody but the client at standard input can ask.
+//! The wrapper between a client and a server that communicate over pipes. callgate is the enforcement point itself
+//! here: it does not listen, and only the client at standard input can ask.
 
 mod attributes;
 mod judge;
@@ -32,10 +32,10 @@ use attributes::LineAttributes;
 pub use attributes::WrapCaller;
 use judge::LineJudge;
 
-/// One for each direction; what takes long moves to threads of its own.
+/// One for each direction; slow work moves to threads of its own.
 const WORKERS: usize = 2;
 
-/// Longest wait of the end for the decision log to be written.
+/// The longest wait at the end for the decision log to be written.
 const FLUSHING_TIME: Duration = Duration::from_secs(5);
 
 /// The configuration of a wrapped server.
@@ -43,20 +43,20 @@ const FLUSHING_TIME: Duration = Duration::from_secs(5);
 pub struct WrapConfig {
     /// The name of the server.
     pub server: String,
-    /// The caller at the other end.
+    /// The caller at standard input.
     pub caller: WrapCaller,
-    /// Which messages that call no tool may pass.
+    /// The methods of messages without a tool call that may pass.
     pub methods: Methods,
-    /// Leave out of lists what the caller may never call, and not only what is hidden.
+    /// Removes from lists the tools that the caller may never call, and not only the hidden ones.
     pub lists_allowed_only: bool,
     /// The command, and its bounds.
     pub settings: WrapSettings,
     /// The decision log. `None`: decisions are not logged.
     pub audit: Option<AuditConfig>,
-    /// The folder of what was accepted of servers' tools, made where it is not there, and what is done about tools that are not
-    /// those. `None`: nothing is pinned.
+    /// The folder of the accepted tools of servers, created if it is missing, and the handling of tools that differ
+    /// from them. `None`: nothing is pinned.
     pub pins: Option<(PathBuf, Mode)>,
-    /// How long after its first whole list those of further variants are accepted;
+    /// The time after the first complete list in which the lists of further variants are accepted;
     /// [`callgate_gateway::pins::FIRST_LISTS`] for `None`.
     pub first_lists: Option<Duration>,
     /// Time between two writes of the counters' file to disk, in milliseconds.
@@ -72,7 +72,7 @@ pub struct Wrap {
 }
 
 impl Wrap {
-    /// Opens the decision log and what was accepted of the server's tools, and does not start the server yet.
+    /// Opens the decision log and the accepted tools of the server; does not start the server yet.
     pub fn new(engine: Arc<Engine>, clock: Clock, config: WrapConfig) -> Result<Self, StartError> {
         let clock = clock.shifted(engine.store().clock_shift_us());
         let parts = Parts::new(Peps::anybody(), LineAttributes::config(config.methods.clone()));
@@ -90,8 +90,8 @@ impl Wrap {
         })
     }
 
-    /// Runs the server between this process's standard input and output until it has ended; gives the exit code of a shell
-    /// that had run it.
+    /// Runs the server between this process's standard input and output until it has ended. Returns the exit code that
+    /// a shell would return for it.
     pub fn run(&self) -> Result<i32, WrapError> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(WORKERS)
@@ -131,13 +131,13 @@ impl Wrap {
     }
 }
 
-/// The pins of the server's tools. A tool of another command is another tool.
+/// Opens the pins of the server's tools. A tool of another command counts as another tool.
 fn pinning(gate: &Gate, config: &WrapConfig) -> Result<Option<(Pinning, PinnedServer)>, StartError> {
     let Some((folder, mode)) = config.pins.as_ref().filter(|(_, mode)| *mode != Mode::Off) else {
         return Ok(None);
     };
     let command = &config.settings.command;
-    // The digest is over text. What is none differs from other such words by what of it is.
+    // The digest is computed over text: of a word that is not valid text, only the valid parts are compared.
     let program = command.program.to_string_lossy();
     let args: Vec<_> = command.args.iter().map(|word| word.to_string_lossy()).collect();
     let endpoint = Endpoint::command(&program, args.iter().map(|word| &**word));

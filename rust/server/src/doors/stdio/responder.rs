@@ -16,7 +16,7 @@ use crate::random::random_u128;
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
 
-/// The method by which a client says what it is.
+/// The method by which a client states its name and version.
 const INITIALIZE: &str = "initialize";
 
 /// A line of a client.
@@ -38,7 +38,7 @@ impl Responder for StdioResponder<'_> {
     const PROTOCOL: Protocol = Protocol::Stdio;
 
     fn reserve(&self) -> Option<u128> {
-        // Without random numbers the call is judged as ever, and its units are not given back.
+        // Without random numbers the call is judged all the same, and its units are not given back.
         random_u128().ok()
     }
 
@@ -66,7 +66,7 @@ impl Responder for StdioResponder<'_> {
     }
 
     fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> Judged {
-        // JSON-RPC has no replies to these; what is no message at all gets one, without an id.
+        // JSON-RPC has no replies to these messages; an invalid message gets a reply without an id.
         if self.is_unanswered && decision.rule != INVALID_REQUEST {
             return Judged::Drop;
         }

@@ -150,7 +150,7 @@ fn responses_pass_if_they_are_nothing_else() {
         refused["error"]["data"]["callgate/decision"]["rule"],
         "(invalid request)"
     );
-    // What has both a result and a method looks like a request, and is none.
+    // A message with both a result and a method looks like a request, but is not a valid one.
     let both = br#"{"jsonrpc":"2.0","id":1,"result":{},"method":"tools/call","params":{"name":"open"}}"#;
     assert!(matches!(judge.judge(both, Looks::Request), Judged::Reply(_)));
 }

@@ -1,4 +1,4 @@
-//! Decisions of which no answer is made, for benches alone.
+//! Decisions without answers, for benches alone.
 
 use callgate_core::{Decision, Outcome};
 use callgate_proto::pb::envoy::service::auth::v3::CheckRequest;

@@ -39,7 +39,7 @@ pub(super) enum ReceivedBody<'a> {
 }
 
 impl Context {
-    /// Admits whoever asks, if that one still may.
+    /// Admits the sender of the request, if it is still allowed to ask.
     fn admit<'c>(&self, configuration: &'c Configuration) -> Result<Admission<'c>, Status> {
         Admission::of(configuration, self.asker.as_ref())
             .map_err(|unknown| Status::unauthenticated(unknown.message()))

@@ -1,4 +1,4 @@
-//! One request and its reply, as Envoy sends them: which message may come when, and what is said to it.
+//! One request and its reply, as Envoy sends them: the order of the messages, and the answers to them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,21 +26,21 @@ pub(super) struct Exchange {
     modes: Modes,
     /// Answers that wait to be sent.
     answers: VecDeque<ProcessingResponse>,
-    /// The bytes of bodies that they hold.
+    /// The memory that the bodies in those answers hold.
     waiting: HeldBytes,
 }
 
-/// The next step.
+/// The part of the exchange that comes next.
 enum Stage {
     /// The request.
     Opening(MetadataMap),
-    /// The rest of the request. Nothing of it has gone on.
+    /// The rest of the request. No part of it has been forwarded.
     Body(Box<Body>),
-    /// The reply to a request that went on.
+    /// The reply to a request that was forwarded.
     Forwarded(Box<Forwarded>),
     /// The rest of the reply.
     Reply(Reply),
-    /// Nothing.
+    /// Nothing: the exchange is over.
     Over,
 }
 
@@ -56,7 +56,7 @@ struct Forwarded {
 }
 
 impl Exchange {
-    /// One whose stream was opened with this metadata.
+    /// Creates an exchange whose stream was opened with this metadata.
     pub(super) fn new(context: Context, opened_with: MetadataMap) -> Self {
         Self {
             waiting: HeldBytes::new(Arc::clone(&context.share)),
@@ -67,18 +67,18 @@ impl Exchange {
         }
     }
 
-    /// Nothing more is to be said.
+    /// Returns true if there is nothing more to answer.
     pub(super) const fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
     }
 
-    /// The request is still to be judged, so its sender is being waited for.
+    /// Returns true if the request is not judged yet, so that the exchange waits for its sender.
     pub(super) const fn is_unjudged(&self) -> bool {
         matches!(self.stage, Stage::Opening(_) | Stage::Body(_))
     }
 
-    /// Whether the exchange may end here, with the reply going on as it is. `None`: it is not at such a place, as
-    /// something is still to be said soon.
+    /// Returns `Some(true)` if the exchange may end here, so that the rest passes unseen, and `Some(false)` if it may
+    /// end only with an error. `None` if the next answer is expected soon, so that the exchange should be continued.
     pub(super) fn can_be_left(&self) -> Option<bool> {
         match &self.stage {
             Stage::Opening(_) | Stage::Body(_) => None,
@@ -98,7 +98,7 @@ impl Exchange {
             .set(self.answers.iter().map(messages::body_bytes).sum())
     }
 
-    /// The next answer that is to be sent.
+    /// Returns the next answer to send.
     pub(super) fn next_answer(&mut self) -> Option<ProcessingResponse> {
         let next = self.answers.pop_front();
         if self.answers.is_empty() {
@@ -243,7 +243,7 @@ impl Exchange {
         })
     }
 
-    /// Judges a request at its headers, or with a body that was kept here and goes on by `and_then`.
+    /// Judges a request at its headers, or with a body that was kept here and is forwarded by `and_then`.
     fn judged(
         &mut self,
         head: Head,
@@ -281,8 +281,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// What became of the reply matters only where units were taken or lists may come. Else the stream ends here, and
-    /// Envoy goes on alone.
+    /// Continues with the reply only if units were taken or if the reply may hold lists. Otherwise the stream ends
+    /// here, and Envoy continues without it.
     fn forward(&mut self, head: Head, allowed: Allowed) {
         if allowed.reserved.is_some() || allowed.lists.is_some() {
             self.stage = Stage::Forwarded(Box::new(Forwarded { head, allowed }));
@@ -312,7 +312,7 @@ impl Exchange {
 }
 
 impl Drop for Exchange {
-    /// What nobody has said anything of stays taken.
+    /// Settles the reservation as used if no reply was seen: the units stay taken.
     fn drop(&mut self) {
         if let Stage::Forwarded(forwarded) = &self.stage
             && let Some(reserved) = forwarded.allowed.reserved

@@ -13,13 +13,13 @@ use crate::proxy::Attributes;
 /// The attribute that holds the first URI of the client's certificate, if `request_attributes` asks for it.
 const PRINCIPAL: &str = "connection.uri_san_peer_certificate";
 
-/// A request but for its body.
+/// A request without its body.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Head {
     pub(super) headers: HeaderMap,
     pub(super) attributes: HashMap<String, Struct>,
     pub(super) metadata: Option<Metadata>,
-    /// What the proxy's configuration adds on this route: the metadata with which it opened this stream.
+    /// The values that the proxy's configuration adds on this route: the metadata with which it opened this stream.
     pub(super) extensions: MetadataMap,
 }
 
@@ -32,7 +32,7 @@ impl Head {
     }
 }
 
-/// The headers of a message but for pseudo-headers.
+/// The headers of a message without its pseudo-headers.
 pub(super) fn fields(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
     let plain = headers
         .headers
@@ -50,7 +50,7 @@ pub(super) fn value(header: &HeaderValue) -> Option<&str> {
     }
 }
 
-/// One attribute, whichever filter's name it stands under.
+/// Finds an attribute, under the name of any filter.
 pub(super) fn attribute<'a>(attributes: &'a HashMap<String, Struct>, name: &str) -> Option<&'a Kind> {
     let mut filters = attributes.values();
     filters.find_map(|filter| filter.fields.get(name)?.kind.as_ref())

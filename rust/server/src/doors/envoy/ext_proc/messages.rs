@@ -9,7 +9,7 @@ use callgate_proto::pb::envoy::service::ext_proc::v3::{
 };
 use callgate_proto::pb::google::protobuf::Struct;
 
-/// Envoy recommends no larger pieces of a body that is streamed both ways.
+/// The largest piece of a body that is streamed both ways; Envoy recommends no larger ones.
 const MAX_PIECE_BYTES: usize = 64 * 1024;
 
 /// The modes in which bodies come, as the filter is configured.
@@ -20,7 +20,8 @@ pub(super) struct Modes {
 }
 
 impl Modes {
-    /// What the first message says. Envoys that say nothing send no bodies, or end in a message out of order.
+    /// Reads the modes from the first message. An Envoy that does not send them sends no bodies, or the exchange ends
+    /// because of a message out of order.
     pub(super) fn of(config: Option<ProtocolConfiguration>) -> Self {
         let config = config.unwrap_or_default();
         Self {
@@ -30,7 +31,7 @@ impl Modes {
     }
 }
 
-/// Which way a message goes.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     Request,
@@ -44,7 +45,7 @@ fn message(response: Response) -> ProcessingResponse {
     }
 }
 
-/// The headers go on, changed as the mutation says.
+/// Lets the headers go on, changed by the mutation.
 pub(super) fn headers(way: Way, header_mutation: Option<HeaderMutation>) -> ProcessingResponse {
     let response = HeadersResponse {
         response: Some(CommonResponse {
@@ -58,7 +59,8 @@ pub(super) fn headers(way: Way, header_mutation: Option<HeaderMutation>) -> Proc
     })
 }
 
-/// A piece of a body goes on, or another in its place. Changes of headers are heeded where the body was buffered.
+/// Lets a piece of a body go on, or another in its place. Envoy applies changes of headers only if the body was
+/// buffered.
 pub(super) fn body(
     way: Way,
     header_mutation: Option<HeaderMutation>,
@@ -84,7 +86,7 @@ pub(super) fn body(
     )
 }
 
-/// Bytes of a body that is streamed both ways, in pieces; none at all where there is nothing to say.
+/// Splits bytes of a body that is streamed both ways into pieces; none at all if there are no bytes and no end to send.
 pub(super) fn pieces(way: Way, bytes: &[u8], ends: bool) -> impl Iterator<Item = ProcessingResponse> {
     let is_lone_end = bytes.is_empty() && ends;
     let lone = is_lone_end.then_some(&b""[..]);
@@ -108,7 +110,7 @@ pub(super) fn pieces(way: Way, bytes: &[u8], ends: bool) -> impl Iterator<Item =
     })
 }
 
-/// Bytes of a body that a message holds.
+/// Returns the number of bytes of a body in a message.
 pub(super) fn body_bytes(message: &ProcessingResponse) -> usize {
     let Some(Response::RequestBody(body) | Response::ResponseBody(body)) = &message.response else {
         return 0;
@@ -124,7 +126,7 @@ pub(super) fn body_bytes(message: &ProcessingResponse) -> usize {
     }
 }
 
-/// Trailers go on as they are.
+/// Lets the trailers go on unchanged.
 pub(super) fn trailers(way: Way) -> ProcessingResponse {
     let response = TrailersResponse::default();
     message(match way {
@@ -133,7 +135,7 @@ pub(super) fn trailers(way: Way) -> ProcessingResponse {
     })
 }
 
-/// The message, which also tells later filters so much.
+/// Adds metadata for later filters to the message.
 pub(super) fn telling(metadata: Struct, message: ProcessingResponse) -> ProcessingResponse {
     ProcessingResponse {
         dynamic_metadata: Some(metadata),

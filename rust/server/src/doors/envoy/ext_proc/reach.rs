@@ -14,13 +14,13 @@ const FLAGS: &str = "response.flags";
 const DETAILS: &str = "response.code_details";
 const ATTEMPTS: &str = "upstream.request_attempt_count";
 
-/// Flags that a call which reached nobody may have, by their places in Envoy's `CoreResponseFlag`: no healthy upstream (UH),
-/// connection failure (UF), overflow (UO), no route (NR), rate limited (RL), not authorized (UAEX), no answer of the rate
-/// limit service (RLSE), no cluster (NC), no address (DF).
+/// Flags that a call may have if it reached nobody, by their places in Envoy's `CoreResponseFlag`: no healthy upstream
+/// (UH), connection failure (UF), overflow (UO), no route (NR), rate limited (RL), not authorized (UAEX), no answer of
+/// the rate limit service (RLSE), no cluster (NC), no address (DF).
 const HARMLESS_FLAGS: [u32; 9] = [1, 5, 7, 8, 11, 12, 13, 24, 26];
 
-/// Answers that Envoy gave before it chose an upstream. A flag alone says less: UO, say, also stands on an upstream's answer
-/// that was not retried for lack of room.
+/// Response code details of answers that Envoy gave before it chose an upstream. A flag alone proves less: UO, for
+/// example, is also set on an upstream's answer that was not retried because of an overflow.
 const BEFORE_UPSTREAM: [&str; 12] = [
     "cluster_not_found",
     "drop_overload",
@@ -36,9 +36,9 @@ const BEFORE_UPSTREAM: [&str; 12] = [
     "unconditional_drop_overload",
 ];
 
-/// What the details of a request begin with that was given up before a response; the reason follows.
+/// The prefix of the details of a request that was given up before a response; the reason follows.
 const RESET: &str = "upstream_reset_before_response_started{";
-/// Reasons for which there was never a connection to send it over.
+/// Reasons for which there was never a connection for the request.
 const NO_CONNECTION: [&str; 5] = [
     "connection_failure",
     "connection_timeout",
@@ -70,7 +70,7 @@ pub(super) fn never_reached(attributes: &HashMap<String, Struct>) -> bool {
     BEFORE_UPSTREAM.contains(&details.as_str())
 }
 
-/// Returns true if a number that came as a double has no bits but these.
+/// Returns true if a number that arrived as a double has no other bits than these.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn what_does_not() {
         let refused = "upstream_reset_before_response_started{remote_connection_failure}";
-        // Tried twice, or nobody knows how often.
+        // Tried twice, or an unknown number of times.
         assert!(!told(32.0, refused, Some(2.0)));
         assert!(!told(32.0, refused, None));
         for (flags, details) in [

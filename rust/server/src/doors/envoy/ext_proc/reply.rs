@@ -1,4 +1,4 @@
-//! Replies of the upstream on their way back.
+//! Replies of the upstream on their way to the client.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::responder::{Listed, immediate};
 use crate::bodies::HeldBytes;
 use crate::proxy::single;
 
-/// Headers that say something of a body's bytes, which are others afterwards.
+/// Headers that describe the bytes of a body, and are wrong once the body is changed.
 const OF_BYTES: [&str; 8] = [
     "accept-ranges",
     "content-digest",
@@ -29,17 +29,17 @@ const OF_BYTES: [&str; 8] = [
     "repr-digest",
 ];
 
-/// A reply whose body comes.
+/// A reply whose body is still to come.
 pub(super) struct Reply {
     form: Form,
     mode: BodySendMode,
 }
 
-/// The handling of the reply.
+/// The handling of the reply's body.
 enum Form {
-    /// It goes on as it is.
+    /// The body passes unchanged.
     Plain,
-    /// It holds lists of tools.
+    /// The body holds lists of tools.
     Listing(Box<Listing>),
 }
 
@@ -52,19 +52,19 @@ struct Listing {
     held: HeldBytes,
 }
 
-/// The form in which it holds them.
+/// The form of a body that holds lists.
 enum Body {
-    /// One message, which is cut when it is whole.
+    /// One message, which is cut when it is complete.
     Json(Vec<u8>),
-    /// An event each.
+    /// A stream with one message in each event.
     Stream(Events),
-    /// Nothing more goes on.
+    /// Withheld: nothing more of the body is passed on.
     Withheld,
 }
 
-/// The way in which a reply goes on after its headers.
+/// The answer to a reply's headers, and the state after it.
 pub(super) enum Began {
-    /// Its body comes.
+    /// The body of the reply follows.
     Reply(ProcessingResponse, Reply),
     /// Nothing more is to be done.
     Over(ProcessingResponse),
@@ -74,17 +74,17 @@ pub(super) enum Began {
 enum Kind {
     Json,
     Stream,
-    /// Nothing that a list could stand in.
+    /// A type that cannot hold a list.
     Other,
     /// It may hold a list that cannot be read, for this reason.
     Unreadable(&'static str),
 }
 
 impl Reply {
-    /// One of which nothing is to be cut.
+    /// Begins a reply that passes unchanged.
     pub(super) fn plain(headers: &HttpHeaders, mode: BodySendMode) -> Began {
         let message = messages::headers(Way::Reply, None);
-        // What is streamed both ways may be on its way to here already.
+        // Pieces of a body that is streamed both ways may already be on their way.
         if mode == BodySendMode::FullDuplexStreamed && !headers.end_of_stream {
             return Began::Reply(
                 message,
@@ -97,7 +97,7 @@ impl Reply {
         Began::Over(message)
     }
 
-    /// One that may hold lists.
+    /// Begins a reply that may hold lists.
     pub(super) fn listing(
         context: &Context,
         head: Head,
@@ -146,7 +146,7 @@ impl Reply {
         ))
     }
 
-    /// The next piece of its body: the answers to it. `true`: it was the last.
+    /// Answers the next piece of the body; returns true if it was the last one.
     pub(super) fn body(
         &mut self,
         context: &Context,
@@ -177,7 +177,7 @@ impl Reply {
         Ok(piece.end_of_stream)
     }
 
-    /// Its trailers: its body has come to its end before.
+    /// Answers the trailers: the body has ended before them.
     pub(super) fn trailers(
         &mut self,
         context: &Context,
@@ -199,7 +199,7 @@ impl Reply {
 }
 
 impl Listing {
-    /// What goes on of the body after these bytes of it.
+    /// Reads these bytes of the body, and returns the bytes to pass on.
     fn read(&mut self, context: &Context, bytes: &[u8], is_whole: bool) -> Result<Vec<u8>, Status> {
         let (head, lists) = (&self.head, &self.lists);
         let mut goes_on = Vec::new();
@@ -276,16 +276,16 @@ fn kind(headers: &HttpHeaders, lists: &Listed) -> Kind {
         Media::Json => Kind::Json,
         Media::Events => Kind::Stream,
         Media::OtherEncoding => Kind::Unreadable("it is not in UTF-8, the encoding of JSON"),
-        // What is fetched by `GET` may be a page, and no stream of a session.
+        // A `GET` may return a page instead of a session's stream.
         Media::Other if lists.id.is_none() || !is_success() => Kind::Other,
         Media::LooksAlike | Media::Other => Kind::Unreadable("it is neither JSON nor a stream of events"),
     }
 }
 
-/// An answer in place of a reply that cannot be read.
+/// Begins an error answer in place of a reply that cannot be read.
 fn withheld(context: &Context, head: &Head, lists: &Listed, reason: &str) -> Result<Began, Status> {
     let body = context.withhold(head, lists, reason)?;
-    // Where a request is answered, an error with its id is what its client understands.
+    // The client of a request understands an error with the request's id.
     let code = if lists.id.is_some() { 200 } else { 502 };
     Ok(Began::Over(immediate(code, std::iter::empty(), body)))
 }

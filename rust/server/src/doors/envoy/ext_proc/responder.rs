@@ -1,4 +1,4 @@
-//! Decisions as Envoy is told them over its external processing.
+//! Answers of external processing, made from decisions.
 
 use callgate_core::Decision;
 use callgate_proto::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -19,13 +19,14 @@ use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
 use crate::random::random_u128;
 
-/// The namespace of what later filters may read, if `receiving_namespaces` lets it in.
+/// The namespace of metadata for later filters, which `receiving_namespaces` must allow.
 const NAMESPACE: &str = "envoy.filters.http.ext_proc";
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
-/// Set on a stream that goes on where another was cut.
+/// The header of a stream that continues one that was cut.
 const LAST_EVENT_ID: &str = "last-event-id";
-/// What a request whose reply is to be cut must not ask for: a part of it, one in another form, or none because it is known.
+/// The request headers that are removed if the reply is to be cut: they ask for a part of the reply, for another
+/// encoding of it, or for none because the client has it.
 const UNWANTED: [&str; 6] = [
     "accept-encoding",
     "if-match",
@@ -35,33 +36,33 @@ const UNWANTED: [&str; 6] = [
     "range",
 ];
 
-/// External processing, of the request with this head.
+/// The responder of external processing, for the request with this head.
 pub(super) struct ExtProc<'a> {
     pub(super) head: &'a Head,
 }
 
-/// The outcome of judging a request.
+/// The result of judging a request.
 #[derive(Debug)]
 pub(super) enum Verdict {
     Allowed(Box<Allowed>),
     Denied(Box<ProcessingResponse>),
 }
 
-/// A request that may go on.
+/// A request that may be forwarded.
 #[derive(Debug)]
 pub(super) struct Allowed {
     pub(super) mutation: HeaderMutation,
     pub(super) metadata: Struct,
-    /// The units that it took, until it is known to have reached the upstream.
+    /// The units that the request took, until it is known to have reached the upstream.
     pub(super) reserved: Option<OpenReservation>,
-    /// Its reply may hold lists of tools.
+    /// Present if the reply may hold lists of tools.
     pub(super) lists: Option<Listed>,
 }
 
 /// The source of the lists in a reply.
 #[derive(Clone, Debug)]
 pub(super) struct Listed {
-    /// The id of the `tools/list` that is answered, as it stands in JSON; `None` for a stream of anything.
+    /// The id of the `tools/list` that is answered, as JSON; `None` for a stream of any messages.
     pub(super) id: Option<String>,
 }
 
@@ -71,7 +72,7 @@ impl Responder for ExtProc<'_> {
     const PROTOCOL: Protocol = Protocol::ExtProc;
 
     fn reserve(&self) -> Option<u128> {
-        // Without random numbers the call is judged as ever, and its units are not given back.
+        // Without random numbers the call is judged all the same, and its units are not given back.
         random_u128().ok()
     }
 
@@ -149,7 +150,7 @@ impl ExtProc<'_> {
     }
 }
 
-/// An answer in place of the upstream's, as JSON.
+/// Makes an answer in place of the upstream's, as JSON.
 pub(super) fn immediate(
     code: i32,
     headers: impl Iterator<Item = HeaderValueOption>,
@@ -172,7 +173,7 @@ pub(super) fn immediate(
     }
 }
 
-/// A header that replaces one of its name; `None` where the value cannot stand in a header.
+/// Makes a header that replaces one of the same name; `None` if the value is not valid in a header.
 fn header(name: &str, value: &str) -> Option<HeaderValueOption> {
     let is_text = http::HeaderValue::from_str(value).is_ok_and(|value| value.to_str().is_ok());
     is_text.then(|| HeaderValueOption {

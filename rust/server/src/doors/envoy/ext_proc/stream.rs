@@ -1,6 +1,7 @@
 //! The answers of one exchange, as a stream.
 //!
-//! As for `CheckStream` there is no task and no queue: the next message is read when the answers to the one before are sent.
+//! As for `CheckStream` there is no task and no queue: the next message is read when the answers to the previous one
+//! are sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -28,7 +29,7 @@ pub(crate) struct Answers {
     exchange: Exchange,
     messages: Streaming<ProcessingRequest>,
     gate: Arc<Gate>,
-    /// Until when the request must have come, as long as it has not.
+    /// The timer until which the request must have arrived; used only until it has.
     patience: Timer,
     deadline: Option<Timer>,
     stopping: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -61,7 +62,8 @@ impl Answers {
         }
     }
 
-    /// Why nobody waits for a next message, if so. `Ok`: the rest goes on without being seen.
+    /// Ready if there is no reason to wait for a next message: with the error of the stream, or with `Ok` if the rest
+    /// passes without being seen.
     fn poll_enough(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         if self.exchange.is_unjudged() && self.patience.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(Status::deadline_exceeded(

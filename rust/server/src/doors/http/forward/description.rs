@@ -24,7 +24,7 @@ struct Family<'a> {
 }
 
 impl<'a> Family<'a> {
-    /// A proxy that sets these says at least what is done and to what.
+    /// A description is complete if it has at least the method and the path.
     const fn is_complete(&self) -> bool {
         self.method.is_some() && self.path.is_some()
     }
@@ -44,8 +44,8 @@ impl<'a> Description<'a> {
     /// By `X-Forwarded-*` (Caddy, Traefik) or `X-Original-*` (nginx).
     ///
     /// A proxy sets the fields of one convention, and its client may have sent those of the other: a convention counts
-    /// whose method and path are both there, and the other must not say anything else. Where no proxy sets a field, what a
-    /// client wrote into it would be believed; so a description with a part missing is none.
+    /// whose method and path are both there, and the other must not say anything else. A client could set a field that
+    /// no proxy sets, and would be believed; so a description with a missing part is not accepted.
     pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, UnclearError> {
         let field = |name| single(texts(headers), name).map_err(|fault| fault.of(name));
         let forwarded = Family {

@@ -1,11 +1,11 @@
-//! Forward authorization: a proxy asks over HTTP whether a request may go on.
+//! Forward authorization: a proxy asks over HTTP whether a request may be forwarded.
 //!
-//! nginx' `auth_request`, Caddy's `forward_auth` and Traefik's `ForwardAuth` describe the request in header fields; Envoy's
-//! HTTP `ext_authz`, and the `HAProxy` action in `deploy/haproxy`, send the request itself behind a prefix of its path. What
-//! they forward of a client is the client's word: its `authorization` is its own token, its `Host` is its own, and nothing
-//! in it is an enforcement point's but [`PEP_FIELD`], which the proxy sets.
+//! nginx' `auth_request`, Caddy's `forward_auth` and Traefik's `ForwardAuth` describe the request in header fields;
+//! Envoy's HTTP `ext_authz`, and the `HAProxy` action in `deploy/haproxy`, send the request itself behind a prefix of
+//! its path. The forwarded fields are the client's word: its `authorization` is its own token, its `Host` is its own.
+//! Only [`PEP_FIELD`], which the proxy sets, belongs to an enforcement point.
 //!
-//! A 2xx answer lets the request go on, whatever it says, so nothing but an allowed one is answered so.
+//! A 2xx answer makes the proxy forward the request, whatever the body says, so only an allowed request is answered so.
 
 mod description;
 mod original;
@@ -33,13 +33,13 @@ use reply::ForwardAuth;
 /// The field of an enforcement point's token: `Bearer <token>`.
 const PEP_FIELD: HeaderName = HeaderName::from_static("x-callgate-pep");
 
-/// The form of a question: how it describes the request, and what the proxy makes of an answer.
+/// The form of a question: how the proxy describes the request, and how it uses an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
-    /// `/v1/forward-auth`: described; answers reach the client as they are.
+    /// `/v1/forward-auth`: described in fields; answers reach the client unchanged.
     Described,
-    /// `/v1/auth-request`: described, by nginx, to which every status but 2xx, 401 and 403 is a fault of the server, and
-    /// which looks at no body.
+    /// `/v1/auth-request`: described in fields, by nginx, which treats every status but 2xx, 401 and 403 as a fault of
+    /// the server, and reads no body.
     DescribedByNginx,
     /// `/v1/ext-authz` and the request's own path: the request itself.
     Itself,
@@ -49,7 +49,7 @@ impl Form {
     /// The prefix before the path of a request.
     const PREFIX: &str = "/v1/ext-authz";
 
-    /// What is asked at this path. A query is of no account: proxies pass their client's on.
+    /// Finds the form of the question at this path. The query is ignored: proxies pass on their client's.
     pub(super) fn of(path: &str) -> Option<Self> {
         match path {
             "/v1/forward-auth" => Some(Self::Described),
@@ -76,8 +76,8 @@ pub(super) async fn answer(
         Ok(asker) => asker,
         Err(unknown) => return unknown_pep(context, unknown),
     };
-    // `Host` and `Origin` may be those of the proxy's client. A page cannot have proven to be a proxy; where nobody has
-    // to prove it, they count here too.
+    // `Host` and `Origin` may be those of the proxy's client. A browser's page cannot prove to be a proxy; if no proof
+    // is required, these fields are checked here too.
     if asker.is_none()
         && let Some(reason) = context.access.refusal(listener, &parts.uri, &parts.headers)
     {
@@ -89,7 +89,7 @@ pub(super) async fn answer(
     }
 }
 
-/// A 401 would tell the proxy's client to log in: who is not known here is the proxy.
+/// A 403, because a 401 would tell the proxy's client to log in: it is the proxy that is unknown here.
 fn unknown_pep(context: &HttpContext, unknown: UnknownPepError) -> Response<Body> {
     context.gate.refused_asker(unknown);
     plain::error(StatusCode::FORBIDDEN, &unknown.message_about(&PEP_FIELD))
@@ -119,7 +119,8 @@ fn judge(
     }
 }
 
-/// What came along of the body. Proxies that forward none take away what the client said of its length as well.
+/// Reads the part of the body that the proxy sent along. Proxies that forward no body remove the client's fields about
+/// its length as well.
 fn carried<'a>(form: Form, original: &Original<'a>, body: &'a [u8]) -> Result<Payload<'a>, UnclearError> {
     // nginx takes no headers away that its configuration does not name, and it names those that we send.
     if form == Form::DescribedByNginx

@@ -1,4 +1,4 @@
-//! The request that a proxy asks about, as its policy sees it.
+//! The request that a proxy asks about, in the form in which it is judged.
 
 use http::request::Parts;
 use http::{HeaderMap, header};
@@ -7,7 +7,8 @@ use super::description::Description;
 use super::{Form, PEP_FIELD};
 use crate::proxy::{Attributes, UnclearError, single};
 
-/// What a client said of its body, where the proxy forwards none: the fields themselves are of the question.
+/// The fields in which a proxy that forwards no body repeats the client's fields about its body: the usual fields
+/// describe the question itself.
 const BODY_FIELDS: [(&str, &str); 2] = [
     ("x-original-content-length", "content-length"),
     ("x-original-transfer-encoding", "transfer-encoding"),
@@ -20,12 +21,12 @@ pub(super) struct Original<'a> {
     method: &'a str,
     host: &'a str,
     path: &'a str,
-    /// The fields that frame the question's body frame that of the request, too.
+    /// True if the fields that frame the question's body frame the body of the request, too.
     is_framed_alike: bool,
 }
 
 impl<'a> Original<'a> {
-    /// The request that a question of this form is about.
+    /// Reads the request that a question of this form is about.
     pub(super) fn of(form: Form, parts: &'a Parts, has_body: bool) -> Result<Self, UnclearError> {
         let headers = &parts.headers;
         if form == Form::Itself {
@@ -48,7 +49,8 @@ impl<'a> Original<'a> {
         })
     }
 
-    /// The name under which a field of the question is one of the request.
+    /// Converts the name of a question's field to that of the request's field; `None` for a field that is not of the
+    /// request.
     fn name(&self, name: &'a str, value: Option<&str>) -> Option<&'a str> {
         if name == PEP_FIELD.as_str() {
             return None;
@@ -60,14 +62,14 @@ impl<'a> Original<'a> {
             .iter()
             .find(|(told, own)| name == *told || name == *own)
         {
-            // What the client did not send, some proxies tell as an empty field.
+            // Some proxies send an empty field for one that the client did not send.
             Some((told, own)) => (name == *told && value != Some("")).then_some(*own),
             None => Some(name),
         }
     }
 }
 
-/// The one host that a request names: HTTP/2 and absolute targets name it there.
+/// Returns the one host that a request names, in `Host` or in its target (HTTP/2 and absolute targets).
 fn host(parts: &Parts) -> Result<&str, UnclearError> {
     let target = parts.uri.authority().map(http::uri::Authority::as_str);
     let name = header::HOST;
@@ -80,7 +82,7 @@ fn host(parts: &Parts) -> Result<&str, UnclearError> {
     }
 }
 
-/// Every field with its value, `None` for one that is no text.
+/// Returns every field with its value, `None` for a value that is not text.
 pub(crate) fn texts(headers: &HeaderMap) -> impl Iterator<Item = (&str, Option<&str>)> {
     headers
         .iter()
@@ -97,7 +99,7 @@ impl<'a> Attributes<'a> for Original<'a> {
         self.method
     }
 
-    /// Over HTTP there is nothing that a client could not have sent as well.
+    /// Always `None`: over HTTP a client could have sent any such value itself.
     fn extension(&self, _name: &str) -> Option<&'a str> {
         None
     }
@@ -106,7 +108,7 @@ impl<'a> Attributes<'a> for Original<'a> {
         None
     }
 
-    /// The certificate on this connection is the proxy's.
+    /// Always `None`: the certificate of this connection is the proxy's.
     fn principal(&self) -> Option<&'a str> {
         None
     }

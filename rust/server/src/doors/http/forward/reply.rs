@@ -10,16 +10,17 @@ use crate::doors::{callgate_fields, quota};
 use crate::judging::{Denial, JudgedRequest, Responder};
 use crate::protocol::Protocol;
 
-/// Headers of the request that are to be taken away before it goes on. Envoy knows this name.
+/// Names the headers of the request that the proxy must remove before it forwards the request. Envoy knows this field.
 const REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 
-/// The status that the client is to see, where that is not the answer's: a 2xx status here would let the request go on.
+/// The status for the client, if it differs from the status of this answer: a 2xx status here would let the request go
+/// on.
 const CLIENT_STATUS: HeaderName = HeaderName::from_static("x-callgate-client-status");
 
-/// The reply to the client once more, for proxies that look at no body.
+/// A copy of the reply to the client, for proxies that read no body.
 const REPLY: HeaderName = HeaderName::from_static("x-callgate-reply");
 
-/// nginx reads all fields of an answer into one page of memory. What is longer is left out.
+/// nginx reads all fields of an answer into one page of memory. A longer reply is left out.
 const MAX_REPLY_BYTES: usize = 2_048;
 
 /// Forward authorization.
@@ -68,10 +69,11 @@ impl Responder for ForwardAuth<'_> {
 }
 
 impl ForwardAuth<'_> {
-    /// The names of what the upstream must not see: what only we may say, and a token that is for us.
+    /// The names of the headers that the upstream must not see: those that only callgate may set, and a token for
+    /// callgate.
     fn removed(&self, set: &HeaderMap, hide_token: bool) -> Option<HeaderValue> {
         let forged = self.headers.keys().filter(|name| *name != PEP_FIELD);
-        // What is set replaces what the client sent, and proxies remove last.
+        // Fields that callgate sets replace those of the client, and proxies remove fields last.
         let forged = forged
             .filter(|name| !set.contains_key(*name))
             .map(HeaderName::as_str);
