@@ -65,26 +65,26 @@ impl From<&str> for FieldValue {
     }
 }
 
-/// One thing that happened. Values of arguments never appear in it.
+/// One event. Values of arguments never appear in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// Its severity.
+    /// The severity of the event.
     pub level: Level,
-    /// What happened, one word: `server_started`, `server_stopping`, `server_stopped`, `denied`, `denials_suppressed`,
-    /// `internal_error`, `invalid_request_flood`, `counter_capacity_reached`, `counters_flush_failed`,
-    /// `counters_growth_failed`, `connection_cap_reached`, `accept_failed`, `peer_refused`, `pep_refused`,
-    /// `tls_handshake_failed`, `http2_flood`, `refusals_suppressed`, `socket_mode_failed`, `audit_failed`, `audit_recovered`,
-    /// `audit_dropped`, `audit_rotation_failed`, `audit_unfinished`, `rate_limit_failed`, `issuer_keys_changed`,
-    /// `issuer_keys_failed`.
+    /// The kind of the event, one word: `server_started`, `server_stopping`, `server_stopped`, `denied`,
+    /// `denials_suppressed`, `internal_error`, `invalid_request_flood`, `counter_capacity_reached`,
+    /// `counters_flush_failed`, `counters_growth_failed`, `connection_cap_reached`, `accept_failed`, `peer_refused`,
+    /// `pep_refused`, `tls_handshake_failed`, `http2_flood`, `refusals_suppressed`, `socket_mode_failed`,
+    /// `audit_failed`, `audit_recovered`, `audit_dropped`, `audit_rotation_failed`, `audit_unfinished`,
+    /// `rate_limit_failed`, `issuer_keys_changed`, `issuer_keys_failed`.
     pub event: &'static str,
-    /// More about it, by name.
+    /// Further facts about the event, by name.
     pub fields: Vec<(&'static str, FieldValue)>,
 }
 
 /// The target of tracing events.
 const TRACING_TARGET: &str = "callgate::events";
 
-/// Hands an event to the subscriber of `tracing`, if the process has one.
+/// Passes an event to the subscriber of `tracing`, if the process has one.
 fn trace(level: Level, event: &'static str, fields: &[(&'static str, FieldValue)]) {
     // Names of fields differ by event, and those of a tracing event are fixed where it is written.
     let fields = Shown(fields);
@@ -114,7 +114,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The queue.
+/// The queue of events.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     waiting: Mutex<VecDeque<Event>>,
@@ -122,7 +122,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Queues an event; drops and counts it when the queue is full. Never called for every call: see [`super::metrics`].
+    /// Queues an event; drops and counts it if the queue is full. Never called for every call: see [`super::metrics`].
     pub(crate) fn push(&self, level: Level, event: &'static str, fields: Vec<(&'static str, FieldValue)>) {
         trace(level, event, &fields);
         let mut waiting = self.lock();
@@ -134,14 +134,14 @@ impl Events {
         }
     }
 
-    /// Takes up to `max` events, oldest first.
+    /// Takes up to `max` events from the queue, oldest first.
     pub(crate) fn drain(&self, max: usize) -> Vec<Event> {
         let mut waiting = self.lock();
         let count = max.min(waiting.len());
         waiting.drain(..count).collect()
     }
 
-    /// Events dropped so far.
+    /// Returns the number of events dropped so far.
     pub(crate) fn dropped(&self) -> u64 {
         // Relaxed, as in `push`.
         self.dropped.load(Ordering::Relaxed)

@@ -2,8 +2,8 @@
 
 use crate::error::StartError;
 
-/// The flow-control window of one HTTP/2 stream: what a client may send that is not read yet. A stream whose answers are not
-/// taken is not read either.
+/// The flow-control window of one HTTP/2 stream: the most that a client may send before it is read. A stream whose
+/// answers are not taken is not read either.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
 /// The bounds of what callers may use up. The defaults are those of `callgate serve`; every value is at least 1.
@@ -13,8 +13,8 @@ pub struct Limits {
     pub body_limit_bytes: usize,
     /// Largest header of one HTTP/2 request, in bytes of its fields.
     pub header_limit_bytes: u32,
-    /// Unfinished messages and bodies held at once, in bytes, over every connection; lists of tools that are waited for until
-    /// they are whole; and large answers that wait for their clients. A quarter of it is for the first 16 KiB of each
+    /// Bytes held at once, over every connection: unfinished messages and bodies, lists of tools until they are
+    /// complete, and large answers that wait for their clients. A quarter of it is for the first 16 KiB of each
     /// message. One connection gets an eighth of it, or one body if that is more, and half of that quarter.
     pub unfinished_limit_bytes: usize,
     /// Connections open at once, over TCP and the socket together; more wait to be accepted.
@@ -29,8 +29,9 @@ pub struct Limits {
     pub opening_timeout_ms: u64,
     /// Longest wait for a whole header over HTTP/1.1 from its first byte on, in milliseconds.
     pub header_timeout_ms: u64,
-    /// How long a connection over HTTP/1.1 is kept between two requests, in milliseconds. Clients are told 5 s less. Longer
-    /// than what proxies and HTTP libraries usually keep theirs, so that it is they who close.
+    /// The time for which a connection over HTTP/1.1 is kept between two requests, in milliseconds. Clients are told
+    /// five seconds less. Longer than the usual time of proxies and HTTP libraries, so that the client closes the
+    /// connection.
     pub idle_timeout_ms: u64,
     /// Time between two pings of an HTTP/2 client, in milliseconds.
     pub keepalive_interval_ms: u64,
@@ -59,7 +60,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Refuses a limit of nothing: it would be a server that serves nobody.
+    /// Refuses a limit of 0: such a server would serve nobody.
     pub(crate) fn check(&self) -> Result<(), StartError> {
         let values = [
             ("body_limit_bytes", self.body_limit_bytes == 0),

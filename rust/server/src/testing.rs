@@ -1,4 +1,4 @@
-//! What unit tests decide with.
+//! The state and the gate of unit tests.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::gate::Gate;
 use crate::in_force::Parts;
 
-/// A state with this policy for every server.
+/// Makes a state with this policy for every server.
 pub(crate) fn state(policy: &str) -> State {
     let source = Source {
         name: "<policy>",
@@ -22,7 +22,7 @@ pub(crate) fn state(policy: &str) -> State {
     State::build(policies, Catalogue::default()).unwrap()
 }
 
-/// A gate that anybody may ask, with this policy for every server and room for so many counters.
+/// Makes a gate that anybody may ask, with this policy for every server and this capacity of counters.
 pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -> Gate {
     let config = EngineConfig {
         counter_capacity,

@@ -1,20 +1,20 @@
-//! Records in their plain form: numbers in one buffer, texts in another, both used again.
+//! Records in their plain form: numbers in one buffer, texts in another; both buffers are reused.
 //!
-//! What a decision leaves behind is copied, not rendered: rendering is for the writer's thread. Texts stay text, so that
+//! The facts of a decision are copied, not rendered: rendering is done by the writer's thread. Texts stay text, so that
 //! nobody has to check them again.
 
-/// Bytes of text, and numbers, from which on a batch is handed over.
+/// The lengths of the text and of the numbers from which on a batch is passed to the writer.
 const FULL_TEXT_BYTES: usize = 32 * 1024;
 const FULL_NUMBERS: usize = 7 * 1024;
 
-/// Room beyond those for one more record, so that the buffers do not grow.
+/// Capacity beyond those for one more record, so that the buffers do not grow.
 const RECORD_TEXT_BYTES: usize = 24 * 1024;
 const RECORD_NUMBERS: usize = 1024;
 
-/// A batch as it changes hands: one pointer.
+/// A batch that is passed between threads: one pointer.
 pub(super) type BoxedBatch = Box<Batch>;
 
-/// Some records, one after the other.
+/// Several records, one after the other.
 #[derive(Debug)]
 pub(super) struct Batch {
     text: String,
@@ -22,7 +22,7 @@ pub(super) struct Batch {
     records: u64,
 }
 
-/// The end of a batch at some moment.
+/// A position in a batch: its end at some moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     text: usize,
@@ -38,12 +38,12 @@ impl Batch {
         }
     }
 
-    /// Nothing more belongs into it.
+    /// Returns true if the batch takes no further record.
     pub(super) fn is_full(&self) -> bool {
         self.text.len() >= FULL_TEXT_BYTES || self.numbers.len() >= FULL_NUMBERS
     }
 
-    /// Finished records in it.
+    /// Returns the number of finished records in the batch.
     pub(super) const fn records(&self) -> u64 {
         self.records
     }
@@ -61,18 +61,18 @@ impl Batch {
         }
     }
 
-    /// Forgets everything since.
+    /// Removes everything that was added after the mark.
     pub(super) fn rewind(&mut self, mark: Mark) {
         self.text.truncate(mark.text);
         self.numbers.truncate(mark.numbers);
     }
 
-    /// Bytes of text since.
+    /// Returns the bytes of text that were added after the mark.
     pub(super) const fn text_since(&self, mark: Mark) -> usize {
         self.text.len() - mark.text
     }
 
-    /// What was put since the last one is a record.
+    /// Completes a record of everything that was added since the last one.
     pub(super) const fn finish_record(&mut self) {
         self.records += 1;
     }
@@ -82,7 +82,7 @@ impl Batch {
         self.numbers.push(number);
     }
 
-    /// Room for a number that is known later: see [`Batch::fill`].
+    /// Reserves a place for a number that is known later: see [`Batch::fill`].
     pub(super) fn hole(&mut self) -> usize {
         self.numbers.push(0);
         self.numbers.len() - 1
@@ -117,7 +117,7 @@ impl Batch {
     }
 }
 
-/// Takes out what was put, in the same order.
+/// Reads the contents of a batch, in the order in which they were added.
 #[derive(Clone, Debug)]
 pub(super) struct Reader<'b> {
     text: &'b str,
@@ -145,7 +145,7 @@ impl<'b> Reader<'b> {
     }
 }
 
-/// The first `characters` of a text, at most.
+/// Returns at most the first `characters` of a text.
 pub(super) fn cut(text: &str, characters: usize) -> &str {
     // A character has a byte at least.
     if text.len() <= characters {

@@ -1,4 +1,4 @@
-//! What a decision leaves in a batch, and how it is found there again: `put_*` and [`Record::read`] mirror each other.
+//! The record of a decision in a batch: `put_*` write it and [`Record::read`] reads it, in the same order.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -19,9 +19,9 @@ const RULE_CHARACTERS: usize = 256;
 /// Keys of the arguments that a line keeps, and characters of each.
 const KEYS: usize = 32;
 const KEY_CHARACTERS: usize = 64;
-/// Limits that a line tells of.
+/// Limits that a line names.
 const LIMITS: usize = 8;
-/// Paths of `log_args` that a line tells of, values of one `[*]`, and values in all.
+/// Paths of `log_args` that a line names, values of one `[*]`, and values in all.
 const PATHS: usize = 32;
 const VALUES_OF_ONE_PATH: usize = 16;
 const VALUES: usize = 64;
@@ -43,13 +43,13 @@ pub(super) enum Kept<'b> {
     Nothing,
 }
 
-/// One path of `log_args` and what it led to.
+/// One path of `log_args` and its values.
 #[derive(Clone, Debug)]
 pub(super) struct LoggedArg<'b> {
     pub(super) path: &'b str,
     /// The path holds `[*]`: the values are elements of a list.
     pub(super) is_many: bool,
-    /// There was more than `values`.
+    /// True if there were more values than `values` holds.
     pub(super) is_cut: bool,
     pub(super) values: Vec<Kept<'b>>,
 }
@@ -63,10 +63,10 @@ pub(super) struct Limit<'b> {
     pub(super) reset_after_ms: u64,
 }
 
-/// One decision, as the writer finds it.
+/// One decision, as the writer reads it.
 #[derive(Clone, Debug)]
 pub(super) struct Record<'b> {
-    /// `None` where the arguments were not well formed.
+    /// `None` if the arguments were not well formed.
     pub(super) keys: Option<Vec<&'b str>>,
     pub(super) keys_omitted: u32,
     pub(super) args: Vec<LoggedArg<'b>>,
@@ -92,7 +92,7 @@ pub(super) const NAMES: [&str; 4] = ["server", "grant", "session", "tool"];
 /// First number of a record whose arguments were seen.
 const SEEN: u32 = 1;
 
-/// Puts what may be kept of the arguments.
+/// Adds the parts of the arguments that may be kept.
 pub(super) fn put_arguments(batch: &mut Batch, seen: Seen<'_>) {
     batch.put(SEEN);
     let keys = seen.keys();
@@ -130,7 +130,7 @@ pub(super) fn put_arguments(batch: &mut Batch, seen: Seen<'_>) {
     batch.fill(hole, paths);
 }
 
-/// Puts one value; true where it is not all of it.
+/// Adds one value; returns true if it was cut.
 fn put_value(batch: &mut Batch, value: Value<'_>) -> bool {
     let json = value.raw();
     let longest = match value.kind() {
@@ -153,7 +153,7 @@ fn put_value(batch: &mut Batch, value: Value<'_>) -> bool {
     }
 }
 
-/// Puts the rest, after the arguments; without those where they were not seen to the end.
+/// Adds the decision, after the arguments; removes the arguments if they were not read to the end.
 pub(super) fn put_decision(
     batch: &mut Batch,
     start: Mark,

@@ -11,7 +11,7 @@ use super::config::{AuditConfig, AuditTarget};
 use super::lock;
 use super::rotate::rotate;
 
-/// After a rotation that failed, the next try waits this long; lines go on to the same file.
+/// The time after a failed rotation until the next attempt; lines go on to the same file.
 const ROTATION_RETRY: Duration = Duration::from_secs(60);
 
 /// Attempts to open the file while the one under its name changes.
@@ -27,17 +27,17 @@ pub(super) struct Unwritten {
 
 /// Takes rendered lines.
 pub(super) trait Sink: Send {
-    /// Writes whole lines; no part of a line stays behind where that can be helped.
+    /// Writes whole lines; leaves no part of a line behind if that can be avoided.
     fn write(&mut self, lines: &[u8]) -> Result<(), Unwritten>;
-    /// Puts on the disk what was written.
+    /// Writes the lines to the disk.
     fn sync(&mut self) -> io::Result<()>;
-    /// Called now and then: follows the name to another file, makes one where it is gone, rotates by age.
+    /// Called now and then: follows the name to another file, creates the file if it is missing, rotates by age.
     fn tend(&mut self) -> io::Result<()>;
-    /// What went wrong without keeping lines from being written, since this was last asked.
+    /// Returns a fault that has occurred since the last call and did not keep lines from being written.
     fn complaint(&mut self) -> Option<String>;
 }
 
-/// Opens what the configuration names.
+/// Opens the target of the configuration.
 pub(super) fn open(config: &AuditConfig) -> io::Result<Box<dyn Sink>> {
     Ok(match &config.target {
         AuditTarget::Stdout => Box::new(Stream::of(&io::stdout())?),
@@ -50,7 +50,7 @@ pub(super) fn open(config: &AuditConfig) -> io::Result<Box<dyn Sink>> {
 #[derive(Debug)]
 struct Stream {
     file: File,
-    /// The written part ends within a line.
+    /// True if the written part ends within a line.
     is_torn: bool,
 }
 
@@ -89,7 +89,7 @@ impl Sink for Stream {
     }
 }
 
-/// A file under a name, and what is known of it.
+/// A file under a name, and the known facts about it.
 #[derive(Debug)]
 struct LogFile {
     path: PathBuf,
@@ -99,11 +99,11 @@ struct LogFile {
     file: File,
     device: u64,
     inode: u64,
-    /// Only a regular file is rotated, cut and put on a disk.
+    /// True for a regular file: only such a file is rotated, truncated and synced to the disk.
     is_regular: bool,
     length: u64,
     begun: SystemTime,
-    /// It ends within a line.
+    /// True if the file ends within a line.
     is_torn: bool,
     rotation_failed: Option<Instant>,
     complaint: Option<String>,
@@ -133,7 +133,7 @@ impl LogFile {
         Ok(log)
     }
 
-    /// Takes over the file that was just opened.
+    /// Reads the facts about the file that was just opened.
     fn know(&mut self, metadata: &Metadata) -> io::Result<()> {
         (self.device, self.inode) = (metadata.dev(), metadata.ino());
         self.is_regular = metadata.is_file();
@@ -156,7 +156,7 @@ impl LogFile {
         self.know(&metadata)
     }
 
-    /// Completes a line that a crash, or a full disk, has left.
+    /// Completes a line that a crash or a full disk has cut.
     fn repair(&mut self) -> io::Result<()> {
         if self.is_torn {
             self.file.write_all(b"\n")?;
@@ -166,7 +166,7 @@ impl LogFile {
         Ok(())
     }
 
-    /// Bytes that still belong into this file; `None` for any number.
+    /// Returns the number of bytes that still fit in this file; `None` for any number.
     fn room(&self) -> Option<u64> {
         (self.is_regular && self.max_bytes > 0 && !self.waits_for_rotation())
             .then(|| self.max_bytes.saturating_sub(self.length))
@@ -177,7 +177,7 @@ impl LogFile {
             .is_some_and(|failed| failed.elapsed() < ROTATION_RETRY)
     }
 
-    /// Begins another file. Where the old one cannot be moved, it is gone on with.
+    /// Begins another file. If the old one cannot be moved, it continues to be used.
     fn rotate(&mut self) -> io::Result<()> {
         // The lines in it are not looked after any more.
         self.sync()?;
@@ -212,7 +212,7 @@ impl LogFile {
         let written = whole_lines(lines, done);
         self.length += written as u64;
         if done > written {
-            // What comes next is a line again, whether or not the part of one can be taken back.
+            // The partial line is removed, or else a line end is written before the next line.
             self.is_torn = !self.is_regular || self.take_back((done - written) as u64).is_err();
         }
         Err(Unwritten { written, error })
@@ -326,7 +326,7 @@ fn last_byte(file: &mut File) -> io::Result<u8> {
     Ok(byte)
 }
 
-/// Bytes of the whole lines among the first `bytes` bytes.
+/// Returns the length of the whole lines among the first `bytes` bytes.
 fn whole_lines(lines: &[u8], bytes: usize) -> usize {
     let among = lines.get(..bytes).unwrap_or(lines);
     among
@@ -342,7 +342,7 @@ fn first_line(lines: &[u8]) -> usize {
         .map_or(lines.len(), |end| end + 1)
 }
 
-/// Writes everything, or says how many bytes it was and what went wrong.
+/// Writes everything, or returns the number of bytes that were written and the error.
 fn write_all(file: &mut File, bytes: &[u8]) -> Result<(), (usize, io::Error)> {
     let mut rest = bytes;
     while !rest.is_empty() {
@@ -476,7 +476,7 @@ mod tests {
         log.tend().unwrap();
         log.write(b"cccc\n").unwrap();
         assert!(refusal(&path).contains("another callgate"));
-        // What was rotated or moved away is free.
+        // A file that was rotated or moved is free again.
         open(&config(&folder.file("log.1"))).unwrap();
         open(&config(&folder.file("moved"))).unwrap();
         drop(log);

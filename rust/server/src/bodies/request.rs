@@ -1,4 +1,4 @@
-//! A request's body on its way in, held to the bounds of a server.
+//! A request's body while it arrives, with the bounds of a server.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,14 +22,15 @@ const PREFIX_BYTES: usize = 5;
 pub(crate) enum Kind {
     /// No gRPC messages.
     Plain,
-    /// One message, whose time is bounded by who waits for it.
+    /// One message, whose time is bounded by the code that waits for it.
     Message,
     /// One message with at most so many calls in it.
     Batch {
         /// The number.
         max_calls: usize,
     },
-    /// Any number of messages: each has this long to arrive once it has begun, and nothing bounds the time between them.
+    /// Any number of messages: each has this time to arrive once it has begun, and nothing bounds the time between
+    /// them.
     Stream {
         /// The time.
         patience: Duration,
@@ -52,7 +53,7 @@ impl RequestBody {
         }
     }
 
-    /// The fault of a message that has begun and does not end.
+    /// Ready with an error if a message has begun and does not end in time.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
         let Some(patience) = self.messages.patience() else {
             return Poll::Pending;
@@ -81,7 +82,7 @@ impl Body for RequestBody {
             Poll::Ready(None) => return Poll::Ready(None),
             Poll::Pending => return self.poll_overdue(cx).map(|status| Some(Err(status))),
         };
-        // What is whole now is not held here any more.
+        // Complete messages are not held here any more.
         let is_last = self.inner.is_end_stream();
         if let Some(data) = frame.data_ref() {
             match self.messages.read(data, is_last) {
@@ -102,14 +103,14 @@ impl Body for RequestBody {
     }
 }
 
-/// The end of a message, if it came.
+/// The end of a message, if it was reached.
 #[derive(Debug, PartialEq, Eq)]
 enum Ended {
     None,
     Some,
 }
 
-/// The place in its messages that a body has reached.
+/// The position of a body in its messages.
 #[derive(Debug)]
 struct Messages {
     kind: Kind,
@@ -134,7 +135,7 @@ impl Messages {
         }
     }
 
-    /// How long the message that has begun may take, where this body is the one to see to it.
+    /// Returns the time for the message that has begun, if this body has to bound it.
     fn patience(&self) -> Option<Duration> {
         match self.kind {
             Kind::Stream { patience } if self.prefix_seen > 0 => Some(patience),
@@ -187,7 +188,7 @@ impl Messages {
         let (taken, rest) = data.split_at(self.left_bytes.min(data.len()));
         self.left_bytes -= taken.len();
         self.seen_bytes += taken.len();
-        // A compressed message is refused by whoever decodes it.
+        // A compressed message is refused when it is decoded.
         if let (Kind::Batch { max_calls }, [0, ..]) = (self.kind, self.prefix) {
             self.calls.read(taken, max_calls)?;
         }
@@ -252,7 +253,7 @@ mod tests {
         batch.read(b"\0\0\0\0\x02\x0a\x00", false).unwrap();
         batch.read(b"\0\0\0\0\x02\x0a\x00", false).unwrap();
         assert!(batch.read(b"\0\0\0\0\x04\x0a\x00\x0a\x00", false).is_err());
-        // Not decoded here, whatever it holds: compressed.
+        // A compressed message is not decoded here, whatever it holds.
         let mut compressed = messages(Kind::Batch { max_calls: 1 });
         compressed.read(b"\x01\0\0\0\x04\x0a\x00\x0a\x00", false).unwrap();
     }

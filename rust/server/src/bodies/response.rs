@@ -1,7 +1,7 @@
-//! An answer of gRPC on its way to a client that may not take it.
+//! The body of a gRPC answer, for clients that may not read it.
 //!
-//! What is small is bounded by the number of streams. What is large counts against the share of its connection until the last
-//! of its bytes is gone, wherever they wait by then.
+//! Small answers are bounded by the number of streams. Large ones count against the share of their connection until
+//! their last byte is sent or dropped, wherever the bytes wait by then.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use super::memory::{ConnectionShare, HeldBytes, SMALL_BYTES};
 
 /// A body whose large pieces are counted.
 pub(crate) struct ResponseBody {
-    /// `None` when nothing more goes on.
+    /// `None` when nothing more is passed on.
     body: Option<Body>,
     share: Arc<ConnectionShare>,
 }
 
-/// Bytes that are counted.
+/// Bytes that count against a share.
 struct CountedBytes {
     bytes: Bytes,
     _held: HeldBytes,
@@ -52,7 +52,7 @@ impl ResponseBody {
     }
 }
 
-/// The end of an answer that has no room.
+/// Makes the end of an answer for which there is no memory left.
 fn end(full: &Status) -> Result<Frame<Bytes>, Status> {
     let mut trailers = HeaderMap::new();
     full.add_header(&mut trailers)?;
@@ -119,7 +119,7 @@ mod tests {
         let all = MessageMemory::new(1 << 20, 1 << 16);
         let share = all.share();
         let mut waiting = Vec::new();
-        // An eighth of the whole, but for what counts as small.
+        // An eighth of the whole memory, without the part for small messages.
         for _ in 0..2 {
             waiting.push(
                 frame(leaving(1 << 16, &share))

@@ -1,4 +1,4 @@
-//! The enforcement points that may ask, and which of them a request comes from.
+//! The enforcement points that may ask, and the identification of each request's sender.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,26 +10,26 @@ use http::{HeaderMap, HeaderName};
 
 use super::bearer;
 
-/// An enforcement point as the operator wrote it. Any one of its credentials is enough.
+/// An enforcement point, as the operator configured it. Any one of its credentials is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PepSpec {
-    /// Its name; reservations belong to it, across reloads.
+    /// The name of the enforcement point; reservations belong to it, across reloads.
     pub name: String,
     /// Digest of its token, which it sends as `authorization: Bearer <token>`.
     pub token_digest: Option<TokenDigest>,
-    /// DNS names and URIs, one of which its client certificate has as an alternative name of the subject.
+    /// DNS names and URIs; its client certificate must have one of them as a subject alternative name.
     pub certificate_names: Vec<String>,
-    /// Users that it runs as, for the Unix socket.
+    /// The users of its processes, for the Unix socket.
     pub unix_uids: Vec<u32>,
-    /// It may name a configured grant by its id, because it knows its callers by itself.
+    /// True if it may name a configured grant by its id, because it identifies its callers itself.
     pub vouches: bool,
 }
 
-/// A faulty list of enforcement points: what is wrong, where, and what to do.
+/// The error for a faulty list of enforcement points: what is wrong, where, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("pep `{pep}`: {message}")]
 pub struct PepError {
-    /// Its name.
+    /// The name of the enforcement point.
     pub pep: String,
     /// The fault and its remedy.
     pub message: String,
@@ -53,14 +53,14 @@ pub(crate) struct Asker {
     peer: Arc<Peer>,
 }
 
-/// Why a request cannot be attributed to an enforcement point.
+/// The reason why a request cannot be attributed to an enforcement point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum UnknownPepError {
     /// No credential names an enforcement point.
     NoCredential,
-    /// `authorization` is there and cannot be read.
+    /// `authorization` is present and cannot be read.
     Malformed,
-    /// The token is nobody's.
+    /// The token belongs to no enforcement point.
     Token,
     /// The credentials name more than one.
     Contradictory,
@@ -104,7 +104,8 @@ impl UnknownPepError {
     }
 }
 
-/// The enforcement points that may ask, as one configuration lists them. Never changes; a reload makes another.
+/// The enforcement points that may ask, as one configuration lists them. A list never changes; a reload makes a new
+/// one.
 #[derive(Debug)]
 pub(crate) struct Peps {
     key: Option<TokenKey>,
@@ -120,8 +121,8 @@ pub(crate) struct Peps {
     by_uid: HashMap<u32, usize>,
 }
 
-/// Makes lists of enforcement points, and numbers every name that was ever configured: a name that comes back finds its
-/// reservations.
+/// Makes lists of enforcement points, and numbers every name that was ever configured: a name that is configured again
+/// finds its reservations.
 #[derive(Debug)]
 pub(crate) struct PepRegistry {
     key: Option<TokenKey>,
@@ -130,7 +131,7 @@ pub(crate) struct PepRegistry {
 }
 
 impl PepRegistry {
-    /// `key` is that of the digests of tokens.
+    /// Makes a registry; `key` is the key of the digests of tokens.
     pub(crate) fn new(key: Option<TokenKey>) -> Self {
         Self {
             key,
@@ -139,7 +140,7 @@ impl PepRegistry {
         }
     }
 
-    /// Lists these: an empty list is nobody, and without a list anybody may ask.
+    /// Makes a list: an empty one admits nobody, and without specifications anybody may ask.
     pub(crate) fn list(&mut self, specs: Option<Vec<PepSpec>>) -> Result<Peps, PepError> {
         match specs {
             Some(specs) => self.build(specs),
@@ -235,7 +236,7 @@ impl PepRegistry {
 }
 
 impl Peps {
-    /// No list: anybody may ask.
+    /// Makes the empty configuration: anybody may ask.
     pub(crate) fn anybody() -> Self {
         Self {
             key: None,
@@ -258,14 +259,14 @@ impl Peps {
         self.ask_by(&AUTHORIZATION, peer, headers)
     }
 
-    /// As [`Peps::ask`], with the token in a field of this name: proxies pass `authorization` on, and it is their client's.
+    /// Like [`Peps::ask`], with the token in a field of this name: proxies pass on the `authorization` of their client.
     pub(crate) fn ask_by(
         &self,
         field: &HeaderName,
         peer: &Arc<Peer>,
         headers: &HeaderMap,
     ) -> Result<Option<Asker>, UnknownPepError> {
-        // Which list a call goes by is settled when it is decided: see `still`.
+        // The list that applies to a call is chosen when the call is decided: see `still`.
         if !self.may_connect(peer) {
             return Err(UnknownPepError::Withdrawn);
         }
@@ -287,16 +288,17 @@ impl Peps {
         }))
     }
 
-    /// The enforcement point that asks, for a call that goes by this list: between the header of a request and each of its
-    /// messages the list may have changed.
+    /// Returns the enforcement point of a call that is decided by this list. The list may have changed between the
+    /// header of a request and each of its messages.
     pub(crate) fn still(&self, asker: Option<&Asker>) -> Result<Pep, UnknownPepError> {
         match asker {
             Some(asker) if asker.version == self.version => Ok(asker.pep),
-            // What let a stranger connect is gone; only who was an enforcement point can be one here.
+            // An older list allowed the peer to connect; this one does not admit it.
             Some(asker) if !self.may_connect(&asker.peer) => Err(UnknownPepError::Withdrawn),
             _ if !self.configured => Ok(Pep::UNNAMED),
             Some(asker) => match self.find(&asker.peer, asker.token.as_ref()) {
-                // Another one now: what was begun belongs to the one before.
+                // If the credentials now belong to another enforcement point, the call is refused: the request was
+                // begun by the earlier one.
                 Ok(pep) if pep.id == asker.pep.id => Ok(pep),
                 _ => Err(UnknownPepError::Withdrawn),
             },
@@ -304,18 +306,19 @@ impl Peps {
         }
     }
 
-    /// Returns true if a connection to this peer would be taken; one that is open may be older than the list.
+    /// Returns true if a new connection of this peer would be accepted; an open one may be older than the list.
     pub(crate) fn admits(&self, peer: &Peer) -> bool {
         self.may_connect(peer)
     }
 
-    /// The Unix socket is for its own user, root and the users of the list, whatever else they show.
+    /// The Unix socket is for the process's own user, root and the users of the list, whatever other credentials they
+    /// have.
     fn may_connect(&self, peer: &Peer) -> bool {
         peer.uid
             .is_none_or(|uid| uid == self.own_uid || uid == 0 || self.by_uid.contains_key(&uid))
     }
 
-    /// Returns true if any enforcement point is known by its user.
+    /// Returns true if any enforcement point is identified by its user.
     pub(crate) fn has_uids(&self) -> bool {
         !self.by_uid.is_empty()
     }

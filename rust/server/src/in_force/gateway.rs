@@ -1,4 +1,4 @@
-//! The servers behind the gateway, and how requests to them are read.
+//! The servers behind the gateway, and the reading of requests to them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -17,25 +17,25 @@ use crate::proxy::{IdentitySource, PathTemplate, ProxyConfig, ServerSource};
 /// Prefix of the paths of servers.
 pub(crate) const MCP: &str = "/mcp/";
 
-/// The servers behind the gateway, and how requests to them are read.
+/// The configuration of the gateway: the servers behind it, and the reading of requests to them.
 #[derive(Clone, Debug, Default)]
 pub struct GatewayConfig {
     /// The servers by name.
     pub servers: HashMap<String, GatewayServer>,
-    /// Which messages that call no tool may pass.
+    /// The methods of messages without a tool call that may pass.
     pub methods: Methods,
-    /// Where clients reach the gateway, without a path, such as `https://callgate.example.com`; `None`: by the host that
-    /// they name.
+    /// The address under which clients reach the gateway, without a path, such as `https://callgate.example.com`;
+    /// `None`: the host that they name.
     pub public_url: Option<String>,
-    /// Leave out of lists what a caller may never call, beside what is hidden.
+    /// Removes from lists the tools that a caller may never call, besides the hidden ones.
     pub lists_allowed_only: bool,
-    /// The folder of what was accepted of servers' tools, made where it is not there; `None`: nothing is pinned. The first
-    /// one that a server is given stays.
+    /// The folder of the accepted tools of servers, created if it is missing; `None`: nothing is pinned. After a server
+    /// got a folder, a reload does not change it.
     pub pins_folder: Option<PathBuf>,
-    /// How long after a server's first whole list those of further variants are accepted;
+    /// The time after a server's first complete list in which the lists of further variants are accepted;
     /// [`callgate_gateway::pins::FIRST_LISTS`] for `None`.
     pub first_lists: Option<Duration>,
-    /// The issuers whose tokens callers may bear; empty: none is believed.
+    /// The issuers whose tokens callers may use; empty: no issuer is trusted.
     pub oauth: Vec<OauthConfig>,
     /// The origins of pages whose scripts may use the gateway, such as `http://localhost:6274`.
     pub allowed_origins: Vec<String>,
@@ -44,9 +44,9 @@ pub struct GatewayConfig {
 /// One server behind the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GatewayServer {
-    /// Its address.
+    /// The address of the server.
     pub upstream: UpstreamConfig,
-    /// Handling of tools that differ from those that were accepted.
+    /// The handling of tools that differ from the accepted ones.
     pub pinning: Mode,
 }
 
@@ -67,22 +67,22 @@ pub enum GatewayError {
     /// The pins of servers' tools cannot be read.
     #[error(transparent)]
     Pins(#[from] PinsError),
-    /// The thread that writes what was accepted could not be started.
+    /// The thread that writes the accepted tools could not be started.
     #[error("cannot start the thread that keeps pins: {0}")]
     Threads(#[source] io::Error),
 }
 
-/// A server as requests meet it.
+/// A server, in the form that requests use.
 #[derive(Debug)]
 pub(crate) struct ServerEntry {
-    /// Its name.
+    /// The name of the server.
     pub(crate) server: String,
     pub(crate) upstream: Arc<Upstream>,
-    /// The pins of its tools, if they are pinned.
+    /// The pins of the server's tools, if they are pinned.
     pub(crate) pins: Option<PinnedServer>,
 }
 
-/// A gateway that is configured so.
+/// The gateway, built from a configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Gateway {
     pub(crate) servers: HashMap<String, Arc<ServerEntry>>,
@@ -94,13 +94,14 @@ pub(crate) struct Gateway {
     pub(super) by_nothing: ProxyConfig,
     pub(crate) public_url: Option<String>,
     pub(crate) lists_allowed_only: bool,
-    /// Whose tokens are believed, beside those of grants.
+    /// The issuers whose tokens are trusted, besides the tokens of grants.
     pub(crate) issuers: Issuers,
     pub(crate) origins: Origins,
 }
 
 impl Gateway {
-    /// A new one; servers that `before` had under the same configuration keep their connections, and an issuer its keys.
+    /// Builds a gateway; servers that `before` had under the same configuration keep their connections, and an issuer
+    /// its keys.
     pub(crate) fn new(
         config: GatewayConfig,
         pins: Option<&Pins>,
@@ -158,7 +159,7 @@ impl Gateway {
         })
     }
 
-    /// The server that stands at a path; the error is for a client.
+    /// Finds the server at a path; the error is for a client.
     pub(crate) fn at(&self, path: &str) -> Result<&Arc<ServerEntry>, String> {
         let name = PathTemplate::mcp_server(plain(path)).map_err(|unclear| unclear.to_string())?;
         name.and_then(|name| self.servers.get(&*name)).ok_or_else(|| {
@@ -167,13 +168,13 @@ impl Gateway {
         })
     }
 
-    /// The audience that an issuer's token needs at a server by default: the server's address.
+    /// Returns the audience that an issuer's token needs at a server by default: the server's address.
     pub(crate) fn audience(&self, server: &str) -> String {
         let base = self.public_url.as_deref().unwrap_or_default();
         format!("{base}{MCP}{server}")
     }
 
-    /// The reading of requests, for callers who must prove who they are or need not.
+    /// Returns the reading of requests for callers who must prove who they are, or for callers who need not.
     pub(crate) const fn reading(&self, needs_token: bool) -> &ProxyConfig {
         if needs_token {
             &self.by_token
@@ -183,12 +184,12 @@ impl Gateway {
     }
 }
 
-/// The path of a server as it is configured: some clients put `/` behind it.
+/// Returns the path of a server in its configured form: some clients add a final `/`.
 pub(crate) fn plain(path: &str) -> &str {
     path.strip_suffix('/').unwrap_or(path)
 }
 
-/// The issuers that are configured so; what those before have fetched goes on.
+/// Builds the issuers; an issuer keeps the keys that one with the same configuration has fetched.
 fn issuers(
     configs: Vec<OauthConfig>,
     has_address: bool,

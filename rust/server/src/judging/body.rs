@@ -1,4 +1,4 @@
-//! Bodies: what the upstream will read must be what callgate reads.
+//! Bodies: callgate must read the same body as the upstream.
 
 use super::Payload;
 use crate::proxy::{Attributes, UnclearError};
@@ -6,16 +6,17 @@ use crate::proxy::{Attributes, UnclearError};
 /// Methods of HTTP whose requests have no body unless they say so.
 const BODILESS: [&str; 4] = ["GET", "HEAD", "DELETE", "OPTIONS"];
 
-/// The one type whose bodies are read here; RFC 8259 allows one encoding, and some servers obey others that they are told.
+/// The one type of bodies that are read here. RFC 8259 allows one encoding, but some servers use another if the request
+/// names it.
 const JSON: &str = "application/json";
 const UTF_8: &str = "utf-8";
 
 /// Envoy's mark on a body that was longer than it forwards.
 const PARTIAL_BODY: &str = "x-envoy-auth-partial-body";
 
-/// The body, if it is what the upstream will read: uncompressed, and as long as the request says.
+/// Returns the body if it is the one that the upstream will read: uncompressed, and as long as the request states.
 pub(crate) fn whole<'a>(attributes: &impl Attributes<'a>, body: &'a [u8]) -> Result<&'a [u8], UnclearError> {
-    // `false` is what Envoy says of a whole one.
+    // Envoy writes `false` for a whole body.
     if header(attributes, PARTIAL_BODY)?.is_some_and(|partial| partial != "false") {
         return Err(UnclearError::new(
             "the body is longer than what the proxy forwards, and what was not read cannot be judged; send less, or raise \
@@ -38,8 +39,8 @@ pub(crate) fn whole<'a>(attributes: &impl Attributes<'a>, body: &'a [u8]) -> Res
     Ok(body)
 }
 
-/// Whether the request surely has no body. An error where a body would be read in other ways than here, or where more
-/// bytes follow that nobody judges.
+/// Returns true if the request certainly has no body. Returns an error if the upstream might read the body differently,
+/// or if further bytes follow that nobody judges.
 pub(crate) fn check<'a>(
     attributes: &impl Attributes<'a>,
     carried: &Payload<'a>,
@@ -51,7 +52,7 @@ pub(crate) fn check<'a>(
     }
     let has_body = matches!(carried, Payload::Body(body, _) if !body.is_empty());
     let is_absent = !has_body && is_absent(attributes)?;
-    // Without a type nobody reads another encoding than JSON's own.
+    // Without a content type every reader uses JSON's own encoding.
     if !is_absent && header(attributes, "content-type")?.is_some_and(|content_type| !is_json(content_type)) {
         return Err(UnclearError::new(
             "the body is JSON in UTF-8 or nothing; send it with `content-type: application/json`",

@@ -1,4 +1,4 @@
-//! From a request to what becomes of it.
+//! The judgement of a request: from its attributes to an answer.
 
 use std::cell::RefCell;
 
@@ -14,14 +14,14 @@ use crate::metrics::INVALID_REQUEST;
 use crate::proxy::{Attributes, IdentitySource, UnclearError};
 
 thread_local! {
-    /// The buffer of one thread, used again for every message.
+    /// The buffer of one thread, reused for every message.
     static TAPE: RefCell<Tape> = RefCell::default();
 }
 
 /// The method of HTTP that carries a message.
 const MESSAGE_METHOD: &str = "POST";
 
-/// Methods of HTTP that carry no message: a session's stream is opened, a session is ended.
+/// Methods of HTTP that carry no message: they open a session's stream, or end a session.
 const WITHOUT_MESSAGE: [&str; 2] = ["GET", "DELETE"];
 
 /// Judges one request.
@@ -34,7 +34,7 @@ pub(crate) struct Judge<'j, D> {
 }
 
 impl<'j, D: Responder> Judge<'j, D> {
-    /// A judge of requests that are of no trace yet.
+    /// Makes a judge of requests without a trace.
     pub(crate) fn new(responder: &'j D, gate: &'j Gate, admission: &'j Admission<'j>) -> Self {
         Self {
             responder,
@@ -44,7 +44,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         }
     }
 
-    /// The same, for a request of this trace.
+    /// Makes the same judge for a request of this trace.
     const fn of_trace<'t>(&'t self, trace: Trace<'t>) -> Judge<'t, D> {
         Judge {
             responder: self.responder,
@@ -54,7 +54,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         }
     }
 
-    /// The ingress of the request, for the decision log.
+    /// Returns the ingress of the request, for the decision log.
     fn ingress(&self) -> Ingress {
         Ingress {
             protocol: D::PROTOCOL,
@@ -62,7 +62,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         }
     }
 
-    /// The answer to a request with these attributes, of which this came along.
+    /// Makes the answer to a request with these attributes and this part of its message.
     pub(crate) fn answer<'a>(
         &self,
         attributes: &impl Attributes<'a>,
@@ -74,7 +74,7 @@ impl<'j, D: Responder> Judge<'j, D> {
             .unwrap_or_else(|unclear| judge.unclear(&unclear))
     }
 
-    /// The trace in a request's header fields, which only the decision log needs.
+    /// Reads the trace in a request's header fields, which only the decision log needs.
     fn trace_of<'a>(&self, attributes: &impl Attributes<'a>) -> Trace<'static> {
         if self.gate.audit.is_some() {
             Trace::of_attributes(attributes)
@@ -83,7 +83,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         }
     }
 
-    /// The answer to what does not say what it asks.
+    /// Makes the answer to a request that does not identify its caller or its target.
     pub(crate) fn unclear(&self, unclear: &UnclearError) -> D::Answer {
         self.gate.refuse(self.ingress(), unclear.to_string(), |decision| {
             let body = mcp::denied_request(None, decision);
@@ -180,7 +180,8 @@ impl<'j, D: Responder> Judge<'j, D> {
         says_nothing && self.responder.takes_answers(headers) && Answer::parse(&mut Tape::new(), body).is_ok()
     }
 
-    /// A message that came along, held against its header fields and what the proxy has read of it.
+    /// Judges a message that the proxy sent along, after a comparison with its header fields and the proxy's own
+    /// reading.
     fn message<'m>(
         &self,
         request: Request<'_>,
@@ -203,7 +204,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         })
     }
 
-    /// A message that the proxy has taken apart.
+    /// Judges a message that the proxy has split into parts.
     fn parts<'m>(
         &self,
         request: Request<'_>,
@@ -220,7 +221,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         })
     }
 
-    /// A message of which no more is known than what it calls.
+    /// Judges a message if only its target is known.
     fn named(&self, request: Request<'_>, read: MessageSummary<'_>) -> D::Answer {
         match read.named {
             MessageTarget::Call(tool) => self.call(request, tool, Args::Unseen, read.id),
@@ -228,7 +229,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         }
     }
 
-    /// A message that calls no tool.
+    /// Judges a message that calls no tool.
     fn other(&self, request: Request<'_>, method: &str, id: Option<Id<'_>>) -> D::Answer {
         if self.admission.proxies.methods.passes(method) {
             return self.pass(&self.asked(request, Some(method), id));
@@ -246,7 +247,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         })
     }
 
-    /// A message that calls a tool.
+    /// Judges a message that calls a tool.
     fn call(&self, request: Request<'_>, tool: &str, args: Args<'_>, id: Option<Id<'_>>) -> D::Answer {
         let request = Request {
             tool,
@@ -281,8 +282,8 @@ impl<'j, D: Responder> Judge<'j, D> {
         )
     }
 
-    /// Whether the caller is somebody whose policy could allow such a call. Where not, the policy says why, and who is not
-    /// known is told no more than that.
+    /// Returns true if the caller is known and its policy could allow such a call. Otherwise the policy gives the
+    /// reason for the denial, and an unknown caller learns no more than that.
     fn could_allow(&self, request: &Request<'_>) -> bool {
         let now = self.gate.clock.now();
         let listing = self
@@ -292,7 +293,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         listing.is_some_and(|listing| listing.could_allow(request.tool))
     }
 
-    /// Denies a call before any policy.
+    /// Denies a call before any policy is evaluated.
     fn object(&self, asked: &JudgedRequest<'_>, rule: &'static str, message: String) -> D::Answer {
         let configuration = self.admission.configuration;
         self.gate.deny(
@@ -343,7 +344,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         )
     }
 
-    /// The answer to a request that says who calls, and whose message cannot be judged.
+    /// Makes the answer to a request whose caller is identified, but whose message cannot be judged.
     fn invalid(&self, request: &Request<'_>, message: String) -> D::Answer {
         let about = (None, Subject::Other);
         self.deny(request, INVALID_REQUEST, message, about, |decision| {
@@ -351,7 +352,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         })
     }
 
-    /// The answer to a message that could be taken for two.
+    /// Makes the answer to an ambiguous message.
     fn refuse(&self, request: &Request<'_>, refusal: &MessageError<'_>) -> D::Answer {
         let message = refusal.message.to_string();
         let about = (refusal.id, Subject::Other);
@@ -360,7 +361,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         })
     }
 
-    /// A denial before any policy, of a caller who may be known.
+    /// Denies a request before any policy is evaluated; its caller may be known.
     fn deny(
         &self,
         request: &Request<'_>,
@@ -383,12 +384,12 @@ impl<'j, D: Responder> Judge<'j, D> {
     }
 }
 
-/// Absent arguments are those of a call without any.
+/// Converts absent arguments to those of a call without any.
 fn args(args: Option<Value<'_>>) -> Args<'_> {
     args.map_or(Args::NONE, Args::Read)
 }
 
-/// Works with this thread's buffer, or with a new one where that is in use.
+/// Calls `work` with this thread's buffer, or with a new one if that is in use.
 fn with_tape<R>(work: impl FnOnce(&mut Tape) -> R) -> R {
     TAPE.with(|tape| match tape.try_borrow_mut() {
         Ok(mut tape) => work(&mut tape),

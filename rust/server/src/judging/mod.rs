@@ -1,7 +1,7 @@
-//! Judging what a proxy asks about: the same for every protocol that proxies speak.
+//! The judgement of requests that a proxy asks about: the same for every protocol that proxies use.
 //!
-//! A protocol says what the request was ([`Attributes`]) and how much of it the proxy sent along ([`Payload`]), and turns
-//! what comes of it into its own answer ([`Responder`]).
+//! A protocol provides the request's facts ([`Attributes`]) and the part of its message that the proxy sent along
+//! ([`Payload`]), and turns the result into its own answer ([`Responder`]).
 
 mod admission;
 mod body;
@@ -38,10 +38,10 @@ pub(crate) struct MessageSummary<'a> {
 /// The part of a request's message that the proxy sent along.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Payload<'a> {
-    /// The whole body, see [`whole`], and what the proxy has read of it, if it tells: it must be the same.
+    /// The whole body, see [`whole`], and the proxy's reading of it, if there is one: both must agree.
     Body(&'a [u8], Option<MessageSummary<'a>>),
-    /// No body, and nobody knows whether there is one. The header fields say what the message is, where the server has to
-    /// hold them against it, and nobody has seen the arguments.
+    /// No body, and it is unknown whether there is one. The header fields describe the message, if the server has to
+    /// compare them with it; nobody has seen the arguments.
     Fields,
     /// The proxy's reading of the body; nobody has seen the arguments.
     Read(MessageSummary<'a>),
@@ -49,23 +49,23 @@ pub(crate) enum Payload<'a> {
     Parts(&'a str, Option<&'a [u8]>),
 }
 
-/// A request as it was judged.
+/// A request that is judged.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct JudgedRequest<'a> {
     /// The engine's request. Its tool is empty if none is called.
     pub(crate) request: Request<'a>,
-    /// The method of the message; `None` where a path names the tool, and where there is no message.
+    /// The method of the message; `None` if a path names the tool, or if there is no message.
     pub(crate) method: Option<&'a str>,
-    /// The message's id, where it is known.
+    /// The message's id, if it is known.
     pub(crate) id: Option<Id<'a>>,
     /// The trace context in `_meta` of the message.
     pub(crate) trace: Option<TraceContext<'a>>,
-    /// `authorization` is where callers send their token to callgate.
+    /// True if callers send their token to callgate in `authorization`.
     hides_token: bool,
 }
 
 impl JudgedRequest<'_> {
-    /// A token is for callgate; the upstream must not see it, whoever was believed to call.
+    /// Returns true if a token is for callgate: the upstream must not see it, whoever the caller is.
     pub(crate) const fn hides_token(&self) -> bool {
         self.hides_token
     }
@@ -74,11 +74,11 @@ impl JudgedRequest<'_> {
 /// A request that must not go on, and the answer for its caller.
 #[derive(Debug)]
 pub(crate) struct Denial<'a> {
-    /// JSON for the caller: a reply to its message, or the decision where a path named the tool.
+    /// JSON for the caller: a reply to its message, or the decision if a path named the tool.
     pub(crate) body: String,
-    /// The body is a tool's result, and clients are to get it as one, with status 200.
+    /// True if the body is a tool's result, which clients must receive as one, with status 200.
     pub(crate) is_tool_result: bool,
-    /// The id of the request that the body answers, where it could be read.
+    /// The id of the request that the body answers, if it could be read.
     pub(crate) id: Option<Id<'a>>,
     pub(crate) subject: Subject,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Denial<'a> {
 /// The kind of a denied message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// A message without an id: where its body came along, one that asks for nothing and gets no answer.
+    /// A message without an id: if its body was sent along, it asks for nothing and gets no answer.
     Notification,
     /// A request of a method that the configuration neither allows nor denies.
     UnknownMethod,
@@ -106,7 +106,7 @@ impl<'a> Denial<'a> {
     }
 }
 
-/// Answers in one protocol.
+/// Makes answers in one protocol.
 pub(crate) trait Responder {
     /// The protocol's own answer.
     type Answer;
@@ -114,7 +114,7 @@ pub(crate) trait Responder {
     /// The protocol's name in metrics and log.
     const PROTOCOL: Protocol;
 
-    /// The id of a reservation for a call that may have to be rolled back.
+    /// Makes the id of a reservation for a call that may have to be rolled back.
     fn reserve(&self) -> Option<u128> {
         None
     }
@@ -124,20 +124,20 @@ pub(crate) trait Responder {
         false
     }
 
-    /// Rejects every call of a tool, whoever makes it: the rule and its message.
+    /// Rejects every call of a tool, whoever the caller is: returns the rule and its message.
     fn objection(&self, _tool: &str) -> Option<(&'static str, String)> {
         None
     }
 
-    /// Which arguments of this tool clients mirror in header fields, by what its server says of it; `None` where nothing
-    /// is known of that, and the catalogue is asked.
+    /// Returns the arguments of this tool that clients mirror in header fields, by the server's own description of it;
+    /// `None` if that is not known, so that the catalogue decides.
     fn bindings(&self, _tool: &str) -> Option<Arc<Bindings>> {
         None
     }
 
-    /// The request may go on.
+    /// Makes the answer that lets the request pass.
     fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Self::Answer;
 
-    /// The request must not go on.
+    /// Makes the answer that denies the request.
     fn denied(&self, decision: &Decision<'_>, denied: Denial<'_>) -> Self::Answer;
 }

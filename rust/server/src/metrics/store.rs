@@ -32,7 +32,7 @@ pub const fn store_duration_bounds_ns() -> &'static [u64] {
 /// Failures of one operation of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreErrorCount {
-    /// Which store: `file`.
+    /// The kind of the store: `file`.
     pub store: &'static str,
     /// The failed operation: `flush` or `grow`.
     pub operation: &'static str,
@@ -50,7 +50,7 @@ pub(crate) struct StoreMetrics {
 }
 
 impl StoreMetrics {
-    /// Counts a flush, and keeps why it failed until one succeeds.
+    /// Counts a flush, and keeps its error until a flush succeeds.
     pub(crate) fn flushed(&self, took: Duration, failure: Option<&str>) {
         let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_NS.partition_point(|&bound| bound < took_ns);

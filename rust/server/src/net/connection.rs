@@ -29,19 +29,19 @@ use crate::phase::Phase;
 const MAX_HEADERS: usize = 64;
 /// Buffer of one HTTP/1.1 connection: bounds the request line and header, not the body.
 const HTTP1_BUFFER_BYTES: usize = 64 * 1024;
-/// The flow-control window of one HTTP/2 connection, over all of its streams: a few streams that are not read must not stop
-/// the others.
+/// The flow-control window of one HTTP/2 connection, over all of its streams: a few streams that are not read must not
+/// stop the others.
 const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
 /// Answers of one stream that wait to be sent, whatever window the client has opened.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
-/// Streams that a client has opened and reset, and that hyper has not seen yet. Resets are bounded by [`super::guard`], which
-/// lets so few through in one turn that this is never met.
+/// Streams that a client has opened and reset, and that hyper has not seen yet. Resets are bounded by [`super::guard`],
+/// which passes so few in one turn that this bound is never reached.
 const MAX_UNSEEN_RESETS: usize = 4 * 1024;
-/// Streams of one connection that are refused or broken in its whole life. A client may open thousands of streams before
-/// it has read how many are allowed; whoever goes on loses the connection.
+/// Streams of one connection that are refused or broken in its whole life. A client may open thousands of streams
+/// before it has read the allowed number; a client that continues loses the connection.
 const MAX_REFUSED_STREAMS: usize = 16 * 1024;
 
-/// Clients are told a time that is shorter by this than how long idle connections are kept.
+/// The time announced to clients is shorter by this margin than the time for which idle connections are kept.
 const MARGIN_MS: u64 = 5_000;
 /// Longest wait of a stopping server for the rest of a request over HTTP/1.1 that has begun to arrive.
 const READING_TIME: Duration = Duration::from_secs(1);
@@ -73,14 +73,14 @@ fn protocols(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// The settings by which connections are served.
+/// The settings of all connections.
 #[derive(Clone, Debug)]
 pub(super) struct Manners {
     protocols: Builder<TokioExecutor>,
     max_streams: u32,
     opening_timeout: Duration,
     header_timeout: Duration,
-    /// How long idle connections over HTTP/1.1 are kept, as their clients are told; `None` where that is too short to be told.
+    /// The announced time for which idle connections over HTTP/1.1 are kept; `None` if it is too short to be announced.
     announcement: Option<HeaderValue>,
 }
 
@@ -97,7 +97,7 @@ impl Manners {
         }
     }
 
-    /// The fields of a reply over HTTP/1.1 that say what becomes of its connection, to a client that would use it again.
+    /// Adds the fields to a reply over HTTP/1.1 that tell a client whether it can reuse the connection.
     fn mark(&self, fields: &mut HeaderMap, is_draining: bool) {
         if is_draining {
             fields.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -110,8 +110,8 @@ impl Manners {
     }
 }
 
-/// What clients are told of the time that an idle connection is kept: less than it is, as a request may be on its way when the
-/// time is over.
+/// Returns the time, in seconds, for which a client is told that an idle connection is kept: less than the real time,
+/// as a request may be on its way when that ends.
 const fn announced_s(idle_timeout_ms: u64) -> u64 {
     let margin_ms = if idle_timeout_ms < 4 * MARGIN_MS {
         idle_timeout_ms / 4
@@ -139,7 +139,7 @@ pub(super) async fn serve<I: Stream>(
     }
 }
 
-/// Has requests answered until the connection ends, or the server stops.
+/// Serves requests until the connection ends, or the server stops.
 async fn hold<I, F>(
     manners: Arc<Manners>,
     stream: I,
@@ -158,7 +158,7 @@ async fn hold<I, F>(
     let opening_timeout = manners.opening_timeout;
     let of_connection = Arc::clone(&progress);
     let service = hyper::service::service_fn(move |request: Request<Incoming>| {
-        // Of HTTP/1.0 hyper says itself what has to be said.
+        // For HTTP/1.0 hyper adds these fields itself.
         let is_kept = request.version() == Version::HTTP_11 && !closes(request.headers());
         Marking {
             answering: answer(request),
@@ -197,7 +197,7 @@ async fn hold<I, F>(
     }
 }
 
-/// Polls a connection, and tells its watch each time.
+/// Polls a connection, and notifies its watch of each turn.
 async fn in_turns<C: Future>(mut connection: Pin<&mut C>, watch: &Watch) -> C::Output {
     poll_fn(|context| {
         watch.begin_turn();
@@ -206,7 +206,7 @@ async fn in_turns<C: Future>(mut connection: Pin<&mut C>, watch: &Watch) -> C::O
     .await
 }
 
-/// An answer that says what becomes of its connection. No `async` block, which would keep the answering future twice.
+/// An answer with the fields about its connection. Not an `async` block, which would hold the answering future twice.
 struct Marking<F> {
     answering: F,
     mark: Option<(Arc<Manners>, Arc<Progress>)>,
@@ -227,7 +227,7 @@ where
     }
 }
 
-/// Lets a connection do what it can do now; whether it has ended.
+/// Polls a connection once; returns true if it has ended.
 async fn is_over(connection: impl Future) -> bool {
     let mut connection = std::pin::pin!(connection);
     poll_fn(|context| Poll::Ready(connection.as_mut().poll(context).is_ready())).await
@@ -247,12 +247,12 @@ async fn draining(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
 }
 
-/// Ready when time for what is in flight is up.
+/// Ready when the time for open requests is over.
 async fn closing(phase: &mut watch::Receiver<Phase>) {
     let _ = phase.wait_for(|phase| *phase >= Phase::Closed).await;
 }
 
-/// Ready when the client has been silent for too long at the start; never once it has spoken.
+/// Ready if the client has sent nothing for too long at the start; never once it has sent something.
 async fn overdue(patience: Duration, progress: &Progress) {
     tokio::time::sleep(patience).await;
     if progress.is_opened() {

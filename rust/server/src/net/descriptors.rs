@@ -1,31 +1,32 @@
-//! File descriptors that connections leave to others: reloads, the admin port, the files of counters, pins and logs.
+//! File descriptors that connections must leave to others: reloads, the admin port, the files of counters, pins and
+//! logs.
 
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
 
-/// How many are left free, and of a limit that is low an eighth.
+/// The number of descriptors that connections leave free; an eighth of the process's limit if that is less.
 const RESERVED: u64 = 128;
 const PART_OF_LIMIT: u64 = 8;
 
-/// The most file descriptors that this process may have open, and how many of them connections leave to others; `None`
-/// without a limit.
+/// Returns the most file descriptors that this process may have open, and the number that connections leave to others;
+/// `None` without a limit.
 ///
-/// Asked for each time: a limit may change while the process runs.
+/// Read each time: the limit may change while the process runs.
 pub fn descriptor_limit() -> Option<(u64, u64)> {
     let limit = getrlimit(Resource::Nofile).current?;
     Some((limit, RESERVED.min(limit / PART_OF_LIMIT)))
 }
 
-/// Whether a descriptor is one of those that are left to others. The system gives the lowest number that is free, so all
-/// below it were in use when it was given.
+/// Returns true if a descriptor is one of those that are left to others. The system assigns the lowest free number, so
+/// all lower ones were in use when it was assigned.
 pub(super) fn is_reserved(descriptor: impl AsFd) -> bool {
     let number = u64::try_from(descriptor.as_fd().as_raw_fd()).unwrap_or_default();
     descriptor_limit().is_some_and(|(limit, reserved)| number >= limit - reserved)
 }
 
-/// Whether the next connection would get a descriptor that is not left to others; `open` is any that is open.
+/// Returns true if the next connection would get a descriptor that is not left to others; `open` is any open one.
 pub(super) fn are_left(open: impl AsFd) -> bool {
     fcntl_dupfd_cloexec(open, 0).is_ok_and(|next| !is_reserved(next))
 }

@@ -1,4 +1,4 @@
-//! A connection's bytes, with a watch on floods of HTTP/2 frames.
+//! A connection's bytes, with a check for floods of HTTP/2 frames.
 
 use std::io::{Error, IoSlice, Result};
 use std::pin::Pin;
@@ -15,25 +15,25 @@ use crate::flood::Flood;
 /// The preface of an HTTP/2 client (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The facts that a connection's bytes show to whoever serves it.
+/// The facts about a connection that its bytes show, for the code that serves it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Watch(Arc<Facts>);
 
 #[derive(Debug, Default)]
 struct Facts {
     turn: AtomicU64,
-    /// Place of the flood in [`Flood::ALL`], counted from 1; 0 for none.
+    /// The index of the flood in [`Flood::ALL`], counted from 1; 0 for none.
     flood: AtomicU8,
 }
 
 // Relaxed, everywhere in it: these values publish nothing else.
 impl Watch {
-    /// Says that the connection is looked after once more. In one turn only so many streams are reset.
+    /// Records that the connection is polled once more. In one turn only a bounded number of streams is reset.
     pub(super) fn begin_turn(&self) {
         self.0.turn.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The flood that has ended the connection.
+    /// Returns the flood that has ended the connection.
     pub(super) fn flood(&self) -> Option<Flood> {
         let place = self.0.flood.load(Ordering::Relaxed).checked_sub(1)?;
         Flood::ALL.get(usize::from(place)).copied()
@@ -53,16 +53,16 @@ impl Watch {
     }
 }
 
-/// Which HTTP a client speaks.
+/// The version of HTTP that a client uses.
 #[derive(Debug)]
 enum Speech {
-    /// It has sent so much of [`PREFACE`], and nothing else.
+    /// The client has sent this number of bytes of [`PREFACE`], and nothing else.
     Unknown(usize),
     Http1,
     Http2(Guard),
 }
 
-/// Reads and writes as `I` does, and fails when the client floods it with frames.
+/// Reads and writes like `I`, and fails if the client floods it with frames.
 pub(super) struct Guarded<I> {
     inner: I,
     watch: Watch,

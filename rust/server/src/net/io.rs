@@ -1,4 +1,4 @@
-//! A connection's bytes, and how far it has come by them.
+//! A connection's bytes, and the progress that they show.
 
 use std::io::{IoSlice, Result};
 use std::os::fd::AsFd;
@@ -15,7 +15,7 @@ use super::progress::Progress;
 
 /// A connection below HTTP.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Whether bytes have come that nobody has read, by the system's word: the runtime learns of them later.
+    /// Returns true if the system has received bytes that nobody has read: the runtime learns of them later.
     fn has_unread(&self) -> bool;
 }
 
@@ -44,7 +44,7 @@ fn holds_bytes(socket: &impl AsFd) -> bool {
     peeked.is_ok_and(|(_, count)| count > 0)
 }
 
-/// Reads and writes as `I` does, and takes down how far the connection has come.
+/// Reads and writes like `I`, and records the connection's progress.
 pub(super) struct Watched<I> {
     inner: I,
     progress: Arc<Progress>,

@@ -1,11 +1,11 @@
-//! How often one trouble of the listener is told: it may be met many times a second, for hours.
+//! The pace at which one fault of the listener is reported: it may occur many times a second, for hours.
 
 use std::time::{Duration, Instant};
 
-/// A trouble that goes on is told again after this long.
+/// The time after which a lasting fault is reported again.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// When a trouble was told, and how often it was met since.
+/// The time of the last report of a fault, and its occurrences since.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     told: Option<Instant>,
@@ -13,7 +13,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// Counts the trouble; how often it was met since it was last told, if it is to be told now.
+    /// Counts an occurrence; returns the occurrences since the last report if one is due now.
     pub(super) fn admit(&mut self, now: Instant) -> Option<u64> {
         self.times += 1;
         if self

@@ -1,20 +1,20 @@
-//! Headers that may be there once.
+//! Headers that may occur once.
 
 use super::UnclearError;
 
-/// Why a header that may be there once says nothing: what it says would depend on who reads.
+/// The reason why a header that may occur once cannot be used: readers would disagree about its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderError {
-    /// It is there more than once.
+    /// The header occurs more than once.
     Repeated,
-    /// It holds bytes that are no text.
+    /// The value is not text.
     NotText,
-    /// Another is there whose name some programs take for this one's.
+    /// There is another header whose name some programs read as this one's.
     Alias,
 }
 
 impl HeaderError {
-    /// A sentence for the caller.
+    /// Makes a sentence for the caller.
     pub(crate) fn of(self, name: &str) -> UnclearError {
         UnclearError::new(match self {
             Self::Repeated => format!("the header `{name}` is there more than once; expected it once"),
@@ -26,10 +26,11 @@ impl HeaderError {
     }
 }
 
-/// The value of a header that may be there once, or none.
+/// The value of a header that may occur once, if it is present.
 pub(crate) type Found<'a> = Result<Option<&'a str>, HeaderError>;
 
-/// The value of the header of this lower-case name. Names are lower-case, values `None` where they are no text.
+/// Finds the value of the header with this lower-case name. The given names are lower-case, the values `None` if they
+/// are not text.
 pub(crate) fn single<'a>(
     mut headers: impl Iterator<Item = (&'a str, Option<&'a str>)>,
     name: &str,
@@ -43,7 +44,7 @@ pub(crate) fn single<'a>(
     })
 }
 
-/// The headers that judging asks for whatever is configured. None is an alias of another.
+/// The headers that judging reads in every configuration. None is an alias of another.
 const JUDGED: [&str; 7] = [
     "authorization",
     "content-encoding",
@@ -54,7 +55,7 @@ const JUDGED: [&str; 7] = [
     "x-envoy-auth-partial-body",
 ];
 
-/// What [`single`] finds of each of [`JUDGED`], in one pass over the headers instead of one for each.
+/// The result of [`single`] for each of [`JUDGED`], found in one pass over the headers instead of one for each.
 #[derive(Debug)]
 pub(crate) struct Singles<'a>([Found<'a>; JUDGED.len()]);
 
@@ -73,20 +74,20 @@ impl<'a> Singles<'a> {
         Self(all)
     }
 
-    /// `None` for a header that was not looked for.
+    /// Returns the result for a header; `None` if it is not among [`JUDGED`].
     pub(crate) fn get(&self, name: &str) -> Option<Found<'a>> {
         let place = JUDGED.iter().position(|judged| *judged == name)?;
         self.0.get(place).copied()
     }
 }
 
-/// Returns true if a header has this name, or some programs take it for that.
+/// Returns true if a header has this name, or one that some programs read as this name.
 fn is_met(name: &str, key: &str) -> bool {
     // Lengths differ nearly always, and where they do not, aliases are rare.
     key.len() == name.len() && (key == name || alike(key, name))
 }
 
-/// What is known of a header once one more that [`is_met`] has come.
+/// Combines the value found so far with one more header that [`is_met`] has accepted.
 fn met<'a>(found: Option<&'a str>, name: &str, key: &str, value: Option<&'a str>) -> Found<'a> {
     if key != name {
         return Err(HeaderError::Alias);
@@ -97,7 +98,7 @@ fn met<'a>(found: Option<&'a str>, name: &str, key: &str, value: Option<&'a str>
     value.map(Some).ok_or(HeaderError::NotText)
 }
 
-/// Returns true if some programs take one name for the other: CGI and its successors know no `-`.
+/// Returns true if some programs read one name as the other: CGI and its successors have no `-`.
 pub(crate) fn alike(one: &str, other: &str) -> bool {
     let plain = |byte: u8| match byte {
         b'_' | b'.' => b'-',

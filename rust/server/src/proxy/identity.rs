@@ -10,7 +10,8 @@ use crate::identity::bearer;
 pub enum IdentitySource {
     /// The caller's own token: `authorization: Bearer <token>`.
     Token,
-    /// A header of this name, lower-case, that holds a grant's id. The proxy must set it, and remove what clients send.
+    /// A header of this name, lower-case, that holds a grant's id. The proxy must set it, and remove one that clients
+    /// send.
     Header(String),
     /// The SPIFFE ID of the client's certificate, which is the grant's id.
     Spiffe,
@@ -21,16 +22,16 @@ pub enum IdentitySource {
         /// Keys from there to the string.
         path: Vec<String>,
     },
-    /// The grant [`ANONYMOUS`], whoever calls.
+    /// The grant [`ANONYMOUS`], for every caller.
     Anonymous,
 }
 
-/// The name of callers if nobody has to say who calls.
+/// The name of all callers if callers are not identified.
 pub const ANONYMOUS: &str = "anonymous";
 
 const SPIFFE: &str = "spiffe://";
 
-/// Whom the first source that the request has names; a grant without a name where it has none.
+/// Returns the caller by the first source that the request has; a grant without a name if it has none.
 pub(super) fn caller<'a>(
     sources: &[IdentitySource],
     attributes: &impl Attributes<'a>,
@@ -64,7 +65,7 @@ fn token<'a>(attributes: &impl Attributes<'a>) -> Result<Option<Token<'a>>, Uncl
         .header("authorization")
         .map_err(|fault| fault.of("authorization"))?;
     let token = field.map(bearer::of_field).transpose();
-    // The value is a secret, whatever is wrong with it.
+    // The value is a secret, even if it is malformed.
     token.map_err(|()| {
         UnclearError::new("the `authorization` header is no bearer token; expected `Bearer <token>`")
     })

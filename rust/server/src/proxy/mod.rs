@@ -1,4 +1,4 @@
-//! The reading of caller, server and tool from a proxy's requests, the same for every door that proxies use.
+//! The reading of caller, server and tool from a proxy's requests, the same for every door for proxies.
 
 mod header;
 mod identity;
@@ -21,22 +21,22 @@ pub(crate) use header::{Found, Singles, alike, single};
 /// The places in a proxy's requests that name caller, server and tool.
 #[derive(Clone, Debug)]
 pub struct ProxyConfig {
-    /// Sources of the caller, in this order: the first that a request has is believed, no later one is looked at.
+    /// Sources of the caller, in this order: the first one that a request has is used, and no later one is read.
     pub identity: Vec<IdentitySource>,
     /// Sources of the server, in this order, as above.
     pub server: Vec<ServerSource>,
     /// Servers by the host that a request names, lower-case and without a port; for [`ServerSource::Host`].
     pub hosts: HashMap<String, String>,
-    /// Paths that name a server, a tool, both or nothing. Where one names a tool, or none is asked for the server, every
-    /// request has one of these. None: any path will do.
+    /// Paths that name a server, a tool, both or nothing. If a path names a tool, or if the server is not read from the
+    /// path, every request must match one of these. None: every path is accepted.
     pub paths: Vec<PathTemplate>,
-    /// Which messages that call no tool may pass.
+    /// The methods of messages without a tool call that may pass.
     pub methods: Methods,
-    /// Answer a call that was denied with status 200 and a tool result that is an error, as MCP servers do, instead of the
+    /// Answers a denied call with status 200 and a tool result that is an error, as MCP servers do, instead of the
     /// status of the outcome: some clients show a model nothing else.
     pub tool_errors: bool,
-    /// The namespace of dynamic metadata in which the proxy's MCP filter tells what it has read of a body; what other
-    /// namespaces say of a message is not believed.
+    /// The namespace of dynamic metadata in which the proxy's MCP filter writes its reading of a body; other namespaces
+    /// are not trusted for that.
     pub mcp_metadata: Option<String>,
 }
 
@@ -48,39 +48,39 @@ pub(crate) trait Attributes<'a> {
     fn method(&self) -> &'a str;
     /// The value that the proxy's own configuration adds on this route.
     fn extension(&self, name: &str) -> Option<&'a str>;
-    /// A string in what the proxy's other filters found out.
+    /// A string in the results of the proxy's other filters.
     fn metadata(&self, namespace: &str, path: &[String]) -> Option<&'a str>;
-    /// Whom the client's certificate names.
+    /// The name in the client's certificate.
     fn principal(&self) -> Option<&'a str>;
     /// `Host` or `:authority`.
     fn host(&self) -> &'a str;
     /// Path and query, as the client sent them.
     fn path(&self) -> &'a str;
 
-    /// The caller, if the door itself has identified it: no source is looked at then.
+    /// The caller, if the door itself has identified it: then no source is read.
     fn caller(&self) -> Option<Caller<'a>> {
         None
     }
 
-    /// The server that the proxy is about to ask, where that is known by more than path and host, which are not looked at
-    /// then; `Some("")` where it asks several.
+    /// The server that the proxy is about to call, if the door knows it; path and host are not read then. `Some("")` if
+    /// the proxy calls several.
     fn upstream(&self) -> Option<&'a str> {
         None
     }
 
-    /// The value of a header that may be there once: what [`single`] finds.
+    /// The value of a header that may occur once: the result of [`single`].
     fn header(&self, name: &str) -> Found<'a> {
         single(self.headers(), name)
     }
 
-    /// Every header as bytes. What was no text is still none.
+    /// Every header as bytes. A value that was not text stays invalid.
     fn fields(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> {
         self.headers()
             .map(|(name, value)| (name, value.map_or(&b"\xff"[..], str::as_bytes)))
     }
 }
 
-/// The reason why a request does not say who calls or what is meant: a sentence for the caller.
+/// The reason why a request does not identify its caller or its target: a sentence for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct UnclearError(pub(crate) Cow<'static, str>);
 
@@ -100,14 +100,14 @@ impl fmt::Display for UnclearError {
 #[derive(Clone, Debug)]
 pub(crate) struct Named<'a> {
     pub(crate) caller: Caller<'a>,
-    /// Empty for that of the caller's token.
+    /// Empty for the server of the caller's token.
     pub(crate) server: Cow<'a, str>,
     /// The tool that the path names; its arguments are the body then.
     pub(crate) tool: Option<Cow<'a, str>>,
 }
 
 impl Named<'_> {
-    /// A request of this caller that is for no tool.
+    /// Makes a request of this caller without a tool.
     pub(crate) fn request(&self, pep: Pep) -> Request<'_> {
         Request {
             caller: self.caller,
@@ -137,7 +137,8 @@ impl ProxyConfig {
         // Where paths name no more than the server, another source may have named it.
         let is_bound = names_tools || !self.paths.is_empty() && !self.server.contains(&ServerSource::Path);
         if is_bound && found.is_none() {
-            // Some servers read `/Tools/x` and `/tools/x/` as `/tools/x`: what is not named is not taken for a message.
+            // Some servers read `/Tools/x` and `/tools/x/` as `/tools/x`: a path that no template names is not read as
+            // one for messages.
             return Err(UnclearError::new(
                 "the path is none of those configured, which are compared as they are; use one of them exactly, or ask the \
                  operator to add it to `paths`",
@@ -154,7 +155,7 @@ impl ProxyConfig {
 }
 
 impl Default for ProxyConfig {
-    /// The caller's token, and a server that the proxy's route names; else the path `/mcp/{server}`.
+    /// The caller's token, and the server that the proxy's route names; else the path `/mcp/{server}`.
     fn default() -> Self {
         Self {
             identity: vec![IdentitySource::Token],
@@ -175,7 +176,7 @@ impl Default for ProxyConfig {
 pub(crate) mod tests {
     use super::*;
 
-    /// What a request is made of.
+    /// The parts of a request.
     #[derive(Clone, Debug, Default)]
     pub(crate) struct Fake {
         pub(crate) headers: Vec<(&'static str, &'static str)>,

@@ -1,4 +1,4 @@
-//! Which server is meant.
+//! The server that a request is for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -10,19 +10,19 @@ use super::{Attributes, UnclearError};
 /// A place in a request that names the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ServerSource {
-    /// The value that the proxy's own configuration adds on its routes under this name.
+    /// The value under this name that the proxy's own configuration adds on its routes.
     Extension(String),
     /// The host that the request names, by the table of hosts.
     Host,
     /// The path, by the templates.
     Path,
-    /// Always this one.
+    /// The server of this name for every request.
     Always(String),
-    /// That of the caller's token, which is good for one server.
+    /// The server of the caller's token, which is valid for one server.
     Token,
 }
 
-/// The server that the first source names which the request has; empty for that of the caller's token.
+/// Returns the server by the first source that the request has; empty for the server of the caller's token.
 pub(super) fn server<'a>(
     sources: &[ServerSource],
     hosts: &HashMap<String, String>,
@@ -53,7 +53,7 @@ pub(super) fn server<'a>(
     ))
 }
 
-/// The server that the proxy's own configuration names, if it does.
+/// Returns the server that the proxy's own configuration names, if it names one.
 pub(super) fn by_extension<'a>(
     sources: &[ServerSource],
     attributes: &impl Attributes<'a>,
@@ -72,7 +72,7 @@ fn empty() -> UnclearError {
     UnclearError::new("the proxy names a server and its name is empty")
 }
 
-/// Hosts compare without case, without a port and without a final dot, as DNS does.
+/// Finds the server of a host. Hosts compare without case, without a port and without a final dot, as in DNS.
 fn by_host<'h>(hosts: &'h HashMap<String, String>, host: &str) -> Option<&'h str> {
     if hosts.is_empty() {
         return None;

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 
 use super::UnclearError;
 
-/// A path such as `/servers/{server}/tools/{tool}`: each part is itself, or stands for one part of a path. One that names
-/// nothing is a place where messages are sent.
+/// A path such as `/servers/{server}/tools/{tool}`: each part is literal, or a placeholder for one part of a path. A
+/// template without placeholders is an address for messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathTemplate {
     parts: Vec<Part>,
@@ -23,13 +23,13 @@ enum Part {
 /// A faulty template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
-    /// It does not begin with `/`.
+    /// The template does not begin with `/`.
     #[error("expected a path that begins with `/`")]
     NoPath,
-    /// A part is none of what is allowed.
+    /// A part is not one of the allowed forms.
     #[error("expected each part to be `{{server}}`, `{{tool}}`, or letters, digits and `-._~`")]
     Part,
-    /// One of the two names is there twice.
+    /// One of the two placeholders occurs twice.
     #[error("expected `{{server}}` and `{{tool}}` once at most")]
     Twice,
 }
@@ -42,21 +42,21 @@ pub(super) struct Target<'a> {
 }
 
 impl PathTemplate {
-    /// `/mcp/{server}`.
+    /// The template `/mcp/{server}`.
     pub(crate) fn mcp() -> Self {
         Self {
             parts: vec![Part::Literal("mcp".to_owned()), Part::Server],
         }
     }
 
-    /// The server that a path names as `/mcp/{server}` does, if it does.
+    /// Returns the server of a path of the form `/mcp/{server}`.
     pub(crate) fn mcp_server(path: &str) -> Result<Option<Cow<'_, str>>, UnclearError> {
         static MCP: LazyLock<[PathTemplate; 1]> = LazyLock::new(|| [PathTemplate::mcp()]);
         let found = find(&*MCP, path)?;
         Ok(found.and_then(|target| target.server))
     }
 
-    /// Returns true if it names a tool.
+    /// Returns true if the template names a tool.
     pub(super) fn names_tool(&self) -> bool {
         self.parts.contains(&Part::Tool)
     }
@@ -104,10 +104,10 @@ fn part(text: &str) -> Result<Part, TemplateError> {
     }
 }
 
-/// What the first template names that a path and its query match; `None` where none matches.
+/// Returns the target by the first template that matches a path and its query; `None` if none matches.
 ///
-/// A path that proxies, frameworks and file systems read in different ways is refused: what was judged would not be what
-/// is called.
+/// A path that proxies, frameworks and file systems read differently is refused: the judged path might not be the
+/// called one.
 pub(super) fn find<'a>(
     templates: &[PathTemplate],
     path: &'a str,
@@ -154,7 +154,7 @@ fn trick(path: &str) -> Option<&'static str> {
     None
 }
 
-/// One part of a path with its percent-encoding undone.
+/// Returns one part of a path without percent-encoding.
 fn decoded(part: &str) -> Result<Cow<'_, str>, UnclearError> {
     if !part.contains('%') {
         return Ok(Cow::Borrowed(part));

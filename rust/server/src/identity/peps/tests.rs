@@ -1,4 +1,4 @@
-//! Who is let in, and for how long.
+//! Tests of the peers that are admitted, and for how long.
 
 use callgate_core::grant::Token;
 use http::{HeaderValue, header};
