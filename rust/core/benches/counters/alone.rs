@@ -4,18 +4,18 @@ use std::time::Instant;
 
 use crate::limiters::{Limit, Limiter, key};
 
-/// What one block of calls does.
+/// The work of one block of calls.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     pub(crate) name: &'static str,
     pub(crate) limit: Limit,
-    /// Keys that are asked at random; each is made before anything is timed.
+    /// Keys that are used at random; each is made before anything is timed.
     pub(crate) keys: u64,
     /// Units taken of each key beforehand, all at one instant.
     pub(crate) taken_before: u32,
     /// Simulated time between calls.
     pub(crate) step_ns: u64,
-    /// What every call must be answered.
+    /// The expected answer to every call: true if it is admitted.
     pub(crate) admitted: bool,
 }
 
@@ -23,8 +23,8 @@ const MINUTE_US: u64 = 60_000_000;
 const HOUR_US: u64 = 60 * MINUTE_US;
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Everything that one thread is timed at. Admitted calls come at two thirds of the pace that the limit would allow,
-/// so that each finds units to expire and a count that is neither empty nor full.
+/// The works that one thread is timed at. Admitted calls come at two thirds of the pace that the limit would allow, so
+/// that each finds units to expire and a count that is neither empty nor full.
 pub(crate) const WORKS: [Work; 5] = [
     Work {
         name: "admitted, 30 per minute",
@@ -85,7 +85,7 @@ pub(crate) const WORKS: [Work; 5] = [
     },
 ];
 
-/// One limiter at one work.
+/// One limiter with one work.
 pub(crate) struct Subject {
     pub(crate) limiter: &'static str,
     /// Nanoseconds per call of each round.
@@ -94,7 +94,7 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// A limiter with its counters made.
+    /// Makes a limiter with its counters.
     pub(crate) fn new<L: Limiter + 'static>(work: Work) -> Self {
         let limiter = L::new(work.limit, usize::try_from(work.keys).expect("fits") + 1);
         let mut now_ns = 1_000_000 * SECOND_NS;

@@ -1,4 +1,4 @@
-//! What is timed: callgate's counters, and what one would use instead.
+//! The timed limiters: callgate's counters, and their alternatives.
 
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -23,17 +23,17 @@ pub(crate) struct Limit {
     pub(crate) window_us: u64,
 }
 
-/// Counts calls by key and refuses those above the limit; time is an argument for everybody.
+/// Counts calls by key and refuses those above the limit; time is an argument for every limiter.
 pub(crate) trait Limiter: Send + Sync {
     const NAME: &'static str;
 
     fn new(limit: Limit, capacity: usize) -> Self;
 
-    /// Takes one unit at this instant; false when it is refused.
+    /// Takes one unit at this instant; false if it is refused.
     fn take(&self, key: u128, now_ns: u64) -> bool;
 }
 
-/// Ours, in memory.
+/// callgate's counters, in memory.
 pub(crate) struct Memory {
     counters: Counters,
     shape: CountShape,
@@ -55,7 +55,7 @@ impl Limiter for Memory {
     }
 }
 
-/// Ours, in a file.
+/// callgate's counters, in a file.
 pub(crate) struct InFile {
     counters: Counters,
     shape: CountShape,
@@ -104,7 +104,7 @@ const fn instant(now_ns: u64) -> Now {
     }
 }
 
-/// The plain way to be as exact: a map of logs behind one mutex, with the fastest hash at hand.
+/// The simplest limiter of the same exactness: a map of logs behind one mutex, with the fastest hash available.
 pub(crate) struct MutexMap {
     logs: Mutex<HashMap<u128, VecDeque<u64>>>,
     limit: Limit,
@@ -138,7 +138,7 @@ impl Limiter for MutexMap {
     }
 }
 
-/// The `governor` crate, by key. Another job: GCRA lets a burst of `max` through and then one call per `window / max`,
+/// The `governor` crate, by key. It does something else: GCRA admits a burst of `max`, then one call per `window/max`,
 /// so up to twice `max` within one window, and keeps one word per key instead of `max` stamps.
 pub(crate) struct Governor {
     limiter: RateLimiter<u128, DashMapStateStore<u128>, GivenTime, NoOpMiddleware<Duration>>,
@@ -170,7 +170,7 @@ thread_local! {
     static GIVEN_NS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A clock that says what its thread was told, so that nobody here is charged for reading one.
+/// A clock that returns the time given to its thread, so that no limiter is charged for reading a clock.
 #[derive(Clone)]
 pub(crate) struct GivenTime;
 
@@ -182,12 +182,12 @@ impl Clock for GivenTime {
     }
 }
 
-/// Well-mixed identities, as hashing gives them.
+/// Makes well-mixed identities, like those of a hash.
 pub(crate) const fn key(number: u64) -> u128 {
     (number as u128 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835)
 }
 
-/// What each limiter must do before it is timed.
+/// Checks each limiter before it is timed.
 pub(crate) fn check<L: Limiter>() {
     const WINDOW_US: u64 = 60_000_000;
     const START_NS: u64 = 1_000_000_000_000;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use crate::limiters::{Limit, Limiter, key};
 
-/// What the threads ask.
+/// The work of the threads.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work {
     pub(crate) name: &'static str,
@@ -13,8 +13,8 @@ pub(crate) struct Work {
     pub(crate) admitted: bool,
 }
 
-/// Threads run on the real clock, because each must see what the others stamped. The admitted limit is out of reach for
-/// any of them, and its window short, so that a log holds no more than it must.
+/// The works of the threads. Threads run on the real clock, because each must see the stamps of the others. The
+/// admitted limit is out of reach for any of them, and its window is short, so that a log stays small.
 pub(crate) const WORKS: [Work; 2] = [
     Work {
         name: "admitted, a billion per 100 ms",
@@ -34,7 +34,7 @@ pub(crate) const WORKS: [Work; 2] = [
     },
 ];
 
-/// How the calls are spread.
+/// The distribution of the calls over threads and counters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Spread {
     Alone,
@@ -42,13 +42,13 @@ pub(crate) enum Spread {
     TwoApart,
 }
 
-/// All of them, in the order of the table's columns.
+/// All distributions, in the order of the table's columns.
 pub(crate) const SPREADS: [Spread; 3] = [Spread::Alone, Spread::TwoTogether, Spread::TwoApart];
 
 /// Calls between two readings of the clock: at some nanoseconds a call, time moves by a microsecond at most.
 const CALLS_PER_READING: u32 = 64;
 
-/// Millions of calls per second, of all threads together.
+/// Returns millions of calls per second, of all threads together.
 pub(crate) fn round<L: Limiter>(work: Work, spread: Spread, calls: u32) -> f64 {
     let limiter = L::new(work.limit, 16);
     let began = Instant::now();

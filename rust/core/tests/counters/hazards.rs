@@ -1,4 +1,4 @@
-//! Where counters of this kind go wrong: moved counts, equal stamps, lagging clocks, caps that a call meets by itself.
+//! The known hazards of such counters: moved counts, equal stamps, lagging clocks, caps that a single call meets.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;

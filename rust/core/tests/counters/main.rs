@@ -1,4 +1,4 @@
-//! What the counters promise (`docs/policy.md` section 4), held against an exact log.
+//! The guarantees of the counters (`docs/policy.md` section 4), compared with an exact log.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,5 +13,5 @@ mod reload;
 mod shrink;
 mod threads;
 
-/// Who reserves in these tests.
+/// The enforcement point that reserves in these tests.
 const PEP: callgate_core::PepId = callgate_core::PepId(0);

@@ -1,4 +1,4 @@
-//! Copies of the file while threads work: each is what a kill at that moment would leave.
+//! Copies of the file while threads work: each is the file that a kill at that moment would leave.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,15 +12,15 @@ use callgate_core::{Now, PepId};
 
 use crate::support::{BLOCK_BYTES, Machine, UNIT, WINDOW_US, calendar, ledger, slots};
 
-/// What a disk writes at once.
+/// The unit in which a disk writes.
 const PAGE: usize = 4_096;
-/// Who reserves.
+/// The enforcement point that reserves.
 const PEP: PepId = PepId(0);
 
 /// Admissions of each count that were answered, by stamp and millionths.
 type Log = HashMap<CountKey, Vec<(u64, u64)>>;
 
-/// Does something when it is dropped.
+/// Runs a function when it is dropped.
 struct Finally<F: Fn()>(F);
 
 impl<F: Fn()> Drop for Finally<F> {
@@ -29,8 +29,8 @@ impl<F: Fn()> Drop for Finally<F> {
     }
 }
 
-/// Copies the file while `work` runs on four threads, and holds each copy against what was answered before it was
-/// begun: none of that may be forgotten. `work` gets a number and the log, and logs after it was answered.
+/// Copies the file while `work` runs on four threads, and compares each copy with the answers before the copy was
+/// begun: none of those units may be missing. `work` gets a number and the log, and logs after each answer.
 fn killed_at_any_moment(
     rounds: usize,
     work: impl Fn(&Machine, &callgate_core::limit::Counters, u64, &Mutex<Log>) + Sync,
@@ -57,7 +57,7 @@ fn killed_at_any_moment(
                 check(&machine, &found, key, &admissions);
             }
             drop(found);
-            // What was closed opens as well, and says the same.
+            // A copy that was closed opens as well, with the same counts.
             assert!(machine.open_at(&copy).is_ok());
             fs::remove_file(copy).unwrap();
         }
@@ -348,7 +348,8 @@ fn a_block_of_another_layout_is_whole_whatever_pages_a_power_failure_leaves() {
     assert!(reused > 30, "the file grew in all but {reused} rounds");
 }
 
-/// What a power failure leaves where of all pages written since `flushed` only that at `page` reached the disk.
+/// Makes the file that a power failure leaves if, of all pages written since `flushed`, only the one at `page` reached
+/// the disk.
 fn torn(flushed: &[u8], later: &[u8], page: usize) -> Vec<u8> {
     let mut torn = flushed.to_vec();
     assert_ne!(torn[page..page + PAGE], later[page..page + PAGE]);
@@ -356,7 +357,8 @@ fn torn(flushed: &[u8], later: &[u8], page: usize) -> Vec<u8> {
     torn
 }
 
-/// A page of the header that is older than one of the payload says nothing newer than that was ever taken.
+/// An older page of the header beside a newer one of the payload: the header then knows of no unit as new as the
+/// entry's, and the entry's units must survive.
 #[test]
 fn flushed_units_that_a_later_one_joined_survive_a_page_of_before() {
     let mut machine = Machine::new();
@@ -390,7 +392,8 @@ fn flushed_units_that_a_later_one_joined_survive_a_page_of_before() {
     }
 }
 
-/// The moment between the closing of one cell and the opening of the next, when an earlier one is still there as well.
+/// The moment between the closing of one cell and the opening of the next, while an earlier cell of the count still
+/// exists.
 #[test]
 fn a_count_that_was_moving_again_is_whole_when_opened_and_when_repaired() {
     let machine = Machine::new();

@@ -1,4 +1,4 @@
-//! What a restart finds: after a close, after a kill, after many of them.
+//! The counts after a restart: after a close, after a kill, after many of them.
 
 use std::sync::Barrier;
 use std::thread;
@@ -163,7 +163,7 @@ fn a_moved_count_leaves_its_cell_to_others_once_it_is_on_disk() {
         assert_eq!(machine.remaining(&counters, &slots(key, 11)), 10);
         counters.flush(&machine.reading()).unwrap();
     }
-    // Cells of ten slots are used again and again; those of eleven hold what is alive.
+    // Cells of ten slots are reused again and again; those of eleven hold the live counts.
     assert_eq!(counters.len(), 2_000);
     let (one_block, alive) = (1, 2_000 * (64 + 8 * 11) / (64 * 1024) + 1);
     assert!(bytes(&machine) <= one_block + alive, "{}", bytes(&machine));
@@ -202,7 +202,7 @@ fn blocks_of_idle_counts_serve_other_layouts_and_the_file_shrinks() {
     assert_eq!(machine.open().len(), 2_001);
     machine.pass(2 * WINDOW_US);
     drop(machine.open());
-    // What the file had grown to behind the last block in use is cut off: that of the month may be anywhere in it.
+    // The free end of the file behind the last block in use is cut off: the block of the month may be anywhere in it.
     assert!(Facts::read(&machine.path()).unwrap().bytes <= large.bytes);
 }
 

@@ -1,4 +1,4 @@
-//! A file of counters in a folder of its own, and what to ask of it.
+//! A file of counters in a folder of its own, and the operations of the tests on it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub(crate) struct Machine {
     pub(crate) boot: u8,
     pub(crate) boot_us: u64,
     pub(crate) unix_us: u64,
-    /// Held by whoever copies or flushes.
+    /// Held during a copy or a flush.
     copying: Mutex<()>,
 }
 
@@ -51,7 +51,7 @@ impl Machine {
         }
     }
 
-    /// Time passes, on both clocks.
+    /// Advances both clocks.
     pub(crate) fn pass(&mut self, us: u64) {
         self.boot_us += us;
         self.unix_us += us;
@@ -69,7 +69,7 @@ impl Machine {
         Counters::open(path, 100_000, 100_000, &[7; 16], &self.reading())
     }
 
-    /// What a decision on these counters is given as its time.
+    /// Returns the time of a decision on these counters.
     pub(crate) fn now(&self, counters: &Counters) -> Now {
         let engine_us = self.boot_us.saturating_add_signed(counters.clock_shift_us());
         Now {
@@ -82,7 +82,7 @@ impl Machine {
         counters.take(&mut [demand.clone()], "g", self.now(counters))
     }
 
-    /// Takes as often as is admitted.
+    /// Takes until a take is refused; returns the number of admitted takes.
     pub(crate) fn exhaust(&self, counters: &Counters, demand: &Demand) -> u64 {
         (0..10_000)
             .take_while(|_| self.take(counters, demand).is_ok())
@@ -97,14 +97,14 @@ impl Machine {
 
     /// Writes the file to disk.
     ///
-    /// Never while it is copied: a kill leaves the whole file as it is at one moment, and a copy takes a while. What a
-    /// count has left is used again only after a flush, so without one in between the difference does not show.
+    /// Never while it is copied: a kill leaves the whole file of one moment, and a copy takes a while. The words that a
+    /// count has left are used again only after a flush, so without a flush in between the difference does not show.
     pub(crate) fn flush(&self, counters: &Counters) {
         let _copying = self.copying.lock().unwrap();
         counters.flush(&self.reading()).unwrap();
     }
 
-    /// A copy of the file as a kill at this moment would leave it, under a name of its own.
+    /// Makes a copy of the file as a kill at this moment would leave it, under a name of its own.
     pub(crate) fn copy(&self, name: &str) -> PathBuf {
         let _copying = self.copying.lock().unwrap();
         let copy = self.folder.path().join(name);
@@ -113,7 +113,8 @@ impl Machine {
     }
 }
 
-/// In memory where the system has such a place: these tests ask what is in the file, not how long a disk takes.
+/// Makes a folder, in memory if the system has one there: these tests examine the contents of the file, not the speed
+/// of a disk.
 fn folder() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
