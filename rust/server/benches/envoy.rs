@@ -1,10 +1,11 @@
-//! `make bench-proxies`, its last part: what Envoy's services cost without a network.
+//! `make bench-proxies`, its last part: the cost of Envoy's services without a network.
 //!
-//! One thread. Rounds take turns; a round is the mean of some calls, so short that most are over before anything interrupts
-//! them, and what is printed are percentiles of rounds. The floor of external authorization is to scan the body once.
+//! One thread. Rounds take turns. A round is the mean of some calls, so short that most rounds end before anything
+//! interrupts them; the printed values are percentiles of rounds. The floor of external authorization is one scan of
+//! the body.
 //!
-//! A message is there, decoded, when its decision or answer begins. The decision is over when it is known whether the call
-//! may go on; the answer when that is put as Envoy wants to hear it and the message is given back.
+//! A decoded message exists when its decision or answer begins. The decision ends when it is known whether the call may
+//! go on; the answer ends when it is in Envoy's form and the message is released.
 
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
 #![expect(clippy::panic, reason = "likewise")]
@@ -35,22 +36,23 @@ use prost::Message;
 use serde_json::json;
 use tonic::{Request, Response, Status};
 
-/// As `callgate serve` has it.
+/// The allocator of `callgate serve`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const ROUNDS: usize = 2_000;
-/// Messages of one round, made before it is timed. So few that they stay in the cache, as one that has just come does.
+/// Messages of one round, made before it is timed. So few that they stay in the cache, like a message that has just
+/// arrived.
 const CALLS: u32 = 32;
-/// The name of what all others stand beside.
+/// The name of the subject that all others are compared with.
 const FLOOR: &str = "scan of the body";
 
-/// What is measured.
+/// A measured operation.
 struct Subject {
     name: &'static str,
-    /// How long all calls of a round took.
+    /// Runs the calls of one round; returns the time that they took.
     round: Box<dyn FnMut() -> Duration>,
-    /// Nanoseconds of a call, by round.
+    /// Nanoseconds per call, by round.
     ns: Vec<f64>,
 }
 
@@ -63,7 +65,7 @@ impl Subject {
         }
     }
 
-    /// `work` on messages that are there, and that it takes.
+    /// Times `work` on decoded messages, which it consumes.
     fn taking<M: Message + Clone + 'static>(
         name: &'static str,
         message: M,
@@ -75,7 +77,7 @@ impl Subject {
         })
     }
 
-    /// `work` on messages that are there, and stay there.
+    /// Times `work` on decoded messages, which it borrows.
     fn looking<M: Message + Clone + 'static>(
         name: &'static str,
         message: M,
@@ -94,7 +96,7 @@ fn percentile(values: impl Iterator<Item = f64>, percent: usize) -> f64 {
     sorted[sorted.len() * percent / 100]
 }
 
-/// Those of one round.
+/// Makes the messages of one round.
 fn copies<M: Clone>(message: &M) -> Vec<M> {
     (0..CALLS).map(|_| message.clone()).collect()
 }
@@ -117,7 +119,8 @@ fn main() {
     options.tell(&subjects);
 }
 
-/// A scan of the body; from a message to the decision, and to the answer; from a message's bytes to those of the answer.
+/// The subjects of authorization: a scan of the body; from a message to the decision, and to the answer; from a
+/// message's bytes to those of the answer.
 fn of_authorization(options: &Options) -> Vec<Subject> {
     let bytes = fs::read(&options.check).expect("the message can be read");
     let message = CheckRequest::decode(bytes.as_slice()).expect("the file is a `CheckRequest`");
@@ -157,7 +160,7 @@ fn of_authorization(options: &Options) -> Vec<Subject> {
     ]
 }
 
-/// From a message to the answer; from a message's bytes to those of the answer.
+/// The subjects of rate limiting: from a message to the answer; from a message's bytes to those of the answer.
 fn of_rate_limits(options: &Options) -> Vec<Subject> {
     let bytes = fs::read(&options.rate_limit).expect("the message can be read");
     let message = RateLimitRequest::decode(bytes.as_slice()).expect("the file is a `RateLimitRequest`");
@@ -178,7 +181,7 @@ fn of_rate_limits(options: &Options) -> Vec<Subject> {
     ]
 }
 
-/// Never inlined, so that what counts instructions can be told to look at nothing else.
+/// Times some work. Never inlined, so that a tool that counts instructions can be limited to this function.
 #[inline(never)]
 fn timed(work: impl FnOnce()) -> Duration {
     let start = Instant::now();
@@ -192,12 +195,12 @@ fn body_of(message: &CheckRequest) -> &[u8] {
     &http.expect("the message is about an HTTP request").raw_body
 }
 
-/// The decision, which must be to allow the call.
+/// Requires the decision to allow the call.
 fn allowed(outcome: &Result<Outcome, Status>) {
     assert!(matches!(outcome, Ok(Outcome::Allow)), "{outcome:?}");
 }
 
-/// One call, which must be allowed.
+/// Checks one call, which must be allowed.
 fn check(service: &impl Authorization, message: CheckRequest) -> CheckResponse {
     let response = answered(service.check(Request::new(message)));
     assert!(
@@ -207,14 +210,14 @@ fn check(service: &impl Authorization, message: CheckRequest) -> CheckResponse {
     response
 }
 
-/// One request, which must be within its limit.
+/// Checks one request, which must be within its limit.
 fn limit(service: &impl RateLimitService, message: RateLimitRequest) -> RateLimitResponse {
     let response = answered(service.should_rate_limit(Request::new(message)));
     assert_eq!(response.overall_code(), Code::Ok, "{response:?}");
     response
 }
 
-/// What a service answers that never waits for anything.
+/// Returns the answer of a service that never waits.
 fn answered<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> T {
     let mut answer = pin!(answer);
     match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -223,7 +226,7 @@ fn answered<T>(answer: impl Future<Output = Result<Response<T>, Status>>) -> T {
     }
 }
 
-/// The policy and the configuration of the other parts of `make bench-proxies`.
+/// Makes the engine and the configuration of the other parts of `make bench-proxies`.
 fn of_policy() -> (Arc<Engine>, Clock, ProxyConfig) {
     let policy = parse(&source(
         "policy.json",
@@ -242,7 +245,7 @@ fn of_policy() -> (Arc<Engine>, Clock, ProxyConfig) {
     (engine(state), Clock::System(SystemClock::default()), proxies)
 }
 
-/// The limit of the other parts that is never reached.
+/// Makes the service with the limit of the other parts, which is never reached.
 fn rate_limits() -> impl RateLimitService {
     let domain = rate::parse(&source(
         "limits.yaml",
@@ -280,15 +283,15 @@ fn engine(state: State) -> Arc<Engine> {
 }
 
 struct Options {
-    /// Few and short rounds: shows that the bench works, and measures nothing.
+    /// Runs few and short rounds: shows that the bench works, and measures nothing.
     quick: bool,
-    /// Only the subjects whose name has this in it, for a profile.
+    /// Runs only the subjects whose name contains this text, for a profile.
     only: String,
     /// A file with one `CheckRequest`.
     check: PathBuf,
     /// A file with one `RateLimitRequest`.
     rate_limit: PathBuf,
-    /// Where the results go as JSON, besides the table.
+    /// The file for the results as JSON, besides the table.
     json: Option<PathBuf>,
 }
 
@@ -331,7 +334,7 @@ impl Options {
         let floor = subjects.iter().find(|subject| subject.name == FLOOR);
         for Subject { name, ns, .. } in subjects {
             let [p10, p50, p90] = [10, 50, 90].map(|percent| percentile(ns.iter().copied(), percent));
-            // Of neighbours, since whatever else the machine does falls on both.
+            // The ratio of neighbouring rounds, since other load of the machine affects both.
             let of_floor = floor.map(|floor| {
                 let ratios = ns.iter().zip(&floor.ns).map(|(ns, floor)| ns / floor);
                 percentile(ratios, 50)

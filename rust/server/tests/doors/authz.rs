@@ -1,4 +1,4 @@
-//! Envoy's external authorization, asked as Envoy asks.
+//! Envoy's external authorization, called as Envoy calls it.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use tonic::{Code, Request};
 use super::identity::{config, granted};
 use super::support::Rig;
 
-/// A request of an MCP client, as Envoy tells of it.
+/// A request of an MCP client, as Envoy describes it.
 fn mcp(token: &str, body: &Json) -> AttributeContext {
     let body = body.to_string().into_bytes();
     let headers = [
@@ -55,13 +55,13 @@ fn call(tool: &str, arguments: &Json) -> Json {
     json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": tool, "arguments": arguments}})
 }
 
-/// What makes a request another one.
+/// A change of a request.
 type Change = fn(&mut AttributeContext);
 
-/// What Envoy makes of the answer.
+/// The effect of the answer on Envoy.
 #[derive(Debug)]
 struct Told {
-    /// 0 for a request that may go on.
+    /// 0 for a request that may be forwarded.
     status: i32,
     headers: HashMap<String, String>,
     removed: Vec<String>,
@@ -276,7 +276,7 @@ async fn where_a_path_names_the_tool_its_arguments_are_the_body() {
             "{wrong}"
         );
     }
-    // A body that did not come along is none that is empty, whatever its length.
+    // A body that was not sent along does not count as an empty one, whatever its length.
     let unseen: [Change; 3] = [
         |c| set(c, "transfer-encoding", "chunked"),
         |c| http(c).method = "POST".to_owned(),
@@ -472,7 +472,7 @@ async fn denials_may_be_tool_results_for_clients_that_show_nothing_else() {
         (200, &json!(true))
     );
     assert_eq!(denied.headers["x-callgate-outcome"], "deny");
-    // What is no call gets its status: there is no result to send.
+    // A message that is not a call gets the status itself: there is no result to send.
     let unknown = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/destroy"});
     assert_eq!(ask(&rig, mcp("cgt_mine", &unknown)).await.status, 403);
 }
@@ -507,7 +507,7 @@ async fn where_callers_are_named_changes_at_once() {
     assert_eq!(statuses().await, (0, 403));
     reload("x-two", Some(granted()));
     assert_eq!(statuses().await, (403, 0));
-    // What is not changed stays.
+    // Parts that a reload does not change stay in force.
     rig.server
         .reload(Reload {
             state: Some(granted()),

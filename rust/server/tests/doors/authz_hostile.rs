@@ -17,16 +17,16 @@ use tonic::transport::Channel;
 use super::corpus::{Case, bytes, cases, catalogue};
 use super::support::{Rig, state_by_server_knowing};
 
-/// How Envoy hands over headers.
+/// The form in which Envoy passes headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     /// One by one, as bytes: `encode_raw_headers`.
     Raw,
-    /// Those of one name joined with a comma, as text.
+    /// Headers of one name joined with a comma, as text.
     Joined,
 }
 
-/// What came of a request.
+/// The answer to a request.
 #[derive(Debug)]
 struct Told {
     is_allowed: bool,
@@ -54,7 +54,7 @@ fn rig(default: &str) -> Rig {
     )
 }
 
-/// The request of a case, but for its own headers.
+/// Makes the request of a case without the case's own headers.
 fn request(case: &Case, own: &Value) -> (HttpRequest, Vec<(String, Vec<u8>)>) {
     let body = case.body.clone().unwrap_or_default();
     let mut headers = vec![("x-agent".to_owned(), b"a".to_vec())];
@@ -137,7 +137,8 @@ async fn ask(channel: &Channel, http: HttpRequest) -> Told {
     }
 }
 
-/// A field that stands twice and comes joined is another value, which may be a good one.
+/// Returns true if the joined form changes the case: a field that occurs twice becomes another value, which may be
+/// valid, or a value is not text.
 fn is_joined_away(case: &Case) -> bool {
     let names: Vec<_> = case
         .headers
@@ -152,7 +153,8 @@ fn is_joined_away(case: &Case) -> bool {
     ["mcp-session-id", "mcp-protocol-version"].iter().any(twice) || !is_text
 }
 
-/// Asks about every message, under a policy that allows all tools and under one that allows none; gives how many.
+/// Asks about every message, under a policy that allows all tools and under one that allows none; returns the number of
+/// messages.
 async fn every_message(form: Form) -> usize {
     let (open, shut) = (rig("allow"), rig("deny"));
     let (open_channel, shut_channel) = (open.channel(), shut.channel());
@@ -166,7 +168,7 @@ async fn every_message(form: Form) -> usize {
         let http = with_headers(http, headers, form);
         let told = ask(&open_channel, http.clone()).await;
         let name = &case.name;
-        // Envoy forwards the body, so where none came along there is none.
+        // Envoy forwards the body, so if no body was sent along, there is none.
         if case.is_refused() || case.body.is_none() {
             assert!(
                 !told.is_allowed && told.rule == "(invalid request)",
@@ -187,7 +189,7 @@ async fn every_message(form: Form) -> usize {
             }
             continue;
         };
-        // What it is told of the call is what was read of it.
+        // Envoy is told the same call that was read.
         let denied = ask(&shut_channel, http).await;
         assert!(
             !denied.is_allowed && denied.rule == "(default deny)",

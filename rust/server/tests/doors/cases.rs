@@ -25,7 +25,7 @@ impl Call<'_> {
         self.call.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Simulated seconds, to the nearest microsecond: the files hold sums of binary fractions.
+    /// The simulated time, rounded to the nearest microsecond: the files hold seconds as sums of binary fractions.
     fn at_us(&self) -> u64 {
         let seconds: f64 = self.call["at"].to_string().parse().unwrap();
         #[expect(
@@ -94,7 +94,7 @@ async fn over_check(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
     documents
 }
 
-/// Calls of one moment are one batch.
+/// Asks in batches: the calls of one moment are one batch.
 async fn over_batch(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
     let mut documents = Vec::new();
     for calls in calls.chunk_by(|one, next| one.at_us() == next.at_us()) {
@@ -109,7 +109,7 @@ async fn over_batch(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
     documents
 }
 
-/// One stream for the whole case. Calls of one moment are sent before the first of their answers is taken.
+/// Asks in one stream for the whole case. Calls of one moment are sent before the first of their answers is taken.
 async fn over_stream(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
     let (sender, receiver) = mpsc::channel(calls.len());
     let answers = rig.grpc().check_stream(ReceiverStream::new(receiver)).await;
@@ -141,7 +141,7 @@ fn over_http(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
     calls.iter().map(answer).collect()
 }
 
-/// A gRPC answer in the words of the HTTP one.
+/// Converts a gRPC answer to the form of the HTTP one.
 fn document(response: &CheckResponse) -> Value {
     let word = |outcome: Outcome| {
         outcome
@@ -164,7 +164,7 @@ fn document(response: &CheckResponse) -> Value {
     document
 }
 
-/// What a case expects of a decision: the named members, and no shadow that it does not name.
+/// Returns true if a decision has the members that a case expects, and no shadow unless the case expects one.
 fn fits(document: &Value, expected: &Value) -> bool {
     let expected = expected.as_object().unwrap();
     let named = expected

@@ -14,19 +14,19 @@ const FILES: [&str; 6] = [
     "without_body",
 ];
 
-/// One request, and what must become of it.
+/// One request, and the expected result.
 #[derive(Debug)]
 pub(crate) struct Case {
     /// The file's stem and the case's own name.
     pub(crate) name: String,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
-    /// `None` where the proxy forwards none.
+    /// `None` if the proxy forwards no body.
     pub(crate) body: Option<Vec<u8>>,
     pub(crate) expect: Value,
 }
 
 impl Case {
-    /// Whether HTTP/1.1 can carry its header fields.
+    /// Returns true if HTTP/1.1 can carry the case's header fields.
     pub(crate) fn can_be_sent(&self) -> bool {
         let is_sent = |byte: &u8| !matches!(byte, b'\r' | b'\n' | 0);
         self.headers.iter().all(|(_, value)| value.iter().all(is_sent))
@@ -36,7 +36,7 @@ impl Case {
         self.expect.get("refused").is_some()
     }
 
-    /// Whether it may go on by the policy that allows every call.
+    /// Returns true if the request may be forwarded by the policy that allows every call.
     pub(crate) fn passes(&self) -> bool {
         self.expect.get("call").is_some() || self.expect["other"]["passes"] == true
     }
@@ -47,7 +47,7 @@ pub(crate) fn cases() -> Vec<Case> {
     FILES.iter().flat_map(|file| read(file)).collect()
 }
 
-/// What is known of the tools that the cases call.
+/// The catalogue of the tools that the cases call.
 pub(crate) fn catalogue() -> Catalogue {
     let bytes = std::fs::read(path("catalogue/tools")).unwrap();
     let source = Source {
@@ -79,7 +79,7 @@ fn read(file: &str) -> Vec<Case> {
     cases.iter().map(case).collect()
 }
 
-/// A text, or the pieces of one.
+/// Returns the bytes of a text, or of the pieces of one.
 pub(crate) fn bytes(value: &Value) -> Vec<u8> {
     match value {
         Value::Array(pieces) => pieces.iter().flat_map(bytes).collect(),

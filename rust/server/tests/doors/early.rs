@@ -1,4 +1,4 @@
-//! Requests that are answered before their body has come.
+//! Requests that are answered before their body has arrived.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,13 +11,13 @@ use super::support::{Rig, answer, request};
 
 const LIMIT_BYTES: usize = 1_000;
 
-/// More than the buffers of two sockets hold, so that a client that writes first has to be read.
+/// More than the buffers of two sockets hold, so that the body of a client that writes first has to be read.
 const LARGE_BYTES: usize = 32 * 1024 * 1024;
 
-/// What is thrown away of one body (`docs/operations.md`).
+/// The largest number of bytes of one body that the server discards (`docs/operations.md`).
 const THROWN_AWAY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Where bodies are sent, and how one over the limit is answered there.
+/// The paths to which bodies are sent, and the statuses of a body over the limit there.
 const DOORS: [(&str, &[u16]); 6] = [
     ("/v1/check", &[413]),
     ("/v1/forward-auth", &[413]),

@@ -1,4 +1,4 @@
-//! Envoy's external processing, asked as Envoy asks: requests, and what became of them.
+//! Envoy's external processing, called as Envoy calls it: requests, and their results.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const POLICY: &str = r#"{
     }
 }"#;
 
-/// A server whose callers name themselves.
+/// Makes a server whose callers name themselves.
 pub(crate) fn rig() -> Rig {
     rig_with(Limits::default(), None)
 }
@@ -70,7 +70,7 @@ pub(crate) fn rig_knowing(
     Rig::with(state(policy.as_bytes(), catalogue), config)
 }
 
-/// One exchange, as Envoy holds it.
+/// One exchange, from Envoy's side.
 pub(crate) struct Exchange {
     sender: Option<mpsc::Sender<ProcessingRequest>>,
     answers: Streaming<ProcessingResponse>,
@@ -99,7 +99,7 @@ impl Exchange {
         let _ = self.sender.as_ref().unwrap().send(message).await;
     }
 
-    /// The next answer; `None` at a clean end.
+    /// Returns the next answer; `None` at a regular end.
     pub(crate) async fn next(&mut self) -> Result<Option<ProcessingResponse>, Status> {
         let next = tokio::time::timeout(Duration::from_secs(60), self.answers.message());
         next.await.expect("an answer in time")
@@ -110,7 +110,7 @@ impl Exchange {
         self.next().await.unwrap().expect("an answer").response.unwrap()
     }
 
-    /// The status with which it ends after this message.
+    /// Returns the status with which the exchange ends after this message.
     async fn refusal(&mut self, message: ProcessingRequest) -> Code {
         self.say(message).await;
         self.next().await.expect_err("an end").code()
@@ -147,7 +147,7 @@ pub(crate) fn http_headers(headers: &[(&str, &str)], end_of_stream: bool) -> Htt
     }
 }
 
-/// The first message: a request to `/mcp/srv`, with these headers besides, under these modes.
+/// The first message: a request to `/mcp/srv`, with these further headers, in these modes.
 pub(crate) fn head(
     method: &str,
     more: &[(&str, &str)],
@@ -191,7 +191,7 @@ fn call(tool: &str, arguments: &Json) -> Json {
 
 pub(crate) const MODES: (BodySendMode, BodySendMode) = (BodySendMode::Buffered, BodySendMode::Streamed);
 
-/// Sends a request whose body is buffered; the answer to its body.
+/// Sends a request whose body is buffered; returns the answer to its body.
 async fn send(exchange: &mut Exchange, more: &[(&str, &str)], message: &Json) -> Answered {
     let answer = exchange.ask(head("POST", more, false, MODES)).await;
     assert!(
@@ -201,7 +201,7 @@ async fn send(exchange: &mut Exchange, more: &[(&str, &str)], message: &Json) ->
     exchange.ask(request_body(message)).await
 }
 
-/// What a mutation sets and removes.
+/// Returns the headers that a mutation sets, and those that it removes.
 pub(crate) fn mutation(mutation: Option<HeaderMutation>) -> (HashMap<String, String>, Vec<String>) {
     let mutation = mutation.unwrap_or_default();
     let set = mutation.set_headers.into_iter().map(|option| {
@@ -212,7 +212,7 @@ pub(crate) fn mutation(mutation: Option<HeaderMutation>) -> (HashMap<String, Str
     (set.collect(), mutation.remove_headers)
 }
 
-/// What a request that goes on gets and loses.
+/// Returns the headers that a forwarded request gets, and those that it loses.
 pub(crate) fn passed(answer: Answered) -> (HashMap<String, String>, Vec<String>) {
     match answer {
         Answered::RequestHeaders(answer) => mutation(answer.response.unwrap().header_mutation),
@@ -221,7 +221,7 @@ pub(crate) fn passed(answer: Answered) -> (HashMap<String, String>, Vec<String>)
     }
 }
 
-/// Status, headers and body of an answer in place of the upstream's.
+/// Returns status, headers and body of an answer in place of the upstream's.
 pub(crate) fn denied(answer: Answered) -> (i32, HashMap<String, String>, Json) {
     let Answered::ImmediateResponse(answer) = answer else {
         panic!("{answer:?}");
@@ -397,7 +397,7 @@ async fn header_fields_name_the_call_where_no_body_comes() {
     }
 }
 
-/// What the MCP filter tells of a call.
+/// The metadata that the MCP filter writes for a call.
 fn read_call(tool: &str, id: f64) -> Metadata {
     let value = |kind| Value { kind: Some(kind) };
     let string = |text: &str| Kind::StringValue(text.to_owned());
@@ -455,7 +455,7 @@ async fn what_the_mcp_filter_has_read_counts_where_it_is_named() {
     }
 }
 
-/// What Envoy tells of a reply that it made by itself.
+/// The attributes that Envoy sends about a reply that it made itself.
 fn attributes(flags: f64, details: &str) -> HashMap<String, Struct> {
     let fields = [
         ("response.flags", Kind::NumberValue(flags)),

@@ -12,7 +12,7 @@ use super::support::Rig;
 
 const ALLOWING: &str = r#"{"version": "1", "name": "test", "default": "allow"}"#;
 
-/// What comes of a case whose body is sent in this way, if it has one.
+/// Returns the answer to a case whose body, if it has one, is sent in this mode.
 async fn answer(rig: &Rig, case: &Case, mode: BodySendMode) -> Answered {
     let mode = if case.body.is_some() {
         mode

@@ -19,7 +19,7 @@ const LIST: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"open"}
 const CUT: &str = r#"{"jsonrpc":"2.0","id":7,"result":{"tools":[{"name":"open"}]}}"#;
 const EVENTS: &str = "text/event-stream; charset=utf-8";
 
-/// A `tools/list`, or the opening of a stream, that went on.
+/// Sends a `tools/list`, or the opening of a stream, that is forwarded.
 async fn asked(rig: &Rig, method: &str, more: &[(&str, &str)], reply: BodySendMode) -> Exchange {
     let mut exchange = Exchange::open(rig).await;
     let modes = (BodySendMode::Buffered, reply);
@@ -35,7 +35,7 @@ async fn asked(rig: &Rig, method: &str, more: &[(&str, &str)], reply: BodySendMo
     exchange
 }
 
-/// The headers of a reply.
+/// Sends the headers of a reply.
 async fn began(exchange: &mut Exchange, kind: &str, more: &[(&str, &str)]) -> Answered {
     let headers = [&[(":status", "200"), ("content-type", kind)], more].concat();
     exchange
@@ -55,7 +55,7 @@ fn goes_on(answer: Answered) {
     );
 }
 
-/// What goes on in place of a piece; `None`: the piece itself.
+/// Returns the bytes that replace a piece; `None` if the piece is unchanged.
 fn piece(answer: BodyResponse) -> Option<Vec<u8>> {
     let mutation = answer.response.unwrap().body_mutation?.mutation.unwrap();
     Some(match mutation {
@@ -66,7 +66,7 @@ fn piece(answer: BodyResponse) -> Option<Vec<u8>> {
     })
 }
 
-/// What comes of a reply in these pieces.
+/// Sends a reply in these pieces, and returns the bytes that are passed on.
 async fn replied(exchange: &mut Exchange, pieces: &[&[u8]]) -> Vec<u8> {
     let mut seen = Vec::new();
     for (index, bytes) in pieces.iter().enumerate() {
@@ -183,7 +183,7 @@ async fn streams_of_anything_are_watched_and_other_replies_are_not() {
         format!("data: {CUT}\n\n").as_bytes()
     );
 
-    // What was revoked or hidden meanwhile is gone from then on.
+    // Grants revoked and tools hidden meanwhile take effect from then on.
     let mut exchange = asked(&rig, "GET", &[], BodySendMode::Streamed).await;
     goes_on(began(&mut exchange, EVENTS, &[]).await);
     let stricter = r#"{"version": "1", "name": "test", "default": "deny", "hide": ["open"]}"#;
@@ -200,7 +200,7 @@ async fn streams_of_anything_are_watched_and_other_replies_are_not() {
     assert!(headers.response.unwrap().header_mutation.is_none());
     assert!(exchange.next().await.unwrap().is_none());
 
-    // What is streamed both ways comes back byte for byte.
+    // A body that is streamed both ways comes back byte for byte.
     let mut exchange = asked(&rig, "GET", &[], BodySendMode::FullDuplexStreamed).await;
     began(&mut exchange, "text/html", &[]).await;
     assert_eq!(replied(&mut exchange, &[b"<", b"p>"]).await, b"<p>");
@@ -300,7 +300,7 @@ async fn what_is_held_is_bounded() {
             "{seen}"
         );
     }
-    // A part of a list is none, and nothing can be said before trailers.
+    // A part of a list is not a list, and no answer is possible before trailers.
     let mut exchange = asked(&rig, "POST", &[], BodySendMode::BufferedPartial).await;
     goes_on(began(&mut exchange, "application/json", &[]).await);
     exchange.say(said(Said::ResponseBody(body(LIST, false)))).await;

@@ -1,4 +1,4 @@
-//! Clients that take more than their part: streams, resets, time and memory.
+//! Clients that take more than their share: streams, resets, time and memory.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -29,7 +29,7 @@ const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
 const ENHANCE_YOUR_CALM: u32 = 11;
 
-/// Frames as bytes, for clients that no library would be.
+/// Frames as bytes, for clients with behaviour that no library offers.
 #[derive(Default)]
 struct Frames(Vec<u8>);
 
@@ -47,7 +47,7 @@ impl Frames {
         self
     }
 
-    /// The header of a `Check`; names and values as HPACK literals, or by their place in its static table.
+    /// Adds the header of a `Check`; names and values as HPACK literals, or by their index in its static table.
     fn check(self, stream: u32) -> Self {
         let literal = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
         let block = [
@@ -78,7 +78,7 @@ impl Frames {
 struct Received(TcpStream);
 
 impl Received {
-    /// Kind, flags, stream and payload of the next one; none at the end.
+    /// Returns kind, flags, stream and payload of the next frame; none at the end.
     fn next(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         self.0.read_exact(&mut head).ok()?;
@@ -88,7 +88,8 @@ impl Received {
         Some((kind, flags, u32::from_be_bytes(stream), payload))
     }
 
-    /// Error code of the next frame of this kind, which has it at the end (`RST_STREAM`) or after a stream (`GOAWAY`).
+    /// Returns the error code of the next frame of this kind, which has it at the end (`RST_STREAM`) or after a stream
+    /// (`GOAWAY`).
     fn code_of(&mut self, kind: u8) -> Option<u32> {
         loop {
             let (found, _, _, payload) = self.next()?;
@@ -99,7 +100,7 @@ impl Received {
         }
     }
 
-    /// Waits for the end of so many answers; what would end the connection is a fault.
+    /// Waits for the end of this number of answers; fails on a frame that would end the connection.
     fn answers(&mut self, mut count: u32) {
         while count > 0 {
             let (kind, flags, _, payload) = self.next().expect("the connection ended");
@@ -108,7 +109,7 @@ impl Received {
         }
     }
 
-    /// Waits for the end of the answer on a stream; what would end the connection is a fault.
+    /// Waits for the end of the answer on a stream; fails on a frame that would end the connection.
     fn answered(&mut self, stream: u32) {
         loop {
             let (kind, flags, of, payload) = self.next().expect("the connection ended");
@@ -120,12 +121,12 @@ impl Received {
     }
 }
 
-/// A client's streams, in order.
+/// Returns the id of a client's stream, by its place in their order.
 fn id(number: u32) -> u32 {
     2 * number + 1
 }
 
-/// A connection whose first frames are few.
+/// Opens a connection whose first frames are few.
 fn open(rig: &Rig, frames: &Frames) -> (TcpStream, Received) {
     let mut stream = rig.connect();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -134,7 +135,7 @@ fn open(rig: &Rig, frames: &Frames) -> (TcpStream, Received) {
     (stream, Received(reader))
 }
 
-/// A connection whose frames are written on a thread, since the server may stop reading.
+/// Opens a connection whose frames are written on a thread, since the server may stop reading.
 fn speak(rig: &Rig, frames: Frames) -> (TcpStream, Received) {
     let stream = rig.connect();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -173,7 +174,7 @@ fn ten_thousand_streams_on_a_connection_are_refused_and_it_lives() {
     received.answered(next);
 }
 
-/// A stall, as the server sees it: a proxy gives up all calls of that time at once, and goes on.
+/// A stall, as the server sees it: a proxy abandons all calls of that time at once, and continues.
 #[test]
 fn calls_that_are_given_up_at_once_leave_the_others_alone() {
     let rig = Rig::new();
@@ -267,7 +268,7 @@ fn an_endless_run_of_control_frames_ends_the_connection() {
     }
 }
 
-/// Window updates and pings of a client that is answered, as several libraries send them for each frame of an answer.
+/// Window updates and pings of a client that is answered: several libraries send them for each frame of an answer.
 #[test]
 fn a_client_that_acknowledges_every_frame_is_no_flood() {
     let rig = Rig::new();
@@ -286,7 +287,7 @@ fn a_client_that_acknowledges_every_frame_is_no_flood() {
     }
 }
 
-/// Whether the server closes this connection by itself; what it says before is its own affair.
+/// Returns true if the server closes this connection by itself; bytes that it sends before are ignored.
 fn is_cut_off(mut stream: TcpStream) -> bool {
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     match stream.read_to_end(&mut Vec::new()) {
@@ -357,7 +358,7 @@ fn large_call(args_bytes: usize) -> Vec<u8> {
     })
 }
 
-/// What a connection may hold of messages that are not whole is bounded over all of its streams.
+/// The memory of a connection for messages that are not complete is bounded over all of its streams.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn messages_that_are_not_finished_fill_no_memory() {
     let rig = Rig::limited(Limits {

@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 const OPEN: &str = r#"{"version": "1", "name": "open", "default": "allow"}"#;
 
-/// Where a policy would allow every call.
+/// Makes a server whose policy would allow every call.
 fn rig() -> Rig {
     let config = ServerConfig {
         proxies: ProxyConfig {
@@ -22,7 +22,7 @@ fn rig() -> Rig {
     Rig::with(state(OPEN.as_bytes(), catalogue()), config)
 }
 
-/// Bytes as they are: no client library would send some of them.
+/// Sends bytes unchanged: no client library would send some of them.
 fn ask(rig: &Rig, target: &str, further: &[&str], case: &Case, body: &[u8]) -> Answer {
     let mut bytes =
         format!("{target} HTTP/1.1\r\nConnection: close\r\nHost: localhost\r\nX-Agent: a\r\n").into_bytes();
@@ -62,7 +62,7 @@ fn the_request_itself_is_judged_as_it_came() {
         let body = case.body.as_deref().unwrap_or_default();
         let answer = ask(&rig, "POST /v1/ext-authz/mcp/aws", &[], case, body);
         hold(case, &answer);
-        // Where a body was read, the client is told under its own id.
+        // If a body was read, the client's answer has the client's own id.
         if case.is_refused() && !body.is_empty() {
             let id = case.expect["id"].as_str().unwrap_or("null");
             let id: Value = serde_json::from_str(id).unwrap();
@@ -94,8 +94,8 @@ fn a_request_whose_body_nobody_forwards_is_judged_by_its_fields() {
         if case.body.is_none() {
             hold(case, &answer);
         } else {
-            // Without the fields that say what is called, nothing passes; with them it is the server that has to
-            // hold the body against them.
+            // Without the fields that name the call, nothing passes; with them the server has to compare the body with
+            // them.
             let is_named = ["mcp-method", "mcp-protocol-version"].iter().all(|name| {
                 let mut names = case.headers.iter().map(|(name, _)| name);
                 names.any(|sent| sent.eq_ignore_ascii_case(name))

@@ -1,4 +1,4 @@
-//! What is no request at all, over gRPC and on the connection itself.
+//! Malformed requests, over gRPC and on the connection itself.
 
 use bytes::Bytes;
 use callgate_proto::decision::v1::CheckRequest;

@@ -1,4 +1,4 @@
-//! Who may ask, at every door, and what a grant's token is worth.
+//! The enforcement points that may ask, at every door, and the effect of a grant's token.
 
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -95,7 +95,7 @@ fn call(tool: &str) -> CheckRequest {
     }
 }
 
-/// A message with these `authorization` fields.
+/// Makes a message with these `authorization` fields.
 fn with<T>(message: T, authorization: &[&str]) -> Request<T> {
     let mut request = Request::new(message);
     for field in authorization {
@@ -281,7 +281,7 @@ async fn a_reload_reaches_open_connections_and_a_faulty_one_changes_nothing() {
             .await
             .is_ok()
     );
-    // An empty list is nobody, not everybody.
+    // An empty list admits nobody, not everybody.
     rig.reload_peps(Vec::new()).unwrap();
     for credentials in [&[][..], &["Bearer cgt_new"]] {
         let status = check(&mut client, call("open"), credentials).await.unwrap_err();
@@ -289,7 +289,7 @@ async fn a_reload_reaches_open_connections_and_a_faulty_one_changes_nothing() {
     }
 }
 
-/// Calls that were allowed, of as many as are asked until `done`.
+/// Counts the allowed calls of all that are asked until `done`.
 async fn allowed_until(done: &AtomicBool, mut ask: impl AsyncFnMut() -> usize) -> usize {
     let mut allowed = 0;
     while !done.load(Ordering::Relaxed) {
@@ -454,7 +454,7 @@ async fn a_token_is_a_grant_at_every_door() {
         assert_eq!(over_http.text("rule"), rule, "{token} {server}");
         assert!(!over_http.body.contains(token), "{}", over_http.body);
     }
-    // By its id alone who vouches may name it, and nobody sends labels.
+    // Only an enforcement point that vouches may name a grant by its id alone, and none may send labels.
     let named = CheckRequest {
         grant: "mine".to_owned(),
         ..call("labelled")

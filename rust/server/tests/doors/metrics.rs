@@ -1,4 +1,4 @@
-//! What is counted, and what is told to the log.
+//! Metrics, and events for the log.
 
 use callgate_core::policy::Catalogue;
 use callgate_server::{Event, FieldValue, MetricsSnapshot, ServerConfig, duration_bounds_ns};
@@ -237,7 +237,7 @@ fn denials_are_logged_up_to_ten_in_a_second() {
         rig.server.address().unwrap().to_string()
     );
 
-    // What was not logged is summed up, once a second: some of it perhaps already.
+    // Denials that were not logged are summed up once a second: some of them perhaps already.
     let count = |event: &Event| match event.fields.as_slice() {
         [_, _, ("count", FieldValue::Number(count))] => *count,
         fields => panic!("{fields:?}"),

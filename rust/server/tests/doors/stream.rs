@@ -83,7 +83,7 @@ async fn a_message_without_a_call_is_an_invalid_request() {
     assert_eq!(stream.rest().await, (expected.to_vec(), 0));
 }
 
-/// Calls whose messages break anywhere, and large ones among small ones.
+/// Sends calls whose messages break anywhere, and large ones among small ones.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn messages_may_come_in_pieces() {
     let rig = Rig::new();
@@ -107,7 +107,7 @@ async fn messages_may_come_in_pieces() {
     assert_eq!(stream.rest().await, (expected, 0));
 }
 
-/// A client that takes no answers is not read any further; others, on the same worker and connection, do not notice.
+/// A client that takes no answers is not read any further; others, on the same worker and connection, are not delayed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_slow_reader_holds_up_itself_alone() {
     const CALLS: u64 = 100_000;
@@ -138,7 +138,7 @@ async fn a_slow_reader_holds_up_itself_alone() {
     assert_eq!(decisions_made(&rig), CALLS + 2);
 }
 
-/// Who vanishes keeps what it took: a reservation is committed by default.
+/// A client that vanishes keeps the units that it took: a reservation is committed by default.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_client_that_vanishes_leaves_its_units_taken() {
     let rig = Rig::new();
@@ -174,7 +174,7 @@ async fn a_client_that_vanishes_leaves_its_units_taken() {
     assert_eq!(client.check(call).await.unwrap().into_inner().rule, "");
 }
 
-/// However many are left open, only so many are remembered: the oldest are committed early.
+/// The number of remembered open reservations is bounded: the oldest are committed early.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn open_reservations_are_bounded() {
     const CAPACITY: usize = 64;

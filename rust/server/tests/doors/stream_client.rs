@@ -1,4 +1,4 @@
-//! A client of `CheckStream` that does as it is told: it may stop in the midst of a message, or read no answers.
+//! A client of `CheckStream` that tests control: it may stop in the middle of a message, or read no answers.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::support::{Rig, frame, post};
 
 pub(crate) const CHECK_STREAM: &str = "/callgate.decision.v1.DecisionService/CheckStream";
 
-/// After this long, what a test waits for will not come.
+/// The time after which a test stops waiting for an event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The bytes of one call in a stream.
@@ -71,12 +71,12 @@ impl Stream {
         }
     }
 
-    /// Queues bytes; they are sent as far as the server lets them in.
+    /// Queues bytes; they are sent as the server's window allows.
     pub(crate) fn send(&mut self, bytes: impl Into<Bytes>) {
         self.sender.send_data(bytes.into(), false).unwrap();
     }
 
-    /// Whether the server still listens.
+    /// Queues bytes; returns false if the server has closed the stream.
     pub(crate) fn try_send(&mut self, bytes: impl Into<Bytes>) -> bool {
         self.sender.send_data(bytes.into(), false).is_ok()
     }
@@ -85,7 +85,8 @@ impl Stream {
         self.sender.send_data(Bytes::new(), true).unwrap();
     }
 
-    /// Sends as much of `bytes` as the server lets in until it has let nothing in for a while; gives how much.
+    /// Sends as much of `bytes` as the server accepts until it has accepted nothing for a while; returns the number of
+    /// bytes.
     pub(crate) async fn fill(&mut self, bytes: &Bytes) -> usize {
         const QUIET: Duration = Duration::from_millis(500);
         let mut sent = 0;
@@ -102,7 +103,7 @@ impl Stream {
         sent
     }
 
-    /// The next answer, or the status at the end.
+    /// Returns the next answer, or the status at the end.
     pub(crate) async fn next(&mut self) -> Result<CheckStreamResponse, (u16, String)> {
         loop {
             if let Some(answer) = self.take() {
@@ -122,7 +123,7 @@ impl Stream {
         }
     }
 
-    /// Rules of the answers that are left, each with its id, and the status at the end.
+    /// Returns the rules of the remaining answers, each with its id, and the status at the end.
     pub(crate) async fn rest(&mut self) -> (Vec<(u64, String)>, u16) {
         let mut rules = Vec::new();
         loop {

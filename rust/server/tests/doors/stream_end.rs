@@ -1,4 +1,4 @@
-//! How streams end: faults, time, and a server that stops.
+//! The ends of streams: faults, time, and a server that stops.
 
 use callgate_server::{Limits, ServerConfig};
 
@@ -39,7 +39,7 @@ async fn a_client_that_ends_in_the_midst_of_a_message_is_told() {
     assert_eq!(stream.rest().await, (vec![(1, String::new())], 3));
 }
 
-/// Longer than any message may take: a stream is not a message.
+/// An idle time that is longer than the limit for a message: a stream is not a message.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_idle_stream_lives_and_a_message_that_does_not_end_is_given_up() {
     let rig = Rig::limited(Limits {
@@ -60,7 +60,7 @@ async fn an_idle_stream_lives_and_a_message_that_does_not_end_is_given_up() {
     assert_eq!(idle.rest().await, (vec![(2, String::new())], 0));
 }
 
-/// A byte now and then is no progress.
+/// Single bytes now and then do not count as progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_message_in_drips_is_given_up() {
     let rig = Rig::limited(Limits {
@@ -98,7 +98,7 @@ async fn a_stop_ends_idle_streams_and_cuts_nobody_off() {
     assert_eq!(stopped.fields, [("connections_cut_off", 0_u64.into())]);
 }
 
-/// Whatever a stop meets: what was decided was answered, in order, and what has no answer was not decided.
+/// At every moment of a stop: decided calls were answered, in order, and calls without an answer were not decided.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_answers_what_it_has_decided() {
     const CALLS: u64 = 200_000;

@@ -1,4 +1,4 @@
-//! A server under test, and the plainest clients that can speak to it.
+//! A server under test, and the simplest clients for it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -39,10 +39,10 @@ pub(crate) const POLICY: &str = r#"{
     }
 }"#;
 
-/// After this long, what a test waits for will not come.
+/// The time after which a test stops waiting for an event.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the manual clock of a test begins: the first second of a minute in 2023.
+/// The start time of a test's manual clock: the first second of a minute in 2023.
 pub(crate) const START_US: u64 = 1_699_999_980_000_000;
 
 pub(crate) fn state(policy: &[u8], catalogue: Catalogue) -> State {
@@ -181,7 +181,8 @@ impl Rig {
         ::http::Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
     }
 
-    /// Waits for an event of this name; the server tells it in its own time. Others that come meanwhile are lost.
+    /// Waits for an event of this name; the server sends it at a time of its own. Other events that arrive meanwhile
+    /// are lost.
     pub(crate) fn wait_for_event(&self, name: &str) -> Event {
         let started = Instant::now();
         while started.elapsed() < PATIENCE {
@@ -229,7 +230,7 @@ pub(crate) fn post(path: &str) -> ::http::request::Builder {
         .header("te", "trailers")
 }
 
-/// A message with its prefix: not compressed, and so long.
+/// A message with its prefix: not compressed, and its length.
 pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[0], &length[..], message].concat()
@@ -283,7 +284,7 @@ pub(crate) fn answer(mut stream: impl Read) -> Answer {
     }
 }
 
-/// A folder of its own, removed with everything in it.
+/// A new folder, removed with everything in it.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
