@@ -148,16 +148,24 @@ impl<'a> Decision<'a> {
             limits: self.limits.into_iter().map(LimitState::into_owned).collect(),
             policy: owned(self.policy),
             policy_version: owned(self.policy_version),
-            shadow: self.shadow.map(|shadow| Shadow {
-                outcome: shadow.outcome,
-                rule: owned(shadow.rule),
-            }),
+            shadow: self.shadow.map(Shadow::into_owned),
             fingerprint: self.fingerprint,
             decided_at_us: self.decided_at_us,
             reservation: self.reservation,
             grant_index: self.grant_index,
             policy_index: self.policy_index,
             tool_index: self.tool_index,
+        }
+    }
+}
+
+impl Shadow<'_> {
+    /// The same answer with owned data.
+    #[must_use]
+    pub fn into_owned(self) -> Shadow<'static> {
+        Shadow {
+            outcome: self.outcome,
+            rule: owned(self.rule),
         }
     }
 }

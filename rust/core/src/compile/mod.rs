@@ -43,6 +43,7 @@ pub(crate) struct CompiledPolicy {
     pub(crate) names: Names,
     /// Without duplicates.
     pub(crate) log_args: Vec<Path>,
+    limits: Vec<CompiledLimit>,
     tools: Vec<Place>,
     categories: [CategoryPlace; Category::ALL.len()],
     all_tools: Option<Place>,
@@ -61,10 +62,17 @@ impl CompiledPolicy {
     pub(crate) fn build(policy: Policy) -> Result<Self, CompileError> {
         let counts = limits::Counts::of(&policy);
         let names = Names::build(&policy)?;
+        let mut limits = Vec::new();
         let mut tools = Vec::with_capacity(policy.tools.len());
         for entry in policy.tools {
             let exact = matches!(entry.pattern, crate::policy::ast::Pattern::Exact(_));
-            tools.push(Place::build(&["tools", &entry.key], exact, entry.rules, &counts)?);
+            tools.push(Place::build(
+                &["tools", &entry.key],
+                exact,
+                entry.rules,
+                &counts,
+                &mut limits,
+            )?);
         }
         let mut categories: [CategoryPlace; Category::ALL.len()] = Default::default();
         for (category, rules) in policy.categories {
@@ -73,12 +81,18 @@ impl CompiledPolicy {
                     CategoryRules::Hide => CategoryPlace::Hide,
                     CategoryRules::Rules(rules) => {
                         let steps = ["categories", category.as_str()];
-                        CategoryPlace::Rules(Box::new(Place::build(&steps, false, *rules, &counts)?))
+                        CategoryPlace::Rules(Box::new(Place::build(
+                            &steps,
+                            false,
+                            *rules,
+                            &counts,
+                            &mut limits,
+                        )?))
                     }
                 };
             }
         }
-        let all_tools = Place::build(&["all_tools"], false, policy.all_tools, &counts)?;
+        let all_tools = Place::build(&["all_tools"], false, policy.all_tools, &counts, &mut limits)?;
         let mut log_args: Vec<Path> = Vec::with_capacity(policy.log_args.len());
         for path in policy.log_args {
             if !log_args.contains(&path) {
@@ -92,6 +106,7 @@ impl CompiledPolicy {
             default_deny: policy.default == DefaultAction::Deny,
             names,
             log_args,
+            limits,
             tools,
             categories,
             all_tools: (!all_tools.is_empty()).then_some(all_tools),
@@ -118,6 +133,19 @@ impl CompiledPolicy {
     /// The rules of `all_tools`, if any.
     pub(crate) const fn all_tools(&self) -> Option<&Place> {
         self.all_tools.as_ref()
+    }
+
+    /// The limits of a place with their indexes, in the order of the document.
+    pub(crate) fn limits_of(&self, place: &Place) -> impl Iterator<Item = (u32, &CompiledLimit)> {
+        place
+            .limits
+            .clone()
+            .filter_map(|index| Some((index, self.limit(index)?)))
+    }
+
+    /// The limit with this index.
+    pub(crate) fn limit(&self, index: u32) -> Option<&CompiledLimit> {
+        self.limits.get(usize::try_from(index).ok()?)
     }
 
     /// Returns whether a `schema` is `"input"`, so that the catalogue's schemas are needed.

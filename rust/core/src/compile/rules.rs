@@ -1,5 +1,7 @@
 //! The compiled rules of one entry, with pointers and sentences rendered in advance.
 
+use std::ops::Range;
+
 use super::limits::Counts;
 use super::pointer::{check_name, pointer, push_step};
 use super::{CompileError, CompiledLimit, reads, sentence};
@@ -17,7 +19,8 @@ pub(crate) struct Place {
     pub(crate) require: Vec<Check>,
     pub(crate) deny_if: Vec<Check>,
     pub(crate) schema: Option<SchemaRule>,
-    pub(crate) limits: Vec<CompiledLimit>,
+    /// Indexes of [`super::CompiledPolicy::limit`].
+    pub(super) limits: Range<u32>,
     pub(crate) approval: Option<ApprovalRule>,
 }
 
@@ -63,12 +66,14 @@ pub(crate) struct ApprovalRule {
 }
 
 impl Place {
-    /// Compiles the rules under `steps`; `exact` if they are the entry of one exact tool name.
+    /// Compiles the rules under `steps`, and adds their limits to those of the policy; `exact` if they are the entry of one
+    /// exact tool name.
     pub(super) fn build(
         steps: &[&str],
         exact: bool,
         rules: Rules,
         counts: &Counts,
+        limits: &mut Vec<CompiledLimit>,
     ) -> Result<Self, CompileError> {
         let base = pointer(steps);
         let reads_args = reads::reads_args(&rules);
@@ -90,7 +95,9 @@ impl Place {
             }
         };
         let when = rules.approval.map(|approval| approval.when).unwrap_or_default();
-        let limits = rules.limits.into_iter();
+        let first_limit = index_of(limits);
+        let compile = |limit| CompiledLimit::build(&part("limits"), exact, limit, counts);
+        limits.extend(rules.limits.into_iter().map(compile));
         Ok(Self {
             shadowed: rules.mode == Mode::Shadow,
             reads_args,
@@ -101,9 +108,7 @@ impl Place {
             require: checks(&part("require"), rules.require, true),
             deny_if: checks(&part("deny_if"), rules.deny_if, false),
             schema,
-            limits: limits
-                .map(|limit| CompiledLimit::build(&part("limits"), exact, limit, counts))
-                .collect(),
+            limits: first_limit..index_of(limits),
             approval: (rules.action == Action::RequireApproval).then(|| ApprovalRule {
                 rule: part("approval"),
                 when: checks(&part("approval"), when, false),
@@ -117,7 +122,7 @@ impl Place {
             && self.require.is_empty()
             && self.deny_if.is_empty()
             && self.schema.is_none()
-            && self.limits.is_empty()
+            && self.limits.start == self.limits.end
             && self.approval.is_none()
     }
 
@@ -145,4 +150,9 @@ fn checks(part: &str, checks: Vec<ast::Check>, must_hold: bool) -> Vec<Check> {
         }
     };
     checks.into_iter().enumerate().map(compile).collect()
+}
+
+/// The index that the next limit gets. Nobody has 2^32 limits.
+fn index_of(limits: &[CompiledLimit]) -> u32 {
+    u32::try_from(limits.len()).unwrap_or(u32::MAX)
 }

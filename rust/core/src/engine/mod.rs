@@ -5,6 +5,7 @@ mod setup;
 mod state;
 
 use std::borrow::Cow;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(not(loom))]
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::eval::{Evaluation, Silent};
+use crate::eval::{Counting, Evaluation, Silent, Trace};
 use crate::json::Tape;
 #[cfg(not(loom))]
 use crate::limit::{ClockReading, StoreError};
@@ -20,6 +21,7 @@ use crate::limit::{Counters, ReservationLimits, Reservations};
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request};
 
+pub use crate::eval::Looked;
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::seen::{LoggedPath, Seen};
 pub use listing::Listing;
@@ -187,13 +189,41 @@ impl Engine {
         let decided = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(any(test, feature = "forced-panic"))]
             force_panic(request);
-            self.evaluation(state, request, now)
-                .run(&mut scratch.tape, &mut Silent, see)
+            self.run(state, request, now, &mut scratch.tape, &mut Silent, see)
         }));
         decided.unwrap_or_else(|_| {
             *scratch = Scratch::default();
             internal_error(now)
         })
+    }
+
+    /// The steps of [`Engine::decide_seen`] before any unit is taken, for who has to ask elsewhere before [`Engine::settle`].
+    /// Breaks with the decision where there is nothing to settle.
+    pub fn look<'s: 'r, 'r>(
+        &self,
+        state: &'s State,
+        request: &'r Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+        see: impl FnOnce(Seen<'_>),
+    ) -> ControlFlow<Decision<'s>, Looked<'s, 'r>> {
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(any(test, feature = "forced-panic"))]
+            force_panic(request);
+            self.weigh_and_look(state, request, now, &mut scratch.tape, &mut Silent, see)
+        }));
+        looked.unwrap_or_else(|_| {
+            *scratch = Scratch::default();
+            ControlFlow::Break(internal_error(now))
+        })
+    }
+
+    /// The last step: takes all units of a call, or none. `state` must be the one that it was looked at by.
+    pub fn settle<'s>(&self, state: &'s State, looked: Looked<'s, '_>, now: Now) -> Decision<'s> {
+        let settled = catch_unwind(AssertUnwindSafe(|| {
+            self.counting(state, now).settle::<Silent>(looked)
+        }));
+        settled.unwrap_or_else(|_| internal_error(now))
     }
 
     /// Decides on a request without a tool, such as the opening of a session: allowed if the server and the grant are
@@ -244,7 +274,7 @@ impl Engine {
         scratch: &mut Scratch,
     ) -> Explanation {
         let explained = catch_unwind(AssertUnwindSafe(|| {
-            Explanation::of(&self.evaluation(state, request, now), &mut scratch.tape)
+            Explanation::of(|listener| self.run(state, request, now, &mut scratch.tape, listener, |_| ()))
         }));
         explained.unwrap_or_else(|_| {
             *scratch = Scratch::default();
@@ -281,8 +311,36 @@ impl Engine {
         (self.counters.len(), self.counters.capacity())
     }
 
+    fn run<'s, T: Trace>(
+        &self,
+        state: &'s State,
+        request: &Request<'_>,
+        now: Now,
+        tape: &mut Tape,
+        trace: &mut T,
+        see: impl FnOnce(Seen<'_>),
+    ) -> Decision<'s> {
+        match self.weigh_and_look(state, request, now, tape, trace, see) {
+            ControlFlow::Continue(looked) => self.counting(state, now).settle::<T>(looked),
+            ControlFlow::Break(decision) => decision,
+        }
+    }
+
+    fn weigh_and_look<'s: 'r, 'r, T: Trace>(
+        &self,
+        state: &'s State,
+        request: &'r Request<'_>,
+        now: Now,
+        tape: &mut Tape,
+        trace: &mut T,
+        see: impl FnOnce(Seen<'_>),
+    ) -> ControlFlow<Decision<'s>, Looked<'s, 'r>> {
+        let weighed = self.evaluation(state, request, now).weigh(tape, trace, see)?;
+        self.counting(state, now).look(weighed, trace)
+    }
+
     const fn evaluation<'e, 's, 'r>(
-        &'e self,
+        &self,
         state: &'s State,
         request: &'e Request<'r>,
         now: Now,
@@ -291,9 +349,16 @@ impl Engine {
             state,
             request,
             now,
+            hash_key: self.hash_key,
+        }
+    }
+
+    const fn counting<'e, 's>(&'e self, state: &'s State, now: Now) -> Counting<'e, 's> {
+        Counting {
+            state,
             counters: &self.counters,
             reservations: &self.reservations,
-            hash_key: &self.hash_key,
+            now,
         }
     }
 }

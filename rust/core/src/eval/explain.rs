@@ -1,10 +1,8 @@
 //! The explanation of a decision, step by step, for `check --explain`.
 
-use super::Evaluation;
 use super::trace::Trace;
 use super::truth::Truth;
 use crate::Decision;
-use crate::json::Tape;
 use crate::policy::ast::{Op, Path};
 
 /// A decision and the steps that led to it. No units were taken.
@@ -137,9 +135,10 @@ pub struct ConditionStep {
 }
 
 impl Explanation {
-    pub(crate) fn of(evaluation: &Evaluation<'_, '_, '_>, tape: &mut Tape) -> Self {
+    /// The explanation that `decide` tells the listener that it gets.
+    pub(crate) fn of<'s>(decide: impl FnOnce(&mut Listener) -> Decision<'s>) -> Self {
         let mut listener = Listener::default();
-        let decision = evaluation.run(tape, &mut listener, |_| ()).into_owned();
+        let decision = decide(&mut listener).into_owned();
         Self {
             steps: listener.steps,
             decision,
@@ -147,8 +146,9 @@ impl Explanation {
     }
 }
 
+/// A listener that writes every step down.
 #[derive(Debug, Default)]
-struct Listener {
+pub(crate) struct Listener {
     steps: Vec<Step>,
     conditions: Vec<ConditionStep>,
     met: Vec<&'static str>,
@@ -174,13 +174,19 @@ impl Trace for Listener {
     }
 
     fn step(&mut self, kind: StepKind, rule: &str, shadowed: bool, result: StepResult) {
-        let conditions = std::mem::take(&mut self.conditions);
-        self.steps.push(Step {
+        // Limits stand before the approval, though its conditions are weighed before counters are looked at.
+        let is_later = |step: &Step| matches!(step.kind, StepKind::ApprovalWhen | StepKind::Approval);
+        let later = match kind {
+            StepKind::Limit => self.steps.iter().rev().take_while(|step| is_later(step)).count(),
+            _ => 0,
+        };
+        let step = Step {
             kind,
             rule: rule.to_owned(),
             shadowed,
             result,
-            conditions,
-        });
+            conditions: std::mem::take(&mut self.conditions),
+        };
+        self.steps.insert(self.steps.len() - later, step);
     }
 }

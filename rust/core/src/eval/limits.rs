@@ -12,9 +12,9 @@ use super::ruling::{Flow, Shadowing};
 use super::stages::Places;
 use super::trace::Trace;
 use super::walk::{Reached, walk};
-use crate::compile::CompiledLimit;
+use crate::compile::{CompiledLimit, CompiledPolicy};
 use crate::json::{Scaled, scaled};
-use crate::limit::{CountKey, KeyHasher, Micros};
+use crate::limit::{CountKey, CountShape, KeyHasher, Micros};
 use crate::policy::ast::{Cost, Path, Scope};
 
 /// Most units that one call may cost: 1e12.
@@ -24,9 +24,11 @@ const COST_DECIMALS: u32 = 6;
 
 /// A count that the call uses, with the limit whose rule is reported if it refuses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Counted<'s> {
+pub(super) struct Counted {
     pub(super) key: CountKey,
-    pub(super) limit: &'s CompiledLimit,
+    /// Index of the limit in the policy that decides.
+    pub(super) limit: u32,
+    pub(super) shape: CountShape,
     pub(super) cost: Micros,
     /// True if an enforced limit uses the count.
     pub(super) enforced: bool,
@@ -35,28 +37,30 @@ pub(super) struct Counted<'s> {
 }
 
 /// The counts that a call uses: enforced ones first, then those of shadowed limits alone; document order within each.
-pub(super) type Counts<'s> = SmallVec<[Counted<'s>; 4]>;
+pub(super) type Counts = SmallVec<[Counted; 4]>;
 
 /// Resolves every limit: its scope, its cost, its cost against `max`. The first fault denies.
 pub(super) fn resolve<'s, T: Trace>(
     call: &Call<'_>,
     hash_key: &[u8; 16],
+    policy: &'s CompiledPolicy,
     places: &Places<'s>,
     shadowing: &mut Shadowing<'s>,
     trace: &mut T,
-) -> Flow<'s, Counts<'s>> {
+) -> Flow<'s, Counts> {
     let mut counts = Counts::new();
     let limits = places
         .iter()
-        .flat_map(|place| place.limits.iter().map(move |limit| (place, limit)));
-    for (order, (place, limit)) in limits.enumerate() {
+        .flat_map(|place| policy.limits_of(place).map(move |limit| (place, limit)));
+    for (order, (place, (index, limit))) in limits.enumerate() {
         match resolve_one(call, hash_key, limit) {
             Ok((key, cost)) => {
                 merge(
                     &mut counts,
                     Counted {
                         key,
-                        limit,
+                        limit: index,
+                        shape: limit.shape,
                         cost,
                         enforced: !place.shadowed,
                         order,
@@ -145,7 +149,7 @@ fn resolve_one<'s>(
 /// Adds a limit to the counts. If one call uses a count twice, it takes the larger cost, once, under the first limit's
 /// rule. A count of both enforced and shadowed limits is enforced, under the rule and the cost of the first enforced
 /// one alone.
-fn merge<'s>(counts: &mut Counts<'s>, new: Counted<'s>) {
+fn merge(counts: &mut Counts, new: Counted) {
     match counts.iter_mut().find(|counted| counted.key == new.key) {
         Some(counted) if counted.enforced == new.enforced => counted.cost = counted.cost.max(new.cost),
         Some(counted) if new.enforced => *counted = new,

@@ -1,4 +1,8 @@
-//! One decision: the order of `docs/policy.md` section 2.
+//! One decision: the order of `docs/policy.md` section 2, in three steps.
+//!
+//! *Weigh* asks the compiled state alone: rules, the counts that limits meet, the approval. *Look* reads those counts and takes
+//! nothing. *Settle* takes all units or none. Most calls go through all three at once. A call that has to wait for an answer
+//! from elsewhere does so between look and settle; [`Looked`] then holds all that is left of it.
 
 mod admission;
 mod call;
@@ -7,6 +11,7 @@ pub(crate) mod explain;
 mod fingerprint;
 mod folder;
 mod limits;
+mod look;
 mod message;
 mod operand;
 mod operators;
@@ -21,82 +26,38 @@ mod trace;
 mod truth;
 mod url;
 mod walk;
+mod weigh;
 
 use std::borrow::Cow;
-use std::ops::ControlFlow;
 
 use self::admission::Decider;
-use self::call::Call;
 use self::explain::{StepKind, StepResult};
-use self::ruling::{Refused, Shadowing};
-use self::seen::Seen;
-use self::trace::Trace;
-use crate::compile::CompiledPolicy;
 use crate::engine::Listing;
-use crate::json::{Kind, Tape, Value};
 use crate::limit::{Counters, Reservations};
-use crate::request::MAX_ARGS_DEPTH;
-use crate::{Args, Decision, Now, Outcome, Request, State};
+use crate::{Decision, Now, Outcome, Request, State};
 
-pub(crate) use trace::Silent;
+pub use look::Looked;
+pub(crate) use trace::{Silent, Trace};
 
-/// The inputs of one decision.
+/// One request, and the compiled state that judges it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Evaluation<'e, 's, 'r> {
     pub(crate) state: &'s State,
     pub(crate) request: &'e Request<'r>,
     pub(crate) now: Now,
+    pub(crate) hash_key: [u8; 16],
+}
+
+/// The counters, and the compiled state by which a call was weighed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counting<'e, 's> {
+    pub(crate) state: &'s State,
     pub(crate) counters: &'e Counters,
     pub(crate) reservations: &'e Reservations,
-    pub(crate) hash_key: &'e [u8; 16],
+    pub(crate) now: Now,
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
-    /// Decides, with `tape` as the buffer for the arguments, and passes the arguments of a well-formed call to `see`.
-    pub(crate) fn run<T: Trace>(
-        &self,
-        tape: &mut Tape,
-        trace: &mut T,
-        see: impl FnOnce(Seen<'_>),
-    ) -> Decision<'s> {
-        let args = match self.arguments(tape) {
-            Ok(args) => args,
-            Err(message) => return self.refuse_request("(invalid request)", message, trace),
-        };
-        let (admitted, decider) = match self.admit() {
-            Ok(admitted) => admitted,
-            Err(refusal) => {
-                see(Seen::new(args, None));
-                let decision = self.refuse_request(refusal.rule, refusal.message, trace);
-                return Decision {
-                    grant_index: refusal.grant_index,
-                    ..decision
-                };
-            }
-        };
-        trace.step(StepKind::Request, "", false, StepResult::Passed);
-        let facts = self.state.facts().of(admitted.server, admitted.tool);
-        let call = Call {
-            request: &admitted,
-            args,
-            args_are_seen: self.request.args.are_seen(),
-            facts,
-            now: self.now,
-        };
-        let Decider { policy, policy_index } = decider;
-        see(Seen::new(args, Some(policy)));
-        let found = policy.names.find(admitted.tool);
-        let decision = self.judge(&call, policy, found, trace);
-        Decision {
-            policy: Cow::Borrowed(&policy.name),
-            policy_version: Cow::Borrowed(policy.version()),
-            grant_index: admitted.grant_index(),
-            policy_index: Some(policy_index),
-            tool_index: found.listed,
-            ..decision
-        }
-    }
-
     /// Performs step 1 alone, for a request without a tool: identifies the caller and the policy that would decide.
     pub(crate) fn recognise(&self) -> Decision<'s> {
         let fault = self.request.name_fault_without_tool();
@@ -136,26 +97,6 @@ impl<'s> Evaluation<'_, 's, '_> {
         })
     }
 
-    /// Reads the arguments if the request is well formed, else returns its fault. The arguments are read whole, even if
-    /// no rule looks at them: a malformed request is malformed under every policy.
-    fn arguments<'t>(&self, tape: &'t mut Tape) -> Result<Value<'t>, Cow<'s, str>>
-    where
-        Self: 't,
-    {
-        if let Some(fault) = self.request.name_fault().or_else(|| self.caller_fault()) {
-            return Err(Cow::Borrowed(fault));
-        }
-        let json: &[u8] = match self.request.args {
-            Args::Read(value) => return object(value),
-            Args::Json([]) | Args::Unseen => b"{}",
-            Args::Json(bytes) => bytes,
-        };
-        let args = tape
-            .parse(json, MAX_ARGS_DEPTH)
-            .map_err(|error| Cow::Owned(message::not_json(&error)))?;
-        object(args)
-    }
-
     fn refuse_request<T: Trace>(
         &self,
         rule: &'static str,
@@ -164,38 +105,5 @@ impl<'s> Evaluation<'_, 's, '_> {
     ) -> Decision<'s> {
         trace.step(StepKind::Request, rule, false, StepResult::Stopped);
         Decision::bare(Outcome::Deny, Cow::Borrowed(rule), message, self.now.unix_us())
-    }
-
-    fn judge<T: Trace>(
-        &self,
-        call: &Call<'_>,
-        policy: &'s CompiledPolicy,
-        found: crate::compile::NameFacts,
-        trace: &mut T,
-    ) -> Decision<'s> {
-        let mut shadowing = Shadowing::default();
-        match stages::before_limits(call, policy, found, &mut shadowing, trace) {
-            ControlFlow::Break(refused) => self.refused(refused),
-            ControlFlow::Continue(places) => {
-                match limits::resolve(call, self.hash_key, &places, &mut shadowing, trace) {
-                    ControlFlow::Break(refused) => self.refused(refused),
-                    ControlFlow::Continue(counted) => {
-                        self.settle(call, policy, &places, &counted, shadowing, trace)
-                    }
-                }
-            }
-        }
-    }
-
-    fn refused(&self, refused: Refused<'s>) -> Decision<'s> {
-        Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us())
-    }
-}
-
-/// Requires the arguments to be one object.
-fn object(args: Value<'_>) -> Result<Value<'_>, Cow<'static, str>> {
-    match args.kind() {
-        Kind::Object => Ok(args),
-        kind => Err(Cow::Owned(message::not_an_object(operand::type_words(kind)))),
     }
 }

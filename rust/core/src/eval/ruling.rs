@@ -30,11 +30,18 @@ impl<'s> Shadowing<'s> {
     }
 
     /// Records a refusal by full enforcement, unless there was one before.
-    pub(super) fn note(&mut self, outcome: Outcome, rule: &'s str) {
-        self.answer.get_or_insert(Shadow {
+    pub(super) fn note(&mut self, outcome: Outcome, rule: impl Into<Cow<'s, str>>) {
+        self.answer.get_or_insert_with(|| Shadow {
             outcome,
-            rule: Cow::Borrowed(rule),
+            rule: rule.into(),
         });
+    }
+
+    /// The same with owned data.
+    pub(super) fn into_owned(self) -> Shadowing<'static> {
+        Shadowing {
+            answer: self.answer.map(Shadow::into_owned),
+        }
     }
 
     /// Denies the call by a rule: a rule in shadow records the denial, an enforced one ends the evaluation.

@@ -13,6 +13,7 @@ mod requests;
 mod seen;
 mod servers;
 mod shadow;
+mod steps;
 
 use crate::engine::Policies;
 use crate::policy::{Catalogue, Format, Source, ast, parse};

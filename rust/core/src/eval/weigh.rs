@@ -1,0 +1,214 @@
+//! Weigh: the verdict of the compiled state by itself (`docs/policy.md` section 2, steps 1 to 4), and everything that the later
+//! steps need of the request.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use super::admission::Decider;
+use super::call::Call;
+use super::explain::{StepKind, StepResult};
+use super::fingerprint::fingerprint;
+use super::limits::{self, Counts};
+use super::ruling::{Flow, Shadowing};
+use super::seen::Seen;
+use super::trace::Trace;
+use super::{Evaluation, message, operand, stages};
+use crate::compile::{CompiledPolicy, NameFacts};
+use crate::decision::Fingerprint;
+use crate::json::{Kind, Tape, Value};
+use crate::request::MAX_ARGS_DEPTH;
+use crate::{Args, Decision, PepId, State};
+
+/// A call that the compiled state does not refuse. It needs neither its arguments nor their buffer any more.
+#[derive(Debug)]
+pub(crate) struct Weighed<'s, 'r> {
+    pub(super) grant: Cow<'r, str>,
+    pub(super) tool: Cow<'r, str>,
+    pub(super) pep: PepId,
+    pub(super) reserve: Option<u128>,
+    pub(super) indexes: DecisionIndexes,
+    pub(super) counts: Counts,
+    pub(super) shadowing: Shadowing<'s>,
+    /// The approval that is needed.
+    pub(super) approval: Option<NeededApproval<'s>>,
+    /// The rule of the approval that full enforcement would need.
+    pub(super) shadow_approval: Option<Cow<'s, str>>,
+}
+
+/// The approval that a call needs.
+#[derive(Debug)]
+pub(super) struct NeededApproval<'s> {
+    pub(super) rule: Cow<'s, str>,
+    /// Of the exact call.
+    pub(super) fingerprint: Fingerprint,
+}
+
+/// The indexes of a decision in its state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct DecisionIndexes {
+    pub(super) policy: u32,
+    grant: Option<u32>,
+    tool: Option<u32>,
+}
+
+/// The result of all rules together: counts, needed approvals, and the verdict of full enforcement so far.
+struct Passed<'s> {
+    counts: Counts,
+    approval: Option<NeededApproval<'s>>,
+    shadow_approval: Option<Cow<'s, str>>,
+    shadowing: Shadowing<'s>,
+}
+
+impl Weighed<'_, '_> {
+    /// The same call with owned data, so that it outlives its request. It is settled by the state that weighed it.
+    #[must_use]
+    pub(crate) fn into_owned(self) -> Weighed<'static, 'static> {
+        Weighed {
+            grant: Cow::Owned(self.grant.into_owned()),
+            tool: Cow::Owned(self.tool.into_owned()),
+            pep: self.pep,
+            reserve: self.reserve,
+            indexes: self.indexes,
+            counts: self.counts,
+            shadowing: self.shadowing.into_owned(),
+            approval: self.approval.map(|approval| NeededApproval {
+                rule: Cow::Owned(approval.rule.into_owned()),
+                fingerprint: approval.fingerprint,
+            }),
+            shadow_approval: self.shadow_approval.map(|rule| Cow::Owned(rule.into_owned())),
+        }
+    }
+}
+
+impl DecisionIndexes {
+    /// The decision with the policy, the grant and the tool that these indexes name.
+    pub(super) fn complete<'s>(self, state: &'s State, decision: Decision<'s>) -> Decision<'s> {
+        let policy = state.compiled(self.policy);
+        Decision {
+            policy: Cow::Borrowed(policy.map_or("", |policy| &policy.name)),
+            policy_version: Cow::Borrowed(policy.map_or("", CompiledPolicy::version)),
+            grant_index: self.grant,
+            policy_index: Some(self.policy),
+            tool_index: self.tool,
+            ..decision
+        }
+    }
+}
+
+impl<'s> Evaluation<'_, 's, '_> {
+    /// Weighs the call, with `tape` as the buffer for the arguments, and passes the arguments of a well-formed call to `see`.
+    /// Breaks with the decision if the state alone refuses.
+    pub(crate) fn weigh<'c, T: Trace>(
+        &self,
+        tape: &mut Tape,
+        trace: &mut T,
+        see: impl FnOnce(Seen<'_>),
+    ) -> ControlFlow<Decision<'s>, Weighed<'s, 'c>>
+    where
+        Self: 'c,
+        's: 'c,
+    {
+        let args = match self.arguments(tape) {
+            Ok(args) => args,
+            Err(message) => {
+                return ControlFlow::Break(self.refuse_request("(invalid request)", message, trace));
+            }
+        };
+        let (admitted, decider) = match self.admit() {
+            Ok(admitted) => admitted,
+            Err(refusal) => {
+                see(Seen::new(args, None));
+                let decision = self.refuse_request(refusal.rule, refusal.message, trace);
+                return ControlFlow::Break(Decision {
+                    grant_index: refusal.grant_index,
+                    ..decision
+                });
+            }
+        };
+        trace.step(StepKind::Request, "", false, StepResult::Passed);
+        let facts = self.state.facts().of(admitted.server, admitted.tool);
+        let call = Call {
+            request: &admitted,
+            args,
+            args_are_seen: self.request.args.are_seen(),
+            facts,
+            now: self.now,
+        };
+        let Decider { policy, policy_index } = decider;
+        see(Seen::new(args, Some(policy)));
+        let found = policy.names.find(admitted.tool);
+        let indexes = DecisionIndexes {
+            policy: policy_index,
+            grant: admitted.grant_index(),
+            tool: found.listed,
+        };
+        match self.judge(&call, policy, found, trace) {
+            ControlFlow::Break(refused) => {
+                let decision =
+                    Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us());
+                ControlFlow::Break(indexes.complete(self.state, decision))
+            }
+            ControlFlow::Continue(passed) => ControlFlow::Continue(Weighed {
+                grant: Cow::Borrowed(admitted.grant),
+                tool: Cow::Borrowed(admitted.tool),
+                pep: self.request.pep.id,
+                reserve: self.request.reserve,
+                indexes,
+                counts: passed.counts,
+                shadowing: passed.shadowing,
+                approval: passed.approval,
+                shadow_approval: passed.shadow_approval,
+            }),
+        }
+    }
+
+    fn judge<T: Trace>(
+        &self,
+        call: &Call<'_>,
+        policy: &'s CompiledPolicy,
+        found: NameFacts,
+        trace: &mut T,
+    ) -> Flow<'s, Passed<'s>> {
+        let mut shadowing = Shadowing::default();
+        let places = stages::before_limits(call, policy, found, &mut shadowing, trace)?;
+        let counts = limits::resolve(call, &self.hash_key, policy, &places, &mut shadowing, trace)?;
+        let [approval, shadow_approval] = stages::approval_needed(call, &places, trace);
+        ControlFlow::Continue(Passed {
+            counts,
+            approval: approval.map(|approval| NeededApproval {
+                rule: Cow::Borrowed(approval.rule.as_str()),
+                fingerprint: fingerprint(call, policy),
+            }),
+            shadow_approval: shadow_approval.map(|approval| Cow::Borrowed(approval.rule.as_str())),
+            shadowing,
+        })
+    }
+
+    /// Reads the arguments if the request is well formed, else returns its fault. The arguments are read whole, even if
+    /// no rule looks at them: a malformed request is malformed under every policy.
+    fn arguments<'t>(&self, tape: &'t mut Tape) -> Result<Value<'t>, Cow<'s, str>>
+    where
+        Self: 't,
+    {
+        if let Some(fault) = self.request.name_fault().or_else(|| self.caller_fault()) {
+            return Err(Cow::Borrowed(fault));
+        }
+        let json: &[u8] = match self.request.args {
+            Args::Read(value) => return object(value),
+            Args::Json([]) | Args::Unseen => b"{}",
+            Args::Json(bytes) => bytes,
+        };
+        let args = tape
+            .parse(json, MAX_ARGS_DEPTH)
+            .map_err(|error| Cow::Owned(message::not_json(&error)))?;
+        object(args)
+    }
+}
+
+/// Requires the arguments to be one object.
+fn object(args: Value<'_>) -> Result<Value<'_>, Cow<'static, str>> {
+    match args.kind() {
+        Kind::Object => Ok(args),
+        kind => Err(Cow::Owned(message::not_an_object(operand::type_words(kind)))),
+    }
+}
