@@ -2,52 +2,80 @@
 
 import os
 import sys
+from collections import UserDict
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from callgate.cli import (
-    bench,
-    check,
-    config,
-    connect,
-    convert,
-    counters,
-    grants,
-    peps,
-    pin,
-    schema,
-    serve,
-    validate,
-    version,
-    wrap,
-)
 from callgate.errors import CallgateError
 from callgate.text import masked
 
+# In the order of the help. Modules with several commands have an `app`, the others a function of their own name.
+_COMMANDS: Final = (
+    "serve",
+    "check",
+    "connect",
+    "bench",
+    "validate",
+    "schema",
+    "version",
+    "wrap",
+    "config",
+    "convert",
+    "counters",
+    "grants",
+    "peps",
+    "pin",
+)
+# What follows the server's command is the server's, whether or not it looks like an option of ours.
+_SETTINGS: Final = {"wrap": {"allow_interspersed_args": False}}
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name. Each is imported when it is used: together they take a second to import."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(_COMMANDS))
+
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401  the type is private to typer
+        if self.data[name] is None:
+            self.data[name] = _load(name)
+        return self.data[name]
+
+
+class _Group(TyperGroup):
+    def __init__(self, **attrs: Any) -> None:  # noqa: ANN401  as TyperGroup has it
+        super().__init__(**attrs)
+        self.commands = _Commands()
+
+
+def _load(name: str) -> Any:  # noqa: ANN401  as above
+    module = import_module(f"callgate.cli.{name}")
+    one = typer.Typer(rich_markup_mode=None)
+    if hasattr(module, "app"):
+        one.add_typer(module.app)
+    else:
+        one.command(context_settings=_SETTINGS.get(name))(getattr(module, name))
+    return get_group(one).commands[name]
+
+
 app = typer.Typer(
     name="callgate",
+    cls=_Group,
     help="May this caller call this tool with these arguments, now?",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for command in (
-    serve.serve,
-    check.check,
-    connect.connect,
-    bench.bench,
-    validate.validate,
-    schema.schema,
-    version.version,
-):
-    app.command()(command)
 
-# What follows the server's command is the server's, whether or not it looks like an option of ours.
-app.command(context_settings={"allow_interspersed_args": False})(wrap.wrap)
 
-for group in (config.app, convert.app, counters.app, grants.app, peps.app, pin.app):
-    app.add_typer(group)
+@app.callback()
+def _callback() -> None:
+    """Makes typer build a group, though no command is registered."""
 
 
 def main() -> None:
