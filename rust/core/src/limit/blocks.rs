@@ -136,14 +136,13 @@ pub(crate) trait Source: std::fmt::Debug + Send {
     /// Takes back a block that no call can be reading, to be given out again under its number.
     fn take_back(&mut self, number: u32, block: &Block);
 
-    /// Returns the number of blocks that were taken back and wait for a flush before they are given out again; an
-    /// argument of [`Source::flushed`].
+    /// Returns the number of blocks that were taken back and wait for a flush.
     fn waiting(&self) -> usize {
         0
     }
 
-    /// Confirms that the zeros written to the first `count` of the waiting blocks are on disk.
-    fn flushed(&mut self, _count: usize) {}
+    /// Confirms to the block that has waited longest that what was written before it began to wait is on disk.
+    fn flushed(&mut self) {}
 }
 
 /// There is no further block.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::hash::Hasher;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use siphasher::sip::SipHasher13;
 
@@ -178,7 +179,9 @@ impl Cells {
             let Some(at) = moved.pop_front() else { break };
             self.release(&mut writer, at);
         }
-        self.lock().source.flushed(unflushed.blocks);
+        for _ in 0..unflushed.blocks {
+            self.lock().source.flushed();
+        }
     }
 
     /// Lets a call read cells that it finds.
@@ -187,11 +190,11 @@ impl Cells {
         self.epochs.read()
     }
 
-    /// Takes up to `most` blocks without counters out of use, and takes back those that were taken out of use before.
-    /// Returns true if some were taken out of use: a later call takes them back. Does nothing while a call may be
+    /// Takes up to `most` blocks without counters out of use, and takes back about as many of those that were taken out of
+    /// use before. Returns true if some were taken out of use: a later call takes them back. Does nothing while a call may be
     /// reading blocks that are out of use.
     pub(crate) fn turn(&self, most: usize) -> bool {
-        loop {
+        for _ in (0..=most).step_by(TAKEN_BACK_AT_ONCE) {
             let mut writer = self.lock();
             // A closed file is left as it is.
             if self.is_closed() || !writer.is_settled() {
@@ -205,6 +208,10 @@ impl Cells {
                 }
             }
             if writer.left.is_empty() {
+                // Where nobody flushes, a block is free once: limits whose counters come and go keep theirs.
+                if writer.source.waiting() > 0 {
+                    return false;
+                }
                 writer.left = writer.spaces.take_empty(most);
                 if writer.left.is_empty() {
                     return false;
@@ -213,7 +220,10 @@ impl Cells {
                 return true;
             }
             // In pieces, so that calls with new counts need not wait for all of it.
+            drop(writer);
+            thread::yield_now();
         }
+        false
     }
 
     /// Blocks that serve a layout, or that calls of an ended epoch may be reading.

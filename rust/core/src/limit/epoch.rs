@@ -72,7 +72,8 @@ impl Epochs {
 impl EndedEpoch {
     /// True once every call that began in it has returned. An ended epoch gets no further shares.
     pub(super) fn is_over(&mut self) -> bool {
-        // `get_mut` acquires what every holder did before it let go; a look at the count alone would not.
+        // What holders did before they let go is acquired by `get_mut`, or, of holders that let go before the epoch ended, was
+        // acquired by the swap that ended it: it looks through all debts of `ArcSwap`, in one order with their holders.
         Arc::get_mut(&mut self.0).is_some()
     }
 }

@@ -185,6 +185,30 @@ fn blocks_that_change_their_layout_under_load_keep_their_promise() {
     );
 }
 
+/// A file that nobody flushes, as an embedded engine may have it.
+#[test]
+fn a_limit_that_is_idle_now_and_then_needs_no_more_of_a_file_that_is_not_flushed() {
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
+    let path = folder.path().join("counters");
+    let reading = ClockReading {
+        boot_id: [1; 16],
+        boot_us: 1,
+        unix_us: 1,
+    };
+    let counters = Counters::open(&path, 1_000, 1_000, &[1; 16], &reading).unwrap();
+    let length = || std::fs::metadata(&path).unwrap().len();
+    let before = length();
+    for round in 1..200 {
+        let us = round * 2 * WINDOW_US;
+        assert!(take(&counters, sliding(1, WINDOW_US, 5 * UNIT, UNIT, true), us));
+        counters.sweep(at(us + WINDOW_US), 1_000);
+        counters.turn(16);
+    }
+    assert_eq!(length(), before, "no block was appended");
+}
+
 fn state(max: u64) -> State {
     let text = format!(
         r#"{{"version": "1", "name": "p", "default": "deny", "tools": {{"t": {{"limits": [{{"counter": "c", "max": {max}, "window": "second"}}]}}}}}}"#
@@ -209,7 +233,7 @@ fn config() -> EngineConfig {
     }
 }
 
-/// Ten thousand reloads, each with another `max`, and a call after each: in memory and in a file.
+/// Reloads, each with another `max`, and a call after each: in memory and in a file.
 #[test]
 fn reloads_with_new_limits_need_no_more_room() {
     let folder = tempfile::tempdir_in("/dev/shm")

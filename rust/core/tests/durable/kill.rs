@@ -279,7 +279,7 @@ fn a_block_of_another_layout_is_whole_whatever_pages_a_power_failure_leaves() {
         random ^= random << 17;
         random % bound
     };
-    let mut reused = 0;
+    let (mut taken_back, mut given_out) = (0, 0);
     for round in 0..60 {
         let mut machine = Machine::new();
         let counters = machine.open();
@@ -322,7 +322,15 @@ fn a_block_of_another_layout_is_whole_whatever_pages_a_power_failure_leaves() {
             next(&machine, 300);
         }
         let after = fs::read(machine.path()).unwrap();
-        reused += usize::from(before.len() == after.len());
+        // The line before the cells says the layout, and is zero in a block without one.
+        let has_layout = |file: &[u8], block: usize| file[block * BLOCK_BYTES..][..64] != [0; 64];
+        for block in 1..before.len() / BLOCK_BYTES {
+            match (has_layout(&before, block), has_layout(&after, block)) {
+                (true, false) => taken_back += 1,
+                (false, true) => given_out += 1,
+                _ => {}
+            }
+        }
         drop(counters);
         let pages: Vec<u8> = (0..before.len().div_ceil(PAGE))
             .flat_map(|page| {
@@ -345,7 +353,40 @@ fn a_block_of_another_layout_is_whole_whatever_pages_a_power_failure_leaves() {
             );
         }
     }
-    assert!(reused > 30, "the file grew in all but {reused} rounds");
+    assert!(
+        taken_back > 30 && given_out > 30,
+        "after a flush {taken_back} blocks lost their layout and {given_out} got one"
+    );
+}
+
+/// The header says which period the calendars of a block had reached, before the block is zeroed on disk.
+#[test]
+fn a_wall_clock_set_back_reopens_no_budget_of_a_block_taken_back_before_a_power_failure() {
+    const DAY_US: u64 = 86_400_000_000;
+    let mut machine = Machine::new();
+    let counters = machine.open();
+    let count = calendar(1, Period::Day, 5);
+    assert_eq!(machine.exhaust(&counters, &count), 5);
+    machine.flush(&counters);
+    let flushed = fs::read(machine.path()).unwrap();
+    machine.pass(2 * DAY_US);
+    counters.sweep(machine.now(&counters), 100_000);
+    assert!(counters.is_empty());
+    while counters.turn(100) {}
+    let mut torn = fs::read(machine.path()).unwrap();
+    drop(counters);
+    // Of all pages written since the flush, those of the header did not reach the disk.
+    torn[..BLOCK_BYTES].copy_from_slice(&flushed[..BLOCK_BYTES]);
+    let path = machine.path().with_extension("torn");
+    fs::write(&path, torn).unwrap();
+    // Back to the day of the first calls, and forward again.
+    (machine.boot, machine.boot_us) = (2, 500_000);
+    machine.unix_us -= 2 * DAY_US;
+    let found = machine.open_at(&path).unwrap();
+    let before = machine.exhaust(&found, &count);
+    machine.pass(2 * DAY_US);
+    let after = machine.exhaust(&found, &count);
+    assert_eq!(before + after, 5, "of two days, one is used up");
 }
 
 /// Makes the file that a power failure leaves if, of all pages written since `flushed`, only the one at `page` reached

@@ -10,7 +10,7 @@ use callgate_mapped::{LockError, MappedFile, Words};
 use super::clock::{ClockReading, ClockRecord};
 use super::error::StoreError;
 use super::header::{Closed, Fixed, Header, Recorded};
-use super::recover::{Restart, Used, fault_of, give_up, mend};
+use super::recover::{Restart, Used, fault_of, mend, raise_reached, zero};
 use super::space::{BLOCK_BYTES, Extent, FileSpace, LEAST_BLOCKS, offset_of};
 use super::{Durable, Flusher, block};
 use crate::Now;
@@ -161,19 +161,18 @@ fn adopt(
         }
     }
     let mut kept = Vec::with_capacity(used.len());
+    let mut idle = Vec::new();
     let mut live = 0;
     for used in used {
         match mend(&used, restart) {
-            0 => {
-                give_up(&used.block, &image.header);
-                free.push((used.number, used.block.words().clone()));
-            }
+            0 => idle.push(used),
             count => {
                 live += count;
                 kept.push(used);
             }
         }
     }
+    free.extend(freed(path, &file, &image.header, idle)?);
     let blocks = keep_blocks(&kept).min(image.blocks);
     free.retain(|(number, _)| *number < blocks);
     let clock = ClockRecord {
@@ -222,6 +221,23 @@ fn adopt(
         }),
     };
     Ok((cells, durable))
+}
+
+/// Zeroes blocks that hold no units; what their calendars have reached is on disk before.
+fn freed(
+    path: &Path,
+    file: &MappedFile,
+    header: &Header,
+    idle: Vec<Used>,
+) -> Result<impl Iterator<Item = (u32, Words)>, StoreError> {
+    let calendars = idle.iter().filter(|used| raise_reached(&used.block, header));
+    if calendars.count() > 0 {
+        file.sync().map_err(fault(path, "write"))?;
+    }
+    Ok(idle.into_iter().map(|used| {
+        zero(&used.block);
+        (used.number, used.block.words().clone())
+    }))
 }
 
 /// The number of blocks to keep when the free ones behind the last block in use are cut off.

@@ -52,8 +52,11 @@ impl Used {
 }
 
 fn cells_of(block: &Block) -> impl Iterator<Item = (Cell<'_>, Serves)> {
-    let cells = (0..block.kind().cells()).filter_map(|index| block.cell(index));
-    cells.map(|cell| (cell, serves(cell)))
+    all_cells(block).map(|cell| (cell, serves(cell)))
+}
+
+fn all_cells(block: &Block) -> impl Iterator<Item = Cell<'_>> {
+    (0..block.kind().cells()).filter_map(|index| block.cell(index))
 }
 
 /// The count that a cell serves, if any.
@@ -141,27 +144,34 @@ pub(crate) fn mend_ledger(ledger: Ledger<'_>, restart: Restart) {
     ledger.mend();
 }
 
-/// Records in the header the latest period that the calendars of a block have reached, then makes the block free.
-pub(crate) fn give_up(block: &Block, header: &Header) {
-    if let Layout::Calendar(period) = block.kind().layout() {
-        header.raise_reached(period, reached(block));
-    }
-    block::zero(giving_up(block));
+/// Records in the header the latest period that the calendars of a block have reached. Returns false for a block of no
+/// calendars. Must be on disk before the block is zeroed, or a clock that is set back could open that period again.
+pub(crate) fn raise_reached(block: &Block, header: &Header) -> bool {
+    let Layout::Calendar(period) = block.kind().layout() else {
+        return false;
+    };
+    header.raise_reached(period, reached(block));
+    true
 }
 
-/// The words of a block that is given up, in the order in which they are zeroed.
-fn giving_up(block: &Block) -> impl Iterator<Item = &AtomicU64> {
+/// Zeroes a block that serves no count any more.
+pub(crate) fn zero(block: &Block) {
+    block::zero(zeroing(block));
+}
+
+/// Returns the words of a block in the order in which they are zeroed.
+fn zeroing(block: &Block) -> impl Iterator<Item = &AtomicU64> {
     // Generations first: a cell with some words zeroed and its generation still in place would count as damaged.
-    let generations = cells_of(block).map(|(cell, _)| cell.generation());
+    let generations = all_cells(block).map(Cell::generation);
     generations.chain(block::clearing(block.words()))
 }
 
 fn reached(block: &Block) -> u64 {
-    let clock = |(cell, _): (Cell<'_>, Serves)| match cell.count() {
+    let clock = |cell: Cell<'_>| match cell.count() {
         Count::Ledger(ledger) => ledger.clock.load(Ordering::SeqCst),
         Count::Slots(_) => 0,
     };
-    cells_of(block).map(clock).max().unwrap_or(0)
+    all_cells(block).map(clock).max().unwrap_or(0)
 }
 
 impl Cells {
@@ -400,7 +410,7 @@ mod tests {
                 }
             }
             block::seal(&words);
-            let taken = giving_up(&used.block).filter(|word| word.load(Ordering::SeqCst) != 0);
+            let taken = zeroing(&used.block).filter(|word| word.load(Ordering::SeqCst) != 0);
             for word in taken {
                 word.store(0, Ordering::SeqCst);
                 match block::layout_of(&words) {

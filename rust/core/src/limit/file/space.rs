@@ -1,6 +1,6 @@
 //! The allocation of a file's blocks: free ones are used first, further ones are appended.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use callgate_mapped::{MappedFile, Words};
 use super::block;
 use super::error::StoreError;
 use super::header::Header;
-use super::recover::give_up;
+use super::recover::{raise_reached, zero};
 use crate::limit::blocks::{BLOCK_WORDS, Block, MAX_BLOCKS, NoBlock, Source};
 use crate::limit::cell::Layout;
 
@@ -32,6 +32,16 @@ pub(crate) struct Extent {
     pub(crate) shut: AtomicBool,
 }
 
+/// A block that waits until what was written before is on disk.
+#[derive(Debug)]
+enum Waiting {
+    /// A block of calendars, until the header has the period that they have reached: then it is zeroed.
+    Raised(u32, Block),
+    /// A zeroed block, until the zeros are there: given to another layout earlier, a power failure could leave the new
+    /// layout above old cells.
+    Zeroed(u32, Words),
+}
+
 /// Blocks of a file.
 #[derive(Debug)]
 pub(crate) struct FileSpace {
@@ -39,11 +49,10 @@ pub(crate) struct FileSpace {
     file: Arc<MappedFile>,
     extent: Arc<Extent>,
     header: Header,
-    /// Blocks without cells, zeroed; the last is used first.
-    free: Vec<(u32, Words)>,
-    /// Blocks that were taken back and zeroed. They wait until the zeros are on disk: if they were given to another
-    /// layout earlier, a power failure could leave the new layout above old cells.
-    zeroed: VecDeque<(u32, Words)>,
+    /// Blocks without cells, zeroed. The first is used first, so that the file can be cut off behind the others.
+    free: BTreeMap<u32, Words>,
+    /// Blocks that were taken back, oldest first.
+    waiting: VecDeque<Waiting>,
     /// The reason why the file could not grow, until growth is tried again.
     fault: String,
 }
@@ -55,16 +64,15 @@ impl FileSpace {
         file: Arc<MappedFile>,
         extent: Arc<Extent>,
         header: Header,
-        mut free: Vec<(u32, Words)>,
+        free: Vec<(u32, Words)>,
     ) -> Self {
-        free.sort_unstable_by_key(|(number, _)| std::cmp::Reverse(*number));
         Self {
             path,
             file,
             extent,
             header,
-            free,
-            zeroed: VecDeque::new(),
+            free: free.into_iter().collect(),
+            waiting: VecDeque::new(),
             fault: "the file was closed".to_owned(),
         }
     }
@@ -79,9 +87,9 @@ impl FileSpace {
             Err(_) => self.try_append(blocks, 1)?,
         };
         let count = u32::try_from(appended.len() / BLOCK_WORDS).unwrap_or(0);
-        for offset in (0..count).rev() {
+        for offset in 0..count {
             if let Some(words) = appended.part(offset as usize * BLOCK_WORDS, BLOCK_WORDS) {
-                self.free.push((blocks + offset, words));
+                self.free.insert(blocks + offset, words);
             }
         }
         // Release: the flusher that records the number syncs the length with it.
@@ -127,7 +135,7 @@ impl Source for FileSpace {
                 }
             })?;
         }
-        let (number, words) = self.free.pop().ok_or_else(|| NoBlock {
+        let (number, words) = self.free.pop_first().ok_or_else(|| NoBlock {
             reason: "no block was appended".to_owned(),
         })?;
         // The block was not checked since it was freed, perhaps by another process. Damage in it would count as units
@@ -138,18 +146,34 @@ impl Source for FileSpace {
     }
 
     fn take_back(&mut self, number: u32, block: &Block) {
-        give_up(block, &self.header);
-        self.zeroed.push_back((number, block.words().clone()));
+        let layout = block.kind().layout();
+        self.waiting.push_back(if raise_reached(block, &self.header) {
+            Waiting::Raised(number, Block::new(block.words().clone(), layout))
+        } else {
+            zeroed(number, block)
+        });
     }
 
     fn waiting(&self) -> usize {
-        self.zeroed.len()
+        self.waiting.len()
     }
 
-    fn flushed(&mut self, count: usize) {
-        let count = count.min(self.zeroed.len());
-        self.free.extend(self.zeroed.drain(..count));
+    fn flushed(&mut self) {
+        match self.waiting.pop_front() {
+            Some(Waiting::Raised(number, block)) => {
+                self.waiting.push_back(zeroed(number, &block));
+            }
+            Some(Waiting::Zeroed(number, words)) => {
+                self.free.insert(number, words);
+            }
+            None => {}
+        }
     }
+}
+
+fn zeroed(number: u32, block: &Block) -> Waiting {
+    zero(block);
+    Waiting::Zeroed(number, block.words().clone())
 }
 
 /// Returns the offset of a block in the file, in bytes.
