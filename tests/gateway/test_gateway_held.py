@@ -102,14 +102,17 @@ def test_bodies_that_wait_for_their_server_are_held_too(tmp_path: Path, faulty: 
         for thread in threads:
             thread.start()
         until(lambda: len(answers) >= CLIENTS - 5)
-        refused = list(answers)
+        early = list(answers)
         # What takes little room goes on.
         assert httpx.post(url, json=LIST, headers=ACCEPT, timeout=PATIENCE_S).status_code == 200
         faulty.let_go.set()
         for thread in threads:
             thread.join(PATIENCE_S)
             assert not thread.is_alive()
+        assert {answer.status_code for answer in early} == {503}
+        # How many fit depends on how they arrive: the last of the refused may come after those that were waited for.
+        refused = [answer for answer in answers if answer.status_code != 200]
         assert {answer.status_code for answer in refused} == {503}
         assert all(b"too many bytes of unfinished" in answer.content for answer in refused)
-        assert {answer.status_code for answer in answers[len(refused) :]} == {200}
+        assert 1 <= len(answers) - len(refused) <= 5
         assert httpx.post(url, json=message, headers=ACCEPT, timeout=PATIENCE_S).status_code == 200, "room again"
