@@ -1,4 +1,4 @@
-//! Which header fields go on, there and back.
+//! The header fields that go on to the server, and back to the client.
 
 use std::borrow::Cow;
 

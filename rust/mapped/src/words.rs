@@ -73,7 +73,7 @@ impl Words {
 
     /// Zeroes the words, and gives the pages of words on the heap back to the system until they are used again.
     ///
-    /// What other threads write meanwhile may be lost or stay.
+    /// Writes of other threads meanwhile may be lost or stay.
     pub fn release_pages(&self) {
         for word in self.iter() {
             // Relaxed: whoever uses the words again learns of them in another way. Where nothing is, no page is touched.

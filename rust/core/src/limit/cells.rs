@@ -85,7 +85,7 @@ const SEARCH: usize = 64;
 /// Cells to look at whenever a counter is made while half of the capacity is in use, so that idle counters are
 /// reclaimed even if nobody calls [`Cells::sweep`].
 const SWEEP_PER_INSERT: usize = 2;
-/// Blocks to take back during one hold of the lock: each is zeroed, which takes some ten microseconds.
+/// Blocks to take back during one hold of the lock: each is zeroed, which takes tens of microseconds.
 const TAKEN_BACK_AT_ONCE: usize = 8;
 
 impl Writer {

@@ -58,7 +58,7 @@ pub enum JwksSource {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`gateway.oauth{}.{part}`: {message}", .index.map(|index| format!("[{index}]")).unwrap_or_default())]
 pub struct OauthError {
-    /// Which of several issuers, from 0; `None` where there is one.
+    /// The index among several issuers, from 0; `None` if there is only one.
     pub index: Option<usize>,
     /// The key that is to be changed.
     pub part: &'static str,

@@ -176,7 +176,7 @@ impl Book {
         self.first_lists.is_over |= showing.is_reviewed;
     }
 
-    /// Which tools of a page must not be shown: those that are not accepted as they stand there.
+    /// Returns the tools of a page that must not be shown: those that are not accepted as they stand there.
     pub(super) fn withheld(&self, page: &BTreeMap<&str, Listed>) -> Vec<String> {
         let is_withheld = |name: &str, tool: &Listed| match self.tools.get(name) {
             Some(entry) => !entry.accepts(tool),
@@ -232,7 +232,7 @@ impl Book {
     }
 }
 
-/// Which bound a book is beyond.
+/// A bound on what a book holds.
 #[derive(Clone, Copy, Debug)]
 enum Bound {
     Tools,

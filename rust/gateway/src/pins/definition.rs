@@ -59,7 +59,7 @@ impl Definition {
         &self.json
     }
 
-    /// Which arguments clients mirror in header fields.
+    /// Returns the arguments that clients mirror in header fields.
     pub(super) const fn bindings(&self) -> &Arc<Bindings> {
         &self.bindings
     }

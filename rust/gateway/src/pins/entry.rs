@@ -204,7 +204,7 @@ impl Entry {
         withheld.retain(|form| !is_accepted(form));
     }
 
-    /// Which arguments clients mirror, by every definition that they may go by: a server may list a tool in several forms, and
+    /// Returns the arguments that clients mirror, by every definition that they may go by: a server may list a tool in several forms, and
     /// what one client is told must not lift the check off another's fields.
     pub(super) fn bindings(&self) -> Arc<Bindings> {
         let mut known: Vec<&Arc<Bindings>> = Vec::new();

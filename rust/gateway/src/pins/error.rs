@@ -45,7 +45,7 @@ pub enum PinsError {
     DefinitionTooLong {
         /// The server of the tool.
         server: String,
-        /// Which tool.
+        /// The name of the tool.
         tool: String,
     },
     /// More definitions than are recorded.
@@ -111,7 +111,7 @@ pub enum PinsError {
     /// No pins of this server.
     #[error("nothing is pinned of the server {} in `{folder}`", Quoted(server))]
     UnknownServer {
-        /// Which.
+        /// Its name.
         server: String,
         /// The folder that was searched.
         folder: PathBuf,
@@ -125,7 +125,7 @@ pub enum PinsError {
     UnknownTool {
         /// The server of the tool.
         server: String,
-        /// Which.
+        /// The name of the tool.
         tool: String,
     },
     /// No list was shown to clients of this variant.
@@ -137,7 +137,7 @@ pub enum PinsError {
     UnknownVariant {
         /// The server of the lists.
         server: String,
-        /// Which.
+        /// The name of the variant.
         variant: String,
         /// Those that it has, as a list in words.
         known: String,
@@ -152,7 +152,7 @@ pub enum PinsError {
     Ambiguous {
         /// The server of the tool.
         server: String,
-        /// Which.
+        /// The name of the tool.
         tool: String,
     },
     /// The tool is not the one that was reviewed.
@@ -161,7 +161,7 @@ pub enum PinsError {
         Quoted(tool)
     )]
     AnotherDigest {
-        /// Which tool.
+        /// The name of the tool.
         tool: String,
         /// The first digits of what its server lists.
         listed: String,
@@ -172,7 +172,7 @@ pub enum PinsError {
         Quoted(tool)
     )]
     TooManyAccepted {
-        /// Which tool.
+        /// The name of the tool.
         tool: String,
     },
 }

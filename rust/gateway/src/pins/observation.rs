@@ -10,7 +10,7 @@ use super::variant::Variant;
 /// Bytes of a cursor that are kept; its sender chooses it.
 const MAX_CURSOR_BYTES: usize = 4_096;
 
-/// Which page of the list was asked for.
+/// The page of the list that was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked<'a> {
     /// The first one: the request had no `cursor`.
@@ -69,7 +69,7 @@ impl Page {
 /// The properties of a request for a list that its reply needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Which page it asks for.
+    /// The page that it requests.
     pub page: Page,
     /// The variant of its client, if the request says so; `None` before MCP 2026-07-28, where only sessions know.
     pub variant: Option<Variant>,

@@ -60,7 +60,7 @@ pub struct ReviewedForm {
 /// The definitions to accept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Accept<'a> {
-    /// Which tools; `None` for all that can be.
+    /// The names of the tools; `None` for all that can be.
     pub tools: Option<&'a [String]>,
     /// Only what clients of this variant are shown. It is accepted beside what others have.
     pub variant: Option<&'a Variant>,
@@ -164,7 +164,7 @@ fn place(server: &str, book: &Book, variant: &Variant) -> Result<usize, PinsErro
     })
 }
 
-/// Which definitions are accepted.
+/// The definitions that are accepted.
 struct Choice<'a> {
     place: Option<usize>,
     what: &'a Accept<'a>,

@@ -73,7 +73,7 @@ impl Server {
         }
     }
 
-    /// Which arguments of a tool clients mirror in header fields, by every definition that was accepted and the one that was
+    /// Returns the arguments of a tool that clients mirror in header fields, by every definition that was accepted and the one that was
     /// listed last; `None` where none of them is known, or pinning is off.
     pub fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
         if self.mode == Mode::Off {

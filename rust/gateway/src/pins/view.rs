@@ -104,7 +104,7 @@ impl View {
         records.find(|record| record.digest == digest)
     }
 
-    /// Which arguments of a tool clients mirror in header fields.
+    /// Returns the arguments of a tool that clients mirror in header fields.
     pub(super) fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {
         Some(Arc::clone(&self.rows.get(tool)?.bindings))
     }

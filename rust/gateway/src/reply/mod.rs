@@ -80,7 +80,7 @@ pub trait Cut: Send + Unpin + 'static {
     fn withheld(&mut self, reason: &str) -> String;
 }
 
-/// Which lists a reply may hold.
+/// The lists that a reply may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holds {
     /// It answers a request for one.

@@ -45,7 +45,7 @@ impl Tools {
         })
     }
 
-    /// Which arguments of a tool are mirrored, if any are known.
+    /// Returns the arguments of a tool that are mirrored, if any are known.
     pub(super) fn bindings(&self, tool: &str) -> Option<&Arc<Bindings>> {
         self.0.get(tool)
     }

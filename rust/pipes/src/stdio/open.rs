@@ -95,7 +95,7 @@ impl Open {
         self.requests.get(id).map(|entry| entry.lists.is_some())
     }
 
-    /// Which list this request has asked for.
+    /// Returns the list that this request has asked for.
     pub(super) fn listing(&self, id: &RequestId) -> Listing {
         let entry = self.requests.get(id);
         entry.and_then(|entry| entry.lists.clone()).unwrap_or_default()

@@ -192,7 +192,7 @@ fn looks(glance: &Glance) -> Looks {
     }
 }
 
-/// Which request this message cancels, if it does.
+/// Returns the request that this message cancels, if any.
 fn cancelled(message: &[u8]) -> Option<RequestId> {
     // Its own reading is needed for hardly any message.
     memmem::find(message, b"cancelled")?;

@@ -21,7 +21,7 @@ impl Position {
 pub struct DocumentError {
     /// Its place.
     pub at: Position,
-    /// What is wrong, and what was expected.
+    /// The fault, and the expectation.
     pub message: String,
 }
 
