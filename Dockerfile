@@ -31,6 +31,7 @@ RUN pip install --no-cache-dir --require-hashes --requirement deploy/image/build
 COPY Cargo.toml Cargo.lock pyproject.toml README.md LICENSE ./
 COPY proto proto
 COPY bench/bare bench/bare
+COPY bench/counters bench/counters
 COPY bench/echo bench/echo
 COPY rust rust
 COPY python python

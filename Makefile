@@ -120,8 +120,8 @@ test-rust: .venv/.stamp-venv ## Rust unit, property, model and doc tests
 test-loom: ## the counters' atomics under every interleaving that loom bounds
 	$(call say,loom)
 	@mkdir -p target
-	@RUSTFLAGS="--cfg loom" CARGO_PROFILE_TEST_OPT_LEVEL=0 cargo test --package callgate-core --lib \
-		--target-dir target/loom $(locked) limit::loom_tests | tee target/loom.log
+	@RUSTFLAGS="--cfg loom" CARGO_PROFILE_TEST_OPT_LEVEL=0 cargo test --package callgate-counters --lib \
+		--target-dir target/loom $(locked) loom_tests | tee target/loom.log
 	@grep -q '^test result: ok. [1-9]' target/loom.log || { echo "make: no loom test ran" >&2; exit 1; }
 
 .PHONY: test-python

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from common import echo, h2load, machine, programs, report
 from common.h2load import Shape
+from inprocess import core
 from mcp_gateway import starting
 from proxy import messages
 from proxy.starting import AUTHORIZATION, RATE_LIMITS
@@ -52,7 +53,7 @@ def of_core(name: str, data: Path, quick: bool) -> None:
     """Profiles one subject of a bench of the core."""
     bench, only = CORE[name]
     profile = ["--profile", "dev-release"] if quick else []
-    command = ["cargo", "bench", *profile, "--package", "callgate-core", "--bench", bench, "--no-run"]
+    command = ["cargo", "bench", *profile, "--package", core.PACKAGES[bench], "--bench", bench, "--no-run"]
     said = subprocess.run(
         [*command, "--message-format", "json"], cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True
     ).stdout

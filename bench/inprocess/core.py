@@ -1,4 +1,4 @@
-"""The benches of the Rust core (`rust/core/benches`), run through cargo, and what they found put beside the targets."""
+"""The benches of the Rust core and its counters, run through cargo, and what they found put beside the targets."""
 
 from __future__ import annotations
 
@@ -61,6 +61,12 @@ BENCHES: dict[str, Callable[[Rows, report.Report], None]] = {
     "durable": durable,
     "grants": grants,
 }
+PACKAGES = {
+    "decide": "callgate-core",
+    "counters": "callgate-bench-counters",
+    "durable": "callgate-counters",
+    "grants": "callgate-core",
+}
 
 
 @dataclass(frozen=True)
@@ -76,7 +82,7 @@ def run(bench: str, quick: bool) -> Ran:
     path = machine.ROOT / "target" / f"bench-{bench}.json"
     path.unlink(missing_ok=True)
     profile = ["--profile", "dev-release"] if quick else []
-    command = ["cargo", "bench", "--quiet", *profile, "--package", "callgate-core", "--bench", bench, "--"]
+    command = ["cargo", "bench", "--quiet", *profile, "--package", PACKAGES[bench], "--bench", bench, "--"]
     command += ["--json", str(path), *(["--quick"] if quick else [])]
     done = subprocess.run(command, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True)
     rows = json.loads(path.read_text(encoding="utf-8"))["rows"]

@@ -8,6 +8,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot be set up stops")]
 #![expect(clippy::panic, reason = "likewise")]
 
+#[path = "../../counters/benches/common/mod.rs"]
 mod common;
 
 use std::hint::black_box;
@@ -15,10 +16,9 @@ use std::time::Instant;
 
 use callgate_core::engine::Policies;
 use callgate_core::json::{Tape, Value};
-use callgate_core::limit::{CountKey, CountShape, Counters, Demand, Micros};
-use callgate_core::policy::ast::Window;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::{Args, Caller, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State};
+use callgate_counters::{CountKey, CountShape, Counters, Demand, Micros, Window};
 use common::Options;
 use hashbrown::HashMap;
 use hdrhistogram::Histogram;
@@ -73,7 +73,7 @@ fn engine(tools: usize) -> Engine {
         counter_capacity: 1_000_000,
         counters_per_grant: 10_000,
         reservation_ttl_ms: 30_000,
-        reservations: callgate_core::limit::ReservationLimits::in_all(10_000),
+        reservations: callgate_counters::ReservationLimits::in_all(10_000),
         hash_key: [9; 16],
     };
     Engine::new(state, config)

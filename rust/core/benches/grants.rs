@@ -8,7 +8,7 @@
 #![expect(clippy::panic, reason = "likewise")]
 #![expect(clippy::cast_precision_loss, reason = "counts of nanoseconds")]
 
-#[path = "common/mod.rs"]
+#[path = "../../counters/benches/common/mod.rs"]
 mod common;
 
 use std::hint::black_box;

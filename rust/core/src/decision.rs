@@ -6,9 +6,8 @@ mod json;
 use std::borrow::Cow;
 use std::fmt;
 
+use callgate_counters::Micros;
 use smallvec::SmallVec;
-
-use crate::limit::Micros;
 
 pub use fingerprint::Fingerprint;
 

@@ -1,4 +1,4 @@
-//! callgate's core: policies compiled to matchers, lock-free sliding-window counters, and [`Engine::decide`].
+//! callgate's core: policies compiled to matchers, and [`Engine::decide`] over the counters of `callgate-counters`.
 //!
 //! The crate uses no Python, no network, no clock, no environment and no logging: time and randomness are arguments, so
 //! that its tests neither sleep nor mock. The meaning of a policy is defined in `docs/policy.md`.
@@ -12,14 +12,13 @@ mod eval;
 pub mod grant;
 pub mod hex;
 pub mod json;
-pub mod limit;
 pub mod nearest;
 pub mod policy;
 pub mod rate;
 pub mod request;
-pub mod time;
 
+pub use callgate_counters as limit;
+pub use callgate_counters::{Now, PepId};
 pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Scratch, State};
-pub use request::{Args, Caller, Pep, PepId, Request};
-pub use time::Now;
+pub use request::{Args, Caller, Pep, Request};

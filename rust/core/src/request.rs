@@ -1,5 +1,7 @@
 //! One call to decide, as a protocol handler passes it to the engine.
 
+use callgate_counters::PepId;
+
 use crate::grant::Token;
 use crate::json::Value;
 
@@ -53,10 +55,6 @@ impl<'a> Caller<'a> {
         Self::Named { grant, labels: &[] }
     }
 }
-
-/// An enforcement point by a number that stays the same across reloads. Reservations belong to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct PepId(pub u32);
 
 /// The enforcement point that sends the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

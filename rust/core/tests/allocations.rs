@@ -27,7 +27,7 @@ fn an_allowed_call_allocates_nothing() {
         counter_capacity: 1_000,
         counters_per_grant: 1_000,
         reservation_ttl_ms: 30_000,
-        reservations: callgate_core::limit::ReservationLimits::in_all(100),
+        reservations: callgate_counters::ReservationLimits::in_all(100),
         hash_key: [1; 16],
     };
     let engine = Engine::new(state, config);

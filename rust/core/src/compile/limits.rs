@@ -1,11 +1,11 @@
 //! Compiled limits: identities, shapes and sentences (`docs/policy.md` section 4).
 
+use callgate_counters::{CountShape, Micros, Period, SpecDigest, Window};
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::pointer::push_step;
-use crate::limit::{CountShape, Micros, SpecDigest};
-use crate::policy::ast::{CategoryRules, Cost, Limit, Path, Period, Policy, Rules, Scope, Step, Window};
+use crate::policy::ast::{CategoryRules, Cost, Limit, Path, Policy, Rules, Scope, Step};
 
 /// A limit with all data that a call needs.
 #[derive(Debug)]

@@ -71,7 +71,7 @@ mod tests {
     use std::borrow::Cow;
 
     use crate::decision::{Decision, LimitState, Outcome, Shadow};
-    use crate::limit::Micros;
+    use callgate_counters::Micros;
 
     fn json(decision: &Decision<'_>) -> String {
         let mut json = String::new();

@@ -7,17 +7,14 @@ mod state;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-#[cfg(not(loom))]
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use callgate_counters::{ClockReading, Counters, ReservationLimits, Reservations, StoreError};
 
 use crate::eval::{Counting, Evaluation, Silent, Trace};
 use crate::json::Tape;
-#[cfg(not(loom))]
-use crate::limit::{ClockReading, StoreError};
-use crate::limit::{Counters, ReservationLimits, Reservations};
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request};
 
@@ -97,7 +94,6 @@ impl Engine {
     /// Creates an engine with the counters in the file at `path`; makes a new file if there is none.
     ///
     /// Times given to it from now on must be the boot clock's plus [`Counters::clock_shift_us`].
-    #[cfg(not(loom))]
     #[expect(clippy::needless_pass_by_value, reason = "as for `new`")]
     pub fn open(
         state: State,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use callgate_counters::{CountKey, CountShape, KeyHasher, Micros};
 use smallvec::SmallVec;
 
 use super::call::Call;
@@ -13,8 +14,7 @@ use super::stages::Places;
 use super::trace::Trace;
 use super::walk::{Reached, walk};
 use crate::compile::{CompiledLimit, CompiledPolicy};
-use crate::json::{Scaled, scaled};
-use crate::limit::{CountKey, CountShape, KeyHasher, Micros};
+use crate::json::{Scaled, Value, scaled};
 use crate::policy::ast::{Cost, Path, Scope};
 
 /// Most units that one call may cost: 1e12.
@@ -123,7 +123,7 @@ fn resolve_one<'s>(
             Scope::Server => hasher.str(call.request.server),
             Scope::Global => {}
             Scope::Args(path) => match walk(call.args, path, 0) {
-                Reached::Value(value) => hasher.value(value),
+                Reached::Value(value) => hash_argument(&mut hasher, value),
                 _ => return Err((&limit.rule, LimitFault::Scope(path))),
             },
         }
@@ -146,6 +146,19 @@ fn resolve_one<'s>(
     Ok((hasher.finish(), cost))
 }
 
+/// Adds an argument's value to an identity; values that are `eq` give the same one.
+fn hash_argument(hasher: &mut KeyHasher, value: Value<'_>) {
+    // Strings are the usual case and equal exactly when their bytes are; everything else goes through the canonical
+    // form, in which equal numbers and equal objects are the same text.
+    if let Some(text) = value.as_str() {
+        hasher.text(text);
+    } else {
+        let mut canonical = String::new();
+        value.write_canonical(&mut canonical);
+        hasher.canonical(&canonical);
+    }
+}
+
 /// Adds a limit to the counts. If one call uses a count twice, it takes the larger cost, once, under the first limit's
 /// rule. A count of both enforced and shadowed limits is enforced, under the rule and the cost of the first enforced
 /// one alone.
@@ -155,5 +168,35 @@ fn merge(counts: &mut Counts, new: Counted) {
         Some(counted) if new.enforced => *counted = new,
         Some(_) => {}
         None => counts.push(new),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::Tape;
+
+    fn of_json(text: &str) -> CountKey {
+        let mut tape = Tape::new();
+        let value = tape.parse(text.as_bytes(), 64).unwrap();
+        let mut hasher = KeyHasher::new(&[7; 16], &[1; 16]);
+        hash_argument(&mut hasher, value);
+        hasher.finish()
+    }
+
+    #[test]
+    fn values_that_are_eq_share_an_identity() {
+        assert_eq!(of_json("100"), of_json("1e2"));
+        assert_eq!(of_json("-0"), of_json("0.0"));
+        assert_eq!(of_json(r#"{"a":1,"b":[2]}"#), of_json(r#"{"b":[2.0],"a":1}"#));
+        assert_eq!(of_json(r#""A""#), of_json(r#""\u0041""#));
+    }
+
+    #[test]
+    fn values_that_differ_do_not() {
+        assert_ne!(of_json("100"), of_json(r#""100""#));
+        assert_ne!(of_json("null"), of_json(r#""null""#));
+        assert_ne!(of_json("[1,2]"), of_json("[2,1]"));
+        assert_ne!(of_json("9007199254740993"), of_json("9007199254740992"));
     }
 }

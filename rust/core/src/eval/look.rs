@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use callgate_counters::Demand;
 use smallvec::SmallVec;
 
 use super::explain::{StepKind, StepResult};
@@ -12,7 +13,6 @@ use super::weigh::Weighed;
 use super::{Counting, message};
 use crate::compile::CompiledPolicy;
 use crate::decision::Fingerprint;
-use crate::limit::Demand;
 use crate::{Decision, LimitState, Outcome};
 
 /// The units that a call wants, one demand for each of its counts.

@@ -30,10 +30,11 @@ mod weigh;
 
 use std::borrow::Cow;
 
+use callgate_counters::{Counters, Reservations};
+
 use self::admission::Decider;
 use self::explain::{StepKind, StepResult};
 use crate::engine::Listing;
-use crate::limit::{Counters, Reservations};
 use crate::{Decision, Now, Outcome, Request, State};
 
 pub use look::Looked;

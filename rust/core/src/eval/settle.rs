@@ -3,11 +3,12 @@
 
 use std::borrow::Cow;
 
+use callgate_counters::{Demand, Refusal};
+
 use super::look::{Demands, Looked, enforced, first_waiting};
 use super::trace::Trace;
 use super::weigh::{NeededApproval, Weighed};
 use super::{Counting, message};
-use crate::limit::{Demand, Refusal};
 use crate::{Decision, Outcome};
 
 /// The rule of a denial because there is no room for a new count.

@@ -2,9 +2,10 @@
 
 use std::net::IpAddr;
 
+use callgate_counters::{Micros, Window};
+
 use crate::decision::Outcome;
 use crate::json::{Constant, Decimal};
-use crate::limit::Micros;
 
 /// One policy document, checked.
 #[derive(Clone, Debug)]
@@ -373,50 +374,6 @@ pub struct Limit {
     pub on_deny: Option<String>,
     /// The answer if a shared store is unreachable.
     pub on_store_failure: Outcome,
-}
-
-/// A window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Window {
-    /// Any interval of this many microseconds, 10 ms to 366 days.
-    Sliding {
-        /// Length in microseconds.
-        window_us: u64,
-    },
-    /// A period of the UTC calendar.
-    Calendar(Period),
-}
-
-/// A period of the UTC calendar; weeks begin on Monday.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the words of the contract")]
-pub enum Period {
-    Minute,
-    Hour,
-    Day,
-    Week,
-    Month,
-    Second,
-    /// Periods of so many days, counted from 1970, which other rate limiters call a week, a month and a year. Policies
-    /// cannot name these three, nor a second.
-    Days7,
-    Days30,
-    Days365,
-}
-
-impl Period {
-    /// Every period.
-    pub const ALL: [Self; 9] = [
-        Self::Minute,
-        Self::Hour,
-        Self::Day,
-        Self::Week,
-        Self::Month,
-        Self::Second,
-        Self::Days7,
-        Self::Days30,
-        Self::Days365,
-    ];
 }
 
 /// One part of a limit's scope.

@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::ast::{Limit, Path, Scope, Step, Window};
+use callgate_counters::Window;
+
+use super::ast::{Limit, Path, Scope, Step};
 use super::limit::PlacedLimit;
 use super::read::{DocumentError, Position, Read, quoted};
 

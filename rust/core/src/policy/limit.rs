@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use super::ast::{Cost, Limit, Scope, Window};
+use callgate_counters::{Micros, Window};
+
+use super::ast::{Cost, Limit, Scope};
 use super::conflict::order_of_scopes;
 use super::fields::{Fields, listed, word};
 use super::number::scaled;
@@ -11,7 +13,6 @@ use super::read::{Content, Node, Position, Read, quoted};
 use super::window;
 use crate::decision::Outcome;
 use crate::json::Decimal;
-use crate::limit::Micros;
 use crate::nearest::did_you_mean;
 
 const FIELDS: [&str; 8] = [

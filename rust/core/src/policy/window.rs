@@ -1,6 +1,7 @@
 //! Windows and durations (`docs/policy.md` section 4).
 
-use super::ast::{Period, Window};
+use callgate_counters::{Period, Window};
+
 use super::fields::listed;
 use super::number::scaled;
 use super::read::{Content, Node, Read, quoted};

@@ -1,9 +1,9 @@
 //! The counts of a request.
 
+use callgate_counters::{Demand, Micros};
 use smallvec::SmallVec;
 
 use super::find::Limit;
-use crate::limit::{Demand, Micros};
 
 /// Counts without duplicates, enforced ones first.
 #[derive(Default)]

@@ -1,5 +1,6 @@
 //! The decision on one request: either all of its limits give their units, or none does.
 
+use callgate_counters::{Counters, Demand, Micros, Refusal, Window, until_period_end_us};
 use smallvec::SmallVec;
 
 use super::counts::{Counts, Verdict};
@@ -7,8 +8,6 @@ use super::find::Match;
 use super::request::{RateAnswer, RateError, RateRequest, RateStatus, UnknownDomainError};
 use super::tree::{CompiledDomain, RateLimits};
 use crate::Now;
-use crate::limit::{Counters, Demand, Micros, Refusal, until_period_end_us};
-use crate::policy::ast::Window;
 
 /// A request and all data for its answer.
 #[derive(Clone, Copy, Debug)]

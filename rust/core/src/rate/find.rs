@@ -1,10 +1,10 @@
 //! Look-up of the limit of a descriptor.
 
+use callgate_counters::{CountKey, KeyHasher};
 use smallvec::SmallVec;
 
 use super::request::{CurrentLimit, Descriptor};
 use super::tree::{CompiledDomain, CompiledLimit, Quota};
-use crate::limit::{CountKey, KeyHasher};
 
 /// The limit that applies to a descriptor.
 #[derive(Clone, Copy, Debug)]

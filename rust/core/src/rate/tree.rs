@@ -1,5 +1,6 @@
 //! Compiled domains, with look-up by hash.
 
+use callgate_counters::{CountShape, Micros, SpecDigest};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
@@ -7,7 +8,6 @@ use sha2::{Digest, Sha256};
 use super::document::{Domain, HeadersWhen, LimitRule, Rule};
 use super::unit::{Align, Unit};
 use super::wildcard::Wildcard;
-use crate::limit::{CountShape, Micros, SpecDigest};
 use crate::policy::PolicyError;
 use crate::policy::read::quoted;
 

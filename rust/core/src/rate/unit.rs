@@ -1,6 +1,6 @@
 //! Units of rate limits, and their windows.
 
-use crate::policy::ast::{Period, Window};
+use callgate_counters::{Period, Window};
 
 /// The unit of time of a rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,8 @@
 //! Section 4: scopes, costs, counts, reservations.
 
+use callgate_counters::Micros;
+
 use super::{Desk, brief, request};
-use crate::limit::Micros;
 use crate::{Caller, Pep, Request};
 
 fn limit(fields: &str) -> Desk {

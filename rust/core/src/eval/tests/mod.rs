@@ -48,7 +48,7 @@ fn config() -> EngineConfig {
         counter_capacity: 1_024,
         counters_per_grant: 512,
         reservation_ttl_ms: 30_000,
-        reservations: crate::limit::ReservationLimits::in_all(16),
+        reservations: callgate_counters::ReservationLimits::in_all(16),
         hash_key: [3; 16],
     }
 }

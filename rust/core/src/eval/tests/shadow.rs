@@ -1,8 +1,9 @@
 //! Section 1, Shadow.
 
+use callgate_counters::Micros;
+
 use super::{Desk, brief, request};
 use crate::Pep;
-use crate::limit::Micros;
 
 /// `x` in shadow and `all_tools` enforced, both on count `c`, with these costs.
 fn shared(shadowed_cost: u32, enforced_cost: u32) -> Desk {

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use callgate_counters::{Micros, Period, Window};
+
 use super::super::Format;
-use super::super::ast::{Action, CategoryRules, Cost, DefaultAction, Mode, Period, Scope, Window};
+use super::super::ast::{Action, CategoryRules, Cost, DefaultAction, Mode, Scope};
 use super::{json, with_rules, yaml};
 use crate::decision::Outcome;
-use crate::limit::Micros;
 
 fn cases() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/cases")

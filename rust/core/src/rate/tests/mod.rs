@@ -43,7 +43,7 @@ impl Rig {
             counter_capacity: 10_000,
             counters_per_grant,
             reservation_ttl_ms: 1_000,
-            reservations: crate::limit::ReservationLimits::in_all(10),
+            reservations: callgate_counters::ReservationLimits::in_all(10),
             hash_key: [3; 16],
         };
         Self {

@@ -1,0 +1,108 @@
+//! Identities of counts.
+
+use std::hash::Hasher;
+
+use siphasher::sip128::{Hasher128, SipHasher13};
+
+/// The identity of one count: a keyed hash of policy, counter, window, alignment, scopes and their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CountKey(pub u128);
+
+/// The part of a count's identity that is known at load: SHA-256 of policy name, counter, window, alignment and set
+/// of scopes, cut to 16 bytes.
+pub type SpecDigest = [u8; 16];
+
+/// Hashes one identity; every value is framed, so that no two lists of values give the same input.
+///
+/// Callers choose session ids and argument values, so the hash is keyed (SipHash, 128 bits): nobody without the key
+/// can make two counts collide.
+#[derive(Debug)]
+pub struct KeyHasher {
+    state: SipHasher13,
+}
+
+/// The kind of the value that follows, so that a session `x` and an argument `"x"` differ.
+#[derive(Clone, Copy)]
+enum Frame {
+    None = 0,
+    Name = 1,
+    Text = 2,
+    Canonical = 3,
+}
+
+impl KeyHasher {
+    /// Starts the identity of one count.
+    pub fn new(hash_key: &[u8; 16], spec: &SpecDigest) -> Self {
+        let mut state = SipHasher13::new_with_key(hash_key);
+        state.write(spec);
+        Self { state }
+    }
+
+    /// Adds a string (a grant, session, tool or server).
+    pub fn str(&mut self, value: &str) {
+        self.frame(Frame::Name, value.as_bytes());
+    }
+
+    /// Adds "none": the grant's sessionless calls.
+    pub fn none(&mut self) {
+        self.frame(Frame::None, &[]);
+    }
+
+    /// Adds an argument that is a string.
+    pub fn text(&mut self, value: &str) {
+        self.frame(Frame::Text, value.as_bytes());
+    }
+
+    /// Adds an argument of another type, in the canonical form that equal values share.
+    pub fn canonical(&mut self, value: &str) {
+        self.frame(Frame::Canonical, value.as_bytes());
+    }
+
+    /// The identity.
+    pub fn finish(self) -> CountKey {
+        CountKey(self.state.finish128().as_u128())
+    }
+
+    fn frame(&mut self, frame: Frame, bytes: &[u8]) {
+        // One write for the frame: the kind in the top byte, the length below. Lengths are far below 2^56.
+        self.state.write_u64((frame as u64) << 56 | bytes.len() as u64);
+        self.state.write(bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(build: impl FnOnce(&mut KeyHasher)) -> CountKey {
+        let mut hasher = KeyHasher::new(&[7; 16], &[1; 16]);
+        build(&mut hasher);
+        hasher.finish()
+    }
+
+    #[test]
+    fn framing_keeps_lists_of_values_apart() {
+        let ab_c = key(|hasher| {
+            hasher.str("ab");
+            hasher.str("c");
+        });
+        let a_bc = key(|hasher| {
+            hasher.str("a");
+            hasher.str("bc");
+        });
+        assert_ne!(ab_c, a_bc);
+        assert_ne!(key(KeyHasher::none), key(|hasher| hasher.str("")));
+        assert_ne!(key(|hasher| hasher.str("x")), key(|hasher| hasher.text("x")));
+        assert_ne!(
+            key(|hasher| hasher.text("1")),
+            key(|hasher| hasher.canonical("1"))
+        );
+    }
+
+    #[test]
+    fn the_key_of_the_store_and_the_spec_count() {
+        let with = |hash_key: [u8; 16], spec: SpecDigest| KeyHasher::new(&hash_key, &spec).finish();
+        assert_ne!(with([1; 16], [1; 16]), with([2; 16], [1; 16]));
+        assert_ne!(with([1; 16], [1; 16]), with([1; 16], [2; 16]));
+    }
+}

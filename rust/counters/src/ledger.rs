@@ -1,0 +1,555 @@
+//! The ledger cell: amounts with stamps, exact while they are few, coarser where they are many.
+//!
+//! A gate, `used`, holds every unit that is taken: a call adds its cost there first, by one compare-and-swap that never
+//! passes `max`. The units are then written down in an entry (a stamp and an amount), so that they can be taken out of
+//! the gate again when a window has passed. The first entries hold one stamp each and are exact. When they are in use,
+//! admissions in the same sixty-fourth of a window are merged under the latest of their stamps. So the other entries
+//! hold a window of any load, and no unit comes back later than that.
+//!
+//! Proof that no interval holds more than `max`: a thread that takes expired units out of the gate first raises `clock`
+//! to the time by which they had expired; a thread that passes the gate then reads `clock` and is stamped no earlier.
+//! Take the last call of an interval to pass the gate: the units of the other calls were in the gate then, or were
+//! taken out before. In the second case the last call's stamp would lie a whole window after theirs.
+//!
+//! Entries are owned by claiming: a thread that wants to change one swaps its tag to `CLAIMED`, has it for itself, and
+//! publishes a tag again. A thread that finds a claimed entry uses another one, so nobody waits.
+
+use crate::Now;
+use crate::atomic::{AtomicU64, Ordering, spin_loop, yield_now};
+use crate::calendar::period_start_us;
+use crate::quanta::{CLAIMED, FREE, Quanta};
+
+/// Entries of a sliding ledger: a sixth of them exact, the others a ring in which 66 parts of a window can be live.
+pub(crate) const SLIDING_ENTRIES: usize = 80;
+/// Entries of a calendar ledger: one period is live at a time, the others are for threads that write at the same
+/// moment.
+pub(crate) const CALENDAR_ENTRIES: usize = 4;
+
+/// Words of payload for this many entries: one for each amount, a half for each tag.
+pub(crate) const fn payload_words(entries: usize) -> usize {
+    entries + entries.div_ceil(2)
+}
+
+/// The largest lag of a thread's clock behind a period that another thread has reached at which both times still count
+/// as one moment.
+const LAG_US: u64 = 100_000;
+/// The number of further looks at an entry that another thread holds for an instant, before another entry is used.
+const CLAIM_SPINS: usize = if cfg!(loom) { 0 } else { 64 };
+
+/// One ledger: borrowed words of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ledger<'c> {
+    /// The gate: millionths of units taken, and those that a call holds for the moment of its decision.
+    pub(crate) used: &'c AtomicU64,
+    /// No unit that expired later than this has been taken out of the gate: boot microseconds, or the period.
+    pub(crate) clock: &'c AtomicU64,
+    /// No entry expires before this quantum.
+    pub(crate) next_expiry: &'c AtomicU64,
+    /// The latest quantum in which units were taken.
+    pub(crate) last: &'c AtomicU64,
+    /// Amounts, then tags, two to a word.
+    pub(crate) payload: &'c [AtomicU64],
+    /// The unit of time of the ledger.
+    pub(crate) quanta: Quanta,
+}
+
+/// The result of a look at a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LedgerView {
+    /// Millionths of units free.
+    pub(crate) free: u64,
+    /// Microseconds until the requested amount is free; 0 if it is free now.
+    pub(crate) wait_us: u64,
+    /// Microseconds until everything is free.
+    pub(crate) reset_after_us: u64,
+}
+
+impl Ledger<'_> {
+    /// Takes expired units out of the gate, then holds `amount` there if it fits below `max`.
+    pub(crate) fn hold(&self, amount: u64, max: u64, now: Now) -> bool {
+        self.refresh(now);
+        // Relaxed: the compare-and-swap below is what counts.
+        let mut used = self.used.load(Ordering::Relaxed);
+        loop {
+            if used.saturating_add(amount) > max {
+                return false;
+            }
+            // Acquire: what was taken out of the gate before is seen with the clock by which it had expired.
+            // SeqCst on success: the agreement with the reclaimer of idle cells, as in `slots`.
+            match self
+                .used
+                .compare_exchange_weak(used, used + amount, Ordering::SeqCst, Ordering::Relaxed)
+            {
+                Ok(_) => return true,
+                Err(seen) => used = seen,
+            }
+        }
+    }
+
+    /// Releases a hold that was not written down.
+    pub(crate) fn let_go(&self, amount: u64) {
+        // Release: nothing is published by it but the units themselves.
+        self.used.fetch_sub(amount, Ordering::Release);
+    }
+
+    /// Returns the earliest stamp for units that were just held, in boot microseconds.
+    pub(crate) fn earliest_stamp_us(&self, now: Now) -> u64 {
+        // Acquire, after the gate: see the proof above.
+        let clock = self.clock.load(Ordering::Acquire);
+        match self.quanta {
+            Quanta::Sliding { .. } => clock,
+            Quanta::Calendar(period) => {
+                // A thread that read its clock just before the period turned belongs to the new period, and so does
+                // its stamp. A wall clock that was set back by more than an instant keeps its own time.
+                let behind_us = period_start_us(period, clock).saturating_sub(now.unix_us());
+                if behind_us > 0 && behind_us <= LAG_US {
+                    now.look_us() + behind_us
+                } else {
+                    0
+                }
+            }
+        }
+    }
+
+    /// Writes down a hold; `quantum` is the [`Self::quantum_of`] of its stamp. Returns the quantum and the entry of the
+    /// record.
+    pub(crate) fn record(&self, amount: u64, quantum: u64) -> (u64, usize) {
+        // Before the entry: whoever finds an entry finds this too, see `has_expired`.
+        self.last.fetch_max(quantum, Ordering::Release);
+        let (exact, entries) = (self.exact_entries(), self.entries());
+        let ring = entries - exact;
+        let part = exact + usize::try_from(self.quanta.epoch(quantum) % ring as u64).unwrap_or(0);
+        let same_part = |held| self.quanta.epoch(held) == self.quanta.epoch(quantum);
+        let mut own = (0..exact).filter(|&entry| {
+            self.record_in(entry, amount, quantum, |held| held == quantum)
+                .is_some()
+        });
+        let mut of_part = (part..entries)
+            .chain(exact..part)
+            .filter(|&entry| self.record_in(entry, amount, quantum, same_part).is_some());
+        if let Some(entry) = own.next().or_else(|| of_part.next()) {
+            return (quantum, entry);
+        }
+        // Every entry is another part's, or claimed: so many threads met here that parts are in pieces. Join the
+        // first entry that can be had; its older units come back with ours, late but never early.
+        loop {
+            let joined = |entry| Some((self.record_in(entry, amount, quantum, |_| true)?, entry));
+            if let Some(place) = (exact..entries).find_map(joined) {
+                return place;
+            }
+            yield_now();
+        }
+    }
+
+    /// Writes into the entry if it is free or if `joins` accepts its quantum; `None` if neither is true, or the entry
+    /// stays claimed.
+    fn record_in(&self, entry: usize, amount: u64, quantum: u64, joins: impl Fn(u64) -> bool) -> Option<u64> {
+        for _ in 0..=CLAIM_SPINS {
+            let tag = self.tag(entry);
+            if tag == CLAIMED {
+                spin_loop();
+                continue;
+            }
+            let held = if tag == FREE {
+                quantum
+            } else {
+                Quanta::quantum_near(tag, quantum)
+            };
+            if tag != FREE && !joins(held) {
+                return None;
+            }
+            if self.swap_tag(entry, tag, CLAIMED) {
+                let before = self.payload[entry].load(Ordering::Relaxed); // ours alone while claimed
+                self.payload[entry].store(before + amount, Ordering::Relaxed);
+                let quantum = held.max(quantum);
+                self.publish(entry, Quanta::tag(quantum));
+                // After the entry: see `refresh`.
+                self.next_expiry
+                    .fetch_min(quantum + self.quanta.window(), Ordering::SeqCst);
+                return Some(quantum);
+            }
+        }
+        None
+    }
+
+    /// Returns the quantum under which an admission stamped `stamp_us` is written down.
+    pub(crate) fn quantum_of(&self, now: Now, stamp_us: u64) -> u64 {
+        let quantum = self.quanta.stamped(now, stamp_us);
+        match self.quanta {
+            Quanta::Sliding { .. } => quantum,
+            // A step back of the wall clock stays in the period that was reached. Acquire: as in `earliest_stamp_us`.
+            Quanta::Calendar(_) => quantum.max(self.clock.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Gives back `amount` that was written down in `entry` under `quantum`, unless it has expired.
+    ///
+    /// An entry lives as long as its latest unit, so until then the amount is still in it.
+    pub(crate) fn give_back(&self, amount: u64, quantum: u64, entry: usize, now: Now) {
+        while self.look_quantum(now) < quantum + self.quanta.window() {
+            let tag = self.tag(entry);
+            // Another thread's clock may be ahead of `now`: then the units may have expired there, and the entry may
+            // hold what another call took since, at least a window later.
+            let other = |held| self.quanta.epoch(held) != self.quanta.epoch(quantum);
+            if tag == FREE || tag != CLAIMED && other(Quanta::quantum_near(tag, quantum)) {
+                return;
+            }
+            if tag == CLAIMED || !self.swap_tag(entry, tag, CLAIMED) {
+                // Held for a few instructions; to pass it by would lose the units that are to go back.
+                yield_now();
+                continue;
+            }
+            let held = self.payload[entry].load(Ordering::Relaxed); // ours alone while claimed
+            let given = held.min(amount);
+            self.payload[entry].store(held - given, Ordering::Relaxed);
+            if held == given {
+                self.publish(entry, FREE);
+            } else {
+                self.publish(entry, tag);
+                // A thread that searched meanwhile has skipped this entry: see `refresh`.
+                let expiry = Quanta::quantum_near(tag, quantum) + self.quanta.window();
+                self.next_expiry.fetch_min(expiry, Ordering::SeqCst);
+            }
+            self.let_go(given);
+            return;
+        }
+    }
+
+    /// Finds an entry that holds units of this quantum, for a caller that does not know the entry: one with this
+    /// quantum, else one of the same part of the window.
+    pub(crate) fn entry_of(&self, quantum: u64) -> Option<usize> {
+        let held = |entry| match self.tag(entry) {
+            FREE | CLAIMED => None,
+            tag => Some(Quanta::quantum_near(tag, quantum)),
+        };
+        let mut all = 0..self.entries();
+        let mut ring = self.exact_entries()..self.entries();
+        let merged = |held| held >= quantum && self.quanta.epoch(held) == self.quanta.epoch(quantum);
+        all.find(|&entry| held(entry) == Some(quantum))
+            .or_else(|| ring.find(|&entry| held(entry).is_some_and(merged)))
+    }
+
+    /// Looks at the free units, for a call that wants `amount`. Changes nothing: a look may be at another time than
+    /// now.
+    pub(crate) fn look(&self, amount: u64, max: u64, now: Now) -> LedgerView {
+        let look = self.quantum_reached(now);
+        // Acquire: as in `refresh`. Nothing is due in the usual case, right after a take.
+        let expired = if look < self.next_expiry.load(Ordering::Acquire) {
+            0
+        } else {
+            self.expired(look)
+        };
+        let used = self.used.load(Ordering::Relaxed).saturating_sub(expired); // a snapshot, as good as any
+        let reset_after_us = if used == 0 {
+            0
+        } else {
+            let last = match self.last.load(Ordering::Relaxed) {
+                // The first hold is not written down yet.
+                0 => look,
+                last => last,
+            };
+            self.quanta.until(now, last + self.quanta.window())
+        };
+        // A call that takes nothing waits for nothing, even while more is taken than a lowered `max`.
+        let over = if amount == 0 {
+            0
+        } else {
+            used.saturating_add(amount).saturating_sub(max)
+        };
+        let wait_us = if over == 0 {
+            0
+        } else {
+            self.wait_us(over, look, now)
+        };
+        LedgerView {
+            free: max.saturating_sub(used),
+            wait_us,
+            reset_after_us,
+        }
+    }
+
+    /// Adds up the written amounts that have expired.
+    fn expired(&self, look: u64) -> u64 {
+        let expired = |entry: &usize| {
+            let tag = self.tag(*entry);
+            tag != FREE && tag != CLAIMED && self.has_expired(tag, look)
+        };
+        // Relaxed: the tag was read before, and orders it.
+        (0..self.entries())
+            .filter(expired)
+            .map(|entry| self.payload[entry].load(Ordering::Relaxed))
+            .sum()
+    }
+
+    /// True if no units are taken or held.
+    pub(crate) fn is_idle(&self, now: Now) -> bool {
+        self.refresh(now);
+        self.used.load(Ordering::SeqCst) == 0 // the agreement with `hold`
+    }
+
+    /// Stamps nothing earlier than `floor` from now on: boot microseconds, or the period.
+    pub(crate) fn raise_floor(&self, floor: u64) {
+        self.clock.fetch_max(floor, Ordering::AcqRel);
+    }
+
+    /// Adds units that were taken in another cell, even beyond the present `max`.
+    pub(crate) fn take_over(&self, amount: u64, quantum: u64) {
+        self.used.fetch_add(amount, Ordering::SeqCst); // as in `hold`
+        self.record(amount, quantum);
+    }
+
+    /// Clears everything except the clock. For a closed cell.
+    pub(crate) fn empty(&self) {
+        // A write makes a page of a file dirty, so only where there is something.
+        let header = [self.next_expiry, self.last, self.used];
+        for word in self.payload.iter().chain(header) {
+            if word.load(Ordering::SeqCst) != 0 {
+                word.store(0, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Repairs the state that an interrupted call left, in a file that nobody else uses.
+    ///
+    /// Written amounts were admitted; a hold that was not written down belongs to a call that was never answered. An
+    /// entry that was claimed may hold units of any stamp up to the last one, so it gets the last one: its units come
+    /// back late, never early.
+    pub(crate) fn mend(&self) {
+        let last = self.last.load(Ordering::SeqCst);
+        let (mut used, mut next_expiry) = (0_u64, u64::MAX);
+        for entry in 0..self.entries() {
+            let amount = self.payload[entry].load(Ordering::SeqCst);
+            let tag = match self.tag(entry) {
+                CLAIMED => {
+                    let tag = if amount == 0 { FREE } else { Quanta::tag(last) };
+                    self.publish(entry, tag);
+                    tag
+                }
+                tag => tag,
+            };
+            if tag == FREE {
+                if amount != 0 {
+                    self.payload[entry].store(0, Ordering::SeqCst);
+                }
+                continue;
+            }
+            used = used.saturating_add(amount);
+            next_expiry = next_expiry.min(Quanta::quantum_near(tag, last) + self.quanta.window());
+        }
+        if self.used.load(Ordering::SeqCst) != used {
+            self.used.store(used, Ordering::SeqCst);
+        }
+        if self.next_expiry.load(Ordering::SeqCst) > next_expiry {
+            self.next_expiry.store(next_expiry, Ordering::SeqCst);
+        }
+    }
+
+    /// Raises `last` to the newest entry, after a power failure. The page with `last` may be older than the page with
+    /// the entries, and an entry that is newer than `last` would be regarded as one whose tag has wrapped, and be
+    /// cleared.
+    ///
+    /// An entry with units that were flushed is at most one merged part newer than a stamp from before the flush. So a
+    /// tag beyond that, or beyond `ahead_us`, has wrapped.
+    pub(crate) fn raise_last(&self, now: Now, ahead_us: u64) {
+        let told = self.last.load(Ordering::SeqCst);
+        let look = self.quanta.looked(now);
+        let newest = match self.quanta {
+            Quanta::Sliding {
+                quantum_us, merge, ..
+            } => look + merge.min(ahead_us / quantum_us),
+            Quanta::Calendar(_) => look,
+        };
+        let last = (0..self.entries())
+            .map(|entry| self.tag(entry))
+            .filter(|&tag| tag != FREE && tag != CLAIMED)
+            .map(|tag| Quanta::quantum_near(tag, told))
+            .filter(|&quantum| quantum <= newest)
+            .fold(told, u64::max);
+        if last != told {
+            self.last.store(last, Ordering::SeqCst);
+        }
+    }
+
+    /// Adds up all written amounts; `None` if the sum is more than any limit allows.
+    pub(crate) fn written_down(&self) -> Option<u64> {
+        let amount = |entry: usize| self.payload[entry].load(Ordering::SeqCst);
+        (0..self.entries())
+            .filter(|&entry| self.tag(entry) != FREE)
+            .map(amount)
+            .try_fold(0, u64::checked_add)
+    }
+
+    /// True if nothing is stamped later than this: boot microseconds, or the period.
+    pub(crate) fn is_before(&self, ceiling: u64) -> bool {
+        let last = match self.quanta {
+            Quanta::Sliding { quantum_us, .. } => ceiling / quantum_us,
+            Quanta::Calendar(_) => ceiling,
+        };
+        self.clock.load(Ordering::SeqCst) <= ceiling && self.last.load(Ordering::SeqCst) <= last
+    }
+
+    /// Takes expired entries out of the gate, if any can have expired.
+    fn refresh(&self, now: Now) {
+        let look = self.look_quantum(now);
+        // Acquire: pairs with the writers of `next_expiry`, who publish their entry first.
+        if look < self.next_expiry.load(Ordering::Acquire) {
+            return;
+        }
+        // From here on writers lower it themselves; whoever wrote before is seen by the search below. SeqCst: both
+        // are read-modify-writes of one word, so one of the two comes first.
+        if self.next_expiry.swap(u64::MAX, Ordering::SeqCst) == u64::MAX {
+            // Another thread is searching, or nothing is written down.
+            return;
+        }
+        let window = self.quanta.window();
+        let mut next_expiry = u64::MAX;
+        for entry in 0..self.entries() {
+            loop {
+                let tag = self.tag(entry);
+                if tag == FREE || tag == CLAIMED {
+                    // The owner of a claimed entry lowers `next_expiry` after it has published.
+                    break;
+                }
+                if !self.has_expired(tag, look) {
+                    next_expiry = next_expiry.min(Quanta::quantum_near(tag, look) + window);
+                    break;
+                }
+                if self.swap_tag(entry, tag, CLAIMED) {
+                    if !self.has_expired(tag, look) {
+                        self.publish(entry, tag);
+                        continue; // which lowers `next_expiry` for it
+                    }
+                    let amount = self.payload[entry].load(Ordering::Relaxed); // ours alone while claimed
+                    self.payload[entry].store(0, Ordering::Relaxed);
+                    self.publish(entry, FREE);
+                    if let Quanta::Sliding { .. } = self.quanta {
+                        // Before the units leave the gate: see the proof above.
+                        self.clock.fetch_max(now.look_us(), Ordering::AcqRel);
+                    }
+                    // Release: whoever passes the gate with these units sees the clock. SeqCst orders it for
+                    // `is_idle` as well.
+                    self.used.fetch_sub(amount, Ordering::SeqCst);
+                    break;
+                }
+            }
+        }
+        self.next_expiry.fetch_min(next_expiry, Ordering::SeqCst);
+    }
+
+    /// True if an entry is a window old.
+    ///
+    /// Tags wrap, so an entry that nobody has looked at for several windows may seem younger than it is: younger than
+    /// the last, or alive though nothing was taken within the last window. That is checked again once the entry is
+    /// claimed, as `last` is raised before an entry is published.
+    fn has_expired(&self, tag: u32, look: u64) -> bool {
+        let (quantum, window) = (Quanta::quantum_near(tag, look), self.quanta.window());
+        let last = self.last.load(Ordering::Acquire); // pairs with `record`
+        look >= quantum + window || look >= last + window || quantum > last
+    }
+
+    /// Returns the quantum of a look now; for a calendar never an earlier period than was reached before.
+    fn look_quantum(&self, now: Now) -> u64 {
+        let reached = self.quantum_reached(now);
+        if matches!(self.quanta, Quanta::Calendar(_)) && reached > self.clock.load(Ordering::Relaxed) {
+            // Settled by the read-modify-write: `clock` only grows.
+            return self.clock.fetch_max(reached, Ordering::AcqRel).max(reached);
+        }
+        reached
+    }
+
+    /// Returns the quantum of a look now, without recording that it was reached.
+    fn quantum_reached(&self, now: Now) -> u64 {
+        let look = self.quanta.looked(now);
+        match self.quanta {
+            Quanta::Sliding { .. } => look,
+            Quanta::Calendar(_) => look.max(self.clock.load(Ordering::Relaxed)), // it only grows
+        }
+    }
+
+    fn wait_us(&self, over: u64, look: u64, now: Now) -> u64 {
+        let mut live = [(u64::MAX, 0); SLIDING_ENTRIES];
+        let mut count = 0;
+        for (place, entry) in live.iter_mut().zip(self.live_since(look)) {
+            *place = entry;
+            count += 1;
+        }
+        let live = &mut live[..count];
+        live.sort_unstable();
+        let mut freed = 0;
+        for &(quantum, amount) in &*live {
+            freed += amount;
+            if freed >= over {
+                return self.quanta.until(now, quantum + self.quanta.window()).max(1);
+            }
+        }
+        // The rest is held by calls that are being decided at this moment: worth another try at once.
+        1
+    }
+
+    /// Quanta and amounts of the written entries that have not expired.
+    pub(crate) fn live_entries(&self, now: Now) -> impl Iterator<Item = (u64, u64)> {
+        self.live_since(self.quantum_reached(now))
+    }
+
+    fn live_since(&self, look: u64) -> impl Iterator<Item = (u64, u64)> {
+        (0..self.entries()).filter_map(move |entry| {
+            let tag = self.tag(entry);
+            if tag == FREE || tag == CLAIMED {
+                return None;
+            }
+            let quantum = Quanta::quantum_near(tag, look);
+            // Relaxed: the tag was read with Acquire, so the amount is at least as new as the tag.
+            let amount = self.payload[entry].load(Ordering::Relaxed);
+            (look < quantum + self.quanta.window()).then_some((quantum, amount))
+        })
+    }
+
+    fn entries(&self) -> usize {
+        self.payload.len() * 2 / 3
+    }
+
+    /// Entries that hold one stamp each; the rest is the ring.
+    fn exact_entries(&self) -> usize {
+        self.entries() / 6
+    }
+
+    fn tag_place(&self, entry: usize) -> (&AtomicU64, u32) {
+        (
+            &self.payload[self.entries() + entry / 2],
+            if entry.is_multiple_of(2) { 0 } else { 32 },
+        )
+    }
+
+    fn tag(&self, entry: usize) -> u32 {
+        let (word, shift) = self.tag_place(entry);
+        // Acquire: pairs with `publish`, so the amount is seen with its tag. SeqCst: see `refresh`.
+        half(word.load(Ordering::SeqCst), shift)
+    }
+
+    /// Swaps one tag of the two in a word; fails only when this tag has changed.
+    fn swap_tag(&self, entry: usize, from: u32, to: u32) -> bool {
+        let (word, shift) = self.tag_place(entry);
+        let mut seen = word.load(Ordering::Relaxed); // the compare-and-swap is what counts
+        while half(seen, shift) == from {
+            let next = seen & !(u64::from(u32::MAX) << shift) | u64::from(to) << shift;
+            // Acquire: reads the amount that the previous owner published. Release: a claim publishes nothing of this
+            // thread, but the other half of the word passes on the publication of its owner.
+            match word.compare_exchange_weak(seen, next, Ordering::SeqCst, Ordering::Relaxed) {
+                Ok(_) => return true,
+                Err(now) => seen = now,
+            }
+        }
+        false
+    }
+
+    /// Ends a claim.
+    fn publish(&self, entry: usize, tag: u32) {
+        // Cannot fail: a claimed tag is changed by its owner alone.
+        let published = self.swap_tag(entry, CLAIMED, tag);
+        debug_assert!(published, "a claimed entry belongs to one thread");
+    }
+}
+
+fn half(word: u64, shift: u32) -> u32 {
+    u32::try_from(word >> shift & u64::from(u32::MAX)).unwrap_or(0)
+}

@@ -1,0 +1,78 @@
+//! The demand of a call on a count, and the answer to it.
+
+use crate::store::Hold;
+use crate::{CountKey, Micros, Window};
+
+/// The window, maximum and kind of units of a count; the same for every limit of a policy that names the count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountShape {
+    /// Length or calendar period.
+    pub window: Window,
+    /// Units per window, not 0.
+    pub max: Micros,
+    /// Every limit on this count has a fixed cost of whole units.
+    pub whole_units: bool,
+}
+
+/// The units that one call wants from one count.
+#[derive(Clone, Debug)]
+pub struct Demand {
+    /// The identity of the count.
+    pub key: CountKey,
+    /// The shape of the count.
+    pub shape: CountShape,
+    /// Units wanted, at most `shape.max`; 0 takes nothing and is never refused.
+    pub cost: Micros,
+    /// Filled in by [`crate::Counters::look`] and [`crate::Counters::take`].
+    pub view: View,
+    pub(crate) hold: Hold,
+}
+
+impl Demand {
+    /// A demand that has not been looked up yet.
+    pub const fn new(key: CountKey, shape: CountShape, cost: Micros) -> Self {
+        Self {
+            key,
+            shape,
+            cost,
+            view: View::EMPTY,
+            hold: Hold::None,
+        }
+    }
+}
+
+/// A count as seen at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// Microseconds until the units of this cost are free; 0 if they are free now.
+    pub wait_us: u64,
+    /// Units free; after a successful take, the units left.
+    pub remaining: Micros,
+    /// Microseconds until the whole of `max` is free again.
+    pub reset_after_us: u64,
+    /// Length of the window; of the current period for a calendar window.
+    pub window_us: u64,
+}
+
+impl View {
+    const EMPTY: Self = Self {
+        wait_us: 0,
+        remaining: Micros(0),
+        reset_after_us: 0,
+        window_us: 0,
+    };
+}
+
+/// The reason why nothing was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// One or more counts have too little left: those whose `view.wait_us` is not 0.
+    RateLimited,
+    /// The count of this demand is new, and counters are at their cap (in all, or for this grant).
+    Capacity {
+        /// Index into the demands.
+        demand: usize,
+    },
+    /// The file of counters was closed, or belongs to the process that this one was forked from.
+    Unavailable,
+}

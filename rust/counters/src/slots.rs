@@ -1,0 +1,326 @@
+//! The exact cell: one slot per unit of `max`, each slot the stamp of its last admission.
+//!
+//! A unit is a slot whose stamp is a whole window old; taking it is one compare-and-swap from that stamp to the new
+//! one. Each slot's stamps are therefore at least a window apart, whatever the threads do, so an interval of one
+//! window holds at most one admission per slot: never more than `max`. And a free unit is refused to nobody, so
+//! without contention the answer is that of an exact log.
+//!
+//! Slots hold `stamp + 1`, so that 0 is "never taken". When a count moves to another cell, its slots are marked and
+//! otherwise left as they are: a thread that still works here finds no free slot and none of its own. A file keeps the
+//! taken units in the old cell until the new cell is on disk.
+
+use crate::atomic::{AtomicU64, Ordering};
+
+/// Most slots of one cell: `max` above this is kept in a [`crate::ledger`].
+pub(crate) const MAX_SLOTS: usize = 256;
+
+/// The slots that one call took, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    bits: [u64; MAX_SLOTS / 64],
+}
+
+impl Taken {
+    fn insert(&mut self, slot: usize) {
+        self.bits[slot / 64] |= 1 << (slot % 64);
+    }
+
+    fn contains(&self, slot: usize) -> bool {
+        self.bits[slot / 64] >> (slot % 64) & 1 == 1
+    }
+}
+
+/// The result of a look at the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SlotsView {
+    /// Slots free at the time of the look.
+    pub(crate) free: usize,
+    /// Microseconds until the requested number of slots is free; 0 if they are free now.
+    pub(crate) wait_us: u64,
+    /// Microseconds until all are free.
+    pub(crate) reset_after_us: u64,
+}
+
+/// One cell of slots: borrowed words of a block.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slots<'c> {
+    /// The index of the slot to look at first (low 8 bits), and the number of times that units were given back (above).
+    pub(crate) hint: &'c AtomicU64,
+    /// While the look is before this time no slot is free; 0 if that is not known. In slot form, `+ 1`.
+    pub(crate) full_until: &'c AtomicU64,
+    /// The time at which all slots are free again, computed when `full_until` was last set; for the caller's
+    /// information only.
+    pub(crate) reset_at: &'c AtomicU64,
+    /// The slots.
+    pub(crate) stamps: &'c [AtomicU64],
+    /// Length of the window in microseconds.
+    pub(crate) window_us: u64,
+}
+
+/// In a slot: its count has moved to another cell. Stamps do not reach this bit in 290,000 years.
+const MOVED: u64 = 1 << 63;
+
+const HINT_BITS: u32 = 8;
+const HINT_MASK: u64 = (1 << HINT_BITS) - 1;
+
+impl Slots<'_> {
+    /// Takes `units` slots that are free at `look_us`, stamps them `stamp_us`; all or none.
+    ///
+    /// The error is the number of slots that were taken and could not be given back: see [`Self::give_back`].
+    pub(crate) fn take(&self, units: usize, look_us: u64, stamp_us: u64) -> Result<Taken, usize> {
+        // Relaxed: only a shortcut to a refusal. It can be out of date when units were just given back on another
+        // thread; that refuses one early under contention, which is allowed, and admits none.
+        if look_us + 1 < self.full_until.load(Ordering::Relaxed) {
+            return Err(0);
+        }
+        if units > 1 {
+            // Hold nothing that is not enough: others would see it and wait.
+            let free = self
+                .stamps
+                .iter()
+                .filter(|slot| self.is_free(slot.load(Ordering::Acquire), look_us));
+            if free.take(units).count() < units {
+                return Err(0);
+            }
+        }
+        let mut taken = Taken::default();
+        let mut missing = units;
+        let count = self.stamps.len();
+        // Relaxed: any start is right; a good one is found fast.
+        let start = usize::try_from(self.hint.load(Ordering::Relaxed) & HINT_MASK).unwrap_or(0) % count;
+        for slot in (start..count).chain(0..start) {
+            let mut seen = self.stamps[slot].load(Ordering::Acquire);
+            while self.is_free(seen, look_us) {
+                // SeqCst: the reclaimer of idle cells closes the cell and then looks at its slots, a taker swaps a
+                // slot and then looks whether the cell is closed; one of the two must see the other.
+                match self.stamps[slot].compare_exchange_weak(
+                    seen,
+                    stamp_us + 1,
+                    Ordering::SeqCst,
+                    Ordering::Acquire,
+                ) {
+                    Ok(_) => {
+                        taken.insert(slot);
+                        missing -= 1;
+                        break;
+                    }
+                    Err(now) => seen = now,
+                }
+            }
+            if missing == 0 {
+                self.set_hint((slot + 1) % count);
+                return Ok(taken);
+            }
+        }
+        Err(self.give_back(&taken, look_us, stamp_us))
+    }
+
+    /// Gives back slots that were found free at `look_us` and taken with `stamp_us`. Returns the number of slots that
+    /// could not be given back: a roll-back of the same stamp gave them back and left its own, or they have moved with
+    /// their count.
+    pub(crate) fn give_back(&self, taken: &Taken, look_us: u64, stamp_us: u64) -> usize {
+        let (mut given, mut missing) = (false, 0);
+        for slot in (0..self.stamps.len()).filter(|&slot| taken.contains(slot)) {
+            if self.free_slot(slot, look_us, stamp_us) {
+                given = true;
+            } else {
+                missing += 1;
+            }
+        }
+        if given {
+            self.forget_full();
+        }
+        missing
+    }
+
+    /// Gives back any slots that hold `stamp_us`, up to `units` of them: units of one stamp are alike.
+    pub(crate) fn give_back_stamp(&self, units: usize, stamp_us: u64) {
+        let mut left = units;
+        for slot in 0..self.stamps.len() {
+            if left > 0 && self.free_slot(slot, stamp_us, stamp_us) {
+                left -= 1;
+            }
+        }
+        if left < units {
+            self.forget_full();
+        }
+    }
+
+    /// Counts the free slots; if there are none, remembers when the first will be free.
+    pub(crate) fn look(&self, units: usize, look_us: u64) -> SlotsView {
+        let now = look_us + 1;
+        let known_full_until = self.full_until.load(Ordering::Relaxed); // a shortcut, as in `take`
+        if units == 1 && now < known_full_until {
+            return SlotsView {
+                free: 0,
+                wait_us: known_full_until - now,
+                reset_after_us: self.reset_at.load(Ordering::Relaxed).saturating_sub(now),
+            };
+        }
+        // SeqCst here and in `forget_full`: between this load and the check below, either we see that units were given
+        // back, or the thread that gave them back clears our note.
+        let version = self.hint.load(Ordering::SeqCst) >> HINT_BITS;
+        let (mut free, mut first, mut last) = (0, u64::MAX, 0);
+        for stamp in self.stamps {
+            let stamp = stamp.load(Ordering::SeqCst) & !MOVED;
+            let is_free = self.is_free(stamp, look_us);
+            let free_at = stamp.saturating_add(self.window_us);
+            // Without branches: which slots are free looks random to the processor.
+            free += usize::from(is_free);
+            first = first.min(if is_free { u64::MAX } else { free_at });
+            last = last.max(if is_free { 0 } else { free_at });
+        }
+        let wait_us = if units <= free {
+            0
+        } else if units - free == 1 {
+            first.saturating_sub(now)
+        } else {
+            self.nth_expiry(units - free, look_us).saturating_sub(now)
+        };
+        if free == 0 && first != u64::MAX {
+            self.reset_at.store(last, Ordering::Relaxed);
+            self.full_until.store(first, Ordering::SeqCst);
+            // A read-modify-write: it stands before or after that of `forget_full`, and the later sees the earlier.
+            if self.hint.fetch_add(0, Ordering::SeqCst) >> HINT_BITS != version {
+                self.full_until.store(0, Ordering::SeqCst);
+            }
+        }
+        SlotsView {
+            free,
+            wait_us,
+            reset_after_us: last.saturating_sub(now),
+        }
+    }
+
+    /// True if every slot is free.
+    pub(crate) fn is_idle(&self, look_us: u64) -> bool {
+        // SeqCst: the other half of the agreement in `take`.
+        self.stamps
+            .iter()
+            .all(|slot| self.is_free(slot.load(Ordering::SeqCst), look_us))
+    }
+
+    /// Makes every slot free from `floor_us` on and not before, for a cell that will serve another count.
+    pub(crate) fn raise_floor(&self, floor_us: u64) {
+        let free_from = (floor_us + 1).saturating_sub(self.window_us);
+        for slot in self.stamps {
+            // A maximum, not a store: a taker that has not yet seen the cell change hands may hold the slot.
+            slot.fetch_max(free_from, Ordering::SeqCst);
+        }
+    }
+
+    /// Marks every slot as moved; gives the stamps of those that were taken at `look_us`. For a closed cell.
+    pub(crate) fn leave(&self, look_us: u64) -> impl Iterator<Item = u64> {
+        // A read-modify-write: of a late taker that gives a slot back and this one, the first has the unit.
+        let left = self
+            .stamps
+            .iter()
+            .map(|slot| slot.fetch_or(MOVED, Ordering::SeqCst) & !MOVED);
+        left.filter(move |&stamp| !self.is_free(stamp, look_us))
+            .map(|stamp| stamp - 1)
+    }
+
+    /// Undoes [`Self::leave`], even one that was interrupted.
+    pub(crate) fn come_back(&self) {
+        for slot in self.stamps {
+            // SeqCst: as in `take`. A load first, because a write makes a page of a file dirty.
+            if slot.load(Ordering::Relaxed) & MOVED != 0 {
+                slot.fetch_and(!MOVED, Ordering::SeqCst);
+            }
+        }
+        self.forget_full();
+    }
+
+    /// Makes every slot free from `floor_us` on and not before, whatever it holds. For a closed cell.
+    pub(crate) fn empty(&self, floor_us: u64) {
+        let free_from = (floor_us + 1).saturating_sub(self.window_us);
+        for slot in self.stamps {
+            slot.store(free_from, Ordering::SeqCst);
+        }
+        self.forget_full();
+    }
+
+    /// Repairs the state that an interrupted call left, in a file that nobody else uses.
+    pub(crate) fn mend(&self, look_us: u64) {
+        if self
+            .stamps
+            .iter()
+            .any(|slot| slot.load(Ordering::SeqCst) & MOVED != 0)
+        {
+            self.come_back();
+        }
+        // A unit may have been given back while this word was not updated yet; or the word is damaged, and would refuse
+        // for good.
+        if look_us + 1 < self.full_until.load(Ordering::SeqCst) {
+            self.full_until.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// True if no unit is stamped later than this.
+    pub(crate) fn are_before(&self, ceiling_us: u64) -> bool {
+        let stamp = |slot: &AtomicU64| slot.load(Ordering::SeqCst) & !MOVED;
+        self.stamps.iter().all(|slot| stamp(slot) <= ceiling_us)
+    }
+
+    /// Stamps the slots of a fresh cell, as many as there are.
+    pub(crate) fn fill(&self, stamps_us: impl Iterator<Item = u64>) {
+        for (slot, stamp_us) in self.stamps.iter().zip(stamps_us) {
+            slot.store(stamp_us + 1, Ordering::SeqCst);
+        }
+    }
+
+    /// The stamps of the slots that are taken at `look_us`, unordered, moved or not.
+    pub(crate) fn live_stamps(&self, look_us: u64) -> impl Iterator<Item = u64> {
+        self.stamps
+            .iter()
+            .map(|slot| slot.load(Ordering::SeqCst) & !MOVED)
+            .filter(move |&stamp| !self.is_free(stamp, look_us))
+            .map(|stamp| stamp - 1)
+    }
+
+    fn is_free(&self, stamp: u64, look_us: u64) -> bool {
+        // In slot form both sides are one larger. A stamp from a thread whose clock is ahead is simply not free.
+        stamp == 0 || look_us + 1 >= stamp.saturating_add(self.window_us)
+    }
+
+    fn free_slot(&self, slot: usize, from_us: u64, stamp_us: u64) -> bool {
+        // Free from `from_us` on, not from ever: a thread whose clock is behind must not find the slot free
+        // before the unit that the stamp replaced had expired.
+        let freed = (from_us + 1).saturating_sub(self.window_us);
+        // SeqCst: as in `take`.
+        self.stamps[slot]
+            .compare_exchange(stamp_us + 1, freed, Ordering::SeqCst, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Clears the note that no slot is free, after units were given back or for a new count.
+    pub(crate) fn forget_full(&self) {
+        self.hint.fetch_add(1 << HINT_BITS, Ordering::SeqCst); // see `look`
+        self.full_until.store(0, Ordering::SeqCst);
+    }
+
+    fn set_hint(&self, slot: usize) {
+        let hint = self.hint.load(Ordering::Relaxed);
+        let next = hint & !HINT_MASK | slot as u64 & HINT_MASK;
+        // Relaxed, and allowed to fail: a lost hint costs the next call a longer search, a lost count of
+        // `forget_full` would be wrong, hence a swap and no store.
+        let _ = self
+            .hint
+            .compare_exchange(hint, next, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// When the `nth` (from 1) of the slots that are not free becomes free; the last where there are fewer.
+    fn nth_expiry(&self, nth: usize, look_us: u64) -> u64 {
+        let mut expiries = [u64::MAX; MAX_SLOTS];
+        let mut count = 0;
+        for (place, stamp) in expiries.iter_mut().zip(self.live_stamps(look_us)) {
+            *place = stamp + 1 + self.window_us;
+            count += 1;
+        }
+        let live = &mut expiries[..count];
+        match count {
+            0 => look_us + 1,
+            _ => *live.select_nth_unstable((nth - 1).min(count - 1)).1,
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! The store of counters: takes from several counts together, or from none.
+
+use std::cmp;
+#[cfg(not(loom))]
+use std::path::Path;
+
+use crate::atomic::{Ordering, agree};
+use crate::calendar::{period_index, period_start_us};
+use crate::cell::{Cell, Count};
+use crate::cells::{Cells, Located, NoRoom};
+use crate::epoch::Reading;
+#[cfg(not(loom))]
+use crate::file::{self, ClockReading, Durable, StoreError};
+use crate::slots::Taken;
+use crate::{Demand, Micros, Now, Period, Refusal, View, Window};
+
+/// Live counters by identity.
+#[derive(Debug)]
+pub struct Counters {
+    cells: Cells,
+    #[cfg(not(loom))]
+    durable: Option<Durable>,
+}
+
+/// The units that a call has from a count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hold {
+    /// Nothing.
+    None,
+    /// Units in the gate of a ledger, not written down.
+    Gate,
+    /// Slots.
+    Slots(Taken),
+    /// Too few slots; this number of them could not be given back yet.
+    Missing(usize),
+    /// Units taken for good, unless they are given back.
+    Taken {
+        /// Boot microseconds of the admission.
+        stamp_us: u64,
+        /// The quantum and the entry under which a ledger wrote them down.
+        written: Option<(u64, usize)>,
+    },
+}
+
+/// The number of attempts of a take, if other threads are in its way, before the call is refused.
+const ATTEMPTS: usize = 16;
+
+/// The reason why an attempt took nothing.
+enum Failed {
+    /// A count had too little left.
+    TooLittle,
+    /// The cell of this demand was given to another count meanwhile.
+    Moved { demand: usize },
+    /// A new count would pass a cap.
+    NoRoom { demand: usize },
+    /// The file was closed meanwhile, so the units would be lost.
+    Closed,
+}
+
+impl Counters {
+    /// No counters yet; at most `capacity` in all and `per_grant` made by one grant.
+    pub fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
+        Self {
+            cells: Cells::new(capacity, per_grant, hash_key),
+            #[cfg(not(loom))]
+            durable: None,
+        }
+    }
+
+    /// Returns the number of times that a new count was refused because there was no room for it in memory or on disk,
+    /// and the reason of the latest failure.
+    pub fn growth_failures(&self) -> (u64, String) {
+        self.cells.growth_failures()
+    }
+
+    /// Looks at the counts, takes nothing: fills in every `view`.
+    pub fn look(&self, demands: &mut [Demand], now: Now) {
+        if !self.are_elsewhere() {
+            self.look_at(&self.cells.read(), demands, now);
+        }
+    }
+
+    fn look_at(&self, reading: &Reading, demands: &mut [Demand], now: Now) {
+        for demand in demands {
+            demand.view = match self.cells.find_fit(reading, demand, now) {
+                Some(located) => view(located.cell, demand, demand.cost, now),
+                None => View {
+                    window_us: window_us(demand.shape.window, now),
+                    remaining: demand.shape.max,
+                    ..View::default()
+                },
+            };
+        }
+    }
+
+    /// Takes from all counts or from none, for the grant `owner`; fills in every `view`. Keys must be distinct.
+    ///
+    /// Returns the boot-clock microseconds with which the units were stamped.
+    pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
+        if self.are_elsewhere() {
+            return Err(Refusal::Unavailable);
+        }
+        let reading = &self.cells.read();
+        let mut moved = None;
+        for _ in 0..ATTEMPTS {
+            moved = None;
+            match self.try_take(reading, demands, owner, now) {
+                Ok(stamp_us) => return Ok(stamp_us),
+                Err(Failed::NoRoom { demand }) => return Err(Refusal::Capacity { demand }),
+                Err(Failed::Moved { demand }) => moved = Some(demand),
+                Err(Failed::Closed) => return Err(Refusal::Unavailable),
+                Err(Failed::TooLittle) => {
+                    self.look_at(reading, demands, now);
+                    if demands.iter().any(|demand| demand.view.wait_us > 0) {
+                        return Err(Refusal::RateLimited);
+                    }
+                    // The units were held by another call that has released them: try again.
+                }
+            }
+        }
+        if let Some(demand) = moved {
+            // In every attempt, one new counter of this call was reclaimed to make room for another.
+            return Err(Refusal::Capacity { demand });
+        }
+        // Other threads' holds were in the way each time. Refusing early under contention is allowed; asking again
+        // at once is the right advice.
+        if let Some(demand) = demands.iter_mut().find(|demand| demand.cost.0 > 0) {
+            demand.view.wait_us = cmp::max(demand.view.wait_us, 1);
+        }
+        Err(Refusal::RateLimited)
+    }
+
+    /// Gives back the units that [`Self::take`] took for one demand and that have not expired.
+    pub(crate) fn give_back(&self, demand: &Demand, now: Now) {
+        let Hold::Taken { stamp_us, written } = demand.hold else {
+            return;
+        };
+        if self.are_elsewhere() {
+            return;
+        }
+        // No cell changes hands meanwhile: so a moved count is found in its new cell, and units of another count are
+        // never given back.
+        self.cells.with(demand.key, |cell| match cell.count() {
+            Count::Slots(slots) => slots.give_back_stamp(units(demand.cost), stamp_us),
+            Count::Ledger(ledger) => {
+                let at = written.or_else(|| {
+                    // Taken in slots, moved here by a reload since.
+                    let quantum = ledger.quantum_of(now, stamp_us);
+                    Some((quantum, ledger.entry_of(quantum)?))
+                });
+                if let Some((quantum, entry)) = at {
+                    ledger.give_back(demand.cost.0, quantum, entry, now);
+                }
+            }
+        });
+    }
+
+    /// Reclaims idle counters among the next `budget` cells.
+    pub fn sweep(&self, now: Now, budget: usize) {
+        self.cells.sweep(now, budget);
+    }
+
+    /// Frees memory of removed counters: takes up to `blocks` blocks without counters out of use. A later call of this
+    /// function frees them for counts of any layout, once no call can be reading them. Returns true if some were taken
+    /// out of use. To be called now and then.
+    pub fn turn(&self, blocks: usize) -> bool {
+        !self.are_elsewhere() && self.cells.turn(blocks)
+    }
+
+    /// Returns the number of blocks of 64 KiB that counters use, or that calls may still be reading after their last
+    /// counter went.
+    pub fn blocks(&self) -> usize {
+        self.cells.blocks_in_use()
+    }
+
+    /// Returns the number of live counters.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// True if there is no live counter.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the greatest number of live counters.
+    pub fn capacity(&self) -> usize {
+        self.cells.capacity()
+    }
+
+    /// Returns true if the counters belong to the process that this one was forked from. They are in a file that both
+    /// have mapped, and each process would admit as if the other did not exist.
+    #[inline]
+    pub fn are_elsewhere(&self) -> bool {
+        #[cfg(not(loom))]
+        return self.durable.as_ref().is_some_and(|durable| !durable.is_ours());
+        #[cfg(loom)]
+        false
+    }
+
+    fn try_take(
+        &self,
+        reading: &Reading,
+        demands: &mut [Demand],
+        owner: &str,
+        now: Now,
+    ) -> Result<u64, Failed> {
+        let mut located: smallvec::SmallVec<[Option<Located<'_>>; 4]> = smallvec::SmallVec::new();
+        for (demand, wanted) in demands.iter_mut().enumerate() {
+            wanted.hold = Hold::None;
+            located.push(if wanted.cost.0 == 0 {
+                None
+            } else {
+                Some(
+                    self.cells
+                        .find_or_make(reading, wanted, owner, now)
+                        .map_err(|NoRoom| Failed::NoRoom { demand })?,
+                )
+            });
+        }
+        let held = hold_all(demands, &located, now);
+        match held {
+            Ok(stamp_us) => {
+                // The remaining units are those at the time of the stamp: between two microseconds a look at `now` is a
+                // little earlier.
+                let stamped = Now {
+                    boot_ns: stamp_us.saturating_mul(1_000),
+                    ..now
+                };
+                for (demand, located) in demands.iter_mut().zip(&located) {
+                    let written =
+                        located.and_then(|located| write_down(located.cell, demand.cost, stamp_us, now));
+                    demand.view = match located {
+                        Some(located) => view(located.cell, demand, Micros(0), stamped),
+                        None => self.look_one(reading, demand, now),
+                    };
+                    if located.is_some() {
+                        demand.hold = Hold::Taken { stamp_us, written };
+                    }
+                }
+                // The last step: see `Cells::is_closed`. Units of this call that are in the file stay taken.
+                if self.cells.is_closed() {
+                    return Err(Failed::Closed);
+                }
+                Ok(stamp_us)
+            }
+            Err((failed, stamp_us)) => {
+                for (demand, located) in demands.iter_mut().zip(&located) {
+                    if let Some(located) = located {
+                        self.undo(located.cell, demand, stamp_us, now);
+                    }
+                }
+                Err(failed)
+            }
+        }
+    }
+
+    fn undo(&self, cell: Cell<'_>, demand: &mut Demand, stamp_us: u64, now: Now) {
+        let missing = match (cell.count(), demand.hold) {
+            (Count::Ledger(ledger), Hold::Gate) => {
+                ledger.let_go(demand.cost.0);
+                0
+            }
+            (Count::Slots(slots), Hold::Slots(taken)) => slots.give_back(&taken, now.look_us(), stamp_us),
+            (_, Hold::Missing(missing)) => missing,
+            _ => 0,
+        };
+        demand.hold = Hold::None;
+        if missing > 0 {
+            // A roll-back of the same stamp gave our slots back, and left its own to us; or the slots moved with the
+            // count. Units of one stamp are alike, so these go back like a roll-back's.
+            let cost = Micros(missing as u64 * Micros::ONE.0);
+            let hold = Hold::Taken {
+                stamp_us,
+                written: None,
+            };
+            self.give_back(
+                &Demand {
+                    cost,
+                    hold,
+                    ..demand.clone()
+                },
+                now,
+            );
+        }
+    }
+
+    fn look_one(&self, reading: &Reading, demand: &mut Demand, now: Now) -> View {
+        self.look_at(reading, std::slice::from_mut(demand), now);
+        demand.view
+    }
+}
+
+#[cfg(not(loom))]
+impl Counters {
+    /// Opens the counters in the file at `path`; makes a new file with `hash_key` if there is none.
+    ///
+    /// Times given to them from now on must be the boot clock's plus [`Self::clock_shift_us`].
+    pub fn open(
+        path: &Path,
+        capacity: usize,
+        per_grant: usize,
+        hash_key: &[u8; 16],
+        reading: &ClockReading,
+    ) -> Result<Self, StoreError> {
+        let sizes = file::Sizes { capacity, per_grant };
+        let (cells, durable) = file::open(path, sizes, hash_key, reading)?;
+        Ok(Self {
+            cells,
+            durable: Some(durable),
+        })
+    }
+
+    /// True for counters in a file.
+    pub fn is_durable(&self) -> bool {
+        self.durable.is_some()
+    }
+
+    /// Returns an error in a child that was forked after the file was opened: the child refuses every take and does
+    /// nothing to the file.
+    pub fn check_ours(&self) -> Result<(), StoreError> {
+        self.durable.as_ref().map_or(Ok(()), Durable::check_ours)
+    }
+
+    /// Returns the key of the identities in the file, which may differ from the given one; `None` for counters in
+    /// memory.
+    pub fn hash_key(&self) -> Option<&[u8; 16]> {
+        self.durable.as_ref().map(Durable::hash_key)
+    }
+
+    /// Returns the microseconds from the boot clock to the clock of the stamps; 0 for counters in memory.
+    pub fn clock_shift_us(&self) -> i64 {
+        self.durable.as_ref().map_or(0, Durable::shift_us)
+    }
+
+    /// Returns once everything that was taken before is on disk. Blocks as long as the disk takes.
+    pub fn flush(&self, reading: &ClockReading) -> Result<(), StoreError> {
+        self.durable
+            .as_ref()
+            .map_or(Ok(()), |durable| durable.flush(&self.cells, reading))
+    }
+
+    /// Stops all takes, and marks the file as whole, for the next process. A second call does nothing.
+    ///
+    /// Threads may be in [`Self::take`]: each either has its units in the file or is refused.
+    pub fn close(&self, reading: &ClockReading) -> Result<(), StoreError> {
+        self.durable
+            .as_ref()
+            .map_or(Ok(()), |durable| durable.close(&self.cells, Some(reading)))
+    }
+}
+
+#[cfg(not(loom))]
+impl Drop for Counters {
+    fn drop(&mut self) {
+        if let Some(durable) = &self.durable {
+            // There is no caller for an error. If the file is not marked as whole, the next start only checks it more
+            // closely.
+            let _ = durable.close(&self.cells, None);
+        }
+    }
+}
+
+/// Holds every cost, ledgers first: their clocks decide the stamp, which slots carry from the start. Returns the stamp.
+fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -> Result<u64, (Failed, u64)> {
+    let mut stamp_us = now.stamp_us();
+    for (demand, located) in demands.iter_mut().zip(located) {
+        if let Some(Count::Ledger(ledger)) = located.map(|located| located.cell.count()) {
+            if !ledger.hold(demand.cost.0, demand.shape.max.0, now) {
+                return Err((Failed::TooLittle, stamp_us));
+            }
+            demand.hold = Hold::Gate;
+            stamp_us = cmp::max(stamp_us, ledger.earliest_stamp_us(now));
+        }
+    }
+    for (demand, located) in demands.iter_mut().zip(located) {
+        if let Some(Count::Slots(slots)) = located.map(|located| located.cell.count()) {
+            match slots.take(units(demand.cost), now.look_us(), stamp_us) {
+                Ok(taken) => demand.hold = Hold::Slots(taken),
+                Err(missing) => {
+                    demand.hold = Hold::Missing(missing);
+                    return Err((Failed::TooLittle, stamp_us));
+                }
+            }
+        }
+    }
+    // All holds are made. A cell that has changed hands since it was found serves another count: SeqCst, see
+    // `Cells::free`.
+    agree();
+    let moved = |located: &Option<Located<'_>>| {
+        located.is_some_and(|located| located.cell.generation().load(Ordering::SeqCst) != located.generation)
+    };
+    if let Some(demand) = located.iter().position(moved) {
+        return Err((Failed::Moved { demand }, stamp_us));
+    }
+    Ok(stamp_us)
+}
+
+fn write_down(cell: Cell<'_>, cost: Micros, stamp_us: u64, now: Now) -> Option<(u64, usize)> {
+    match cell.count() {
+        Count::Slots(_) => None,
+        Count::Ledger(ledger) => {
+            let quantum = ledger.quantum_of(now, stamp_us);
+            Some(ledger.record(cost.0, quantum))
+        }
+    }
+}
+
+#[expect(
+    clippy::inline_always,
+    reason = "for every limit of every call; through memory its answer costs more than it does"
+)]
+#[inline(always)]
+fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
+    let max = demand.shape.max.0;
+    let window_us = window_us(demand.shape.window, now);
+    match cell.count() {
+        Count::Slots(slots) => {
+            let seen = slots.look(units(cost), now.look_us());
+            let live = (slots.stamps.len() - seen.free) as u64 * Micros::ONE.0;
+            let remaining = Micros(max.saturating_sub(live));
+            View {
+                wait_us: seen.wait_us,
+                remaining,
+                reset_after_us: seen.reset_after_us,
+                window_us,
+            }
+        }
+        Count::Ledger(ledger) => {
+            let seen = ledger.look(cost.0, max, now);
+            View {
+                wait_us: seen.wait_us,
+                remaining: Micros(seen.free),
+                reset_after_us: seen.reset_after_us,
+                window_us,
+            }
+        }
+    }
+}
+
+/// The number of slots for a cost; counts kept in slots have costs of whole units.
+fn units(cost: Micros) -> usize {
+    usize::try_from(cost.0.div_ceil(Micros::ONE.0)).unwrap_or(usize::MAX)
+}
+
+fn window_us(window: Window, now: Now) -> u64 {
+    match window {
+        Window::Sliding { window_us } => window_us,
+        Window::Calendar(period) => period_us(period, now),
+    }
+}
+
+/// Returns the microseconds until the current period of a calendar ends.
+pub fn until_period_end_us(period: Period, now: Now) -> u64 {
+    let unix_us = now.unix_us();
+    period_start_us(period, period_index(period, unix_us) + 1) - unix_us
+}
+
+#[inline(never)]
+fn period_us(period: Period, now: Now) -> u64 {
+    let index = period_index(period, now.unix_us());
+    period_start_us(period, index + 1) - period_start_us(period, index)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests;
