@@ -17,7 +17,6 @@ pub mod policy;
 pub mod rate;
 pub mod request;
 
-pub use callgate_counters as limit;
 pub use callgate_counters::{Now, PepId};
 pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Scratch, State};

@@ -39,7 +39,7 @@ pub fn run(case: &Case) -> Result<Agreement, String> {
             counter_capacity: 4_096,
             counters_per_grant: 4_096,
             reservation_ttl_ms: 30_000,
-            reservations: callgate_core::limit::ReservationLimits::in_all(64),
+            reservations: callgate_counters::ReservationLimits::in_all(64),
             hash_key: [7; 16],
         },
     );

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use callgate_core::limit::{ClockReading, Facts, Repaired};
+use callgate_counters::{ClockReading, Facts, Repaired};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 

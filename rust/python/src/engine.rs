@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_core::engine::Policies;
-use callgate_core::limit::ReservationLimits;
 use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
+use callgate_counters::ReservationLimits;
 use callgate_server::{Clock, random_key, random_u128};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 use callgate_core::engine::SetupError;
-use callgate_core::limit::StoreError;
 use callgate_core::policy::PolicyError;
+use callgate_counters::StoreError;
 use callgate_gateway::pins::PinsError;
 use callgate_load::LoadError;
 use callgate_server::{ReloadError, StartError};

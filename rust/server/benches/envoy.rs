@@ -276,7 +276,7 @@ fn engine(state: State) -> Arc<Engine> {
         counter_capacity: 1_000,
         counters_per_grant: 1_000,
         reservation_ttl_ms: 30_000,
-        reservations: callgate_core::limit::ReservationLimits::in_all(1_000),
+        reservations: callgate_counters::ReservationLimits::in_all(1_000),
         hash_key: [9; 16],
     };
     Arc::new(Engine::new(state, config))

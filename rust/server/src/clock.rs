@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use callgate_core::Now;
-use callgate_core::limit::ClockReading;
+use callgate_counters::ClockReading;
 use rustix::time::{ClockId, clock_gettime};
 
 /// The source of a server's time; never a caller.

@@ -113,7 +113,7 @@ mod tests {
             counter_capacity: 10,
             counters_per_grant: 10,
             reservation_ttl_ms: 1,
-            reservations: callgate_core::limit::ReservationLimits::in_all(1),
+            reservations: callgate_counters::ReservationLimits::in_all(1),
             hash_key: [1; 16],
         };
         let path = folder.path().join("counters");

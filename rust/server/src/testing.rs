@@ -28,7 +28,7 @@ pub(crate) fn gate(policy: &str, counter_capacity: usize, clock: &ManualClock) -
         counter_capacity,
         counters_per_grant: counter_capacity,
         reservation_ttl_ms: 30_000,
-        reservations: callgate_core::limit::ReservationLimits::in_all(100),
+        reservations: callgate_counters::ReservationLimits::in_all(100),
         hash_key: [7; 16],
     };
     let engine = Engine::new(state(policy), config);

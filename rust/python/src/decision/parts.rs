@@ -1,7 +1,7 @@
 //! The parts of a decision: outcome, limits, shadow.
 
-use callgate_core::limit::Micros;
 use callgate_core::{LimitState as CoreLimitState, Outcome, Shadow as CoreShadow};
+use callgate_counters::Micros;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use callgate_core::grant::without_tokens;
 use callgate_core::json::canonical::write_string;
-use callgate_core::limit::Micros;
+use callgate_counters::Micros;
 
 use super::batch::Reader;
 use super::record::{Kept, LoggedArg, NAMES, Record};

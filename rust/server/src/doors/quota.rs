@@ -3,8 +3,8 @@
 
 use std::fmt::Write as _;
 
-use callgate_core::limit::Micros;
 use callgate_core::{Decision, LimitState};
+use callgate_counters::Micros;
 use http::{HeaderName, HeaderValue, header};
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");

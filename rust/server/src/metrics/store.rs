@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use callgate_core::limit::Counters;
+use callgate_counters::Counters;
 
 use super::DurationHistogram;
 

@@ -75,7 +75,7 @@ pub(crate) fn engine(state: State) -> Arc<Engine> {
         counter_capacity: 4_096,
         counters_per_grant: 1_024,
         reservation_ttl_ms: 30_000,
-        reservations: callgate_core::limit::ReservationLimits::in_all(64),
+        reservations: callgate_counters::ReservationLimits::in_all(64),
         hash_key: [7; 16],
     };
     Arc::new(Engine::new(state, config))

@@ -240,7 +240,7 @@ impl Oracle {
             counter_capacity: 1_024,
             counters_per_grant: 1_024,
             reservation_ttl_ms: 1,
-            reservations: callgate_core::limit::ReservationLimits::in_all(1),
+            reservations: callgate_counters::ReservationLimits::in_all(1),
             hash_key: [0; 16],
         };
         Self {

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use callgate_core::limit::Micros;
 use callgate_core::rate::{Descriptor, RateAnswer, RateError, RateRequest, RateStatus};
 use callgate_core::{Decision, LimitState, Now, Outcome};
+use callgate_counters::Micros;
 
 /// The refusal of a request as a decision: its rule is the first descriptor that is over its limit, its policy the domain.
 pub(super) fn decision<'a>(

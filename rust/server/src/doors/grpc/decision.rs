@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use callgate_core::{Args, Caller, Decision, LimitState, Outcome, Pep, limit::Micros};
+use callgate_core::{Args, Caller, Decision, LimitState, Outcome, Pep};
+use callgate_counters::Micros;
 use callgate_proto::decision::v1 as pb;
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
 use http::HeaderValue;
