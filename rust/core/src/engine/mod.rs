@@ -1,6 +1,5 @@
 //! The engine: compiled state, counters, and [`Engine::decide`].
 
-mod listing;
 mod setup;
 mod state;
 
@@ -18,10 +17,9 @@ use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request};
 
-pub use crate::eval::Looked;
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::seen::{LoggedPath, Seen};
-pub use listing::Listing;
+pub use crate::eval::{Listing, Looked};
 pub use setup::{Setup, SetupError};
 pub(crate) use state::Unserved;
 pub use state::{Identity, Policies, PolicyView, State};

@@ -11,6 +11,7 @@ pub(crate) mod explain;
 mod fingerprint;
 mod folder;
 mod limits;
+mod listing;
 mod look;
 mod message;
 mod operand;
@@ -34,9 +35,9 @@ use callgate_counters::{Counters, Reservations};
 
 use self::admission::Decider;
 use self::explain::{StepKind, StepResult};
-use crate::engine::Listing;
 use crate::{Decision, Now, Outcome, Request, State};
 
+pub use listing::Listing;
 pub use look::Looked;
 pub(crate) use trace::{Silent, Trace};
 

@@ -6,9 +6,9 @@ use crate::compile::{CategoryPlace, CompiledPolicy, Facts};
 /// The rules for one caller's lists of the tools of one server.
 #[derive(Clone, Copy, Debug)]
 pub struct Listing<'l> {
-    pub(crate) policy: &'l CompiledPolicy,
-    pub(crate) facts: &'l Facts,
-    pub(crate) server: &'l str,
+    pub(super) policy: &'l CompiledPolicy,
+    pub(super) facts: &'l Facts,
+    pub(super) server: &'l str,
 }
 
 impl Listing<'_> {
