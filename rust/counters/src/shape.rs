@@ -1,6 +1,6 @@
 //! The demand of a call on a count, and the answer to it.
 
-use crate::store::Hold;
+use crate::slots::Taken;
 use crate::{CountKey, Micros, Window};
 
 /// The window, maximum and kind of units of a count; the same for every limit of a policy that names the count.
@@ -39,6 +39,26 @@ impl Demand {
             hold: Hold::None,
         }
     }
+}
+
+/// The units that a call has from a count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Hold {
+    /// Nothing.
+    None,
+    /// Units in the gate of a ledger, not written down.
+    Gate,
+    /// Slots.
+    Slots(Taken),
+    /// Too few slots; this number of them could not be given back yet.
+    Missing(usize),
+    /// Units taken for good, unless they are given back.
+    Taken {
+        /// Boot microseconds of the admission.
+        stamp_us: u64,
+        /// The quantum and the entry under which a ledger wrote them down.
+        written: Option<(u64, usize)>,
+    },
 }
 
 /// A count as seen at one moment.

@@ -11,7 +11,7 @@ use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
 use crate::file::{self, ClockReading, Durable, StoreError};
-use crate::slots::Taken;
+use crate::shape::Hold;
 use crate::{Demand, Micros, Now, Period, Refusal, View, Window};
 
 /// Live counters by identity.
@@ -20,26 +20,6 @@ pub struct Counters {
     cells: Cells,
     #[cfg(not(loom))]
     durable: Option<Durable>,
-}
-
-/// The units that a call has from a count.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Hold {
-    /// Nothing.
-    None,
-    /// Units in the gate of a ledger, not written down.
-    Gate,
-    /// Slots.
-    Slots(Taken),
-    /// Too few slots; this number of them could not be given back yet.
-    Missing(usize),
-    /// Units taken for good, unless they are given back.
-    Taken {
-        /// Boot microseconds of the admission.
-        stamp_us: u64,
-        /// The quantum and the entry under which a ledger wrote them down.
-        written: Option<(u64, usize)>,
-    },
 }
 
 /// The number of attempts of a take, if other threads are in its way, before the call is refused.
