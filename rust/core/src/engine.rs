@@ -1,7 +1,4 @@
-//! The engine: compiled state, counters, and [`Engine::decide`].
-
-mod setup;
-mod state;
+//! The engine: compiled state over counters, and [`Engine::decide`].
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -20,9 +17,7 @@ use crate::{Decision, Now, Outcome, PepId, Request};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::seen::{LoggedPath, Seen};
 pub use crate::eval::{Listing, Looked};
-pub use setup::{Setup, SetupError};
-pub(crate) use state::Unserved;
-pub use state::{Identity, Policies, PolicyView, State};
+pub use crate::state::{Identity, Policies, PolicyView, Setup, SetupError, State};
 
 /// For tests alone: a call to this tool makes [`Engine::decide`] panic, a descriptor with this key
 /// [`Engine::rate_limit`].

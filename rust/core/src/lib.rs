@@ -16,6 +16,7 @@ pub mod nearest;
 pub mod policy;
 pub mod rate;
 pub mod request;
+mod state;
 
 pub use callgate_counters::{Now, PepId};
 pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};

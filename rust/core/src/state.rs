@@ -1,5 +1,7 @@
 //! The compiled state, swapped as a whole.
 
+mod setup;
+
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
@@ -9,6 +11,8 @@ use crate::grant::Grants;
 use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::RateLimits;
 use crate::request::{Caller, DEFAULT_SERVER, Request};
+
+pub use setup::{Setup, SetupError};
 
 /// The assignment of policies to servers.
 #[derive(Debug)]
@@ -27,26 +31,26 @@ pub enum Policies {
 #[derive(Debug)]
 pub struct State {
     /// 0 until the engine puts the state in force.
-    pub(super) generation: u64,
-    pub(super) policies: Vec<CompiledPolicy>,
-    pub(super) servings: Vec<Serving>,
-    pub(super) servers: Servers,
-    pub(super) grants: Grants,
-    pub(super) facts: Facts,
-    pub(super) rate_limits: RateLimits,
+    pub(crate) generation: u64,
+    policies: Vec<CompiledPolicy>,
+    servings: Vec<Serving>,
+    servers: Servers,
+    grants: Grants,
+    facts: Facts,
+    rate_limits: RateLimits,
 }
 
 /// A policy that decides at a server: a policy may serve several, and the grants of one server may have several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Serving {
+struct Serving {
     /// `None`: every server.
-    pub(super) server: Option<u32>,
-    pub(super) policy: u32,
+    server: Option<u32>,
+    policy: u32,
 }
 
 /// The servers that are known.
 #[derive(Debug)]
-pub(super) enum Servers {
+enum Servers {
     /// Every name is a server, and the first serving decides.
     Every,
     /// Only these names are servers.
@@ -55,11 +59,11 @@ pub(super) enum Servers {
 
 /// Servers by name. The names come from the operator, so a fixed hasher is safe.
 #[derive(Debug, Default)]
-pub(super) struct NamedServers {
-    pub(super) names: Vec<String>,
-    pub(super) by_name: HashMap<String, u32, FixedState>,
+struct NamedServers {
+    names: Vec<String>,
+    by_name: HashMap<String, u32, FixedState>,
     /// For each server, the serving that decides for callers without configured grants.
-    pub(super) servings: Vec<Option<u32>>,
+    servings: Vec<Option<u32>>,
 }
 
 /// The reason why no policy decides for callers without configured grants.
@@ -275,18 +279,18 @@ impl<'s> PolicyView<'s> {
 }
 
 /// Returns the index of the next element. Nobody has 2^32 servers or policies.
-pub(super) fn index_of<T>(list: &[T]) -> u32 {
+fn index_of<T>(list: &[T]) -> u32 {
     u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
 
-pub(super) fn build_facts(catalogue: Catalogue, policies: &[CompiledPolicy]) -> Result<Facts, PolicyError> {
+fn build_facts(catalogue: Catalogue, policies: &[CompiledPolicy]) -> Result<Facts, PolicyError> {
     let with_schemas = policies.iter().any(CompiledPolicy::asks_input_schema);
     Facts::build(catalogue, with_schemas).map_err(|fault| load_error("<catalogue>", fault))
 }
 
 /// Converts a fault of compilation. The parser has already accepted the documents, so the fault belongs to the whole
 /// document.
-pub(super) fn load_error(file: &str, fault: CompileError) -> PolicyError {
+fn load_error(file: &str, fault: CompileError) -> PolicyError {
     PolicyError {
         file: file.to_owned(),
         line: 1,

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 
 use super::{Evaluation, message};
 use crate::compile::CompiledPolicy;
-use crate::engine::Unserved;
 use crate::grant::{Grant, Labels};
 use crate::request::DEFAULT_SERVER;
+use crate::state::Unserved;
 use crate::{Caller, Request};
 
 /// The message for a caller whose token belongs to no grant; it does not repeat the token, which is a secret.

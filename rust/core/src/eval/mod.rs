@@ -35,7 +35,8 @@ use callgate_counters::{Counters, Reservations};
 
 use self::admission::Decider;
 use self::explain::{StepKind, StepResult};
-use crate::{Decision, Now, Outcome, Request, State};
+use crate::state::State;
+use crate::{Decision, Now, Outcome, Request};
 
 pub use listing::Listing;
 pub use look::Looked;

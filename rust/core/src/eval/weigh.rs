@@ -17,7 +17,8 @@ use crate::compile::{CompiledPolicy, NameFacts};
 use crate::decision::Fingerprint;
 use crate::json::{Kind, Tape, Value};
 use crate::request::MAX_ARGS_DEPTH;
-use crate::{Args, Decision, PepId, State};
+use crate::state::State;
+use crate::{Args, Decision, PepId};
 
 /// A call that the compiled state does not refuse. It needs neither its arguments nor their buffer any more.
 #[derive(Debug)]

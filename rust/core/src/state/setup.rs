@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use super::state::{NamedServers, Servers, Serving, State, build_facts, index_of, load_error};
+use super::{NamedServers, Servers, Serving, State, build_facts, index_of, load_error};
 use crate::compile::{CompileError, CompiledPolicy};
 use crate::grant::{GrantSpec, Grants, TokenKey};
 use crate::policy::{Catalogue, PolicyError, ast};
