@@ -1,6 +1,6 @@
 //! Periods of the UTC calendar, and of so many days at a time, by arithmetic on days since 1970.
 
-use crate::Period;
+use crate::{CivilDate, Period};
 
 const SECOND_US: u64 = 1_000_000;
 const MINUTE_US: u64 = 60 * SECOND_US;
@@ -18,8 +18,8 @@ pub(crate) fn period_index(period: Period, unix_us: u64) -> u64 {
         Period::Day => unix_us / DAY_US,
         Period::Week => (unix_us / DAY_US + EPOCH_WEEKDAY) / WEEK_DAYS,
         Period::Month => {
-            let (year, month) = year_month(unix_us / DAY_US);
-            year * 12 + month
+            let date = CivilDate::from_unix_day(unix_us / DAY_US);
+            date.year * 12 + date.month - 1
         }
         Period::Second => unix_us / SECOND_US,
         Period::Days7 => unix_us / (7 * DAY_US),
@@ -35,37 +35,15 @@ pub(crate) fn period_start_us(period: Period, index: u64) -> u64 {
         Period::Hour => index * HOUR_US,
         Period::Day => index * DAY_US,
         Period::Week => (index * WEEK_DAYS).saturating_sub(EPOCH_WEEKDAY) * DAY_US,
-        Period::Month => days_from_civil(index / 12, index % 12) * DAY_US,
+        Period::Month => {
+            let (year, month) = (index / 12, index % 12 + 1);
+            CivilDate { year, month, day: 1 }.unix_day() * DAY_US
+        }
         Period::Second => index * SECOND_US,
         Period::Days7 => index * 7 * DAY_US,
         Period::Days30 => index * 30 * DAY_US,
         Period::Days365 => index * 365 * DAY_US,
     }
-}
-
-/// Year and month (0 to 11) of a day since 1970-01-01, by the era arithmetic of the proleptic Gregorian calendar:
-/// years begin in March, so that the leap day is the last of its year.
-fn year_month(day: u64) -> (u64, u64) {
-    let day = day + 719_468; // days from 0000-03-01 to 1970-01-01
-    let era = day / 146_097;
-    let day_of_era = day % 146_097;
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let month = (march_month + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(march_month >= 10);
-    (year, month)
-}
-
-/// Days from 1970-01-01 to the first of a month (0 to 11), 1970 or later.
-fn days_from_civil(year: u64, month: u64) -> u64 {
-    let march_year = if month < 2 { year - 1 } else { year };
-    let march_month = (month + 10) % 12;
-    let era = march_year / 400;
-    let year_of_era = march_year % 400;
-    let day_of_year = (153 * march_month + 2) / 5;
-    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    era * 146_097 + day_of_era - 719_468
 }
 
 #[cfg(test)]

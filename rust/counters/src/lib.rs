@@ -1,7 +1,7 @@
 //! callgate's counters: windows, counts, their keys, and reservations (`docs/policy.md` section 4).
 //!
 //! The crate knows no policy, no clock and no network: time is an argument. Units of counts and of time come first
-//! (`units`, `time`, `calendar`).
+//! (`units`, `time`, `date`, `calendar`).
 //!
 //! The guarantees: never more than `max` units in any interval of one window, whatever the threads do; all limits of a
 //! call or none; nothing consumed by a refusal; and no lock if a counter exists already. The construction: a count
@@ -15,6 +15,7 @@ mod calendar;
 mod cell;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod cells;
+mod date;
 mod epoch;
 #[cfg(not(loom))]
 mod file;
@@ -36,6 +37,7 @@ mod store;
 mod time;
 mod units;
 
+pub use date::CivilDate;
 #[cfg(not(loom))]
 pub use file::{ClockReading, Facts, Repaired, StoreError};
 pub use key::{CountKey, KeyHasher, SpecDigest};

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use callgate_counters::CivilDate;
+
 const SECOND_US: u64 = 1_000_000;
 const DAY_S: u64 = 86_400;
 
@@ -19,7 +21,7 @@ impl Times {
         if self.second != Some(second) {
             self.second = Some(second);
             self.beginning.clear();
-            let (year, month, day) = civil(second / DAY_S);
+            let CivilDate { year, month, day } = CivilDate::from_unix_day(second / DAY_S);
             let (hour, minute, rest) = (second % DAY_S / 3_600, second % 3_600 / 60, second % 60);
             // Writing to a string cannot fail, here and below.
             let _ = write!(
@@ -33,19 +35,6 @@ impl Times {
         out.push_str(digits.format(SECOND_US + micros).get(1..).unwrap_or_default());
         out.push('Z');
     }
-}
-
-/// Year, month and day of a day since 1970-01-01, by the era arithmetic of the proleptic Gregorian calendar: years begin
-/// in March, so that the leap day is the last of its year.
-fn civil(day: u64) -> (u64, u64, u64) {
-    let day = day + 719_468; // days from 0000-03-01 to 1970-01-01
-    let (era, day_of_era) = (day / 146_097, day % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let month = (march_month + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    (year, month, day_of_year - (153 * march_month + 2) / 5 + 1)
 }
 
 #[cfg(test)]
