@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, SupportsFloat, final
+from typing import Any, Literal, SupportsFloat, final
 
 from typing_extensions import Self
 
@@ -564,6 +564,38 @@ class ManualClock:
         """Moves it forward by `ms` milliseconds."""
 
 @final
+class MetricFamily:
+    """One metric of the metrics page with its values at one moment."""
+
+    @property
+    def name(self) -> str:
+        """The name, without a suffix such as ``_total``, which follows from the kind."""
+
+    @property
+    def help(self) -> str:
+        """The help text."""
+
+    @property
+    def kind(self) -> Literal["counter", "gauge", "info", "histogram"]:
+        """The kind; a histogram has no `samples`, and the other kinds have no `buckets`."""
+
+    @property
+    def labels(self) -> list[str]:
+        """The names of the labels."""
+
+    @property
+    def samples(self) -> list[tuple[list[str], int]]:
+        """The values of the labels, and the number."""
+
+    @property
+    def buckets(self) -> list[tuple[int | None, int]]:
+        """Upper bound of each bucket in nanoseconds, None for the last one, and its number, not cumulative."""
+
+    @property
+    def sum_ns(self) -> int:
+        """The sum of all durations."""
+
+@final
 class Metrics:
     """The data plane's numbers at one moment. Counts never decrease while the server runs, even across reloads."""
 
@@ -848,6 +880,9 @@ class Server:
 
     def metrics(self) -> Metrics:
         """The current numbers."""
+
+    def metric_families(self) -> list[MetricFamily]:
+        """The current numbers as the metrics page shows them, in its order."""
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""

@@ -6,9 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 from typer.main import get_command
 
+from callgate import Engine, Server
 from callgate.cli import app
+from callgate.control.metrics import ServerCollector, registry
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTION = re.compile(r"--[a-z][a-z-]*")
@@ -41,3 +44,12 @@ def test_every_kind_of_failure_is_on_the_page() -> None:
     written = {name for cell in first_cells("operations.md") for name in re.findall(r"`([a-z_]+)`", cell)}
     assert len(kinds) >= 10
     assert kinds <= written
+
+
+def test_every_metric_is_on_the_page() -> None:
+    with Server(Engine.from_dict({"version": "1", "name": "p", "default": "deny", "tools": {}})) as server:
+        text = generate_latest(registry(ServerCollector(server))).decode()
+    metrics = set(re.findall(r"^# TYPE (callgate_\w+)", text, re.MULTILINE))
+    written = {name for cell in first_cells("operations.md") for name in re.findall(r"`(callgate_\w+)`", cell)}
+    assert len(metrics) >= 20
+    assert metrics <= written

@@ -51,7 +51,7 @@ mod _callgate {
     #[pymodule_export]
     use crate::explain::{ConditionStep, Explanation, Step};
     #[pymodule_export]
-    use crate::metrics::Metrics;
+    use crate::metrics::{MetricFamily, Metrics};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]

@@ -1,9 +1,48 @@
 //! `Metrics`: the data plane's metrics as plain Python values.
 
-use callgate_server::{MetricsSnapshot, UpstreamNumbers, duration_bounds_ns, store_duration_bounds_ns};
+use callgate_server::{
+    MetricSample, MetricValues, MetricsSnapshot, UpstreamNumbers, duration_bounds_ns,
+    store_duration_bounds_ns,
+};
 use pyo3::prelude::*;
 
-/// Numbers of one moment; the names under which they are published stand in `callgate/control/metrics.py`.
+/// One metric of the page with its values.
+#[pyclass(frozen, get_all, module = "callgate._callgate")]
+pub(crate) struct MetricFamily {
+    name: &'static str,
+    help: &'static str,
+    kind: &'static str,
+    labels: Vec<&'static str>,
+    samples: Vec<MetricSample>,
+    buckets: Vec<(Option<u64>, u64)>,
+    sum_ns: u64,
+}
+
+impl From<callgate_server::MetricFamily> for MetricFamily {
+    fn from(family: callgate_server::MetricFamily) -> Self {
+        let (kind, samples, buckets, sum_ns) = match family.values {
+            MetricValues::Counter(samples) => ("counter", samples, Vec::new(), 0),
+            MetricValues::Gauge(samples) => ("gauge", samples, Vec::new(), 0),
+            MetricValues::Info(samples) => ("info", samples, Vec::new(), 0),
+            MetricValues::Histogram { bounds_ns, durations } => {
+                let bounds = bounds_ns.iter().copied().map(Some).chain([None]);
+                let buckets = bounds.zip(durations.counts).collect();
+                ("histogram", Vec::new(), buckets, durations.sum_ns)
+            }
+        };
+        Self {
+            name: family.name,
+            help: family.help,
+            kind,
+            labels: family.labels.to_vec(),
+            samples,
+            buckets,
+            sum_ns,
+        }
+    }
+}
+
+/// Numbers of one moment.
 #[pyclass(frozen, get_all, module = "callgate._callgate")]
 pub(crate) struct Metrics {
     decisions: Vec<(String, String, &'static str, u64)>,

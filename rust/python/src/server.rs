@@ -12,7 +12,7 @@ use crate::clock::ManualClock;
 use crate::engine::{Engine, compile};
 use crate::error::Error;
 use crate::events::{self, Events};
-use crate::metrics::Metrics;
+use crate::metrics::{MetricFamily, Metrics};
 use crate::{load, setup};
 
 /// The data plane: decisions over gRPC and HTTP. After a stop, its metrics stay available.
@@ -263,6 +263,12 @@ impl Server {
     fn metrics(&self, py: Python<'_>) -> PyResult<Metrics> {
         let server = self.started()?;
         Ok(Metrics::from(py.detach(|| server.metrics())))
+    }
+
+    fn metric_families(&self, py: Python<'_>) -> PyResult<Vec<MetricFamily>> {
+        let server = self.started()?;
+        let families = py.detach(|| server.metrics().families());
+        Ok(families.into_iter().map(MetricFamily::from).collect())
     }
 
     #[pyo3(signature = (max = 1_000))]

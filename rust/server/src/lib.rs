@@ -50,8 +50,9 @@ pub use identity::{PepError, PepSpec};
 pub use in_force::{GatewayConfig, GatewayError, GatewayServer};
 pub use limits::Limits;
 pub use metrics::{
-    DecisionCount, DenialCount, DurationHistogram, MetricsSnapshot, PolicyInfo, RateLimitCount, RequestCount,
-    StoreErrorCount, UpstreamNumbers, duration_bounds_ns, store_duration_bounds_ns,
+    DecisionCount, DenialCount, DurationHistogram, MetricFamily, MetricSample, MetricValues, MetricsSnapshot,
+    PolicyInfo, RateLimitCount, RequestCount, StoreErrorCount, UpstreamNumbers, duration_bounds_ns,
+    store_duration_bounds_ns,
 };
 pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};

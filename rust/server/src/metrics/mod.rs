@@ -1,5 +1,6 @@
 //! The numbers of the metrics page, counted without locks on the way of a call.
 
+mod families;
 mod histogram;
 mod labels;
 mod pace;
@@ -16,6 +17,7 @@ use callgate_core::{Decision, Outcome, State};
 use http::StatusCode;
 use tonic::Code;
 
+pub use families::{MetricFamily, MetricSample, MetricValues};
 pub use histogram::{DurationHistogram, duration_bounds_ns};
 pub(crate) use pace::Pace;
 pub use rates::RateLimitCount;
