@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, SupportsFloat, final
+from typing import Any, Literal, SupportsFloat, TypedDict, final, type_check_only
 
-from typing_extensions import Self
+from typing_extensions import Self, Unpack
 
 from callgate.outcome import Outcome
 
@@ -19,6 +19,7 @@ __all__ = [
     "Explanation",
     "LimitState",
     "ManualClock",
+    "MetricFamily",
     "Metrics",
     "PolicyInfo",
     "Server",
@@ -262,6 +263,34 @@ class PolicyInfo:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
+@type_check_only
+class _Sizes(TypedDict, total=False):
+    """Keywords of the functions that make an `Engine`."""
+
+    counter_capacity: int
+    """Highest number of live counters in this process; at the cap, calls that need a new one are denied."""
+
+    counters_per_grant: int
+    """Highest number of live counters of one grant in this process."""
+
+    reservation_ttl_ms: int
+    """Time in which a reservation can be rolled back."""
+
+    counters: str | None
+    """The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive the process
+    (`docs/counters.md`). The file belongs to this engine alone."""
+
+    flush_interval_ms: int
+    """Interval at which a `Server` of this engine writes that file to disk. A power failure may lose the counts of one
+    interval; a kill loses nothing."""
+
+    reservations_per_grant: int
+    """Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's oldest one is committed
+    early."""
+
+    reservations_per_pep: int
+    """Highest number of open reservations of one PEP. There are 65,536 in all."""
+
 @final
 class Engine:
     """Policies and counters in this process.
@@ -274,31 +303,14 @@ class Engine:
     def from_file(
         path: str | PathLike[str],
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
-        *,
-        counter_capacity: int = ...,
-        counters_per_grant: int = ...,
-        reservation_ttl_ms: int = ...,
-        counters: str | None = None,
-        flush_interval_ms: int = ...,
-        reservations_per_grant: int = ...,
-        reservations_per_pep: int = ...,
+        **sizes: Unpack[_Sizes],
     ) -> Engine:
         """Reads a policy file, which serves every server, or a folder of them, in which a file's stem names its server.
 
         Args:
             path: ``*.json``, ``*.yaml`` or ``*.yml``, or a folder of such files.
             catalogue: Facts about the tools.
-            counter_capacity: Highest number of live counters in this process; at the cap, calls that need a new one are
-                denied.
-            counters_per_grant: Highest number of live counters of one grant in this process.
-            reservation_ttl_ms: Time in which a reservation can be rolled back.
-            counters: The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive
-                the process (`docs/counters.md`). The file belongs to this engine alone.
-            flush_interval_ms: Interval at which a `Server` of this engine writes that file to disk. A power failure may
-                lose the counts of one interval; a kill loses nothing.
-            reservations_per_grant: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the
-                grant's oldest one is committed early.
-            reservations_per_pep: Highest number of open reservations of one PEP. There are 65,536 in all.
+            **sizes: The sizes of the engine, and the place of its counters; see `_Sizes`.
 
         Raises:
             PolicyError: A document has a fault.
@@ -310,14 +322,7 @@ class Engine:
     def from_dict(
         policy: dict[str, Any],
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
-        *,
-        counter_capacity: int = ...,
-        counters_per_grant: int = ...,
-        reservation_ttl_ms: int = ...,
-        counters: str | None = None,
-        flush_interval_ms: int = ...,
-        reservations_per_grant: int = ...,
-        reservations_per_pep: int = ...,
+        **sizes: Unpack[_Sizes],
     ) -> Engine:
         """Takes a policy for every server as Python values; numbers are exact, including `decimal.Decimal`.
 
@@ -329,14 +334,7 @@ class Engine:
     def from_json(
         policy: bytes | str,
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
-        *,
-        counter_capacity: int = ...,
-        counters_per_grant: int = ...,
-        reservation_ttl_ms: int = ...,
-        counters: str | None = None,
-        flush_interval_ms: int = ...,
-        reservations_per_grant: int = ...,
-        reservations_per_pep: int = ...,
+        **sizes: Unpack[_Sizes],
     ) -> Engine:
         """Takes a policy for every server as a JSON document.
 
@@ -353,13 +351,7 @@ class Engine:
         grant_key: bytes | None = None,
         catalogue: str | PathLike[str] | dict[str, Any] | None = None,
         rate_limits: Sequence[tuple[str, bytes]] | None = None,
-        counter_capacity: int = ...,
-        counters_per_grant: int = ...,
-        reservation_ttl_ms: int = ...,
-        counters: str | None = None,
-        flush_interval_ms: int = ...,
-        reservations_per_grant: int = ...,
-        reservations_per_pep: int = ...,
+        **sizes: Unpack[_Sizes],
     ) -> Engine:
         """Takes a whole configuration, with the contents of its files.
 
@@ -375,13 +367,7 @@ class Engine:
             grant_key: 32 bytes, the key of the token hashes.
             catalogue: Facts about the tools.
             rate_limits: Files of rate limits: the name of each, whose suffix gives the format, and its contents.
-            counter_capacity: See `from_file`.
-            counters_per_grant: See `from_file`.
-            reservation_ttl_ms: See `from_file`.
-            counters: See `from_file`.
-            flush_interval_ms: See `from_file`.
-            reservations_per_grant: See `from_file`.
-            reservations_per_pep: See `from_file`.
+            **sizes: See `from_file`.
 
         Raises:
             PolicyError: A document has a fault.
@@ -717,24 +703,13 @@ class Server:
         *,
         grace_ms: int | None = None,
         allowed_hosts: list[str] = ...,
-        body_limit_bytes: int | None = None,
-        header_limit_bytes: int | None = None,
-        unfinished_limit_bytes: int | None = None,
-        max_connections: int | None = None,
-        max_streams: int | None = None,
-        max_batch_calls: int | None = None,
-        message_timeout_ms: int | None = None,
-        opening_timeout_ms: int | None = None,
-        header_timeout_ms: int | None = None,
-        idle_timeout_ms: int | None = None,
-        keepalive_interval_ms: int | None = None,
-        keepalive_timeout_ms: int | None = None,
         audit: Mapping[str, object] | None = None,
         peps: Sequence[Mapping[str, object]] | None = None,
         pep_key: bytes | None = None,
         tls: Mapping[str, bytes] | None = None,
         proxies: Mapping[str, object] | None = None,
         gateway: Mapping[str, object] | None = None,
+        **limits: int | None,
     ) -> Self:
         """Prepares a server; `start` or a ``with`` block starts it, once.
 
@@ -746,20 +721,6 @@ class Server:
             clock: A manual clock, for tests; None for the system's.
             grace_ms: Longest time that `stop` waits for calls in flight; None for 10 s.
             allowed_hosts: Hosts that `Host` and `Origin` of HTTP requests may name, in addition to the loopback names.
-            body_limit_bytes: Largest gRPC message and HTTP body; None for 4 MiB.
-            header_limit_bytes: Largest header of one HTTP/2 request; None for 16 KiB.
-            unfinished_limit_bytes: Memory for unfinished messages and bodies, and for answers that wait for their
-                clients. One connection gets an eighth of it (or one body, if that is more). A quarter is reserved for
-                the first 16 KiB of each message, and one connection gets half of that; None for 256 MiB.
-            max_connections: Connections open at once, more wait; None for 10,000.
-            max_streams: Streams open at once on one HTTP/2 connection, more are refused; None for 1,024.
-            max_batch_calls: Calls of one `CheckBatch`; None for 1,000.
-            message_timeout_ms: Longest time of one message or body from its beginning to its end; None for 30 s.
-            opening_timeout_ms: Longest time until a new connection shows its HTTP version; None for 10 s.
-            header_timeout_ms: Longest wait for a whole header over HTTP/1.1, from its first byte on; None for 20 s.
-            idle_timeout_ms: Longest idle time of an HTTP/1.1 connection between two requests; None for 100 s.
-            keepalive_interval_ms: Interval at which an HTTP/2 client is probed; None for 30 s.
-            keepalive_timeout_ms: Time that the client has to answer a probe; None for 20 s.
             audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
                 output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
                 ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
@@ -793,6 +754,8 @@ class Server:
                 ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
                 ``clock_skew_ms``, ``scopes``; ``allowed_origins``, the origins of pages whose scripts may use the
                 gateway.
+            **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
+                milliseconds as ``header_timeout_ms``; None for the default.
 
         Raises:
             ConfigError: A value has the wrong form.

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 import json
+import math
 import re
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import callgate
-from callgate import Server
+from callgate import ConfigError, Engine, Server
 from callgate.config import InvalidConfigError, load
-from callgate.config.units import parse_duration, parse_size, to_ms
+
+LIMITS = Path(__file__).resolve().parents[2] / "rust" / "server" / "src" / "limits.rs"
+POLICY = {"version": "1", "name": "p", "default": "deny", "tools": {}}
 
 
 def written(folder: Path, **keys: Any) -> Path:
@@ -24,15 +24,47 @@ def written(folder: Path, **keys: Any) -> Path:
 
 
 def test_limits_are_those_of_the_library() -> None:
-    """The Rust half is a library of its own, with defaults of its own: those that its stub tells of are ours."""
-    stub = resources.files(callgate).joinpath("_callgate.pyi").read_text()
-    told = dict(re.findall(r"^            (\w+): [^:]*?; None for ([0-9][^.]*)\.$", stub, re.MULTILINE))
-    limits = load(None).config.limits.server_keywords()
-    assert limits.keys() <= told.keys()
-    assert limits.keys() <= inspect.signature(Server).parameters.keys()
-    for name, value in limits.items():
-        text = told[name].replace(",", "").replace(" ", "")
-        assert value == (to_ms(parse_duration(text)) if name.endswith("_ms") else parse_size(text)), name
+    """The Rust half is a library of its own, with defaults of its own."""
+    declared = re.findall(r"^    (\w+): (?:usize|u32|u64) = ([0-9_* ]+),$", LIMITS.read_text(), re.MULTILINE)
+    library: dict[str, Any] = {
+        name: math.prod(int(factor) for factor in product.split("*")) for name, product in declared
+    }
+    assert library == load(None).config.limits.server_keywords()
+    Server(Engine.from_dict(POLICY), **library).check()
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "message"),
+    [
+        ({"max_strems": 1}, TypeError, r"Server.__new__\(\) got an unexpected keyword argument 'max_strems'"),
+        ({"max_streams": "1"}, TypeError, "'str' object cannot be interpreted as an integer"),
+        ({"max_streams": 1 << 32}, OverflowError, "out of range"),
+    ],
+    ids=str,
+)
+def test_a_wrong_limit_is_a_wrong_argument(limits: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Server(Engine.from_dict(POLICY), **limits)
+
+
+def test_a_limit_of_none_is_the_default() -> None:
+    Server(Engine.from_dict(POLICY), max_streams=None).check()
+    with pytest.raises(ConfigError, match="max_streams"):
+        Server(Engine.from_dict(POLICY), max_streams=0).start()
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({"counter_cap": 1}, r"Engine.from_dict\(\) got an unexpected keyword argument 'counter_cap'"),
+        ({"counter_capacity": "1"}, "'str' object cannot be interpreted as an integer"),
+        ({"counters": 1}, "'int' object is not an instance of 'str'"),
+    ],
+    ids=str,
+)
+def test_a_wrong_size_is_a_wrong_argument(sizes: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        Engine.from_dict(POLICY, **sizes)
 
 
 def test_sizes_and_durations(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from callgate.config.fields import Count, Duration, FilePath, Section, Size, within
-from callgate.config.units import to_ms
 
 
 class AuditMode(str, Enum):
@@ -42,11 +41,6 @@ class Audit(Section):
 
     def server_keywords(self) -> dict[str, Any]:
         """The argument `audit` of `Server`."""
-        return {
-            "path": self.path,
-            "mode": self.mode.value,
-            "max_bytes": self.max_bytes,
-            "max_age_s": -(-to_ms(self.max_age) // 1000),
-            "keep": self.keep,
-            "sync_interval_ms": to_ms(self.sync_interval),
-        }
+        keywords = super().server_keywords()
+        max_age_ms = keywords.pop("max_age_ms")
+        return {**keywords, "max_age_s": -(-max_age_ms // 1000)}

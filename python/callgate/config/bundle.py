@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -18,9 +17,7 @@ from callgate.config.grants import Grant, GrantsFile
 from callgate.config.key import key_path, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.oauth import Jwks
-from callgate.config.peps import Pep
 from callgate.config.state import pins_folder
-from callgate.config.units import to_ms
 from callgate.config.upstreams import Listed, first_lists_s
 from callgate.errors import ConfigError, TransientError
 from callgate.text import quoted
@@ -34,8 +31,6 @@ if TYPE_CHECKING:
     from callgate.config.model import Config
     from callgate.config.oauth import Oauth
     from callgate.config.upstreams import HeaderValue
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ class Bundle:
     def peps(self) -> list[dict[str, Any]] | None:
         """The enforcement points as `Server` takes them: None admits every client, an empty list none."""
         peps = self.config.peps
-        return None if peps is None else [_pep(pep) for pep in peps]
+        return None if peps is None else [pep.server_keywords() for pep in peps]
 
     def gateway(self) -> dict[str, Any]:
         """The argument `gateway` of `Server`."""
@@ -102,7 +97,7 @@ class Bundle:
 
     def _grants(self) -> list[dict[str, Any]] | None:
         """The grants as the engine takes them: None lets callers name their grant, an empty list admits no caller."""
-        return None if self.grants is None else [_grant(placed.grant) for placed in self.grants]
+        return None if self.grants is None else [placed.grant.server_keywords() for placed in self.grants]
 
 
 def read_bundle(
@@ -212,8 +207,8 @@ def _tls(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, bytes] 
     tls = loaded.config.tls
     if tls is None:
         return None
-    paths = {"certificate": tls.certificate, "key": tls.key, "client_ca": tls.client_ca}
-    return {name: _read(loaded, ("tls", name), path, files, faults) for name, path in paths.items() if path is not None}
+    paths = tls.server_keywords().items()
+    return {name: _read(loaded, ("tls", name), path, files, faults) for name, path in paths if path is not None}
 
 
 def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -221,36 +216,23 @@ def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tu
         upstream, at = server.upstream, ("servers", name, "upstream")
         if upstream is None:
             continue
-        yield (
-            name,
-            {
-                "url": upstream.url,
-                "ca": None if upstream.ca is None else _read(loaded, (*at, "ca"), upstream.ca, files, faults),
-                "headers": [
-                    (field, value.prefix + _secret(loaded, (*at, "headers", field), value, files, faults))
-                    for field, value in upstream.headers.items()
-                ],
-                "allow_link_local": upstream.allow_link_local,
-                "connect_timeout_ms": to_ms(upstream.connect_timeout),
-                "answer_timeout_ms": to_ms(upstream.answer_timeout),
-                "max_requests": upstream.max_requests,
-                "max_requests_per_grant": upstream.max_requests_per_grant,
-                "max_idle_connections": upstream.max_idle_connections,
-                "idle_timeout_ms": to_ms(upstream.idle_timeout),
-                "list_limit_bytes": upstream.list_limit_bytes,
-                "pinning": upstream.pinning.value,
-            },
-        )
+        ca = None if upstream.ca is None else _read(loaded, (*at, "ca"), upstream.ca, files, faults)
+        headers = [
+            (field, value.prefix + _secret(loaded, (*at, "headers", field), value, files, faults))
+            for field, value in upstream.headers.items()
+        ]
+        yield name, {**upstream.server_keywords(), "ca": ca, "headers": headers}
 
 
 def _oauth(loaded: Loaded, files: Files, faults: list[Fault]) -> Mapping[str, Any] | list[Mapping[str, Any]] | None:
     def keywords(issuer: Oauth, *step: int) -> Mapping[str, Any]:
         at: KeyPath = ("gateway", "oauth", *step, "jwks")
         jwks = issuer.jwks or Jwks.model_construct()
-        return issuer.server_keywords(
-            jwks=None if jwks.file is None else _read(loaded, (*at, "file"), jwks.file, files, faults),
-            ca=None if jwks.ca is None else _read(loaded, (*at, "ca"), jwks.ca, files, faults),
-        )
+        return {
+            **issuer.server_keywords(),
+            "jwks": None if jwks.file is None else _read(loaded, (*at, "file"), jwks.file, files, faults),
+            "jwks_ca": None if jwks.ca is None else _read(loaded, (*at, "ca"), jwks.ca, files, faults),
+        }
 
     oauth = loaded.config.gateway.oauth
     if isinstance(oauth, list):
@@ -290,26 +272,3 @@ def _of(error: ConfigError, fault: Fault) -> Fault:
 def _at(loaded: Loaded, path: KeyPath, message: str) -> Fault:
     """A fault at a key if it is given, else without a place, because a default has none."""
     return loaded.fault(path, message) if loaded.origin(path) != "default" else Fault(message)
-
-
-def _grant(grant: Grant) -> dict[str, Any]:
-    expires_at = grant.expires_at
-    return {
-        "id": grant.id,
-        "token_hash": grant.token_hash,
-        "server": grant.server,
-        "policy": grant.policy,
-        "labels": grant.labels,
-        "expires_at_us": None if expires_at is None else round((expires_at - _EPOCH).total_seconds() * 1e6),
-        "revoked": grant.revoked,
-    }
-
-
-def _pep(pep: Pep) -> dict[str, Any]:
-    return {
-        "name": pep.name,
-        "token_hash": pep.token_hash,
-        "certificates": pep.certificates,
-        "uids": pep.uids,
-        "vouches": pep.vouches,
-    }

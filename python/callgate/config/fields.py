@@ -6,17 +6,19 @@ import ipaddress
 import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from callgate.config.units import format_duration, format_size, parse_duration, parse_size
+from callgate.config.units import format_duration, format_size, parse_duration, parse_size, to_ms
 from callgate.text import is_text, quoted
 
 _MAX_PORT: Final = 65_535
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 FILE_STORE: Final = "file:"
 
 
@@ -24,6 +26,18 @@ class Section(BaseModel):
     """Base of all sections: validated, immutable, without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    def server_keywords(self) -> dict[str, Any]:
+        """The section as the data plane takes it; durations are in ms, under `<key>_ms`, and times in us."""
+        return dict(_keyword(name, getattr(self, name)) for name in type(self).model_fields)
+
+
+def _keyword(name: str, value: object) -> tuple[str, object]:
+    if isinstance(value, timedelta):
+        return f"{name}_ms", to_ms(value)
+    if isinstance(value, datetime):
+        return f"{name}_us", (value - _EPOCH) // timedelta(microseconds=1)
+    return name, value.value if isinstance(value, Enum) else value
 
 
 @dataclass(frozen=True)
@@ -196,6 +210,9 @@ ListGiven = BeforeValidator(_list_given)
 
 PathGiven = BeforeValidator(_path_given)
 """The same for a path."""
+
+AT_START: Final = "read only at the start"
+"""Marks a key of the configuration that cannot change while the sidecar runs."""
 
 NotNull: Any = Field(validate_default=False, json_schema_extra=_without_null)
 """Accompanies either: the default is absent, and only a given value is checked."""

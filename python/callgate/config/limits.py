@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from callgate.config.fields import Count, Duration, Section, Size, within
-from callgate.config.units import to_ms
 
 _Wait = Annotated[Duration, within(timedelta(milliseconds=100), timedelta(days=1))]
 
@@ -53,10 +52,3 @@ class Limits(Section):
 
     keepalive_timeout: _Wait = timedelta(seconds=20)
     """Time that the client has to answer a probe."""
-
-    def server_keywords(self) -> dict[str, Any]:
-        """The arguments of `Server`."""
-        values = ((name, getattr(self, name)) for name in Limits.model_fields)
-        return dict(
-            (f"{name}_ms", to_ms(value)) if isinstance(value, timedelta) else (name, value) for name, value in values
-        )

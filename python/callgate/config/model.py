@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from callgate.config.audit import Audit
 from callgate.config.counters import Counters, Reservations
 from callgate.config.fields import (
+    AT_START,
     Address,
     Count,
     Duration,
@@ -59,7 +60,7 @@ class Config(BaseSettings):
         env_parse_none_str="null",
     )
 
-    state: FilePath = Field(default_factory=default_state_folder)
+    state: Annotated[FilePath, AT_START] = Field(default_factory=default_state_folder)
     """The folder for data that outlives the process; created for this user alone if it does not exist."""
 
     servers: dict[Text, Server] = {}
@@ -83,22 +84,22 @@ class Config(BaseSettings):
     grants_file: Annotated[FilePath | None, PathGiven, NotNull] = None
     """More grants: a file, or a folder of them."""
 
-    grant_key_file: FilePath | None = None
+    grant_key_file: Annotated[FilePath | None, AT_START] = None
     """The key of token hashes, 32 bytes as hex or base64; by default `grant.key` in the state folder."""
 
-    grant_key: SecretStr | None = None
+    grant_key: Annotated[SecretStr | None, AT_START] = None
     """The same key itself; read only from the environment."""
 
     peps: Annotated[list[Pep] | None, ListGiven, NotNull] = None
     """The enforcement points. By default every client that reaches the port, and on the socket this user."""
 
-    listen: Address | None = "127.0.0.1:9191"
+    listen: Annotated[Address | None, AT_START] = "127.0.0.1:9191"
     """Address of the decision API (gRPC and HTTP): an IP address and a port; `null` for no TCP."""
 
-    socket: FilePath | None = None
+    socket: Annotated[FilePath | None, AT_START] = None
     """A Unix socket to create for the decision API."""
 
-    allowed_hosts: list[Host] = []
+    allowed_hosts: Annotated[list[Host], AT_START] = []
     """Hosts that HTTP requests may name in `Host` and `Origin`, in addition to the loopback names."""
 
     tls: Tls | None = None
@@ -113,31 +114,31 @@ class Config(BaseSettings):
     pinning: PinningTimes = PinningTimes()
     """Time in which first lists of tools are accepted, at the gateway and by `callgate wrap`."""
 
-    admin: Admin = Admin()
+    admin: Annotated[Admin, AT_START] = Admin()
     """The port of metrics and health."""
 
-    limits: Limits = Limits()
+    limits: Annotated[Limits, AT_START] = Limits()
     """Bounds of the decision port."""
 
-    counters: Counters = Counters()
+    counters: Annotated[Counters, AT_START] = Counters()
     """The live state of limits."""
 
-    reservations: Reservations = Reservations()
+    reservations: Annotated[Reservations, AT_START] = Reservations()
     """Units that an allowed call took and may return."""
 
-    audit: Audit | None = None
+    audit: Annotated[Audit | None, AT_START] = None
     """The decision log; none by default."""
 
-    workers: Annotated[Count, Field(ge=0, le=1024)] = 0
+    workers: Annotated[Count, Field(ge=0, le=1024), AT_START] = 0
     """Threads for decisions; 0 for one per core."""
 
-    grace: Annotated[Duration, within(timedelta(), timedelta(hours=1))] = timedelta(seconds=10)
+    grace: Annotated[Duration, within(timedelta(), timedelta(hours=1)), AT_START] = timedelta(seconds=10)
     """Longest time that a stop waits for calls in flight."""
 
-    log_format: LogFormat = LogFormat.TEXT
+    log_format: Annotated[LogFormat, AT_START] = LogFormat.TEXT
     """Format of log lines on stderr."""
 
-    watch: Flag = True
+    watch: Annotated[Flag, AT_START] = True
     """Reload changed files automatically; otherwise only on SIGHUP."""
 
     @classmethod

@@ -22,7 +22,6 @@ from pydantic import (
 
 from callgate.config.address import is_loopback
 from callgate.config.fields import Duration, FilePath, Section, Text, checked_text, within
-from callgate.config.units import to_ms
 from callgate.text import quoted
 
 _ISSUER: Final = re.compile(r"https?://[^/?#@\s]+(/[^?#\s]*)?")
@@ -191,20 +190,15 @@ class Oauth(Section):
             raise ValueError(message)
         return self
 
-    def server_keywords(self, *, jwks: bytes | None, ca: bytes | None) -> dict[str, Any]:
-        """The argument `oauth` of `Server`'s gateway, with the contents of the files."""
+    def server_keywords(self) -> dict[str, Any]:
+        """The argument `oauth` of `Server`'s gateway, without the contents of the files."""
         return {
-            "issuer": self.issuer,
-            "prefix": self.prefix,
-            "jwks": jwks,
+            **super().server_keywords(),
+            "jwks": None,
             "jwks_url": None if self.jwks is None else self.jwks.url,
-            "jwks_ca": ca,
-            "audience": self.audience,
             "algorithms": [algorithm.value for algorithm in self.algorithms],
             "grant": list(self.grant),
             "labels": {name: list(claim) for name, claim in self.labels.items()},
-            "clock_skew_ms": to_ms(self.clock_skew),
-            "scopes": list(self.scopes),
         }
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import Engine, Server
-from callgate.config import Bundle, Fault, Files, InvalidConfigError, check, read_bundle, warnings
+from callgate.config import Bundle, Config, Fault, Files, InvalidConfigError, check, read_bundle, warnings
 from callgate.config.check import ineffective
 from callgate.config.document import read_bytes, refuse_special
+from callgate.config.fields import AT_START
 from callgate.config.folder import documents_in
 from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
@@ -22,26 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from callgate.config import Config, Option
+    from callgate.config import Option
     from callgate.config.document import KeyPath
 
-FIXED = (
-    "state",
-    "grant_key_file",
-    "grant_key",
-    "listen",
-    "socket",
-    "allowed_hosts",
-    "admin",
-    "limits",
-    "counters",
-    "reservations",
-    "audit",
-    "workers",
-    "grace",
-    "log_format",
-    "watch",
-)
+FIXED: Final = tuple(name for name, field in Config.model_fields.items() if AT_START in field.metadata)
 """Keys that are read only at the start. The others take effect while the sidecar runs."""
 
 

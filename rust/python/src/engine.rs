@@ -19,28 +19,31 @@ use crate::counters;
 use crate::decision::{Decision, reservation_id};
 use crate::error::Error;
 use crate::explain::Explanation;
+use crate::keywords::keywords;
 use crate::{args, load, setup};
-
-/// The default limit of live counters. Each takes up to 2 KiB when it is in use.
-const COUNTER_CAPACITY: usize = 1 << 20;
-
-/// The default limit of live counters per grant.
-const COUNTERS_PER_GRANT: usize = 1 << 16;
-
-/// The time in which a reservation can be rolled back (`docs/policy.md` section 2), in milliseconds.
-const RESERVATION_TTL_MS: u64 = 30_000;
 
 /// The limit of open reservations; beyond it the oldest one is committed.
 const RESERVATION_CAPACITY: usize = 1 << 16;
 
-/// The default limit of open reservations per grant.
-const RESERVATIONS_PER_GRANT: usize = 1 << 12;
-
-/// The limit of open reservations per enforcement point.
-const RESERVATIONS_PER_PEP: usize = 1 << 15;
-
-/// The default interval in which a server writes counters in a file to disk.
-const FLUSH_INTERVAL_MS: u64 = 1_000;
+keywords! {
+    /// The sizes of an engine, and the place of its counters.
+    struct Sizes {
+        /// The limit of live counters. Each takes up to 2 KiB when it is in use.
+        counter_capacity: usize = 1 << 20,
+        /// The limit of live counters per grant.
+        counters_per_grant: usize = 1 << 16,
+        /// The time in which a reservation can be rolled back (`docs/policy.md` section 2), in milliseconds.
+        reservation_ttl_ms: u64 = 30_000,
+        /// `memory`, also by default, or `file:PATH`.
+        counters: Option<String> = None,
+        /// The interval in which a server writes counters in a file to disk.
+        flush_interval_ms: u64 = 1_000,
+        /// The limit of open reservations per grant.
+        reservations_per_grant: usize = 1 << 12,
+        /// The limit of open reservations per enforcement point.
+        reservations_per_pep: usize = 1 << 15,
+    }
+}
 
 /// An engine without a server has no background task: every so many calls sweep this many counters.
 const CALLS_PER_SWEEP: u32 = 256;
@@ -59,16 +62,10 @@ pub(crate) struct Engine {
     calls: AtomicU32,
 }
 
-fn config(
-    counter_capacity: usize,
-    counters_per_grant: usize,
-    reservation_ttl_ms: u64,
-    reservations_per_grant: usize,
-    reservations_per_pep: usize,
-) -> PyResult<EngineConfig> {
+fn config(sizes: &Sizes) -> PyResult<EngineConfig> {
     for (name, most) in [
-        ("reservations_per_grant", reservations_per_grant),
-        ("reservations_per_pep", reservations_per_pep),
+        ("reservations_per_grant", sizes.reservations_per_grant),
+        ("reservations_per_pep", sizes.reservations_per_pep),
     ] {
         if !(1..=RESERVATION_CAPACITY).contains(&most) {
             let fault = format!("expected 1 to {RESERVATION_CAPACITY}, got {most}");
@@ -76,27 +73,22 @@ fn config(
         }
     }
     Ok(EngineConfig {
-        counter_capacity,
-        counters_per_grant,
-        reservation_ttl_ms,
+        counter_capacity: sizes.counter_capacity,
+        counters_per_grant: sizes.counters_per_grant,
+        reservation_ttl_ms: sizes.reservation_ttl_ms,
         reservations: ReservationLimits {
             capacity: RESERVATION_CAPACITY,
-            per_grant: reservations_per_grant,
-            per_pep: reservations_per_pep,
+            per_grant: sizes.reservations_per_grant,
+            per_pep: sizes.reservations_per_pep,
         },
         hash_key: random_key().map_err(no_randomness)?,
     })
 }
 
 impl Engine {
-    fn build(
-        py: Python<'_>,
-        state: State,
-        config: EngineConfig,
-        counters: Option<&str>,
-        flush_interval_ms: u64,
-    ) -> PyResult<Self> {
-        let core = match counters::place(counters)? {
+    fn build(py: Python<'_>, state: State, sizes: &Sizes) -> PyResult<Self> {
+        let config = config(sizes)?;
+        let core = match counters::place(sizes.counters.as_deref())? {
             None => callgate_core::Engine::new(state, config),
             Some(path) => py.detach(|| {
                 let reading = counters::read_clocks()?;
@@ -107,9 +99,21 @@ impl Engine {
         Ok(Self {
             core: Arc::new(core),
             clock,
-            flush_interval_ms,
+            flush_interval_ms: sizes.flush_interval_ms,
             calls: AtomicU32::new(0),
         })
+    }
+
+    /// An engine with one policy from Python values or JSON.
+    fn in_memory(
+        py: Python<'_>,
+        policy: &Bound<'_, PyAny>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        sizes: &Sizes,
+    ) -> PyResult<Self> {
+        let document = args::to_json(policy)?;
+        let state = compile(py, catalogue, || load::policy_in_memory(&document))?;
+        Self::build(py, state, sizes)
     }
 
     /// The instant of a call: `now_ms` if given, else the engine's clock.
@@ -152,105 +156,45 @@ pub(crate) fn compile(
 #[pymethods]
 impl Engine {
     #[staticmethod]
-    #[pyo3(signature = (
-        path, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
-        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
+    #[pyo3(signature = (path, catalogue = None, **sizes))]
     fn from_file(
         py: Python<'_>,
         path: PathBuf,
         catalogue: Option<&Bound<'_, PyAny>>,
-        counter_capacity: usize,
-        counters_per_grant: usize,
-        reservation_ttl_ms: u64,
-        counters: Option<&str>,
-        flush_interval_ms: u64,
-        reservations_per_grant: usize,
-        reservations_per_pep: usize,
+        sizes: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        let sizes = Sizes::read("Engine.from_file()", sizes)?;
         let state = compile(py, catalogue, move || load::policies_at(&path))?;
-        let config = config(
-            counter_capacity,
-            counters_per_grant,
-            reservation_ttl_ms,
-            reservations_per_grant,
-            reservations_per_pep,
-        )?;
-        Self::build(py, state, config, counters, flush_interval_ms)
+        Self::build(py, state, &sizes)
     }
 
     #[staticmethod]
-    #[pyo3(signature = (
-        policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
-        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
+    #[pyo3(signature = (policy, catalogue = None, **sizes))]
     fn from_dict(
         py: Python<'_>,
         policy: &Bound<'_, PyDict>,
         catalogue: Option<&Bound<'_, PyAny>>,
-        counter_capacity: usize,
-        counters_per_grant: usize,
-        reservation_ttl_ms: u64,
-        counters: Option<&str>,
-        flush_interval_ms: u64,
-        reservations_per_grant: usize,
-        reservations_per_pep: usize,
+        sizes: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        Self::from_json(
-            py,
-            policy,
-            catalogue,
-            counter_capacity,
-            counters_per_grant,
-            reservation_ttl_ms,
-            counters,
-            flush_interval_ms,
-            reservations_per_grant,
-            reservations_per_pep,
-        )
+        let sizes = Sizes::read("Engine.from_dict()", sizes)?;
+        Self::in_memory(py, policy, catalogue, &sizes)
     }
 
     #[staticmethod]
-    #[pyo3(signature = (
-        policy, catalogue = None, *, counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
-        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
-    ))]
-    #[expect(clippy::too_many_arguments, reason = "one keyword per size")]
+    #[pyo3(signature = (policy, catalogue = None, **sizes))]
     fn from_json(
         py: Python<'_>,
         policy: &Bound<'_, PyAny>,
         catalogue: Option<&Bound<'_, PyAny>>,
-        counter_capacity: usize,
-        counters_per_grant: usize,
-        reservation_ttl_ms: u64,
-        counters: Option<&str>,
-        flush_interval_ms: u64,
-        reservations_per_grant: usize,
-        reservations_per_pep: usize,
+        sizes: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
-        let document = args::to_json(policy)?;
-        let state = compile(py, catalogue, || load::policy_in_memory(&document))?;
-        let config = config(
-            counter_capacity,
-            counters_per_grant,
-            reservation_ttl_ms,
-            reservations_per_grant,
-            reservations_per_pep,
-        )?;
-        Self::build(py, state, config, counters, flush_interval_ms)
+        let sizes = Sizes::read("Engine.from_json()", sizes)?;
+        Self::in_memory(py, policy, catalogue, &sizes)
     }
 
     #[staticmethod]
     #[pyo3(signature = (
-        *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None,
-        counter_capacity = COUNTER_CAPACITY, counters_per_grant = COUNTERS_PER_GRANT,
-        reservation_ttl_ms = RESERVATION_TTL_MS, counters = None, flush_interval_ms = FLUSH_INTERVAL_MS,
-        reservations_per_grant = RESERVATIONS_PER_GRANT, reservations_per_pep = RESERVATIONS_PER_PEP
+        *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None, **sizes
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -264,23 +208,11 @@ impl Engine {
         grant_key: Option<&[u8]>,
         catalogue: Option<&Bound<'_, PyAny>>,
         rate_limits: Option<&Bound<'_, PyAny>>,
-        counter_capacity: usize,
-        counters_per_grant: usize,
-        reservation_ttl_ms: u64,
-        counters: Option<&str>,
-        flush_interval_ms: u64,
-        reservations_per_grant: usize,
-        reservations_per_pep: usize,
+        sizes: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        let sizes = Sizes::read("Engine.from_config()", sizes)?;
         let state = setup::state(py, policies, servers, grants, grant_key, catalogue, rate_limits)?;
-        let config = config(
-            counter_capacity,
-            counters_per_grant,
-            reservation_ttl_ms,
-            reservations_per_grant,
-            reservations_per_pep,
-        )?;
-        Self::build(py, state, config, counters, flush_interval_ms)
+        Self::build(py, state, &sizes)
     }
 
     #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None))]

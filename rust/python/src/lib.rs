@@ -15,6 +15,7 @@ mod error;
 mod events;
 mod explain;
 mod gateway;
+mod keywords;
 mod load;
 mod metrics;
 mod oauth;

@@ -6,23 +6,9 @@ use pyo3::prelude::*;
 use pyo3::types::PyMapping;
 
 use crate::error::Error;
-use crate::setup::{Fields, pairs};
+use crate::setup::{Fields, build};
 
 const PLACE: &str = "gateway: `oauth`";
-const FIELDS: [&str; 11] = [
-    "issuer",
-    "prefix",
-    "jwks",
-    "jwks_url",
-    "jwks_ca",
-    "audience",
-    "algorithms",
-    "grant",
-    "labels",
-    "clock_skew_ms",
-    "scopes",
-];
-
 /// Reads the mapping, or each mapping of the list.
 pub(crate) fn configs(oauth: &Bound<'_, PyAny>) -> PyResult<Vec<OauthConfig>> {
     if oauth.cast::<PyMapping>().is_ok() {
@@ -42,41 +28,48 @@ pub(crate) fn configs(oauth: &Bound<'_, PyAny>) -> PyResult<Vec<OauthConfig>> {
 }
 
 fn config(oauth: &Bound<'_, PyAny>) -> PyResult<OauthConfig> {
-    let fields = Fields::named(PLACE.to_owned(), &FIELDS, oauth)?;
-    let jwks = match (fields.optional("jwks")?, fields.optional("jwks_url")?) {
-        (Some(document), None) => JwksSource::Document(document),
-        (None, Some(url)) => JwksSource::Url {
+    Ok(build!(Fields::named(PLACE.to_owned(), oauth)? => OauthConfig {
+        issuer: "issuer" => Fields::required,
+        prefix: "prefix" => Fields::or_default,
+        jwks: "jwks", "jwks_url", "jwks_ca" => jwks,
+        audience: "audience" => Fields::optional,
+        algorithms: "algorithms" => algorithms,
+        grant: "grant" => |fields: &Fields<'_, '_>, key| fields.required(key).map(ClaimPath::new),
+        labels: "labels" => labels,
+        clock_skew_ms: "clock_skew_ms" => Fields::required,
+        scopes: "scopes" => Fields::or_default,
+    }))
+}
+
+fn jwks(fields: &Fields<'_, '_>, document: &str, url: &str, ca: &str) -> PyResult<JwksSource> {
+    match (fields.optional(document)?, fields.optional(url)?) {
+        (Some(document), None) => Ok(JwksSource::Document(document)),
+        (None, Some(url)) => Ok(JwksSource::Url {
             url,
-            ca_pem: fields.optional("jwks_ca")?,
-        },
-        (None, None) => JwksSource::Discovery {
-            ca_pem: fields.optional("jwks_ca")?,
-        },
-        (Some(_), Some(_)) => return Err(config_error("expected `jwks` or `jwks_url`, not both".to_owned())),
-    };
-    let names: Vec<String> = fields.required("algorithms")?;
-    let algorithms = names.iter().map(|name| name.parse::<Algorithm>());
-    let labels: Option<Bound<'_, PyAny>> = fields.optional("labels")?;
-    let labels: Vec<(String, Vec<String>)> = labels
-        .map(|labels| pairs(&format!("{PLACE}: `labels`"), &labels))
-        .transpose()?
-        .unwrap_or_default();
-    let paths = labels
+            ca_pem: fields.optional(ca)?,
+        }),
+        (None, None) => Ok(JwksSource::Discovery {
+            ca_pem: fields.optional(ca)?,
+        }),
+        (Some(_), Some(_)) => Err(fields.error(format!("expected `{document}` or `{url}`, not both"))),
+    }
+}
+
+fn algorithms(fields: &Fields<'_, '_>, key: &str) -> PyResult<Vec<Algorithm>> {
+    let names: Vec<String> = fields.required(key)?;
+    names
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, String>>()
+        .map_err(|error| fields.error(format!("`{key}`: {error}")))
+}
+
+fn labels(fields: &Fields<'_, '_>, key: &str) -> PyResult<Vec<(String, ClaimPath)>> {
+    let labels: Vec<(String, Vec<String>)> = fields.pairs(key)?;
+    Ok(labels
         .into_iter()
-        .map(|(name, claim)| (name, ClaimPath::new(claim)));
-    Ok(OauthConfig {
-        issuer: fields.required("issuer")?,
-        prefix: fields.optional("prefix")?.unwrap_or_default(),
-        jwks,
-        audience: fields.optional("audience")?,
-        algorithms: algorithms
-            .collect::<Result<_, String>>()
-            .map_err(|error| config_error(format!("`algorithms`: {error}")))?,
-        grant: ClaimPath::new(fields.required("grant")?),
-        labels: paths.collect(),
-        clock_skew_ms: fields.required("clock_skew_ms")?,
-        scopes: fields.optional("scopes")?.unwrap_or_default(),
-    })
+        .map(|(name, claim)| (name, ClaimPath::new(claim)))
+        .collect())
 }
 
 fn config_error(message: String) -> PyErr {

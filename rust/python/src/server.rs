@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use callgate_server::{Clock, Limits, Reload, ServerConfig};
+use callgate_server::{Clock, LimitMut, Limits, Reload, ServerConfig};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyAny, PyMapping};
+use pyo3::types::{PyAny, PyDict, PyMapping};
 
 use crate::clock::ManualClock;
 use crate::engine::{Engine, compile};
 use crate::error::Error;
 use crate::events::{self, Events};
 use crate::metrics::{MetricFamily, Metrics};
-use crate::{load, setup};
+use crate::{keywords, load, setup};
 
 /// The data plane: decisions over gRPC and HTTP. After a stop, its metrics stay available.
 #[pyclass(frozen, module = "callgate._callgate")]
@@ -42,10 +42,8 @@ impl Server {
     #[new]
     #[pyo3(signature = (
         engine, listen = Some("127.0.0.1:0".to_owned()), socket = None, workers = 0, clock = None, *, grace_ms = None,
-        allowed_hosts = Vec::new(), body_limit_bytes = None, header_limit_bytes = None, unfinished_limit_bytes = None,
-        max_connections = None, max_streams = None, max_batch_calls = None, message_timeout_ms = None,
-        opening_timeout_ms = None, header_timeout_ms = None, idle_timeout_ms = None, keepalive_interval_ms = None, keepalive_timeout_ms = None,
-        audit = None, peps = None, pep_key = None, tls = None, proxies = None, gateway = None
+        allowed_hosts = Vec::new(), audit = None, peps = None, pep_key = None, tls = None, proxies = None,
+        gateway = None, **limits
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -59,25 +57,15 @@ impl Server {
         clock: Option<&Bound<'_, ManualClock>>,
         grace_ms: Option<u64>,
         allowed_hosts: Vec<String>,
-        body_limit_bytes: Option<usize>,
-        header_limit_bytes: Option<u32>,
-        unfinished_limit_bytes: Option<usize>,
-        max_connections: Option<usize>,
-        max_streams: Option<u32>,
-        max_batch_calls: Option<usize>,
-        message_timeout_ms: Option<u64>,
-        opening_timeout_ms: Option<u64>,
-        header_timeout_ms: Option<u64>,
-        idle_timeout_ms: Option<u64>,
-        keepalive_interval_ms: Option<u64>,
-        keepalive_timeout_ms: Option<u64>,
         audit: Option<&Bound<'_, PyMapping>>,
         peps: Option<&Bound<'_, PyAny>>,
         pep_key: Option<&[u8]>,
         tls: Option<&Bound<'_, PyAny>>,
         proxies: Option<&Bound<'_, PyMapping>>,
         gateway: Option<&Bound<'_, PyMapping>>,
+        limits: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
+        let limits = read_limits(limits)?;
         let engine = engine.get();
         if clock.is_some() && engine.core.store().is_durable() {
             return Err(Error::ServerState(
@@ -86,23 +74,6 @@ impl Server {
             )
             .into());
         }
-        let defaults = ServerConfig::default();
-        let grace_ms = grace_ms.unwrap_or(defaults.grace_ms);
-        let usual = defaults.limits;
-        let limits = Limits {
-            body_limit_bytes: body_limit_bytes.unwrap_or(usual.body_limit_bytes),
-            header_limit_bytes: header_limit_bytes.unwrap_or(usual.header_limit_bytes),
-            unfinished_limit_bytes: unfinished_limit_bytes.unwrap_or(usual.unfinished_limit_bytes),
-            max_connections: max_connections.unwrap_or(usual.max_connections),
-            max_streams: max_streams.unwrap_or(usual.max_streams),
-            max_batch_calls: max_batch_calls.unwrap_or(usual.max_batch_calls),
-            message_timeout_ms: message_timeout_ms.unwrap_or(usual.message_timeout_ms),
-            opening_timeout_ms: opening_timeout_ms.unwrap_or(usual.opening_timeout_ms),
-            header_timeout_ms: header_timeout_ms.unwrap_or(usual.header_timeout_ms),
-            idle_timeout_ms: idle_timeout_ms.unwrap_or(usual.idle_timeout_ms),
-            keepalive_interval_ms: keepalive_interval_ms.unwrap_or(usual.keepalive_interval_ms),
-            keepalive_timeout_ms: keepalive_timeout_ms.unwrap_or(usual.keepalive_timeout_ms),
-        };
         Ok(Self {
             engine: Arc::clone(&engine.core),
             clock: clock.map_or_else(
@@ -113,7 +84,7 @@ impl Server {
                 listen,
                 socket,
                 workers,
-                grace_ms,
+                grace_ms: grace_ms.unwrap_or(ServerConfig::default().grace_ms),
                 limits,
                 flush_interval_ms: engine.flush_interval_ms,
                 allowed_hosts,
@@ -275,4 +246,24 @@ impl Server {
     fn drain_events<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Events<'py>> {
         events::convert(py, self.started()?.drain_events(max))
     }
+}
+
+/// The bounds by name; None stands for the default.
+fn read_limits(given: Option<&Bound<'_, PyDict>>) -> PyResult<Limits> {
+    let mut limits = Limits::default();
+    for (key, value) in given.into_iter().flatten() {
+        let key: String = key.extract()?;
+        let limit = limits
+            .get_mut(&key)
+            .ok_or_else(|| keywords::unexpected("Server.__new__()", &key))?;
+        if value.is_none() {
+            continue;
+        }
+        match limit {
+            LimitMut::Usize(limit) => *limit = keywords::value(&key, &value)?,
+            LimitMut::U32(limit) => *limit = keywords::value(&key, &value)?,
+            LimitMut::U64(limit) => *limit = keywords::value(&key, &value)?,
+        }
+    }
+    Ok(limits)
 }

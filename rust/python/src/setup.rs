@@ -1,7 +1,5 @@
 //! Configurations as plain Python values: mappings and sequences, read strictly.
 
-use std::collections::HashSet;
-
 use callgate_core::State;
 use callgate_core::engine::Setup;
 use callgate_core::grant::{GrantSpec, TokenDigest, TokenKey};
@@ -13,17 +11,20 @@ use pyo3::types::{PyMapping, PyString};
 use crate::error::Error;
 use crate::load;
 
-const GRANT_FIELDS: [&str; 7] = [
-    "id",
-    "token_hash",
-    "server",
-    "policy",
-    "labels",
-    "expires_at_us",
-    "revoked",
-];
-const PEP_FIELDS: [&str; 5] = ["name", "token_hash", "certificates", "uids", "vouches"];
-const TLS_FIELDS: [&str; 3] = ["certificate", "key", "client_ca"];
+/// Builds a struct from the fields of a mapping, and refuses other fields except the one `beside` them. Each field is
+/// named once, with the function that reads it.
+macro_rules! build {
+    (
+        $fields:expr => $built:ident { $($field:ident: $($key:literal),+ => $read:expr),+ $(,)? }
+        $(beside $other:literal)?
+    ) => {{
+        let fields = &$fields;
+        fields.refuse_others(&[$($($key),+),+ $(, $other)?])?;
+        $built { $($field: ($read)(fields, $($key),+)?,)+ }
+    }};
+}
+
+pub(crate) use build;
 
 /// Compiles a whole configuration without blocking other Python threads.
 pub(crate) fn state(
@@ -71,26 +72,24 @@ pub(crate) fn peps(list: &Bound<'_, PyAny>) -> PyResult<Vec<PepSpec>> {
     let mut peps = Vec::new();
     for (index, item) in list.try_iter()?.enumerate() {
         let item = item?;
-        let fields = Fields::of("pep", index, "name", &PEP_FIELDS, &item)?;
-        peps.push(PepSpec {
-            name: fields.required("name")?,
-            token_digest: fields.digest()?,
-            certificate_names: fields.optional("certificates")?.unwrap_or_default(),
-            unix_uids: fields.optional("uids")?.unwrap_or_default(),
-            vouches: fields.optional("vouches")?.unwrap_or_default(),
-        });
+        peps.push(build!(Fields::of("pep", index, "name", &item)? => PepSpec {
+            name: "name" => Fields::required,
+            token_digest: "token_hash" => Fields::digest,
+            certificate_names: "certificates" => Fields::or_default,
+            unix_uids: "uids" => Fields::or_default,
+            vouches: "vouches" => Fields::or_default,
+        }));
     }
     Ok(peps)
 }
 
 /// The certificates of a server.
 pub(crate) fn tls(mapping: &Bound<'_, PyAny>) -> PyResult<TlsPem> {
-    let fields = Fields::named("tls".to_owned(), &TLS_FIELDS, mapping)?;
-    Ok(TlsPem {
-        certificate: fields.required("certificate")?,
-        key: fields.required("key")?,
-        client_ca: fields.optional("client_ca")?,
-    })
+    Ok(build!(Fields::named("tls".to_owned(), mapping)? => TlsPem {
+        certificate: "certificate" => Fields::required,
+        key: "key" => Fields::required,
+        client_ca: "client_ca" => Fields::optional,
+    }))
 }
 
 /// A key of token hashes.
@@ -107,26 +106,21 @@ fn read_grants(list: &Bound<'_, PyAny>) -> PyResult<Vec<GrantSpec>> {
     let mut grants = Vec::with_capacity(list.len().unwrap_or_default());
     for (index, item) in list.try_iter()?.enumerate() {
         let item = item?;
-        let fields = Fields::of("grant", index, "id", &GRANT_FIELDS, &item)?;
-        let labels: Option<Bound<'_, PyAny>> = fields.optional("labels")?;
-        grants.push(GrantSpec {
-            id: fields.required("id")?,
-            token_digest: fields.digest()?,
-            server: fields.required("server")?,
-            policy: fields.optional("policy")?,
-            labels: labels
-                .map(|labels| pairs(&format!("{}: `labels`", fields.place), &labels))
-                .transpose()?
-                .unwrap_or_default(),
-            expires_at_us: fields.optional("expires_at_us")?,
-            revoked: fields.optional("revoked")?.unwrap_or_default(),
-        });
+        grants.push(build!(Fields::of("grant", index, "id", &item)? => GrantSpec {
+            id: "id" => Fields::required,
+            token_digest: "token_hash" => Fields::digest,
+            server: "server" => Fields::required,
+            policy: "policy" => Fields::optional,
+            labels: "labels" => Fields::pairs,
+            expires_at_us: "expires_at_us" => Fields::optional,
+            revoked: "revoked" => Fields::or_default,
+        }));
     }
     Ok(grants)
 }
 
 /// The items of a mapping, in its order.
-pub(crate) fn pairs<T: for<'py> FromPyObjectOwned<'py>>(
+fn pairs<T: for<'py> FromPyObjectOwned<'py>>(
     place: &str,
     mapping: &Bound<'_, PyAny>,
 ) -> PyResult<Vec<(String, T)>> {
@@ -141,7 +135,7 @@ pub(crate) fn pairs<T: for<'py> FromPyObjectOwned<'py>>(
     Ok(pairs)
 }
 
-/// The fields of one mapping, all of them known, and its place in the configuration.
+/// The fields of one mapping, and its place in the configuration.
 pub(crate) struct Fields<'a, 'py> {
     place: String,
     mapping: &'a Bound<'py, PyMapping>,
@@ -149,35 +143,33 @@ pub(crate) struct Fields<'a, 'py> {
 
 impl<'a, 'py> Fields<'a, 'py> {
     /// The fields of a list's element; messages use its own name, if it has one.
-    fn of(
-        kind: &str,
-        index: usize,
-        name: &str,
-        known: &[&str],
-        mapping: &'a Bound<'py, PyAny>,
-    ) -> PyResult<Self> {
+    fn of(kind: &str, index: usize, name: &str, mapping: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let own_name = mapping.get_item(name).ok();
         let own_name = own_name.and_then(|name| name.extract::<String>().ok());
         let place = own_name.map_or_else(
             || format!("{kind} number {}", index + 1),
             |name| format!("{kind} `{name}`"),
         );
-        Self::named(place, known, mapping)
+        Self::named(place, mapping)
     }
 
-    pub(crate) fn named(place: String, known: &[&str], mapping: &'a Bound<'py, PyAny>) -> PyResult<Self> {
+    pub(crate) fn named(place: String, mapping: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         let mapping = as_mapping(&place, mapping)?;
-        let known: HashSet<&str> = known.iter().copied().collect();
-        for key in mapping.keys()? {
+        Ok(Self { place, mapping })
+    }
+
+    /// Refuses fields that are none of the `known` ones.
+    pub(crate) fn refuse_others(&self, known: &[&str]) -> PyResult<()> {
+        for key in self.mapping.keys()? {
             let name = key.str()?.to_string();
-            if !key.is_instance_of::<PyString>() || !known.contains(name.as_str()) {
-                let mut known: Vec<&str> = known.into_iter().collect();
+            if !key.is_instance_of::<PyString>() || !known.contains(&name.as_str()) {
+                let mut known = known.to_vec();
                 known.sort_unstable();
                 let fault = format!("unknown field `{name}`; expected one of `{}`", known.join("`, `"));
-                return Err(Error::Value(place, fault).into());
+                return Err(self.error(fault));
             }
         }
-        Ok(Self { place, mapping })
+        Ok(())
     }
 
     pub(crate) fn optional<T: FromPyObjectOwned<'py>>(&self, name: &str) -> PyResult<Option<T>> {
@@ -191,22 +183,51 @@ impl<'a, 'py> Fields<'a, 'py> {
         extract(&self.place, &format!("`{name}`"), &value).map(Some)
     }
 
-    pub(crate) fn required<T: FromPyObjectOwned<'py>>(&self, name: &str) -> PyResult<T> {
-        self.optional(name)?
-            .ok_or_else(|| Error::Value(self.place.clone(), format!("`{name}` is missing; add it")).into())
+    pub(crate) fn or_default<T: FromPyObjectOwned<'py> + Default>(&self, name: &str) -> PyResult<T> {
+        Ok(self.optional(name)?.unwrap_or_default())
     }
 
-    fn digest(&self) -> PyResult<Option<TokenDigest>> {
-        let Some(text) = self.optional::<String>("token_hash")? else {
+    pub(crate) fn required<T: FromPyObjectOwned<'py>>(&self, name: &str) -> PyResult<T> {
+        self.optional(name)?
+            .ok_or_else(|| self.error(format!("`{name}` is missing; add it")))
+    }
+
+    /// The items of a mapping, in its order; empty without one.
+    pub(crate) fn pairs<T: for<'t> FromPyObjectOwned<'t>>(&self, name: &str) -> PyResult<Vec<(String, T)>> {
+        match self.optional::<Bound<'py, PyAny>>(name)? {
+            Some(mapping) => pairs(&format!("{}: `{name}`", self.place), &mapping),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// The error for a fault in this mapping.
+    pub(crate) fn error(&self, fault: String) -> PyErr {
+        Error::Value(self.place.clone(), fault).into()
+    }
+
+    pub(crate) fn py(&self) -> Python<'py> {
+        self.mapping.py()
+    }
+
+    fn digest(&self, name: &str) -> PyResult<Option<TokenDigest>> {
+        let Some(text) = self.optional::<String>(name)? else {
             return Ok(None);
         };
         let digest = TokenDigest::from_hex(&text).ok_or_else(|| {
             // Not shown: it may be the token itself.
-            let fault = "`token_hash` is no hash; expected 64 hexadecimal digits, as `hash_token` gives them";
-            Error::Value(self.place.clone(), fault.to_owned())
+            self.error(format!(
+                "`{name}` is no hash; expected 64 hexadecimal digits, as `hash_token` gives them"
+            ))
         })?;
         Ok(Some(digest))
     }
+}
+
+/// Reads a field that has this value by default.
+pub(crate) fn or<'a, 'py, T: FromPyObjectOwned<'py>>(
+    usual: T,
+) -> impl FnOnce(&Fields<'a, 'py>, &str) -> PyResult<T> {
+    |fields, name| Ok(fields.optional(name)?.unwrap_or(usual))
 }
 
 fn as_mapping<'a, 'py>(place: &str, value: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyMapping>> {

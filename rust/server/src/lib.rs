@@ -48,7 +48,7 @@ pub use error::{ReloadError, StartError};
 pub use events::{Event, FieldValue, Level};
 pub use identity::{PepError, PepSpec};
 pub use in_force::{GatewayConfig, GatewayError, GatewayServer};
-pub use limits::Limits;
+pub use limits::{LimitMut, Limits};
 pub use metrics::{
     DecisionCount, DenialCount, DurationHistogram, MetricFamily, MetricSample, MetricValues, MetricsSnapshot,
     PolicyInfo, RateLimitCount, RequestCount, StoreErrorCount, UpstreamNumbers, duration_bounds_ns,

@@ -6,79 +6,99 @@ use crate::error::StartError;
 /// answers are not taken is not read either.
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
 
-/// The bounds of what callers may use up. The defaults are those of `callgate serve`; every value is at least 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+/// Declares the bounds, each once with its type and its default.
+macro_rules! limits {
+    ($($(#[$meaning:meta])* $key:ident: $type:ty = $default:expr,)+) => {
+        /// The bounds of what callers may use up. The defaults are those of `callgate serve`; every value is at least 1.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[$meaning])* pub $key: $type,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($key: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// The bound of this name, if there is one.
+            pub fn get_mut(&mut self, name: &str) -> Option<LimitMut<'_>> {
+                match name {
+                    $(stringify!($key) => Some((&mut self.$key).into()),)+
+                    _ => None,
+                }
+            }
+
+            /// Refuses a limit of 0: such a server would serve nobody.
+            pub(crate) fn check(&self) -> Result<(), StartError> {
+                $(
+                    if self.$key == 0 {
+                        return Err(StartError::Limit { name: stringify!($key) });
+                    }
+                )+
+                Ok(())
+            }
+        }
+    };
+}
+
+/// One bound, to be changed.
+#[derive(Debug)]
+pub enum LimitMut<'a> {
+    /// A size or a number in memory.
+    Usize(&'a mut usize),
+    /// A size or a number of a protocol.
+    U32(&'a mut u32),
+    /// A time.
+    U64(&'a mut u64),
+}
+
+impl<'a> From<&'a mut usize> for LimitMut<'a> {
+    fn from(limit: &'a mut usize) -> Self {
+        Self::Usize(limit)
+    }
+}
+
+impl<'a> From<&'a mut u32> for LimitMut<'a> {
+    fn from(limit: &'a mut u32) -> Self {
+        Self::U32(limit)
+    }
+}
+
+impl<'a> From<&'a mut u64> for LimitMut<'a> {
+    fn from(limit: &'a mut u64) -> Self {
+        Self::U64(limit)
+    }
+}
+
+limits! {
     /// Largest gRPC message and HTTP body, in bytes.
-    pub body_limit_bytes: usize,
+    body_limit_bytes: usize = 4 * 1024 * 1024,
     /// Largest header of one HTTP/2 request, in bytes of its fields.
-    pub header_limit_bytes: u32,
+    header_limit_bytes: u32 = 16 * 1024,
     /// Bytes held at once, over every connection: unfinished messages and bodies, lists of tools until they are
     /// complete, and large answers that wait for their clients. A quarter of it is for the first 16 KiB of each
     /// message. One connection gets an eighth of it, or one body if that is more, and half of that quarter.
-    pub unfinished_limit_bytes: usize,
+    unfinished_limit_bytes: usize = 256 * 1024 * 1024,
     /// Connections open at once, over TCP and the socket together; more wait to be accepted.
-    pub max_connections: usize,
+    max_connections: usize = 10_000,
     /// Streams open at once on one HTTP/2 connection; more are refused.
-    pub max_streams: u32,
+    max_streams: u32 = 1_024,
     /// Calls of one `CheckBatch`.
-    pub max_batch_calls: usize,
+    max_batch_calls: usize = 1_000,
     /// Longest time of one message or body from its begin to its end, in milliseconds.
-    pub message_timeout_ms: u64,
+    message_timeout_ms: u64 = 30_000,
     /// Longest time of a new connection to say which HTTP it speaks, in milliseconds.
-    pub opening_timeout_ms: u64,
+    opening_timeout_ms: u64 = 10_000,
     /// Longest wait for a whole header over HTTP/1.1 from its first byte on, in milliseconds.
-    pub header_timeout_ms: u64,
+    header_timeout_ms: u64 = 20_000,
     /// The time for which a connection over HTTP/1.1 is kept between two requests, in milliseconds. Clients are told
     /// five seconds less. Longer than the usual time of proxies and HTTP libraries, so that the client closes the
-    /// connection.
-    pub idle_timeout_ms: u64,
+    /// connection: Go's clients, and so Traefik, keep theirs for 90 s; nginx does for 60 s.
+    idle_timeout_ms: u64 = 100_000,
     /// Time between two pings of an HTTP/2 client, in milliseconds.
-    pub keepalive_interval_ms: u64,
+    keepalive_interval_ms: u64 = 30_000,
     /// Longest time for its answer to a ping, in milliseconds.
-    pub keepalive_timeout_ms: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_limit_bytes: 4 * 1024 * 1024,
-            header_limit_bytes: 16 * 1024,
-            unfinished_limit_bytes: 256 * 1024 * 1024,
-            max_connections: 10_000,
-            max_streams: 1_024,
-            max_batch_calls: 1_000,
-            message_timeout_ms: 30_000,
-            opening_timeout_ms: 10_000,
-            header_timeout_ms: 20_000,
-            // Go's clients, and so Traefik, keep theirs for 90 s; nginx does for 60 s.
-            idle_timeout_ms: 100_000,
-            keepalive_interval_ms: 30_000,
-            keepalive_timeout_ms: 20_000,
-        }
-    }
-}
-
-impl Limits {
-    /// Refuses a limit of 0: such a server would serve nobody.
-    pub(crate) fn check(&self) -> Result<(), StartError> {
-        let values = [
-            ("body_limit_bytes", self.body_limit_bytes == 0),
-            ("header_limit_bytes", self.header_limit_bytes == 0),
-            ("unfinished_limit_bytes", self.unfinished_limit_bytes == 0),
-            ("max_connections", self.max_connections == 0),
-            ("max_streams", self.max_streams == 0),
-            ("max_batch_calls", self.max_batch_calls == 0),
-            ("message_timeout_ms", self.message_timeout_ms == 0),
-            ("opening_timeout_ms", self.opening_timeout_ms == 0),
-            ("header_timeout_ms", self.header_timeout_ms == 0),
-            ("idle_timeout_ms", self.idle_timeout_ms == 0),
-            ("keepalive_interval_ms", self.keepalive_interval_ms == 0),
-            ("keepalive_timeout_ms", self.keepalive_timeout_ms == 0),
-        ];
-        match values.into_iter().find(|&(_, is_zero)| is_zero) {
-            Some((name, _)) => Err(StartError::Limit { name }),
-            None => Ok(()),
-        }
-    }
+    keepalive_timeout_ms: u64 = 20_000,
 }
