@@ -28,8 +28,8 @@ def raw(door: Any) -> grpc.Channel:
 @pytest.mark.parametrize("kind", DOORS, ids=lambda kind: kind.name)
 def test_settle(kind: Any) -> None:
     with kind(POLICY) as door, raw(door) as channel:
-        check = channel.unary_unary(CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString)
-        settle = channel.unary_unary(SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString)
+        check = channel.unary_unary(*CHECK)
+        settle = channel.unary_unary(*SETTLE)
         response = check(pb.CheckRequest(grant="g", tool="t", reserve=True))
         assert response.outcome == pb.OUTCOME_ALLOW
         roll_back = pb.SettleRequest(reservation=response.reservation, action=pb.SETTLE_ACTION_ROLL_BACK)
@@ -51,7 +51,7 @@ def test_settle(kind: Any) -> None:
 )
 def test_malformed_settlements(kind: Any, request_: pb.SettleRequest) -> None:
     with kind(POLICY) as door, raw(door) as channel:
-        settle = channel.unary_unary(SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString)
+        settle = channel.unary_unary(*SETTLE)
         with pytest.raises(grpc.RpcError) as caught:
             settle(request_)
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -61,7 +61,7 @@ def test_malformed_settlements(kind: Any, request_: pb.SettleRequest) -> None:
 @pytest.mark.parametrize("kind", DOORS, ids=lambda kind: kind.name)
 def test_messages_above_4_mib(kind: Any) -> None:
     with kind(POLICY) as door, raw(door) as channel:
-        check = channel.unary_unary(CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString)
+        check = channel.unary_unary(*CHECK)
         with pytest.raises(grpc.RpcError) as caught:
             check(pb.CheckRequest(grant="g", tool="t", args_json=b" " * (5 * 1024 * 1024)))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -10,7 +10,7 @@ import grpc.aio
 from callgate._callgate import Decision
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import messages
-from callgate.client.base import ClientBase, not_unicode
+from callgate.client.base import ClientBase, sendable
 from callgate.client.stream import AsyncStream
 
 if TYPE_CHECKING:
@@ -44,23 +44,20 @@ class AsyncClient(ClientBase):
         Raises:
             TypeError: An argument has an invalid type.
         """
+        request = sendable(
+            tool=tool,
+            grant=grant,
+            args=args,
+            server=server,
+            session=session,
+            labels=labels,
+            reserve=reserve,
+            grant_token=grant_token,
+        )
+        if isinstance(request, Decision):
+            return request
         try:
-            request = messages.check_request(
-                tool=tool,
-                grant=grant,
-                args=args,
-                server=server,
-                session=session,
-                labels=labels,
-                reserve=reserve,
-                grant_token=grant_token,
-            )
-        except UnicodeEncodeError as error:
-            return not_unicode(error)
-        try:
-            ask = self._channel_of_this_loop().unary_unary(
-                messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
-            )
+            ask = self._channel_of_this_loop().unary_unary(*messages.CHECK)
             response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return self._failed(error)
@@ -72,9 +69,7 @@ class AsyncClient(ClientBase):
         if not request.calls:
             return [decision for decision in known if decision is not None]
         try:
-            ask = self._channel_of_this_loop().unary_unary(
-                messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
-            )
+            ask = self._channel_of_this_loop().unary_unary(*messages.CHECK_BATCH)
             response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             return self._batch_failed(known, error)
@@ -84,9 +79,7 @@ class AsyncClient(ClientBase):
         """See `Client.check_stream`; a separate task reads the calls, and the time limit is exact."""
 
         def open_stream() -> grpc.aio.StreamStreamCall[Any, pb.CheckStreamResponse]:
-            ask = self._channel_of_this_loop().stream_stream(
-                messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
-            )
+            ask = self._channel_of_this_loop().stream_stream(*messages.CHECK_STREAM)
             return ask(metadata=self._metadata)
 
         return AsyncStream(open_stream, calls, self._timeout_s, self._faults).decisions()
@@ -102,9 +95,7 @@ class AsyncClient(ClientBase):
     async def _settled(self, reservation: str, action: pb.SettleAction) -> bool:
         request = messages.settle_request(reservation, action)
         try:
-            settle = self._channel_of_this_loop().unary_unary(
-                messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
-            )
+            settle = self._channel_of_this_loop().unary_unary(*messages.SETTLE)
             response = await settle(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:
             self._unsettled(reservation, error)
@@ -113,11 +104,7 @@ class AsyncClient(ClientBase):
     def _channel_of_this_loop(self) -> grpc.aio.Channel:
         # Not in the constructor: a channel binds itself to the loop that runs at its creation.
         if self._channel is None:
-            self._channel = (
-                grpc.aio.insecure_channel(self._target, options=self._options)
-                if self._credentials is None
-                else grpc.aio.secure_channel(self._target, self._credentials, options=self._options)
-            )
+            self._channel = self._open(grpc.aio.insecure_channel, grpc.aio.secure_channel)
         return self._channel
 
     async def close(self) -> None:

@@ -10,10 +10,9 @@ force an allow by the content of a call.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 import grpc
-import grpc.aio
 
 from callgate._callgate import Decision, Shadow
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
@@ -23,11 +22,15 @@ from callgate.errors import CallgateError
 from callgate.outcome import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+    from typing_extensions import Unpack
 
     from callgate.client.messages import Call
 
     OnFailure: TypeAlias = Literal["fail_closed", "fail_open"]
+
+_Channel = TypeVar("_Channel")
 
 UNAVAILABLE: Final = "(decision point unavailable)"
 """Rule of decisions that a client makes itself, because the sidecar did not answer."""
@@ -89,6 +92,16 @@ class ClientBase:
         self._options = _SOCKET_OPTIONS if target.startswith("unix:") else _OPTIONS
         self._timeout_s = timeout_ms / 1000
         self._on_failure = on_failure
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Takes the last step of the constructor."""
+
+    def _open(self, insecure: Callable[..., _Channel], secure: Callable[..., _Channel]) -> _Channel:
+        """A channel to the sidecar, by the functions that open one without and with TLS."""
+        if self._credentials is None:
+            return insecure(self._target, options=self._options)
+        return secure(self._target, self._credentials, options=self._options)
 
     def _decision(self, response: pb.CheckResponse) -> Decision:
         try:
@@ -100,7 +113,7 @@ class ClientBase:
         """The message of a batch, and the decisions of calls that cannot be sent."""
         request, known = pb.CheckBatchRequest(), list[Decision | None]()
         for call in calls:
-            message = _sendable(call)
+            message = sendable(**call)
             if isinstance(message, Decision):
                 known.append(message)
             else:
@@ -149,7 +162,7 @@ class ClientBase:
         raise CallgateError(message) from error
 
 
-def _sendable(call: Call) -> pb.CheckRequest | Decision:
+def sendable(**call: Unpack[Call]) -> pb.CheckRequest | Decision:
     """The message of a call, or the denial of a call that cannot be sent."""
     try:
         return messages.check_request(**call)

@@ -6,12 +6,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import grpc
-import grpc.aio
 
 from callgate._callgate import Decision
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import messages
-from callgate.client.base import ClientBase, not_unicode
+from callgate.client.base import ClientBase, sendable
 from callgate.client.stream import Stream
 
 if TYPE_CHECKING:
@@ -20,41 +19,18 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from callgate.client.base import OnFailure
     from callgate.client.messages import Call
 
 
 class Client(ClientBase):
     """Requests decisions from a sidecar; safe to share between threads."""
 
-    def __init__(
-        self,
-        target: str,
-        timeout_ms: float = 1000,
-        on_failure: OnFailure = "fail_closed",
-        *,
-        token: str | None = None,
-        credentials: grpc.ChannelCredentials | None = None,
-    ) -> None:
-        """See `ClientBase.__init__`."""
-        super().__init__(target, timeout_ms, on_failure, token=token, credentials=credentials)
-        self._channel = (
-            grpc.insecure_channel(target, options=self._options)
-            if credentials is None
-            else grpc.secure_channel(target, credentials, options=self._options)
-        )
-        self._check = self._channel.unary_unary(
-            messages.CHECK, pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString
-        )
-        self._check_batch = self._channel.unary_unary(
-            messages.CHECK_BATCH, pb.CheckBatchRequest.SerializeToString, pb.CheckBatchResponse.FromString
-        )
-        self._check_stream = self._channel.stream_stream(
-            messages.CHECK_STREAM, pb.CheckStreamRequest.SerializeToString, pb.CheckStreamResponse.FromString
-        )
-        self._settle = self._channel.unary_unary(
-            messages.SETTLE, pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString
-        )
+    def _prepare(self) -> None:
+        self._channel = self._open(grpc.insecure_channel, grpc.secure_channel)
+        self._check = self._channel.unary_unary(*messages.CHECK)
+        self._check_batch = self._channel.unary_unary(*messages.CHECK_BATCH)
+        self._check_stream = self._channel.stream_stream(*messages.CHECK_STREAM)
+        self._settle = self._channel.unary_unary(*messages.SETTLE)
 
     def check(
         self,
@@ -73,19 +49,18 @@ class Client(ClientBase):
         Raises:
             TypeError: An argument has an invalid type.
         """
-        try:
-            request = messages.check_request(
-                tool=tool,
-                grant=grant,
-                args=args,
-                server=server,
-                session=session,
-                labels=labels,
-                reserve=reserve,
-                grant_token=grant_token,
-            )
-        except UnicodeEncodeError as error:
-            return not_unicode(error)
+        request = sendable(
+            tool=tool,
+            grant=grant,
+            args=args,
+            server=server,
+            session=session,
+            labels=labels,
+            reserve=reserve,
+            grant_token=grant_token,
+        )
+        if isinstance(request, Decision):
+            return request
         try:
             response = self._check(request, timeout=self._timeout_s, metadata=self._metadata)
         except grpc.RpcError as error:

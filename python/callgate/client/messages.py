@@ -20,10 +20,19 @@ if TYPE_CHECKING:
 SERVICE: Final = pb.DESCRIPTOR.services_by_name["DecisionService"].full_name
 """Full name of the gRPC service."""
 
-CHECK: Final = f"/{SERVICE}/Check"
-CHECK_BATCH: Final = f"/{SERVICE}/CheckBatch"
-CHECK_STREAM: Final = f"/{SERVICE}/CheckStream"
-SETTLE: Final = f"/{SERVICE}/Settle"
+# The methods as a channel takes them: path, serializer, deserializer.
+CHECK: Final = (f"/{SERVICE}/Check", pb.CheckRequest.SerializeToString, pb.CheckResponse.FromString)
+CHECK_BATCH: Final = (
+    f"/{SERVICE}/CheckBatch",
+    pb.CheckBatchRequest.SerializeToString,
+    pb.CheckBatchResponse.FromString,
+)
+CHECK_STREAM: Final = (
+    f"/{SERVICE}/CheckStream",
+    pb.CheckStreamRequest.SerializeToString,
+    pb.CheckStreamResponse.FromString,
+)
+SETTLE: Final = (f"/{SERVICE}/Settle", pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString)
 
 MAX_BATCH_CALLS: Final = 1_000
 """Most calls of one batch for the grpcio service; also the default of the data plane's setting."""
