@@ -6,7 +6,7 @@ mod json;
 use std::borrow::Cow;
 use std::fmt;
 
-use callgate_counters::Micros;
+use callgate_counters::{Micros, ReservationId};
 use smallvec::SmallVec;
 
 pub use fingerprint::Fingerprint;
@@ -104,7 +104,7 @@ pub struct Decision<'a> {
     /// Unix microseconds at which the counters were stamped.
     pub decided_at_us: u64,
     /// The id under which the units can be returned, if the caller requested one and the call is allowed.
-    pub reservation: Option<u128>,
+    pub reservation: Option<ReservationId>,
     /// Index of the configured grant in [`crate::State::grants`]; `None` if grants are not configured or the caller's
     /// is unknown.
     pub grant_index: Option<u32>,

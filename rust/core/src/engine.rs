@@ -12,7 +12,7 @@ use callgate_counters::{ClockReading, Counters, ReservationLimits, Reservations,
 use crate::eval::{Counting, Evaluation, Silent, Trace};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
-use crate::{Decision, Now, Outcome, PepId, Request};
+use crate::{Decision, Now, Outcome, PepId, Request, ReservationId};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::seen::{LoggedPath, Seen};
@@ -275,13 +275,13 @@ impl Engine {
     }
 
     /// Gives a reservation's units back; `false` if the id is unknown, expired, already settled or not `pep`'s.
-    pub fn roll_back(&self, reservation: u128, pep: PepId, now: Now) -> bool {
+    pub fn roll_back(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
         // In a forked child nothing can be given back, and a thread that is not there may hold the lock.
         !self.counters.are_elsewhere() && self.reservations.roll_back(reservation, pep, &self.counters, now)
     }
 
     /// Keeps a reservation's units for good; `false` if the id is unknown, expired, already settled or not `pep`'s.
-    pub fn commit(&self, reservation: u128, pep: PepId, now: Now) -> bool {
+    pub fn commit(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
         !self.counters.are_elsewhere() && self.reservations.commit(reservation, pep, now)
     }
 

@@ -18,7 +18,7 @@ pub mod rate;
 pub mod request;
 mod state;
 
-pub use callgate_counters::{Now, PepId};
+pub use callgate_counters::{Now, PepId, ReservationId};
 pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Scratch, State};
 pub use request::{Args, Caller, Pep, Request};

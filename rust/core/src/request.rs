@@ -1,6 +1,6 @@
 //! One call to decide, as a protocol handler passes it to the engine.
 
-use callgate_counters::PepId;
+use callgate_counters::{PepId, ReservationId};
 
 use crate::grant::Token;
 use crate::json::Value;
@@ -120,7 +120,7 @@ pub struct Request<'a> {
     /// The arguments.
     pub args: Args<'a>,
     /// A fresh random id if the caller requested a reservation.
-    pub reserve: Option<u128>,
+    pub reserve: Option<ReservationId>,
 }
 
 impl<'a> Request<'a> {

@@ -41,7 +41,7 @@ pub use date::CivilDate;
 #[cfg(not(loom))]
 pub use file::{ClockReading, Facts, Repaired, StoreError};
 pub use key::{CountKey, KeyHasher, SpecDigest};
-pub use reservation::{PepId, ReservationLimits, Reservations};
+pub use reservation::{PepId, ReservationId, ReservationIdError, ReservationLimits, Reservations};
 pub use shape::{CountShape, Demand, Refusal, View};
 pub use store::{Counters, until_period_end_us};
 pub use time::Now;

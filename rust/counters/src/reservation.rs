@@ -1,5 +1,7 @@
 //! Reservations: units that can still be given back.
 
+mod id;
+
 use std::hash::Hasher;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,6 +11,8 @@ use smallvec::SmallVec;
 
 use crate::queue::{Ends, Links, Queued, append, unlink};
 use crate::{Counters, Demand, Now};
+
+pub use id::{ReservationId, ReservationIdError};
 
 /// An enforcement point by a number that stays the same across reloads. Reservations belong to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +53,7 @@ pub struct Reservations {
 /// constant time, so that whoever reserves waits as long in a flood as without one.
 #[derive(Debug, Default)]
 struct Inner {
-    by_id: HashMap<u128, u32>,
+    by_id: HashMap<ReservationId, u32>,
     /// As many as were ever open at once.
     places: Vec<Place>,
     free: Vec<u32>,
@@ -78,7 +82,7 @@ const PEP: usize = 2;
 
 #[derive(Debug)]
 struct Reserved {
-    id: u128,
+    id: ReservationId,
     pep: PepId,
     /// Hash of the grant's id.
     grant: u64,
@@ -98,7 +102,7 @@ impl Reservations {
     }
 
     /// Remembers what [`Counters::take`] took for `demands` of this grant; it is `pep`'s to settle.
-    pub fn open(&self, id: u128, pep: PepId, grant: &str, demands: &[Demand], now: Now) {
+    pub fn open(&self, id: ReservationId, pep: PepId, grant: &str, demands: &[Demand], now: Now) {
         let mut hasher = SipHasher13::new_with_key(&self.grant_key);
         hasher.write(grant.as_bytes());
         let reserved = Reserved {
@@ -115,7 +119,7 @@ impl Reservations {
     }
 
     /// Gives the units back; `false` when the id is unknown, expired, already settled or another's.
-    pub fn roll_back(&self, id: u128, pep: PepId, counters: &Counters, now: Now) -> bool {
+    pub fn roll_back(&self, id: ReservationId, pep: PepId, counters: &Counters, now: Now) -> bool {
         // Removed first: of two that settle one reservation, one gives back.
         let Some(reserved) = self.remove(id, pep, now) else {
             return false;
@@ -127,7 +131,7 @@ impl Reservations {
     }
 
     /// Keeps the units for good; `false` as above.
-    pub fn commit(&self, id: u128, pep: PepId, now: Now) -> bool {
+    pub fn commit(&self, id: ReservationId, pep: PepId, now: Now) -> bool {
         self.remove(id, pep, now).is_some()
     }
 
@@ -146,7 +150,7 @@ impl Reservations {
         self.len() == 0
     }
 
-    fn remove(&self, id: u128, pep: PepId, now: Now) -> Option<Reserved> {
+    fn remove(&self, id: ReservationId, pep: PepId, now: Now) -> Option<Reserved> {
         let mut inner = self.lock();
         let place = *inner.by_id.get(&id)?;
         let reserved = inner.places.get(place as usize)?.reserved.as_ref()?;

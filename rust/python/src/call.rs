@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use callgate_core::{Args, Caller, Pep, Request};
+use callgate_core::{Args, Caller, Pep, Request, ReservationId};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyDict, PyString};
@@ -40,7 +40,7 @@ impl Call<'_, '_> {
     /// Passes the call to `ask` as the core's request.
     pub(crate) fn ask<T>(
         &self,
-        reserve: Option<u128>,
+        reserve: Option<ReservationId>,
         ask: impl FnOnce(&Request<'_>) -> T,
     ) -> Result<T, CallError> {
         let labels = self.labels.map_or(Ok(Vec::new()), labels)?;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use callgate_core::engine::Policies;
 use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
 use callgate_counters::ReservationLimits;
-use callgate_server::{Clock, random_key, random_u128};
+use callgate_server::{Clock, random_key, random_reservation_id};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
@@ -289,7 +289,7 @@ impl Engine {
         vouched: bool,
     ) -> PyResult<Decision> {
         let reservation = if reserve {
-            Some(random_u128().map_err(no_randomness)?)
+            Some(random_reservation_id().map_err(no_randomness)?)
         } else {
             None
         };

@@ -56,6 +56,6 @@ pub use metrics::{
 };
 pub use net::descriptor_limit;
 pub use proxy::{ANONYMOUS, IdentitySource, PathTemplate, ProxyConfig, ServerSource, TemplateError};
-pub use random::{new_token, random_key, random_u128};
+pub use random::{new_token, random_key, random_reservation_id};
 pub use server::{Reload, Server};
 pub use tls::{TlsError, TlsPem};

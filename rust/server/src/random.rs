@@ -1,10 +1,11 @@
 //! Random numbers of the operating system: the core takes randomness as an argument.
 
+use callgate_core::ReservationId;
 use callgate_core::grant::TOKEN_PREFIX;
 
-/// 128 random bits, for reservation ids.
-pub fn random_u128() -> Result<u128, getrandom::Error> {
-    random_key().map(u128::from_ne_bytes)
+/// A fresh id for a reservation.
+pub fn random_reservation_id() -> Result<ReservationId, getrandom::Error> {
+    random_key().map(|bits| ReservationId::new(u128::from_ne_bytes(bits)))
 }
 
 /// A token: `cgt_` and 43 characters of the URL-safe base64 alphabet that stand for 32 random bytes.

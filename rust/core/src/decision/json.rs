@@ -41,7 +41,7 @@ impl Decision<'_> {
         }
         write_number(json, "decided_at_us", self.decided_at_us);
         if let Some(reservation) = self.reservation {
-            let _ = write!(json, r#","reservation":"{reservation:032x}""#);
+            let _ = write!(json, r#","reservation":"{reservation}""#);
         }
         json.push('}');
     }
@@ -71,7 +71,7 @@ mod tests {
     use std::borrow::Cow;
 
     use crate::decision::{Decision, LimitState, Outcome, Shadow};
-    use callgate_counters::Micros;
+    use callgate_counters::{Micros, ReservationId};
 
     fn json(decision: &Decision<'_>) -> String {
         let mut json = String::new();
@@ -109,7 +109,7 @@ mod tests {
             rule: "/s".into(),
         });
         decision.fingerprint = Some(crate::Fingerprint::new([0xa5; 32]));
-        decision.reservation = Some(255);
+        decision.reservation = Some(ReservationId::new(255));
         assert_eq!(
             json(&decision),
             format!(

@@ -18,7 +18,7 @@ use crate::decision::Fingerprint;
 use crate::json::{Kind, Tape, Value};
 use crate::request::MAX_ARGS_DEPTH;
 use crate::state::State;
-use crate::{Args, Decision, PepId};
+use crate::{Args, Decision, PepId, ReservationId};
 
 /// A call that the compiled state does not refuse. It needs neither its arguments nor their buffer any more.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(crate) struct Weighed<'s, 'r> {
     pub(super) grant: Cow<'r, str>,
     pub(super) tool: Cow<'r, str>,
     pub(super) pep: PepId,
-    pub(super) reserve: Option<u128>,
+    pub(super) reserve: Option<ReservationId>,
     pub(super) indexes: DecisionIndexes,
     pub(super) counts: Counts,
     pub(super) shadowing: Shadowing<'s>,

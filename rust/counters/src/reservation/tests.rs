@@ -66,13 +66,13 @@ proptest! {
             if step < 2 {
                 // Everything that has expired: the model forgets at once.
                 reservations.sweep(at(now_us), usize::MAX);
-                reservations.open(number, PepId(pep), &grant.to_string(), &[], at(now_us));
+                reservations.open(ReservationId::new(number), PepId(pep), &grant.to_string(), &[], at(now_us));
                 model.open(number, pep, grant, now_us);
                 opened.push((number, pep));
             } else if !opened.is_empty() {
                 let (id, owner) = opened[which.index(opened.len())];
                 let pep = if grant == 0 { pep } else { owner };
-                prop_assert_eq!(reservations.commit(id, PepId(pep), at(now_us)), model.settle(id, pep, now_us));
+                prop_assert_eq!(reservations.commit(ReservationId::new(id), PepId(pep), at(now_us)), model.settle(id, pep, now_us));
             }
             let inner = reservations.lock();
             let open = |open: &&Open| open.3 > now_us;
@@ -89,7 +89,7 @@ proptest! {
             }
         }
         for (id, pep) in opened {
-            prop_assert_eq!(reservations.commit(id, PepId(pep), at(now_us)), model.settle(id, pep, now_us));
+            prop_assert_eq!(reservations.commit(ReservationId::new(id), PepId(pep), at(now_us)), model.settle(id, pep, now_us));
         }
     }
 }
@@ -103,25 +103,25 @@ fn a_flood_commits_nobody_else_s() {
     };
     let reservations = reservations(limits);
     let (victim, flood) = (PepId(1), PepId(2));
-    reservations.open(1, victim, "quiet", &[], at(0));
-    reservations.open(2, flood, "quiet too", &[], at(0));
+    reservations.open(ReservationId::new(1), victim, "quiet", &[], at(0));
+    reservations.open(ReservationId::new(2), flood, "quiet too", &[], at(0));
     for id in 10..5_010_u128 {
-        reservations.open(id, flood, "loud", &[], at(1));
+        reservations.open(ReservationId::new(id), flood, "loud", &[], at(1));
     }
     assert_eq!(reservations.len(), 12);
     // Of the grant that floods the latest are open.
-    assert!(!reservations.commit(4_999, flood, at(2)));
-    assert!(reservations.commit(5_000, flood, at(2)));
+    assert!(!reservations.commit(ReservationId::new(4_999), flood, at(2)));
+    assert!(reservations.commit(ReservationId::new(5_000), flood, at(2)));
     for id in 10_000..10_500_u128 {
-        reservations.open(id, flood, &format!("grant {id}"), &[], at(1));
+        reservations.open(ReservationId::new(id), flood, &format!("grant {id}"), &[], at(1));
     }
     assert_eq!(reservations.len(), 101);
     assert!(
-        !reservations.commit(2, flood, at(2)),
+        !reservations.commit(ReservationId::new(2), flood, at(2)),
         "many grants of one enforcement point push out its oldest"
     );
     assert!(
-        reservations.commit(1, victim, at(2)),
+        reservations.commit(ReservationId::new(1), victim, at(2)),
         "and nothing of another one"
     );
 }
@@ -146,8 +146,14 @@ fn memory_follows_what_is_open() {
     for id in 0..100_000_u128 {
         // Settled at once, as most are, by grants and enforcement points that never come back.
         let pep = PepId(u32::try_from(id).unwrap());
-        reservations.open(id, pep, &id.to_string(), std::slice::from_ref(&demand), at(0));
-        assert!(id % 2 == 1 || reservations.commit(id, pep, at(0)));
+        reservations.open(
+            ReservationId::new(id),
+            pep,
+            &id.to_string(),
+            std::slice::from_ref(&demand),
+            at(0),
+        );
+        assert!(id % 2 == 1 || reservations.commit(ReservationId::new(id), pep, at(0)));
     }
     let inner = reservations.lock();
     assert_eq!((inner.places.len(), inner.all.len()), (8, 8));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use callgate_counters::{
-    Counters, Demand, Micros, Now, Period, Refusal, ReservationLimits, Reservations, Window,
+    Counters, Demand, Micros, Now, Period, Refusal, ReservationId, ReservationLimits, Reservations, Window,
 };
 
 use crate::log::{Log, sliding};
@@ -54,10 +54,10 @@ fn a_count_that_moved_there_and_back_is_not_full_for_ever() {
     let reservations = Reservations::new(1_000_000, ReservationLimits::in_all(100), &[1; 16]);
     let mut demands = [demand(1, 10, 10)];
     counters.take(&mut demands, "g", at(1_000)).unwrap();
-    reservations.open(1, crate::PEP, "g", &demands, at(1_000));
+    reservations.open(ReservationId::new(1), crate::PEP, "g", &demands, at(1_000));
     assert!(take(&counters, demand(1, 10, 1), 1_001).is_err());
     assert_eq!(remaining(&counters, demand(1, 20, 1), 1_002), 10);
-    assert!(reservations.roll_back(1, crate::PEP, &counters, at(1_003)));
+    assert!(reservations.roll_back(ReservationId::new(1), crate::PEP, &counters, at(1_003)));
     assert!(take(&counters, demand(1, 10, 1), 1_004).is_ok());
 }
 
@@ -126,11 +126,17 @@ fn reservations_of_a_moved_count_are_given_back_whole() {
     for call in 0..40 {
         let mut demands = [demand(1, 100, 1)];
         counters.take(&mut demands, "g", at(1_000 + call)).unwrap();
-        reservations.open(call.into(), crate::PEP, "g", &demands, at(1_000 + call));
+        reservations.open(
+            ReservationId::new(call.into()),
+            crate::PEP,
+            "g",
+            &demands,
+            at(1_000 + call),
+        );
     }
     assert_eq!(remaining(&counters, demand(1, 300, 1), 2_000), 260);
     for call in 0..40 {
-        assert!(reservations.roll_back(call, crate::PEP, &counters, at(2_000)));
+        assert!(reservations.roll_back(ReservationId::new(call), crate::PEP, &counters, at(2_000)));
     }
     assert_eq!(remaining(&counters, demand(1, 300, 1), 2_001), 300);
 }
@@ -161,8 +167,13 @@ fn churn(counters: &Counters, calls: u64, wanted: impl Fn(u64, u64) -> Demand + 
                     let mut demands = [wanted(number, call)];
                     if counters.take(&mut demands, "g", at(1_000)).is_ok() {
                         let id = u128::from(number) << 64 | u128::from(call);
-                        reservations.open(id, crate::PEP, "g", &demands, at(1_000));
-                        assert!(reservations.roll_back(id, crate::PEP, counters, at(1_000)));
+                        reservations.open(ReservationId::new(id), crate::PEP, "g", &demands, at(1_000));
+                        assert!(reservations.roll_back(
+                            ReservationId::new(id),
+                            crate::PEP,
+                            counters,
+                            at(1_000)
+                        ));
                     }
                 }
             });
@@ -217,8 +228,19 @@ fn a_roll_back_finds_its_count_while_others_come_and_go() {
         for call in 0..40_000 {
             let mut demands = [lasting(call % 20)];
             if counters.take(&mut demands, "g", at(1_000_000)).is_ok() {
-                reservations.open(call.into(), crate::PEP, "g", &demands, at(1_000_000));
-                assert!(reservations.roll_back(call.into(), crate::PEP, counters, at(1_000_000)));
+                reservations.open(
+                    ReservationId::new(call.into()),
+                    crate::PEP,
+                    "g",
+                    &demands,
+                    at(1_000_000),
+                );
+                assert!(reservations.roll_back(
+                    ReservationId::new(call.into()),
+                    crate::PEP,
+                    counters,
+                    at(1_000_000)
+                ));
             }
         }
         done.store(true, Ordering::Relaxed);

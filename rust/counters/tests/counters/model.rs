@@ -1,7 +1,7 @@
 //! The counters against an exact log: random times, amounts, limits and roll-backs, one thread.
 
 use callgate_counters::{
-    Counters, Demand, Micros, Now, Period, Refusal, ReservationLimits, Reservations, Window,
+    Counters, Demand, Micros, Now, Period, Refusal, ReservationId, ReservationLimits, Reservations, Window,
 };
 use proptest::prelude::*;
 
@@ -69,7 +69,7 @@ fn hold_against_log(
                         prop_assert_eq!(stamp_us, now_us);
                         if cost > 0 {
                             log.entries.push((stamp_us, cost));
-                            reservations.open(id as u128, crate::PEP, "g", &demands, now);
+                            reservations.open(ReservationId::new(id as u128), crate::PEP, "g", &demands, now);
                             reserved.push((id as u128, (stamp_us, cost)));
                         }
                         let remaining = demands[0].view.remaining.0;
@@ -104,9 +104,9 @@ fn hold_against_log(
                 if !reserved.is_empty() {
                     let (id, entry) = reserved.swap_remove(which % reserved.len());
                     let now = Now::from_unix_us(now_us);
-                    prop_assert!(reservations.roll_back(id, crate::PEP, &counters, now));
+                    prop_assert!(reservations.roll_back(ReservationId::new(id), crate::PEP, &counters, now));
                     prop_assert!(
-                        !reservations.roll_back(id, crate::PEP, &counters, now),
+                        !reservations.roll_back(ReservationId::new(id), crate::PEP, &counters, now),
                         "rolled back twice"
                     );
                     let place = log

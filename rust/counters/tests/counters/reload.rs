@@ -1,6 +1,6 @@
 //! Counts that change their `max` keep what was taken, also across 256, and what was reserved can still be given back.
 
-use callgate_counters::{Counters, Demand, Micros, Now, ReservationLimits, Reservations};
+use callgate_counters::{Counters, Demand, Micros, Now, ReservationId, ReservationLimits, Reservations};
 
 use crate::log::sliding;
 
@@ -80,9 +80,14 @@ fn a_reservation_outlives_a_change_of_max() {
         let mut demands = demand(2);
         let now = Now::from_unix_us(1_000_000);
         assert!(counters.take(&mut demands, "g", now).is_ok());
-        reservations.open(7, crate::PEP, "g", &demands, now);
+        reservations.open(ReservationId::new(7), crate::PEP, "g", &demands, now);
         assert_eq!(look(&counters, larger, 1_000_001).0, Micros((larger - 1) * UNIT));
-        assert!(reservations.roll_back(7, crate::PEP, &counters, Now::from_unix_us(1_000_002)));
+        assert!(reservations.roll_back(
+            ReservationId::new(7),
+            crate::PEP,
+            &counters,
+            Now::from_unix_us(1_000_002)
+        ));
         assert_eq!(
             look(&counters, larger, 1_000_003).0,
             Micros(larger * UNIT),
@@ -99,18 +104,26 @@ fn reservations_expire_and_are_committed_oldest_first() {
         let mut demands = demand(10);
         let now = Now::from_unix_us(1_000_000);
         assert!(counters.take(&mut demands, "g", now).is_ok());
-        reservations.open(id, crate::PEP, "g", &demands, now);
+        reservations.open(ReservationId::new(id), crate::PEP, "g", &demands, now);
     }
     let later = Now::from_unix_us(1_000_000 + 29_999_999);
     assert!(
-        !reservations.roll_back(0, crate::PEP, &counters, later),
+        !reservations.roll_back(ReservationId::new(0), crate::PEP, &counters, later),
         "the oldest gave way to the third"
     );
-    assert!(reservations.roll_back(1, crate::PEP, &counters, later));
+    assert!(reservations.roll_back(ReservationId::new(1), crate::PEP, &counters, later));
     assert!(
-        !reservations.roll_back(2, crate::PEP, &counters, Now::from_unix_us(31_000_000)),
+        !reservations.roll_back(
+            ReservationId::new(2),
+            crate::PEP,
+            &counters,
+            Now::from_unix_us(31_000_000)
+        ),
         "expired after 30 s"
     );
-    assert!(!reservations.commit(1, crate::PEP, later), "settled already");
+    assert!(
+        !reservations.commit(ReservationId::new(1), crate::PEP, later),
+        "settled already"
+    );
     assert_eq!(look(&counters, 10, 30_999_999).0, Micros(8 * UNIT));
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use callgate_counters::{Counters, Demand, Now, Period, ReservationLimits, Reservations, Window};
+use callgate_counters::{
+    Counters, Demand, Now, Period, ReservationId, ReservationLimits, Reservations, Window,
+};
 
 use crate::log::{Log, sliding};
 
@@ -51,8 +53,13 @@ fn flood(
                         if let Ok(stamp_us) = counters.take(&mut wanted, "g", now) {
                             if roll_backs && random.below(3) == 0 {
                                 let id = u128::from(number) << 64 | u128::from(call);
-                                reservations.open(id, crate::PEP, "g", &wanted, now);
-                                assert!(reservations.roll_back(id, crate::PEP, counters, now));
+                                reservations.open(ReservationId::new(id), crate::PEP, "g", &wanted, now);
+                                assert!(reservations.roll_back(
+                                    ReservationId::new(id),
+                                    crate::PEP,
+                                    counters,
+                                    now
+                                ));
                             } else {
                                 admitted.push((stamp_us, wanted));
                             }
@@ -177,8 +184,8 @@ fn everything_comes_back_when_the_threads_are_done() {
                     let mut wanted = demands();
                     if counters.take(&mut wanted, "g", now).is_ok() {
                         let id = u128::from(number) << 64 | u128::from(call);
-                        reservations.open(id, crate::PEP, "g", &wanted, now);
-                        assert!(reservations.roll_back(id, crate::PEP, &counters, now));
+                        reservations.open(ReservationId::new(id), crate::PEP, "g", &wanted, now);
+                        assert!(reservations.roll_back(ReservationId::new(id), crate::PEP, &counters, now));
                     }
                 }
             });

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use callgate_counters::{
-    CountKey, Demand, Micros, Now, PepId, Period, Repaired, ReservationLimits, Reservations, Window,
+    CountKey, Demand, Micros, Now, PepId, Period, Repaired, ReservationId, ReservationLimits, Reservations,
+    Window,
 };
 
 use crate::support::{BLOCK_BYTES, Machine, UNIT, WINDOW_US, calendar, ledger, slots};
@@ -143,8 +144,8 @@ fn calls_with_several_counts_and_roll_backs_are_found_or_never_answered() {
             return;
         };
         if number.is_multiple_of(3) {
-            reservations.open(number.into(), PEP, "g", &demands, now);
-            assert!(reservations.roll_back(number.into(), PEP, counters, now));
+            reservations.open(ReservationId::new(number.into()), PEP, "g", &demands, now);
+            assert!(reservations.roll_back(ReservationId::new(number.into()), PEP, counters, now));
         } else {
             for demand in &demands {
                 log_of(log, demand, stamp_us);

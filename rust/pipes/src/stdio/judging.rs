@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use callgate_core::ReservationId;
+
 use super::fault::Fault;
 use crate::id::RequestId;
 use callgate_gateway::pins::Listing;
@@ -15,7 +17,7 @@ pub trait Judging: Send + Sync + 'static {
     fn refuse(&self, fault: Fault, id: Option<&RequestId>) -> String;
 
     /// The call with this reservation has `reached` the server, or it provably has not.
-    fn settle(&self, reservation: u128, reached: bool);
+    fn settle(&self, reservation: ReservationId, reached: bool);
 
     /// A reply that may be a list of tools, without those that its caller may not see; or what the caller gets in its
     /// place. `listing` is what was asked for under this id.
@@ -55,5 +57,5 @@ pub struct Forward {
     /// Its reply is a list of tools.
     pub lists: bool,
     /// The units that it took, until it is known to have reached the server.
-    pub reservation: Option<u128>,
+    pub reservation: Option<ReservationId>,
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use callgate_core::ReservationId;
 use tokio::io::{
     AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex,
 };
@@ -31,7 +32,7 @@ const HELD_LIMIT_BYTES: usize = 100_000;
 #[derive(Debug, Default)]
 struct Words {
     /// Reservations, and whether they reached the server.
-    settled: Mutex<Vec<(u128, bool)>>,
+    settled: Mutex<Vec<(ReservationId, bool)>>,
     /// The pages that were cut.
     pages: Mutex<Vec<Page>>,
 }
@@ -44,7 +45,7 @@ impl Judging for Words {
             (true, _) => Judged::Reply("denied".to_owned()),
             _ => Judged::Forward(Forward {
                 lists: line.contains("tools/list"),
-                reservation: line.contains("unit").then_some(7),
+                reservation: line.contains("unit").then_some(ReservationId::new(7)),
             }),
         }
     }
@@ -56,7 +57,7 @@ impl Judging for Words {
         )
     }
 
-    fn settle(&self, reservation: u128, reached: bool) {
+    fn settle(&self, reservation: ReservationId, reached: bool) {
         self.settled.lock().expect("whole").push((reservation, reached));
     }
 
@@ -408,9 +409,10 @@ async fn units_go_back_only_where_nothing_was_written() {
     pumps.send("{\"id\":3,\"method\":\"unit\"}\n").await;
     let answer = pumps.answer().await;
     assert!(answer.contains("\"id\":3,\"error\":{\"code\":502"), "{answer}");
+    let id = ReservationId::new(7);
     assert_eq!(
         *pumps.words.settled.lock().expect("whole"),
-        [(7, true), (7, true), (7, false)]
+        [(id, true), (id, true), (id, false)]
     );
 }
 

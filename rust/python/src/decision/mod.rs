@@ -2,7 +2,7 @@
 
 mod parts;
 
-use callgate_core::{Decision as CoreDecision, Outcome};
+use callgate_core::{Decision as CoreDecision, Outcome, ReservationId};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -23,7 +23,7 @@ pub(crate) struct Decision {
     shadow: Option<Shadow>,
     fingerprint: Option<Box<str>>,
     decided_at_us: u64,
-    reservation: Option<u128>,
+    reservation: Option<ReservationId>,
     approval: Option<Box<str>>,
 }
 
@@ -77,15 +77,9 @@ impl Decision {
     }
 }
 
-/// A reservation id from its Python form: 32 hexadecimal digits.
-pub(crate) fn reservation_id(text: &str) -> PyResult<u128> {
-    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let id = if hex {
-        u128::from_str_radix(text, 16).ok()
-    } else {
-        None
-    };
-    id.ok_or_else(|| {
+/// Parses a reservation id from its Python form.
+pub(crate) fn reservation_id(text: &str) -> PyResult<ReservationId> {
+    text.parse().map_err(|_| {
         PyValueError::new_err(format!(
             "`{text}` is no reservation: expected the 32 hex digits that `check` gave"
         ))
@@ -176,7 +170,7 @@ impl Decision {
     }
     #[getter]
     fn reservation(&self) -> Option<String> {
-        self.reservation.map(|id| format!("{id:032x}"))
+        self.reservation.map(|id| id.to_string())
     }
     #[getter]
     fn approval(&self) -> Option<&str> {

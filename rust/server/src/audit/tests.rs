@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
-use callgate_core::{Args, Caller, Pep, Request};
+use callgate_core::{Args, Caller, Pep, Request, ReservationId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -175,7 +175,7 @@ fn ask(gate: &Gate, tool: &str, args: &str) -> String {
         server: "srv",
         session: Some("s"),
         args: Args::Json(args.as_bytes()),
-        reserve: Some(0x005e_c4e7),
+        reserve: Some(ReservationId::new(0x005e_c4e7)),
     };
     gate.decide(&request, |decision| decision.rule.to_string())
 }

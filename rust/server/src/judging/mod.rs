@@ -14,7 +14,7 @@ mod reservation;
 use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
-use callgate_core::{Decision, Request};
+use callgate_core::{Decision, Request, ReservationId};
 use callgate_mcp::{Headers, Id, MessageTarget, TraceContext};
 
 use crate::protocol::Protocol;
@@ -115,7 +115,7 @@ pub(crate) trait Responder {
     const PROTOCOL: Protocol;
 
     /// Makes the id of a reservation for a call that may have to be rolled back.
-    fn reserve(&self) -> Option<u128> {
+    fn reserve(&self) -> Option<ReservationId> {
         None
     }
 

@@ -1,13 +1,13 @@
 //! Units of a call that is on its way.
 
-use callgate_core::PepId;
+use callgate_core::{PepId, ReservationId};
 
 use crate::gate::Gate;
 
 /// Units that can still be given back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenReservation {
-    pub(crate) reservation: u128,
+    pub(crate) reservation: ReservationId,
     pub(crate) pep: PepId,
 }
 

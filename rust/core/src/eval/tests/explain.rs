@@ -48,7 +48,7 @@ fn limits_are_only_looked_at() {
     let mut desk = Desk::rules(r#"{"limits": [{"counter": "c", "window": "minute", "max": 1}]}"#);
     let snapshot = desk.engine.snapshot();
     let call = crate::Request {
-        reserve: Some(1),
+        reserve: Some(crate::ReservationId::new(1)),
         ..request("x", "{}")
     };
     for _ in 0..3 {

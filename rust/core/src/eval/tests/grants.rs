@@ -4,7 +4,7 @@ use super::{Desk, brief, config, policy, request};
 use crate::engine::{FORCED_PANIC_TOOL, Setup};
 use crate::grant::{GrantSpec, Token, TokenKey};
 use crate::policy::Catalogue;
-use crate::{Args, Caller, Decision, Now, Pep, PepId, Request, State};
+use crate::{Args, Caller, Decision, Now, Pep, PepId, Request, ReservationId, State};
 
 pub(super) const HOUR_US: u64 = 3_600_000_000;
 
@@ -372,19 +372,19 @@ fn a_state_that_is_read_is_not_retired() {
 #[test]
 fn a_reservation_is_settled_by_who_reserved() {
     let mut desk = desk();
-    let other = PepId(2);
-    let held = |id| Request {
-        reserve: Some(id),
+    let (other, id) = (PepId(2), ReservationId::new);
+    let held = |number| Request {
+        reserve: Some(id(number)),
         ..by_id("x", "fine", "one")
     };
     assert_eq!(brief(&desk.decide(&held(1))), "allow ");
-    assert!(!desk.engine.roll_back(1, other, desk.now));
-    assert!(!desk.engine.commit(1, Pep::UNNAMED.id, desk.now));
+    assert!(!desk.engine.roll_back(id(1), other, desk.now));
+    assert!(!desk.engine.commit(id(1), Pep::UNNAMED.id, desk.now));
     assert_eq!(brief(&desk.decide(&held(2))), "rate_limited /tools/x/limits/c");
-    assert!(desk.engine.roll_back(1, VOUCHING.id, desk.now));
+    assert!(desk.engine.roll_back(id(1), VOUCHING.id, desk.now));
     assert_eq!(brief(&desk.decide(&held(3))), "allow ");
-    assert!(desk.engine.commit(3, VOUCHING.id, desk.now));
-    assert!(!desk.engine.roll_back(3, VOUCHING.id, desk.now));
+    assert!(desk.engine.commit(id(3), VOUCHING.id, desk.now));
+    assert!(!desk.engine.roll_back(id(3), VOUCHING.id, desk.now));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use callgate_counters::Micros;
 
 use super::{Desk, brief, request};
-use crate::{Caller, Pep, Request};
+use crate::{Caller, Pep, Request, ReservationId};
 
 fn limit(fields: &str) -> Desk {
     Desk::rules(&format!(
@@ -247,14 +247,15 @@ fn the_first_rule_and_the_longest_wait() {
 
 #[test]
 fn reservations_give_units_back_once() {
+    let id = ReservationId::new;
     let mut desk = limit(r#""max": 1"#);
     let reserving = Request {
-        reserve: Some(42),
+        reserve: Some(id(42)),
         ..request("x", "{}")
     };
-    assert_eq!(desk.decide(&reserving).reservation, Some(42));
+    assert_eq!(desk.decide(&reserving).reservation, Some(id(42)));
     let refused = desk.decide(&Request {
-        reserve: Some(43),
+        reserve: Some(id(43)),
         ..reserving
     });
     assert_eq!(
@@ -262,11 +263,11 @@ fn reservations_give_units_back_once() {
         ("rate_limited /tools/x/limits/c", None)
     );
     assert!(
-        !desk.engine.roll_back(43, Pep::UNNAMED.id, desk.now),
+        !desk.engine.roll_back(id(43), Pep::UNNAMED.id, desk.now),
         "a refused call reserves nothing"
     );
-    assert!(desk.engine.roll_back(42, Pep::UNNAMED.id, desk.now));
-    assert!(!desk.engine.roll_back(42, Pep::UNNAMED.id, desk.now));
+    assert!(desk.engine.roll_back(id(42), Pep::UNNAMED.id, desk.now));
+    assert!(!desk.engine.roll_back(id(42), Pep::UNNAMED.id, desk.now));
     assert_eq!(desk.answer("{}"), "allow ");
 }
 

@@ -3,7 +3,7 @@
 use callgate_counters::Micros;
 
 use super::{Desk, brief, request};
-use crate::Pep;
+use crate::{Pep, ReservationId};
 
 /// `x` in shadow and `all_tools` enforced, both on count `c`, with these costs.
 fn shared(shadowed_cost: u32, enforced_cost: u32) -> Desk {
@@ -71,8 +71,9 @@ fn a_shadowed_limit_takes_only_what_full_enforcement_allows() {
 fn a_rolled_back_shadow_gives_back_what_it_took() {
     let mut desk =
         Desk::rules(r#"{"mode": "shadow", "limits": [{"counter": "c", "window": "minute", "max": 1}]}"#);
-    let reserving = |id| crate::Request {
-        reserve: Some(id),
+    let id = ReservationId::new;
+    let reserving = |number| crate::Request {
+        reserve: Some(id(number)),
         ..request("x", "{}")
     };
     assert_eq!(brief(&desk.decide(&reserving(1))), "allow ");
@@ -80,13 +81,13 @@ fn a_rolled_back_shadow_gives_back_what_it_took() {
         brief(&desk.decide(&reserving(2))),
         "allow  | rate_limited /tools/x/limits/c"
     );
-    assert!(desk.engine.roll_back(2, Pep::UNNAMED.id, desk.now));
+    assert!(desk.engine.roll_back(id(2), Pep::UNNAMED.id, desk.now));
     assert_eq!(
         desk.answer("{}"),
         "allow  | rate_limited /tools/x/limits/c",
         "the second took nothing"
     );
-    assert!(desk.engine.roll_back(1, Pep::UNNAMED.id, desk.now));
+    assert!(desk.engine.roll_back(id(1), Pep::UNNAMED.id, desk.now));
     assert_eq!(desk.answer("{}"), "allow ");
 }
 

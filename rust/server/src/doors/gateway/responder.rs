@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
-use callgate_core::{Decision, Outcome};
+use callgate_core::{Decision, Outcome, ReservationId};
 use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id, TraceContext, reply as mcp};
@@ -20,7 +20,7 @@ use crate::judging::pins;
 use crate::judging::{Denial, JudgedRequest, OpenReservation, Responder, Subject};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
-use crate::random::random_u128;
+use crate::random::random_reservation_id;
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
@@ -141,9 +141,9 @@ impl Responder for GatewayResponder<'_> {
 
     const PROTOCOL: Protocol = Protocol::Gateway;
 
-    fn reserve(&self) -> Option<u128> {
+    fn reserve(&self) -> Option<ReservationId> {
         // Without random numbers the call is judged all the same, and its units are not given back.
-        random_u128().ok()
+        random_reservation_id().ok()
     }
 
     /// Before 2026-07-28 servers ask their clients; since then what a client has to say comes with its own requests.

@@ -20,7 +20,7 @@ use crate::in_force::Configuration;
 use crate::ingress::Ingress;
 use crate::phase::Phase;
 use crate::protocol::Protocol;
-use crate::random::random_u128;
+use crate::random::random_reservation_id;
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -99,7 +99,11 @@ fn with_request<R>(
         server: &call.server,
         session: Some(call.session.as_str()),
         args: Args::Json(&call.args_json),
-        reserve: call.reserve.then(random_u128).transpose().map_err(no_random)?,
+        reserve: call
+            .reserve
+            .then(random_reservation_id)
+            .transpose()
+            .map_err(no_random)?,
     }))
 }
 
@@ -147,7 +151,7 @@ impl DecisionService for Decisions {
         request: Request<pb::SettleRequest>,
     ) -> Result<Response<pb::SettleResponse>, Status> {
         let settlement = request.get_ref();
-        let id = parse_reservation(&settlement.reservation).ok_or_else(|| {
+        let id = settlement.reservation.parse().map_err(|_| {
             Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
         })?;
         let pep = pep(&self.gate.configuration(), asker(&request))?.id;
@@ -193,15 +197,6 @@ pub(crate) const fn our_code(code: Code) -> Code {
     }
 }
 
-fn parse_reservation(text: &str) -> Option<u128> {
-    let is_id = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if is_id {
-        u128::from_str_radix(text, 16).ok()
-    } else {
-        None
-    }
-}
-
 fn message(decision: &Decision<'_>) -> pb::CheckResponse {
     pb::CheckResponse {
         outcome: outcome(decision.outcome).into(),
@@ -221,10 +216,7 @@ fn message(decision: &Decision<'_>) -> pb::CheckResponse {
             .map(ToString::to_string)
             .unwrap_or_default(),
         decided_at_us: decision.decided_at_us,
-        reservation: decision
-            .reservation
-            .map(|id| format!("{id:032x}"))
-            .unwrap_or_default(),
+        reservation: decision.reservation.map(|id| id.to_string()).unwrap_or_default(),
         approval: String::new(),
     }
 }
@@ -258,22 +250,6 @@ const fn outcome(outcome: Outcome) -> pb::Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn reservation_ids_are_32_hexadecimal_digits() {
-        assert_eq!(parse_reservation(&format!("{:032x}", 0xab_u128)), Some(0xab));
-        assert_eq!(parse_reservation(&"F".repeat(32)), Some(u128::MAX));
-        for wrong in [
-            "",
-            "ab",
-            &"0".repeat(31),
-            &"0".repeat(33),
-            &format!("+{}", "0".repeat(31)),
-            &"g".repeat(32),
-        ] {
-            assert_eq!(parse_reservation(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn tonic_statuses_become_ours() {

@@ -2,7 +2,7 @@
 
 use callgate_core::json::{JsonError, JsonErrorKind, Kind, Tape, Value};
 use callgate_core::nearest::probable;
-use callgate_core::{Args, Caller, Pep, Request};
+use callgate_core::{Args, Caller, Pep, Request, ReservationId};
 
 use super::split::{Split, split};
 
@@ -94,7 +94,7 @@ impl<'b> CheckCall<'b> {
     }
 
     /// The call, as the engine takes it.
-    pub(super) fn request(&self, pep: Pep, reserve: Option<u128>) -> Request<'_> {
+    pub(super) fn request(&self, pep: Pep, reserve: Option<ReservationId>) -> Request<'_> {
         Request {
             caller: Caller::new(
                 self.grant.unwrap_or_default(),
@@ -197,7 +197,7 @@ mod tests {
         read(body, |call| {
             let call = call.unwrap();
             assert!(call.reserve);
-            let request = call.request(Pep::UNNAMED, Some(7));
+            let request = call.request(Pep::UNNAMED, Some(ReservationId::new(7)));
             let Caller::Named { grant, labels } = request.caller else {
                 panic!("{:?}", request.caller)
             };
@@ -207,7 +207,7 @@ mod tests {
             );
             assert_eq!(labels, [("team", "ops")]);
             assert!(matches!(request.args, Args::Json(br#"{"a":1.0}"#)));
-            assert_eq!(request.reserve, Some(7));
+            assert_eq!(request.reserve, Some(ReservationId::new(7)));
         });
     }
 

@@ -21,7 +21,7 @@ use crate::identity::{Asker, Peer, UnknownPepError};
 use crate::ingress::Ingress;
 use crate::listener::Listener;
 use crate::protocol::Protocol;
-use crate::random::random_u128;
+use crate::random::random_reservation_id;
 use call::{CheckCall, CheckCallError};
 use forward::Form;
 
@@ -172,7 +172,7 @@ fn check_with(
             return context.gate.refuse(ingress, message, reply::decision);
         }
     };
-    match call.reserve.then(random_u128).transpose() {
+    match call.reserve.then(random_reservation_id).transpose() {
         Ok(reserve) => {
             let request = call.request(pep, reserve);
             context

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 
+use callgate_core::ReservationId;
 use callgate_core::json::Tape;
 use callgate_gateway::pins::{Listing, Observation, Server as PinnedServer, Variant};
 use callgate_mcp::{Id, reply as mcp};
@@ -68,7 +69,7 @@ impl Judging for LineJudge {
         refused.unwrap_or_else(|reason| self.unclear(reason))
     }
 
-    fn settle(&self, reservation: u128, reached: bool) {
+    fn settle(&self, reservation: ReservationId, reached: bool) {
         // If there is no enforcement point, the units belong to nobody.
         let _ = self.with(|admission| {
             let pep = admission.pep.id;

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use callgate_core::Decision;
+use callgate_core::{Decision, ReservationId};
 use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::Headers;
 use callgate_pipes::stdio::{Forward, Judged};
@@ -11,7 +11,7 @@ use crate::judging::pins;
 use crate::judging::{Denial, JudgedRequest, Responder};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
-use crate::random::random_u128;
+use crate::random::random_reservation_id;
 
 /// The method whose replies are lists of tools.
 const TOOLS_LIST: &str = "tools/list";
@@ -37,9 +37,9 @@ impl Responder for StdioResponder<'_> {
 
     const PROTOCOL: Protocol = Protocol::Stdio;
 
-    fn reserve(&self) -> Option<u128> {
+    fn reserve(&self) -> Option<ReservationId> {
         // Without random numbers the call is judged all the same, and its units are not given back.
-        random_u128().ok()
+        random_reservation_id().ok()
     }
 
     fn takes_answers(&self, _headers: &Headers<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! Answers of external processing, made from decisions.
 
-use callgate_core::Decision;
+use callgate_core::{Decision, ReservationId};
 use callgate_proto::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use callgate_proto::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
 use callgate_proto::pb::envoy::service::ext_proc::v3::processing_response::Response;
@@ -17,7 +17,7 @@ use crate::doors::{callgate_fields, quota};
 use crate::judging::{Denial, JudgedRequest, OpenReservation, Responder};
 use crate::protocol::Protocol;
 use crate::proxy::Attributes as _;
-use crate::random::random_u128;
+use crate::random::random_reservation_id;
 
 /// The namespace of metadata for later filters, which `receiving_namespaces` must allow.
 const NAMESPACE: &str = "envoy.filters.http.ext_proc";
@@ -71,9 +71,9 @@ impl Responder for ExtProc<'_> {
 
     const PROTOCOL: Protocol = Protocol::ExtProc;
 
-    fn reserve(&self) -> Option<u128> {
+    fn reserve(&self) -> Option<ReservationId> {
         // Without random numbers the call is judged all the same, and its units are not given back.
-        random_u128().ok()
+        random_reservation_id().ok()
     }
 
     fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Verdict {
