@@ -277,18 +277,18 @@ impl Engine {
     /// Gives a reservation's units back; `false` if the id is unknown, expired, already settled or not `pep`'s.
     pub fn roll_back(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
         // In a forked child nothing can be given back, and a thread that is not there may hold the lock.
-        !self.counters.are_elsewhere() && self.reservations.roll_back(reservation, pep, &self.counters, now)
+        !self.counters.is_inherited() && self.reservations.roll_back(reservation, pep, &self.counters, now)
     }
 
     /// Keeps a reservation's units for good; `false` if the id is unknown, expired, already settled or not `pep`'s.
     pub fn commit(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
-        !self.counters.are_elsewhere() && self.reservations.commit(reservation, pep, now)
+        !self.counters.is_inherited() && self.reservations.commit(reservation, pep, now)
     }
 
     /// Reclaims idle counters and expired reservations among the next `budget` of each, and frees the memory of removed
     /// counters. To be called now and then by an owner of a clock.
     pub fn sweep(&self, now: Now, budget: usize) {
-        if !self.counters.are_elsewhere() {
+        if !self.counters.is_inherited() {
             self.counters.sweep(now, budget);
             self.reservations.sweep(now, budget);
             self.counters.turn(budget.div_ceil(SWEPT_PER_BLOCK));

@@ -309,7 +309,7 @@ impl Slots<'_> {
             .compare_exchange(hint, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// When the `nth` (from 1) of the slots that are not free becomes free; the last where there are fewer.
+    /// Returns the time at which the `nth` slot (from 1) that is not free becomes free; of fewer slots, the last one's.
     fn nth_expiry(&self, nth: usize, look_us: u64) -> u64 {
         let mut expiries = [u64::MAX; MAX_SLOTS];
         let mut count = 0;

@@ -55,7 +55,7 @@ impl Counters {
 
     /// Looks at the counts, takes nothing: fills in every `view`.
     pub fn look(&self, demands: &mut [Demand], now: Now) {
-        if !self.are_elsewhere() {
+        if !self.is_inherited() {
             self.look_at(&self.cells.read(), demands, now);
         }
     }
@@ -77,7 +77,7 @@ impl Counters {
     ///
     /// Returns the boot-clock microseconds with which the units were stamped.
     pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
-        if self.are_elsewhere() {
+        if self.is_inherited() {
             return Err(Refusal::Unavailable);
         }
         let reading = &self.cells.read();
@@ -115,7 +115,7 @@ impl Counters {
         let Hold::Taken { stamp_us, written } = demand.hold else {
             return;
         };
-        if self.are_elsewhere() {
+        if self.is_inherited() {
             return;
         }
         // No cell changes hands meanwhile: so a moved count is found in its new cell, and units of another count are
@@ -144,7 +144,7 @@ impl Counters {
     /// function frees them for counts of any layout, once no call can be reading them. Returns true if some were taken
     /// out of use. To be called now and then.
     pub fn turn(&self, blocks: usize) -> bool {
-        !self.are_elsewhere() && self.cells.turn(blocks)
+        !self.is_inherited() && self.cells.turn(blocks)
     }
 
     /// Returns the number of blocks of 64 KiB that counters use, or that calls may still be reading after their last
@@ -171,7 +171,7 @@ impl Counters {
     /// Returns true if the counters belong to the process that this one was forked from. They are in a file that both
     /// have mapped, and each process would admit as if the other did not exist.
     #[inline]
-    pub fn are_elsewhere(&self) -> bool {
+    pub fn is_inherited(&self) -> bool {
         #[cfg(not(loom))]
         return self.durable.as_ref().is_some_and(|durable| !durable.is_ours());
         #[cfg(loom)]
