@@ -5,6 +5,8 @@ decisions from such a server; `add_to_grpc_server` mounts an engine into your ow
 is defined in `docs/policy.md`.
 """
 
+from typing import TYPE_CHECKING
+
 from callgate._callgate import (
     ConditionStep,
     Decision,
@@ -23,9 +25,22 @@ from callgate._callgate import (
     validate,
     version,
 )
-from callgate.client import AsyncClient, Call, Client, add_to_grpc_server
 from callgate.errors import CallgateError, ConfigError, PolicyError, StoreError
 from callgate.outcome import Outcome
+
+if TYPE_CHECKING:
+    from callgate.client import AsyncClient, Call, Client, add_to_grpc_server
+else:
+
+    def __getattr__(name: str) -> object:
+        """Imports the clients when they are used: gRPC takes longer to import than everything else here."""
+        if name not in {"AsyncClient", "Call", "Client", "add_to_grpc_server"}:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        from callgate import client  # noqa: PLC0415
+
+        return getattr(client, name)
+
 
 __version__ = version()
 

@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from callgate.config import Bundle, Files, InvalidConfigError, check, read_bundle, warnings
+from callgate.config.bundle import Bundle, read_bundle
+from callgate.config.check import check, warnings
+from callgate.config.faults import InvalidConfigError
+from callgate.config.files import Files
 from callgate.config.key import parse_key, read_or_create_key
 from callgate.config.load import load
 from callgate.errors import ConfigError

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from callgate import ConfigError, Engine, Server
-from callgate.config import InvalidConfigError, load
+from callgate.config.faults import InvalidConfigError
+from callgate.config.load import load
 
 LIMITS = Path(__file__).resolve().parents[2] / "rust" / "server" / "src" / "limits.rs"
 POLICY = {"version": "1", "name": "p", "default": "deny", "tools": {}}

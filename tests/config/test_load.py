@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from callgate.config import InvalidConfigError, Loaded, Option, load
-from callgate.config.load import unknown_variables
+from callgate.config.faults import InvalidConfigError
+from callgate.config.load import Loaded, Option, load, unknown_variables
 from callgate.config.origins import effective
 from callgate.errors import ConfigError
 

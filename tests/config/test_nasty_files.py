@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from callgate.config import Option
 from callgate.config.document import LARGEST_BYTES
 from callgate.config.files import Files
+from callgate.config.load import Option
 from callgate.control.metrics import ServerCollector
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Plan, Source

@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from callgate import ConfigError, Engine, Server
-from callgate.config import InvalidConfigError, check, load, read_bundle, warnings
+from callgate.config.bundle import read_bundle
+from callgate.config.check import check, warnings
+from callgate.config.faults import InvalidConfigError
+from callgate.config.load import load
 from callgate.config.oauth import listed
 from support.gateway.issuers import ec_key, jwks
 from support.setup import Setup

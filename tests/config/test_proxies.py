@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from callgate import ConfigError, Engine, Server
-from callgate.config import InvalidConfigError, load
+from callgate.config.faults import InvalidConfigError
+from callgate.config.load import load
 from support.setup import TIMEOUT_S, Setup
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callgate._callgate import DocumentTree
-from callgate.config import InvalidConfigError
 from callgate.config.document import parse_document
+from callgate.config.faults import InvalidConfigError
 from callgate.errors import PolicyError
 from support.cases import CASES
 

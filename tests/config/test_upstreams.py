@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from callgate import ConfigError, Engine, Server
-from callgate.config import InvalidConfigError, Option, load, read_bundle
+from callgate.config.bundle import read_bundle
 from callgate.config.check import check, warnings
+from callgate.config.faults import InvalidConfigError
 from callgate.config.hosts import served_hosts
+from callgate.config.load import Option, load
 from support.program import refused
 from support.proxies.upstream import Upstream, keeping_upstream
 from support.setup import Setup

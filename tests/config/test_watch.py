@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import watchfiles
 
-from callgate.config import Files
+from callgate.config.files import Files
 from callgate.control.watch import Watcher, folders_of
 from support.volumes import config_map
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import callgate
-from callgate.config import load
+from callgate.config.load import load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

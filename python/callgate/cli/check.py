@@ -10,7 +10,6 @@ import typer
 
 from callgate._callgate import Decision, Engine
 from callgate.cli import credentials, render
-from callgate.client import UNAVAILABLE, Client
 from callgate.errors import CallgateError, ConfigError
 from callgate.outcome import Outcome
 
@@ -78,6 +77,9 @@ def check(
         if explain or catalogue is not None:
             option = "--explain" if explain else "--catalogue"
             raise typer.BadParameter("works with --policy alone; a sidecar does not tell", param_hint=option)
+        # gRPC takes long to import, and a decision by --policy needs none of it.
+        from callgate.client import Client  # noqa: PLC0415
+
         tls = credentials.tls(tls_ca, tls_cert, tls_key)
         with Client(target, token=credentials.token(token_file), credentials=tls) as client:
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
@@ -120,6 +122,8 @@ def _need_target(options: dict[str, Path | None]) -> None:
 
 def _reached(decision: Decision) -> Decision:
     """The decision of a sidecar; a decision that the client made up without one is an error here."""
+    from callgate.client import UNAVAILABLE  # noqa: PLC0415  as above
+
     if decision.rule == UNAVAILABLE:
         raise CallgateError(decision.message)
     return decision

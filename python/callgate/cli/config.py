@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 import callgate._callgate as native
-from callgate.config import Bundle, check, load, read_bundle, warnings
+from callgate.config.bundle import Bundle, read_bundle
+from callgate.config.check import check, warnings
+from callgate.config.load import load
 from callgate.config.origins import effective
 from callgate.control.sidecar import trial
 

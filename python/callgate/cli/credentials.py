@@ -3,14 +3,19 @@
 What stands on a command line is seen by every user of the machine, and kept in the shell's history.
 """
 
-import os
-from pathlib import Path
-from typing import Final
+from __future__ import annotations
 
-import grpc
+import os
+from typing import TYPE_CHECKING, Final
+
 import typer
 
 from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import grpc
 
 GRANT_TOKEN: Final = "CALLGATE_GRANT_TOKEN"  # noqa: S105  a name, not a secret
 """Environment variable of the caller's token."""
@@ -40,6 +45,8 @@ def tls(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.Cha
         raise typer.BadParameter("a certificate and its key go together", param_hint=missing)
     if ca is None and certificate is None:
         return None
+    import grpc  # noqa: PLC0415  it takes long to import, and most commands need none of it
+
     read = [None if file is None else _read(file) for file in (ca, key, certificate)]
     return grpc.ssl_channel_credentials(*read)
 

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from callgate.cli import tokens
-from callgate.config import load
 from callgate.config.fields import format_instant, parse_instant
 from callgate.config.grants import Grant
+from callgate.config.load import load
 from callgate.config.units import parse_duration
 from callgate.text import quoted
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from callgate.cli import tokens
-from callgate.config import load
+from callgate.config.load import load
 from callgate.config.peps import Pep
 
 app = typer.Typer(name="peps", help="Enforcement points.", no_args_is_help=True, rich_markup_mode=None)

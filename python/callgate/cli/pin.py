@@ -11,8 +11,8 @@ import typer
 
 import callgate._callgate as native
 from callgate.cli import pin_diff
-from callgate.config import load
 from callgate.config.document import unreadable
+from callgate.config.load import load
 from callgate.config.state import pins_folder
 from callgate.config.upstreams import endpoint_url
 from callgate.text import quoted, visible

@@ -16,9 +16,10 @@ from callgate._callgate import Engine, Server
 from callgate.cli.greeting import greet
 from callgate.cli.options import CountersPlace
 from callgate.cli.wake import Wake
-from callgate.config import Config, LogFormat, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
+from callgate.config.load import Option
+from callgate.config.model import Config, LogFormat
 from callgate.config.units import format_duration
 from callgate.control import logs
 from callgate.control.background import BackgroundStream

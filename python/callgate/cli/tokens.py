@@ -8,9 +8,9 @@ import typer
 from pydantic import BaseModel
 
 from callgate._callgate import hash_token, new_token
-from callgate.config import Loaded
 from callgate.config.fields import checked_text
 from callgate.config.key import read_or_create_key
+from callgate.config.load import Loaded
 from callgate.text import did_you_mean, quoted
 
 

@@ -15,10 +15,10 @@ import typer
 from callgate._callgate import Wrap
 from callgate.cli import credentials, tokens
 from callgate.cli.options import CountersPlace
-from callgate.config import Files, Option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.check import unknown, without_policy
-from callgate.config.load import unknown_variables
+from callgate.config.files import Files
+from callgate.config.load import Option, unknown_variables
 from callgate.config.state import counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs

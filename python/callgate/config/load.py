@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_settings import EnvSettingsSource, SettingsError
 
 from callgate.config import shape
-from callgate.config.document import Document, KeyPath, read_document, read_json
+from callgate.config.document import Document, KeyPath, read_document
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.messages import message_of
 from callgate.config.model import ENV_DELIMITER, ENV_PREFIX, Config
@@ -29,8 +28,6 @@ class Faulting(Protocol):
 
 _NEARLY: Final = 0.8
 """The similarity, from 0 to 1, from which a name counts as misspelt."""
-
-_SWITCH: Final = TypeAdapter(bool)
 
 # Variables that other parts of callgate read.
 _OTHER_VARIABLES: Final = {"CALLGATE_CONFIG", "CALLGATE_GRANT_TOKEN", "CALLGATE_TOKEN"}
@@ -133,26 +130,17 @@ def dotted(path: KeyPath) -> str:
     return text
 
 
-class _Environment(EnvSettingsSource):
-    """The library's reader of the environment, but with JSON read as strictly as in a file."""
-
-    def decode_complex_value(self, field_name: str, field: Any, value: Any) -> Any:  # noqa: ANN401, ARG002  the base's
-        return read_json(value)
-
-
 def _environment() -> dict[str, Any]:
-    try:
-        values = _Environment(Config)()
-    except SettingsError as error:
-        cause = error.__cause__
-        # The library names the field; the variable may be one below it.
-        name = str(error).partition('"')[2].partition('"')[0]
-        message = f"environment variable `{ENV_PREFIX}{name.upper()}`: expected JSON; {cause}"
-        raise InvalidConfigError([Fault(message)]) from None
+    """The values of variables; the library that reads them is imported only if there are any."""
+    if all(name in _OTHER_VARIABLES or not name.upper().startswith(ENV_PREFIX) for name in os.environ):
+        return {}
+    from callgate.config.environment import read_environment  # noqa: PLC0415
+
+    values = read_environment()
     if isinstance(values.get("watch"), str):
         # A variable is text, and `0` or `off` are common values. The model refuses any other.
         with suppress(ValidationError):
-            values["watch"] = _SWITCH.validate_python(values["watch"])
+            values["watch"] = TypeAdapter(bool).validate_python(values["watch"])
     return values
 
 

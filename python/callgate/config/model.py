@@ -6,8 +6,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Annotated
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import ConfigDict, Field, SecretStr
 
 from callgate.config.audit import Audit
 from callgate.config.counters import Counters, Reservations
@@ -22,6 +21,7 @@ from callgate.config.fields import (
     ListGiven,
     NotNull,
     PathGiven,
+    Section,
     Text,
     within,
 )
@@ -45,28 +45,18 @@ class LogFormat(str, Enum):
     TEXT = "text"
 
 
-class Config(BaseSettings):
+class Config(Section):
     """The configuration of `callgate serve`."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid",
-        frozen=True,
-        use_attribute_docstrings=True,
-        hide_input_in_errors=True,
-        title="callgate configuration",
-        env_prefix=ENV_PREFIX,
-        env_nested_delimiter=ENV_DELIMITER,
-        env_ignore_empty=True,
-        env_parse_none_str="null",
-    )
+    model_config = ConfigDict(title="callgate configuration", validate_default=True)
 
     state: Annotated[FilePath, AT_START] = Field(default_factory=default_state_folder)
     """The folder for data that outlives the process; created for this user alone if it does not exist."""
 
-    servers: dict[Text, Server] = {}
+    servers: dict[Text, Server] = Field(default={})
     """The servers whose tools are called, by name."""
 
-    policies: dict[Text, FilePath] = {}
+    policies: dict[Text, FilePath] = Field(default={})
     """Policy files by key."""
 
     policies_folder: FilePath | None = None
@@ -75,7 +65,7 @@ class Config(BaseSettings):
     catalogue: FilePath | None = None
     """Categories, risks and input schemas of tools."""
 
-    rate_limits: list[FilePath] = []
+    rate_limits: list[FilePath] = Field(default=[])
     """Files of rate limits by descriptors, one domain per file."""
 
     grants: Annotated[list[Grant] | None, ListGiven, NotNull] = None
@@ -99,7 +89,7 @@ class Config(BaseSettings):
     socket: Annotated[FilePath | None, AT_START] = None
     """A Unix socket to create for the decision API."""
 
-    allowed_hosts: Annotated[list[Host], AT_START] = []
+    allowed_hosts: Annotated[list[Host], AT_START] = Field(default=[])
     """Hosts that HTTP requests may name in `Host` and `Origin`, in addition to the loopback names."""
 
     tls: Tls | None = None
@@ -140,15 +130,3 @@ class Config(BaseSettings):
 
     watch: Annotated[Flag, AT_START] = True
     """Reload changed files automatically; otherwise only on SIGHUP."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003  the base class's names, as are the others
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """A single source: `load` merges the others, because it records the origin of each value."""
-        return (init_settings,)

@@ -9,8 +9,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from callgate.config import Files, InvalidConfigError
 from callgate.config.document import is_transient, unreadable
+from callgate.config.faults import InvalidConfigError
+from callgate.config.files import Files
 from callgate.control import logs
 from callgate.control.readiness import Serving
 from callgate.errors import CallgateError, ConfigError, TransientError

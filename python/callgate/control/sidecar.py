@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import Engine, Server
-from callgate.config import Bundle, Config, Fault, Files, InvalidConfigError, check, read_bundle, warnings
-from callgate.config.check import ineffective
+from callgate.config.bundle import Bundle, read_bundle
+from callgate.config.check import check, ineffective, warnings
 from callgate.config.document import read_bytes, refuse_special
+from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.fields import AT_START
+from callgate.config.files import Files
 from callgate.config.folder import documents_in
 from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
+from callgate.config.model import Config
 from callgate.config.state import counters_place
 from callgate.config.units import to_ms
 from callgate.errors import ConfigError
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from callgate.config import Option
     from callgate.config.document import KeyPath
+    from callgate.config.load import Option
 
 FIXED: Final = tuple(name for name, field in Config.model_fields.items() if AT_START in field.metadata)
 """Keys that are read only at the start. The others take effect while the sidecar runs."""
