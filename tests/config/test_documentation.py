@@ -23,12 +23,12 @@ PAGE = ROOT / "docs" / "configuration.md"
 
 
 def rows() -> Iterator[str]:
-    for path, field in leaves():
+    for path, meaning in leaves():
         key = ".".join(path).replace(".[]", "[]")
         variable = "CALLGATE_" + "__".join(path).upper() if "[]" not in path else ""
-        meaning = " ".join((field.description or "").split())
+        text = " ".join(meaning.split())
         takes_effect = "restart" if path[0] in FIXED else "at once"
-        cells = [f"`{key}`", f"`{variable}`" if variable else "", default(path), takes_effect, meaning]
+        cells = [f"`{key}`", f"`{variable}`" if variable else "", default(path), takes_effect, text]
         yield f"| {' | '.join(cells)} |".replace("|  |", "| |")
 
 
@@ -62,9 +62,9 @@ def test_every_key_is_on_the_page() -> None:
 
 
 def test_every_key_has_a_meaning() -> None:
-    for path, field in leaves():
-        assert field.description, path
-        assert field.description.endswith("."), path
+    for path, meaning in leaves():
+        assert meaning, path
+        assert meaning.endswith("."), path
 
 
 def test_the_example_fits_the_schema() -> None:

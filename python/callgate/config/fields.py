@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import ipaddress
 import re
+import textwrap
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,10 +26,34 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 FILE_STORE: Final = "file:"
 
 
+def meanings(section: type[BaseModel]) -> dict[str, str]:
+    """The docstring below each key of a section.
+
+    pydantic can read them, but does so at the import, for which it reads the source of every section.
+    """
+    tree = ast.parse(textwrap.dedent(inspect.getsource(section))).body[0]
+    return {
+        key.target.id: inspect.cleandoc(text.value.value)
+        for key, text in pairwise(getattr(tree, "body", ()))
+        if isinstance(key, ast.AnnAssign)
+        and isinstance(key.target, ast.Name)
+        and isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
+    }
+
+
+def _with_meanings(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    for name, meaning in meanings(section).items():
+        # A reference to a section does not repeat what the section says of itself.
+        if meaning != getattr(section.model_fields[name].annotation, "__doc__", None):
+            schema["properties"][name]["description"] = meaning
+
+
 class Section(BaseModel):
     """Base of all sections: validated, immutable, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_with_meanings)
 
     def server_keywords(self) -> dict[str, Any]:
         """The section as the data plane takes it; durations are in ms, under `<key>_ms`, and times in us."""

@@ -12,12 +12,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from callgate.config.fields import PathMark
+from callgate.config.fields import PathMark, meanings
 from callgate.config.model import Config
 
 if typing.TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
-
     from callgate.config.document import KeyPath
 
 
@@ -60,24 +58,24 @@ def shapes_of(section: type[BaseModel]) -> Mapping[str, Shape]:
     return {name: _shape(hints[name]) for name in section.model_fields}
 
 
-def leaves(
-    section: type[BaseModel] = Config, before: tuple[str, ...] = ()
-) -> Iterator[tuple[tuple[str, ...], FieldInfo]]:
-    """Every key with its field; `<name>` and `[]` stand for the keys of mappings and the items of lists."""
+def leaves(section: type[BaseModel] = Config, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every key with its meaning; `<name>` and `[]` stand for the keys of mappings and the items of lists."""
+    texts = meanings(section)
     for name, field in section.model_fields.items():
+        text = texts.get(name, "")
         shape, path = shapes_of(section)[name], (*before, name)
         if shape.members and shape.members.section:
-            yield path, field
+            yield path, text
             yield from leaves(shape.members.section, (*path, "<name>"))
         elif shape.items and shape.items.section and not shape.section:
-            yield path, field
+            yield path, text
             yield from leaves(shape.items.section, (*path, "[]"))
         elif shape.section:
             if not field.is_required() and field.default is None:
-                yield path, field
+                yield path, text
             yield from leaves(shape.section, path)
         else:
-            yield path, field
+            yield path, text
 
 
 def anchored(value: Any, base: Path, shape: Shape | None = TOP) -> Any:  # noqa: ANN401  a document holds anything
