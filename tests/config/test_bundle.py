@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from callgate import Engine
 from callgate.config.bundle import Bundle, read_bundle
 from callgate.config.check import check, warnings
 from callgate.config.faults import InvalidConfigError
@@ -291,3 +292,20 @@ def test_what_is_no_key(text: str) -> None:
     with pytest.raises(ConfigError, match="here: expected a key of 32 bytes") as raised:
         parse_key(text, "here")
     assert not text or text not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "expires_at_us"),
+    [({}, None), ({"expires_at": "2027-01-31T00:00:00.5Z"}, 1_801_353_600_500_000)],
+    ids=["no expiry", "an expiry"],
+)
+def test_the_engine_takes_a_grant_with_or_without_an_expiry(
+    given: dict[str, str], expires_at_us: int | None, tmp_path: Path
+) -> None:
+    (tmp_path / "p.json").write_text(json.dumps({"version": "1", "name": "p", "default": "deny", "tools": {}}))
+    grant = {"id": "g", "server": "s", "policy": "p", **given}
+    config = {"servers": {"s": {"policy": "p"}}, "policies": {"p": "p.json"}, "grants": [grant]}
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    keywords = read_bundle(tmp_path / "c.json").engine_keywords()
+    assert keywords["grants"][0]["expires_at_us"] == expires_at_us
+    Engine.from_config(**keywords)

@@ -22,7 +22,6 @@ from callgate.text import is_text, quoted
 _MAX_PORT: Final = 65_535
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 FILE_STORE: Final = "file:"
 
 
@@ -56,15 +55,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_with_meanings)
 
     def server_keywords(self) -> dict[str, Any]:
-        """The section as the data plane takes it; durations are in ms, under `<key>_ms`, and times in us."""
+        """The section as the data plane takes it; a duration is in whole ms, under `<key>_ms`."""
         return dict(_keyword(name, getattr(self, name)) for name in type(self).model_fields)
 
 
 def _keyword(name: str, value: object) -> tuple[str, object]:
     if isinstance(value, timedelta):
         return f"{name}_ms", to_ms(value)
-    if isinstance(value, datetime):
-        return f"{name}_us", (value - _EPOCH) // timedelta(microseconds=1)
     return name, value.value if isinstance(value, Enum) else value
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
 from pydantic import Field
 
 from callgate.config.fields import Flag, Instant, Section, Text, TokenHash
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 class Grant(Section):
@@ -30,6 +35,13 @@ class Grant(Section):
 
     revoked: Flag = False
     """Refuse its calls from now on."""
+
+    def server_keywords(self) -> dict[str, Any]:
+        """The grant as `Engine.from_config` takes it."""
+        keywords = super().server_keywords()
+        expires_at = keywords.pop("expires_at")
+        expires_at_us = None if expires_at is None else (expires_at - _EPOCH) // timedelta(microseconds=1)
+        return {**keywords, "expires_at_us": expires_at_us}
 
 
 class GrantsFile(Section):
