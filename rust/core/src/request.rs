@@ -88,15 +88,6 @@ impl Args<'_> {
     /// A call without arguments, which equals one with `{}`.
     pub const NONE: Self = Self::Json(b"");
 
-    /// The length in bytes, 0 if there are no arguments or they are unknown.
-    pub fn len_bytes(&self) -> usize {
-        match self {
-            Self::Json(bytes) => bytes.len(),
-            Self::Read(value) => value.raw().len(),
-            Self::Unseen => 0,
-        }
-    }
-
     /// Returns whether a rule may read the arguments.
     pub(crate) const fn are_seen(&self) -> bool {
         !matches!(self, Self::Unseen)

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use callgate_core::engine::Identity;
+use callgate_core::json::Tape;
 use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch, State};
 use http::HeaderMap;
 
@@ -19,7 +20,7 @@ use crate::ingress::Ingress;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
 
-/// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are given back.
+/// Work on more bytes than this is done where it does not hold up other calls, and with buffers that are freed after it.
 ///
 /// Reading this much takes some 50 us, about what the hand-over costs.
 const LARGE_BYTES: usize = 64 * 1024;
@@ -39,7 +40,18 @@ const UNNAMED: Request<'static> = Request {
 };
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    static BUFFERS: RefCell<Buffers> = RefCell::new(Buffers::new());
+}
+
+/// Buffers of one thread, which [`work_on`] lends for one message and reuses for the next one.
+#[derive(Debug)]
+pub(crate) struct Buffers {
+    /// For the engine, which reads arguments that nobody has read yet.
+    pub(crate) scratch: Scratch,
+    /// For the message.
+    pub(crate) tape: Tape,
+    /// For the part of a body that is read as a message.
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// Engine, clock, enforcement points, metrics, events and decision log of one server.
@@ -73,18 +85,29 @@ pub(crate) struct Paces {
     pub(crate) lists: Pace,
 }
 
-/// Returns true if work on these bytes takes long.
-pub(crate) const fn is_large(bytes: &[u8]) -> bool {
-    bytes.len() > LARGE_BYTES
+impl Buffers {
+    // Private: buffers come from `work_on` alone, so whoever has some may take long.
+    fn new() -> Self {
+        Self {
+            scratch: Scratch::default(),
+            tape: Tape::new(),
+            bytes: Vec::new(),
+        }
+    }
 }
 
-/// Works on `bytes`; where that takes long, other tasks move to another thread first.
-pub(crate) fn work_on<R>(bytes: &[u8], work: impl FnOnce() -> R) -> R {
-    if is_large(bytes) {
-        tokio::task::block_in_place(work)
-    } else {
-        work()
+/// Works on a message with buffers of this thread. The one test of whether a message is large: if it is, other tasks move to
+/// another thread first, and the buffers are new ones, so that the thread keeps no large ones.
+///
+/// `bytes` is the part of the message whose length the caller decides. Must run on a worker of a multi-threaded runtime.
+pub(crate) fn work_on<R>(bytes: &[u8], work: impl FnOnce(&mut Buffers) -> R) -> R {
+    if bytes.len() > LARGE_BYTES {
+        return tokio::task::block_in_place(|| work(&mut Buffers::new()));
     }
+    BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
+        Ok(mut buffers) => work(&mut buffers),
+        Err(_) => work(&mut Buffers::new()),
+    })
 }
 
 impl Gate {
@@ -116,7 +139,10 @@ impl Gate {
     /// Decides a call as gRPC does, by the state in force.
     #[cfg(test)]
     pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
-        self.decide_over(Protocol::Grpc, &self.configuration(), request, render)
+        let configuration = self.configuration();
+        work_on(&[], |Buffers { scratch, .. }| {
+            self.decide_over(Protocol::Grpc, &configuration, request, scratch, render)
+        })
     }
 
     /// Logs that nobody known asked, at a bounded pace.
@@ -158,26 +184,37 @@ impl Gate {
         self.clock.now().boot_ns / 1_000_000_000
     }
 
-    /// Decides a call by the configuration that also says who asks, and renders the decision while that is held.
-    ///
-    /// Must run on a worker of a multi-threaded runtime, as [`work_on`] must.
+    /// Decides a call by the configuration that also says who asks, and renders the decision while that is held. [`work_on`]
+    /// lends the scratch.
     pub(crate) fn decide_over<R>(
         &self,
         ingress: impl Into<Ingress>,
         configuration: &Configuration,
         request: &Request<'_>,
+        scratch: &mut Scratch,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
-        let ingress = ingress.into();
-        if request.args.len_bytes() > LARGE_BYTES {
-            return tokio::task::block_in_place(|| {
-                self.decide_with(ingress, configuration, request, &mut Scratch::default(), render)
-            });
+        // Room in the log comes first: what cannot be logged must not take units.
+        let mut entry = self.audit.as_ref().and_then(Audit::begin);
+        let is_unavailable = entry.is_none() && self.audit.as_ref().is_some_and(Audit::is_required);
+        let now = self.clock.now();
+        let started = Instant::now();
+        let decision = match &mut entry {
+            Some(entry) => self
+                .engine
+                .decide_seen(&configuration.state, request, now, scratch, |seen| {
+                    entry.see(seen);
+                }),
+            None if is_unavailable => denial(UNAVAILABLE, Cow::Borrowed(UNAVAILABLE_MESSAGE), now),
+            None => self.engine.decide(&configuration.state, request, now, scratch),
+        };
+        let took = started.elapsed();
+        self.record(configuration, request, &decision, now, took);
+        if let Some(entry) = entry {
+            let asked = asked(ingress.into(), configuration, request, &decision);
+            entry.finish(asked, &decision, took);
         }
-        SCRATCH.with(|scratch| match scratch.try_borrow_mut() {
-            Ok(mut scratch) => self.decide_with(ingress, configuration, request, &mut scratch, render),
-            Err(_) => self.decide_with(ingress, configuration, request, &mut Scratch::default(), render),
-        })
+        render(&decision)
     }
 
     /// Decides on a request that is for no tool: see [`Engine::recognise`]. What is allowed is counted where a tool is called.
@@ -280,36 +317,6 @@ impl Gate {
         }
     }
 
-    fn decide_with<R>(
-        &self,
-        ingress: Ingress,
-        configuration: &Configuration,
-        request: &Request<'_>,
-        scratch: &mut Scratch,
-        render: impl FnOnce(&Decision<'_>) -> R,
-    ) -> R {
-        // Room in the log comes first: what cannot be logged must not take units.
-        let mut entry = self.audit.as_ref().and_then(Audit::begin);
-        let is_unavailable = entry.is_none() && self.audit.as_ref().is_some_and(Audit::is_required);
-        let now = self.clock.now();
-        let started = Instant::now();
-        let decision = match &mut entry {
-            Some(entry) => self
-                .engine
-                .decide_seen(&configuration.state, request, now, scratch, |seen| {
-                    entry.see(seen);
-                }),
-            None if is_unavailable => denial(UNAVAILABLE, Cow::Borrowed(UNAVAILABLE_MESSAGE), now),
-            None => self.engine.decide(&configuration.state, request, now, scratch),
-        };
-        let took = started.elapsed();
-        self.record(configuration, request, &decision, now, took);
-        if let Some(entry) = entry {
-            entry.finish(asked(ingress, configuration, request, &decision), &decision, took);
-        }
-        render(&decision)
-    }
-
     fn record(
         &self,
         configuration: &Configuration,
@@ -382,4 +389,28 @@ fn asked_server<'a>(
 // Generic because a decision is invariant in its lifetime: a `'static` one is no shorter one.
 fn denial<'s>(rule: &'static str, message: Cow<'s, str>, now: Now) -> Decision<'s> {
     Decision::bare(Outcome::Deny, Cow::Borrowed(rule), message, now.unix_us())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn a_thread_keeps_the_buffers_of_small_messages_alone() {
+        let work = tokio::spawn(async {
+            let small = vec![0; LARGE_BYTES];
+            let large = vec![0; LARGE_BYTES + 1];
+            work_on(&small, |buffers| buffers.bytes.extend_from_slice(b"small"));
+            work_on(&large, |buffers| {
+                assert_eq!(buffers.bytes.capacity(), 0);
+                buffers.bytes.extend_from_slice(&large);
+            });
+            work_on(&small, |buffers| {
+                assert_eq!(buffers.bytes, b"small");
+                // Lent already.
+                work_on(&small, |others| assert_eq!(others.bytes.capacity(), 0));
+            });
+        });
+        work.await.unwrap();
+    }
 }

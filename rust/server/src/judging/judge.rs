@@ -1,22 +1,15 @@
 //! The judgement of a request: from its attributes to an answer.
 
-use std::cell::RefCell;
-
 use callgate_core::json::{Tape, Value};
-use callgate_core::{Args, Decision, Outcome, Request};
+use callgate_core::{Args, Decision, Outcome, Request, Scratch};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{Answer, Headers, Id, Message, MessageError, MessageTarget, Parts, Reason, reply as mcp};
 
 use super::{Admission, Denial, JudgedRequest, MessageSummary, Payload, Responder, Subject, body};
-use crate::gate::Gate;
+use crate::gate::{Buffers, Gate};
 use crate::ingress::{Ingress, Trace};
 use crate::metrics::INVALID_REQUEST;
 use crate::proxy::{Attributes, IdentitySource, UnclearError};
-
-thread_local! {
-    /// The buffer of one thread, reused for every message.
-    static TAPE: RefCell<Tape> = RefCell::default();
-}
 
 /// The method of HTTP that carries a message.
 const MESSAGE_METHOD: &str = "POST";
@@ -62,15 +55,16 @@ impl<'j, D: Responder> Judge<'j, D> {
         }
     }
 
-    /// Makes the answer to a request with these attributes and this part of its message.
+    /// Makes the answer to a request with these attributes and this part of its message, for which the gate lends buffers.
     pub(crate) fn answer<'a>(
         &self,
         attributes: &impl Attributes<'a>,
         carried: Result<Payload<'a>, UnclearError>,
+        buffers: &mut Buffers,
     ) -> D::Answer {
         let judge = self.of_trace(self.trace_of(attributes));
         judge
-            .judge(attributes, carried)
+            .judge(attributes, carried, buffers)
             .unwrap_or_else(|unclear| judge.unclear(&unclear))
     }
 
@@ -96,6 +90,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         &self,
         attributes: &impl Attributes<'a>,
         carried: Result<Payload<'a>, UnclearError>,
+        Buffers { tape, scratch, .. }: &mut Buffers,
     ) -> Result<D::Answer, UnclearError> {
         let named = self.admission.proxies.name(attributes)?;
         let carried = carried?;
@@ -124,7 +119,7 @@ impl<'j, D: Responder> Judge<'j, D> {
                 args,
                 ..request
             };
-            return Ok(self.decide(&self.asked(request, None, None)));
+            return Ok(self.decide(&self.asked(request, None, None), scratch));
         }
         if is_absent && WITHOUT_MESSAGE.contains(&attributes.method()) {
             return Ok(self.pass(&self.asked(request, None, None)));
@@ -135,8 +130,9 @@ impl<'j, D: Responder> Judge<'j, D> {
         }
         let refused = |refusal: MessageError<'_>| self.refuse(&request, &refusal);
         Ok(match carried {
-            Payload::Body(body, read) => with_tape(|tape| {
-                self.message(request, &headers, Message::parse(tape, body), read)
+            Payload::Body(body, read) => {
+                let message = Message::parse(tape, body);
+                self.message(request, &headers, message, read, scratch)
                     .unwrap_or_else(|refusal| {
                         if refusal.reason == Reason::Response && self.is_answer(&headers, body) {
                             self.pass(&self.asked(request, None, None))
@@ -144,17 +140,16 @@ impl<'j, D: Responder> Judge<'j, D> {
                             refused(refusal)
                         }
                     })
-            }),
+            }
             Payload::Fields => headers.without_body().map_or_else(refused, |named| {
-                self.named(request, MessageSummary { named, id: None })
+                self.named(request, MessageSummary { named, id: None }, scratch)
             }),
             Payload::Read(read) => headers
                 .check_named(read.named, read.id)
-                .map_or_else(refused, |()| self.named(request, read)),
-            Payload::Parts(method, params) => with_tape(|tape| {
-                self.parts(request, Parts::parse(tape, method, params))
-                    .unwrap_or_else(refused)
-            }),
+                .map_or_else(refused, |()| self.named(request, read, scratch)),
+            Payload::Parts(method, params) => self
+                .parts(request, Parts::parse(tape, method, params), scratch)
+                .unwrap_or_else(refused),
         })
     }
 
@@ -176,7 +171,7 @@ impl<'j, D: Responder> Judge<'j, D> {
     /// Returns true if a body is a client's answer to its server, and may be one here.
     fn is_answer(&self, headers: &Headers<'_>, body: &[u8]) -> bool {
         let says_nothing = headers.method().is_none() && headers.name().is_none();
-        // The thread's buffer is in use.
+        // The tape that was lent is in use: the refusal may quote from it.
         says_nothing && self.responder.takes_answers(headers) && Answer::parse(&mut Tape::new(), body).is_ok()
     }
 
@@ -188,6 +183,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         headers: &Headers<'_>,
         message: Result<Message<'m>, MessageError<'m>>,
         read: Option<MessageSummary<'_>>,
+        scratch: &mut Scratch,
     ) -> Result<D::Answer, MessageError<'m>> {
         let message = message?;
         let judge = self.of_trace(self.trace.with_message(message.trace()));
@@ -199,7 +195,7 @@ impl<'j, D: Responder> Judge<'j, D> {
             Message::Other(other) => judge.other(request, other.method, other.id),
             Message::Call(call) => {
                 judge.hold_params(&request, headers, &call)?;
-                judge.call(request, call.tool, args(call.args), Some(call.id))
+                judge.call(request, call.tool, args(call.args), Some(call.id), scratch)
             }
         })
     }
@@ -209,6 +205,7 @@ impl<'j, D: Responder> Judge<'j, D> {
         &self,
         request: Request<'_>,
         parts: Result<Parts<'m>, MessageError<'m>>,
+        scratch: &mut Scratch,
     ) -> Result<D::Answer, MessageError<'m>> {
         let traced = |trace| self.of_trace(self.trace.with_message(trace));
         Ok(match parts? {
@@ -217,14 +214,14 @@ impl<'j, D: Responder> Judge<'j, D> {
                 tool,
                 args: of_call,
                 trace,
-            } => traced(trace).call(request, tool, args(of_call), None),
+            } => traced(trace).call(request, tool, args(of_call), None, scratch),
         })
     }
 
     /// Judges a message if only its target is known.
-    fn named(&self, request: Request<'_>, read: MessageSummary<'_>) -> D::Answer {
+    fn named(&self, request: Request<'_>, read: MessageSummary<'_>, scratch: &mut Scratch) -> D::Answer {
         match read.named {
-            MessageTarget::Call(tool) => self.call(request, tool, Args::Unseen, read.id),
+            MessageTarget::Call(tool) => self.call(request, tool, Args::Unseen, read.id, scratch),
             MessageTarget::Other { method, .. } => self.other(request, method, read.id),
         }
     }
@@ -248,17 +245,24 @@ impl<'j, D: Responder> Judge<'j, D> {
     }
 
     /// Judges a message that calls a tool.
-    fn call(&self, request: Request<'_>, tool: &str, args: Args<'_>, id: Option<Id<'_>>) -> D::Answer {
+    fn call(
+        &self,
+        request: Request<'_>,
+        tool: &str,
+        args: Args<'_>,
+        id: Option<Id<'_>>,
+        scratch: &mut Scratch,
+    ) -> D::Answer {
         let request = Request {
             tool,
             args,
             ..request
         };
-        self.decide(&self.asked(request, Some(TOOLS_CALL), id))
+        self.decide(&self.asked(request, Some(TOOLS_CALL), id), scratch)
     }
 
     /// Decides on a call of a tool.
-    fn decide(&self, asked: &JudgedRequest<'_>) -> D::Answer {
+    fn decide(&self, asked: &JudgedRequest<'_>, scratch: &mut Scratch) -> D::Answer {
         if let Some((rule, message)) = self.responder.objection(asked.request.tool)
             && self.could_allow(&asked.request)
         {
@@ -273,6 +277,7 @@ impl<'j, D: Responder> Judge<'j, D> {
             self.ingress(),
             self.admission.configuration,
             &request,
+            scratch,
             |decision| {
                 if decision.outcome == Outcome::Allow {
                     return self.responder.allowed(asked, decision);
@@ -387,12 +392,4 @@ impl<'j, D: Responder> Judge<'j, D> {
 /// Converts absent arguments to those of a call without any.
 fn args(args: Option<Value<'_>>) -> Args<'_> {
     args.map_or(Args::NONE, Args::Read)
-}
-
-/// Calls `work` with this thread's buffer, or with a new one if that is in use.
-fn with_tape<R>(work: impl FnOnce(&mut Tape) -> R) -> R {
-    TAPE.with(|tape| match tape.try_borrow_mut() {
-        Ok(mut tape) => work(&mut tape),
-        Err(_) => work(&mut Tape::new()),
-    })
 }

@@ -6,7 +6,7 @@ use callgate_gateway::pins::Observation;
 use callgate_mcp::sse::Event;
 use callgate_mcp::{Id, list, reply as mcp};
 
-use crate::gate::{Gate, work_on};
+use crate::gate::Gate;
 use crate::in_force::Configuration;
 use crate::protocol::Protocol;
 
@@ -30,22 +30,14 @@ pub(crate) struct Lists<'l> {
 }
 
 impl Lists<'_> {
-    /// A reply as it goes on; the error is the message in its place.
-    pub(crate) fn reply(&self, reply: &[u8]) -> Result<Vec<u8>, String> {
-        self.cut(|keep| {
-            work_on(reply, || {
-                list::filter(&mut Tape::new(), reply, keep).map(Into::into)
-            })
-        })
+    /// A reply as it goes on; the error is the message in its place. The gate lends the tape.
+    pub(crate) fn reply(&self, tape: &mut Tape, reply: &[u8]) -> Result<Vec<u8>, String> {
+        self.cut(|keep| list::filter(tape, reply, keep).map(Into::into))
     }
 
     /// The bytes of one event of a stream, likewise.
-    pub(crate) fn event(&self, event: &Event<'_>) -> Result<Vec<u8>, String> {
-        self.cut(|keep| {
-            work_on(event.raw(), || {
-                list::filter_event(&mut Tape::new(), event, keep).map(Into::into)
-            })
-        })
+    pub(crate) fn event(&self, tape: &mut Tape, event: &Event<'_>) -> Result<Vec<u8>, String> {
+        self.cut(|keep| list::filter_event(tape, event, keep).map(Into::into))
     }
 
     /// The message that the caller gets in place of a list that cannot be cut.

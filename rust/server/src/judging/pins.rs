@@ -4,7 +4,7 @@ use callgate_core::json::Tape;
 use callgate_gateway::pins::{Asked, Mode, Observation, Server as PinnedServer, Variant};
 
 use crate::events::{FieldValue, Level};
-use crate::gate::{Gate, work_on};
+use crate::gate::Gate;
 
 /// The rule of tools that are not those that were accepted.
 const TOOL_CHANGED: &str = "(tool changed)";
@@ -28,7 +28,7 @@ pub(crate) fn objection(
 }
 
 /// Holds a list that clients of a variant get against what was accepted of the server's tools, and logs what is new; the
-/// error says why it must not be shown. Must run where [`work_on`] may.
+/// error says why it must not be shown. The gate lends the tape.
 pub(crate) fn observe(
     gate: &Gate,
     pins: &PinnedServer,
@@ -37,7 +37,7 @@ pub(crate) fn observe(
     tape: &mut Tape,
     message: &[u8],
 ) -> Result<Option<Observation>, String> {
-    let observed = match work_on(message, || pins.observe(asked, variant, tape, message)) {
+    let observed = match pins.observe(asked, variant, tape, message) {
         Ok(observed) => observed,
         Err(error) if pins.mode() == Mode::Enforce => return Err(error.to_string()),
         Err(error) => {
@@ -74,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
+    use crate::gate::work_on;
     use crate::testing;
 
     /// A whole list of so many tools, each of which is described at this length.
@@ -113,7 +114,10 @@ mod tests {
             }
             let before = counted.load(Ordering::SeqCst);
             let asked = (Asked::FromStart, &Variant::unknown());
-            let observed = observe(&gate, &pins, "srv", asked, &mut Tape::new(), list.as_bytes());
+            let list = list.as_bytes();
+            let observed = work_on(list, |buffers| {
+                observe(&gate, &pins, "srv", asked, &mut buffers.tape, list)
+            });
             let during = counted.load(Ordering::SeqCst) - before;
             assert_eq!(observed, Ok(Some(Observation::default())));
             during

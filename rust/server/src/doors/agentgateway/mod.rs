@@ -7,7 +7,6 @@ mod reply;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use callgate_core::json::Tape;
 use callgate_core::{Caller, Outcome};
 use callgate_mcp::list;
 use callgate_mcp::message::TOOLS_CALL;
@@ -16,7 +15,7 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
-use crate::gate::{Gate, work_on};
+use crate::gate::{Buffers, Gate, work_on};
 use crate::judging::{Admission, Judge, Payload};
 use crate::protocol::Protocol;
 use crate::proxy::UnclearError;
@@ -43,7 +42,12 @@ impl McpPolicy {
         Self { gate }
     }
 
-    fn judge(&self, admission: &Admission<'_>, message: &McpRequest) -> McpRequestResult {
+    fn judge(
+        &self,
+        admission: &Admission<'_>,
+        message: &McpRequest,
+        buffers: &mut Buffers,
+    ) -> McpRequestResult {
         let attributes = McpAttributes::of_request(message);
         let upstream = match message.service_names.as_slice() {
             [] => "",
@@ -59,7 +63,7 @@ impl McpPolicy {
             ));
         }
         let carried = Payload::Parts(&message.method, message.mcp_request.as_deref());
-        judge.answer(&attributes, Ok(carried))
+        judge.answer(&attributes, Ok(carried), buffers)
     }
 
     /// Returns the first of the targets of a message at which the caller is known; if there is none, the first target.
@@ -90,6 +94,7 @@ impl McpPolicy {
         &self,
         admission: &Admission<'_>,
         response: &McpResponse,
+        buffers: &mut Buffers,
     ) -> Result<McpResponseResult, UnclearError> {
         let Admission {
             configuration,
@@ -133,7 +138,7 @@ impl McpPolicy {
             });
             return Ok(returned(refused));
         }
-        let filtered = list::filter_result(&mut Tape::new(), &response.mcp_response, |tool| {
+        let filtered = list::filter_result(&mut buffers.tape, &response.mcp_response, |tool| {
             !listing::is_hidden(&targets, tool)
         });
         let filtered = filtered.map_err(|error| {
@@ -158,7 +163,9 @@ impl ExtMcpService for McpPolicy {
         let admission = Admission::of_rpc(&configuration, request.extensions())?;
         let message = request.get_ref();
         let params = message.mcp_request.as_deref().unwrap_or_default();
-        Ok(Response::new(work_on(params, || self.judge(&admission, message))))
+        Ok(Response::new(work_on(params, |buffers| {
+            self.judge(&admission, message, buffers)
+        })))
     }
 
     async fn check_response(
@@ -171,7 +178,9 @@ impl ExtMcpService for McpPolicy {
         if response.method != TOOLS_LIST {
             return Ok(Response::new(returned(Returned::Pass(Pass {}))));
         }
-        let filtered = work_on(&response.mcp_response, || self.filter(&admission, response));
+        let filtered = work_on(&response.mcp_response, |buffers| {
+            self.filter(&admission, response, buffers)
+        });
         Ok(Response::new(filtered.unwrap_or_else(|unclear| {
             self.gate
                 .refuse(Protocol::ExtMcp, unclear.to_string(), |decision| {

@@ -24,7 +24,7 @@ use super::responder::{Allowed, Purpose};
 use super::{GATEWAY, answer, variant};
 use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::events::{FieldValue, Level};
-use crate::gate::{Gate, is_large, work_on};
+use crate::gate::{Buffers, Gate, work_on};
 use crate::in_force::{ServerEntry, session};
 use crate::judging::pins;
 use crate::judging::{Lists, OpenReservation};
@@ -58,6 +58,10 @@ pub(super) struct Forward {
     pub(super) caller: ProvenCaller,
     pub(super) session: Session,
     pub(super) parts: Parts,
+    /// The list that the request is for; empty if it is for none.
+    pub(super) listing: Listing,
+    /// The client's variant, if the request begins a session.
+    pub(super) begun: Option<Variant>,
     pub(super) allowed: Allowed,
     /// See [`crate::GatewayConfig::lists_allowed_only`].
     pub(super) lists_allowed_only: bool,
@@ -94,6 +98,8 @@ impl Forward {
             caller,
             session,
             parts,
+            listing: Listing { page, variant: said },
+            begun,
             allowed,
             lists_allowed_only,
         } = self;
@@ -124,12 +130,6 @@ impl Forward {
             }
             sent
         };
-        let Listing { page, variant: said } = if holds == Holds::List {
-            work_on(&body, || Listing::of_request(&body))
-        } else {
-            Listing::default()
-        };
-        let begun = (purpose == Purpose::Session).then(|| work_on(&body, || Variant::of_initialize(&body)));
         let (server, grant) = (entry.server.as_str(), caller.grant());
         let redirects = if is_call {
             Redirects::Refuse
@@ -179,7 +179,6 @@ impl Forward {
             entry,
             held: HeldBytes::new(Arc::clone(&share)),
             share,
-            tape: Tape::new(),
         };
         cut(reply, holds, cutting).await
     }
@@ -289,7 +288,6 @@ struct Cutting {
     held: HeldBytes,
     /// The request's place at its server, until the client has received all of the reply.
     place: Arc<Place>,
-    tape: Tape,
 }
 
 /// The holds of bytes on their way to the client.
@@ -306,23 +304,18 @@ impl Room for HeldBytes {
 
 impl Cutting {
     /// Compares a list with the accepted tools of the server; the error says why the list must not be shown.
-    fn observe(&mut self, message: &[u8]) -> Result<Option<Observation>, String> {
+    fn observe(&self, tape: &mut Tape, message: &[u8]) -> Result<Option<Observation>, String> {
         let Some(pins) = &self.entry.pins else {
             return Ok(None);
         };
-        let observed = pins::observe(
+        pins::observe(
             &self.gate,
             pins,
             &self.entry.server,
             (self.page.asked(), &self.variant),
-            &mut self.tape,
+            tape,
             message,
-        );
-        if is_large(message) {
-            // A stream may go on for days after it.
-            self.tape = Tape::new();
-        }
-        observed
+        )
     }
 
     fn lists<R>(&self, observed: Option<&Observation>, work: impl FnOnce(&Lists<'_>) -> R) -> R {
@@ -376,16 +369,24 @@ impl Cut for Cutting {
     }
 
     fn message(&mut self, message: &[u8]) -> Result<Vec<u8>, String> {
-        let observed = self.observe(message).map_err(|reason| self.withheld(&reason))?;
-        self.lists(observed.as_ref(), |lists| lists.reply(message))
+        work_on(message, |Buffers { tape, .. }| {
+            let observed = self
+                .observe(tape, message)
+                .map_err(|reason| self.withheld(&reason))?;
+            self.lists(observed.as_ref(), |lists| lists.reply(tape, message))
+        })
     }
 
     fn event(&mut self, event: &Event<'_>) -> Result<Vec<u8>, String> {
-        let observed = match event.message() {
-            Some(message) => self.observe(&message).map_err(|reason| self.withheld(&reason))?,
-            None => None,
-        };
-        self.lists(observed.as_ref(), |lists| lists.event(event))
+        work_on(event.raw(), |Buffers { tape, .. }| {
+            let observed = match event.message() {
+                Some(message) => self
+                    .observe(tape, &message)
+                    .map_err(|reason| self.withheld(&reason))?,
+                None => None,
+            };
+            self.lists(observed.as_ref(), |lists| lists.event(tape, event))
+        })
     }
 
     fn withheld(&mut self, reason: &str) -> String {

@@ -13,7 +13,7 @@ mod variant;
 
 use std::sync::Arc;
 
-use callgate_gateway::pins::Variant;
+use callgate_gateway::pins::{Listing, Variant};
 
 use callgate_core::{Pep, PepId};
 use http::request::Parts;
@@ -24,7 +24,7 @@ use crate::bodies::RequestBody;
 use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::doors::http::HttpContext;
 use crate::doors::http::read_body;
-use crate::gate::{Gate, work_on};
+use crate::gate::{Buffers, Gate, work_on};
 use crate::identity::{Peer, UnknownPepError};
 use crate::in_force::{Gateway, MCP, ServerEntry, session};
 use crate::judging::{Admission, Judge, Payload, whole};
@@ -33,7 +33,7 @@ use caller::ProvenCaller;
 use challenge::{Challenge, metadata};
 use forward::{Forward, Session};
 use request::ClientRequest;
-use responder::{GatewayResponder, Verdict};
+use responder::{GatewayResponder, Purpose, Verdict};
 
 /// Prefix of the paths of servers' metadata (RFC 9728 section 3.1).
 const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -115,7 +115,7 @@ async fn answer_to(
     if let Err(full) = held.grow(body.len()) {
         return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
     }
-    let forward = match work_on(&body, || judge(context, parts, known, &body)) {
+    let forward = match work_on(&body, |buffers| judge(context, parts, known, &body, buffers)) {
         Ok(forward) => forward,
         Err(refusal) => return *refusal,
     };
@@ -182,6 +182,7 @@ fn judge(
     mut parts: Parts,
     known: KnownCaller,
     body: &[u8],
+    buffers: &mut Buffers,
 ) -> Result<Forward, Box<Response<Body>>> {
     let gate = &context.gate;
     let configuration = gate.configuration();
@@ -227,7 +228,7 @@ fn judge(
     let labels = caller.labels();
     let asking = ClientRequest::new(&parts, server, caller.issued(&labels));
     let carried = whole(&asking, body).map(|body| Payload::Body(body, None));
-    match judge.answer(&asking, carried) {
+    match judge.answer(&asking, carried, buffers) {
         Verdict::Denied(refusal) => Err(Box::new(refusal)),
         Verdict::Allowed(allowed) => Ok(Forward {
             gate: Arc::clone(gate),
@@ -235,6 +236,12 @@ fn judge(
             caller,
             session,
             parts,
+            listing: if allowed.purpose == Purpose::List {
+                Listing::of_request(body)
+            } else {
+                Listing::default()
+            },
+            begun: (allowed.purpose == Purpose::Session).then(|| Variant::of_initialize(body)),
             allowed,
             lists_allowed_only: gateway.lists_allowed_only,
         }),

@@ -14,7 +14,7 @@ use tonic::{Code, Request, Response, Status, Streaming};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
-use crate::gate::Gate;
+use crate::gate::{Gate, work_on};
 use crate::identity::Asker;
 use crate::in_force::Configuration;
 use crate::ingress::Ingress;
@@ -45,7 +45,10 @@ impl Decisions {
         let configuration = self.gate.configuration();
         let pep = pep(&configuration, asker)?;
         with_request(call, pep, |request| {
-            self.gate.decide_over(ingress, &configuration, request, message)
+            work_on(&call.args_json, |buffers| {
+                self.gate
+                    .decide_over(ingress, &configuration, request, &mut buffers.scratch, message)
+            })
         })
     }
 

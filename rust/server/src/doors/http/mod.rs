@@ -7,16 +7,14 @@ mod forward;
 pub(super) mod reply;
 mod split;
 
-use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate_core::json::Tape;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
 use crate::bodies::RequestBody;
-use crate::gate::{Gate, is_large, work_on};
+use crate::gate::{Buffers, Gate, work_on};
 use crate::identity::{Asker, Peer, UnknownPepError};
 use crate::ingress::Ingress;
 use crate::listener::Listener;
@@ -39,17 +37,6 @@ pub(crate) struct HttpContext {
     pub(crate) body_limit_bytes: usize,
     /// The longest time that a body may take to arrive.
     pub(crate) message_timeout: Duration,
-}
-
-thread_local! {
-    /// Buffers of one thread, used again for every body.
-    static BUFFERS: RefCell<Buffers> = RefCell::default();
-}
-
-#[derive(Default)]
-struct Buffers {
-    outer: Vec<u8>,
-    tape: Tape,
 }
 
 /// Returns true for every path of plain HTTP, whatever the request's header fields say. gRPC answers each request with
@@ -89,7 +76,9 @@ pub(super) async fn answer(
     )
     .await
     {
-        Ok(body) => work_on(&body, || check(context, asker.as_ref(), ingress, &body)),
+        Ok(body) => work_on(&body, |buffers| {
+            check(context, asker.as_ref(), ingress, &body, buffers)
+        }),
         Err(refusal) => refusal,
     }
 }
@@ -141,23 +130,12 @@ fn is_plain(headers: &HeaderMap) -> bool {
         .all(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
-fn check(context: &HttpContext, asker: Option<&Asker>, ingress: Ingress, body: &[u8]) -> Response<Body> {
-    // A large body would leave large buffers behind.
-    if is_large(body) {
-        return check_with(context, asker, ingress, body, &mut Buffers::default());
-    }
-    BUFFERS.with(|buffers| match buffers.try_borrow_mut() {
-        Ok(mut buffers) => check_with(context, asker, ingress, body, &mut buffers),
-        Err(_) => check_with(context, asker, ingress, body, &mut Buffers::default()),
-    })
-}
-
-fn check_with(
+fn check(
     context: &HttpContext,
     asker: Option<&Asker>,
     ingress: Ingress,
     body: &[u8],
-    buffers: &mut Buffers,
+    Buffers { scratch, tape, bytes }: &mut Buffers,
 ) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
     let configuration = context.gate.configuration();
@@ -165,7 +143,7 @@ fn check_with(
         Ok(pep) => pep,
         Err(unknown) => return unauthenticated(context, unknown),
     };
-    let call = match CheckCall::read(body, &mut buffers.outer, &mut buffers.tape) {
+    let call = match CheckCall::read(body, bytes, tape) {
         Ok(call) => call,
         Err(CheckCallError::NoObject(message)) => return reply::error(StatusCode::BAD_REQUEST, &message),
         Err(CheckCallError::Invalid(message)) => {
@@ -177,7 +155,7 @@ fn check_with(
             let request = call.request(pep, reserve);
             context
                 .gate
-                .decide_over(ingress, &configuration, &request, reply::decision)
+                .decide_over(ingress, &configuration, &request, scratch, reply::decision)
         }
         // An id that can be guessed would let others settle: better none, and no decision.
         Err(error) => {

@@ -12,7 +12,7 @@ use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
 
 use super::attributes::LineAttributes;
 use super::responder::{StdioResponder, of_client};
-use crate::gate::{Gate, work_on};
+use crate::gate::{Buffers, Gate, work_on};
 use crate::judging::pins;
 use crate::judging::{Admission, Judge, Lists, OpenReservation, Payload};
 use crate::metrics::INVALID_REQUEST;
@@ -43,8 +43,8 @@ impl Judging for LineJudge {
                 is_unanswered: matches!(looks, Looks::Notification | Looks::Response),
             };
             let judge = Judge::new(&responder, &self.gate, admission);
-            Ok(work_on(line, || {
-                judge.answer(&&self.attributes, Ok(Payload::Body(line, None)))
+            Ok(work_on(line, |buffers| {
+                judge.answer(&&self.attributes, Ok(Payload::Body(line, None)), buffers)
             }))
         });
         judged.unwrap_or_else(|reason| Judged::Reply(self.unclear(reason)))
@@ -79,12 +79,14 @@ impl Judging for LineJudge {
     }
 
     fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, listing: &Listing) -> Cow<'r, [u8]> {
-        let cut = match self.observe(reply, listing) {
-            Ok(observed) => self.lists(id, observed.as_ref(), |lists| {
-                lists.reply(reply).unwrap_or_else(String::into_bytes)
-            }),
-            Err(reason) => self.lists(id, None, |lists| lists.withheld(&reason).into_bytes()),
-        };
+        let cut = work_on(reply, |Buffers { tape, .. }| {
+            match self.observe(tape, reply, listing) {
+                Ok(observed) => self.lists(id, observed.as_ref(), |lists| {
+                    lists.reply(tape, reply).unwrap_or_else(String::into_bytes)
+                }),
+                Err(reason) => self.lists(id, None, |lists| lists.withheld(&reason).into_bytes()),
+            }
+        });
         Cow::Owned(cut.unwrap_or_else(|reason| self.unclear(reason).into_bytes()))
     }
 
@@ -110,15 +112,19 @@ impl LineJudge {
     }
 
     /// Compares a list with the accepted tools of the server; the error says why the list must not be shown.
-    fn observe(&self, reply: &[u8], listing: &Listing) -> Result<Option<Observation>, String> {
+    fn observe(
+        &self,
+        tape: &mut Tape,
+        reply: &[u8],
+        listing: &Listing,
+    ) -> Result<Option<Observation>, String> {
         let Some(pins) = &self.pins else {
             return Ok(None);
         };
-        let mut tape = Tape::new();
         let said = listing.variant.clone();
         let variant = said.unwrap_or_else(|| of_client(&self.client));
         let asked = (listing.page.asked(), &variant);
-        pins::observe(&self.gate, pins, &self.server, asked, &mut tape, reply)
+        pins::observe(&self.gate, pins, &self.server, asked, tape, reply)
     }
 
     /// Calls `work` with the lists that this client may see.

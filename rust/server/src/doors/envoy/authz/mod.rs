@@ -45,12 +45,12 @@ impl Authorizer {
             ));
         };
         let read = ReadMessage::of(attributes.metadata, admission.proxies.mcp_metadata.as_deref());
-        work_on(&attributes.http.raw_body, || {
+        work_on(&attributes.http.raw_body, |buffers| {
             let carried = match &read {
                 Ok(read) => reading::carried(attributes, read.as_ref()),
                 Err(unclear) => Err(unclear.clone()),
             };
-            judge.answer(attributes, carried)
+            judge.answer(attributes, carried, buffers)
         })
     }
 }

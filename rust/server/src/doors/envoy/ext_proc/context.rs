@@ -10,7 +10,7 @@ use super::super::mcp_metadata::ReadMessage;
 use super::head::Head;
 use super::responder::{ExtProc, Listed, Verdict};
 use crate::bodies::ConnectionShare;
-use crate::gate::{Gate, work_on};
+use crate::gate::{Buffers, Gate, work_on};
 use crate::identity::Asker;
 use crate::in_force::Configuration;
 use crate::judging::{Admission, Judge, Lists, Payload, whole};
@@ -56,20 +56,26 @@ impl Context {
             Ok(read) => read.as_ref().map(ReadMessage::as_read),
             Err(unclear) => return Ok(judge.unclear(unclear)),
         };
-        Ok(match received {
-            ReceivedBody::Unusable(reason) => judge.unclear(&UnclearError::new(reason)),
-            ReceivedBody::Nothing => judge.answer(&head, Ok(read.map_or(Payload::Fields, Payload::Read))),
-            ReceivedBody::Whole(body) => work_on(body, || {
-                let carried = whole(&head, body);
-                judge.answer(&head, carried.map(|body| Payload::Body(body, read)))
-            }),
-        })
+        let body = match received {
+            ReceivedBody::Unusable(reason) => return Ok(judge.unclear(&UnclearError::new(reason))),
+            ReceivedBody::Nothing => None,
+            ReceivedBody::Whole(body) => Some(body),
+        };
+        Ok(work_on(body.unwrap_or_default(), |buffers| {
+            let carried = match body {
+                None => Ok(read.map_or(Payload::Fields, Payload::Read)),
+                Some(body) => whole(&head, body).map(|body| Payload::Body(body, read)),
+            };
+            judge.answer(&head, carried, buffers)
+        }))
     }
 
     /// A reply to `tools/list`, without what its caller may not see.
     pub(super) fn cut_reply(&self, head: &Head, lists: &Listed, reply: &[u8]) -> Result<Vec<u8>, Status> {
         self.lists(head, lists, |lists| {
-            lists.reply(reply).unwrap_or_else(String::into_bytes)
+            work_on(reply, |Buffers { tape, .. }| {
+                lists.reply(tape, reply).unwrap_or_else(String::into_bytes)
+            })
         })
     }
 
@@ -83,7 +89,7 @@ impl Context {
     ) -> Result<(), Status> {
         self.lists(head, lists, |lists| {
             let cut = if event.is_plain() {
-                lists.event(event)
+                work_on(event.raw(), |Buffers { tape, .. }| lists.event(tape, event))
             } else {
                 Err(lists.withheld(UNKNOWN_LINE))
             };

@@ -21,7 +21,7 @@ use super::{body, reply as plain};
 use crate::bodies::RequestBody;
 use crate::doors::callgate_fields;
 use crate::doors::http::HttpContext;
-use crate::gate::work_on;
+use crate::gate::{Buffers, work_on};
 use crate::identity::{Asker, Peer, UnknownPepError};
 use crate::judging::{Admission, Judge, Payload, whole};
 use crate::listener::Listener;
@@ -84,7 +84,9 @@ pub(super) async fn answer(
         return plain::error(StatusCode::FORBIDDEN, &reason);
     }
     match body::read_plain(body, context.body_limit_bytes, context.message_timeout).await {
-        Ok(body) => work_on(&body, || judge(context, asker.as_ref(), form, &parts, &body)),
+        Ok(body) => work_on(&body, |buffers| {
+            judge(context, asker.as_ref(), form, &parts, &body, buffers)
+        }),
         Err(refusal) => refusal,
     }
 }
@@ -101,6 +103,7 @@ fn judge(
     form: Form,
     parts: &Parts,
     body: &[u8],
+    buffers: &mut Buffers,
 ) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
     let configuration = context.gate.configuration();
@@ -114,7 +117,7 @@ fn judge(
     };
     let judge = Judge::new(&responder, &context.gate, &admission);
     match Original::of(form, parts, !body.is_empty()) {
-        Ok(original) => judge.answer(&original, carried(form, &original, body)),
+        Ok(original) => judge.answer(&original, carried(form, &original, body), buffers),
         Err(unclear) => judge.unclear(&unclear),
     }
 }
