@@ -1,9 +1,8 @@
 //! Answers to messages that may not pass: JSON-RPC messages, without framing.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::{ObjectWriter, ValueWriter};
 use callgate_core::{Decision, Outcome};
 
 use crate::error::{MessageError, RULE};
@@ -32,48 +31,35 @@ pub const METHOD_RULE: &str = "(default deny)";
 pub fn denied_call(id: Option<Id<'_>>, decision: &Decision<'_>) -> String {
     let text = text(decision);
     let Some(id) = id else {
-        let code = match decision.outcome {
-            Outcome::RateLimited => RATE_LIMITED,
-            _ => DENIED,
-        };
-        return error(None, code, &text, |json| decision.write_json(json));
+        return error(None, code(decision), &text, |json| decision.write_json(json));
     };
-    let mut json = String::with_capacity(512);
-    // `resultType` is required since 2026-07-28; earlier clients ignore unknown members.
-    let _ = write!(
-        json,
-        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":"#
-    );
-    write_string(&text, &mut json);
-    let _ = write!(json, r#"}}],"isError":true,"_meta":{{"{DECISION}":"#);
-    decision.write_json(&mut json);
-    json.push_str("}}}");
-    json
+    answer(512, Some(id), |answer| {
+        answer.field("result").object(|result| {
+            write_failed_result(result, &text);
+            result
+                .field("_meta")
+                .object(|meta| meta.field(DECISION).with(|json| decision.write_json(json)));
+        });
+    })
 }
 
 /// The answer to an allowed call that failed: a tool's result with `isError`.
 pub fn failed_call(id: Id<'_>, text: &str) -> String {
-    let mut json = String::with_capacity(256);
-    let _ = write!(
-        json,
-        r#"{{"jsonrpc":"2.0","id":{id},"result":{{"resultType":"complete","content":[{{"type":"text","text":"#
-    );
-    write_string(text, &mut json);
-    json.push_str(r#"}],"isError":true}}"#);
-    json
+    answer(256, Some(id), |answer| {
+        answer
+            .field("result")
+            .object(|result| write_failed_result(result, text));
+    })
 }
 
 /// The answer to any other request that failed or is not served here: an error.
 pub fn failed_request(id: Option<Id<'_>>, code: i64, message: &str) -> String {
-    let mut json = String::with_capacity(256);
-    let _ = write!(
-        json,
-        r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":{code},"message":"#,
-        id.map_or("null", Id::json)
-    );
-    write_string(message, &mut json);
-    json.push_str("}}");
-    json
+    answer(256, id, |answer| {
+        answer.field("error").object(|error| {
+            error.field("code").number(code);
+            error.field("message").text(message);
+        });
+    })
 }
 
 /// The answer to a denied request that is not a tool call, e.g. one from an unknown caller. Most transports send no
@@ -104,13 +90,22 @@ pub fn refused(refusal: &MessageError<'_>) -> String {
 
 /// The `error` member of an answer to a denied call, for gateways that build the answer themselves.
 pub fn denied_error(decision: &Decision<'_>) -> String {
-    let code = match decision.outcome {
+    let mut json = String::with_capacity(256);
+    write_error(
+        ValueWriter::new(&mut json),
+        code(decision),
+        &text(decision),
+        |json| decision.write_json(json),
+    );
+    json
+}
+
+/// The code of a denied call.
+const fn code(decision: &Decision<'_>) -> i64 {
+    match decision.outcome {
         Outcome::RateLimited => RATE_LIMITED,
         _ => DENIED,
-    };
-    let mut json = String::with_capacity(256);
-    write_error(code, &text(decision), |json| decision.write_json(json), &mut json);
-    json
+    }
 }
 
 /// The text for the model: the decision's message and the time until a retry, unless the message ends with that time.
@@ -127,35 +122,54 @@ pub fn text<'a>(decision: &'a Decision<'_>) -> Cow<'a, str> {
     }
 }
 
-/// An error message; `write_data` appends the decision.
-fn error(id: Option<Id<'_>>, code: i64, message: &str, write_data: impl FnOnce(&mut String)) -> String {
-    let mut json = String::with_capacity(256);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        json,
-        r#"{{"jsonrpc":"2.0","id":{},"error":"#,
-        id.map_or("null", Id::json)
-    );
-    write_error(code, message, write_data, &mut json);
-    json.push('}');
+/// An answer with the member that `write` adds.
+fn answer(capacity: usize, id: Option<Id<'_>>, write: impl FnOnce(&mut ObjectWriter<'_>)) -> String {
+    let mut json = String::with_capacity(capacity);
+    ValueWriter::new(&mut json).object(|answer| {
+        answer.field("jsonrpc").text("2.0");
+        answer.field("id").json(id.map_or("null", Id::json));
+        write(answer);
+    });
     json
 }
 
-fn write_error(code: i64, message: &str, write_data: impl FnOnce(&mut String), json: &mut String) {
-    let _ = write!(json, r#"{{"code":{code},"message":"#);
-    write_string(message, json);
-    let _ = write!(json, r#","data":{{"{DECISION}":"#);
-    write_data(json);
-    json.push_str("}}");
+/// An error message; `write_data` appends the decision.
+fn error(id: Option<Id<'_>>, code: i64, message: &str, write_data: impl FnOnce(&mut String)) -> String {
+    answer(256, id, |answer| {
+        write_error(answer.field("error"), code, message, write_data);
+    })
+}
+
+fn write_error(json: ValueWriter<'_>, code: i64, message: &str, write_data: impl FnOnce(&mut String)) {
+    json.object(|error| {
+        error.field("code").number(code);
+        error.field("message").text(message);
+        error
+            .field("data")
+            .object(|data| data.field(DECISION).with(write_data));
+    });
+}
+
+/// A tool's result that the model reads as an error.
+fn write_failed_result(result: &mut ObjectWriter<'_>, text: &str) {
+    // Required since 2026-07-28; earlier clients ignore unknown members.
+    result.field("resultType").text("complete");
+    result.field("content").list(|content| {
+        content.element().object(|part| {
+            part.field("type").text("text");
+            part.field("text").text(text);
+        });
+    });
+    result.field("isError").boolean(true);
 }
 
 /// A denial that does not come from a policy.
 fn write_decision(rule: &str, message: &str, json: &mut String) {
-    json.push_str(r#"{"outcome":"deny","rule":"#);
-    write_string(rule, json);
-    json.push_str(r#","message":"#);
-    write_string(message, json);
-    json.push('}');
+    ValueWriter::new(json).object(|decision| {
+        decision.field("outcome").text("deny");
+        decision.field("rule").text(rule);
+        decision.field("message").text(message);
+    });
 }
 
 #[cfg(test)]
@@ -195,6 +209,57 @@ mod tests {
         let mut tape = Tape::new();
         let message = Message::parse(&mut tape, body.as_bytes()).expect("a call");
         read(&denied_call(message.id(), decision))
+    }
+
+    #[test]
+    fn answers_are_these_bytes() {
+        let id = Id::from_json("7");
+        let decision = decision(Outcome::RateLimited, "\"slow\"", Some(1_001));
+        let shown = r#"{"outcome":"rate_limited","rule":"/tools/t/limits/t_rate","message":"\"slow\"","retry_after_ms":1001,"limits":[],"policy":"p","policy_version":"0123456789ab","decided_at_us":5}"#;
+        let text = r#""\"slow\"; try again in 2 s""#;
+        assert_eq!(
+            denied_call(id, &decision),
+            format!(
+                r#"{{"jsonrpc":"2.0","id":7,"result":{{"resultType":"complete","content":[{{"type":"text","text":{text}}}],"isError":true,"_meta":{{"callgate/decision":{shown}}}}}}}"#
+            )
+        );
+        assert_eq!(
+            denied_call(None, &decision),
+            format!(
+                r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":429,"message":{text},"data":{{"callgate/decision":{shown}}}}}}}"#
+            )
+        );
+        assert_eq!(
+            denied_error(&decision),
+            format!(r#"{{"code":429,"message":{text},"data":{{"callgate/decision":{shown}}}}}"#)
+        );
+        assert_eq!(
+            denied_request(id, &decision),
+            format!(
+                r#"{{"jsonrpc":"2.0","id":7,"error":{{"code":403,"message":"\"slow\"","data":{{"callgate/decision":{shown}}}}}}}"#
+            )
+        );
+        assert_eq!(
+            failed_call(Id::from_json("\"a\"").expect("an id"), "gone\n"),
+            r#"{"jsonrpc":"2.0","id":"a","result":{"resultType":"complete","content":[{"type":"text","text":"gone\n"}],"isError":true}}"#
+        );
+        assert_eq!(
+            failed_request(None, METHOD_NOT_FOUND, "no"),
+            r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32601,"message":"no"}}"#
+        );
+        let mut tape = Tape::new();
+        let refusal = Message::parse(
+            &mut tape,
+            br#"{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{}}"#,
+        )
+        .expect_err("no name");
+        assert_eq!(
+            refused(&refusal),
+            format!(
+                r#"{{"jsonrpc":"2.0","id":3,"error":{{"code":-32602,"message":"{0}","data":{{"callgate/decision":{{"outcome":"deny","rule":"(invalid request)","message":"{0}"}}}}}}}}"#,
+                refusal.message
+            )
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Ids of requests, as they are compared.
 
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::write_string;
 use callgate_core::json::{Kind, Tape};
 
 /// The longest id that is kept, in bytes of its JSON: a message's sender chooses it.

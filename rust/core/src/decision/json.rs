@@ -1,9 +1,7 @@
 //! A decision as JSON, the same for every protocol that uses JSON.
 
-use std::fmt::{Display, Write as _};
-
 use super::{Decision, LimitState};
-use crate::json::canonical::write_string;
+use crate::json::ValueWriter;
 
 impl Decision<'_> {
     /// Appends the fields of `docs/policy.md` section 5 as one JSON object, without absent fields.
@@ -12,58 +10,44 @@ impl Decision<'_> {
     /// {"outcome":"deny","rule":"(hidden)","message":"...","limits":[],"policy":"p","policy_version":"0123456789ab",...}
     /// ```
     pub fn write_json(&self, json: &mut String) {
-        json.push_str(r#"{"outcome":"#);
-        write_string(self.outcome.as_str(), json);
-        write_text(json, "rule", &self.rule);
-        write_text(json, "message", &self.message);
-        if let Some(retry_after_ms) = self.retry_after_ms {
-            write_number(json, "retry_after_ms", retry_after_ms);
-        }
-        json.push_str(r#","limits":["#);
-        for (index, limit) in self.limits.iter().enumerate() {
-            if index > 0 {
-                json.push(',');
+        ValueWriter::new(json).object(|decision| {
+            decision.field("outcome").text(self.outcome.as_str());
+            decision.field("rule").text(&self.rule);
+            decision.field("message").text(&self.message);
+            if let Some(retry_after_ms) = self.retry_after_ms {
+                decision.field("retry_after_ms").integer(retry_after_ms);
             }
-            write_limit(json, limit);
-        }
-        json.push(']');
-        write_text(json, "policy", &self.policy);
-        write_text(json, "policy_version", &self.policy_version);
-        if let Some(shadow) = &self.shadow {
-            json.push_str(r#","shadow":{"outcome":"#);
-            write_string(shadow.outcome.as_str(), json);
-            write_text(json, "rule", &shadow.rule);
-            json.push('}');
-        }
-        if let Some(fingerprint) = &self.fingerprint {
-            // Writing to a string cannot fail, here and below.
-            let _ = write!(json, r#","fingerprint":"{fingerprint}""#);
-        }
-        write_number(json, "decided_at_us", self.decided_at_us);
-        if let Some(reservation) = self.reservation {
-            let _ = write!(json, r#","reservation":"{reservation}""#);
-        }
-        json.push('}');
+            decision.field("limits").list(|limits| {
+                for limit in &self.limits {
+                    write_limit(limits.element(), limit);
+                }
+            });
+            decision.field("policy").text(&self.policy);
+            decision.field("policy_version").text(&self.policy_version);
+            if let Some(shadow) = &self.shadow {
+                decision.field("shadow").object(|member| {
+                    member.field("outcome").text(shadow.outcome.as_str());
+                    member.field("rule").text(&shadow.rule);
+                });
+            }
+            if let Some(fingerprint) = &self.fingerprint {
+                decision.field("fingerprint").plain(fingerprint);
+            }
+            decision.field("decided_at_us").integer(self.decided_at_us);
+            if let Some(reservation) = self.reservation {
+                decision.field("reservation").plain(reservation);
+            }
+        });
     }
 }
 
-fn write_limit(json: &mut String, limit: &LimitState<'_>) {
-    json.push_str(r#"{"counter":"#);
-    write_string(&limit.counter, json);
-    write_number(json, "max", limit.max);
-    write_number(json, "remaining", limit.remaining);
-    write_number(json, "reset_after_ms", limit.reset_after_ms);
-    json.push('}');
-}
-
-/// Field names need no escapes.
-fn write_text(json: &mut String, name: &str, text: &str) {
-    let _ = write!(json, ",\"{name}\":");
-    write_string(text, json);
-}
-
-fn write_number(json: &mut String, name: &str, number: impl Display) {
-    let _ = write!(json, ",\"{name}\":{number}");
+fn write_limit(json: ValueWriter<'_>, limit: &LimitState<'_>) {
+    json.object(|member| {
+        member.field("counter").text(&limit.counter);
+        member.field("max").number(limit.max);
+        member.field("remaining").number(limit.remaining);
+        member.field("reset_after_ms").integer(limit.reset_after_ms);
+    });
 }
 
 #[cfg(test)]

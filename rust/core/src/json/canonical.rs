@@ -1,62 +1,32 @@
 //! Canonical JSON: RFC 8785 with exact numbers (`docs/policy.md` section 6).
 
 use std::cmp::Ordering;
-use std::fmt::Write as _;
 
 use super::number::Parts;
-use super::{Constant, Kind, Value, string};
+use super::{Constant, Kind, Value, ValueWriter};
 
-/// Appends a string with its quotes; escapes `"`, `\` and control characters as ECMAScript does, and nothing else.
-pub fn write_string(text: &str, out: &mut String) {
-    out.push('"');
-    let mut from = 0;
-    loop {
-        let special = string::find_special(text.as_bytes(), from);
-        out.push_str(&text[from..special]);
-        let Some(&byte) = text.as_bytes().get(special) else {
-            break;
-        };
-        match byte {
-            b'"' => out.push_str("\\\""),
-            b'\\' => out.push_str("\\\\"),
-            0x08 => out.push_str("\\b"),
-            0x09 => out.push_str("\\t"),
-            0x0a => out.push_str("\\n"),
-            0x0c => out.push_str("\\f"),
-            0x0d => out.push_str("\\r"),
-            control => {
-                // Writing to a string cannot fail.
-                let _ = write!(out, "\\u{control:04x}");
-            }
-        }
-        from = special + 1;
-    }
-    out.push('"');
-}
-
-/// Appends the canonical form of a parsed value.
-pub(super) fn write_value(value: Value<'_>, out: &mut String) {
+/// Writes the canonical form of a parsed value.
+pub(super) fn write_value(value: Value<'_>, out: ValueWriter<'_>) {
     match value.kind() {
-        Kind::Null => out.push_str("null"),
-        Kind::Bool => out.push_str(if value.as_bool() == Some(true) {
-            "true"
-        } else {
-            "false"
-        }),
-        Kind::Number => Parts::of(value.as_number().unwrap_or_default()).write_canonical(out),
-        Kind::String => write_string(value.as_str().unwrap_or_default(), out),
+        Kind::Null => out.null(),
+        Kind::Bool => out.boolean(value.as_bool() == Some(true)),
+        Kind::Number => {
+            let number = Parts::of(value.as_number().unwrap_or_default());
+            out.with(|out| number.write_canonical(out));
+        }
+        Kind::String => out.text(value.as_str().unwrap_or_default()),
         Kind::Array => write_list(value.elements(), out, write_value),
         Kind::Object => write_object(value.members().collect(), out, write_value),
     }
 }
 
-/// Appends the canonical form of a constant.
-pub(super) fn write_constant(constant: &Constant, out: &mut String) {
+/// Writes the canonical form of a constant.
+pub(super) fn write_constant(constant: &Constant, out: ValueWriter<'_>) {
     match constant {
-        Constant::Null => out.push_str("null"),
-        Constant::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Constant::Number(value) => value.write_canonical(out),
-        Constant::String(value) => write_string(value, out),
+        Constant::Null => out.null(),
+        Constant::Bool(value) => out.boolean(*value),
+        Constant::Number(value) => out.with(|out| value.write_canonical(out)),
+        Constant::String(value) => out.text(value),
         Constant::Array(elements) => write_list(elements.iter(), out, write_constant),
         Constant::Object(members) => {
             let members = members.iter().map(|(key, value)| (key.as_str(), value)).collect();
@@ -65,29 +35,25 @@ pub(super) fn write_constant(constant: &Constant, out: &mut String) {
     }
 }
 
-fn write_list<V>(elements: impl Iterator<Item = V>, out: &mut String, write: impl Fn(V, &mut String)) {
-    out.push('[');
-    for (index, element) in elements.enumerate() {
-        if index > 0 {
-            out.push(',');
+fn write_list<V>(
+    elements: impl Iterator<Item = V>,
+    out: ValueWriter<'_>,
+    write: impl Fn(V, ValueWriter<'_>),
+) {
+    out.list(|list| {
+        for element in elements {
+            write(element, list.element());
         }
-        write(element, out);
-    }
-    out.push(']');
+    });
 }
 
-fn write_object<V>(mut members: Vec<(&str, V)>, out: &mut String, write: impl Fn(V, &mut String)) {
+fn write_object<V>(mut members: Vec<(&str, V)>, out: ValueWriter<'_>, write: impl Fn(V, ValueWriter<'_>)) {
     members.sort_unstable_by(|(a, _), (b, _)| cmp_utf16(a, b));
-    out.push('{');
-    for (index, (key, value)) in members.into_iter().enumerate() {
-        if index > 0 {
-            out.push(',');
+    out.object(|object| {
+        for (key, value) in members {
+            write(value, object.member(key));
         }
-        write_string(key, out);
-        out.push(':');
-        write(value, out);
-    }
-    out.push('}');
+    });
 }
 
 /// Compares by UTF-16 code units.
@@ -141,19 +107,6 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(canonical(text), expected, "{text}");
         }
-    }
-
-    #[test]
-    fn strings_escape_what_ecmascript_escapes() {
-        let mut out = String::new();
-        write_string(
-            "\0\u{8}\t\n\u{b}\u{c}\r\u{1f} \"\\/\u{7f}\u{80}\u{2028}😀",
-            &mut out,
-        );
-        assert_eq!(
-            out,
-            "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f \\\"\\\\/\u{7f}\u{80}\u{2028}😀\""
-        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Decimal, Kind, Value, canonical};
+use super::{Decimal, Kind, Value, ValueWriter, canonical};
 
 /// An owned JSON value with exact numbers.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +81,7 @@ impl Constant {
 
     /// Appends the canonical form of `docs/policy.md` section 6, as [`Value::write_canonical`] does.
     pub fn write_canonical(&self, out: &mut String) {
-        canonical::write_constant(self, out);
+        canonical::write_constant(self, ValueWriter::new(out));
     }
 }
 

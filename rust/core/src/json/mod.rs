@@ -3,7 +3,7 @@
 //! [`Tape::parse`] checks a whole document in one pass and stores a flat list of its values; [`Value`] walks that list.
 //! Nothing is allocated per document once the tape's buffers have grown.
 
-pub mod canonical;
+mod canonical;
 mod constant;
 mod decimal;
 mod error;
@@ -16,6 +16,7 @@ mod properties;
 mod string;
 mod tape;
 mod value;
+mod write;
 
 pub use constant::Constant;
 pub use decimal::Decimal;
@@ -24,3 +25,4 @@ pub use number::{Scaled, is_abs_at_least_1e308, scaled};
 pub use position::line_column;
 pub use tape::{Kind, Tape};
 pub use value::Value;
+pub use write::{ListWriter, ObjectWriter, ValueWriter, write_string};

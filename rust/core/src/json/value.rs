@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::tape::{Node, Tag};
-use super::{Kind, Tape, canonical};
+use super::{Kind, Tape, ValueWriter, canonical};
 
 impl Node {
     /// The text of a string or key: from the document, or from the buffer if it has escapes.
@@ -184,7 +184,7 @@ impl<'t> Value<'t> {
     ///
     /// Recurses as deep as the document, whose depth [`Tape::parse`] has limited.
     pub fn write_canonical(self, out: &mut String) {
-        canonical::write_value(self, out);
+        canonical::write_value(self, ValueWriter::new(out));
     }
 }
 

@@ -4,7 +4,7 @@ use sha2::{Digest, Sha256};
 
 use super::fields::is_ignored;
 use super::read::{Content, Member, Node, Read};
-use crate::json::canonical::write_string;
+use crate::json::ValueWriter;
 
 /// The role of an object in a policy: its keys are fields, names or data.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -41,43 +41,40 @@ impl Shape {
 /// The digest of a valid document.
 pub(super) fn digest(document: &Node) -> Read<[u8; 32]> {
     let mut canonical = String::new();
-    write(document, Shape::Policy, &mut canonical)?;
+    write(document, Shape::Policy, ValueWriter::new(&mut canonical))?;
     Ok(Sha256::digest(canonical.as_bytes()).into())
 }
 
-/// Appends RFC 8785 with exact numbers. Recursion is safe because the document's depth is limited.
-fn write(node: &Node, shape: Shape, out: &mut String) -> Read<()> {
+/// Writes RFC 8785 with exact numbers. Recursion is safe because the document's depth is limited.
+fn write(node: &Node, shape: Shape, out: ValueWriter<'_>) -> Read<()> {
     match &node.content {
-        Content::Null => out.push_str("null"),
-        Content::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
-        Content::Number(_) => node.number("a number")?.write_canonical(out),
-        Content::String(text) => write_string(text, out),
-        Content::List(elements) => {
-            out.push('[');
-            for (index, element) in elements.iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write(element, shape, out)?;
-            }
-            out.push(']');
+        Content::Null => out.null(),
+        Content::Bool(value) => out.boolean(*value),
+        Content::Number(_) => {
+            let number = node.number("a number")?;
+            out.with(|out| number.write_canonical(out));
         }
+        Content::String(text) => out.text(text),
+        Content::List(elements) => out.list(|list| {
+            elements
+                .iter()
+                .try_for_each(|element| write(element, shape, list.element()))
+        })?,
         Content::Object(members) => {
             let mut kept: Vec<&Member> = members
                 .iter()
                 .filter(|member| !(shape.has_fields() && is_ignored(&member.key)))
                 .collect();
             kept.sort_by(|a, b| a.key.encode_utf16().cmp(b.key.encode_utf16()));
-            out.push('{');
-            for (index, member) in kept.into_iter().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_string(&member.key, out);
-                out.push(':');
-                write(&member.value, shape.below(&member.key), out)?;
-            }
-            out.push('}');
+            out.object(|object| {
+                kept.into_iter().try_for_each(|member| {
+                    write(
+                        &member.value,
+                        shape.below(&member.key),
+                        object.member(&member.key),
+                    )
+                })
+            })?;
         }
     }
     Ok(())

@@ -4,8 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
-use callgate_core::json::canonical::write_string;
-use callgate_core::json::{JsonError, Kind, Tape, Value};
+use callgate_core::json::{JsonError, Kind, Tape, Value, ValueWriter};
 
 use super::digest::Digest;
 use super::endpoint::Endpoint;
@@ -17,9 +16,6 @@ pub(super) const MAX_DEPTH: usize = 520;
 /// same: `_meta` holds what a server notes for a client, `icons` may be signed addresses that expire, and `execution`
 /// is sent in some versions of the protocol alone. Every other member counts, also one that no version defines.
 const LEFT_OUT: [&str; 3] = ["_meta", "icons", "execution"];
-
-/// Levels that are indented; hostile nesting would turn kilobytes into megabytes of spaces.
-const MAX_INDENT: usize = 12;
 
 /// The member that holds the schema of a tool's arguments.
 const INPUT_SCHEMA: &str = "inputSchema";
@@ -72,7 +68,7 @@ impl Definition {
             .members()
             .map(|(key, value)| {
                 let mut text = String::new();
-                write_pretty(value, 0, &mut text);
+                write_value(value, ValueWriter::lines(&mut text));
                 (key.to_owned(), text)
             })
             .collect())
@@ -90,15 +86,20 @@ impl fmt::Debug for Definition {
 pub(super) fn digest(endpoint: &Endpoint, tool: Value<'_>) -> Digest {
     let mut members = counted(tool);
     members.sort_unstable_by(|(a, _), (b, _)| a.encode_utf16().cmp(b.encode_utf16()));
-    let mut text = format!("[\"callgate-tool-1\",\"{}\",", endpoint.digest());
-    write_members(&members, &mut text, &mut |value, out| value.write_canonical(out));
-    text.push(']');
+    let mut text = String::new();
+    ValueWriter::new(&mut text).list(|parts| {
+        parts.element().text("callgate-tool-1");
+        parts.element().plain(endpoint.digest());
+        write_members(members, parts.element(), |value, out| {
+            out.with(|out| value.write_canonical(out));
+        });
+    });
     Digest::of(&text)
 }
 
 fn text(tool: Value<'_>) -> String {
     let mut text = String::with_capacity(tool.raw().len());
-    write_members(&counted(tool), &mut text, &mut write_compact);
+    write_members(counted(tool), ValueWriter::new(&mut text), write_value);
     text
 }
 
@@ -112,21 +113,16 @@ fn counted(tool: Value<'_>) -> Vec<(&str, Value<'_>)> {
     members
 }
 
-fn write_members(
-    members: &[(&str, Value<'_>)],
-    out: &mut String,
-    write: &mut impl FnMut(Value<'_>, &mut String),
+fn write_members<'v>(
+    members: Vec<(&str, Value<'v>)>,
+    out: ValueWriter<'_>,
+    write: impl Fn(Value<'v>, ValueWriter<'_>),
 ) {
-    out.push('{');
-    for (index, (key, value)) in members.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
+    out.object(|object| {
+        for (key, value) in members {
+            write(value, object.member(key));
         }
-        write_string(key, out);
-        out.push(':');
-        write(*value, out);
-    }
-    out.push('}');
+    });
 }
 
 fn sorted(object: Value<'_>) -> Vec<(&str, Value<'_>)> {
@@ -135,59 +131,18 @@ fn sorted(object: Value<'_>) -> Vec<(&str, Value<'_>)> {
     members
 }
 
-fn write_compact(value: Value<'_>, out: &mut String) {
+fn write_value(value: Value<'_>, out: ValueWriter<'_>) {
     match value.kind() {
-        Kind::Object => write_members(&sorted(value), out, &mut write_compact),
-        Kind::Array => {
-            out.push('[');
-            for (index, element) in value.elements().enumerate() {
-                if index > 0 {
-                    out.push(',');
-                }
-                write_compact(element, out);
+        Kind::Object => write_members(sorted(value), out, write_value),
+        Kind::Array => out.list(|list| {
+            for element in value.elements() {
+                write_value(element, list.element());
             }
-            out.push(']');
-        }
-        _ => write_scalar(value, out),
-    }
-}
-
-fn write_pretty(value: Value<'_>, depth: usize, out: &mut String) {
-    let new_line = |depth: usize, out: &mut String| {
-        out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth.min(MAX_INDENT)));
-    };
-    match value.kind() {
-        Kind::Object if !value.is_empty() => {
-            out.push('{');
-            for (index, (key, member)) in sorted(value).into_iter().enumerate() {
-                out.push_str(if index > 0 { "," } else { "" });
-                new_line(depth + 1, out);
-                write_string(key, out);
-                out.push_str(": ");
-                write_pretty(member, depth + 1, out);
-            }
-            new_line(depth, out);
-            out.push('}');
-        }
-        Kind::Array if !value.is_empty() => {
-            out.push('[');
-            for (index, element) in value.elements().enumerate() {
-                out.push_str(if index > 0 { "," } else { "" });
-                new_line(depth + 1, out);
-                write_pretty(element, depth + 1, out);
-            }
-            new_line(depth, out);
-            out.push(']');
-        }
-        _ => write_compact(value, out),
-    }
-}
-
-fn write_scalar(value: Value<'_>, out: &mut String) {
-    match value.as_str() {
-        Some(text) => write_string(text, out),
-        None => out.push_str(value.raw()),
+        }),
+        _ => match value.as_str() {
+            Some(text) => out.text(text),
+            None => out.json(value.raw()),
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! The endpoint of a server.
 
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::ValueWriter;
 
 use super::digest::Digest;
 
@@ -43,12 +43,8 @@ impl Endpoint {
     }
 
     fn new(shown: &str, words: &[&str]) -> Self {
-        let mut text = String::from("[");
-        for (index, word) in words.iter().enumerate() {
-            text.push_str(if index > 0 { "," } else { "" });
-            write_string(word, &mut text);
-        }
-        text.push(']');
+        let mut text = String::new();
+        ValueWriter::new(&mut text).texts(words.iter().copied());
         Self {
             shown: shown.chars().take(MAX_SHOWN_CHARACTERS).collect(),
             digest: Digest::of(&text),

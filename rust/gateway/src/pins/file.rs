@@ -17,12 +17,10 @@
 //! `listed_twice` beside it. What it says is taken for the unknown variant's, and no time is left for first lists of others.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use callgate_core::json::canonical::write_string;
-use callgate_core::json::{Kind, Tape, Value, line_column};
+use callgate_core::json::{Kind, Tape, Value, ValueWriter, line_column, write_string};
 
 use super::book::{Book, Met};
 use super::definition::{Definition, MAX_DEPTH, digest};
@@ -43,77 +41,93 @@ const LEVELS_AROUND: usize = 7;
 
 /// The text of a server's file.
 pub(super) fn write(server: &str, book: &Book) -> String {
-    let mut out = format!("{{\"version\": {VERSION}, \"server\": ");
-    write_string(server, &mut out);
-    // Writing to a string cannot fail.
-    let _ = write!(out, ", \"complete\": {}", book.is_complete);
-    if book.reset_at_unix_ms > 0 {
-        let _ = write!(out, ", \"reset_at_unix_ms\": {}", book.reset_at_unix_ms);
-    }
-    write_first_lists(book.first_lists, &mut out);
-    out.push_str(", \"variants\": [");
-    for (index, met) in book.variants.iter().enumerate() {
-        out.push_str(if index > 0 { ", " } else { "" });
-        out.push_str("{\"variant\": ");
-        write_string(met.variant.text(), &mut out);
-        let _ = write!(out, ", \"complete\": {}}}", met.is_complete);
-    }
-    out.push_str("], \"tools\": {");
-    for (index, (name, entry)) in book.tools.iter().enumerate() {
-        out.push_str(if index > 0 { ",\n" } else { "\n" });
-        write_string(name, &mut out);
-        out.push_str(": {\"pinned\": [");
-        for (index, pin) in entry.pinned.iter().enumerate() {
-            out.push_str(if index > 0 { ", " } else { "" });
-            write_form(&pin.record, pin.variants, false, &mut out);
+    let mut out = String::new();
+    ValueWriter::spaced(&mut out).object(|file| {
+        file.field("version").integer(VERSION);
+        file.field("server").text(server);
+        file.field("complete").boolean(book.is_complete);
+        if book.reset_at_unix_ms > 0 {
+            file.field("reset_at_unix_ms").integer(book.reset_at_unix_ms);
         }
-        out.push(']');
-        for (index, form) in entry.withheld.iter().enumerate() {
-            out.push_str(if index > 0 { ", " } else { ", \"listed\": [" });
-            write_form(&form.record, form.variants, form.is_ambiguous, &mut out);
-        }
-        out.push_str(if entry.withheld.is_empty() { "}" } else { "]}" });
-    }
-    out.push_str("\n}}\n");
+        write_first_lists(book.first_lists, file.field("first_lists"));
+        file.field("variants").list(|variants| {
+            for met in &book.variants {
+                variants.element().object(|variant| {
+                    variant.field("variant").text(met.variant.text());
+                    variant.field("complete").boolean(met.is_complete);
+                });
+            }
+        });
+        file.field("tools").with(|out| write_tools(book, out));
+    });
+    out.push('\n');
     out
 }
 
-fn write_first_lists(time: FirstLists, out: &mut String) {
-    out.push_str(", \"first_lists\": {");
-    if let Some(began) = time.began_at_unix_s {
-        let _ = write!(
-            out,
-            "\"began_at_unix_s\": {began}, \"seen_at_unix_s\": {}, ",
-            time.seen_at_unix_s
-        );
+/// Appends one tool a line, so that files can be compared.
+fn write_tools(book: &Book, out: &mut String) {
+    out.push('{');
+    for (index, (name, entry)) in book.tools.iter().enumerate() {
+        out.push_str(if index > 0 { ",\n" } else { "\n" });
+        write_string(name, out);
+        out.push_str(": ");
+        write_entry(entry, ValueWriter::spaced(out));
     }
-    let _ = write!(out, "\"over\": {}}}", time.is_over);
+    out.push_str("\n}");
 }
 
-fn write_form(record: &Record, variants: Places, is_ambiguous: bool, out: &mut String) {
-    out.push_str("{\"record\": ");
-    write_record(record, out);
-    out.push_str(", \"variants\": [");
-    for (index, place) in variants.each().enumerate() {
-        let _ = write!(out, "{}{place}", if index > 0 { ", " } else { "" });
-    }
-    out.push_str(if is_ambiguous { "], \"twice\": true}" } else { "]}" });
+fn write_entry(entry: &Entry, out: ValueWriter<'_>) {
+    out.object(|tool| {
+        tool.field("pinned").list(|pinned| {
+            for pin in &entry.pinned {
+                write_form(&pin.record, pin.variants, false, pinned.element());
+            }
+        });
+        if entry.withheld.is_empty() {
+            return;
+        }
+        tool.field("listed").list(|listed| {
+            for form in &entry.withheld {
+                write_form(&form.record, form.variants, form.is_ambiguous, listed.element());
+            }
+        });
+    });
 }
 
-fn write_record(record: &Record, out: &mut String) {
-    let _ = write!(
-        out,
-        "{{\"digest\": \"{}\", \"endpoint\": {{\"shown\": ",
-        record.digest
-    );
-    write_string(record.endpoint.shown(), out);
-    let _ = write!(
-        out,
-        ", \"digest\": \"{}\"}}, \"listed_at_unix_s\": {}, \"definition\": {}}}",
-        record.endpoint.digest(),
-        record.at_unix_s,
-        record.definition.as_json()
-    );
+fn write_first_lists(time: FirstLists, out: ValueWriter<'_>) {
+    out.object(|lists| {
+        if let Some(began) = time.began_at_unix_s {
+            lists.field("began_at_unix_s").integer(began);
+            lists.field("seen_at_unix_s").integer(time.seen_at_unix_s);
+        }
+        lists.field("over").boolean(time.is_over);
+    });
+}
+
+fn write_form(record: &Record, variants: Places, is_ambiguous: bool, out: ValueWriter<'_>) {
+    out.object(|form| {
+        write_record(record, form.field("record"));
+        form.field("variants").list(|places| {
+            for place in variants.each() {
+                places.element().number(place);
+            }
+        });
+        if is_ambiguous {
+            form.field("twice").boolean(true);
+        }
+    });
+}
+
+fn write_record(record: &Record, out: ValueWriter<'_>) {
+    out.object(|member| {
+        member.field("digest").plain(record.digest);
+        member.field("endpoint").object(|endpoint| {
+            endpoint.field("shown").text(record.endpoint.shown());
+            endpoint.field("digest").plain(record.endpoint.digest());
+        });
+        member.field("listed_at_unix_s").integer(record.at_unix_s);
+        member.field("definition").json(record.definition.as_json());
+    });
 }
 
 /// Reads a file: whose it is, and what it says. Everything that was written is checked, digests too.

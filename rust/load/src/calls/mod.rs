@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use callgate_core::engine::Policies;
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::ValueWriter;
 use callgate_core::policy::Catalogue;
 use callgate_proto::decision::v1::CheckRequest;
 
@@ -60,39 +60,54 @@ impl Calls {
     /// Writes them in the format of [`Calls::read`].
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         for call in &self.requests {
-            let mut line = String::from("{");
-            let mut text = |name: &str, value: &str| {
-                if !value.is_empty() {
-                    if line.len() > 1 {
-                        line.push_str(", ");
+            let mut line = String::new();
+            ValueWriter::spaced(&mut line).object(|member| {
+                for (name, value) in [
+                    ("grant", &call.grant),
+                    ("grant_token", &call.grant_token),
+                    ("tool", &call.tool),
+                    ("server", &call.server),
+                    ("session", &call.session),
+                ] {
+                    if !value.is_empty() {
+                        member.field(name).text(value);
                     }
-                    write_string(name, &mut line);
-                    line.push_str(": ");
-                    write_string(value, &mut line);
                 }
-            };
-            text("grant", &call.grant);
-            text("grant_token", &call.grant_token);
-            text("tool", &call.tool);
-            text("server", &call.server);
-            text("session", &call.session);
-            if !call.labels.is_empty() {
-                line.push_str(", \"labels\": {");
-                for (number, (name, value)) in call.labels.iter().enumerate() {
-                    line.push_str(if number > 0 { ", " } else { "" });
-                    write_string(name, &mut line);
-                    line.push_str(": ");
-                    write_string(value, &mut line);
+                if !call.labels.is_empty() {
+                    member.field("labels").object(|labels| {
+                        for (name, value) in &call.labels {
+                            labels.member(name).text(value);
+                        }
+                    });
                 }
-                line.push('}');
-            }
-            if !call.args_json.is_empty() {
-                line.push_str(", \"args\": ");
-                line.push_str(&String::from_utf8_lossy(&call.args_json));
-            }
-            line.push_str("}\n");
+                if !call.args_json.is_empty() {
+                    member
+                        .field("args")
+                        .json(&String::from_utf8_lossy(&call.args_json));
+                }
+            });
+            line.push('\n');
             out.write_all(line.as_bytes())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_written_as_these_bytes() {
+        let lines = concat!(
+            r#"{"grant": "g", "tool": "a\"b", "server": "s", "session": "x", "labels": {"team": "ops"}, "args": {"n": 1}}"#,
+            "\n",
+            r#"{"grant_token": "cgt_x", "tool": "t"}"#,
+            "\n"
+        );
+        let calls = Calls::parse("calls", lines.as_bytes()).unwrap();
+        let mut written = Vec::new();
+        calls.write(&mut written).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), lines);
     }
 }

@@ -4,8 +4,7 @@
 //! another one by now.
 
 use bytes::Bytes;
-use callgate_core::json::canonical::write_string;
-use callgate_core::json::{Tape, Value};
+use callgate_core::json::{Tape, Value, ValueWriter};
 use callgate_mcp::Message;
 use callgate_mcp::list::MAX_ANSWER_DEPTH;
 use callgate_mcp::message::MAX_MESSAGE_DEPTH;
@@ -61,24 +60,24 @@ fn request(call: &[u8], cursor: Option<&str>) -> Option<String> {
     let mut tape = Tape::new();
     let call = tape.parse(call, MAX_MESSAGE_DEPTH).ok()?;
     let meta = call.get("params")?.get("_meta")?;
-    let mut line = format!(r#"{{"jsonrpc":"2.0","id":"{ID}","method":"tools/list","params":{{"#);
-    if let Some(cursor) = cursor {
-        line.push_str("\"cursor\":");
-        write_string(cursor, &mut line);
-        line.push(',');
-    }
-    line.push_str("\"_meta\":{");
-    for (index, (key, value)) in OF_EVERY_REQUEST
-        .into_iter()
-        .filter_map(|key| Some((key, meta.get(key)?)))
-        .enumerate()
-    {
-        line.push_str(if index > 0 { "," } else { "" });
-        write_string(key, &mut line);
-        line.push(':');
-        line.push_str(value.raw());
-    }
-    line.push_str("}}}");
+    let mut line = String::new();
+    ValueWriter::new(&mut line).object(|request| {
+        request.field("jsonrpc").text("2.0");
+        request.field("id").text(ID);
+        request.field("method").text("tools/list");
+        request.field("params").object(|params| {
+            if let Some(cursor) = cursor {
+                params.field("cursor").text(cursor);
+            }
+            params.field("_meta").object(|sent| {
+                for key in OF_EVERY_REQUEST {
+                    if let Some(value) = meta.get(key) {
+                        sent.field(key).json(value.raw());
+                    }
+                }
+            });
+        });
+    });
     Some(line)
 }
 

@@ -239,6 +239,13 @@ fn a_line_says_everything() {
     });
     assert_eq!(known(lines[0].clone()), expected);
     assert_eq!(lines[0]["policy_version"].as_str().unwrap().len(), 12);
+    assert_eq!(
+        fake.text().lines().next().unwrap(),
+        format!(
+            r#"{{"time":"2023-11-14T22:13:20.000000Z","decided_at_us":1700000000000000,"protocol":"grpc","server":"srv","grant":"g","session":"s","tool":"t","outcome":"allow","rule":"","policy":"p","policy_version":{},"args_keys":["currency","card","items"],"args":{{"args.currency":"us\"d","args.items[*].sku":[{{"a":[1,2e9]}},null]}},"limits":[{{"counter":"c","max":1000000.5,"remaining":1000000.25,"reset_after_ms":86400000}}],"duration_ns":{}}}"#,
+            lines[0]["policy_version"], lines[0]["duration_ns"]
+        )
+    );
     assert_eq!(lines[1]["outcome"], "deny");
     assert_eq!(lines[1]["args_keys"], json!([]));
     assert!(!fake.text().contains("5ec4e7") && !fake.text().contains("4111"));

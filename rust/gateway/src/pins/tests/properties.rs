@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::write_string;
 use proptest::prelude::*;
 
 use super::*;

@@ -5,7 +5,7 @@
 //! of `params`, `is_mcp_request` and `status`. It also writes `passthrough_reason` and `is_exceeding_limit` if there
 //! was a fault and the request was forwarded nevertheless.
 
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::write_string;
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{Id, MessageTarget};
 use callgate_proto::pb::envoy::config::core::v3::Metadata;

@@ -1,6 +1,6 @@
 //! The gateway's own answers.
 
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::{ObjectWriter, ValueWriter};
 use callgate_gateway::Failure;
 use callgate_gateway::oauth::Issuers;
 use callgate_mcp::{Id, reply as mcp};
@@ -90,35 +90,27 @@ pub(super) fn failed(id: Option<Id<'_>>, is_call: bool, failure: &Failure) -> Re
 
 /// Makes the list of the issuers that protect a server, for clients that look for it (RFC 9728 section 3.2).
 pub(super) fn metadata(resource: &str, issuers: &Issuers) -> Response<Body> {
-    let mut body = String::from(r#"{"resource":"#);
-    write_string(resource, &mut body);
     let configs = || issuers.iter().map(|issuer| issuer.config());
     let names: Vec<&str> = configs().map(|config| config.issuer.as_str()).collect();
-    write_list("authorization_servers", &names, &mut body);
     let mut scopes: Vec<&str> = Vec::new();
     for scope in configs().flat_map(|config| &config.scopes) {
         if !scopes.contains(&scope.as_str()) {
             scopes.push(scope);
         }
     }
-    write_list("scopes_supported", &scopes, &mut body);
-    body.push_str(r#","bearer_methods_supported":["header"]}"#);
+    let mut body = String::new();
+    ValueWriter::new(&mut body).object(|metadata| {
+        metadata.field("resource").text(resource);
+        write_texts(metadata, "authorization_servers", &names);
+        write_texts(metadata, "scopes_supported", &scopes);
+        metadata.field("bearer_methods_supported").texts(["header"]);
+    });
     json(StatusCode::OK, body)
 }
 
 /// Writes a member that is a list of texts, if there are some.
-fn write_list(name: &str, texts: &[&str], body: &mut String) {
-    if texts.is_empty() {
-        return;
+fn write_texts(object: &mut ObjectWriter<'_>, name: &'static str, texts: &[&str]) {
+    if !texts.is_empty() {
+        object.field(name).texts(texts.iter().copied());
     }
-    body.push(',');
-    write_string(name, body);
-    body.push_str(":[");
-    for (index, text) in texts.iter().enumerate() {
-        if index > 0 {
-            body.push(',');
-        }
-        write_string(text, body);
-    }
-    body.push(']');
 }

@@ -1,7 +1,7 @@
 //! Answers of the plain HTTP door.
 
 use callgate_core::Decision;
-use callgate_core::json::canonical::write_string;
+use callgate_core::json::ValueWriter;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
@@ -10,9 +10,8 @@ use crate::doors::quota;
 
 /// `{"error": message}`: the body of an answer without a decision.
 pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
-    let mut json = String::from(r#"{"error":"#);
-    write_string(message, &mut json);
-    json.push('}');
+    let mut json = String::new();
+    ValueWriter::new(&mut json).object(|body| body.field("error").text(message));
     response(status, json)
 }
 

@@ -43,6 +43,44 @@ fn without_variants(place: &Place, is_complete: bool) -> String {
 }
 
 #[test]
+fn a_file_is_these_bytes() {
+    let timed = Timed::new();
+    let server = timed.server();
+    list(&server, &few()[..2]);
+    show(&server, NEW, &[tool("a", "evil"), tool("b", "two")]);
+    list(&server, &[tool("a", "one"), tool("b", "other")]);
+    timed.place.sync();
+    let servers = review::read(&timed.place.path(), None).expect("readable");
+    let record = |name: &str, description: &str| {
+        let digests = servers[0].tools.iter().flat_map(|tool| {
+            let pinned = tool.pinned.iter().map(|form| &form.record);
+            pinned.chain(tool.listed.iter().map(|form| &form.record))
+        });
+        let definition =
+            format!(r#"{{"description":"{description}","inputSchema":{{"type":"object"}},"name":"{name}"}}"#);
+        let mut found = digests.filter(|record| record.definition.as_json() == definition);
+        let record = found.next_back().expect("a record");
+        format!(
+            r#"{{"digest": "{}", "endpoint": {{"shown": "{URL}", "digest": "{}"}}, "listed_at_unix_s": {NOW}, "definition": {definition}}}"#,
+            record.digest,
+            record.endpoint.digest(),
+        )
+    };
+    let expected = format!(
+        r#"{{"version": 2, "server": "srv", "complete": true, "first_lists": {{"began_at_unix_s": {NOW}, "seen_at_unix_s": {NOW}, "over": false}}, "variants": [{{"variant": "unknown", "complete": true}}, {{"variant": "2026-07-28", "complete": true}}], "tools": {{
+"a": {{"pinned": [{{"record": {}, "variants": [0]}}, {{"record": {}, "variants": [1]}}]}},
+"b": {{"pinned": [{{"record": {}, "variants": [0, 1]}}], "listed": [{{"record": {}, "variants": [0]}}]}}
+}}}}
+"#,
+        record("a", "one"),
+        record("a", "evil"),
+        record("b", "two"),
+        record("b", "other"),
+    );
+    assert_eq!(read(&timed.place.file()), expected);
+}
+
+#[test]
 fn files_of_before_go_on_with_no_time_left() {
     let text = without_variants(&Place::new(), true);
     let timed = Timed::new();
