@@ -36,7 +36,7 @@ pub use headers::{FIRST_MIRRORING_VERSION, Headers, MessageTarget};
 pub use keys::same_but_for_case;
 pub use line_breaks::LineBreaks;
 pub use media::Media;
-pub use message::{Answer, Call, Id, Message, Other, Parts};
+pub use message::{Answer, Id, Message, Other, Parts, ToolCall};
 pub use methods::{Methods, MethodsError};
 pub use quoted::Quoted;
 pub use scanner::{Scanner, Token};

@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyString};
 use crate::args;
 
 /// A call as Python passes it.
-pub(crate) struct Call<'a, 'py> {
+pub(crate) struct PythonCall<'a, 'py> {
     pub(crate) grant: Option<&'a Bound<'py, PyString>>,
     pub(crate) grant_token: Option<&'a Bound<'py, PyString>>,
     pub(crate) tool: &'a Bound<'py, PyString>,
@@ -36,7 +36,7 @@ impl From<PyErr> for CallError {
     }
 }
 
-impl Call<'_, '_> {
+impl PythonCall<'_, '_> {
     /// Passes the call to `ask` as the core's request.
     pub(crate) fn ask<T>(
         &self,

@@ -13,7 +13,7 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
-use crate::call::{Call, CallError};
+use crate::call::{CallError, PythonCall};
 use crate::clock::{instant, system};
 use crate::counters;
 use crate::decision::{Decision, reservation_id};
@@ -295,7 +295,7 @@ impl Engine {
         };
         let now = self.instant(now_ms)?;
         self.sweep_periodically(now);
-        let decided = Call {
+        let decided = PythonCall {
             grant,
             grant_token,
             tool,
@@ -335,7 +335,7 @@ impl Engine {
         vouched: bool,
     ) -> PyResult<Explanation> {
         let now = self.instant(now_ms)?;
-        let explained = Call {
+        let explained = PythonCall {
             grant,
             grant_token,
             tool,

@@ -18,7 +18,7 @@ const NOT_VOUCHED: &str = "grants are configured here, so a grant's id is taken 
 
 /// A well-formed request of a known caller.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Admitted<'c> {
+pub(super) struct AdmittedRequest<'c> {
     pub(super) grant: &'c str,
     pub(super) tool: &'c str,
     pub(super) server: &'c str,
@@ -36,7 +36,7 @@ enum LabelsOf<'c> {
 
 /// The reason why a caller is not admitted.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct AdmissionError {
     pub(super) rule: &'static str,
     pub(super) message: Cow<'static, str>,
     pub(super) grant_index: Option<u32>,
@@ -49,7 +49,7 @@ pub(super) struct Decider<'s> {
     pub(super) policy_index: u32,
 }
 
-impl<'c> Admitted<'c> {
+impl<'c> AdmittedRequest<'c> {
     /// The grant's label of this name.
     pub(super) fn label(&self, name: &str) -> Option<&'c str> {
         match self.labels {
@@ -83,7 +83,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     }
 
     /// Finds the grant and the server of the request, and the policy that decides.
-    pub(super) fn admit<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    pub(super) fn admit<'c>(&self) -> Result<(AdmittedRequest<'c>, Decider<'s>), AdmissionError>
     where
         Self: 'c,
         's: 'c,
@@ -103,7 +103,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         &self,
         grant: &'c str,
         labels: &'c [(&'c str, &'c str)],
-    ) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    ) -> Result<(AdmittedRequest<'c>, Decider<'s>), AdmissionError>
     where
         Self: 'c,
         's: 'c,
@@ -120,7 +120,10 @@ impl<'s> Evaluation<'_, 's, '_> {
             }
             // An id is configured once, so a grant that is revoked at one server is revoked at all of them.
             Some((_, grant)) if grant.is_revoked() => {
-                return Err(Refusal::of("(grant revoked)", message::grant_revoked(grant.id())));
+                return Err(AdmissionError::of(
+                    "(grant revoked)",
+                    message::grant_revoked(grant.id()),
+                ));
             }
             _ => {}
         }
@@ -132,11 +135,16 @@ impl<'s> Evaluation<'_, 's, '_> {
     }
 
     /// A caller without a configured grant, with the labels of the request.
-    fn by_labels<'c>(&self, grant: &'c str, labels: &'c [(&'c str, &'c str)], server: &'c str) -> Admitted<'c>
+    fn by_labels<'c>(
+        &self,
+        grant: &'c str,
+        labels: &'c [(&'c str, &'c str)],
+        server: &'c str,
+    ) -> AdmittedRequest<'c>
     where
         Self: 'c,
     {
-        Admitted {
+        AdmittedRequest {
             grant,
             tool: self.request.tool,
             server,
@@ -147,15 +155,17 @@ impl<'s> Evaluation<'_, 's, '_> {
     }
 
     /// Finds the policy for callers of a server without configured grants.
-    fn serving(&self, server: &str) -> Result<(u32, &'s CompiledPolicy), Refusal> {
+    fn serving(&self, server: &str) -> Result<(u32, &'s CompiledPolicy), AdmissionError> {
         self.state.serving(server).map_err(|unserved| match unserved {
-            Unserved::UnknownServer => Refusal::of("(unknown server)", message::unknown_server(server)),
-            Unserved::NoPolicy => Refusal::of("(no policy)", message::no_policy_for_server(server)),
+            Unserved::UnknownServer => {
+                AdmissionError::of("(unknown server)", message::unknown_server(server))
+            }
+            Unserved::NoPolicy => AdmissionError::of("(no policy)", message::no_policy_for_server(server)),
         })
     }
 
     /// Admits a caller while no grants are configured: callers are then trusted to name their grant.
-    fn admit_unconfigured<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    fn admit_unconfigured<'c>(&self) -> Result<(AdmittedRequest<'c>, Decider<'s>), AdmissionError>
     where
         Self: 'c,
     {
@@ -163,20 +173,23 @@ impl<'s> Evaluation<'_, 's, '_> {
         let server = named_or_default(request);
         let serving = self.state.serving(server);
         if serving.is_err_and(|unserved| unserved == Unserved::UnknownServer) {
-            return Err(Refusal::of("(unknown server)", message::unknown_server(server)));
+            return Err(AdmissionError::of(
+                "(unknown server)",
+                message::unknown_server(server),
+            ));
         }
         let Caller::Named { grant, labels } = request.caller else {
-            return Err(Refusal::of("(unknown grant)", NO_SUCH_TOKEN));
+            return Err(AdmissionError::of("(unknown grant)", NO_SUCH_TOKEN));
         };
         let (policy_index, policy) =
-            serving.map_err(|_| Refusal::of("(no policy)", message::no_policy_for_server(server)))?;
+            serving.map_err(|_| AdmissionError::of("(no policy)", message::no_policy_for_server(server)))?;
         Ok((
             self.by_labels(grant, labels, server),
             Decider { policy, policy_index },
         ))
     }
 
-    fn admit_configured<'c>(&self) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    fn admit_configured<'c>(&self) -> Result<(AdmittedRequest<'c>, Decider<'s>), AdmissionError>
     where
         Self: 'c,
         's: 'c,
@@ -197,15 +210,18 @@ impl<'s> Evaluation<'_, 's, '_> {
         let own_server = matches!(request.caller, Caller::Token(_)) && request.server.is_empty();
         let server = match grant {
             Some((_, grant)) if own_server => self.state.server_name(grant.server()).unwrap_or_default(),
-            None if own_server => return Err(Refusal::of("(unknown grant)", unknown)),
+            None if own_server => return Err(AdmissionError::of("(unknown grant)", unknown)),
             _ => named_or_default(request),
         };
         let Some(server_index) = self.state.server_index(server) else {
-            return Err(Refusal::of("(unknown server)", message::unknown_server(server)));
+            return Err(AdmissionError::of(
+                "(unknown server)",
+                message::unknown_server(server),
+            ));
         };
         let here = grant.filter(|(_, grant)| grant.server() == server_index);
         let Some((grant_index, grant)) = here else {
-            return Err(Refusal::of("(unknown grant)", unknown));
+            return Err(AdmissionError::of("(unknown grant)", unknown));
         };
         self.admit_grant(grant_index, grant, server)
     }
@@ -216,16 +232,16 @@ impl<'s> Evaluation<'_, 's, '_> {
         index: u32,
         grant: &'c Grant,
         server: &'c str,
-    ) -> Result<(Admitted<'c>, Decider<'s>), Refusal>
+    ) -> Result<(AdmittedRequest<'c>, Decider<'s>), AdmissionError>
     where
         Self: 'c,
         's: 'c,
     {
-        let decider = self.validate(grant).map_err(|refusal| Refusal {
+        let decider = self.validate(grant).map_err(|refusal| AdmissionError {
             grant_index: Some(index),
             ..refusal
         })?;
-        let admitted = Admitted {
+        let admitted = AdmittedRequest {
             grant: grant.id(),
             tool: self.request.tool,
             server,
@@ -236,23 +252,29 @@ impl<'s> Evaluation<'_, 's, '_> {
         Ok((admitted, decider))
     }
 
-    fn validate(&self, grant: &Grant) -> Result<Decider<'s>, Refusal> {
+    fn validate(&self, grant: &Grant) -> Result<Decider<'s>, AdmissionError> {
         if grant.is_revoked() {
-            return Err(Refusal::of("(grant revoked)", message::grant_revoked(grant.id())));
+            return Err(AdmissionError::of(
+                "(grant revoked)",
+                message::grant_revoked(grant.id()),
+            ));
         }
         if grant.is_expired(self.now.unix_us()) {
-            return Err(Refusal::of("(grant expired)", message::grant_expired(grant.id())));
+            return Err(AdmissionError::of(
+                "(grant expired)",
+                message::grant_expired(grant.id()),
+            ));
         }
         let policy = grant
             .serving()
             .and_then(|index| Some((index, self.state.compiled(index)?)));
-        let (policy_index, policy) =
-            policy.ok_or_else(|| Refusal::of("(no policy)", message::no_policy_for_grant(grant.id())))?;
+        let (policy_index, policy) = policy
+            .ok_or_else(|| AdmissionError::of("(no policy)", message::no_policy_for_grant(grant.id())))?;
         Ok(Decider { policy, policy_index })
     }
 }
 
-impl Refusal {
+impl AdmissionError {
     fn of(rule: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             rule,

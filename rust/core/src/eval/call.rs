@@ -5,7 +5,7 @@ use crate::compile::ToolFactsCompiled;
 use crate::json::Value;
 use crate::policy::ast::{Category, Risk, Root};
 
-use super::admission::Admitted;
+use super::admission::AdmittedRequest;
 
 const DAY_US: u64 = 86_400_000_000;
 const HOUR_US: u64 = 3_600_000_000;
@@ -18,8 +18,8 @@ const INTEGERS: [&str; 24] = [
 
 /// A call to a tool of a known server.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call<'c> {
-    pub(super) request: &'c Admitted<'c>,
+pub(super) struct EvaluatedCall<'c> {
+    pub(super) request: &'c AdmittedRequest<'c>,
     /// One JSON object.
     pub(super) args: Value<'c>,
     /// True for the call's own arguments, false for a substitute because nobody has seen them.
@@ -37,7 +37,7 @@ pub(super) enum Fact<'c> {
     Missing,
 }
 
-impl<'c> Call<'c> {
+impl<'c> EvaluatedCall<'c> {
     /// Returns the value at a path that starts outside `args`.
     pub(super) fn fact(&self, root: &Root) -> Fact<'c> {
         let text = |text: Option<&'c str>| text.map_or(Fact::Missing, Fact::Text);

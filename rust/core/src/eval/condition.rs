@@ -1,16 +1,16 @@
 //! Conditions and checks (`docs/policy.md` section 3).
 
-use super::call::{Call, Fact};
+use super::call::{EvaluatedCall, Fact};
 use super::operand::Operand;
 use super::operators::{on_missing, on_value};
 use super::trace::Trace;
 use super::truth::{Combination, Truth};
-use super::walk::{Fault, Reached, visit_all, walk};
+use super::walk::{EvaluationError, Reached, visit_all, walk};
 use crate::compile::Check;
 use crate::policy::ast::{Condition, Op, Path, Root, Step};
 
 /// A truth value, or the fault that prevents one.
-pub(super) type Verdict<'p> = Result<Truth, Fault<'p>>;
+pub(super) type Verdict<'p> = Result<Truth, EvaluationError<'p>>;
 
 /// The rule by which a condition combines the values of a `[*]`.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +35,17 @@ impl Quantifier {
 pub(super) fn check<'p, T: Trace>(
     check: &'p Check,
     quantifier: Quantifier,
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     trace: &mut T,
 ) -> Verdict<'p> {
     combined(Combination::all(), &check.conditions, quantifier, call, trace)
 }
 
 fn combined<'p, T: Trace>(
-    mut combination: Combination<Fault<'p>>,
+    mut combination: Combination<EvaluationError<'p>>,
     conditions: &'p [Condition],
     quantifier: Quantifier,
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     trace: &mut T,
 ) -> Verdict<'p> {
     for one in conditions {
@@ -61,7 +61,7 @@ fn combined<'p, T: Trace>(
 fn condition<'p, T: Trace>(
     condition: &'p Condition,
     quantifier: Quantifier,
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     trace: &mut T,
 ) -> Verdict<'p> {
     match condition {
@@ -83,7 +83,7 @@ fn test<'p, T: Trace>(
     path: &'p Path,
     op: &'p Op,
     quantifier: Quantifier,
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     trace: &mut T,
 ) -> Verdict<'p> {
     if path.root != Root::Args {
@@ -130,6 +130,6 @@ fn judge_operand<'p, T: Trace>(path: &'p Path, op: &Op, operand: Operand<'_>, tr
     trace.met(operand.words());
     match on_value(op, operand) {
         Ok(holds) => Ok(Truth::known(holds)),
-        Err(mismatch) => Err(Fault::at_end(path, mismatch.expected, mismatch.got)),
+        Err(mismatch) => Err(EvaluationError::at_end(path, mismatch.expected, mismatch.got)),
     }
 }

@@ -2,13 +2,13 @@
 
 use sha2::{Digest, Sha256};
 
-use super::call::Call;
+use super::call::EvaluatedCall;
 use crate::compile::CompiledPolicy;
 use crate::decision::Fingerprint;
 use crate::json::ValueWriter;
 
 /// SHA-256 of the canonical `["callgate-1", server, grant, tool, args, policy digest, null]`.
-pub(super) fn fingerprint(call: &Call<'_>, policy: &CompiledPolicy) -> Fingerprint {
+pub(super) fn fingerprint(call: &EvaluatedCall<'_>, policy: &CompiledPolicy) -> Fingerprint {
     let mut text = String::new();
     ValueWriter::new(&mut text).list(|parts| {
         parts.element().text("callgate-1");

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use callgate_counters::{CountKey, CountShape, KeyHasher, Micros};
 use smallvec::SmallVec;
 
-use super::call::Call;
+use super::call::EvaluatedCall;
 use super::explain::{StepKind, StepResult};
 use super::message;
 use super::ruling::{Flow, Shadowing};
@@ -41,7 +41,7 @@ pub(super) type Counts = SmallVec<[Counted; 4]>;
 
 /// Resolves every limit: its scope, its cost, its cost against `max`. The first fault denies.
 pub(super) fn resolve<'s, T: Trace>(
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     hash_key: &[u8; 16],
     policy: &'s CompiledPolicy,
     places: &Places<'s>,
@@ -89,7 +89,7 @@ enum LimitFault<'s> {
 }
 
 impl LimitFault<'_> {
-    fn message(&self, call: &Call<'_>, limit: &CompiledLimit) -> String {
+    fn message(&self, call: &EvaluatedCall<'_>, limit: &CompiledLimit) -> String {
         let tool = call.request.tool;
         match self {
             Self::Scope(path) => match walk(call.args, path, 0) {
@@ -103,7 +103,7 @@ impl LimitFault<'_> {
 }
 
 fn resolve_one<'s>(
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     hash_key: &[u8; 16],
     limit: &'s CompiledLimit,
 ) -> Result<(CountKey, Micros), (&'s str, LimitFault<'s>)> {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::walk::Fault;
+use super::walk::EvaluationError;
 use crate::compile::{Check, CompiledLimit};
 use crate::grant::without_tokens;
 use crate::json::JsonError;
@@ -95,7 +95,7 @@ pub(super) fn check_refused(tool: &str, check: &Check) -> String {
     format!("`{}` was refused: {}", shown(tool), check.clause)
 }
 
-pub(super) fn check_fault(tool: &str, fault: &Fault<'_>) -> String {
+pub(super) fn check_fault(tool: &str, fault: &EvaluationError<'_>) -> String {
     format!("`{}` was refused: {}", shown(tool), fault.message())
 }
 
@@ -117,9 +117,9 @@ pub(super) fn scope_fault(
     tool: &str,
     limit: &CompiledLimit,
     path: &str,
-    fault: Option<&Fault<'_>>,
+    fault: Option<&EvaluationError<'_>>,
 ) -> String {
-    let why = fault.map_or_else(|| format!("`{path}` is missing"), Fault::message);
+    let why = fault.map_or_else(|| format!("`{path}` is missing"), EvaluationError::message);
     format!(
         "`{}` was refused: limit `{}` counts by `{path}`, and {why}",
         shown(tool),

@@ -7,14 +7,14 @@ use crate::{Outcome, Shadow};
 
 /// An enforced refusal.
 #[derive(Debug)]
-pub(super) struct Refused<'s> {
+pub(super) struct RuleRefusal<'s> {
     pub(super) outcome: Outcome,
     pub(super) rule: Cow<'s, str>,
     pub(super) message: Cow<'s, str>,
 }
 
 /// Continues the evaluation, or ends it with an enforced refusal.
-pub(super) type Flow<'s, C = ()> = ControlFlow<Refused<'s>, C>;
+pub(super) type Flow<'s, C = ()> = ControlFlow<RuleRefusal<'s>, C>;
 
 /// The answer of full enforcement so far. Rules are evaluated in the order of full enforcement, so its first refusal is
 /// its answer.
@@ -55,7 +55,7 @@ impl<'s> Shadowing<'s> {
             self.note(Outcome::Deny, rule);
             return ControlFlow::Continue(());
         }
-        ControlFlow::Break(Refused {
+        ControlFlow::Break(RuleRefusal {
             outcome: Outcome::Deny,
             rule: Cow::Borrowed(rule),
             message: message(),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use super::call::Call;
+use super::call::EvaluatedCall;
 use super::condition::{Quantifier, Verdict, check};
 use super::explain::{StepKind, StepResult};
 use super::ruling::{Flow, Shadowing};
@@ -27,7 +27,7 @@ impl<'s> Places<'s> {
 
 /// Evaluates hidden tools, the default, the action, `require`, `deny_if` and `schema`: the first denial wins.
 pub(super) fn before_limits<'s, T: Trace>(
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     policy: &'s CompiledPolicy,
     found: NameFacts,
     shadowing: &mut Shadowing<'s>,
@@ -65,7 +65,7 @@ pub(super) fn before_limits<'s, T: Trace>(
 
 /// Evaluates hidden tools and the default.
 fn admit<'s, T: Trace>(
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     policy: &'s CompiledPolicy,
     found: NameFacts,
     shadowing: &mut Shadowing<'s>,
@@ -110,7 +110,7 @@ fn admit<'s, T: Trace>(
 }
 
 /// Denies by rules that read arguments which nobody has seen: nothing is allowed without reading them.
-fn unseen<'s>(call: &Call<'_>, places: &Places<'s>, shadowing: &mut Shadowing<'s>) -> Flow<'s> {
+fn unseen<'s>(call: &EvaluatedCall<'_>, places: &Places<'s>, shadowing: &mut Shadowing<'s>) -> Flow<'s> {
     if call.args_are_seen {
         return ControlFlow::Continue(());
     }
@@ -124,7 +124,7 @@ fn unseen<'s>(call: &Call<'_>, places: &Places<'s>, shadowing: &mut Shadowing<'s
 
 /// Evaluates one check of `require` or `deny_if`.
 fn ask<'s, T: Trace>(
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     one: &'s Check,
     kind: StepKind,
     quantifier: Quantifier,
@@ -164,7 +164,7 @@ fn result(verdict: &Verdict<'_>) -> StepResult {
 }
 
 fn schemas<'s, T: Trace>(
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     places: &Places<'s>,
     shadowing: &mut Shadowing<'s>,
     trace: &mut T,
@@ -208,7 +208,7 @@ fn schemas<'s, T: Trace>(
 
 /// Finds the first approval that the call needs: the enforced one, and the one in shadow.
 pub(super) fn approval_needed<'s, T: Trace>(
-    call: &Call<'_>,
+    call: &EvaluatedCall<'_>,
     places: &Places<'s>,
     trace: &mut T,
 ) -> [Option<&'s ApprovalRule>; 2] {
@@ -234,7 +234,7 @@ pub(super) fn approval_needed<'s, T: Trace>(
     [enforced, shadowed]
 }
 
-fn any_fires<T: Trace>(call: &Call<'_>, when: &[Check], shadowed: bool, trace: &mut T) -> bool {
+fn any_fires<T: Trace>(call: &EvaluatedCall<'_>, when: &[Check], shadowed: bool, trace: &mut T) -> bool {
     let mut any = false;
     for one in when {
         let verdict = check(one, Quantifier::Some, call, trace);

@@ -14,7 +14,7 @@ pub(super) const MAX_VISITED: usize = 10_000;
 /// The reason why a condition cannot be evaluated: the expected type, the place, and the type that was met; never the
 /// value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fault<'p> {
+pub(crate) struct EvaluationError<'p> {
     path: &'p Path,
     /// Steps of the path before the fault.
     steps: usize,
@@ -22,7 +22,7 @@ pub(crate) struct Fault<'p> {
     got: &'static str,
 }
 
-impl<'p> Fault<'p> {
+impl<'p> EvaluationError<'p> {
     /// Creates a fault of the value at the end of the path.
     pub(super) fn at_end(path: &'p Path, expected: &'static str, got: &'static str) -> Self {
         Self {
@@ -77,7 +77,7 @@ pub(super) enum Reached<'t, 'p> {
     /// At an absent key or index, or at a step through null.
     Missing,
     /// At a step of the wrong kind.
-    Wrong(Fault<'p>),
+    Wrong(EvaluationError<'p>),
     /// At a `[*]`, with the list and the index of the step.
     Star(Value<'t>, usize),
 }
@@ -97,7 +97,7 @@ pub(super) fn walk<'t, 'p>(mut value: Value<'t>, path: &'p Path, from: usize) ->
         };
         if kind != wanted {
             let (expected, got) = (type_words(wanted), type_words(kind));
-            return Reached::Wrong(Fault {
+            return Reached::Wrong(EvaluationError {
                 path,
                 steps: index,
                 expected,
@@ -120,7 +120,7 @@ pub(super) fn visit_all<'t, 'p>(
     root: Value<'t>,
     path: &'p Path,
     see: &mut impl FnMut(Reached<'t, 'p>),
-) -> Result<(), Fault<'p>> {
+) -> Result<(), EvaluationError<'p>> {
     let mut visited: SmallVec<[usize; 8]> = SmallVec::from_elem(0, path.steps.len());
     visit(walk(root, path, 0), path, &mut visited, see)
 }
@@ -130,7 +130,7 @@ fn visit<'t, 'p>(
     path: &'p Path,
     visited: &mut [usize],
     see: &mut impl FnMut(Reached<'t, 'p>),
-) -> Result<(), Fault<'p>> {
+) -> Result<(), EvaluationError<'p>> {
     let Reached::Star(list, step) = reached else {
         see(reached);
         return Ok(());
@@ -142,7 +142,7 @@ fn visit<'t, 'p>(
     if let Some(count) = visited.get_mut(step) {
         *count += list.len();
         if *count > MAX_VISITED {
-            return Err(Fault {
+            return Err(EvaluationError {
                 path,
                 steps: step,
                 expected: "at most 10000 elements",

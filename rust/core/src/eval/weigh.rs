@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use super::admission::Decider;
-use super::call::Call;
+use super::call::EvaluatedCall;
 use super::explain::{StepKind, StepResult};
 use super::fingerprint::fingerprint;
 use super::limits::{self, Counts};
@@ -128,7 +128,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         };
         trace.step(StepKind::Request, "", false, StepResult::Passed);
         let facts = self.state.facts().of(admitted.server, admitted.tool);
-        let call = Call {
+        let call = EvaluatedCall {
             request: &admitted,
             args,
             args_are_seen: self.request.args.are_seen(),
@@ -165,7 +165,7 @@ impl<'s> Evaluation<'_, 's, '_> {
 
     fn judge<T: Trace>(
         &self,
-        call: &Call<'_>,
+        call: &EvaluatedCall<'_>,
         policy: &'s CompiledPolicy,
         found: NameFacts,
         trace: &mut T,

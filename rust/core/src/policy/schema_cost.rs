@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::json::{Kind, Value as Call};
+use crate::json::{Kind, Value as ArgsValue};
 
 /// The highest number of subschemas once every reference is expanded.
 const MAX_COST: u64 = 10_000;
@@ -44,7 +44,7 @@ impl Budget {
     }
 
     /// Returns whether these arguments can be checked in limited time.
-    pub(crate) fn allows(self, args: Call<'_>) -> bool {
+    pub(crate) fn allows(self, args: ArgsValue<'_>) -> bool {
         let room = MAX_WORK / self.cost.max(1);
         let mut values = 0;
         count(args, room, &mut values);
@@ -139,7 +139,7 @@ fn find<'s>(within: &'s Value, key: &str, wanted: &str) -> Option<&'s Value> {
 }
 
 /// Counts values, with a higher weight for huge numbers; stops beyond `room`.
-fn count(value: Call<'_>, room: u64, values: &mut u64) {
+fn count(value: ArgsValue<'_>, room: u64, values: &mut u64) {
     *values += match value.kind() {
         Kind::Number => value.as_number().map_or(1, number_values),
         _ => 1,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Issuer;
 use super::config::{OauthConfig, OauthError, check_all};
-use super::token::{Refused, claimed_issuer};
+use super::token::{TokenError, claimed_issuer};
 
 /// The issuers whose tokens are believed.
 #[derive(Debug, Default)]
@@ -41,12 +41,12 @@ impl Issuers {
 
     /// The issuer that alone may have signed a token: the one that it names, where there are several. What is said in its
     /// name is not proven by that.
-    pub fn of(&self, token: &str) -> Result<&Arc<Issuer>, Refused> {
+    pub fn of(&self, token: &str) -> Result<&Arc<Issuer>, TokenError> {
         if let [only] = self.0.as_slice() {
             return Ok(only);
         }
         let claimed = claimed_issuer(token)?;
         let found = self.0.iter().find(|issuer| issuer.config().issuer == claimed);
-        found.ok_or(Refused::Issuer)
+        found.ok_or(TokenError::Issuer)
     }
 }

@@ -26,7 +26,7 @@ pub use config::{JwksSource, OauthConfig, OauthError};
 pub use fetch::Refresh;
 pub use issuers::Issuers;
 pub use keys::KeysError;
-pub use token::{Issued, Refused};
+pub use token::{Issued, TokenError};
 
 use believed::{Believed, Presented};
 use discovery::Discovery;
@@ -95,7 +95,7 @@ impl Issuer {
     ///
     /// The signature of a token that was believed there a short while ago is not looked at again, as long as the keys are the
     /// same.
-    pub fn verify(&self, token: &str, audience: &str, now: Now) -> Result<Arc<Issued>, Refused> {
+    pub fn verify(&self, token: &str, audience: &str, now: Now) -> Result<Arc<Issued>, TokenError> {
         let audience = self.config.audience.as_deref().unwrap_or(audience);
         let presented = Presented::new(token, audience);
         let verify = |keys: &Keys, number: u64| {
@@ -119,10 +119,10 @@ impl Issuer {
     }
 
     /// The reason to refuse a token while there are no keys. Errors that no key could correct are reported all the same.
-    fn without_keys(&self, token: &str) -> Refused {
+    fn without_keys(&self, token: &str) -> TokenError {
         Unproven::read(token, &self.config.algorithms)
             .err()
-            .unwrap_or(Refused::NoKeys)
+            .unwrap_or(TokenError::NoKeys)
     }
 
     /// Returns true if there are keys that a token could be signed by.
@@ -156,7 +156,7 @@ impl Issuer {
         }
         let unproven = Unproven::read(token, &self.config.algorithms).ok()?;
         match unproven.claims(&self.config, audience, now.unix_us()) {
-            Ok(_) | Err(Refused::Scope(_)) => {}
+            Ok(_) | Err(TokenError::Scope(_)) => {}
             Err(_) => return None,
         }
         let lacks_key = |keys: &Keys, _| {
@@ -164,7 +164,7 @@ impl Issuer {
             unproven.lacks_key(keys).unwrap_or_else(|| {
                 matches!(
                     self.verify(token, audience, now),
-                    Err(Refused::UnknownKey | Refused::NoKeys)
+                    Err(TokenError::UnknownKey | TokenError::NoKeys)
                 )
             })
         };

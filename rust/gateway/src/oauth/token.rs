@@ -22,12 +22,12 @@ const MAX_GRANT_BYTES: usize = 255;
 /// The accepted values of `typ`: an access token, or a token without a type. Any other value is for another purpose.
 const TYPES: [&str; 3] = ["at+jwt", "application/at+jwt", "jwt"];
 
-const SHAPE: Refused = Refused::Malformed("expected three parts of base64url, joined by dots");
+const SHAPE: TokenError = TokenError::Malformed("expected three parts of base64url, joined by dots");
 const CLAIMS: &str = "its claims are no JSON object, or hold a key twice";
 
 /// The reason why a token is refused. The messages show nothing else of the token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum TokenError {
     /// It is not in the form of a signed token.
     #[error("the token is no well-formed JWT: {0}")]
     Malformed(&'static str),
@@ -98,7 +98,7 @@ pub(super) struct Unproven<'t> {
 
 impl<'t> Unproven<'t> {
     /// Takes a token apart, if its header is one that could be believed.
-    pub(super) fn read(token: &'t str, algorithms: &[Algorithm]) -> Result<Self, Refused> {
+    pub(super) fn read(token: &'t str, algorithms: &[Algorithm]) -> Result<Self, TokenError> {
         let Parts {
             signed,
             header,
@@ -118,19 +118,19 @@ impl<'t> Unproven<'t> {
             .get("alg")
             .and_then(Value::as_str)
             .and_then(|name| algorithms.iter().find(|algorithm| algorithm.as_str() == name))
-            .ok_or(Refused::Algorithm)?;
+            .ok_or(TokenError::Algorithm)?;
         if header.get("crit").is_some() {
-            return Err(Refused::Critical);
+            return Err(TokenError::Critical);
         }
         if let Some(kind) = header.get("typ") {
-            let kind = kind.as_str().ok_or(Refused::Type)?;
+            let kind = kind.as_str().ok_or(TokenError::Type)?;
             if !TYPES.iter().any(|known| kind.eq_ignore_ascii_case(known)) {
-                return Err(Refused::Type);
+                return Err(TokenError::Type);
             }
         }
         let key_id = header
             .get("kid")
-            .map(|id| id.as_str().ok_or(Refused::Malformed("its `kid` is no text")))
+            .map(|id| id.as_str().ok_or(TokenError::Malformed("its `kid` is no text")))
             .transpose()?;
         Ok(Self {
             algorithm: *algorithm,
@@ -142,11 +142,11 @@ impl<'t> Unproven<'t> {
     }
 
     /// Verifies the signature by one of these keys.
-    pub(super) fn prove(&self, keys: &Keys) -> Result<(), Refused> {
+    pub(super) fn prove(&self, keys: &Keys) -> Result<(), TokenError> {
         let key_id = self.key_id.as_deref();
         let mut fitting = keys.fitting(key_id, self.algorithm).peekable();
         if fitting.peek().is_none() {
-            return Err(Refused::UnknownKey);
+            return Err(TokenError::UnknownKey);
         }
         let signed = self.signed.as_bytes();
         if fitting.any(|key| self.algorithm.verifies(key, signed, &self.signature)) {
@@ -154,9 +154,9 @@ impl<'t> Unproven<'t> {
         }
         // Without an id nothing says which key is meant, so another one may have signed it that is not here yet.
         Err(if key_id.is_none() {
-            Refused::UnknownKey
+            TokenError::UnknownKey
         } else {
-            Refused::Signature
+            TokenError::Signature
         })
     }
 
@@ -173,42 +173,42 @@ impl<'t> Unproven<'t> {
         config: &OauthConfig,
         audience: &str,
         now_us: u64,
-    ) -> Result<(Issued, Span), Refused> {
+    ) -> Result<(Issued, Span), TokenError> {
         let mut tape = Tape::new();
         let claims = object(&mut tape, &self.claims, MAX_CLAIMS_DEPTH, CLAIMS)?;
         if claims.get("iss").and_then(Value::as_str) != Some(&config.issuer) {
-            return Err(Refused::Issuer);
+            return Err(TokenError::Issuer);
         }
         if !claims.get("aud").is_some_and(|given| is_for(given, audience)) {
-            return Err(Refused::Audience);
+            return Err(TokenError::Audience);
         }
         let skew_us = config.clock_skew_ms.saturating_mul(1_000);
         let moment = |name: &str| {
             let value = claims.get(name).map(claims::moment_us).transpose();
-            value.map_err(|()| Refused::Malformed("a time in it is no number of seconds since 1970"))
+            value.map_err(|()| TokenError::Malformed("a time in it is no number of seconds since 1970"))
         };
-        let expires_at_us = moment("exp")?.ok_or(Refused::Expired)?.saturating_add(skew_us);
+        let expires_at_us = moment("exp")?.ok_or(TokenError::Expired)?.saturating_add(skew_us);
         if now_us >= expires_at_us {
-            return Err(Refused::Expired);
+            return Err(TokenError::Expired);
         }
         let from_us = moment("nbf")?.unwrap_or_default().saturating_sub(skew_us);
         if now_us < from_us {
-            return Err(Refused::NotYet);
+            return Err(TokenError::NotYet);
         }
-        let grant = config.grant.find(claims).map_err(|()| Refused::Grant)?;
+        let grant = config.grant.find(claims).map_err(|()| TokenError::Grant)?;
         let grant = grant
             .and_then(Value::as_str)
             .filter(|id| is_id(id))
-            .ok_or(Refused::Grant)?;
+            .ok_or(TokenError::Grant)?;
         let labels = config
             .labels
             .iter()
             .filter_map(|(name, claim)| label(claims, name, claim).transpose())
-            .collect::<Result<_, Refused>>()?;
+            .collect::<Result<_, TokenError>>()?;
         // Last: who has proven to be somebody is told what to ask for.
         let has = |scope: &str| claims.get("scope").is_some_and(|given| holds(given, scope));
         if !config.scopes.iter().all(|scope| has(scope)) {
-            return Err(Refused::Scope(config.scopes.clone()));
+            return Err(TokenError::Scope(config.scopes.clone()));
         }
         let issued = Issued {
             grant: format!("{}{grant}", config.prefix),
@@ -233,9 +233,9 @@ struct Parts<'t> {
 }
 
 impl<'t> Parts<'t> {
-    fn of(token: &'t str) -> Result<Self, Refused> {
+    fn of(token: &'t str) -> Result<Self, TokenError> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(Refused::Malformed("it is too long"));
+            return Err(TokenError::Malformed("it is too long"));
         }
         let (signed, signature) = token.rsplit_once('.').ok_or(SHAPE)?;
         let (header, claims) = signed.split_once('.').ok_or(SHAPE)?;
@@ -249,16 +249,16 @@ impl<'t> Parts<'t> {
 }
 
 /// The issuer that a token claims, without verification.
-pub(super) fn claimed_issuer(token: &str) -> Result<String, Refused> {
+pub(super) fn claimed_issuer(token: &str) -> Result<String, TokenError> {
     let claims = part(Parts::of(token)?.claims)?;
     let mut tape = Tape::new();
     let claims = object(&mut tape, &claims, MAX_CLAIMS_DEPTH, CLAIMS)?;
     let issuer = claims.get("iss").and_then(Value::as_str);
-    issuer.map(str::to_owned).ok_or(Refused::Issuer)
+    issuer.map(str::to_owned).ok_or(TokenError::Issuer)
 }
 
 /// The bytes of one part, of which there are some.
-fn part(text: &str) -> Result<Vec<u8>, Refused> {
+fn part(text: &str) -> Result<Vec<u8>, TokenError> {
     decoded(text).filter(|bytes| !bytes.is_empty()).ok_or(SHAPE)
 }
 
@@ -267,10 +267,10 @@ fn object<'t>(
     bytes: &'t [u8],
     max_depth: usize,
     fault: &'static str,
-) -> Result<Value<'t>, Refused> {
+) -> Result<Value<'t>, TokenError> {
     let value = tape.parse(bytes, max_depth).ok();
     let object = value.filter(|value| value.kind() == Kind::Object);
-    object.ok_or(Refused::Malformed(fault))
+    object.ok_or(TokenError::Malformed(fault))
 }
 
 /// Returns true if an `aud` names this audience, alone or among others.
@@ -298,11 +298,11 @@ fn is_id(id: &str) -> bool {
     (1..=MAX_GRANT_BYTES).contains(&id.len()) && !id.contains('\0')
 }
 
-fn label(claims: Value<'_>, name: &str, claim: &ClaimPath) -> Result<Option<(String, String)>, Refused> {
-    let value = claim.find(claims).map_err(|()| Refused::Label)?;
+fn label(claims: Value<'_>, name: &str, claim: &ClaimPath) -> Result<Option<(String, String)>, TokenError> {
+    let value = claim.find(claims).map_err(|()| TokenError::Label)?;
     let text = value
         .map(claims::label)
         .transpose()
-        .map_err(|()| Refused::Label)?;
+        .map_err(|()| TokenError::Label)?;
     Ok(text.map(|text| (name.to_owned(), text)))
 }

@@ -133,7 +133,7 @@ fn write_record(record: &Record, out: ValueWriter<'_>) {
 /// Reads a file: whose it is, and what it says. Everything that was written is checked, digests too.
 pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsError> {
     let mut tape = Tape::new();
-    let damaged = |fault: Fault| {
+    let damaged = |fault: FormatError| {
         let (line, column) = line_column(bytes, fault.offset);
         PinsError::Damaged {
             path: path.to_owned(),
@@ -143,7 +143,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsErro
         }
     };
     let root = tape.parse(bytes, MAX_DEPTH + LEVELS_AROUND).map_err(|error| {
-        damaged(Fault {
+        damaged(FormatError {
             offset: error.offset,
             what: error.kind.to_string(),
         })
@@ -152,7 +152,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsErro
     let version = version.map_err(damaged)?;
     match version {
         FIRST_VERSION | VERSION => {}
-        0 => return Err(damaged(Fault::at(root, "a version of this format"))),
+        0 => return Err(damaged(FormatError::at(root, "a version of this format"))),
         _ => {
             return Err(PinsError::Newer {
                 path: path.to_owned(),
@@ -163,12 +163,12 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<(String, Book), PinsErro
 }
 
 /// An error in a file, and its position.
-struct Fault {
+struct FormatError {
     offset: usize,
     what: String,
 }
 
-impl Fault {
+impl FormatError {
     fn at(value: Value<'_>, expected: &str) -> Self {
         Self {
             offset: value.span().start,
@@ -177,7 +177,7 @@ impl Fault {
     }
 }
 
-fn book(root: Value<'_>, is_first_version: bool) -> Result<(String, Book), Fault> {
+fn book(root: Value<'_>, is_first_version: bool) -> Result<(String, Book), FormatError> {
     let server = text(member(root, "server")?)?.to_owned();
     let is_complete = flag(member(root, "complete")?)?;
     let reset_at = root.get("reset_at_unix_ms");
@@ -206,7 +206,7 @@ fn book(root: Value<'_>, is_first_version: bool) -> Result<(String, Book), Fault
             entry(tool, variants.len())?
         };
         if entry.pinned.is_empty() && entry.withheld.is_empty() {
-            return Err(Fault::at(tool, "a record under `pinned` or `listed`"));
+            return Err(FormatError::at(tool, "a record under `pinned` or `listed`"));
         }
         Ok((name.to_owned(), entry))
     });
@@ -220,7 +220,7 @@ fn book(root: Value<'_>, is_first_version: bool) -> Result<(String, Book), Fault
     Ok((server, book))
 }
 
-fn first_lists(value: Value<'_>) -> Result<FirstLists, Fault> {
+fn first_lists(value: Value<'_>) -> Result<FirstLists, FormatError> {
     let seconds = |key: &str| {
         let at = value.get(key);
         at.map(|at| whole(at, "seconds since 1970")).transpose()
@@ -232,7 +232,7 @@ fn first_lists(value: Value<'_>) -> Result<FirstLists, Fault> {
     })
 }
 
-fn variants(value: Value<'_>) -> Result<Vec<Met>, Fault> {
+fn variants(value: Value<'_>) -> Result<Vec<Met>, FormatError> {
     let list = of_kind(value, Kind::Array, "a list of variants")?;
     let mut variants: Vec<Met> = Vec::new();
     for one in list.elements() {
@@ -241,19 +241,19 @@ fn variants(value: Value<'_>) -> Result<Vec<Met>, Fault> {
             .filter(|variant| variant.is_unknown() == variants.is_empty())
             .filter(|variant| variants.iter().all(|met| met.variant != *variant))
             .filter(|_| variants.len() <= MAX_VARIANTS)
-            .ok_or_else(|| Fault::at(name, "`unknown`, and then other variants"))?;
+            .ok_or_else(|| FormatError::at(name, "`unknown`, and then other variants"))?;
         variants.push(Met {
             variant,
             is_complete: flag(member(one, "complete")?)?,
         });
     }
     if variants.is_empty() {
-        return Err(Fault::at(value, "at least the variant `unknown`"));
+        return Err(FormatError::at(value, "at least the variant `unknown`"));
     }
     Ok(variants)
 }
 
-fn entry(tool: Value<'_>, variants: usize) -> Result<Entry, Fault> {
+fn entry(tool: Value<'_>, variants: usize) -> Result<Entry, FormatError> {
     let pinned = of_kind(member(tool, "pinned")?, Kind::Array, "a list of definitions")?;
     let pinned = pinned.elements().map(|form| {
         Ok(Pin {
@@ -272,7 +272,7 @@ fn entry(tool: Value<'_>, variants: usize) -> Result<Entry, Fault> {
         let at = member(form, "variants")?;
         let variants = places(at, variants)?;
         if variants.is_empty() || variants.without(entry.withheld_from()) != variants {
-            return Err(Fault::at(at, "variants, each with one definition"));
+            return Err(FormatError::at(at, "variants, each with one definition"));
         }
         entry.withheld.push(Withheld {
             record: record(member(form, "record")?)?,
@@ -286,7 +286,7 @@ fn entry(tool: Value<'_>, variants: usize) -> Result<Entry, Fault> {
 }
 
 /// As version 1 has it.
-fn first_entry(tool: Value<'_>) -> Result<Entry, Fault> {
+fn first_entry(tool: Value<'_>) -> Result<Entry, FormatError> {
     let unknown = Places::one(UNKNOWN_PLACE);
     let pinned = of_kind(member(tool, "pinned")?, Kind::Array, "a list of records")?;
     let pinned = pinned.elements().map(|form| {
@@ -317,29 +317,36 @@ fn first_entry(tool: Value<'_>) -> Result<Entry, Fault> {
     Ok(entry)
 }
 
-fn places(value: Value<'_>, variants: usize) -> Result<Places, Fault> {
+fn places(value: Value<'_>, variants: usize) -> Result<Places, FormatError> {
     let expected = "places in the list of variants";
     let list = of_kind(value, Kind::Array, expected)?;
     let mut places = Places::default();
     for place in list.elements() {
         let number = whole(place, expected)?;
         let known = usize::try_from(number).ok().filter(|number| *number < variants);
-        places = places.and(Places::one(known.ok_or_else(|| Fault::at(place, expected))?));
+        places = places.and(Places::one(
+            known.ok_or_else(|| FormatError::at(place, expected))?,
+        ));
     }
     Ok(places)
 }
 
-fn flag(value: Value<'_>) -> Result<bool, Fault> {
-    value.as_bool().ok_or_else(|| Fault::at(value, "true or false"))
+fn flag(value: Value<'_>) -> Result<bool, FormatError> {
+    value
+        .as_bool()
+        .ok_or_else(|| FormatError::at(value, "true or false"))
 }
 
-fn record(value: Value<'_>) -> Result<Arc<Record>, Fault> {
+fn record(value: Value<'_>) -> Result<Arc<Record>, FormatError> {
     let place = member(value, "endpoint")?;
     let endpoint = Endpoint::recorded(text(member(place, "shown")?)?, sha256(member(place, "digest")?)?);
     let definition = of_kind(member(value, "definition")?, Kind::Object, "a tool")?;
     let recorded = member(value, "digest")?;
     if sha256(recorded)? != digest(&endpoint, definition) {
-        return Err(Fault::at(recorded, "the digest of the definition beside it"));
+        return Err(FormatError::at(
+            recorded,
+            "the digest of the definition beside it",
+        ));
     }
     Ok(Arc::new(Record {
         digest: sha256(recorded)?,
@@ -349,34 +356,34 @@ fn record(value: Value<'_>) -> Result<Arc<Record>, Fault> {
     }))
 }
 
-fn member<'t>(object: Value<'t>, key: &str) -> Result<Value<'t>, Fault> {
+fn member<'t>(object: Value<'t>, key: &str) -> Result<Value<'t>, FormatError> {
     object
         .get(key)
-        .ok_or_else(|| Fault::at(object, &format!("an object with `{key}`")))
+        .ok_or_else(|| FormatError::at(object, &format!("an object with `{key}`")))
 }
 
-fn of_kind<'t>(value: Value<'t>, kind: Kind, expected: &str) -> Result<Value<'t>, Fault> {
+fn of_kind<'t>(value: Value<'t>, kind: Kind, expected: &str) -> Result<Value<'t>, FormatError> {
     if value.kind() == kind {
         Ok(value)
     } else {
-        Err(Fault::at(value, expected))
+        Err(FormatError::at(value, expected))
     }
 }
 
-fn text(value: Value<'_>) -> Result<&str, Fault> {
-    value.as_str().ok_or_else(|| Fault::at(value, "a string"))
+fn text(value: Value<'_>) -> Result<&str, FormatError> {
+    value.as_str().ok_or_else(|| FormatError::at(value, "a string"))
 }
 
-fn whole(value: Value<'_>, expected: &str) -> Result<u64, Fault> {
+fn whole(value: Value<'_>, expected: &str) -> Result<u64, FormatError> {
     value
         .as_number()
         .and_then(|number| number.parse().ok())
-        .ok_or_else(|| Fault::at(value, expected))
+        .ok_or_else(|| FormatError::at(value, expected))
 }
 
-fn sha256(value: Value<'_>) -> Result<Digest, Fault> {
+fn sha256(value: Value<'_>) -> Result<Digest, FormatError> {
     value
         .as_str()
         .and_then(Digest::parse)
-        .ok_or_else(|| Fault::at(value, "a SHA-256 digest of 64 hexadecimal digits"))
+        .ok_or_else(|| FormatError::at(value, "a SHA-256 digest of 64 hexadecimal digits"))
 }

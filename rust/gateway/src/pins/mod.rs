@@ -54,7 +54,7 @@ pub use error::PinsError;
 pub use keeper::Keeper;
 pub use notice::Notice;
 pub use numbers::Numbers;
-pub use observation::{Asked, Listing, Observation, Page, ToolChange};
+pub use observation::{Listing, Observation, Page, PageRef, ToolChange};
 pub use server::Server;
 pub use state::{Mode, State};
 pub use variant::Variant;

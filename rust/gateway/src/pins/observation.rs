@@ -12,7 +12,7 @@ const MAX_CURSOR_BYTES: usize = 4_096;
 
 /// The page of the list that was requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked<'a> {
+pub enum PageRef<'a> {
     /// The first one: the request had no `cursor`.
     FromStart,
     /// The one at this `cursor`.
@@ -21,7 +21,7 @@ pub enum Asked<'a> {
     Unknown,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> PageRef<'a> {
     /// As a whole request says; what cannot be read there is not known, and begins no list.
     pub fn of_request(tape: &'a mut Tape, request: &'a [u8]) -> Self {
         let Ok(root) = tape.parse(request, MAX_DEPTH) else {
@@ -34,7 +34,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// As [`Asked`], for as long as the reply is waited for.
+/// A [`PageRef`] that is kept while the reply is waited for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Page {
     /// The first one.
@@ -49,19 +49,19 @@ pub enum Page {
 impl Page {
     /// As a whole request says. A cursor that is too long to be kept is not known.
     pub fn of_request(request: &[u8]) -> Self {
-        match Asked::of_request(&mut Tape::new(), request) {
-            Asked::FromStart => Self::First,
-            Asked::At(cursor) if cursor.len() <= MAX_CURSOR_BYTES => Self::At(cursor.into()),
-            Asked::At(_) | Asked::Unknown => Self::Unknown,
+        match PageRef::of_request(&mut Tape::new(), request) {
+            PageRef::FromStart => Self::First,
+            PageRef::At(cursor) if cursor.len() <= MAX_CURSOR_BYTES => Self::At(cursor.into()),
+            PageRef::At(_) | PageRef::Unknown => Self::Unknown,
         }
     }
 
-    /// The page that was requested.
-    pub fn asked(&self) -> Asked<'_> {
+    /// Borrows the page that was requested.
+    pub fn as_page_ref(&self) -> PageRef<'_> {
         match self {
-            Self::First => Asked::FromStart,
-            Self::At(cursor) => Asked::At(cursor),
-            Self::Unknown => Asked::Unknown,
+            Self::First => PageRef::FromStart,
+            Self::At(cursor) => PageRef::At(cursor),
+            Self::Unknown => PageRef::Unknown,
         }
     }
 }
@@ -127,31 +127,34 @@ mod tests {
     #[test]
     fn requests_say_which_page_they_ask_for() {
         for (params, asked) in [
-            ("", Asked::FromStart),
-            (r#","params":{}"#, Asked::FromStart),
-            (r#","params":{"cursor":null}"#, Asked::FromStart),
-            (r#","params":{"cursor":"2"}"#, Asked::At("2")),
-            (r#","params":{"cursor":2}"#, Asked::Unknown),
+            ("", PageRef::FromStart),
+            (r#","params":{}"#, PageRef::FromStart),
+            (r#","params":{"cursor":null}"#, PageRef::FromStart),
+            (r#","params":{"cursor":"2"}"#, PageRef::At("2")),
+            (r#","params":{"cursor":2}"#, PageRef::Unknown),
         ] {
             let request = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list"{params}}}"#);
             assert_eq!(
-                Asked::of_request(&mut Tape::new(), request.as_bytes()),
+                PageRef::of_request(&mut Tape::new(), request.as_bytes()),
                 asked,
                 "{params}"
             );
         }
-        assert_eq!(Asked::of_request(&mut Tape::new(), b"{"), Asked::Unknown);
+        assert_eq!(PageRef::of_request(&mut Tape::new(), b"{"), PageRef::Unknown);
     }
 
     #[test]
     fn what_is_kept_of_a_request_says_the_same() {
         let request = |cursor: &str| format!(r#"{{"params":{{"cursor":"{cursor}"}}}}"#);
-        assert_eq!(Page::of_request(b"{}").asked(), Asked::FromStart);
-        assert_eq!(Page::of_request(request("2").as_bytes()).asked(), Asked::At("2"));
+        assert_eq!(Page::of_request(b"{}").as_page_ref(), PageRef::FromStart);
+        assert_eq!(
+            Page::of_request(request("2").as_bytes()).as_page_ref(),
+            PageRef::At("2")
+        );
         let long = "x".repeat(MAX_CURSOR_BYTES + 1);
         assert_eq!(
-            Page::of_request(request(&long).as_bytes()).asked(),
-            Asked::Unknown
+            Page::of_request(request(&long).as_bytes()).as_page_ref(),
+            PageRef::Unknown
         );
         assert_eq!(Page::default(), Page::Unknown);
     }

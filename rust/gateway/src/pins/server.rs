@@ -15,7 +15,7 @@ use super::endpoint::Endpoint;
 use super::entry::{Listed, Record};
 use super::error::PinsError;
 use super::numbers::Numbers;
-use super::observation::{Asked, Observation};
+use super::observation::{Observation, PageRef};
 use super::shared::{Shared, Shown};
 use super::state::{Mode, State};
 use super::variant::Variant;
@@ -93,7 +93,7 @@ impl Server {
     /// After an error nothing was recorded, and where pins are enforced the list must not be shown.
     pub fn observe(
         &self,
-        asked: Asked<'_>,
+        asked: PageRef<'_>,
         variant: &Variant,
         tape: &mut Tape,
         message: &[u8],
@@ -120,13 +120,13 @@ impl Server {
         if page.next_cursor().is_some() {
             return Err(PinsError::NotWhole);
         }
-        self.take(page, Asked::FromStart, variant, true)
+        self.take(page, PageRef::FromStart, variant, true)
     }
 
     fn take(
         &self,
         page: Page<'_>,
-        asked: Asked<'_>,
+        asked: PageRef<'_>,
         variant: &Variant,
         is_reviewed: bool,
     ) -> Result<Observation, PinsError> {

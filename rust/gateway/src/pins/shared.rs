@@ -15,7 +15,7 @@ use super::error::PinsError;
 use super::folder::{Folder, Stamp};
 use super::notice::Notice;
 use super::numbers::Changes;
-use super::observation::{Asked, Observation, ToolChange};
+use super::observation::{Observation, PageRef, ToolChange};
 use super::variant::Variant;
 use super::view::View;
 
@@ -40,7 +40,7 @@ impl Common {
 /// A list that was shown: which page of it, to whom.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shown<'s> {
-    pub(super) asked: Asked<'s>,
+    pub(super) asked: PageRef<'s>,
     pub(super) variant: &'s Variant,
     /// It comes from a file that somebody has reviewed.
     pub(super) is_reviewed: bool,
@@ -284,12 +284,12 @@ impl Inner {
     /// Returns true if a page belongs to a list that was followed from its beginning.
     fn leads_to(&self, shown: Shown<'_>) -> bool {
         match shown.asked {
-            Asked::FromStart => true,
-            Asked::At(cursor) => {
+            PageRef::FromStart => true,
+            PageRef::At(cursor) => {
                 let cursor = (shown.variant.clone(), Digest::of(cursor));
                 self.cursors.contains(&cursor)
             }
-            Asked::Unknown => false,
+            PageRef::Unknown => false,
         }
     }
 

@@ -7,7 +7,7 @@ use callgate_core::json::{Decimal, Kind, Value};
 
 use super::{Headers, value};
 use crate::error::{MessageError, Reason};
-use crate::message::Call;
+use crate::message::ToolCall;
 
 /// Digits of an integer in a field: the most that every JSON reader takes exactly.
 const INTEGER_DIGITS: usize = 16;
@@ -20,7 +20,7 @@ impl Headers<'_> {
 
     /// Checks the present `Mcp-Param-*` fields against a call's arguments. Passes over fields that no annotation names.
     /// Leaves it to the server to report an annotated field that is absent.
-    pub fn check_params<'m>(&self, bindings: &Bindings, call: &Call<'m>) -> Result<(), MessageError<'m>> {
+    pub fn check_params<'m>(&self, bindings: &Bindings, call: &ToolCall<'m>) -> Result<(), MessageError<'m>> {
         let mut seen: Vec<&Binding> = Vec::new();
         let mut mirrored = None;
         for &(name, sent) in &self.params {

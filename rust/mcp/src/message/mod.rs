@@ -38,7 +38,7 @@ pub const MAX_MESSAGE_DEPTH: usize = MAX_ARGS_DEPTH + 2;
 #[derive(Clone, Copy, Debug)]
 pub enum Message<'m> {
     /// A `tools/call`, judged by the policy.
-    Call(Call<'m>),
+    Call(ToolCall<'m>),
     /// Any other request or notification, judged by [`crate::Methods`].
     Other(Other<'m>),
 }
@@ -70,7 +70,7 @@ impl fmt::Display for Id<'_> {
 
 /// A call of a tool.
 #[derive(Clone, Copy, Debug)]
-pub struct Call<'m> {
+pub struct ToolCall<'m> {
     /// The request's id.
     pub id: Id<'m>,
     /// The tool's name, not empty, without NUL.
@@ -83,7 +83,7 @@ pub struct Call<'m> {
     pub trace: Option<TraceContext<'m>>,
 }
 
-impl<'m> Call<'m> {
+impl<'m> ToolCall<'m> {
     /// The JSON text of the arguments in the message, empty if the call has none, for
     /// [`callgate_core::Request::args_json`].
     pub fn args_json(&self) -> &'m [u8] {
@@ -189,7 +189,7 @@ impl<'m> Envelope<'m> {
                 "a `tools/call` without an `id` cannot be answered; send it as a request, with an `id`";
             MessageError::new(Reason::NoId, message)
         })?;
-        Ok(Message::Call(Call {
+        Ok(Message::Call(ToolCall {
             id,
             tool: params.tool()?,
             args: params.args()?,

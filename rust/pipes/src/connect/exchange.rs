@@ -30,7 +30,7 @@ pub(super) const GONE: &str =
 
 /// A status that is none of success, and what stands beside it.
 #[derive(Debug)]
-pub(super) struct Refused {
+pub(super) struct ErrorReply {
     pub(super) status: StatusCode,
     /// Empty where it is longer than what is read.
     pub(super) reply: Bytes,
@@ -114,7 +114,7 @@ impl Exchange {
         &mut self,
         bridge: &Bridge<O>,
         fields: HeaderMap,
-    ) -> io::Result<Option<Refused>> {
+    ) -> io::Result<Option<ErrorReply>> {
         let sent = bridge
             .upstream
             .send(
@@ -132,7 +132,7 @@ impl Exchange {
             Ok(response) if response.status().is_success() => {
                 self.reply(bridge, response).await.map(|()| None)
             }
-            Ok(response) => Ok(Some(Refused {
+            Ok(response) => Ok(Some(ErrorReply {
                 status: response.status(),
                 reply: read(response.into_body(), ERROR_LIMIT_BYTES)
                     .await
@@ -198,7 +198,7 @@ impl Exchange {
     }
 
     /// Passes on what came with a status that is none of success. Servers say more in a JSON-RPC error beside it.
-    async fn tell<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>, refused: &Refused) -> io::Result<()> {
+    async fn tell<O: AsyncWrite + Unpin>(&self, bridge: &Bridge<O>, refused: &ErrorReply) -> io::Result<()> {
         let Some(id) = &self.id else {
             return Ok(());
         };

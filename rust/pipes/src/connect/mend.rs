@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode};
 use tokio::io::AsyncWrite;
 
 use super::bridge::{About, Bridge};
-use super::exchange::{Exchange, Refused};
+use super::exchange::{ErrorReply, Exchange};
 use super::fields::SESSION_ID;
 
 /// JSON-RPC's code of a method that the server does not have, which newer servers answer with status 404.
@@ -23,7 +23,7 @@ impl Exchange {
     pub(super) async fn mended<O: AsyncWrite + Send + Unpin + 'static>(
         &self,
         bridge: &Arc<Bridge<O>>,
-        refused: &Refused,
+        refused: &ErrorReply,
         sent: &HeaderMap,
     ) -> Option<HeaderMap> {
         // What nobody waits for belongs to the session that has ended.
@@ -45,7 +45,7 @@ impl Exchange {
     }
 }
 
-impl Refused {
+impl ErrorReply {
     /// The code of the JSON-RPC error in it.
     fn code(&self) -> Option<i64> {
         let mut tape = Tape::new();

@@ -2,7 +2,7 @@
 
 /// An error in a line of the client, which is not forwarded. Each is a sentence for the sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum LineError {
     /// It is longer than what is read.
     #[error("the line has more than {limit_bytes} bytes, which is more than is judged; send less")]
     TooLong {

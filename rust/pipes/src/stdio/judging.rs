@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use callgate_core::ReservationId;
 
-use super::fault::Fault;
+use super::fault::LineError;
 use crate::id::RequestId;
 use callgate_gateway::pins::Listing;
 
@@ -14,7 +14,7 @@ pub trait Judging: Send + Sync + 'static {
     fn judge(&self, line: &[u8], looks: Looks) -> Judged;
 
     /// The reply to a line that goes nowhere, whatever it says.
-    fn refuse(&self, fault: Fault, id: Option<&RequestId>) -> String;
+    fn refuse(&self, fault: LineError, id: Option<&RequestId>) -> String;
 
     /// The call with this reservation has `reached` the server, or it provably has not.
     fn settle(&self, reservation: ReservationId, reached: bool);

@@ -18,6 +18,6 @@ mod upward;
 mod wrap;
 
 pub use child::{ServerCommand, SpawnError};
-pub use fault::Fault;
+pub use fault::LineError;
 pub use judging::{Forward, Judged, Judging, Looks};
 pub use wrap::{WrapError, WrapSettings, wrap};

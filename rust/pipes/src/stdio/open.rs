@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::fault::Fault;
+use super::fault::LineError;
 use crate::id::RequestId;
 use callgate_gateway::pins::Listing;
 
@@ -33,12 +33,12 @@ pub(super) struct Open {
 
 impl Open {
     /// Checks that a request may be opened under this id.
-    pub(super) fn admits(&self, id: &RequestId) -> Result<(), Fault> {
+    pub(super) fn admits(&self, id: &RequestId) -> Result<(), LineError> {
         if self.requests.contains_key(id) {
-            return Err(Fault::IdInUse);
+            return Err(LineError::IdInUse);
         }
         if self.waiting() >= MOST_OPEN || self.lists >= MOST_OPEN {
-            return Err(Fault::TooManyOpen);
+            return Err(LineError::TooManyOpen);
         }
         Ok(())
     }
@@ -138,7 +138,7 @@ mod tests {
         let mut open = Open::default();
         assert_eq!(open.admits(&id(1)), Ok(()));
         open.insert(id(1), None);
-        assert_eq!(open.admits(&id(1)), Err(Fault::IdInUse));
+        assert_eq!(open.admits(&id(1)), Err(LineError::IdInUse));
         assert_eq!(open.admits(&RequestId::Text("1".to_owned())), Ok(()));
         assert_eq!((open.lists(&id(1)), open.lists(&id(2))), (Some(false), None));
         assert!(open.close(&id(1)) && !open.close(&id(1)));
@@ -178,7 +178,7 @@ mod tests {
         assert!(open.awaits_list(), "its reply may still come");
         assert_eq!(
             open.admits(&id(0)),
-            Err(Fault::IdInUse),
+            Err(LineError::IdInUse),
             "it would come under another request's id"
         );
         for number in 0..MOST_OPEN {
@@ -188,7 +188,7 @@ mod tests {
         }
         assert_eq!(
             open.admits(&RequestId::Text("x".to_owned())),
-            Err(Fault::TooManyOpen)
+            Err(LineError::TooManyOpen)
         );
         assert_eq!(open.close_all().len(), MOST_OPEN);
         assert_eq!(open.waiting(), 0);
@@ -203,7 +203,7 @@ mod tests {
             open.cancel(&id(number));
         }
         assert_eq!(open.waiting(), 0);
-        assert_eq!(open.admits(&id(MOST_OPEN)), Err(Fault::TooManyOpen));
+        assert_eq!(open.admits(&id(MOST_OPEN)), Err(LineError::TooManyOpen));
         assert!(open.close(&id(0)));
         assert_eq!(open.admits(&id(MOST_OPEN)), Ok(()));
     }

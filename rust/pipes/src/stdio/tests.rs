@@ -19,7 +19,7 @@ use super::judging::{Forward, Judged, Judging, Looks};
 use super::shared::Shared;
 use super::upward::{Upward, UpwardEnd};
 use super::wrap::between;
-use super::{Fault, ServerCommand, WrapSettings};
+use super::{LineError, ServerCommand, WrapSettings};
 use crate::RequestId;
 use crate::lines::Lines;
 use callgate_gateway::pins::{Listing, Page};
@@ -50,7 +50,7 @@ impl Judging for Words {
         }
     }
 
-    fn refuse(&self, fault: Fault, id: Option<&RequestId>) -> String {
+    fn refuse(&self, fault: LineError, id: Option<&RequestId>) -> String {
         format!(
             "refused {} {fault:?}",
             id.map_or_else(|| "null".to_owned(), RequestId::json)

@@ -9,7 +9,7 @@ use memchr::{memchr, memmem};
 use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::watch;
 
-use super::fault::Fault;
+use super::fault::LineError;
 use super::judging::{Forward, Judged, Looks};
 use super::shared::Shared;
 use crate::failed::{UPSTREAM_FAILED, failed};
@@ -83,12 +83,12 @@ where
         let (line, fault) = match line {
             Line::TooLong(glance) => {
                 let limit_bytes = self.lines.limit_bytes();
-                return self.refuse(Fault::TooLong { limit_bytes }, &glance).await;
+                return self.refuse(LineError::TooLong { limit_bytes }, &glance).await;
             }
-            Line::Cut(line) => (line, Some(Fault::Cut)),
+            Line::Cut(line) => (line, Some(LineError::Cut)),
             Line::Whole(line) => {
                 let has_return = memchr(b'\r', text(&line)).is_some();
-                (line, has_return.then_some(Fault::CarriageReturn))
+                (line, has_return.then_some(LineError::CarriageReturn))
             }
         };
         // What is judged is one line to the server as well, whatever ends a line there.
@@ -101,9 +101,9 @@ where
         let glance = Glance::of(message);
         let id = glance.known_id().filter(|_| glance.has_method());
         let fault = fault.or_else(|| match glance.id() {
-            Id::Long => Some(Fault::LongId),
+            Id::Long => Some(LineError::LongId),
             // Its reply would come under an id that nobody waits for.
-            Id::Unclear if glance.has_method() => Some(Fault::UnclearId),
+            Id::Unclear if glance.has_method() => Some(LineError::UnclearId),
             _ => id.and_then(|id| self.shared.open().admits(id).err()),
         });
         if let Some(fault) = fault {
@@ -173,7 +173,7 @@ where
         }
     }
 
-    async fn refuse(&self, fault: Fault, glance: &Glance) -> Result<(), ClientGone> {
+    async fn refuse(&self, fault: LineError, glance: &Glance) -> Result<(), ClientGone> {
         let reply = self.shared.judge.refuse(fault, glance.known_id());
         self.say(&reply).await
     }

@@ -1,7 +1,7 @@
 //! Fields that mirror arguments (`Mcp-Param-*`), held against the call whose arguments they are.
 
 use callgate_core::Request;
-use callgate_mcp::{Call, Headers, MessageError};
+use callgate_mcp::{Headers, MessageError, ToolCall};
 
 use super::{Judge, Responder};
 
@@ -12,7 +12,7 @@ impl<D: Responder> Judge<'_, D> {
         &self,
         request: &Request<'_>,
         headers: &Headers<'_>,
-        call: &Call<'m>,
+        call: &ToolCall<'m>,
     ) -> Result<(), MessageError<'m>> {
         if !headers.has_params() {
             return Ok(());

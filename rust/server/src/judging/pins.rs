@@ -1,7 +1,7 @@
 //! Tools that are pinned, as whoever stands before their server holds lists and calls against them (`docs/pinning.md`).
 
 use callgate_core::json::Tape;
-use callgate_gateway::pins::{Asked, Mode, Observation, Server as PinnedServer, Variant};
+use callgate_gateway::pins::{Mode, Observation, PageRef, Server as PinnedServer, Variant};
 
 use crate::events::{FieldValue, Level};
 use crate::gate::Gate;
@@ -33,7 +33,7 @@ pub(crate) fn observe(
     gate: &Gate,
     pins: &PinnedServer,
     server: &str,
-    (asked, variant): (Asked<'_>, &Variant),
+    (asked, variant): (PageRef<'_>, &Variant),
     tape: &mut Tape,
     message: &[u8],
 ) -> Result<Option<Observation>, String> {
@@ -113,7 +113,7 @@ mod tests {
                 yield_now().await;
             }
             let before = counted.load(Ordering::SeqCst);
-            let asked = (Asked::FromStart, &Variant::unknown());
+            let asked = (PageRef::FromStart, &Variant::unknown());
             let list = list.as_bytes();
             let observed = work_on(list, |buffers| {
                 observe(&gate, &pins, "srv", asked, &mut buffers.tape, list)

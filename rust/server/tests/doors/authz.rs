@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use callgate_core::engine::FORCED_PANIC_TOOL;
 use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
-use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Peer, Request as Asked};
+use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{
+    HttpRequest, Peer, Request as AttributesRequest,
+};
 use callgate_proto::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use callgate_proto::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use callgate_proto::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
@@ -39,9 +41,9 @@ fn mcp(token: &str, body: &Json) -> AttributeContext {
 
 fn context(http: HttpRequest) -> AttributeContext {
     AttributeContext {
-        request: Some(Asked {
+        request: Some(AttributesRequest {
             http: Some(http),
-            ..Asked::default()
+            ..AttributesRequest::default()
         }),
         ..AttributeContext::default()
     }

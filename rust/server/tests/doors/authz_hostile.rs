@@ -5,7 +5,9 @@ use std::path::Path;
 
 use callgate_core::State;
 use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Asked};
+use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{
+    HttpRequest, Request as AttributesRequest,
+};
 use callgate_proto::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
 use callgate_proto::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use callgate_proto::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest};
@@ -111,9 +113,9 @@ fn with_headers(mut http: HttpRequest, headers: Vec<(String, Vec<u8>)>, form: Fo
 
 async fn ask(channel: &Channel, http: HttpRequest) -> Told {
     let attributes = AttributeContext {
-        request: Some(Asked {
+        request: Some(AttributesRequest {
             http: Some(http),
-            ..Asked::default()
+            ..AttributesRequest::default()
         }),
         ..AttributeContext::default()
     };

@@ -15,12 +15,12 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::support::{Rig, state};
 
 /// One call of a case. The arguments are its exact bytes: number texts may not change.
-struct Call<'c> {
+struct CaseCall<'c> {
     call: &'c Value,
     args: Option<&'c [u8]>,
 }
 
-impl Call<'_> {
+impl CaseCall<'_> {
     fn text(&self, key: &str) -> &str {
         self.call.get(key).and_then(Value::as_str).unwrap_or_default()
     }
@@ -83,7 +83,7 @@ impl Call<'_> {
     }
 }
 
-async fn over_check(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
+async fn over_check(rig: &Rig, calls: &[CaseCall<'_>]) -> Vec<Value> {
     let mut documents = Vec::new();
     for call in calls {
         rig.clock.set_us(call.at_us());
@@ -95,12 +95,12 @@ async fn over_check(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
 }
 
 /// Asks in batches: the calls of one moment are one batch.
-async fn over_batch(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
+async fn over_batch(rig: &Rig, calls: &[CaseCall<'_>]) -> Vec<Value> {
     let mut documents = Vec::new();
     for calls in calls.chunk_by(|one, next| one.at_us() == next.at_us()) {
         rig.clock.set_us(calls[0].at_us());
         let request = CheckBatchRequest {
-            calls: calls.iter().map(Call::message).collect(),
+            calls: calls.iter().map(CaseCall::message).collect(),
         };
         let answer = rig.grpc().check_batch(request).await.unwrap().into_inner();
         assert_eq!(answer.decisions.len(), calls.len());
@@ -110,7 +110,7 @@ async fn over_batch(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
 }
 
 /// Asks in one stream for the whole case. Calls of one moment are sent before the first of their answers is taken.
-async fn over_stream(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
+async fn over_stream(rig: &Rig, calls: &[CaseCall<'_>]) -> Vec<Value> {
     let (sender, receiver) = mpsc::channel(calls.len());
     let answers = rig.grpc().check_stream(ReceiverStream::new(receiver)).await;
     let mut answers = answers.unwrap().into_inner();
@@ -133,8 +133,8 @@ async fn over_stream(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
     documents
 }
 
-fn over_http(rig: &Rig, calls: &[Call<'_>]) -> Vec<Value> {
-    let answer = |call: &Call<'_>| {
+fn over_http(rig: &Rig, calls: &[CaseCall<'_>]) -> Vec<Value> {
+    let answer = |call: &CaseCall<'_>| {
         rig.clock.set_us(call.at_us());
         call.over_http(rig)
     };
@@ -211,7 +211,7 @@ async fn run(file: &str) {
             .unwrap()
             .iter()
             .zip(texts)
-            .map(|(call, text)| Call {
+            .map(|(call, text)| CaseCall {
                 call,
                 args: text.get("args").map(|args| &bytes[args.span()]),
             })

@@ -8,7 +8,7 @@ use super::{AUDIENCE, NOW_S, at, config};
 use crate::oauth::algorithm::VERIFIED;
 use crate::oauth::believed::BELIEVED_S;
 use crate::oauth::fetch::{FRESH_S, KEPT_S};
-use crate::oauth::{Issuer, Issuers, JwksSource, OauthConfig, Refused};
+use crate::oauth::{Issuer, Issuers, JwksSource, OauthConfig, TokenError};
 
 /// The signatures that `work` holds against a key.
 fn signatures<R>(work: impl FnOnce() -> R) -> (R, usize) {
@@ -54,9 +54,13 @@ fn a_token_that_was_believed_is_refused_when_its_time_is_over() {
     assert_eq!(verify(NOW_S), Ok(()));
     // `exp` is in a minute, and 30 s are allowed to clocks.
     assert_eq!(verify(NOW_S + 89), Ok(()));
-    assert_eq!(verify(NOW_S + 90), Err(Refused::Expired));
+    assert_eq!(verify(NOW_S + 90), Err(TokenError::Expired));
     assert_eq!(verify(NOW_S), Ok(()));
-    assert_eq!(verify(NOW_S - 31), Err(Refused::NotYet), "the clock was set back");
+    assert_eq!(
+        verify(NOW_S - 31),
+        Err(TokenError::NotYet),
+        "the clock was set back"
+    );
 }
 
 #[test]
@@ -71,7 +75,7 @@ fn what_was_believed_at_one_server_says_nothing_at_another() {
         "https://callgate.example.com/mcp/file",
     ] {
         let refused = issuer.verify(&token, audience, at(NOW_S));
-        assert_eq!(refused, Err(Refused::Audience), "{audience}");
+        assert_eq!(refused, Err(TokenError::Audience), "{audience}");
     }
     // One that is good at several is proven at each.
     let mut one_audience = of_document(&signer);
@@ -88,7 +92,7 @@ fn what_is_refused_is_not_kept() {
     let forged = other.good("alice");
     for _ in 0..3 {
         let found = signatures(|| issuer.verify(&forged, AUDIENCE, at(NOW_S)).map(|_| ()));
-        assert_eq!(found, (Err(Refused::Signature), 1));
+        assert_eq!(found, (Err(TokenError::Signature), 1));
     }
     // Nor do the bytes of a good one, in another order or with others, pass for it.
     let good = signer.good("alice");
@@ -118,12 +122,12 @@ async fn a_key_that_is_withdrawn_ends_what_it_has_proven() {
     assert_eq!(signatures(|| verify(&of_first)), (Ok(()), 0));
     published.publishes(&[&second]);
     assert_eq!(renew(&issuer, NOW_S + 2 * FRESH_S).await, Ok(Some(1)));
-    assert_eq!(verify(&of_first), Err(Refused::UnknownKey));
+    assert_eq!(verify(&of_first), Err(TokenError::UnknownKey));
     assert_eq!(signatures(|| verify(&of_second)), (Ok(()), 1));
     // The last one.
     published.publishes(&[]);
     assert_eq!(renew(&issuer, NOW_S + 3 * FRESH_S).await, Ok(Some(0)));
-    assert_eq!(verify(&of_second), Err(Refused::UnknownKey));
+    assert_eq!(verify(&of_second), Err(TokenError::UnknownKey));
 }
 
 #[tokio::test]
@@ -139,7 +143,7 @@ async fn keys_that_are_too_old_prove_nothing_any_more() {
         &claims(r#""sub":"alice""#).replace(&(NOW_S + 60).to_string(), &(late + 60).to_string()),
     );
     assert!(issuer.verify(&token, AUDIENCE, at(late - 1)).is_ok());
-    assert_eq!(issuer.verify(&token, AUDIENCE, at(late)), Err(Refused::NoKeys));
+    assert_eq!(issuer.verify(&token, AUDIENCE, at(late)), Err(TokenError::NoKeys));
 }
 
 #[tokio::test]
@@ -177,13 +181,13 @@ fn a_configuration_that_says_otherwise_ends_what_was_believed_and_the_same_one_d
         change(&mut config);
         verify(&Issuers::new(vec![config], &same).unwrap())
     };
-    assert_eq!(changed(|config| config.issuer.push('/')), Err(Refused::Issuer));
+    assert_eq!(changed(|config| config.issuer.push('/')), Err(TokenError::Issuer));
     assert_eq!(
         changed(|config| config.audience = Some("x".to_owned())),
-        Err(Refused::Audience)
+        Err(TokenError::Audience)
     );
     assert_eq!(
         changed(|config| config.scopes.push("x".to_owned())),
-        Err(Refused::Scope(vec!["x".to_owned()]))
+        Err(TokenError::Scope(vec!["x".to_owned()]))
     );
 }

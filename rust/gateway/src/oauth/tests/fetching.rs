@@ -8,7 +8,7 @@ use super::{AUDIENCE, NOW_S, at, config};
 use crate::oauth::algorithm::VERIFIED;
 use crate::oauth::fetch::{FRESH_S, KEPT_S, PACE_S};
 use crate::oauth::keys::LIMIT_BYTES;
-use crate::oauth::{Issuer, Refused};
+use crate::oauth::{Issuer, TokenError};
 
 #[tokio::test]
 async fn keys_are_fetched_from_time_to_time_and_kept_for_a_while() {
@@ -22,7 +22,7 @@ async fn keys_are_fetched_from_time_to_time_and_kept_for_a_while() {
             .verify(&good, AUDIENCE, at(second))
             .map(|issued| issued.grant.clone())
     };
-    assert_eq!(verify(NOW_S), Err(Refused::NoKeys));
+    assert_eq!(verify(NOW_S), Err(TokenError::NoKeys));
     assert!(!issuer.has_keys(at(NOW_S)));
     assert_eq!(renew(&issuer, NOW_S).await, Ok(Some(1)));
     assert_eq!(verify(NOW_S), Ok("alice".to_owned()));
@@ -31,7 +31,7 @@ async fn keys_are_fetched_from_time_to_time_and_kept_for_a_while() {
     // A key that was withdrawn.
     published.publishes(&[&second]);
     assert_eq!(renew(&issuer, NOW_S + 2 * FRESH_S).await, Ok(Some(1)));
-    assert_eq!(verify(NOW_S), Err(Refused::UnknownKey));
+    assert_eq!(verify(NOW_S), Err(TokenError::UnknownKey));
     assert_eq!(published.asked(), 3);
 }
 
@@ -105,7 +105,7 @@ async fn who_publishes_no_key_withdraws_the_last_one() {
         assert_eq!(renew(&issuer, later).await, Ok(Some(0)), "{document}");
         assert_eq!(
             issuer.verify(&good, AUDIENCE, at(NOW_S)),
-            Err(Refused::UnknownKey),
+            Err(TokenError::UnknownKey),
             "{document}"
         );
         assert!(
@@ -126,7 +126,7 @@ async fn who_publishes_no_key_withdraws_the_last_one() {
     assert_eq!(renew(&issuer, NOW_S + FRESH_S).await, Ok(None));
     assert_eq!(
         issuer.verify(&good, AUDIENCE, at(NOW_S)),
-        Err(Refused::UnknownKey)
+        Err(TokenError::UnknownKey)
     );
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::signing::{Signer, claims, encoded, jwks};
 use super::{AUDIENCE, ISSUER, NOW_S, at, claim, config};
-use crate::oauth::{Issued, Issuer, JwksSource, OauthConfig, Refused};
+use crate::oauth::{Issued, Issuer, JwksSource, OauthConfig, TokenError};
 
 struct Desk {
     signer: Signer,
@@ -24,16 +24,16 @@ impl Desk {
         }
     }
 
-    fn verify(&self, token: &str) -> Result<Issued, Refused> {
+    fn verify(&self, token: &str) -> Result<Issued, TokenError> {
         let issued = self.issuer.verify(token, AUDIENCE, at(NOW_S));
         issued.map(Arc::unwrap_or_clone)
     }
 
-    fn with_header(&self, header: &str) -> Result<Issued, Refused> {
+    fn with_header(&self, header: &str) -> Result<Issued, TokenError> {
         self.verify(&self.signer.token(header, &claims(r#""sub":"alice""#)))
     }
 
-    fn with_claims(&self, claims: &str) -> Result<Issued, Refused> {
+    fn with_claims(&self, claims: &str) -> Result<Issued, TokenError> {
         self.verify(&self.signer.token(&self.signer.header(), claims))
     }
 }
@@ -68,23 +68,26 @@ fn a_good_token_makes_a_caller_out() {
 fn headers_that_are_not_believed() {
     let desk = Desk::new(|_| {});
     for (header, refused) in [
-        (r#"{"alg":"none"}"#, Refused::Algorithm),
-        (r#"{"alg":"HS256","kid":"a"}"#, Refused::Algorithm),
-        (r#"{"alg":"ES384","kid":"a"}"#, Refused::Algorithm),
-        (r#"{"alg":"es256","kid":"a"}"#, Refused::Algorithm),
-        (r#"{"alg":["ES256"]}"#, Refused::Algorithm),
-        (r#"{"alg":null}"#, Refused::Algorithm),
-        (r#"{"kid":"a"}"#, Refused::Algorithm),
+        (r#"{"alg":"none"}"#, TokenError::Algorithm),
+        (r#"{"alg":"HS256","kid":"a"}"#, TokenError::Algorithm),
+        (r#"{"alg":"ES384","kid":"a"}"#, TokenError::Algorithm),
+        (r#"{"alg":"es256","kid":"a"}"#, TokenError::Algorithm),
+        (r#"{"alg":["ES256"]}"#, TokenError::Algorithm),
+        (r#"{"alg":null}"#, TokenError::Algorithm),
+        (r#"{"kid":"a"}"#, TokenError::Algorithm),
         // A key of another kind.
-        (r#"{"alg":"EdDSA","kid":"a"}"#, Refused::UnknownKey),
-        (r#"{"alg":"ES256","kid":"b"}"#, Refused::UnknownKey),
-        (r#"{"alg":"ES256","kid":""}"#, Refused::UnknownKey),
-        (r#"{"alg":"ES256","crit":[]}"#, Refused::Critical),
-        (r#"{"alg":"ES256","b64":false,"crit":["b64"]}"#, Refused::Critical),
-        (r#"{"alg":"ES256","crit":null}"#, Refused::Critical),
-        (r#"{"alg":"ES256","typ":"logout+jwt"}"#, Refused::Type),
-        (r#"{"alg":"ES256","typ":"JOSE"}"#, Refused::Type),
-        (r#"{"alg":"ES256","typ":7}"#, Refused::Type),
+        (r#"{"alg":"EdDSA","kid":"a"}"#, TokenError::UnknownKey),
+        (r#"{"alg":"ES256","kid":"b"}"#, TokenError::UnknownKey),
+        (r#"{"alg":"ES256","kid":""}"#, TokenError::UnknownKey),
+        (r#"{"alg":"ES256","crit":[]}"#, TokenError::Critical),
+        (
+            r#"{"alg":"ES256","b64":false,"crit":["b64"]}"#,
+            TokenError::Critical,
+        ),
+        (r#"{"alg":"ES256","crit":null}"#, TokenError::Critical),
+        (r#"{"alg":"ES256","typ":"logout+jwt"}"#, TokenError::Type),
+        (r#"{"alg":"ES256","typ":"JOSE"}"#, TokenError::Type),
+        (r#"{"alg":"ES256","typ":7}"#, TokenError::Type),
     ] {
         assert_eq!(desk.with_header(header), Err(refused), "{header}");
     }
@@ -101,7 +104,10 @@ fn headers_that_are_not_believed() {
         r#"{"alg":"ES256","x":[[[[[[[[[]]]]]]]]]}"#,
     ] {
         let found = desk.with_header(header);
-        assert!(matches!(found, Err(Refused::Malformed(_))), "{header}: {found:?}");
+        assert!(
+            matches!(found, Err(TokenError::Malformed(_))),
+            "{header}: {found:?}"
+        );
     }
 }
 
@@ -112,81 +118,92 @@ fn claims_that_are_not_believed() {
     let with = |claims: &str| format!(r#"{{"iss":"{ISSUER}",{claims}}}"#);
     let (past, soon) = (NOW_S - 30, NOW_S + 60);
     for (claims, refused) in [
-        (format!(r#"{{{rest},"exp":{soon}}}"#), Refused::Issuer),
+        (format!(r#"{{{rest},"exp":{soon}}}"#), TokenError::Issuer),
         (
             format!(r#"{{"iss":"{ISSUER}/",{rest},"exp":{soon}}}"#),
-            Refused::Issuer,
+            TokenError::Issuer,
         ),
         (
             format!(r#"{{"iss":["{ISSUER}"],{rest},"exp":{soon}}}"#),
-            Refused::Issuer,
+            TokenError::Issuer,
         ),
-        (with(&format!(r#""sub":"alice","exp":{soon}"#)), Refused::Audience),
+        (
+            with(&format!(r#""sub":"alice","exp":{soon}"#)),
+            TokenError::Audience,
+        ),
         (
             with(&format!(r#""aud":"","sub":"alice","exp":{soon}"#)),
-            Refused::Audience,
+            TokenError::Audience,
         ),
         (
             with(&format!(r#""aud":"{AUDIENCE}/","sub":"alice","exp":{soon}"#)),
-            Refused::Audience,
+            TokenError::Audience,
         ),
         (
             with(&format!(r#""aud":[],"sub":"alice","exp":{soon}"#)),
-            Refused::Audience,
+            TokenError::Audience,
         ),
         (
             with(&format!(r#""aud":["{AUDIENCE}",7],"sub":"alice","exp":{soon}"#)),
-            Refused::Audience,
+            TokenError::Audience,
         ),
         (
             with(&format!(r#""aud":{{"{AUDIENCE}":1}},"sub":"alice","exp":{soon}"#)),
-            Refused::Audience,
+            TokenError::Audience,
         ),
-        (with(&rest), Refused::Expired),
+        (with(&rest), TokenError::Expired),
         (
             with(&format!(r#"{rest},"exp":null"#)),
-            Refused::Malformed("a time in it is no number of seconds since 1970"),
+            TokenError::Malformed("a time in it is no number of seconds since 1970"),
         ),
-        (with(&format!(r#"{rest},"exp":{past}"#)), Refused::Expired),
-        (with(&format!(r#"{rest},"exp":0"#)), Refused::Expired),
+        (with(&format!(r#"{rest},"exp":{past}"#)), TokenError::Expired),
+        (with(&format!(r#"{rest},"exp":0"#)), TokenError::Expired),
         (
             with(&format!(r#"{rest},"exp":{soon},"nbf":{}"#, NOW_S + 31)),
-            Refused::NotYet,
+            TokenError::NotYet,
         ),
         (
             with(&format!(r#""aud":"{AUDIENCE}","exp":{soon}"#)),
-            Refused::Grant,
+            TokenError::Grant,
         ),
         (
             with(&format!(r#""aud":"{AUDIENCE}","exp":{soon},"sub":"""#)),
-            Refused::Grant,
+            TokenError::Grant,
         ),
         (
             with(&format!(r#""aud":"{AUDIENCE}","exp":{soon},"sub":7"#)),
-            Refused::Grant,
+            TokenError::Grant,
         ),
         (
             with(&format!(r#""aud":"{AUDIENCE}","exp":{soon},"sub":"a\u0000b""#)),
-            Refused::Grant,
+            TokenError::Grant,
         ),
         (
             with(&format!(
                 r#""aud":"{AUDIENCE}","exp":{soon},"sub":"{}""#,
                 "x".repeat(256)
             )),
-            Refused::Grant,
+            TokenError::Grant,
         ),
         (
             with(&format!(r#"{rest},"exp":{soon},"realm":{{"tenant":[]}}"#)),
-            Refused::Label,
+            TokenError::Label,
         ),
         (
             with(&format!(r#"{rest},"exp":{soon},"realm":"x""#)),
-            Refused::Label,
+            TokenError::Label,
         ),
     ] {
         assert_eq!(desk.with_claims(&claims), Err(refused), "{claims}");
     }
+}
+
+#[test]
+fn claims_that_cannot_be_read() {
+    let desk = Desk::new(|_| {});
+    let rest = format!(r#""aud":"{AUDIENCE}","sub":"alice""#);
+    let with = |claims: &str| format!(r#"{{"iss":"{ISSUER}",{claims}}}"#);
+    let soon = NOW_S + 60;
     for claims in [
         with(&format!(r#"{rest},"exp":"{soon}""#)),
         with(&format!(r#"{rest},"exp":-1"#)),
@@ -201,7 +218,10 @@ fn claims_that_are_not_believed() {
         "\u{0}".to_owned(),
     ] {
         let found = desk.with_claims(&claims);
-        assert!(matches!(found, Err(Refused::Malformed(_))), "{claims}: {found:?}");
+        assert!(
+            matches!(found, Err(TokenError::Malformed(_))),
+            "{claims}: {found:?}"
+        );
     }
 }
 
@@ -243,11 +263,11 @@ fn signatures_and_shapes_that_are_not_believed() {
         format!("{signed}.{}", encoded(&[0; 64])),
         format!("{signed}.{}", encoded(b"x")),
     ] {
-        assert_eq!(desk.verify(&token), Err(Refused::Signature), "{token}");
+        assert_eq!(desk.verify(&token), Err(TokenError::Signature), "{token}");
     }
     // Who names no key may mean one that is not here yet.
     let unnamed = other.token(r#"{"alg":"ES256"}"#, &claims(r#""sub":"alice""#));
-    assert_eq!(desk.verify(&unnamed), Err(Refused::UnknownKey));
+    assert_eq!(desk.verify(&unnamed), Err(TokenError::UnknownKey));
     for token in [
         String::new(),
         ".".to_owned(),
@@ -268,7 +288,10 @@ fn signatures_and_shapes_that_are_not_believed() {
         format!("{}.{}", signed, "A".repeat(16 * 1024)),
     ] {
         let found = desk.verify(&token);
-        assert!(matches!(found, Err(Refused::Malformed(_))), "{token}: {found:?}");
+        assert!(
+            matches!(found, Err(TokenError::Malformed(_))),
+            "{token}: {found:?}"
+        );
     }
 }
 
@@ -282,7 +305,7 @@ fn bits_behind_the_last_byte_are_none() {
     assert!("AQgw".contains(last), "{last}");
     let next = char::from(u8::try_from(last).unwrap() + 1);
     let respelt = format!("{}{next}", &good[..good.len() - 1]);
-    assert!(matches!(desk.verify(&respelt), Err(Refused::Malformed(_))));
+    assert!(matches!(desk.verify(&respelt), Err(TokenError::Malformed(_))));
 }
 
 #[test]
@@ -292,7 +315,7 @@ fn scopes_are_all_needed() {
         let claims = claims(&format!(r#""sub":"a","scope":{scope}"#));
         assert!(desk.with_claims(&claims).is_ok(), "{scope}");
     }
-    let lacking = Err(Refused::Scope(vec!["read".to_owned(), "write".to_owned()]));
+    let lacking = Err(TokenError::Scope(vec!["read".to_owned(), "write".to_owned()]));
     for scope in [
         "null",
         r#""""#,
@@ -306,7 +329,7 @@ fn scopes_are_all_needed() {
         assert_eq!(desk.with_claims(&claims), lacking, "{scope}");
     }
     // Whoever is somebody's is told of scopes, and nobody else.
-    assert_eq!(desk.with_claims(&claims(r#""x":1"#)), Err(Refused::Grant));
+    assert_eq!(desk.with_claims(&claims(r#""x":1"#)), Err(TokenError::Grant));
 }
 
 #[test]

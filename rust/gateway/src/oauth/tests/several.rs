@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::signing::{Signer, claims, jwks};
 use super::{AUDIENCE, ISSUER, NOW_S, at, config};
-use crate::oauth::{Algorithm, Issued, Issuers, JwksSource, OauthConfig, Refused};
+use crate::oauth::{Algorithm, Issued, Issuers, JwksSource, OauthConfig, TokenError};
 
 const OTHER: &str = "https://other.example.com";
 
@@ -15,7 +15,7 @@ fn of(issuer: &str, prefix: &str, signer: &Signer) -> OauthConfig {
     config
 }
 
-fn verify(issuers: &Issuers, token: &str) -> Result<Issued, Refused> {
+fn verify(issuers: &Issuers, token: &str) -> Result<Issued, TokenError> {
     let issued = issuers.of(token)?.verify(token, AUDIENCE, at(NOW_S));
     issued.map(Arc::unwrap_or_clone)
 }
@@ -38,17 +38,17 @@ fn each_token_is_its_own_issuer_s() {
     for (signer, issuer) in [(&first, OTHER), (&second, ISSUER)] {
         assert_eq!(
             grant(&named(signer, issuer, "alice")),
-            Err(Refused::Signature),
+            Err(TokenError::Signature),
             "{issuer}"
         );
         let unnamed = claims(r#""sub":"alice""#).replace(ISSUER, issuer);
         let unnamed = signer.token(r#"{"alg":"ES256"}"#, &unnamed);
-        assert_eq!(grant(&unnamed), Err(Refused::UnknownKey), "{issuer}");
+        assert_eq!(grant(&unnamed), Err(TokenError::UnknownKey), "{issuer}");
     }
     let other_key = Signer::new("b");
     assert_eq!(
         grant(&named(&other_key, OTHER, "alice")),
-        Err(Refused::UnknownKey)
+        Err(TokenError::UnknownKey)
     );
     // Nobody's name.
     for issuer in [
@@ -59,7 +59,7 @@ fn each_token_is_its_own_issuer_s() {
     ] {
         assert_eq!(
             grant(&named(&first, issuer, "alice")),
-            Err(Refused::Issuer),
+            Err(TokenError::Issuer),
             "{issuer}"
         );
     }
@@ -71,7 +71,7 @@ fn each_token_is_its_own_issuer_s() {
     ] {
         assert_eq!(
             grant(&first.token(&first.header(), &said)),
-            Err(Refused::Issuer),
+            Err(TokenError::Issuer),
             "{said}"
         );
     }
@@ -81,10 +81,13 @@ fn each_token_is_its_own_issuer_s() {
         "alice".to_owned(),
     ] {
         let found = grant(&first.token(&first.header(), &said));
-        assert!(matches!(found, Err(Refused::Malformed(_))), "{said}: {found:?}");
+        assert!(
+            matches!(found, Err(TokenError::Malformed(_))),
+            "{said}: {found:?}"
+        );
     }
     for token in ["", ".", "..", "a.b.c", &"x".repeat(20_000)] {
-        assert!(matches!(grant(token), Err(Refused::Malformed(_))), "{token}");
+        assert!(matches!(grant(token), Err(TokenError::Malformed(_))), "{token}");
     }
 }
 
@@ -97,11 +100,11 @@ fn each_issuer_has_its_own_algorithms() {
     narrow.algorithms = vec![Algorithm::Rs256];
     let issuers = Issuers::new(vec![of(ISSUER, "one:", &first), narrow], &Issuers::default()).unwrap();
     let refused = verify(&issuers, &named(&second, OTHER, "alice"));
-    assert_eq!(refused, Err(Refused::Algorithm), "the first one's algorithm");
+    assert_eq!(refused, Err(TokenError::Algorithm), "the first one's algorithm");
     let rsa = first.token(r#"{"alg":"RS256","kid":"a"}"#, &claims(r#""sub":"alice""#));
     assert_eq!(
         verify(&issuers, &rsa),
-        Err(Refused::Algorithm),
+        Err(TokenError::Algorithm),
         "the second one's"
     );
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{AUDIENCE, NOW_S, at, config};
-use crate::oauth::{Algorithm, Issuer, JwksSource, Refused};
+use crate::oauth::{Algorithm, Issuer, JwksSource, TokenError};
 
 fn vectors() -> Value {
     let path = concat!(
@@ -32,7 +32,7 @@ fn tokens_of_every_algorithm_are_believed_by_that_alone() {
         for other in Algorithm::ALL.into_iter().filter(|other| *other != algorithm) {
             let pinned = issuer(&vectors["jwks"], &[other]);
             let refused = pinned.verify(token, AUDIENCE, at(NOW_S));
-            assert_eq!(refused, Err(Refused::Algorithm), "{algorithm} under {other}");
+            assert_eq!(refused, Err(TokenError::Algorithm), "{algorithm} under {other}");
         }
     }
 }
@@ -52,11 +52,11 @@ fn a_signature_with_any_bit_turned_is_wrong() {
             let mut turned = signature.clone();
             turned[at_byte] ^= 1;
             let refused = all.verify(&format!("{signed}.{}", encoded(&turned)), AUDIENCE, at(NOW_S));
-            assert_eq!(refused, Err(Refused::Signature), "{algorithm} {at_byte}");
+            assert_eq!(refused, Err(TokenError::Signature), "{algorithm} {at_byte}");
         }
         let short = encoded(signature.get(1..).unwrap());
         let refused = all.verify(&format!("{signed}.{short}"), AUDIENCE, at(NOW_S));
-        assert_eq!(refused, Err(Refused::Signature), "{algorithm}");
+        assert_eq!(refused, Err(TokenError::Signature), "{algorithm}");
     }
 }
 
@@ -72,6 +72,6 @@ fn a_key_is_for_the_algorithm_that_it_names() {
     };
     assert_eq!(verify("PS256"), Ok(()));
     for algorithm in ["RS256", "RS512", "PS384"] {
-        assert_eq!(verify(algorithm), Err(Refused::UnknownKey), "{algorithm}");
+        assert_eq!(verify(algorithm), Err(TokenError::UnknownKey), "{algorithm}");
     }
 }

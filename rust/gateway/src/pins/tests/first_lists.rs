@@ -20,7 +20,7 @@ fn reset(place: &Place) {
 /// The first page of a list that goes on.
 fn page(server: &Server, description: &str) {
     let first = answer(&[tool("a", description)], Some("2"));
-    observe(server, Asked::FromStart, &first);
+    observe(server, PageRef::FromStart, &first);
 }
 
 fn whole(server: &Server) {
@@ -66,10 +66,10 @@ fn pages_that_others_write_do_not_end_the_way_through_a_list() {
     let (here, there) = (place.server(), other.server());
     page(&here, "one");
     page(&there, "one");
-    observe(&there, Asked::At("2"), &answer(&[tool("x", "ten")], Some("3")));
+    observe(&there, PageRef::At("2"), &answer(&[tool("x", "ten")], Some("3")));
     other.sync();
     place.sync();
-    observe(&here, Asked::At("2"), &answer(&[tool("b", "two")], None));
+    observe(&here, PageRef::At("2"), &answer(&[tool("b", "two")], None));
     assert_eq!(
         states(&here, ["a", "b", "x", "c"]),
         [State::Pinned, State::Pinned, State::Pinned, State::New]
@@ -99,7 +99,7 @@ fn who_comes_after_the_first_page_since_a_reset_forgets_all_the_same() {
         assert_eq!(states(&here, ["b", "c"]), [State::Unknown; 2], "{is_damaged}");
         page(&here, "anew");
         assert_eq!(here.state("a"), State::Pinned, "{is_damaged}");
-        observe(&here, Asked::At("2"), &answer(&[tool("b", "anew")], None));
+        observe(&here, PageRef::At("2"), &answer(&[tool("b", "anew")], None));
         assert_eq!(states(&here, ["a", "b", "c"]), WHOLE, "{is_damaged}");
         place.sync();
         other.sync();
@@ -150,7 +150,7 @@ fn two_first_lists_that_have_no_room_together() {
     };
     observe(
         &there,
-        Asked::FromStart,
+        PageRef::FromStart,
         &answer(&named("there", 3000), Some("2")),
     );
     list(&here, &named("here", 3000));

@@ -5,7 +5,7 @@ use super::*;
 fn refused(server: &Server, answer: &str) -> String {
     let error = server
         .observe(
-            Asked::FromStart,
+            PageRef::FromStart,
             &Variant::unknown(),
             &mut Tape::new(),
             answer.as_bytes(),
@@ -32,17 +32,17 @@ fn tools_without_end() {
     let place = Place::new();
     let server = place.server();
     let page = |n: usize| -> Vec<String> { (0..100).map(|m| tool(&format!("t{n}-{m}"), "one")).collect() };
-    observe(&server, Asked::FromStart, &answer(&page(0), Some("1")));
+    observe(&server, PageRef::FromStart, &answer(&page(0), Some("1")));
     for n in 1..40 {
         observe(
             &server,
-            Asked::At(&n.to_string()),
+            PageRef::At(&n.to_string()),
             &answer(&page(n), Some(&(n + 1).to_string())),
         );
     }
     let next = answer(&page(40), Some("41"));
     let error = server.observe(
-        Asked::At("40"),
+        PageRef::At("40"),
         &Variant::unknown(),
         &mut Tape::new(),
         next.as_bytes(),
@@ -170,10 +170,10 @@ fn cursors_without_end_do_not_grow() {
     for n in 0..3000 {
         observe(
             &server,
-            Asked::FromStart,
+            PageRef::FromStart,
             &answer(&[tool("a", "one")], Some(&format!("c{n}"))),
         );
     }
-    observe(&server, Asked::At("c2999"), &answer(&[tool("b", "two")], None));
+    observe(&server, PageRef::At("c2999"), &answer(&[tool("b", "two")], None));
     assert_eq!(states(&server, ["b", "c"]), [State::Pinned, State::New]);
 }

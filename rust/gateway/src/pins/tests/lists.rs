@@ -92,25 +92,33 @@ fn reporting_stops_nothing_and_off_notes_nothing() {
 fn pages_make_one_list() {
     let place = Place::new();
     let server = place.server();
-    observe(&server, Asked::FromStart, &answer(&[tool("a", "one")], Some("2")));
+    observe(
+        &server,
+        PageRef::FromStart,
+        &answer(&[tool("a", "one")], Some("2")),
+    );
     assert_eq!(
         states(&server, ["a", "b", "c"]),
         [State::Pinned, State::Unknown, State::Unknown]
     );
-    observe(&server, Asked::At("2"), &answer(&[tool("b", "two")], Some("3")));
-    let changed = observe(&server, Asked::At("2"), &answer(&[tool("b", "evil")], Some("3")));
+    observe(&server, PageRef::At("2"), &answer(&[tool("b", "two")], Some("3")));
+    let changed = observe(
+        &server,
+        PageRef::At("2"),
+        &answer(&[tool("b", "evil")], Some("3")),
+    );
     assert_eq!(
         changes(&changed),
         [("b", State::Changed)],
         "what was seen once is pinned"
     );
-    let last = observe(&server, Asked::At("3"), &answer(&[tool("c", "three")], None));
+    let last = observe(&server, PageRef::At("3"), &answer(&[tool("c", "three")], None));
     assert_eq!(last, Observation::default());
     assert_eq!(
         states(&server, ["a", "c", "d"]),
         [State::Pinned, State::Pinned, State::New]
     );
-    let more = observe(&server, Asked::At("3"), &answer(&[tool("d", "four")], None));
+    let more = observe(&server, PageRef::At("3"), &answer(&[tool("d", "four")], None));
     assert_eq!(changes(&more), [("d", State::New)]);
 }
 
@@ -120,24 +128,24 @@ fn a_page_in_the_middle_is_no_whole_list() {
     let server = place.server();
     let last = answer(&[tool("z", "last")], None);
     // Nobody came to it from the beginning, so it tells nothing of what the list holds.
-    for asked in [Asked::At("9"), Asked::Unknown] {
+    for asked in [PageRef::At("9"), PageRef::Unknown] {
         assert!(observe(&server, asked, &last).shows("z"));
         assert_eq!(states(&server, ["a", "z"]), [State::Unknown; 2], "{asked:?}");
     }
     // One client stops halfway, another one pages under cursors of its own.
     observe(
         &server,
-        Asked::FromStart,
+        PageRef::FromStart,
         &answer(&[tool("a", "one")], Some("x1")),
     );
     observe(
         &server,
-        Asked::FromStart,
+        PageRef::FromStart,
         &answer(&[tool("a", "one")], Some("y1")),
     );
-    observe(&server, Asked::At("9"), &last);
+    observe(&server, PageRef::At("9"), &last);
     assert_eq!(server.state("new"), State::Unknown);
-    observe(&server, Asked::At("y1"), &last);
+    observe(&server, PageRef::At("y1"), &last);
     assert_eq!(
         states(&server, ["a", "z", "new"]),
         [State::Pinned, State::Pinned, State::New]
@@ -164,7 +172,7 @@ fn messages_without_a_list_tell_nothing() {
         r#"{"jsonrpc":"2.0","id":1,"result":{"resultType":"input_required"}}"#,
     ] {
         assert_eq!(
-            observe(&server, Asked::FromStart, message),
+            observe(&server, PageRef::FromStart, message),
             Observation::default()
         );
         assert_eq!(server.state("a"), State::Unknown, "{message}");
@@ -265,9 +273,9 @@ fn one_process_of_clients_that_page_at_once() {
                 for page in 0..if thread == 3 { pages } else { pages - 2 } {
                     let here = cursor(page);
                     let asked = if page == 0 {
-                        Asked::FromStart
+                        PageRef::FromStart
                     } else {
-                        Asked::At(&here)
+                        PageRef::At(&here)
                     };
                     let next = (page + 1 < pages).then(|| cursor(page + 1));
                     let tools = [tool(&format!("t{page}"), "one")];

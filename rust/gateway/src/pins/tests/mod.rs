@@ -94,11 +94,11 @@ fn answer(tools: &[String], next: Option<&str>) -> String {
 }
 
 /// A page as clients of the unknown variant are shown it.
-fn observe(server: &Server, asked: Asked<'_>, answer: &str) -> Observation {
+fn observe(server: &Server, asked: PageRef<'_>, answer: &str) -> Observation {
     observe_as(server, &Variant::unknown(), asked, answer)
 }
 
-fn observe_as(server: &Server, variant: &Variant, asked: Asked<'_>, answer: &str) -> Observation {
+fn observe_as(server: &Server, variant: &Variant, asked: PageRef<'_>, answer: &str) -> Observation {
     server
         .observe(asked, variant, &mut Tape::new(), answer.as_bytes())
         .expect(answer)
@@ -106,7 +106,7 @@ fn observe_as(server: &Server, variant: &Variant, asked: Asked<'_>, answer: &str
 
 /// A whole list.
 fn list(server: &Server, tools: &[String]) -> Observation {
-    observe(server, Asked::FromStart, &answer(tools, None))
+    observe(server, PageRef::FromStart, &answer(tools, None))
 }
 
 fn states<const N: usize>(server: &Server, tools: [&str; N]) -> [State; N] {

@@ -31,8 +31,12 @@ fn since(place: &Place) -> Option<u64> {
 fn paging() -> Place {
     let place = Place::new();
     let server = place.server();
-    observe(&server, Asked::FromStart, &answer(&[tool("a", "one")], Some("2")));
-    observe(&server, Asked::At("2"), &answer(&[tool("b", "two")], Some("3")));
+    observe(
+        &server,
+        PageRef::FromStart,
+        &answer(&[tool("a", "one")], Some("2")),
+    );
+    observe(&server, PageRef::At("2"), &answer(&[tool("b", "two")], Some("3")));
     assert_eq!(notices(&place), []);
     place
 }
@@ -54,10 +58,14 @@ fn a_list_without_end_is_told_once() {
     assert_eq!(notices(&place), std::slice::from_ref(&unfinished));
     assert!(since(&place).is_some());
     // It goes on for ever, tool by tool.
-    observe(&server, Asked::FromStart, &answer(&[tool("a", "one")], Some("9")));
     observe(
         &server,
-        Asked::At("9"),
+        PageRef::FromStart,
+        &answer(&[tool("a", "one")], Some("9")),
+    );
+    observe(
+        &server,
+        PageRef::At("9"),
         &answer(&[tool("c", "three")], Some("10")),
     );
     assert_eq!(server.state("c"), State::Pinned);
@@ -84,10 +92,14 @@ fn a_whole_list_ends_it() {
     assert_eq!(since(&place), None);
     assert_eq!(notices(&place), []);
     let server = place.server();
-    observe(&server, Asked::FromStart, &answer(&[tool("a", "one")], Some("9")));
     observe(
         &server,
-        Asked::At("9"),
+        PageRef::FromStart,
+        &answer(&[tool("a", "one")], Some("9")),
+    );
+    observe(
+        &server,
+        PageRef::At("9"),
         &answer(&[tool("c", "three")], Some("10")),
     );
     assert_eq!(

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use callgate_core::grant::{TOKEN_PREFIX, Token};
 use callgate_core::{Args, Caller, Decision, Now, Outcome, Request};
-use callgate_gateway::oauth::{Issued, Issuer, Issuers, Refused};
+use callgate_gateway::oauth::{Issued, Issuer, Issuers, TokenError};
 use callgate_mcp::reply as mcp;
 use http::{HeaderValue, Response, StatusCode, header};
 use tonic::body::Body;
@@ -71,7 +71,7 @@ impl ProvenCaller {
             return Err(Box::new(challenge.unauthorized(body)));
         };
         if may_be_issued(issuers, token) {
-            let refusal = |issuer, refused: Refused| Box::new(refusal(challenge, issuer, &refused));
+            let refusal = |issuer, refused: TokenError| Box::new(refusal(challenge, issuer, &refused));
             let issuer = issuers.of(token).map_err(|refused| refusal(None, refused))?;
             return issuer
                 .verify(
@@ -190,7 +190,7 @@ pub(super) fn may_be_issued(issuers: &Issuers, token: &str) -> bool {
 
 /// Makes the answer to a caller whose token is not accepted (RFC 6750 section 3.1); `issuer` is the issuer of the
 /// token, if it is known.
-fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &Refused) -> Response<Body> {
+fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &TokenError) -> Response<Body> {
     let nobody = Request {
         caller: Caller::named(""),
         pep: GATEWAY,
@@ -201,8 +201,8 @@ fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &Refused
         reserve: None,
     };
     let (status, error) = match refused {
-        Refused::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, ""),
-        Refused::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
+        TokenError::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, ""),
+        TokenError::Scope(_) => (StatusCode::FORBIDDEN, "insufficient_scope"),
         _ => (StatusCode::UNAUTHORIZED, "invalid_token"),
     };
     let message = refused.to_string();

@@ -312,7 +312,7 @@ impl Cutting {
             &self.gate,
             pins,
             &self.entry.server,
-            (self.page.asked(), &self.variant),
+            (self.page.as_page_ref(), &self.variant),
             tape,
             message,
         )

@@ -8,7 +8,7 @@ use callgate_core::json::Tape;
 use callgate_gateway::pins::{Listing, Observation, Server as PinnedServer, Variant};
 use callgate_mcp::{Id, reply as mcp};
 use callgate_pipes::RequestId;
-use callgate_pipes::stdio::{Fault, Judged, Judging, Looks};
+use callgate_pipes::stdio::{Judged, Judging, LineError, Looks};
 
 use super::attributes::LineAttributes;
 use super::responder::{StdioResponder, of_client};
@@ -50,7 +50,7 @@ impl Judging for LineJudge {
         judged.unwrap_or_else(|reason| Judged::Reply(self.unclear(reason)))
     }
 
-    fn refuse(&self, fault: Fault, id: Option<&RequestId>) -> String {
+    fn refuse(&self, fault: LineError, id: Option<&RequestId>) -> String {
         let json = id.map(RequestId::json);
         let id = json.as_deref().and_then(Id::from_json);
         let refused = self.with(|admission| {
@@ -123,7 +123,7 @@ impl LineJudge {
         };
         let said = listing.variant.clone();
         let variant = said.unwrap_or_else(|| of_client(&self.client));
-        let asked = (listing.page.asked(), &variant);
+        let asked = (listing.page.as_page_ref(), &variant);
         pins::observe(&self.gate, pins, &self.server, asked, tape, reply)
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use callgate_gateway::pins::{Listing, Page};
 use callgate_mcp::Methods;
 use callgate_pipes::RequestId;
-use callgate_pipes::stdio::{Fault, Forward, Judged, Judging as _, Looks};
+use callgate_pipes::stdio::{Forward, Judged, Judging as _, LineError, Looks};
 use serde_json::{Value, json};
 
 use super::attributes::{LineAttributes, WrapCaller};
@@ -200,7 +200,7 @@ fn lists_lose_what_is_hidden_and_are_withheld_where_they_cannot_be_read() {
 fn lines_that_are_no_messages_are_refused_under_their_id() {
     let judge = judge();
     let id = RequestId::of_json("7");
-    let refused: Value = serde_json::from_str(&judge.refuse(Fault::CarriageReturn, id.as_ref())).unwrap();
+    let refused: Value = serde_json::from_str(&judge.refuse(LineError::CarriageReturn, id.as_ref())).unwrap();
     assert_eq!(
         (&refused["id"], &refused["error"]["code"]),
         (&json!(7), &json!(403))

@@ -58,16 +58,16 @@ fn pages_of_one_variant_lead_to_none_of_another() {
     let timed = Timed::new();
     let server = timed.server();
     show(&server, OLD, &few());
-    let page = |to: &str, asked: Asked<'_>, tools: &[String], next: Option<&str>| {
+    let page = |to: &str, asked: PageRef<'_>, tools: &[String], next: Option<&str>| {
         observe_as(&server, &variant(to), asked, &answer(tools, next))
     };
-    page(NEW, Asked::FromStart, &few(), Some("2"));
-    let strange = page(RICH, Asked::At("2"), &[tool("c", "three")], None);
+    page(NEW, PageRef::FromStart, &few(), Some("2"));
+    let strange = page(RICH, PageRef::At("2"), &[tool("c", "three")], None);
     assert_eq!(changes(&strange), [("c", State::New)]);
     // A page that was not asked for from the beginning pins nothing, and one that was shows each tool in one form.
-    let twice = page(NEW, Asked::FromStart, &[tool("a", "evil")], Some("2"));
+    let twice = page(NEW, PageRef::FromStart, &[tool("a", "evil")], Some("2"));
     assert_eq!(changes(&twice), [("a", State::Changed)]);
-    assert_eq!(page(NEW, Asked::At("2"), &more(), None), Observation::default());
+    assert_eq!(page(NEW, PageRef::At("2"), &more(), None), Observation::default());
     assert_eq!(server.state("more10"), State::Pinned);
 }
 

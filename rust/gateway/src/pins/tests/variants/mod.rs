@@ -63,7 +63,7 @@ fn variant(text: &str) -> Variant {
 
 /// A whole list, as clients of a variant are shown it.
 fn show(server: &Server, to: &str, tools: &[String]) -> Observation {
-    observe_as(server, &variant(to), Asked::FromStart, &answer(tools, None))
+    observe_as(server, &variant(to), PageRef::FromStart, &answer(tools, None))
 }
 
 fn record(server: &Server, to: &str, tools: &[String]) -> Observation {
