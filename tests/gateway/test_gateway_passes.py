@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 from contextlib import ExitStack, closing, nullcontext, suppress
+from functools import cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -74,13 +75,27 @@ def transcript(url: str, version: str, scenario: Scenario, facts: Facts, patienc
     return wire.transcript
 
 
+@pytest.fixture(scope="module")
+def directly(direct: Callable[[str], str]) -> Callable[[str, str, Scenario], Transcript]:
+    """The transcript of a scenario without a proxy; each runs once, and both proxies are compared with it."""
+
+    @cache
+    def of(server: str, version: str, scenario: Scenario) -> Transcript:
+        return transcript(direct(server), version, scenario, SERVERS[server].facts)
+
+    return of
+
+
 @pytest.mark.parametrize(("server", "version", "scenario"), cases())
 def test_the_same_as_directly(
-    direct: Callable[[str], str], through: Callable[[str], str], server: str, version: str, scenario: Scenario
+    directly: Callable[[str, str, Scenario], Transcript],
+    through: Callable[[str], str],
+    server: str,
+    version: str,
+    scenario: Scenario,
 ) -> None:
-    facts = SERVERS[server].facts
-    first = transcript(direct(server), version, scenario, facts)
-    second = transcript(through(server), version, scenario, facts)
+    first = directly(server, version, scenario)
+    second = transcript(through(server), version, scenario, SERVERS[server].facts)
     assert len(first.lines()) > 3
     different = differences(first, second)
     assert not different, different
