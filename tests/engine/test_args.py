@@ -99,7 +99,6 @@ def test_what_json_calls_equal_is_decided_equally(value: Any) -> None:
         ([1], b"[1]"),
         ({}, b"{}"),
     ],
-    ids=repr,
 )
 def test_written_as(value: object, document: bytes) -> None:
     assert args_json(value) == document
@@ -121,7 +120,7 @@ def test_a_list_that_holds_itself_is_denied() -> None:
     assert "64" in decision.message
 
 
-@pytest.mark.parametrize("value", [{"a": {1, 2}}, {"a": b"bytes"}, {"a": object()}, {1: "a"}], ids=repr)
+@pytest.mark.parametrize("value", [{"a": {1, 2}}, {"a": b"bytes"}, {"a": object()}, {1: "a"}])
 def test_types_without_json_form_are_the_programs_mistake(value: object) -> None:
     with pytest.raises(TypeError):
         ALLOW.check(grant="g", tool="t", args=value)

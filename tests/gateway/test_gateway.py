@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import httpx
 import pytest
 
 from support.gateway.running import bearer, gateway
+from support.ports import free_port
 from support.program import sidecar
 from support.proxies.mcp import mcp_client, mcp_server, run_client
 from support.proxies.policies import POLICY
@@ -82,9 +82,7 @@ def test_strangers_are_told_to_log_in(tmp_path: Path, mode: str) -> None:
 
 
 def test_what_never_reached_the_server_is_given_back(tmp_path: Path) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        port = nobody.getsockname()[1]
+    port = free_port()
     with gateway(tmp_path, {"tools": f"http://127.0.0.1:{port}/mcp"}) as running:
         for _ in range(5):
             answer = post(running.address, "/mcp/tools", call("capped"))

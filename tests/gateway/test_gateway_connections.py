@@ -15,7 +15,8 @@ from support.gateway import faults
 from support.gateway.environments import NODE, PROGRAMS, SDK, bare_environment, needed
 from support.gateway.faulty import JSON, faulty_server, properly, reply
 from support.gateway.running import gateway
-from support.gateway.servers import free_port, listening
+from support.gateway.servers import listening
+from support.ports import free_port
 from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from support.gateway.authorization import authorization_server
 from support.gateway.environments import PROGRAMS, SDK, bare_environment, needed
 from support.gateway.issuers import ec_key
 from support.gateway.running import configured
-from support.gateway.servers import free_port
+from support.ports import free_port
 from support.program import sidecar
 from support.proxies.envoy import PATIENCE_S
 from support.proxies.mcp import mcp_server

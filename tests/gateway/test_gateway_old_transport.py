@@ -12,8 +12,9 @@ import pytest
 
 from support.gateway.environments import NODE, SDK1, bare_environment, needed
 from support.gateway.running import gateway
-from support.gateway.servers import EVERYTHING, free_port, listening
+from support.gateway.servers import EVERYTHING, listening
 from support.http_server import Handler, serving
+from support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

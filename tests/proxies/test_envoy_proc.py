@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.http_server import Handler, serving
+from support.ports import free_port
 from support.program import Sidecar
 from support.proxies import guarded as guarding
 from support.proxies.envoy import Proxy, upstream
@@ -205,13 +206,6 @@ def test_lists_are_cut_in_every_form(answering: Proxy) -> None:
     assert called.body == b"\x1f\x8b"
 
 
-def unused_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 ONCE = {
     **POLICY,
     "tools": {"once": {"limits": [{"counter": "calls", "window": "hour", "max": 1}]}},
@@ -219,7 +213,7 @@ ONCE = {
 
 
 def test_units_come_back_when_the_server_was_never_reached(tmp_path: Path) -> None:
-    port = unused_port()
+    port = free_port()
     with guarded_server(tmp_path, port, PROC, ONCE, tool_errors=False) as (proxy, _):
         assert proxy.send("POST", "/mcp/aws", AGENT, call("once")).status == 503
         Answering.answers = {"": ({}, [b"{}"])}

@@ -12,7 +12,8 @@ import pytest
 import trustme
 
 from support.gateway.environments import PROGRAMS, SDK, bare_environment, needed
-from support.gateway.servers import free_port, listening
+from support.gateway.servers import listening
+from support.ports import free_port
 from support.stdio.scripted import event, leading, reply, serving
 from support.stdio.wrapped import Talk, call, request
 

@@ -15,7 +15,8 @@ import pytest
 
 from support.gateway.environments import NODE, PACKAGES, bare_environment, needed, node
 from support.gateway.environments import SDK as PYTHON
-from support.gateway.servers import free_port, listening, program
+from support.gateway.servers import listening, program
+from support.ports import free_port
 from support.proxies.envoy import ROOT
 
 if TYPE_CHECKING:

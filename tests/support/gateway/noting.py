@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import itertools
 import json
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from support.ports import free_port
 from support.proxies.envoy import PATIENCE_S, wait_for
 
 if TYPE_CHECKING:
@@ -28,9 +28,7 @@ class Noting:
     """The server, and its notes."""
 
     def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         self.notes = folder / "notes"
         self.notes.touch()
         self.process: subprocess.Popen[bytes] | None = None

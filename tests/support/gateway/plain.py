@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.gateway.environments import bare_environment
-from support.gateway.servers import free_port, listening
+from support.gateway.servers import listening
+from support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.gateway.environments import AWSLABS, NODE, PACKAGES, PROGRAMS, SDK, SDK1, bare_environment, needed
+from support.ports import free_port
 from support.proxies.envoy import PATIENCE_S
 
 if TYPE_CHECKING:
@@ -35,14 +36,6 @@ class Command:
 
     words: tuple[str, ...]
     environment: Mapping[str, str]
-
-
-def free_port() -> int:
-    """A port of loopback without a listener."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from support.http_server import Handler, serving
+from support.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -89,9 +90,7 @@ def envoy(configuration: Path, ports: Mapping[int, int], folder: Path) -> Iterat
     """Envoy with one of this project's configurations and the test's ports; `ports` has all except its own, 8080."""
     if not ENVOY.exists():
         pytest.skip("Envoy is not installed (make target/envoy/.stamp)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        own = free.getsockname()[1]
+    own = free_port()
     text = configuration.read_text(encoding="utf-8")
     for written, used in {8080: own, **ports}.items():
         assert text.count(f"port_value: {written}}}") == 1, f"{configuration} does not name port {written} once"

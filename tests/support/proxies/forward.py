@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import pytest
 import yaml
 
 from callgate._callgate import hash_token
+from support.ports import free_port
 from support.program import Sidecar, sidecar
 from support.proxies.envoy import ENVOY, ROOT, Proxy, wait_for
 from support.proxies.policies import POLICY
@@ -135,9 +135,7 @@ def started(
     )
     if program is None or not Path(program).exists():
         pytest.skip(f"{kind.name} is not installed (make test installs it)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        own = free.getsockname()[1]
+    own = free_port()
     text = edit(kind.configuration.read_text(encoding="utf-8"))
     text = with_ports(text, {8080: own, 8081: port, 9191: int(running.address.rpartition(":")[2])})
     (folder / kind.configuration.name).write_text(text, encoding="utf-8")

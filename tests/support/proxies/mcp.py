@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from support.ports import free_port
 from support.proxies.envoy import PATIENCE_S, ROOT, wait_for
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def mcp_server(path: str, *further: str, stateless: bool, at: int | None = None)
     """Serves a few tools at this path; gives the port, a free one unless it is `at` one. `further`: see the program."""
     if not PYTHON.exists():
         pytest.skip("fastmcp is not installed (make target/mcp/.stamp)")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = at or free.getsockname()[1]
+    port = at or free_port()
     words = [str(port), path, *(["stateless"] if stateless else []), *further]
     command = [str(PYTHON), str(PROGRAMS / "server.py"), *words]
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
