@@ -7,6 +7,8 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Thread
 from typing import Any, Literal
 
 import grpc
@@ -22,6 +24,7 @@ POLICY: dict[str, Any] = {
     "default": "deny",
     "tools": {"t": {"limits": [{"counter": "c", "window": "minute", "max": 2}]}},
 }
+SLOWNESS_S = 0.5
 MODES: list[Literal["fail_closed", "fail_open"]] = ["fail_closed", "fail_open"]
 
 
@@ -66,6 +69,44 @@ def dead_target() -> Iterator[str]:
 def silent_target() -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def slow_target(server: Server) -> Iterator[str]:
+    """The server behind connections that come about late, as they do on a busy machine."""
+
+    def relay(one: socket.socket, other: socket.socket) -> None:
+        with suppress(OSError):
+            while part := one.recv(65_536):
+                other.sendall(part)
+        with suppress(OSError):
+            other.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                sockets.append(client)
+                time.sleep(SLOWNESS_S)
+                host, port = str(server.address).split(":")
+                sockets.append(upstream := socket.create_connection((host, int(port))))
+                for ends in ((client, upstream), (upstream, client)):
+                    Thread(target=relay, args=ends, daemon=True).start()
+
+    sockets: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    for each in sockets:
+        each.close()
+
+
+@both
+def test_a_connection_that_comes_about_late(ask: Callable[..., Any], slow_target: str) -> None:
+    assert ask(slow_target)("check", grant="g", tool="t").allowed
 
 
 @both

@@ -40,7 +40,8 @@ _OPTIONS: Final = (
     ("grpc.enable_http_proxy", 0),
     # It restarts in milliseconds; gRPC's own backoff of up to two minutes would turn that into an outage.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # gRPC gives an attempt to connect this long, handshakes included: a busy machine needs more than a moment.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
 )
 
