@@ -39,10 +39,8 @@ help: ## this list
 
 .venv/.stamp-venv: pyproject.toml scripts/find-python scripts/need
 	$(call say,python environment in .venv)
-	@scripts/need cargo
-	@scripts/need cc gcc libc6-dev
 	@test -n "$(PYTHON)" || { echo "make: no python 3.10 or newer found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 2; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || scripts/need --always python3-venv
+	@scripts/need cargo cc=gcc,libc6-dev $(PYTHON)=venv
 	@test -x $(bin)/python || $(PYTHON) -m venv .venv
 	@$(bin)/pip install --quiet --upgrade 'pip>=25.1'
 	@$(bin)/pip install --quiet --group build
@@ -50,7 +48,7 @@ help: ## this list
 
 .venv/.stamp-build: .venv/.stamp-venv $(rust_inputs)
 	$(call say,callgate itself (minutes the first time and seconds after that))
-	@$(bin)/maturin develop --profile dev-release $(locked)
+	@PIP_QUIET=1 $(bin)/maturin develop --features tests --group build $(locked)
 	@touch $@
 
 .venv/.stamp-dev: .venv/.stamp-venv
@@ -108,13 +106,34 @@ image-pins: .venv/.stamp-venv ## renew the versions and hashes in deploy/image
 	@$(image_pins) --output-file deploy/image/runtime.txt pyproject.toml
 	@$(image_pins) --output-file deploy/image/build.txt --group build
 
+# Processes that run Python tests at once: most of them wait for the servers that they started.
+WORKERS ?= $(shell expr 2 '*' "$$(nproc)")
+# Programs that tests start, and Debian's packages of other names.
+programs := chromium curl faketime ip=iproute2 setpriv=util-linux redis-server nginx haproxy caddy
+cargo_test := cargo test --features callgate-server/tests $(locked)
+
 .PHONY: test
-test: test-rust test-loom test-python ## every test; installs what they need
+test: ## every test; installs what they need
+	@scripts/need --tell $(programs)
+	@$(MAKE) --jobs=3 compiled environments
+	@$(MAKE) test-rust test-loom test-python
+
+.PHONY: compiled
+compiled: .venv/.stamp-venv
+	$(call say,callgate and the rust tests (minutes the first time and seconds after that))
+	@$(cargo_test) --no-run
+
+.PHONY: environments
+environments: programs .venv/.stamp-dev $(foreach of,envoy mcp mcp1 awslabs npm,target/$(of)/.stamp)
+
+.PHONY: programs
+programs:
+	@scripts/need $(programs)
 
 .PHONY: test-rust
 test-rust: .venv/.stamp-venv ## Rust unit, property, model and doc tests
 	$(call say,rust tests)
-	@cargo test --workspace $(locked) $(if $(strict),-- --include-ignored)
+	@$(cargo_test) $(if $(strict),-- --include-ignored)
 
 .PHONY: test-loom
 test-loom: ## the counters' atomics under every interleaving that loom bounds
@@ -125,18 +144,16 @@ test-loom: ## the counters' atomics under every interleaving that loom bounds
 	@grep -q '^test result: ok. [1-9]' target/loom.log || { echo "make: no loom test ran" >&2; exit 1; }
 
 .PHONY: test-python
-test-python: build .venv/.stamp-dev $(foreach of,envoy mcp mcp1 awslabs npm,target/$(of)/.stamp) ## Python and end-to-end tests, and every example of the documents
+test-python: build environments ## Python and end-to-end tests, and every example of the documents
 	$(call say,python tests)
-	@scripts/need chromium
-	@scripts/need curl
-	@scripts/need faketime
-	@scripts/need ip iproute2
-	@scripts/need setpriv util-linux
-	@scripts/need redis-server
-	@PATH="$$PATH:/usr/sbin" scripts/need nginx
-	@PATH="$$PATH:/usr/sbin" scripts/need haproxy
-	@scripts/need caddy
-	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict tests
+	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict --numprocesses $(WORKERS) --dist loadfile tests
+
+.PHONY: quick
+quick: build .venv/.stamp-dev ## for the edit loop: unit tests, and every contract case through the engine and the clients
+	$(call say,rust unit tests)
+	@$(cargo_test) --quiet --lib
+	$(call say,python tests)
+	@$(bin)/python -m pytest --quiet --numprocesses $(WORKERS) --dist loadfile tests/engine tests/client
 
 .PHONY: soak
 soak: build .venv/.stamp-dev ## ten minutes of kills under load, then ten of reloads, cancels, slow servers, few descriptors
@@ -191,7 +208,7 @@ audit: .venv/.stamp-dev ## cargo-deny: bans, licences, sources of every crate
 # QUICK=1: quick builds and small counts, which show that the benches work and measure nothing.
 quick := $(filter 1,$(QUICK))
 bench_dir := target/bench$(if $(quick),-quick)
-bench_profile := $(if $(quick),dev-release,release)
+bench_profile := $(if $(quick),dev,release)
 bench_run = PYTHONPATH=bench $(bench_dir)/venv/bin/python bench/run.py $(if $(quick),--quick)
 
 .PHONY: bench
@@ -247,15 +264,14 @@ bench-gateway: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## tools/call
 WHAT ?= check
 .PHONY: profile
 profile: $(bench_dir)/.stamp bench-tools bench-gateway-tools ## where the time goes, by perf: make profile WHAT="check decide"
-	@scripts/need perf linux-perf
+	@scripts/need perf=linux-perf
 	@PYTHONPATH=bench $(bench_dir)/venv/bin/python -m hotspots $(WHAT) $(if $(quick),--quick)
 
 ghz_version := v0.93.0
 # What load is made with, and the bare handlers that it is compared on.
 .PHONY: bench-tools
 bench-tools:
-	@scripts/need h2load nghttp2-client
-	@scripts/need taskset util-linux
+	@scripts/need h2load=nghttp2-client taskset=util-linux
 	$(call say,the bare tonic handlers)
 	@cargo build --profile $(bench_profile) --package callgate-bench-bare
 	@command -v go >/dev/null || echo "make: ghz is left out: it is built with Go, which is not here" >&2
@@ -265,18 +281,16 @@ bench-tools:
 # Who else answers what a proxy asks, and the proxies.
 .PHONY: bench-proxy-tools
 bench-proxy-tools: bench-gateway-tools
-	@scripts/need redis-server
-	@PATH="$$PATH:/usr/sbin" scripts/need haproxy
-	@scripts/need caddy
+	@scripts/need redis-server haproxy caddy
 	$(call say,peers)
 	@bench/peers/build $(if $(quick),--quick)
 	$(call say,Envoy's services without a network)
-	@cargo bench --quiet --no-run $(if $(quick),--profile dev-release) --package callgate-server --features bench --bench envoy
+	@cargo bench --quiet --no-run $(if $(quick),--profile dev) --package callgate-server --features bench --bench envoy
 
 # The server behind the gateway, and plain proxies before it.
 .PHONY: bench-gateway-tools
 bench-gateway-tools: target/envoy/.stamp
-	@PATH="$$PATH:/usr/sbin" scripts/need nginx
+	@scripts/need nginx
 	$(call say,a fast server and a bare proxy)
 	@cargo build --profile $(bench_profile) --package callgate-bench-echo
 

@@ -24,7 +24,7 @@ def passed_on(stack: ExitStack, url: str, *, quick: bool) -> tuple[int, Program]
 
 def _started(stack: ExitStack, core: str, words: list[str], *, quick: bool) -> tuple[int, Program]:
     program, *arguments = words
-    path = machine.ROOT / "target" / ("dev-release" if quick else "release") / program
+    path = machine.ROOT / "target" / ("debug" if quick else "release") / program
     port = programs.free_port()
     command = [str(path), f"127.0.0.1:{port}", *arguments]
     running = stack.enter_context(programs.started(command, core, TOKIO_WORKER_THREADS="1"))

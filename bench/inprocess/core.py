@@ -81,7 +81,7 @@ def run(bench: str, quick: bool) -> Ran:
     """Builds a bench as a release build (a quick one without fat LTO) and runs it."""
     path = machine.ROOT / "target" / f"bench-{bench}.json"
     path.unlink(missing_ok=True)
-    profile = ["--profile", "dev-release"] if quick else []
+    profile = ["--profile", "dev"] if quick else []
     command = ["cargo", "bench", "--quiet", *profile, "--package", PACKAGES[bench], "--bench", bench, "--"]
     command += ["--json", str(path), *(["--quick"] if quick else [])]
     done = subprocess.run(command, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True)

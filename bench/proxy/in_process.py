@@ -24,7 +24,7 @@ def decision(options: argparse.Namespace, folder: Path, results: report.Report) 
     check, rate_limit, written = folder / "check", folder / "rate-limit", folder / "results.json"
     check.write_bytes(messages.check(messages.call()))
     rate_limit.write_bytes(messages.rate_limit(messages.FREE))
-    command = ["cargo", "bench", "--quiet", *(["--profile", "dev-release"] if options.quick else [])]
+    command = ["cargo", "bench", "--quiet", *(["--profile", "dev"] if options.quick else [])]
     command += ["--package", "callgate-server", "--features", "bench", "--bench", "envoy", "--"]
     command += ["--check", str(check), "--rate-limit", str(rate_limit), "--json", str(written)]
     command += ["--quick"] if options.quick else []

@@ -133,4 +133,4 @@ def floor_of(contestant: Contestant, contestants: list[Contestant]) -> Contestan
 
 def bare_handler(quick: bool) -> Path:
     """The path of the bare handler that cargo builds."""
-    return machine.ROOT / "target" / ("dev-release" if quick else "release") / "callgate-bench-bare"
+    return machine.ROOT / "target" / ("debug" if quick else "release") / "callgate-bench-bare"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,10 @@ import trustme
 from callgate import AsyncClient, Client, ConfigError, Decision, Engine, PolicyError, Server, hash_token, new_token
 from callgate.client import UNAVAILABLE
 from support.program import refused, run
+
+ROOT = Path(__file__).parents[2]
+BUILD_FILES = (ROOT / "Makefile", ROOT / "Dockerfile")
+"""What builds wheels for users."""
 
 KEY = bytes(range(32))
 GRANT, PROXY, GATEWAY = new_token(), new_token(), new_token()
@@ -136,9 +141,30 @@ def test_faults_of_a_configuration() -> None:
     assert engine.check(grant="anyone", tool="t").rule == "(unknown server)"
 
 
-def test_a_test_s_panic_is_not_in_this_build() -> None:
-    engine = Engine.from_dict({"version": "1", "default": "allow"})
-    assert engine.check(grant="g", tool="callgate-test-forced-panic").allowed
+def features_of_core(*words: str) -> set[str]:
+    """The features of the core in a build of the extension with these options of Cargo."""
+    command = ["cargo", "tree", "--locked", "--offline", "--package", "callgate-python", "--edges", "normal"]
+    done = subprocess.run(
+        [*command, "--prefix", "none", "--format", "{p} {f}", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60.0,
+        check=True,
+    )
+    lines = {line.removesuffix(" (*)") for line in done.stdout.splitlines() if line.startswith("callgate-core ")}
+    assert lines
+    return {feature for line in lines for feature in line.rpartition(")")[2].strip().split(",") if feature}
+
+
+def test_a_panic_for_tests_is_in_no_wheel() -> None:
+    assert features_of_core("--features", "tests") == {"forced-panic"}
+    assert features_of_core() == set()
+    # Whoever builds a wheel takes the features that are named here.
+    assert "\nfeatures = []\n" in (ROOT / "pyproject.toml").read_text()
+    building = [line for file in BUILD_FILES for line in file.read_text().splitlines() if "maturin build" in line]
+    assert building
+    assert not [line for line in building if "--features" in line]
 
 
 def test_only_known_enforcement_points_are_answered(server: Server) -> None:
