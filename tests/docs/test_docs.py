@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
 LANGUAGES = {"console", "pycon", "json", "yaml", "sh", "text"}
 # The ports that the documents write, and that a sidecar on this machine may hold.
 DATA_PORT, ADMIN_PORT = "9191", "9193"
