@@ -6,6 +6,7 @@ import doctest
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -30,15 +31,21 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
 LANGUAGES = {"console", "pycon", "json", "yaml", "sh", "text"}
-# The ports that the documents write, and that a sidecar on this machine may hold.
-DATA_PORT, ADMIN_PORT = "9191", "9193"
+# The ports that the documents write, and that a sidecar on this machine may hold: those of a sidecar by default, and
+# those of the README, which leaves the former to `make serve`.
+PORTS = ["9191", "9193", "9291", "9293"]
+DATA_PORT, ADMIN_PORT = PORTS[:2]
 START_SECONDS = 30.0
 COMMAND_SECONDS = 60.0
 MAX_OUTPUT_BYTES = 1 << 20
 
 FENCE = re.compile(
-    r"^(?:<!-- example: (?P<kind>\w+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+    r"^(?:<!-- example: (?P<kind>\w+)(?:, file: (?P<file>[\w./-]+))? -->\n)?"
+    r"```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
 )
+FOLDER = re.compile(r"^<!-- folder: ([\w./-]+) -->$", re.MULTILINE)
+ADMIN_OPTION = re.compile(r"--admin (\S+)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 MAKE_TARGET = re.compile(r"\bmake ([a-z-]+)")
 
@@ -50,6 +57,7 @@ class Block:
     page: Path
     line: int
     kind: str | None
+    file: str | None
     language: str
     text: str
 
@@ -61,7 +69,7 @@ def blocks_of(page: Path) -> list[Block]:
     """The fenced blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
     return [
-        Block(page, text.count("\n", 0, found.start()) + 1, found["kind"], found["language"], found["text"])
+        Block(page, text.count("\n", 0, found.start()) + 1, *found.group("kind", "file", "language", "text"))
         for found in FENCE.finditer(text)
     ]
 
@@ -72,6 +80,12 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 def pages_with(language: str) -> list[Path]:
     """The pages that have blocks of a language."""
     return sorted({block.page for block in BLOCKS if block.language == language})
+
+
+def folder_of(page: Path) -> Path | None:
+    """The folder of which a page's commands get a copy; without one, they run in the repository's."""
+    found = FOLDER.search(page.read_text(encoding="utf-8"))
+    return ROOT / found[1] if found else None
 
 
 def name_of(page: Path) -> str:
@@ -127,12 +141,34 @@ def test_python(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
-def test_console(page: Path) -> None:
-    with Shell.open() as shell:
+def test_console(page: Path, tmp_path: Path) -> None:
+    original = folder_of(page)
+    folder = ROOT if original is None else Path(shutil.copytree(original, tmp_path / "copy"))
+    with Shell.open(folder) as shell:
         for block in blocks_of(page):
+            if original and block.file:
+                (folder / block.file).write_text(block.text, encoding="utf-8")
             if block.language == "console":
-                for command, expected in commands_of(block):
-                    shell.run(block, command, expected)
+                shell.run_block(block)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.file and not folder_of(b.page)], ids=str)
+def test_shows_the_file(block: Block) -> None:
+    assert block.file
+    assert (ROOT / block.file).read_text(encoding="utf-8") == block.text
+
+
+def test_the_readme_runs_twice_beside_make_serve() -> None:
+    recipe = "$(bin)/callgate serve --policy $(POLICY) --catalogue $(CATALOGUE) $(ARGS)"
+    assert recipe in (ROOT / "Makefile").read_text(encoding="utf-8")
+    readme = ROOT / "README.md"
+    text = "$ callgate serve --policy examples/policy.json --catalogue examples/catalogue.json &\n...\n"
+    with Shell.open(ROOT) as shell:
+        shell.run_block(Block(readme, 1, None, None, "console", text))
+        for _ in range(2):
+            for block in blocks_of(readme):
+                if block.language == "console":
+                    shell.run_block(block)
 
 
 def test_make_targets() -> None:
@@ -206,9 +242,11 @@ def test_fits(expected: list[str], printed: list[str], answer: bool) -> None:
 class Shell:
     """Runs the commands of one page; what it starts in the background stops with it."""
 
-    def __init__(self, stack: ExitStack, ports: dict[str, str]) -> None:
+    def __init__(self, stack: ExitStack, folder: Path, ports: dict[str, str]) -> None:
         self._stack = stack
+        self._folder = folder
         self._ports = ports
+        self._jobs: list[subprocess.Popen[Any]] = []
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         # Not this user's own counters.
         state = stack.enter_context(TemporaryDirectory())
@@ -216,26 +254,34 @@ class Shell:
 
     @classmethod
     @contextmanager
-    def open(cls) -> Iterator[Shell]:
-        """A shell with free ports in place of those that the documents name."""
+    def open(cls, folder: Path) -> Iterator[Shell]:
+        """A shell in a folder, with free ports in place of those that the documents name."""
         with ExitStack() as stack:
-            held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
-            ports = dict(zip([DATA_PORT, ADMIN_PORT], [str(s.getsockname()[1]) for s in held], strict=True))
+            held = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in PORTS]
+            ports = dict(zip(PORTS, [str(s.getsockname()[1]) for s in held], strict=True))
             for listener in held:
                 listener.close()
-            yield cls(stack, ports)
+            yield cls(stack, folder, ports)
+
+    def run_block(self, block: Block) -> None:
+        """Runs the commands of a block and compares what they print."""
+        for command, expected in commands_of(block):
+            self.run(block, command, expected)
 
     def run(self, block: Block, command: str, expected: list[str]) -> None:
         """Runs one command and compares what it prints."""
         real = command
         for written, port in self._ports.items():
             real = real.replace(f"127.0.0.1:{written}", f"127.0.0.1:{port}")
-        if real.endswith("&"):
+        if real == "kill $!":
+            stop(self._jobs.pop())
+            printed = []
+        elif real.endswith("&"):
             printed = self._start(real.removesuffix("&").strip(), expected)
         else:
             done = subprocess.run(
                 ["/bin/bash", "-c", real],
-                cwd=ROOT,
+                cwd=self._folder,
                 env=self._environment,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -249,17 +295,21 @@ class Shell:
     def _start(self, command: str, expected: list[str]) -> list[str]:
         """Starts a program, and waits until it is ready and has printed what the page shows."""
         assert command.startswith("callgate serve "), f"only the sidecar can be started, not `{command}`"
-        data, admin = (f"127.0.0.1:{port}" for port in self._ports.values())
+        found = ADMIN_OPTION.search(command)
+        admin = found[1] if found else f"127.0.0.1:{self._ports[ADMIN_PORT]}"
+        if found is None:
+            command += f" --listen 127.0.0.1:{self._ports[DATA_PORT]} --admin {admin}"
         # A file, since nobody reads on: what a sidecar logs later would fill a pipe, and hold it up.
         printed = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115  the stack closes it
         process = subprocess.Popen(
-            ["/bin/bash", "-c", f"exec {command} --listen {data} --admin {admin}"],
-            cwd=ROOT,
+            ["/bin/bash", "-c", f"exec {command}"],
+            cwd=self._folder,
             env=self._environment,
             stdout=printed,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
         )
+        self._jobs.append(process)
         self._stack.callback(stop, process)
         output = b""
         deadline = time.monotonic() + START_SECONDS

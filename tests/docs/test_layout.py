@@ -14,8 +14,6 @@ LONGEST = 120
 # Pages whose prose is still to be brought into this form.
 OLD_FORM = {
     "CONTRIBUTING.md",
-    "README.md",
-    "bench/README.md",
     "docs/agentgateway.md",
     "docs/clients.md",
     "docs/configuration.md",
