@@ -28,7 +28,6 @@ OLD_FORM = {
     "docs/load-tests.md",
     "docs/operations.md",
     "docs/pinning.md",
-    "docs/policy.md",
     "docs/proxies.md",
     "docs/rate-limits.md",
     "docs/stdio.md",
