@@ -20,7 +20,6 @@ OLD_FORM = {
     "docs/convert.md",
     "docs/counters.md",
     "docs/decision-log.md",
-    "docs/decisions.md",
     "docs/forward-auth.md",
     "docs/gateway.md",
     "docs/interfaces.md",
@@ -100,6 +99,14 @@ def test_page_says_whom_it_is_for(page: Path) -> None:
     first = " ".join(text.split("\n\n")[1].split())
     assert first.startswith("For "), f"{name_of(page)} does not say whom it is for"
     assert "fter reading" in first, f"{name_of(page)} does not say what its readers can do afterwards"
+
+
+def test_each_decision_has_a_date() -> None:
+    text = (ROOT / "docs/decisions.md").read_text(encoding="utf-8")
+    first_lines = re.findall(r"^## .+\n\n(.*)$", text, re.MULTILINE)
+    assert len(first_lines) == text.count("\n## ")
+    for line in first_lines:
+        assert re.fullmatch(r"\*\d{4}-\d{2}-\d{2}\*", line), f"a decision begins with its date, not with `{line}`"
 
 
 def test_glossary_has_one_entry_for_each_word() -> None:
