@@ -14,7 +14,7 @@ CALLS = [("open", {"n": 3}), ("small", {"n": 11}), ("capped", {}), ("capped", {}
 
 @pytest.mark.parametrize("stateless", [False, True])
 def test_a_client_is_told_why_and_goes_on(tmp_path: Path, stateless: bool) -> None:
-    with mcp_server("/mcp/aws", stateless=stateless) as port, guarded_server(tmp_path, port) as (proxy, _):
+    with mcp_server("/mcp", stateless=stateless) as port, guarded_server(tmp_path, port) as (proxy, _):
         saw = mcp_client(f"http://{proxy.address}/mcp/aws", CALLS)
     assert saw["tools"] == ["capped", "open", "small"]
     *others, capped, last = saw["seen"]
@@ -26,7 +26,7 @@ def test_a_client_is_told_why_and_goes_on(tmp_path: Path, stateless: bool) -> No
 
 def test_with_the_outcomes_status_this_client_says_nothing_of_the_reason(tmp_path: Path) -> None:
     with (
-        mcp_server("/mcp/aws", stateless=True) as port,
+        mcp_server("/mcp", stateless=True) as port,
         guarded_server(tmp_path, port, tool_errors=False) as (proxy, _),
     ):
         saw = mcp_client(f"http://{proxy.address}/mcp/aws", CALLS[:2])

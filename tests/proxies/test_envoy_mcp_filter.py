@@ -79,7 +79,7 @@ def test_a_body_of_a_get_over_http_2_does_not_pass(tmp_path: Path) -> None:
 def test_a_real_client_goes_through(tmp_path: Path) -> None:
     calls = [("open", {"n": 3}), ("capped", {}), ("capped", {}), ("capped", {})]
     with (
-        mcp_server("/mcp/aws", stateless=False) as port,
+        mcp_server("/mcp", stateless=False) as port,
         guarded_server(tmp_path, port, FILTER) as (proxy, _),
     ):
         seen = mcp_client(f"http://{proxy.address}/mcp/aws", calls)["seen"]

@@ -110,10 +110,10 @@ def test_a_client_sees_no_hidden_tool(tmp_path: Path, stateless: bool, form: str
     calls: list[tuple[str, dict[str, Any]]] = [("open", {"n": 3}), ("secret", {}), ("small", {"n": 11})]
     calls += [("capped", {})] * 3 + [("open", {"n": 4})]
     with (
-        mcp_server("/mcp/aws", "secret", *(["json"] if form == "json" else []), stateless=stateless) as port,
+        mcp_server("/mcp", "secret", *(["json"] if form == "json" else []), stateless=stateless) as port,
         guarded_server(tmp_path, port, PROC, HIDING) as (proxy, _),
     ):
-        direct = mcp_client(f"http://127.0.0.1:{port}/mcp/aws", [])
+        direct = mcp_client(f"http://127.0.0.1:{port}/mcp", [])
         saw = mcp_client(f"http://{proxy.address}/mcp/aws", calls)
     assert direct["tools"] == ["capped", "open", "secret", "small"]
     assert saw["tools"] == ["capped", "open", "small"]

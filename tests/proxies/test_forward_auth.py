@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from support.proxies.envoy import Answer, Proxy
 
 PATH = "/mcp/aws"
+FORWARDED = "/mcp"
 UNASKED = {"nginx": 500, "caddy": 502, "haproxy": 503, "envoy": 403}
 """The client's status code if callgate does not answer."""
 
@@ -43,7 +44,7 @@ def test_allowed_calls_go_on_as_they_were_judged(tmp_path: Path, kind: Kind) -> 
     with keeping_upstream() as upstream, forwarding(kind, tmp_path, upstream.port) as (proxy, _):
         assert asks(proxy, "open", n=1).status == 200
         [arrived] = upstream.arrived
-        assert (arrived.method, arrived.path, arrived.body) == ("POST", PATH, call("open", n=1))
+        assert (arrived.method, arrived.path, arrived.body) == ("POST", FORWARDED, call("open", n=1))
         assert arrived.header("x-callgate-outcome") == "allow"
         assert arrived.header("x-callgate-policy") == "example"
         assert arrived.header("x-callgate-rule") is None
@@ -170,8 +171,9 @@ def test_paths_that_are_read_in_different_ways_do_not_pass(tmp_path: Path, kind:
         ]:
             send_raw(proxy.address, "POST", path, headers, call("open"))
         # What a proxy makes plain before it asks is judged in that form, and goes on in it.
-        assert {arrived.path for arrived in upstream.arrived} <= {PATH}
+        assert {arrived.path for arrived in upstream.arrived} <= {FORWARDED}
         assert send_raw(proxy.address, "POST", f"{PATH}?deny=0&x=//..;", headers, call("open")).status == 200
+        assert upstream.arrived[-1].path == f"{FORWARDED}?deny=0&x=//..;"
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
@@ -202,7 +204,7 @@ def test_whole_addresses_are_judged_by_the_path_that_servers_read(tmp_path: Path
             # Some proxies compare the two, each by its own idea of where a host ends.
             for host in {None, "host", target.partition("://")[2].partition("/")[0] or None}:
                 send_raw(proxy.address, "POST", target, headers, call("open"), host=host)
-        assert {read_path(arrived.path) for arrived in upstream.arrived} <= {PATH}
+        assert {read_path(arrived.path) for arrived in upstream.arrived} <= {FORWARDED}
         # Not every proxy takes one, but where it does, it is judged as any other.
         whole = send_raw(proxy.address, "POST", f"http://host{PATH}", headers, call("open"), host="host")
         other = send_raw(proxy.address, "POST", "http://host/mcp/other", headers, call("open"), host="host")

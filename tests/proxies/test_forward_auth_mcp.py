@@ -18,7 +18,7 @@ CALLS = [("open", {"n": 3}), ("small", {"n": 11}), ("capped", {}), ("capped", {}
 @pytest.mark.parametrize("kind", WITH_BODY, ids=str)
 def test_with_the_body_every_client_can_call(tmp_path: Path, kind: Kind, mode: str, stateless: bool) -> None:
     with (
-        mcp_server("/mcp/aws", stateless=stateless) as port,
+        mcp_server("/mcp", stateless=stateless) as port,
         # The status of a denial is what Envoy's HTTP ext_authz goes by, so that it cannot be a tool's result.
         forwarding(kind, tmp_path, port, tool_errors=True) as (proxy, _),
     ):
@@ -43,7 +43,7 @@ def test_with_the_body_every_client_can_call(tmp_path: Path, kind: Kind, mode: s
 @pytest.mark.parametrize("stateless", [False, True])
 @pytest.mark.parametrize("kind", WITHOUT_BODY, ids=str)
 def test_without_the_body_clients_that_name_their_calls_can_call(tmp_path: Path, kind: Kind, stateless: bool) -> None:
-    with mcp_server("/mcp/aws", stateless=stateless) as port, forwarding(kind, tmp_path, port) as (proxy, _):
+    with mcp_server("/mcp", stateless=stateless) as port, forwarding(kind, tmp_path, port) as (proxy, _):
         url = f"http://{proxy.address}/mcp/aws"
         saw = mcp_client(url, CALLS, HEADERS)
         old = run_client(url, CALLS, HEADERS, "legacy")

@@ -28,7 +28,8 @@ CLIENT: Headers = [("authorization", b"Bearer cgt_alice"), ("content-type", b"ap
 
 def through_middlewares(address: str, headers: Headers, body: bytes, method: str = "POST") -> tuple[Answer, Headers]:
     """The answer of the forward authorization, and what goes on where that is 2xx."""
-    before, asking, after = (DYNAMIC["middlewares"][name] for name in DYNAMIC["routers"]["mcp"]["middlewares"])
+    names = DYNAMIC["routers"]["mcp"]["middlewares"]
+    before, asking, after, _ = (DYNAMIC["middlewares"][name] for name in names)
     headers = customised(headers, before["headers"]["customRequestHeaders"])
     answer = asked_by_traefik(address, headers, body, method)
     if answer.status not in range(200, 300):
@@ -62,6 +63,12 @@ def asked_by_traefik(address: str, headers: Headers, body: bytes, method: str) -
     assert FORWARD_AUTH["forwardBody"] is True
     assert FORWARD_AUTH["trustForwardHeader"] is False
     return send_raw(address, "GET", path, kept + own, body)
+
+
+def test_the_server_s_name_is_taken_off_last() -> None:
+    last = DYNAMIC["middlewares"][DYNAMIC["routers"]["mcp"]["middlewares"][-1]]["replacePathRegex"]
+    for path, expected in (("/mcp/aws", "/mcp"), ("/mcp", "/mcp"), ("/mcp/a/b", "/mcp/a/b")):
+        assert re.sub(last["regex"], last["replacement"], path) == expected
 
 
 def test_what_goes_on_and_what_does_not(tmp_path: Path) -> None:

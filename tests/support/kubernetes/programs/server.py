@@ -33,7 +33,7 @@ server.run(
     transport="http",
     host="127.0.0.1",
     port=int(sys.argv[1]),
-    path="/mcp/srv",
+    path="/mcp",
     stateless_http=True,
     json_response=True,
     show_banner=False,
