@@ -99,6 +99,7 @@ def test_metrics(engine: Engine, server: Server, admin: AdminServer) -> None:
         key("callgate_counter_capacity"): 64,
         key("callgate_policy_reloads_total", result="success"): 0,
         key("callgate_policy_reloads_total", result="failure"): 0,
+        key("callgate_configuration_refused"): 0,
     }
     assert {sample: samples.get(sample) for sample in expected} == expected
     assert samples[key("callgate_decision_duration_seconds_sum")] > 0
@@ -130,6 +131,9 @@ def test_reloads(collector: ServerCollector, admin: AdminServer) -> None:
     assert samples[stamp] == 1_000
     assert samples[key("callgate_policy_reloads_total", result="success")] == 1
     assert samples[key("callgate_policy_reloads_total", result="failure")] == 1
+    assert samples[key("callgate_configuration_refused")] == 1
+    collector.reloaded(ok=True, at_s=3_000)
+    assert scrape(admin.address)[key("callgate_configuration_refused")] == 0
 
 
 def test_labels_cannot_break_the_page(admin: AdminServer, engine: Engine, server: Server) -> None:

@@ -33,10 +33,12 @@ class ServerCollector(Collector):
         self._server = server
         self._reloads = {"success": 0, "failure": 0}
         self._reloaded_at_s: float | None = None
+        self._is_refused = False
 
     def reloaded(self, *, ok: bool, at_s: float) -> None:
         """Counts a reload at Unix time `at_s`; only success moves the timestamp."""
         self._reloads["success" if ok else "failure"] += 1
+        self._is_refused = not ok
         if ok:
             self._reloaded_at_s = at_s
 
@@ -53,6 +55,11 @@ class ServerCollector(Collector):
         for result, count in self._reloads.items():
             reloads.add_metric([result], count)
         yield reloads
+        yield GaugeMetricFamily(
+            "callgate_configuration_refused",
+            "1 if the newest configuration is refused and an older one is in force, else 0.",
+            value=int(self._is_refused),
+        )
         if self._reloaded_at_s is not None:
             yield GaugeMetricFamily(
                 "callgate_policy_last_reload_timestamp_seconds",
