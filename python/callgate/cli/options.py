@@ -1,10 +1,48 @@
-"""Options shared by several commands."""
+"""Options shared by several commands, and options that stand for keys of the configuration."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from datetime import timedelta
+from enum import Enum
+from typing import Annotated, Any
 
 import typer
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
-CountersPlace = Annotated[
-    str | None,
-    typer.Option("--counters", metavar="memory|file:PATH", help="Place of the counters; default: the state folder."),
-]
+from callgate.config.counters import Counters
+from callgate.config.fields import meanings
+from callgate.config.units import format_duration
+
+
+def key_option(section: type[BaseModel], key: str, *names: str, note: str = "", **settings: Any) -> Any:  # noqa: ANN401  as typer has it
+    """An option for a key of the configuration: its help and its default are those of the model.
+
+    Args:
+        section: The section of the model.
+        key: Its key.
+        names: Names of the option; by default that of the parameter.
+        note: A sentence that holds for this command alone, after the model's text.
+        settings: Further settings of `typer.Option`.
+    """
+    text = " ".join(meanings(section)[key].split()).replace("`", "")
+    settings.setdefault("show_default", _shown(section.model_fields[key].default))
+    return typer.Option(*names, help=f"{text} {note}".rstrip(), **settings)
+
+
+def examples(*commands: str) -> str:
+    """The end of a help text. The first line keeps the library from joining the others."""
+    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
+
+
+def _shown(default: object) -> str | bool:
+    """A default as a user writes it; false if there is none."""
+    if default is None or default is PydanticUndefined or (isinstance(default, (Sequence, dict)) and not default):
+        return False
+    if isinstance(default, bool):
+        return "on" if default else "off"
+    if isinstance(default, timedelta):
+        return format_duration(default)
+    return str(default.value if isinstance(default, Enum) else default)
+
+
+CountersPlace = Annotated[str | None, key_option(Counters, "store", "--counters", metavar="memory|file:PATH")]

@@ -14,13 +14,13 @@ import typer
 
 from callgate._callgate import Engine, Server
 from callgate.cli.greeting import greet
-from callgate.cli.options import CountersPlace
+from callgate.cli.options import CountersPlace, key_option
 from callgate.cli.wake import Wake
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.document import KeyPath
+from callgate.config.listeners import Admin
 from callgate.config.load import Option
 from callgate.config.model import Config, LogFormat
-from callgate.config.units import format_duration
 from callgate.control import logs
 from callgate.control.background import BackgroundStream
 from callgate.control.http import AdminServer
@@ -34,11 +34,6 @@ from callgate.text import quoted
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0
 """Longest wait at the end for a reader of stderr."""
-
-
-def _default(name: str) -> str:
-    """The default of a key from the model, for the help."""
-    return str(Config.model_fields[name].default)
 
 
 def serve(
@@ -60,67 +55,18 @@ def serve(
             help="With --policy: an MCP server behind the gateway, as /mcp/NAME on the decision port; repeatable.",
         ),
     ] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS", help="Address of the decision API (gRPC and HTTP).", show_default=_default("listen")
-        ),
-    ] = None,
-    admin: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Address of metrics and health.",
-            show_default=Config.model_fields["admin"].default.listen,
-        ),
-    ] = None,
-    socket: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Unix socket to create for the decision API, for this user.")
-    ] = None,
-    catalogue: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas of tools.")
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=1024, help="Threads for decisions; 0 for one per core.", show_default=_default("workers")
-        ),
-    ] = None,
-    log_format: Annotated[
-        LogFormat | None,
-        typer.Option(
-            help="Format of log lines on stderr.", show_default=Config.model_fields["log_format"].default.value
-        ),
-    ] = None,
-    grace: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=3600,
-            metavar="SECONDS",
-            help="Longest time that a stop waits for calls in flight.",
-            show_default=format_duration(Config.model_fields["grace"].default),
-        ),
-    ] = None,
-    state: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for data that outlives the process.")
-    ] = None,
+    listen: Annotated[str | None, key_option(Config, "listen", metavar="ADDRESS")] = None,
+    admin: Annotated[str | None, key_option(Admin, "listen", "--admin", metavar="ADDRESS")] = None,
+    socket: Annotated[Path | None, key_option(Config, "socket", metavar="PATH")] = None,
+    catalogue: Annotated[Path | None, key_option(Config, "catalogue", metavar="FILE")] = None,
+    workers: Annotated[int | None, key_option(Config, "workers", min=0, max=1024)] = None,
+    log_format: Annotated[LogFormat | None, key_option(Config, "log_format")] = None,
+    grace: Annotated[float | None, key_option(Config, "grace", min=0, max=3600, metavar="SECONDS")] = None,
+    state: Annotated[Path | None, key_option(Config, "state", metavar="DIR")] = None,
     counters: CountersPlace = None,
-    decision_log: Annotated[
-        Path | None,
-        typer.Option(metavar="PATH", help="File for one JSON line per decision; - for standard output."),
-    ] = None,
-    audit: Annotated[
-        AuditMode | None,
-        typer.Option(
-            help="If a decision cannot be logged: required denies the call, best_effort does not.",
-            show_default=Audit.model_fields["mode"].default.value,
-        ),
-    ] = None,
-    watch: Annotated[
-        bool | None,
-        typer.Option("--watch/--no-watch", help="Reload changed files automatically.", show_default=_default("watch")),
-    ] = None,
+    decision_log: Annotated[Path | None, key_option(Audit, "path", "--decision-log", metavar="PATH")] = None,
+    audit: Annotated[AuditMode | None, key_option(Audit, "mode", "--audit")] = None,
+    watch: Annotated[bool | None, key_option(Config, "watch", "--watch/--no-watch")] = None,
 ) -> None:
     """Start the sidecar; SIGTERM and SIGINT stop it, SIGHUP reloads its files."""
     if upstream and config is None and policy is None:

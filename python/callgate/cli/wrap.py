@@ -14,11 +14,12 @@ import typer
 
 from callgate._callgate import Wrap
 from callgate.cli import credentials, tokens
-from callgate.cli.options import CountersPlace
+from callgate.cli.options import CountersPlace, key_option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.check import unknown, without_policy
 from callgate.config.files import Files
 from callgate.config.load import Option, unknown_variables
+from callgate.config.model import Config
 from callgate.config.state import counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
@@ -68,34 +69,29 @@ def wrap(
             metavar="NAME", help="Id of the grant that is charged, if none are configured.", show_default=ANONYMOUS
         ),
     ] = None,
-    catalogue: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas of tools.")
-    ] = None,
+    catalogue: Annotated[Path | None, key_option(Config, "catalogue", metavar="FILE")] = None,
     state: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder for counters and pinned tools; without it, a restart resets the counters."
+        key_option(
+            Config,
+            "state",
+            metavar="DIR",
+            note="Without it, a restart resets the counters, and tools are not pinned.",
         ),
     ] = None,
     counters: CountersPlace = None,
-    pinning: Annotated[
-        Pinning | None,
-        typer.Option(
-            help="Treatment of tools that differ from the accepted ones; off without a folder for pins.",
-            show_default=_USUAL_PINNING.value,
-        ),
-    ] = None,
+    pinning: Annotated[Pinning | None, key_option(Upstream, "pinning", note="Off without a state folder.")] = None,
     decision_log: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help="File for one JSON line per decision; - for standard error."),
-    ] = None,
-    audit: Annotated[
-        AuditMode | None,
-        typer.Option(
-            help="If a decision cannot be logged: required denies the call, best_effort does not.",
-            show_default=Audit.model_fields["mode"].default.value,
+        key_option(
+            Audit,
+            "path",
+            "--decision-log",
+            metavar="PATH",
+            note="Here it is standard error: the other is the client's.",
         ),
     ] = None,
+    audit: Annotated[AuditMode | None, key_option(Audit, "mode", "--audit")] = None,
     grace: Annotated[
         float,
         typer.Option(

@@ -22,7 +22,7 @@ class Audit(Section):
     """One JSON line for each decision."""
 
     path: FilePath
-    """The file; `-` is standard output."""
+    """File of the decision log, one JSON line per decision; `-` is standard output."""
 
     mode: AuditMode = AuditMode.BEST_EFFORT
     """Treatment of a decision that cannot be logged: `best_effort` drops and counts its line, `required` denies it."""

@@ -14,7 +14,8 @@ class Counters(Section):
     """The live state of limits."""
 
     store: Store | None = None
-    """`memory`, or `file:PATH`; a file in the state folder by default. `counters: memory` is short for it."""
+    """Place of the counters: `memory`, or `file:PATH`; a file in the state folder by default. In a file,
+    `counters: memory` is short for this key."""
 
     flush_interval: Annotated[Duration, within(timedelta(milliseconds=10), timedelta(hours=1))] = timedelta(seconds=1)
     """Interval at which the file is forced to the disk; a power loss may cost the counts of one interval."""

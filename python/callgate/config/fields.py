@@ -7,9 +7,11 @@ import inspect
 import ipaddress
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -25,7 +27,8 @@ _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Z
 FILE_STORE: Final = "file:"
 
 
-def meanings(section: type[BaseModel]) -> dict[str, str]:
+@cache
+def meanings(section: type[BaseModel]) -> Mapping[str, str]:
     """The docstring below each key of a section.
 
     pydantic can read them, but does so at the import, for which it reads the source of every section.
