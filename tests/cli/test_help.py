@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
+import callgate
 from callgate.cli import app
 from callgate.config.audit import Audit
 from callgate.config.counters import Counters
 from callgate.config.fields import meanings
 from callgate.config.listeners import Admin
+from callgate.config.load import load
 from callgate.config.model import Config
-from callgate.config.upstreams import Upstream
+from callgate.config.upstreams import Pinning, Upstream
+from callgate.control.sidecar import Source
+from support.program import run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic import BaseModel
 
-COMMANDS: Any = getattr(get_command(app), "commands", {})
+PROGRAM: Any = get_command(app)
+COMMANDS: Any = PROGRAM.commands
 SHARED: dict[str, tuple[type[BaseModel], str]] = {
     "--catalogue": (Config, "catalogue"),
     "--state": (Config, "state"),
@@ -36,6 +45,7 @@ KEYS: dict[str, dict[str, tuple[type[BaseModel], str]]] = {
         "--log-format": (Config, "log_format"),
         "--grace": (Config, "grace"),
         "--watch": (Config, "watch"),
+        "--pinning": (Upstream, "pinning"),
     },
     "wrap": {**SHARED, "--pinning": (Upstream, "pinning")},
 }
@@ -47,3 +57,86 @@ def test_an_option_for_a_key_says_what_the_model_says(command: str) -> None:
     for option, (section, key) in KEYS[command].items():
         text = " ".join(meanings(section)[key].replace("`", "").split())
         assert helps[option].startswith(text), (option, helps[option])
+
+
+def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every command and group below one, with the words that lead to it."""
+    yield words, command
+    for name in getattr(command, "commands", {}):
+        yield from commands(command.commands[name], *words, name)
+
+
+EVERY = dict(commands(PROGRAM))
+
+
+def shown(*words: str) -> str:
+    done = CliRunner().invoke(app, list(words), prog_name="callgate")
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_every_help_has_examples_that_parse(words: tuple[str, ...]) -> None:
+    _, _, examples = shown(*words, "-h").partition("\n  Examples:\n")
+    lines = examples.splitlines()
+    assert lines
+    for line in lines:
+        program, *rest = shlex.split(line)
+        assert program == "callgate"
+        # A group's own examples are those of its commands.
+        assert tuple(rest[: len(words)]) == words
+        if rest == ["--install-completion"]:
+            continue
+        known = max((known for known in EVERY if tuple(rest[: len(known)]) == known), key=len)
+        assert not hasattr(EVERY[known], "commands"), line
+        # Refuses unknown options, missing ones and values that do not fit.
+        EVERY[known].make_context("callgate", rest[len(known) :])
+
+
+@pytest.mark.parametrize("words", [(), ("serve",), ("config",), ("pin", "list"), ("wrap",)])
+def test_the_short_form_of_help(words: tuple[str, ...]) -> None:
+    assert shown(*words, "-h") == shown(*words, "--help")
+
+
+def test_the_version_is_an_option_too() -> None:
+    assert shown("--version") == shown("version") == f"callgate {callgate.__version__}\n"
+
+
+def test_commands_are_in_groups() -> None:
+    text = shown("--help")
+    titles = ["Start:", "Policies and configurations:", "Operation:", "About callgate:"]
+    places = [text.index(f"\n{title}\n") for title in titles]
+    assert places == sorted(places)
+    assert "\nCommands:\n" not in text
+    for name in COMMANDS:
+        assert sum(line.startswith(f"  {name} ") for line in text.splitlines()) == 1, name
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("callgate se", ["serve"]), ("callgate pin ac", ["accept"]), ("callgate serve --up", ["--upstream"])],
+)
+def test_completion(words: str, expected: list[str]) -> None:
+    done = run(
+        variables={
+            "_CALLGATE_COMPLETE": "complete_bash",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(len(words.split()) - 1),
+        }
+    )
+    assert (done.out.split(), done.err) == (expected, "")
+
+
+def test_pinning_of_servers_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Source] = []
+    monkeypatch.setattr("callgate.cli.serve._Running", seen.append)
+    words = ["serve", "--policy", "p.yaml", "--pinning", "report", "--upstream", "a=http://a/mcp"]
+    CliRunner().invoke(app, [*words, "--upstream", "b=http://b/mcp"])
+    loaded = load(None, seen[0].options).config.servers
+    assert [server.upstream and server.upstream.pinning for server in loaded.values()] == [Pinning.REPORT] * 2
+
+
+def test_pinning_without_a_server_is_refused() -> None:
+    done = CliRunner().invoke(app, ["serve", "--policy", "p.yaml", "--pinning", "off"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--pinning goes with --upstream" in " ".join(done.output.split())

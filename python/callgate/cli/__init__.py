@@ -4,32 +4,24 @@ import os
 import sys
 from collections import UserDict
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_group
 
+from callgate.cli.examples import examples
 from callgate.errors import CallgateError
 from callgate.text import masked
 
-# In the order of the help. Modules with several commands have an `app`, the others a function of their own name.
-_COMMANDS: Final = (
-    "serve",
-    "check",
-    "connect",
-    "bench",
-    "validate",
-    "schema",
-    "version",
-    "wrap",
-    "config",
-    "convert",
-    "counters",
-    "grants",
-    "peps",
-    "pin",
-)
+# The groups of the help, in its order. Modules with several commands have an `app`, the others a function of their own
+# name, and the examples of its help in `EXAMPLES`.
+_GROUPS: Final = {
+    "Start": ("init", "serve", "wrap", "connect"),
+    "Policies and configurations": ("validate", "check", "config", "schema", "convert"),
+    "Operation": ("grants", "peps", "pin", "counters", "bench"),
+    "About callgate": ("version",),
+}
 # What follows the server's command is the server's, whether or not it looks like an option of ours.
 _SETTINGS: Final = {"wrap": {"allow_interspersed_args": False}}
 
@@ -38,7 +30,7 @@ class _Commands(UserDict[str, Any]):
     """Commands by name. Each is imported when it is used: together they take a second to import."""
 
     def __init__(self) -> None:
-        super().__init__(dict.fromkeys(_COMMANDS))
+        super().__init__(dict.fromkeys(name for names in _GROUPS.values() for name in names))
 
     def __getitem__(self, name: str) -> Any:  # noqa: ANN401  the type is private to typer
         if self.data[name] is None:
@@ -51,6 +43,16 @@ class _Group(TyperGroup):
         super().__init__(**attrs)
         self.commands = _Commands()
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as above
+        """Writes the commands in their groups."""
+        commands = {name: self.get_command(ctx, name) for names in _GROUPS.values() for name in names}
+        width = formatter.width - 6 - max(map(len, commands))
+        for title, names in _GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name, command.get_short_help_str(width)) for name in names if (command := commands[name])]
+                )
+
 
 def _load(name: str) -> Any:  # noqa: ANN401  as above
     module = import_module(f"callgate.cli.{name}")
@@ -58,7 +60,7 @@ def _load(name: str) -> Any:  # noqa: ANN401  as above
     if hasattr(module, "app"):
         one.add_typer(module.app)
     else:
-        one.command(context_settings=_SETTINGS.get(name))(getattr(module, name))
+        one.command(context_settings=_SETTINGS.get(name), epilog=examples(*module.EXAMPLES))(getattr(module, name))
     return get_group(one).commands[name]
 
 
@@ -66,16 +68,34 @@ app = typer.Typer(
     name="callgate",
     cls=_Group,
     help="May this caller call this tool with these arguments, now?",
+    epilog=examples(
+        "callgate init my-policies",
+        "callgate serve --policy policy.yaml",
+        "callgate check --policy policy.yaml --grant demo --tool search",
+        "callgate --install-completion",
+    ),
+    context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 
+def _show_version(given: bool) -> None:
+    if given:
+        from callgate.cli.version import version  # noqa: PLC0415  imported when it is used, as commands are
+
+        version()
+        raise typer.Exit
+
+
 @app.callback()
-def _callback() -> None:
-    """Makes typer build a group, though no command is registered."""
+def _callback(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Takes the options of the program itself."""
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -66,6 +66,12 @@ class Method(str, Enum):
     CHECK = "check"
     BATCH = "batch"
     STREAM = "stream"
+
+
+EXAMPLES: Final = (
+    "callgate bench 127.0.0.1:9191 --policy policy.yaml --grants 1000 --output a.json",
+    "callgate bench --compare a.json b.json --fail-above 1.1",
+)
 
 
 def bench(

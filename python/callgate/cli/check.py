@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -14,6 +14,12 @@ from callgate.errors import CallgateError, ConfigError
 from callgate.outcome import Outcome
 
 EXIT_CODES = {Outcome.ALLOW: 0, Outcome.DENY: 1, Outcome.RATE_LIMITED: 3, Outcome.APPROVAL_REQUIRED: 4}
+
+
+EXAMPLES: Final = (
+    "callgate check --policy policy.yaml --grant demo --tool search --explain",
+    "callgate check --target 127.0.0.1:9191 --grant demo --tool create-ami --args @args.json",
+)
 
 
 def check(

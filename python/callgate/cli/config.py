@@ -9,18 +9,25 @@ from rich.console import Console
 from rich.text import Text
 
 import callgate._callgate as native
+from callgate.cli.examples import examples
 from callgate.config.bundle import Bundle, read_bundle
 from callgate.config.check import check, warnings
 from callgate.config.load import load
 from callgate.config.origins import effective
 from callgate.control.sidecar import trial
 
-app = typer.Typer(name="config", help="Check or print a configuration.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    name="config",
+    help="Check or print a configuration.",
+    epilog=examples("callgate config check callgate.yaml", "callgate config show callgate.yaml"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="callgate.yaml, or JSON of the same shape.")]
 
 
-@app.command("check")
+@app.command("check", epilog=examples("callgate config check callgate.yaml"))
 def check_command(file: File) -> None:
     """Check a configuration and all files that it names; exit code 2 if `callgate serve` would refuse it."""
     bundle = read_bundle(file)
@@ -33,7 +40,7 @@ def check_command(file: File) -> None:
     typer.echo(f"{file}: ok")
 
 
-@app.command()
+@app.command(epilog=examples("callgate config show callgate.yaml", "callgate config show --json callgate.yaml"))
 def show(
     file: File,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -16,6 +16,9 @@ from callgate.errors import ConfigError
 _AUTHORIZATION: Final = "authorization"
 
 
+EXAMPLES: Final = ("callgate connect https://callgate.example.com/mcp/aws --token-file token",)
+
+
 def connect(
     url: Annotated[str, typer.Argument(metavar="URL", help="The server's endpoint, behind the gateway or not.")],
     token_file: Annotated[

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from callgate.cli.examples import examples
 from callgate.errors import ConfigError
 from callgate.text import masked, printable
 from callgate.workbench.convert import Align, Conversion, convert_limitador, convert_ratelimit, targets, text_of, write
@@ -13,6 +14,7 @@ from callgate.workbench.convert import Align, Conversion, convert_limitador, con
 app = typer.Typer(
     name="convert",
     help="Write other services' rules as callgate's own.",
+    epilog=examples("callgate convert ratelimit config.yaml", "callgate convert limitador limits.yaml"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +41,7 @@ def group() -> None:
     """Write other services' rules as callgate's own."""
 
 
-@app.command()
+@app.command(epilog=examples("callgate convert ratelimit --output limits.yaml config.yaml"))
 def ratelimit(
     files: _Files,
     output: _Output = None,
@@ -57,7 +59,7 @@ def ratelimit(
     _run("ratelimit", convert_ratelimit, files, output, align, partial=partial)
 
 
-@app.command()
+@app.command(epilog=examples("callgate convert limitador --align sliding --output limits.yaml limitador.yaml"))
 def limitador(
     files: _Files,
     output: _Output = None,

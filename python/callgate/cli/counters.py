@@ -8,12 +8,14 @@ from typing import Annotated, Final
 import typer
 
 import callgate._callgate as native
+from callgate.cli.examples import examples
 
 _US: Final = 1_000_000
 
 app = typer.Typer(
     name="counters",
     help="Inspect or repair a file of counters.",
+    epilog=examples("callgate counters show ~/.local/state/callgate/counters"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -21,7 +23,7 @@ app = typer.Typer(
 _Path = Annotated[Path, typer.Argument(metavar="PATH", help="The file.")]
 
 
-@app.command()
+@app.command(epilog=examples("callgate counters show --json ~/.local/state/callgate/counters"))
 def show(
     path: _Path,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
@@ -49,7 +51,7 @@ def show(
         typer.echo(f"{name + ':':<16}{value}")
 
 
-@app.command()
+@app.command(epilog=examples("callgate counters repair ~/.local/state/callgate/counters"))
 def repair(path: _Path) -> None:
     """Put a file with every counter that is whole in the place of a damaged one, which is kept beside it."""
     kept, doubtful, dropped, blocks_doubtful, blocks_dropped, aside = native.counters_repair(path)

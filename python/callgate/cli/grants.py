@@ -7,13 +7,18 @@ from typing import Annotated
 import typer
 
 from callgate.cli import tokens
+from callgate.cli.examples import examples
 from callgate.config.fields import format_instant, parse_instant
 from callgate.config.grants import Grant
 from callgate.config.load import load
 from callgate.config.units import parse_duration
 from callgate.text import quoted
 
-app = typer.Typer(name="grants", help="Callers' tokens.", no_args_is_help=True, rich_markup_mode=None)
+_EXAMPLES = examples(
+    "callgate grants create --config callgate.yaml --id alice --server aws --policy team --expires 90d"
+)
+
+app = typer.Typer(name="grants", help="Callers' tokens.", epilog=_EXAMPLES, no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
@@ -21,7 +26,7 @@ def group() -> None:
     """Callers' tokens."""
 
 
-@app.command()
+@app.command(epilog=_EXAMPLES)
 def create(
     config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will contain the grant.")],
     id: Annotated[str, typer.Option(metavar="ID", help="Id of the grant in counters, logs and decisions.")],  # noqa: A002

@@ -29,11 +29,6 @@ def key_option(section: type[BaseModel], key: str, *names: str, note: str = "", 
     return typer.Option(*names, help=f"{text} {note}".rstrip(), **settings)
 
 
-def examples(*commands: str) -> str:
-    """The end of a help text. The first line keeps the library from joining the others."""
-    return "\n".join(["\b", "Examples:", *(f"  {command}" for command in commands)])
-
-
 def _shown(default: object) -> str | bool:
     """A default as a user writes it; false if there is none."""
     if default is None or default is PydanticUndefined or (isinstance(default, (Sequence, dict)) and not default):

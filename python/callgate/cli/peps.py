@@ -6,10 +6,15 @@ from typing import Annotated
 import typer
 
 from callgate.cli import tokens
+from callgate.cli.examples import examples
 from callgate.config.load import load
 from callgate.config.peps import Pep
 
-app = typer.Typer(name="peps", help="Enforcement points.", no_args_is_help=True, rich_markup_mode=None)
+_EXAMPLES = examples("callgate peps create --config callgate.yaml --name gateway")
+
+app = typer.Typer(
+    name="peps", help="Enforcement points.", epilog=_EXAMPLES, no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
@@ -17,7 +22,7 @@ def group() -> None:
     """Enforcement points."""
 
 
-@app.command()
+@app.command(epilog=_EXAMPLES)
 def create(
     config: Annotated[Path, typer.Option(metavar="FILE", help="The configuration that will contain the PEP.")],
     name: Annotated[str, typer.Option(help="Name of the PEP in logs.")],

@@ -11,6 +11,7 @@ import typer
 
 import callgate._callgate as native
 from callgate.cli import pin_diff
+from callgate.cli.examples import examples
 from callgate.config.document import unreadable
 from callgate.config.load import load
 from callgate.config.state import pins_folder
@@ -20,6 +21,7 @@ from callgate.text import quoted, visible
 app = typer.Typer(
     name="pin",
     help="Show pinned tools, and accept changed ones.",
+    epilog=examples("callgate pin list", "callgate pin diff aws", "callgate pin accept aws create-ami"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -39,7 +41,7 @@ _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _UNKNOWN = "unknown"
 
 
-@app.command("list")
+@app.command("list", epilog=examples("callgate pin list", "callgate pin list aws --config callgate.yaml"))
 def list_command(
     server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this one.")] = None,
     state: _State = None,
@@ -78,7 +80,7 @@ def list_command(
             typer.echo(f"{visible(one['server'])}: no whole list was seen yet, so that no tool is new")
 
 
-@app.command()
+@app.command(epilog=examples("callgate pin diff aws", "callgate pin diff aws create-ami --json"))
 def diff(
     server: _Server,
     tools: _Tools = None,
@@ -102,7 +104,7 @@ def diff(
             typer.echo(line)
 
 
-@app.command()
+@app.command(epilog=examples("callgate pin variants aws"))
 def variants(
     server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this one.")] = None,
     state: _State = None,
@@ -132,7 +134,7 @@ def variants(
         )
 
 
-@app.command()
+@app.command(epilog=examples("callgate pin accept aws create-ami --digest 3f9a0c", "callgate pin accept aws --all"))
 def accept(
     server: _Server,
     tools: _Tools = None,
@@ -168,14 +170,19 @@ def accept(
         typer.echo("nothing to accept: all of it is accepted already")
 
 
-@app.command()
+@app.command(epilog=examples("callgate pin reset aws"))
 def reset(server: _Server, state: _State = None, config: _Config = None) -> None:
     """Forget what was accepted of a server: its next list is accepted as it is. Works on damaged files, too."""
     native.pins_reset(_folder(state, config), server)
     typer.echo(f"forgotten: the next list of {visible(server)} is accepted as it is")
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "callgate pin record aws --list tools.json --url https://mcp.example.com/mcp",
+        "callgate pin record files --list tools.json -- npx files-server",
+    )
+)
 def record(
     server: _Server,
     listed: Annotated[

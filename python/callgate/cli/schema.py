@@ -3,12 +3,17 @@
 import json
 from enum import Enum
 from importlib.resources import files
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from callgate._callgate import policy_schema
 from callgate.config.schema import config_schema
+
+EXAMPLES: Final = (
+    "callgate schema policy",
+    "callgate schema config",
+)
 
 
 class Document(str, Enum):

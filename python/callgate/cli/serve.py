@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -21,6 +21,7 @@ from callgate.config.document import KeyPath
 from callgate.config.listeners import Admin
 from callgate.config.load import Option
 from callgate.config.model import Config, LogFormat
+from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
 from callgate.control.background import BackgroundStream
 from callgate.control.http import AdminServer
@@ -34,6 +35,13 @@ from callgate.text import quoted
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0
 """Longest wait at the end for a reader of stderr."""
+
+
+EXAMPLES: Final = (
+    "callgate serve --policy policy.yaml",
+    "callgate serve --policy policy.yaml --upstream aws=http://127.0.0.1:8000/mcp",
+    "callgate serve --config callgate.yaml",
+)
 
 
 def serve(
@@ -55,6 +63,7 @@ def serve(
             help="With --policy: an MCP server behind the gateway, as /mcp/NAME on the decision port; repeatable.",
         ),
     ] = None,
+    pinning: Annotated[Pinning | None, key_option(Upstream, "pinning", note="Needs --upstream.")] = None,
     listen: Annotated[str | None, key_option(Config, "listen", metavar="ADDRESS")] = None,
     admin: Annotated[str | None, key_option(Admin, "listen", "--admin", metavar="ADDRESS")] = None,
     socket: Annotated[Path | None, key_option(Config, "socket", metavar="PATH")] = None,
@@ -81,8 +90,11 @@ def serve(
     if config is not None and upstream:
         message = "--upstream goes with --policy; in the configuration it is `servers.<name>.upstream`"
         raise typer.BadParameter(message, param_hint="--upstream")
+    if pinning is not None and not upstream:
+        message = "--pinning goes with --upstream; in the configuration it is `servers.<name>.upstream.pinning`"
+        raise typer.BadParameter(message, param_hint="--pinning")
     given: dict[KeyPath, Option] = {
-        **_upstreams(upstream or ()),
+        **_upstreams(upstream or (), pinning),
         ("listen",): Option("--listen", listen),
         ("admin", "listen"): Option("--admin", admin),
         ("socket",): Option("--socket", socket),
@@ -100,7 +112,7 @@ def serve(
     _Running(Source(config, policy, options)).run()
 
 
-def _upstreams(texts: Sequence[str]) -> dict[KeyPath, Option]:
+def _upstreams(texts: Sequence[str], pinning: Pinning | None) -> dict[KeyPath, Option]:
     """Servers behind the gateway, as their configuration keys."""
     given: dict[KeyPath, Option] = {}
     for text in texts:
@@ -111,6 +123,7 @@ def _upstreams(texts: Sequence[str]) -> dict[KeyPath, Option]:
             message = f"expected NAME=URL once for each server, such as aws=http://127.0.0.1:8000/mcp, got {what}"
             raise typer.BadParameter(message, param_hint="--upstream")
         given[path] = Option("--upstream", url)
+        given["servers", name, "upstream", "pinning"] = Option("--pinning", pinning)
     return given
 
 

@@ -1,12 +1,17 @@
 """`callgate validate`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 import callgate._callgate as native
 from callgate.errors import CallgateError
+
+EXAMPLES: Final = (
+    "callgate validate policy.yaml",
+    "callgate validate policies",
+)
 
 
 def validate(

@@ -1,8 +1,12 @@
 """`callgate version`."""
 
+from typing import Final
+
 import typer
 
 import callgate._callgate as native
+
+EXAMPLES: Final = ("callgate version",)
 
 
 def version() -> None:

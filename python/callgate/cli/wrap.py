@@ -43,6 +43,12 @@ _LAST_LINES_S: Final = 0.5
 """Longest wait at the end for a reader of stderr."""
 
 
+EXAMPLES: Final = (
+    "callgate wrap --server files --policy policy.yaml -- npx files-server /workspace",
+    "callgate wrap --server files --config callgate.yaml --grant-token-file token -- npx files-server",
+)
+
+
 def wrap(
     command: Annotated[
         list[str], typer.Argument(metavar="COMMAND [ARGS]...", help="The server's command, after `--`.")

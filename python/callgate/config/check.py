@@ -82,15 +82,21 @@ def _servers(bundle: Bundle) -> Iterator[Fault]:
 def _addresses(bundle: Bundle) -> Iterator[Fault]:
     """Servers whose name cannot be a part of `/mcp/<name>` as the gateway reads paths: clients could not reach them."""
     for name, server in bundle.config.servers.items():
-        if server.upstream is None or not (_NO_PART_OF_A_PATH.search(name) or name in {".", ".."}):
+        if server.upstream is None or (message := not_in_a_path(name)) is None:
             continue
-        message = (
-            f"the name {quoted(name)} cannot stand in the address `/mcp/<name>`; expected one without control "
-            "characters and `/`, `\\`, `;`, `%`, `?` and `#` that is neither `.` nor `..`"
-        )
         at = ("servers", name, "upstream", "url")
         is_option = bundle.loaded.origin(at).startswith("option ")
         yield bundle.loaded.fault(at if is_option else ("servers", name), message, of_key=True)
+
+
+def not_in_a_path(name: str) -> str | None:
+    """The reason for which a server's name cannot be a part of a path; None if it can."""
+    if not _NO_PART_OF_A_PATH.search(name) and name not in {".", ".."}:
+        return None
+    return (
+        f"the name {quoted(name)} cannot stand in the address `/mcp/<name>`; expected one without control "
+        "characters and `/`, `\\`, `;`, `%`, `?` and `#` that is neither `.` nor `..`"
+    )
 
 
 def _grants(bundle: Bundle) -> Iterator[Fault]:

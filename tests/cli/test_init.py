@@ -1,0 +1,83 @@
+"""`callgate init`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from callgate import Client, ConfigError
+from callgate.cli import app
+from support.program import sidecar
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typer.testing import Result
+
+FILES = {"callgate.yaml", "policy.yaml", "README.md"}
+
+
+def invoked(*words: str | Path) -> Result:
+    """The result of a command in this process; its input is no terminal."""
+    return CliRunner().invoke(app, [str(word) for word in words], prog_name="callgate")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [(), ("--server", "a b: c"), ("--server", "aws", "--upstream", "http://127.0.0.1:8000/mcp"), ("--server", "true")],
+)
+def test_what_it_writes_is_valid(tmp_path: Path, options: tuple[str, ...]) -> None:
+    folder = tmp_path / "new" / "folder"
+    done = invoked("init", folder, *options)
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in folder.iterdir()} == FILES
+    checked = invoked("config", "check", folder / "callgate.yaml")
+    assert checked.exit_code == 0, checked.output
+    assert ("upstream: {url: " in (folder / "callgate.yaml").read_text()) or "--upstream" not in options
+    assert invoked("validate", folder / "policy.yaml").output == f"{folder / 'policy.yaml'}: ok\n"
+    assert len((folder / "README.md").read_text().splitlines()) <= 10
+
+
+def test_what_it_writes_is_served(tmp_path: Path) -> None:
+    assert invoked("init", tmp_path).exit_code == 0
+    # The folder's own state, so that another sidecar of this user is not in its way.
+    with sidecar("--config", tmp_path / "callgate.yaml", "--state", tmp_path / "state") as running:
+        with Client(running.address) as client:
+            assert client.check(grant="g", server="demo", tool="search").allowed
+            assert client.check(grant="g", server="demo", tool="delete_all").rule == "(hidden)"
+            assert client.check(grant="g", server="demo", tool="pay").rule == "(default deny)"
+        assert running.stop()[0] == 0
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    done = invoked("init", tmp_path)
+    assert isinstance(done.exception, ConfigError)
+    assert str(done.exception).startswith(f"`{tmp_path / name}` exists already")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--server", ""), "expected at least one character"),
+        (("--server", "a/b"), "cannot stand in the address"),
+        (("--upstream", "127.0.0.1:8000"), "expected a URL such as"),
+    ],
+)
+def test_wrong_use(tmp_path: Path, options: tuple[str, ...], expected: str) -> None:
+    done = invoked("init", tmp_path, *options)
+    assert done.exit_code == 2
+    assert expected in " ".join(done.output.split())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = invoked("init", tmp_path / "file" / "folder")
+    assert isinstance(done.exception, ConfigError)
+    assert "cannot write" in str(done.exception)
