@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 _SECRET: Final = re.compile(r"cgt_[\w-]+|[\w+/-]{43}=|[0-9a-fA-F]{32,}", re.ASCII)
 """A token; a key in base64; or at least half a key in hex."""
 
+_MOST_SHOWN: Final = 40
+"""Known names of a message: more than the configuration has keys at its top, and few enough to read."""
+
 _SHOWN: Final = 4
 """Characters of a secret that are shown, enough to identify it and no more."""
 
@@ -76,4 +79,6 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
         return f"; did you mean `{near}`?"
     if not known:
         return "; there is none"
-    return f"; expected one of {', '.join(quoted(key) for key in sorted(known)[:20])}"
+    shown = [quoted(key) for key in sorted(known)[:_MOST_SHOWN]]
+    more = len(known) - len(shown)
+    return f"; expected one of {', '.join(shown)}{f' and {more} more' if more else ''}"

@@ -7,7 +7,7 @@ import inspect
 import ipaddress
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -16,10 +16,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
 
 from callgate.config.units import format_duration, format_size, parse_duration, parse_size, to_ms
-from callgate.text import is_text, quoted
+from callgate.text import did_you_mean, is_text, quoted
 
 _MAX_PORT: Final = 65_535
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
@@ -227,6 +237,39 @@ def format_instant(instant: datetime) -> str:
     """RFC 3339 in UTC, to the second if that is exact."""
     shown = instant.astimezone(timezone.utc)
     return shown.isoformat(timespec="microseconds" if shown.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def one_of(words: type[Enum], *sections: type[Section]) -> WrapValidator:
+    """A word, or keys and values of one of these sections, each of which has one key.
+
+    Dispatched by hand, so that a fault is about the form that was written and has its place.
+    """
+    keys = {key: section for section in sections for key in section.model_fields}
+    known = [word.value for word in words]
+    expected = f"expected {', '.join(f'`{word}`' for word in known)}, or one of the keys {_listed(keys)}"
+
+    def dispatched(value: object, _: ValidatorFunctionWrapHandler) -> object:
+        if isinstance(value, (words, *sections)):
+            return value
+        if isinstance(value, str) and value in known:
+            return words(value)
+        if not isinstance(value, dict):
+            message = f"{expected}{f', got {quoted(value)}' if isinstance(value, str) else ''}"
+            raise ValueError(message)  # noqa: TRY004  pydantic turns a ValueError into a fault of this field
+        unknown = next((str(key) for key in value if key not in keys), None)
+        if unknown is not None:
+            message = f"unknown key {quoted(unknown)}{did_you_mean(unknown, list(keys))}"
+            raise ValueError(message)
+        if len(value) != 1:
+            message = f"expected one of the keys {_listed(keys)}, got {len(value)} of them"
+            raise ValueError(message)
+        return keys[next(iter(value))].model_validate(value)
+
+    return WrapValidator(dispatched)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _schema(kind: str | list[str], **more: Any) -> WithJsonSchema:  # noqa: ANN401  JSON

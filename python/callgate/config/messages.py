@@ -34,6 +34,10 @@ def message_of(error: ErrorDetails, known: Sequence[str]) -> str:  # noqa: PLR09
     if kind in {"greater_than_equal", "less_than_equal", "greater_than", "less_than"}:
         word = {"g": "at least", "l": "at most"}[kind[0]] if kind.endswith("equal") else kind.replace("_", " ")
         return f"expected {word} {next(iter(context.values()))}"
+    if kind in {"too_short", "too_long"}:
+        bound = context["min_length"] if kind == "too_short" else context["max_length"]
+        word = "at least" if kind == "too_short" else "at most"
+        return f"expected {word} {bound} {'entry' if bound == 1 else 'entries'}, got {context['actual_length']}"
     if kind in {"enum", "literal_error"}:
         return f"expected {context['expected'].replace(chr(39), '`')}"
     if kind in _EXPECTED:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, model_validator
 
-from callgate.config.fields import Flag, Section, Text
+from callgate.config.fields import Flag, Section, Text, one_of
 from callgate.text import quoted
 
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,128}")
@@ -134,13 +134,17 @@ DEFAULT_SERVER: Final[list[Place | ExtensionPlace | AlwaysPlace]] = [
 ]
 
 
+_Identity = Annotated[Plain | HeaderIdentity | MetadataIdentity, one_of(Plain, HeaderIdentity, MetadataIdentity)]
+_Place = Annotated[Place | ExtensionPlace | AlwaysPlace, one_of(Place, ExtensionPlace, AlwaysPlace)]
+
+
 class Proxies(Section):
     """Sources of the caller, the server and the tool in requests of a proxy."""
 
-    identity: Annotated[list[Plain | HeaderIdentity | MetadataIdentity], Length] = Field(default=[Plain.TOKEN])
+    identity: Annotated[list[_Identity], Length] = Field(default=[Plain.TOKEN])
     """Sources of the caller, in order: the first that a request contains is used."""
 
-    server: Annotated[list[Place | ExtensionPlace | AlwaysPlace], Length] = Field(default=DEFAULT_SERVER)
+    server: Annotated[list[_Place], Length] = Field(default=DEFAULT_SERVER)
     """Sources of the server, in order: the first that a request contains is used. A request without a server is
     refused."""
 

@@ -30,6 +30,8 @@ class Shape:
     members: Shape | None = None
     items: Shape | None = None
     path: PathMark | None = None
+    others: tuple[Shape, ...] = ()
+    """Sections that may stand here instead of a plain value."""
 
     def at(self, step: str | int) -> Shape | None:
         """The shape under a key or index; None if nothing is allowed there."""
@@ -37,6 +39,8 @@ class Shape:
             return self.items
         if self.section is not None:
             return shapes_of(self.section).get(str(step))
+        if self.others:
+            return next((shape for other in self.others if (shape := other.at(step))), None)
         return self.items if isinstance(step, int) else self.members
 
 
@@ -102,6 +106,8 @@ def _shape(hint: Any) -> Shape:  # noqa: ANN401  a type form
     if origin in {typing.Union, types.UnionType}:
         first, *others = (_shape(part) for part in typing.get_args(hint) if part is not type(None))
         items = next((other.items for other in others if other.items), None)
+        if first.section is None and first.items is None and first.members is None:
+            first = replace(first, others=tuple(other for other in others if other.section))
         return replace(first, items=items) if first.section and items else first
     if origin is dict:
         return Shape(members=_shape(typing.get_args(hint)[1]))
