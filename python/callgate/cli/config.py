@@ -8,13 +8,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-import callgate._callgate as native
+from callgate.cli import render
 from callgate.cli.examples import examples
-from callgate.config.bundle import Bundle, read_bundle
-from callgate.config.check import check, warnings
 from callgate.config.load import load
 from callgate.config.origins import effective
-from callgate.control.sidecar import trial
+from callgate.control.review import review_configuration
 
 app = typer.Typer(
     name="config",
@@ -27,17 +25,20 @@ app = typer.Typer(
 File = Annotated[Path, typer.Argument(metavar="FILE", help="callgate.yaml, or JSON of the same shape.")]
 
 
-@app.command("check", epilog=examples("callgate config check callgate.yaml"))
-def check_command(file: File) -> None:
+@app.command(
+    "check", epilog=examples("callgate config check callgate.yaml", "callgate config check --json callgate.yaml")
+)
+def check_command(
+    file: File,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list of all findings.")] = False,
+) -> None:
     """Check a configuration and all files that it names; exit code 2 if `callgate serve` would refuse it."""
-    bundle = read_bundle(file)
-    check(bundle)
-    trial(bundle)
-    for warning in warnings(bundle):
-        typer.echo(f"warning: {warning}")
-    for warning in _of_policies(bundle):
-        typer.echo(warning)
-    typer.echo(f"{file}: ok")
+    found = review_configuration(file)
+    if as_json:
+        render.findings_as_json(found)
+    else:
+        render.findings(found, ok=str(file))
+    raise typer.Exit(render.code_of(found))
 
 
 @app.command(epilog=examples("callgate config show callgate.yaml", "callgate config show --json callgate.yaml"))
@@ -55,11 +56,3 @@ def show(
     for value in values:
         text = json.dumps(value.value, ensure_ascii=False)
         console.print(Text.assemble((value.key, "bold"), f" = {text}", (f"  # {value.origin}", "dim")))
-
-
-def _of_policies(bundle: Bundle) -> list[str]:
-    return [
-        f"{file}:{line}:{column}: warning: {message}"
-        for name, _ in bundle.policies.values()
-        for file, line, column, message in native.validate(name)
-    ]

@@ -1,8 +1,8 @@
 """Decisions for people and programs: coloured on a terminal, plain if the output is piped."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
@@ -10,6 +10,9 @@ from rich.text import Text
 
 from callgate._callgate import Decision, Explanation, Step
 from callgate.outcome import Outcome
+
+if TYPE_CHECKING:
+    from callgate.control.review import Finding
 
 _STYLES = {
     Outcome.ALLOW: "bold green",
@@ -68,6 +71,26 @@ def explanation(explanation: Explanation, *, as_json: bool) -> None:
             met = ", ".join(condition.met) or "nothing"
             _print(Text(f"    {condition.path} {condition.op}: met {met}: {condition.result}"))
     decision(explanation.decision, as_json=False)
+
+
+def findings(found: "Sequence[Finding]", *, ok: str) -> None:
+    """Faults on stderr and warnings on stdout; then, if there is no fault, that `ok` is."""
+    for finding in found:
+        # A file without a place is named by the text, or else here.
+        is_named = finding.line is not None or finding.file is None or finding.file in finding.text
+        typer.echo(finding if is_named else f"{finding.file}: {finding}", err=finding.severity == "error")
+    if not code_of(found):
+        typer.echo(f"{ok}: ok")
+
+
+def findings_as_json(found: "Sequence[Finding]") -> None:
+    """One list of objects."""
+    typer.echo(json.dumps([finding.fields() for finding in found], ensure_ascii=False, indent=2))
+
+
+def code_of(found: "Sequence[Finding]") -> int:
+    """The exit code: 2 if one of them is a fault."""
+    return 2 if any(finding.severity == "error" for finding in found) else 0
 
 
 def _head(decision: Decision) -> list[str | tuple[str, str]]:

@@ -5,28 +5,26 @@ from typing import Annotated, Final
 
 import typer
 
-import callgate._callgate as native
-from callgate.errors import CallgateError
+from callgate.cli import render
+from callgate.control.review import Finding, review_policies
 
 EXAMPLES: Final = (
     "callgate validate policy.yaml",
-    "callgate validate policies",
+    "callgate validate --json policies",
 )
 
 
 def validate(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files, or folders of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list of all findings.")] = False,
 ) -> None:
-    """Load policies and print warnings; exit code 2 when one of them has a fault."""
-    failed = False
+    """Load policies and print every fault and warning; exit code 2 when one of them has a fault."""
+    every = list[Finding]()
     for path in paths:
-        try:
-            warnings = native.validate(path)
-        except CallgateError as error:
-            typer.echo(error, err=True)
-            failed = True
-            continue
-        for file, line, column, message in warnings:
-            typer.echo(f"{file}:{line}:{column}: warning: {message}")
-        typer.echo(f"{path}: ok")
-    raise typer.Exit(2 if failed else 0)
+        found = list(review_policies(path))
+        every += found
+        if not as_json:
+            render.findings(found, ok=str(path))
+    if as_json:
+        render.findings_as_json(every)
+    raise typer.Exit(render.code_of(every))

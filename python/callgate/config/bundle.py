@@ -114,7 +114,21 @@ def read_bundle(
         ConfigError: A file cannot be read.
         InvalidConfigError: Something is wrong; all that was found.
     """
-    files = Files() if files is None else files
+    bundle, faults = read_with_faults(path, options, Files() if files is None else files)
+    if faults:
+        raise InvalidConfigError(faults)
+    return bundle
+
+
+def read_with_faults(
+    path: Path | None, options: Mapping[KeyPath, Option] | None, files: Files
+) -> tuple[Bundle, list[Fault]]:
+    """Works like `read_bundle`, but returns the faults of files beside what could be read.
+
+    Raises:
+        ConfigError: The configuration itself cannot be read.
+        InvalidConfigError: The configuration itself is wrong.
+    """
     if path is not None:
         files.add(path)
     loaded = load(path, options)
@@ -129,9 +143,7 @@ def read_bundle(
     key = _key(loaded, grants or (), files, faults)
     upstreams = dict(_upstreams(loaded, files, faults))
     oauth = _oauth(loaded, files, faults)
-    if faults:
-        raise InvalidConfigError(faults)
-    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams, oauth)
+    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams, oauth), faults
 
 
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:

@@ -31,17 +31,18 @@ def check(bundle: Bundle, *, policy: Path | None = None) -> None:
     Raises:
         InvalidConfigError: All that was found.
     """
-    servers = _servers(bundle) if policy is None else _quick(bundle, policy)
-    faults = [
-        *_listeners(bundle),
-        *servers,
-        *_addresses(bundle),
-        *_grants(bundle),
-        *_peps(bundle),
-        *_issuers(bundle),
-    ]
-    if faults:
+    if faults := list(faults_of(bundle, policy=policy)):
         raise InvalidConfigError(faults)
+
+
+def faults_of(bundle: Bundle, *, policy: Path | None = None) -> Iterator[Fault]:
+    """The invalid combinations that `check` refuses."""
+    yield from _listeners(bundle)
+    yield from _servers(bundle) if policy is None else _quick(bundle, policy)
+    yield from _addresses(bundle)
+    yield from _grants(bundle)
+    yield from _peps(bundle)
+    yield from _issuers(bundle)
 
 
 def _listeners(bundle: Bundle) -> Iterator[Fault]:
@@ -164,14 +165,17 @@ def _issuers(bundle: Bundle) -> Iterator[Fault]:
 
 
 def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False) -> list[str]:
-    """Warnings about valid configurations; `quick` is a start from a policy alone."""
-    return [
-        *_trust(bundle, quick=quick),
-        *_useless(bundle, now or datetime.now(timezone.utc)),
-        *_secrets(bundle),
-        *ineffective(bundle.policies.values()),
-        *unknown_variables(),
-    ]
+    """Warnings about valid configurations, as text; `quick` is a start from a policy alone."""
+    return [str(warning) for warning in placed_warnings(bundle, now, quick=quick)]
+
+
+def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False) -> Iterator[Fault]:
+    """The same, with their places."""
+    yield from map(Fault, _trust(bundle, quick=quick))
+    yield from _useless(bundle, now or datetime.now(timezone.utc))
+    yield from map(Fault, _secrets(bundle))
+    yield from ineffective(bundle.policies.values())
+    yield from map(Fault, unknown_variables())
 
 
 def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
@@ -189,28 +193,27 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
         yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
 
 
-def _useless(bundle: Bundle, now: datetime) -> Iterator[str]:
+def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:
     config, grants = bundle.config, bundle.grants
     if grants is not None and not grants:
         but = "" if bundle.oauth is None else " but those that come with a token of `gateway.oauth`"
-        yield f"the list of grants is empty, so every call is denied{but}"
+        yield Fault(f"the list of grants is empty, so every call is denied{but}")
     vouched = config.peps is not None and any(pep.vouches for pep in config.peps)
     if config.peps is not None and not config.peps:
-        yield "the list of peps is empty, so nobody may ask"
+        yield Fault("the list of peps is empty, so nobody may ask")
     for placed in grants or ():
         for reason in (*_reasons(placed, now, vouched=vouched or bundle.oauth is not None), *_shared(placed, bundle)):
-            fault = placed.fault(placed.path, "")
-            yield f"{fault.file}:{fault.line}:{fault.column}: the grant {quoted(placed.grant.id)} {reason}"
+            yield placed.fault(placed.path, f"the grant {quoted(placed.grant.id)} {reason}")
     used = {server.policy for server in config.servers.values()} | {placed.grant.policy for placed in grants or ()}
     for key in sorted(set(bundle.policies) - used):
-        yield f"the policy {quoted(key)} is used by no server and no grant"
+        yield Fault(f"the policy {quoted(key)} is used by no server and no grant")
 
 
-def ineffective(policies: Iterable[tuple[str, bytes]]) -> Iterator[str]:
+def ineffective(policies: Iterable[tuple[str, bytes]]) -> Iterator[Fault]:
     """A warning for each setting of these files that changes nothing, so that nobody takes it for protection."""
     for file, content in policies:
         for line, column, message in ineffective_settings(file, content):
-            yield f"{file}:{line}:{column}: {message}"
+            yield Fault(message, file, line, column)
 
 
 def _reasons(placed: Placed, now: datetime, *, vouched: bool) -> Iterator[str]:

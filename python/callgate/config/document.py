@@ -16,6 +16,7 @@ from callgate.errors import ConfigError, PolicyError, TransientError
 from callgate.text import masked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 KeyPath: TypeAlias = "tuple[str | int, ...]"
@@ -68,7 +69,22 @@ class Positions:
     def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
         """A fault of the value at a path."""
         line, column = self.place(path, of_key=of_key)
-        return Fault(message, self.file, line, column)
+        return Fault(message, self.file, line, column, path=path)
+
+    def path_at(self, line: int, column: int, *, of_section: bool = False) -> KeyPath:
+        """The path whose key or value begins at a place, or else of the last one that begins before it.
+
+        The value of a section begins where its first key does: `of_section` means the section, otherwise the key.
+        """
+        found: KeyPath = ()
+        best = (0, 0)
+        for path in _paths(self._tree.value(), ()):
+            for of_key in (True, False):
+                place = self._tree.place(path, of_key=of_key)
+                is_later = place > best if of_section else place >= best
+                if is_later and place <= (line, column):
+                    found, best = path, place
+        return found
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,17 @@ def _tree(file: str, content: bytes) -> DocumentTree:
         return DocumentTree(file, content, is_json=_is_json(file))
     except PolicyError as error:
         raise InvalidConfigError([Fault(error.message, file, error.line, error.column)]) from None
+
+
+def _paths(value: Any, path: KeyPath) -> Iterator[KeyPath]:  # noqa: ANN401  as above
+    """Every path of a document, from the top."""
+    yield path
+    if isinstance(value, dict):
+        members: Iterable[tuple[str | int, Any]] = value.items()
+    else:
+        members = enumerate(value) if isinstance(value, list) else ()
+    for step, member in members:
+        yield from _paths(member, (*path, step))
 
 
 def _is_json(file: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from callgate.errors import ConfigError
@@ -23,6 +23,8 @@ class Fault:
     column: int = 1
     is_transient: bool = False
     """True if the system caused it and not the file, for a reason that may be temporary."""
+    path: tuple[str | int, ...] | None = field(default=None, compare=False)
+    """Keys and indexes that lead to the faulty value; None if no key is at fault."""
 
     def __str__(self) -> str:
         """``file:line:column: message``, without secrets."""

@@ -55,12 +55,12 @@ class Loaded:
         """A fault of the value at a path, placed at the value's origin."""
         for option_path, option in self.options.items():
             if option_path == path[: len(option_path)]:
-                return Fault(f"{option.name}: {message}")
+                return Fault(f"{option.name}: {message}", path=path)
         if _has(self.environment, path):
-            return Fault(f"{_variable(path)}: {message}")
+            return Fault(f"{_variable(path)}: {message}", path=path)
         if self.document is not None:
             return self.document.fault(path, message, of_key=of_key)
-        return Fault(f"`{dotted(path)}`: {message}")
+        return Fault(f"`{dotted(path)}`: {message}", path=path)
 
     def origin(self, path: KeyPath) -> str:
         """The origin of the value at a path."""

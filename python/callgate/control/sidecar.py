@@ -77,7 +77,7 @@ class Plan:
             # If a file is gone by now, the engine reports it.
             with suppress(ConfigError):
                 files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
-                found += ineffective((str(file), read_bytes(file)) for file in files)
+                found += map(str, ineffective((str(file), read_bytes(file)) for file in files))
         return found
 
     def engine(self, *, on_trial: bool = False, counters: str | None = None) -> Engine:

@@ -1,0 +1,161 @@
+"""Everything that is wrong with policies and configurations, not the first fault alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import callgate._callgate as native
+from callgate._callgate import Engine
+from callgate.config.bundle import read_with_faults
+from callgate.config.check import faults_of, placed_warnings
+from callgate.config.document import read_document
+from callgate.config.faults import Fault, InvalidConfigError
+from callgate.config.files import Files
+from callgate.config.folder import documents_in
+from callgate.control.sidecar import trial
+from callgate.errors import CallgateError, ConfigError, PolicyError
+from callgate.text import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from callgate.config.bundle import Bundle
+    from callgate.config.document import KeyPath
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault or one warning."""
+
+    text: str
+    severity: Literal["error", "warning"]
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    rule: str | None = None
+    """JSON pointer of the value in its document."""
+
+    def __str__(self) -> str:
+        """``file:line:column: text``; a warning says that it is one."""
+        said = f"warning: {self.text}" if self.severity == "warning" else self.text
+        if self.line is None:
+            return said
+        return f"{self.file}:{self.line}:{self.column}: {said}"
+
+    def fields(self) -> dict[str, Any]:
+        """The form for programs."""
+        return {
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "rule": self.rule,
+            "text": self.text,
+            "severity": self.severity,
+        }
+
+
+def review_policies(path: Path) -> Iterator[Finding]:
+    """The findings about a policy file, or about every file of a folder."""
+    if not path.is_dir():
+        yield from _of_policy(path)
+        return
+    try:
+        files = documents_in(path)
+    except ConfigError as error:
+        yield _of_error(error, str(path))
+        return
+    found = [finding for file in files for finding in _of_policy(file)]
+    yield from found
+    if all(finding.severity == "warning" for finding in found):
+        # What only shows in all of them together, such as two files for one server.
+        try:
+            native.validate(path)
+        except CallgateError as error:
+            yield _of_error(error, str(path))
+
+
+def review_configuration(path: Path) -> list[Finding]:
+    """The findings about a configuration and all files that it names; warnings only where nothing is at fault."""
+    try:
+        bundle, faults = read_with_faults(path, None, Files())
+    except InvalidConfigError as error:
+        return [_of_fault(fault, "error") for fault in error.faults]
+    except ConfigError as error:
+        return [_of_error(error, str(path))]
+    found = [_of_fault(fault, "error") for fault in (*faults, *faults_of(bundle))]
+    found += _of_documents(bundle)
+    if not any(finding.severity == "error" for finding in found):
+        try:
+            trial(bundle)
+        except CallgateError as error:
+            found.append(_of_error(error, None))
+    faulty = [finding for finding in found if finding.severity == "error"]
+    if faulty:
+        return faulty
+    found += [_of_fault(warning, "warning") for warning in placed_warnings(bundle)]
+    # One finding may come from two checks; the one with a rule is first.
+    return list({(one.file, one.line, one.column, one.text): one for one in reversed(found)}.values())[::-1]
+
+
+def _of_documents(bundle: Bundle) -> Iterator[Finding]:
+    """The findings about policies, the catalogue and rate limits, each on its own; unreadable files are known."""
+    for name, _ in bundle.policies.values():
+        yield from (finding for finding in _of_policy(Path(name)) if finding.line is not None)
+    for limits in bundle.rate_limits:
+        if limits[1]:
+            yield from _of_engine(rate_limits=(limits,))
+    catalogue = bundle.config.catalogue
+    if catalogue is not None and catalogue.is_file():
+        yield from _of_engine(catalogue=catalogue)
+
+
+def _of_engine(**documents: Any) -> Iterator[Finding]:  # noqa: ANN401  arguments of `Engine.from_config`
+    """The fault of a document that only an engine can read."""
+    try:
+        Engine.from_config(policies={}, servers={}, counter_capacity=1, **documents)
+    except CallgateError as error:
+        yield _of_error(error, None)
+
+
+def _of_policy(file: Path) -> Iterator[Finding]:
+    try:
+        warnings = native.validate(file)
+    except CallgateError as error:
+        yield _of_error(error, str(file))
+        return
+    for name, line, column, message in warnings:
+        yield Finding(message, "warning", name, line, column, _rule(name, line, column, message))
+
+
+def _of_error(error: CallgateError, file: str | None) -> Finding:
+    if isinstance(error, PolicyError):
+        rule = _rule(error.file, error.line, error.column, error.message)
+        return Finding(masked(error.message), "error", error.file, error.line, error.column, rule)
+    if isinstance(error, InvalidConfigError):
+        return _of_fault(error.faults[0], "error")
+    return Finding(masked(str(error)), "error", file)
+
+
+def _of_fault(fault: Fault, severity: Literal["error", "warning"]) -> Finding:
+    rule = None if fault.path is None else _pointer(fault.path)
+    text = masked(fault.message)
+    if fault.file is None:
+        return Finding(text, severity, rule=rule)
+    return Finding(text, severity, fault.file, fault.line, fault.column, rule)
+
+
+def _rule(file: str, line: int, column: int, message: str) -> str | None:
+    """The pointer of a place; None in a document that cannot be read at all."""
+    try:
+        document = read_document(Path(file))
+    except ConfigError:
+        return None
+    return _pointer(
+        document.path_at(line, column, of_section=" needs the field " in message or " is missing" in message)
+    )
+
+
+def _pointer(path: KeyPath) -> str:
+    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
