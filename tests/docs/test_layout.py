@@ -11,11 +11,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
 LONGEST = 120
-# Pages whose prose is still to be brought into this form.
-OLD_FORM = {
-    "CONTRIBUTING.md",
-}
-NEW_FORM = [page for page in PAGES if str(page.relative_to(ROOT)) not in OLD_FORM]
 
 FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)#([^)\s]+)\)")
@@ -71,12 +66,12 @@ def too_long(text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", NEW_FORM, ids=name_of)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_lines_are_short(page: Path) -> None:
     assert too_long(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("page", [page for page in NEW_FORM if page.parent.name == "docs"], ids=name_of)
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "docs"], ids=name_of)
 def test_page_says_whom_it_is_for(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     first = " ".join(text.split("\n\n")[1].split())
