@@ -1,8 +1,8 @@
 """callgate: may this caller call this tool with these arguments, now?
 
 `Engine` decides in this process; `Server` serves an engine over gRPC and HTTP; `Client` and `AsyncClient` request
-decisions from such a server; `add_to_grpc_server` mounts an engine into your own grpcio server. The meaning of a policy
-is defined in `docs/policy.md`.
+decisions from such a server; `guard` asks before each call of a function; `add_to_grpc_server` mounts an engine into
+your own grpcio server; `callgate.testing` tests your policies. The meaning of a policy is defined in `docs/policy.md`.
 """
 
 from typing import TYPE_CHECKING
@@ -25,7 +25,8 @@ from callgate._callgate import (
     validate,
     version,
 )
-from callgate.errors import CallgateError, ConfigError, PolicyError, StoreError
+from callgate.errors import CallgateError, ConfigError, NotAllowedError, PolicyError, StoreError
+from callgate.guard import guard
 from callgate.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ __all__ = [
     "LimitState",
     "ManualClock",
     "Metrics",
+    "NotAllowedError",
     "Outcome",
     "PolicyError",
     "PolicyInfo",
@@ -66,6 +68,7 @@ __all__ = [
     "StoreError",
     "__version__",
     "add_to_grpc_server",
+    "guard",
     "hash_token",
     "new_token",
     "policy_schema",

@@ -1,5 +1,12 @@
 """The exceptions of callgate."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from callgate._callgate import Decision
+
 
 class CallgateError(Exception):
     """Base of all exceptions that callgate raises deliberately."""
@@ -41,3 +48,20 @@ class TransientError(ConfigError):
 
 class StoreError(CallgateError):
     """A store of counters, grants or approvals does not answer."""
+
+
+class NotAllowedError(CallgateError):
+    """A guarded function was called, and the policy does not allow the call; see `guard`.
+
+    Attributes:
+        decision: The decision, with its rule, and for `rate_limited` the time until its units are free.
+    """
+
+    def __init__(self, decision: Decision) -> None:
+        """Takes the decision, whose message becomes the text."""
+        super().__init__(decision)
+        self.decision = decision
+
+    def __str__(self) -> str:
+        """The decision's message, on which a model can act."""
+        return self.decision.message

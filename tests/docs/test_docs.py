@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md")])
-LANGUAGES = {"console", "pycon", "json", "yaml", "sh", "text"}
+LANGUAGES = {"console", "pycon", "python", "json", "yaml", "sh", "text"}
 # The ports that the documents write, and that a sidecar on this machine may hold: those of a sidecar by default, and
 # those of the README, which leaves the former to `make serve`.
 PORTS = ["9191", "9193", "9291", "9293"]
@@ -138,6 +138,19 @@ def test_python(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = doctest.DocTestRunner(verbose=False).run(test, out=report.append)
     assert result.attempted > 0
     assert result.failed == 0, "".join(report)
+
+
+@pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
+def test_python_tests(page: Path, tmp_path: Path) -> None:
+    """A block of Python is a test file of a user, beside the page's last policy before it."""
+    for block in blocks_of(page):
+        if block.kind == "policy":
+            (tmp_path / f"policy.{block.language}").write_text(block.text, encoding="utf-8")
+        if block.language == "python":
+            (tmp_path / f"test_{block.line}.py").write_text(block.text, encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path, tmp_path]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
