@@ -199,7 +199,10 @@ impl Engine {
         let looked = catch_unwind(AssertUnwindSafe(|| {
             #[cfg(any(test, feature = "forced-panic"))]
             force_panic(request);
-            self.weigh_and_look(state, request, now, &mut scratch.tape, &mut Silent, see)
+            let evaluation = self.evaluation(state, request, now);
+            let mut weighed = evaluation.weigh(&mut scratch.tape, &mut Silent, see)?;
+            self.counting(state, now).look(&mut weighed, &mut Silent)?;
+            ControlFlow::Continue(Looked { weighed })
         }));
         looked.unwrap_or_else(|_| {
             *scratch = Scratch::default();
@@ -208,9 +211,9 @@ impl Engine {
     }
 
     /// The last step: takes all units of a call, or none. `state` must be the one that it was looked at by.
-    pub fn settle<'s>(&self, state: &'s State, looked: Looked<'s, '_>, now: Now) -> Decision<'s> {
+    pub fn settle<'s>(&self, state: &'s State, mut looked: Looked<'s, '_>, now: Now) -> Decision<'s> {
         let settled = catch_unwind(AssertUnwindSafe(|| {
-            self.counting(state, now).settle::<Silent>(looked)
+            self.counting(state, now).settle::<Silent>(&mut looked.weighed)
         }));
         settled.unwrap_or_else(|_| internal_error(now))
     }
@@ -309,23 +312,15 @@ impl Engine {
         trace: &mut T,
         see: impl FnOnce(Seen<'_>),
     ) -> Decision<'s> {
-        match self.weigh_and_look(state, request, now, tape, trace, see) {
-            ControlFlow::Continue(looked) => self.counting(state, now).settle::<T>(looked),
+        let mut weighed = match self.evaluation(state, request, now).weigh(tape, trace, see) {
+            ControlFlow::Continue(weighed) => weighed,
+            ControlFlow::Break(decision) => return decision,
+        };
+        let counting = self.counting(state, now);
+        match counting.look(&mut weighed, trace) {
+            ControlFlow::Continue(()) => counting.settle::<T>(&mut weighed),
             ControlFlow::Break(decision) => decision,
         }
-    }
-
-    fn weigh_and_look<'s: 'r, 'r, T: Trace>(
-        &self,
-        state: &'s State,
-        request: &'r Request<'_>,
-        now: Now,
-        tape: &mut Tape,
-        trace: &mut T,
-        see: impl FnOnce(Seen<'_>),
-    ) -> ControlFlow<Decision<'s>, Looked<'s, 'r>> {
-        let weighed = self.evaluation(state, request, now).weigh(tape, trace, see)?;
-        self.counting(state, now).look(weighed, trace)
     }
 
     const fn evaluation<'e, 's, 'r>(

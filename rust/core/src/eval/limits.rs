@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use callgate_counters::{CountKey, CountShape, KeyHasher, Micros};
+use callgate_counters::{CountKey, Demand, KeyHasher, Micros};
 use smallvec::SmallVec;
 
 use super::call::EvaluatedCall;
@@ -22,50 +22,121 @@ const MAX_COST: Micros = Micros(1_000_000_000_000 * Micros::ONE.0);
 /// Decimals that a cost may have.
 const COST_DECIMALS: u32 = 6;
 
-/// A count that the call uses, with the limit whose rule is reported if it refuses.
+/// The use of one count by the call: the limit whose rule is reported if the count refuses.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Counted {
-    pub(super) key: CountKey,
+pub(super) struct Use {
     /// Index of the limit in the policy that decides.
     pub(super) limit: u32,
-    pub(super) shape: CountShape,
-    pub(super) cost: Micros,
+    /// The position of `limit` among all limits that apply to the call.
+    pub(super) order: u32,
     /// True if an enforced limit uses the count.
     pub(super) enforced: bool,
-    /// The position of `limit` among all limits that apply to the call.
-    pub(super) order: usize,
 }
 
-/// The counts that a call uses: enforced ones first, then those of shadowed limits alone; document order within each.
-pub(super) type Counts = SmallVec<[Counted; 4]>;
+impl Use {
+    /// Enforced uses first, then those of shadowed limits alone; document order within each.
+    const fn rank(self) -> (bool, u32) {
+        (!self.enforced, self.order)
+    }
+}
 
-/// Resolves every limit: its scope, its cost, its cost against `max`. The first fault denies.
+/// The units that a call wants, one demand for each of its counts.
+pub(super) type Demands = SmallVec<[Demand; 4]>;
+
+/// The counts that a call uses, by rank, and what it wants from each.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    uses: SmallVec<[Use; 4]>,
+    pub(super) demands: Demands,
+}
+
+impl Counts {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Use, &Demand)> {
+        self.uses.iter().copied().zip(&self.demands)
+    }
+
+    /// The use of the count with this index.
+    pub(super) fn use_of(&self, index: usize) -> Option<Use> {
+        self.uses.get(index).copied()
+    }
+
+    /// Returns the number of counts that are enforced; they stand before the others.
+    pub(super) fn enforced(&self) -> usize {
+        self.uses.iter().filter(|one| one.enforced).count()
+    }
+
+    /// Returns the index of the first of the first `among` counts in which the call has to wait.
+    pub(super) fn first_waiting(&self, among: usize) -> Option<usize> {
+        first_waiting(&self.demands, among)
+    }
+
+    /// The same counts in the order of their limits.
+    pub(super) fn in_order(&self) -> (SmallVec<[Use; 4]>, Demands) {
+        let mut both: SmallVec<[(Use, &Demand); 4]> = self.iter().collect();
+        both.sort_by_key(|(one, _)| one.order);
+        both.into_iter()
+            .map(|(one, demand)| (one, demand.clone()))
+            .unzip()
+    }
+
+    /// Adds a limit. If one call uses a count twice, it takes the larger cost, once, under the first limit's rule. A
+    /// count of both enforced and shadowed limits is enforced, under the rule and the cost of the first enforced one
+    /// alone.
+    fn add(&mut self, new: Use, wanted: Demand) {
+        let mut both = self.uses.iter_mut().zip(&mut self.demands);
+        match both.find(|(_, demand)| demand.key == wanted.key) {
+            Some((one, demand)) if one.enforced == new.enforced => demand.cost = demand.cost.max(wanted.cost),
+            Some((one, demand)) if new.enforced => (*one, *demand) = (new, wanted),
+            Some(_) => {}
+            None => {
+                self.uses.push(new);
+                self.demands.push(wanted);
+            }
+        }
+    }
+
+    fn sort(&mut self) {
+        // Nearly always so: only limits in shadow, or one count of several limits, can be out of rank.
+        if self.uses.is_sorted_by_key(|one| one.rank()) {
+            return;
+        }
+        let mut both: SmallVec<[(Use, Demand); 4]> =
+            self.uses.drain(..).zip(self.demands.drain(..)).collect();
+        both.sort_by_key(|(one, _)| one.rank());
+        (self.uses, self.demands) = both.into_iter().unzip();
+    }
+}
+
+/// Returns the index of the first of the first `among` demands that has to wait.
+pub(super) fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
+    demands
+        .iter()
+        .take(among)
+        .position(|demand| demand.view.wait_us > 0)
+}
+
+/// Resolves every limit into `counts`: its scope, its cost, its cost against `max`. The first fault denies.
 pub(super) fn resolve<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
     hash_key: &[u8; 16],
     policy: &'s CompiledPolicy,
     places: &Places<'s>,
     shadowing: &mut Shadowing<'s>,
+    counts: &mut Counts,
     trace: &mut T,
-) -> Flow<'s, Counts> {
-    let mut counts = Counts::new();
+) -> Flow<'s> {
     let limits = places
         .iter()
         .flat_map(|place| policy.limits_of(place).map(move |limit| (place, limit)));
-    for (order, (place, (index, limit))) in limits.enumerate() {
+    for (order, (place, (index, limit))) in (0..).zip(limits) {
         match resolve_one(call, hash_key, limit) {
             Ok((key, cost)) => {
-                merge(
-                    &mut counts,
-                    Counted {
-                        key,
-                        limit: index,
-                        shape: limit.shape,
-                        cost,
-                        enforced: !place.shadowed,
-                        order,
-                    },
-                );
+                let one = Use {
+                    limit: index,
+                    order,
+                    enforced: !place.shadowed,
+                };
+                counts.add(one, Demand::new(key, limit.shape, cost));
             }
             Err((rule, fault)) => {
                 trace.step(StepKind::Limit, rule, place.shadowed, StepResult::Error);
@@ -76,8 +147,8 @@ pub(super) fn resolve<'s, T: Trace>(
             }
         }
     }
-    counts.sort_by_key(|counted| (!counted.enforced, counted.order));
-    ControlFlow::Continue(counts)
+    counts.sort();
+    ControlFlow::Continue(())
 }
 
 /// The reason why a limit cannot be applied to a call.
@@ -156,18 +227,6 @@ fn hash_argument(hasher: &mut KeyHasher, value: Value<'_>) {
         let mut canonical = String::new();
         value.write_canonical(&mut canonical);
         hasher.canonical(&canonical);
-    }
-}
-
-/// Adds a limit to the counts. If one call uses a count twice, it takes the larger cost, once, under the first limit's
-/// rule. A count of both enforced and shadowed limits is enforced, under the rule and the cost of the first enforced
-/// one alone.
-fn merge(counts: &mut Counts, new: Counted) {
-    match counts.iter_mut().find(|counted| counted.key == new.key) {
-        Some(counted) if counted.enforced == new.enforced => counted.cost = counted.cost.max(new.cost),
-        Some(counted) if new.enforced => *counted = new,
-        Some(_) => {}
-        None => counts.push(new),
     }
 }
 

@@ -7,7 +7,7 @@ use callgate_counters::Demand;
 use smallvec::SmallVec;
 
 use super::explain::{StepKind, StepResult};
-use super::limits::{Counted, Counts};
+use super::limits::{Use, first_waiting};
 use super::trace::Trace;
 use super::weigh::Weighed;
 use super::{Counting, message};
@@ -15,14 +15,10 @@ use crate::compile::CompiledPolicy;
 use crate::decision::Fingerprint;
 use crate::{Decision, LimitState, Outcome};
 
-/// The units that a call wants, one demand for each of its counts.
-pub(super) type Demands = SmallVec<[Demand; 4]>;
-
 /// A weighed call whose counts were looked at. It can wait for an approval before it is settled.
 #[derive(Debug)]
 pub struct Looked<'s, 'r> {
-    pub(super) weighed: Weighed<'s, 'r>,
-    pub(super) demands: Demands,
+    pub(crate) weighed: Weighed<'s, 'r>,
 }
 
 impl Looked<'_, '_> {
@@ -46,7 +42,6 @@ impl Looked<'_, '_> {
     pub fn into_owned(self) -> Looked<'static, 'static> {
         Looked {
             weighed: self.weighed.into_owned(),
-            demands: self.demands,
         }
     }
 }
@@ -54,54 +49,58 @@ impl Looked<'_, '_> {
 impl<'s> Counting<'_, 's> {
     /// Looks at the counts. Breaks with the decision where a call that needs an approval has too little left on a limit:
     /// nobody is asked about a call that could not be made.
-    pub(crate) fn look<'r, T: Trace>(
+    pub(crate) fn look<T: Trace>(
         &self,
-        mut weighed: Weighed<'s, 'r>,
+        weighed: &mut Weighed<'s, '_>,
         trace: &mut T,
-    ) -> ControlFlow<Decision<'s>, Looked<'s, 'r>> {
-        let mut demands: Demands = weighed.counts.iter().map(demand).collect();
+    ) -> ControlFlow<Decision<'s>> {
         if T::ON {
-            self.counters.look(&mut demands, self.now);
-            self.trace_limits(&weighed, &demands, trace);
+            self.counters.look(&mut weighed.counts.demands, self.now);
+            self.trace_limits(weighed, trace);
         }
         if !weighed.shadowing.has_answer() {
-            self.look_fully(&mut weighed);
+            self.look_fully(weighed);
         }
         if let Some(rule) = weighed.shadow_approval.take() {
             weighed.shadowing.note(Outcome::ApprovalRequired, rule);
         }
         if weighed.approval.is_some() {
-            self.counters.look(&mut demands, self.now);
-            if first_waiting(&demands, enforced(&weighed.counts)).is_some() {
-                return ControlFlow::Break(self.rate_limited(&weighed, &demands));
+            self.counters.look(&mut weighed.counts.demands, self.now);
+            if weighed.counts.first_waiting(weighed.counts.enforced()).is_some() {
+                return ControlFlow::Break(self.rate_limited(weighed));
             }
         }
-        ControlFlow::Continue(Looked { weighed, demands })
+        ControlFlow::Continue(())
     }
 
     /// Notes the verdict of full enforcement on the counts, where it can differ from what is enforced.
     fn look_fully(&self, weighed: &mut Weighed<'s, '_>) {
-        if weighed.counts.iter().all(|counted| counted.enforced) {
+        if weighed.counts.iter().all(|(one, _)| one.enforced) {
             return;
         }
-        let mut full = weighed.counts.clone();
-        full.sort_by_key(|counted| counted.order);
-        let mut demands: Demands = full.iter().map(demand).collect();
+        let (uses, mut demands) = weighed.counts.in_order();
         self.counters.look(&mut demands, self.now);
-        let waiting = first_waiting(&demands, demands.len()).and_then(|index| full.get(index));
-        if let Some(counted) = waiting {
+        let waiting = first_waiting(&demands, demands.len()).and_then(|index| uses.get(index));
+        if let Some(one) = waiting {
             weighed
                 .shadowing
-                .note(Outcome::RateLimited, self.rule(weighed.indexes.policy, counted));
+                .note(Outcome::RateLimited, self.rule(weighed.indexes.policy, one.limit));
         }
     }
 
-    pub(super) fn rate_limited(&self, weighed: &Weighed<'s, '_>, demands: &Demands) -> Decision<'s> {
-        let enforced = enforced(&weighed.counts);
-        let waits = demands.iter().take(enforced).map(|demand| demand.view.wait_us);
+    pub(super) fn rate_limited(&self, weighed: &Weighed<'s, '_>) -> Decision<'s> {
+        let counts = &weighed.counts;
+        let enforced = counts.enforced();
+        let waits = counts
+            .demands
+            .iter()
+            .take(enforced)
+            .map(|demand| demand.view.wait_us);
         let longest_us = waits.max().unwrap_or_default();
-        let first = first_waiting(demands, enforced).and_then(|index| weighed.counts.get(index));
-        let limit = first.and_then(|counted| self.policy(weighed)?.limit(counted.limit));
+        let first = counts
+            .first_waiting(enforced)
+            .and_then(|index| counts.use_of(index));
+        let limit = first.and_then(|one| self.policy(weighed)?.limit(one.limit));
         let (rule, message) = limit.map_or((Cow::Borrowed(""), Cow::Borrowed("")), |limit| {
             let message = match &limit.on_deny {
                 Some(on_deny) => Cow::Borrowed(on_deny.as_str()),
@@ -111,22 +110,18 @@ impl<'s> Counting<'_, 's> {
         });
         let decision = Decision {
             retry_after_ms: Some(longest_us.div_ceil(1_000)),
-            limits: self.limit_states(weighed, demands),
+            limits: self.limit_states(weighed),
             ..Decision::bare(Outcome::RateLimited, rule, message, self.now.unix_us())
         };
         weighed.indexes.complete(self.state, decision)
     }
 
-    pub(super) fn limit_states(
-        &self,
-        weighed: &Weighed<'_, '_>,
-        demands: &Demands,
-    ) -> SmallVec<[LimitState<'s>; 4]> {
+    pub(super) fn limit_states(&self, weighed: &Weighed<'_, '_>) -> SmallVec<[LimitState<'s>; 4]> {
         let Some(policy) = self.policy(weighed) else {
             return SmallVec::new();
         };
-        let state = |(counted, demand): (&Counted, &Demand)| {
-            let limit = policy.limit(counted.limit)?;
+        let state = |(one, demand): (Use, &Demand)| {
+            let limit = policy.limit(one.limit)?;
             Some(LimitState {
                 counter: Cow::Borrowed(limit.counter.as_str()),
                 rule: Cow::Borrowed(limit.rule.as_str()),
@@ -136,13 +131,13 @@ impl<'s> Counting<'_, 's> {
                 window_ms: demand.view.window_us.div_ceil(1_000),
             })
         };
-        weighed.counts.iter().zip(demands).filter_map(state).collect()
+        weighed.counts.iter().filter_map(state).collect()
     }
 
-    /// The rule of the limit that answers for a count.
-    pub(super) fn rule(&self, policy: u32, counted: &Counted) -> &'s str {
+    /// The rule of the limit with this index in the policy.
+    pub(super) fn rule(&self, policy: u32, limit: u32) -> &'s str {
         let policy = self.state.compiled(policy);
-        let limit = policy.and_then(|policy| policy.limit(counted.limit));
+        let limit = policy.and_then(|policy| policy.limit(limit));
         limit.map_or("", |limit| &limit.rule)
     }
 
@@ -150,28 +145,11 @@ impl<'s> Counting<'_, 's> {
         self.state.compiled(weighed.indexes.policy)
     }
 
-    fn trace_limits<T: Trace>(&self, weighed: &Weighed<'_, '_>, demands: &Demands, trace: &mut T) {
-        for (counted, demand) in weighed.counts.iter().zip(demands) {
+    fn trace_limits<T: Trace>(&self, weighed: &Weighed<'_, '_>, trace: &mut T) {
+        for (one, demand) in weighed.counts.iter() {
             let result = StepResult::stopped(demand.view.wait_us > 0);
-            let rule = self.rule(weighed.indexes.policy, counted);
-            trace.step(StepKind::Limit, rule, !counted.enforced, result);
+            let rule = self.rule(weighed.indexes.policy, one.limit);
+            trace.step(StepKind::Limit, rule, !one.enforced, result);
         }
     }
-}
-
-/// Returns the number of counts that are enforced; they stand before the others.
-pub(super) fn enforced(counts: &Counts) -> usize {
-    counts.iter().filter(|counted| counted.enforced).count()
-}
-
-/// Returns the first of the first `among` demands that has to wait.
-pub(super) fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
-    demands
-        .iter()
-        .take(among)
-        .position(|demand| demand.view.wait_us > 0)
-}
-
-fn demand(counted: &Counted) -> Demand {
-    Demand::new(counted.key, counted.shape, counted.cost)
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use callgate_counters::{Demand, Refusal};
 
-use super::look::{Demands, Looked, enforced, first_waiting};
+use super::limits::first_waiting;
 use super::trace::Trace;
 use super::weigh::{NeededApproval, Weighed};
 use super::{Counting, message};
@@ -17,18 +17,13 @@ const UNAVAILABLE: &str = "(counter store unavailable)";
 
 impl<'s> Counting<'_, 's> {
     /// Asks for the approval that is missing, or takes the units.
-    pub(crate) fn settle<T: Trace>(&self, looked: Looked<'s, '_>) -> Decision<'s> {
-        let Looked {
-            mut weighed,
-            mut demands,
-        } = looked;
+    pub(crate) fn settle<T: Trace>(&self, weighed: &mut Weighed<'s, '_>) -> Decision<'s> {
         if let Some(approval) = weighed.approval.take() {
-            return self.approval_required(&weighed, approval, &demands);
+            return self.approval_required(weighed, approval);
         }
-        let enforced = enforced(&weighed.counts);
-        let decision = match self.take::<T>(&mut weighed, &mut demands, enforced) {
-            Ok(stamp_us) => return self.allowed::<T>(weighed, &demands, enforced, stamp_us),
-            Err(Refusal::RateLimited) => return self.rate_limited(&weighed, &demands),
+        let decision = match self.take::<T>(weighed) {
+            Ok(stamp_us) => return self.allowed::<T>(weighed, stamp_us),
+            Err(Refusal::RateLimited) => return self.rate_limited(weighed),
             Err(Refusal::Capacity { .. }) => self.denied(
                 CAPACITY,
                 "too many counters are alive, so no new one can be kept; try again later",
@@ -42,15 +37,10 @@ impl<'s> Counting<'_, 's> {
         weighed.indexes.complete(self.state, decision)
     }
 
-    fn approval_required(
-        &self,
-        weighed: &Weighed<'s, '_>,
-        approval: NeededApproval<'s>,
-        demands: &Demands,
-    ) -> Decision<'s> {
+    fn approval_required(&self, weighed: &Weighed<'s, '_>, approval: NeededApproval<'s>) -> Decision<'s> {
         let message = message::approval_required(&weighed.tool).into();
         let decision = Decision {
-            limits: self.limit_states(weighed, demands),
+            limits: self.limit_states(weighed),
             fingerprint: Some(approval.fingerprint),
             ..Decision::bare(
                 Outcome::ApprovalRequired,
@@ -62,28 +52,17 @@ impl<'s> Counting<'_, 's> {
         weighed.indexes.complete(self.state, decision)
     }
 
-    fn allowed<T: Trace>(
-        &self,
-        weighed: Weighed<'s, '_>,
-        demands: &Demands,
-        enforced: usize,
-        stamp_us: Option<u64>,
-    ) -> Decision<'s> {
+    fn allowed<T: Trace>(&self, weighed: &mut Weighed<'s, '_>, stamp_us: Option<u64>) -> Decision<'s> {
         let decided_at_us = stamp_us.map_or(self.now.unix_us(), |stamp_us| self.now.unix_us_of(stamp_us));
         let reservation = if T::TAKES { weighed.reserve } else { None };
-        let taken = if weighed.shadowing.has_answer() {
-            enforced
-        } else {
-            demands.len()
-        };
-        if let (Some(id), Some(taken)) = (reservation, demands.get(..taken)) {
+        let taken = weighed.wanted();
+        if let (Some(id), Some(taken)) = (reservation, weighed.counts.demands.get(..taken)) {
             self.reservations
                 .open(id, weighed.pep, &weighed.grant, taken, self.now);
         }
-        let limits = self.limit_states(&weighed, demands);
         let decision = Decision {
-            limits,
-            shadow: weighed.shadowing.into_answer(),
+            limits: self.limit_states(weighed),
+            shadow: std::mem::take(&mut weighed.shadowing).into_answer(),
             reservation,
             ..Decision::bare(
                 Outcome::Allow,
@@ -106,31 +85,27 @@ impl<'s> Counting<'_, 's> {
 
     /// Takes units: from every count if full enforcement allows the call, else from the enforced ones. Reads the others
     /// without taking.
-    fn take<T: Trace>(
-        &self,
-        weighed: &mut Weighed<'s, '_>,
-        demands: &mut Demands,
-        enforced: usize,
-    ) -> Result<Option<u64>, Refusal> {
+    fn take<T: Trace>(&self, weighed: &mut Weighed<'s, '_>) -> Result<Option<u64>, Refusal> {
         loop {
-            let wanted = if weighed.shadowing.has_answer() {
-                enforced
-            } else {
-                demands.len()
-            };
+            let wanted = weighed.wanted();
+            let demands = &mut weighed.counts.demands;
             let (take, rest) = demands.split_at_mut_checked(wanted).unwrap_or_default();
             self.counters.look(rest, self.now);
             let refusal = match self.take_or_look::<T>(&weighed.grant, take) {
                 Ok(stamp_us) => return Ok(stamp_us),
                 Err(refusal) => refusal,
             };
+            let counts = &weighed.counts;
+            let enforced = counts.enforced();
             // Between the look and the take another call may have used up a count that only shadowed limits meet: full
             // enforcement would have refused, so the enforced ones are tried alone. That happens at most once, because
             // now there is an answer and only enforced counts are left.
             match refusal {
-                Refusal::RateLimited if first_waiting(demands, enforced).is_none() && wanted > enforced => {
-                    let waiting = first_waiting(demands, wanted).and_then(|index| weighed.counts.get(index));
-                    let rule = waiting.map_or("", |counted| self.rule(weighed.indexes.policy, counted));
+                Refusal::RateLimited if counts.first_waiting(enforced).is_none() && wanted > enforced => {
+                    let waiting = counts
+                        .first_waiting(wanted)
+                        .and_then(|index| counts.use_of(index));
+                    let rule = waiting.map_or("", |one| self.rule(weighed.indexes.policy, one.limit));
                     weighed.shadowing.note(Outcome::RateLimited, rule);
                 }
                 Refusal::Capacity { demand } if demand >= enforced => {

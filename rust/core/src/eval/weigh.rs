@@ -52,15 +52,16 @@ pub(super) struct DecisionIndexes {
     tool: Option<u32>,
 }
 
-/// The result of all rules together: counts, needed approvals, and the verdict of full enforcement so far.
-struct Passed<'s> {
-    counts: Counts,
-    approval: Option<NeededApproval<'s>>,
-    shadow_approval: Option<Cow<'s, str>>,
-    shadowing: Shadowing<'s>,
-}
-
 impl Weighed<'_, '_> {
+    /// The number of counts that units are taken from: all if full enforcement allows the call, else the enforced ones.
+    pub(super) fn wanted(&self) -> usize {
+        if self.shadowing.has_answer() {
+            self.counts.enforced()
+        } else {
+            self.counts.demands.len()
+        }
+    }
+
     /// The same call with owned data, so that it outlives its request. It is settled by the state that weighed it.
     #[must_use]
     pub(crate) fn into_owned(self) -> Weighed<'static, 'static> {
@@ -143,23 +144,25 @@ impl<'s> Evaluation<'_, 's, '_> {
             grant: admitted.grant_index(),
             tool: found.listed,
         };
-        match self.judge(&call, policy, found, trace) {
+        // Filled in where it stands: it is too large to be handed from step to step.
+        let mut weighed = Weighed {
+            grant: Cow::Borrowed(admitted.grant),
+            tool: Cow::Borrowed(admitted.tool),
+            pep: self.request.pep.id,
+            reserve: self.request.reserve,
+            indexes,
+            counts: Counts::default(),
+            shadowing: Shadowing::default(),
+            approval: None,
+            shadow_approval: None,
+        };
+        match self.judge(&call, policy, found, &mut weighed, trace) {
             ControlFlow::Break(refused) => {
                 let decision =
                     Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us());
                 ControlFlow::Break(indexes.complete(self.state, decision))
             }
-            ControlFlow::Continue(passed) => ControlFlow::Continue(Weighed {
-                grant: Cow::Borrowed(admitted.grant),
-                tool: Cow::Borrowed(admitted.tool),
-                pep: self.request.pep.id,
-                reserve: self.request.reserve,
-                indexes,
-                counts: passed.counts,
-                shadowing: passed.shadowing,
-                approval: passed.approval,
-                shadow_approval: passed.shadow_approval,
-            }),
+            ControlFlow::Continue(()) => ControlFlow::Continue(weighed),
         }
     }
 
@@ -168,21 +171,21 @@ impl<'s> Evaluation<'_, 's, '_> {
         call: &EvaluatedCall<'_>,
         policy: &'s CompiledPolicy,
         found: NameFacts,
+        weighed: &mut Weighed<'s, '_>,
         trace: &mut T,
-    ) -> Flow<'s, Passed<'s>> {
-        let mut shadowing = Shadowing::default();
-        let places = stages::before_limits(call, policy, found, &mut shadowing, trace)?;
-        let counts = limits::resolve(call, &self.hash_key, policy, &places, &mut shadowing, trace)?;
+    ) -> Flow<'s> {
+        let Weighed {
+            counts, shadowing, ..
+        } = weighed;
+        let places = stages::before_limits(call, policy, found, shadowing, trace)?;
+        limits::resolve(call, &self.hash_key, policy, &places, shadowing, counts, trace)?;
         let [approval, shadow_approval] = stages::approval_needed(call, &places, trace);
-        ControlFlow::Continue(Passed {
-            counts,
-            approval: approval.map(|approval| NeededApproval {
-                rule: Cow::Borrowed(approval.rule.as_str()),
-                fingerprint: fingerprint(call, policy),
-            }),
-            shadow_approval: shadow_approval.map(|approval| Cow::Borrowed(approval.rule.as_str())),
-            shadowing,
-        })
+        weighed.approval = approval.map(|approval| NeededApproval {
+            rule: Cow::Borrowed(approval.rule.as_str()),
+            fingerprint: fingerprint(call, policy),
+        });
+        weighed.shadow_approval = shadow_approval.map(|approval| Cow::Borrowed(approval.rule.as_str()));
+        ControlFlow::Continue(())
     }
 
     /// Reads the arguments if the request is well formed, else returns its fault. The arguments are read whole, even if
