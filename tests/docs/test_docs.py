@@ -148,7 +148,8 @@ def test_python_tests(page: Path, tmp_path: Path) -> None:
             (tmp_path / f"policy.{block.language}").write_text(block.text, encoding="utf-8")
         if block.language == "python":
             (tmp_path / f"test_{block.line}.py").write_text(block.text, encoding="utf-8")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
+    folder = str(tmp_path)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", folder, folder]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     assert done.returncode == 0, done.stdout
 
