@@ -146,7 +146,8 @@ test-loom: ## the counters' atomics under every interleaving that loom bounds
 .PHONY: test-python
 test-python: build environments ## Python and end-to-end tests, and every example of the documents
 	$(call say,python tests)
-	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict --numprocesses $(WORKERS) --dist loadfile tests
+	@PYTHONPATH=scripts $(bin)/python -m pytest -p strict --numprocesses $(WORKERS) --dist loadfile \
+		--durations=20 --durations-min=10 tests
 
 .PHONY: quick
 quick: build .venv/.stamp-dev ## for the edit loop: unit tests, and every contract case through the engine and the clients

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -95,8 +95,10 @@ def test_streams_wait_for_clients_that_do_not_read(tmp_path: Path, faulty: Fault
         assert_others_are_served(running)
         pid = running.sidecar.process.pid
         before = resident_bytes(pid)
-        with slow_clients(running.address, SLOW_CLIENTS) as clients:
-            for client in clients:
+        with ExitStack() as clients:
+            for _ in range(SLOW_CLIENTS):
+                # Not before its turn: a connection that asks nothing for long is closed.
+                client = clients.enter_context(closing(SlowClient(running.address)))
                 client.send(message)
                 assert b"notifications/progress" in client.read(1_000)
             assert_others_are_served(running)
