@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use callgate_counters::{ClockReading, Counters, ReservationLimits, Reservations, StoreError};
 
-use crate::eval::{Counting, Evaluation, Silent, Trace};
+use crate::eval::{Counting, Evaluation, Silent, Trace, Weighed};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request, ReservationId};
@@ -200,7 +200,8 @@ impl Engine {
             #[cfg(any(test, feature = "forced-panic"))]
             force_panic(request);
             let evaluation = self.evaluation(state, request, now);
-            let mut weighed = evaluation.weigh(&mut scratch.tape, &mut Silent, see)?;
+            let mut weighed = Weighed::default();
+            evaluation.weigh(&mut weighed, &mut scratch.tape, &mut Silent, see)?;
             self.counting(state, now).look(&mut weighed, &mut Silent)?;
             ControlFlow::Continue(Looked { weighed })
         }));
@@ -312,11 +313,11 @@ impl Engine {
         trace: &mut T,
         see: impl FnOnce(Seen<'_>),
     ) -> Decision<'s> {
-        let mut weighed = match self.evaluation(state, request, now).weigh(tape, trace, see) {
-            ControlFlow::Continue(weighed) => weighed,
-            ControlFlow::Break(decision) => return decision,
-        };
-        let counting = self.counting(state, now);
+        let (evaluation, counting) = (self.evaluation(state, request, now), self.counting(state, now));
+        let mut weighed = Weighed::default();
+        if let ControlFlow::Break(decision) = evaluation.weigh(&mut weighed, tape, trace, see) {
+            return decision;
+        }
         match counting.look(&mut weighed, trace) {
             ControlFlow::Continue(()) => counting.settle::<T>(&mut weighed),
             ControlFlow::Break(decision) => decision,

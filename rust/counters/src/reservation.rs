@@ -15,7 +15,7 @@ use crate::{Counters, Demand, Now};
 pub use id::{ReservationId, ReservationIdError};
 
 /// An enforcement point by a number that stays the same across reloads. Reservations belong to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PepId(pub u32);
 
 /// Bounds of the reservations that are open at once. Beyond one of them, the oldest that it counts is committed.

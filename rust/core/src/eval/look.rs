@@ -108,12 +108,13 @@ impl<'s> Counting<'_, 's> {
             };
             (Cow::Borrowed(limit.rule.as_str()), message)
         });
-        let decision = Decision {
+        let mut decision = Decision {
             retry_after_ms: Some(longest_us.div_ceil(1_000)),
             limits: self.limit_states(weighed),
             ..Decision::bare(Outcome::RateLimited, rule, message, self.now.unix_us())
         };
-        weighed.indexes.complete(self.state, decision)
+        weighed.indexes.complete(self.state, &mut decision);
+        decision
     }
 
     pub(super) fn limit_states(&self, weighed: &Weighed<'_, '_>) -> SmallVec<[LimitState<'s>; 4]> {

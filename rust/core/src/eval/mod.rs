@@ -41,6 +41,7 @@ use crate::{Decision, Now, Outcome, Request};
 pub use listing::Listing;
 pub use look::Looked;
 pub(crate) use trace::{Silent, Trace};
+pub(crate) use weigh::Weighed;
 
 /// One request, and the compiled state that judges it.
 #[derive(Clone, Copy, Debug)]

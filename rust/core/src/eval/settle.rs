@@ -21,7 +21,7 @@ impl<'s> Counting<'_, 's> {
         if let Some(approval) = weighed.approval.take() {
             return self.approval_required(weighed, approval);
         }
-        let decision = match self.take::<T>(weighed) {
+        let mut decision = match self.take::<T>(weighed) {
             Ok(stamp_us) => return self.allowed::<T>(weighed, stamp_us),
             Err(Refusal::RateLimited) => return self.rate_limited(weighed),
             Err(Refusal::Capacity { .. }) => self.denied(
@@ -34,12 +34,13 @@ impl<'s> Counting<'_, 's> {
                  operator",
             ),
         };
-        weighed.indexes.complete(self.state, decision)
+        weighed.indexes.complete(self.state, &mut decision);
+        decision
     }
 
     fn approval_required(&self, weighed: &Weighed<'s, '_>, approval: NeededApproval<'s>) -> Decision<'s> {
         let message = message::approval_required(&weighed.tool).into();
-        let decision = Decision {
+        let mut decision = Decision {
             limits: self.limit_states(weighed),
             fingerprint: Some(approval.fingerprint),
             ..Decision::bare(
@@ -49,7 +50,8 @@ impl<'s> Counting<'_, 's> {
                 self.now.unix_us(),
             )
         };
-        weighed.indexes.complete(self.state, decision)
+        weighed.indexes.complete(self.state, &mut decision);
+        decision
     }
 
     fn allowed<T: Trace>(&self, weighed: &mut Weighed<'s, '_>, stamp_us: Option<u64>) -> Decision<'s> {
@@ -60,7 +62,7 @@ impl<'s> Counting<'_, 's> {
             self.reservations
                 .open(id, weighed.pep, &weighed.grant, taken, self.now);
         }
-        let decision = Decision {
+        let mut decision = Decision {
             limits: self.limit_states(weighed),
             shadow: std::mem::take(&mut weighed.shadowing).into_answer(),
             reservation,
@@ -71,7 +73,8 @@ impl<'s> Counting<'_, 's> {
                 decided_at_us,
             )
         };
-        weighed.indexes.complete(self.state, decision)
+        weighed.indexes.complete(self.state, &mut decision);
+        decision
     }
 
     fn denied(&self, rule: &'static str, message: &'static str) -> Decision<'s> {

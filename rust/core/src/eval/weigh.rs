@@ -20,8 +20,9 @@ use crate::request::MAX_ARGS_DEPTH;
 use crate::state::State;
 use crate::{Args, Decision, PepId, ReservationId};
 
-/// A call that the compiled state does not refuse. It needs neither its arguments nor their buffer any more.
-#[derive(Debug)]
+/// A call that the compiled state does not refuse. It needs neither its arguments nor their buffer any more. It is too large to
+/// be moved from step to step: who wants one makes it empty, and lends it to the steps.
+#[derive(Debug, Default)]
 pub(crate) struct Weighed<'s, 'r> {
     pub(super) grant: Cow<'r, str>,
     pub(super) tool: Cow<'r, str>,
@@ -45,7 +46,7 @@ pub(super) struct NeededApproval<'s> {
 }
 
 /// The indexes of a decision in its state.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct DecisionIndexes {
     pub(super) policy: u32,
     grant: Option<u32>,
@@ -83,29 +84,27 @@ impl Weighed<'_, '_> {
 }
 
 impl DecisionIndexes {
-    /// The decision with the policy, the grant and the tool that these indexes name.
-    pub(super) fn complete<'s>(self, state: &'s State, decision: Decision<'s>) -> Decision<'s> {
+    /// Adds the policy, the grant and the tool that these indexes name.
+    pub(super) fn complete<'s>(self, state: &'s State, decision: &mut Decision<'s>) {
         let policy = state.compiled(self.policy);
-        Decision {
-            policy: Cow::Borrowed(policy.map_or("", |policy| &policy.name)),
-            policy_version: Cow::Borrowed(policy.map_or("", CompiledPolicy::version)),
-            grant_index: self.grant,
-            policy_index: Some(self.policy),
-            tool_index: self.tool,
-            ..decision
-        }
+        decision.policy = Cow::Borrowed(policy.map_or("", |policy| &policy.name));
+        decision.policy_version = Cow::Borrowed(policy.map_or("", CompiledPolicy::version));
+        decision.grant_index = self.grant;
+        decision.policy_index = Some(self.policy);
+        decision.tool_index = self.tool;
     }
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
-    /// Weighs the call, with `tape` as the buffer for the arguments, and passes the arguments of a well-formed call to `see`.
-    /// Breaks with the decision if the state alone refuses.
+    /// Weighs the call into `weighed`, with `tape` as the buffer for the arguments, and passes the arguments of a well-formed
+    /// call to `see`. Breaks with the decision if the state alone refuses.
     pub(crate) fn weigh<'c, T: Trace>(
         &self,
+        weighed: &mut Weighed<'s, 'c>,
         tape: &mut Tape,
         trace: &mut T,
         see: impl FnOnce(Seen<'_>),
-    ) -> ControlFlow<Decision<'s>, Weighed<'s, 'c>>
+    ) -> ControlFlow<Decision<'s>>
     where
         Self: 'c,
         's: 'c,
@@ -139,31 +138,21 @@ impl<'s> Evaluation<'_, 's, '_> {
         let Decider { policy, policy_index } = decider;
         see(Seen::new(args, Some(policy)));
         let found = policy.names.find(admitted.tool);
-        let indexes = DecisionIndexes {
+        weighed.grant = Cow::Borrowed(admitted.grant);
+        weighed.tool = Cow::Borrowed(admitted.tool);
+        weighed.pep = self.request.pep.id;
+        weighed.reserve = self.request.reserve;
+        weighed.indexes = DecisionIndexes {
             policy: policy_index,
             grant: admitted.grant_index(),
             tool: found.listed,
         };
-        // Filled in where it stands: it is too large to be handed from step to step.
-        let mut weighed = Weighed {
-            grant: Cow::Borrowed(admitted.grant),
-            tool: Cow::Borrowed(admitted.tool),
-            pep: self.request.pep.id,
-            reserve: self.request.reserve,
-            indexes,
-            counts: Counts::default(),
-            shadowing: Shadowing::default(),
-            approval: None,
-            shadow_approval: None,
+        let ControlFlow::Break(refused) = self.judge(&call, policy, found, weighed, trace) else {
+            return ControlFlow::Continue(());
         };
-        match self.judge(&call, policy, found, &mut weighed, trace) {
-            ControlFlow::Break(refused) => {
-                let decision =
-                    Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us());
-                ControlFlow::Break(indexes.complete(self.state, decision))
-            }
-            ControlFlow::Continue(()) => ControlFlow::Continue(weighed),
-        }
+        let mut decision = Decision::bare(refused.outcome, refused.rule, refused.message, self.now.unix_us());
+        weighed.indexes.complete(self.state, &mut decision);
+        ControlFlow::Break(decision)
     }
 
     fn judge<T: Trace>(
