@@ -27,6 +27,7 @@ __all__ = [
     "Step",
     "Wrap",
     "args_json",
+    "bench_hgrm",
     "bench_run",
     "connect",
     "counters_facts",
@@ -995,6 +996,13 @@ def bench_run(
 
     Raises:
         ConfigError: An option has an invalid value, the target cannot be reached, or no call got an answer.
+    """
+
+def bench_hgrm(histogram: str) -> str:
+    """Converts the `histogram` of a report into a percentile distribution in microseconds (`.hgrm`).
+
+    Raises:
+        ConfigError: The text is no HdrHistogram in base64.
     """
 
 def connect(url: str, *, headers: Sequence[tuple[str, str]] = ..., ca: bytes | None = None) -> int:

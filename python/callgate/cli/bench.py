@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from callgate._callgate import BenchCalls, bench_run, version
+from callgate._callgate import BenchCalls, bench_hgrm, bench_run, version
 from callgate.cli import bench_compare, bench_report, machine
 from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
@@ -25,6 +25,7 @@ _LONGEST_S = 7 * 86_400
 _SHORTEST_DURATION_S, _SHORTEST_TIMEOUT_S = 0.1, 0.001
 _TOKEN_VARIABLE = "CALLGATE_TOKEN"  # noqa: S105  the name of a variable
 _INTERRUPTED = 130
+_STDOUT = Path("-")
 _MS = 1000
 
 
@@ -134,6 +135,10 @@ def bench(
     ] = None,
     tls_key: Annotated[Path | None, typer.Option(metavar="PEM", help="The key of --tls-cert.")] = None,
     output: Annotated[Path | None, typer.Option(metavar="FILE", help="File for the report as JSON.")] = None,
+    hgrm: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File for the latencies as a percentile distribution; `-` prints it."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(metavar="A B", help="Compare two reports instead of running.")
@@ -146,8 +151,8 @@ def bench(
     """Run a load test against a sidecar; exit code 0, 2 wrong use or no sidecar found, 130 after Ctrl-C."""
     if compare is not None:
         _compare(compare, target, fail_above, as_json=as_json)
-    if target is None or fail_above is not None:
-        raise _wrong_use(target)
+    if target is None or fail_above is not None or (hgrm == _STDOUT and as_json):
+        raise _wrong_use(target, fail_above)
     asked = _calls(calls, policy, catalogue, grants, seed)
     if save_calls is not None:
         asked.write(save_calls)
@@ -163,9 +168,8 @@ def bench(
         "threads": threads,
     }
     began = time.time()
-    if output is not None:
-        # An unwritable file is reported before the run, not after it.
-        _write(output, "")
+    # An unwritable file is reported before the run, not after it.
+    _touch(output, hgrm)
     with _progress() as progress:
         text = bench_run(
             target,
@@ -191,12 +195,7 @@ def bench(
         },
         "result": json.loads(text),
     }
-    if output is not None:
-        _write(output, json.dumps(document, indent=2) + "\n")
-    if as_json:
-        typer.echo(json.dumps(document))
-    else:
-        bench_report.show(document)
+    _report(document, output, hgrm, as_json=as_json)
     _end(target, document["result"])
 
 
@@ -207,10 +206,29 @@ def _compare(reports: tuple[Path, Path], target: str | None, fail_above: float |
     raise typer.Exit(1 if worse else 0)
 
 
-def _wrong_use(target: str | None) -> typer.BadParameter:
+def _wrong_use(target: str | None, fail_above: float | None) -> typer.BadParameter:
     if target is None:
         return typer.BadParameter("name a target: HOST:PORT, https://HOST:PORT or unix:PATH", param_hint="TARGET")
-    return typer.BadParameter("goes with --compare", param_hint="--fail-above")
+    if fail_above is not None:
+        return typer.BadParameter("goes with --compare", param_hint="--fail-above")
+    message = "`-` prints another form than --json does; give one of the two, or a file"
+    return typer.BadParameter(message, param_hint="--hgrm")
+
+
+def _report(document: dict[str, Any], output: Path | None, hgrm: Path | None, *, as_json: bool) -> None:
+    """Writes the files that were asked for, and prints the report."""
+    if output is not None:
+        _write(output, json.dumps(document, indent=2) + "\n")
+    if hgrm is not None:
+        distribution = bench_hgrm(document["result"]["histogram"])
+        if hgrm == _STDOUT:
+            typer.echo(distribution, nl=False)
+            return
+        _write(hgrm, distribution)
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        bench_report.show(document)
 
 
 def _end(target: str, result: dict[str, Any]) -> None:
@@ -241,6 +259,12 @@ def _token(path: Path | None) -> str | None:
         reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8"
         message = f"cannot read `{path}`: {reason}"
         raise ConfigError(message) from None
+
+
+def _touch(*paths: Path | None) -> None:
+    for path in paths:
+        if path is not None and path != _STDOUT:
+            _write(path, "")
 
 
 def _write(path: Path, text: str) -> None:

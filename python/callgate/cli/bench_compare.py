@@ -17,6 +17,7 @@ FORMAT = "callgate-bench/1"
 _PERCENTILES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
 # Numbers whose noise the interval samples show.
 _SAMPLED = {"requests/s": "requests_per_second", "p50": "p50_us", "p99": "p99_us"}
+_WITHIN_NOISE = "within noise"
 # Two runs that differ in these options cannot be compared.
 _OPTIONS = ("method", "batch_size", "connections", "streams", "rate", "threads", "calls", "source", "grants", "seed")
 
@@ -37,7 +38,7 @@ class Row:
 
 
 def run(path_a: Path, path_b: Path, *, fail_above: float | None, as_json: bool) -> bool:
-    """Prints the comparison; returns true if B is worse than A by more than `fail_above`."""
+    """Prints the comparison; returns true if B is worse than A by more than `fail_above` and than the noise."""
     a, b = _read(path_a), _read(path_b)
     try:
         rows, differing = compare(a, b), differences(a, b)
@@ -134,12 +135,14 @@ def _verdict(name: str, ratio: float | None, noise: float | None) -> str:
     if ratio is None or noise is None:
         return ""
     if abs(ratio - 1) <= noise:
-        return "within noise"
+        return _WITHIN_NOISE
     return "better" if (ratio > 1) == name.endswith("/s") else "worse"
 
 
 def _worsening(row: Row) -> float:
     """The factor by which B is worse, for the numbers that `--fail-above` examines."""
+    if row.verdict == _WITHIN_NOISE:
+        return 0.0
     if row.name not in {"requests/s", "p50 us", "p99 us"} or not row.ratio:
         # A run without answers is no better than any other.
         return float("inf") if row.name == "requests/s" and row.a else 0.0

@@ -8,6 +8,7 @@ mod calls;
 mod connect;
 mod connection;
 mod error;
+mod hgrm;
 mod http2;
 mod message;
 mod options;
@@ -24,6 +25,7 @@ mod worker;
 
 pub use calls::{Calls, Generate};
 pub use error::LoadError;
+pub use hgrm::percentile_distribution;
 pub use options::{Method, Options, Token};
 pub use report::{Bytes, Delay, ErrorCount, Generator, Interval, Latency, Report};
 pub use run::{Progress, Run};

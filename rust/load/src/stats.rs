@@ -71,11 +71,19 @@ impl Stats {
 
     /// Counts a failed request.
     pub(crate) fn error(&mut self, failure: &Failure) {
+        self.errors(failure, 1);
+    }
+
+    /// Counts several requests that failed for one reason.
+    pub(crate) fn errors(&mut self, failure: &Failure, count: u64) {
+        if count == 0 {
+            return;
+        }
         let faults = self.errors.entry(failure.label()).or_default();
         if faults.count == 0 {
             faults.detail = failure.detail();
         }
-        faults.count += 1;
+        faults.count += count;
     }
 
     pub(crate) fn error_count(&self) -> u64 {

@@ -81,8 +81,7 @@ async fn run(
     let Some(timeline) = plan.timeline() else { return };
     let mut pace = plan.options.rate.map_or(Pace::Closed, |rate| {
         let (number, connections) = (number as u64, plan.options.connections as u64);
-        let schedule = Schedule::new(rate, connections, number, timeline.start_ns, timeline.end_ns);
-        Pace::Open(schedule)
+        Pace::Open(Schedule::new(rate, connections, number, timeline))
     });
     // Connections begin at different calls, so that all calls are soon sent.
     let mut next_call = number * plan.requests.len() / plan.options.connections.max(1);
@@ -97,12 +96,7 @@ async fn run(
             None => break,
         }
     }
-    let mut stats = shared_stats.lock();
-    pace.missed(plan.end_ns(), |due_ns| {
-        if plan.is_measured(due_ns) {
-            stats.unsent += 1;
-        }
-    });
+    shared_stats.lock().unsent += pace.drop_due(plan.end_ns());
 }
 
 async fn open<'r>(plan: &'r Plan, shared_stats: &'r SharedStats) -> Result<Connection<'r>, String> {
@@ -134,7 +128,7 @@ async fn reopen<'r>(
         let opened = open(plan, shared_stats).await;
         let now_ns = plan.now_ns();
         // Callers would have failed meanwhile, not waited.
-        pace.missed(now_ns, |due_ns| not_sent(plan, shared_stats, due_ns));
+        not_sent(plan, shared_stats, pace.drop_due(now_ns));
         match opened {
             Ok(connection) => {
                 plan.connection_reopened();
@@ -144,7 +138,7 @@ async fn reopen<'r>(
             Err(why) => {
                 plan.reopen_failed(why);
                 if matches!(pace, Pace::Closed) {
-                    not_sent(plan, shared_stats, now_ns);
+                    not_sent(plan, shared_stats, u64::from(plan.is_measured(now_ns)));
                 }
             }
         }
@@ -153,9 +147,8 @@ async fn reopen<'r>(
     }
 }
 
-fn not_sent(plan: &Plan, shared_stats: &SharedStats, due_ns: u64) {
+/// Counts measured requests that failed because the connection was not open.
+fn not_sent(plan: &Plan, shared_stats: &SharedStats, requests: u64) {
     plan.failed(&Failure::NotConnected);
-    if plan.is_measured(due_ns) {
-        shared_stats.lock().error(&Failure::NotConnected);
-    }
+    shared_stats.lock().errors(&Failure::NotConnected, requests);
 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use callgate_load::{Calls, Generate, Options, Report, Run, Target, Tls, Token};
+use callgate_load::{Calls, Generate, Options, Report, Run, Target, Tls, Token, percentile_distribution};
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
@@ -115,6 +115,12 @@ pub(crate) fn bench_run<'py>(
     watch(py, &run, progress)?;
     let report: Report = py.detach(|| run.finish()).map_err(Error::from)?;
     Ok(PyString::new(py, &report.to_json()))
+}
+
+/// Converts the histogram of a report into a percentile distribution in microseconds (`.hgrm`).
+#[pyfunction]
+pub(crate) fn bench_hgrm(histogram: &str) -> PyResult<String> {
+    Ok(percentile_distribution(histogram).map_err(Error::from)?)
 }
 
 /// Waits for the end of a run. The first Ctrl-C ends it early with the results so far; the second one aborts it.

@@ -40,7 +40,7 @@ mod _callgate {
     use pyo3::types::{PyBytes, PyDict};
 
     #[pymodule_export]
-    use crate::bench::{BenchCalls, bench_run};
+    use crate::bench::{BenchCalls, bench_hgrm, bench_run};
     #[pymodule_export]
     use crate::clock::ManualClock;
     #[pymodule_export]

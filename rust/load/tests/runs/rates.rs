@@ -76,3 +76,36 @@ fn a_target_too_slow_for_the_rate_is_told_of() {
         report.warnings
     );
 }
+
+/// The backlog of the warm-up must not be all that is sent: at a billion requests per second it never ends.
+#[test]
+fn a_rate_far_above_capacity_is_measured() {
+    for (method, rate) in [
+        (Method::Check, 1e6),
+        (Method::Check, 1e9),
+        (Method::Batch, 1e9),
+        (Method::Stream, 1e9),
+    ] {
+        let server = serve(Behaviour::default());
+        let report = run(Options {
+            method,
+            rate: Some(rate),
+            warmup_ms: 300,
+            ..options(&server.address)
+        })
+        .unwrap();
+        assert!(report.requests > 0, "{method:?} at {rate}: {report:?}");
+        assert!(report.outcomes.values().sum::<u64>() >= report.requests);
+        assert!(report.latency_us.max > 0.0);
+        // Every request that was due is accounted for.
+        let failed: u64 = report.errors.values().map(|errors| errors.count).sum();
+        let due = report.requests + failed + report.generator.unsent;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "half a second of requests"
+        )]
+        let expected = (rate / 2.0) as u64;
+        assert!(due.abs_diff(expected) <= 1, "{due} of {expected}");
+    }
+}
