@@ -427,6 +427,31 @@ fn a_user_behind_the_socket_is_known() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_call_without_a_caller_is_refused_in_the_same_words_at_every_door() {
+    let rig = Rig::with(granted(), config());
+    let unnamed = CheckRequest {
+        grant: String::new(),
+        ..call("labelled")
+    };
+    let decision = check(&mut rig.grpc(), unnamed, &["Bearer cgt_proxy"])
+        .await
+        .unwrap();
+    assert!(
+        decision.message.contains("send the token of a grant"),
+        "{decision:?}"
+    );
+    let over_http = post(
+        &rig,
+        r#"{"tool":"labelled"}"#,
+        &["Authorization: Bearer cgt_proxy"],
+    );
+    assert_eq!(
+        [over_http.text("rule"), over_http.text("message")],
+        ["(invalid request)".to_owned(), decision.message]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_token_is_a_grant_at_every_door() {
     let rig = Rig::with(granted(), config());
     let mut client = rig.grpc();

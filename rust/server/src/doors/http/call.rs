@@ -81,14 +81,11 @@ impl<'b> CheckCall<'b> {
                 unknown => return Err(unknown_field(unknown)),
             }
         }
-        // The caller's token stands for the grant.
-        let grant = call.grant.or(call.grant_token);
-        for (name, value) in [("grant", grant), ("tool", call.tool)] {
-            if value.is_none() {
-                return Err(CheckCallError::Invalid(format!(
-                    "field `{name}` is missing; expected a string"
-                )));
-            }
+        // Not the caller: the engine refuses a call without one, in the same words at every door.
+        if call.tool.is_none() {
+            return Err(CheckCallError::Invalid(
+                "field `tool` is missing; expected a string".to_owned(),
+            ));
         }
         Ok(call)
     }
@@ -236,6 +233,17 @@ mod tests {
     }
 
     #[test]
+    fn a_call_without_a_caller_is_the_engine_s_to_refuse() {
+        for body in [r#"{"tool":"t"}"#, r#"{"tool":"t","grant_token":null}"#] {
+            read(body, |call| {
+                let call = call.unwrap();
+                let caller = call.request(Pep::UNNAMED, None).caller;
+                assert!(matches!(caller, Caller::Named { grant: "", .. }), "{caller:?}");
+            });
+        }
+    }
+
+    #[test]
     fn a_token_stands_for_the_grant() {
         read(r#"{"grant_token":"cgt_x","tool":"t"}"#, |call| {
             let call = call.unwrap();
@@ -280,7 +288,6 @@ mod tests {
     #[test]
     fn faults_of_fields_are_decisions() {
         for (body, message) in [
-            (r#"{"tool":"t"}"#, "field `grant` is missing; expected a string"),
             (r#"{"grant":"g"}"#, "field `tool` is missing; expected a string"),
             (
                 r#"{"grant":1,"tool":"t"}"#,
