@@ -110,8 +110,8 @@ pub struct Decision<'a> {
     pub grant_index: Option<u32>,
     /// Index of the policy in [`crate::State::policies`]; `None` if no policy was reached.
     pub policy_index: Option<u32>,
-    /// Index of the tool among the tool names that the policy spells out ([`crate::engine::PolicyView::tools`]), for
-    /// bounded metrics labels; `None` for every other tool.
+    /// Index of the tool's name, or of the pattern that matches it, among those that the policy has
+    /// ([`crate::engine::PolicyView::tools_and_patterns`]), for bounded metrics labels; `None` for every other tool.
     pub tool_index: Option<u32>,
 }
 

@@ -266,8 +266,14 @@ impl<'s> PolicyView<'s> {
         self.compiled().map_or("", CompiledPolicy::version)
     }
 
-    /// Returns the tools that the policy names in full, in the order of [`crate::Decision::tool_index`].
+    /// Returns the tools that the policy names in full.
     pub fn tools(self) -> &'s [String] {
+        self.compiled().map_or(&[], |policy| policy.names.spelled())
+    }
+
+    /// Returns the tools that the policy names, in full and then by patterns, in the order of
+    /// [`crate::Decision::tool_index`].
+    pub fn tools_and_patterns(self) -> &'s [String] {
         self.compiled().map_or(&[], |policy| policy.names.listed())
     }
 

@@ -333,17 +333,21 @@ impl Gate {
             took,
             now.boot_ns / 1_000_000_000,
         );
-        let Logged::Yes(server) = logged else { return };
+        let Logged::Yes(label) = logged else { return };
+        let Identity { grant, server } = configuration.state.identity(request, decision);
+        // The name that the decision log has; the label of metrics only where there is none.
+        let server = if server.is_empty() {
+            FieldValue::Text(label)
+        } else {
+            server.into()
+        };
         let (level, event) = match decision.rule.as_ref() {
             INTERNAL_ERROR => (Level::Error, "internal_error"),
             _ => (Level::Info, "denied"),
         };
         let fields = vec![
-            ("server", FieldValue::Text(server)),
-            (
-                "grant",
-                configuration.state.identity(request, decision).grant.into(),
-            ),
+            ("server", server),
+            ("grant", grant.into()),
             ("tool", request.tool.into()),
             ("outcome", decision.outcome.as_str().into()),
             ("rule", decision.rule.as_ref().into()),

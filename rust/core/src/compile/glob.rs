@@ -91,11 +91,6 @@ impl GlobSet {
             .find(|(_, parts)| matches_parts(parts, name))
             .map(|(given, _)| *given)
     }
-
-    /// Returns whether any glob matches the whole name.
-    pub(super) fn matches(&self, name: &str) -> bool {
-        self.best(name).is_some()
-    }
 }
 
 fn literal_chars(parts: &[GlobPart]) -> usize {

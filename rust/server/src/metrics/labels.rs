@@ -14,7 +14,7 @@ use super::pace::Pace;
 const ANY_SERVER: &str = "(any)";
 /// `server` of servers that nobody configured.
 const UNKNOWN_SERVER: &str = "(unknown)";
-/// `tool` of tools that the policy does not spell out, and the value of anything beyond [`MAX_CELLS`].
+/// `tool` of tools that the policy names neither in full nor by a pattern, and the value of anything beyond [`MAX_CELLS`].
 const OTHER: &str = "(other)";
 
 /// Label sets of one metric. Policies bound them, but many reloads could still add up.
@@ -116,7 +116,7 @@ impl Registry {
             .policies()
             .map(|policy| {
                 serves_every |= policy.server().is_none();
-                known.server(policy.server().unwrap_or(ANY_SERVER), policy.tools())
+                known.server(policy.server().unwrap_or(ANY_SERVER), policy.tools_and_patterns())
             })
             .collect();
         let servers = state.servers().iter();

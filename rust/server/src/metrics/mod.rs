@@ -44,7 +44,7 @@ pub struct DecisionCount {
     /// A configured server, `(any)` where one policy serves every server, `(unknown)` for other servers and for requests
     /// that name none.
     pub server: String,
-    /// A tool that the policy spells out, or `(other)`.
+    /// A tool that the policy names, the pattern by which it names the tool, or `(other)`.
     pub tool: String,
     /// `allow`, `deny`, `rate_limited` or `approval_required`.
     pub outcome: &'static str,

@@ -68,6 +68,36 @@ fn labels_are_bounded_whatever_callers_send() {
 }
 
 #[test]
+fn tools_that_a_pattern_names_are_counted_under_it() {
+    let policy =
+        r#"{"version":"1","default":"deny","tools":{"read_*":{},"read_secret":{},"r*":{}},"hide":["h_?"]}"#;
+    let rig = Rig::with(state_by_server(&[("a", policy)]), ServerConfig::default());
+    for tool in ["read_a", "read_b", "read_secret", "rest", "h_1", "h_22", "none"] {
+        ask(&rig, "a", tool);
+    }
+    assert_eq!(
+        decisions(&rig.server.metrics()),
+        [
+            ("a", "(other)", "deny", 2),
+            ("a", "h_?", "deny", 1),
+            ("a", "r*", "allow", 1),
+            ("a", "read_*", "allow", 2),
+            ("a", "read_secret", "allow", 1)
+        ]
+    );
+}
+
+#[test]
+fn a_denial_is_told_with_the_server_that_the_decision_log_has() {
+    let rig = Rig::new();
+    rig.post(r#"{"grant":"g","tool":"forbidden","server":"files"}"#);
+    assert_eq!(text(&rig.wait_for_event("denied"), "server"), "files");
+    rig.post("{}");
+    // Nothing says which server was meant.
+    assert_eq!(text(&rig.wait_for_event("denied"), "server"), "(any)");
+}
+
+#[test]
 fn servers_with_policies_of_their_own_are_named() {
     let rig = Rig::with(
         state_by_server(&[("a", r#"{"version":"1","default":"allow"}"#), ("b", POLICY)]),
@@ -225,7 +255,7 @@ fn denials_are_logged_up_to_ten_in_a_second() {
     assert_eq!(denied.len(), 10);
     assert_eq!(
         ["server", "grant", "tool", "outcome", "rule"].map(|name| text(denied[0], name)),
-        ["(any)", "g", "forbidden", "deny", "/tools/forbidden/action"]
+        ["srv", "g", "forbidden", "deny", "/tools/forbidden/action"]
     );
     assert!(!format!("{events:?}").contains("hunter2"));
     let started = events

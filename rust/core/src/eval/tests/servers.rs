@@ -53,13 +53,14 @@ fn metrics_can_name_policies_and_tools() {
         (Some("a"), "one", 12)
     );
     assert_eq!(view.tools(), ["x", "y", "h"]);
+    assert_eq!(view.tools_and_patterns(), ["x", "y", "h", "g*", "g*"]);
     assert_eq!(state.policies().len(), 1);
     assert!(state.policy(1).is_none());
     for (tool, answer, index) in [
         ("x", "allow ", Some(0)),
         ("y", "deny (hidden)", Some(1)),
         ("h", "deny (hidden)", Some(2)),
-        ("g1", "deny (hidden)", None),
+        ("g1", "deny (hidden)", Some(3)),
         ("z", "deny (default deny)", None),
     ] {
         let decision = desk.decide(&Request {
