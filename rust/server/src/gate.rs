@@ -79,6 +79,8 @@ pub(crate) struct Paces {
     pub(crate) floods: Pace,
     /// Rate limits that could not be looked at.
     pub(crate) rate_limits: Pace,
+    /// Requests that limits by descriptors refused.
+    pub(crate) refused_limits: Pace,
     /// Servers behind the gateway that did not answer.
     pub(crate) upstreams: Pace,
     /// Lists of tools that are not those that were accepted.
@@ -282,8 +284,23 @@ impl Gate {
         decision: impl FnOnce() -> Decision<'a>,
         took: Duration,
     ) {
+        let is_told = self.paces.refused_limits.admits(self.second());
         // A refusal that cannot be logged is one all the same.
-        if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
+        let entry = self.audit.as_ref().and_then(Audit::begin);
+        if !is_told && entry.is_none() {
+            return;
+        }
+        let decision = decision();
+        if is_told {
+            let fields = vec![
+                ("domain", decision.policy.as_ref().into()),
+                ("outcome", decision.outcome.as_str().into()),
+                ("rule", decision.rule.as_ref().into()),
+                ("decided_at_us", decision.decided_at_us.into()),
+            ];
+            self.events.push(Level::Info, "denied", fields);
+        }
+        if let Some(entry) = entry {
             let asked = LoggedRequest {
                 ingress,
                 identity: Identity {
@@ -293,7 +310,7 @@ impl Gate {
                 session: None,
                 tool: "",
             };
-            entry.finish(asked, &decision(), took);
+            entry.finish(asked, &decision, took);
         }
     }
 

@@ -74,6 +74,7 @@ impl Reports {
             ("tls_handshake_failed", &gate.paces.handshakes),
             ("http2_flood", &gate.paces.floods),
             ("rate_limit_failed", &gate.paces.rate_limits),
+            ("rate_limit_exceeded", &gate.paces.refused_limits),
             ("upstream_failed", &gate.paces.upstreams),
         ] {
             let count = pace.take_suppressed();

@@ -1,6 +1,6 @@
 //! `envoy.service.ratelimit.v3` over a real connection.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use callgate_core::State;
 use callgate_core::engine::{FORCED_PANIC_TOOL, Setup};
@@ -194,6 +194,57 @@ async fn refusals_leave_a_line() {
     assert_eq!(by_name["limits"], limit);
     assert_eq!(by_descriptor["rule"], "/tool=a~1b/user=ann");
     assert_eq!(by_descriptor["limits"][0]["counter"], "/tool=a~1b/user=ann");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn refusals_are_told_as_other_denials_are() {
+    let rig = rig();
+    let user = [descriptor(&[("user", "ann")])];
+    for _ in 0..2 {
+        ask(&rig, &user).await;
+    }
+    assert!(
+        rig.server
+            .drain_events(usize::MAX)
+            .iter()
+            .all(|event| event.event != "denied")
+    );
+    for _ in 0..25 {
+        ask(&rig, &user).await;
+    }
+    // At most ten of a second, whatever callers do; the others are summed up by the next second.
+    let (mut told, mut suppressed) = (Vec::new(), 0);
+    let started = Instant::now();
+    while told.len() as u64 + suppressed < 25 {
+        assert!(
+            started.elapsed() < Duration::from_secs(30),
+            "{told:?} {suppressed}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        for event in rig.server.drain_events(usize::MAX) {
+            if event.event == "denied" {
+                told.push(event);
+                continue;
+            }
+            if let [
+                ("refusal", FieldValue::Text(refusal)),
+                ("count", FieldValue::Number(count)),
+            ] = event.fields.as_slice()
+            {
+                assert_eq!(refusal, "rate_limit_exceeded");
+                suppressed += count;
+            }
+        }
+    }
+    assert_eq!((told.len(), suppressed), (10, 15));
+    for (name, value) in [
+        ("domain", "mcp"),
+        ("outcome", "rate_limited"),
+        ("rule", "/user=ann"),
+    ] {
+        let field = (name, FieldValue::Text(value.to_owned()));
+        assert!(told[0].fields.contains(&field), "{:?}", told[0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
