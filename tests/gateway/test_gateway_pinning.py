@@ -96,7 +96,9 @@ def test_what_changes_is_denied_and_hidden_until_it_is_accepted(tmp_path: Path, 
             reply = call(url, tool)
             assert rule_of(reply) == rule
             assert reply["result"]["isError"] == bool(rule)
-        assert "callgate pin accept" in call(url, "a")["result"]["content"][0]["text"]
+        told = call(url, "a")["result"]["content"][0]["text"]
+        assert "reviewed and accepted" in told
+        assert "callgate pin" not in told, "commands are the operator's"
         assert tools.called == ["a", "a", "b"]
 
         state = str(tmp_path / "state")

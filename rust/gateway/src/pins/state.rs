@@ -35,11 +35,10 @@ impl State {
         matches!(self, Self::Pinned | Self::Unknown)
     }
 
-    /// The message to a model whose call is denied for this state.
+    /// The message to a model whose call is denied for this state. It names no commands: they are the operator's.
     pub fn message(self, server: &str, tool: &str) -> String {
         let (server, tool) = (Quoted(server), Quoted(tool));
-        let ask = "do not try again until an operator has reviewed it (`callgate pin diff`) and accepted it \
-                   (`callgate pin accept`)";
+        let ask = "do not try again until the operator of callgate has reviewed and accepted it";
         match self {
             Self::Pinned | Self::Unknown => format!("the tool {tool} of the server {server} is accepted"),
             Self::Changed => format!(
@@ -134,11 +133,14 @@ mod tests {
 
     #[test]
     fn a_model_is_told_what_to_do() {
-        let message = State::Changed.message("srv", &"x\n".repeat(100));
-        assert!(
-            message.contains("`callgate pin accept`") && message.contains("`srv`"),
-            "{message}"
-        );
-        assert!(message.len() < 500 && !message.contains('\n'), "{message}");
+        for state in [State::Changed, State::New] {
+            let message = state.message("srv", &"x\n".repeat(100));
+            assert!(
+                message.contains("reviewed and accepted") && message.contains("`srv`"),
+                "{message}"
+            );
+            assert!(message.len() < 500 && !message.contains('\n'), "{message}");
+            assert!(!message.contains("callgate pin"), "{message}");
+        }
     }
 }
