@@ -17,6 +17,7 @@ use crate::flood::Flood;
 use crate::identity::UnknownPepError;
 use crate::in_force::{Configuration, ConfigurationSwap, Parts, Sessions, Snapshot};
 use crate::ingress::Ingress;
+use crate::listed_tools::ListedTools;
 use crate::metrics::{INTERNAL_ERROR, INVALID_REQUEST, Logged, Metrics, Pace};
 use crate::protocol::Protocol;
 
@@ -66,6 +67,7 @@ pub(crate) struct Gate {
     /// Keeps apart their sessions of callers that have proven who they are; `None` where there is no gateway.
     pub(crate) sessions: Option<Sessions>,
     pub(crate) paces: Paces,
+    pub(crate) listed_tools: ListedTools,
 }
 
 /// Bounds of how often refusals before any decision are logged: clients choose how often they happen.
@@ -125,6 +127,7 @@ impl Gate {
             in_force,
             sessions: None,
             paces: Paces::default(),
+            listed_tools: ListedTools::default(),
         }
     }
 

@@ -22,6 +22,7 @@ mod ingress;
 mod issuer_keys;
 mod judging;
 mod limits;
+mod listed_tools;
 mod listener;
 mod metrics;
 mod net;

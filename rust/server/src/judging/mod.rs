@@ -9,6 +9,7 @@ mod judge;
 mod lists;
 mod params;
 pub(crate) mod pins;
+pub(crate) mod policy_names;
 mod reservation;
 
 use std::sync::Arc;

@@ -26,8 +26,8 @@ use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::events::{FieldValue, Level};
 use crate::gate::{Buffers, Gate, work_on};
 use crate::in_force::{ServerEntry, session};
-use crate::judging::pins;
 use crate::judging::{Lists, OpenReservation};
+use crate::judging::{pins, policy_names};
 use crate::protocol::Protocol;
 use crate::proxy::ANONYMOUS;
 
@@ -305,6 +305,8 @@ impl Room for HeldBytes {
 impl Cutting {
     /// Compares a list with the accepted tools of the server; the error says why the list must not be shown.
     fn observe(&self, tape: &mut Tape, message: &[u8]) -> Result<Option<Observation>, String> {
+        let asked = self.page.as_page_ref();
+        policy_names::compare(&self.gate, &self.entry.server, asked, tape, message);
         let Some(pins) = &self.entry.pins else {
             return Ok(None);
         };
@@ -312,7 +314,7 @@ impl Cutting {
             &self.gate,
             pins,
             &self.entry.server,
-            (self.page.as_page_ref(), &self.variant),
+            (asked, &self.variant),
             tape,
             message,
         )

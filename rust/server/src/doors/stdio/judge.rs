@@ -13,8 +13,8 @@ use callgate_pipes::stdio::{Judged, Judging, LineError, Looks};
 use super::attributes::LineAttributes;
 use super::responder::{StdioResponder, of_client};
 use crate::gate::{Buffers, Gate, work_on};
-use crate::judging::pins;
 use crate::judging::{Admission, Judge, Lists, OpenReservation, Payload};
+use crate::judging::{pins, policy_names};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
 
@@ -118,6 +118,7 @@ impl LineJudge {
         reply: &[u8],
         listing: &Listing,
     ) -> Result<Option<Observation>, String> {
+        policy_names::compare(&self.gate, &self.server, listing.page.as_page_ref(), tape, reply);
         let Some(pins) = &self.pins else {
             return Ok(None);
         };
