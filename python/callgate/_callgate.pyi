@@ -800,6 +800,13 @@ class Server:
     def store_failure(self) -> str | None:
         """The failure of the last flush of the counters' file; None after a success, and for counters in memory."""
 
+    @property
+    def upstream_faults(self) -> list[tuple[str, str]]:
+        """The servers behind the gateway that did not answer as MCP servers when they were last tried, with the reason.
+
+        They are tried at the start and every 30 s; a server that was not tried yet is not among them.
+        """
+
     def reload(
         self,
         path: str | PathLike[str] | None = None,

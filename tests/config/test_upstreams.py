@@ -53,6 +53,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                     "idle_timeout": "3s",
                     "list_limit_bytes": "5KiB",
                     "pinning": "report",
+                    "probe": False,
                 },
             }
         },
@@ -81,6 +82,7 @@ def test_every_key_reaches_the_data_plane(setup: Setup, monkeypatch: pytest.Monk
                 "idle_timeout_ms": 3000,
                 "list_limit_bytes": 5120,
                 "pinning": "report",
+                "probe": False,
             }
         },
         "methods": (["vendor/*"], ["prompts/*"]),
@@ -159,6 +161,7 @@ def test_changes_take_effect_at_once(setup: Setup) -> None:
         upstream = {
             "url": f"http://127.0.0.1:{at.port}/mcp",
             "headers": {"authorization": {"file": "token", "prefix": "Bearer "}},
+            "probe": False,
             **further,
         }
         setup.configure(servers={"s": {"policy": "p", "upstream": upstream}}, policies={"p": "p.json"})
@@ -236,7 +239,7 @@ def test_names_that_no_address_carries_are_refused(setup: Setup, name: str) -> N
 def test_the_gateway_reads_the_names_that_are_taken_and_no_others(setup: Setup) -> None:
     names = ["a b", "größe", "...", "a.b", "a:b@c", "~!$&'()*+,=[]{}|^`\"<>", "東京"]
     with keeping_upstream() as kept:
-        upstream = {"url": f"http://127.0.0.1:{kept.port}/mcp"}
+        upstream = {"url": f"http://127.0.0.1:{kept.port}/mcp", "probe": False}
         setup.configure(servers={name: {"policy": "p", "upstream": upstream} for name in names})
         setup.write("p.json", POLICY)
         # The library takes every name: it may have other doors.

@@ -171,6 +171,7 @@ class _Running:
                 self._wake.wait(_DRAIN_EVERY_S)
                 self._log_events(server)
                 admin.set_failure(server.store_failure)
+                admin.set_upstream_faults(server.upstream_faults)
                 if self._changed or reloader.is_due():
                     if self._changed:
                         self._changed = False

@@ -149,6 +149,10 @@ class Upstream(Section):
     list_limit_bytes: Annotated[Size, Field(ge=1024, le=1 << 30)] = 16 << 20
     """Largest list of tools, or event of a stream that may hold one, after decompression."""
 
+    probe: Flag = True
+    """Ask the server at the start and every 30 s whether it answers as an MCP server; the log and `/readyz` name one
+    that does not."""
+
     pinning: Pinning = Pinning.ENFORCE
     """Treatment of tools that differ from the accepted ones: `enforce` denies and hides them, `report` logs them, `off`
     ignores them."""

@@ -20,6 +20,7 @@ from callgate._callgate import descriptor_limit
 from callgate.config.address import is_loopback
 from callgate.control import logs
 from callgate.errors import ConfigError
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -86,6 +87,10 @@ class AdminServer:
     def set_serving(self, serving: Serving) -> None:
         """Sets the configuration that ``/readyz`` describes."""
         self._server.serving = serving
+
+    def set_upstream_faults(self, faults: list[tuple[str, str]]) -> None:
+        """Sets the servers, with the reasons, that ``/readyz`` names as no MCP servers; it stays as ready as it is."""
+        self._server.upstream_faults = faults
 
     def set_failure(self, failure: str | None) -> None:
         """Sets the reason for which ``/readyz`` is 503, whatever `set_ready` says; None clears it."""
@@ -162,6 +167,7 @@ class _HTTPServer(ThreadingHTTPServer):
         self.ready = False
         self.failure: str | None = None
         self.serving: Serving | None = None
+        self.upstream_faults: list[tuple[str, str]] = []
         self.connections = _Connections(_most_connections())
         self.answers_loopback_alone = is_loopback(host)
         super().__init__((host, port), _Handler)
@@ -236,13 +242,19 @@ class _Handler(BaseHTTPRequestHandler):
                 return HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", _TEXT
 
     def _readiness(self) -> tuple[HTTPStatus, bytes, str]:
-        failure, serving = self.server.failure, self.server.serving
+        failure, serving, faults = self.server.failure, self.server.serving, self.server.upstream_faults
         ready = self.server.ready and failure is None
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         if "application/json" in self.headers.get("Accept", ""):
-            document = {"ready": ready, "failure": failure, **(serving.fields() if serving else {})}
+            document = {
+                "ready": ready,
+                "failure": failure,
+                "upstream_faults": dict(faults),
+                **(serving.fields() if serving else {}),
+            }
             return status, json.dumps(document).encode() + b"\n", _JSON
         lines = ["ready" if ready else "not ready", failure or "", serving.text() if serving else ""]
+        lines += [f"the server {quoted(name)} does not answer as an MCP server: {fault}" for name, fault in faults]
         return status, "".join(f"{line}\n" for line in lines if line).encode(), _TEXT
 
     def _names_loopback(self) -> bool:

@@ -16,4 +16,6 @@ mod pool;
 pub mod reply;
 pub mod upstream;
 
-pub use upstream::{Failure, FailureKind, Tally, Upstream, UpstreamConfig, UpstreamError};
+pub use upstream::{
+    Failure, FailureKind, ProbeError, ProbeNews, Tally, Upstream, UpstreamConfig, UpstreamError,
+};

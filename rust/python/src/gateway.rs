@@ -68,6 +68,7 @@ fn read_server(name: &str, mapping: &Bound<'_, PyAny>) -> PyResult<GatewayServer
         max_idle_connections: "max_idle_connections" => or(usual.max_idle_connections),
         idle_timeout_ms: "idle_timeout_ms" => or(usual.idle_timeout_ms),
         list_limit_bytes: "list_limit_bytes" => or(usual.list_limit_bytes),
+        probe: "probe" => or(usual.probe),
     } beside "pinning");
     let pinning = match fields.optional::<String>("pinning")? {
         None => Mode::default(),

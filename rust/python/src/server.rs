@@ -170,6 +170,11 @@ impl Server {
         Ok(self.started()?.store_failure())
     }
 
+    #[getter]
+    fn upstream_faults(&self) -> PyResult<Vec<(String, String)>> {
+        Ok(self.started()?.upstream_faults())
+    }
+
     #[pyo3(signature = (
         path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
         tls = None, rate_limits = None, proxies = None, gateway = None

@@ -37,6 +37,7 @@ mod server;
 mod testing;
 mod tls;
 mod upkeep;
+mod upstream_probes;
 
 pub use audit::{AuditConfig, AuditMode, AuditTarget};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};

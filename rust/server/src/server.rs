@@ -348,6 +348,20 @@ impl Server {
         self.services.gate.metrics.store.last_failure()
     }
 
+    /// The servers behind the gateway that did not answer their last probe as MCP servers: names and reasons, by name.
+    pub fn upstream_faults(&self) -> Vec<(String, String)> {
+        let configuration = self.services.gate.configuration();
+        let servers = configuration.parts.gateway.servers.values();
+        let mut faults: Vec<_> = servers
+            .filter_map(|entry| {
+                let fault = entry.upstream.probe_fault()?;
+                Some((entry.server.clone(), String::clone(&fault)))
+            })
+            .collect();
+        faults.sort_unstable();
+        faults
+    }
+
     /// Takes up to `max` events for the log, oldest first.
     pub fn drain_events(&self, max: usize) -> Vec<Event> {
         self.services.gate.events.drain(max)

@@ -10,6 +10,7 @@ use crate::events::Level;
 use crate::gate::Gate;
 use crate::issuer_keys;
 use crate::phase::Phase;
+use crate::upstream_probes;
 
 const PERIOD: Duration = Duration::from_secs(1);
 
@@ -37,6 +38,7 @@ pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
                 reports.tick(&gate);
                 free_retired(&gate);
                 issuer_keys::renew(&gate);
+                upstream_probes::run(&gate);
             }
         }
     }

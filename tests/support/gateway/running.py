@@ -44,7 +44,11 @@ def configured(
 ) -> Path:
     """A configuration with these servers: their URLs, or whole sections `upstream`. `grants` are servers by grant."""
     (folder / "policy.json").write_text(json.dumps(policy), encoding="utf-8")
-    upstreams = {name: {"url": found} if isinstance(found, str) else dict(found) for name, found in servers.items()}
+    # No probes: many tests count what reaches their servers.
+    upstreams = {
+        name: {"probe": False, **({"url": found} if isinstance(found, str) else found)}
+        for name, found in servers.items()
+    }
     configuration: dict[str, Any] = {
         "servers": {name: {"policy": "p", "upstream": upstream} for name, upstream in upstreams.items()},
         "policies": {"p": "policy.json"},

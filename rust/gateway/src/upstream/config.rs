@@ -39,6 +39,8 @@ pub struct UpstreamConfig {
     pub idle_timeout_ms: u64,
     /// The longest list of tools, or event of a stream that may hold one, in bytes, after decompression.
     pub list_limit_bytes: usize,
+    /// Ask the server at the start, and every 30 s, whether it is an MCP server.
+    pub probe: bool,
 }
 
 impl UpstreamConfig {
@@ -57,6 +59,7 @@ impl UpstreamConfig {
             // Less than the 5 s of Node's and Python's usual servers.
             idle_timeout_ms: 4_000,
             list_limit_bytes: 16 * 1024 * 1024,
+            probe: true,
         }
     }
 

@@ -6,6 +6,7 @@ mod failure;
 mod old_transport;
 mod open;
 mod patient;
+mod probe;
 mod resolver;
 mod tally;
 mod tls;
@@ -23,6 +24,8 @@ use crate::fields;
 pub use config::{UpstreamConfig, UpstreamError};
 pub use failure::{Failure, FailureKind};
 pub use open::OpenBody;
+use probe::Probes;
+pub use probe::{ProbeError, ProbeNews};
 use tally::Bounds;
 pub use tally::{Place, Tally};
 
@@ -53,6 +56,7 @@ pub struct Upstream {
     headers: HeaderMap,
     pool: Pool,
     tally: Arc<Tally>,
+    probes: Probes,
 }
 
 impl Upstream {
@@ -83,6 +87,7 @@ impl Upstream {
             headers,
             pool,
             tally,
+            probes: Probes::default(),
         })
     }
 

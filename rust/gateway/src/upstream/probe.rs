@@ -1,0 +1,313 @@
+//! The probe of a server: does it answer as an MCP server?
+//!
+//! It is asked for `server/discover`, which takes nothing and begins nothing. A server of an earlier version does not know that, so
+//! it is asked to `initialize`, and the session that this began is ended by DELETE.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use bytes::Bytes;
+use callgate_core::json::{Tape, Value};
+use callgate_mcp::sse::Events;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body_util::BodyExt as _;
+
+use super::{Failure, OpenBody, Redirects, Upstream};
+
+/// The seconds between two probes.
+const INTERVAL_S: u64 = 30;
+
+/// The time limit of a probe, well below the interval: two never run at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest reply that is read.
+const MAX_BYTES: usize = 1 << 20;
+
+/// The deepest nesting of a reply.
+const MAX_DEPTH: usize = 64;
+
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
+const METHOD: HeaderName = HeaderName::from_static("mcp-method");
+
+const EVENTS: &str = "text/event-stream";
+
+const DISCOVER: &str = concat!(
+    r#"{"jsonrpc":"2.0","id":1,"method":"server/discover","params":{"_meta":{"#,
+    r#""io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
+    r#""io.modelcontextprotocol/clientInfo":{"name":"callgate","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""},"io.modelcontextprotocol/clientCapabilities":{}}}}"#
+);
+
+const INITIALIZE: &str = concat!(
+    r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"#,
+    r#""clientInfo":{"name":"callgate","version":""#,
+    env!("CARGO_PKG_VERSION"),
+    r#""}}}"#
+);
+
+/// The reason why a server does not answer as an MCP server.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// There was no reply.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// There was no reply in time.
+    #[error("the server does not answer within {} s", PATIENCE.as_secs())]
+    TooSlow,
+    /// There was a reply, which no MCP server gives.
+    #[error(
+        "the server answers `initialize` with status {0} and without a JSON-RPC reply, as no MCP server does; look whether the \
+         path of its URL is that of its MCP endpoint, often `/mcp`"
+    )]
+    NoReply(u16),
+}
+
+/// The probes of one server.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    /// The second of the next one.
+    next_s: AtomicU64,
+    /// The error of the last one.
+    fault: ArcSwapOption<String>,
+}
+
+/// The change that a probe has brought.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ProbeNews {
+    /// The server does not answer as an MCP server, for this reason; before, it did, or the reason was another.
+    Fails(String),
+    /// The server answers as one again.
+    Recovered,
+}
+
+/// What a reply holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Result,
+    Error,
+    Nothing,
+}
+
+impl Upstream {
+    /// Returns true if a probe is due in this second, and puts off the next one. Not to be called by two threads at once.
+    pub fn is_probe_due(&self, second: u64) -> bool {
+        // Relaxed: it publishes nothing, and one task alone reads and writes it.
+        let is_due = self.config.probe && self.probes.next_s.load(Ordering::Relaxed) <= second;
+        if is_due {
+            self.probes.next_s.store(second + INTERVAL_S, Ordering::Relaxed);
+        }
+        is_due
+    }
+
+    /// The reason why the server did not answer the last probe as an MCP server; `None` if it did, or there was none yet.
+    pub fn probe_fault(&self) -> Option<Arc<String>> {
+        self.probes.fault.load_full()
+    }
+
+    /// Probes the server; returns what has changed since the last probe, if anything has.
+    pub async fn probe(&self) -> Option<ProbeNews> {
+        let probed = tokio::time::timeout(PATIENCE, self.probe_once()).await;
+        let fault = match probed.unwrap_or(Err(ProbeError::TooSlow)) {
+            Ok(()) => None,
+            Err(error) => Some(Arc::new(error.to_string())),
+        };
+        let before = self.probes.fault.swap(fault.clone());
+        match (before, fault) {
+            (None, None) => None,
+            (Some(_), None) => Some(ProbeNews::Recovered),
+            (Some(before), Some(fault)) if before == fault => None,
+            (_, Some(fault)) => Some(ProbeNews::Fails(String::clone(&fault))),
+        }
+    }
+
+    async fn probe_once(&self) -> Result<(), ProbeError> {
+        let mut fields = fields();
+        fields.insert(PROTOCOL_VERSION, HeaderValue::from_static("2026-07-28"));
+        fields.insert(METHOD, HeaderValue::from_static("server/discover"));
+        match self.ask_for(fields, DISCOVER).await {
+            Ok(response) => {
+                if verdict(response).await == Verdict::Result {
+                    return Ok(());
+                }
+            }
+            // As many requests are open as are allowed: it is in use.
+            Err(Failure::Busy(_) | Failure::GrantBusy(_)) => return Ok(()),
+            // Some servers of earlier versions break off what they do not know.
+            Err(Failure::Broken(_) | Failure::Unreadable(_)) => {}
+            Err(failure) => return Err(failure.into()),
+        }
+        let response = self.ask_for(self::fields(), INITIALIZE).await?;
+        let status = response.status();
+        let session = response.headers().get(SESSION).cloned();
+        let verdict = verdict(response).await;
+        if let Some(session) = session {
+            self.end(session).await;
+        }
+        // A server that refuses these words by JSON-RPC is one all the same.
+        match verdict {
+            Verdict::Result | Verdict::Error => Ok(()),
+            Verdict::Nothing => Err(ProbeError::NoReply(status.as_u16())),
+        }
+    }
+
+    async fn ask_for(&self, fields: HeaderMap, message: &'static str) -> Result<Response<OpenBody>, Failure> {
+        // Not `send`, which counts failures: those of clients' requests alone are counted.
+        let body = Bytes::from_static(message.as_bytes());
+        self.ask(None, Redirects::Follow, Method::POST, || fields.clone(), body)
+            .await
+    }
+
+    /// Ends a session; a server may keep it, which is its own business.
+    async fn end(&self, session: HeaderValue) {
+        let mut fields = HeaderMap::new();
+        fields.insert(SESSION, session);
+        fields.insert(PROTOCOL_VERSION, HeaderValue::from_static("2025-11-25"));
+        let ended = self.ask(
+            None,
+            Redirects::Refuse,
+            Method::DELETE,
+            || fields.clone(),
+            Bytes::new(),
+        );
+        drop(ended.await);
+    }
+}
+
+fn fields() -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    fields.insert(
+        ACCEPT,
+        HeaderValue::from_static("application/json, text/event-stream"),
+    );
+    fields
+}
+
+/// Reads a response until it holds a JSON-RPC reply, or cannot.
+async fn verdict(response: Response<OpenBody>) -> Verdict {
+    let kind = response.headers().get(CONTENT_TYPE);
+    let is_stream = kind
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with(EVENTS));
+    let is_success = response.status() == StatusCode::OK;
+    let mut body = response.into_body();
+    let mut found = Verdict::Nothing;
+    if is_stream {
+        let mut events = Events::new(MAX_BYTES);
+        while found == Verdict::Nothing
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            let piece = frame.into_data().unwrap_or_default();
+            let see = |event: callgate_mcp::sse::Event<'_>| {
+                if let Some(message) = event.message().filter(|_| found == Verdict::Nothing) {
+                    found = verdict_of(&message);
+                }
+            };
+            if events.read(&piece, see).is_err() {
+                break;
+            }
+        }
+    } else {
+        let mut bytes = Vec::new();
+        while bytes.len() <= MAX_BYTES
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            bytes.extend(frame.into_data().unwrap_or_default());
+        }
+        found = verdict_of(&bytes);
+    }
+    match found {
+        Verdict::Result if !is_success => Verdict::Error,
+        found => found,
+    }
+}
+
+/// The kind of reply that a message is.
+fn verdict_of(message: &[u8]) -> Verdict {
+    let mut tape = Tape::new();
+    let Ok(root) = tape.parse(message, MAX_DEPTH) else {
+        return Verdict::Nothing;
+    };
+    if root.get("jsonrpc").and_then(Value::as_str) != Some("2.0") {
+        Verdict::Nothing
+    } else if root.get("result").is_some() {
+        Verdict::Result
+    } else if root.get("error").is_some() {
+        Verdict::Error
+    } else {
+        Verdict::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Tally, UpstreamConfig};
+
+    #[test]
+    fn requests_are_json_and_replies_are_told_apart() {
+        for request in [DISCOVER, INITIALIZE] {
+            assert!(
+                serde_json::from_str::<serde_json::Value>(request).is_ok(),
+                "{request}"
+            );
+        }
+        for (reply, verdict) in [
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, Verdict::Result),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32601,"message":"?"}}"#,
+                Verdict::Error,
+            ),
+            (r#"{"jsonrpc":"2.0","method":"ping"}"#, Verdict::Nothing),
+            (r#"{"id":1,"result":{}}"#, Verdict::Nothing),
+            ("[]", Verdict::Nothing),
+            ("<html>", Verdict::Nothing),
+            ("", Verdict::Nothing),
+        ] {
+            assert_eq!(verdict_of(reply.as_bytes()), verdict, "{reply}");
+        }
+    }
+
+    #[test]
+    fn a_probe_is_due_every_thirty_seconds() {
+        let upstream = Upstream::new(
+            UpstreamConfig::at("http://127.0.0.1:1/mcp"),
+            Arc::<Tally>::default(),
+        )
+        .unwrap();
+        let due: Vec<u64> = (7..100).filter(|second| upstream.is_probe_due(*second)).collect();
+        assert_eq!(due, [7, 37, 67, 97]);
+        let config = UpstreamConfig {
+            probe: false,
+            ..UpstreamConfig::at("http://127.0.0.1:1/mcp")
+        };
+        let upstream = Upstream::new(config, Arc::<Tally>::default()).unwrap();
+        assert!(!(0..100).any(|second| upstream.is_probe_due(second)));
+    }
+
+    #[tokio::test]
+    async fn each_reason_is_told_once() {
+        // Nothing listens where a listener has gone.
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let upstream = Upstream::new(
+            UpstreamConfig::at(format!("http://{address}/mcp")),
+            Arc::<Tally>::default(),
+        )
+        .unwrap();
+        assert_eq!(upstream.probe_fault(), None);
+        let news = upstream.probe().await;
+        let Some(ProbeNews::Fails(reason)) = news else {
+            panic!("{news:?}")
+        };
+        assert!(reason.starts_with("the server cannot be reached"), "{reason}");
+        assert_eq!(upstream.probe_fault().as_deref(), Some(&reason));
+        assert_eq!(upstream.probe().await, None);
+    }
+}
