@@ -158,10 +158,17 @@ def test_a_tool_that_is_listed_twice(place: Place) -> None:
 
 def test_what_is_refused(place: Place) -> None:
     folder = place.state / "pins"
-    for command in (["diff", "srv"], ["accept", "srv", "--all"], ["reset", "srv"], ["list", "srv"]):
+    for command in (["diff", "srv"], ["accept", "srv", "--all"], ["reset", "srv"]):
         assert place.refused(*command) == f"nothing is pinned of the server `srv` in `{folder}`"
-    assert place.lines("list") == []
+    for command in (["list"], ["list", "srv"]):
+        assert place.refused(*command).startswith(f"`{place.state}` is no folder; name the sidecar's state folder")
     assert not place.state.exists(), "to look makes nothing"
+    place.state.mkdir()
+    assert place.refused("list", "srv") == f"nothing is pinned of the server `srv` in `{folder}`"
+    done = run("pin", "list", "--state", place.state)
+    assert (done.code, done.out) == (0, "")
+    assert done.err.startswith(f"no tools are pinned in `{place.state}`: ")
+    assert not folder.exists(), "to look makes nothing"
     place.record(tool("a"))
     assert place.refused("accept", "srv", "b").startswith("the server `srv` has listed no tool `b`")
     saved = place.saved(tool("a"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -73,7 +74,8 @@ class Sidecar:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self._lines.put(line.rstrip("\n"))
+            for text in _greeting(line.rstrip("\n")):
+                self._lines.put(text)
 
     def said(self, pattern: str) -> str:
         """The first group of the first line of the greeting that matches."""
@@ -97,6 +99,21 @@ class Sidecar:
         code = self.process.wait(TIMEOUT_S)
         self._reader.join(TIMEOUT_S)
         return code, "" if self.process.stderr is None else self.process.stderr.read()
+
+
+def _greeting(line: str) -> list[str]:
+    """A line of the greeting as text, also if it is JSON; any other line as it is."""
+    fields = json.loads(line) if line.startswith('{"time": ') else {}
+    if fields.get("event") == "configuration_warning":
+        return [f"warning:   {fields['warning']}"]
+    if fields.get("event") != "serving":
+        return [line]
+    return [
+        *(f"decisions: {place}" for place in fields["decisions"]),
+        *(f"gateway:   {url}" for url in fields["gateway"]),
+        f"admin:     {fields['admin']} (JSON)",
+        f"ask it:    {fields['ask']}",
+    ]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import typer
 
 from callgate._callgate import Decision, Engine
 from callgate.cli import credentials, render
+from callgate.cli.target import parse
 from callgate.errors import CallgateError, ConfigError
 from callgate.outcome import Outcome
 
@@ -35,7 +36,8 @@ def check(
         Path | None, typer.Option(metavar="FILE_OR_DIR", help="Decide by this policy, with new counters.")
     ] = None,
     target: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Address of a sidecar: HOST:PORT or unix:PATH.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address of a sidecar: HOST:PORT, https://HOST:PORT or unix:PATH."),
     ] = None,
     token_file: Annotated[
         Path | None,
@@ -86,8 +88,9 @@ def check(
         # gRPC takes long to import, and a decision by --policy needs none of it.
         from callgate.client import Client  # noqa: PLC0415
 
-        tls = credentials.tls(tls_ca, tls_cert, tls_key)
-        with Client(target, token=credentials.token(token_file), credentials=tls) as client:
+        address, wants_tls = parse(target)
+        tls = credentials.tls(tls_ca, tls_cert, tls_key, always=wants_tls)
+        with Client(address, token=credentials.token(token_file), credentials=tls) as client:
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
     else:
         _need_target({"--token-file": token_file, "--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key})
@@ -110,13 +113,14 @@ def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision
     if repeat == 1:
         render.decision(decision, as_json=as_json)
         return decision
-    outcomes = Counter([decision.outcome])
-    render.line(1, decision, as_json=as_json)
-    for number in range(2, repeat + 1):
-        decision = ask()
+    outcomes, shadows = Counter[Outcome](), Counter[Outcome]()
+    for number in range(1, repeat + 1):
+        decision = ask() if number > 1 else decision
         outcomes[decision.outcome] += 1
+        if decision.shadow is not None:
+            shadows[decision.shadow.outcome] += 1
         render.line(number, decision, as_json=as_json)
-    render.summary(outcomes, as_json=as_json)
+    render.summary(outcomes, shadows, as_json=as_json)
     return decision
 
 

@@ -34,8 +34,10 @@ def token(file: Path | None) -> str | None:
     return _secret(file, TOKEN)
 
 
-def tls(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.ChannelCredentials | None:
-    """The TLS settings for a sidecar; None if no option requests TLS.
+def tls(
+    ca: Path | None, certificate: Path | None, key: Path | None, *, always: bool = False
+) -> grpc.ChannelCredentials | None:
+    """The TLS settings for a sidecar; None if no option requests TLS and it is not `always` wanted.
 
     Raises:
         ConfigError: A file cannot be read.
@@ -43,7 +45,7 @@ def tls(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.Cha
     if (certificate is None) != (key is None):
         missing = "--tls-key" if key is None else "--tls-cert"
         raise typer.BadParameter("a certificate and its key go together", param_hint=missing)
-    if ca is None and certificate is None:
+    if ca is None and certificate is None and not always:
         return None
     import grpc  # noqa: PLC0415  it takes long to import, and most commands need none of it
 

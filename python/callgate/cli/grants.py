@@ -8,6 +8,7 @@ import typer
 
 from callgate.cli import tokens
 from callgate.cli.examples import examples
+from callgate.config.bundle import known_grants, policy_keys
 from callgate.config.fields import format_instant, parse_instant
 from callgate.config.grants import Grant
 from callgate.config.load import load
@@ -40,10 +41,22 @@ def create(
     tokens.must_be_text("--id", id)
     loaded = load(config)
     tokens.must_be_known("--server", "server", server, loaded.config.servers)
-    if policy is not None and loaded.config.policies_folder is None:
-        tokens.must_be_known("--policy", "policy", policy, loaded.config.policies)
+    if policy is not None:
+        known = policy_keys(loaded)
+        if known is None:
+            folder = loaded.config.policies_folder
+            typer.echo(f"warning: there is no folder `{folder}` here, so the policy was not looked for", err=True)
+        else:
+            tokens.must_be_known("--policy", "policy", policy, known)
+    for placed in known_grants(loaded):
+        if placed.grant.id == id:
+            where = placed.fault(placed.path, f"the grant {quoted(id)} exists already; choose another id")
+            raise typer.BadParameter(str(where), param_hint="--id")
     labels = dict(tokens.label(text) for text in label or ())
     expires_at = None if expires is None else _moment(expires)
+    if expires_at is not None and expires_at <= datetime.now(timezone.utc):
+        message = f"{quoted(expires or '')} is over, so every call would be refused; expected a time to come"
+        raise typer.BadParameter(message, param_hint="--expires")
     token, token_hash = tokens.new(loaded)
     grant = Grant(
         id=id,

@@ -9,27 +9,53 @@ from urllib.parse import quote
 import typer
 
 from callgate._callgate import Engine, Server, version
+from callgate.config.model import LogFormat
+from callgate.control.logs import json_line
 from callgate.control.sidecar import Plan
 
 
 def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
-    """Prints it on stdout, or on stderr if stdout belongs to the decision log. The last line is a command."""
+    """Prints it on stdout, or on stderr if stdout belongs to the decision log: as text, or as JSON if logs are JSON.
+
+    The last line is a command, or contains it.
+    """
     err = plan.config.audit is not None and str(plan.config.audit.path) == "-"
     over = "gRPC and HTTP, TLS" if plan.config.tls is not None else "gRPC and HTTP"
     who = "this user alone" if plan.config.peps is None else "peps alone"
-    typer.echo(f"callgate {version()}", err=err)
+    decisions, gateway = list[str](), list[str]()
     if server.address is not None:
-        typer.echo(f"decisions: {server.address} ({over})", err=err)
+        decisions.append(f"{server.address} ({over})")
     if server.socket is not None:
-        typer.echo(f"decisions: unix:{server.socket} (gRPC and HTTP, {who})", err=err)
+        decisions.append(f"unix:{server.socket} (gRPC and HTTP, {who})")
     if server.address is not None:
         scheme = "https" if plan.config.tls is not None else "http"
-        for name in (name for name, known in plan.config.servers.items() if known.upstream is not None):
-            typer.echo(f"gateway:   {scheme}://{server.address}/mcp/{quote(name, safe='')}", err=err)
+        gateway += [
+            f"{scheme}://{server.address}/mcp/{quote(name, safe='')}"
+            for name, known in plan.config.servers.items()
+            if known.upstream is not None
+        ]
+    ask = shlex.join(_question(plan, engine, server))
+    if plan.config.log_format is LogFormat.JSON:
+        for warning in plan.warnings():
+            typer.echo(json_line("warning", "configuration_warning", {"warning": warning}), err=err)
+        fields = {
+            "version": version(),
+            "decisions": decisions,
+            "gateway": gateway,
+            "admin": f"http://{admin}",
+            "ask": ask,
+        }
+        typer.echo(json_line("info", "serving", fields), err=err)
+        return
+    typer.echo(f"callgate {version()}", err=err)
+    for place in decisions:
+        typer.echo(f"decisions: {place}", err=err)
+    for url in gateway:
+        typer.echo(f"gateway:   {url}", err=err)
     typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)", err=err)
     for warning in plan.warnings():
         typer.echo(f"warning:   {warning}", err=err)
-    typer.echo(f"ask it:    {shlex.join(_question(plan, engine, server))}", err=err)
+    typer.echo(f"ask it:    {ask}", err=err)
 
 
 def _question(plan: Plan, engine: Engine, server: Server) -> list[str]:

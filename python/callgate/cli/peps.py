@@ -9,6 +9,7 @@ from callgate.cli import tokens
 from callgate.cli.examples import examples
 from callgate.config.load import load
 from callgate.config.peps import Pep
+from callgate.text import quoted
 
 _EXAMPLES = examples("callgate peps create --config callgate.yaml --name gateway")
 
@@ -33,5 +34,10 @@ def create(
 ) -> None:
     """Create a token: print it once, with the line for the configuration, which contains only its hash."""
     tokens.must_be_text("--name", name)
-    token, token_hash = tokens.new(load(config))
+    loaded = load(config)
+    for index, pep in enumerate(loaded.config.peps or ()):
+        if pep.name == name:
+            where = loaded.fault(("peps", index), f"the PEP {quoted(name)} exists already; choose another name")
+            raise typer.BadParameter(str(where), param_hint="--name")
+    token, token_hash = tokens.new(loaded)
     tokens.tell(token, "peps", Pep(name=name, token_hash=token_hash, vouches=vouches), as_json=as_json)

@@ -16,7 +16,8 @@ from callgate.config.document import unreadable
 from callgate.config.load import load
 from callgate.config.state import pins_folder
 from callgate.config.upstreams import endpoint_url
-from callgate.text import quoted, visible
+from callgate.errors import ConfigError
+from callgate.text import masked, quoted, visible
 
 app = typer.Typer(
     name="pin",
@@ -50,7 +51,7 @@ def list_command(
 ) -> None:
     """Print every known tool with its state: pinned, changed or new."""
     loaded = load(config).config
-    servers = native.pins_read(pins_folder(loaded.state if state is None else state), server)
+    servers = _read(loaded.state if state is None else state, server)
     if as_json:
         rows = [_row(one, tool, loaded.pinning.first_lists) for one in servers for tool in one["tools"]]
         typer.echo(json.dumps(rows, ensure_ascii=False))
@@ -119,7 +120,7 @@ def variants(
             "first_list_accepted": has_first_list,
             "to_review": _to_review(one, variant),
         }
-        for one in native.pins_read(_folder(state, config), server)
+        for one in _read(load(config).config.state if state is None else state, server)
         for variant, has_first_list in one["variants"]
     ]
     if as_json:
@@ -223,6 +224,26 @@ def record(
 def _folder(state: Path | None, config: Path | None) -> Path:
     """The folder of a sidecar that is started with the same options and environment."""
     return pins_folder(load(config).config.state if state is None else state)
+
+
+def _read(state: Path, server: str | None) -> list[dict[str, Any]]:
+    """What is recorded in a state folder.
+
+    Raises:
+        ConfigError: There is no such folder, so that an empty list would be no answer.
+    """
+    if not state.is_dir():
+        message = (
+            f"`{masked(str(state))}` is no folder; name the sidecar's state folder with --state, or the configuration "
+            "that names it with --config"
+        )
+        raise ConfigError(message)
+    folder = pins_folder(state)
+    if server is None and not folder.is_dir():
+        typer.echo(
+            f"no tools are pinned in `{masked(str(state))}`: no server has listed its tools through it", err=True
+        )
+    return native.pins_read(folder, server)
 
 
 def _columns(rows: list[tuple[str, dict[str, Any]]]) -> tuple[list[str], list[str]]:

@@ -49,13 +49,17 @@ def line(number: int, decision: Decision, *, as_json: bool) -> None:
         _json(decision.to_dict())
         return
     after = "" if decision.retry_after_ms is None else f" retry after {_seconds(decision.retry_after_ms)}"
-    _print(Text.assemble(f"{number} ", *_head(decision), after))
+    shadow = "" if decision.shadow is None else f" in shadow: {decision.shadow.outcome} {decision.shadow.rule}".rstrip()
+    _print(Text.assemble(f"{number} ", *_head(decision), after, shadow))
 
 
-def summary(outcomes: Mapping[Outcome, int], *, as_json: bool) -> None:
-    """The number of each outcome; only in the output for people."""
-    if not as_json:
-        _print(Text(", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())))
+def summary(outcomes: Mapping[Outcome, int], shadows: Mapping[Outcome, int], *, as_json: bool) -> None:
+    """The number of each outcome, and of those that enforcement would have given; only in the output for people."""
+    if as_json:
+        return
+    _print(Text(", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())))
+    if shadows:
+        _print(Text("in shadow: " + ", ".join(f"{count} {outcome}" for outcome, count in shadows.items())))
 
 
 def explanation(explanation: Explanation, *, as_json: bool) -> None:

@@ -6,8 +6,9 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Final
 
 import typer
@@ -29,8 +30,8 @@ from callgate.control.metrics import ServerCollector, registry
 from callgate.control.reload import Reading, Reloader
 from callgate.control.sidecar import Source
 from callgate.control.watch import Watcher
-from callgate.errors import ConfigError, StoreError
-from callgate.text import quoted
+from callgate.errors import CallgateError, ConfigError, StoreError
+from callgate.text import masked, quoted
 
 _DRAIN_EVERY_S = 0.2
 _LAST_LINES_S = 2.0
@@ -109,7 +110,20 @@ def serve(
         ("watch",): Option("--watch", watch),
     }
     options = {path: option for path, option in given.items() if option.value is not None}
-    _Running(Source(config, policy, options)).run()
+    # In memory means that nothing is left in this user's own folder.
+    with TemporaryDirectory(prefix="callgate-") if counters == "memory" and state is None else nullcontext() as pins:
+        _serve(Source(config, policy, options, None if pins is None else Path(pins)), log_format)
+
+
+def _serve(source: Source, log_format: LogFormat | None) -> None:
+    running = _Running(source, log_format)
+    try:
+        running.run()
+    except CallgateError as error:
+        if running.log_format is not LogFormat.JSON:
+            raise
+        typer.echo(logs.json_line("error", "start_failed", {"error": masked(str(error))}), err=True)
+        raise typer.Exit(2) from None
 
 
 def _upstreams(texts: Sequence[str], pinning: Pinning | None) -> dict[KeyPath, Option]:
@@ -130,8 +144,10 @@ def _upstreams(texts: Sequence[str], pinning: Pinning | None) -> dict[KeyPath, O
 class _Running:
     """A sidecar in this process, with its signal handlers."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, log_format: LogFormat | None) -> None:
         self._source = source
+        self.log_format = log_format
+        """None until the configuration is read, if the command line does not say it."""
         self._wake = Wake()
         # Not `sys.stderr`: if it is not read, it must not block this process.
         self._stderr = BackgroundStream(_stderr())
@@ -148,7 +164,8 @@ class _Running:
         _raise_descriptor_limit()
         reading = Reading(self._source)
         plan = reading.must_have_plan()
-        logs.configure(plan.config.log_format.value, self._stderr)
+        self.log_format = plan.config.log_format
+        logs.configure(self.log_format.value, self._stderr)
         engine = plan.engine()
         server = plan.server(engine)
         collector = ServerCollector(server)

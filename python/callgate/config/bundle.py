@@ -14,7 +14,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
 from callgate.config.grants import Grant, GrantsFile
-from callgate.config.key import key_path, read_key
+from callgate.config.key import is_in_state, key_path, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.oauth import Jwks
 from callgate.config.state import pins_folder
@@ -57,6 +57,8 @@ class Bundle:
     """The name and the contents of each file."""
     upstreams: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     """By server: the endpoint and its settings as `Server` takes them, secrets included."""
+    pins: Path | None = None
+    """The state folder of pins, if it is another one than the configuration's."""
     oauth: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
     """The issuers of callers' tokens, in the form that `Server` takes."""
 
@@ -89,7 +91,7 @@ class Bundle:
             "methods": (list(gateway.methods.allow), list(gateway.methods.deny)),
             "public_url": gateway.public_url,
             "lists_allowed_only": gateway.list is Listed.ALLOWED_ONLY,
-            "pins_folder": pins_folder(self.config.state) if self.upstreams else None,
+            "pins_folder": pins_folder(self.pins or self.config.state) if self.upstreams else None,
             "first_lists_s": first_lists_s(self.config.pinning.first_lists),
             "oauth": self.oauth,
             "allowed_origins": list(gateway.allowed_origins),
@@ -143,7 +145,20 @@ def read_with_faults(
     key = _key(loaded, grants or (), files, faults)
     upstreams = dict(_upstreams(loaded, files, faults))
     oauth = _oauth(loaded, files, faults)
-    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams, oauth), faults
+    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams, oauth=oauth), faults
+
+
+def policy_keys(loaded: Loaded) -> list[str] | None:
+    """The keys of the policies that a configuration names; None if its folder of policies is not on this machine."""
+    folder = loaded.config.policies_folder
+    if folder is not None and not folder.is_dir():
+        return None
+    return list(_policies(loaded, Files(), []))
+
+
+def known_grants(loaded: Loaded) -> tuple[Placed, ...]:
+    """The grants that exist already; a file of grants may still be missing."""
+    return _grants(loaded, Files(), []) or ()
 
 
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:
@@ -151,10 +166,10 @@ def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fa
     config = loaded.config
     if config.grant_key is None:
         files.add(key_path(config))
-        hashes = [placed.grant.token_hash for placed in grants] + [pep.token_hash for pep in config.peps or ()]
-        if not any(hashes) and config.grant_key_file is None and not key_path(config).exists():
-            return None
+    hashes = [placed.grant.token_hash for placed in grants] + [pep.token_hash for pep in config.peps or ()]
     try:
+        if config.grant_key is None and not any(hashes) and config.grant_key_file is None and not is_in_state(config):
+            return None
         return read_key(config)
     except ConfigError as error:
         faults.append(_of(error, _at(loaded, ("grant_key_file",), str(error))))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,8 @@ from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
+from callgate.config.policies import Catalogue, approvals, policy_document, read_catalogue, unknown_tools
+from callgate.config.proxies import AlwaysPlace
 from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -43,6 +45,22 @@ def faults_of(bundle: Bundle, *, policy: Path | None = None) -> Iterator[Fault]:
     yield from _grants(bundle)
     yield from _peps(bundle)
     yield from _issuers(bundle)
+    if policy is None:
+        yield from _proxies(bundle)
+
+
+def _proxies(bundle: Bundle) -> Iterator[Fault]:
+    """Servers that `proxies` names and that are not configured."""
+    proxies, servers = bundle.config.proxies, bundle.config.servers
+    named: list[tuple[KeyPath, str]] = [(("proxies", "hosts", host), name) for host, name in proxies.hosts.items()]
+    named += [
+        (("proxies", "server", index, "always"), source.always)
+        for index, source in enumerate(proxies.server)
+        if isinstance(source, AlwaysPlace)
+    ]
+    for path, name in named:
+        if name not in servers:
+            yield bundle.loaded.fault(path, unknown("server", name, servers))
 
 
 def _listeners(bundle: Bundle) -> Iterator[Fault]:
@@ -175,7 +193,33 @@ def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool 
     yield from _useless(bundle, now or datetime.now(timezone.utc))
     yield from map(Fault, _secrets(bundle))
     yield from ineffective(bundle.policies.values())
+    yield from _of_tools(bundle)
     yield from map(Fault, unknown_variables())
+
+
+def _of_tools(bundle: Bundle) -> Iterator[Fault]:
+    """Warnings about approvals that nobody can give, and about tools and servers that do not exist."""
+    config = bundle.config
+    catalogue = None if config.catalogue is None else read_catalogue(config.catalogue)
+    if catalogue is not None and config.servers:
+        yield from catalogue.unconfigured(config.servers)
+    users = [(server.policy, name) for name, server in config.servers.items()]
+    users += [(placed.grant.policy, placed.grant.server) for placed in bundle.grants or ()]
+    for key, (file, content) in bundle.policies.items():
+        yield from of_policy(file, content, catalogue, {server for policy, server in users if policy == key})
+
+
+def of_policy(
+    file: str, content: bytes, catalogue: Catalogue | None, servers: Collection[str] | None
+) -> Iterator[Fault]:
+    """Warnings about one policy of these servers; None stands for every server of the catalogue."""
+    policy = policy_document(file, content)
+    if policy is None:
+        return
+    yield from approvals(policy)
+    tools = None if catalogue is None else catalogue.tools(servers)
+    if tools is not None:
+        yield from unknown_tools(policy, tools, "the catalogue")
 
 
 def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from callgate.config.document import read_bytes
 from callgate.config.state import GRANT_KEY_NAME
 from callgate.errors import ConfigError
+from callgate.text import masked
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +38,32 @@ def read_key(config: Config) -> bytes:
     if config.grant_key is not None:
         return parse_key(config.grant_key.get_secret_value(), "environment variable `CALLGATE_GRANT_KEY`")
     path = key_path(config)
-    if config.grant_key_file is None and not path.exists():
+    if config.grant_key_file is None and not is_in_state(config):
         message = (
             f"token hashes need the key that they were made with, and `{path}` is not there; name its file as "
             "`grant_key_file`, set CALLGATE_GRANT_KEY, or make tokens with `callgate grants create`"
         )
         raise ConfigError(message)
     return parse_key(read_bytes(path)[:_LONGEST].decode("utf-8", "replace"), f"`{path}`")
+
+
+def is_in_state(config: Config) -> bool:
+    """True if the state folder holds the key.
+
+    Raises:
+        ConfigError: The folder cannot be read.
+    """
+    try:
+        (config.state / GRANT_KEY_NAME).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        message = (
+            f"cannot read the state folder `{masked(str(config.state))}`: {(error.strerror or str(error)).lower()}; "
+            "start callgate as the user to whom it belongs, or name another with --state (key `state`)"
+        )
+        raise ConfigError(message) from None
+    return True
 
 
 def read_or_create_key(config: Config) -> tuple[bytes, Path | None]:

@@ -86,6 +86,13 @@ def _time(record: logging.LogRecord) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def json_line(level: str, event: str, fields: Mapping[str, object]) -> str:
+    """One event as a line of JSON, for what is written elsewhere than to the log's stream."""
+    record = logging.LogRecord(LOGGER.name, _LEVELS[level], "", 0, event, None, None)
+    record.__dict__["fields"] = dict(fields)
+    return _Json().format(record)
+
+
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import callgate._callgate as native
 from callgate._callgate import Engine
 from callgate.config.bundle import read_with_faults
-from callgate.config.check import faults_of, placed_warnings
-from callgate.config.document import read_document
+from callgate.config.check import faults_of, of_policy, placed_warnings
+from callgate.config.document import read_bytes, read_document
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from callgate.config.bundle import Bundle
     from callgate.config.document import KeyPath
+    from callgate.config.policies import Catalogue
 
 
 @dataclass(frozen=True)
@@ -56,17 +57,25 @@ class Finding:
         }
 
 
-def review_policies(path: Path) -> Iterator[Finding]:
-    """The findings about a policy file, or about every file of a folder."""
+def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[Finding]:
+    """The findings about a policy file, or about every file of a folder, whose stems are the names of servers.
+
+    Args:
+        path: The file or folder.
+        catalogue: The tools that servers have; None for no check of the names of tools.
+    """
     if not path.is_dir():
         yield from _of_policy(path)
+        yield from _of_tools(path, catalogue, None)
         return
     try:
         files = documents_in(path)
     except ConfigError as error:
         yield _of_error(error, str(path))
         return
-    found = [finding for file in files for finding in _of_policy(file)]
+    found = [finding for file in files for finding in (*_of_policy(file), *_of_tools(file, catalogue, {file.stem}))]
+    if catalogue is not None:
+        found += [_of_fault(warning, "warning") for warning in catalogue.unconfigured([file.stem for file in files])]
     yield from found
     if all(finding.severity == "warning" for finding in found):
         # What only shows in all of them together, such as two files for one server.
@@ -105,13 +114,13 @@ def _of_documents(bundle: Bundle) -> Iterator[Finding]:
         yield from (finding for finding in _of_policy(Path(name)) if finding.line is not None)
     for limits in bundle.rate_limits:
         if limits[1]:
-            yield from _of_engine(rate_limits=(limits,))
+            yield from review_document(rate_limits=(limits,))
     catalogue = bundle.config.catalogue
     if catalogue is not None and catalogue.is_file():
-        yield from _of_engine(catalogue=catalogue)
+        yield from review_document(catalogue=catalogue)
 
 
-def _of_engine(**documents: Any) -> Iterator[Finding]:  # noqa: ANN401  arguments of `Engine.from_config`
+def review_document(**documents: Any) -> Iterator[Finding]:  # noqa: ANN401  arguments of `Engine.from_config`
     """The fault of a document that only an engine can read."""
     try:
         Engine.from_config(policies={}, servers={}, counter_capacity=1, **documents)
@@ -127,6 +136,16 @@ def _of_policy(file: Path) -> Iterator[Finding]:
         return
     for name, line, column, message in warnings:
         yield Finding(message, "warning", name, line, column, _rule(name, line, column, message))
+
+
+def _of_tools(file: Path, catalogue: Catalogue | None, servers: set[str] | None) -> Iterator[Finding]:
+    """Warnings about approvals and tools; a file that cannot be read is reported elsewhere."""
+    try:
+        content = read_bytes(file)
+    except ConfigError:
+        return
+    for warning in of_policy(str(file), content, catalogue, servers):
+        yield _of_fault(warning, "warning")
 
 
 def _of_error(error: CallgateError, file: str | None) -> Finding:

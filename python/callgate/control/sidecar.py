@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import Engine, Server
 from callgate.config.bundle import Bundle, read_bundle
-from callgate.config.check import check, ineffective, warnings
+from callgate.config.check import check, ineffective, of_policy, warnings
 from callgate.config.document import read_bytes, refuse_special
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.fields import AT_START
@@ -18,13 +19,13 @@ from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.model import Config
+from callgate.config.policies import read_catalogue
 from callgate.config.state import counters_place
 from callgate.config.units import to_ms
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
@@ -40,6 +41,8 @@ class Source:
     config: Path | None
     policy: Path | None
     options: Mapping[KeyPath, Option] = field(default_factory=dict)
+    pins: Path | None = None
+    """A folder for pins if the state folder is the default one: a start that keeps nothing must not write there."""
 
     def read(self, files: Files) -> Plan:
         """Reads and checks everything anew; records the files in `files`, even on failure.
@@ -52,6 +55,8 @@ class Source:
             for path in documents_in(self.policy) if self.policy.is_dir() else [self.policy]:
                 refuse_special(path)
         bundle = read_bundle(self.config, self.options, files)
+        if bundle.loaded.origin(("state",)) == "default":
+            bundle = replace(bundle, pins=self.pins)
         check(bundle, policy=self.policy)
         return Plan(bundle, self.policy, keyed=bundle.key is not None)
 
@@ -73,12 +78,28 @@ class Plan:
     def warnings(self) -> list[str]:
         """Warnings about a valid configuration."""
         found = warnings(self.bundle, quick=self.policy is not None)
+        if self.bundle.pins is not None and self.bundle.upstreams:
+            found.append(
+                f"with --counters memory, accepted tools are kept in `{self.bundle.pins}` until callgate ends; "
+                "--state keeps them"
+            )
         if self.policy is not None:
             # If a file is gone by now, the engine reports it.
             with suppress(ConfigError):
                 files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
-                found += map(str, ineffective((str(file), read_bytes(file)) for file in files))
+                read = [(str(file), read_bytes(file)) for file in files]
+                found += map(str, ineffective(read))
+                found += map(str, self._of_tools(read))
         return found
+
+    def _of_tools(self, policies: list[tuple[str, bytes]]) -> Iterator[Fault]:
+        """Warnings about policies without a configuration: in a folder, the stem of a file is its server."""
+        is_folder = self.policy is not None and self.policy.is_dir()
+        catalogue = None if self.config.catalogue is None else read_catalogue(self.config.catalogue)
+        if catalogue is not None and is_folder:
+            yield from catalogue.unconfigured([Path(file).stem for file, _ in policies])
+        for file, content in policies:
+            yield from of_policy(file, content, catalogue, {Path(file).stem} if is_folder else None)
 
     def engine(self, *, on_trial: bool = False, counters: str | None = None) -> Engine:
         """A new engine; on trial it counts in memory, and touches neither the counters' file nor the state folder.

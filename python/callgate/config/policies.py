@@ -1,0 +1,111 @@
+"""What policy documents ask for that cannot take effect here: approvals, and tools that no server has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from callgate.config.document import Document, parse_document, read_document
+from callgate.errors import ConfigError
+from callgate.text import nearest, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+    from pathlib import Path
+
+    from callgate.config.document import KeyPath
+    from callgate.config.faults import Fault
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The tools of a catalogue, by server."""
+
+    document: Document
+    servers: Mapping[str, Collection[str]]
+
+    def tools(self, servers: Collection[str] | None) -> set[str] | None:
+        """The tools of these servers, or of all; None if one of them is not in it, so that nothing can be said."""
+        names = self.servers if servers is None else servers
+        if not names or any(name not in self.servers for name in names):
+            return None
+        return {tool for name in names for tool in self.servers[name]}
+
+    def unconfigured(self, servers: Collection[str]) -> Iterator[Fault]:
+        """A warning for each of its servers that is not one of these."""
+        for name in self.servers:
+            if name not in servers:
+                message = f"no server {quoted(name)} is configured, so what the catalogue says of it has no effect"
+                yield self.document.fault(("servers", name), f"{message}{_meant(name, servers)}", of_key=True)
+
+
+def read_catalogue(path: Path) -> Catalogue | None:
+    """The tools of a catalogue; None if it cannot be read, which the engine reports."""
+    try:
+        document = read_document(path)
+    except ConfigError:
+        return None
+    servers = document.data.get("servers")
+    if not isinstance(servers, dict):
+        return None
+    return Catalogue(document, {name: _mapping(server, "tools") for name, server in servers.items()})
+
+
+def policy_document(file: str, content: bytes) -> Document | None:
+    """The document of a policy; None if it cannot be read, which the engine reports."""
+    try:
+        return parse_document(file, content)
+    except ConfigError:
+        return None
+
+
+def approvals(policy: Document) -> Iterator[Fault]:
+    """A warning at the first approval that a policy asks for."""
+    asked = [path for path, rules in _entries(policy.data) if rules.get("action") == "require_approval"]
+    if asked:
+        others = f" (and {len(asked) - 1} more in this file)" if len(asked) > 1 else ""
+        message = (
+            "calls that need an approval are refused, because this version has no way to give one; use `deny`, or say "
+            f"with `require` which calls may pass{others}"
+        )
+        yield policy.fault((*asked[0], "action"), message)
+
+
+def unknown_tools(policy: Document, tools: Collection[str], where: str) -> Iterator[Fault]:
+    """A warning for each tool that a policy names and `where` does not have; patterns may be meant for later tools."""
+    named: list[tuple[KeyPath, str, bool]] = [(("tools", key), key, True) for key in _mapping(policy.data, "tools")]
+    hidden = policy.data.get("hide")
+    if isinstance(hidden, list):
+        named += [(("hide", index), key, False) for index, key in enumerate(hidden) if isinstance(key, str)]
+    for path, key, of_key in named:
+        name = _exact(key)
+        if name is not None and name not in tools:
+            yield policy.fault(path, f"{where} has no tool {quoted(name)}{_meant(name, tools)}", of_key=of_key)
+
+
+def _entries(policy: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """The rules of a policy, with their paths."""
+    yield ("all_tools",), _mapping(policy, "all_tools")
+    for field in ("categories", "tools"):
+        for key in _mapping(policy, field):
+            yield (field, key), _mapping(policy[field], key)
+
+
+def _mapping(values: object, key: str) -> Mapping[str, Any]:
+    value = values.get(key) if isinstance(values, dict) else None
+    return value if isinstance(value, dict) else {}
+
+
+def _exact(key: str) -> str | None:
+    """The name for which a key stands; None for a pattern (docs/policy.md, section 1)."""
+    name, characters = "", iter(key)
+    for character in characters:
+        if character in "*?":
+            return None
+        name += next(characters, "") if character == "\\" else character
+    return name
+
+
+def _meant(name: str, known: Collection[str]) -> str:
+    near = nearest(name, known)
+    return "" if near is None else f"; did you mean {quoted(near)}?"
