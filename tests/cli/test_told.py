@@ -120,5 +120,5 @@ def test_counters_in_memory_leave_nothing_in_the_users_folder(setup: Setup, monk
     with sidecar(*words, cwd=setup.folder) as running:
         kept = running.said(r"^warning: +with --counters memory, accepted tools are kept in `(.*)` until callgate ends")
         assert running.stop()[0] == 0
-    assert not home.exists()
+    assert not (home / "callgate").exists()
     assert not (setup.folder / kept).exists()

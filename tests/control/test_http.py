@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from callgate import Client, ConfigError, Engine, Server, version
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
+from callgate.control.pages import Pages
 
 POLICY: dict[str, Any] = {
     "version": "1",
@@ -42,8 +43,13 @@ def collector(server: Server) -> ServerCollector:
 
 
 @pytest.fixture
-def admin(collector: ServerCollector) -> Iterator[AdminServer]:
-    admin = AdminServer("127.0.0.1:0", registry(collector))
+def pages(collector: ServerCollector) -> Pages:
+    return Pages(registry(collector))
+
+
+@pytest.fixture
+def admin(pages: Pages) -> Iterator[AdminServer]:
+    admin = AdminServer("127.0.0.1:0", pages)
     admin.start()
     yield admin
     admin.stop()
@@ -145,31 +151,31 @@ def test_labels_cannot_break_the_page(admin: AdminServer, engine: Engine, server
     assert scrape(admin.address)[key("callgate_denials_total", server="(any)", rule=f"/tools/t/limits/{counter}")] == 1
 
 
-def test_health(admin: AdminServer) -> None:
+def test_health(admin: AdminServer, pages: Pages) -> None:
     assert get(admin.address, "/healthz")[0] == 200
     assert get(admin.address, "/readyz")[0] == 503
-    admin.set_ready(ready=True)
+    pages.ready = True
     assert get(admin.address, "/readyz") == (200, "ready\n")
     assert get(admin.address, "/readyz", "HEAD") == (200, "")
-    admin.set_ready(ready=False)
+    pages.ready = False
     assert get(admin.address, "/readyz")[0] == 503
     assert get(admin.address, "/healthz?probe=1")[0] == 200
 
 
-def test_a_failure_is_why_it_is_not_ready(admin: AdminServer) -> None:
-    admin.set_ready(ready=True)
-    admin.set_failure("the counters are gone")
+def test_a_failure_is_why_it_is_not_ready(admin: AdminServer, pages: Pages) -> None:
+    pages.ready = True
+    pages.failure = "the counters are gone"
     assert get(admin.address, "/readyz") == (503, "not ready\nthe counters are gone\n")
     status, text = get(admin.address, "/readyz", Accept="application/json")
     assert (status, json.loads(text)["failure"]) == (503, "the counters are gone")
     assert get(admin.address, "/healthz")[0] == 200
-    admin.set_failure(None)
+    pages.failure = None
     assert get(admin.address, "/readyz") == (200, "ready\n")
 
 
 def test_connections_that_come_all_at_once_wait(collector: ServerCollector) -> None:
     """None of them is dropped while the port does not look: its client would try again only after a second."""
-    admin = AdminServer("127.0.0.1:0", registry(collector))
+    admin = AdminServer("127.0.0.1:0", Pages(registry(collector)))
     with ExitStack() as crowd:
         connections = [crowd.enter_context(connect(admin.address)) for _ in range(300)]
         for connection in connections:
@@ -207,7 +213,8 @@ def test_connections_that_ask_for_nothing_make_room(admin: AdminServer, sent: by
 
 def test_what_is_not_there(admin: AdminServer) -> None:
     assert get(admin.address, "/")[0] == 404
-    assert get(admin.address, "/metrics", "POST")[0] == 501
+    assert get(admin.address, "/metrics", "POST")[0] == 405
+    assert get(admin.address, "/metrics", "PUT")[0] == 501
 
 
 @pytest.mark.parametrize(
@@ -233,13 +240,13 @@ def test_dns_rebinding(admin: AdminServer, headers: dict[str, str], status: int)
 
 def test_port_in_use(admin: AdminServer, collector: ServerCollector) -> None:
     with pytest.raises(ConfigError, match=f"cannot listen on `{admin.address}`: address already in use"):
-        AdminServer(admin.address, registry(collector))
+        AdminServer(admin.address, Pages(registry(collector)))
 
 
 @pytest.mark.parametrize("listen", ["", "9193", "somewhere:9193", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:65536"])
 def test_impossible_addresses(listen: str, collector: ServerCollector) -> None:
     with pytest.raises(ConfigError, match="expected an IP address and a port"):
-        AdminServer(listen, registry(collector))
+        AdminServer(listen, Pages(registry(collector)))
 
 
 def test_odd_requests_are_answered(admin: AdminServer, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
@@ -27,8 +28,12 @@ from callgate.control import logs
 from callgate.control.background import BackgroundStream
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
+from callgate.control.pages import Pages
 from callgate.control.reload import Reading, Reloader
+from callgate.control.routes import Routes
 from callgate.control.sidecar import Source
+from callgate.control.socket import ControlSocket
+from callgate.control.status import status
 from callgate.control.watch import Watcher
 from callgate.errors import CallgateError, ConfigError, StoreError
 from callgate.text import masked, quoted
@@ -171,42 +176,56 @@ class _Running:
         collector = ServerCollector(server)
         collector.reloaded(ok=True, at_s=time.time())
         reloader = Reloader(self._source, reading, engine, server, collector)
-        admin = AdminServer(plan.config.admin.listen, registry(collector))
+        pages = Pages(registry(collector))
+        pages.token = plan.bundle.admin_token
+        admin = AdminServer(plan.config.admin.listen, pages)
+        control = _Control(plan.config.state, pages)
         watcher = Watcher(self._tell_changed) if plan.config.watch else None
         try:
             server.start()
-            admin.set_serving(reloader.serving)
+            pages.serving = reloader.serving
+            pages.routes = _routes(engine, server, reloader, pages, admin.address)
             admin.start()
-            admin.set_ready(ready=True)
+            control.start()
+            pages.ready = True
             if watcher is not None:
                 watcher.watch(reloader.files)
                 watcher.start()
             greet(plan, engine, server, admin.address)
             # The engine may have read later versions of the files than the plan.
             self._changed = self._changed or not reloader.files.are_unchanged()
-            while not self._stop:
-                self._wake.wait(_DRAIN_EVERY_S)
-                self._log_events(server)
-                admin.set_failure(server.store_failure)
-                admin.set_upstream_faults(server.upstream_faults)
-                if self._changed or reloader.is_due():
-                    if self._changed:
-                        self._changed = False
-                        reloader.reload()
-                    else:
-                        reloader.retry()
-                    admin.set_serving(reloader.serving)
-                    if watcher is not None:
-                        watcher.watch(reloader.files)
-            admin.set_ready(ready=False)
+            self._watch_over(server, reloader, pages, watcher)
+            pages.ready = False
             server.stop()
             self._log_events(server)
             _close(engine)
         finally:
             if watcher is not None:
                 watcher.stop()
+            control.stop()
             admin.stop()
             self._stderr.drain(_LAST_LINES_S)
+
+    def _watch_over(self, server: Server, reloader: Reloader, pages: Pages, watcher: Watcher | None) -> None:
+        """Logs, reloads and keeps the pages up to date until a signal stops it."""
+        while not self._stop:
+            self._wake.wait(_DRAIN_EVERY_S)
+            self._log_events(server)
+            pages.failure = server.store_failure
+            pages.upstream_faults = server.upstream_faults
+            if self._changed or reloader.is_due():
+                self._reload(reloader)
+                pages.serving = reloader.serving
+                pages.token = reloader.plan.bundle.admin_token
+                if watcher is not None:
+                    watcher.watch(reloader.files)
+
+    def _reload(self, reloader: Reloader) -> None:
+        if self._changed:
+            self._changed = False
+            reloader.reload()
+        else:
+            reloader.retry()
 
     def _tell_stop(self) -> None:
         self._stop = True
@@ -221,6 +240,33 @@ class _Running:
             logs.log("warning", "log_lines_lost", {"lines": lost})
         for level, event, fields in server.drain_events():
             logs.log(level, event, fields)
+
+
+class _Control:
+    """The control socket, if it can be had: decisions do not depend on it."""
+
+    def __init__(self, state: Path, pages: Pages) -> None:
+        self._state = state
+        self._pages = pages
+        self._socket: ControlSocket | None = None
+
+    def start(self) -> None:
+        """Creates it; a sidecar that cannot start has said why before."""
+        try:
+            self._socket = ControlSocket(self._state, self._pages)
+        except ConfigError as error:
+            logs.log("warning", "no_control_socket", {"error": str(error)})
+        else:
+            self._socket.start()
+
+    def stop(self) -> None:
+        if self._socket is not None:
+            self._socket.stop()
+
+
+def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, admin: str) -> Routes:
+    started = datetime.now(timezone.utc)
+    return Routes(lambda: status(engine, server, reloader, pages, admin=admin, started=started))
 
 
 def _raise_descriptor_limit() -> None:

@@ -14,7 +14,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
 from callgate.config.grants import Grant, GrantsFile
-from callgate.config.key import is_in_state, key_path, read_key
+from callgate.config.key import is_in_state, key_path, parse_token, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.oauth import Jwks
 from callgate.config.state import pins_folder
@@ -61,6 +61,8 @@ class Bundle:
     """The state folder of pins, if it is another one than the configuration's."""
     oauth: Mapping[str, Any] | list[Mapping[str, Any]] | None = None
     """The issuers of callers' tokens, in the form that `Server` takes."""
+    admin_token: str | None = field(default=None, repr=False)
+    """The token of operators on the admin port."""
 
     @property
     def config(self) -> Config:
@@ -145,7 +147,10 @@ def read_with_faults(
     key = _key(loaded, grants or (), files, faults)
     upstreams = dict(_upstreams(loaded, files, faults))
     oauth = _oauth(loaded, files, faults)
-    return Bundle(loaded, policies, grants, key, tls, rate_limits, upstreams, oauth=oauth), faults
+    admin_token = _admin_token(loaded, files, faults)
+    return Bundle(
+        loaded, policies, grants, key, tls, rate_limits, upstreams, oauth=oauth, admin_token=admin_token
+    ), faults
 
 
 def policy_keys(loaded: Loaded) -> list[str] | None:
@@ -159,6 +164,21 @@ def policy_keys(loaded: Loaded) -> list[str] | None:
 def known_grants(loaded: Loaded) -> tuple[Placed, ...]:
     """The grants that exist already; a file of grants may still be missing."""
     return _grants(loaded, Files(), []) or ()
+
+
+def _admin_token(loaded: Loaded, files: Files, faults: list[Fault]) -> str | None:
+    path, at = loaded.config.admin.token_file, ("admin", "token_file")
+    if path is None:
+        return None
+    before = len(faults)
+    content = _read(loaded, at, path, files, faults)
+    if len(faults) > before:
+        return None
+    try:
+        return parse_token(content, f"`{path}`")
+    except ConfigError as error:
+        faults.append(loaded.fault(at, str(error)))
+        return None
 
 
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:

@@ -235,6 +235,8 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
         yield f"`{config.listen}` is no loopback address and has no TLS: tokens and arguments travel in the clear"
     if not is_loopback(host_of(config.admin.listen)):
         yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
+        if config.admin.token_file is not None:
+            yield f"the admin port `{config.admin.listen}` has no TLS: the token of operators travels in the clear"
 
 
 def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:
@@ -291,6 +293,8 @@ def _secrets(bundle: Bundle) -> Iterator[str]:
         yield f"other users may read the key `{key_path(config)}`; chmod 600 it"
     if config.tls is not None and is_open_to_others(config.tls.key):
         yield f"other users may read the key `{config.tls.key}`; chmod 600 it"
+    if config.admin.token_file is not None and is_open_to_others(config.admin.token_file):
+        yield f"other users may read the token `{config.admin.token_file}`; chmod 600 it"
 
 
 def unknown(what: str, name: str, known: object) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 KEY_BYTES: Final = 32
 _LONGEST: Final = 1_024
+_LEAST_TOKEN: Final = 32
 
 
 def key_path(config: Config) -> Path:
@@ -102,6 +103,22 @@ def parse_key(text: str, where: str) -> bytes:
         message = f"{where}: expected a key of 32 bytes as 64 hex digits or in base64; `openssl rand -hex 32` makes one"
         raise ConfigError(message)
     return key
+
+
+def parse_token(content: bytes, where: str) -> str:
+    """The token of operators that a file contains.
+
+    Raises:
+        ConfigError: It is none. The message never shows any of it.
+    """
+    token = content[:_LONGEST].decode("utf-8", "replace").strip()
+    if len(token) < _LEAST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        message = (
+            f"{where}: expected a token of at least {_LEAST_TOKEN} printable ASCII characters without spaces; "
+            "`openssl rand -hex 32` makes one"
+        )
+        raise ConfigError(message)
+    return token
 
 
 def is_open_to_others(path: Path) -> bool:

@@ -11,6 +11,10 @@ class Admin(Section):
     listen: Address = "127.0.0.1:9193"
     """Address of metrics and health: an IP address and a port; port 0 takes a free one."""
 
+    token_file: FilePath | None = None
+    """File of a token with which `callgate status` and the like may ask over this port; by default they reach only the
+    control socket in the state folder."""
+
 
 class Tls(Section):
     """TLS of the decision port; the Unix socket stays plain."""

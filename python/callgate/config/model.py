@@ -105,7 +105,7 @@ class Config(Section):
     """Time in which first lists of tools are accepted, at the gateway and by `callgate wrap`."""
 
     admin: Annotated[Admin, AT_START] = Admin()
-    """The port of metrics and health."""
+    """The port of metrics and health, and of the commands that ask a running sidecar."""
 
     limits: Annotated[Limits, AT_START] = Limits()
     """Bounds of the decision port."""

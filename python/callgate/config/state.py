@@ -11,6 +11,7 @@ from callgate.errors import ConfigError
 GRANT_KEY_NAME: Final = "grant.key"
 COUNTERS_NAME: Final = "counters"
 PINS_NAME: Final = "pins"
+CONTROL_NAME: Final = "control.sock"
 
 
 def default_state_folder() -> Path:
@@ -37,8 +38,8 @@ def counters_place(store: str | None, state: Path, *below: str) -> str:
         return store
     folder = state
     try:
+        make_state_folder(folder)
         # One by one: `parents` creates ancestors with the umask, so that others could read and enter them.
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for name in below:
             folder /= name
             folder.mkdir(mode=0o700, exist_ok=True)
@@ -50,6 +51,15 @@ def counters_place(store: str | None, state: Path, *below: str) -> str:
         )
         raise ConfigError(message) from None
     return f"file:{folder / COUNTERS_NAME}"
+
+
+def make_state_folder(state: Path) -> None:
+    """Makes the state folder for this user alone, if there is none.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def pins_folder(state: Path) -> Path:

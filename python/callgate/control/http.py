@@ -1,9 +1,8 @@
-"""The admin HTTP port: ``/metrics``, ``/healthz`` and ``/readyz``."""
+"""The admin HTTP port, a transport of the pages; also the server of the control socket."""
 
 from __future__ import annotations
 
 import ipaddress
-import json
 import socket
 import sys
 import time
@@ -11,21 +10,16 @@ from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
-
-from prometheus_client.exposition import choose_encoder
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from callgate._callgate import descriptor_limit
 from callgate.config.address import is_loopback
 from callgate.control import logs
+from callgate.control.pages import LARGEST_BODY_BYTES, BodyError, Origin, Request
 from callgate.errors import ConfigError
-from callgate.text import quoted
 
 if TYPE_CHECKING:
-    from prometheus_client import CollectorRegistry
-
-    from callgate.control.readiness import Serving
+    from callgate.control.pages import Pages
 
 _TIMEOUT_S: Final = 10.0
 """Longest silence of a connection, so that slow clients cannot occupy threads forever."""
@@ -43,14 +37,14 @@ _LEAST_CONNECTIONS: Final = 4
 
 _REFUSED_PAUSE_S: Final = 0.1
 _MAX_PORT: Final = 65_535
-_TEXT: Final = "text/plain; charset=utf-8"
-_JSON: Final = "application/json"
+_LENGTH_DIGITS: Final = 9
+"""Most digits of a length that is read; more are too long in any case."""
 
 
 class AdminServer:
     """The admin HTTP server; answers on its own threads until it is stopped."""
 
-    def __init__(self, listen: str, registry: CollectorRegistry) -> None:
+    def __init__(self, listen: str, pages: Pages) -> None:
         """Binds `listen`, such as ``127.0.0.1:9193``; `start` begins to answer.
 
         Raises:
@@ -62,12 +56,13 @@ class AdminServer:
             message = f"cannot listen on `{listen}`: expected an IP address and a port, such as `127.0.0.1:9193`"
             raise ConfigError(message) from None
         try:
-            self._server = (_HTTPServer6 if ":" in host else _HTTPServer)(host, port, registry)
+            origin = Origin(is_socket=False, is_loopback=is_loopback(host))
+            self._server = (_HTTPServer6 if ":" in host else HTTPServer)((host, port), pages, origin)
         except OSError as error:
             reason = (error.strerror or str(error)).lower()
             message = f"cannot listen on `{listen}`: {reason}; stop the other process or choose another with --admin"
             raise ConfigError(message) from None
-        self._thread = Thread(target=self._server.serve_forever, name="callgate-admin", daemon=True)
+        self._listening = Listening(self._server, "callgate-admin")
 
     @property
     def address(self) -> str:
@@ -77,27 +72,28 @@ class AdminServer:
         return f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}"
 
     def start(self) -> None:
-        """Starts to answer; ``/readyz`` is 503 until `set_ready`."""
-        self._thread.start()
-
-    def set_ready(self, *, ready: bool) -> None:
-        """Sets the answer of ``/readyz``."""
-        self._server.ready = ready
-
-    def set_serving(self, serving: Serving) -> None:
-        """Sets the configuration that ``/readyz`` describes."""
-        self._server.serving = serving
-
-    def set_upstream_faults(self, faults: list[tuple[str, str]]) -> None:
-        """Sets the servers, with the reasons, that ``/readyz`` names as no MCP servers; it stays as ready as it is."""
-        self._server.upstream_faults = faults
-
-    def set_failure(self, failure: str | None) -> None:
-        """Sets the reason for which ``/readyz`` is 503, whatever `set_ready` says; None clears it."""
-        self._server.failure = failure
+        """Starts to answer."""
+        self._listening.start()
 
     def stop(self) -> None:
         """Closes the port."""
+        self._listening.stop()
+
+
+class Listening:
+    """A server that answers on a thread of its own."""
+
+    def __init__(self, server: HTTPServer, name: str) -> None:
+        """Takes a bound server, and the name of the thread."""
+        self._server = server
+        self._thread = Thread(target=server.serve_forever, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Starts to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Closes the listener."""
         if self._thread.is_alive():
             self._server.shutdown()
         self._server.server_close()
@@ -158,21 +154,29 @@ class _Connections:
             oldest.shutdown(socket.SHUT_RDWR)
 
 
-class _HTTPServer(ThreadingHTTPServer):
+class HTTPServer(ThreadingHTTPServer):
+    """A server of the pages, with bounds on its connections."""
+
     daemon_threads = True
     request_queue_size = _BACKLOG
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry) -> None:
-        self.registry = registry
-        self.ready = False
-        self.failure: str | None = None
-        self.serving: Serving | None = None
-        self.upstream_faults: list[tuple[str, str]] = []
-        self.connections = _Connections(_most_connections())
-        self.answers_loopback_alone = is_loopback(host)
-        super().__init__((host, port), _Handler)
+    def __init__(
+        self,
+        address: str | tuple[str, int],
+        pages: Pages,
+        origin: Origin,
+        *,
+        most_connections: int | None = None,
+    ) -> None:
+        """Binds the address."""
+        self.pages = pages
+        self.origin = origin
+        self.connections = _Connections(most_connections or _most_connections())
+        # The base class takes a path as well, for other address families.
+        super().__init__(cast("tuple[str, int]", address), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
+        """Accepts a connection."""
         try:
             return super().get_request()
         except OSError:
@@ -181,6 +185,7 @@ class _HTTPServer(ThreadingHTTPServer):
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's types
+        """Answers a connection on a thread of its own."""
         self.connections.add(request)
         super().process_request(request, client_address)
 
@@ -196,12 +201,12 @@ class _HTTPServer(ThreadingHTTPServer):
             logs.log("error", "admin_request_failed", {"error": repr(error)})
 
 
-class _HTTPServer6(_HTTPServer):
+class _HTTPServer6(HTTPServer):
     address_family = socket.AF_INET6
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _HTTPServer
+    server: HTTPServer
     protocol_version = "HTTP/1.1"
     server_version = "callgate"
     sys_version = ""
@@ -209,60 +214,41 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.connections.mark(self.connection, answered=True)
-        status, body, content_type = self._page()
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+        self._has_body = any(name in self.headers for name in ("Content-Length", "Transfer-Encoding"))
+        request = Request(self.command, self.path.partition("?")[0], self.headers, self._body)
+        answer = self.server.pages.answer(request, self.server.origin)
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
         self.send_header("Cache-Control", "no-store")
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if self._has_body:
+            # What was not read would be taken for the next request.
+            self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
         self.server.connections.mark(self.connection, answered=False)
 
     def do_HEAD(self) -> None:
         self.do_GET()
 
-    def _page(self) -> tuple[HTTPStatus, bytes, str]:
-        if self.server.answers_loopback_alone and not self._names_loopback():
-            # A web page can point its own name at 127.0.0.1 (DNS rebinding), but it cannot set this header.
-            return HTTPStatus.FORBIDDEN, b"this port answers to loopback names alone\n", _TEXT
-        match self.path.partition("?")[0]:
-            case "/metrics":
-                try:
-                    encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-                except (ValueError, LookupError, TypeError):
-                    # The library cannot parse every header that a client can send.
-                    encode, content_type = choose_encoder("")
-                return HTTPStatus.OK, encode(self.server.registry), content_type
-            case "/healthz":
-                return HTTPStatus.OK, b"ok\n", _TEXT
-            case "/readyz":
-                return self._readiness()
-            case _:
-                return HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", _TEXT
+    def do_POST(self) -> None:
+        self.do_GET()
 
-    def _readiness(self) -> tuple[HTTPStatus, bytes, str]:
-        failure, serving, faults = self.server.failure, self.server.serving, self.server.upstream_faults
-        ready = self.server.ready and failure is None
-        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        if "application/json" in self.headers.get("Accept", ""):
-            document = {
-                "ready": ready,
-                "failure": failure,
-                "upstream_faults": dict(faults),
-                **(serving.fields() if serving else {}),
-            }
-            return status, json.dumps(document).encode() + b"\n", _JSON
-        lines = ["ready" if ready else "not ready", failure or "", serving.text() if serving else ""]
-        lines += [f"the server {quoted(name)} does not answer as an MCP server: {fault}" for name, fault in faults]
-        return status, "".join(f"{line}\n" for line in lines if line).encode(), _TEXT
-
-    def _names_loopback(self) -> bool:
-        names = [f"//{self.headers.get('Host', '')}", self.headers.get("Origin")]
-        try:
-            return all(is_loopback((urlsplit(name).hostname or "").rstrip(".")) for name in names if name is not None)
-        except ValueError:
-            return False
+    def _body(self) -> bytes:
+        length = self.headers.get("Content-Length", "0")
+        if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
+            raise BodyError(HTTPStatus.LENGTH_REQUIRED, "expected a body with its `Content-Length`")
+        if int(length[:_LENGTH_DIGITS]) > LARGEST_BODY_BYTES or len(length) > _LENGTH_DIGITS:
+            message = f"the body is longer than {LARGEST_BODY_BYTES} bytes"
+            raise BodyError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
+        body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            raise BodyError(HTTPStatus.BAD_REQUEST, "the body ends before its `Content-Length`")
+        self._has_body = False
+        return body
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the method it overrides
         """Logs nothing: scrapes come every few seconds and carry no information."""

@@ -84,11 +84,12 @@ class Reloader:
             CallgateError: The configuration could not be read.
         """
         self._source = source
-        self._plan = reading.must_have_plan()
+        self.plan = reading.must_have_plan()
+        """The plan in force."""
         self._collector = collector
         self._engine = engine
         self._server = server
-        self._warned = set(self._plan.warnings())
+        self._warned = set(self.plan.warnings())
         self._clock = clock
         self._pause_s = _FIRST_RETRY_S
         self._retry_at_s: float | None = None
@@ -119,9 +120,9 @@ class Reloader:
         reading = Reading(self._source)
         now_s = time.time()
         try:
-            plan = replace(reading.must_have_plan(), keyed=self._plan.keyed)
+            plan = replace(reading.must_have_plan(), keyed=self.plan.keyed)
             warnings = plan.warnings()
-            plan.replace(self._plan, self._engine, self._server)
+            plan.replace(self.plan, self._engine, self._server)
         except CallgateError as error:
             self._refuse(error, reading, now_s, is_retry=is_retry)
             return
@@ -130,7 +131,7 @@ class Reloader:
             return
         self._retry_at_s, self._pause_s = None, _FIRST_RETRY_S
         self._collector.reloaded(ok=True, at_s=now_s)
-        self._plan, self.files = plan, reading.files
+        self.plan, self.files = plan, reading.files
         self.serving = Serving(datetime.fromtimestamp(now_s, timezone.utc))
         policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
         logs.log("info", "reloaded", {"policies": policies})

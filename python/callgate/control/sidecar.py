@@ -75,6 +75,15 @@ class Plan:
         """The values of the configuration."""
         return self.bundle.config
 
+    @property
+    def counters_place(self) -> str:
+        """The place of the counters: ``memory`` or ``file:PATH``, whose folder is made.
+
+        Raises:
+            ConfigError: The folder cannot be made.
+        """
+        return counters_place(self.config.counters.store, self.config.state)
+
     def warnings(self) -> list[str]:
         """Warnings about a valid configuration."""
         found = warnings(self.bundle, quick=self.policy is not None)
@@ -115,7 +124,7 @@ class Plan:
         if on_trial:
             counters = "memory"
         elif counters is None:
-            counters = counters_place(config.counters.store, config.state)
+            counters = self.counters_place
         sizes: dict[str, Any] = {
             "counter_capacity": config.counters.capacity,
             "counters_per_grant": config.counters.per_grant,

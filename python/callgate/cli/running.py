@@ -1,0 +1,150 @@
+"""The way of commands to a running sidecar: its control socket, or its admin port with a token."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+from urllib.parse import urlsplit
+
+import typer
+
+from callgate.config.document import read_bytes
+from callgate.config.key import parse_token
+from callgate.config.load import load
+from callgate.config.state import CONTROL_NAME
+from callgate.control.socket import reachable
+from callgate.errors import CallgateError, ConfigError
+from callgate.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_TIMEOUT_S: Final = 30.0
+
+StateFolder = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", envvar="CALLGATE_CONFIG", help="The configuration that names that folder."
+    ),
+]
+AdminUrl = Annotated[
+    str | None,
+    typer.Option("--admin", metavar="URL", help="Its admin port instead, such as http://127.0.0.1:9193."),
+]
+AdminTokenFile = Annotated[
+    Path | None,
+    typer.Option("--admin-token-file", metavar="FILE", help="The token for --admin: a copy of `admin.token_file`."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@dataclass(frozen=True)
+class Running:
+    """The address of a running sidecar."""
+
+    state: Path
+    url: str | None = None
+    token: str | None = None
+
+    def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
+        """The document that a route answers.
+
+        Raises:
+            ConfigError: No sidecar answers there, or it refuses.
+        """
+        where = f"`{self.url}`" if self.url is not None else f"`{self.state / CONTROL_NAME}`"
+        connection = self._connection()
+        try:
+            connection.request(method, path, body, self._headers())
+            response = connection.getresponse()
+            status, content = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise self._unreached(error) from None
+        finally:
+            connection.close()
+        document = _document(content)
+        if status == http.client.OK and document is not None:
+            return document
+        reason = (document or {}).get("error") or content.decode(errors="replace").strip()[:200]
+        if self.url is not None and status == http.client.NOT_FOUND and document is None:
+            reason = "it answers operators only with `admin.token_file` in its configuration"
+        message = f"the sidecar at {where} refused: {reason} (HTTP {status})"
+        raise CallgateError(message)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.url is None:
+            return _SocketConnection(self.state / CONTROL_NAME)
+        parts = urlsplit(self.url)
+        secure = parts.scheme == "https"
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        return kind(parts.netloc, timeout=_TIMEOUT_S)
+
+    def _headers(self) -> Mapping[str, str]:
+        return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
+
+    def _unreached(self, error: Exception) -> ConfigError:
+        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+        if self.url is not None:
+            return ConfigError(f"no sidecar answers at `{self.url}`: {reason}; check --admin, and that it runs")
+        path = self.state / CONTROL_NAME
+        match error:
+            case FileNotFoundError() | NotADirectoryError():
+                why = f"there is no `{path}`"
+            case ConnectionRefusedError():
+                why = f"nobody listens on `{path}`, which a killed one has left"
+            case PermissionError():
+                message = f"`{path}` belongs to another user; run the command as the sidecar's user or as root"
+                return ConfigError(message)
+            case ConnectionResetError() | BrokenPipeError():
+                message = f"the sidecar of `{path}` closed the connection; it answers its own user and root alone"
+                return ConfigError(message)
+            case _:
+                why = f"`{path}`: {reason}"
+        return ConfigError(
+            f"no sidecar runs with the state folder `{self.state}`: {why}; start one with `callgate serve`, or name "
+            "the folder of the one that runs with --state"
+        )
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=_TIMEOUT_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(_TIMEOUT_S)
+        with reachable(self._path) as name:
+            self.sock.connect(name)
+
+
+def running(
+    state: Path | None, config: Path | None, admin: str | None = None, admin_token_file: Path | None = None
+) -> Running:
+    """The sidecar that these options name; without any, that of the state folder of `callgate serve`."""
+    if admin is None:
+        if admin_token_file is not None:
+            raise typer.BadParameter("works with --admin alone", param_hint="--admin-token-file")
+        return Running(load(config).config.state if state is None else state)
+    if state is not None:
+        raise typer.BadParameter("give either --state or --admin", param_hint="--admin")
+    parts = urlsplit(admin)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or "@" in parts.netloc or parts.path not in {"", "/"}:
+        message = f"expected a URL such as http://127.0.0.1:9193, got {quoted(admin)}"
+        raise typer.BadParameter(message, param_hint="--admin")
+    if admin_token_file is None:
+        raise typer.BadParameter("needs the port's token: --admin-token-file FILE", param_hint="--admin")
+    return Running(Path(), admin.rstrip("/"), parse_token(read_bytes(admin_token_file), f"`{admin_token_file}`"))
+
+
+def _document(content: bytes) -> dict[str, Any] | None:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None

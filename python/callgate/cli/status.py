@@ -1,0 +1,76 @@
+"""`callgate status`."""
+
+import json
+from typing import Any, Final
+
+import typer
+
+from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
+from callgate.control.routes import STATUS
+from callgate.text import visible
+
+EXAMPLES: Final = (
+    "callgate status",
+    "callgate status --state /var/lib/callgate --json",
+    "callgate status --admin http://127.0.0.1:9193 --admin-token-file admin.token",
+)
+
+
+def status(
+    state: StateFolder = None,
+    config: ConfigFile = None,
+    admin: AdminUrl = None,
+    admin_token_file: AdminTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print what a running sidecar serves: servers, policies, the last reload, counters and pins that wait."""
+    document = running(state, config, admin, admin_token_file).ask("GET", STATUS)
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    ready = "ready" if document["ready"] else f"not ready: {document['failure'] or 'it starts or stops'}"
+    typer.echo(f"callgate {document['version']}, process {document['pid']}, since {document['started']}: {ready}")
+    rows = [(name, visible(value)) for name, values in _rows(document) for value in values]
+    last = ""
+    for name, value in rows:
+        typer.echo(f"{'' if name == last else name + ':':<15}{value}")
+        last = name
+
+
+def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    configuration, counters = document["configuration"], document["counters"]
+    decisions = [address for address in (document["listen"], document["socket"]) if address is not None]
+    since = [f"in force since {configuration['since']}"]
+    if configuration["newer_refused"] is not None:
+        again = "; it is tried again" if configuration["newer_retried"] else ""
+        since.append(f"the newer one is refused: {configuration['newer_refused']}{again}")
+    return [
+        ("state", [document["state"]]),
+        ("decisions", decisions),
+        ("admin", [document["admin"]]),
+        ("configuration", since),
+        ("servers", [_server(one) for one in document["servers"]]),
+        ("policies", [_policy(one) for one in document["policies"]]),
+        ("grants", [_number(document["grants"], "callers are trusted to name their grant")]),
+        ("peps", [_number(document["peps"], "everybody who reaches the port may ask")]),
+        ("counters", [f"{counters['live']} of {counters['capacity']}, in {counters['store']}"]),
+        ("pins waiting", [_pins(one) for one in document["pins_waiting"]] or ["none"]),
+    ]
+
+
+def _server(server: dict[str, Any]) -> str:
+    policy = "no policy" if server["policy"] is None else f"policy {server['policy']}"
+    return f"{server['name']} ({policy}{', behind the gateway' if server['gateway'] else ''})"
+
+
+def _policy(policy: dict[str, Any]) -> str:
+    where = "every server" if policy["server"] is None else policy["server"]
+    return f"{policy['name']} {policy['version']} ({where})"
+
+
+def _number(count: int | None, otherwise: str) -> str:
+    return f"none are configured: {otherwise}" if count is None else str(count)
+
+
+def _pins(pins: dict[str, Any]) -> str:
+    return f"{pins['server']}: {pins['changed']} changed, {pins['new']} new; `callgate pin diff` shows them"

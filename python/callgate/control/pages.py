@@ -1,0 +1,178 @@
+"""The answers of a running sidecar to operators and to Prometheus, apart from the transport that carries them."""
+
+from __future__ import annotations
+
+import hmac
+import json
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from prometheus_client.exposition import choose_encoder
+
+from callgate.config.address import is_loopback
+from callgate.text import quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from email.message import Message
+
+    from prometheus_client import CollectorRegistry
+
+    from callgate.control.readiness import Serving
+    from callgate.control.routes import Routes
+
+TEXT: Final = "text/plain; charset=utf-8"
+JSON: Final = "application/json"
+
+LARGEST_BODY_BYTES: Final = 1 << 20
+"""Longest body of a request."""
+
+
+class BodyError(Exception):
+    """A body that is not read."""
+
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        """Takes the status of the answer and its message."""
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The listener over which a request came."""
+
+    is_socket: bool
+    """True for the control socket, whose peers have proven to be this user or root."""
+    is_loopback: bool
+    """True if only this machine reaches the listener."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request, as a transport has read it."""
+
+    method: str
+    path: str
+    """The target without its query."""
+    headers: Message
+    """The header fields."""
+    body: Callable[[], bytes]
+    """Reads the body, at most `LARGEST_BODY_BYTES`; to be called for a sender who may ask.
+
+    Raises:
+        BodyError: It is longer, or its length is not known.
+    """
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer."""
+
+    status: HTTPStatus
+    body: bytes
+    content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pages:
+    """The pages of one sidecar.
+
+    Metrics and health are for everybody; the routes of operators need the control socket or a token.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Takes the metrics; until `routes` is set, there are no others."""
+        self._registry = registry
+        self.ready = False
+        self.failure: str | None = None
+        """The reason for which ``/readyz`` is 503, whatever `ready` says."""
+        self.serving: Serving | None = None
+        self.upstream_faults: list[tuple[str, str]] = []
+        """The servers, with the reasons, that ``/readyz`` names as no MCP servers; it stays as ready as it is."""
+        self.routes: Routes | None = None
+        self.token: str | None = None
+        """The token with which the routes answer over TCP; None if they answer only on the control socket."""
+
+    def answer(self, request: Request, origin: Origin) -> Answer:
+        """Answers a request."""
+        if origin.is_loopback and not _names_loopback(request.headers):
+            # A web page can point its own name at 127.0.0.1 (DNS rebinding), but it cannot set this header.
+            return Answer(HTTPStatus.FORBIDDEN, b"this port answers to loopback names alone\n", TEXT)
+        match request.path:
+            case "/metrics" | "/healthz" | "/readyz" if request.method not in {"GET", "HEAD"}:
+                return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "expected method `GET`", Allow="GET")
+            case "/metrics":
+                return self._metrics(request)
+            case "/healthz":
+                return Answer(HTTPStatus.OK, b"ok\n", TEXT)
+            case "/readyz":
+                return self._readiness(request)
+            case _:
+                return self._routed(request, origin)
+
+    def _metrics(self, request: Request) -> Answer:
+        try:
+            encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        except (ValueError, LookupError, TypeError):
+            # The library cannot parse every header that a client can send.
+            encode, content_type = choose_encoder("")
+        return Answer(HTTPStatus.OK, encode(self._registry), content_type)
+
+    def _readiness(self, request: Request) -> Answer:
+        failure, serving, faults = self.failure, self.serving, self.upstream_faults
+        ready = self.ready and failure is None
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        if "application/json" in request.headers.get("Accept", ""):
+            document = {
+                "ready": ready,
+                "failure": failure,
+                "upstream_faults": dict(faults),
+                **(serving.fields() if serving else {}),
+            }
+            return Answer(status, json.dumps(document).encode() + b"\n", JSON)
+        lines = ["ready" if ready else "not ready", failure or "", serving.text() if serving else ""]
+        lines += [f"the server {quoted(name)} does not answer as an MCP server: {fault}" for name, fault in faults]
+        return Answer(status, "".join(f"{line}\n" for line in lines if line).encode(), TEXT)
+
+    def _routed(self, request: Request, origin: Origin) -> Answer:
+        routes = self.routes
+        if routes is None or (not origin.is_socket and self.token is None):
+            return Answer(HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", TEXT)
+        if not origin.is_socket:
+            if "Origin" in request.headers:
+                return _refusal(HTTPStatus.FORBIDDEN, "requests from web pages are refused")
+            if not self._has_token(request.headers.get("Authorization", "")):
+                message = "expected `Authorization: Bearer` with the token of `admin.token_file`"
+                return _refusal(HTTPStatus.UNAUTHORIZED, message, **{"WWW-Authenticate": "Bearer"})
+        try:
+            body = request.body()
+        except BodyError as error:
+            return _refusal(error.status, str(error))
+        status, document, headers = routes.answer(request.method, request.path, body)
+        return Answer(status, _json(document), JSON, headers)
+
+    def _has_token(self, authorization: str) -> bool:
+        scheme, _, given = authorization.partition(" ")
+        expected = self.token
+        if expected is None or scheme.lower() != "bearer":
+            return False
+        # In constant time, whatever the two have in common.
+        return hmac.compare_digest(given.strip().encode(errors="replace"), expected.encode())
+
+
+def _names_loopback(headers: Message) -> bool:
+    names = [f"//{headers.get('Host', '')}", headers.get("Origin")]
+    try:
+        return all(is_loopback((urlsplit(name).hostname or "").rstrip(".")) for name in names if name is not None)
+    except ValueError:
+        return False
+
+
+def _refusal(status: HTTPStatus, message: str, **headers: str) -> Answer:
+    return Answer(status, _json({"error": message}), JSON, headers)
+
+
+def _json(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"

@@ -1,0 +1,75 @@
+"""The state of a running sidecar, as `callgate status` prints it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from callgate._callgate import pins_read, version
+from callgate.config.state import pins_folder
+from callgate.errors import CallgateError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from callgate._callgate import Engine, Server
+    from callgate.control.pages import Pages
+    from callgate.control.reload import Reloader
+
+
+def status(
+    engine: Engine, server: Server, reloader: Reloader, pages: Pages, *, admin: str, started: datetime
+) -> dict[str, Any]:
+    """The state, without secrets."""
+    plan, config, serving = reloader.plan, reloader.plan.config, reloader.serving
+    live, capacity = engine.counters
+    return {
+        "version": version(),
+        "pid": os.getpid(),
+        "started": _utc(started),
+        "ready": pages.ready and pages.failure is None,
+        "failure": pages.failure,
+        "state": str(config.state),
+        "listen": server.address,
+        "socket": None if server.socket is None else str(server.socket),
+        "admin": admin,
+        "configuration": {
+            "since": _utc(serving.since),
+            "newer_refused": serving.refused,
+            "newer_retried": serving.retried,
+        },
+        "servers": [
+            {"name": name, "policy": known.policy, "gateway": known.upstream is not None}
+            for name, known in config.servers.items()
+        ],
+        "policies": [
+            {"server": policy.server, "name": policy.name, "version": policy.version} for policy in engine.policies
+        ],
+        "grants": None if plan.bundle.grants is None else len(plan.bundle.grants),
+        "peps": None if config.peps is None else len(config.peps),
+        "counters": {"live": live, "capacity": capacity, "store": plan.counters_place},
+        "pins_waiting": _pins_waiting(reloader),
+    }
+
+
+def _pins_waiting(reloader: Reloader) -> list[dict[str, Any]]:
+    """The tools of each server behind the gateway that wait for `callgate pin`."""
+    config = reloader.plan.config
+    folder = pins_folder(reloader.plan.bundle.pins or config.state)
+    waiting = []
+    for name, known in config.servers.items():
+        if known.upstream is None or not folder.is_dir():
+            continue
+        try:
+            tools = [tool for one in pins_read(folder, name) for tool in one["tools"]]
+        except CallgateError:
+            # No list of this server was seen yet.
+            continue
+        counts = {state: sum(tool["state"] == state for tool in tools) for state in ("changed", "new")}
+        if any(counts.values()):
+            waiting.append({"server": name, **counts})
+    return waiting
+
+
+def _utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,122 @@
+"""`callgate status`: what a running sidecar says of itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callgate import Client
+from support.program import refused, run, sidecar
+
+POLICY: dict[str, Any] = {
+    "version": "1",
+    "name": "p",
+    "default": "deny",
+    "tools": {
+        "t": {"limits": [{"counter": "c", "window": "day", "max": 2}]},
+    },
+}
+TOKEN = "t" * 40
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    path = tmp_path / "p.json"
+    path.write_text(json.dumps(POLICY))
+    return path
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Waits for a reload, which happens at a time of its own; each look takes as long as a program's start."""
+    assert any(holds() for _ in range(100))
+
+
+def test_status_of_a_sidecar(policy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with sidecar("--policy", policy, "--state", state, "--grace", "1") as serving:
+        with Client(serving.address) as client:
+            client.check(grant="g", tool="t")
+        status = run("status", "--state", state)
+        assert status.code == 0, status
+        lines = status.out.splitlines()
+        assert lines[0].endswith(": ready")
+        rows = dict(line.split(": ", 1) for line in lines[1:])
+        assert {name: rows[name].strip() for name in ("state", "decisions", "admin", "pins waiting")} == {
+            "state": str(state),
+            "decisions": serving.address,
+            "admin": serving.admin,
+            "pins waiting": "none",
+        }
+        assert rows["counters"].strip() == f"1 of 1048576, in file:{state / 'counters'}"
+        document = json.loads(run("status", "--state", state, "--json").out)
+        assert [policy["name"] for policy in document["policies"]] == ["p"]
+        assert document["configuration"]["newer_refused"] is None
+
+        policy.write_text("{")
+        serving.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "newer one is refused" in run("status", "--state", state).out)
+        assert "the newer one is refused: " in run("status", "--state", state).out
+        code, err = serving.stop()
+    assert code == 0, err
+    assert not (state / "control.sock").exists()
+    assert refused("status", "--state", state).startswith(
+        f"no sidecar runs with the state folder `{state}`: there is no"
+    )
+
+
+def test_the_folder_is_found_as_serve_finds_it(policy: Path, tmp_path: Path) -> None:
+    variables = {"CALLGATE_STATE": tmp_path / "state"}
+    with sidecar("--policy", policy, "--state", tmp_path / "state"):
+        assert run("status", variables=variables).code == 0
+        configuration = tmp_path / "callgate.yaml"
+        configuration.write_text(f"state: {tmp_path / 'state'}\n")
+        assert run("status", "--config", configuration).code == 0
+
+
+def test_a_second_sidecar_says_that_it_is_not_reached(policy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    memory = ("--policy", policy, "--state", state, "--counters", "memory", "--grace", "1")
+    with sidecar(*memory) as first, sidecar(*memory) as second:
+        document = json.loads(run("status", "--state", state, "--json").out)
+        assert document["pid"] == first.process.pid
+        code, err = second.stop()
+        assert (code, "no_control_socket" in err, "another sidecar has the control socket" in err) == (0, True, True)
+        assert run("status", "--state", state).code == 0
+        # As a kill leaves it: the next one replaces it.
+        first.process.kill()
+        first.process.wait()
+    assert (state / "control.sock").is_socket()
+    assert "which a killed one has left" in refused("status", "--state", state)
+    with sidecar(*memory) as third:
+        assert json.loads(run("status", "--state", state, "--json").out)["pid"] == third.process.pid
+
+
+def test_the_admin_port_with_a_token(policy: Path, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    token.chmod(0o600)
+    configuration = tmp_path / "callgate.yaml"
+    configuration.write_text(
+        f"servers: {{srv: {{policy: p}}}}\npolicies: {{p: {policy.name}}}\nadmin: {{token_file: token}}\n"
+        f"state: {tmp_path / 'state'}\ncounters: memory\n"
+    )
+    with sidecar("--config", configuration) as serving:
+        admin = ("--admin", f"http://{serving.admin}", "--admin-token-file", token)
+        status = run("status", *admin)
+        assert (status.code, "srv (policy p)" in status.out) == (0, True), status
+        assert TOKEN not in status.out
+        # Another token is in force once the file is read again.
+        token.write_text("u" * 40)
+        wait_until(lambda: run("status", *admin).code == 0)
+    token.write_text("short")
+    assert "expected a token of at least 32" in refused("serve", "--config", configuration)
+    assert run("status", "--admin", "http://127.0.0.1:1").code == 2
+    assert run("status", "--admin", "nowhere", "--admin-token-file", token).code == 2
+    token.write_text(TOKEN)
+    token.chmod(0o644)
+    assert f"other users may read the token `{token}`; chmod 600 it" in run("config", "check", configuration).out

@@ -1,0 +1,235 @@
+"""The control socket and the routes of operators: who is answered, and what."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from callgate import ConfigError, Engine, Server
+from callgate.cli.running import Running, running
+from callgate.control.http import AdminServer
+from callgate.control.metrics import ServerCollector, registry
+from callgate.control.pages import Pages
+from callgate.control.routes import STATUS, Routes
+from callgate.control.socket import ControlSocket
+from callgate.errors import CallgateError
+
+TOKEN = "t" * 40
+NONE: Mapping[str, str] = {}
+POLICY: dict[str, Any] = {
+    "version": "1",
+    "name": "p",
+    "default": "deny",
+    "tools": {
+        "t": {"limits": [{"counter": "c", "window": "minute", "max": 2}]},
+    },
+}
+
+
+@pytest.fixture
+def engine() -> Engine:
+    return Engine.from_dict(POLICY, counter_capacity=64)
+
+
+@pytest.fixture
+def pages(engine: Engine) -> Iterator[Pages]:
+    with Server(engine, workers=1, grace_ms=0) as server:
+        pages = Pages(registry(ServerCollector(server)))
+        pages.routes = Routes(lambda: {"pid": os.getpid()})
+        pages.ready = True
+        yield pages
+
+
+@pytest.fixture
+def control(pages: Pages, tmp_path: Path) -> Iterator[ControlSocket]:
+    control = ControlSocket(tmp_path / "state", pages)
+    control.start()
+    yield control
+    control.stop()
+
+
+@pytest.fixture
+def admin(pages: Pages) -> Iterator[AdminServer]:
+    admin = AdminServer("127.0.0.1:0", pages)
+    admin.start()
+    yield admin
+    admin.stop()
+
+
+def request(
+    address: str, path: str, headers: Mapping[str, str] = NONE, *, method: str = "GET", body: bytes | None = None
+) -> tuple[int, dict[str, Any], http.client.HTTPMessage]:
+    connection = http.client.HTTPConnection(address, timeout=20)
+    try:
+        connection.request(method, path, body, dict(headers))
+        response = connection.getresponse()
+        content = response.read()
+        kind = response.headers["Content-Type"]
+        return response.status, json.loads(content) if kind == "application/json" else {}, response.headers
+    finally:
+        connection.close()
+
+
+def test_the_socket_is_for_this_user_and_is_removed(pages: Pages, tmp_path: Path) -> None:
+    state = tmp_path / "new" / "state"
+    control = ControlSocket(state, pages)
+    control.start()
+    assert stat.S_IMODE(control.path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert Running(state).ask("GET", STATUS) == {"pid": os.getpid()}
+    control.stop()
+    assert not control.path.exists()
+
+
+def test_a_socket_that_a_killed_sidecar_has_left_is_replaced(pages: Pages, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(path))
+        left.listen()
+    assert path.is_socket()
+    control = ControlSocket(tmp_path, pages)
+    control.start()
+    assert Running(tmp_path).ask("GET", STATUS) == {"pid": os.getpid()}
+    control.stop()
+
+
+def test_one_folder_has_one_owner(control: ControlSocket, pages: Pages) -> None:
+    with pytest.raises(ConfigError, match=r"another sidecar has the control socket .* --state"):
+        ControlSocket(control.path.parent, pages)
+    assert Running(control.path.parent).ask("GET", STATUS) == {"pid": os.getpid()}
+
+
+def test_another_file_of_that_name_is_left_alone(pages: Pages, tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+    path.write_text("mine")
+    with pytest.raises(ConfigError, match=r"cannot create the control socket .*: address already in use"):
+        ControlSocket(tmp_path, pages)
+    assert path.read_text() == "mine"
+
+
+def test_a_socket_that_took_its_place_is_not_removed(pages: Pages, tmp_path: Path) -> None:
+    control = ControlSocket(tmp_path, pages)
+    control.start()
+    control.path.unlink()
+    control.path.write_text("another's")
+    control.stop()
+    assert control.path.read_text() == "another's"
+
+
+def test_a_long_path(pages: Pages, tmp_path: Path) -> None:
+    state = tmp_path / ("d" * 100) / ("e" * 100)
+    control = ControlSocket(state, pages)
+    control.start()
+    assert Running(state).ask("GET", STATUS) == {"pid": os.getpid()}
+    control.stop()
+    assert not control.path.exists()
+
+
+def test_other_users_are_not_answered(control: ControlSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Root is always admitted, so the peer's credentials are those of another user here.
+    import callgate.control.socket as module  # noqa: PLC0415  only this test needs its internals
+
+    class Stranger:
+        size = module.CREDENTIALS.size
+
+        @staticmethod
+        def unpack(_credentials: bytes) -> tuple[int, int, int]:
+            return 1, os.geteuid() + 1, 1
+
+    monkeypatch.setattr(module, "CREDENTIALS", Stranger)
+    with pytest.raises(CallgateError, match="closed the connection; it answers its own user and root alone"):
+        Running(control.path.parent).ask("GET", STATUS)
+
+
+def test_the_socket_answers_health_and_metrics_too(control: ControlSocket) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(control.path))
+        client.sendall(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        with client.makefile("rb") as answer:
+            assert answer.read().endswith(b"\r\n\r\nready\n")
+
+
+def test_without_a_token_tcp_answers_as_before(admin: AdminServer) -> None:
+    for path in (STATUS, "/v1/x", "/"):
+        assert request(admin.address, path)[0] == 404
+        assert request(admin.address, path, {"Authorization": f"Bearer {TOKEN}"})[0] == 404
+    assert request(admin.address, "/readyz")[0] == 200
+
+
+def test_with_a_token_tcp_answers_those_who_have_it(admin: AdminServer, pages: Pages) -> None:
+    pages.token = TOKEN
+    for header in ({}, {"Authorization": TOKEN}, {"Authorization": f"Bearer {TOKEN}x"}, {"Authorization": "Bearer é"}):
+        status, document, headers = request(admin.address, STATUS, header)
+        assert (status, headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert TOKEN not in document["error"]
+    bearer = {"Authorization": f"bearer {TOKEN}"}
+    assert request(admin.address, STATUS, bearer)[:2] == (200, {"pid": os.getpid()})
+    assert request(admin.address, STATUS, {**bearer, "Origin": "http://localhost:3000"})[0] == 403
+    assert request(admin.address, STATUS, {**bearer, "Host": "evil.example"})[0] == 403
+    assert request(admin.address, "/metrics")[0] == 200
+    pages.token = "u" * 40
+    assert request(admin.address, STATUS, bearer)[0] == 401
+
+
+def test_wrong_requests(admin: AdminServer, pages: Pages) -> None:
+    pages.token = TOKEN
+    bearer = {"Authorization": f"Bearer {TOKEN}"}
+    status, document, _ = request(admin.address, "/v1/x", bearer)
+    assert (status, document["error"]) == (404, f"no such path; expected one of `{STATUS}`")
+    status, _, headers = request(admin.address, STATUS, bearer, method="POST", body=b"{}")
+    assert (status, headers["Allow"]) == (405, "GET")
+    status, _, headers = request(admin.address, STATUS, bearer, method="POST", body=b" " * ((1 << 20) + 1))
+    assert (status, headers["Connection"]) == (413, "close")
+    chunked = {**bearer, "Transfer-Encoding": "chunked"}
+    assert request(admin.address, STATUS, chunked, method="POST", body=b"0\r\n\r\n")[0] == 411
+
+
+def test_a_body_that_is_not_read_is_not_the_next_request(admin: AdminServer) -> None:
+    smuggled = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ExitStack() as stack:
+        host, _, port = admin.address.rpartition(":")
+        client = stack.enter_context(socket.create_connection((host, int(port))))
+        head = f"POST {STATUS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(smuggled)}\r\n\r\n"
+        client.sendall(head.encode() + smuggled)
+        with client.makefile("rb") as answer:
+            text = answer.read()
+    assert text.count(b"HTTP/1.1 ") == 1, text
+
+
+def test_nobody_is_there(tmp_path: Path, control: ControlSocket) -> None:
+    with pytest.raises(ConfigError, match=r"no sidecar runs with the state folder .*: there is no .*callgate serve"):
+        Running(tmp_path / "elsewhere").ask("GET", STATUS)
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(str(tmp_path / "control.sock"))
+    with pytest.raises(ConfigError, match=r"nobody listens on .*, which a killed one has left"):
+        Running(tmp_path).ask("GET", STATUS)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(ConfigError, match=r"no sidecar answers at .*connection refused; check --admin"):
+        Running(Path(), f"http://127.0.0.1:{port}", TOKEN).ask("GET", STATUS)
+    assert control.path.exists()
+
+
+def test_over_tcp_the_command_says_what_is_missing(admin: AdminServer, pages: Pages, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(TOKEN + "\n")
+    sidecar = running(None, None, f"http://{admin.address}/", file)
+    with pytest.raises(CallgateError, match=r"only with `admin\.token_file` in its configuration"):
+        sidecar.ask("GET", STATUS)
+    pages.token = "u" * 40
+    with pytest.raises(CallgateError, match=r"with the token of `admin\.token_file` \(HTTP 401\)"):
+        sidecar.ask("GET", STATUS)
+    pages.token = TOKEN
+    assert sidecar.ask("GET", STATUS) == {"pid": os.getpid()}
+    file.write_text("short")
+    with pytest.raises(ConfigError, match="expected a token of at least 32"):
+        running(None, None, f"http://{admin.address}", file)
