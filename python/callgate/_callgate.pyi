@@ -21,6 +21,8 @@ __all__ = [
     "ManualClock",
     "MetricFamily",
     "Metrics",
+    "Peek",
+    "PeekedLimit",
     "PolicyInfo",
     "Server",
     "Shadow",
@@ -239,6 +241,100 @@ class Explanation:
     @property
     def decision(self) -> Decision:
         """The decision, as it would be made now."""
+
+@final
+class PeekedLimit:
+    """One limit, as a call would meet it."""
+
+    def __new__(
+        cls,
+        *,
+        counter: str,
+        rule: str,
+        max: float,
+        remaining: float | None = None,
+        reset_after_ms: int | None = None,
+        retry_after_ms: int | None = None,
+        window_ms: int | None = None,
+        shadow: bool = False,
+        missing: list[str] = ...,
+    ) -> Self: ...
+    @property
+    def counter(self) -> str:
+        """The limit's counter name."""
+
+    @property
+    def rule(self) -> str:
+        """Its rule pointer."""
+
+    @property
+    def max(self) -> float:
+        """Units per window; an int if they are whole."""
+
+    @property
+    def remaining(self) -> float | None:
+        """Units left now; None if the request does not name everything that the limit counts by."""
+
+    @property
+    def reset_after_ms(self) -> int | None:
+        """Milliseconds until all of `max` is free again, rounded up; None as for `remaining`."""
+
+    @property
+    def retry_after_ms(self) -> int | None:
+        """Milliseconds until this call's units are free, rounded up; None if its cost is not known or above `max`."""
+
+    @property
+    def window_ms(self) -> int | None:
+        """Milliseconds of the window, for a calendar window of the current one; None as for `remaining`."""
+
+    @property
+    def shadow(self) -> bool:
+        """True if the limit is in shadow and refuses no call."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the request would have to name for the scope or the cost: `tool`, and paths of arguments."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, without those that are None."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Peek:
+    """What is left for a caller; nothing was taken."""
+
+    def __new__(
+        cls,
+        *,
+        decision: Decision | None = None,
+        policy: str = "",
+        policy_version: str = "",
+        limits: list[PeekedLimit] = ...,
+    ) -> Self: ...
+    @property
+    def decision(self) -> Decision | None:
+        """The decision that the call would get now, with its limits as they are before it.
+
+        Without a tool: None, or the denial of a caller that is not admitted.
+        """
+
+    @property
+    def policy(self) -> str:
+        """The name of the policy that decides; empty if none was reached."""
+
+    @property
+    def policy_version(self) -> str:
+        """First 12 hex digits of the SHA-256 of the canonical document."""
+
+    @property
+    def limits(self) -> tuple[PeekedLimit, ...]:
+        """The limits of the tool, in the order in which they are examined; without a tool all limits of the policy."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields by name, without a `decision` that is None."""
 
 @final
 class PolicyInfo:
@@ -460,6 +556,25 @@ class Engine:
         vouched: bool = True,
     ) -> Explanation:
         """Decides like `check`, but takes no units and returns the steps to the decision."""
+
+    def peek(
+        self,
+        *,
+        grant: str | None = None,
+        tool: str | None = None,
+        args: object = None,
+        server: str | None = None,
+        session: str | None = None,
+        labels: dict[str, str] | None = None,
+        now_ms: SupportsFloat | None = None,
+        grant_token: str | None = None,
+        vouched: bool = True,
+    ) -> Peek:
+        """Looks at what is left for a caller, of one tool or without `tool` of any; takes no units.
+
+        Raises:
+            TypeError: An argument has an invalid type.
+        """
 
     def roll_back(self, reservation: str, *, now_ms: SupportsFloat | None = None) -> bool:
         """Returns a reservation's units; False if the id is unknown, expired or already settled.

@@ -41,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".agentgateway.dev.ext_mcp.McpResponse.mcp_response")
         // Ordered, so that a decision never depends on a map's order; an empty one costs nothing.
         .btree_map(".callgate.decision.v1.CheckRequest.labels")
+        .btree_map(".callgate.decision.v1.PeekRequest.labels")
         // The caller connects: the generated clients need no transport.
         .build_transport(false)
         .compile_fds(descriptors)?;

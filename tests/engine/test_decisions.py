@@ -22,7 +22,9 @@ def test_there_are_cases() -> None:
 def test_case(door: type[Door], case: Case) -> None:
     with door(case.policy, case.catalogue) as opened, EngineDoor(case.policy, case.catalogue) as reference:
         for number, (call, expect) in enumerate(case.calls):
+            peeked = opened.peek(call)
             answer = opened.ask(call)
+            assert peeked is None or foreseen(peeked["decision"]) == foreseen(answer), f"call {number} of `{case.name}`"
             at = f"call {number} of `{case.name}`: {call}: {answer}"
             assert {field: answer.get(field, absent(field)) for field in expect} == expect, at
             assert answer == reference.ask(call), at
@@ -31,3 +33,11 @@ def test_case(door: type[Door], case: Case) -> None:
 def absent(field: str) -> Any:
     """The value of an absent field of a decision in the cases."""
     return {"message": "", "rule": ""}.get(field)
+
+
+def foreseen(decision: dict[str, Any]) -> dict[str, Any]:
+    """A decision without what an admission changes: the units left, and when they were taken."""
+    fields = {name: value for name, value in decision.items() if name != "decided_at_us"}
+    if decision["outcome"] == "allow":
+        fields["limits"] = [(limit["counter"], limit["max"]) for limit in decision["limits"]]
+    return fields

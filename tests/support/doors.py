@@ -15,7 +15,7 @@ import grpc
 import grpc.aio
 
 import callgate
-from callgate import AsyncClient, Client, Decision, Engine, ManualClock, Server, add_to_grpc_server
+from callgate import AsyncClient, Client, Decision, Engine, ManualClock, Peek, Server, add_to_grpc_server
 from callgate._callgate import args_json
 
 if TYPE_CHECKING:
@@ -42,6 +42,11 @@ class Door:
         """The decision's fields."""
         raise NotImplementedError
 
+    def peek(self, call: Call) -> dict[str, Any] | None:
+        """What a peek tells before the call; None for an interface that has none."""
+        del call
+        return None
+
     def __enter__(self) -> Self:
         return self
 
@@ -57,6 +62,9 @@ class EngineDoor(Door):
     def ask(self, call: Call) -> dict[str, Any]:
         fields = keywords(call)
         return self.engine.check(**fields, now_ms=call.now_ms).to_dict()
+
+    def peek(self, call: Call) -> dict[str, Any]:
+        return self.engine.peek(**peeked(call), now_ms=call.now_ms).to_dict()
 
 
 class ClockedDoor(Door):
@@ -80,6 +88,10 @@ class GrpcDoor(ClockedDoor):
     def ask(self, call: Call) -> dict[str, Any]:
         self.clock.set(call.now_ms)
         return self.client.check(**keywords(call)).to_dict()
+
+    def peek(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        return self.client.peek(**peeked(call)).to_dict()
 
 
 class Batches(ClockedDoor):
@@ -139,16 +151,25 @@ class HttpDoor(ClockedDoor):
 
     def answer(self, call: Call) -> tuple[int, http.client.HTTPMessage, dict[str, Any]]:
         """Status, fields and body."""
+        status, headers, decision = self._post("/v1/check", keywords(call))
+        assert status == STATUS[decision["outcome"]]
+        return status, headers, decision
+
+    def peek(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        status, _, answer = self._post("/v1/peek", peeked(call))
+        assert status == STATUS[answer["decision"]["outcome"]]
+        return answer
+
+    def _post(self, path: str, fields: dict[str, Any]) -> tuple[int, http.client.HTTPMessage, dict[str, Any]]:
         # The arguments are sent unchanged: the sidecar validates them.
-        fields = {name: value for name, value in keywords(call).items() if value is not None and name != "args"}
-        body = json.dumps(fields).encode()[:-1]
-        if call.args is not None:
-            body += b', "args": ' + args_json(call.args)
-        self.connection.request("POST", "/v1/check", body + b"}", {"Content-Type": "application/json"})
+        args = fields.pop("args")
+        body = json.dumps({name: value for name, value in fields.items() if value is not None}).encode()[:-1]
+        if args is not None:
+            body += b', "args": ' + args_json(args)
+        self.connection.request("POST", path, body + b"}", {"Content-Type": "application/json"})
         response = self.connection.getresponse()
-        decision = json.loads(response.read())
-        assert response.status == STATUS[decision["outcome"]]
-        return response.status, response.headers, decision
+        return response.status, response.headers, json.loads(response.read())
 
 
 class GrpcioDoor(ClockedDoor):
@@ -157,7 +178,8 @@ class GrpcioDoor(ClockedDoor):
     name = "grpcio"
 
     def __enter__(self) -> Self:
-        server = grpc.server(self.stack.enter_context(ThreadPoolExecutor(1)))
+        # A stream has a thread for as long as it is open.
+        server = grpc.server(self.stack.enter_context(ThreadPoolExecutor(2)))
         add_to_grpc_server(self.engine, server, clock=self.clock)
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
@@ -168,6 +190,10 @@ class GrpcioDoor(ClockedDoor):
     def ask(self, call: Call) -> dict[str, Any]:
         self.clock.set(call.now_ms)
         return self.client.check(**keywords(call)).to_dict()
+
+    def peek(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        return self.client.peek(**peeked(call)).to_dict()
 
 
 class GrpcioBatchDoor(Batches, GrpcioDoor):
@@ -202,6 +228,11 @@ class GrpcioAioDoor(ClockedDoor):
         self.clock.set(call.now_ms)
         decision: Decision = self._run(self.client.check(**keywords(call)))
         return decision.to_dict()
+
+    def peek(self, call: Call) -> dict[str, Any]:
+        self.clock.set(call.now_ms)
+        answer: Peek = self._run(self.client.peek(**peeked(call)))
+        return answer.to_dict()
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(TIMEOUT_MS / 1000)
@@ -286,3 +317,8 @@ def keywords(call: Call) -> Any:
         "labels": call.labels,
         "reserve": call.reserve,
     }
+
+
+def peeked(call: Call) -> Any:
+    """The keywords of `peek` for a call, without the time."""
+    return {name: value for name, value in keywords(call).items() if name != "reserve"}

@@ -3,7 +3,7 @@
 use callgate_proto::decision::v1::decision_service_server::DecisionService;
 use callgate_proto::decision::v1::{
     CheckBatchRequest, CheckBatchResponse, CheckRequest, CheckResponse, CheckStreamRequest,
-    CheckStreamResponse, Outcome, SettleRequest, SettleResponse,
+    CheckStreamResponse, Outcome, PeekRequest, PeekResponse, SettleRequest, SettleResponse,
 };
 use tokio_stream::StreamExt as _;
 use tokio_stream::adapters::Map;
@@ -54,6 +54,10 @@ impl DecisionService for Bare {
         request: Request<Streaming<CheckStreamRequest>>,
     ) -> Result<Response<Answers>, Status> {
         Ok(Response::new(request.into_inner().map(answer_in_stream)))
+    }
+
+    async fn peek(&self, _request: Request<PeekRequest>) -> Result<Response<PeekResponse>, Status> {
+        Ok(Response::new(PeekResponse::default()))
     }
 
     async fn settle(&self, _request: Request<SettleRequest>) -> Result<Response<SettleResponse>, Status> {

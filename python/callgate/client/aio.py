@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import grpc.aio
 
-from callgate._callgate import Decision
+from callgate._callgate import Decision, Peek
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import messages
-from callgate.client.base import ClientBase, sendable
+from callgate.client.base import ClientBase, peekable, sendable
 from callgate.client.stream import AsyncStream
 
 if TYPE_CHECKING:
@@ -83,6 +83,41 @@ class AsyncClient(ClientBase):
             return ask(metadata=self._metadata)
 
         return AsyncStream(open_stream, calls, self._timeout_s, self._faults).decisions()
+
+    async def peek(
+        self,
+        *,
+        grant: str | None = None,
+        tool: str | None = None,
+        args: object = None,
+        server: str | None = None,
+        session: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        grant_token: str | None = None,
+    ) -> Peek:
+        """See `Client.peek`.
+
+        Raises:
+            TypeError: An argument has an invalid type.
+            CallgateError: The sidecar did not answer.
+        """
+        request = peekable(
+            tool=tool,
+            grant=grant,
+            args=args,
+            server=server,
+            session=session,
+            labels=labels,
+            grant_token=grant_token,
+        )
+        if isinstance(request, Peek):
+            return request
+        try:
+            ask = self._channel_of_this_loop().unary_unary(*messages.PEEK)
+            response = await ask(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            self._not_peeked(error)
+        return self._peeked(response)
 
     async def roll_back(self, reservation: str) -> bool:
         """See `Client.roll_back`."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, TypeVar, 
 
 import grpc
 
-from callgate._callgate import Decision, Shadow
+from callgate._callgate import Decision, Peek, Shadow
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import messages
 from callgate.client.stream import Faults
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from callgate.client.messages import Call
+    from callgate.client.messages import Call, PeekFields
 
     OnFailure: TypeAlias = Literal["fail_closed", "fail_open"]
 
@@ -110,6 +110,18 @@ class ClientBase:
         except KeyError:
             return _denial(UNAVAILABLE, f"`{self._target}` answered outcome {response.outcome}, which is unknown here")
 
+    def _peeked(self, response: pb.PeekResponse) -> Peek:
+        try:
+            return messages.peek_answer(response)
+        except KeyError:
+            message = f"`{self._target}` answered outcome {response.decision.outcome}, which is unknown here"
+            raise CallgateError(message) from None
+
+    def _not_peeked(self, error: grpc.RpcError) -> NoReturn:
+        status = cast("grpc.Call", error)
+        message = f"cannot peek at `{self._target}`: {status.code().name}: {status.details()}"
+        raise CallgateError(message) from error
+
     def _batch(self, calls: Iterable[Call]) -> tuple[pb.CheckBatchRequest, list[Decision | None]]:
         """The message of a batch, and the decisions of calls that cannot be sent."""
         request, known = pb.CheckBatchRequest(), list[Decision | None]()
@@ -169,6 +181,14 @@ def sendable(**call: Unpack[Call]) -> pb.CheckRequest | Decision:
         return messages.check_request(**call)
     except UnicodeEncodeError as error:
         return not_unicode(error)
+
+
+def peekable(**request: Unpack[PeekFields]) -> pb.PeekRequest | Peek:
+    """The message of a peek, or the answer to one that cannot be sent."""
+    try:
+        return messages.peek_request(**request)
+    except UnicodeEncodeError as error:
+        return Peek(decision=not_unicode(error))
 
 
 def _denial(rule: str, message: str) -> Decision:

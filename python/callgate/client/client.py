@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from callgate._callgate import Decision
+from callgate._callgate import Decision, Peek
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import messages
-from callgate.client.base import ClientBase, sendable
+from callgate.client.base import ClientBase, peekable, sendable
 from callgate.client.stream import Stream
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Client(ClientBase):
         self._check = self._channel.unary_unary(*messages.CHECK)
         self._check_batch = self._channel.unary_unary(*messages.CHECK_BATCH)
         self._check_stream = self._channel.stream_stream(*messages.CHECK_STREAM)
+        self._peek = self._channel.unary_unary(*messages.PEEK)
         self._settle = self._channel.unary_unary(*messages.SETTLE)
 
     def check(
@@ -101,6 +102,40 @@ class Client(ClientBase):
         """
         open_stream = partial(self._check_stream, metadata=self._metadata)
         return Stream(open_stream, calls, self._timeout_s, self._faults).decisions()
+
+    def peek(
+        self,
+        *,
+        grant: str | None = None,
+        tool: str | None = None,
+        args: object = None,
+        server: str | None = None,
+        session: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        grant_token: str | None = None,
+    ) -> Peek:
+        """Looks at what is left for a caller, of one tool or without `tool` of any; takes no units. See `Engine.peek`.
+
+        Raises:
+            TypeError: An argument has an invalid type.
+            CallgateError: The sidecar did not answer.
+        """
+        request = peekable(
+            tool=tool,
+            grant=grant,
+            args=args,
+            server=server,
+            session=session,
+            labels=labels,
+            grant_token=grant_token,
+        )
+        if isinstance(request, Peek):
+            return request
+        try:
+            response = self._peek(request, timeout=self._timeout_s, metadata=self._metadata)
+        except grpc.RpcError as error:
+            self._not_peeked(error)
+        return self._peeked(response)
 
     def roll_back(self, reservation: str) -> bool:
         """Returns a reservation's units; False if the id is unknown, expired, already settled or another PEP's.

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from callgate._callgate import Engine, ManualClock
 
     _AioContext: TypeAlias = grpc.aio.ServicerContext[pb.SettleRequest, pb.SettleResponse]
+    _AioPeekContext: TypeAlias = grpc.aio.ServicerContext[pb.PeekRequest, pb.PeekResponse]
     _AioBatchContext: TypeAlias = grpc.aio.ServicerContext[pb.CheckBatchRequest, pb.CheckBatchResponse]
     _AioStreamContext: TypeAlias = grpc.aio.ServicerContext[pb.CheckStreamRequest, pb.CheckStreamResponse]
 
@@ -58,6 +59,11 @@ def add_to_grpc_server(
             pb.CheckStreamRequest.FromString,
             pb.CheckStreamResponse.SerializeToString,
         ),
+        "Peek": grpc.unary_unary_rpc_method_handler(
+            service.peek_async if is_aio else service.peek,
+            pb.PeekRequest.FromString,
+            pb.PeekResponse.SerializeToString,
+        ),
         "Settle": grpc.unary_unary_rpc_method_handler(
             service.settle_async if is_aio else service.settle,
             pb.SettleRequest.FromString,
@@ -84,6 +90,9 @@ class _Service:
 
     def _check(self, request: pb.CheckRequest) -> pb.CheckResponse:
         return messages.check(self._engine, request, self._now_ms, vouched=self._vouches)
+
+    def _peek(self, request: pb.PeekRequest) -> pb.PeekResponse:
+        return messages.peek(self._engine, request, self._now_ms, vouched=self._vouches)
 
     def _settle(self, request: pb.SettleRequest) -> pb.SettleResponse:
         return messages.settle(self._engine, request, self._now_ms)
@@ -125,6 +134,12 @@ class _Service:
     ) -> AsyncIterator[pb.CheckStreamResponse]:
         async for request in requests:
             yield self._check_in_stream(request)
+
+    def peek(self, request: pb.PeekRequest, _context: grpc.ServicerContext) -> pb.PeekResponse:
+        return self._peek(request)
+
+    async def peek_async(self, request: pb.PeekRequest, _context: _AioPeekContext) -> pb.PeekResponse:
+        return self._peek(request)
 
     def settle(self, request: pb.SettleRequest, context: grpc.ServicerContext) -> pb.SettleResponse:
         try:

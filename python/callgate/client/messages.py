@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final, TypedDict
 
-from callgate._callgate import Decision, LimitState, Shadow, args_json
+from callgate._callgate import Decision, LimitState, Peek, PeekedLimit, Shadow, args_json
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.outcome import Outcome
 
@@ -32,6 +32,7 @@ CHECK_STREAM: Final = (
     pb.CheckStreamRequest.SerializeToString,
     pb.CheckStreamResponse.FromString,
 )
+PEEK: Final = (f"/{SERVICE}/Peek", pb.PeekRequest.SerializeToString, pb.PeekResponse.FromString)
 SETTLE: Final = (f"/{SERVICE}/Settle", pb.SettleRequest.SerializeToString, pb.SettleResponse.FromString)
 
 MAX_BATCH_CALLS: Final = 1_000
@@ -65,6 +66,18 @@ class Call(_Tool, total=False):
     reserve: bool
 
 
+class PeekFields(TypedDict, total=False):
+    """The keywords of `Client.peek`."""
+
+    tool: str | None
+    grant: str | None
+    grant_token: str | None
+    args: object
+    server: str | None
+    session: str | None
+    labels: Mapping[str, str] | None
+
+
 def check_request(
     *,
     tool: str,
@@ -82,13 +95,7 @@ def check_request(
         TypeError: An argument has an invalid type.
         UnicodeEncodeError: A name contains a lone surrogate.
     """
-    names: list[object] = [tool, *(labels or {}), *(labels or {}).values()]
-    names += [name for name in (grant, grant_token, server, session) if name is not None]
-    for name in names:
-        if not isinstance(name, str):
-            error = f"expected a string, got {type(name).__name__}"
-            raise TypeError(error)
-        name.encode()  # protobuf's own refusal is a different exception in each of its implementations
+    _require_text(tool, grant, grant_token, server, session, labels=labels)
     return pb.CheckRequest(
         grant=grant or "",
         grant_token=grant_token or "",
@@ -99,6 +106,43 @@ def check_request(
         labels=labels or {},
         reserve=reserve,
     )
+
+
+def peek_request(
+    *,
+    tool: str | None = None,
+    grant: str | None = None,
+    grant_token: str | None = None,
+    args: object = None,
+    server: str | None = None,
+    session: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> pb.PeekRequest:
+    """The message of a peek.
+
+    Raises:
+        TypeError: An argument has an invalid type.
+        UnicodeEncodeError: A name contains a lone surrogate.
+    """
+    _require_text(tool or "", grant, grant_token, server, session, labels=labels)
+    return pb.PeekRequest(
+        grant=grant or "",
+        grant_token=grant_token or "",
+        tool=tool or "",
+        args_json=b"" if args is None else args_json(args),
+        server=server or "",
+        session=session or "",
+        labels=labels or {},
+    )
+
+
+def _require_text(tool: object, *optional: object, labels: Mapping[str, str] | None) -> None:
+    names = [tool, *(labels or {}), *(labels or {}).values(), *(name for name in optional if name is not None)]
+    for name in names:
+        if not isinstance(name, str):
+            error = f"expected a string, got {type(name).__name__}"
+            raise TypeError(error)
+        name.encode()  # protobuf's own refusal is a different exception in each of its implementations
 
 
 def check(engine: Engine, request: pb.CheckRequest, now_ms: float | None, *, vouched: bool) -> pb.CheckResponse:
@@ -146,6 +190,75 @@ def check_in_stream(
             decided_at_us=time.time_ns() // 1_000 if now_ms is None else round(now_ms * 1_000),
         )
     return pb.CheckStreamResponse(id=request.id, decision=decision)
+
+
+def peek(engine: Engine, request: pb.PeekRequest, now_ms: float | None, *, vouched: bool) -> pb.PeekResponse:
+    """Looks at what is left for the caller of a message."""
+    peeked = engine.peek(
+        grant=request.grant,
+        grant_token=request.grant_token,
+        vouched=vouched,
+        tool=request.tool,
+        args=request.args_json,
+        server=request.server,
+        session=request.session,
+        labels=dict(request.labels),
+        now_ms=now_ms,
+    )
+    return pb.PeekResponse(
+        decision=None if peeked.decision is None else check_response(peeked.decision),
+        policy=peeked.policy,
+        policy_version=peeked.policy_version,
+        limits=[_limit_message(limit) for limit in peeked.limits],
+    )
+
+
+def _limit_message(limit: PeekedLimit) -> pb.PeekedLimit:
+    count = None
+    if limit.remaining is not None:
+        count = pb.PeekedCount(
+            remaining=limit.remaining,
+            reset_after_ms=limit.reset_after_ms,
+            retry_after_ms=limit.retry_after_ms,
+            window_ms=limit.window_ms,
+        )
+    return pb.PeekedLimit(
+        counter=limit.counter,
+        rule=limit.rule,
+        max=limit.max,
+        count=count,
+        shadow=limit.shadow,
+        missing=limit.missing,
+    )
+
+
+def peek_answer(response: pb.PeekResponse) -> Peek:
+    """What is left, of a message.
+
+    Raises:
+        KeyError: This version does not know the outcome.
+    """
+    return Peek(
+        decision=decision(response.decision) if response.HasField("decision") else None,
+        policy=response.policy,
+        policy_version=response.policy_version,
+        limits=[_peeked_limit(limit) for limit in response.limits],
+    )
+
+
+def _peeked_limit(limit: pb.PeekedLimit) -> PeekedLimit:
+    count = limit.count if limit.HasField("count") else None
+    return PeekedLimit(
+        counter=limit.counter,
+        rule=limit.rule,
+        max=limit.max,
+        remaining=None if count is None else count.remaining,
+        reset_after_ms=None if count is None else count.reset_after_ms,
+        retry_after_ms=count.retry_after_ms if count is not None and count.HasField("retry_after_ms") else None,
+        window_ms=None if count is None else count.window_ms,
+        shadow=limit.shadow,
+        missing=list(limit.missing),
+    )
 
 
 def settle_request(reservation: str, action: pb.SettleAction) -> pb.SettleRequest:

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use callgate_counters::{ClockReading, Counters, ReservationLimits, Reservations, StoreError};
 
-use crate::eval::{Counting, Evaluation, Silent, Trace, Weighed};
+use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request, ReservationId};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
+pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
 pub use crate::eval::seen::{LoggedPath, Seen};
 pub use crate::eval::{Listing, Looked};
 pub use crate::state::{Identity, Policies, PolicyView, Setup, SetupError, State};
@@ -275,6 +276,37 @@ impl Engine {
                 steps: Vec::new(),
                 decision: internal_error(now),
             }
+        })
+    }
+
+    /// Looks at what is left for a caller of one tool, or of any where the request names none: no unit is taken and no counter
+    /// is made. The decision is that of [`Engine::decide`], with the limits before the call; a reservation is not opened.
+    pub fn peek<'s>(
+        &self,
+        state: &'s State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+    ) -> Peek<'s> {
+        let peeked = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(any(test, feature = "forced-panic"))]
+            force_panic(request);
+            let evaluation = self.evaluation(state, request, now);
+            let (policy, limits) = match evaluation.peek_limits(&self.counters, &mut scratch.tape) {
+                ControlFlow::Continue(found) => found,
+                ControlFlow::Break(denial) => return Peek::refused(denial),
+            };
+            let decide = || self.run(state, request, now, &mut scratch.tape, &mut Peeking, |_| ());
+            Peek {
+                decision: (!request.tool.is_empty()).then(decide),
+                policy: &policy.name,
+                policy_version: policy.version(),
+                limits,
+            }
+        }));
+        peeked.unwrap_or_else(|_| {
+            *scratch = Scratch::default();
+            Peek::refused(internal_error(now))
         })
     }
 

@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use callgate_core::engine::Policies;
 use callgate_core::json;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
-use callgate_core::{Args, Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
+use callgate_core::{
+    Args, Caller, Decision, Engine, EngineConfig, Now, Outcome, Pep, Request, Scratch, State,
+};
 use serde_json::{Value, json as object};
 
 fn cases_dir() -> PathBuf {
@@ -118,6 +120,18 @@ fn seen(decision: &Decision<'_>, expected: &Value) -> Value {
     seen
 }
 
+/// A decision without what the call itself changes in it: the units left after an admission.
+fn before_the_call(mut decision: Decision<'static>) -> Decision<'static> {
+    if decision.outcome == Outcome::Allow {
+        for limit in &mut decision.limits {
+            limit.remaining = callgate_counters::Micros(0);
+            limit.reset_after_ms = 0;
+        }
+        decision.decided_at_us = 0;
+    }
+    decision
+}
+
 fn run(file: &str) {
     let path = cases_dir().join("decisions").join(file);
     let bytes = std::fs::read(path).unwrap();
@@ -144,7 +158,17 @@ fn run(file: &str) {
             with_request(call, document(&bytes, call_text, "args"), |request| {
                 let place = || format!("{} call {index} {call}", case["name"]);
                 let explained = engine.explain(&snapshot, request, at(call), &mut scratch);
+                let counters = engine.counters();
+                let peeked = engine.peek(&snapshot, request, at(call), &mut scratch).decision;
+                assert_eq!(engine.counters(), counters, "a peek made a counter: {}", place());
+                let peeked = peeked.map(Decision::into_owned);
                 let decision = engine.decide(&snapshot, request, at(call), &mut scratch);
+                assert_eq!(
+                    peeked.map(before_the_call),
+                    Some(before_the_call(decision.clone().into_owned())),
+                    "peeked: {}",
+                    place()
+                );
                 let got = seen(&decision, &call["expect"]);
                 if got != call["expect"] {
                     wrong.push(format!("{}\n   got {got} {}", place(), decision.message));

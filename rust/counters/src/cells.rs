@@ -318,26 +318,47 @@ impl Cells {
         if let Some((at, located)) = self.lookup(demand.key) {
             return self.refit(&mut writer, demand, at, located, now);
         }
-        if writer.live >= self.capacity / 2 {
-            self.sweep_locked(&mut writer, now, SWEEP_PER_INSERT);
-        }
-        if writer.live >= self.capacity {
-            self.sweep_locked(&mut writer, now, SEARCH);
-            if writer.live >= self.capacity {
-                return Err(NoRoom);
-            }
-        }
         let owner = self.owner_hash(owner);
-        if writer.owners.count(owner) >= self.per_grant {
-            self.sweep_owner(&mut writer, owner, now);
-            if writer.owners.count(owner) >= self.per_grant {
-                return Err(NoRoom);
-            }
-        }
+        self.make_room(&mut writer, owner, 0, now)?;
         let (at, cell) = self.allocate(&mut writer, Layout::of(&demand.shape))?;
         let generation = assign(cell, demand.key, owner);
         self.enter(&mut writer, demand.key, owner, at);
         Ok(Located { cell, generation })
+    }
+
+    /// Returns the index of the first demand whose count would be a new one beyond a cap. Makes no counter, but reclaims idle
+    /// ones as for a new one.
+    pub(crate) fn first_without_room(&self, demands: &[Demand], owner: &str, now: Now) -> Option<usize> {
+        let owner = self.owner_hash(owner);
+        let mut new = 0;
+        demands.iter().position(|demand| {
+            if demand.cost.0 == 0 || self.lookup(demand.key).is_some() {
+                return false;
+            }
+            let has_room = self.make_room(&mut self.lock(), owner, new, now).is_ok();
+            new += 1;
+            !has_room
+        })
+    }
+
+    /// Reclaims idle counters where one more of this owner, beside `others` that are to be made before it, would pass a cap.
+    fn make_room(&self, writer: &mut Writer, owner: u64, others: usize, now: Now) -> Result<(), NoRoom> {
+        if writer.live + others >= self.capacity / 2 {
+            self.sweep_locked(writer, now, SWEEP_PER_INSERT);
+        }
+        if writer.live + others >= self.capacity {
+            self.sweep_locked(writer, now, SEARCH);
+            if writer.live + others >= self.capacity {
+                return Err(NoRoom);
+            }
+        }
+        if writer.owners.count(owner) + others >= self.per_grant {
+            self.sweep_owner(writer, owner, now);
+            if writer.owners.count(owner) + others >= self.per_grant {
+                return Err(NoRoom);
+            }
+        }
+        Ok(())
     }
 
     /// Notes that a cell serves a count.

@@ -60,6 +60,21 @@ impl Counters {
         }
     }
 
+    /// Returns what [`Self::take`] would answer now, and takes nothing: fills in every `view`. It makes no counter.
+    pub fn peek(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<(), Refusal> {
+        if self.is_inherited() || self.cells.is_closed() {
+            return Err(Refusal::Unavailable);
+        }
+        if let Some(demand) = self.cells.first_without_room(demands, owner, now) {
+            return Err(Refusal::Capacity { demand });
+        }
+        self.look(demands, now);
+        if demands.iter().any(|demand| demand.view.wait_us > 0) {
+            return Err(Refusal::RateLimited);
+        }
+        Ok(())
+    }
+
     fn look_at(&self, reading: &Reading, demands: &mut [Demand], now: Now) {
         for demand in demands {
             demand.view = match self.cells.find_fit(reading, demand, now) {

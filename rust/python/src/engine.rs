@@ -20,6 +20,7 @@ use crate::decision::{Decision, reservation_id};
 use crate::error::Error;
 use crate::explain::Explanation;
 use crate::keywords::keywords;
+use crate::peek::Peek;
 use crate::{args, load, setup};
 
 /// The limit of open reservations; beyond it the oldest one is committed.
@@ -353,6 +354,50 @@ impl Engine {
             Ok(explanation) => Explanation::from_core(py, explanation),
             Err(CallError::NotUnicode(field)) => {
                 Explanation::without_steps(py, Decision::not_unicode(field, now.unix_us()))
+            }
+            Err(CallError::Python(error)) => Err(error),
+        }
+    }
+
+    #[pyo3(signature = (
+        *, grant = None, tool = None, args = None, server = None, session = None, labels = None, now_ms = None,
+        grant_token = None, vouched = true
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per field of a call")]
+    fn peek(
+        &self,
+        py: Python<'_>,
+        grant: Option<&Bound<'_, PyString>>,
+        tool: Option<&Bound<'_, PyString>>,
+        args: Option<&Bound<'_, PyAny>>,
+        server: Option<&Bound<'_, PyString>>,
+        session: Option<&Bound<'_, PyString>>,
+        labels: Option<&Bound<'_, PyDict>>,
+        now_ms: Option<&Bound<'_, PyAny>>,
+        grant_token: Option<&Bound<'_, PyString>>,
+        vouched: bool,
+    ) -> PyResult<Peek> {
+        let now = self.instant(now_ms)?;
+        let no_tool = PyString::new(py, "");
+        let peeked = PythonCall {
+            grant,
+            grant_token,
+            tool: tool.unwrap_or(&no_tool),
+            args,
+            server,
+            session,
+            labels,
+            vouched,
+        }
+        .ask(None, |request| {
+            let state = self.core.snapshot();
+            SCRATCH
+                .with_borrow_mut(|scratch| Peek::from_core(py, self.core.peek(&state, request, now, scratch)))
+        });
+        match peeked {
+            Ok(peek) => peek,
+            Err(CallError::NotUnicode(field)) => {
+                Peek::refused(py, Decision::not_unicode(field, now.unix_us()))
             }
             Err(CallError::Python(error)) => Err(error),
         }

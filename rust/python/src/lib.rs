@@ -19,6 +19,7 @@ mod keywords;
 mod load;
 mod metrics;
 mod oauth;
+mod peek;
 mod pins;
 mod proxies;
 mod server;
@@ -53,6 +54,8 @@ mod _callgate {
     use crate::explain::{ConditionStep, Explanation, Step};
     #[pymodule_export]
     use crate::metrics::{MetricFamily, Metrics};
+    #[pymodule_export]
+    use crate::peek::{Peek, PeekedLimit};
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]

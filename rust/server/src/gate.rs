@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callgate_core::engine::Identity;
+use callgate_core::engine::{Identity, Peek};
 use callgate_core::json::Tape;
 use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch, State};
 use http::HeaderMap;
@@ -220,6 +220,18 @@ impl Gate {
             entry.finish(asked, &decision, took);
         }
         render(&decision)
+    }
+
+    /// Looks at what is left for a caller. Nothing is taken, counted or logged.
+    pub(crate) fn peek<R>(
+        &self,
+        configuration: &Configuration,
+        request: &Request<'_>,
+        scratch: &mut Scratch,
+        render: impl FnOnce(&Peek<'_>) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        render(&self.engine.peek(&configuration.state, request, now, scratch))
     }
 
     /// Decides on a request that is for no tool: see [`Engine::recognise`]. What is allowed is counted where a tool is called.

@@ -150,14 +150,15 @@ impl CompiledPolicy {
 
     /// Returns whether a `schema` is `"input"`, so that the catalogue's schemas are needed.
     pub(crate) fn asks_input_schema(&self) -> bool {
+        self.places().any(Place::asks_input_schema)
+    }
+
+    /// Every place with rules: the entries of `tools`, the categories, `all_tools`.
+    pub(crate) fn places(&self) -> impl Iterator<Item = &Place> {
         let categories = self.categories.iter().filter_map(|category| match category {
             CategoryPlace::Rules(place) => Some(&**place),
             CategoryPlace::Absent | CategoryPlace::Hide => None,
         });
-        self.tools
-            .iter()
-            .chain(categories)
-            .chain(&self.all_tools)
-            .any(Place::asks_input_schema)
+        self.tools.iter().chain(categories).chain(&self.all_tools)
     }
 }

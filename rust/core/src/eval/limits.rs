@@ -178,6 +178,20 @@ fn resolve_one<'s>(
     hash_key: &[u8; 16],
     limit: &'s CompiledLimit,
 ) -> Result<(CountKey, Micros), (&'s str, LimitFault<'s>)> {
+    let key = key(call, hash_key, limit).map_err(|path| (&*limit.rule, LimitFault::Scope(path)))?;
+    let cost = cost(call, limit).map_err(|path| (&*limit.cost_rule, LimitFault::Cost(path)))?;
+    if cost > limit.shape.max {
+        return Err((&limit.rule, LimitFault::AboveMax));
+    }
+    Ok((key, cost))
+}
+
+/// The count that a limit keeps for a call, or the path of its scope at which the call has no value.
+pub(super) fn key<'s>(
+    call: &EvaluatedCall<'_>,
+    hash_key: &[u8; 16],
+    limit: &'s CompiledLimit,
+) -> Result<CountKey, &'s Path> {
     let mut hasher = KeyHasher::new(hash_key, &limit.spec);
     for scope in &limit.scope {
         match scope {
@@ -195,26 +209,27 @@ fn resolve_one<'s>(
             Scope::Global => {}
             Scope::Args(path) => match walk(call.args, path, 0) {
                 Reached::Value(value) => hash_argument(&mut hasher, value),
-                _ => return Err((&limit.rule, LimitFault::Scope(path))),
+                _ => return Err(path),
             },
         }
     }
-    let cost = match &limit.cost {
-        Cost::Fixed(cost) => *cost,
+    Ok(hasher.finish())
+}
+
+/// The units that a call costs, or the path of the cost at which the call has no usable number.
+pub(super) fn cost<'s>(call: &EvaluatedCall<'_>, limit: &'s CompiledLimit) -> Result<Micros, &'s Path> {
+    match &limit.cost {
+        Cost::Fixed(cost) => Ok(*cost),
         Cost::Args(path) => {
             let Reached::Value(value) = walk(call.args, path, 0) else {
-                return Err((&limit.cost_rule, LimitFault::Cost(path)));
+                return Err(path);
             };
             match value.as_number().map(|text| scaled(text, COST_DECIMALS)) {
-                Some(Scaled::Units(units)) if units <= MAX_COST.0 => Micros(units),
-                _ => return Err((&limit.cost_rule, LimitFault::Cost(path))),
+                Some(Scaled::Units(units)) if units <= MAX_COST.0 => Ok(Micros(units)),
+                _ => Err(path),
             }
         }
-    };
-    if cost > limit.shape.max {
-        return Err((&limit.rule, LimitFault::AboveMax));
     }
-    Ok((hasher.finish(), cost))
 }
 
 /// Adds an argument's value to an identity; values that are `eq` give the same one.

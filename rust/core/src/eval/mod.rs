@@ -16,6 +16,7 @@ mod look;
 mod message;
 mod operand;
 mod operators;
+pub(crate) mod peek;
 mod ruling;
 mod schema;
 pub(crate) mod seen;
@@ -40,7 +41,7 @@ use crate::{Decision, Now, Outcome, Request};
 
 pub use listing::Listing;
 pub use look::Looked;
-pub(crate) use trace::{Silent, Trace};
+pub(crate) use trace::{Peeking, Silent, Trace};
 pub(crate) use weigh::Weighed;
 
 /// One request, and the compiled state that judges it.

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use callgate_counters::{Demand, Refusal};
 
-use super::limits::first_waiting;
 use super::trace::Trace;
 use super::weigh::{NeededApproval, Weighed};
 use super::{Counting, message};
@@ -127,11 +126,6 @@ impl<'s> Counting<'_, 's> {
         if T::TAKES {
             return self.counters.take(demands, grant, self.now).map(Some);
         }
-        self.counters.look(demands, self.now);
-        if first_waiting(demands, demands.len()).is_some() {
-            Err(Refusal::RateLimited)
-        } else {
-            Ok(None)
-        }
+        self.counters.peek(demands, grant, self.now).map(|()| None)
     }
 }

@@ -71,11 +71,7 @@ fn admit<'s, T: Trace>(
     shadowing: &mut Shadowing<'s>,
     trace: &mut T,
 ) -> Flow<'s, Places<'s>> {
-    let category = call
-        .facts
-        .and_then(|facts| facts.category)
-        .map_or(&CategoryPlace::Absent, |name| policy.category(name));
-    let entry = found.entry.and_then(|entry| policy.tool(entry));
+    let (entry, category) = entry_and_category(call, policy, found);
     let tool = call.request.tool;
     let hidden = found.hidden || matches!(category, CategoryPlace::Hide);
     trace.step(
@@ -102,11 +98,31 @@ fn admit<'s, T: Trace>(
             Cow::Owned(message::not_allowed(tool))
         })?;
     }
+    ControlFlow::Continue(places(call, policy, found))
+}
+
+/// Finds the places whose rules apply to a call of this tool.
+pub(super) fn places<'s>(
+    call: &EvaluatedCall<'_>,
+    policy: &'s CompiledPolicy,
+    found: NameFacts,
+) -> Places<'s> {
+    let (entry, category) = entry_and_category(call, policy, found);
     let category = match category {
         CategoryPlace::Rules(place) => Some(&**place),
         CategoryPlace::Absent | CategoryPlace::Hide => None,
     };
-    ControlFlow::Continue(Places([entry, category, policy.all_tools()]))
+    Places([entry, category, policy.all_tools()])
+}
+
+fn entry_and_category<'s>(
+    call: &EvaluatedCall<'_>,
+    policy: &'s CompiledPolicy,
+    found: NameFacts,
+) -> (Option<&'s Place>, &'s CategoryPlace) {
+    let category = call.facts.and_then(|facts| facts.category);
+    let category = category.map_or(&CategoryPlace::Absent, |name| policy.category(name));
+    (found.entry.and_then(|entry| policy.tool(entry)), category)
 }
 
 /// Denies by rules that read arguments which nobody has seen: nothing is allowed without reading them.

@@ -23,9 +23,22 @@ pub(crate) trait Trace {
 #[derive(Debug)]
 pub(crate) struct Silent;
 
+/// No observer either, and no units are taken.
+#[derive(Debug)]
+pub(crate) struct Peeking;
+
 impl Trace for Silent {
     const ON: bool = false;
     const TAKES: bool = true;
+
+    fn met(&mut self, _kind: &'static str) {}
+    fn condition(&mut self, _path: &Path, _op: &Op, _verdict: Result<Truth, ()>) {}
+    fn step(&mut self, _kind: StepKind, _rule: &str, _shadowed: bool, _result: StepResult) {}
+}
+
+impl Trace for Peeking {
+    const ON: bool = false;
+    const TAKES: bool = false;
 
     fn met(&mut self, _kind: &'static str) {}
     fn condition(&mut self, _path: &Path, _op: &Op, _verdict: Result<Truth, ()>) {}

@@ -109,7 +109,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         Self: 'c,
         's: 'c,
     {
-        let args = match self.arguments(tape) {
+        let args = match self.arguments(tape, self.request.name_fault()) {
             Ok(args) => args,
             Err(message) => {
                 return ControlFlow::Break(self.refuse_request("(invalid request)", message, trace));
@@ -177,13 +177,17 @@ impl<'s> Evaluation<'_, 's, '_> {
         ControlFlow::Continue(())
     }
 
-    /// Reads the arguments if the request is well formed, else returns its fault. The arguments are read whole, even if
-    /// no rule looks at them: a malformed request is malformed under every policy.
-    fn arguments<'t>(&self, tape: &'t mut Tape) -> Result<Value<'t>, Cow<'s, str>>
+    /// Reads the arguments if the request is well formed, else returns its fault: that of its names, if there is one. The
+    /// arguments are read whole, even if no rule looks at them: a malformed request is malformed under every policy.
+    pub(super) fn arguments<'t>(
+        &self,
+        tape: &'t mut Tape,
+        name_fault: Option<&'static str>,
+    ) -> Result<Value<'t>, Cow<'s, str>>
     where
         Self: 't,
     {
-        if let Some(fault) = self.request.name_fault().or_else(|| self.caller_fault()) {
+        if let Some(fault) = name_fault.or_else(|| self.caller_fault()) {
             return Err(Cow::Borrowed(fault));
         }
         let json: &[u8] = match self.request.args {

@@ -137,6 +137,10 @@ impl DecisionService for Service {
         Ok(Response::new(Box::pin(answers)))
     }
 
+    async fn peek(&self, _request: Request<pb::PeekRequest>) -> Result<Response<pb::PeekResponse>, Status> {
+        Err(Status::unimplemented("not asked here"))
+    }
+
     async fn settle(
         &self,
         _request: Request<pb::SettleRequest>,

@@ -7,7 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
-pub(crate) use parts::{LimitState, Shadow};
+pub(crate) use parts::{LimitState, Shadow, micros, units};
 
 /// The answer to one call.
 #[pyclass(frozen, module = "callgate._callgate")]
@@ -74,6 +74,13 @@ impl Decision {
             reservation: None,
             approval: None,
         }
+    }
+}
+
+impl Decision {
+    /// The word of the outcome.
+    pub(crate) const fn outcome_word(&self) -> &'static str {
+        self.outcome.as_str()
     }
 }
 
@@ -190,7 +197,7 @@ impl Decision {
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
         parts::member(py, self.outcome)?.hash()
     }
-    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+    pub(crate) fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let limits = self
             .limits
             .iter()
@@ -256,7 +263,8 @@ impl Decision {
     }
 }
 
-fn set_some<'py>(
+/// Sets an item unless its value is absent.
+pub(crate) fn set_some<'py>(
     dict: &Bound<'py, PyDict>,
     key: &str,
     value: Option<impl IntoPyObject<'py>>,

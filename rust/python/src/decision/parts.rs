@@ -42,7 +42,7 @@ pub(super) fn outcome(name: &str) -> PyResult<Outcome> {
 }
 
 /// Units as a Python number: an int if they are whole, else a float.
-fn units(py: Python<'_>, amount: Micros) -> PyResult<Bound<'_, PyAny>> {
+pub(crate) fn units(py: Python<'_>, amount: Micros) -> PyResult<Bound<'_, PyAny>> {
     if amount.0.is_multiple_of(Micros::ONE.0) {
         return Ok((amount.0 / Micros::ONE.0).into_pyobject(py)?.into_any());
     }
@@ -52,7 +52,7 @@ fn units(py: Python<'_>, amount: Micros) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// A Python number as units, rounded to millionths.
-fn micros(amount: f64) -> PyResult<Micros> {
+pub(crate) fn micros(amount: f64) -> PyResult<Micros> {
     #[expect(
         clippy::cast_precision_loss,
         reason = "the scale is a power of ten far below 2^53"

@@ -5,7 +5,7 @@ use std::path::Path;
 use callgate_core::json::Tape;
 use callgate_core::policy::{Catalogue, Format, Source};
 use callgate_proto::decision::v1::{
-    CheckBatchRequest, CheckRequest, CheckResponse, CheckStreamRequest, Outcome,
+    CheckBatchRequest, CheckRequest, CheckResponse, CheckStreamRequest, Outcome, PeekRequest,
 };
 use callgate_server::ServerConfig;
 use serde_json::{Value, json};
@@ -58,6 +58,28 @@ impl CaseCall<'_> {
         }
     }
 
+    fn peek(&self) -> PeekRequest {
+        let CheckRequest {
+            grant,
+            tool,
+            args_json,
+            server,
+            session,
+            labels,
+            grant_token,
+            ..
+        } = self.message();
+        PeekRequest {
+            grant,
+            tool,
+            args_json: args_json.to_vec(),
+            server,
+            session,
+            labels,
+            grant_token,
+        }
+    }
+
     fn over_http(&self, rig: &Rig) -> Value {
         let mut body: Vec<u8> = Vec::new();
         for key in ["grant", "tool", "server", "session", "labels"] {
@@ -71,8 +93,14 @@ impl CaseCall<'_> {
         }
         body[0] = b'{';
         body.push(b'}');
+        let peeked = rig.post_peek(&body);
         let answer = rig.post_bytes(&body);
         let document = answer.json();
+        let foreseen = &peeked.json()["decision"];
+        for key in ["outcome", "rule", "message", "retry_after_ms", "shadow", "policy"] {
+            assert_eq!(foreseen.get(key), document.get(key), "peeked: {}", self.call);
+        }
+        assert_eq!(peeked.status, answer.status);
         let status = match document["outcome"].as_str().unwrap() {
             "allow" => 200,
             "rate_limited" => 429,
@@ -87,9 +115,11 @@ async fn over_check(rig: &Rig, calls: &[CaseCall<'_>]) -> Vec<Value> {
     let mut documents = Vec::new();
     for call in calls {
         rig.clock.set_us(call.at_us());
-        documents.push(document(
-            &rig.grpc().check(call.message()).await.unwrap().into_inner(),
-        ));
+        let peeked = rig.grpc().peek(call.peek()).await.unwrap().into_inner();
+        let answer = document(&rig.grpc().check(call.message()).await.unwrap().into_inner());
+        let foreseen = document(&peeked.decision.expect("a tool is named"));
+        assert_eq!(foreseen, answer, "peeked: {}", call.call);
+        documents.push(answer);
     }
     documents
 }

@@ -42,6 +42,8 @@ mod lifecycle;
 #[cfg(test)]
 mod metrics;
 #[cfg(test)]
+mod peek;
+#[cfg(test)]
 mod rate_limit;
 #[cfg(test)]
 mod stream;

@@ -161,6 +161,11 @@ impl Rig {
         )
     }
 
+    /// `POST /v1/peek` over HTTP/1.1.
+    pub(crate) fn post_peek(&self, body: &[u8]) -> Answer {
+        self.send("POST /v1/peek", &["Host: localhost"], body)
+    }
+
     /// One HTTP/1.1 request on a connection of its own.
     pub(crate) fn send(&self, target: &str, fields: &[&str], body: &[u8]) -> Answer {
         let mut stream = self.connect();

@@ -8,6 +8,7 @@ mod issued;
 mod limits;
 mod listing;
 mod messages;
+mod peek;
 mod properties;
 mod requests;
 mod seen;

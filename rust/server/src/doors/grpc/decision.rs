@@ -1,7 +1,9 @@
 //! `callgate.decision.v1.DecisionService`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use callgate_core::engine::{Peek, PeekedLimit};
 use callgate_core::{Args, Caller, Decision, LimitState, Outcome, Pep};
 use callgate_counters::Micros;
 use callgate_proto::decision::v1 as pb;
@@ -52,6 +54,26 @@ impl Decisions {
         })
     }
 
+    /// Looks at what is left for the caller of a message.
+    fn look(&self, asker: Option<&Asker>, call: &pb::PeekRequest) -> Result<pb::PeekResponse, Status> {
+        let configuration = self.gate.configuration();
+        let pep = pep(&configuration, asker)?;
+        let labels = labels(&call.labels);
+        let request = callgate_core::Request {
+            caller: Caller::new(&call.grant, &call.grant_token, &labels),
+            pep,
+            tool: &call.tool,
+            server: &call.server,
+            session: Some(call.session.as_str()),
+            args: Args::Json(&call.args_json),
+            reserve: None,
+        };
+        Ok(work_on(&call.args_json, |buffers| {
+            self.gate
+                .peek(&configuration, &request, &mut buffers.scratch, peeked)
+        }))
+    }
+
     /// Makes the denial of a message that holds no call.
     pub(crate) fn refuse(&self, ingress: Ingress, reason: &str) -> pb::CheckResponse {
         self.gate.refuse(ingress, reason.to_owned(), message)
@@ -90,11 +112,7 @@ fn with_request<R>(
     pep: Pep,
     decide: impl FnOnce(&callgate_core::Request<'_>) -> R,
 ) -> Result<R, Status> {
-    let labels: Vec<(&str, &str)> = call
-        .labels
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
+    let labels = labels(&call.labels);
     Ok(decide(&callgate_core::Request {
         caller: Caller::new(&call.grant, &call.grant_token, &labels),
         pep,
@@ -108,6 +126,14 @@ fn with_request<R>(
             .transpose()
             .map_err(no_random)?,
     }))
+}
+
+/// The labels of a message, as the core takes them.
+fn labels(labels: &BTreeMap<String, String>) -> Vec<(&str, &str)> {
+    let labels = labels.iter();
+    labels
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect()
 }
 
 /// Until when the caller of a request waits.
@@ -147,6 +173,10 @@ impl DecisionService for Decisions {
         let ingress = self.ingress(&request);
         let answers = Answers::new(decisions, (asker, ingress), request.into_inner(), deadline, phase);
         Ok(Response::new(answers))
+    }
+
+    async fn peek(&self, request: Request<pb::PeekRequest>) -> Result<Response<pb::PeekResponse>, Status> {
+        self.look(asker(&request), request.get_ref()).map(Response::new)
     }
 
     async fn settle(
@@ -230,6 +260,31 @@ fn limit(limit: &LimitState<'_>) -> pb::LimitState {
         max: units(limit.max),
         remaining: units(limit.remaining),
         reset_after_ms: limit.reset_after_ms,
+    }
+}
+
+fn peeked(peek: &Peek<'_>) -> pb::PeekResponse {
+    pb::PeekResponse {
+        decision: peek.decision.as_ref().map(message),
+        policy: peek.policy.to_owned(),
+        policy_version: peek.policy_version.to_owned(),
+        limits: peek.limits.iter().map(peeked_limit).collect(),
+    }
+}
+
+fn peeked_limit(limit: &PeekedLimit<'_>) -> pb::PeekedLimit {
+    pb::PeekedLimit {
+        counter: limit.counter.to_owned(),
+        rule: limit.rule.to_owned(),
+        max: units(limit.max),
+        count: limit.count.map(|count| pb::PeekedCount {
+            remaining: units(count.remaining),
+            reset_after_ms: count.reset_after_ms,
+            retry_after_ms: count.retry_after_ms,
+            window_ms: count.window_ms,
+        }),
+        shadow: limit.shadowed,
+        missing: limit.missing.iter().map(|name| (*name).to_owned()).collect(),
     }
 }
 

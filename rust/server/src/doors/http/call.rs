@@ -53,6 +53,35 @@ impl<'b> CheckCall<'b> {
         rest: &'b mut Vec<u8>,
         tape: &'b mut Tape,
     ) -> Result<Self, CheckCallError> {
+        let call = Self::read_fields(body, rest, tape)?;
+        // Not the caller: the engine refuses a call without one, in the same words at every door.
+        if call.tool.is_none() {
+            let message = "field `tool` is missing; expected a string";
+            return Err(CheckCallError::Invalid(message.to_owned()));
+        }
+        Ok(call)
+    }
+
+    /// Reads the body of a peek: a tool need not be named, and nothing can be reserved.
+    pub(super) fn read_peek(
+        body: &'b [u8],
+        rest: &'b mut Vec<u8>,
+        tape: &'b mut Tape,
+    ) -> Result<Self, CheckCallError> {
+        let call = Self::read_fields(body, rest, tape)?;
+        if call.reserve {
+            let message =
+                "a peek takes no units, so it reserves none; leave `reserve` out, or use `/v1/check`";
+            return Err(CheckCallError::Invalid(message.to_owned()));
+        }
+        Ok(call)
+    }
+
+    fn read_fields(
+        body: &'b [u8],
+        rest: &'b mut Vec<u8>,
+        tape: &'b mut Tape,
+    ) -> Result<Self, CheckCallError> {
         let split = split(body).map_err(|(at, expected)| no_object(at, expected))?;
         split.write_rest(body, rest);
         let rest: &'b [u8] = rest;
@@ -80,12 +109,6 @@ impl<'b> CheckCall<'b> {
                 "reserve" => call.reserve = optional(value).map(boolean).transpose()?.unwrap_or_default(),
                 unknown => return Err(unknown_field(unknown)),
             }
-        }
-        // Not the caller: the engine refuses a call without one, in the same words at every door.
-        if call.tool.is_none() {
-            return Err(CheckCallError::Invalid(
-                "field `tool` is missing; expected a string".to_owned(),
-            ));
         }
         Ok(call)
     }
@@ -263,6 +286,26 @@ mod tests {
             invalid(r#"{"grant_token":7,"tool":"t"}"#),
             "field `grant_token` has the wrong type: expected a string, got number"
         );
+    }
+
+    #[test]
+    fn a_peek_needs_no_tool_and_reserves_nothing() {
+        let peek = |body: &str| {
+            let (mut rest, mut tape) = (Vec::new(), Tape::new());
+            let call = CheckCall::read_peek(body.as_bytes(), &mut rest, &mut tape);
+            call.map(|call| call.request(Pep::UNNAMED, None).tool.to_owned())
+        };
+        assert_eq!(peek(r#"{"grant":"g"}"#), Ok(String::new()));
+        assert_eq!(peek(r#"{"grant_token":"cgt_x","tool":"t"}"#), Ok("t".to_owned()));
+        assert_eq!(
+            peek(r#"{"tool":"t"}"#),
+            Ok("t".to_owned()),
+            "the caller is the engine's to miss"
+        );
+        assert!(
+            matches!(peek(r#"{"grant":"g","reserve":true}"#), Err(CheckCallError::Invalid(message)) if message.contains("`reserve`"))
+        );
+        assert!(matches!(peek("[]"), Err(CheckCallError::NoObject(_))));
     }
 
     #[test]

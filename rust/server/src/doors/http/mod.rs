@@ -1,4 +1,4 @@
-//! Plain HTTP, over HTTP/1.1 and HTTP/2: `POST /v1/check`, and forward authorization.
+//! Plain HTTP, over HTTP/1.1 and HTTP/2: `POST /v1/check`, `POST /v1/peek`, and forward authorization.
 
 mod access;
 mod body;
@@ -28,6 +28,7 @@ pub(super) use body::read as read_body;
 pub(super) use forward::texts;
 
 const CHECK: &str = "/v1/check";
+const PEEK: &str = "/v1/peek";
 
 /// The parts that all doors of HTTP share.
 pub(crate) struct HttpContext {
@@ -58,6 +59,7 @@ pub(super) async fn answer(
     if let Some(refusal) = refusal(context, listener, &request) {
         return refusal;
     }
+    let peeks = request.uri().path() == PEEK;
     let asker = context
         .gate
         .configuration()
@@ -77,13 +79,17 @@ pub(super) async fn answer(
     .await
     {
         Ok(body) => work_on(&body, |buffers| {
-            check(context, asker.as_ref(), ingress, &body, buffers)
+            if peeks {
+                peek(context, asker.as_ref(), &body, buffers)
+            } else {
+                check(context, asker.as_ref(), ingress, &body, buffers)
+            }
         }),
         Err(refusal) => refusal,
     }
 }
 
-/// Rejects a request that is not a valid `POST /v1/check`, before its body is read.
+/// Rejects a request that is neither a valid `POST /v1/check` nor a valid `POST /v1/peek`, before its body is read.
 fn refusal(
     context: &HttpContext,
     listener: Listener,
@@ -92,10 +98,10 @@ fn refusal(
     if let Some(reason) = context.access.refusal(listener, request.uri(), request.headers()) {
         return Some(reply::error(StatusCode::FORBIDDEN, &reason));
     }
-    if request.uri().path() != CHECK {
+    if !matches!(request.uri().path(), CHECK | PEEK) {
         return Some(reply::error(
             StatusCode::NOT_FOUND,
-            "no such path; expected `/v1/check`",
+            "no such path; expected `/v1/check` or `/v1/peek`",
         ));
     }
     if request.method() != Method::POST {
@@ -161,6 +167,30 @@ fn check(
         Err(error) => {
             let message = format!("no random numbers for a reservation id: {error}");
             reply::error(StatusCode::INTERNAL_SERVER_ERROR, &message)
+        }
+    }
+}
+
+/// Looks at what is left for the caller of a body. A fault of its fields is an error here, because no call is decided.
+fn peek(
+    context: &HttpContext,
+    asker: Option<&Asker>,
+    body: &[u8],
+    Buffers { scratch, tape, bytes }: &mut Buffers,
+) -> Response<Body> {
+    // As in `check`.
+    let configuration = context.gate.configuration();
+    let pep = match configuration.parts.peps.still(asker) {
+        Ok(pep) => pep,
+        Err(unknown) => return unauthenticated(context, unknown),
+    };
+    match CheckCall::read_peek(body, bytes, tape) {
+        Ok(call) => {
+            let request = call.request(pep, None);
+            context.gate.peek(&configuration, &request, scratch, reply::peek)
+        }
+        Err(CheckCallError::NoObject(message) | CheckCallError::Invalid(message)) => {
+            reply::error(StatusCode::BAD_REQUEST, &message)
         }
     }
 }

@@ -1,7 +1,8 @@
 //! Answers of the plain HTTP door.
 
-use callgate_core::Decision;
+use callgate_core::engine::Peek;
 use callgate_core::json::ValueWriter;
+use callgate_core::{Decision, Outcome};
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
@@ -17,14 +18,29 @@ pub(super) fn error(status: StatusCode, message: &str) -> Response<Body> {
 
 /// A decision, with the status and the fields of `docs/policy.md` section 5.
 pub(super) fn decision(decision: &Decision<'_>) -> Response<Body> {
-    // The four statuses are valid ones.
-    let status =
-        StatusCode::from_u16(decision.outcome.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut json = String::with_capacity(256);
     decision.write_json(&mut json);
-    let mut response = response(status, json);
+    let mut response = response(status(decision.outcome), json);
     response.headers_mut().extend(quota::fields(decision));
     response
+}
+
+/// What is left for a caller, with the status and the fields of the decision that the call would get: a proxy that asks here
+/// by mistake forwards no call that is denied.
+pub(super) fn peek(peek: &Peek<'_>) -> Response<Body> {
+    let mut json = String::with_capacity(512);
+    peek.write_json(&mut json);
+    let mut response = response(status(peek.outcome()), json);
+    if let Some(decision) = &peek.decision {
+        response.headers_mut().extend(quota::fields(decision));
+    }
+    response
+}
+
+/// The status of an outcome.
+fn status(outcome: Outcome) -> StatusCode {
+    // The four statuses are valid ones.
+    StatusCode::from_u16(outcome.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 fn response(status: StatusCode, json: String) -> Response<Body> {

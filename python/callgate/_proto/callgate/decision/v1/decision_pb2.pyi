@@ -132,6 +132,71 @@ class Shadow(_message.Message):
     rule: str
     def __init__(self, outcome: _Optional[_Union[Outcome, str]] = ..., rule: _Optional[str] = ...) -> None: ...
 
+class PeekRequest(_message.Message):
+    __slots__ = ("grant", "tool", "args_json", "server", "session", "labels", "grant_token")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    GRANT_FIELD_NUMBER: _ClassVar[int]
+    TOOL_FIELD_NUMBER: _ClassVar[int]
+    ARGS_JSON_FIELD_NUMBER: _ClassVar[int]
+    SERVER_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    GRANT_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    grant: str
+    tool: str
+    args_json: bytes
+    server: str
+    session: str
+    labels: _containers.ScalarMap[str, str]
+    grant_token: str
+    def __init__(self, grant: _Optional[str] = ..., tool: _Optional[str] = ..., args_json: _Optional[bytes] = ..., server: _Optional[str] = ..., session: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., grant_token: _Optional[str] = ...) -> None: ...
+
+class PeekResponse(_message.Message):
+    __slots__ = ("decision", "policy", "policy_version", "limits")
+    DECISION_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    decision: CheckResponse
+    policy: str
+    policy_version: str
+    limits: _containers.RepeatedCompositeFieldContainer[PeekedLimit]
+    def __init__(self, decision: _Optional[_Union[CheckResponse, _Mapping]] = ..., policy: _Optional[str] = ..., policy_version: _Optional[str] = ..., limits: _Optional[_Iterable[_Union[PeekedLimit, _Mapping]]] = ...) -> None: ...
+
+class PeekedLimit(_message.Message):
+    __slots__ = ("counter", "rule", "max", "count", "shadow", "missing")
+    COUNTER_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    counter: str
+    rule: str
+    max: float
+    count: PeekedCount
+    shadow: bool
+    missing: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, counter: _Optional[str] = ..., rule: _Optional[str] = ..., max: _Optional[float] = ..., count: _Optional[_Union[PeekedCount, _Mapping]] = ..., shadow: _Optional[bool] = ..., missing: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class PeekedCount(_message.Message):
+    __slots__ = ("remaining", "reset_after_ms", "retry_after_ms", "window_ms")
+    REMAINING_FIELD_NUMBER: _ClassVar[int]
+    RESET_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_MS_FIELD_NUMBER: _ClassVar[int]
+    remaining: float
+    reset_after_ms: int
+    retry_after_ms: int
+    window_ms: int
+    def __init__(self, remaining: _Optional[float] = ..., reset_after_ms: _Optional[int] = ..., retry_after_ms: _Optional[int] = ..., window_ms: _Optional[int] = ...) -> None: ...
+
 class SettleRequest(_message.Message):
     __slots__ = ("reservation", "action")
     RESERVATION_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,216 @@
+//! `Peek`: what is left of the limits of a caller.
+
+use callgate_core::engine;
+use callgate_counters::Micros;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+
+use crate::decision::{Decision, micros, set_some, units};
+
+/// One limit, as a call would meet it.
+#[pyclass(frozen, eq, hash, from_py_object, module = "callgate._callgate")]
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PeekedLimit {
+    counter: Box<str>,
+    rule: Box<str>,
+    max: Micros,
+    remaining: Option<Micros>,
+    reset_after_ms: Option<u64>,
+    retry_after_ms: Option<u64>,
+    window_ms: Option<u64>,
+    shadow: bool,
+    missing: Vec<String>,
+}
+
+impl From<&engine::PeekedLimit<'_>> for PeekedLimit {
+    fn from(limit: &engine::PeekedLimit<'_>) -> Self {
+        Self {
+            counter: limit.counter.into(),
+            rule: limit.rule.into(),
+            max: limit.max,
+            remaining: limit.count.map(|count| count.remaining),
+            reset_after_ms: limit.count.map(|count| count.reset_after_ms),
+            retry_after_ms: limit.count.and_then(|count| count.retry_after_ms),
+            window_ms: limit.count.map(|count| count.window_ms),
+            shadow: limit.shadowed,
+            missing: limit.missing.iter().map(|name| (*name).to_owned()).collect(),
+        }
+    }
+}
+
+#[pymethods]
+impl PeekedLimit {
+    #[new]
+    #[pyo3(signature = (
+        *, counter, rule, max, remaining = None, reset_after_ms = None, retry_after_ms = None, window_ms = None,
+        shadow = false, missing = Vec::new()
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per field of a limit")]
+    fn py_new(
+        counter: &str,
+        rule: &str,
+        max: f64,
+        remaining: Option<f64>,
+        reset_after_ms: Option<u64>,
+        retry_after_ms: Option<u64>,
+        window_ms: Option<u64>,
+        shadow: bool,
+        missing: Vec<String>,
+    ) -> PyResult<Self> {
+        Ok(Self {
+            counter: counter.into(),
+            rule: rule.into(),
+            max: micros(max)?,
+            remaining: remaining.map(micros).transpose()?,
+            reset_after_ms,
+            retry_after_ms,
+            window_ms,
+            shadow,
+            missing,
+        })
+    }
+    #[getter]
+    fn counter(&self) -> &str {
+        &self.counter
+    }
+    #[getter]
+    fn rule(&self) -> &str {
+        &self.rule
+    }
+    #[getter]
+    fn max<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        units(py, self.max)
+    }
+    #[getter]
+    fn remaining<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.remaining.map(|amount| units(py, amount)).transpose()
+    }
+    #[getter]
+    const fn reset_after_ms(&self) -> Option<u64> {
+        self.reset_after_ms
+    }
+    #[getter]
+    const fn retry_after_ms(&self) -> Option<u64> {
+        self.retry_after_ms
+    }
+    #[getter]
+    const fn window_ms(&self) -> Option<u64> {
+        self.window_ms
+    }
+    #[getter]
+    const fn shadow(&self) -> bool {
+        self.shadow
+    }
+    #[getter]
+    fn missing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.missing)
+    }
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let dict = PyDict::new(py);
+        dict.set_item("counter", self.counter())?;
+        dict.set_item("rule", self.rule())?;
+        dict.set_item("max", self.max(py)?)?;
+        set_some(&dict, "remaining", self.remaining(py)?)?;
+        set_some(&dict, "reset_after_ms", self.reset_after_ms)?;
+        set_some(&dict, "retry_after_ms", self.retry_after_ms)?;
+        set_some(&dict, "window_ms", self.window_ms)?;
+        dict.set_item("shadow", self.shadow)?;
+        dict.set_item("missing", PyList::new(py, &self.missing)?)?;
+        Ok(dict)
+    }
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let left = match (self.remaining, self.retry_after_ms) {
+            (None, _) => format!("missing={}", PyList::new(py, &self.missing)?.repr()?),
+            (Some(remaining), None | Some(0)) => format!("remaining={remaining}"),
+            (Some(remaining), Some(retry)) => format!("remaining={remaining} retry_after_ms={retry}"),
+        };
+        let counter = PyString::new(py, &self.counter).repr()?;
+        Ok(format!("<PeekedLimit counter={counter} max={} {left}>", self.max))
+    }
+}
+
+/// What is left for a caller.
+#[pyclass(frozen, module = "callgate._callgate")]
+pub(crate) struct Peek {
+    decision: Option<Py<Decision>>,
+    policy: Box<str>,
+    policy_version: Box<str>,
+    limits: Vec<PeekedLimit>,
+}
+
+impl Peek {
+    pub(crate) fn from_core(py: Python<'_>, peek: engine::Peek<'_>) -> PyResult<Self> {
+        let decision = peek.decision.map(Decision::from);
+        Ok(Self {
+            limits: peek.limits.iter().map(PeekedLimit::from).collect(),
+            policy: peek.policy.into(),
+            policy_version: peek.policy_version.into(),
+            decision: decision.map(|decision| Py::new(py, decision)).transpose()?,
+        })
+    }
+
+    /// The answer to a request that is denied before any policy is asked.
+    pub(crate) fn refused(py: Python<'_>, denial: Decision) -> PyResult<Self> {
+        Ok(Self {
+            decision: Some(Py::new(py, denial)?),
+            policy: "".into(),
+            policy_version: "".into(),
+            limits: Vec::new(),
+        })
+    }
+}
+
+#[pymethods]
+impl Peek {
+    #[new]
+    #[pyo3(signature = (*, decision = None, policy = "", policy_version = "", limits = Vec::new()))]
+    fn py_new(
+        decision: Option<Py<Decision>>,
+        policy: &str,
+        policy_version: &str,
+        limits: Vec<PeekedLimit>,
+    ) -> Self {
+        Self {
+            decision,
+            policy: policy.into(),
+            policy_version: policy_version.into(),
+            limits,
+        }
+    }
+    #[getter]
+    fn decision(&self, py: Python<'_>) -> Option<Py<Decision>> {
+        self.decision.as_ref().map(|decision| decision.clone_ref(py))
+    }
+    #[getter]
+    fn policy(&self) -> &str {
+        &self.policy
+    }
+    #[getter]
+    fn policy_version(&self) -> &str {
+        &self.policy_version
+    }
+    #[getter]
+    fn limits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.limits.iter().cloned())
+    }
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let limits = self.limits.iter().map(|limit| limit.to_dict(py));
+        let limits = limits.collect::<PyResult<Vec<_>>>()?;
+        let decision = self.decision.as_ref();
+        let decision = decision.map(|decision| decision.get().to_dict(py)).transpose()?;
+        let dict = PyDict::new(py);
+        set_some(&dict, "decision", decision)?;
+        dict.set_item("policy", self.policy())?;
+        dict.set_item("policy_version", self.policy_version())?;
+        dict.set_item("limits", PyList::new(py, limits)?)?;
+        Ok(dict)
+    }
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let decision = self.decision.as_ref();
+        let decision = decision.map(|decision| decision.get().outcome_word());
+        let limits = self.limits.iter().map(|limit| limit.__repr__(py));
+        let limits = limits.collect::<PyResult<Vec<_>>>()?.join(", ");
+        let decision = decision.unwrap_or("none");
+        Ok(format!("<Peek decision={decision} limits=[{limits}]>"))
+    }
+}
