@@ -1,4 +1,4 @@
-"""`callgate status`: what a running sidecar says of itself."""
+"""`callgate status` and `callgate limits`: what a running sidecar says of itself."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ POLICY: dict[str, Any] = {
     "default": "deny",
     "tools": {
         "t": {"limits": [{"counter": "c", "window": "day", "max": 2}]},
+        "u": {"mode": "shadow", "limits": [{"counter": "d", "window": "day", "max": 9, "scope": "args.region"}]},
     },
 }
 TOKEN = "t" * 40
@@ -36,7 +37,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
     assert any(holds() for _ in range(100))
 
 
-def test_status_of_a_sidecar(policy: Path, tmp_path: Path) -> None:
+def test_status_and_limits_of_a_sidecar(policy: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     with sidecar("--policy", policy, "--state", state, "--grace", "1") as serving:
         with Client(serving.address) as client:
@@ -61,6 +62,21 @@ def test_status_of_a_sidecar(policy: Path, tmp_path: Path) -> None:
         serving.process.send_signal(signal.SIGHUP)
         wait_until(lambda: "newer one is refused" in run("status", "--state", state).out)
         assert "the newer one is refused: " in run("status", "--state", state).out
+
+        for _ in range(2):
+            limits = run("limits", "--state", state, "--grant", "g", "--tool", "t")
+            assert limits.code == 0, limits
+            assert limits.out.splitlines()[1].startswith("c  1 of 2 left  all in ")
+            assert limits.out.splitlines()[2:] == ["a call now: allow"]
+        every = run("limits", "--state", state, "--grant", "g").out.splitlines()
+        assert every[2] == ("d  ? of 9 left  counted by `args.region`: name it  /tools/u/limits/d (in shadow)")
+        named = run("limits", "--state", state, "--grant", "g", "--tool", "u", "--args", '{"region": "eu"}', "--json")
+        assert json.loads(named.out)["limits"][0]["remaining"] == 9
+        with Client(serving.address) as client:
+            client.check(grant="g", tool="t")
+        empty = run("limits", "--state", state, "--grant", "g", "--tool", "t").out
+        assert "a call now: rate_limited /tools/t/limits/c, free in " in empty
+        assert run("limits", "--state", state, "--grant", "g", "--args", "{").code == 2
         code, err = serving.stop()
     assert code == 0, err
     assert not (state / "control.sock").exists()

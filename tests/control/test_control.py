@@ -19,7 +19,7 @@ from callgate.cli.running import Running, running
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
-from callgate.control.routes import STATUS, Routes
+from callgate.control.routes import LIMITS, STATUS, Routes
 from callgate.control.socket import ControlSocket
 from callgate.errors import CallgateError
 
@@ -31,6 +31,7 @@ POLICY: dict[str, Any] = {
     "default": "deny",
     "tools": {
         "t": {"limits": [{"counter": "c", "window": "minute", "max": 2}]},
+        "u": {"limits": [{"counter": "d", "window": "minute", "max": 1.5, "scope": "args.region"}]},
     },
 }
 
@@ -44,7 +45,7 @@ def engine() -> Engine:
 def pages(engine: Engine) -> Iterator[Pages]:
     with Server(engine, workers=1, grace_ms=0) as server:
         pages = Pages(registry(ServerCollector(server)))
-        pages.routes = Routes(lambda: {"pid": os.getpid()})
+        pages.routes = Routes(engine, lambda: {"pid": os.getpid()})
         pages.ready = True
         yield pages
 
@@ -159,7 +160,7 @@ def test_the_socket_answers_health_and_metrics_too(control: ControlSocket) -> No
 
 
 def test_without_a_token_tcp_answers_as_before(admin: AdminServer) -> None:
-    for path in (STATUS, "/v1/x", "/"):
+    for path in (STATUS, LIMITS, "/v1/x", "/"):
         assert request(admin.address, path)[0] == 404
         assert request(admin.address, path, {"Authorization": f"Bearer {TOKEN}"})[0] == 404
     assert request(admin.address, "/readyz")[0] == 200
@@ -184,9 +185,22 @@ def test_wrong_requests(admin: AdminServer, pages: Pages) -> None:
     pages.token = TOKEN
     bearer = {"Authorization": f"Bearer {TOKEN}"}
     status, document, _ = request(admin.address, "/v1/x", bearer)
-    assert (status, document["error"]) == (404, f"no such path; expected one of `{STATUS}`")
+    assert status == 404
+    assert document["error"].startswith(f"no such path; expected one of `{STATUS}`, `{LIMITS}`")
     status, _, headers = request(admin.address, STATUS, bearer, method="POST", body=b"{}")
     assert (status, headers["Allow"]) == (405, "GET")
+    for body, message in [
+        (b"", "the body is not one JSON object"),
+        (b"[]", "the body is not one JSON object"),
+        (b'{"grant": "g", "grant": "h"}', "a key stands twice"),
+        (b'{"grant": NaN}', "NaN is no JSON"),
+        (b'{"tool": "t"}', "the field `grant` is missing"),
+        (b'{"grant": "g", "tol": "t"}', "did you mean `tool`?"),
+        (b'{"grant": 7}', "the field `grant`: expected a text"),
+        (b"[" * 100_000, "the body is not one JSON object"),
+    ]:
+        status, document, _ = request(admin.address, LIMITS, bearer, method="POST", body=body)
+        assert (status, message in document["error"]) == (400, True), document
     status, _, headers = request(admin.address, STATUS, bearer, method="POST", body=b" " * ((1 << 20) + 1))
     assert (status, headers["Connection"]) == (413, "close")
     chunked = {**bearer, "Transfer-Encoding": "chunked"}
@@ -203,6 +217,29 @@ def test_a_body_that_is_not_read_is_not_the_next_request(admin: AdminServer) -> 
         with client.makefile("rb") as answer:
             text = answer.read()
     assert text.count(b"HTTP/1.1 ") == 1, text
+
+
+def test_limits(control: ControlSocket, engine: Engine) -> None:
+    sidecar = Running(control.path.parent)
+    engine.check(grant="g", tool="t")
+
+    def limits(**fields: object) -> dict[str, Any]:
+        return sidecar.ask("POST", LIMITS, json.dumps(fields).encode())
+
+    for _ in range(3):
+        answer = limits(grant="g", tool="t")
+        (limit,) = answer["limits"]
+        assert (limit["remaining"], limit["retry_after_ms"]) == (1, 0)
+        assert answer["decision"]["outcome"] == "allow"
+    assert engine.counters[0] == 1
+    every = limits(grant="g")
+    assert "decision" not in every
+    assert [(limit["counter"], limit.get("remaining"), limit["missing"]) for limit in every["limits"]] == [
+        ("c", 1, []),
+        ("d", None, ["args.region"]),
+    ]
+    (region,) = limits(grant="g", tool="u", args={"region": "eu"})["limits"]
+    assert region["remaining"] == 1.5
 
 
 def test_nobody_is_there(tmp_path: Path, control: ControlSocket) -> None:

@@ -1,16 +1,24 @@
-"""The routes of operators: the state of a sidecar."""
+"""The routes of operators: the state of a sidecar, and what is left of limits."""
 
 from __future__ import annotations
 
+import json
+from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.errors import CallgateError
+from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from callgate._callgate import Engine
+
 STATUS: Final = "/v1/status"
+LIMITS: Final = "/v1/limits"
+
+_LIMITS_FIELDS: Final = ("grant", "tool", "args", "server", "session", "labels")
 
 
 class RequestError(CallgateError):
@@ -20,10 +28,13 @@ class RequestError(CallgateError):
 class Routes:
     """The routes of one sidecar."""
 
-    def __init__(self, status: Callable[[], dict[str, Any]]) -> None:
-        """Takes a function that describes the sidecar."""
+    def __init__(self, engine: Engine, status: Callable[[], dict[str, Any]]) -> None:
+        """Takes the engine, and a function that describes the sidecar."""
+        self._engine = engine
+        self._status = status
         self._routes: dict[str, tuple[str, Callable[[bytes], Mapping[str, Any]]]] = {
-            STATUS: ("GET", lambda _: status()),
+            STATUS: ("GET", lambda _: self._status()),
+            LIMITS: ("POST", self._limits),
         }
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[HTTPStatus, Mapping[str, Any], Mapping[str, str]]:
@@ -38,3 +49,53 @@ class Routes:
             return HTTPStatus.OK, handle(body), {}
         except RequestError as error:
             return HTTPStatus.BAD_REQUEST, {"error": str(error)}, {}
+
+    def _limits(self, body: bytes) -> dict[str, Any]:
+        fields = _fields(body, _LIMITS_FIELDS)
+        if not fields.get("grant"):
+            raise RequestError("the field `grant` is missing; expected the id of the grant")
+        for name in ("grant", "tool", "server", "session"):
+            if not isinstance(fields.get(name, ""), str):
+                message = f"the field `{name}`: expected a text"
+                raise RequestError(message)
+        try:
+            # An operator may name any grant by its id.
+            return self._engine.peek(**fields).to_dict()
+        except (TypeError, ValueError) as error:
+            raise RequestError(str(error)) from None
+
+
+def _fields(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
+    """The members of a JSON object; numbers keep their exact values."""
+    try:
+        document = json.loads(body, parse_float=_decimal, parse_constant=_no_constant, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        message = f"the body is not one JSON object: {error}"
+        raise RequestError(message) from None
+    if not isinstance(document, dict):
+        raise RequestError("the body is not one JSON object")
+    for name in document:
+        if name not in known:
+            message = f"unknown field {quoted(name)}{did_you_mean(name, list(known))}"
+            raise RequestError(message)
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        message = f"the number {quoted(text)} is out of range"
+        raise ValueError(message) from None
+
+
+def _no_constant(text: str) -> object:
+    message = f"{text} is no JSON"
+    raise ValueError(message)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return document
