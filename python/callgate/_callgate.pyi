@@ -576,6 +576,28 @@ class Engine:
             TypeError: An argument has an invalid type.
         """
 
+    def reset(
+        self,
+        *,
+        grant: str | None = None,
+        policy: str | None = None,
+        tool: str | None = None,
+        counter: str | None = None,
+        now_ms: SupportsFloat | None = None,
+    ) -> dict[str, Any]:
+        """Lets the counts that all of these names select begin anew, for every later call; at least one is expected.
+
+        A count that is kept for more than what is named stays as it is: a limit for all grants is not reset for one.
+
+        Returns:
+            ``limits`` that were reset and those that were ``kept``, each with ``policy``, ``rule``, ``counter`` and the
+            latter with the ``reason``; ``grant_counters``, the live counters that the grant had made, None without one.
+
+        Raises:
+            ConfigError: No limit was reset, and why.
+            StoreError: The file of the counters cannot be written.
+        """
+
     def roll_back(self, reservation: str, *, now_ms: SupportsFloat | None = None) -> bool:
         """Returns a reservation's units; False if the id is unknown, expired or already settled.
 
@@ -1163,12 +1185,13 @@ def counters_facts(path: str | PathLike[str]) -> dict[str, int | bool | None]:
         StoreError: The file does not exist, or is foreign, newer, or too damaged to read.
     """
 
-def counters_repair(path: str | PathLike[str]) -> tuple[int, int, int, int, int, Path]:
+def counters_repair(path: str | PathLike[str]) -> tuple[int, int, int, int, int, int, Path]:
     """Replaces a damaged file by one with every intact counter, and keeps the damaged file beside it.
 
     Returns:
         Counters kept; the number of doubtful ones among them, from blocks that do not match their checksum; counters
-        dropped; doubtful blocks; blocks dropped because they are unreadable; and the path of the old file.
+        dropped; doubtful blocks; blocks dropped because they are unreadable; damaged resets, whose counts are as
+        before them; and the path of the old file.
 
     Raises:
         StoreError: The file is in use, foreign, newer, or too damaged to repair; or the disk is full.

@@ -1,4 +1,4 @@
-"""`callgate status` and `callgate limits`: what a running sidecar says of itself."""
+"""`callgate status`, `limits` and `counters reset`: what a running sidecar says of itself."""
 
 from __future__ import annotations
 
@@ -136,3 +136,26 @@ def test_the_admin_port_with_a_token(policy: Path, tmp_path: Path) -> None:
     token.write_text(TOKEN)
     token.chmod(0o644)
     assert f"other users may read the token `{token}`; chmod 600 it" in run("config", "check", configuration).out
+
+
+def test_a_reset_outlives_the_sidecar(policy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    serve = ("--policy", policy, "--state", state, "--grace", "1")
+    with sidecar(*serve) as serving:
+        with Client(serving.address) as client:
+            outcomes = [client.check(grant=grant, tool="t").outcome for grant in "ggghhh"]
+        assert outcomes == ["allow", "allow", "rate_limited"] * 2
+        reset = run("counters", "reset", "--state", state, "--grant", "g", "--tool", "t")
+        assert (reset.code, reset.out) == (0, "reset: p /tools/t/limits/c\n"), reset
+        with Client(serving.address) as client:
+            outcomes = [client.check(grant=grant, tool="t").outcome for grant in "ggh"]
+        assert outcomes == ["allow", "allow", "rate_limited"]
+        wrong = run("counters", "reset", "--state", state, "--grant", "g", "--counter", "e")
+        assert (wrong.code, "has the counter `e`; did you mean `" in wrong.err) == (2, True), wrong
+        nobody = run("counters", "reset", "--state", state, "--grant", "nobody")
+        assert (nobody.code, "`nobody` had no live counters" in nobody.err) == (0, True), nobody
+        assert run("counters", "reset", "--state", state).code == 2
+        code, err = serving.stop()
+        assert (code, "counters_reset" in err) == (0, True), err
+    with sidecar(*serve) as serving, Client(serving.address) as client:
+        assert [client.check(grant=grant, tool="t").outcome for grant in "gh"] == ["rate_limited"] * 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import logging
 import os
 import socket
 import stat
@@ -19,7 +20,7 @@ from callgate.cli.running import Running, running
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
-from callgate.control.routes import LIMITS, STATUS, Routes
+from callgate.control.routes import COUNTERS_RESET, LIMITS, STATUS, Routes
 from callgate.control.socket import ControlSocket
 from callgate.errors import CallgateError
 
@@ -240,6 +241,46 @@ def test_limits(control: ControlSocket, engine: Engine) -> None:
     ]
     (region,) = limits(grant="g", tool="u", args={"region": "eu"})["limits"]
     assert region["remaining"] == 1.5
+
+
+def test_a_reset(control: ControlSocket, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    def outcomes(grant: str) -> list[str]:
+        return [engine.check(grant=grant, tool="t").outcome for _ in range(3)]
+
+    spent = ["allow", "allow", "rate_limited"]
+    assert [outcomes("a"), outcomes("b")] == [spent, spent]
+    sidecar = Running(control.path.parent)
+    with caplog.at_level(logging.WARNING, logger="callgate"):
+        reset = sidecar.ask("POST", COUNTERS_RESET, b'{"grant": "a", "counter": "c"}')
+    assert reset == {
+        "limits": [{"policy": "p", "rule": "/tools/t/limits/c", "counter": "c"}],
+        "kept": [],
+        "grant_counters": 1,
+    }
+    (record,) = [record for record in caplog.records if record.msg == "counters_reset"]
+    assert record.__dict__["fields"] == {"grant": "a", "counter": "c", "limits": "p/tools/t/limits/c"}
+    assert [outcomes("a"), outcomes("b")] == [spent, ["rate_limited"] * 3]
+    reset = sidecar.ask("POST", COUNTERS_RESET, b'{"tool": "t"}')
+    assert (len(reset["limits"]), reset["grant_counters"]) == (1, None)
+    assert [outcomes("a"), outcomes("b")] == [spent, spent]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{}", "nothing is named; expected a grant"),
+        (b'{"policy": "q"}', "no policy `q` is loaded; did you mean `p`?"),
+        (b'{"counter": "e"}', "no limit of the loaded policies has the counter `e`"),
+        (b'{"tool": "x"}', "no limit of the loaded policies has all of these names"),
+        (b'{"grant": ""}', "the field `grant`: expected a text"),
+        (b'{"grants": "a"}', "did you mean `grant`?"),
+    ],
+)
+def test_resets_that_are_refused(control: ControlSocket, body: bytes, message: str) -> None:
+    with pytest.raises(CallgateError) as refused:
+        Running(control.path.parent).ask("POST", COUNTERS_RESET, body)
+    assert message in str(refused.value)
+    assert "(HTTP 400)" in str(refused.value)
 
 
 def test_nobody_is_there(tmp_path: Path, control: ControlSocket) -> None:

@@ -178,9 +178,9 @@ def test_damage_is_refused_and_repaired(path: Path) -> None:
         engine(path)
     assert str(path) in str(refused.value)
     assert path.read_bytes() == damaged
-    kept, doubtful, dropped, blocks_doubtful, blocks_dropped, aside = counters_repair(path)
+    kept, doubtful, dropped, blocks_doubtful, blocks_dropped, resets, aside = counters_repair(path)
     # Any word of the block may be the one.
-    assert (kept + dropped, doubtful, blocks_doubtful, blocks_dropped) == (1, kept, 1, 0)
+    assert (kept + dropped, doubtful, blocks_doubtful, blocks_dropped, resets) == (1, kept, 1, 0, 0)
     assert aside.read_bytes() == damaged
     assert aside.name.startswith("counters.damaged-")
     assert allowed(engine(path), "exact")

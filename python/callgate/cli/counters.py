@@ -9,13 +9,16 @@ import typer
 
 import callgate._callgate as native
 from callgate.cli.examples import examples
+from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
+from callgate.control.routes import COUNTERS_RESET
+from callgate.text import quoted, visible
 
 _US: Final = 1_000_000
 
 app = typer.Typer(
     name="counters",
-    help="Inspect or repair a file of counters.",
-    epilog=examples("callgate counters show ~/.local/state/callgate/counters"),
+    help="Inspect or repair a file of counters, or reset limits of a running sidecar.",
+    epilog=examples("callgate counters show ~/.local/state/callgate/counters", "callgate counters reset --grant ci"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -54,14 +57,52 @@ def show(
 @app.command(epilog=examples("callgate counters repair ~/.local/state/callgate/counters"))
 def repair(path: _Path) -> None:
     """Put a file with every counter that is whole in the place of a damaged one, which is kept beside it."""
-    kept, doubtful, dropped, blocks_doubtful, blocks_dropped, aside = native.counters_repair(path)
+    kept, doubtful, dropped, blocks_doubtful, blocks_dropped, resets_dropped, aside = native.counters_repair(path)
     typer.echo(f"kept:     {kept} counters")
     typer.echo(
         f"doubtful: {doubtful} of them, from {blocks_doubtful} blocks that do not match their checksum; "
         "units of them may be lost"
     )
     typer.echo(f"dropped:  {dropped} counters, and {blocks_dropped} blocks of which nothing could be told")
+    if resets_dropped:
+        typer.echo(f"resets:   {resets_dropped} were damaged; the limits that they named count as before them")
     typer.echo(f"old file: {aside}")
+
+
+@app.command(
+    epilog=examples(
+        "callgate counters reset --grant ci",
+        "callgate counters reset --grant ci --tool create-ami",
+        "callgate counters reset --policy cloud --counter daily",
+    )
+)
+def reset(
+    grant: Annotated[str | None, typer.Option(help="Id of the grant: what is counted for it alone.")] = None,
+    policy: Annotated[str | None, typer.Option(help="Name of the policy.")] = None,
+    tool: Annotated[str | None, typer.Option(help="Name of the tool: what is counted for it alone.")] = None,
+    counter: Annotated[str | None, typer.Option(help="Name of the counter.")] = None,
+    state: StateFolder = None,
+    config: ConfigFile = None,
+    admin: AdminUrl = None,
+    admin_token_file: AdminTokenFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let the limits of a running sidecar begin anew that have all of the given names, at least one."""
+    names = {"grant": grant, "policy": policy, "tool": tool, "counter": counter}
+    given = {name: value for name, value in names.items() if value is not None}
+    if not given:
+        raise typer.BadParameter("name what to reset: --grant, --policy, --tool or --counter", param_hint="--grant")
+    body = json.dumps(given).encode()
+    document = running(state, config, admin, admin_token_file).ask("POST", COUNTERS_RESET, body)
+    if as_json:
+        typer.echo(json.dumps(document, ensure_ascii=False))
+        return
+    for limit in document["limits"]:
+        typer.echo(f"reset: {visible(limit['policy'])} {visible(limit['rule'])}")
+    for limit in document["kept"]:
+        typer.echo(f"kept:  {visible(limit['policy'])} {visible(limit['rule'])}: {limit['reason']}")
+    if document["grant_counters"] == 0:
+        typer.echo(f"note:  {quoted(grant or '')} had no live counters; check the id of the grant", err=True)
 
 
 def _time(unix_s: float) -> str:

@@ -1,4 +1,4 @@
-"""The routes of operators: the state of a sidecar, and what is left of limits."""
+"""The routes of operators: the state of a sidecar, what is left of limits, and their reset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate.errors import CallgateError
+from callgate.control import logs
+from callgate.errors import CallgateError, ConfigError, StoreError
 from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
 
 STATUS: Final = "/v1/status"
 LIMITS: Final = "/v1/limits"
+COUNTERS_RESET: Final = "/v1/counters/reset"
 
 _LIMITS_FIELDS: Final = ("grant", "tool", "args", "server", "session", "labels")
+_RESET_FIELDS: Final = ("grant", "policy", "tool", "counter")
 
 
 class RequestError(CallgateError):
@@ -35,6 +38,7 @@ class Routes:
         self._routes: dict[str, tuple[str, Callable[[bytes], Mapping[str, Any]]]] = {
             STATUS: ("GET", lambda _: self._status()),
             LIMITS: ("POST", self._limits),
+            COUNTERS_RESET: ("POST", self._reset),
         }
 
     def answer(self, method: str, path: str, body: bytes) -> tuple[HTTPStatus, Mapping[str, Any], Mapping[str, str]]:
@@ -49,6 +53,8 @@ class Routes:
             return HTTPStatus.OK, handle(body), {}
         except RequestError as error:
             return HTTPStatus.BAD_REQUEST, {"error": str(error)}, {}
+        except StoreError as error:
+            return HTTPStatus.INTERNAL_SERVER_ERROR, {"error": str(error)}, {}
 
     def _limits(self, body: bytes) -> dict[str, Any]:
         fields = _fields(body, _LIMITS_FIELDS)
@@ -63,6 +69,28 @@ class Routes:
             return self._engine.peek(**fields).to_dict()
         except (TypeError, ValueError) as error:
             raise RequestError(str(error)) from None
+
+    def _reset(self, body: bytes) -> dict[str, Any]:
+        names = {name: _text(name, value) for name, value in _fields(body, _RESET_FIELDS).items()}
+        try:
+            reset = self._engine.reset(
+                grant=names.get("grant"),
+                policy=names.get("policy"),
+                tool=names.get("tool"),
+                counter=names.get("counter"),
+            )
+        except ConfigError as error:
+            raise RequestError(str(error)) from None
+        rules = [f"{limit['policy']}{limit['rule']}" for limit in reset["limits"]]
+        logs.log("warning", "counters_reset", {**names, "limits": ", ".join(rules)})
+        return reset
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str) or not value:
+        message = f"the field `{name}`: expected a text that is not empty"
+        raise RequestError(message)
+    return value
 
 
 def _fields(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:

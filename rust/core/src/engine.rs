@@ -12,12 +12,13 @@ use callgate_counters::{ClockReading, Counters, ReservationLimits, Reservations,
 use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
-use crate::{Decision, Now, Outcome, PepId, Request, ReservationId};
+use crate::{Decision, Now, Outcome, PepId, Request, ReservationId, reset};
 
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
 pub use crate::eval::seen::{LoggedPath, Seen};
 pub use crate::eval::{Listing, Looked};
+pub use crate::reset::{KeptLimit, KeptReason, Reset, ResetError, ResetLimit, ResetNames};
 pub use crate::state::{Identity, Policies, PolicyView, Setup, SetupError, State};
 
 /// For tests alone: a call to this tool makes [`Engine::decide`] panic, a descriptor with this key
@@ -310,6 +311,13 @@ impl Engine {
         })
     }
 
+    /// Lets the counts that these names select begin anew (`docs/counters.md`). Calls that begin after the return find
+    /// them empty; no other count changes. Blocks as long as the disk takes.
+    pub fn reset(&self, state: &State, names: &ResetNames<'_>, now: Now) -> Result<Reset, ResetError> {
+        self.counters.check_ours().map_err(reset::store_error)?;
+        reset::select(state, names)?.perform(&self.counters, names, now)
+    }
+
     /// Gives a reservation's units back; `false` if the id is unknown, expired, already settled or not `pep`'s.
     pub fn roll_back(&self, reservation: ReservationId, pep: PepId, now: Now) -> bool {
         // In a forked child nothing can be given back, and a thread that is not there may hold the lock.
@@ -356,7 +364,7 @@ impl Engine {
         }
     }
 
-    const fn evaluation<'e, 's, 'r>(
+    fn evaluation<'e, 's, 'r>(
         &self,
         state: &'s State,
         request: &'e Request<'r>,
@@ -367,6 +375,7 @@ impl Engine {
             request,
             now,
             hash_key: self.hash_key,
+            resets: self.counters.resets(),
         }
     }
 

@@ -16,6 +16,7 @@ pub mod nearest;
 pub mod policy;
 pub mod rate;
 pub mod request;
+mod reset;
 mod state;
 
 pub use callgate_counters::{Now, PepId, ReservationId};

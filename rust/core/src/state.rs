@@ -226,6 +226,11 @@ impl State {
         self.policies.get(usize::try_from(serving.policy).ok()?)
     }
 
+    /// Returns every policy once, whatever number of servers it decides at.
+    pub(crate) fn compiled_policies(&self) -> &[CompiledPolicy] {
+        &self.policies
+    }
+
     pub(crate) fn server_index(&self, server: &str) -> Option<u32> {
         match &self.servers {
             Servers::Every => None,

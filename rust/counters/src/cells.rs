@@ -293,6 +293,12 @@ impl Cells {
         }
     }
 
+    /// Returns the number of counters that the grant with this hash has made and that are alive.
+    #[cfg(not(loom))]
+    pub(crate) fn count_of(&self, owner: u64) -> usize {
+        self.lock().owners.count(owner)
+    }
+
     /// Returns the place of a count's cell, if the count has one.
     #[cfg(not(loom))]
     pub(crate) fn place_of(&self, key: CountKey) -> Option<CellRef> {
@@ -550,7 +556,7 @@ impl Cells {
         self.blocks.cell(at).map_or(CountKey(0), key_of_cell)
     }
 
-    fn owner_hash(&self, owner: &str) -> u64 {
+    pub(crate) fn owner_hash(&self, owner: &str) -> u64 {
         let mut hasher = SipHasher13::new_with_key(&self.owner_key);
         hasher.write(owner.as_bytes());
         hasher.finish()

@@ -28,6 +28,7 @@ enum Frame {
     Name = 1,
     Text = 2,
     Canonical = 3,
+    Reset = 4,
 }
 
 impl KeyHasher {
@@ -56,6 +57,13 @@ impl KeyHasher {
     /// Adds an argument of another type, in the canonical form that equal values share.
     pub fn canonical(&mut self, value: &str) {
         self.frame(Frame::Canonical, value.as_bytes());
+    }
+
+    /// Adds the number of the latest reset of this count; 0, for none, changes nothing.
+    pub fn reset(&mut self, number: u64) {
+        if number != 0 {
+            self.frame(Frame::Reset, &number.to_le_bytes());
+        }
     }
 
     /// The identity.

@@ -8,6 +8,7 @@
 //! lives in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in blocks
 //! (`cell`, `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); [`Counters`] takes from
 //! several at once. A block without counters serves another layout (`spaces`) when no call can be reading it (`epoch`).
+//! A reset (`resets`) gives counts another identity.
 
 mod atomic;
 mod blocks;
@@ -29,6 +30,8 @@ mod owners;
 mod quanta;
 mod queue;
 mod reservation;
+#[cfg(not(loom))]
+mod resets;
 mod shape;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod slots;
@@ -42,6 +45,8 @@ pub use date::CivilDate;
 pub use file::{ClockReading, Facts, Repaired, StoreError};
 pub use key::{CountKey, KeyHasher, SpecDigest};
 pub use reservation::{PepId, ReservationId, ReservationIdError, ReservationLimits, Reservations};
+#[cfg(not(loom))]
+pub use resets::{ResetError, ResetTarget, Resets};
 pub use shape::{CountShape, Demand, Refusal, View};
 pub use store::{Counters, until_period_end_us};
 pub use time::Now;

@@ -3,6 +3,8 @@
 use std::cmp;
 #[cfg(not(loom))]
 use std::path::Path;
+#[cfg(not(loom))]
+use std::sync::Arc;
 
 use crate::atomic::{Ordering, agree};
 use crate::calendar::{period_index, period_start_us};
@@ -11,6 +13,8 @@ use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
 use crate::file::{self, ClockReading, Durable, StoreError};
+#[cfg(not(loom))]
+use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
 use crate::{Demand, Micros, Now, Period, Refusal, View, Window};
 
@@ -18,6 +22,8 @@ use crate::{Demand, Micros, Now, Period, Refusal, View, Window};
 #[derive(Debug)]
 pub struct Counters {
     cells: Cells,
+    #[cfg(not(loom))]
+    resets: ResetTable,
     #[cfg(not(loom))]
     durable: Option<Durable>,
 }
@@ -42,6 +48,8 @@ impl Counters {
     pub fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
         Self {
             cells: Cells::new(capacity, per_grant, hash_key),
+            #[cfg(not(loom))]
+            resets: ResetTable::new(hash_key),
             #[cfg(not(loom))]
             durable: None,
         }
@@ -299,9 +307,13 @@ impl Counters {
         reading: &ClockReading,
     ) -> Result<Self, StoreError> {
         let sizes = file::Sizes { capacity, per_grant };
-        let (cells, durable) = file::open(path, sizes, hash_key, reading)?;
+        let (cells, durable, lines) = file::open(path, sizes, hash_key, reading)?;
+        let resets = ResetTable::with_lines(durable.hash_key(), &lines);
+        // No call uses the counters yet. A grant without live counters has nothing that its resets could have left behind.
+        resets.forget(&durable, |grant| cells.count_of(grant) > 0);
         Ok(Self {
             cells,
+            resets,
             durable: Some(durable),
         })
     }
@@ -326,6 +338,28 @@ impl Counters {
     /// Returns the microseconds from the boot clock to the clock of the stamps; 0 for counters in memory.
     pub fn clock_shift_us(&self) -> i64 {
         self.durable.as_ref().map_or(0, Durable::shift_us)
+    }
+
+    /// The resets that the keys of counts depend on; `None` if there are none.
+    #[inline]
+    pub fn resets(&self) -> Option<Arc<Resets>> {
+        self.resets.current()
+    }
+
+    /// Returns the number of resets in force.
+    pub fn resets_len(&self) -> usize {
+        self.resets.len()
+    }
+
+    /// Lets the counts that these targets name begin anew, for every call that begins after the return. Blocks as long as the
+    /// disk takes; after an error some of the targets may have been reset.
+    pub fn reset(&self, targets: &[ResetTarget<'_>], now: Now) -> Result<(), ResetError> {
+        self.resets.reset(targets, self.durable.as_ref(), now)
+    }
+
+    /// Returns the number of live counters that a grant has made.
+    pub fn len_of(&self, grant: &str) -> usize {
+        self.cells.count_of(self.cells.owner_hash(grant))
     }
 
     /// Returns once everything that was taken before is on disk. Blocks as long as the disk takes.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use callgate_core::engine::{Reset, ResetLimit};
 use callgate_counters::{ClockReading, Facts, Repaired};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -59,8 +60,8 @@ pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>
     Ok(found)
 }
 
-/// Counters kept, doubtful and dropped; blocks doubtful and dropped; the path of the damaged file.
-pub(crate) type Repair = (usize, usize, usize, u32, u32, PathBuf);
+/// Counters kept, doubtful and dropped; blocks doubtful and dropped; resets dropped; the path of the damaged file.
+pub(crate) type Repair = (usize, usize, usize, u32, u32, usize, PathBuf);
 
 /// Repairs a file.
 pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> PyResult<Repair> {
@@ -70,6 +71,7 @@ pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> PyResult<Repair> {
         doubtful,
         blocks_doubtful,
         blocks_dropped,
+        resets_dropped,
         set_aside,
     } = py.detach(move || Repaired::at(&path, &read_clocks()?).map_err(Error::from))?;
     Ok((
@@ -78,6 +80,33 @@ pub(crate) fn repair(py: Python<'_>, path: PathBuf) -> PyResult<Repair> {
         dropped,
         blocks_doubtful,
         blocks_dropped,
+        resets_dropped,
         set_aside,
     ))
+}
+
+/// The result of a reset, by name.
+pub(crate) fn reset<'py>(py: Python<'py>, reset: &Reset) -> PyResult<Bound<'py, PyDict>> {
+    let limit = |limit: &ResetLimit| {
+        let found = PyDict::new(py);
+        found.set_item("policy", &limit.policy)?;
+        found.set_item("rule", &limit.rule)?;
+        found.set_item("counter", &limit.counter)?;
+        Ok::<_, PyErr>(found)
+    };
+    let limits = reset.limits.iter().map(&limit).collect::<PyResult<Vec<_>>>()?;
+    let kept = reset
+        .kept
+        .iter()
+        .map(|kept| {
+            let found = limit(&kept.limit)?;
+            found.set_item("reason", kept.reason.as_str())?;
+            Ok(found)
+        })
+        .collect::<PyResult<Vec<_>>>()?;
+    let found = PyDict::new(py);
+    found.set_item("limits", limits)?;
+    found.set_item("kept", kept)?;
+    found.set_item("grant_counters", reset.grant_counters)?;
+    Ok(found)
 }

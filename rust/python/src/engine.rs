@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use callgate_core::engine::Policies;
+use callgate_core::engine::{Policies, ResetNames};
 use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
 use callgate_counters::ReservationLimits;
 use callgate_server::{Clock, random_key, random_reservation_id};
@@ -401,6 +401,30 @@ impl Engine {
             }
             Err(CallError::Python(error)) => Err(error),
         }
+    }
+
+    #[pyo3(signature = (*, grant = None, policy = None, tool = None, counter = None, now_ms = None))]
+    fn reset<'py>(
+        &self,
+        py: Python<'py>,
+        grant: Option<&str>,
+        policy: Option<&str>,
+        tool: Option<&str>,
+        counter: Option<&str>,
+        now_ms: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let names = ResetNames {
+            grant,
+            policy,
+            tool,
+            counter,
+        };
+        let now = self.instant(now_ms)?;
+        let state = self.core.snapshot();
+        let reset = py
+            .detach(|| self.core.reset(&state, &names, now))
+            .map_err(Error::Reset)?;
+        counters::reset(py, &reset)
     }
 
     #[pyo3(signature = (reservation, *, now_ms = None))]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use callgate_core::engine::SetupError;
+use callgate_core::engine::{ResetError, SetupError};
 use callgate_core::policy::PolicyError;
 use callgate_counters::StoreError;
 use callgate_gateway::pins::PinsError;
@@ -42,6 +42,8 @@ pub(crate) enum Error {
     Folder(PathBuf, &'static str),
     /// The decision log's configuration has a fault.
     Audit(String),
+    /// Counters cannot be reset.
+    Reset(ResetError),
     /// Counters cannot be kept in a file.
     Store(StoreError),
     /// Pins cannot be read, written or accepted.
@@ -75,6 +77,7 @@ impl fmt::Display for Error {
             }
             Self::Folder(path, fault) => write!(f, "`{}`: {fault}", path.display()),
             Self::Audit(fault) => write!(f, "bad decision log (`audit`): {fault}"),
+            Self::Reset(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Pins(error) => error.fmt(f),
             Self::Counters(text) => write!(f, "counters `{text}`: expected `memory` or `file:PATH`"),
@@ -101,11 +104,16 @@ impl From<Error> for PyErr {
             Error::Unreadable(_, ref source) if is_transient(source) => {
                 exceptions::TransientError::new_err(error.to_string())
             }
-            Error::Store(_) | Error::Clocks(_) => exceptions::StoreError::new_err(error.to_string()),
+            Error::Store(_)
+            | Error::Clocks(_)
+            | Error::Reset(ResetError::Counters(callgate_counters::ResetError::Store(_))) => {
+                exceptions::StoreError::new_err(error.to_string())
+            }
             Error::Setup(_)
             | Error::Pins(_)
             | Error::Value(..)
             | Error::Audit(_)
+            | Error::Reset(_)
             | Error::Reload(_)
             | Error::Start(_)
             | Error::Load(_)

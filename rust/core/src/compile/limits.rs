@@ -51,6 +51,17 @@ impl CompiledLimit {
             on_deny: limit.on_deny,
         }
     }
+
+    /// True if grants have counts of their own; sessions are of one grant.
+    pub(crate) fn counts_by_grant(&self) -> bool {
+        let is_of_grant = |part: &Scope| matches!(part, Scope::Grant | Scope::Session);
+        self.scope.iter().any(is_of_grant)
+    }
+
+    /// True if tools have counts of their own.
+    pub(crate) fn counts_by_tool(&self) -> bool {
+        self.scope.contains(&Scope::Tool)
+    }
 }
 
 /// Facts about a policy's counts that its limits need for compilation.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use callgate_counters::{CountKey, Demand, KeyHasher, Micros};
+use callgate_counters::{CountKey, Demand, KeyHasher, Micros, Resets};
 use smallvec::SmallVec;
 
 use super::call::EvaluatedCall;
@@ -21,6 +21,13 @@ use crate::policy::ast::{Cost, Path, Scope};
 const MAX_COST: Micros = Micros(1_000_000_000_000 * Micros::ONE.0);
 /// Decimals that a cost may have.
 const COST_DECIMALS: u32 = 6;
+
+/// The parts of every count's identity that no policy and no call knows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keys<'k> {
+    pub(super) hash_key: &'k [u8; 16],
+    pub(super) resets: Option<&'k Resets>,
+}
 
 /// The use of one count by the call: the limit whose rule is reported if the count refuses.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +125,7 @@ pub(super) fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
 /// Resolves every limit into `counts`: its scope, its cost, its cost against `max`. The first fault denies.
 pub(super) fn resolve<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
-    hash_key: &[u8; 16],
+    keys: Keys<'_>,
     policy: &'s CompiledPolicy,
     places: &Places<'s>,
     shadowing: &mut Shadowing<'s>,
@@ -129,7 +136,7 @@ pub(super) fn resolve<'s, T: Trace>(
         .iter()
         .flat_map(|place| policy.limits_of(place).map(move |limit| (place, limit)));
     for (order, (place, (index, limit))) in (0..).zip(limits) {
-        match resolve_one(call, hash_key, limit) {
+        match resolve_one(call, keys, limit) {
             Ok((key, cost)) => {
                 let one = Use {
                     limit: index,
@@ -175,10 +182,10 @@ impl LimitFault<'_> {
 
 fn resolve_one<'s>(
     call: &EvaluatedCall<'_>,
-    hash_key: &[u8; 16],
+    keys: Keys<'_>,
     limit: &'s CompiledLimit,
 ) -> Result<(CountKey, Micros), (&'s str, LimitFault<'s>)> {
-    let key = key(call, hash_key, limit).map_err(|path| (&*limit.rule, LimitFault::Scope(path)))?;
+    let key = key(call, keys, limit).map_err(|path| (&*limit.rule, LimitFault::Scope(path)))?;
     let cost = cost(call, limit).map_err(|path| (&*limit.cost_rule, LimitFault::Cost(path)))?;
     if cost > limit.shape.max {
         return Err((&limit.rule, LimitFault::AboveMax));
@@ -189,7 +196,7 @@ fn resolve_one<'s>(
 /// The count that a limit keeps for a call, or the path of its scope at which the call has no value.
 pub(super) fn key<'s>(
     call: &EvaluatedCall<'_>,
-    hash_key: &[u8; 16],
+    Keys { hash_key, resets }: Keys<'_>,
     limit: &'s CompiledLimit,
 ) -> Result<CountKey, &'s Path> {
     let mut hasher = KeyHasher::new(hash_key, &limit.spec);
@@ -212,6 +219,11 @@ pub(super) fn key<'s>(
                 _ => return Err(path),
             },
         }
+    }
+    if let Some(resets) = resets {
+        let grant = limit.counts_by_grant().then_some(call.request.grant);
+        let tool = limit.counts_by_tool().then_some(call.request.tool);
+        hasher.reset(resets.number(&limit.spec, grant, tool));
     }
     Ok(hasher.finish())
 }

@@ -31,8 +31,9 @@ mod walk;
 mod weigh;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use callgate_counters::{Counters, Reservations};
+use callgate_counters::{Counters, Reservations, Resets};
 
 use self::admission::Decider;
 use self::explain::{StepKind, StepResult};
@@ -45,12 +46,13 @@ pub(crate) use trace::{Peeking, Silent, Trace};
 pub(crate) use weigh::Weighed;
 
 /// One request, and the compiled state that judges it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Evaluation<'e, 's, 'r> {
     pub(crate) state: &'s State,
     pub(crate) request: &'e Request<'r>,
     pub(crate) now: Now,
     pub(crate) hash_key: [u8; 16],
+    pub(crate) resets: Option<Arc<Resets>>,
 }
 
 /// The counters, and the compiled state by which a call was weighed.
@@ -63,6 +65,13 @@ pub(crate) struct Counting<'e, 's> {
 }
 
 impl<'s> Evaluation<'_, 's, '_> {
+    fn keys(&self) -> limits::Keys<'_> {
+        limits::Keys {
+            hash_key: &self.hash_key,
+            resets: self.resets.as_deref(),
+        }
+    }
+
     /// Performs step 1 alone, for a request without a tool: identifies the caller and the policy that would decide.
     pub(crate) fn recognise(&self) -> Decision<'s> {
         let fault = self.request.name_fault_without_tool();

@@ -144,7 +144,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             missing.push(&path.text);
         }
         let cost = cost.ok().filter(|cost| *cost <= limit.shape.max);
-        let key = limits::key(call, &self.hash_key, limit).ok();
+        let key = limits::key(call, self.keys(), limit).ok();
         let count = key.filter(|_| has_scope).map(|key| {
             let mut demand = Demand::new(key, limit.shape, cost.unwrap_or_default());
             counters.look(std::slice::from_mut(&mut demand), self.now);

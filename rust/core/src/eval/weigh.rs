@@ -167,7 +167,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             counts, shadowing, ..
         } = weighed;
         let places = stages::before_limits(call, policy, found, shadowing, trace)?;
-        limits::resolve(call, &self.hash_key, policy, &places, shadowing, counts, trace)?;
+        limits::resolve(call, self.keys(), policy, &places, shadowing, counts, trace)?;
         let [approval, shadow_approval] = stages::approval_needed(call, &places, trace);
         weighed.approval = approval.map(|approval| NeededApproval {
             rule: Cow::Borrowed(approval.rule.as_str()),

@@ -37,6 +37,11 @@ const PERIODS: usize = STATE + 2;
 const STATE_CHECKSUM: usize = STATE + LINE - 1;
 /// More of those periods. Each word has a checksum of its own, and a file that was made without them holds zeros here.
 const MORE_PERIODS: usize = STATE + LINE;
+/// The first line of resets: seven words and their checksum, which is written last. A line without a checksum is free, and a
+/// file that was made without them holds zeros here.
+const RESETS: usize = MORE_PERIODS + LINE;
+/// Lines of resets: all up to the copy of the constant line.
+pub(crate) const RESET_LINES: usize = (FIXED[1] - RESETS) / LINE;
 
 const OPEN: u64 = u64::from_le_bytes(*b"is open.");
 const CLEAN: u64 = u64::from_le_bytes(*b"is clean");
@@ -64,6 +69,15 @@ pub(crate) struct Recorded {
     /// Blocks that were on disk then.
     pub(crate) blocks: u64,
     sequence: u64,
+}
+
+/// One reset in the header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ResetLine {
+    /// Its number among the lines of resets.
+    pub(crate) line: usize,
+    /// Its words, without their checksum.
+    pub(crate) words: [u64; LINE - 1],
 }
 
 /// The state of a file: closed, open or damaged.
@@ -248,6 +262,39 @@ impl Header {
         }
     }
 
+    /// The resets, and the number of lines that do not match their checksum.
+    pub(crate) fn resets(&self) -> (Vec<ResetLine>, usize) {
+        let (mut found, mut damaged) = (Vec::new(), 0);
+        for line in 0..RESET_LINES {
+            let [words @ .., checksum] = self.line(RESETS + line * LINE);
+            if checksum == reset_checksum(words) {
+                found.push(ResetLine { line, words });
+            } else if checksum != 0 {
+                damaged += 1;
+            }
+        }
+        (found, damaged)
+    }
+
+    /// Writes a reset into a free line.
+    pub(crate) fn write_reset(&self, reset: &ResetLine) {
+        let places = self.words.iter().skip(RESETS + reset.line * LINE);
+        // SeqCst: the checksum last, so a kill leaves a reset that is whole, or a free line.
+        let checksum = [reset_checksum(reset.words)];
+        for (place, word) in places.zip(reset.words.into_iter().chain(checksum)) {
+            place.store(word, Ordering::SeqCst);
+        }
+    }
+
+    /// Makes a line of resets free.
+    pub(crate) fn clear_reset(&self, line: usize) {
+        let places = self.words.iter().skip(RESETS + line * LINE).take(LINE);
+        // The checksum first: see `write_reset`.
+        for place in places.rev() {
+            place.store(0, Ordering::SeqCst);
+        }
+    }
+
     fn line(&self, start: usize) -> [u64; LINE] {
         std::array::from_fn(|word| self.words[start + word].load(Ordering::SeqCst))
     }
@@ -263,6 +310,11 @@ impl Header {
         let words = self.line(line);
         u64::from(crc_of(words[..LINE - 1].iter().copied())) == words[LINE - 1]
     }
+}
+
+/// The checksum of a reset, never 0.
+fn reset_checksum(words: [u64; LINE - 1]) -> u64 {
+    1 << 32 | u64::from(crc_of(words))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "the halves are meant")]

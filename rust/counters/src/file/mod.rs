@@ -23,6 +23,7 @@ use callgate_mapped::{MappedFile, Owner};
 
 use self::clock::ClockRecord;
 use self::header::Header;
+pub(crate) use self::header::{RESET_LINES, ResetLine};
 use self::space::{BLOCK_BYTES, Extent};
 use crate::blocks::BLOCK_WORDS;
 use crate::cells::Cells;
@@ -117,6 +118,34 @@ impl Durable {
         // SeqCst: see `FileSpace`. There may be room again.
         self.extent.shut.store(false, Ordering::SeqCst);
         self.check_place()
+    }
+
+    /// Writes resets into free lines of the header; they are on disk when it returns, or an error says that they are not.
+    pub(crate) fn write_resets(&self, resets: &[ResetLine]) -> Result<(), StoreError> {
+        self.check_ours()?;
+        let mut flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
+        if flusher.closed {
+            return Err(self.fault("write")(io::ErrorKind::BrokenPipe.into()));
+        }
+        for reset in resets {
+            flusher.header.write_reset(reset);
+        }
+        if let Err(error) = self.file.sync() {
+            flusher.failed = true;
+            for reset in resets {
+                flusher.header.clear_reset(reset.line);
+            }
+            return Err(self.fault("write")(error));
+        }
+        Ok(())
+    }
+
+    /// Makes lines of resets free. They may come back after a power failure.
+    pub(crate) fn clear_resets(&self, lines: impl Iterator<Item = usize>) {
+        let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner);
+        if !flusher.closed && self.is_ours() {
+            lines.for_each(|line| flusher.header.clear_reset(line));
+        }
     }
 
     /// Returns an error if the path leads to another file by now, or to none.

@@ -9,7 +9,7 @@ use callgate_mapped::{LockError, MappedFile, Words};
 
 use super::clock::{ClockReading, ClockRecord};
 use super::error::StoreError;
-use super::header::{Closed, Fixed, Header, Recorded};
+use super::header::{Closed, Fixed, Header, Recorded, ResetLine};
 use super::recover::{Restart, Used, fault_of, mend, raise_reached, zero};
 use super::space::{BLOCK_BYTES, Extent, FileSpace, LEAST_BLOCKS, offset_of};
 use super::{Durable, Flusher, block};
@@ -27,13 +27,13 @@ pub(crate) struct Sizes {
     pub(crate) per_grant: usize,
 }
 
-/// Opens the counters at `path`; makes a file with `hash_key` if there is none.
+/// Opens the counters at `path`, with the resets in the file; makes a file with `hash_key` if there is none.
 pub(crate) fn open(
     path: &Path,
     sizes: Sizes,
     hash_key: &[u8; 16],
     reading: &ClockReading,
-) -> Result<(Cells, Durable), StoreError> {
+) -> Result<(Cells, Durable, Vec<ResetLine>), StoreError> {
     for _ in 0..ATTEMPTS {
         if let Some(file) = lock(path)? {
             return adopt(path, file, sizes, reading);
@@ -111,13 +111,24 @@ pub(super) fn create(
     Ok(file)
 }
 
+/// The resets of a file; fails if one is damaged, because its counts would come back.
+fn resets_of(path: &Path, image: &Image) -> Result<Vec<ResetLine>, StoreError> {
+    match image.header.resets() {
+        (resets, 0) => Ok(resets),
+        (_, damaged) => {
+            let fault = format!("{damaged} of its resets do not match their checksum");
+            Err(Image::damaged(path, fault))
+        }
+    }
+}
+
 /// Takes over a file that is locked.
 fn adopt(
     path: &Path,
     file: MappedFile,
     sizes: Sizes,
     reading: &ClockReading,
-) -> Result<(Cells, Durable), StoreError> {
+) -> Result<(Cells, Durable, Vec<ResetLine>), StoreError> {
     let mut image = Image::map(path, &file)?;
     let fixed = image.header.check(path)?;
     let recorded = image.check_length(path)?;
@@ -135,6 +146,7 @@ fn adopt(
             ));
         }
     };
+    let resets = resets_of(path, &image)?;
     // Before the cells are touched: a hole that finds no room, even when it is read, is a signal.
     let bytes = offset_of(image.blocks);
     file.reserve(bytes).map_err(|source| StoreError::NoSpace {
@@ -220,7 +232,7 @@ fn adopt(
             closed: false,
         }),
     };
-    Ok((cells, durable))
+    Ok((cells, durable, resets))
 }
 
 /// Zeroes blocks that hold no units; what their calendars have reached is on disk before.

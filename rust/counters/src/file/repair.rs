@@ -34,6 +34,8 @@ pub struct Repaired {
     pub blocks_doubtful: u32,
     /// Blocks that were truncated, or whose layout was damaged: it is unknown how many counters they held.
     pub blocks_dropped: u32,
+    /// Resets that were damaged: the counts that they named are as they were before them.
+    pub resets_dropped: usize,
     /// The new path of the damaged file.
     pub set_aside: PathBuf,
 }
@@ -61,6 +63,7 @@ impl Repaired {
             doubtful: 0,
             blocks_doubtful: 0,
             blocks_dropped: image.blocks_missing(),
+            resets_dropped: 0,
             set_aside: PathBuf::new(),
         };
         repaired.copy_to(&new, &image, &fixed, reading)?;
@@ -95,12 +98,17 @@ impl Repaired {
             capacity: MAX_COUNTERS,
             per_grant: MAX_COUNTERS,
         };
-        let (cells, durable) = open(new, sizes, &fixed.hash_key, reading)?;
+        let (cells, durable, _) = open(new, sizes, &fixed.hash_key, reading)?;
         {
             let flusher = durable.flusher.lock().unwrap_or_else(PoisonError::into_inner);
             for period in Period::ALL {
                 flusher.header.raise_reached(period, image.header.reached(period));
             }
+            let (resets, damaged) = image.header.resets();
+            for reset in &resets {
+                flusher.header.write_reset(reset);
+            }
+            self.resets_dropped = damaged;
             let mut copy = Copy {
                 cells: &cells,
                 header: &flusher.header,

@@ -11,5 +11,6 @@ mod damage;
 mod disk;
 mod flips;
 mod kill;
+mod resets;
 mod restart;
 mod support;

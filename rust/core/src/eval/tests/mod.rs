@@ -11,6 +11,7 @@ mod messages;
 mod peek;
 mod properties;
 mod requests;
+mod resets;
 mod seen;
 mod servers;
 mod shadow;

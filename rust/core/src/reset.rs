@@ -1,0 +1,304 @@
+//! Resets: counts that an operator selects by grant, policy, tool and counter.
+//!
+//! A count that is kept for more than what was named is left alone: a limit for all grants together is not reset for one of
+//! them. Counts by session or by argument are reset for all sessions and all values.
+
+use callgate_counters::{Counters, ResetTarget, StoreError};
+
+use crate::Now;
+use crate::compile::{CategoryPlace, CompiledLimit, CompiledPolicy, Place};
+use crate::nearest::did_you_mean;
+use crate::request::DEFAULT_SERVER;
+use crate::state::State;
+
+/// The names that a reset is for, at least one. A count is reset if it has all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResetNames<'a> {
+    /// Id of the grant.
+    pub grant: Option<&'a str>,
+    /// Name of the policy.
+    pub policy: Option<&'a str>,
+    /// Name of the tool.
+    pub tool: Option<&'a str>,
+    /// Name of the counter.
+    pub counter: Option<&'a str>,
+}
+
+/// The result of a reset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// The limits whose counts begin anew, at least one.
+    pub limits: Vec<ResetLimit>,
+    /// The limits that the names select as well, but whose counts are kept for more than what was named.
+    pub kept: Vec<KeptLimit>,
+    /// The number of live counters that the grant had made, if one was named: 0 for an id that nobody uses.
+    pub grant_counters: Option<usize>,
+}
+
+/// One limit whose counts begin anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResetLimit {
+    /// Name of the policy.
+    pub policy: String,
+    /// Rule pointer of the limit.
+    pub rule: String,
+    /// Name of the counter.
+    pub counter: String,
+}
+
+/// One limit that keeps its counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptLimit {
+    /// The limit.
+    pub limit: ResetLimit,
+    /// The reason.
+    pub reason: KeptReason,
+}
+
+/// The reason for which a limit keeps its counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptReason {
+    /// It counts all grants together.
+    OtherGrants,
+    /// It counts other tools as well.
+    OtherTools,
+}
+
+impl KeptReason {
+    /// The reason in words, after the name of the limit.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OtherGrants => "counts all grants together",
+            Self::OtherTools => "counts other tools as well",
+        }
+    }
+}
+
+/// A reset that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    /// Nothing was named.
+    #[error("nothing is named; expected a grant, a policy, a tool or a counter")]
+    Unnamed,
+    /// No loaded policy has this name.
+    #[error("no policy `{name}` is loaded{hint}")]
+    UnknownPolicy {
+        /// The name.
+        name: String,
+        /// The nearest name, as the end of a message.
+        hint: String,
+    },
+    /// No limit has this counter.
+    #[error("no limit of the loaded policies has the counter `{name}`{hint}")]
+    UnknownCounter {
+        /// The name.
+        name: String,
+        /// The nearest name, as the end of a message.
+        hint: String,
+    },
+    /// No limit has all the names.
+    #[error("no limit of the loaded policies has all of these names")]
+    Unmatched,
+    /// Every limit that the names select counts more than what was named.
+    #[error(
+        "nothing was reset: {}{} {}; to reset it for all, leave out the {}",
+        first.limit.rule,
+        if *others > 0 { format!(" (and {others} more)") } else { String::new() },
+        first.reason.as_str(),
+        if first.reason == KeptReason::OtherGrants { "grant" } else { "tool" }
+    )]
+    AllKept {
+        /// The first of them.
+        first: KeptLimit,
+        /// The number of the others.
+        others: usize,
+    },
+    /// The counters cannot be reset.
+    #[error(transparent)]
+    Counters(callgate_counters::ResetError),
+}
+
+/// Converts an error of the counters' file.
+pub(crate) const fn store_error(error: StoreError) -> ResetError {
+    ResetError::Counters(callgate_counters::ResetError::Store(error))
+}
+
+/// The limits that names select.
+#[derive(Debug)]
+pub(crate) struct Selection<'s> {
+    limits: Vec<(&'s CompiledPolicy, &'s CompiledLimit)>,
+    kept: Vec<KeptLimit>,
+}
+
+/// Selects the limits of the loaded policies that have all of these names.
+pub(crate) fn select<'s>(state: &'s State, names: &ResetNames<'_>) -> Result<Selection<'s>, ResetError> {
+    if *names == ResetNames::default() {
+        return Err(ResetError::Unnamed);
+    }
+    let all = state.compiled_policies();
+    let policies: Vec<&CompiledPolicy> = all
+        .iter()
+        .filter(|policy| names.policy.is_none_or(|name| policy.name == name))
+        .collect();
+    if let (Some(name), true) = (names.policy, policies.is_empty()) {
+        let known: Vec<&str> = all.iter().map(|policy| policy.name.as_str()).collect();
+        return Err(ResetError::UnknownPolicy {
+            name: name.to_owned(),
+            hint: did_you_mean(name, &known),
+        });
+    }
+    if let Some(name) = names.counter {
+        let known: Vec<&str> = policies.iter().flat_map(|policy| counters_of(policy)).collect();
+        if !known.contains(&name) {
+            return Err(ResetError::UnknownCounter {
+                name: name.to_owned(),
+                hint: did_you_mean(name, &known),
+            });
+        }
+    }
+    let mut selection = Selection {
+        limits: Vec::new(),
+        kept: Vec::new(),
+    };
+    for policy in policies {
+        let places: Vec<&Place> = match names.tool {
+            Some(tool) => places_of(state, policy, tool),
+            None => policy.places().collect(),
+        };
+        for place in places {
+            for (_, limit) in policy.limits_of(place) {
+                if names.counter.is_none_or(|counter| limit.counter == counter) {
+                    selection.add(policy, place, limit, names);
+                }
+            }
+        }
+    }
+    Ok(selection)
+}
+
+/// The counters of every limit of a policy.
+fn counters_of(policy: &CompiledPolicy) -> impl Iterator<Item = &str> {
+    let limits = policy.places().flat_map(|place| policy.limits_of(place));
+    limits.map(|(_, limit)| limit.counter.as_str())
+}
+
+/// The places whose rules apply to a tool, at any server.
+fn places_of<'s>(state: &'s State, policy: &'s CompiledPolicy, tool: &str) -> Vec<&'s Place> {
+    let entry = policy.names.find(tool).entry;
+    let mut places: Vec<&Place> = entry.and_then(|entry| policy.tool(entry)).into_iter().collect();
+    let servers = state.servers().iter().map(String::as_str);
+    for server in servers.chain([DEFAULT_SERVER]) {
+        let category = state.facts().of(server, tool).and_then(|facts| facts.category);
+        if let Some(CategoryPlace::Rules(place)) = category.map(|category| policy.category(category))
+            && !places
+                .iter()
+                .any(|known| std::ptr::eq(*known, &raw const **place))
+        {
+            places.push(place);
+        }
+    }
+    places.extend(policy.all_tools());
+    places
+}
+
+impl<'s> Selection<'s> {
+    fn add(
+        &mut self,
+        policy: &'s CompiledPolicy,
+        place: &Place,
+        limit: &'s CompiledLimit,
+        names: &ResetNames<'_>,
+    ) {
+        let reason = if names.grant.is_some() && !limit.counts_by_grant() {
+            Some(KeptReason::OtherGrants)
+        } else if names.tool.is_some() && !is_of_one_tool(policy, place, limit) {
+            Some(KeptReason::OtherTools)
+        } else {
+            None
+        };
+        match reason {
+            Some(reason) => self.kept.push(KeptLimit {
+                limit: told(policy, limit),
+                reason,
+            }),
+            None => self.limits.push((policy, limit)),
+        }
+    }
+
+    /// Resets the counts.
+    pub(crate) fn perform(
+        self,
+        counters: &Counters,
+        names: &ResetNames<'_>,
+        now: Now,
+    ) -> Result<Reset, ResetError> {
+        let Self { limits, mut kept } = self;
+        if limits.is_empty() {
+            if kept.is_empty() {
+                return Err(ResetError::Unmatched);
+            }
+            let first = kept.remove(0);
+            return Err(ResetError::AllKept {
+                first,
+                others: kept.len(),
+            });
+        }
+        let grant_counters = names.grant.map(|grant| counters.len_of(grant));
+        let mut targets: Vec<ResetTarget<'_>> = Vec::new();
+        if let (
+            Some(grant),
+            ResetNames {
+                policy: None,
+                tool: None,
+                counter: None,
+                ..
+            },
+        ) = (names.grant, names)
+        {
+            // All that is kept by this grant, as one.
+            targets.push(ResetTarget {
+                spec: None,
+                grant: Some(grant),
+                tool: None,
+            });
+        } else {
+            for (_, limit) in &limits {
+                let target = ResetTarget {
+                    spec: Some(&limit.spec),
+                    grant: names.grant,
+                    tool: names.tool.filter(|_| limit.counts_by_tool()),
+                };
+                // Several limits can share a count.
+                if !targets.contains(&target) {
+                    targets.push(target);
+                }
+            }
+        }
+        counters.reset(&targets, now).map_err(ResetError::Counters)?;
+        Ok(Reset {
+            limits: limits.iter().map(|(policy, limit)| told(policy, limit)).collect(),
+            kept,
+            grant_counters,
+        })
+    }
+}
+
+/// True if a limit that applies to a tool has counts for it alone: by its scope, or because it stands under the tool's own
+/// name and shares no count with a limit elsewhere.
+fn is_of_one_tool(policy: &CompiledPolicy, place: &Place, limit: &CompiledLimit) -> bool {
+    let is_shared = || {
+        policy
+            .places()
+            .filter(|other| !std::ptr::eq(*other, place))
+            .any(|other| policy.limits_of(other).any(|(_, other)| other.spec == limit.spec))
+    };
+    limit.counts_by_tool() || limit.one_tool && !is_shared()
+}
+
+fn told(policy: &CompiledPolicy, limit: &CompiledLimit) -> ResetLimit {
+    ResetLimit {
+        policy: policy.name.clone(),
+        rule: limit.rule.clone(),
+        counter: limit.counter.clone(),
+    }
+}

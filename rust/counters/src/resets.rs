@@ -1,0 +1,361 @@
+//! Resets: counts that begin anew before their units have expired.
+//!
+//! A reset changes the identity of the counts that it names, because its number becomes a part of their keys. Later calls
+//! find new counts; the old ones are out of reach and expire like any others. So a reset moves no unit of a count that it
+//! does not name, a call that is being decided meanwhile takes either from the old count or from the new one, and a
+//! reservation is rolled back where its units were taken. Counts in a file have their resets in its header.
+
+use std::hash::Hasher;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use siphasher::sip::SipHasher13;
+
+use crate::file::{Durable, RESET_LINES, ResetLine, StoreError};
+use crate::{Now, SpecDigest};
+
+/// Most resets that are in force at once.
+const CAPACITY: usize = 1_000;
+/// Resets that are written before those that they replace are removed.
+const WRITTEN_AT_ONCE: usize = RESET_LINES - CAPACITY;
+
+/// The counts that a reset names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResetTarget<'a> {
+    /// The part of their identity that is known at load; `None`: any, of the counts of `grant`.
+    pub spec: Option<&'a SpecDigest>,
+    /// The grant, of counts that are kept by grant; `None`: any.
+    pub grant: Option<&'a str>,
+    /// The tool, of counts that are kept by tool; `None`: any.
+    pub tool: Option<&'a str>,
+}
+
+/// A reset that was not made.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetError {
+    /// Too many resets are in force.
+    #[error(
+        "{CAPACITY} resets are in force, which is the most; a reset without `--grant` or `--tool` replaces those of the \
+         same limits, and a restart forgets those of grants without live counters"
+    )]
+    Full,
+    /// The target names neither a specification nor a grant.
+    #[error("a reset names no counts; expected a limit or a grant")]
+    Unnamed,
+    /// The file of the counters could not be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// [`ResetTarget`] by hashes; 0 stands for any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Target {
+    spec: SpecDigest,
+    grant: u64,
+    tool: u64,
+}
+
+const ANY_SPEC: SpecDigest = [0; 16];
+
+impl Target {
+    /// True if every count of `other` is one of these.
+    fn covers(&self, other: &Self) -> bool {
+        (self.spec == ANY_SPEC || self.spec == other.spec)
+            && (self.grant == 0 || self.grant == other.grant)
+            && (self.tool == 0 || self.tool == other.tool)
+    }
+}
+
+/// The resets in force.
+#[derive(Debug)]
+pub struct Resets {
+    key: [u8; 16],
+    // Targets come from operators, so a fixed hasher cannot be attacked.
+    numbers: HashMap<Target, u64, FixedState>,
+}
+
+impl Resets {
+    /// The number of the latest reset of a count, 0 if there is none: its specification, and the grant and the tool by which
+    /// it is kept.
+    pub fn number(&self, spec: &SpecDigest, grant: Option<&str>, tool: Option<&str>) -> u64 {
+        let grant = grant.map_or(0, |name| hash(&self.key, name));
+        let tool = tool.map_or(0, |name| hash(&self.key, name));
+        let targets = [
+            (*spec, 0, 0),
+            (*spec, grant, 0),
+            (*spec, 0, tool),
+            (*spec, grant, tool),
+            (ANY_SPEC, grant, 0),
+        ];
+        let numbers = targets
+            .into_iter()
+            .filter_map(|(spec, grant, tool)| self.numbers.get(&Target { spec, grant, tool }));
+        numbers.copied().max().unwrap_or(0)
+    }
+}
+
+/// One reset, and its place in the file.
+#[derive(Clone, Copy, Debug)]
+struct Record {
+    target: Target,
+    number: u64,
+    line: usize,
+}
+
+impl Record {
+    fn to_line(self, made_unix_us: u64) -> ResetLine {
+        let [low, high] = halves(u128::from_le_bytes(self.target.spec));
+        let words = [
+            low,
+            high,
+            self.target.grant,
+            self.target.tool,
+            self.number,
+            made_unix_us,
+            0,
+        ];
+        ResetLine {
+            line: self.line,
+            words,
+        }
+    }
+
+    fn of_line(ResetLine { line, words }: &ResetLine) -> Self {
+        let [low, high, grant, tool, number, ..] = *words;
+        Self {
+            target: Target {
+                spec: (u128::from(high) << 64 | u128::from(low)).to_le_bytes(),
+                grant,
+                tool,
+            },
+            number,
+            line: *line,
+        }
+    }
+}
+
+/// The resets of a store.
+#[derive(Debug)]
+pub(crate) struct ResetTable {
+    /// False as long as there is no reset: then a call reads nothing else here.
+    any: AtomicBool,
+    current: ArcSwap<Resets>,
+    records: Mutex<Vec<Record>>,
+    key: [u8; 16],
+}
+
+impl ResetTable {
+    /// No resets yet; names are hashed with `key`, as the owners of cells are.
+    pub(crate) fn new(key: &[u8; 16]) -> Self {
+        Self::with_lines(key, &[])
+    }
+
+    /// The resets of these lines of a file.
+    pub(crate) fn with_lines(key: &[u8; 16], lines: &[ResetLine]) -> Self {
+        let table = Self {
+            any: AtomicBool::new(false),
+            current: ArcSwap::from_pointee(Resets {
+                key: *key,
+                numbers: HashMap::default(),
+            }),
+            records: Mutex::new(lines.iter().map(Record::of_line).collect()),
+            key: *key,
+        };
+        table.publish(&table.lock());
+        table
+    }
+
+    /// The resets in force, `None` if there are none.
+    #[inline]
+    pub(crate) fn current(&self) -> Option<Arc<Resets>> {
+        // Acquire: pairs with `publish`, so a call that begins after a reset sees it.
+        self.any.load(Ordering::Acquire).then(|| self.current.load_full())
+    }
+
+    /// Returns the number of resets in force.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    /// Makes resets; they are on disk when it returns. After an error some of them may be in force.
+    pub(crate) fn reset(
+        &self,
+        targets: &[ResetTarget<'_>],
+        durable: Option<&Durable>,
+        now: Now,
+    ) -> Result<(), ResetError> {
+        if targets
+            .iter()
+            .any(|target| target.spec.is_none() && target.grant.is_none())
+        {
+            return Err(ResetError::Unnamed);
+        }
+        let targets: Vec<Target> = targets.iter().map(|target| self.target(target)).collect();
+        let mut records = self.lock();
+        let kept = records
+            .iter()
+            .filter(|record| !targets.iter().any(|target| target.covers(&record.target)));
+        if kept.count() + targets.len() > CAPACITY {
+            return Err(ResetError::Full);
+        }
+        let latest = records.iter().map(|record| record.number).max().unwrap_or(0);
+        // A number is never used twice, also if later ones were forgotten.
+        let number = now.unix_us().max(latest + 1);
+        for targets in targets.chunks(WRITTEN_AT_ONCE) {
+            let free = (0..RESET_LINES).filter(|line| !records.iter().any(|record| record.line == *line));
+            let new: Vec<Record> = targets
+                .iter()
+                .zip(free)
+                .map(|(target, line)| Record {
+                    target: *target,
+                    number,
+                    line,
+                })
+                .collect();
+            if let Some(durable) = durable {
+                let lines: Vec<ResetLine> = new.iter().map(|record| record.to_line(now.unix_us())).collect();
+                durable.write_resets(&lines)?;
+            }
+            let covered = |record: &Record| targets.iter().any(|target| target.covers(&record.target));
+            if let Some(durable) = durable {
+                // Where they come back after a power failure, the later ones have the greater numbers.
+                let covered = records.iter().filter(|record| covered(record));
+                durable.clear_resets(covered.map(|record| record.line));
+            }
+            records.retain(|record| !covered(record));
+            records.extend(new);
+            self.publish(&records);
+        }
+        Ok(())
+    }
+
+    /// Forgets the resets of grants for which `is_live` is false: no count of theirs has units. For a store that no call uses
+    /// yet.
+    pub(crate) fn forget(&self, durable: &Durable, is_live: impl Fn(u64) -> bool) {
+        let mut records = self.lock();
+        let (kept, forgotten): (Vec<Record>, Vec<Record>) = std::mem::take(&mut *records)
+            .into_iter()
+            .partition(|record| record.target.grant == 0 || is_live(record.target.grant));
+        durable.clear_resets(forgotten.iter().map(|record| record.line));
+        *records = kept;
+        self.publish(&records);
+    }
+
+    fn target(&self, target: &ResetTarget<'_>) -> Target {
+        let named = |name: Option<&str>| name.map_or(0, |name| hash(&self.key, name));
+        Target {
+            spec: *target.spec.unwrap_or(&ANY_SPEC),
+            grant: named(target.grant),
+            tool: named(target.tool),
+        }
+    }
+
+    fn publish(&self, records: &[Record]) {
+        let mut numbers: HashMap<Target, u64, FixedState> = HashMap::default();
+        for record in records {
+            let number = numbers.entry(record.target).or_insert(0);
+            *number = (*number).max(record.number);
+        }
+        let is_any = !numbers.is_empty();
+        self.current.store(Arc::new(Resets {
+            key: self.key,
+            numbers,
+        }));
+        // Release: pairs with `current`.
+        self.any.store(is_any, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Record>> {
+        // A panic while it was held leaves records of which each is whole.
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keyed hash of the name of a grant or a tool: for a grant that of the owners of cells.
+pub(crate) fn hash(key: &[u8; 16], name: &str) -> u64 {
+    let mut hasher = SipHasher13::new_with_key(key);
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the halves are meant")]
+const fn halves(value: u128) -> [u64; 2] {
+    [value as u64, (value >> 64) as u64]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now::from_unix_us(7);
+
+    fn target<'a>(
+        spec: Option<&'a SpecDigest>,
+        grant: Option<&'a str>,
+        tool: Option<&'a str>,
+    ) -> ResetTarget<'a> {
+        ResetTarget { spec, grant, tool }
+    }
+
+    #[test]
+    fn a_reset_changes_the_counts_that_it_names_alone() {
+        let table = ResetTable::new(&[5; 16]);
+        assert!(table.current().is_none());
+        let (one, other) = ([1; 16], [2; 16]);
+        table
+            .reset(&[target(Some(&one), Some("g"), None)], None, NOW)
+            .unwrap();
+        let resets = table.current().unwrap();
+        let first = resets.number(&one, Some("g"), None);
+        assert!(first > 0);
+        assert_eq!(
+            resets.number(&one, Some("g"), Some("t")),
+            first,
+            "of any tool, if it is kept by tool"
+        );
+        for (spec, grant) in [(&one, None), (&one, Some("h")), (&other, Some("g"))] {
+            assert_eq!(resets.number(spec, grant, None), 0);
+        }
+        table.reset(&[target(None, Some("g"), None)], None, NOW).unwrap();
+        let resets = table.current().unwrap();
+        let second = resets.number(&other, Some("g"), None);
+        assert!(second > first, "though the clock stands still");
+        assert_eq!(resets.number(&one, Some("g"), None), second);
+        assert_eq!(
+            resets.number(&one, None, None),
+            0,
+            "counts of all grants are another's"
+        );
+        assert_eq!(table.len(), 1, "the wider one replaces the first");
+    }
+
+    #[test]
+    fn there_is_a_greatest_number_and_wider_resets_make_room() {
+        let table = ResetTable::new(&[5; 16]);
+        let spec = [3; 16];
+        let names: Vec<String> = (0..=CAPACITY).map(|number| format!("g{number}")).collect();
+        for name in &names[..CAPACITY] {
+            table
+                .reset(&[target(Some(&spec), Some(name), None)], None, NOW)
+                .unwrap();
+        }
+        let last = [target(Some(&spec), Some(&names[CAPACITY]), None)];
+        assert!(matches!(table.reset(&last, None, NOW), Err(ResetError::Full)));
+        table
+            .reset(&[target(Some(&spec), Some("g7"), None)], None, NOW)
+            .unwrap();
+        assert_eq!(table.len(), CAPACITY, "one of the same counts is replaced");
+        table
+            .reset(&[target(Some(&spec), None, None)], None, NOW)
+            .unwrap();
+        assert_eq!(table.len(), 1);
+        table.reset(&last, None, NOW).unwrap();
+        assert!(matches!(
+            table.reset(&[target(None, None, Some("t"))], None, NOW),
+            Err(ResetError::Unnamed)
+        ));
+    }
+}
