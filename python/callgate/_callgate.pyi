@@ -14,9 +14,11 @@ __all__ = [
     "BenchCalls",
     "ConditionStep",
     "Decision",
+    "DecisionListener",
     "DocumentTree",
     "Engine",
     "Explanation",
+    "GrantTally",
     "LimitState",
     "ManualClock",
     "MetricFamily",
@@ -828,6 +830,44 @@ class Metrics:
         """Server, state (``changed``, ``new``), number of times that a list has put a tool into that state."""
 
 @final
+class DecisionListener:
+    """Follows a server's decisions from `Server.listen` on; a context manager that stops at its end."""
+
+    def take(self, timeout_ms: int) -> tuple[bytes, int] | None:
+        """Takes the JSON lines since the last call, and the number of decisions for which there was no room.
+
+        Waits up to `timeout_ms` for the first one. None once the server has stopped, or after `close`.
+        """
+
+    def close(self) -> None:
+        """Stops to listen."""
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+
+    def __exit__(self, *_exception: object) -> None:
+        """Stops to listen."""
+
+@final
+class GrantTally:
+    """Counts a server's decisions by grant from `Server.tally_grants` on; a context manager that stops at its end."""
+
+    def take(self) -> tuple[list[tuple[str, str, int]], int] | None:
+        """Takes grant, outcome and number of decisions since the last call, and the number that was not counted.
+
+        None once the server has stopped, or after `close`.
+        """
+
+    def close(self) -> None:
+        """Stops to count."""
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+
+    def __exit__(self, *_exception: object) -> None:
+        """Stops to count."""
+
+@final
 class Server:
     """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on its own threads."""
 
@@ -991,6 +1031,23 @@ class Server:
 
     def metric_families(self) -> list[MetricFamily]:
         """The current numbers as the metrics page shows them, in its order."""
+
+    def listen(
+        self, *, grants: Sequence[str] = ..., tools: Sequence[str] = ..., outcomes: Sequence[str] = ...
+    ) -> DecisionListener:
+        """Follows the decisions on these grants and tools with these outcomes, of each any if there are none.
+
+        Raises:
+            ConfigError: The server has not been started, or it has too many listeners.
+            ValueError: Not an outcome.
+        """
+
+    def tally_grants(self) -> GrantTally:
+        """Counts the decisions of each grant.
+
+        Raises:
+            ConfigError: The server has not been started, or it has too many listeners.
+        """
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""

@@ -1,17 +1,20 @@
-"""`callgate status`, `limits` and `counters reset`: what a running sidecar says of itself."""
+"""`callgate status`, `limits`, `tail`, `top` and `counters reset`: what a running sidecar says of itself."""
 
 from __future__ import annotations
 
 import json
+import re
 import signal
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callgate import Client
-from support.program import refused, run, sidecar
+from support.program import PROGRAM, TIMEOUT_S, refused, run, sidecar
 
 POLICY: dict[str, Any] = {
     "version": "1",
@@ -136,6 +139,59 @@ def test_the_admin_port_with_a_token(policy: Path, tmp_path: Path) -> None:
     token.write_text(TOKEN)
     token.chmod(0o644)
     assert f"other users may read the token `{token}`; chmod 600 it" in run("config", "check", configuration).out
+
+
+@contextmanager
+def following(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """`callgate tail` that follows the decisions already, killed at the end if it still runs."""
+    process = subprocess.Popen(
+        [PROGRAM, "tail", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
+    try:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "following the decisions; Ctrl-C ends it\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_tail_and_top_of_a_sidecar(policy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with sidecar("--policy", policy, "--state", state, "--counters", "memory", "--grace", "1") as serving:
+        with (
+            following("--state", state, "--outcome", "deny", "--count", "2", "--json") as tail,
+            Client(serving.address) as client,
+        ):
+            for tool in ("t", "v", "w"):
+                client.check(grant="g", tool=tool)
+            out, _ = tail.communicate(timeout=TIMEOUT_S)
+            assert tail.returncode == 0
+            denied = [json.loads(line) for line in out.splitlines()]
+        assert [(one["tool"], one["rule"]) for one in denied] == [("v", "(default deny)"), ("w", "(default deny)")]
+
+        top = run("top", "--state", state, "--interval", "0.1")
+        assert top.code == 0, top
+        assert top.out.startswith("decisions: 0.0/s  (allow 0.0, deny 0.0, "), top
+        assert [line.split()[-1] for line in top.out.splitlines() if line.startswith("     per s")] == [
+            "grant",
+            "tool",
+            "by",
+        ]
+        numbers = json.loads(run("top", "--state", state, "--interval", "0.1", "--once", "--json").out)
+        assert (numbers["outcomes"], numbers["latency_ns"]) == ({}, None)
+
+        with following("--state", state) as tail:
+            with Client(serving.address) as client:
+                client.check(grant="g\x1b[2J", tool="v")
+            code, err = serving.stop()
+            assert code == 0, err
+            out, err = tail.communicate(timeout=TIMEOUT_S)
+            assert (tail.returncode, err) == (0, "the sidecar has stopped\n")
+            line = r"\d\d:\d\d:\d\d\.\d{3}  deny {15}g\\u\{1b\}\[2J  srv/v  \(default deny\)  [\d.]+ us\n"
+            assert re.fullmatch(line, out), out
+    assert refused("tail", "--state", state).startswith("no sidecar runs with the state folder")
+    assert refused("top", "--state", state).startswith("no sidecar runs with the state folder")
 
 
 def test_a_reset_outlives_the_sidecar(policy: Path, tmp_path: Path) -> None:

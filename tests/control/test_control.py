@@ -46,7 +46,7 @@ def engine() -> Engine:
 def pages(engine: Engine) -> Iterator[Pages]:
     with Server(engine, workers=1, grace_ms=0) as server:
         pages = Pages(registry(ServerCollector(server)))
-        pages.routes = Routes(engine, lambda: {"pid": os.getpid()})
+        pages.routes = Routes(engine, server, lambda: {"pid": os.getpid()})
         pages.ready = True
         yield pages
 

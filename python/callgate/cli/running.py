@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -21,7 +22,7 @@ from callgate.errors import CallgateError, ConfigError
 from callgate.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
 _TIMEOUT_S: Final = 30.0
 
@@ -57,7 +58,6 @@ class Running:
         Raises:
             ConfigError: No sidecar answers there, or it refuses.
         """
-        where = f"`{self.url}`" if self.url is not None else f"`{self.state / CONTROL_NAME}`"
         connection = self._connection()
         try:
             connection.request(method, path, body, self._headers())
@@ -70,11 +70,38 @@ class Running:
         document = _document(content)
         if status == http.client.OK and document is not None:
             return document
+        raise self._refused(status, content)
+
+    def stream(self, path: str, body: bytes) -> Generator[dict[str, Any] | None, None, None]:
+        """The documents of a route that goes on, until the sidecar stops; None shows that it is there.
+
+        Raises:
+            ConfigError: No sidecar answers there, or it refuses.
+        """
+        connection = self._connection()
+        try:
+            try:
+                connection.request("POST", path, body, self._headers())
+                response = connection.getresponse()
+                refusal = None if response.status == http.client.OK else response.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise self._unreached(error) from None
+            if refusal is not None:
+                raise self._refused(response.status, refusal)
+            # A sidecar that is killed leaves a line without an end, or none.
+            with suppress(ConnectionError):
+                while (line := response.readline()).endswith(b"\n"):
+                    yield _document(line)
+        finally:
+            connection.close()
+
+    def _refused(self, status: int, content: bytes) -> CallgateError:
+        where = f"`{self.url}`" if self.url is not None else f"`{self.state / CONTROL_NAME}`"
+        document = _document(content)
         reason = (document or {}).get("error") or content.decode(errors="replace").strip()[:200]
         if self.url is not None and status == http.client.NOT_FOUND and document is None:
             reason = "it answers operators only with `admin.token_file` in its configuration"
-        message = f"the sidecar at {where} refused: {reason} (HTTP {status})"
-        raise CallgateError(message)
+        return CallgateError(f"the sidecar at {where} refused: {reason} (HTTP {status})")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.url is None:

@@ -266,7 +266,7 @@ class _Control:
 
 def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, admin: str) -> Routes:
     started = datetime.now(timezone.utc)
-    return Routes(engine, lambda: status(engine, server, reloader, pages, admin=admin, started=started))
+    return Routes(engine, server, lambda: status(engine, server, reloader, pages, admin=admin, started=started))
 
 
 def _raise_descriptor_limit() -> None:

@@ -6,7 +6,7 @@ import ipaddress
 import socket
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
@@ -219,15 +219,20 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.server.pages.answer(request, self.server.origin)
         self.send_response(answer.status)
         self.send_header("Content-Type", answer.content_type)
-        self.send_header("Content-Length", str(len(answer.body)))
+        if answer.lines is None:
+            self.send_header("Content-Length", str(len(answer.body)))
         self.send_header("Cache-Control", "no-store")
         for name, value in answer.headers.items():
             self.send_header(name, value)
-        if self._has_body:
-            # What was not read would be taken for the next request.
+        if self._has_body or answer.lines is not None:
+            # What was not read would be taken for the next request; lines end with the connection.
             self.send_header("Connection", "close")
         self.end_headers()
-        if self.command != "HEAD":
+        if answer.lines is not None:
+            with closing(answer.lines) as lines:
+                for line in lines:
+                    self.wfile.write(line)
+        elif self.command != "HEAD":
             self.wfile.write(answer.body)
         self.server.connections.mark(self.connection, answered=False)
 

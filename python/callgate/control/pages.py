@@ -15,7 +15,7 @@ from callgate.config.address import is_loopback
 from callgate.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
     from email.message import Message
 
     from prometheus_client import CollectorRegistry
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
+JSON_LINES: Final = "application/x-ndjson"
 
 LARGEST_BODY_BYTES: Final = 1 << 20
 """Longest body of a request."""
@@ -74,6 +75,8 @@ class Answer:
     body: bytes
     content_type: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    lines: Generator[bytes, None, None] | None = None
+    """The body of an answer that goes on, in place of `body`."""
 
 
 class Pages:
@@ -151,6 +154,8 @@ class Pages:
         except BodyError as error:
             return _refusal(error.status, str(error))
         status, document, headers = routes.answer(request.method, request.path, body)
+        if not isinstance(document, dict):
+            return Answer(status, b"", JSON_LINES, headers, document)
         return Answer(status, _json(document), JSON, headers)
 
     def _has_token(self, authorization: str) -> bool:

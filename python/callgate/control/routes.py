@@ -1,4 +1,4 @@
-"""The routes of operators: the state of a sidecar, what is left of limits, and their reset."""
+"""The routes of operators: the state of a sidecar, what is left of limits, their reset, and what happens now."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ from decimal import Decimal, InvalidOperation
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate.control import logs
+from callgate.control import live, logs
 from callgate.errors import CallgateError, ConfigError, StoreError
 from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
-    from callgate._callgate import Engine
+    from callgate._callgate import Engine, Server
 
 STATUS: Final = "/v1/status"
 LIMITS: Final = "/v1/limits"
 COUNTERS_RESET: Final = "/v1/counters/reset"
+TAIL: Final = "/v1/tail"
+TOP: Final = "/v1/top"
 
 _LIMITS_FIELDS: Final = ("grant", "tool", "args", "server", "session", "labels")
 _RESET_FIELDS: Final = ("grant", "policy", "tool", "counter")
+_TAIL_FIELDS: Final = ("grants", "tools", "outcomes")
+_LONGEST_INTERVAL_S: Final = 60.0
+_SHORTEST_INTERVAL_S: Final = 0.1
 
 
 class RequestError(CallgateError):
@@ -31,18 +36,23 @@ class RequestError(CallgateError):
 class Routes:
     """The routes of one sidecar."""
 
-    def __init__(self, engine: Engine, status: Callable[[], dict[str, Any]]) -> None:
-        """Takes the engine, and a function that describes the sidecar."""
+    def __init__(self, engine: Engine, server: Server, status: Callable[[], dict[str, Any]]) -> None:
+        """Takes the engine, its started server, and a function that describes the sidecar."""
         self._engine = engine
+        self._server = server
         self._status = status
-        self._routes: dict[str, tuple[str, Callable[[bytes], Mapping[str, Any]]]] = {
+        self._routes: dict[str, tuple[str, Callable[[bytes], dict[str, Any] | Generator[bytes, None, None]]]] = {
             STATUS: ("GET", lambda _: self._status()),
             LIMITS: ("POST", self._limits),
             COUNTERS_RESET: ("POST", self._reset),
+            TAIL: ("POST", self._tail),
+            TOP: ("POST", self._top),
         }
 
-    def answer(self, method: str, path: str, body: bytes) -> tuple[HTTPStatus, Mapping[str, Any], Mapping[str, str]]:
-        """The status, the document and the header fields of an answer."""
+    def answer(
+        self, method: str, path: str, body: bytes
+    ) -> tuple[HTTPStatus, dict[str, Any] | Generator[bytes, None, None], Mapping[str, str]]:
+        """The status, the document or the JSON lines, and the header fields of an answer."""
         if path not in self._routes:
             known = ", ".join(f"`{name}`" for name in self._routes)
             return HTTPStatus.NOT_FOUND, {"error": f"no such path; expected one of {known}"}, {}
@@ -85,12 +95,38 @@ class Routes:
         logs.log("warning", "counters_reset", {**names, "limits": ", ".join(rules)})
         return reset
 
+    def _tail(self, body: bytes) -> Generator[bytes, None, None]:
+        fields = _fields(body, _TAIL_FIELDS)
+        filters = {name: _texts(name, value) for name, value in fields.items()}
+        try:
+            return live.tail(self._server, **filters)
+        except (ConfigError, ValueError) as error:
+            raise RequestError(str(error)) from None
+
+    def _top(self, body: bytes) -> Generator[bytes, None, None]:
+        interval_s = _fields(body, ("interval_s",)).get("interval_s", 1)
+        is_number = isinstance(interval_s, int | float | Decimal) and not isinstance(interval_s, bool)
+        if not is_number or not _SHORTEST_INTERVAL_S <= float(interval_s) <= _LONGEST_INTERVAL_S:
+            message = f"the field `interval_s`: expected {_SHORTEST_INTERVAL_S} to {_LONGEST_INTERVAL_S} seconds"
+            raise RequestError(message)
+        try:
+            return live.top(self._server, interval_s=float(interval_s))
+        except ConfigError as error:
+            raise RequestError(str(error)) from None
+
 
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str) or not value:
         message = f"the field `{name}`: expected a text that is not empty"
         raise RequestError(message)
     return value
+
+
+def _texts(name: str, value: object) -> list[str]:
+    if not isinstance(value, list):
+        message = f"the field `{name}`: expected a list of texts"
+        raise RequestError(message)
+    return [_text(name, one) for one in value]
 
 
 def _fields(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:

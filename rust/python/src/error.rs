@@ -8,7 +8,7 @@ use callgate_core::policy::PolicyError;
 use callgate_counters::StoreError;
 use callgate_gateway::pins::PinsError;
 use callgate_load::LoadError;
-use callgate_server::{ReloadError, StartError};
+use callgate_server::{ReloadError, StartError, TooManyListenersError};
 use pyo3::PyErr;
 
 /// The exceptions, which are defined in Python: `callgate/errors.py`.
@@ -42,6 +42,8 @@ pub(crate) enum Error {
     Folder(PathBuf, &'static str),
     /// The decision log's configuration has a fault.
     Audit(String),
+    /// Decisions have too many listeners.
+    Listeners(TooManyListenersError),
     /// Counters cannot be reset.
     Reset(ResetError),
     /// Counters cannot be kept in a file.
@@ -77,6 +79,7 @@ impl fmt::Display for Error {
             }
             Self::Folder(path, fault) => write!(f, "`{}`: {fault}", path.display()),
             Self::Audit(fault) => write!(f, "bad decision log (`audit`): {fault}"),
+            Self::Listeners(error) => error.fmt(f),
             Self::Reset(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
             Self::Pins(error) => error.fmt(f),
@@ -113,6 +116,7 @@ impl From<Error> for PyErr {
             | Error::Pins(_)
             | Error::Value(..)
             | Error::Audit(_)
+            | Error::Listeners(_)
             | Error::Reset(_)
             | Error::Reload(_)
             | Error::Start(_)

@@ -14,6 +14,7 @@ mod engine;
 mod error;
 mod events;
 mod explain;
+mod feed;
 mod gateway;
 mod keywords;
 mod load;
@@ -52,6 +53,8 @@ mod _callgate {
     use crate::engine::{Engine, PolicyInfo};
     #[pymodule_export]
     use crate::explain::{ConditionStep, Explanation, Step};
+    #[pymodule_export]
+    use crate::feed::{DecisionListener, GrantTally};
     #[pymodule_export]
     use crate::metrics::{MetricFamily, Metrics};
     #[pymodule_export]

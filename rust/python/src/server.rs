@@ -12,6 +12,7 @@ use crate::clock::ManualClock;
 use crate::engine::{Engine, compile};
 use crate::error::Error;
 use crate::events::{self, Events};
+use crate::feed::{self, DecisionListener, GrantTally};
 use crate::metrics::{MetricFamily, Metrics};
 use crate::{keywords, load, setup};
 
@@ -245,6 +246,23 @@ impl Server {
         let server = self.started()?;
         let families = py.detach(|| server.metrics().families());
         Ok(families.into_iter().map(MetricFamily::from).collect())
+    }
+
+    #[pyo3(signature = (*, grants = Vec::new(), tools = Vec::new(), outcomes = Vec::new()))]
+    fn listen(
+        &self,
+        grants: Vec<String>,
+        tools: Vec<String>,
+        outcomes: Vec<String>,
+    ) -> PyResult<DecisionListener> {
+        let filter = feed::filter(grants, tools, outcomes)?;
+        let listener = self.started()?.listen(filter).map_err(Error::Listeners)?;
+        Ok(DecisionListener::from(listener))
+    }
+
+    fn tally_grants(&self) -> PyResult<GrantTally> {
+        let tally = self.started()?.tally_grants().map_err(Error::Listeners)?;
+        Ok(GrantTally::from(tally))
     }
 
     #[pyo3(signature = (max = 1_000))]

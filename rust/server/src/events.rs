@@ -56,13 +56,18 @@ impl From<usize> for FieldValue {
 
 impl From<&str> for FieldValue {
     fn from(text: &str) -> Self {
-        let text = without_tokens(text);
-        let end = text
-            .char_indices()
-            .nth(SHOWN_CHARACTERS)
-            .map_or(text.len(), |(end, _)| end);
-        Self::Text(text.get(..end).unwrap_or_default().to_owned())
+        Self::Text(shown(text))
     }
+}
+
+/// A text that a caller may have chosen, cut to 128 characters, and tokens in it to a few.
+pub(crate) fn shown(text: &str) -> String {
+    let text = without_tokens(text);
+    let end = text
+        .char_indices()
+        .nth(SHOWN_CHARACTERS)
+        .map_or(text.len(), |(end, _)| end);
+    text.get(..end).unwrap_or_default().to_owned()
 }
 
 /// One event. Values of arguments never appear in it.

@@ -13,6 +13,7 @@ use http::HeaderMap;
 use crate::audit::{Audit, LoggedRequest, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::events::{Events, FieldValue, Level};
+use crate::feed::{Feed, LiveDecision};
 use crate::flood::Flood;
 use crate::identity::UnknownPepError;
 use crate::in_force::{Configuration, ConfigurationSwap, Parts, Sessions, Snapshot};
@@ -55,7 +56,7 @@ pub(crate) struct Buffers {
     pub(crate) bytes: Vec<u8>,
 }
 
-/// Engine, clock, enforcement points, metrics, events and decision log of one server.
+/// Engine, clock, enforcement points, metrics, events, decision log and listeners of one server.
 #[derive(Debug)]
 pub(crate) struct Gate {
     pub(crate) engine: Arc<Engine>,
@@ -63,6 +64,7 @@ pub(crate) struct Gate {
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<Events>,
     pub(crate) audit: Option<Audit>,
+    pub(crate) feed: Arc<Feed>,
     pub(crate) in_force: ConfigurationSwap,
     /// Keeps apart their sessions of callers that have proven who they are; `None` where there is no gateway.
     pub(crate) sessions: Option<Sessions>,
@@ -124,6 +126,7 @@ impl Gate {
             metrics,
             events: Arc::default(),
             audit: None,
+            feed: Arc::default(),
             in_force,
             sessions: None,
             paces: Paces::default(),
@@ -199,6 +202,7 @@ impl Gate {
         scratch: &mut Scratch,
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
+        let ingress: Ingress = ingress.into();
         // Room in the log comes first: what cannot be logged must not take units.
         let mut entry = self.audit.as_ref().and_then(Audit::begin);
         let is_unavailable = entry.is_none() && self.audit.as_ref().is_some_and(Audit::is_required);
@@ -214,9 +218,9 @@ impl Gate {
             None => self.engine.decide(&configuration.state, request, now, scratch),
         };
         let took = started.elapsed();
-        self.record(configuration, request, &decision, now, took);
+        self.record(ingress.protocol, configuration, request, &decision, now, took);
         if let Some(entry) = entry {
-            let asked = asked(ingress.into(), configuration, request, &decision);
+            let asked = asked(ingress, configuration, request, &decision);
             entry.finish(asked, &decision, took);
         }
         render(&decision)
@@ -302,7 +306,7 @@ impl Gate {
         let is_told = self.paces.refused_limits.admits(self.second());
         // A refusal that cannot be logged is one all the same.
         let entry = self.audit.as_ref().and_then(Audit::begin);
-        if !is_told && entry.is_none() {
+        if !is_told && entry.is_none() && !self.feed.is_on() {
             return;
         }
         let decision = decision();
@@ -315,13 +319,24 @@ impl Gate {
             ];
             self.events.push(Level::Info, "denied", fields);
         }
+        let identity = Identity {
+            grant: "",
+            server: "",
+        };
+        if self.feed.is_on() {
+            self.feed.push(&LiveDecision {
+                protocol: ingress.protocol,
+                identity,
+                session: None,
+                tool: "",
+                decision: &decision,
+                took,
+            });
+        }
         if let Some(entry) = entry {
             let asked = LoggedRequest {
                 ingress,
-                identity: Identity {
-                    grant: "",
-                    server: "",
-                },
+                identity,
                 session: None,
                 tool: "",
             };
@@ -338,7 +353,14 @@ impl Gate {
         decision: &Decision<'_>,
         now: Now,
     ) {
-        self.record(configuration, request, decision, now, Duration::ZERO);
+        self.record(
+            ingress.protocol,
+            configuration,
+            request,
+            decision,
+            now,
+            Duration::ZERO,
+        );
         // A denial that cannot be logged is one all the same.
         if let Some(entry) = self.audit.as_ref().and_then(Audit::begin) {
             entry.finish(
@@ -349,14 +371,26 @@ impl Gate {
         }
     }
 
+    /// Counts a decision, passes it to listeners, and tells of a denial at a bounded pace.
     fn record(
         &self,
+        protocol: Protocol,
         configuration: &Configuration,
         request: &Request<'_>,
         decision: &Decision<'_>,
         now: Now,
         took: Duration,
     ) {
+        if self.feed.is_on() {
+            self.feed.push(&LiveDecision {
+                protocol,
+                identity: configuration.state.identity(request, decision),
+                session: request.session,
+                tool: request.tool,
+                decision,
+                took,
+            });
+        }
         let asked = || asked_server(configuration, request, decision);
         let logged = self.metrics.decided(
             &configuration.cells,

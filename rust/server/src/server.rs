@@ -15,6 +15,7 @@ use crate::config::ServerConfig;
 use crate::doors::{Access, Health, Services};
 use crate::error::{ReloadError, StartError};
 use crate::events::{Event, Level};
+use crate::feed::{DecisionFilter, DecisionListener, GrantTally, TooManyListenersError};
 use crate::gate::Gate;
 use crate::identity::{PepRegistry, PepSpec};
 use crate::in_force::{Gateway, GatewayConfig, Parts, Pinning, Sessions};
@@ -318,6 +319,7 @@ impl Server {
         if let Some(audit) = &self.services.gate.audit {
             audit.finish(FLUSHING_TIME);
         }
+        self.services.gate.feed.end();
         events.push(
             Level::Info,
             "server_stopped",
@@ -360,6 +362,16 @@ impl Server {
             .collect();
         faults.sort_unstable();
         faults
+    }
+
+    /// Follows the decisions that a filter admits, from now on.
+    pub fn listen(&self, filter: DecisionFilter) -> Result<DecisionListener, TooManyListenersError> {
+        DecisionListener::new(&self.services.gate.feed, filter)
+    }
+
+    /// Counts the decisions of each grant, from now on.
+    pub fn tally_grants(&self) -> Result<GrantTally, TooManyListenersError> {
+        GrantTally::new(&self.services.gate.feed)
     }
 
     /// Takes up to `max` events for the log, oldest first.
