@@ -158,7 +158,13 @@ def of_grant(_: Key) -> tuple[dict[str, Any], dict[str, Any], str]:
     return {"grants": [expiring], "grant_key": KEY}, {}, TOKENS["alice"]
 
 
-@pytest.mark.parametrize("expiring", [of_token, of_grant])
+def of_old_token(_: Key) -> tuple[dict[str, Any], dict[str, Any], str]:
+    old = {"hash": hash_token(KEY, TOKENS["alice"]), "until_us": 1_800_000_060_000_000}
+    rotated = {"id": "alice", "server": "s", "policy": "p", "tokens": [old, {"hash": hash_token(KEY, "cgt_another")}]}
+    return {"grants": [rotated], "grant_key": KEY}, {}, TOKENS["alice"]
+
+
+@pytest.mark.parametrize("expiring", [of_token, of_grant, of_old_token])
 def test_a_stream_ends_when_its_caller_s_time_is_over_and_an_answer_does_not(
     expiring: Callable[[Key], tuple[dict[str, Any], dict[str, Any], str]],
 ) -> None:

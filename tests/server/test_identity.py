@@ -24,6 +24,7 @@ BUILD_FILES = (ROOT / "Makefile", ROOT / "Dockerfile")
 
 KEY = bytes(range(32))
 GRANT, PROXY, GATEWAY = new_token(), new_token(), new_token()
+HASH = hash_token(KEY, GRANT)
 POLICY = json.dumps(
     {
         "version": "1",
@@ -117,6 +118,29 @@ def test_a_reload_keeps_counts_and_takes_effect() -> None:
         ({"labels": {"a": 1}}, "grant `g`: `labels`: `a` has the wrong type or range (got int)"),
         ({"expiry": 1}, "grant `g`: unknown field `expiry`; expected one of `expires_at_us`, `id`"),
         ({"id": None}, "grant number 1: `id` is missing; add it"),
+        ({"server": None}, "grant `g`: `server` is missing; add it"),
+        ({"tokens": []}, "grant `g`: `token_hash` and `tokens` are both given; keep `tokens`"),
+        ({"token_hash": None, "tokens": [{}]}, "grant `g`: token number 1: `hash` is missing; add it"),
+        (
+            {"token_hash": None, "tokens": [{"hash": "cgt_x"}]},
+            "grant `g`: token number 1: `hash` is no hash; expected 64 hexadecimal digits",
+        ),
+        (
+            {"token_hash": None, "tokens": [{"hash": HASH, "until": 1}]},
+            "grant `g`: token number 1: unknown field `until`; expected one of `hash`, `until_us`",
+        ),
+        ({"token_hash": None, "tokens": [{"hash": HASH}] * 2}, "grant `g`: it has the same token twice; keep one"),
+        ({"token_hash": None, "tokens": [{"hash": HASH}] * 3}, "grant `g`: it has 3 tokens, expected at most 2; take"),
+        ({"servers": {"aws": "p"}}, "grant `g`: it has `servers`, and `server` or `policy` as well; keep `servers`"),
+        ({"server": None, "servers": {"aws": "p"}}, "grant `g`: it has `servers`, and `server` or `policy` as well"),
+        (
+            {"server": None, "policy": None, "servers": {"x": "p"}},
+            "grant `g`: unknown server `x`; expected one of `aws`",
+        ),
+        (
+            {"server": None, "policy": None, "servers": {"aws": "x"}},
+            "grant `g`: unknown policy `x`; expected one of `p`",
+        ),
     ],
 )
 def test_faults_of_a_grant(change: dict[str, Any], message: str) -> None:

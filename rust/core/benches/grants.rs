@@ -14,7 +14,7 @@ mod common;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use callgate_core::grant::{GrantSpec, Grants, Token, TokenDigest, TokenKey};
+use callgate_core::grant::{GrantSpec, Grants, KnownToken, Token, TokenDigest, TokenKey};
 use common::Options;
 use hdrhistogram::Histogram;
 
@@ -39,9 +39,10 @@ fn build(key: &TokenKey, count: u32) -> Grants {
     for number in 0..count {
         let spec = GrantSpec {
             id: format!("grant-{number}"),
-            token_digest: Some(key.digest(Token::new(&token(number)))),
+            tokens: vec![key.digest(Token::new(&token(number))).into()],
             server: String::new(),
             policy: None,
+            servers: Vec::new(),
             labels: Vec::new(),
             expires_at_us: None,
             revoked: false,
@@ -119,9 +120,11 @@ fn main() {
     let (mut bare, mut by_token, mut hashing) = (histogram(), histogram(), histogram());
     for round_number in 0..=rounds {
         let (first, second) = (sample(), sample());
-        round(&first, clock_ns, &mut bare, |one| grants.by_digest(&one.digest));
+        round(&first, clock_ns, &mut bare, |one| {
+            grants.by_digest(&one.digest).map(KnownToken::grant)
+        });
         round(&second, clock_ns, &mut by_token, |one| {
-            grants.by_token(Token::new(&one.token))
+            grants.by_token(Token::new(&one.token)).map(KnownToken::grant)
         });
         round(&second, clock_ns, &mut hashing, |one| {
             black_box(key.digest(Token::new(&one.token)));

@@ -197,7 +197,11 @@ impl State {
         };
         let server = match (configured, request.caller) {
             _ if !request.server.is_empty() => request.server,
-            (Some(grant), Caller::Token(_)) => self.server_name(grant.server()).unwrap_or_default(),
+            (Some(grant), Caller::Token(_)) => {
+                let own = grant.own_server();
+                own.and_then(|server| self.server_name(server))
+                    .unwrap_or_default()
+            }
             // No well-formed call, and nothing says for which server.
             (None, Caller::Named { grant: "", .. }) => "",
             _ => DEFAULT_SERVER,

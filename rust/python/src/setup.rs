@@ -2,7 +2,7 @@
 
 use callgate_core::State;
 use callgate_core::engine::Setup;
-use callgate_core::grant::{GrantSpec, TokenDigest, TokenKey};
+use callgate_core::grant::{GrantSpec, TokenDigest, TokenKey, TokenSpec};
 use callgate_server::{PepSpec, TlsPem};
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::prelude::*;
@@ -74,7 +74,7 @@ pub(crate) fn peps(list: &Bound<'_, PyAny>) -> PyResult<Vec<PepSpec>> {
         let item = item?;
         peps.push(build!(Fields::of("pep", index, "name", &item)? => PepSpec {
             name: "name" => Fields::required,
-            token_digest: "token_hash" => Fields::digest,
+            tokens: "token_hash", "tokens" => Fields::tokens,
             certificate_names: "certificates" => Fields::or_default,
             unix_uids: "uids" => Fields::or_default,
             vouches: "vouches" => Fields::or_default,
@@ -108,9 +108,10 @@ fn read_grants(list: &Bound<'_, PyAny>) -> PyResult<Vec<GrantSpec>> {
         let item = item?;
         grants.push(build!(Fields::of("grant", index, "id", &item)? => GrantSpec {
             id: "id" => Fields::required,
-            token_digest: "token_hash" => Fields::digest,
-            server: "server" => Fields::required,
+            tokens: "token_hash", "tokens" => Fields::tokens,
+            server: "server" => Fields::one_server,
             policy: "policy" => Fields::optional,
+            servers: "servers" => Fields::pairs,
             labels: "labels" => Fields::pairs,
             expires_at_us: "expires_at_us" => Fields::optional,
             revoked: "revoked" => Fields::or_default,
@@ -209,17 +210,47 @@ impl<'a, 'py> Fields<'a, 'py> {
         self.mapping.py()
     }
 
-    fn digest(&self, name: &str) -> PyResult<Option<TokenDigest>> {
-        let Some(text) = self.optional::<String>(name)? else {
-            return Ok(None);
-        };
-        let digest = TokenDigest::from_hex(&text).ok_or_else(|| {
+    /// The server of a grant; empty if the grant has a list of servers.
+    fn one_server(&self, name: &str) -> PyResult<String> {
+        match self.optional::<Bound<'py, PyAny>>("servers")? {
+            None => self.required(name),
+            Some(_) => self.or_default(name),
+        }
+    }
+
+    /// The tokens of an entry: one hash, or a list of hashes with their ends.
+    fn tokens(&self, hash: &str, list: &str) -> PyResult<Vec<TokenSpec>> {
+        let one = self.optional::<Bound<'py, PyAny>>(hash)?;
+        let several = self.optional::<Bound<'py, PyAny>>(list)?;
+        match (one, several) {
+            (None, None) => Ok(Vec::new()),
+            (Some(_), Some(_)) => {
+                Err(self.error(format!("`{hash}` and `{list}` are both given; keep `{list}`")))
+            }
+            (Some(_), None) => Ok(vec![self.digest(hash)?.into()]),
+            (None, Some(several)) => {
+                let mut tokens = Vec::new();
+                for (index, item) in several.try_iter()?.enumerate() {
+                    let item = item?;
+                    let place = format!("{}: token number {}", self.place, index + 1);
+                    tokens.push(build!(Fields::named(place, &item)? => TokenSpec {
+                        digest: "hash" => Fields::digest,
+                        until_us: "until_us" => Fields::optional,
+                    }));
+                }
+                Ok(tokens)
+            }
+        }
+    }
+
+    fn digest(&self, name: &str) -> PyResult<TokenDigest> {
+        let text: String = self.required(name)?;
+        TokenDigest::from_hex(&text).ok_or_else(|| {
             // Not shown: it may be the token itself.
             self.error(format!(
                 "`{name}` is no hash; expected 64 hexadecimal digits, as `hash_token` gives them"
             ))
-        })?;
-        Ok(Some(digest))
+        })
     }
 }
 

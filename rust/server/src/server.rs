@@ -74,7 +74,7 @@ impl Server {
         if config.listen.is_none() && config.socket.is_none() {
             return Err(StartError::NoListener);
         }
-        PepRegistry::new(config.pep_key.clone()).list(config.peps.clone())?;
+        PepRegistry::new(config.pep_key.clone(), Clock::default()).list(config.peps.clone())?;
         config.tls.as_ref().map(Tls::new).transpose()?;
         Gateway::new(config.gateway.clone(), None, None)?;
         Ok(())
@@ -103,7 +103,7 @@ impl Server {
         if listen.is_none() && socket.is_none() {
             return Err(StartError::NoListener);
         }
-        let mut registry = PepRegistry::new(pep_key.clone());
+        let mut registry = PepRegistry::new(pep_key.clone(), clock.clone());
         let peps = registry.list(peps)?;
         let tls = tls.as_ref().map(Tls::new).transpose()?;
         let mut builder = Builder::new_multi_thread();

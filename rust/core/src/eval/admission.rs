@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Evaluation, message};
 use crate::compile::CompiledPolicy;
-use crate::grant::{Grant, Labels};
+use crate::grant::{Grant, KnownToken, Labels};
 use crate::request::DEFAULT_SERVER;
 use crate::state::Unserved;
 use crate::{Caller, Request};
@@ -15,6 +15,10 @@ const NO_SUCH_TOKEN: &str = "the token of the caller is that of no grant of this
 /// The message for an enforcement point that names a grant without being trusted to vouch for callers.
 const NOT_VOUCHED: &str = "grants are configured here, so a grant's id is taken only from who vouches for its callers; send the \
      caller's `grant_token` instead";
+
+/// The message for a call that has to say at which of the grant's servers it is.
+const SERVER_MISSING: &str =
+    "the grant is for several servers, and the call names none; name the server in the call";
 
 /// A well-formed request of a known caller.
 #[derive(Clone, Copy, Debug)]
@@ -114,18 +118,26 @@ impl<'s> Evaluation<'_, 's, '_> {
         let configured = grants
             .by_id(grant)
             .and_then(|index| Some((index, grants.get(index)?)));
-        match configured {
-            Some((index, grant)) if self.state.server_index(server) == Some(grant.server()) => {
-                return self.admit_grant(index, grant, server);
+        if let Some((index, grant)) = configured {
+            self.is_server_named(index, grant)?;
+            let server_index = self.state.server_index(server);
+            if let Some(server_index) = server_index.filter(|server| grant.is_for(*server)) {
+                return self.admit_grant(index, grant, server, server_index);
             }
             // An id is configured once, so a grant that is revoked at one server is revoked at all of them.
-            Some((_, grant)) if grant.is_revoked() => {
+            if grant.is_revoked() {
                 return Err(AdmissionError::of(
                     "(grant revoked)",
                     message::grant_revoked(grant.id()),
                 ));
             }
-            _ => {}
+            // A list of servers is the whole of what the caller may use.
+            if server_index.is_some() && grant.own_server().is_none() {
+                return Err(AdmissionError::of(
+                    "(unknown grant)",
+                    message::unknown_grant(grant.id()),
+                ));
+            }
         }
         let (policy_index, policy) = self.serving(server)?;
         Ok((
@@ -196,8 +208,16 @@ impl<'s> Evaluation<'_, 's, '_> {
     {
         let request = self.request;
         let grants = self.state.grants();
+        // A token that has ended is answered as one that never was; only logs say whose it is.
+        let mut ended = None;
         let (found, unknown): (_, Cow<'static, str>) = match request.caller {
-            Caller::Token(token) => (grants.by_token(token), NO_SUCH_TOKEN.into()),
+            Caller::Token(token) => {
+                let known = grants.by_token(token);
+                let has_ended = known.is_some_and(|token| token.has_ended(self.now.unix_us()));
+                let index = known.map(KnownToken::grant);
+                ended = index.filter(|_| has_ended);
+                (index.filter(|_| !has_ended), NO_SUCH_TOKEN.into())
+            }
             Caller::Named { grant, .. } if request.pep.vouches => {
                 (grants.by_id(grant), message::unknown_grant(grant).into())
             }
@@ -205,12 +225,23 @@ impl<'s> Evaluation<'_, 's, '_> {
                 (None, NOT_VOUCHED.into())
             }
         };
+        let unknown = AdmissionError {
+            grant_index: ended,
+            ..AdmissionError::of("(unknown grant)", unknown)
+        };
         let grant = found.and_then(|index| Some((index, grants.get(index)?)));
+        if let Some((index, grant)) = grant {
+            self.is_server_named(index, grant)?;
+        }
         // A token alone says which server is meant; an unknown one says nothing, and no server was asked for.
         let own_server = matches!(request.caller, Caller::Token(_)) && request.server.is_empty();
         let server = match grant {
-            Some((_, grant)) if own_server => self.state.server_name(grant.server()).unwrap_or_default(),
-            None if own_server => return Err(AdmissionError::of("(unknown grant)", unknown)),
+            Some((_, grant)) if own_server => {
+                let own = grant.own_server();
+                own.and_then(|server| self.state.server_name(server))
+                    .unwrap_or_default()
+            }
+            None if own_server => return Err(unknown),
             _ => named_or_default(request),
         };
         let Some(server_index) = self.state.server_index(server) else {
@@ -219,11 +250,22 @@ impl<'s> Evaluation<'_, 's, '_> {
                 message::unknown_server(server),
             ));
         };
-        let here = grant.filter(|(_, grant)| grant.server() == server_index);
+        let here = grant.filter(|(_, grant)| grant.is_for(server_index));
         let Some((grant_index, grant)) = here else {
-            return Err(AdmissionError::of("(unknown grant)", unknown));
+            return Err(unknown);
         };
-        self.admit_grant(grant_index, grant, server)
+        self.admit_grant(grant_index, grant, server, server_index)
+    }
+
+    /// Refuses a call that names no server while its grant is for several.
+    fn is_server_named(&self, index: u32, grant: &Grant) -> Result<(), AdmissionError> {
+        if self.request.server.is_empty() && grant.own_server().is_none() {
+            return Err(AdmissionError {
+                grant_index: Some(index),
+                ..AdmissionError::of("(invalid request)", SERVER_MISSING)
+            });
+        }
+        Ok(())
     }
 
     /// Admits a configured grant at its server, if it is valid and has a policy.
@@ -232,15 +274,18 @@ impl<'s> Evaluation<'_, 's, '_> {
         index: u32,
         grant: &'c Grant,
         server: &'c str,
+        server_index: u32,
     ) -> Result<(AdmittedRequest<'c>, Decider<'s>), AdmissionError>
     where
         Self: 'c,
         's: 'c,
     {
-        let decider = self.validate(grant).map_err(|refusal| AdmissionError {
-            grant_index: Some(index),
-            ..refusal
-        })?;
+        let decider = self
+            .validate(grant, server_index)
+            .map_err(|refusal| AdmissionError {
+                grant_index: Some(index),
+                ..refusal
+            })?;
         let admitted = AdmittedRequest {
             grant: grant.id(),
             tool: self.request.tool,
@@ -252,7 +297,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         Ok((admitted, decider))
     }
 
-    fn validate(&self, grant: &Grant) -> Result<Decider<'s>, AdmissionError> {
+    fn validate(&self, grant: &Grant, server: u32) -> Result<Decider<'s>, AdmissionError> {
         if grant.is_revoked() {
             return Err(AdmissionError::of(
                 "(grant revoked)",
@@ -266,7 +311,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             ));
         }
         let policy = grant
-            .serving()
+            .serving(server)
             .and_then(|index| Some((index, self.state.compiled(index)?)));
         let (policy_index, policy) = policy
             .ok_or_else(|| AdmissionError::of("(no policy)", message::no_policy_for_grant(grant.id())))?;

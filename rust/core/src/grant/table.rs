@@ -7,9 +7,9 @@ use hashbrown::hash_map::Entry;
 use hashbrown::{HashMap, HashTable, hash_table};
 
 use super::token::DigestHasher;
-use super::{GrantSpec, Token, TokenDigest, TokenKey};
+use super::{GrantSpec, Token, TokenDigest, TokenKey, TokenSpec};
 
-/// The value of [`Grant::expires_at_us`] for a grant that never expires.
+/// The end of a grant or a token that has none.
 const NEVER_US: u64 = u64::MAX;
 
 /// A grant's labels, `(name, value)`.
@@ -21,10 +21,36 @@ pub struct Grant {
     id: Box<str>,
     labels: Box<Labels>,
     expires_at_us: u64,
-    server: u32,
-    // The index of its policy in the state; `None` without a policy.
-    serving: Option<u32>,
+    servers: GrantServers,
     revoked: bool,
+}
+
+/// The servers of a grant by index, with the index of the policy there in the state.
+#[derive(Debug)]
+enum GrantServers {
+    /// One, with or without a policy. Calls need not name it.
+    One { server: u32, serving: Option<u32> },
+    /// Those of a list, sorted. Calls name theirs.
+    Listed(Box<[(u32, u32)]>),
+}
+
+/// The meaning of a configured token.
+#[derive(Clone, Copy, Debug)]
+pub struct KnownToken {
+    grant: u32,
+    until_us: u64,
+}
+
+impl KnownToken {
+    /// The index of its grant.
+    pub const fn grant(self) -> u32 {
+        self.grant
+    }
+
+    /// Returns whether it has ended at this time, in Unix microseconds. It is then to be treated as unknown.
+    pub const fn has_ended(self, unix_us: u64) -> bool {
+        is_over(self.until_us, unix_us)
+    }
 }
 
 impl Grant {
@@ -45,15 +71,34 @@ impl Grant {
 
     /// Returns whether it is expired at this time, in Unix microseconds.
     pub const fn is_expired(&self, unix_us: u64) -> bool {
-        self.expires_at_us != NEVER_US && unix_us >= self.expires_at_us
+        is_over(self.expires_at_us, unix_us)
     }
 
-    pub(crate) const fn server(&self) -> u32 {
-        self.server
+    /// The server of calls that name none; `None` if calls have to name theirs.
+    pub(crate) const fn own_server(&self) -> Option<u32> {
+        match self.servers {
+            GrantServers::One { server, .. } => Some(server),
+            GrantServers::Listed(_) => None,
+        }
     }
 
-    pub(crate) const fn serving(&self) -> Option<u32> {
-        self.serving
+    /// Returns whether the grant is for this server.
+    pub(crate) fn is_for(&self, server: u32) -> bool {
+        match &self.servers {
+            GrantServers::One { server: own, .. } => *own == server,
+            GrantServers::Listed(list) => list.binary_search_by_key(&server, |(listed, _)| *listed).is_ok(),
+        }
+    }
+
+    /// The policy of the grant at this server; `None` without one, or if the grant is not for it.
+    pub(crate) fn serving(&self, server: u32) -> Option<u32> {
+        match &self.servers {
+            GrantServers::One { server: own, serving } => serving.filter(|_| *own == server),
+            GrantServers::Listed(list) => {
+                let index = list.binary_search_by_key(&server, |(listed, _)| *listed).ok()?;
+                list.get(index).map(|(_, serving)| *serving)
+            }
+        }
     }
 }
 
@@ -64,8 +109,8 @@ pub struct Grants {
     // An empty configured list admits no caller; without a list, any caller is admitted.
     configured: bool,
     list: Vec<Grant>,
-    // One probe into entries of 36 bytes; the digest is its own hash.
-    by_token: HashMap<TokenDigest, u32, BuildHasherDefault<DigestHasher>>,
+    // One probe into entries of 48 bytes; the digest is its own hash.
+    by_token: HashMap<TokenDigest, KnownToken, BuildHasherDefault<DigestHasher>>,
     // Only indexes, because the ids are in `list`. Ids come from the operator, so a fixed hasher is safe.
     by_id: HashTable<u32>,
 }
@@ -91,8 +136,22 @@ impl Grants {
         }
     }
 
-    /// Adds one grant; the error is about this grant and does not contain its id.
+    /// Adds a grant of one server; the error is about this grant and does not contain its id.
     pub fn add(&mut self, spec: GrantSpec, server: u32, serving: Option<u32>) -> Result<(), String> {
+        self.insert(spec, GrantServers::One { server, serving })
+    }
+
+    /// Adds a grant with a list of servers and policies, in the same way.
+    pub fn add_for(&mut self, spec: GrantSpec, mut servers: Vec<(u32, u32)>) -> Result<(), String> {
+        servers.sort_unstable();
+        let is_repeated = |pair: &[(u32, u32)]| matches!(pair, [(one, _), (other, _)] if one == other);
+        if servers.windows(2).any(is_repeated) {
+            return Err("a server is listed twice in `servers`; keep one of them".to_owned());
+        }
+        self.insert(spec, GrantServers::Listed(servers.into()))
+    }
+
+    fn insert(&mut self, spec: GrantSpec, servers: GrantServers) -> Result<(), String> {
         let Self {
             list,
             by_token,
@@ -118,16 +177,19 @@ impl Grants {
                 place.insert(index);
             }
         }
-        if let Some(digest) = spec.token_digest {
+        for TokenSpec { digest, until_us } in spec.tokens {
             match by_token.entry(digest) {
                 Entry::Occupied(other) => {
                     return Err(format!(
                         "grant `{}` has the same `token_hash`; create a token for each grant",
-                        id_of(*other.get())
+                        id_of(other.get().grant)
                     ));
                 }
                 Entry::Vacant(place) => {
-                    place.insert(index);
+                    place.insert(KnownToken {
+                        grant: index,
+                        until_us: until_us.unwrap_or(NEVER_US),
+                    });
                 }
             }
         }
@@ -136,8 +198,7 @@ impl Grants {
             id: spec.id.into(),
             labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
             expires_at_us: spec.expires_at_us.unwrap_or(NEVER_US),
-            server,
-            serving,
+            servers,
             revoked: spec.revoked,
         });
         Ok(())
@@ -163,13 +224,13 @@ impl Grants {
         self.list.get(usize::try_from(index).ok()?)
     }
 
-    /// The index of the grant with this token.
-    pub fn by_token(&self, token: Token<'_>) -> Option<u32> {
+    /// The grant with this token, and the token's end.
+    pub fn by_token(&self, token: Token<'_>) -> Option<KnownToken> {
         self.by_digest(&self.key.digest(token))
     }
 
-    /// The index of the grant whose token has this digest.
-    pub fn by_digest(&self, digest: &TokenDigest) -> Option<u32> {
+    /// The grant of the token with this digest, and the token's end.
+    pub fn by_digest(&self, digest: &TokenDigest) -> Option<KnownToken> {
         self.by_token.get(digest).copied()
     }
 
@@ -180,12 +241,20 @@ impl Grants {
     }
 }
 
+/// Returns whether an end has come. It is the first moment after.
+const fn is_over(end_us: u64, unix_us: u64) -> bool {
+    end_us != NEVER_US && unix_us >= end_us
+}
+
 fn check(spec: &GrantSpec) -> Result<(), String> {
     if spec.id.is_empty() {
         return Err("the `id` is empty; give the grant a name".to_owned());
     }
     if spec.id.contains('\0') {
         return Err("the `id` holds NUL; names are text without NUL".to_owned());
+    }
+    if let Some(fault) = TokenSpec::fault(&spec.tokens) {
+        return Err(fault);
     }
     for (index, (name, _)) in spec.labels.iter().enumerate() {
         let earlier = spec.labels.iter().take(index);
@@ -211,13 +280,18 @@ mod tests {
     fn spec(id: &str, token: &str) -> GrantSpec {
         GrantSpec {
             id: id.to_owned(),
-            token_digest: Some(key().digest(Token::new(token))),
+            tokens: vec![key().digest(Token::new(token)).into()],
             server: "srv".to_owned(),
             policy: None,
+            servers: Vec::new(),
             labels: Vec::new(),
             expires_at_us: None,
             revoked: false,
         }
+    }
+
+    fn found(grants: &Grants, token: &str) -> Option<u32> {
+        grants.by_token(Token::new(token)).map(KnownToken::grant)
     }
 
     #[test]
@@ -230,11 +304,11 @@ mod tests {
         }
         for number in 0..1_000 {
             let (by_token, by_id) = (format!("token {number}"), format!("g{number}"));
-            assert_eq!(grants.by_token(Token::new(&by_token)), Some(number));
+            assert_eq!(found(&grants, &by_token), Some(number));
             assert_eq!(grants.by_id(&by_id), Some(number));
             assert_eq!(grants.get(number).unwrap().id(), by_id);
-            assert_eq!(grants.by_token(Token::new(&by_id)), None);
-            assert_eq!(grants.by_token(Token::new(&by_token.to_uppercase())), None);
+            assert_eq!(found(&grants, &by_id), None);
+            assert_eq!(found(&grants, &by_token.to_uppercase()), None);
         }
         assert_eq!((grants.len(), grants.is_empty()), (1_000, false));
         assert!(grants.is_configured());
@@ -257,6 +331,49 @@ mod tests {
     }
 
     #[test]
+    fn two_tokens_are_of_one_grant_and_each_has_its_end() {
+        let mut grants = Grants::with_capacity(key(), 1);
+        let mut both = spec("a", "new");
+        both.tokens.push(TokenSpec {
+            digest: key().digest(Token::new("old")),
+            until_us: Some(1_000),
+        });
+        grants.add(both, 0, None).unwrap();
+        let ended = |token, unix_us| {
+            let known = grants.by_token(Token::new(token)).unwrap();
+            (known.grant(), known.has_ended(unix_us))
+        };
+        assert_eq!([ended("old", 999), ended("old", 1_000)], [(0, false), (0, true)]);
+        assert_eq!(ended("new", u64::MAX), (0, false));
+    }
+
+    #[test]
+    fn a_list_of_servers_has_a_policy_for_each() {
+        let mut grants = Grants::with_capacity(key(), 2);
+        grants.add(spec("one", "1"), 3, Some(7)).unwrap();
+        grants.add_for(spec("list", "2"), vec![(4, 1), (2, 9)]).unwrap();
+        let facts = |index: u32| {
+            let grant = grants.get(index).unwrap();
+            let at = [2, 3, 4].map(|server| (grant.is_for(server), grant.serving(server)));
+            (grant.own_server(), at)
+        };
+        assert_eq!(
+            facts(0),
+            (Some(3), [(false, None), (true, Some(7)), (false, None)])
+        );
+        assert_eq!(
+            facts(1),
+            (None, [(true, Some(9)), (false, None), (true, Some(1))])
+        );
+        assert_eq!(
+            grants
+                .add_for(spec("twice", "3"), vec![(4, 1), (4, 2)])
+                .unwrap_err(),
+            "a server is listed twice in `servers`; keep one of them"
+        );
+    }
+
+    #[test]
     fn faults_say_what_to_do() {
         let mut grants = Grants::with_capacity(key(), 0);
         grants.add(spec("a", "one"), 0, None).unwrap();
@@ -267,6 +384,25 @@ mod tests {
         );
         assert_eq!(
             fault(spec("b", "one")),
+            "grant `a` has the same `token_hash`; create a token for each grant"
+        );
+        let with_tokens = |tokens: &[&str]| GrantSpec {
+            tokens: tokens
+                .iter()
+                .map(|token| key().digest(Token::new(token)).into())
+                .collect(),
+            ..spec("e", "e")
+        };
+        assert_eq!(
+            fault(with_tokens(&["x", "y", "z"])),
+            "it has 3 tokens, expected at most 2; take the oldest out"
+        );
+        assert_eq!(
+            fault(with_tokens(&["x", "x"])),
+            "it has the same token twice; keep one of them"
+        );
+        assert_eq!(
+            fault(with_tokens(&["x", "one"])),
             "grant `a` has the same `token_hash`; create a token for each grant"
         );
         assert_eq!(fault(spec("", "c")), "the `id` is empty; give the grant a name");

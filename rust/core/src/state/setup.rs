@@ -158,7 +158,7 @@ fn grants(
     servers: &NamedServers,
     servings: &mut Servings,
 ) -> Result<Grants, SetupError> {
-    let asks_key = list.iter().find(|grant| grant.token_digest.is_some());
+    let asks_key = list.iter().find(|grant| !grant.tokens.is_empty());
     let key = match (key, asks_key) {
         (Some(key), _) => key,
         // No digest will ever be looked up with success.
@@ -175,22 +175,47 @@ fn grants(
     let mut grants = Grants::with_capacity(key, list.len());
     for spec in list {
         let id = spec.id.clone();
-        let fault = |message: String| SetupError::Grant { grant: id, message };
-        let Some(server) = servers.by_name.get(&spec.server).copied() else {
-            let known = servers.names.iter().map(String::as_str);
-            let message = format!("unknown server `{}`; {}", spec.server, expected("server", known));
-            return Err(fault(message));
-        };
-        let serving = match &spec.policy {
-            None => None,
-            Some(key) => match by_key.get(key) {
-                None => return Err(fault(unknown_policy(key, by_key))),
-                Some(policy) => Some(servings.index(server, *policy)),
-            },
-        };
-        grants.add(spec, server, serving).map_err(fault)?;
+        add(&mut grants, spec, by_key, servers, servings)
+            .map_err(|message| SetupError::Grant { grant: id, message })?;
     }
     Ok(grants)
+}
+
+/// Adds one grant; the error is about this grant and does not contain its id.
+fn add(
+    grants: &mut Grants,
+    spec: GrantSpec,
+    by_key: &ByKey,
+    servers: &NamedServers,
+    servings: &mut Servings,
+) -> Result<(), String> {
+    let server_of = |name: &str| {
+        servers.by_name.get(name).copied().ok_or_else(|| {
+            let known = servers.names.iter().map(String::as_str);
+            format!("unknown server `{name}`; {}", expected("server", known))
+        })
+    };
+    let policy_of = |key: &str| {
+        by_key
+            .get(key)
+            .copied()
+            .ok_or_else(|| unknown_policy(key, by_key))
+    };
+    if spec.servers.is_empty() {
+        let server = server_of(&spec.server)?;
+        let policy = spec.policy.as_deref().map(policy_of).transpose()?;
+        let serving = policy.map(|policy| servings.index(server, policy));
+        return grants.add(spec, server, serving);
+    }
+    if !spec.server.is_empty() || spec.policy.is_some() {
+        return Err("it has `servers`, and `server` or `policy` as well; keep `servers` alone".to_owned());
+    }
+    let mut listed = Vec::with_capacity(spec.servers.len());
+    for (name, key) in &spec.servers {
+        let server = server_of(name)?;
+        listed.push((server, servings.index(server, policy_of(key)?)));
+    }
+    grants.add_for(spec, listed)
 }
 
 fn unknown_policy(key: &str, by_key: &ByKey) -> String {
@@ -236,12 +261,23 @@ mod tests {
     fn grant(id: &str) -> GrantSpec {
         GrantSpec {
             id: id.to_owned(),
-            token_digest: Some(key().digest(Token::new(id))),
+            tokens: vec![key().digest(Token::new(id)).into()],
             server: "a".to_owned(),
             policy: Some("p".to_owned()),
+            servers: Vec::new(),
             labels: Vec::new(),
             expires_at_us: None,
             revoked: false,
+        }
+    }
+
+    fn listed(id: &str, servers: &[(&str, &str)]) -> GrantSpec {
+        let owned = |(server, policy): &(&str, &str)| ((*server).to_owned(), (*policy).to_owned());
+        GrantSpec {
+            server: String::new(),
+            policy: None,
+            servers: servers.iter().map(owned).collect(),
+            ..grant(id)
         }
     }
 
@@ -282,15 +318,16 @@ mod tests {
             at("2", "b", "p"),
             at("3", "b", "p"),
             at("4", "a", "q"),
+            listed("5", &[("b", "q"), ("a", "p")]),
         ]);
         let state = State::configure(setup, Catalogue::default()).unwrap();
         let listed: Vec<_> = state
             .policies()
             .map(|view| (view.server().unwrap(), view.name()))
             .collect();
-        assert_eq!(listed, [("a", "p"), ("b", "p"), ("a", "q")]);
+        assert_eq!(listed, [("a", "p"), ("b", "p"), ("a", "q"), ("b", "q")]);
         assert_eq!(state.servers(), ["a", "b"]);
-        assert_eq!(state.grants().len(), 4);
+        assert_eq!(state.grants().len(), 5);
     }
 
     #[test]
@@ -313,6 +350,18 @@ mod tests {
         assert_eq!(
             refusal(|setup| grants_of(setup)[0].policy = Some("r".to_owned())),
             "grant `one`: unknown policy `r`; expected one of `p`, `q`, or add it"
+        );
+        assert_eq!(
+            refusal(|setup| grants_of(setup)[0] = listed("one", &[("a", "p"), ("c", "p")])),
+            "grant `one`: unknown server `c`; expected one of `a`, `b`, or add it"
+        );
+        assert_eq!(
+            refusal(|setup| grants_of(setup)[0] = listed("one", &[("a", "r")])),
+            "grant `one`: unknown policy `r`; expected one of `p`, `q`, or add it"
+        );
+        assert_eq!(
+            refusal(|setup| grants_of(setup)[0].servers = vec![("b".to_owned(), "q".to_owned())]),
+            "grant `one`: it has `servers`, and `server` or `policy` as well; keep `servers` alone"
         );
         assert_eq!(
             refusal(|setup| setup.servers[1].1 = Some("r".to_owned())),

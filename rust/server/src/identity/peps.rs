@@ -3,20 +3,22 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use callgate_core::grant::{TokenDigest, TokenKey};
+use callgate_core::grant::{TokenDigest, TokenKey, TokenSpec};
 use callgate_core::{Pep, PepId};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName};
 
 use super::bearer;
+use crate::clock::Clock;
 
 /// An enforcement point, as the operator configured it. Any one of its credentials is enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PepSpec {
     /// The name of the enforcement point; reservations belong to it, across reloads.
     pub name: String,
-    /// Digest of its token, which it sends as `authorization: Bearer <token>`.
-    pub token_digest: Option<TokenDigest>,
+    /// Its tokens, at most [`MAX_TOKENS`](callgate_core::grant::MAX_TOKENS); it sends one as
+    /// `authorization: Bearer <token>`.
+    pub tokens: Vec<TokenSpec>,
     /// DNS names and URIs; its client certificate must have one of them as a subject alternative name.
     pub certificate_names: Vec<String>,
     /// The users of its processes, for the Unix socket.
@@ -50,6 +52,8 @@ pub(crate) struct Asker {
     pep: Pep,
     version: u64,
     token: Option<TokenDigest>,
+    /// End of the token in Unix microseconds.
+    until_us: Option<u64>,
     peer: Arc<Peer>,
 }
 
@@ -62,6 +66,8 @@ pub(crate) enum UnknownPepError {
     Malformed,
     /// The token belongs to no enforcement point.
     Token,
+    /// The token has ended. Only logs tell it from an unknown one.
+    Ended,
     /// The credentials name more than one.
     Contradictory,
     /// The credentials were withdrawn after the request began.
@@ -82,7 +88,9 @@ impl UnknownPepError {
                  from a user that callgate is configured with"
             }
             Self::Malformed => "`authorization` cannot be read; expected one field, `Bearer <token>`",
-            Self::Token => "the token in `authorization` is not known here; check it, case included",
+            Self::Token | Self::Ended => {
+                "the token in `authorization` is not known here; check it, case included"
+            }
             Self::Contradictory => {
                 "the credentials name different enforcement points; send those of one of them"
             }
@@ -98,6 +106,7 @@ impl UnknownPepError {
             Self::NoCredential => "no credential",
             Self::Malformed => "malformed authorization",
             Self::Token => "unknown token",
+            Self::Ended => "token past its end",
             Self::Contradictory => "contradictory credentials",
             Self::Withdrawn => "withdrawn",
         }
@@ -113,12 +122,21 @@ pub(crate) struct Peps {
     own_uid: u32,
     // An empty list means nobody; without a list, anybody may ask.
     configured: bool,
+    // Judges the ends of tokens.
+    clock: Clock,
     // Differs from list to list.
     version: u64,
     listed: Vec<Pep>,
-    by_token: HashMap<TokenDigest, usize>,
+    by_token: HashMap<TokenDigest, PepToken>,
     by_certificate: HashMap<String, usize>,
     by_uid: HashMap<u32, usize>,
+}
+
+/// One token of an enforcement point.
+#[derive(Clone, Copy, Debug)]
+struct PepToken {
+    pep: usize,
+    until_us: Option<u64>,
 }
 
 /// Makes lists of enforcement points, and numbers every name that was ever configured: a name that is configured again
@@ -126,15 +144,17 @@ pub(crate) struct Peps {
 #[derive(Debug)]
 pub(crate) struct PepRegistry {
     key: Option<TokenKey>,
+    clock: Clock,
     ids: HashMap<String, PepId>,
     version: u64,
 }
 
 impl PepRegistry {
-    /// Makes a registry; `key` is the key of the digests of tokens.
-    pub(crate) fn new(key: Option<TokenKey>) -> Self {
+    /// Makes a registry; `key` is the key of the digests of tokens, and `clock` judges their ends.
+    pub(crate) fn new(key: Option<TokenKey>, clock: Clock) -> Self {
         Self {
             key,
+            clock,
             ids: HashMap::new(),
             version: 0,
         }
@@ -152,6 +172,7 @@ impl PepRegistry {
         self.version += 1;
         let mut table = Peps {
             key: self.key.clone(),
+            clock: self.clock.clone(),
             configured: true,
             version: self.version,
             ..Peps::anybody()
@@ -170,12 +191,15 @@ impl PepRegistry {
                     "a second one has this `name`; give each a name of its own".to_owned(),
                 ));
             }
-            if spec.token_digest.is_none() && spec.certificate_names.is_empty() && spec.unix_uids.is_empty() {
+            if spec.tokens.is_empty() && spec.certificate_names.is_empty() && spec.unix_uids.is_empty() {
                 return Err(fault(
                     "it has no credential; give it a `token_hash`, `certificates` or `uids`".to_owned(),
                 ));
             }
-            if spec.token_digest.is_some() && self.key.is_none() {
+            if let Some(message) = TokenSpec::fault(&spec.tokens) {
+                return Err(fault(message));
+            }
+            if !spec.tokens.is_empty() && self.key.is_none() {
                 return Err(fault(
                     "it has a `token_hash`, and no key is configured to check tokens with; configure the key that the \
                      hash was made with"
@@ -184,13 +208,17 @@ impl PepRegistry {
             }
             let index = names.len();
             let other = |other: usize| names.get(other).cloned().unwrap_or_default();
-            if let Some(digest) = spec.token_digest
-                && let Some(earlier) = table.by_token.insert(digest, index)
-            {
-                let other = other(earlier);
-                return Err(fault(format!(
-                    "pep `{other}` has the same `token_hash`; create a token for each"
-                )));
+            for TokenSpec { digest, until_us } in &spec.tokens {
+                let token = PepToken {
+                    pep: index,
+                    until_us: *until_us,
+                };
+                if let Some(earlier) = table.by_token.insert(*digest, token) {
+                    let other = other(earlier.pep);
+                    return Err(fault(format!(
+                        "pep `{other}` has the same `token_hash`; create a token for each"
+                    )));
+                }
             }
             for name in &spec.certificate_names {
                 if name.is_empty() {
@@ -240,6 +268,7 @@ impl Peps {
     pub(crate) fn anybody() -> Self {
         Self {
             key: None,
+            clock: Clock::default(),
             own_uid: rustix::process::geteuid().as_raw(),
             configured: false,
             version: 0,
@@ -280,10 +309,12 @@ impl Peps {
             (Some(_), None) => return Err(UnknownPepError::Token),
         };
         let pep = self.find(peer, token.as_ref())?;
+        let known = token.as_ref().and_then(|token| self.by_token.get(token));
         Ok(Some(Asker {
             pep,
             version: self.version,
             token,
+            until_us: known.and_then(|token| token.until_us),
             peer: Arc::clone(peer),
         }))
     }
@@ -292,7 +323,7 @@ impl Peps {
     /// header of a request and each of its messages.
     pub(crate) fn still(&self, asker: Option<&Asker>) -> Result<Pep, UnknownPepError> {
         match asker {
-            Some(asker) if asker.version == self.version => Ok(asker.pep),
+            Some(asker) if asker.version == self.version && !self.is_over(asker.until_us) => Ok(asker.pep),
             // An older list allowed the peer to connect; this one does not admit it.
             Some(asker) if !self.may_connect(&asker.peer) => Err(UnknownPepError::Withdrawn),
             _ if !self.configured => Ok(Pep::UNNAMED),
@@ -323,9 +354,22 @@ impl Peps {
         !self.by_uid.is_empty()
     }
 
+    /// Returns true if this end of a token, in Unix microseconds, has come.
+    fn is_over(&self, until_us: Option<u64>) -> bool {
+        // The clock is read only if there is an end.
+        until_us.is_some_and(|until_us| self.clock.now().unix_us() >= until_us)
+    }
+
+    fn by_token(&self, token: &TokenDigest) -> Result<&usize, UnknownPepError> {
+        let PepToken { pep, until_us } = self.by_token.get(token).ok_or(UnknownPepError::Token)?;
+        if self.is_over(*until_us) {
+            return Err(UnknownPepError::Ended);
+        }
+        Ok(pep)
+    }
+
     fn find(&self, peer: &Peer, token: Option<&TokenDigest>) -> Result<Pep, UnknownPepError> {
-        let by_token = token.map(|token| self.by_token.get(token).ok_or(UnknownPepError::Token));
-        let by_token = by_token.transpose()?;
+        let by_token = token.map(|token| self.by_token(token)).transpose()?;
         let by_uid = peer.uid.and_then(|uid| self.by_uid.get(&uid));
         let certificate_names = peer.certificate_names.iter();
         let by_certificate = certificate_names.filter_map(|name| self.by_certificate.get(name));

@@ -419,9 +419,10 @@ fn hiding(mode: &str) -> State {
     };
     let grant = |id: &str, server: &str, policy: &str| GrantSpec {
         id: id.to_owned(),
-        token_digest: Some(key().digest(Token::new(&format!("cgt_{id}")))),
+        tokens: vec![key().digest(Token::new(&format!("cgt_{id}"))).into()],
         server: server.to_owned(),
         policy: Some(policy.to_owned()),
+        servers: Vec::new(),
         labels: Vec::new(),
         expires_at_us: None,
         revoked: false,

@@ -32,7 +32,7 @@ pub(crate) fn key() -> TokenKey {
 pub(crate) fn pep(name: &str, token: &str) -> PepSpec {
     PepSpec {
         name: name.to_owned(),
-        token_digest: Some(key().digest(Token::new(token))),
+        tokens: vec![key().digest(Token::new(token)).into()],
         ..PepSpec::default()
     }
 }
@@ -59,9 +59,10 @@ pub(crate) fn config() -> ServerConfig {
 pub(crate) fn granted() -> State {
     let grant = |id: &str, server: &str| GrantSpec {
         id: id.to_owned(),
-        token_digest: Some(key().digest(Token::new(&format!("cgt_{id}")))),
+        tokens: vec![key().digest(Token::new(&format!("cgt_{id}"))).into()],
         server: server.to_owned(),
         policy: Some("test".to_owned()),
+        servers: Vec::new(),
         labels: vec![("team".to_owned(), "ops".to_owned())],
         expires_at_us: None,
         revoked: false,

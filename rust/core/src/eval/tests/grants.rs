@@ -2,7 +2,7 @@
 
 use super::{Desk, brief, config, policy, request};
 use crate::engine::{FORCED_PANIC_TOOL, Setup};
-use crate::grant::{GrantSpec, Token, TokenKey};
+use crate::grant::{GrantSpec, Token, TokenKey, TokenSpec};
 use crate::policy::Catalogue;
 use crate::{Args, Caller, Decision, Now, Pep, PepId, Request, ReservationId, State};
 
@@ -20,9 +20,10 @@ fn key() -> TokenKey {
 fn spec(id: &str) -> GrantSpec {
     GrantSpec {
         id: id.to_owned(),
-        token_digest: Some(key().digest(Token::new(&format!("cgt_{id}")))),
+        tokens: vec![key().digest(Token::new(&format!("cgt_{id}"))).into()],
         server: "one".to_owned(),
         policy: Some("p".to_owned()),
+        servers: Vec::new(),
         labels: vec![("team".to_owned(), "ops".to_owned())],
         expires_at_us: None,
         revoked: false,
@@ -63,7 +64,7 @@ pub(super) fn setup() -> Setup {
                 ..spec("srv")
             },
             GrantSpec {
-                token_digest: None,
+                tokens: Vec::new(),
                 ..spec("tokenless")
             },
         ]),
@@ -178,6 +179,73 @@ fn the_order_of_refusals() {
     assert_eq!(
         brief(&desk.decide(&by_token("x", "cgt_hour", "one"))),
         "deny (no policy)"
+    );
+}
+
+#[test]
+fn a_token_past_its_end_is_answered_as_an_unknown_one() {
+    let mut setup = setup();
+    setup.grants.as_mut().unwrap()[0].tokens.push(TokenSpec {
+        digest: key().digest(Token::new("cgt_old")),
+        until_us: Some(HOUR_US),
+    });
+    let mut desk = Desk::of(State::configure(setup, Catalogue::default()).unwrap(), config());
+    desk.now = Now::from_unix_us(HOUR_US - 1);
+    for token in ["cgt_old", "cgt_fine"] {
+        assert_eq!(brief(&desk.decide(&by_token("me", token, "one"))), "allow ");
+    }
+    desk.now = Now::from_unix_us(HOUR_US);
+    assert_eq!(brief(&desk.decide(&by_token("me", "cgt_fine", "one"))), "allow ");
+    for server in ["one", ""] {
+        let [ended, unknown] = ["cgt_old", "cgt_no"].map(|token| desk.decide(&by_token("me", token, server)));
+        assert_eq!(brief(&ended), "deny (unknown grant)");
+        assert_eq!((&ended.rule, &ended.message), (&unknown.rule, &unknown.message));
+        // Logs alone say whose token it was.
+        assert_eq!((ended.grant_index, unknown.grant_index), (Some(0), None));
+    }
+}
+
+/// The grants of `setup`, and one for the servers `one` and `two`.
+pub(super) fn setup_of_several() -> Setup {
+    let mut setup = setup();
+    let servers = [("two", "p"), ("one", "p")].map(|(server, policy)| (server.to_owned(), policy.to_owned()));
+    setup.grants.as_mut().unwrap().push(GrantSpec {
+        server: String::new(),
+        policy: None,
+        servers: servers.into(),
+        ..spec("both")
+    });
+    setup
+}
+
+#[test]
+fn a_grant_of_several_servers_has_to_be_told_which() {
+    let setup = setup_of_several();
+    let mut desk = Desk::of(State::configure(setup, Catalogue::default()).unwrap(), config());
+    for (server, expected) in [
+        ("one", "allow "),
+        ("two", "deny /tools/at/require/server-eq"),
+        ("srv", "deny (unknown grant)"),
+        ("three", "deny (unknown server)"),
+        ("", "deny (invalid request)"),
+    ] {
+        for request in [by_token("at", "cgt_both", server), by_id("at", "both", server)] {
+            let decision = desk.decide(&request);
+            assert_eq!(brief(&decision), expected, "{request:?}");
+            let snapshot = desk.engine.snapshot();
+            let identity = snapshot.identity(&request, &decision);
+            if server.is_empty() {
+                assert_eq!(identity.grant, "both");
+            } else {
+                assert_eq!(identity.server, server);
+            }
+        }
+    }
+    let decision = desk.decide(&by_token("at", "cgt_both", ""));
+    assert!(
+        decision.message.contains("name the server"),
+        "{}",
+        decision.message
     );
 }
 

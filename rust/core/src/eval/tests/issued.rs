@@ -1,6 +1,6 @@
 //! Section 2, step 1: callers that callgate has made out by the token of an issuer.
 
-use super::grants::{HOUR_US, desk, setup};
+use super::grants::{HOUR_US, desk, setup, setup_of_several};
 use super::{Desk, brief, config, request};
 use crate::engine::Setup;
 use crate::grant::GrantSpec;
@@ -68,6 +68,24 @@ fn who_is_locked_out_at_one_server_is_so_at_all_of_them() {
         ["one", "two"].map(decision_at),
         ["(grant revoked)", "(grant revoked)"]
     );
+}
+
+#[test]
+fn a_list_of_servers_is_the_whole_of_what_its_caller_may_use() {
+    let setup = setup_of_several();
+    let mut desk = Desk::of(State::configure(setup, Catalogue::default()).unwrap(), config());
+    for (server, expected) in [
+        ("one", "allow "),
+        ("srv", "deny (unknown grant)"),
+        ("three", "deny (unknown server)"),
+        ("", "deny (invalid request)"),
+    ] {
+        assert_eq!(
+            brief(&desk.decide(&issued("ops", "both", &OPS, server))),
+            expected,
+            "{server}"
+        );
+    }
 }
 
 #[test]

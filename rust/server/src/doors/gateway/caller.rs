@@ -82,9 +82,11 @@ impl ProvenCaller {
                 .map(|issued| Self::Issued(issued, Arc::clone(issuer)))
                 .map_err(|refused| refusal(Some(issuer), refused));
         }
+        let unix_us = context.gate.clock.now().unix_us();
         let grant = grants
             .by_token(Token::new(token))
-            .and_then(|index| grants.get(index));
+            .filter(|token| !token.has_ended(unix_us))
+            .and_then(|token| grants.get(token.grant()));
         Ok(Self::Grant(grant.map(|grant| grant.id().to_owned())))
     }
 

@@ -29,8 +29,11 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// The error of a reply that is cut short and has no regular end.
 const ENDED: &str = "its caller is no longer let in";
 
+/// The rule of a token that belongs to no grant, or that has ended.
+const UNKNOWN: &str = "(unknown grant)";
+
 /// The rules that end every reply.
-const NOBODY: [&str; 2] = ["(unknown grant)", "(grant revoked)"];
+const NOBODY: [&str; 2] = [UNKNOWN, "(grant revoked)"];
 
 /// The rule that ends only streams that wait for messages.
 const EXPIRED: &str = "(grant expired)";
@@ -83,7 +86,13 @@ impl OpenReply {
         };
         let decision = self.gate.engine.recognise(&configuration.state, &request, now);
         let rule = decision.rule.as_ref();
-        !(NOBODY.contains(&rule) || self.waits && rule == EXPIRED)
+        // An unknown token that still has a grant is one that has ended.
+        let is_over = rule == EXPIRED || rule == UNKNOWN && decision.grant_index.is_some();
+        if is_over {
+            !self.waits
+        } else {
+            !NOBODY.contains(&rule)
+        }
     }
 }
 

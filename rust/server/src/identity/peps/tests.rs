@@ -4,6 +4,7 @@ use callgate_core::grant::Token;
 use http::{HeaderValue, header};
 
 use super::*;
+use crate::clock::ManualClock;
 
 fn key() -> TokenKey {
     TokenKey::new([4; 32])
@@ -17,7 +18,7 @@ fn specs() -> Vec<PepSpec> {
     vec![
         PepSpec {
             name: "gateway".to_owned(),
-            token_digest: Some(digest("one")),
+            tokens: vec![digest("one").into()],
             certificate_names: vec![
                 "gateway.example".to_owned(),
                 "spiffe://example/gateway".to_owned(),
@@ -27,7 +28,7 @@ fn specs() -> Vec<PepSpec> {
         },
         PepSpec {
             name: "proxy".to_owned(),
-            token_digest: Some(digest("two")),
+            tokens: vec![digest("two").into()],
             unix_uids: vec![1002],
             ..PepSpec::default()
         },
@@ -35,7 +36,7 @@ fn specs() -> Vec<PepSpec> {
 }
 
 fn registry() -> PepRegistry {
-    PepRegistry::new(Some(key()))
+    PepRegistry::new(Some(key()), Clock::default())
 }
 
 fn peps() -> Peps {
@@ -140,7 +141,7 @@ fn a_reload_takes_effect_on_what_has_begun() {
     let mut changed = specs();
     changed.reverse();
     changed[1].vouches = false;
-    changed[1].token_digest = Some(digest("three"));
+    changed[1].tokens = vec![digest("three").into()];
     let peps = registry.list(Some(changed)).unwrap();
     assert_eq!(
         peps.still(Some(&gateway)),
@@ -157,6 +158,36 @@ fn a_reload_takes_effect_on_what_has_begun() {
 
     assert_eq!(registry.list(None).unwrap().still(None), Ok(Pep::UNNAMED));
     assert_eq!(peps.still(None), Err(UnknownPepError::Withdrawn));
+}
+
+#[test]
+fn two_tokens_are_of_one_pep_until_the_old_one_ends() {
+    let clock = ManualClock::new(999);
+    let mut registry = PepRegistry::new(Some(key()), Clock::Manual(clock.clone()));
+    let mut rotated = specs();
+    rotated[1].tokens.push(TokenSpec {
+        digest: digest("old"),
+        until_us: Some(1_000),
+    });
+    let peps = registry.list(Some(rotated)).unwrap();
+    let peer = Arc::new(Peer::default());
+    let [old, new] = ["old", "two"].map(|token| peps.ask(&peer, &headers(Some(token))).unwrap());
+    for asker in [&old, &new] {
+        assert_eq!(peps.still(asker.as_ref()).map(|pep| pep.id), Ok(PepId(2)));
+    }
+    clock.set_us(1_000);
+    assert_eq!(peps.still(new.as_ref()).map(|pep| pep.id), Ok(PepId(2)));
+    assert_eq!(
+        peps.still(old.as_ref()),
+        Err(UnknownPepError::Withdrawn),
+        "what has begun as well"
+    );
+    assert_eq!(ask(&peps, None, &[], Some("two")), Ok(PepId(2)));
+    assert_eq!(ask(&peps, None, &[], Some("old")), Err(UnknownPepError::Ended));
+    // Told apart in logs alone.
+    let (ended, unknown) = (UnknownPepError::Ended, UnknownPepError::Token);
+    assert_eq!(ended.message(), unknown.message());
+    assert_ne!(ended.as_str(), unknown.as_str());
 }
 
 #[test]
@@ -217,8 +248,18 @@ fn a_faulty_list_says_what_to_do() {
         "pep `gateway`: a second one has this `name`; give each a name of its own"
     );
     assert_eq!(
-        fault(&|specs| specs[1].token_digest = Some(digest("one"))),
+        fault(&|specs| specs[1].tokens = vec![digest("one").into()]),
         "pep `proxy`: pep `gateway` has the same `token_hash`; create a token for each"
+    );
+    assert_eq!(
+        fault(&|specs| specs[1]
+            .tokens
+            .extend(["x", "y"].map(|token| TokenSpec::from(digest(token))))),
+        "pep `proxy`: it has 3 tokens, expected at most 2; take the oldest out"
+    );
+    assert_eq!(
+        fault(&|specs| specs[1].tokens.push(digest("two").into())),
+        "pep `proxy`: it has the same token twice; keep one of them"
     );
     assert_eq!(
         fault(&|specs| specs[1].unix_uids.push(1001)),
@@ -230,7 +271,7 @@ fn a_faulty_list_says_what_to_do() {
     );
     assert_eq!(
         fault(&|specs| {
-            specs[1].token_digest = None;
+            specs[1].tokens.clear();
             specs[1].unix_uids.clear();
         }),
         "pep `proxy`: it has no credential; give it a `token_hash`, `certificates` or `uids`"
@@ -239,7 +280,7 @@ fn a_faulty_list_says_what_to_do() {
         fault(&|specs| specs[0].name.clear()),
         "pep ``: the `name` is empty; give it one"
     );
-    let keyless = PepRegistry::new(None).list(Some(specs()));
+    let keyless = PepRegistry::new(None, Clock::default()).list(Some(specs()));
     let keyless = keyless.unwrap_err().to_string();
     assert!(
         keyless.starts_with("pep `gateway`: it has a `token_hash`, and no key"),
