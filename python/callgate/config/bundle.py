@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from callgate.config import shape
-from callgate.config.document import read_document
+from callgate.config.document import Document, read_document
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
@@ -18,6 +18,7 @@ from callgate.config.key import is_in_state, key_path, parse_token, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
 from callgate.config.oauth import Jwks
 from callgate.config.state import pins_folder
+from callgate.config.tokens import tokens_of
 from callgate.config.upstreams import Listed, first_lists_s
 from callgate.errors import ConfigError, TransientError
 from callgate.text import quoted
@@ -40,6 +41,8 @@ class Placed:
     grant: Grant
     path: KeyPath
     fault: Faulting = field(repr=False, compare=False)
+    document: Document | None = field(default=None, repr=False, compare=False)
+    """The file that contains it; None if it came from the environment."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +169,19 @@ def known_grants(loaded: Loaded) -> tuple[Placed, ...]:
     return _grants(loaded, Files(), []) or ()
 
 
+def configured_grants(loaded: Loaded) -> tuple[Placed, ...]:
+    """The grants with the files that contain them.
+
+    Raises:
+        InvalidConfigError: A file of grants cannot be read, or is wrong.
+    """
+    faults = list[Fault]()
+    grants = _grants(loaded, Files(), faults)
+    if faults:
+        raise InvalidConfigError(faults)
+    return grants or ()
+
+
 def _admin_token(loaded: Loaded, files: Files, faults: list[Fault]) -> str | None:
     path, at = loaded.config.admin.token_file, ("admin", "token_file")
     if path is None:
@@ -186,9 +202,9 @@ def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fa
     config = loaded.config
     if config.grant_key is None:
         files.add(key_path(config))
-    hashes = [placed.grant.token_hash for placed in grants] + [pep.token_hash for pep in config.peps or ()]
+    has_tokens = any(tokens_of(entry) for entry in (*(placed.grant for placed in grants), *(config.peps or ())))
     try:
-        if config.grant_key is None and not any(hashes) and config.grant_key_file is None and not is_in_state(config):
+        if config.grant_key is None and not has_tokens and config.grant_key_file is None and not is_in_state(config):
             return None
         return read_key(config)
     except ConfigError as error:
@@ -226,7 +242,9 @@ def _grants(loaded: Loaded, files: Files, faults: list[Fault]) -> tuple[Placed, 
     config = loaded.config
     if config.grants is None and config.grants_file is None:
         return None
-    placed = [Placed(grant, ("grants", index), loaded.fault) for index, grant in enumerate(config.grants or ())]
+    document = loaded.document_of(("grants",))
+    grants = enumerate(config.grants or ())
+    placed = [Placed(grant, ("grants", index), loaded.fault, document) for index, grant in grants]
     if config.grants_file is not None:
         files.add(config.grants_file)
         try:
@@ -247,7 +265,7 @@ def _grants_of(path: Path) -> Iterator[Placed]:
         grants = GrantsFile(**document.data).grants
     except ValidationError as error:
         raise InvalidConfigError(faults_of(error, document.fault, shape.Shape(section=GrantsFile))) from None
-    return (Placed(grant, ("grants", index), document.fault) for index, grant in enumerate(grants))
+    return (Placed(grant, ("grants", index), document.fault, document) for index, grant in enumerate(grants))
 
 
 def _tls(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, bytes] | None:

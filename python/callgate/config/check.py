@@ -16,6 +16,7 @@ from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
 from callgate.config.policies import Catalogue, approvals, policy_document, read_catalogue, unknown_tools
 from callgate.config.proxies import AlwaysPlace
+from callgate.config.tokens import placed_hashes, tokens_of, warnings_of
 from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from callgate.config.bundle import Bundle, Placed
     from callgate.config.document import KeyPath
+    from callgate.config.tokens import Tokened
 
 _NO_PART_OF_A_PATH: Final = re.compile(r"[\x00-\x1f\x7f/\\;%?#]")
 
@@ -124,13 +126,29 @@ def _grants(bundle: Bundle) -> Iterator[Fault]:
         grant = placed.grant
         if ids.setdefault(grant.id, number) != number:
             yield placed.fault((*placed.path, "id"), f"another grant has the id {quoted(grant.id)}; rename one")
-        elif grant.token_hash is not None and hashes.setdefault(grant.token_hash, grant.id) != grant.id:
-            message = f"the grant {quoted(hashes[grant.token_hash])} has the same token; make one for each"
-            yield placed.fault((*placed.path, "token_hash"), message)
-        if grant.server not in bundle.config.servers:
-            yield placed.fault((*placed.path, "server"), unknown("server", grant.server, bundle.config.servers))
-        if grant.policy is not None and grant.policy not in bundle.policies:
-            yield placed.fault((*placed.path, "policy"), unknown("policy", grant.policy, bundle.policies))
+        else:
+            for path, message in _repeated(grant, f"the grant {quoted(grant.id)}", hashes):
+                yield placed.fault((*placed.path, *path), message)
+        listed = grant.server is None
+        for server, policy in grant.places().items():
+            if server not in bundle.config.servers:
+                path = ("servers", server) if listed else ("server",)
+                message = unknown("server", server, bundle.config.servers)
+                yield placed.fault((*placed.path, *path), message, of_key=listed)
+            if policy is not None and policy not in bundle.policies:
+                path = ("servers", server) if listed else ("policy",)
+                yield placed.fault((*placed.path, *path), unknown("policy", policy, bundle.policies))
+
+
+def _repeated(entry: Tokened, name: str, hashes: dict[str, str]) -> Iterator[tuple[KeyPath, str]]:
+    """Hashes of an entry that were met before, with their paths; `hashes` are those met, with the entries' names."""
+    for path, token_hash in placed_hashes(entry):
+        other = hashes.get(token_hash)
+        hashes.setdefault(token_hash, name)
+        if other == name:
+            yield path, "this token is listed twice; keep one of them"
+        elif other is not None:
+            yield path, f"{other} has the same token; make one for each"
 
 
 def _peps(bundle: Bundle) -> Iterator[Fault]:
@@ -140,10 +158,10 @@ def _peps(bundle: Bundle) -> Iterator[Fault]:
         at = ("peps", index)
         if names.setdefault(pep.name, index) != index:
             yield fault((*at, "name"), f"another PEP has the name {quoted(pep.name)}; rename one")
-        elif pep.token_hash is not None and hashes.setdefault(pep.token_hash, pep.name) != pep.name:
-            message = f"the PEP {quoted(hashes[pep.token_hash])} has the same token; make one for each"
-            yield fault((*at, "token_hash"), message)
-        if not (pep.token_hash or pep.certificates or pep.uids):
+        else:
+            for path, message in _repeated(pep, f"the PEP {quoted(pep.name)}", hashes):
+                yield fault((*at, *path), message)
+        if not (tokens_of(pep) or pep.certificates or pep.uids):
             yield fault(
                 at,
                 f"the PEP {quoted(pep.name)} can prove itself by nothing; give `token_hash`, `certificates` or `uids`",
@@ -190,7 +208,9 @@ def warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False
 def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool = False) -> Iterator[Fault]:
     """The same, with their places."""
     yield from map(Fault, _trust(bundle, quick=quick))
-    yield from _useless(bundle, now or datetime.now(timezone.utc))
+    now = now or datetime.now(timezone.utc)
+    yield from _useless(bundle, now)
+    yield from _tokens(bundle, now)
     yield from map(Fault, _secrets(bundle))
     yield from ineffective(bundle.policies.values())
     yield from _of_tools(bundle)
@@ -204,7 +224,8 @@ def _of_tools(bundle: Bundle) -> Iterator[Fault]:
     if catalogue is not None and config.servers:
         yield from catalogue.unconfigured(config.servers)
     users = [(server.policy, name) for name, server in config.servers.items()]
-    users += [(placed.grant.policy, placed.grant.server) for placed in bundle.grants or ()]
+    for placed in bundle.grants or ():
+        users += [(policy, server) for server, policy in placed.grant.places().items()]
     for key, (file, content) in bundle.policies.items():
         yield from of_policy(file, content, catalogue, {server for policy, server in users if policy == key})
 
@@ -250,9 +271,21 @@ def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:
     for placed in grants or ():
         for reason in (*_reasons(placed, now, vouched=vouched or bundle.oauth is not None), *_shared(placed, bundle)):
             yield placed.fault(placed.path, f"the grant {quoted(placed.grant.id)} {reason}")
-    used = {server.policy for server in config.servers.values()} | {placed.grant.policy for placed in grants or ()}
+    used = {server.policy for server in config.servers.values()}
+    for placed in grants or ():
+        used.update(placed.grant.places().values())
     for key in sorted(set(bundle.policies) - used):
         yield Fault(f"the policy {quoted(key)} is used by no server and no grant")
+
+
+def _tokens(bundle: Bundle, now: datetime) -> Iterator[Fault]:
+    """Warnings about tokens that have ended, and about old ones without an end."""
+    for placed in bundle.grants or ():
+        for path, reason in () if placed.grant.revoked else warnings_of(placed.grant, now):
+            yield placed.fault((*placed.path, *path), f"the grant {quoted(placed.grant.id)} {reason}")
+    for index, pep in enumerate(bundle.config.peps or ()):
+        for path, reason in warnings_of(pep, now):
+            yield bundle.loaded.fault(("peps", index, *path), f"the PEP {quoted(pep.name)} {reason}")
 
 
 def ineffective(policies: Iterable[tuple[str, bytes]]) -> Iterator[Fault]:
@@ -266,18 +299,18 @@ def _reasons(placed: Placed, now: datetime, *, vouched: bool) -> Iterator[str]:
     grant = placed.grant
     if grant.revoked:
         return
-    if grant.policy is None:
+    if None in grant.places().values():
         yield "has no policy, so its calls are denied"
     if grant.expires_at is not None and grant.expires_at <= now:
         yield "has expired"
-    if grant.token_hash is None and not vouched:
+    if not tokens_of(grant) and not vouched:
         yield "has no token, and no PEP vouches, so nobody can use it"
 
 
 def _shared(placed: Placed, bundle: Bundle) -> Iterator[str]:
     """A prefix keeps an issuer's ids apart, so a grant with such an id and its own token may be a mistake."""
     grant = placed.grant
-    if grant.revoked or grant.token_hash is None:
+    if grant.revoked or not tokens_of(grant):
         return
     for _, issuer in listed(bundle.config.gateway.oauth):
         if issuer.prefix is not None and grant.id.startswith(issuer.prefix):

@@ -55,7 +55,8 @@ def meanings(section: type[BaseModel]) -> Mapping[str, str]:
     }
 
 
-def _with_meanings(schema: dict[str, Any], section: type[BaseModel]) -> None:
+def with_meanings(schema: dict[str, Any], section: type[BaseModel]) -> None:
+    """Adds the docstrings of the keys to the JSON Schema of a section."""
     for name, meaning in meanings(section).items():
         # A reference to a section does not repeat what the section says of itself.
         if meaning != getattr(section.model_fields[name].annotation, "__doc__", None):
@@ -65,7 +66,7 @@ def _with_meanings(schema: dict[str, Any], section: type[BaseModel]) -> None:
 class Section(BaseModel):
     """Base of all sections: validated, immutable, without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=_with_meanings)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, json_schema_extra=with_meanings)
 
     def server_keywords(self) -> dict[str, Any]:
         """The section as the data plane takes it; a duration is in whole ms, under `<key>_ms`."""

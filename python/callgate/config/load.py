@@ -62,6 +62,11 @@ class Loaded:
             return self.document.fault(path, message, of_key=of_key)
         return Fault(f"`{dotted(path)}`: {message}", path=path)
 
+    def document_of(self, path: KeyPath) -> Document | None:
+        """The file, if it contains the value at a path that is in force."""
+        is_overridden = _has(self.environment, path) or any(path[: len(option)] == option for option in self.options)
+        return None if is_overridden or self.document is None or not _has(self.document.data, path) else self.document
+
     def origin(self, path: KeyPath) -> str:
         """The origin of the value at a path."""
         for option_path, option in self.options.items():

@@ -55,6 +55,10 @@ def _issuer(value: str) -> str:
     return value
 
 
+IssuerUrl = Annotated[str, AfterValidator(_issuer)]
+"""The URL of an issuer of tokens."""
+
+
 def _jwks(value: str) -> str:
     # The value is not shown, because it may contain a password.
     if not _JWKS.fullmatch(value):
@@ -147,7 +151,7 @@ class Jwks(Section):
 class Oauth(Section):
     """An issuer whose tokens are accepted, and their mapping to grants."""
 
-    issuer: Annotated[str, AfterValidator(_issuer)]
+    issuer: IssuerUrl
     """The tokens' `iss`, compared exactly."""
 
     prefix: Annotated[str, AfterValidator(_prefix)] | None = None

@@ -21,6 +21,7 @@ from callgate.config.load import dotted
 from callgate.config.model import Config
 from callgate.config.policies import read_catalogue
 from callgate.config.state import counters_place
+from callgate.config.tokens import tokens_of
 from callgate.config.units import to_ms
 from callgate.errors import ConfigError
 
@@ -216,7 +217,7 @@ class Plan:
             what = "`grant_key_file`" if given else f"the key of token hashes, `{key_path(self.config)}`,"
             message = f"{what} cannot change while callgate runs; restart it, or put the value back"
             yield fault(("grant_key_file",), message) if given else Fault(message)
-        elif not before.keyed and any(pep.token_hash for pep in self.config.peps or ()):
+        elif not before.keyed and any(tokens_of(pep) for pep in self.config.peps or ()):
             message = (
                 "callgate was started before there was a key of token hashes, so the first PEP with a token takes a "
                 "restart; restart it, or take the PEP out"
