@@ -3,24 +3,28 @@
 import json
 import sys
 from collections.abc import Collection
+from typing import TypeVar
 
 import typer
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from callgate._callgate import hash_token, new_token
 from callgate.config.fields import checked_text
-from callgate.config.key import read_or_create_key
+from callgate.config.key import read_key, read_or_create_key
 from callgate.config.load import Loaded
+from callgate.config.messages import message_of
 from callgate.text import did_you_mean, quoted
 
+_Section = TypeVar("_Section", bound=BaseModel)
 
-def new(loaded: Loaded) -> tuple[str, str]:
-    """A new token and its hash; creates a missing key.
+
+def new(loaded: Loaded, *, may_make_key: bool = True) -> tuple[str, str]:
+    """A new token and its hash; creates a missing key if it may.
 
     Raises:
         ConfigError: The key cannot be read or written.
     """
-    key, made = read_or_create_key(loaded.config)
+    key, made = read_or_create_key(loaded.config) if may_make_key else (read_key(loaded.config), None)
     if made is not None:
         typer.echo(f"made the key `{made}`: keep it, and keep it secret", err=True)
     token = new_token()
@@ -56,10 +60,19 @@ def must_be_text(option: str, value: str) -> None:
         raise typer.BadParameter(str(error), param_hint=option) from None
 
 
-def label(text: str) -> tuple[str, str]:
-    """The name and value of a label from the command line."""
-    must_be_text("--label", text)
+def assignment(option: str, text: str, form: str) -> tuple[str, str]:
+    """A name and its value from the command line."""
+    must_be_text(option, text)
     name, equals, value = text.partition("=")
     if not equals or not name:
-        raise typer.BadParameter(f"{quoted(text)}: expected NAME=VALUE", param_hint="--label")
+        raise typer.BadParameter(f"{quoted(text)}: expected {form}", param_hint=option)
     return name, value
+
+
+def valid(option: str, section: type[_Section], **values: str) -> _Section:
+    """A section of the configuration from the command line."""
+    try:
+        return section(**values)
+    except ValidationError as error:
+        message = message_of(error.errors(include_url=False)[0], ())
+        raise typer.BadParameter(message, param_hint=option) from None
