@@ -44,6 +44,7 @@ __all__ = [
     "pins_read",
     "pins_record",
     "pins_reset",
+    "policy_faults",
     "policy_schema",
     "validate",
     "version",
@@ -1227,6 +1228,15 @@ def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
     Raises:
         PolicyError: A document has a fault.
         ConfigError: A file cannot be read.
+    """
+
+def policy_faults(path: str | PathLike[str]) -> list[tuple[int, int, str]]:
+    """Every fault of a policy file, in document order: line, column and message of each.
+
+    Empty if it can be loaded; at most 100.
+
+    Raises:
+        ConfigError: The file cannot be read.
     """
 
 def ineffective_settings(file: str, content: bytes) -> list[tuple[int, int, str]]:

@@ -67,6 +67,19 @@ def test_every_file_of_a_folder_is_validated(folder: Path) -> None:
     assert "did you mean `rate_limit`?" in found[0]["text"]
 
 
+def test_every_fault_of_a_file(folder: Path) -> None:
+    (folder / "p.yaml").write_text(MISSPELT + "defualt: deny\nhide: [1]\nall_tools: {action: maybe}\n")
+    found = findings("validate", "p.yaml", code=2)
+    assert [(one["line"], one["rule"]) for one in found] == [
+        (3, "/tools/a~1b/rate_limt"),
+        (4, "/defualt"),
+        (5, "/hide/0"),
+        (6, "/all_tools/action"),
+    ]
+    out, err = told("validate", "p.yaml", code=2)
+    assert (out, len(err)) == ([], 4)
+
+
 def test_what_only_all_files_of_a_folder_show(folder: Path) -> None:
     for name in ("a.yaml", "a.json"):
         (folder / "policies" / name).write_text(GOOD)

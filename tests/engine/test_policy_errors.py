@@ -79,6 +79,14 @@ def test_folder_with_two_files_for_one_server(tmp_path: Path) -> None:
         Engine.from_file(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["two.JSON", "two.Yaml"])
+def test_folder_with_a_suffix_that_nobody_reads(tmp_path: Path, name: str) -> None:
+    (tmp_path / "one.json").write_text(json.dumps(GOOD))
+    (tmp_path / name).write_text(json.dumps(GOOD))
+    with pytest.raises(ConfigError, match=r"two\.\w+`: would not be read, because its suffix is not in lower case"):
+        Engine.from_file(tmp_path)
+
+
 def test_warnings_name_their_file(tmp_path: Path) -> None:
     limits = [{"counter": "c", "window": "minute", "max": 5, "scope": "session"}]
     path = tmp_path / "one.json"

@@ -131,6 +131,11 @@ def review_document(**documents: Any) -> Iterator[Finding]:  # noqa: ANN401  arg
 def _of_policy(file: Path) -> Iterator[Finding]:
     try:
         warnings = native.validate(file)
+    except PolicyError:
+        for line, column, message in native.policy_faults(file):
+            rule = _rule(str(file), line, column, message)
+            yield Finding(masked(message), "error", str(file), line, column, rule)
+        return
     except CallgateError as error:
         yield _of_error(error, str(file))
         return

@@ -75,6 +75,17 @@ mod _callgate {
             .collect())
     }
 
+    /// Every fault of a policy file, in document order: line, column and message of each.
+    #[pyfunction]
+    #[pyo3(signature = (path))]
+    fn policy_faults(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(usize, usize, String)>> {
+        let faults = py.detach(move || crate::load::faults_of(&path))?;
+        Ok(faults
+            .into_iter()
+            .map(|fault| (fault.line, fault.column, fault.message))
+            .collect())
+    }
+
     /// The settings of a policy that change nothing in this version: line, column and message of each.
     #[pyfunction]
     #[pyo3(signature = (file, content))]

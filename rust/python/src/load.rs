@@ -92,6 +92,11 @@ pub(crate) fn warnings_at(path: &Path) -> Result<Vec<(String, ast::Warning)>, Er
     Ok(warnings)
 }
 
+/// Every fault of a policy file, in document order; none if it can be loaded.
+pub(crate) fn faults_of(path: &Path) -> Result<Vec<policy::PolicyError>, Error> {
+    with_source(path, |source| Ok(policy::faults(source)))
+}
+
 /// A JSON policy document from memory.
 pub(crate) fn policy_in_memory(bytes: &[u8]) -> Result<Policies, Error> {
     let source = Source {
@@ -143,11 +148,12 @@ fn folder(path: &Path) -> Result<Vec<Document>, Error> {
     let mut files: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        if file
-            .extension()
-            .is_some_and(|suffix| SUFFIXES.iter().any(|known| suffix == *known))
-        {
+        let Some(suffix) = file.extension() else { continue };
+        if SUFFIXES.iter().any(|known| suffix == *known) {
             files.push(file);
+        } else if SUFFIXES.iter().any(|known| suffix.eq_ignore_ascii_case(known)) {
+            let fault = "would not be read, because its suffix is not in lower case; rename it";
+            return Err(Error::Folder(file, fault));
         }
     }
     if files.is_empty() {

@@ -1,6 +1,7 @@
 //! Checks and their conditions (`docs/policy.md` sections 1 and 3).
 
 use super::ast::{Check, Condition};
+use super::collected::Collected;
 use super::fields::Fields;
 use super::fit;
 use super::operator::operator;
@@ -12,32 +13,35 @@ const LEAF: [&str; 3] = ["path", "op", "value"];
 const CONDITION: [&str; 6] = ["path", "op", "value", "any", "all", "not"];
 
 /// A list of checks.
-pub(super) fn checks(node: &Node, warnings: &mut Warnings) -> Read<Vec<Check>> {
-    node.list("a list of checks")?
+pub(super) fn checks(node: &Node, collected: &mut Collected) -> Vec<Check> {
+    let elements = collected.read(node.list("a list of checks")).unwrap_or_default();
+    elements
         .iter()
-        .map(|element| check(element, warnings))
+        .filter_map(|element| check(element, collected))
         .collect()
 }
 
-fn check(node: &Node, warnings: &mut Warnings) -> Read<Check> {
-    let fields = Fields::of(node, "a check", &["name", "conditions", "on_deny"])?;
-    let name = fields
-        .get("name")
-        .map(|node| node.name("the name of the check"))
-        .transpose()?;
+fn check(node: &Node, collected: &mut Collected) -> Option<Check> {
+    let fields = Fields::collect(node, "a check", &["name", "conditions", "on_deny"], collected)?;
+    let name = fields.get("name").map(|node| node.name("the name of the check"));
+    let name = collected.read(name.transpose());
     let conditions = fields
-        .required("conditions", "a list, which may be empty")?
-        .list("a list of conditions")?;
-    Ok(Check {
-        name: name.map(str::to_owned),
-        conditions: conditions
-            .iter()
-            .map(|element| condition(element, warnings))
-            .collect::<Read<_>>()?,
-        on_deny: fields
-            .get("on_deny")
-            .map(|node| node.string("a message").map(str::to_owned))
-            .transpose()?,
+        .required("conditions", "a list, which may be empty")
+        .and_then(|node| node.list("a list of conditions"));
+    let conditions = collected.read(conditions).unwrap_or_default();
+    let conditions = conditions
+        .iter()
+        .filter_map(|element| {
+            let condition = condition(element, &mut collected.warnings);
+            collected.read(condition)
+        })
+        .collect();
+    let on_deny = fields.get("on_deny").map(|node| node.string("a message"));
+    let on_deny = collected.read(on_deny.transpose());
+    Some(Check {
+        name: name?.map(str::to_owned),
+        conditions,
+        on_deny: on_deny?.map(str::to_owned),
     })
 }
 

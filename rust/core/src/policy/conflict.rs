@@ -6,7 +6,7 @@ use callgate_counters::Window;
 
 use super::ast::{Limit, Path, Scope, Step};
 use super::limit::PlacedLimit;
-use super::read::{DocumentError, Position, Read, quoted};
+use super::read::{DocumentError, Position, quoted};
 
 /// The entry of the policy that contains a limit.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,22 +17,18 @@ pub(super) enum Entry {
     Shared,
 }
 
-/// Refuses limits that share a count but have different `max`; the fault is at the second one.
-pub(super) fn check_conflicts(limits: &[(Entry, PlacedLimit)]) -> Read<()> {
+/// The faults of limits that share a count but have different `max`, one a count, in document order: each is at the second
+/// limit.
+pub(super) fn conflicts(limits: &[(Entry, PlacedLimit)]) -> Vec<DocumentError> {
     let mut sorted: Vec<&(Entry, PlacedLimit)> = limits.iter().collect();
     // The sort is stable, so limits of one count stay in document order.
     sorted.sort_by(|(_, a), (_, b)| order_of_counts(&a.limit, &b.limit));
-    let mut first_fault: Option<DocumentError> = None;
-    for counts in sorted.chunk_by(|(_, a), (_, b)| order_of_counts(&a.limit, &b.limit) == Ordering::Equal) {
-        if let Some(error) = conflict(counts)
-            && first_fault
-                .as_ref()
-                .is_none_or(|first| (error.at.line, error.at.column) < (first.at.line, first.at.column))
-        {
-            first_fault = Some(error);
-        }
-    }
-    first_fault.map_or(Ok(()), Err)
+    let mut faults: Vec<DocumentError> = sorted
+        .chunk_by(|(_, a), (_, b)| order_of_counts(&a.limit, &b.limit) == Ordering::Equal)
+        .filter_map(conflict)
+        .collect();
+    faults.sort_by_key(|fault| (fault.at.line, fault.at.column));
+    faults
 }
 
 /// The first disagreement among the limits of one count, in document order.

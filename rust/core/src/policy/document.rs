@@ -3,14 +3,14 @@
 use hashbrown::HashMap;
 
 use super::ast::{Category, CategoryRules, DefaultAction, Mode, Pattern, Policy, Rules, ToolEntry};
-use super::conflict::{Entry, check_conflicts};
+use super::collected::Collected;
+use super::conflict::{Entry, conflicts};
 use super::digest::digest;
 use super::fields::{Fields, listed, word};
 use super::path::argument_path;
 use super::pattern::pattern;
 use super::read::{DocumentError, Member, Node, Position, Read, check_name, quoted};
-use super::rules::{self, Collected, Context, mode, rules};
-use super::warnings::Warnings;
+use super::rules::{self, Context, mode, rules};
 use crate::nearest::nearest;
 
 const FIELDS: [&str; 10] = [
@@ -26,70 +26,65 @@ const FIELDS: [&str; 10] = [
     "tools",
 ];
 
-/// Reads a policy. `stem` is its name if the document has none.
-pub(super) fn policy(node: &Node, stem: &str) -> Read<Policy> {
-    let fields = Fields::of(node, "a policy", &FIELDS)?;
-    version(&fields)?;
-    let default = match word(
-        fields.required("default", "`allow` or `deny`")?,
-        &["allow", "deny"],
-    )? {
-        0 => DefaultAction::Allow,
-        _ => DefaultAction::Deny,
+/// Reads a policy, or returns its faults in the order in which they are found. `stem` is its name if the document has none.
+pub(super) fn policy(node: &Node, stem: &str) -> Result<Policy, Vec<DocumentError>> {
+    let mut collected = Collected::default();
+    let policy = read(node, stem, &mut collected);
+    match policy {
+        Some(policy) if collected.is_sound() => Ok(policy),
+        _ => Err(collected.into_faults()),
+    }
+}
+
+/// The policy, which must not be used if a fault was collected; `None` only if one was.
+fn read(node: &Node, stem: &str, collected: &mut Collected) -> Option<Policy> {
+    let fields = Fields::collect(node, "a policy", &FIELDS, collected)?;
+    // Nothing is known of other versions.
+    collected.read(version(&fields))?;
+    let default = fields
+        .required("default", "`allow` or `deny`")
+        .and_then(|node| word(node, &["allow", "deny"]));
+    let default = collected.read(default);
+    let name = fields.get("name").map(|node| node.name("the name of the policy"));
+    let name = collected.read(name.transpose());
+    let description = fields.get("description").map(|node| node.string("a description"));
+    let description = collected.read(description.transpose());
+    let log_args = list(
+        fields.get("log_args"),
+        "a list of paths",
+        argument_path,
+        collected,
+    );
+    // The mode of the rules below; a fault of it is noted, and they are read with the default one.
+    let mode = fields.get("mode").map_or(Ok(Mode::Enforce), mode);
+    let mode = collected.read(mode).unwrap_or(Mode::Enforce);
+    let hidden = |node: &Node| pattern(node.string("a pattern")?, node.at);
+    let hide = list(fields.get("hide"), "a list of patterns", hidden, collected);
+    let all_tools = Context {
+        counter: "all_tools",
+        entry: Entry::Shared,
+        mode,
     };
-    let name = fields
-        .get("name")
-        .map(|node| node.name("the name of the policy"))
-        .transpose()?
-        .unwrap_or(stem);
-    let description = fields
-        .get("description")
-        .map(|node| node.string("a description"))
-        .transpose()?;
-    let log_args = match fields.get("log_args") {
-        Some(node) => node
-            .list("a list of paths")?
-            .iter()
-            .map(argument_path)
-            .collect::<Read<_>>()?,
-        None => Vec::new(),
-    };
-    let mode = fields.get("mode").map_or(Ok(Mode::Enforce), mode)?;
-    let hide = match fields.get("hide") {
-        Some(node) => node
-            .list("a list of patterns")?
-            .iter()
-            .map(|node| pattern(node.string("a pattern")?, node.at))
-            .collect::<Read<Vec<_>>>()?,
-        None => Vec::new(),
-    };
-    let mut collected = Collected {
-        warnings: Warnings::default(),
-        limits: Vec::new(),
-    };
-    let all_tools = match fields.get("all_tools") {
-        Some(node) => rules(
-            node,
-            &Context {
-                counter: "all_tools",
-                entry: Entry::Shared,
-                mode,
-            },
-            &mut collected,
-        )?,
-        None => Rules::empty(mode),
-    };
-    let categories = match fields.get("categories") {
-        Some(node) => categories(node, mode, &mut collected)?,
-        None => Vec::new(),
-    };
-    let members = match fields.get("tools") {
-        Some(node) => node.object("an object of tool names and rules")?,
-        None => &[],
-    };
-    let tools = tools(members, mode, &mut collected)?;
-    check_conflicts(&collected.limits)?;
-    let mut warnings = collected.warnings;
+    let all_tools = fields
+        .get("all_tools")
+        .and_then(|node| rules(node, &all_tools, collected))
+        .unwrap_or_else(|| Rules::empty(mode));
+    let categories = fields
+        .get("categories")
+        .map_or_else(Vec::new, |node| categories(node, mode, collected));
+    let members = fields.get("tools").map_or(Ok([].as_slice()), |node| {
+        node.object("an object of tool names and rules")
+    });
+    let members = collected.read(members).unwrap_or_default();
+    let tools = tools(members, mode, collected);
+    for fault in conflicts(&collected.limits) {
+        collected.fault(fault);
+    }
+    if !collected.is_sound() {
+        return None;
+    }
+    let digest = collected.read(digest(node))?;
+    let mut warnings = std::mem::take(&mut collected.warnings);
     warnings.of_session_limits(&all_tools);
     // A tool hidden in shadow mode is still decided by its own rules.
     let hidden = if mode == Mode::Enforce {
@@ -98,11 +93,14 @@ pub(super) fn policy(node: &Node, stem: &str) -> Read<Policy> {
         &[]
     };
     warnings.of_entries(members, &tools, hidden);
-    Ok(Policy {
-        name: name.to_owned(),
-        description: description.map(str::to_owned),
-        digest: digest(node)?,
-        default,
+    Some(Policy {
+        name: name?.unwrap_or(stem).to_owned(),
+        description: description?.map(str::to_owned),
+        digest,
+        default: match default? {
+            0 => DefaultAction::Allow,
+            _ => DefaultAction::Deny,
+        },
         log_args,
         mode,
         hide,
@@ -113,6 +111,21 @@ pub(super) fn policy(node: &Node, stem: &str) -> Read<Policy> {
     })
 }
 
+/// The elements of a list that have no fault; empty without a list.
+fn list<T>(
+    node: Option<&Node>,
+    expected: &str,
+    element: impl Fn(&Node) -> Read<T>,
+    collected: &mut Collected,
+) -> Vec<T> {
+    let elements = node.map_or(Ok([].as_slice()), |node| node.list(expected));
+    let elements = collected.read(elements).unwrap_or_default();
+    elements
+        .iter()
+        .filter_map(|node| collected.read(element(node)))
+        .collect()
+}
+
 fn version(fields: &Fields<'_>) -> Read<()> {
     let node = fields.required("version", "the string `\"1\"`")?;
     match node.string("the string `\"1\"`")? {
@@ -121,17 +134,17 @@ fn version(fields: &Fields<'_>) -> Read<()> {
     }
 }
 
-fn categories(node: &Node, mode: Mode, collected: &mut Collected) -> Read<Vec<(Category, CategoryRules)>> {
-    let members = node.object("an object of categories and rules")?;
-    let mut categories = Vec::with_capacity(members.len());
-    for member in members {
-        let category = category(&member.key, member.key_at)?;
-        categories.push((
-            category,
-            category_rules(category, &member.value, mode, collected)?,
-        ));
+fn categories(node: &Node, mode: Mode, collected: &mut Collected) -> Vec<(Category, CategoryRules)> {
+    let members = collected.read(node.object("an object of categories and rules"));
+    let mut categories = Vec::new();
+    for member in members.unwrap_or_default() {
+        if let Some(category) = collected.read(category(&member.key, member.key_at)) {
+            categories.extend(
+                category_rules(category, &member.value, mode, collected).map(|rules| (category, rules)),
+            );
+        }
     }
-    Ok(categories)
+    categories
 }
 
 /// The category with this name, which is at position `at`.
@@ -158,19 +171,26 @@ fn category_rules(
     node: &Node,
     mode: Mode,
     collected: &mut Collected,
-) -> Read<CategoryRules> {
+) -> Option<CategoryRules> {
     let mut known = rules::FIELDS.to_vec();
     known.push("hide");
-    let fields = Fields::of(node, "the rules of a category", &known)?;
-    let Some(hide) = fields.get("hide") else {
-        let counter = format!("category.{}", category.as_str());
-        let context = Context {
-            counter: &counter,
-            entry: Entry::Shared,
-            mode,
-        };
-        return Ok(CategoryRules::Rules(Box::new(rules(node, &context, collected)?)));
+    let fields = Fields::collect(node, "the rules of a category", &known, collected)?;
+    if let Some(hide) = fields.get("hide") {
+        return collected
+            .read(hidden(&fields, hide))
+            .map(|()| CategoryRules::Hide);
+    }
+    let counter = format!("category.{}", category.as_str());
+    let context = Context {
+        counter: &counter,
+        entry: Entry::Shared,
+        mode,
     };
+    rules::read(&fields, &context, collected).map(|rules| CategoryRules::Rules(Box::new(rules)))
+}
+
+/// Checks that a hidden category has nothing else.
+fn hidden(fields: &Fields<'_>, hide: &Node) -> Read<()> {
     if let Some(other) = fields.first_of(&rules::FIELDS) {
         return Err(DocumentError::at(
             other.key_at,
@@ -180,39 +200,46 @@ fn category_rules(
     if !hide.boolean("`true`")? {
         return Err(hide.error("expected `true`; a category that is not hidden leaves `hide` out"));
     }
-    Ok(CategoryRules::Hide)
+    Ok(())
 }
 
-fn tools(members: &[Member], mode: Mode, collected: &mut Collected) -> Read<Vec<ToolEntry>> {
+fn tools(members: &[Member], mode: Mode, collected: &mut Collected) -> Vec<ToolEntry> {
     let mut tools = Vec::with_capacity(members.len());
     let mut names: HashMap<String, &Member> = HashMap::new();
     for (index, member) in members.iter().enumerate() {
-        check_name(&member.key, member.key_at, "the name of a tool or a pattern")?;
-        let pattern = pattern(&member.key, member.key_at)?;
-        if let Pattern::Exact(name) = &pattern
-            && let Some(first) = names.insert(name.clone(), member)
-        {
-            return Err(DocumentError::at(
-                member.key_at,
-                format!(
-                    "the keys {} and {} (line {}) name the same tool; keep one of them",
-                    quoted(&member.key),
-                    quoted(&first.key),
-                    first.key_at.line
-                ),
-            ));
-        }
+        let pattern = tool_pattern(member, &mut names);
+        let pattern = collected.read(pattern);
         let context = Context {
             counter: &member.key,
             entry: Entry::Tool(index),
             mode,
         };
-        let rules = rules(&member.value, &context, collected)?;
-        tools.push(ToolEntry {
+        let rules = rules(&member.value, &context, collected);
+        tools.extend(pattern.zip(rules).map(|(pattern, rules)| ToolEntry {
             key: member.key.clone(),
             pattern,
             rules,
-        });
+        }));
     }
-    Ok(tools)
+    tools
+}
+
+/// The pattern of a key of `tools`; `names` has the keys before it.
+fn tool_pattern<'n>(member: &'n Member, names: &mut HashMap<String, &'n Member>) -> Read<Pattern> {
+    check_name(&member.key, member.key_at, "the name of a tool or a pattern")?;
+    let pattern = pattern(&member.key, member.key_at)?;
+    if let Pattern::Exact(name) = &pattern
+        && let Some(first) = names.insert(name.clone(), member)
+    {
+        return Err(DocumentError::at(
+            member.key_at,
+            format!(
+                "the keys {} and {} (line {}) name the same tool; keep one of them",
+                quoted(&member.key),
+                quoted(&first.key),
+                first.key_at.line
+            ),
+        ));
+    }
+    Ok(pattern)
 }

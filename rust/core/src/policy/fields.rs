@@ -1,5 +1,6 @@
 //! The fields of an object with a fixed set of names.
 
+use super::collected::Collected;
 use super::read::{DocumentError, Member, Node, Read, quoted};
 use crate::nearest::{did_you_mean, nearest, probable};
 
@@ -18,16 +19,32 @@ pub(crate) struct Fields<'n> {
 impl<'n> Fields<'n> {
     /// The fields of `node`, which messages name `what` (with its article); refuses fields that are not `known`.
     pub(crate) fn of(node: &'n Node, what: &'static str, known: &[&str]) -> Read<Self> {
-        let members = node.object(&format!("{what} as an object"))?;
-        for member in members {
-            if !is_ignored(&member.key) && !known.contains(&member.key.as_str()) {
-                return Err(DocumentError::at(
-                    member.key_at,
-                    unknown(&member.key, what, known),
-                ));
-            }
+        let (fields, unknown) = Self::with_unknown(node, what, known)?;
+        unknown.into_iter().next().map_or(Ok(fields), Err)
+    }
+
+    /// The same, where reading goes on behind fields that are not `known`; `None` if the node is no object.
+    pub(super) fn collect(
+        node: &'n Node,
+        what: &'static str,
+        known: &[&str],
+        collected: &mut Collected,
+    ) -> Option<Self> {
+        let (fields, unknown) = collected.read(Self::with_unknown(node, what, known))?;
+        for fault in unknown {
+            collected.fault(fault);
         }
-        Ok(Self { node, members, what })
+        Some(fields)
+    }
+
+    fn with_unknown(node: &'n Node, what: &'static str, known: &[&str]) -> Read<(Self, Vec<DocumentError>)> {
+        let members = node.object(&format!("{what} as an object"))?;
+        let faults = members
+            .iter()
+            .filter(|member| !is_ignored(&member.key) && !known.contains(&member.key.as_str()))
+            .map(|member| DocumentError::at(member.key_at, unknown(&member.key, what, known)))
+            .collect();
+        Ok((Self { node, members, what }, faults))
     }
 
     /// The member with this name.

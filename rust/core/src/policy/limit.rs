@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use callgate_counters::{Micros, Window};
 
 use super::ast::{Cost, Limit, Scope};
+use super::collected::Collected;
 use super::conflict::order_of_scopes;
 use super::fields::{Fields, listed, word};
 use super::number::scaled;
@@ -42,43 +43,50 @@ pub(super) struct PlacedLimit {
     pub(super) store_failure_at: Option<Position>,
 }
 
-/// One element of `limits`.
-pub(super) fn limit(node: &Node) -> Read<PlacedLimit> {
-    let fields = Fields::of(node, "a limit", &FIELDS)?;
+/// One element of `limits`; `None` if it has a fault.
+pub(super) fn limit(node: &Node, collected: &mut Collected) -> Option<PlacedLimit> {
+    let fields = Fields::collect(node, "a limit", &FIELDS, collected)?;
     let counter = fields
-        .required("counter", "the name of the count")?
-        .name("the name of the count")?;
-    let calendar = match fields.get("align") {
-        Some(align) => word(align, &["sliding", "calendar"])? == 1,
-        None => false,
-    };
-    let window = fields.required("window", "how long units stay taken")?;
-    let window = if calendar {
-        window::calendar(window)?
-    } else {
-        window::sliding(window)?
-    };
-    let max_node = fields.required("max", "units per window")?;
-    let limit = Limit {
-        counter: counter.to_owned(),
-        window,
-        max: max(max_node)?,
-        scope: fields
-            .get("scope")
-            .map_or_else(|| Ok(vec![Scope::Grant]), scope)?,
-        cost: fields.get("cost").map_or(Ok(Cost::Fixed(Micros::ONE)), cost)?,
-        on_deny: fields
-            .get("on_deny")
-            .map(|node| node.string("a message").map(str::to_owned))
-            .transpose()?,
-        on_store_failure: match fields.get("on_store_failure") {
-            Some(node) if word(node, &["deny", "allow"])? == 1 => Outcome::Allow,
-            _ => Outcome::Deny,
+        .required("counter", "the name of the count")
+        .and_then(|node| node.name("the name of the count"));
+    let counter = collected.read(counter);
+    let align = fields
+        .get("align")
+        .map(|align| word(align, &["sliding", "calendar"]));
+    let align = collected.read(align.transpose());
+    let window_node = collected.read(fields.required("window", "how long units stay taken"));
+    // Which words a window may have depends on `align`.
+    let window = window_node.zip(align).and_then(|(node, align)| {
+        collected.read(if align == Some(1) {
+            window::calendar(node)
+        } else {
+            window::sliding(node)
+        })
+    });
+    let max_node = collected.read(fields.required("max", "units per window"));
+    let max = max_node.and_then(|node| collected.read(max(node)));
+    let scope = collected.read(fields.get("scope").map(scope).transpose());
+    let cost = collected.read(fields.get("cost").map(cost).transpose());
+    let on_deny = fields.get("on_deny").map(|node| node.string("a message"));
+    let on_deny = collected.read(on_deny.transpose());
+    let on_store_failure = fields
+        .get("on_store_failure")
+        .map(|node| word(node, &["deny", "allow"]));
+    let on_store_failure = collected.read(on_store_failure.transpose());
+    Some(PlacedLimit {
+        limit: Limit {
+            counter: counter?.to_owned(),
+            window: window?,
+            max: max?,
+            scope: scope?.unwrap_or_else(|| vec![Scope::Grant]),
+            cost: cost?.unwrap_or(Cost::Fixed(Micros::ONE)),
+            on_deny: on_deny?.map(str::to_owned),
+            on_store_failure: match on_store_failure? {
+                Some(1) => Outcome::Allow,
+                _ => Outcome::Deny,
+            },
         },
-    };
-    Ok(PlacedLimit {
-        limit,
-        at: max_node.at,
+        at: max_node?.at,
         store_failure_at: fields.member("on_store_failure").map(|member| member.key_at),
     })
 }

@@ -4,6 +4,7 @@ mod address;
 pub mod ast;
 mod catalogue;
 mod check;
+mod collected;
 mod conflict;
 mod digest;
 mod document;
@@ -65,10 +66,30 @@ pub struct Source<'a> {
 }
 
 /// Reads and checks a policy document (`docs/policy.md` sections 1, 3 and 4).
+///
+/// # Errors
+///
+/// The fault that is found first.
 pub fn parse(source: &Source<'_>) -> Result<ast::Policy, PolicyError> {
-    read::read(source)
-        .and_then(|document| document::policy(&document, source.stem))
-        .map_err(|error| read::locate(source, error))
+    policy(source).map_err(|mut faults| read::locate(source, faults.swap_remove(0)))
+}
+
+/// Every fault of a policy document, in document order; none if [`parse`] accepts it. At most 100.
+///
+/// A fault that leaves no document to look into, such as one of JSON's grammar or another `version`, is the only one.
+pub fn faults(source: &Source<'_>) -> Vec<PolicyError> {
+    let mut faults = policy(source).err().unwrap_or_default();
+    faults.sort_by_key(|fault| (fault.at.line, fault.at.column));
+    faults
+        .into_iter()
+        .map(|fault| read::locate(source, fault))
+        .collect()
+}
+
+/// The policy, or its faults: at least one.
+fn policy(source: &Source<'_>) -> Result<ast::Policy, Vec<read::DocumentError>> {
+    let document = read::read(source).map_err(|fault| vec![fault])?;
+    document::policy(&document, source.stem)
 }
 
 /// The published JSON Schema (2020-12) of the policy format, for editors.

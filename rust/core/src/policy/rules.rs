@@ -1,13 +1,13 @@
 //! The rules of one entry (`docs/policy.md` section 1).
 
-use super::ast::{Action, Approval, Mode, Rules};
+use super::ast::{Action, Approval, Limit, Mode, Rules};
 use super::check::checks;
+use super::collected::Collected;
 use super::conflict::Entry;
 use super::fields::{Fields, word};
-use super::limit::{PlacedLimit, limit, rate_limit};
-use super::read::{DocumentError, Member, Node, Read};
+use super::limit::{limit, rate_limit};
+use super::read::{Content, DocumentError, Member, Node, Read};
 use super::schema::schema;
-use super::warnings::Warnings;
 use super::window::duration;
 
 /// The fields of rules.
@@ -26,12 +26,6 @@ pub(super) const FIELDS: [&str; 9] = [
 /// The default time that a pending approval waits.
 const DEFAULT_TIMEOUT_MS: u64 = 60 * 60 * 1_000;
 
-/// Data of all entries, for checks that need all of them.
-pub(super) struct Collected {
-    pub(super) warnings: Warnings,
-    pub(super) limits: Vec<(Entry, PlacedLimit)>,
-}
-
 /// The entry whose rules are read.
 pub(super) struct Context<'p> {
     /// The name of the counter of `rate_limit`, without `_rate`.
@@ -42,34 +36,42 @@ pub(super) struct Context<'p> {
     pub(super) mode: Mode,
 }
 
-/// Reads the rules of one entry.
-pub(super) fn rules(node: &Node, context: &Context<'_>, collected: &mut Collected) -> Read<Rules> {
-    let fields = Fields::of(node, "rules", &FIELDS)?;
-    let action = match fields.get("action") {
-        Some(node) => action(node)?,
-        None => Action::Allow,
-    };
-    let reason = fields
-        .get("reason")
-        .map(|node| node.string("a message").map(str::to_owned))
-        .transpose()?;
-    let warnings = &mut collected.warnings;
+/// Reads the rules of one entry; `None` if they have a fault.
+pub(super) fn rules(node: &Node, context: &Context<'_>, collected: &mut Collected) -> Option<Rules> {
+    let fields = Fields::collect(node, "rules", &FIELDS, collected)?;
+    read(&fields, context, collected)
+}
+
+/// Reads the rules among the fields of one entry; `None` if one has a fault.
+pub(super) fn read(fields: &Fields<'_>, context: &Context<'_>, collected: &mut Collected) -> Option<Rules> {
+    let action = collected.read(fields.get("action").map(action).transpose());
+    let reason = fields.get("reason").map(|node| node.string("a message"));
+    let reason = collected.read(reason.transpose());
+    let require = fields.get("require").map(|node| checks(node, collected));
+    let deny_if = fields.get("deny_if").map(|node| checks(node, collected));
+    let schema = collected.read(fields.get("schema").map(schema).transpose());
+    let limits = limits(fields, context, collected);
+    // Whether the approval fits an action cannot be said of an action that has a fault.
+    let approval = action.map(|action| {
+        approval(
+            fields.member("approval"),
+            action.unwrap_or(Action::Allow),
+            collected,
+        )
+    });
+    let mode = collected.read(fields.get("mode").map_or(Ok(context.mode), mode));
     let rules = Rules {
-        action,
-        reason,
-        require: fields
-            .get("require")
-            .map_or_else(|| Ok(Vec::new()), |node| checks(node, warnings))?,
-        deny_if: fields
-            .get("deny_if")
-            .map_or_else(|| Ok(Vec::new()), |node| checks(node, warnings))?,
-        schema: fields.get("schema").map(schema).transpose()?,
-        limits: limits(&fields, context, collected)?,
-        approval: approval(fields.member("approval"), action, &mut collected.warnings)?,
-        mode: fields.get("mode").map_or(Ok(context.mode), mode)?,
+        action: action?.unwrap_or(Action::Allow),
+        reason: reason?.map(str::to_owned),
+        require: require.unwrap_or_default(),
+        deny_if: deny_if.unwrap_or_default(),
+        schema: schema?,
+        limits,
+        approval: approval?,
+        mode: mode?,
     };
-    collected.warnings.of_rules(&fields, &rules);
-    Ok(rules)
+    collected.warnings.of_rules(fields, &rules);
+    Some(rules)
 }
 
 /// `mode`.
@@ -90,52 +92,49 @@ fn action(node: &Node) -> Read<Action> {
 }
 
 /// The elements of `limits`, then the limit that `rate_limit` stands for.
-fn limits(
-    fields: &Fields<'_>,
-    context: &Context<'_>,
-    collected: &mut Collected,
-) -> Read<Vec<super::ast::Limit>> {
+fn limits(fields: &Fields<'_>, context: &Context<'_>, collected: &mut Collected) -> Vec<Limit> {
     let mut placed = Vec::new();
     if let Some(node) = fields.get("limits") {
-        for element in node.list("a list of limits")? {
-            placed.push(limit(element)?);
-        }
+        let elements = collected.read(node.list("a list of limits")).unwrap_or_default();
+        placed.extend(elements.iter().filter_map(|element| limit(element, collected)));
     }
     if let Some(node) = fields.get("rate_limit") {
-        placed.push(rate_limit(node, context.counter)?);
+        placed.extend(collected.read(rate_limit(node, context.counter)));
     }
     let limits = placed.iter().map(|placed| placed.limit.clone()).collect();
     collected.warnings.of_limits(&placed);
     collected
         .limits
         .extend(placed.into_iter().map(|placed| (context.entry, placed)));
-    Ok(limits)
+    limits
 }
 
-fn approval(member: Option<&Member>, action: Action, warnings: &mut Warnings) -> Read<Option<Approval>> {
+fn approval(member: Option<&Member>, action: Action, collected: &mut Collected) -> Option<Approval> {
     let Some(member) = member else {
-        return Ok((action == Action::RequireApproval).then(|| Approval {
+        return (action == Action::RequireApproval).then(|| Approval {
             when: Vec::new(),
             timeout_ms: DEFAULT_TIMEOUT_MS,
-        }));
+        });
     };
     if action != Action::RequireApproval {
-        return Err(DocumentError::at(
+        collected.fault(DocumentError::at(
             member.key_at,
             "`approval` goes with `\"action\": \"require_approval\"`; add that action or remove this field",
         ));
+        return None;
     }
-    let fields = Fields::of(&member.value, "an approval", &["when", "timeout"])?;
-    let when = match fields.get("when") {
-        None => Vec::new(),
-        Some(node) => {
-            let when = checks(node, warnings)?;
-            if when.is_empty() {
-                return Err(node.error("expected a list of checks, got an empty one; without `when` every call needs an approval"));
-            }
-            when
+    let fields = Fields::collect(&member.value, "an approval", &["when", "timeout"], collected)?;
+    let when = fields.get("when").map(|node| {
+        if matches!(&node.content, Content::List(elements) if elements.is_empty()) {
+            collected.fault(node.error(
+                "expected a list of checks, got an empty one; without `when` every call needs an approval",
+            ));
         }
-    };
-    let timeout_ms = fields.get("timeout").map_or(Ok(DEFAULT_TIMEOUT_MS), duration)?;
-    Ok(Some(Approval { when, timeout_ms }))
+        checks(node, collected)
+    });
+    let timeout_ms = collected.read(fields.get("timeout").map_or(Ok(DEFAULT_TIMEOUT_MS), duration))?;
+    Some(Approval {
+        when: when.unwrap_or_default(),
+        timeout_ms,
+    })
 }

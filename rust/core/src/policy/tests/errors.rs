@@ -6,7 +6,7 @@ use super::load;
 /// One row of the file.
 pub(super) struct ErrorCase {
     pub(super) name: String,
-    format: Format,
+    pub(super) format: Format,
     pub(super) document: String,
     error: String,
     /// The published JSON Schema accepts the document although it is invalid.

@@ -3,6 +3,7 @@
 mod catalogues;
 mod documents;
 mod errors;
+mod faults;
 mod format;
 mod properties;
 mod read;
