@@ -37,7 +37,8 @@ def setup(tmp_path: Path) -> Setup:
 def configure(setup: Setup, url: str, *authorities: trustme.CA, **further: Any) -> None:
     """A configuration that believes these authorities."""
     believe(setup, *authorities)
-    upstream = {"url": url, "ca": "ca.pem", **further}
+    # No probes: tests count what reaches the server.
+    upstream = {"url": url, "ca": "ca.pem", "probe": False, **further}
     setup.configure(servers={"s": {"policy": "p", "upstream": upstream}})
 
 
