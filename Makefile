@@ -318,6 +318,10 @@ fmt: .venv/.stamp-dev ## format Rust, Python and proto
 proto: .venv/.stamp-dev ## write the Python stubs anew from proto/
 	@scripts/generate-stubs
 
+.PHONY: stub
+stub: build .venv/.stamp-dev ## copy the docstrings of the Rust half into its Python stub
+	@$(bin)/python scripts/stub.py
+
 .PHONY: clean
 clean: ## remove everything that was built or installed here
 	rm -rf .venv target dist .mypy_cache .ruff_cache .pytest_cache .hypothesis python/callgate/*.so

@@ -52,11 +52,12 @@ __all__ = [
 
 @final
 class LimitState:
-    """One limit that applied to a call."""
+    """One limit that applied to a call.
 
-    def __new__(cls, counter: str, max: float, remaining: float, reset_after_ms: int) -> Self:
-        """Takes units to the millionth."""
+    The constructor takes units to the millionth.
+    """
 
+    def __new__(cls, counter: str, max: float, remaining: float, reset_after_ms: int) -> Self: ...
     @property
     def counter(self) -> str:
         """The limit's counter name."""
@@ -106,6 +107,8 @@ class Decision:
 
     As a boolean it is `allowed`. It equals a decision with the same fields, and a string that is its outcome:
     ``decision == "allow"``. Its hash is that of the outcome, so sets of very many decisions are slow.
+
+    `Engine.check` makes decisions; the constructor is for those of another process, and for tests.
     """
 
     def __new__(
@@ -123,9 +126,7 @@ class Decision:
         decided_at_us: int = 0,
         reservation: str | None = None,
         approval: str | None = None,
-    ) -> Self:
-        """Creates the decision of another process or of a test; `Engine.check` creates real ones."""
-
+    ) -> Self: ...
     @property
     def outcome(self) -> Outcome:
         """Allow, deny, rate limited or approval required; compares with strings."""
@@ -365,31 +366,15 @@ class PolicyInfo:
 
 @type_check_only
 class _Sizes(TypedDict, total=False):
-    """Keywords of the functions that make an `Engine`."""
+    """The sizes of an `Engine`, and the place of its counters; `Engine` says what each means."""
 
     counter_capacity: int
-    """Highest number of live counters in this process; at the cap, calls that need a new one are denied."""
-
     counters_per_grant: int
-    """Highest number of live counters of one grant in this process."""
-
     reservation_ttl_ms: int
-    """Time in which a reservation can be rolled back."""
-
     counters: str | None
-    """The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive the process
-    (`docs/counters.md`). The file belongs to this engine alone."""
-
     flush_interval_ms: int
-    """Interval at which a `Server` of this engine writes that file to disk. A power failure may lose the counts of one
-    interval; a kill loses nothing."""
-
     reservations_per_grant: int
-    """Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's oldest one is committed
-    early."""
-
     reservations_per_pep: int
-    """Highest number of open reservations of one PEP. There are 65,536 in all."""
 
 @final
 class Engine:
@@ -397,6 +382,20 @@ class Engine:
 
     A catalogue contains categories, risks and input schemas of tools: the path of a catalogue file, the document as a
     dict, or the short form ``{tool: category}``, which applies to every server.
+
+    The functions that make an engine take its sizes, and the place of its counters, as further keywords:
+
+    - `counter_capacity`: Highest number of live counters in this process; at the cap, calls that need a new one are
+      denied.
+    - `counters_per_grant`: Highest number of live counters of one grant in this process.
+    - `reservation_ttl_ms`: Time in which a reservation can be rolled back.
+    - `counters`: The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive the
+      process (`docs/counters.md`). The file belongs to this engine alone.
+    - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
+      lose the counts of one interval; a kill loses nothing.
+    - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's
+      oldest one is committed early.
+    - `reservations_per_pep`: Highest number of open reservations of one PEP. There are 65,536 in all.
     """
 
     @staticmethod
@@ -410,7 +409,7 @@ class Engine:
         Args:
             path: ``*.json``, ``*.yaml`` or ``*.yml``, or a folder of such files.
             catalogue: Facts about the tools.
-            **sizes: The sizes of the engine, and the place of its counters; see `_Sizes`.
+            **sizes: The sizes of the engine, and the place of its counters; see `Engine`.
 
         Raises:
             PolicyError: A document has a fault.
@@ -460,10 +459,11 @@ class Engine:
                 messages contain the name.
             servers: The known servers, each with the key of the policy that decides as long as no grants are
                 configured; None denies all calls, ``(no policy)``.
-            grants: Each with ``id``, ``server``, ``token_hash`` (see `hash_token`; if absent, only a PEP that vouches
-                can name it), ``policy`` (a key; if absent, every call is denied), ``labels``, ``expires_at_us`` (Unix
-                time) and ``revoked``. With an empty list every call is denied, ``(unknown grant)``. With None, callers
-                name the grant that is charged.
+            grants: Each with ``id``; ``server`` and ``policy`` (a key; if absent, every call is denied), or
+                ``servers``, a mapping of servers to such keys; ``token_hash`` (see `hash_token`), or ``tokens``, at
+                most two, each with ``hash`` and optionally its end ``until_us`` (with neither, only a PEP that vouches
+                can name it); ``labels``, ``expires_at_us`` and ``revoked``. Times are microseconds since 1970. With an
+                empty list every call is denied, ``(unknown grant)``. With None, callers name the grant that is charged.
             grant_key: 32 bytes, the key of the token hashes.
             catalogue: Facts about the tools.
             rate_limits: Files of rate limits: the name of each, whose suffix gives the format, and its contents.
@@ -527,7 +527,7 @@ class Engine:
             grant: Id of the grant that is charged; either this or `grant_token`.
             args: The arguments: a dict (of dicts, lists, tuples, strings, ints, floats, `decimal.Decimal`, booleans
                 and None), or the JSON text of an object as bytes or str. None means no arguments.
-            server: Server name; None means the server of `grant_token`'s grant, else ``srv``, in all protocols.
+            server: Server name; None means the one ``server`` of `grant_token`'s grant, else ``srv``, in all protocols.
             session: Session id; None for a sessionless call.
             labels: The grant's labels; only as long as no grants are configured.
             now_ms: The time, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads
@@ -542,7 +542,7 @@ class Engine:
             TypeError: An argument has an invalid type.
             ValueError: `now_ms` is not a valid time, or the counters are in a file.
             StoreError: The counters' file belongs to the parent process that this one was forked from; `explain`,
-                `roll_back` and `commit` raise it too.
+                `peek`, `reset`, `roll_back` and `commit` raise it too.
         """
 
     def explain(
@@ -575,8 +575,11 @@ class Engine:
     ) -> Peek:
         """Looks at what is left for a caller, of one tool or without `tool` of any; takes no units.
 
+        The arguments are those of `check`.
+
         Raises:
             TypeError: An argument has an invalid type.
+            ValueError: `now_ms` is not a valid time, or the counters are in a file.
         """
 
     def reset(
@@ -592,12 +595,20 @@ class Engine:
 
         A count that is kept for more than what is named stays as it is: a limit for all grants is not reset for one.
 
+        Args:
+            grant: Id of a grant.
+            policy: Name of a policy.
+            tool: Name of a tool.
+            counter: Name of a counter.
+            now_ms: The time, as in `check`.
+
         Returns:
             ``limits`` that were reset and those that were ``kept``, each with ``policy``, ``rule``, ``counter`` and the
             latter with the ``reason``; ``grant_counters``, the live counters that the grant had made, None without one.
 
         Raises:
             ConfigError: No limit was reset, and why.
+            ValueError: `now_ms` is not a valid time, or the counters are in a file.
             StoreError: The file of the counters cannot be written.
         """
 
@@ -646,20 +657,19 @@ class DocumentTree:
     """A JSON or YAML document, read as policies are, with the place of every value.
 
     YAML has the structure of JSON: no anchors, aliases and tags, every key text and none twice, at most 64 levels.
+
+    Reads a document.
+
+    Args:
+        file: Its name in errors.
+        content: The document.
+        is_json: JSON if true, else YAML.
+
+    Raises:
+        PolicyError: It is not of this format; says where.
     """
 
-    def __new__(cls, file: str, content: bytes, *, is_json: bool) -> Self:
-        """Reads a document.
-
-        Args:
-            file: Its name in errors.
-            content: The document.
-            is_json: JSON if true, else YAML.
-
-        Raises:
-            PolicyError: It is not of this format; says where.
-        """
-
+    def __new__(cls, file: str, content: bytes, *, is_json: bool) -> Self: ...
     @property
     def is_empty(self) -> bool:
         """True if it holds no value, not even null."""
@@ -675,11 +685,12 @@ class DocumentTree:
 
 @final
 class ManualClock:
-    """A clock that changes only by `set` and `advance`, for tests of a `Server`."""
+    """A clock that changes only by `set` and `advance`, for tests of a `Server`.
 
-    def __new__(cls, now_ms: SupportsFloat | None = None) -> Self:
-        """Starts at `now_ms` milliseconds since 1970; None means 0."""
+    Starts at `now_ms` milliseconds since 1970; None means 0.
+    """
 
+    def __new__(cls, now_ms: SupportsFloat | None = None) -> Self: ...
     @property
     def now_ms(self) -> float:
         """Milliseconds since 1970."""
@@ -843,11 +854,8 @@ class DecisionListener:
     def close(self) -> None:
         """Stops to listen."""
 
-    def __enter__(self) -> Self:
-        """Returns itself."""
-
-    def __exit__(self, *_exception: object) -> None:
-        """Stops to listen."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
 
 @final
 class GrantTally:
@@ -862,15 +870,61 @@ class GrantTally:
     def close(self) -> None:
         """Stops to count."""
 
-    def __enter__(self) -> Self:
-        """Returns itself."""
-
-    def __exit__(self, *_exception: object) -> None:
-        """Stops to count."""
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
 
 @final
 class Server:
-    """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on its own threads."""
+    """The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on its own threads.
+
+    `start` or a ``with`` block starts it, once.
+
+    Args:
+        engine: The engine with the policies and counters.
+        listen: TCP address, ``127.0.0.1:0`` by default; port 0 takes a free one. None for no TCP.
+        socket: Path of a Unix socket to create, for this user, root and the users of `peps`.
+        workers: Worker threads; 0 for one per core.
+        clock: A manual clock, for tests; None for the system's.
+        grace_ms: Longest time that `stop` waits for calls in flight; None for 10 s.
+        allowed_hosts: Hosts that `Host` and `Origin` of HTTP requests may name, in addition to the loopback names.
+        audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
+            output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
+            ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
+            never.
+        peps: Enforcement points, each with a ``name`` and one or more credentials: ``token_hash`` (see
+            `hash_token`) or ``tokens`` (as of grants, in `Engine.from_config`), ``certificates`` (DNS names or URIs
+            in a client certificate), ``uids`` (users of the socket); with ``vouches`` it may name a configured grant
+            by its id. An empty list admits no client, None admits every client.
+        pep_key: 32 bytes, the key of the PEPs' token hashes.
+        tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to require client
+            certificates. None for TCP without TLS. The socket never has TLS.
+        proxies: Sources of the caller, the server and the tool in requests of a proxy (``docs/proxies.md``):
+            ``identity``, a list of ``("token",)``, ``("spiffe",)``, ``("header", NAME)`` or
+            ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)``,
+            ``("host",)``, ``("token",)`` or ``("always", NAME)``; ``hosts``, servers by lower-case host; ``paths``,
+            templates such as ``/mcp/{server}``; ``methods``, those allowed and those denied beside the known ones;
+            ``tool_errors``, true for status 200 on denied MCP calls; ``mcp_metadata``, the namespace in which
+            Envoy's MCP filter describes the body, None to ignore such metadata.
+        gateway: The MCP servers behind the gateway (``docs/gateway.md``): ``servers``, by name, each with its
+            ``url`` and, to override the defaults, ``ca`` (PEM), ``headers`` (names and values),
+            ``allow_link_local``, ``connect_timeout_ms``, ``answer_timeout_ms``, ``max_requests``,
+            ``max_requests_per_grant``, ``max_idle_connections``, ``idle_timeout_ms``, ``list_limit_bytes`` and
+            ``pinning``, ``"off"``, ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``,
+            the gateway's URL for clients; ``lists_allowed_only``, true to leave out of lists the tools that the
+            caller may never call; ``pins_folder``, None to pin nothing; ``first_lists_s``, the time in seconds
+            after a server's first complete list in which first lists of other variants are accepted (24 hours);
+            ``oauth``, the issuer whose tokens are accepted, or a list of issuers, None for none: ``issuer``,
+            ``prefix`` (of the claim in the grant's id; required if there are several issuers), ``jwks`` (the keys)
+            or ``jwks_url`` (by default from the issuer's metadata), ``jwks_ca`` (PEM), ``audience``,
+            ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
+            ``clock_skew_ms``, ``scopes``; ``allowed_origins``, the origins of pages whose scripts may use the
+            gateway.
+        **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
+            milliseconds as ``header_timeout_ms``; None for the default.
+
+    Raises:
+        ConfigError: A value has the wrong form.
+    """
 
     def __new__(
         cls,
@@ -889,57 +943,7 @@ class Server:
         proxies: Mapping[str, object] | None = None,
         gateway: Mapping[str, object] | None = None,
         **limits: int | None,
-    ) -> Self:
-        """Prepares a server; `start` or a ``with`` block starts it, once.
-
-        Args:
-            engine: The engine with the policies and counters.
-            listen: TCP address, ``127.0.0.1:0`` by default; port 0 takes a free one. None for no TCP.
-            socket: Path of a Unix socket to create, for this user, root and the users of `peps`.
-            workers: Worker threads; 0 for one per core.
-            clock: A manual clock, for tests; None for the system's.
-            grace_ms: Longest time that `stop` waits for calls in flight; None for 10 s.
-            allowed_hosts: Hosts that `Host` and `Origin` of HTTP requests may name, in addition to the loopback names.
-            audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
-                output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
-                ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
-                never.
-
-            peps: Enforcement points, each with a ``name`` and one or more credentials: ``token_hash`` (see
-                `hash_token`), ``certificates`` (DNS names or URIs in a client certificate), ``uids`` (users of the
-                socket); with ``vouches`` it may name a configured grant by its id. An empty list admits no client,
-                None admits every client.
-            pep_key: 32 bytes, the key of the PEPs' token hashes.
-            tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to require client
-                certificates. None for TCP without TLS. The socket never has TLS.
-            proxies: Sources of the caller, the server and the tool in requests of a proxy (``docs/proxies.md``):
-                ``identity``, a list of ``("token",)``, ``("spiffe",)``, ``("header", NAME)`` or
-                ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)``,
-                ``("host",)``, ``("token",)`` or ``("always", NAME)``; ``hosts``, servers by lower-case host; ``paths``,
-                templates such as ``/mcp/{server}``; ``methods``, those allowed and those denied beside the known ones;
-                ``tool_errors``, true for status 200 on denied MCP calls; ``mcp_metadata``, the namespace in which
-                Envoy's MCP filter describes the body, None to ignore such metadata.
-            gateway: The MCP servers behind the gateway (``docs/gateway.md``): ``servers``, by name, each with its
-                ``url`` and, to override the defaults, ``ca`` (PEM), ``headers`` (names and values),
-                ``allow_link_local``, ``connect_timeout_ms``, ``answer_timeout_ms``, ``max_requests``,
-                ``max_requests_per_grant``, ``max_idle_connections``, ``idle_timeout_ms``, ``list_limit_bytes`` and
-                ``pinning``, ``"off"``, ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``,
-                the gateway's URL for clients; ``lists_allowed_only``, true to leave out of lists the tools that the
-                caller may never call; ``pins_folder``, None to pin nothing; ``first_lists_s``, the time in seconds
-                after a server's first complete list in which first lists of other variants are accepted (24 hours);
-                ``oauth``, the issuer whose tokens are accepted, or a list of issuers, None for none: ``issuer``,
-                ``prefix`` (of the claim in the grant's id; required if there are several issuers), ``jwks`` (the keys)
-                or ``jwks_url`` (by default from the issuer's metadata), ``jwks_ca`` (PEM), ``audience``,
-                ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
-                ``clock_skew_ms``, ``scopes``; ``allowed_origins``, the origins of pages whose scripts may use the
-                gateway.
-            **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
-                milliseconds as ``header_timeout_ms``; None for the default.
-
-        Raises:
-            ConfigError: A value has the wrong form.
-        """
-
+    ) -> Self: ...
     def check(self) -> None:
         """Finds faults for which `start` would fail, without binding anything.
 
@@ -1055,7 +1059,33 @@ class Server:
 
 @final
 class Wrap:
-    """An MCP server that communicates over pipes, with every line of its client judged (``docs/stdio.md``)."""
+    """An MCP server that communicates over pipes, with every line of its client judged (``docs/stdio.md``).
+
+    `run` starts the server.
+
+    Args:
+        engine: The engine with the policies and counters.
+        server: The server's name.
+        command: The program and its arguments.
+        grant: Id of the grant that is charged.
+        grant_token: The caller's token in place of `grant`, if grants are configured.
+        methods: Allowed methods and denied methods, in addition to the known ones.
+        lists_allowed_only: Leave tools that the caller may never call out of lists, and not only hidden ones.
+        audit: The decision log, as `Server` takes it; ``-`` is standard error here. None for none.
+        grace_ms: Longest time until the server ends after the end of its input, and again after SIGTERM; 1,500 by
+            default.
+        line_limit_bytes: The longest line of the client that is judged; None for 4 MiB.
+        held_limit_bytes: The longest reply that is held because it may be a list of tools; 16 MiB by default.
+        hidden_variables: Variables of the environment that the server does not get.
+        pins_folder: The folder of the server's accepted tools; None to pin nothing.
+        pinning: Treatment of tools that differ from the accepted ones: ``"off"``, ``"report"`` or ``"enforce"``
+            (default).
+        first_lists_s: Time in seconds after the server's first complete list in which first lists of other
+            variants are accepted; None for 24 hours.
+
+    Raises:
+        ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
+    """
 
     def __new__(
         cls,
@@ -1075,33 +1105,7 @@ class Wrap:
         pins_folder: str | PathLike[str] | None = None,
         pinning: str | None = None,
         first_lists_s: int | None = None,
-    ) -> Self:
-        """Prepares it; `run` starts the server.
-
-        Args:
-            engine: The engine with the policies and counters.
-            server: The server's name.
-            command: The program and its arguments.
-            grant: Id of the grant that is charged.
-            grant_token: The caller's token in place of `grant`, if grants are configured.
-            methods: Allowed methods and denied methods, in addition to the known ones.
-            lists_allowed_only: Leave tools that the caller may never call out of lists, and not only hidden ones.
-            audit: The decision log, as `Server` takes it; ``-`` is standard error here. None for none.
-            grace_ms: Longest time until the server ends after the end of its input, and again after SIGTERM; 1,500 by
-                default.
-            line_limit_bytes: The longest line of the client that is judged; None for 4 MiB.
-            held_limit_bytes: The longest reply that is held because it may be a list of tools; 16 MiB by default.
-            hidden_variables: Variables of the environment that the server does not get.
-            pins_folder: The folder of the server's accepted tools; None to pin nothing.
-            pinning: Treatment of tools that differ from the accepted ones: ``"off"``, ``"report"`` or ``"enforce"``
-                (default).
-            first_lists_s: Time in seconds after the server's first complete list in which first lists of other
-                variants are accepted; None for 24 hours.
-
-        Raises:
-            ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
-        """
-
+    ) -> Self: ...
     def run(self) -> tuple[int, str | None]:
         """Relays between standard input and output and the server until the server has ended.
 
@@ -1256,9 +1260,9 @@ def counters_repair(path: str | PathLike[str]) -> tuple[int, int, int, int, int,
     """Replaces a damaged file by one with every intact counter, and keeps the damaged file beside it.
 
     Returns:
-        Counters kept; the number of doubtful ones among them, from blocks that do not match their checksum; counters
-        dropped; doubtful blocks; blocks dropped because they are unreadable; damaged resets, whose counts are as
-        before them; and the path of the old file.
+        Counters kept; the number of doubtful ones among them, from blocks that do not match their checksum;
+        counters dropped; doubtful blocks; blocks dropped because they are unreadable; damaged resets, whose counts
+        are as before them; and the path of the old file.
 
     Raises:
         StoreError: The file is in use, foreign, newer, or too damaged to repair; or the disk is full.
@@ -1289,14 +1293,15 @@ def pins_read(folder: str | PathLike[str], server: str | None = None) -> list[di
     """The pinned tools of one server or of all servers.
 
     Returns:
-        For each server ``server``, ``is_complete`` (true after a complete list), ``unfinished_since_unix_s`` (the start
-        of its first list, if that is unfinished for more than a day, else None), ``first_lists_since_unix_s`` (start of
-        the time for first lists of other variants, None if it is over or has not begun), ``variants`` (the kinds of
-        clients that were shown lists, each with true if a complete first list of it was accepted) and ``tools``. For
-        each tool ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``pinned`` (the accepted forms, latest last)
-        and ``listed`` (the listed forms that are not accepted, latest last). For each form ``digest``, ``endpoint``,
-        ``listed_at_unix_s``, ``variants`` (those in whose lists it was accepted, or that were shown it last),
-        ``is_ambiguous`` (listed twice, with different definitions) and ``members``: names and JSON over several lines.
+        For each server ``server``, ``is_complete`` (true after a complete list), ``unfinished_since_unix_s`` (the
+        start of its first list, if that is unfinished for more than a day, else None), ``first_lists_since_unix_s``
+        (start of the time for first lists of other variants, None if it is over or has not begun), ``variants``
+        (the kinds of clients that were shown lists, each with true if a complete first list of it was accepted) and
+        ``tools``. For each tool ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``pinned`` (the accepted
+        forms, latest last) and ``listed`` (the listed forms that are not accepted, latest last). For each form
+        ``digest``, ``endpoint``, ``listed_at_unix_s``, ``variants`` (those in whose lists it was accepted, or that
+        were shown it last), ``is_ambiguous`` (listed twice, with different definitions) and ``members``: names and
+        JSON over several lines.
 
     Raises:
         ConfigError: No tools of that server are pinned.

@@ -16,7 +16,7 @@ use crate::load;
 const TICK: Duration = Duration::from_millis(20);
 const TICKS_PER_PROGRESS: u32 = 10;
 
-/// The calls of a load test.
+/// The calls of a load test, sent in turn.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct BenchCalls {
     calls: Calls,
@@ -24,12 +24,27 @@ pub(crate) struct BenchCalls {
 
 #[pymethods]
 impl BenchCalls {
+    /// Reads JSON lines, with `grant` or `grant_token`, `tool`, `args`, `server`, `session` and `labels`.
+    ///
+    /// Raises:
+    ///     ConfigError: The file cannot be read, or a line has a fault; shown as ``file:line:column: message``.
     #[staticmethod]
     fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let calls = py.detach(move || Calls::read(&path)).map_err(Error::from)?;
         Ok(Self { calls })
     }
 
+    /// Generates calls that satisfy and calls that violate a policy, or each policy of a folder.
+    ///
+    /// Args:
+    ///     path: See `Engine.from_file`.
+    ///     catalogue: Facts about the tools.
+    ///     grants: Distinct grants, from 1 to 1,000,000: ``grant-000001`` and so on.
+    ///     seed: The same seed gives the same calls.
+    ///
+    /// Raises:
+    ///     PolicyError: A document has a fault.
+    ///     ConfigError: A file cannot be read, or an option has an invalid value.
     #[staticmethod]
     #[pyo3(signature = (path, catalogue = None, *, grants = 1, seed = 1))]
     fn from_policy(
@@ -47,6 +62,10 @@ impl BenchCalls {
         Ok(Self { calls })
     }
 
+    /// Writes the calls in the format of `from_file`.
+    ///
+    /// Raises:
+    ///     ConfigError: The file cannot be written.
     fn write(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
         py.detach(move || {
             let write = || {
@@ -64,7 +83,30 @@ impl BenchCalls {
     }
 }
 
-/// Runs a load test and returns its report as JSON.
+/// Runs a load test on its own threads, and returns the `result` of its report as JSON (`docs/load-tests.md`).
+///
+/// The first Ctrl-C ends the run early, and the measurements so far are reported; the second one is raised.
+///
+/// Args:
+///     target: ``HOST:PORT``, ``https://HOST:PORT`` or ``unix:PATH``.
+///     calls: The calls to send.
+///     method: ``check``, ``batch`` or ``stream``.
+///     batch_size: Calls of a batch; None for 64.
+///     connections: None for 4.
+///     streams: Requests in flight on each connection; None for 16.
+///     rate: Requests per second of all connections together, at fixed times; None for a closed loop.
+///     duration_ms: Duration of the measurement; None for 10 s.
+///     warmup_ms: Duration of the same load before it; None for 1 s.
+///     timeout_ms: Longest time of one answer; None for 10 s.
+///     threads: Threads that generate the load; 0 for half of the cores.
+///     token: Sent as ``authorization: Bearer``.
+///     tls_ca: PEM file of the trusted authorities for the target's certificate.
+///     tls_cert: PEM file of the client's own certificate, for mutual TLS.
+///     tls_key: PEM file of that certificate's key.
+///     progress: Called a few times a second with a JSON object; an exception from it ends the run.
+///
+/// Raises:
+///     ConfigError: An option has an invalid value, the target cannot be reached, or no call got an answer.
 #[pyfunction]
 #[pyo3(signature = (
     target, calls, *, method = "check", batch_size = None, connections = None, streams = None, rate = None,
@@ -117,7 +159,10 @@ pub(crate) fn bench_run<'py>(
     Ok(PyString::new(py, &report.to_json()))
 }
 
-/// Converts the histogram of a report into a percentile distribution in microseconds (`.hgrm`).
+/// Converts the `histogram` of a report into a percentile distribution in microseconds (`.hgrm`).
+///
+/// Raises:
+///     ConfigError: The text is no HdrHistogram in base64.
 #[pyfunction]
 pub(crate) fn bench_hgrm(histogram: &str) -> PyResult<String> {
     Ok(percentile_distribution(histogram).map_err(Error::from)?)

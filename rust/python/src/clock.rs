@@ -43,7 +43,9 @@ fn unix_us(now_ms: &Bound<'_, PyAny>) -> PyResult<u64> {
     })
 }
 
-/// A clock that moves only when it is set or advanced.
+/// A clock that changes only by `set` and `advance`, for tests of a `Server`.
+///
+/// Starts at `now_ms` milliseconds since 1970; None means 0.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct ManualClock {
     pub(crate) clock: callgate_server::ManualClock,
@@ -59,17 +61,20 @@ impl ManualClock {
         })
     }
 
+    /// Milliseconds since 1970.
     #[getter]
     #[expect(clippy::cast_precision_loss, reason = "times lie below 2^53 microseconds")]
     fn now_ms(&self) -> f64 {
         self.clock.now_us() as f64 / 1_000.0
     }
 
+    /// Sets it to `now_ms` milliseconds since 1970, even backwards.
     fn set(&self, now_ms: &Bound<'_, PyAny>) -> PyResult<()> {
         self.clock.set_us(unix_us(now_ms)?);
         Ok(())
     }
 
+    /// Moves it forward by `ms` milliseconds.
     fn advance(&self, ms: &Bound<'_, PyAny>) -> PyResult<()> {
         self.clock.advance_us(unix_us(ms)?);
         Ok(())

@@ -8,7 +8,19 @@ use pyo3::types::{PyDict, PyFloat, PyInt, PyList, PyTuple};
 
 use crate::error::Error;
 
-/// A JSON or YAML document with the place of every value.
+/// A JSON or YAML document, read as policies are, with the place of every value.
+///
+/// YAML has the structure of JSON: no anchors, aliases and tags, every key text and none twice, at most 64 levels.
+///
+/// Reads a document.
+///
+/// Args:
+///     file: Its name in errors.
+///     content: The document.
+///     is_json: JSON if true, else YAML.
+///
+/// Raises:
+///     PolicyError: It is not of this format; says where.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct DocumentTree {
     /// None if the document is empty.
@@ -39,11 +51,15 @@ impl DocumentTree {
         Ok(Self { root })
     }
 
+    /// True if it holds no value, not even null.
     #[getter]
     fn is_empty(&self) -> bool {
         self.root.is_none()
     }
 
+    /// The whole document as dicts, lists and scalars; None if it is empty.
+    ///
+    /// A number with a fraction or an exponent is the nearest float, any other an exact int.
     fn value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         match &self.root {
             Some(root) => to_python(py, root),
@@ -51,6 +67,7 @@ impl DocumentTree {
         }
     }
 
+    /// Line and column, from 1, of the value at a path, or of its key; of the nearest above if there is none.
     #[pyo3(signature = (path, *, of_key = false))]
     fn place(&self, path: &Bound<'_, PyTuple>, of_key: bool) -> (usize, usize) {
         let Some(root) = &self.root else {

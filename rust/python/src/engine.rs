@@ -55,6 +55,23 @@ thread_local! {
 }
 
 /// Policies and counters in this process.
+///
+/// A catalogue contains categories, risks and input schemas of tools: the path of a catalogue file, the document as a
+/// dict, or the short form ``{tool: category}``, which applies to every server.
+///
+/// The functions that make an engine take its sizes, and the place of its counters, as further keywords:
+///
+/// - `counter_capacity`: Highest number of live counters in this process; at the cap, calls that need a new one are
+///   denied.
+/// - `counters_per_grant`: Highest number of live counters of one grant in this process.
+/// - `reservation_ttl_ms`: Time in which a reservation can be rolled back.
+/// - `counters`: The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive the
+///   process (`docs/counters.md`). The file belongs to this engine alone.
+/// - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
+///   lose the counts of one interval; a kill loses nothing.
+/// - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's
+///   oldest one is committed early.
+/// - `reservations_per_pep`: Highest number of open reservations of one PEP. There are 65,536 in all.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Engine {
     pub(crate) core: Arc<callgate_core::Engine>,
@@ -156,6 +173,17 @@ pub(crate) fn compile(
 
 #[pymethods]
 impl Engine {
+    /// Reads a policy file, which serves every server, or a folder of them, in which a file's stem names its server.
+    ///
+    /// Args:
+    ///     path: ``*.json``, ``*.yaml`` or ``*.yml``, or a folder of such files.
+    ///     catalogue: Facts about the tools.
+    ///     **sizes: The sizes of the engine, and the place of its counters; see `Engine`.
+    ///
+    /// Raises:
+    ///     PolicyError: A document has a fault.
+    ///     ConfigError: A file cannot be read, a folder contains no policy, or `counters` is not a valid place.
+    ///     StoreError: The counters' file is in use, damaged, foreign or newer, or the disk is full.
     #[staticmethod]
     #[pyo3(signature = (path, catalogue = None, **sizes))]
     fn from_file(
@@ -169,6 +197,10 @@ impl Engine {
         Self::build(py, state, &sizes)
     }
 
+    /// Takes a policy for every server as Python values; numbers are exact, including `decimal.Decimal`.
+    ///
+    /// Raises:
+    ///     PolicyError: The document has a fault.
     #[staticmethod]
     #[pyo3(signature = (policy, catalogue = None, **sizes))]
     fn from_dict(
@@ -181,6 +213,10 @@ impl Engine {
         Self::in_memory(py, policy, catalogue, &sizes)
     }
 
+    /// Takes a policy for every server as a JSON document.
+    ///
+    /// Raises:
+    ///     PolicyError: The document has a fault.
     #[staticmethod]
     #[pyo3(signature = (policy, catalogue = None, **sizes))]
     fn from_json(
@@ -193,6 +229,26 @@ impl Engine {
         Self::in_memory(py, policy, catalogue, &sizes)
     }
 
+    /// Takes a whole configuration, with the contents of its files.
+    ///
+    /// Args:
+    ///     policies: Policies by key: the file's name and its contents. The suffix of the name gives the format, and
+    ///         messages contain the name.
+    ///     servers: The known servers, each with the key of the policy that decides as long as no grants are
+    ///         configured; None denies all calls, ``(no policy)``.
+    ///     grants: Each with ``id``; ``server`` and ``policy`` (a key; if absent, every call is denied), or
+    ///         ``servers``, a mapping of servers to such keys; ``token_hash`` (see `hash_token`), or ``tokens``, at
+    ///         most two, each with ``hash`` and optionally its end ``until_us`` (with neither, only a PEP that vouches
+    ///         can name it); ``labels``, ``expires_at_us`` and ``revoked``. Times are microseconds since 1970. With an
+    ///         empty list every call is denied, ``(unknown grant)``. With None, callers name the grant that is charged.
+    ///     grant_key: 32 bytes, the key of the token hashes.
+    ///     catalogue: Facts about the tools.
+    ///     rate_limits: Files of rate limits: the name of each, whose suffix gives the format, and its contents.
+    ///     **sizes: See `from_file`.
+    ///
+    /// Raises:
+    ///     PolicyError: A document has a fault.
+    ///     ConfigError: Another part has a fault; the message names the server or grant.
     #[staticmethod]
     #[pyo3(signature = (
         *, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None, **sizes
@@ -216,6 +272,7 @@ impl Engine {
         Self::build(py, state, &sizes)
     }
 
+    /// Reloads like `reload_file`, with the arguments of `from_config`.
     #[pyo3(signature = (*, policies, servers, grants = None, grant_key = None, catalogue = None, rate_limits = None))]
     #[expect(
         clippy::too_many_arguments,
@@ -236,6 +293,11 @@ impl Engine {
         Ok(())
     }
 
+    /// Replaces the policies by those that `from_file` would read; counters of unchanged identity keep their units.
+    ///
+    /// Raises:
+    ///     PolicyError: A document has a fault. The old policies stay in force.
+    ///     ConfigError: A file cannot be read. The old policies stay in force.
     #[pyo3(signature = (path, catalogue = None))]
     fn reload_file(
         &self,
@@ -248,6 +310,7 @@ impl Engine {
         Ok(())
     }
 
+    /// Reloads like `reload_file`, with a policy in the form of `from_dict`.
     #[pyo3(signature = (policy, catalogue = None))]
     fn reload_dict(
         &self,
@@ -258,6 +321,7 @@ impl Engine {
         self.reload_json(py, policy, catalogue)
     }
 
+    /// Reloads like `reload_file`, with a policy in the form of `from_json`.
     #[pyo3(signature = (policy, catalogue = None))]
     fn reload_json(
         &self,
@@ -271,6 +335,31 @@ impl Engine {
         Ok(())
     }
 
+    /// Decides one call, and takes units from its limits if it is allowed.
+    ///
+    /// The answer to a malformed request is a denial with rule ``(invalid request)``, not an exception.
+    ///
+    /// Args:
+    ///     tool: Tool name, compared exactly.
+    ///     grant: Id of the grant that is charged; either this or `grant_token`.
+    ///     args: The arguments: a dict (of dicts, lists, tuples, strings, ints, floats, `decimal.Decimal`, booleans
+    ///         and None), or the JSON text of an object as bytes or str. None means no arguments.
+    ///     server: Server name; None means the one ``server`` of `grant_token`'s grant, else ``srv``, in all protocols.
+    ///     session: Session id; None for a sessionless call.
+    ///     labels: The grant's labels; only as long as no grants are configured.
+    ///     now_ms: The time, for tests and simulation: milliseconds since 1970, to the nearest microsecond. None reads
+    ///         the system's clock. Do not mix both in one engine, because its counters depend on the clock; counters in
+    ///         a file accept only the system's clock.
+    ///     reserve: Request a reservation, so that `roll_back` can return the units.
+    ///     grant_token: The caller's own token, which determines the grant and its labels.
+    ///     vouched: True if `grant` may name a configured grant. Pass False if the id comes from a source that is not
+    ///         trusted to name it.
+    ///
+    /// Raises:
+    ///     TypeError: An argument has an invalid type.
+    ///     ValueError: `now_ms` is not a valid time, or the counters are in a file.
+    ///     StoreError: The counters' file belongs to the parent process that this one was forked from; `explain`,
+    ///         `peek`, `reset`, `roll_back` and `commit` raise it too.
     #[pyo3(signature = (
         *, tool, grant = None, args = None, server = None, session = None, labels = None, now_ms = None, reserve = false,
         grant_token = None, vouched = true
@@ -317,6 +406,7 @@ impl Engine {
         }
     }
 
+    /// Decides like `check`, but takes no units and returns the steps to the decision.
     #[pyo3(signature = (
         *, tool, grant = None, args = None, server = None, session = None, labels = None, now_ms = None,
         grant_token = None, vouched = true
@@ -359,6 +449,13 @@ impl Engine {
         }
     }
 
+    /// Looks at what is left for a caller, of one tool or without `tool` of any; takes no units.
+    ///
+    /// The arguments are those of `check`.
+    ///
+    /// Raises:
+    ///     TypeError: An argument has an invalid type.
+    ///     ValueError: `now_ms` is not a valid time, or the counters are in a file.
     #[pyo3(signature = (
         *, grant = None, tool = None, args = None, server = None, session = None, labels = None, now_ms = None,
         grant_token = None, vouched = true
@@ -403,6 +500,25 @@ impl Engine {
         }
     }
 
+    /// Lets the counts that all of these names select begin anew, for every later call; at least one is expected.
+    ///
+    /// A count that is kept for more than what is named stays as it is: a limit for all grants is not reset for one.
+    ///
+    /// Args:
+    ///     grant: Id of a grant.
+    ///     policy: Name of a policy.
+    ///     tool: Name of a tool.
+    ///     counter: Name of a counter.
+    ///     now_ms: The time, as in `check`.
+    ///
+    /// Returns:
+    ///     ``limits`` that were reset and those that were ``kept``, each with ``policy``, ``rule``, ``counter`` and the
+    ///     latter with the ``reason``; ``grant_counters``, the live counters that the grant had made, None without one.
+    ///
+    /// Raises:
+    ///     ConfigError: No limit was reset, and why.
+    ///     ValueError: `now_ms` is not a valid time, or the counters are in a file.
+    ///     StoreError: The file of the counters cannot be written.
     #[pyo3(signature = (*, grant = None, policy = None, tool = None, counter = None, now_ms = None))]
     fn reset<'py>(
         &self,
@@ -427,6 +543,10 @@ impl Engine {
         counters::reset(py, &reset)
     }
 
+    /// Returns a reservation's units; False if the id is unknown, expired or already settled.
+    ///
+    /// Raises:
+    ///     ValueError: Not an id of a reservation.
     #[pyo3(signature = (reservation, *, now_ms = None))]
     fn roll_back(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         Ok(self.core.roll_back(
@@ -436,6 +556,10 @@ impl Engine {
         ))
     }
 
+    /// Keeps a reservation's units permanently; False if the id is unknown, expired or already settled.
+    ///
+    /// Raises:
+    ///     ValueError: Not an id of a reservation.
     #[pyo3(signature = (reservation, *, now_ms = None))]
     fn commit(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         Ok(self.core.commit(
@@ -445,6 +569,10 @@ impl Engine {
         ))
     }
 
+    /// Returns when all units taken so far are on disk; does nothing for counters in memory.
+    ///
+    /// Raises:
+    ///     StoreError: The disk fails, or the file belongs to the parent process that this one was forked from.
     fn flush(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| {
             let reading = counters::read_clocks()?;
@@ -452,6 +580,14 @@ impl Engine {
         })?)
     }
 
+    /// Marks the counters' file as complete and releases it; does nothing if repeated, or for counters in memory.
+    ///
+    /// Later calls that need a counter are denied. An unreferenced engine is closed automatically. A file that was not
+    /// closed is only checked more closely when it is opened.
+    ///
+    /// Raises:
+    ///     StoreError: The disk fails, and the file is in the state after a kill. Or the file belongs to the parent
+    ///         process that this one was forked from, and is not changed.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| {
             let reading = counters::read_clocks()?;
@@ -465,6 +601,7 @@ impl Engine {
         self.core.counters()
     }
 
+    /// The policies in force.
     #[getter]
     fn policies<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let state = self.core.snapshot();
@@ -497,9 +634,13 @@ impl Engine {
 #[pyclass(frozen, eq, hash, get_all, module = "callgate._callgate")]
 #[derive(PartialEq, Eq, Hash)]
 pub(crate) struct PolicyInfo {
+    /// The policy's server; None if it serves every server.
     server: Option<String>,
+    /// The name of the policy.
     name: String,
+    /// First 12 hex digits of the SHA-256 of the canonical document.
     version: String,
+    /// The tools that it names exactly.
     tools: Vec<String>,
 }
 

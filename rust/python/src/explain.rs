@@ -6,7 +6,7 @@ use pyo3::types::PyTuple;
 
 use crate::decision::Decision;
 
-/// One condition of a check, with the types of the values that it met.
+/// One condition of a check, with the types of its values; never the values.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct ConditionStep {
     step: engine::ConditionStep,
@@ -14,18 +14,22 @@ pub(crate) struct ConditionStep {
 
 #[pymethods]
 impl ConditionStep {
+    /// The path as written.
     #[getter]
     fn path(&self) -> &str {
         &self.step.path
     }
+    /// The operator.
     #[getter]
     fn op(&self) -> &str {
         self.step.op
     }
+    /// Types met at the path, each once, in the order met: ``a string``, ``missing``.
     #[getter]
     fn met<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.step.met)
     }
+    /// ``true``, ``presumed true``, ``presumed false``, ``false`` or ``error``, before any `not` around it.
     #[getter]
     fn result(&self) -> &str {
         self.step.result.as_str()
@@ -45,7 +49,7 @@ impl ConditionStep {
     }
 }
 
-/// One step towards a decision.
+/// One step on the way to a decision (`docs/policy.md` section 2).
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Step {
     step: engine::Step,
@@ -53,22 +57,27 @@ pub(crate) struct Step {
 
 #[pymethods]
 impl Step {
+    /// The kind of the step: ``request``, ``hidden``, ``default``, ``require``, ``limit`` and so on.
     #[getter]
     fn kind(&self) -> &str {
         self.step.kind.as_str()
     }
+    /// Rule pointer of the step.
     #[getter]
     fn rule(&self) -> &str {
         &self.step.rule
     }
+    /// True if the rule is in shadow: it does not stop the call.
     #[getter]
     fn shadowed(&self) -> bool {
         self.step.shadowed
     }
+    /// ``passed`` or ``stopped``; for a check the result of its conditions.
     #[getter]
     fn result(&self) -> &str {
         self.step.result.as_str()
     }
+    /// For checks: every condition, in document order.
     #[getter]
     fn conditions<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(
@@ -88,7 +97,7 @@ impl Step {
     }
 }
 
-/// A decision with its steps.
+/// A decision and the steps to it. No units were taken.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Explanation {
     steps: Py<PyTuple>,
@@ -114,10 +123,12 @@ impl Explanation {
 
 #[pymethods]
 impl Explanation {
+    /// The steps in order, up to the one that decided.
     #[getter]
     fn steps(&self, py: Python<'_>) -> Py<PyTuple> {
         self.steps.clone_ref(py)
     }
+    /// The decision, as it would be made now.
     #[getter]
     fn decision(&self, py: Python<'_>) -> Py<Decision> {
         self.decision.clone_ref(py)

@@ -9,7 +9,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
-/// Follows decisions as JSON lines.
+/// Follows a server's decisions from `Server.listen` on; a context manager that stops at its end.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct DecisionListener {
     // Taken out by `close`; a thread that waits has a share of it meanwhile.
@@ -26,8 +26,9 @@ impl From<callgate_server::DecisionListener> for DecisionListener {
 
 #[pymethods]
 impl DecisionListener {
-    /// The lines since the last call, and the number of decisions since then for which there was no room. Waits up to
-    /// `timeout_ms` for the first one; None once the server has stopped, or after `close`.
+    /// Takes the JSON lines since the last call, and the number of decisions for which there was no room.
+    ///
+    /// Waits up to `timeout_ms` for the first one. None once the server has stopped, or after `close`.
     fn take<'py>(&self, py: Python<'py>, timeout_ms: u64) -> Option<(Bound<'py, PyBytes>, u64)> {
         let listener = self
             .listener
@@ -56,7 +57,7 @@ impl DecisionListener {
     }
 }
 
-/// Counts the decisions of each grant.
+/// Counts a server's decisions by grant from `Server.tally_grants` on; a context manager that stops at its end.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct GrantTally {
     tally: Mutex<Option<callgate_server::GrantTally>>,
@@ -75,8 +76,9 @@ type GrantCount = (String, &'static str, u64);
 
 #[pymethods]
 impl GrantTally {
-    /// The decisions since the last call by grant and outcome, and the number of those that were not counted; None once the
-    /// server has stopped, or after `close`.
+    /// Takes grant, outcome and number of decisions since the last call, and the number that was not counted.
+    ///
+    /// None once the server has stopped, or after `close`.
     fn take(&self) -> Option<(Vec<GrantCount>, u64)> {
         let tally = self.tally.lock().unwrap_or_else(PoisonError::into_inner);
         let (grants, dropped) = tally.as_ref()?.take()?;

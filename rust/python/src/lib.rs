@@ -1,5 +1,11 @@
 //! The Python module `callgate._callgate`: conversion between Python's values and the Rust crates, and one mapping of
-//! errors. Types and documentation for Python's side live in `python/callgate/_callgate.pyi`.
+//! errors. The documentation of classes and functions is that of Python's users: docstrings, in Google's style. The stub
+//! `python/callgate/_callgate.pyi` holds their types, and copies of the docstrings, which `make stub` writes.
+
+#![expect(
+    clippy::doc_markdown,
+    reason = "docstrings name exceptions and parameters as Google's style has them, without backticks"
+)]
 
 mod args;
 mod audit;
@@ -65,6 +71,10 @@ mod _callgate {
     use crate::wrap::Wrap;
 
     /// The warnings about a policy file or a folder of them: file, line, column and message of each.
+    ///
+    /// Raises:
+    ///     PolicyError: A document has a fault.
+    ///     ConfigError: A file cannot be read.
     #[pyfunction]
     #[pyo3(signature = (path))]
     fn validate(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(String, usize, usize, String)>> {
@@ -76,6 +86,11 @@ mod _callgate {
     }
 
     /// Every fault of a policy file, in document order: line, column and message of each.
+    ///
+    /// Empty if it can be loaded; at most 100.
+    ///
+    /// Raises:
+    ///     ConfigError: The file cannot be read.
     #[pyfunction]
     #[pyo3(signature = (path))]
     fn policy_faults(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(usize, usize, String)>> {
@@ -87,6 +102,8 @@ mod _callgate {
     }
 
     /// The settings of a policy that change nothing in this version: line, column and message of each.
+    ///
+    /// Empty for a policy with a fault, which its engine reports.
     #[pyfunction]
     #[pyo3(signature = (file, content))]
     fn ineffective_settings(py: Python<'_>, file: &str, content: &[u8]) -> Vec<(usize, usize, String)> {
@@ -97,14 +114,25 @@ mod _callgate {
             .collect()
     }
 
-    /// The properties of a counter file.
+    /// Facts about a file of counters, even while a process uses it: version, counters, bytes and so on.
+    ///
+    /// Raises:
+    ///     StoreError: The file does not exist, or is foreign, newer, or too damaged to read.
     #[pyfunction]
     #[pyo3(signature = (path))]
     fn counters_facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>> {
         crate::counters::facts(py, path)
     }
 
-    /// Repairs a counter file.
+    /// Replaces a damaged file by one with every intact counter, and keeps the damaged file beside it.
+    ///
+    /// Returns:
+    ///     Counters kept; the number of doubtful ones among them, from blocks that do not match their checksum;
+    ///     counters dropped; doubtful blocks; blocks dropped because they are unreadable; damaged resets, whose counts
+    ///     are as before them; and the path of the old file.
+    ///
+    /// Raises:
+    ///     StoreError: The file is in use, foreign, newer, or too damaged to repair; or the disk is full.
     #[pyfunction]
     #[pyo3(signature = (path))]
     fn counters_repair(py: Python<'_>, path: PathBuf) -> PyResult<crate::counters::Repair> {
@@ -112,6 +140,21 @@ mod _callgate {
     }
 
     /// The pinned tools of one server or of all servers.
+    ///
+    /// Returns:
+    ///     For each server ``server``, ``is_complete`` (true after a complete list), ``unfinished_since_unix_s`` (the
+    ///     start of its first list, if that is unfinished for more than a day, else None), ``first_lists_since_unix_s``
+    ///     (start of the time for first lists of other variants, None if it is over or has not begun), ``variants``
+    ///     (the kinds of clients that were shown lists, each with true if a complete first list of it was accepted) and
+    ///     ``tools``. For each tool ``tool``, ``state`` (``pinned``, ``changed`` or ``new``), ``pinned`` (the accepted
+    ///     forms, latest last) and ``listed`` (the listed forms that are not accepted, latest last). For each form
+    ///     ``digest``, ``endpoint``, ``listed_at_unix_s``, ``variants`` (those in whose lists it was accepted, or that
+    ///     were shown it last), ``is_ambiguous`` (listed twice, with different definitions) and ``members``: names and
+    ///     JSON over several lines.
+    ///
+    /// Raises:
+    ///     ConfigError: No tools of that server are pinned.
+    ///     StoreError: A file cannot be read, or is damaged.
     #[pyfunction]
     #[pyo3(signature = (folder, server=None))]
     fn pins_read<'py>(
@@ -122,7 +165,22 @@ mod _callgate {
         crate::pins::read(py, folder, server)
     }
 
-    /// Accepts tools as their server last listed them; returns the accepted tools with their digests.
+    /// Accepts tools in the form that their server listed last.
+    ///
+    /// Args:
+    ///     folder: The folder of pins.
+    ///     server: The server's name.
+    ///     tools: The names of the tools; None for all that are changed or new.
+    ///     digest: The required prefix of the digest of each tool.
+    ///     keeps_others: True to keep forms that were accepted before.
+    ///     variant: Accept only the forms for clients of this variant, and keep those of other variants.
+    ///
+    /// Returns:
+    ///     The newly accepted tools, each with its digest.
+    ///
+    /// Raises:
+    ///     ConfigError: The server has no such tool, lists it twice with different definitions, or the digest differs.
+    ///     StoreError: A file cannot be read or written, or is damaged.
     #[pyfunction]
     #[pyo3(signature = (folder, server, tools=None, digest=None, keeps_others=false, variant=None))]
     fn pins_accept(
@@ -141,7 +199,22 @@ mod _callgate {
         Ok(accepted)
     }
 
-    /// Records a complete list as if the server had just sent it; returns the tools that are changed or new.
+    /// Records and saves a complete list, as if the server had just sent it.
+    ///
+    /// Args:
+    ///     folder: The folder of pins, which is created if it does not exist.
+    ///     server: The server's name.
+    ///     url: The server's URL; pass either this or `command`.
+    ///     command: The command that starts the server.
+    ///     answer: A JSON-RPC answer to ``tools/list``, or its result.
+    ///     variant: The variant of clients that are shown the list; None for all.
+    ///
+    /// Returns:
+    ///     Tools that became ``changed`` or ``new``.
+    ///
+    /// Raises:
+    ///     ConfigError: The list is incomplete or too large.
+    ///     StoreError: A file cannot be read or written, or is damaged.
     #[pyfunction]
     #[pyo3(signature = (folder, server, url, command, answer, variant=None))]
     fn pins_record(
@@ -160,7 +233,11 @@ mod _callgate {
         Ok(changed)
     }
 
-    /// Removes the accepted tools of a server.
+    /// Removes the accepted and the listed tools of a server.
+    ///
+    /// Raises:
+    ///     ConfigError: No tools of that server are pinned.
+    ///     StoreError: The file cannot be removed.
     #[pyfunction]
     #[pyo3(signature = (folder, server))]
     fn pins_reset(py: Python<'_>, folder: PathBuf, server: &str) -> PyResult<()> {
@@ -168,6 +245,9 @@ mod _callgate {
     }
 
     /// The JSON bytes of an arguments value, as `Engine.check` reads it.
+    ///
+    /// Raises:
+    ///     TypeError: It contains a value of a type without a JSON form.
     #[pyfunction]
     #[pyo3(signature = (args))]
     fn args_json<'py>(args: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyBytes>> {
@@ -178,7 +258,18 @@ mod _callgate {
         Ok(PyBytes::new(args.py(), &bytes))
     }
 
-    /// Connects a client on standard input and output to a server that speaks streamable HTTP; returns the exit code.
+    /// Connects the client at standard input and output to a server with streamable HTTP (``docs/stdio.md``).
+    ///
+    /// Args:
+    ///     url: The server's endpoint.
+    ///     headers: Fields of every request, names and values.
+    ///     ca: Certificates in PEM of the trusted authorities; None for the system's.
+    ///
+    /// Returns:
+    ///     The exit code: 0 at the end of the input, 128 plus the number of a signal.
+    ///
+    /// Raises:
+    ///     ConfigError: The URL or a field is invalid.
     #[pyfunction]
     #[pyo3(signature = (url, *, headers = Vec::new(), ca = None))]
     fn connect(
@@ -190,13 +281,22 @@ mod _callgate {
         crate::connect::run(py, url, headers, ca)
     }
 
-    /// The limit of open file descriptors, and how many of them connections leave free.
+    /// The most file descriptors that this process may open, and the number of them that connections leave free.
+    ///
+    /// Reloads, the admin port and files use those. None without a limit.
     #[pyfunction]
     fn descriptor_limit() -> Option<(u64, u64)> {
         callgate_server::descriptor_limit()
     }
 
-    /// The keyed hash of a token, for use in configurations.
+    /// The hash of a token in the form of configurations: keyed BLAKE3, 64 hexadecimal digits.
+    ///
+    /// Args:
+    ///     key: 32 random bytes, a secret of the sidecar.
+    ///     token: The token; upper and lower case differ.
+    ///
+    /// Raises:
+    ///     ConfigError: The key is not 32 bytes long.
     #[pyfunction]
     #[pyo3(signature = (key, token))]
     fn hash_token(key: &[u8], token: &str) -> PyResult<String> {
@@ -204,13 +304,13 @@ mod _callgate {
         Ok(key.digest(callgate_core::grant::Token::new(token)).to_hex())
     }
 
-    /// A new random token.
+    /// A new random token: ``cgt_`` and 43 characters of URL-safe base64.
     #[pyfunction]
     fn new_token() -> PyResult<String> {
         callgate_server::new_token().map_err(crate::engine::no_randomness)
     }
 
-    /// The JSON Schema of the policy format.
+    /// The JSON Schema (2020-12) of the policy format.
     #[pyfunction]
     fn policy_schema() -> &'static str {
         callgate_core::policy::json_schema()

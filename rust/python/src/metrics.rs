@@ -6,15 +6,22 @@ use callgate_server::{
 };
 use pyo3::prelude::*;
 
-/// One metric of the page with its values.
+/// One metric of the metrics page with its values at one moment.
 #[pyclass(frozen, get_all, module = "callgate._callgate")]
 pub(crate) struct MetricFamily {
+    /// The name, without a suffix such as ``_total``, which follows from the kind.
     name: &'static str,
+    /// The help text.
     help: &'static str,
+    /// The kind; a histogram has no `samples`, and the other kinds have no `buckets`.
     kind: &'static str,
+    /// The names of the labels.
     labels: Vec<&'static str>,
+    /// The values of the labels, and the number.
     samples: Vec<MetricSample>,
+    /// Upper bound of each bucket in nanoseconds, None for the last one, and its number, not cumulative.
     buckets: Vec<(Option<u64>, u64)>,
+    /// The sum of all durations.
     sum_ns: u64,
 }
 
@@ -42,34 +49,60 @@ impl From<callgate_server::MetricFamily> for MetricFamily {
     }
 }
 
-/// Numbers of one moment.
+/// The data plane's numbers at one moment. Counts never decrease while the server runs, even across reloads.
 #[pyclass(frozen, get_all, module = "callgate._callgate")]
 pub(crate) struct Metrics {
+    /// Server, tool, outcome, count. A tool that the policy does not name exactly is ``(other)``.
     decisions: Vec<(String, String, &'static str, u64)>,
+    /// Server, rule, count; every outcome other than `allow`.
     denials: Vec<(String, String, u64)>,
+    /// Upper bounds of the duration buckets in nanoseconds; the last bucket has none.
     duration_bounds_ns: Vec<u64>,
+    /// Decisions per bucket, not cumulative.
     duration_counts: Vec<u64>,
+    /// The sum of all durations.
     duration_sum_ns: u64,
+    /// Protocol (``grpc``, ``http``, ``mcp``), status code, count.
     requests: Vec<(&'static str, &'static str, u64)>,
+    /// Domain, outcome, count: answers of the rate limit service.
     rate_limits: Vec<(String, &'static str, u64)>,
+    /// Server, policy, version of each policy in force.
     policies: Vec<(String, String, String)>,
+    /// The number of live counters.
     counters: usize,
+    /// The highest number of live counters.
     counter_capacity: usize,
+    /// Decisions with an internal failure, answered with ``(internal error)``.
     internal_errors: u64,
+    /// The number of open connections.
     connections: usize,
+    /// TLS handshakes that failed.
     tls_handshakes_failed: u64,
+    /// Connections closed because of too many frames, by kind: ``resets`` or ``control_frames``.
     http2_floods: Vec<(&'static str, u64)>,
+    /// Events dropped because they were not drained.
     events_dropped: u64,
+    /// Decisions whose line could not be written to the decision log.
     audit_dropped: u64,
+    /// Store (``file``), operation (``flush``, ``grow``), failures; empty for counters in memory.
     store_errors: Vec<(&'static str, &'static str, u64)>,
+    /// Upper bounds of the buckets of flushes in nanoseconds; the last bucket has none.
     store_duration_bounds_ns: Vec<u64>,
+    /// Flushes per bucket, not cumulative.
     store_duration_counts: Vec<u64>,
+    /// The sum of the durations of all flushes.
     store_duration_sum_ns: u64,
+    /// Server behind the gateway, number of its open requests.
     upstream_requests: Vec<(String, usize)>,
+    /// Server, kind, count of failures to give a reply that can be forwarded; includes kinds with count 0.
     upstream_failures: Vec<(String, &'static str, u64)>,
+    /// Server, connection (``new``, ``reused``), number of requests sent to it on such a connection.
     upstream_sent: Vec<(String, &'static str, u64)>,
+    /// Server, number of requests sent again because no part of them had been written.
     upstream_retries: Vec<(String, u64)>,
+    /// Server, state (``pinned``, ``changed``, ``new``), number of its tools in that state.
     tools: Vec<(String, &'static str, usize)>,
+    /// Server, state (``changed``, ``new``), number of times that a list has put a tool into that state.
     tools_changed: Vec<(String, &'static str, u64)>,
 }
 

@@ -69,42 +69,52 @@ impl PeekedLimit {
             missing,
         })
     }
+    /// The limit's counter name.
     #[getter]
     fn counter(&self) -> &str {
         &self.counter
     }
+    /// Its rule pointer.
     #[getter]
     fn rule(&self) -> &str {
         &self.rule
     }
+    /// Units per window; an int if they are whole.
     #[getter]
     fn max<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         units(py, self.max)
     }
+    /// Units left now; None if the request does not name everything that the limit counts by.
     #[getter]
     fn remaining<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.remaining.map(|amount| units(py, amount)).transpose()
     }
+    /// Milliseconds until all of `max` is free again, rounded up; None as for `remaining`.
     #[getter]
     const fn reset_after_ms(&self) -> Option<u64> {
         self.reset_after_ms
     }
+    /// Milliseconds until this call's units are free, rounded up; None if its cost is not known or above `max`.
     #[getter]
     const fn retry_after_ms(&self) -> Option<u64> {
         self.retry_after_ms
     }
+    /// Milliseconds of the window, for a calendar window of the current one; None as for `remaining`.
     #[getter]
     const fn window_ms(&self) -> Option<u64> {
         self.window_ms
     }
+    /// True if the limit is in shadow and refuses no call.
     #[getter]
     const fn shadow(&self) -> bool {
         self.shadow
     }
+    /// What the request would have to name for the scope or the cost: `tool`, and paths of arguments.
     #[getter]
     fn missing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.missing)
     }
+    /// The fields by name, without those that are None.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("counter", self.counter())?;
@@ -129,7 +139,7 @@ impl PeekedLimit {
     }
 }
 
-/// What is left for a caller.
+/// What is left for a caller; nothing was taken.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Peek {
     decision: Option<Py<Decision>>,
@@ -177,22 +187,29 @@ impl Peek {
             limits,
         }
     }
+    /// The decision that the call would get now, with its limits as they are before it.
+    ///
+    /// Without a tool: None, or the denial of a caller that is not admitted.
     #[getter]
     fn decision(&self, py: Python<'_>) -> Option<Py<Decision>> {
         self.decision.as_ref().map(|decision| decision.clone_ref(py))
     }
+    /// The name of the policy that decides; empty if none was reached.
     #[getter]
     fn policy(&self) -> &str {
         &self.policy
     }
+    /// First 12 hex digits of the SHA-256 of the canonical document.
     #[getter]
     fn policy_version(&self) -> &str {
         &self.policy_version
     }
+    /// The limits of the tool, in the order in which they are examined; without a tool all limits of the policy.
     #[getter]
     fn limits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.limits.iter().cloned())
     }
+    /// The fields by name, without a `decision` that is None.
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let limits = self.limits.iter().map(|limit| limit.to_dict(py));
         let limits = limits.collect::<PyResult<Vec<_>>>()?;

@@ -16,7 +16,55 @@ use crate::feed::{self, DecisionListener, GrantTally};
 use crate::metrics::{MetricFamily, Metrics};
 use crate::{keywords, load, setup};
 
-/// The data plane: decisions over gRPC and HTTP. After a stop, its metrics stay available.
+/// The data plane: decisions over gRPC and HTTP on one port and on a Unix socket, on its own threads.
+///
+/// `start` or a ``with`` block starts it, once.
+///
+/// Args:
+///     engine: The engine with the policies and counters.
+///     listen: TCP address, ``127.0.0.1:0`` by default; port 0 takes a free one. None for no TCP.
+///     socket: Path of a Unix socket to create, for this user, root and the users of `peps`.
+///     workers: Worker threads; 0 for one per core.
+///     clock: A manual clock, for tests; None for the system's.
+///     grace_ms: Longest time that `stop` waits for calls in flight; None for 10 s.
+///     allowed_hosts: Hosts that `Host` and `Origin` of HTTP requests may name, in addition to the loopback names.
+///     audit: The decision log (``docs/decision-log.md``); None for none. ``path`` is a file, or ``-`` for standard
+///         output; ``mode`` is ``"best_effort"`` (default) or ``"required"``; ``max_bytes`` (256 MiB) and
+///         ``max_age_s`` (0) rotate, 0 for never; ``keep`` (8) rotated files; ``sync_interval_ms`` (1000), 0 for
+///         never.
+///     peps: Enforcement points, each with a ``name`` and one or more credentials: ``token_hash`` (see
+///         `hash_token`) or ``tokens`` (as of grants, in `Engine.from_config`), ``certificates`` (DNS names or URIs
+///         in a client certificate), ``uids`` (users of the socket); with ``vouches`` it may name a configured grant
+///         by its id. An empty list admits no client, None admits every client.
+///     pep_key: 32 bytes, the key of the PEPs' token hashes.
+///     tls: PEM contents ``certificate`` (with its chain) and ``key``, and ``client_ca`` to require client
+///         certificates. None for TCP without TLS. The socket never has TLS.
+///     proxies: Sources of the caller, the server and the tool in requests of a proxy (``docs/proxies.md``):
+///         ``identity``, a list of ``("token",)``, ``("spiffe",)``, ``("header", NAME)`` or
+///         ``("metadata", NAMESPACE, KEY, ...)``; ``server``, a list of ``("extension", NAME)``, ``("path",)``,
+///         ``("host",)``, ``("token",)`` or ``("always", NAME)``; ``hosts``, servers by lower-case host; ``paths``,
+///         templates such as ``/mcp/{server}``; ``methods``, those allowed and those denied beside the known ones;
+///         ``tool_errors``, true for status 200 on denied MCP calls; ``mcp_metadata``, the namespace in which
+///         Envoy's MCP filter describes the body, None to ignore such metadata.
+///     gateway: The MCP servers behind the gateway (``docs/gateway.md``): ``servers``, by name, each with its
+///         ``url`` and, to override the defaults, ``ca`` (PEM), ``headers`` (names and values),
+///         ``allow_link_local``, ``connect_timeout_ms``, ``answer_timeout_ms``, ``max_requests``,
+///         ``max_requests_per_grant``, ``max_idle_connections``, ``idle_timeout_ms``, ``list_limit_bytes`` and
+///         ``pinning``, ``"off"``, ``"report"`` or ``"enforce"`` (default); ``methods``, as above; ``public_url``,
+///         the gateway's URL for clients; ``lists_allowed_only``, true to leave out of lists the tools that the
+///         caller may never call; ``pins_folder``, None to pin nothing; ``first_lists_s``, the time in seconds
+///         after a server's first complete list in which first lists of other variants are accepted (24 hours);
+///         ``oauth``, the issuer whose tokens are accepted, or a list of issuers, None for none: ``issuer``,
+///         ``prefix`` (of the claim in the grant's id; required if there are several issuers), ``jwks`` (the keys)
+///         or ``jwks_url`` (by default from the issuer's metadata), ``jwks_ca`` (PEM), ``audience``,
+///         ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
+///         ``clock_skew_ms``, ``scopes``; ``allowed_origins``, the origins of pages whose scripts may use the
+///         gateway.
+///     **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
+///         milliseconds as ``header_timeout_ms``; None for the default.
+///
+/// Raises:
+///     ConfigError: A value has the wrong form.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Server {
     engine: Arc<callgate_core::Engine>,
@@ -106,12 +154,21 @@ impl Server {
         })
     }
 
+    /// Finds faults for which `start` would fail, without binding anything.
+    ///
+    /// Raises:
+    ///     ConfigError: `peps`, `tls` or `gateway` cannot be used, or there is nothing to listen on.
     fn check(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| callgate_server::Server::check(&self.config))
             .map_err(Error::from)?;
         Ok(())
     }
 
+    /// Starts listening; returns when the address is bound.
+    ///
+    /// Raises:
+    ///     ConfigError: The address, the socket or the decision log cannot be opened, a limit is 0, `peps` or `tls`
+    ///         cannot be used, or the server was started before.
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| {
             let mut running = self.running();
@@ -133,6 +190,7 @@ impl Server {
         Ok(())
     }
 
+    /// Stops accepting, finishes calls in flight within the grace period, then closes. May be called again.
     fn stop(&self, py: Python<'_>) {
         py.detach(|| {
             // The lock is not held while the server finishes calls in flight, so that metrics stay available.
@@ -153,11 +211,16 @@ impl Server {
         self.stop(py);
     }
 
+    /// The bound TCP address, such as ``127.0.0.1:9191``; None without TCP.
+    ///
+    /// Raises:
+    ///     ConfigError: The server has not been started. The members below raise it too.
     #[getter]
     fn address(&self) -> PyResult<Option<String>> {
         Ok(self.started()?.address().map(|address| address.to_string()))
     }
 
+    /// Path of the Unix socket, if there is one.
     #[getter]
     fn socket(&self) -> PyResult<Option<String>> {
         Ok(self
@@ -166,16 +229,42 @@ impl Server {
             .map(|path| path.to_string_lossy().into_owned()))
     }
 
+    /// The failure of the last flush of the counters' file; None after a success, and for counters in memory.
     #[getter]
     fn store_failure(&self) -> PyResult<Option<String>> {
         Ok(self.started()?.store_failure())
     }
 
+    /// The servers behind the gateway that did not answer as MCP servers when they were last tried, with the reason.
+    ///
+    /// They are tried at the start and every 30 s; a server that was not tried yet is not among them.
     #[getter]
     fn upstream_faults(&self) -> PyResult<Vec<(String, String)>> {
         Ok(self.started()?.upstream_faults())
     }
 
+    /// Replaces the configuration of server and engine, all or nothing; each call uses one from start to end.
+    ///
+    /// Args:
+    ///     path: New policies, with `catalogue`, in the form of `Engine.reload_file`. Pass either this or `policies`;
+    ///         with neither, the engine is not changed.
+    ///     catalogue: Facts about the tools.
+    ///     policies: A whole configuration, with `servers`, `grants`, `grant_key` and `rate_limits`, in the form of
+    ///         `Engine.reload_config`.
+    ///     servers: The known servers.
+    ///     grants: The grants; an empty list admits no caller. With None, callers name the grant that is charged.
+    ///     grant_key: The key of the grants' token hashes.
+    ///     peps: The enforcement points, also for open connections; None to keep them, an empty list to admit no
+    ///         client.
+    ///     tls: Certificates for new connections; None to keep them.
+    ///     rate_limits: The rate limits; None for none.
+    ///     proxies: The rules for requests of proxies, in the form of `Server`; None to keep them.
+    ///     gateway: The servers behind the gateway, in the form of `Server`; None to keep them.
+    ///
+    /// Raises:
+    ///     PolicyError: A document has a fault.
+    ///     ConfigError: A file cannot be read, a grant or enforcement point has a fault, or certificates are expired,
+    ///         cannot be read or do not belong together.
     #[pyo3(signature = (
         path = None, catalogue = None, *, policies = None, servers = None, grants = None, grant_key = None, peps = None,
         tls = None, rate_limits = None, proxies = None, gateway = None
@@ -232,22 +321,30 @@ impl Server {
         Ok(())
     }
 
+    /// Sets the answer of `grpc.health.v1`.
     fn set_serving(&self, serving: bool) -> PyResult<()> {
         self.started()?.set_serving(serving);
         Ok(())
     }
 
+    /// The current numbers.
     fn metrics(&self, py: Python<'_>) -> PyResult<Metrics> {
         let server = self.started()?;
         Ok(Metrics::from(py.detach(|| server.metrics())))
     }
 
+    /// The current numbers as the metrics page shows them, in its order.
     fn metric_families(&self, py: Python<'_>) -> PyResult<Vec<MetricFamily>> {
         let server = self.started()?;
         let families = py.detach(|| server.metrics().families());
         Ok(families.into_iter().map(MetricFamily::from).collect())
     }
 
+    /// Follows the decisions on these grants and tools with these outcomes, of each any if there are none.
+    ///
+    /// Raises:
+    ///     ConfigError: The server has not been started, or it has too many listeners.
+    ///     ValueError: Not an outcome.
     #[pyo3(signature = (*, grants = Vec::new(), tools = Vec::new(), outcomes = Vec::new()))]
     fn listen(
         &self,
@@ -260,11 +357,16 @@ impl Server {
         Ok(DecisionListener::from(listener))
     }
 
+    /// Counts the decisions of each grant.
+    ///
+    /// Raises:
+    ///     ConfigError: The server has not been started, or it has too many listeners.
     fn tally_grants(&self) -> PyResult<GrantTally> {
         let tally = self.started()?.tally_grants().map_err(Error::Listeners)?;
         Ok(GrantTally::from(tally))
     }
 
+    /// Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear.
     #[pyo3(signature = (max = 1_000))]
     fn drain_events<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Events<'py>> {
         events::convert(py, self.started()?.drain_events(max))

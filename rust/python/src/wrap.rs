@@ -23,7 +23,32 @@ const HELD_LIMIT_BYTES: usize = 16 << 20;
 /// wait before each of theirs, so that callgate is not killed before the server has ended.
 const GRACE_MS: u64 = 1_500;
 
-/// A wrapped server, running or not yet started.
+/// An MCP server that communicates over pipes, with every line of its client judged (``docs/stdio.md``).
+///
+/// `run` starts the server.
+///
+/// Args:
+///     engine: The engine with the policies and counters.
+///     server: The server's name.
+///     command: The program and its arguments.
+///     grant: Id of the grant that is charged.
+///     grant_token: The caller's token in place of `grant`, if grants are configured.
+///     methods: Allowed methods and denied methods, in addition to the known ones.
+///     lists_allowed_only: Leave tools that the caller may never call out of lists, and not only hidden ones.
+///     audit: The decision log, as `Server` takes it; ``-`` is standard error here. None for none.
+///     grace_ms: Longest time until the server ends after the end of its input, and again after SIGTERM; 1,500 by
+///         default.
+///     line_limit_bytes: The longest line of the client that is judged; None for 4 MiB.
+///     held_limit_bytes: The longest reply that is held because it may be a list of tools; 16 MiB by default.
+///     hidden_variables: Variables of the environment that the server does not get.
+///     pins_folder: The folder of the server's accepted tools; None to pin nothing.
+///     pinning: Treatment of tools that differ from the accepted ones: ``"off"``, ``"report"`` or ``"enforce"``
+///         (default).
+///     first_lists_s: Time in seconds after the server's first complete list in which first lists of other
+///         variants are accepted; None for 24 hours.
+///
+/// Raises:
+///     ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Wrap {
     wrap: callgate_server::Wrap,
@@ -107,6 +132,11 @@ impl Wrap {
         Ok(Self { wrap })
     }
 
+    /// Relays between standard input and output and the server until the server has ended.
+    ///
+    /// Returns:
+    ///     The exit code, as of a shell that runs the server (128 plus the number of a signal), and the reason for
+    ///     which it could not be started, if any.
     fn run(&self, py: Python<'_>) -> PyResult<(i32, Option<String>)> {
         match py.detach(|| self.wrap.run()) {
             Ok(code) => Ok((code, None)),
@@ -115,6 +145,7 @@ impl Wrap {
         }
     }
 
+    /// Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear.
     #[pyo3(signature = (max = 1_000))]
     fn drain_events<'py>(&self, py: Python<'py>, max: usize) -> PyResult<Events<'py>> {
         events::convert(py, self.wrap.drain_events(max))

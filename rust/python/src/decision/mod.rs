@@ -9,7 +9,12 @@ use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
 pub(crate) use parts::{LimitState, Shadow, micros, units};
 
-/// The answer to one call.
+/// The answer to one call (`docs/policy.md` section 5). Immutable, comparable and hashable.
+///
+/// As a boolean it is `allowed`. It equals a decision with the same fields, and a string that is its outcome:
+/// ``decision == "allow"``. Its hash is that of the outcome, so sets of very many decisions are slow.
+///
+/// `Engine.check` makes decisions; the constructor is for those of another process, and for tests.
 #[pyclass(frozen, module = "callgate._callgate")]
 #[derive(PartialEq, Eq)]
 pub(crate) struct Decision {
@@ -131,54 +136,69 @@ impl Decision {
             approval: approval.map(Into::into),
         })
     }
+    /// Allow, deny, rate limited or approval required; compares with strings.
     #[getter]
     fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         parts::member(py, self.outcome)
     }
+    /// True if the outcome is `allow`: the call may proceed.
     #[getter]
     fn allowed(&self) -> bool {
         self.outcome == Outcome::Allow
     }
+    /// The deciding place in the policy, such as ``/tools/create-ami/limits/rate`` or ``(default deny)``.
+    ///
+    /// Empty for a plain allow.
     #[getter]
     fn rule(&self) -> &str {
         &self.rule
     }
+    /// A sentence on which a model can act; empty for a plain allow.
     #[getter]
     fn message(&self) -> &str {
         &self.message
     }
+    /// For `rate_limited`: milliseconds until this call's units are free, rounded up.
     #[getter]
     fn retry_after_ms(&self) -> Option<u64> {
         self.retry_after_ms
     }
+    /// Each limit that applied, in the order of evaluation.
     #[getter]
     fn limits<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.limits.iter().cloned())
     }
+    /// Name of the policy that decided; empty if none was reached.
     #[getter]
     fn policy(&self) -> &str {
         &self.policy
     }
+    /// First 12 hex digits of the SHA-256 of the canonical document; empty if none was reached.
     #[getter]
     fn policy_version(&self) -> &str {
         &self.policy_version
     }
+    /// The answer under full enforcement, if it differs.
     #[getter]
     fn shadow(&self) -> Option<Shadow> {
         self.shadow.clone()
     }
+    /// For `approval_required`: the SHA-256 over the exact call in hex (`docs/policy.md` section 6).
     #[getter]
     fn fingerprint(&self) -> Option<&str> {
         self.fingerprint.as_deref()
     }
+    /// Unix microseconds at which the counters were stamped.
     #[getter]
     fn decided_at_us(&self) -> u64 {
         self.decided_at_us
     }
+    /// 32 hex digits under which the units can be returned, if that was requested and the call is allowed.
     #[getter]
     fn reservation(&self) -> Option<String> {
         self.reservation.map(|id| id.to_string())
     }
+    /// Id of the approval, if there is one.
     #[getter]
     fn approval(&self) -> Option<&str> {
         self.approval.as_deref()
@@ -197,6 +217,7 @@ impl Decision {
     fn __hash__(&self, py: Python<'_>) -> PyResult<isize> {
         parts::member(py, self.outcome)?.hash()
     }
+    /// The body of the answer to `POST /v1/check`, without absent fields.
     pub(crate) fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let limits = self
             .limits

@@ -72,7 +72,9 @@ pub(crate) fn micros(amount: f64) -> PyResult<Micros> {
     Ok(Micros(scaled as u64))
 }
 
-/// One limit that applied to the call.
+/// One limit that applied to a call.
+///
+/// The constructor takes units to the millionth.
 #[pyclass(frozen, eq, hash, from_py_object, module = "callgate._callgate")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct LimitState {
@@ -114,22 +116,27 @@ impl LimitState {
             reset_after_ms,
         })
     }
+    /// The limit's counter name.
     #[getter]
     fn counter(&self) -> &str {
         &self.counter
     }
+    /// Units per window; an int if they are whole.
     #[getter]
     fn max<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         units(py, self.max)
     }
+    /// Units left after the decision; an int if they are whole.
     #[getter]
     fn remaining<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         units(py, self.remaining)
     }
+    /// Milliseconds until all of `max` is free again, rounded up; 0 if it already is.
     #[getter]
     fn reset_after_ms(&self) -> u64 {
         self.reset_after_ms
     }
+    /// The fields by name.
     pub(super) fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("counter", self.counter())?;
@@ -152,7 +159,7 @@ impl LimitState {
     }
 }
 
-/// The answer under full enforcement.
+/// The answer under full enforcement (`docs/policy.md` section 1).
 #[pyclass(frozen, eq, hash, from_py_object, module = "callgate._callgate")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Shadow {
@@ -179,14 +186,17 @@ impl Shadow {
             rule: rule.into(),
         })
     }
+    /// The outcome.
     #[getter]
     fn outcome<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         member(py, self.outcome)
     }
+    /// The rule pointer.
     #[getter]
     fn rule(&self) -> &str {
         &self.rule
     }
+    /// The fields by name.
     pub(super) fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("outcome", self.outcome.as_str())?;
