@@ -236,7 +236,10 @@ class Step:
 
 @final
 class Explanation:
-    """A decision and the steps to it. No units were taken."""
+    """A decision and the steps to it. No units were taken.
+
+    As a string it is the text of ``callgate check --explain``.
+    """
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -339,6 +342,10 @@ class Peek:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, without a `decision` that is None."""
+
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class PolicyInfo:

@@ -259,20 +259,6 @@ def test_decisions_compare_and_are_frozen(engine: Engine) -> None:
         Decision(outcome="maybe")
 
 
-def test_repr_makes_an_equal_decision(engine: Engine) -> None:
-    engine.check(grant="g", tool="t", now_ms=0)
-    decisions = [
-        engine.check(grant="g", tool="t", reserve=True, now_ms=0),
-        engine.check(grant="g", tool="t", now_ms=0),
-        engine.check(grant="g", tool="it's", now_ms=0),
-        engine.check(grant="g", tool="shadowed", now_ms=0),
-        engine.check(grant="g", tool="approve", now_ms=0),
-    ]
-    names = {"Decision": Decision, "LimitState": LimitState, "Shadow": Shadow}
-    for decision in decisions:
-        assert eval(repr(decision), names) == decision
-
-
 def test_to_dict_leaves_out_what_is_absent(engine: Engine) -> None:
     decision = engine.check(grant="g", tool="nothing", now_ms=0)
     assert set(decision.to_dict()) == {

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from callgate import printed
 from callgate._callgate import Decision, Explanation, Step
 from callgate.outcome import Outcome
 
@@ -27,20 +28,11 @@ def decision(decision: Decision, *, as_json: bool) -> None:
     if as_json:
         _json(decision.to_dict())
         return
-    _print(Text.assemble(*_head(decision)))
-    if decision.message:
-        _print(Text(f"  {decision.message}"))
-    if decision.retry_after_ms is not None:
-        _print(Text(f"  retry after {_seconds(decision.retry_after_ms)}"))
-    for limit in decision.limits:
-        resets = f", all of it in {_seconds(limit.reset_after_ms)}" if limit.reset_after_ms else ""
-        _print(Text(f"  limit {limit.counter}: {limit.remaining} of {limit.max} left{resets}"))
-    if decision.shadow is not None:
-        _print(Text(f"  in shadow: {decision.shadow.outcome} {decision.shadow.rule}".rstrip()))
-    if decision.fingerprint is not None:
-        _print(Text(f"  fingerprint {decision.fingerprint}"))
-    if decision.policy:
-        _print(Text(f"  policy {decision.policy} {decision.policy_version}"))
+    first, *others = printed.decision_lines(decision)
+    head = Text(first)
+    head.stylize(_STYLES[decision.outcome], 0, len(decision.outcome.value))
+    for text in (head, *map(Text, others)):
+        _print(text)
 
 
 def line(number: int, decision: Decision, *, as_json: bool) -> None:
@@ -48,7 +40,7 @@ def line(number: int, decision: Decision, *, as_json: bool) -> None:
     if as_json:
         _json(decision.to_dict())
         return
-    after = "" if decision.retry_after_ms is None else f" retry after {_seconds(decision.retry_after_ms)}"
+    after = "" if decision.retry_after_ms is None else f" retry after {printed.seconds(decision.retry_after_ms)}"
     shadow = "" if decision.shadow is None else f" in shadow: {decision.shadow.outcome} {decision.shadow.rule}".rstrip()
     _print(Text.assemble(f"{number} ", *_head(decision), after, shadow))
 
@@ -68,12 +60,8 @@ def explanation(explanation: Explanation, *, as_json: bool) -> None:
         steps = [_step(step) for step in explanation.steps]
         _json({"steps": steps, "decision": explanation.decision.to_dict()})
         return
-    for step in explanation.steps:
-        shadowed = " (in shadow)" if step.shadowed else ""
-        _print(Text(f"{step.kind}: {step.rule}{' ' if step.rule else ''}{step.result}{shadowed}"))
-        for condition in step.conditions:
-            met = ", ".join(condition.met) or "nothing"
-            _print(Text(f"    {condition.path} {condition.op}: met {met}: {condition.result}"))
+    for text in printed.step_lines(explanation):
+        _print(Text(text))
     decision(explanation.decision, as_json=False)
 
 
@@ -113,10 +101,6 @@ def _step(step: Step) -> dict[str, Any]:
         "result": step.result,
         "conditions": conditions,
     }
-
-
-def _seconds(ms: int) -> str:
-    return f"{ms / 1000:g} s"
 
 
 def _json(document: dict[str, Any]) -> None:

@@ -63,12 +63,11 @@ class PolicyUnderTest:
         __tracebackhide__ = True  # pytest shows the line of the test
         complete = self._call(tool, call)
         # Before the units are taken: afterwards the same call may end elsewhere.
-        steps = self.engine.explain(**{name: value for name, value in complete.items() if name != "reserve"}).steps
+        explanation = self.engine.explain(**{name: value for name, value in complete.items() if name != "reserve"})
         decision = self.engine.check(**complete)
         if decision.outcome == outcome and rule in {None, decision.rule}:
             return decision
         wanted = outcome.value if rule is None else f"{outcome.value} by {rule}"
         given = decision.outcome.value + (f" by {decision.rule}" if decision.rule else "")
-        lines = [f"expected {wanted}, and the decision is {given}", *([decision.message] if decision.message else [])]
-        lines += [f"  {step.result:<8} {step.kind} {step.rule}".rstrip() for step in steps]
-        raise AssertionError("\n".join(lines))
+        message = f"expected {wanted}, and the decision is {given}\n{explanation}"
+        raise AssertionError(message)

@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 
 use crate::decision::Decision;
+use crate::text;
 
 /// One condition of a check, with the types of its values; never the values.
 #[pyclass(frozen, module = "callgate._callgate")]
@@ -98,6 +99,8 @@ impl Step {
 }
 
 /// A decision and the steps to it. No units were taken.
+///
+/// As a string it is the text of ``callgate check --explain``.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Explanation {
     steps: Py<PyTuple>,
@@ -132,5 +135,19 @@ impl Explanation {
     #[getter]
     fn decision(&self, py: Python<'_>) -> Py<Decision> {
         self.decision.clone_ref(py)
+    }
+    /// The text of `callgate check --explain`.
+    fn __str__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let printed = slf.py().import("callgate.printed")?;
+        printed.call_method1("explanation", (slf,))
+    }
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let decision = self.decision.get();
+        let rule = text::shown(py, decision.rule())?;
+        let steps = self.steps.bind(py).len();
+        Ok(format!(
+            "<Explanation {} rule={rule} steps={steps}>",
+            decision.outcome_word()
+        ))
     }
 }

@@ -31,6 +31,7 @@ mod pins;
 mod proxies;
 mod server;
 mod setup;
+mod text;
 mod wrap;
 
 // Threads of the data plane allocate and free memory all the time; with the system's allocator they wait for each

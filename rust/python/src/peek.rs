@@ -1,11 +1,14 @@
 //! `Peek`: what is left of the limits of a caller.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use callgate_core::engine;
 use callgate_counters::Micros;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList, PyString, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 
 use crate::decision::{Decision, micros, set_some, units};
+use crate::text;
 
 /// One limit, as a call would meet it.
 #[pyclass(frozen, eq, hash, from_py_object, module = "callgate._callgate")]
@@ -128,13 +131,19 @@ impl PeekedLimit {
         dict.set_item("missing", PyList::new(py, &self.missing)?)?;
         Ok(dict)
     }
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        text::reduced(slf.as_any(), &slf.get().to_dict(slf.py())?)
+    }
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let left = match (self.remaining, self.retry_after_ms) {
-            (None, _) => format!("missing={}", PyList::new(py, &self.missing)?.repr()?),
+            (None, _) => {
+                let missing = text::shown_list(&self.missing, |name| text::shown(py, name))?;
+                format!("missing={missing}")
+            }
             (Some(remaining), None | Some(0)) => format!("remaining={remaining}"),
             (Some(remaining), Some(retry)) => format!("remaining={remaining} retry_after_ms={retry}"),
         };
-        let counter = PyString::new(py, &self.counter).repr()?;
+        let counter = text::shown(py, &self.counter)?;
         Ok(format!("<PeekedLimit counter={counter} max={} {left}>", self.max))
     }
 }
@@ -167,6 +176,11 @@ impl Peek {
             policy_version: "".into(),
             limits: Vec::new(),
         })
+    }
+
+    /// The fields that have an equality of their own.
+    fn without_decision(&self) -> (&str, &str, &[PeekedLimit]) {
+        (&self.policy, &self.policy_version, &self.limits)
     }
 }
 
@@ -222,12 +236,32 @@ impl Peek {
         dict.set_item("limits", PyList::new(py, limits)?)?;
         Ok(dict)
     }
+    fn __eq__(&self, other: &Self) -> bool {
+        let same_decision = match (&self.decision, &other.decision) {
+            (Some(mine), Some(other)) => mine.get() == other.get(),
+            (mine, other) => mine.is_none() && other.is_none(),
+        };
+        same_decision && self.without_decision() == other.without_decision()
+    }
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.without_decision().hash(&mut hasher);
+        hasher.finish()
+    }
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let (py, peek) = (slf.py(), slf.get());
+        let fields = PyDict::new(py);
+        fields.set_item("decision", peek.decision(py))?;
+        fields.set_item("policy", peek.policy())?;
+        fields.set_item("policy_version", peek.policy_version())?;
+        fields.set_item("limits", peek.limits(py)?)?;
+        text::reduced(slf.as_any(), &fields)
+    }
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let decision = self.decision.as_ref();
         let decision = decision.map(|decision| decision.get().outcome_word());
-        let limits = self.limits.iter().map(|limit| limit.__repr__(py));
-        let limits = limits.collect::<PyResult<Vec<_>>>()?.join(", ");
+        let limits = text::shown_list(&self.limits, |limit| limit.__repr__(py))?;
         let decision = decision.unwrap_or("none");
-        Ok(format!("<Peek decision={decision} limits=[{limits}]>"))
+        Ok(format!("<Peek decision={decision} limits={limits}>"))
     }
 }

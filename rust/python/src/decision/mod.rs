@@ -7,6 +7,8 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 
+use crate::text;
+
 pub(crate) use parts::{LimitState, Shadow, micros, units};
 
 /// The answer to one call (`docs/policy.md` section 5). Immutable, comparable and hashable.
@@ -150,7 +152,7 @@ impl Decision {
     ///
     /// Empty for a plain allow.
     #[getter]
-    fn rule(&self) -> &str {
+    pub(crate) fn rule(&self) -> &str {
         &self.rule
     }
     /// A sentence on which a model can act; empty for a plain allow.
@@ -246,41 +248,51 @@ impl Decision {
         set_some(&dict, "approval", self.approval())?;
         Ok(dict)
     }
-    /// The constructor call that builds an equal decision, without empty fields.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        let decision = slf.get();
+        let fields = PyDict::new(slf.py());
+        fields.set_item("outcome", decision.outcome.as_str())?;
+        fields.set_item("rule", decision.rule())?;
+        fields.set_item("message", decision.message())?;
+        fields.set_item("retry_after_ms", decision.retry_after_ms)?;
+        fields.set_item("limits", decision.limits(slf.py())?)?;
+        fields.set_item("policy", decision.policy())?;
+        fields.set_item("policy_version", decision.policy_version())?;
+        fields.set_item("shadow", decision.shadow())?;
+        fields.set_item("fingerprint", decision.fingerprint())?;
+        fields.set_item("decided_at_us", decision.decided_at_us)?;
+        fields.set_item("reservation", decision.reservation())?;
+        fields.set_item("approval", decision.approval())?;
+        text::reduced(slf.as_any(), &fields)
+    }
+    /// One line, without empty fields. Whoever has a reservation's id can return its units, so only its start is shown.
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let mut fields = vec![format!("outcome='{}'", self.outcome)];
+        let mut fields = vec![self.outcome.to_string()];
         let texts = [
             ("rule", Some(self.rule())),
             ("message", Some(self.message())),
             ("policy", Some(self.policy())),
             ("policy_version", Some(self.policy_version())),
             ("fingerprint", self.fingerprint()),
+            ("reservation", self.reservation().as_deref()),
             ("approval", self.approval()),
-        ];
-        for (name, text) in texts {
-            if let Some(text) = text.filter(|text| !text.is_empty()) {
-                fields.push(format!("{name}={}", PyString::new(py, text).repr()?));
-            }
+        ]
+        .map(|(name, text)| (name, text.unwrap_or_default().to_owned()));
+        for (name, text) in texts.iter().filter(|(_, text)| !text.is_empty()) {
+            fields.push(format!("{name}={}", text::shown(py, text)?));
         }
         if let Some(retry_after_ms) = self.retry_after_ms {
             fields.push(format!("retry_after_ms={retry_after_ms}"));
         }
         if !self.limits.is_empty() {
-            let limits = self
-                .limits
-                .iter()
-                .map(|limit| limit.__repr__(py))
-                .collect::<PyResult<Vec<_>>>()?;
-            fields.push(format!("limits=[{}]", limits.join(", ")));
+            let limits = text::shown_list(&self.limits, |limit| limit.__repr__(py))?;
+            fields.push(format!("limits={limits}"));
         }
         if let Some(shadow) = &self.shadow {
             fields.push(format!("shadow={}", shadow.__repr__(py)?));
         }
-        if let Some(reservation) = self.reservation() {
-            fields.push(format!("reservation='{reservation}'"));
-        }
         fields.push(format!("decided_at_us={}", self.decided_at_us));
-        Ok(format!("Decision({})", fields.join(", ")))
+        Ok(format!("<Decision {}>", fields.join(" ")))
     }
 }
 

@@ -5,7 +5,9 @@ use callgate_counters::Micros;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyTuple};
+
+use crate::text;
 
 /// The member of `callgate.Outcome`, a `str` enumeration that is defined in Python.
 pub(super) fn member(py: Python<'_>, outcome: Outcome) -> PyResult<Bound<'_, PyAny>> {
@@ -145,6 +147,9 @@ impl LimitState {
         dict.set_item("reset_after_ms", self.reset_after_ms)?;
         Ok(dict)
     }
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        text::reduced(slf.as_any(), &slf.get().to_dict(slf.py())?)
+    }
     pub(super) fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let Self {
             counter,
@@ -152,7 +157,7 @@ impl LimitState {
             remaining,
             reset_after_ms,
         } = self;
-        let counter = PyString::new(py, counter).repr()?;
+        let counter = text::shown(py, counter)?;
         Ok(format!(
             "LimitState(counter={counter}, max={max}, remaining={remaining}, reset_after_ms={reset_after_ms})"
         ))
@@ -203,8 +208,11 @@ impl Shadow {
         dict.set_item("rule", self.rule())?;
         Ok(dict)
     }
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
+        text::reduced(slf.as_any(), &slf.get().to_dict(slf.py())?)
+    }
     pub(super) fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
-        let rule = PyString::new(py, &self.rule).repr()?;
+        let rule = text::shown(py, &self.rule)?;
         Ok(format!("Shadow(outcome='{}', rule={rule})", self.outcome))
     }
 }
