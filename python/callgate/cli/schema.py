@@ -13,6 +13,7 @@ from callgate.config.schema import config_schema
 EXAMPLES: Final = (
     "callgate schema policy",
     "callgate schema config",
+    "callgate schema openapi",
 )
 
 
@@ -23,16 +24,18 @@ class Document(str, Enum):
     CATALOGUE = "catalogue"
     CONFIG = "config"
     RATE_LIMITS = "rate-limits"
+    OPENAPI = "openapi"
 
 
 def schema(
     document: Annotated[Document, typer.Argument(help="The kind of document.")] = Document.POLICY,
 ) -> None:
-    """Print the JSON Schema of policies, catalogues, configurations or files of rate limits, for editors."""
+    """Print the JSON Schema of a document for editors, or the OpenAPI description of the decision API over HTTP."""
     if document is Document.POLICY:
         text = policy_schema()
     elif document is Document.CONFIG:
         text = json.dumps(config_schema(), indent=2)
     else:
-        text = files("callgate").joinpath(f"{document.value}.schema.json").read_text(encoding="utf-8")
+        name = "openapi.json" if document is Document.OPENAPI else f"{document.value}.schema.json"
+        text = files("callgate").joinpath(name).read_text(encoding="utf-8")
     typer.echo(text.rstrip("\n"))
