@@ -322,6 +322,10 @@ proto: .venv/.stamp-dev ## write the Python stubs anew from proto/
 stub: build .venv/.stamp-dev ## copy the docstrings of the Rust half into its Python stub
 	@$(bin)/python scripts/stub.py
 
+.PHONY: docs
+docs: stub ## write docs/api.md anew from the docstrings
+	@$(bin)/python scripts/api.py
+
 .PHONY: clean
 clean: ## remove everything that was built or installed here
 	rm -rf .venv target dist .mypy_cache .ruff_cache .pytest_cache .hypothesis python/callgate/*.so

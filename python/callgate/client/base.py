@@ -70,7 +70,8 @@ class ClientBase:
         Args:
             target: ``127.0.0.1:9191``, ``unix:/run/callgate.sock``, or any other name that gRPC resolves.
             timeout_ms: Longest total time of one call.
-            on_failure: The decision if the sidecar does not answer; see the module.
+            on_failure: The decision if the sidecar does not answer: ``fail_closed`` is a denial, ``fail_open`` an allow
+                with the denial as its `shadow`.
             token: This enforcement point's own token, sent as ``authorization: Bearer``. Pass `credentials` as well if
                 others can read the traffic.
             credentials: TLS, from `grpc.ssl_channel_credentials`; None for no TLS.
