@@ -14,6 +14,8 @@ pub(crate) struct Fields<'n> {
     node: &'n Node,
     members: &'n [Member],
     what: &'static str,
+    /// Members that probably mean a known field, with its name: read as if they were spelt right, behind their fault.
+    misspelt: Vec<(String, &'n Member)>,
 }
 
 impl<'n> Fields<'n> {
@@ -39,17 +41,35 @@ impl<'n> Fields<'n> {
 
     fn with_unknown(node: &'n Node, what: &'static str, known: &[&str]) -> Read<(Self, Vec<DocumentError>)> {
         let members = node.object(&format!("{what} as an object"))?;
-        let faults = members
-            .iter()
-            .filter(|member| !is_ignored(&member.key) && !known.contains(&member.key.as_str()))
-            .map(|member| DocumentError::at(member.key_at, unknown(&member.key, what, known)))
-            .collect();
-        Ok((Self { node, members, what }, faults))
+        let (mut faults, mut misspelt) = (Vec::new(), Vec::new());
+        for member in members {
+            if is_ignored(&member.key) || known.contains(&member.key.as_str()) {
+                continue;
+            }
+            faults.push(DocumentError::at(
+                member.key_at,
+                unknown(&member.key, what, known),
+            ));
+            if let Some(meant) = probable(&member.key, known) {
+                misspelt.push((meant.to_owned(), member));
+            }
+        }
+        let fields = Self {
+            node,
+            members,
+            what,
+            misspelt,
+        };
+        Ok((fields, faults))
     }
 
     /// The member with this name.
     pub(crate) fn member(&self, name: &str) -> Option<&'n Member> {
-        self.members.iter().find(|member| member.key == name)
+        let misspelt = || self.misspelt.iter().find(|(meant, _)| meant == name);
+        self.members
+            .iter()
+            .find(|member| member.key == name)
+            .or_else(|| misspelt().map(|(_, member)| *member))
     }
 
     /// The value of a field.

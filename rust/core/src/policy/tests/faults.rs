@@ -106,6 +106,17 @@ fn the_first_one_found_is_among_them_and_valid_documents_have_none() {
 }
 
 #[test]
+fn a_misspelt_field_is_not_missing_as_well() {
+    let found = lines("version: \"1\"\ndefualt: deny\n");
+    let [(2, message)] = &*found else {
+        panic!("{found:?}")
+    };
+    assert!(message.contains("did you mean `default`?"), "{message}");
+    let found = lines("version: \"1\"\ndefualt: maybe\n");
+    assert_eq!(found.len(), 2, "its value is read: {found:?}");
+}
+
+#[test]
 fn what_leaves_nothing_to_look_into_stands_alone() {
     for document in ["version: \"2\"\ndefault: maybe\n", "[1]", "a: [", ""] {
         assert_eq!(lines(document).len(), 1, "{document:?}: {:?}", lines(document));
