@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from callgate import Engine
@@ -38,21 +38,23 @@ class Number(IntEnum):
     TWO = 2
 
 
-def plain(value: Any) -> Any:
-    """Numbers as decimals, so that 1 and 1.0 are told apart no more than JSON tells them."""
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        return value
+def is_read_back(read: Any, value: Any) -> bool:
+    """True if what was read is the value; numbers are decimals, so 1 and 1.0 are told apart no more than JSON does."""
     if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
+        return read.keys() == value.keys() and all(is_read_back(read[key], inner) for key, inner in value.items())
     if isinstance(value, list):
-        return [plain(inner) for inner in value]
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        return len(read) == len(value) and all(map(is_read_back, read, value))
+    if isinstance(value, float):
+        # Two texts can be the shortest ones of a float, such as 1614910965952049.2 and 1614910965952049.3.
+        return float(read) == value
+    return bool(read == value)
 
 
 @given(values)
+@example(1614910965952049.2)
 def test_round_trip(value: Any) -> None:
     # A string and bytes are JSON text already, so the value under test stands inside an object.
-    assert plain(exactly(args_json({"value": value}))["value"]) == plain(value)
+    assert is_read_back(exactly(args_json({"value": value}))["value"], value)
 
 
 @given(st.dictionaries(st.text(), anything))
