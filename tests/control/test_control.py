@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import json
 import logging
@@ -20,7 +21,7 @@ from callgate.cli.running import Running, running
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
-from callgate.control.routes import COUNTERS_RESET, LIMITS, STATUS, Routes
+from callgate.control.routes import COUNTERS_RESET, LIMITS, STATUS, TOP, Routes
 from callgate.control.socket import ControlSocket
 from callgate.errors import CallgateError
 
@@ -108,6 +109,21 @@ def test_one_folder_has_one_owner(control: ControlSocket, pages: Pages) -> None:
     with pytest.raises(ConfigError, match=r"another sidecar has the control socket .* --state"):
         ControlSocket(control.path.parent, pages)
     assert Running(control.path.parent).ask("GET", STATUS) == {"pid": os.getpid()}
+
+
+def test_whoever_locks_the_folder_does_not_stop_a_start(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may read a folder may lock it."""
+    monkeypatch.setattr("callgate.control.socket._LOCK_PATIENCE_S", 0.1)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        with pytest.raises(ConfigError, match="another process has locked the state folder"):
+            ControlSocket(tmp_path, pages)
+    finally:
+        os.close(handle)
+    ControlSocket(tmp_path, pages).stop()
 
 
 def test_another_file_of_that_name_is_left_alone(pages: Pages, tmp_path: Path) -> None:
@@ -274,6 +290,7 @@ def test_a_reset(control: ControlSocket, engine: Engine, caplog: pytest.LogCaptu
         (b'{"tool": "x"}', "no limit of the loaded policies has all of these names"),
         (b'{"grant": ""}', "the field `grant`: expected a text"),
         (b'{"grants": "a"}', "did you mean `grant`?"),
+        (rb'{"grant": "\ud800"}', "without lone surrogates"),
     ],
 )
 def test_resets_that_are_refused(control: ControlSocket, body: bytes, message: str) -> None:
@@ -281,6 +298,12 @@ def test_resets_that_are_refused(control: ControlSocket, body: bytes, message: s
         Running(control.path.parent).ask("POST", COUNTERS_RESET, body)
     assert message in str(refused.value)
     assert "(HTTP 400)" in str(refused.value)
+
+
+@pytest.mark.parametrize("interval", ["0", "1" + "0" * 400, "true", '"1"'])
+def test_intervals_that_are_refused(control: ControlSocket, interval: str) -> None:
+    with pytest.raises(CallgateError, match=r"the field `interval_s`: expected .* \(HTTP 400\)"):
+        Running(control.path.parent).ask("POST", TOP, f'{{"interval_s": {interval}}}'.encode())
 
 
 def test_nobody_is_there(tmp_path: Path, control: ControlSocket) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate.control import live, logs
 from callgate.errors import CallgateError, ConfigError, StoreError
-from callgate.text import did_you_mean, quoted
+from callgate.text import did_you_mean, is_text, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -106,7 +106,8 @@ class Routes:
     def _top(self, body: bytes) -> Generator[bytes, None, None]:
         interval_s = _fields(body, ("interval_s",)).get("interval_s", 1)
         is_number = isinstance(interval_s, int | float | Decimal) and not isinstance(interval_s, bool)
-        if not is_number or not _SHORTEST_INTERVAL_S <= float(interval_s) <= _LONGEST_INTERVAL_S:
+        # Compared with the longest before it is converted: an integer may be too large for a float.
+        if not is_number or interval_s > _LONGEST_INTERVAL_S or not float(interval_s) >= _SHORTEST_INTERVAL_S:
             message = f"the field `interval_s`: expected {_SHORTEST_INTERVAL_S} to {_LONGEST_INTERVAL_S} seconds"
             raise RequestError(message)
         try:
@@ -116,8 +117,8 @@ class Routes:
 
 
 def _text(name: str, value: object) -> str:
-    if not isinstance(value, str) or not value:
-        message = f"the field `{name}`: expected a text that is not empty"
+    if not isinstance(value, str) or not value or not is_text(value):
+        message = f"the field `{name}`: expected a text that is not empty, without lone surrogates"
         raise RequestError(message)
     return value
 

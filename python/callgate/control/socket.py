@@ -6,6 +6,7 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from callgate.control.pages import Pages
 
 _MOST_CONNECTIONS: Final = 16
+_LOCK_PATIENCE_S: Final = 2.0
+_LOCK_RETRY_S: Final = 0.05
 _LONGEST_PATH: Final = 107
 """Bytes of a path that the system takes for a Unix socket."""
 CREDENTIALS: Final = struct.Struct("3i")
@@ -131,7 +134,17 @@ def _make_room(path: Path, name: str) -> None:
 def _locked(folder: Path) -> Iterator[int]:
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        # Whoever may read the folder may lock it, so nobody waits for long.
+        end = time.monotonic() + _LOCK_PATIENCE_S
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    message = f"another process has locked the state folder `{folder}`, so no control socket is made"
+                    raise ConfigError(message) from None
+                time.sleep(_LOCK_RETRY_S)
         yield handle
     finally:
         os.close(handle)
@@ -157,9 +170,9 @@ def _is_used(name: str) -> bool:
         probe.setblocking(False)
         try:
             probe.connect(name)
-        except BlockingIOError:
-            # Its queue is full, so it has an owner.
-            return True
-        except OSError:
+        except (ConnectionRefusedError, FileNotFoundError):
             return False
+        except OSError:
+            # Its queue is full, or it belongs to another user: somebody has it.
+            return True
     return True
