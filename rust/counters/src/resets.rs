@@ -204,7 +204,7 @@ impl ResetTable {
         let latest = records.iter().map(|record| record.number).max().unwrap_or(0);
         // A number is never used twice, also if later ones were forgotten.
         let number = now.unix_us().max(latest + 1);
-        for targets in targets.chunks(WRITTEN_AT_ONCE) {
+        for targets in freeing_first(&targets, &records).chunks(WRITTEN_AT_ONCE) {
             let free = (0..RESET_LINES).filter(|line| !records.iter().any(|record| record.line == *line));
             let new: Vec<Record> = targets
                 .iter()
@@ -215,6 +215,9 @@ impl ResetTable {
                     line,
                 })
                 .collect();
+            if new.len() < targets.len() {
+                return Err(ResetError::Full);
+            }
             if let Some(durable) = durable {
                 let lines: Vec<ResetLine> = new.iter().map(|record| record.to_line(now.unix_us())).collect();
                 durable.write_resets(&lines)?;
@@ -232,13 +235,19 @@ impl ResetTable {
         Ok(())
     }
 
-    /// Forgets the resets of grants for which `is_live` is false: no count of theirs has units. For a store that no call uses
-    /// yet.
+    /// Forgets the resets that later ones have replaced, which a kill can leave behind, and those of grants for which
+    /// `is_live` is false: no count of theirs has units. For a store that no call uses yet.
     pub(crate) fn forget(&self, durable: &Durable, is_live: impl Fn(u64) -> bool) {
         let mut records = self.lock();
-        let (kept, forgotten): (Vec<Record>, Vec<Record>) = std::mem::take(&mut *records)
-            .into_iter()
-            .partition(|record| record.target.grant == 0 || is_live(record.target.grant));
+        let every = std::mem::take(&mut *records);
+        let is_replaced = |record: &Record| {
+            let mut later = every.iter().filter(|other| other.number > record.number);
+            later.any(|other| other.target.covers(&record.target))
+        };
+        let is_kept = |record: &Record| {
+            (record.target.grant == 0 || is_live(record.target.grant)) && !is_replaced(record)
+        };
+        let (kept, forgotten): (Vec<Record>, Vec<Record>) = every.iter().copied().partition(is_kept);
         durable.clear_resets(forgotten.iter().map(|record| record.line));
         *records = kept;
         self.publish(&records);
@@ -272,6 +281,24 @@ impl ResetTable {
         // A panic while it was held leaves records of which each is whole.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The targets, those first that each replace a record: then there is always a free line for the next one.
+fn freeing_first(targets: &[Target], records: &[Record]) -> Vec<Target> {
+    let mut covered = vec![false; records.len()];
+    let (mut ordered, mut others) = (Vec::with_capacity(targets.len()), Vec::new());
+    for target in targets {
+        let mut frees = false;
+        for (record, covered) in records.iter().zip(&mut covered) {
+            if !*covered && target.covers(&record.target) {
+                (*covered, frees) = (true, true);
+            }
+        }
+        let list = if frees { &mut ordered } else { &mut others };
+        list.push(*target);
+    }
+    ordered.append(&mut others);
+    ordered
 }
 
 /// The keyed hash of the name of a grant or a tool: for a grant that of the owners of cells.
@@ -357,5 +384,26 @@ mod tests {
             table.reset(&[target(None, None, Some("t"))], None, NOW),
             Err(ResetError::Unnamed)
         ));
+    }
+
+    #[test]
+    fn a_reset_of_many_limits_replaces_the_most_that_may_be_in_force() {
+        let table = ResetTable::new(&[5; 16]);
+        let specs: Vec<SpecDigest> = (0..40).map(|number| [number + 1; 16]).collect();
+        let names: Vec<String> = (0..CAPACITY).map(|number| format!("g{number}")).collect();
+        for name in &names {
+            table
+                .reset(&[target(specs.last(), Some(name), None)], None, NOW)
+                .unwrap();
+        }
+        assert_eq!(table.len(), CAPACITY);
+        let earlier = table.current().unwrap().number(&specs[39], Some("g7"), None);
+        let all: Vec<_> = specs.iter().map(|spec| target(Some(spec), None, None)).collect();
+        table.reset(&all, None, NOW).unwrap();
+        let resets = table.current().unwrap();
+        for spec in &specs {
+            assert!(resets.number(spec, Some("g7"), None) > earlier);
+        }
+        assert_eq!(table.len(), specs.len());
     }
 }
