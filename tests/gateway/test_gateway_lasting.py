@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from callgate._callgate import hash_token
 from support.gateway.issuers import ISSUER, PUBLIC_URL, Key, bearing, ec_key, jwks
 from support.http_server import Handler, serving
 from support.proxies.policies import POLICY
-from support.setup import KEY, Setup
+from support.setup import KEY, Setup, until
 
 TOKENS = {"alice": "cgt_alice", "bob": "cgt_bob"}
 EVENT = 'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"x"}}'
@@ -119,6 +120,25 @@ def test_a_stream_ends_with_the_grant(
                 assert [line for line in of_alice if line not in {"", ": noise"}] == [], "it ends by itself"
                 server.goes_on.set()
                 assert EVENT in of_bob, "and nobody else's does"
+
+
+@pytest.mark.parametrize("lock_out", [revoked, removed])
+def test_a_reply_ends_with_the_grant_though_its_token_has_ended_before(
+    tmp_path: Path, lock_out: Callable[[Setup, int], None]
+) -> None:
+    setup = Setup(tmp_path)
+    with streams() as server:
+        end = datetime.now(timezone.utc) + timedelta(seconds=2)
+        old = {"hash": hash_token(KEY, TOKENS["alice"]), "until": end.isoformat()}
+        rotated = {"id": "alice", "server": "s", "policy": "p", "tokens": [old, {"hash": hash_token(KEY, "cgt_new")}]}
+        configure(setup, server.port, grants=[rotated, grant("bob")])
+        with setup.serving() as running:
+            url = f"http://{running.address}/mcp/s"
+            with opened(url, TOKENS["alice"], CALL) as of_alice:
+                until(lambda: httpx.get(url, headers=bearing(TOKENS["alice"]), timeout=30).status_code == 401)
+                with running.reload():
+                    lock_out(setup, server.port)
+                assert [line for line in of_alice if line] == [], "it ends by itself"
 
 
 def test_a_stream_ends_with_its_issuer(tmp_path: Path) -> None:

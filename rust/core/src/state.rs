@@ -235,6 +235,15 @@ impl State {
         &self.policies
     }
 
+    /// Returns whether a grant may call at a server: it is there, is not revoked, and is for this server.
+    pub fn grant_serves(&self, grant: u32, server: &str) -> bool {
+        let grant = self.grants.get(grant).filter(|grant| !grant.is_revoked());
+        let server = self.server_index(server);
+        grant
+            .zip(server)
+            .is_some_and(|(grant, server)| grant.is_for(server))
+    }
+
     pub(crate) fn server_index(&self, server: &str) -> Option<u32> {
         match &self.servers {
             Servers::Every => None,

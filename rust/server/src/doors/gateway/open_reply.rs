@@ -86,8 +86,11 @@ impl OpenReply {
         };
         let decision = self.gate.engine.recognise(&configuration.state, &request, now);
         let rule = decision.rule.as_ref();
-        // An unknown token that still has a grant is one that has ended.
-        let is_over = rule == EXPIRED || rule == UNKNOWN && decision.grant_index.is_some();
+        // An unknown token that has a grant is one that has ended; the grant itself may have been taken away as well.
+        let has_ended = decision
+            .grant_index
+            .is_some_and(|grant| configuration.state.grant_serves(grant, &self.entry.server));
+        let is_over = rule == EXPIRED || rule == UNKNOWN && has_ended;
         if is_over {
             !self.waits
         } else {
