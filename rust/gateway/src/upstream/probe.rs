@@ -85,6 +85,15 @@ pub enum ProbeNews {
     Recovered,
 }
 
+/// The end of a probe without a fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Probed {
+    /// The server answered as an MCP server.
+    Answered,
+    /// As many requests are open as are allowed, so nothing is known that was not known before.
+    NotAsked,
+}
+
 /// What a reply holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -113,7 +122,8 @@ impl Upstream {
     pub async fn probe(&self) -> Option<ProbeNews> {
         let probed = tokio::time::timeout(PATIENCE, self.probe_once()).await;
         let fault = match probed.unwrap_or(Err(ProbeError::TooSlow)) {
-            Ok(()) => None,
+            Ok(Probed::NotAsked) => return None,
+            Ok(Probed::Answered) => None,
             Err(error) => Some(Arc::new(error.to_string())),
         };
         let before = self.probes.fault.swap(fault.clone());
@@ -125,23 +135,25 @@ impl Upstream {
         }
     }
 
-    async fn probe_once(&self) -> Result<(), ProbeError> {
+    async fn probe_once(&self) -> Result<Probed, ProbeError> {
         let mut fields = fields();
         fields.insert(PROTOCOL_VERSION, HeaderValue::from_static("2026-07-28"));
         fields.insert(METHOD, HeaderValue::from_static("server/discover"));
         match self.ask_for(fields, DISCOVER).await {
             Ok(response) => {
                 if verdict(response).await == Verdict::Result {
-                    return Ok(());
+                    return Ok(Probed::Answered);
                 }
             }
-            // As many requests are open as are allowed: it is in use.
-            Err(Failure::Busy(_) | Failure::GrantBusy(_)) => return Ok(()),
+            Err(Failure::Busy(_) | Failure::GrantBusy(_)) => return Ok(Probed::NotAsked),
             // Some servers of earlier versions break off what they do not know.
             Err(Failure::Broken(_) | Failure::Unreadable(_)) => {}
             Err(failure) => return Err(failure.into()),
         }
-        let response = self.ask_for(self::fields(), INITIALIZE).await?;
+        let response = match self.ask_for(self::fields(), INITIALIZE).await {
+            Err(Failure::Busy(_) | Failure::GrantBusy(_)) => return Ok(Probed::NotAsked),
+            asked => asked?,
+        };
         let status = response.status();
         let session = response.headers().get(SESSION).cloned();
         let verdict = verdict(response).await;
@@ -150,7 +162,7 @@ impl Upstream {
         }
         // A server that refuses these words by JSON-RPC is one all the same.
         match verdict {
-            Verdict::Result | Verdict::Error => Ok(()),
+            Verdict::Result | Verdict::Error => Ok(Probed::Answered),
             Verdict::Nothing => Err(ProbeError::NoReply(status.as_u16())),
         }
     }
