@@ -116,6 +116,11 @@ def test_the_old_token_is_taken_out_before_the_next_rotation(folder: Path) -> No
     command = "callgate grants revoke --config callgate.yaml --id alice --old --write"
     assert line.endswith(f"; wait for the end of the old one, or take it out with `{command}`")
     assert (folder / "callgate.yaml").read_text() == before
+    endless = "\n".join(line for line in before.splitlines() if "until: " not in line)
+    (folder / "callgate.yaml").write_text(endless)
+    line = refused("grants", "rotate", "--config", "callgate.yaml", "--id", "alice", "--write", cwd=folder)
+    assert line.endswith("the grant `alice` has two tokens without an end; give the old one an `until` by hand")
+    (folder / "callgate.yaml").write_text(before)
 
     done = run(*command.split()[1:], cwd=folder)
     assert (done.code, changes(done)[1]) == (0, [])

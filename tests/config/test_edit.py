@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from collections.abc import Callable
@@ -254,3 +255,16 @@ def test_a_file_keeps_its_owner(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot write `.*/gone/a\.yaml`: no such file or directory"):
         replace(tmp_path / "gone" / "a.yaml", b"", b"")
+
+
+def test_a_file_that_another_command_changes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callgate.workbench.replace._LOCK_PATIENCE_S", 0.1)
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"old")
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ConfigError, match="another process has locked"):
+            replace(path, b"old", b"new")
+    assert [file.name for file in tmp_path.iterdir()] == ["a.yaml"]
+    replace(path, b"old", b"new")
+    assert path.read_bytes() == b"new"

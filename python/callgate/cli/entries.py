@@ -95,6 +95,8 @@ def rotate(loaded: Loaded, entry: Entry, keep: str, *, write: bool, as_json: boo
         raise typer.BadParameter(str(error), param_hint="--keep") from None
     document = entry.file()
     if sum(not token.has_ended(now) for token in entry.tokens) == MOST_TOKENS:
+        if all(token.until is None for token in entry.tokens):
+            raise entry.error("has two tokens without an end; give the old one an `until` by hand")
         message = (
             f"has two tokens already{_ends(entry)}; wait for the end of the old one, or take it out with "
             f"`{_revocation(loaded, entry)}`"
