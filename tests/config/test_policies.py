@@ -73,6 +73,23 @@ def test_validate_warns_of_approvals_and_unknown_tools() -> None:
     assert "no server `gone` is configured" in lines[3]
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("mode: shadow\nall_tools: {mode: shadow}", "3:7: warning: the policy is in shadow mode: rules without"),
+        ("tools: {a: {mode: shadow}, b: {mode: shadow}}", "3:19: warning: these rules are in shadow mode: they refuse"),
+        ("mode: enforce\ntools: {a: {mode: enforce}}", None),
+    ],
+)
+def test_shadow_mode_is_not_taken_for_protection(folder: Path, text: str, expected: str | None) -> None:
+    (folder / "p.yaml").write_text(f'version: "1"\ndefault: deny\n{text}\n')
+    done = CliRunner().invoke(app, ["validate", "p.yaml"])
+    lines = [line for line in done.stdout.splitlines() if "shadow" in line]
+    assert [line.startswith(f"p.yaml:{expected}") for line in lines] == ([] if expected is None else [True])
+    started = Source(None, folder / "p.yaml", {}).read(Files()).warnings()
+    assert any("shadow mode" in line for line in started) is (expected is not None)
+
+
 def test_without_a_catalogue_nothing_is_said_of_tools() -> None:
     done = CliRunner().invoke(app, ["validate", "policies"])
     assert len(of_tools(done.stdout.splitlines())) == 1

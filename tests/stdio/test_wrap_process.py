@@ -183,6 +183,15 @@ def test_stdout_is_the_client_s_alone(tmp_path: Path) -> None:
     assert [(line["protocol"], line["tool"], line["outcome"]) for line in logged] == [("stdio", "open", "allow")]
 
 
+def test_a_policy_that_does_not_protect_is_told(tmp_path: Path) -> None:
+    server = script("import sys; sys.stdin.read()")
+    with Talk(wrapping(tmp_path, server, policy={**ALLOW, "mode": "shadow"})) as talk:
+        talk.close()
+        errors = talk.errors()
+    assert "callgate: warning: " in errors
+    assert "the policy is in shadow mode" in errors
+
+
 def test_secrets_stay_here(tmp_path: Path) -> None:
     server = script("import json, os; print(json.dumps(dict(os.environ)), flush=True)")
     environment = {"CALLGATE_TOKEN": "cgt_x", "CALLGATE_GRANT_TOKEN": "cgt_y", "OTHER": "z"}

@@ -144,7 +144,7 @@ def wrap(
         pinning=(_USUAL_PINNING if pinning is None else pinning).value,
         first_lists_s=gateway["first_lists_s"],
     )
-    warnings = list(unknown_variables())
+    warnings = [*plan.policy_warnings(), *unknown_variables()]
     if plan.config.counters.store is None and not _has_state_folder(plan):
         warnings.append("counts are kept in memory, so a restart begins with all of them at zero; --state keeps them")
     if folder is None and pinning is None:

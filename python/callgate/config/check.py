@@ -14,7 +14,7 @@ from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
-from callgate.config.policies import Catalogue, approvals, policy_document, read_catalogue, unknown_tools
+from callgate.config.policies import Catalogue, approvals, policy_document, read_catalogue, shadows, unknown_tools
 from callgate.config.proxies import AlwaysPlace
 from callgate.config.tokens import placed_hashes, tokens_of, warnings_of
 from callgate.text import did_you_mean, quoted
@@ -212,9 +212,14 @@ def placed_warnings(bundle: Bundle, now: datetime | None = None, *, quick: bool 
     yield from _useless(bundle, now)
     yield from _tokens(bundle, now)
     yield from map(Fault, _secrets(bundle))
+    yield from policy_warnings(bundle)
+    yield from map(Fault, unknown_variables())
+
+
+def policy_warnings(bundle: Bundle) -> Iterator[Fault]:
+    """Those about what the policies of a configuration say."""
     yield from ineffective(bundle.policies.values())
     yield from _of_tools(bundle)
-    yield from map(Fault, unknown_variables())
 
 
 def _of_tools(bundle: Bundle) -> Iterator[Fault]:
@@ -237,6 +242,7 @@ def of_policy(
     policy = policy_document(file, content)
     if policy is None:
         return
+    yield from shadows(policy)
     yield from approvals(policy)
     tools = None if catalogue is None else catalogue.tools(servers)
     if tools is not None:
@@ -250,14 +256,18 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
         if bundle.oauth is not None:
             where = ", at every door but the gateway"
         yield f"no grants are configured, so callers are trusted to name the grant that is charged{where}"
-    if config.peps is None and config.listen is not None and not quick:
+    if config.peps is None and config.listen is not None and not (quick and is_loopback(host_of(config.listen))):
         yield "no peps are configured, so everybody who reaches the port may ask and settle"
     if config.tls is None and config.listen is not None and not is_loopback(host_of(config.listen)):
         yield f"`{config.listen}` is no loopback address and has no TLS: tokens and arguments travel in the clear"
     if not is_loopback(host_of(config.admin.listen)):
-        yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
-        if config.admin.token_file is not None:
-            yield f"the admin port `{config.admin.listen}` has no TLS: the token of operators travels in the clear"
+        if config.admin.token_file is None:
+            yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
+        else:
+            yield (
+                f"the admin port `{config.admin.listen}` is no loopback address and has no TLS: the token of operators "
+                "travels in the clear, and `/metrics` asks for none"
+            )
 
 
 def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:

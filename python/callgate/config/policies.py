@@ -71,6 +71,20 @@ def approvals(policy: Document) -> Iterator[Fault]:
         yield policy.fault((*asked[0], "action"), message)
 
 
+def shadows(policy: Document) -> Iterator[Fault]:
+    """A warning at the first `mode: shadow` of a policy."""
+    if policy.data.get("mode") == "shadow":
+        message = "the policy is in shadow mode: rules without a `mode` of their own refuse nothing, and only report"
+        yield policy.fault(("mode",), message)
+        return
+    shadowed = [path for path, rules in _entries(policy.data) if rules.get("mode") == "shadow"]
+    if shadowed:
+        others = f" (and {len(shadowed) - 1} more in this file)" if len(shadowed) > 1 else ""
+        yield policy.fault(
+            (*shadowed[0], "mode"), f"these rules are in shadow mode: they refuse nothing, and only report{others}"
+        )
+
+
 def unknown_tools(policy: Document, tools: Collection[str], where: str) -> Iterator[Fault]:
     """A warning for each tool that a policy names and `where` does not have; patterns may be meant for later tools."""
     named: list[tuple[KeyPath, str, bool]] = [(("tools", key), key, True) for key in _mapping(policy.data, "tools")]

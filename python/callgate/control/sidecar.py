@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import Engine, Server
 from callgate.config.bundle import Bundle, read_bundle
-from callgate.config.check import check, ineffective, of_policy, warnings
+from callgate.config.check import check, ineffective, of_policy, policy_warnings, warnings
 from callgate.config.document import read_bytes, refuse_special
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.fields import AT_START
@@ -93,14 +93,18 @@ class Plan:
                 f"with --counters memory, accepted tools are kept in `{self.bundle.pins}` until callgate ends; "
                 "--state keeps them"
             )
-        if self.policy is not None:
-            # If a file is gone by now, the engine reports it.
-            with suppress(ConfigError):
-                files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
-                read = [(str(file), read_bytes(file)) for file in files]
-                found += map(str, ineffective(read))
-                found += map(str, self._of_tools(read))
-        return found
+        return found if self.policy is None else found + self.policy_warnings()
+
+    def policy_warnings(self) -> list[str]:
+        """Those about what the policies say."""
+        if self.policy is None:
+            return list(map(str, policy_warnings(self.bundle)))
+        # If a file is gone by now, the engine reports it.
+        with suppress(ConfigError):
+            files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
+            read = [(str(file), read_bytes(file)) for file in files]
+            return list(map(str, (*ineffective(read), *self._of_tools(read))))
+        return []
 
     def _of_tools(self, policies: list[tuple[str, bytes]]) -> Iterator[Fault]:
         """Warnings about policies without a configuration: in a folder, the stem of a file is its server."""
