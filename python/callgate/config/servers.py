@@ -10,7 +10,8 @@ class Server(Section):
     """A named MCP server, or any upstream that offers tools."""
 
     policy: Text | None = None
-    """The policy of the server if no grants are configured; a key of `policies`."""
+    """The policy for callers without a grant: every caller if no grants are configured, and OAuth subjects that no
+    grant names; a key of `policies`."""
 
     upstream: Upstream | None = None
     """Endpoint of the server for the gateway: clients reach it as `/mcp/<name>` on the decision port."""
