@@ -41,13 +41,14 @@ def post(address: str, body: bytes, **headers: str) -> tuple[int, http.client.HT
 
 
 def test_life(engine: Engine) -> None:
-    server = Server(engine, grace_ms=1_000)
+    # An address of its own: at the usual one another test may have taken the port when the server has stopped.
+    server = Server(engine, listen="127.0.0.77:0", grace_ms=1_000)
     for early in (lambda: server.address, server.metrics, server.drain_events):
         with pytest.raises(ConfigError, match="has not been started"):
             early()
     server.stop()
     server.start()
-    assert re.fullmatch(r"127\.0\.0\.1:\d+", str(server.address))
+    assert re.fullmatch(r"127\.0\.0\.77:\d+", str(server.address))
     with pytest.raises(ConfigError, match="has been started before"):
         server.start()
     with Client(str(server.address)) as client:
