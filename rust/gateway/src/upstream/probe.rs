@@ -23,6 +23,9 @@ const INTERVAL_S: u64 = 30;
 /// The time limit of a probe, well below the interval: two never run at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The time limit for the end of its session.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
 /// The longest reply that is read.
 const MAX_BYTES: usize = 1 << 20;
 
@@ -94,7 +97,7 @@ enum Probed {
     NotAsked,
 }
 
-/// What a reply holds.
+/// The kind of a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Result,
@@ -120,7 +123,16 @@ impl Upstream {
 
     /// Probes the server; returns what has changed since the last probe, if anything has.
     pub async fn probe(&self) -> Option<ProbeNews> {
-        let probed = tokio::time::timeout(PATIENCE, self.probe_once()).await;
+        self.probe_within(PATIENCE).await
+    }
+
+    async fn probe_within(&self, patience: Duration) -> Option<ProbeNews> {
+        let mut session = None;
+        let probed = tokio::time::timeout(patience, self.probe_once(&mut session)).await;
+        // Also after a reply that came too late: the server would keep the session.
+        if let Some(session) = session {
+            drop(tokio::time::timeout(END_PATIENCE, self.end(session)).await);
+        }
         let fault = match probed.unwrap_or(Err(ProbeError::TooSlow)) {
             Ok(Probed::NotAsked) => return None,
             Ok(Probed::Answered) => None,
@@ -135,7 +147,8 @@ impl Upstream {
         }
     }
 
-    async fn probe_once(&self) -> Result<Probed, ProbeError> {
+    /// Asks the server; puts a session that this began into `session`.
+    async fn probe_once(&self, session: &mut Option<HeaderValue>) -> Result<Probed, ProbeError> {
         let mut fields = fields();
         fields.insert(PROTOCOL_VERSION, HeaderValue::from_static("2026-07-28"));
         fields.insert(METHOD, HeaderValue::from_static("server/discover"));
@@ -155,11 +168,8 @@ impl Upstream {
             asked => asked?,
         };
         let status = response.status();
-        let session = response.headers().get(SESSION).cloned();
+        *session = response.headers().get(SESSION).cloned();
         let verdict = verdict(response).await;
-        if let Some(session) = session {
-            self.end(session).await;
-        }
         // A server that refuses these words by JSON-RPC is one all the same.
         match verdict {
             Verdict::Result | Verdict::Error => Ok(Probed::Answered),
@@ -258,7 +268,11 @@ fn verdict_of(message: &[u8]) -> Verdict {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::upstream::tally::Bounds;
     use crate::upstream::{Tally, UpstreamConfig};
 
     #[test]
@@ -302,17 +316,20 @@ mod tests {
         assert!(!(0..100).any(|second| upstream.is_probe_due(second)));
     }
 
-    #[tokio::test]
-    async fn each_reason_is_told_once() {
-        // Nothing listens where a listener has gone.
+    /// An upstream where nothing listens: its listener has gone.
+    fn gone(tally: &Arc<Tally>, max_requests: usize) -> Upstream {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        drop(listener);
-        let upstream = Upstream::new(
-            UpstreamConfig::at(format!("http://{address}/mcp")),
-            Arc::<Tally>::default(),
-        )
-        .unwrap();
+        let config = UpstreamConfig {
+            max_requests,
+            ..UpstreamConfig::at(format!("http://{address}/mcp"))
+        };
+        Upstream::new(config, Arc::clone(tally)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn each_reason_is_told_once() {
+        let upstream = gone(&Arc::default(), 8);
         assert_eq!(upstream.probe_fault(), None);
         let news = upstream.probe().await;
         let Some(ProbeNews::Fails(reason)) = news else {
@@ -321,5 +338,67 @@ mod tests {
         assert!(reason.starts_with("the server cannot be reached"), "{reason}");
         assert_eq!(upstream.probe_fault().as_deref(), Some(&reason));
         assert_eq!(upstream.probe().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_server_without_room_for_a_probe_keeps_what_the_last_one_found() {
+        let tally: Arc<Tally> = Arc::default();
+        let upstream = gone(&tally, 1);
+        let hold = || {
+            let bounds = Bounds {
+                in_all: 1,
+                of_grant: 1,
+            };
+            tally.open(None, bounds).unwrap()
+        };
+        let place = hold();
+        assert_eq!(upstream.probe().await, None);
+        assert_eq!(upstream.probe_fault(), None, "nothing is known yet");
+        drop(place);
+        upstream.probe().await;
+        let fault = upstream.probe_fault();
+        assert!(fault.is_some());
+        let _place = hold();
+        assert_eq!(upstream.probe().await, None);
+        assert_eq!(upstream.probe_fault(), fault, "nor has it recovered");
+    }
+
+    #[tokio::test]
+    async fn a_session_is_ended_also_if_the_rest_of_the_reply_comes_too_late() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let upstream = Upstream::new(
+            UpstreamConfig::at(format!("http://{address}/mcp")),
+            Arc::<Tally>::default(),
+        )
+        .unwrap();
+        let server = tokio::spawn(async move {
+            let mut waiting = Vec::new();
+            loop {
+                let (mut connection, _) = listener.accept().await.unwrap();
+                let mut head = Vec::new();
+                while connection.read_buf(&mut head).await.unwrap() > 0 {
+                    let text = String::from_utf8_lossy(&head).to_lowercase();
+                    if text.starts_with("delete ") && text.ends_with("\r\n\r\n") {
+                        return text;
+                    }
+                    let answer = if text.contains(r#""method":"server/discover""#) {
+                        "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                    } else if text.contains(r#""method":"initialize""#) {
+                        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nmcp-session-id: s1\r\n\r\n: wait\n"
+                    } else {
+                        continue;
+                    };
+                    connection.write_all(answer.as_bytes()).await.unwrap();
+                    waiting.push(connection);
+                    break;
+                }
+            }
+        });
+        let news = upstream.probe_within(Duration::from_secs(2)).await;
+        assert!(matches!(news, Some(ProbeNews::Fails(_))), "{news:?}");
+        let ended = tokio::time::timeout(Duration::from_secs(30), server).await;
+        let ended = ended.expect("the session is left").unwrap();
+        assert!(ended.contains("mcp-session-id: s1\r\n"), "{ended}");
     }
 }
