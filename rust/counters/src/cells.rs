@@ -10,12 +10,14 @@ use siphasher::sip::SipHasher13;
 
 use crate::atomic::{AtomicU64, Ordering, agree};
 use crate::blocks::{Block, Blocks, Heap, NoBlock, Source};
-use crate::cell::{Cell, Count, Layout, check, check_of, is_fresh, successor};
+use crate::cell::{Cell, Count, Layout, check, check_of, successor};
 use crate::epoch::{EndedEpoch, Epochs, Reading};
 use crate::index::{CellRef, Index, MAX_COUNTERS, high, low};
 use crate::owners::Owners;
 use crate::spaces::{Hand, Spaces};
 use crate::{CountKey, Demand, Micros, Now};
+
+mod room;
 
 /// All cells of a store.
 #[derive(Debug)]
@@ -79,11 +81,6 @@ pub(crate) struct Writer {
     moved: Option<VecDeque<CellRef>>,
 }
 
-/// Cells to look through for an idle one before a new count is refused.
-const SEARCH: usize = 64;
-/// Cells to look at whenever a counter is made while half of the capacity is in use, so that idle counters are
-/// reclaimed even if nobody calls [`Cells::sweep`].
-const SWEEP_PER_INSERT: usize = 2;
 /// Blocks to take back during one hold of the lock: each is zeroed, which takes tens of microseconds.
 const TAKEN_BACK_AT_ONCE: usize = 8;
 
@@ -285,14 +282,6 @@ impl Cells {
         }
     }
 
-    /// Reclaims idle counters among the next `budget` cells.
-    pub(crate) fn sweep(&self, now: Now, budget: usize) {
-        // In pieces, so that calls with new counts need not wait for all of it.
-        for begun in (0..budget).step_by(SEARCH) {
-            self.sweep_locked(&mut self.lock(), now, SEARCH.min(budget - begun));
-        }
-    }
-
     /// Returns the number of counters that the grant with this hash has made and that are alive.
     #[cfg(not(loom))]
     pub(crate) fn count_of(&self, owner: u64) -> usize {
@@ -330,41 +319,6 @@ impl Cells {
         let generation = assign(cell, demand.key, owner);
         self.enter(&mut writer, demand.key, owner, at);
         Ok(Located { cell, generation })
-    }
-
-    /// Returns the index of the first demand whose count would be a new one beyond a cap. Makes no counter, but reclaims idle
-    /// ones as for a new one.
-    pub(crate) fn first_without_room(&self, demands: &[Demand], owner: &str, now: Now) -> Option<usize> {
-        let owner = self.owner_hash(owner);
-        let mut new = 0;
-        demands.iter().position(|demand| {
-            if demand.cost.0 == 0 || self.lookup(demand.key).is_some() {
-                return false;
-            }
-            let has_room = self.make_room(&mut self.lock(), owner, new, now).is_ok();
-            new += 1;
-            !has_room
-        })
-    }
-
-    /// Reclaims idle counters where one more of this owner, beside `others` that are to be made before it, would pass a cap.
-    fn make_room(&self, writer: &mut Writer, owner: u64, others: usize, now: Now) -> Result<(), NoRoom> {
-        if writer.live + others >= self.capacity / 2 {
-            self.sweep_locked(writer, now, SWEEP_PER_INSERT);
-        }
-        if writer.live + others >= self.capacity {
-            self.sweep_locked(writer, now, SEARCH);
-            if writer.live + others >= self.capacity {
-                return Err(NoRoom);
-            }
-        }
-        if writer.owners.count(owner) + others >= self.per_grant {
-            self.sweep_owner(writer, owner, now);
-            if writer.owners.count(owner) + others >= self.per_grant {
-                return Err(NoRoom);
-            }
-        }
-        Ok(())
     }
 
     /// Notes that a cell serves a count.
@@ -493,63 +447,6 @@ impl Cells {
         }
         writer.spaces.add(number, layout);
         writer.spaces.take(layout).ok_or(NoRoom)
-    }
-
-    /// Reclaims a cell if no units are taken from it.
-    fn free(&self, writer: &mut Writer, at: CellRef, now: Now) -> bool {
-        let Some(cell) = self.blocks.cell(at) else {
-            return false;
-        };
-        let generation = cell.generation().load(Ordering::Relaxed); // changed by the holder of the lock alone
-        if !generation.is_multiple_of(2) || is_fresh(generation) || !is_idle(cell, now) {
-            return false;
-        }
-        // Close, then look; takers hold, then look whether the cell is closed. All SeqCst, so at least one of the
-        // two sees the other: a cell with a hold that stands is not reclaimed.
-        cell.generation().store(generation | 1, Ordering::SeqCst);
-        agree();
-        if !is_idle(cell, now) {
-            reopen(cell);
-            return false;
-        }
-        self.leave(writer, self.key_of(at), at);
-        // What a ledger held had expired by its clock, which another thread may have pushed beyond `now`.
-        let reached = match cell.count() {
-            Count::Ledger(ledger) => ledger.clock.load(Ordering::Acquire),
-            Count::Slots(_) => 0,
-        };
-        let calendar = matches!(cell.layout(), Layout::Calendar(_));
-        if !calendar {
-            writer.floor_us = writer.floor_us.max(now.look_us()).max(reached);
-        }
-        if calendar {
-            writer.spaces.raise_floor_period(cell.layout(), reached);
-        }
-        writer.spaces.give_back(at);
-        true
-    }
-
-    fn sweep_locked(&self, writer: &mut Writer, now: Now, budget: usize) {
-        // Once around at most.
-        for _ in 0..budget.min(writer.spaces.round()) {
-            let mut hand = writer.hand;
-            let at = writer.spaces.next_used(&mut hand);
-            writer.hand = hand;
-            if let Some(at) = at {
-                self.free(writer, at, now);
-            }
-        }
-    }
-
-    fn sweep_owner(&self, writer: &mut Writer, owner: u64, now: Now) {
-        for _ in 0..SEARCH {
-            let Some(at) = writer.owners.next(owner) else {
-                return;
-            };
-            if self.free(writer, at, now) {
-                return;
-            }
-        }
     }
 
     pub(crate) fn key_of(&self, at: CellRef) -> CountKey {

@@ -239,15 +239,7 @@ impl ResetTable {
     /// `is_live` is false: no count of theirs has units. For a store that no call uses yet.
     pub(crate) fn forget(&self, durable: &Durable, is_live: impl Fn(u64) -> bool) {
         let mut records = self.lock();
-        let every = std::mem::take(&mut *records);
-        let is_replaced = |record: &Record| {
-            let mut later = every.iter().filter(|other| other.number > record.number);
-            later.any(|other| other.target.covers(&record.target))
-        };
-        let is_kept = |record: &Record| {
-            (record.target.grant == 0 || is_live(record.target.grant)) && !is_replaced(record)
-        };
-        let (kept, forgotten): (Vec<Record>, Vec<Record>) = every.iter().copied().partition(is_kept);
+        let (kept, forgotten) = kept_and_forgotten(&records, is_live);
         durable.clear_resets(forgotten.iter().map(|record| record.line));
         *records = kept;
         self.publish(&records);
@@ -281,6 +273,17 @@ impl ResetTable {
         // A panic while it was held leaves records of which each is whole.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Divides records into those in force and those that [`ResetTable::forget`] removes.
+fn kept_and_forgotten(every: &[Record], is_live: impl Fn(u64) -> bool) -> (Vec<Record>, Vec<Record>) {
+    let is_replaced = |record: &Record| {
+        let mut later = every.iter().filter(|other| other.number > record.number);
+        later.any(|other| other.target.covers(&record.target))
+    };
+    every.iter().copied().partition(|record| {
+        (record.target.grant == 0 || is_live(record.target.grant)) && !is_replaced(record)
+    })
 }
 
 /// The targets, those first that each replace a record: then there is always a free line for the next one.
@@ -357,6 +360,28 @@ mod tests {
             "counts of all grants are another's"
         );
         assert_eq!(table.len(), 1, "the wider one replaces the first");
+    }
+
+    #[test]
+    fn replaced_resets_and_those_of_grants_without_counts_are_forgotten() {
+        let table = ResetTable::new(&[5; 16]);
+        let spec = [1; 16];
+        let record = |spec, grant, number| Record {
+            target: table.target(&target(spec, grant, None)),
+            number,
+            line: 0,
+        };
+        let first = record(Some(&spec), Some("g"), 1);
+        let wider = record(None, Some("g"), 2);
+        let narrower = record(Some(&spec), Some("g"), 3);
+        let idle = record(Some(&spec), Some("h"), 4);
+        let of_all = record(Some(&spec), None, 1);
+        let g = first.target.grant;
+        let numbers = |records: &[Record]| records.iter().map(|record| record.number).collect::<Vec<_>>();
+        let (kept, forgotten) = kept_and_forgotten(&[first, wider, narrower, idle], |grant| grant == g);
+        assert_eq!((numbers(&kept), numbers(&forgotten)), (vec![2, 3], vec![1, 4]));
+        let (kept, forgotten) = kept_and_forgotten(&[of_all], |_| false);
+        assert_eq!((kept.len(), forgotten.len()), (1, 0), "no grant owns it");
     }
 
     #[test]
