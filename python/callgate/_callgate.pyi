@@ -300,7 +300,7 @@ class PeekedLimit:
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the request would have to name for the scope or the cost: `tool`, and paths of arguments."""
+        """The parts that the request lacks for the scope or the cost: `tool`, and paths of arguments."""
 
     def to_dict(self) -> dict[str, Any]:
         """The fields by name, without those that are None."""
@@ -311,7 +311,7 @@ class PeekedLimit:
 
 @final
 class Peek:
-    """What is left for a caller; nothing was taken."""
+    """The remaining units for a caller; nothing was taken."""
 
     def __new__(
         cls,

@@ -112,7 +112,7 @@ impl PeekedLimit {
     const fn shadow(&self) -> bool {
         self.shadow
     }
-    /// What the request would have to name for the scope or the cost: `tool`, and paths of arguments.
+    /// The parts that the request lacks for the scope or the cost: `tool`, and paths of arguments.
     #[getter]
     fn missing<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.missing)
@@ -148,7 +148,7 @@ impl PeekedLimit {
     }
 }
 
-/// What is left for a caller; nothing was taken.
+/// The remaining units for a caller; nothing was taken.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Peek {
     decision: Option<Py<Decision>>,

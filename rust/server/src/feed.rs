@@ -116,7 +116,7 @@ struct Listener {
     dropped: AtomicU64,
 }
 
-/// What waits for a listener.
+/// The entries that wait for a listener.
 #[derive(Debug)]
 enum Waiting {
     /// JSON lines.
@@ -257,8 +257,8 @@ struct Subscription {
 }
 
 impl Subscription {
-    /// What waits and the number of decisions that were dropped, both since the last call. Waits up to `patience` if nothing
-    /// is there; `None` once the server has stopped and everything was taken.
+    /// The entries that wait, and the number of decisions that were dropped, both since the last call. Waits up to `patience`
+    /// for the first entry; `None` once the server has stopped and everything was taken.
     fn take(&self, patience: Duration, empty: Waiting) -> Option<(Waiting, u64)> {
         let has_ended = || self.feed.has_ended.load(Ordering::SeqCst);
         let until = Instant::now() + patience;

@@ -1,4 +1,4 @@
-//! What is left of each limit, for [`crate::Engine::peek`].
+//! The remaining units of each limit, for [`crate::Engine::peek`].
 
 use std::ops::ControlFlow;
 
@@ -14,7 +14,7 @@ use crate::json::{ObjectWriter, Tape, ValueWriter};
 use crate::policy::ast::Scope;
 use crate::{Decision, Outcome};
 
-/// What is left for a caller, with nothing taken.
+/// The remaining units for a caller; nothing was taken.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peek<'s> {
     /// The decision that the call would get now, with its limits as they are before it; without a tool, the denial of a
@@ -42,7 +42,7 @@ pub struct PeekedLimit<'s> {
     pub shadowed: bool,
     /// The state of the count; `None` if the request does not name everything that the limit counts by.
     pub count: Option<PeekedCount>,
-    /// What the request would have to name for the scope or the cost of the limit: `tool`, and paths of arguments.
+    /// The parts that the request lacks for the scope or the cost of the limit: `tool`, and paths of arguments.
     pub missing: Vec<&'s str>,
 }
 

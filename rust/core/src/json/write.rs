@@ -198,7 +198,7 @@ impl ListWriter<'_> {
     }
 }
 
-/// What members of an object and elements of a list have in common.
+/// The part that objects and lists share: separators and layout of their members or elements.
 #[derive(Debug)]
 struct Sequence<'w> {
     out: &'w mut String,

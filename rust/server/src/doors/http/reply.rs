@@ -25,7 +25,7 @@ pub(super) fn decision(decision: &Decision<'_>) -> Response<Body> {
     response
 }
 
-/// What is left for a caller, with the status and the fields of the decision that the call would get: a proxy that asks here
+/// The answer to a peek: the remaining units, with the status and the fields of the decision that the call would get: a proxy that asks here
 /// by mistake forwards no call that is denied.
 pub(super) fn peek(peek: &Peek<'_>) -> Response<Body> {
     let mut json = String::with_capacity(512);
