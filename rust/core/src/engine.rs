@@ -14,6 +14,7 @@ use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request, ReservationId, reset};
 
+pub use crate::compile::Need;
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
 pub use crate::eval::seen::{LoggedPath, Seen};

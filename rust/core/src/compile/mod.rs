@@ -15,7 +15,8 @@ use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Path, Pol
 pub(crate) use facts::{Facts, ToolFactsCompiled};
 pub(crate) use limits::CompiledLimit;
 pub(crate) use names::{NameFacts, Names};
-pub(crate) use rules::{ApprovalRule, Check, CompiledSchema, Place};
+pub use rules::Need;
+pub(crate) use rules::{Check, CompiledSchema, Place};
 
 /// The reason for which a checked document cannot be compiled.
 #[derive(Debug)]

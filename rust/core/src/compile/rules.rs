@@ -1,11 +1,12 @@
 //! The compiled rules of one entry, with pointers and sentences rendered in advance.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::limits::Counts;
 use super::pointer::{check_name, pointer, push_step};
 use super::{CompileError, CompiledLimit, reads, sentence};
-use crate::policy::ast::{self, Action, Condition, Mode, Rules, Schema};
+use crate::policy::ast::{self, Action, ApprovalTerms, Condition, Mode, Rules, Schema};
 use crate::policy::schema::{SchemaCheck, compile_schema};
 
 /// The rules of one part of the policy: an entry of `tools`, a category, or `all_tools`.
@@ -57,10 +58,19 @@ pub(crate) enum CompiledSchema {
     Inline(Box<SchemaCheck>),
 }
 
+/// A rule that asks for an approval.
+#[derive(Debug)]
+pub struct Need {
+    /// Its pointer.
+    pub rule: String,
+    /// The terms of the approval.
+    pub terms: ApprovalTerms,
+}
+
 /// `action: require_approval`.
 #[derive(Debug)]
 pub(crate) struct ApprovalRule {
-    pub(crate) rule: String,
+    pub(crate) need: Arc<Need>,
     /// Checks; without any, the approval is always needed.
     pub(crate) when: Vec<Check>,
 }
@@ -94,7 +104,6 @@ impl Place {
                 })
             }
         };
-        let when = rules.approval.map(|approval| approval.when).unwrap_or_default();
         let first_limit = index_of(limits);
         let compile = |limit| CompiledLimit::build(&part("limits"), exact, limit, counts);
         limits.extend(rules.limits.into_iter().map(compile));
@@ -109,9 +118,12 @@ impl Place {
             deny_if: checks(&part("deny_if"), rules.deny_if, false),
             schema,
             limits: first_limit..index_of(limits),
-            approval: (rules.action == Action::RequireApproval).then(|| ApprovalRule {
-                rule: part("approval"),
-                when: checks(&part("approval"), when, false),
+            approval: rules.approval.map(|approval| ApprovalRule {
+                when: checks(&part("approval"), approval.when, false),
+                need: Arc::new(Need {
+                    rule: part("approval"),
+                    terms: approval.terms,
+                }),
             }),
         })
     }

@@ -11,7 +11,7 @@ use super::limits::{Use, first_waiting};
 use super::trace::Trace;
 use super::weigh::Weighed;
 use super::{Counting, message};
-use crate::compile::CompiledPolicy;
+use crate::compile::{CompiledPolicy, Need};
 use crate::decision::Fingerprint;
 use crate::{Decision, LimitState, Outcome};
 
@@ -28,6 +28,12 @@ impl Looked<'_, '_> {
             .approval
             .as_ref()
             .map(|approval| &approval.fingerprint)
+    }
+
+    /// The rules that ask for that approval, in the order of `docs/policy.md` section 6; empty if none is needed.
+    pub fn needs(&self) -> impl Iterator<Item = &Need> {
+        let needs = self.weighed.approval.iter().flat_map(|approval| &approval.needs);
+        needs.map(|need| &***need)
     }
 
     /// The same call with its approval.

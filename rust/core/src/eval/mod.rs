@@ -14,6 +14,7 @@ mod limits;
 mod listing;
 mod look;
 mod message;
+mod need;
 mod operand;
 mod operators;
 pub(crate) mod peek;

@@ -7,7 +7,7 @@ use callgate_counters::{Demand, Refusal};
 
 use super::trace::Trace;
 use super::weigh::{NeededApproval, Weighed};
-use super::{Counting, message};
+use super::{Counting, message, need};
 use crate::{Decision, Outcome};
 
 /// The rule of a denial because there is no room for a new count.
@@ -44,7 +44,7 @@ impl<'s> Counting<'_, 's> {
             fingerprint: Some(approval.fingerprint),
             ..Decision::bare(
                 Outcome::ApprovalRequired,
-                approval.rule,
+                need::first_rule(&approval.needs),
                 message,
                 self.now.unix_us(),
             )

@@ -6,11 +6,12 @@ use std::ops::ControlFlow;
 use super::call::EvaluatedCall;
 use super::condition::{Quantifier, Verdict, check};
 use super::explain::{StepKind, StepResult};
+use super::need::Needs;
 use super::ruling::{Flow, Shadowing};
 use super::trace::Trace;
 use super::truth::Truth;
 use super::{message, schema};
-use crate::compile::{ApprovalRule, CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Place};
+use crate::compile::{CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Need, Place};
 
 /// The rule of a denial because the arguments that the rules need are not known.
 const UNSEEN: &str = "(invalid request)";
@@ -222,32 +223,32 @@ fn schemas<'s, T: Trace>(
     ControlFlow::Continue(())
 }
 
-/// Finds the first approval that the call needs: the enforced one, and the one in shadow.
-pub(super) fn approval_needed<'s, T: Trace>(
+/// Finds the approvals that the call needs: all enforced ones, and the first one in shadow.
+pub(super) fn needs<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
     places: &Places<'s>,
     trace: &mut T,
-) -> [Option<&'s ApprovalRule>; 2] {
-    let (mut enforced, mut shadowed) = (None, None);
+) -> (Needs<'s>, Option<&'s Need>) {
+    let (mut enforced, mut shadowed) = (Needs::new(), None);
     for place in places.iter() {
         let Some(approval) = &place.approval else { continue };
         let needed = approval.when.is_empty() || any_fires(call, &approval.when, place.shadowed, trace);
         trace.step(
             StepKind::Approval,
-            &approval.rule,
+            &approval.need.rule,
             place.shadowed,
             StepResult::stopped(needed),
         );
-        if needed {
-            let first = if place.shadowed {
-                &mut shadowed
-            } else {
-                &mut enforced
-            };
-            first.get_or_insert(approval);
+        if !needed {
+            continue;
+        }
+        if place.shadowed {
+            shadowed.get_or_insert(&*approval.need);
+        } else {
+            enforced.push(Cow::Borrowed(&approval.need));
         }
     }
-    [enforced, shadowed]
+    (enforced, shadowed)
 }
 
 fn any_fires<T: Trace>(call: &EvaluatedCall<'_>, when: &[Check], shadowed: bool, trace: &mut T) -> bool {

@@ -9,6 +9,7 @@ use super::call::EvaluatedCall;
 use super::explain::{StepKind, StepResult};
 use super::fingerprint::fingerprint;
 use super::limits::{self, Counts};
+use super::need::{self, Needs};
 use super::ruling::{Flow, Shadowing};
 use super::seen::Seen;
 use super::trace::Trace;
@@ -40,7 +41,8 @@ pub(crate) struct Weighed<'s, 'r> {
 /// The approval that a call needs.
 #[derive(Debug)]
 pub(super) struct NeededApproval<'s> {
-    pub(super) rule: Cow<'s, str>,
+    /// At least one.
+    pub(super) needs: Needs<'s>,
     /// Of the exact call.
     pub(super) fingerprint: Fingerprint,
 }
@@ -75,7 +77,7 @@ impl Weighed<'_, '_> {
             counts: self.counts,
             shadowing: self.shadowing.into_owned(),
             approval: self.approval.map(|approval| NeededApproval {
-                rule: Cow::Owned(approval.rule.into_owned()),
+                needs: need::into_owned(approval.needs),
                 fingerprint: approval.fingerprint,
             }),
             shadow_approval: self.shadow_approval.map(|rule| Cow::Owned(rule.into_owned())),
@@ -168,12 +170,12 @@ impl<'s> Evaluation<'_, 's, '_> {
         } = weighed;
         let places = stages::before_limits(call, policy, found, shadowing, trace)?;
         limits::resolve(call, self.keys(), policy, &places, shadowing, counts, trace)?;
-        let [approval, shadow_approval] = stages::approval_needed(call, &places, trace);
-        weighed.approval = approval.map(|approval| NeededApproval {
-            rule: Cow::Borrowed(approval.rule.as_str()),
-            fingerprint: fingerprint(call, policy),
-        });
-        weighed.shadow_approval = shadow_approval.map(|approval| Cow::Borrowed(approval.rule.as_str()));
+        let (needs, shadowed) = stages::needs(call, &places, trace);
+        if !needs.is_empty() {
+            let fingerprint = fingerprint(call, policy);
+            weighed.approval = Some(NeededApproval { needs, fingerprint });
+        }
+        weighed.shadow_approval = shadowed.map(|need| Cow::Borrowed(need.rule.as_str()));
         ControlFlow::Continue(())
     }
 

@@ -199,8 +199,48 @@ pub enum Action {
 pub struct Approval {
     /// The approval is needed only if one of these fires; always if empty.
     pub when: Vec<Check>,
-    /// The time that a pending approval waits, in milliseconds.
+    /// Its terms.
+    pub terms: ApprovalTerms,
+}
+
+/// The terms of an approval: who gives it, and for how long it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalTerms {
+    /// The time that a pending approval waits, and that a denial holds, in milliseconds.
     pub timeout_ms: u64,
+    /// The time in which an approved one can be used, in milliseconds.
+    pub valid_ms: u64,
+    /// The groups whose members may answer; any approver if empty.
+    pub approvers: Vec<String>,
+    /// The number of different people who must approve.
+    pub count: u16,
+    /// True if an approval needs a reason.
+    pub is_reason_required: bool,
+    /// The bounds of a permit; without them an approver cannot make one.
+    pub permit: Option<PermitBounds>,
+}
+
+/// `permit`: the bounds of what an approver may make of an approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PermitBounds {
+    /// The greatest number of calls.
+    pub max_uses: u16,
+    /// The longest time, in milliseconds.
+    pub max_duration_ms: u64,
+}
+
+impl ApprovalTerms {
+    /// The terms of a block that gives no other field.
+    pub const fn with_timeout(timeout_ms: u64) -> Self {
+        Self {
+            timeout_ms,
+            valid_ms: timeout_ms,
+            approvers: Vec::new(),
+            count: 1,
+            is_reason_required: false,
+            permit: None,
+        }
+    }
 }
 
 /// `schema`.

@@ -1,6 +1,7 @@
 //! Policies: document -> checked [`ast::Policy`] -> compiled matcher (`docs/policy.md`).
 
 mod address;
+mod approval;
 pub mod ast;
 mod catalogue;
 mod check;

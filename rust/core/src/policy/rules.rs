@@ -1,14 +1,14 @@
 //! The rules of one entry (`docs/policy.md` section 1).
 
-use super::ast::{Action, Approval, Limit, Mode, Rules};
+use super::approval::approval;
+use super::ast::{Action, Limit, Mode, Rules};
 use super::check::checks;
 use super::collected::Collected;
 use super::conflict::Entry;
 use super::fields::{Fields, word};
 use super::limit::{limit, rate_limit};
-use super::read::{Content, DocumentError, Member, Node, Read};
+use super::read::{Node, Read};
 use super::schema::schema;
-use super::window::duration;
 
 /// The fields of rules.
 pub(super) const FIELDS: [&str; 9] = [
@@ -22,9 +22,6 @@ pub(super) const FIELDS: [&str; 9] = [
     "approval",
     "mode",
 ];
-
-/// The default time that a pending approval waits.
-const DEFAULT_TIMEOUT_MS: u64 = 60 * 60 * 1_000;
 
 /// The entry whose rules are read.
 pub(super) struct Context<'p> {
@@ -107,34 +104,4 @@ fn limits(fields: &Fields<'_>, context: &Context<'_>, collected: &mut Collected)
         .limits
         .extend(placed.into_iter().map(|placed| (context.entry, placed)));
     limits
-}
-
-fn approval(member: Option<&Member>, action: Action, collected: &mut Collected) -> Option<Approval> {
-    let Some(member) = member else {
-        return (action == Action::RequireApproval).then(|| Approval {
-            when: Vec::new(),
-            timeout_ms: DEFAULT_TIMEOUT_MS,
-        });
-    };
-    if action != Action::RequireApproval {
-        collected.fault(DocumentError::at(
-            member.key_at,
-            "`approval` goes with `\"action\": \"require_approval\"`; add that action or remove this field",
-        ));
-        return None;
-    }
-    let fields = Fields::collect(&member.value, "an approval", &["when", "timeout"], collected)?;
-    let when = fields.get("when").map(|node| {
-        if matches!(&node.content, Content::List(elements) if elements.is_empty()) {
-            collected.fault(node.error(
-                "expected a list of checks, got an empty one; without `when` every call needs an approval",
-            ));
-        }
-        checks(node, collected)
-    });
-    let timeout_ms = collected.read(fields.get("timeout").map_or(Ok(DEFAULT_TIMEOUT_MS), duration))?;
-    Some(Approval {
-        when: when.unwrap_or_default(),
-        timeout_ms,
-    })
 }

@@ -109,18 +109,26 @@ pub(super) fn sliding_word(text: &str, node: &Node) -> Read<Window> {
 }
 
 fn sliding_window(window_ms: u64, node: &Node) -> Read<Window> {
-    let window_ms = in_bounds(window_ms, SHORTEST_MS, "a window", node)?;
-    Ok(Window::Sliding {
-        window_us: window_ms * 1_000,
-    })
+    if (SHORTEST_MS..=LONGEST_MS).contains(&window_ms) {
+        return Ok(Window::Sliding {
+            window_us: window_ms * 1_000,
+        });
+    }
+    Err(node.error(format!(
+        "a window is at least {SHORTEST_MS} ms and at most 366 days"
+    )))
 }
 
-/// Reads a duration such as `1h`, in milliseconds.
-pub(super) fn duration(node: &Node) -> Read<u64> {
+/// Reads a duration such as `1h` within bounds, in milliseconds; `bounds` says them after "at least".
+pub(super) fn duration_between(node: &Node, shortest_ms: u64, longest_ms: u64, bounds: &str) -> Read<u64> {
     const FORM: &str = "a duration: an integer and one of `ms`, `s`, `m`, `h`, `d`, `w`, such as `30m`";
     let text = node.string(FORM)?;
     match duration_ms(text) {
-        Some(duration_ms) => in_bounds(duration_ms, 1, "a duration", node),
+        Some(duration_ms) if (shortest_ms..=longest_ms).contains(&duration_ms) => Ok(duration_ms),
+        Some(_) => Err(node.error(format!(
+            "expected a duration of at least {bounds}, got {}",
+            quoted(text)
+        ))),
         None => Err(node.error(format!("expected {FORM}, got {}", quoted(text)))),
     }
 }
@@ -137,13 +145,4 @@ fn duration_ms(text: &str) -> Option<u64> {
             .parse::<u64>()
             .map_or(u64::MAX, |count| count.saturating_mul(*length_ms)),
     )
-}
-
-fn in_bounds(length_ms: u64, shortest_ms: u64, what: &str, node: &Node) -> Read<u64> {
-    if (shortest_ms..=LONGEST_MS).contains(&length_ms) {
-        return Ok(length_ms);
-    }
-    Err(node.error(format!(
-        "{what} is at least {shortest_ms} ms and at most 366 days"
-    )))
 }

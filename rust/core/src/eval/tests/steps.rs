@@ -95,6 +95,39 @@ fn an_approval_that_nobody_gave_is_asked_for() {
 }
 
 #[test]
+fn every_place_that_asks_is_a_need_in_order() {
+    let document = r#"{
+        "version": "1", "default": "deny",
+        "all_tools": {"action": "require_approval", "approval": {"timeout": "2h", "approvers": ["ops"]}},
+        "categories": {"Financial": {"action": "require_approval",
+            "approval": {"when": [{"conditions": [{"path": "args.amount", "op": "gt", "value": 5}]}], "count": 2}}},
+        "tools": {"x": {"action": "require_approval", "approval": {"valid": "5m"}}}
+    }"#;
+    let facts = r#"{"version": "1", "servers": {"srv": {"tools": {"x": {"category": "Financial"}}}}}"#;
+    let mut desk = Desk::with_catalogue(document, catalogue(facts));
+    let state = Arc::clone(&desk.engine.snapshot());
+    let rules = |looked: &Looked<'_, '_>| looked.needs().map(|need| need.rule.clone()).collect::<Vec<_>>();
+    let some = waiting(&mut desk, &state, 5);
+    assert_eq!(rules(&some), ["/tools/x/approval", "/all_tools/approval"]);
+    let all = waiting(&mut desk, &state, 6);
+    let expected = [
+        "/tools/x/approval",
+        "/categories/Financial/approval",
+        "/all_tools/approval",
+    ];
+    assert_eq!(rules(&all), expected);
+    let terms: Vec<_> = all
+        .needs()
+        .map(|need| (need.terms.valid_ms, need.terms.count))
+        .collect();
+    assert_eq!(terms, [(300_000, 1), (3_600_000, 2), (7_200_000, 1)]);
+    assert_eq!(all.needs().last().unwrap().terms.approvers, ["ops"]);
+    let decision = desk.engine.settle(&state, all, desk.now);
+    assert_eq!(decision.rule, "/tools/x/approval", "the first one");
+    assert_eq!(some.approved().needs().count(), 0);
+}
+
+#[test]
 fn nobody_is_asked_about_a_call_that_has_too_little_left() {
     let mut desk = Desk::rules(RULES);
     let state = Arc::clone(&desk.engine.snapshot());

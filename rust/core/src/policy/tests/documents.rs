@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use callgate_counters::{Micros, Period, Window};
 
 use super::super::Format;
-use super::super::ast::{Action, CategoryRules, Cost, DefaultAction, Mode, Scope};
+use super::super::ast::{
+    Action, ApprovalTerms, CategoryRules, Cost, DefaultAction, Mode, PermitBounds, Scope,
+};
 use super::{json, with_rules, yaml};
 use crate::decision::Outcome;
 
@@ -110,6 +112,50 @@ fn the_least_policy() {
 }
 
 #[test]
+fn the_terms_of_an_approval_are_read() {
+    let terms = |approval: &str| {
+        let document = format!(
+            r#"{{"version": "1", "default": "deny", "tools": {{"x": {{"action": "require_approval"{approval}}}}}}}"#
+        );
+        json(&document)
+            .unwrap()
+            .tools
+            .remove(0)
+            .rules
+            .approval
+            .unwrap()
+            .terms
+    };
+    let hour = 3_600_000;
+    assert_eq!(terms(""), ApprovalTerms::with_timeout(hour));
+    assert_eq!(terms(r#", "approval": {}"#), ApprovalTerms::with_timeout(hour));
+    assert_eq!(
+        terms(r#", "approval": {"timeout": "2h"}"#).valid_ms,
+        2 * hour,
+        "as long as the timeout"
+    );
+    let all = terms(
+        r#", "approval": {"timeout": "1s", "valid": "30d", "approvers": ["ops", "finance"], "count": 2, "reason": "required",
+            "permit": {"max_uses": 10000, "max_duration": "8h"}}"#,
+    );
+    assert_eq!(
+        all,
+        ApprovalTerms {
+            timeout_ms: 1_000,
+            valid_ms: 720 * hour,
+            approvers: vec!["ops".into(), "finance".into()],
+            count: 2,
+            is_reason_required: true,
+            permit: Some(PermitBounds {
+                max_uses: 10_000,
+                max_duration_ms: 8 * hour,
+            }),
+        }
+    );
+    assert!(!terms(r#", "approval": {"reason": "optional"}"#).is_reason_required);
+}
+
+#[test]
 fn every_field_is_read() {
     let policy = yaml(
         r#"
@@ -164,7 +210,7 @@ tools:
         (Action::RequireApproval, Mode::Shadow)
     );
     let approval = financial.approval.as_ref().unwrap();
-    assert_eq!((approval.when.len(), approval.timeout_ms), (0, 1_800_000));
+    assert_eq!((approval.when.len(), approval.terms.timeout_ms), (0, 1_800_000));
     assert_eq!(financial.limits[0].counter, "category.Financial_rate");
     assert_eq!(financial.limits[0].max, Micros(2_500_000));
     assert_eq!(
