@@ -57,7 +57,7 @@ class LimitState:
     The constructor takes units to the millionth.
     """
 
-    def __new__(cls, counter: str, max: float, remaining: float, reset_after_ms: int) -> Self: ...
+    def __new__(cls, counter: str, max: float, remaining: float, reset_after_ms: int, over: float = 0.0) -> Self: ...
     @property
     def counter(self) -> str:
         """The limit's counter name."""
@@ -71,11 +71,15 @@ class LimitState:
         """Units left after the decision; an int if they are whole."""
 
     @property
+    def over(self) -> float:
+        """Units taken above `max`, which a person allowed; an int if they are whole."""
+
+    @property
     def reset_after_ms(self) -> int:
         """Milliseconds until all of `max` is free again, rounded up; 0 if it already is."""
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields by name."""
+        """The fields by name, without an `over` of 0."""
 
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...

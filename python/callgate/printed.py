@@ -34,7 +34,8 @@ def decision_lines(decision: Decision) -> list[str]:
         lines.append(f"  retry after {seconds(decision.retry_after_ms)}")
     for limit in decision.limits:
         resets = f", all of it in {seconds(limit.reset_after_ms)}" if limit.reset_after_ms else ""
-        lines.append(f"  limit {limit.counter}: {limit.remaining} of {limit.max} left{resets}")
+        over = f", {limit.over} over it" if limit.over else ""
+        lines.append(f"  limit {limit.counter}: {limit.remaining} of {limit.max} left{over}{resets}")
     if decision.shadow is not None:
         lines.append(f"  in shadow: {decision.shadow.outcome} {decision.shadow.rule}".rstrip())
     if decision.fingerprint is not None:

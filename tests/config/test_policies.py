@@ -141,3 +141,12 @@ def test_proxies_name_configured_servers(folder: Path, more: str, expected: str)
         check(read_bundle(path))
     assert str(raised.value) == f"{path}:{expected}"
     check(read_bundle(configuration(folder, more.replace("awz", "aws"))))
+
+
+def test_limits_that_ask_at_their_max_are_warned_about(folder: Path) -> None:
+    limit = "{counter: c, window: day, max: 5, at_max: require_approval}"
+    (folder / "asks.yaml").write_text(f'version: "1"\ndefault: deny\ntools:\n  t: {{limits: [{limit}]}}\n')
+    done = CliRunner().invoke(app, ["validate", "asks.yaml"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    line = next(line for line in done.stdout.splitlines() if "approval" in line)
+    assert line.startswith("asks.yaml:4:58: warning: calls that need an approval are refused"), line

@@ -296,6 +296,7 @@ def check_response(decision: Decision) -> pb.CheckResponse:
                 max=limit.max,
                 remaining=limit.remaining,
                 reset_after_ms=limit.reset_after_ms,
+                over=limit.over,
             )
             for limit in decision.limits
         ],
@@ -322,7 +323,8 @@ def decision(response: pb.CheckResponse) -> Decision:
         message=response.message,
         retry_after_ms=response.retry_after_ms if response.HasField("retry_after_ms") else None,
         limits=[
-            LimitState(limit.counter, limit.max, limit.remaining, limit.reset_after_ms) for limit in response.limits
+            LimitState(limit.counter, limit.max, limit.remaining, limit.reset_after_ms, limit.over)
+            for limit in response.limits
         ],
         policy=response.policy,
         policy_version=response.policy_version,

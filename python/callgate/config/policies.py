@@ -61,14 +61,24 @@ def policy_document(file: str, content: bytes) -> Document | None:
 
 def approvals(policy: Document) -> Iterator[Fault]:
     """A warning at the first approval that a policy asks for."""
-    asked = [path for path, rules in _entries(policy.data) if rules.get("action") == "require_approval"]
+    asked = [path for name, rules in _entries(policy.data) for path in _asks(name, rules)]
     if asked:
         others = f" (and {len(asked) - 1} more in this file)" if len(asked) > 1 else ""
         message = (
             "calls that need an approval are refused, because this version has no way to give one; use `deny`, or say "
             f"with `require` which calls may pass{others}"
         )
-        yield policy.fault((*asked[0], "action"), message)
+        yield policy.fault(asked[0], message)
+
+
+def _asks(path: KeyPath, rules: Mapping[str, Any]) -> Iterator[KeyPath]:
+    """The places in rules that ask for an approval."""
+    if rules.get("action") == "require_approval":
+        yield (*path, "action")
+    limits = rules.get("limits")
+    for index, limit in enumerate(limits if isinstance(limits, list) else []):
+        if isinstance(limit, dict) and limit.get("at_max") == "require_approval":
+            yield (*path, "limits", index, "at_max")
 
 
 def shadows(policy: Document) -> Iterator[Fault]:

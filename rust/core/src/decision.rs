@@ -65,6 +65,8 @@ pub struct LimitState<'a> {
     pub max: Micros,
     /// Units left after this decision.
     pub remaining: Micros,
+    /// Units taken above `max`, which a person allowed.
+    pub over: Micros,
     /// Milliseconds until the whole of `max` is free again, rounded up; 0 if it already is.
     pub reset_after_ms: u64,
     /// Window length in milliseconds, rounded up; for a calendar window the length of the current one.
@@ -178,6 +180,7 @@ impl LimitState<'_> {
             rule: owned(self.rule),
             max: self.max,
             remaining: self.remaining,
+            over: self.over,
             reset_after_ms: self.reset_after_ms,
             window_ms: self.window_ms,
         }

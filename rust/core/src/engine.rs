@@ -206,6 +206,7 @@ impl Engine {
             let mut weighed = Weighed::default();
             evaluation.weigh(&mut weighed, &mut scratch.tape, &mut Silent, see)?;
             self.counting(state, now).look(&mut weighed, &mut Silent)?;
+            evaluation.complete(&mut weighed, &mut scratch.tape);
             ControlFlow::Continue(Looked { weighed })
         }));
         looked.unwrap_or_else(|_| {
@@ -360,7 +361,10 @@ impl Engine {
             return decision;
         }
         match counting.look(&mut weighed, trace) {
-            ControlFlow::Continue(()) => counting.settle::<T>(&mut weighed),
+            ControlFlow::Continue(()) => {
+                evaluation.complete(&mut weighed, tape);
+                counting.settle::<T>(&mut weighed)
+            }
             ControlFlow::Break(decision) => decision,
         }
     }

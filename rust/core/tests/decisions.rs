@@ -200,6 +200,11 @@ fn run(file: &str) {
 }
 
 #[test]
+fn at_max() {
+    run("at_max.json");
+}
+
+#[test]
 fn conditions() {
     run("conditions.json");
 }
@@ -247,6 +252,7 @@ fn no_file_is_left_out() {
         .collect();
     files.sort();
     let run = [
+        "at_max",
         "conditions",
         "limits",
         "operators",

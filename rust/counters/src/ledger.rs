@@ -1,7 +1,7 @@
 //! The ledger cell: amounts with stamps, exact while they are few, coarser where they are many.
 //!
 //! A gate, `used`, holds every unit that is taken: a call adds its cost there first, by one compare-and-swap that never
-//! passes `max`. The units are then written down in an entry (a stamp and an amount), so that they can be taken out of
+//! passes `max` (unless a person approved of units beyond it). The units are then written down in an entry (a stamp and an amount), so that they can be taken out of
 //! the gate again when a window has passed. The first entries hold one stamp each and are exact. When they are in use,
 //! admissions in the same sixty-fourth of a window are merged under the latest of their stamps. So the other entries
 //! hold a window of any load, and no unit comes back later than that.
@@ -58,6 +58,8 @@ pub(crate) struct Ledger<'c> {
 pub(crate) struct LedgerView {
     /// Millionths of units free.
     pub(crate) free: u64,
+    /// Millionths of units taken above `max`.
+    pub(crate) over: u64,
     /// Microseconds until the requested amount is free; 0 if it is free now.
     pub(crate) wait_us: u64,
     /// Microseconds until everything is free.
@@ -251,18 +253,19 @@ impl Ledger<'_> {
             self.quanta.until(now, last + self.quanta.window())
         };
         // A call that takes nothing waits for nothing, even while more is taken than a lowered `max`.
-        let over = if amount == 0 {
+        let missing = if amount == 0 {
             0
         } else {
             used.saturating_add(amount).saturating_sub(max)
         };
-        let wait_us = if over == 0 {
+        let wait_us = if missing == 0 {
             0
         } else {
-            self.wait_us(over, look, now)
+            self.wait_us(missing, look, now)
         };
         LedgerView {
             free: max.saturating_sub(used),
+            over: used.saturating_sub(max),
             wait_us,
             reset_after_us,
         }
@@ -466,7 +469,7 @@ impl Ledger<'_> {
         }
     }
 
-    fn wait_us(&self, over: u64, look: u64, now: Now) -> u64 {
+    fn wait_us(&self, missing: u64, look: u64, now: Now) -> u64 {
         let mut live = [(u64::MAX, 0); SLIDING_ENTRIES];
         let mut count = 0;
         for (place, entry) in live.iter_mut().zip(self.live_since(look)) {
@@ -478,7 +481,7 @@ impl Ledger<'_> {
         let mut freed = 0;
         for &(quantum, amount) in &*live {
             freed += amount;
-            if freed >= over {
+            if freed >= missing {
                 return self.quanta.until(now, quantum + self.quanta.window()).max(1);
             }
         }

@@ -8,11 +8,14 @@ use crate::{CountKey, Micros, Window};
 pub struct CountShape {
     /// Length or calendar period.
     pub window: Window,
-    /// Units per window, not 0.
+    /// Units per window.
     pub max: Micros,
     /// Every limit on this count has a fixed cost of whole units.
     pub whole_units: bool,
 }
+
+/// One less than the greatest sum, at which additions saturate.
+const MOST: u64 = u64::MAX - 1;
 
 /// The units that one call wants from one count.
 #[derive(Clone, Debug)]
@@ -21,8 +24,10 @@ pub struct Demand {
     pub key: CountKey,
     /// The shape of the count.
     pub shape: CountShape,
-    /// Units wanted, at most `shape.max`; 0 takes nothing and is never refused.
+    /// Units wanted, at most `shape.max` unless they are wanted `beyond` it; 0 takes nothing and is never refused.
     pub cost: Micros,
+    /// The units are taken also above `shape.max`. Only for a count that is kept in a ledger.
+    pub beyond: bool,
     /// Filled in by [`crate::Counters::look`] and [`crate::Counters::take`].
     pub view: View,
     pub(crate) hold: Hold,
@@ -35,9 +40,15 @@ impl Demand {
             key,
             shape,
             cost,
+            beyond: false,
             view: View::EMPTY,
             hold: Hold::None,
         }
+    }
+
+    /// The greatest number of units that the count may have in use for this call.
+    pub(crate) const fn most(&self) -> u64 {
+        if self.beyond { MOST } else { self.shape.max.0 }
     }
 }
 
@@ -64,10 +75,12 @@ pub(crate) enum Hold {
 /// A count as seen at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct View {
-    /// Microseconds until the units of this cost are free; 0 if they are free now.
+    /// Microseconds until the units of this cost are free; 0 if they are free now, or wanted beyond `max`.
     pub wait_us: u64,
     /// Units free; after a successful take, the units left.
     pub remaining: Micros,
+    /// Units taken above `max`.
+    pub over: Micros,
     /// Microseconds until the whole of `max` is free again.
     pub reset_after_us: u64,
     /// Length of the window; of the current period for a calendar window.
@@ -78,6 +91,7 @@ impl View {
     const EMPTY: Self = Self {
         wait_us: 0,
         remaining: Micros(0),
+        over: Micros(0),
         reset_after_us: 0,
         window_us: 0,
     };

@@ -395,7 +395,7 @@ fn hold_all(demands: &mut [Demand], located: &[Option<Located<'_>>], now: Now) -
     let mut stamp_us = now.stamp_us();
     for (demand, located) in demands.iter_mut().zip(located) {
         if let Some(Count::Ledger(ledger)) = located.map(|located| located.cell.count()) {
-            if !ledger.hold(demand.cost.0, demand.shape.max.0, now) {
+            if !ledger.hold(demand.cost.0, demand.most(), now) {
                 return Err((Failed::TooLittle, stamp_us));
             }
             demand.hold = Hold::Gate;
@@ -447,10 +447,10 @@ fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
         Count::Slots(slots) => {
             let seen = slots.look(units(cost), now.look_us());
             let live = (slots.stamps.len() - seen.free) as u64 * Micros::ONE.0;
-            let remaining = Micros(max.saturating_sub(live));
             View {
                 wait_us: seen.wait_us,
-                remaining,
+                remaining: Micros(max.saturating_sub(live)),
+                over: Micros(live.saturating_sub(max)),
                 reset_after_us: seen.reset_after_us,
                 window_us,
             }
@@ -458,8 +458,9 @@ fn view(cell: Cell<'_>, demand: &Demand, cost: Micros, now: Now) -> View {
         Count::Ledger(ledger) => {
             let seen = ledger.look(cost.0, max, now);
             View {
-                wait_us: seen.wait_us,
+                wait_us: if demand.beyond { 0 } else { seen.wait_us },
                 remaining: Micros(seen.free),
+                over: Micros(seen.over),
                 reset_after_us: seen.reset_after_us,
                 window_us,
             }

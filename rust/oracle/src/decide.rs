@@ -74,16 +74,23 @@ fn verdict(
     short: &HashSet<usize>,
     approvals: &[Finding],
 ) -> Verdict {
-    let limited = demands
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| short.contains(index))
-        .map(|(_, (demand, ..))| (Answer::new("rate_limited", &*demand.rule), demand.shadowed));
+    let short_of = |asks: bool| {
+        let demands = demands
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| short.contains(index));
+        let demands = demands.map(|(_, (demand, ..))| demand);
+        demands.filter(move |demand| demand.asks == asks)
+    };
+    let limited = short_of(false).map(|demand| (Answer::new("rate_limited", &*demand.rule), demand.shadowed));
+    let asked =
+        short_of(true).map(|demand| (Answer::new("approval_required", &*demand.rule), demand.shadowed));
     let findings: Vec<Finding> = early
         .iter()
         .cloned()
         .chain(limited)
         .chain(approvals.iter().cloned())
+        .chain(asked)
         .collect();
     let first = |finding: Option<&Finding>| finding.map_or_else(Answer::allow, |(answer, _)| answer.clone());
     let full = first(findings.first());
@@ -96,7 +103,7 @@ fn verdict(
     let waits = demands
         .iter()
         .enumerate()
-        .filter(|(index, (demand, ..))| short.contains(index) && !demand.shadowed)
+        .filter(|(index, (demand, ..))| short.contains(index) && !demand.shadowed && !demand.asks)
         .map(|(_, (_, exact, late))| (exact.wait_us, late.wait_us));
     let longest = waits.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)));
     let retry_after_ms = longest

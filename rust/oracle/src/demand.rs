@@ -16,6 +16,8 @@ pub(crate) struct Demand {
     pub(crate) cost: i128,
     pub(crate) rule: String,
     pub(crate) shadowed: bool,
+    /// A person may allow units above `max`.
+    pub(crate) asks: bool,
 }
 
 /// The demand of one limit, or the rule pointer that denies.
@@ -55,7 +57,7 @@ pub(crate) fn resolve(
     let cost = cost
         .filter(|cost| (0..=MAX_COST).contains(cost))
         .ok_or_else(unusable)?;
-    if cost > limit.max {
+    if cost > limit.max && !limit.asks {
         return Err(limit.pointer.clone());
     }
     Ok(Demand {
@@ -68,10 +70,11 @@ pub(crate) fn resolve(
         cost,
         rule: limit.pointer.clone(),
         shadowed,
+        asks: limit.asks,
     })
 }
 
-/// Up to 256 units and fixed whole-unit costs, in every limit with this count.
+/// Up to 256 units and fixed whole-unit costs, in every limit with this count, and nothing above `max`.
 fn is_exact(policy: &Policy, limit: &Limit) -> bool {
     const UNIT: i128 = 1_000_000;
     let kinds = |limit: &Limit| {
@@ -83,7 +86,8 @@ fn is_exact(policy: &Policy, limit: &Limit) -> bool {
     let same = |other: &&Limit| {
         other.counter == limit.counter && other.window == limit.window && kinds(other) == kinds(limit)
     };
-    limit.max <= 256 * UNIT
+    !limit.asks
+        && limit.max <= 256 * UNIT
         && policy
             .rules()
             .flat_map(|rules| &rules.limits)

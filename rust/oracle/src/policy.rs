@@ -41,6 +41,8 @@ pub(crate) struct Limit {
     pub(crate) max: i128,
     pub(crate) scope: Vec<Scope>,
     pub(crate) cost: Cost,
+    /// `at_max: require_approval`.
+    pub(crate) asks: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +179,7 @@ impl Limit {
                 .collect::<Option<_>>()
                 .ok_or("a scope")?,
             cost,
+            asks: text(json, "at_max") == Some("require_approval"),
         })
     }
 
@@ -197,6 +200,7 @@ impl Limit {
             max: max.millionths().ok_or("a max")?,
             scope: ["grant", "tool"].map(|word| Scope::Word(word.to_owned())).into(),
             cost: Cost::Fixed(1_000_000),
+            asks: false,
         })
     }
 }

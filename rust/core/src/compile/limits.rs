@@ -1,11 +1,14 @@
 //! Compiled limits: identities, shapes and sentences (`docs/policy.md` section 4).
 
+use std::sync::Arc;
+
 use callgate_counters::{CountShape, Micros, Period, SpecDigest, Window};
 use hashbrown::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::pointer::push_step;
-use crate::policy::ast::{CategoryRules, Cost, Limit, Path, Policy, Rules, Scope, Step};
+use super::rules::Need;
+use crate::policy::ast::{ApprovalTerms, CategoryRules, Cost, Limit, Path, Policy, Rules, Scope, Step};
 
 /// A limit with all data that a call needs.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct CompiledLimit {
     pub(crate) scope: Vec<Scope>,
     pub(crate) cost: Cost,
     pub(crate) on_deny: Option<String>,
+    /// The need of a call for which too little is left, if a person may allow it.
+    pub(crate) at_max: Option<Arc<Need>>,
     /// The sentence names the tool; otherwise it is about calls in general.
     pub(crate) one_tool: bool,
     /// "30 calls per minute for this grant".
@@ -27,7 +32,14 @@ pub(crate) struct CompiledLimit {
 }
 
 impl CompiledLimit {
-    pub(super) fn build(part: &str, exact: bool, limit: Limit, counts: &Counts) -> Self {
+    /// Compiles a limit of an entry with these terms of approvals, if it has any.
+    pub(super) fn build(
+        part: &str,
+        exact: bool,
+        limit: Limit,
+        terms: Option<&ApprovalTerms>,
+        counts: &Counts,
+    ) -> Self {
         let mut rule = part.to_owned();
         push_step(&mut rule, &limit.counter);
         let spec = spec_digest(&counts.policy, &limit);
@@ -35,6 +47,12 @@ impl CompiledLimit {
         scope.sort_by_cached_key(scope_bytes);
         scope.dedup_by_key(|part| scope_bytes(part));
         Self {
+            at_max: terms.filter(|_| limit.asks_at_max).map(|terms| {
+                Arc::new(Need {
+                    rule: rule.clone(),
+                    terms: terms.clone(),
+                })
+            }),
             cost_rule: format!("{rule}/cost"),
             rule,
             spec,
@@ -68,7 +86,7 @@ impl CompiledLimit {
 #[derive(Debug)]
 pub(super) struct Counts {
     policy: String,
-    /// By count: whether all limits on it have a fixed cost of whole units.
+    /// By count: true if all limits on it have a fixed cost of whole units, and none is ever exceeded.
     whole_units: HashMap<SpecDigest, bool>,
 }
 
@@ -82,7 +100,9 @@ impl Counts {
         let tools = policy.tools.iter().map(|entry| &entry.rules);
         let all: Vec<&Rules> = tools.chain(categories).chain([&policy.all_tools]).collect();
         for limit in all.into_iter().flat_map(|rules| &rules.limits) {
-            let whole = matches!(limit.cost, Cost::Fixed(cost) if cost.0.is_multiple_of(Micros::ONE.0));
+            // Slots hold no units above `max`.
+            let whole = !limit.asks_at_max
+                && matches!(limit.cost, Cost::Fixed(cost) if cost.0.is_multiple_of(Micros::ONE.0));
             *whole_units
                 .entry(spec_digest(&policy.name, limit))
                 .or_insert(true) &= whole;

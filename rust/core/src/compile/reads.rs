@@ -9,7 +9,8 @@ pub(super) fn reads_args(rules: &Rules) -> bool {
         || rules.action == Action::RequireApproval
         || rules.require.iter().chain(&rules.deny_if).any(check)
         || rules.limits.iter().any(|limit| {
-            matches!(limit.cost, Cost::Args(_))
+            limit.asks_at_max
+                || matches!(limit.cost, Cost::Args(_))
                 || limit.scope.iter().any(|part| matches!(part, Scope::Args(_)))
         })
 }

@@ -104,8 +104,10 @@ impl Place {
                 })
             }
         };
+        let requires = rules.action == Action::RequireApproval;
         let first_limit = index_of(limits);
-        let compile = |limit| CompiledLimit::build(&part("limits"), exact, limit, counts);
+        let terms = rules.approval.as_ref().map(|approval| &approval.terms);
+        let compile = |limit| CompiledLimit::build(&part("limits"), exact, limit, terms, counts);
         limits.extend(rules.limits.into_iter().map(compile));
         Ok(Self {
             shadowed: rules.mode == Mode::Shadow,
@@ -118,7 +120,7 @@ impl Place {
             deny_if: checks(&part("deny_if"), rules.deny_if, false),
             schema,
             limits: first_limit..index_of(limits),
-            approval: rules.approval.map(|approval| ApprovalRule {
+            approval: rules.approval.filter(|_| requires).map(|approval| ApprovalRule {
                 when: checks(&part("approval"), approval.when, false),
                 need: Arc::new(Need {
                     rule: part("approval"),

@@ -46,6 +46,9 @@ fn write_limit(json: ValueWriter<'_>, limit: &LimitState<'_>) {
         member.field("counter").text(&limit.counter);
         member.field("max").number(limit.max);
         member.field("remaining").number(limit.remaining);
+        if limit.over.0 > 0 {
+            member.field("over").number(limit.over);
+        }
         member.field("reset_after_ms").integer(limit.reset_after_ms);
     });
 }
@@ -75,17 +78,20 @@ mod tests {
 
     #[test]
     fn everything_at_once() {
-        let limit = |counter, remaining| LimitState {
+        let limit = |counter, remaining, over| LimitState {
             counter: Cow::Borrowed(counter),
             rule: Cow::Borrowed(""),
             max: Micros(1_500_000),
             remaining: Micros(remaining),
+            over: Micros(over),
             reset_after_ms: 2,
             window_ms: 60_000,
         };
         let mut decision = Decision::bare(Outcome::RateLimited, "/r".into(), "later".into(), 7);
         decision.retry_after_ms = Some(1_999);
-        decision.limits.extend([limit("a", 0), limit("b", 1_500_000)]);
+        decision
+            .limits
+            .extend([limit("a", 0, 500_000), limit("b", 1_500_000, 0)]);
         decision.policy = "p".into();
         decision.policy_version = "0123456789ab".into();
         decision.shadow = Some(Shadow {
@@ -97,7 +103,7 @@ mod tests {
         assert_eq!(
             json(&decision),
             format!(
-                r#"{{"outcome":"rate_limited","rule":"/r","message":"later","retry_after_ms":1999,"limits":[{{"counter":"a","max":1.5,"remaining":0,"reset_after_ms":2}},{{"counter":"b","max":1.5,"remaining":1.5,"reset_after_ms":2}}],"policy":"p","policy_version":"0123456789ab","shadow":{{"outcome":"deny","rule":"/s"}},"fingerprint":"{}","decided_at_us":7,"reservation":"000000000000000000000000000000ff"}}"#,
+                r#"{{"outcome":"rate_limited","rule":"/r","message":"later","retry_after_ms":1999,"limits":[{{"counter":"a","max":1.5,"remaining":0,"over":0.5,"reset_after_ms":2}},{{"counter":"b","max":1.5,"remaining":1.5,"reset_after_ms":2}}],"policy":"p","policy_version":"0123456789ab","shadow":{{"outcome":"deny","rule":"/s"}},"fingerprint":"{}","decided_at_us":7,"reservation":"000000000000000000000000000000ff"}}"#,
                 "a5".repeat(32)
             )
         );

@@ -38,6 +38,8 @@ pub(super) struct Use {
     pub(super) order: u32,
     /// True if an enforced limit uses the count.
     pub(super) enforced: bool,
+    /// True if a person may allow units above `max`.
+    pub(super) asks: bool,
 }
 
 impl Use {
@@ -70,6 +72,18 @@ impl Counts {
     /// Returns the number of counts that are enforced; they stand before the others.
     pub(super) fn enforced(&self) -> usize {
         self.uses.iter().filter(|one| one.enforced).count()
+    }
+
+    /// True if a person may allow units above the `max` of one of the counts.
+    pub(super) fn can_ask(&self) -> bool {
+        self.uses.iter().any(|one| one.asks)
+    }
+
+    /// The counts that have too little left, with the numbers of their demands.
+    pub(super) fn short(&self) -> impl Iterator<Item = (Use, usize)> {
+        let short =
+            |(index, (one, demand)): (usize, (Use, &Demand))| is_short(demand).then_some((one, index));
+        self.iter().enumerate().filter_map(short)
     }
 
     /// Returns the index of the first of the first `among` counts in which the call has to wait.
@@ -114,6 +128,11 @@ impl Counts {
     }
 }
 
+/// True if the count has too little left. Units above `max` are wanted only where a person may allow them.
+pub(super) fn is_short(demand: &Demand) -> bool {
+    demand.view.wait_us > 0 || demand.cost > demand.shape.max
+}
+
 /// Returns the index of the first of the first `among` demands that has to wait.
 pub(super) fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
     demands
@@ -122,7 +141,8 @@ pub(super) fn first_waiting(demands: &[Demand], among: usize) -> Option<usize> {
         .position(|demand| demand.view.wait_us > 0)
 }
 
-/// Resolves every limit into `counts`: its scope, its cost, its cost against `max`. The first fault denies.
+/// Resolves every limit into `counts`: its scope, its cost, its cost against `max` unless a person may allow more. The first
+/// fault denies.
 pub(super) fn resolve<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
     keys: Keys<'_>,
@@ -142,6 +162,7 @@ pub(super) fn resolve<'s, T: Trace>(
                     limit: index,
                     order,
                     enforced: !place.shadowed,
+                    asks: limit.at_max.is_some(),
                 };
                 counts.add(one, Demand::new(key, limit.shape, cost));
             }
@@ -187,7 +208,7 @@ fn resolve_one<'s>(
 ) -> Result<(CountKey, Micros), (&'s str, LimitFault<'s>)> {
     let key = key(call, keys, limit).map_err(|path| (&*limit.rule, LimitFault::Scope(path)))?;
     let cost = cost(call, limit).map_err(|path| (&*limit.cost_rule, LimitFault::Cost(path)))?;
-    if cost > limit.shape.max {
+    if cost > limit.shape.max && limit.at_max.is_none() {
         return Err((&limit.rule, LimitFault::AboveMax));
     }
     Ok((key, cost))

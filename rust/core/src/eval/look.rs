@@ -7,11 +7,11 @@ use callgate_counters::Demand;
 use smallvec::SmallVec;
 
 use super::explain::{StepKind, StepResult};
-use super::limits::{Use, first_waiting};
+use super::limits::{Use, is_short};
 use super::trace::Trace;
 use super::weigh::Weighed;
 use super::{Counting, message};
-use crate::compile::{CompiledPolicy, Need};
+use crate::compile::{CompiledLimit, CompiledPolicy, Need};
 use crate::decision::Fingerprint;
 use crate::{Decision, LimitState, Outcome};
 
@@ -24,22 +24,19 @@ pub struct Looked<'s, 'r> {
 impl Looked<'_, '_> {
     /// The fingerprint of the call, if it needs an approval that it does not have.
     pub fn needed_approval(&self) -> Option<&Fingerprint> {
-        self.weighed
-            .approval
-            .as_ref()
-            .map(|approval| &approval.fingerprint)
+        self.weighed.fingerprint.as_ref()
     }
 
     /// The rules that ask for that approval, in the order of `docs/policy.md` section 6; empty if none is needed.
     pub fn needs(&self) -> impl Iterator<Item = &Need> {
-        let needs = self.weighed.approval.iter().flat_map(|approval| &approval.needs);
-        needs.map(|need| &***need)
+        self.weighed.needs.iter().map(|need| &***need)
     }
 
     /// The same call with its approval.
     #[must_use]
     pub fn approved(mut self) -> Self {
-        self.weighed.approval = None;
+        self.weighed.needs.clear();
+        self.weighed.fingerprint = None;
         self
     }
 
@@ -53,8 +50,8 @@ impl Looked<'_, '_> {
 }
 
 impl<'s> Counting<'_, 's> {
-    /// Looks at the counts. Breaks with the decision where a call that needs an approval has too little left on a limit:
-    /// nobody is asked about a call that could not be made.
+    /// Looks at the counts, and adds the limits that ask for an approval to the needs. Breaks with the decision where a call that
+    /// needs one has too little left on another limit: nobody is asked about a call that could not be made.
     pub(crate) fn look<T: Trace>(
         &self,
         weighed: &mut Weighed<'s, '_>,
@@ -67,45 +64,75 @@ impl<'s> Counting<'_, 's> {
         if !weighed.shadowing.has_answer() {
             self.look_fully(weighed);
         }
-        if let Some(rule) = weighed.shadow_approval.take() {
-            weighed.shadowing.note(Outcome::ApprovalRequired, rule);
+        if weighed.needs.is_empty() && !weighed.counts.can_ask() {
+            return ControlFlow::Continue(());
         }
-        if weighed.approval.is_some() {
-            self.counters.look(&mut weighed.counts.demands, self.now);
-            if weighed.counts.first_waiting(weighed.counts.enforced()).is_some() {
-                return ControlFlow::Break(self.rate_limited(weighed));
-            }
+        self.counters.look(&mut weighed.counts.demands, self.now);
+        let is_refused = weighed.counts.short().any(|(one, _)| one.enforced && !one.asks);
+        if is_refused {
+            return ControlFlow::Break(self.rate_limited(weighed));
         }
+        self.ask_at_max(weighed);
         ControlFlow::Continue(())
     }
 
-    /// Notes the verdict of full enforcement on the counts, where it can differ from what is enforced.
-    fn look_fully(&self, weighed: &mut Weighed<'s, '_>) {
-        if weighed.counts.iter().all(|(one, _)| one.enforced) {
+    /// Adds the enforced limits that have too little left, and that a person may pass, to the needs.
+    fn ask_at_max(&self, weighed: &mut Weighed<'s, '_>) {
+        let Some(policy) = self.policy(weighed) else {
             return;
+        };
+        let asking: SmallVec<[(Use, usize); 4]> =
+            weighed.counts.short().filter(|(one, _)| one.enforced).collect();
+        for (one, index) in asking {
+            let need = policy.limit(one.limit).and_then(|limit| limit.at_max.as_ref());
+            if let (Some(need), Some(demand)) = (need, weighed.counts.demands.get_mut(index)) {
+                weighed.needs.push(Cow::Borrowed(need));
+                demand.beyond = true;
+            }
         }
+    }
+
+    /// Notes the verdict of full enforcement on the counts and the approvals, where it can differ from what is enforced.
+    fn look_fully(&self, weighed: &mut Weighed<'s, '_>) {
+        let short = if weighed.counts.iter().all(|(one, _)| one.enforced) {
+            SmallVec::new()
+        } else {
+            self.all_short(weighed)
+        };
+        let rule = |one: &Use| self.rule(weighed.indexes.policy, one.limit);
+        if let Some(one) = short.iter().find(|one| !one.asks) {
+            weighed.shadowing.note(Outcome::RateLimited, rule(one));
+        } else if let Some(rule) = weighed.shadow_approval.take() {
+            weighed.shadowing.note(Outcome::ApprovalRequired, rule);
+        } else if let Some(one) = short.iter().find(|one| !one.enforced) {
+            weighed.shadowing.note(Outcome::ApprovalRequired, rule(one));
+        }
+    }
+
+    /// The counts that have too little left, shadowed ones among them, in the order of their limits.
+    fn all_short(&self, weighed: &Weighed<'s, '_>) -> SmallVec<[Use; 4]> {
         let (uses, mut demands) = weighed.counts.in_order();
         self.counters.look(&mut demands, self.now);
-        let waiting = first_waiting(&demands, demands.len()).and_then(|index| uses.get(index));
-        if let Some(one) = waiting {
-            weighed
-                .shadowing
-                .note(Outcome::RateLimited, self.rule(weighed.indexes.policy, one.limit));
-        }
+        let both = uses.into_iter().zip(&demands);
+        both.filter_map(|(one, demand)| is_short(demand).then_some(one))
+            .collect()
     }
 
     pub(super) fn rate_limited(&self, weighed: &Weighed<'s, '_>) -> Decision<'s> {
         let counts = &weighed.counts;
-        let enforced = counts.enforced();
-        let waits = counts
-            .demands
-            .iter()
-            .take(enforced)
-            .map(|demand| demand.view.wait_us);
-        let longest_us = waits.max().unwrap_or_default();
-        let first = counts
-            .first_waiting(enforced)
-            .and_then(|index| counts.use_of(index));
+        let enforced = counts.iter().take(counts.enforced());
+        let refusing = enforced.filter(|(one, demand)| !one.asks && demand.view.wait_us > 0);
+        let first_and_longest = refusing.fold(None, |found: Option<(Use, u64)>, (one, demand)| {
+            let (first, longest_us) = found.unwrap_or((one, 0));
+            Some((first, longest_us.max(demand.view.wait_us)))
+        });
+        // Where none refuses, other calls took the units between the look and the take: the next try asks a person.
+        let asking = || {
+            let index = counts.first_waiting(counts.enforced())?;
+            Some((counts.use_of(index)?, 1))
+        };
+        let (first, longest_us) = first_and_longest.or_else(asking).unzip();
+        let longest_us = longest_us.unwrap_or_default();
         let limit = first.and_then(|one| self.policy(weighed)?.limit(one.limit));
         let (rule, message) = limit.map_or((Cow::Borrowed(""), Cow::Borrowed("")), |limit| {
             let message = match &limit.on_deny {
@@ -134,11 +161,22 @@ impl<'s> Counting<'_, 's> {
                 rule: Cow::Borrowed(limit.rule.as_str()),
                 max: limit.shape.max,
                 remaining: demand.view.remaining,
+                over: demand.view.over,
                 reset_after_ms: demand.view.reset_after_us.div_ceil(1_000),
                 window_ms: demand.view.window_us.div_ceil(1_000),
             })
         };
         weighed.counts.iter().filter_map(state).collect()
+    }
+
+    /// The limit with this rule that asks, because it has too little left for the call.
+    pub(super) fn exceeded(&self, weighed: &Weighed<'_, '_>, rule: &str) -> Option<&'s CompiledLimit> {
+        let policy = self.policy(weighed)?;
+        let limits = weighed
+            .counts
+            .iter()
+            .filter_map(|(one, _)| policy.limit(one.limit));
+        limits.into_iter().find(|limit| limit.rule == rule)
     }
 
     /// The rule of the limit with this index in the policy.
@@ -154,7 +192,7 @@ impl<'s> Counting<'_, 's> {
 
     fn trace_limits<T: Trace>(&self, weighed: &Weighed<'_, '_>, trace: &mut T) {
         for (one, demand) in weighed.counts.iter() {
-            let result = StepResult::stopped(demand.view.wait_us > 0);
+            let result = StepResult::stopped(is_short(demand));
             let rule = self.rule(weighed.indexes.policy, one.limit);
             trace.step(StepKind::Limit, rule, !one.enforced, result);
         }

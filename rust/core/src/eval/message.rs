@@ -162,8 +162,16 @@ pub(super) fn rate_limited(tool: &str, limit: &CompiledLimit, wait_us: u64) -> S
 
 pub(super) fn approval_required(tool: &str) -> String {
     format!(
-        "`{}` needs a person's approval of this exact call; ask for it and try again unchanged",
+        "`{}` needs a person's approval, which nobody can give here yet; do not repeat the call, tell your user",
         shown(tool)
+    )
+}
+
+pub(super) fn approval_at_max(tool: &str, limit: &CompiledLimit) -> String {
+    format!(
+        "`{}` would pass the limit of {}; that needs a person's approval, which nobody can give here yet; tell your user",
+        shown(tool),
+        limit.quota
     )
 }
 

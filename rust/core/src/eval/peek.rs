@@ -151,6 +151,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             let View {
                 wait_us,
                 remaining,
+                over: _,
                 reset_after_us,
                 window_us,
             } = demand.view;

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use callgate_counters::{Demand, Refusal};
 
 use super::trace::Trace;
-use super::weigh::{NeededApproval, Weighed};
+use super::weigh::Weighed;
 use super::{Counting, message, need};
 use crate::{Decision, Outcome};
 
@@ -17,8 +17,8 @@ const UNAVAILABLE: &str = "(counter store unavailable)";
 impl<'s> Counting<'_, 's> {
     /// Asks for the approval that is missing, or takes the units.
     pub(crate) fn settle<T: Trace>(&self, weighed: &mut Weighed<'s, '_>) -> Decision<'s> {
-        if let Some(approval) = weighed.approval.take() {
-            return self.approval_required(weighed, approval);
+        if !weighed.needs.is_empty() {
+            return self.approval_required(weighed);
         }
         let mut decision = match self.take::<T>(weighed) {
             Ok(stamp_us) => return self.allowed::<T>(weighed, stamp_us),
@@ -37,15 +37,19 @@ impl<'s> Counting<'_, 's> {
         decision
     }
 
-    fn approval_required(&self, weighed: &Weighed<'s, '_>, approval: NeededApproval<'s>) -> Decision<'s> {
-        let message = message::approval_required(&weighed.tool).into();
+    fn approval_required(&self, weighed: &Weighed<'s, '_>) -> Decision<'s> {
+        let rule = need::first_rule(&weighed.needs);
+        let message = match self.exceeded(weighed, &rule) {
+            Some(limit) => message::approval_at_max(&weighed.tool, limit),
+            None => message::approval_required(&weighed.tool),
+        };
         let mut decision = Decision {
             limits: self.limit_states(weighed),
-            fingerprint: Some(approval.fingerprint),
+            fingerprint: weighed.fingerprint,
             ..Decision::bare(
                 Outcome::ApprovalRequired,
-                need::first_rule(&approval.needs),
-                message,
+                rule,
+                message.into(),
                 self.now.unix_us(),
             )
         };

@@ -32,19 +32,12 @@ pub(crate) struct Weighed<'s, 'r> {
     pub(super) indexes: DecisionIndexes,
     pub(super) counts: Counts,
     pub(super) shadowing: Shadowing<'s>,
-    /// The approval that is needed.
-    pub(super) approval: Option<NeededApproval<'s>>,
+    /// The rules that ask for an approval; a look adds the limits among them.
+    pub(super) needs: Needs<'s>,
+    /// The fingerprint of the call, if it needs an approval.
+    pub(super) fingerprint: Option<Fingerprint>,
     /// The rule of the approval that full enforcement would need.
     pub(super) shadow_approval: Option<Cow<'s, str>>,
-}
-
-/// The approval that a call needs.
-#[derive(Debug)]
-pub(super) struct NeededApproval<'s> {
-    /// At least one.
-    pub(super) needs: Needs<'s>,
-    /// Of the exact call.
-    pub(super) fingerprint: Fingerprint,
 }
 
 /// The indexes of a decision in its state.
@@ -76,10 +69,8 @@ impl Weighed<'_, '_> {
             indexes: self.indexes,
             counts: self.counts,
             shadowing: self.shadowing.into_owned(),
-            approval: self.approval.map(|approval| NeededApproval {
-                needs: need::into_owned(approval.needs),
-                fingerprint: approval.fingerprint,
-            }),
+            needs: need::into_owned(self.needs),
+            fingerprint: self.fingerprint,
             shadow_approval: self.shadow_approval.map(|rule| Cow::Owned(rule.into_owned())),
         }
     }
@@ -171,12 +162,22 @@ impl<'s> Evaluation<'_, 's, '_> {
         let places = stages::before_limits(call, policy, found, shadowing, trace)?;
         limits::resolve(call, self.keys(), policy, &places, shadowing, counts, trace)?;
         let (needs, shadowed) = stages::needs(call, &places, trace);
-        if !needs.is_empty() {
-            let fingerprint = fingerprint(call, policy);
-            weighed.approval = Some(NeededApproval { needs, fingerprint });
-        }
+        weighed.needs = needs;
         weighed.shadow_approval = shadowed.map(|need| Cow::Borrowed(need.rule.as_str()));
         ControlFlow::Continue(())
+    }
+
+    /// Adds the fingerprint to a call that needs an approval. Reads the arguments once more: most calls need no fingerprint, and
+    /// only a look tells about some.
+    pub(crate) fn complete(&self, weighed: &mut Weighed<'s, '_>, tape: &mut Tape) {
+        if weighed.needs.is_empty() {
+            return;
+        }
+        // Neither fails: the call was weighed by the same state at the same instant.
+        if let (Ok(args), Ok((admitted, Decider { policy, .. }))) = (self.arguments(tape, None), self.admit())
+        {
+            weighed.fingerprint = Some(fingerprint(&admitted, args, policy));
+        }
     }
 
     /// Reads the arguments if the request is well formed, else returns its fault: that of its names, if there is one. The

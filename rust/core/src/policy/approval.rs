@@ -1,6 +1,6 @@
 //! `approval` of rules: the call that it is for, and its terms (`docs/policy.md` section 1).
 
-use super::ast::{Action, Approval, ApprovalTerms, PermitBounds};
+use super::ast::{Approval, ApprovalTerms, PermitBounds};
 use super::check::checks;
 use super::collected::Collected;
 use super::fields::{Fields, word};
@@ -30,26 +30,41 @@ const MAX_COUNT: u16 = 10;
 /// The greatest number of uses of a permit.
 const MAX_USES: u16 = 10_000;
 
-/// Reads the approval of an entry with this action; `None` if it asks for none, or has a fault.
-pub(super) fn approval(
-    member: Option<&Member>,
-    action: Action,
-    collected: &mut Collected,
-) -> Option<Approval> {
+/// The rules of an entry that can ask for an approval.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asker {
+    /// `action: require_approval`.
+    Action,
+    /// `at_max: require_approval` of a limit alone.
+    Limit,
+    /// None.
+    None,
+}
+
+/// Reads the approval of an entry; `None` if nothing asks for one, or it has a fault.
+pub(super) fn approval(member: Option<&Member>, asker: Asker, collected: &mut Collected) -> Option<Approval> {
     let Some(member) = member else {
-        return (action == Action::RequireApproval).then(|| Approval {
+        return (asker != Asker::None).then(|| Approval {
             when: Vec::new(),
             terms: ApprovalTerms::with_timeout(DEFAULT_TIMEOUT_MS),
         });
     };
-    if action != Action::RequireApproval {
+    if asker == Asker::None {
         collected.fault(DocumentError::at(
             member.key_at,
-            "`approval` goes with `\"action\": \"require_approval\"`; add that action or remove this field",
+            "`approval` goes with `\"action\": \"require_approval\"`, or with `\"at_max\": \"require_approval\"` of a limit; \
+             add one of them or remove this field",
         ));
         return None;
     }
     let fields = Fields::collect(&member.value, "an approval", &FIELDS, collected)?;
+    if let Some(member) = fields.member("when").filter(|_| asker == Asker::Limit) {
+        collected.fault(DocumentError::at(
+            member.key_at,
+            "`when` goes with `\"action\": \"require_approval\"`; add that action or remove this field: `at_max` asks whenever \
+             the limit has too little left",
+        ));
+    }
     let when = fields.get("when").map(|node| {
         if matches!(&node.content, Content::List(elements) if elements.is_empty()) {
             collected.fault(node.error(

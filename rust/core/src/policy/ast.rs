@@ -163,7 +163,7 @@ pub struct Rules {
     pub schema: Option<Schema>,
     /// The elements of `limits`, then the limit that `rate_limit` stands for.
     pub limits: Vec<Limit>,
-    /// The approval; only with `action: require_approval`.
+    /// The approval, if the action or a limit asks for one.
     pub approval: Option<Approval>,
     /// The entry's own mode, or else the policy's.
     pub mode: Mode,
@@ -414,6 +414,8 @@ pub struct Limit {
     pub on_deny: Option<String>,
     /// The answer if a shared store is unreachable.
     pub on_store_failure: Outcome,
+    /// `at_max: require_approval`: where too little is left, a person may allow the call.
+    pub asks_at_max: bool,
 }
 
 /// One part of a limit's scope.

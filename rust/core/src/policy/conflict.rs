@@ -1,4 +1,4 @@
-//! Detection of limits that share a count but disagree on its `max` (`docs/policy.md` section 4).
+//! Detection of limits that share a count but disagree on its `max`, or on `at_max` (`docs/policy.md` section 4).
 
 use std::cmp::Ordering;
 
@@ -17,7 +17,7 @@ pub(super) enum Entry {
     Shared,
 }
 
-/// The faults of limits that share a count but have different `max`, one a count, in document order: each is at the second
+/// The faults of limits that share a count but have different `max` or `at_max`, one a count, in document order: each is at the second
 /// limit.
 pub(super) fn conflicts(limits: &[(Entry, PlacedLimit)]) -> Vec<DocumentError> {
     let mut sorted: Vec<&(Entry, PlacedLimit)> = limits.iter().collect();
@@ -46,7 +46,7 @@ fn conflict(limits: &[&(Entry, PlacedLimit)]) -> Option<DocumentError> {
             let (_, first) = limits.first()?;
             let (_, other) = limits
                 .iter()
-                .find(|(_, placed)| placed.limit.max != first.limit.max)?;
+                .find(|(_, placed)| of_max(&placed.limit) != of_max(&first.limit))?;
             Some(disagreement(first, other))
         })
 }
@@ -58,6 +58,23 @@ fn disagreement(a: &PlacedLimit, b: &PlacedLimit) -> DocumentError {
     } else {
         (b, a)
     };
+    if first.limit.max == second.limit.max {
+        let mut answers = ["refuses", "asks for an approval"];
+        if second.limit.asks_at_max {
+            answers.reverse();
+        }
+        let [here, there] = answers;
+        return DocumentError::at(
+            second.at,
+            format!(
+                "the counter {} {here} at its `max` here and {there} at line {}, column {}, for the same window and scope; \
+                 give both limits `at_max` or neither, or name two counters",
+                quoted(&second.limit.counter),
+                first.at.line,
+                first.at.column
+            ),
+        );
+    }
     DocumentError::at(
         second.at,
         format!(
@@ -70,6 +87,11 @@ fn disagreement(a: &PlacedLimit, b: &PlacedLimit) -> DocumentError {
             first.at.column
         ),
     )
+}
+
+/// The fields that all limits of a count have alike.
+const fn of_max(limit: &Limit) -> (u64, bool) {
+    (limit.max.0, limit.asks_at_max)
 }
 
 /// `Equal` for limits that share a count.

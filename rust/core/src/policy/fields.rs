@@ -116,7 +116,10 @@ pub(crate) fn listed(words: &[&str]) -> String {
 
 /// The index of a word in a fixed set.
 pub(crate) fn word(node: &Node, words: &[&str]) -> Read<usize> {
-    let expected = format!("one of {}", listed(words));
+    let expected = match words {
+        [word] => format!("`{word}`"),
+        words => format!("one of {}", listed(words)),
+    };
     let text = node.string(&expected)?;
     words.iter().position(|word| *word == text).ok_or_else(|| {
         let hint = did_you_mean(text, words);

@@ -16,7 +16,7 @@ use crate::decision::Outcome;
 use crate::json::Decimal;
 use crate::nearest::did_you_mean;
 
-const FIELDS: [&str; 8] = [
+const FIELDS: [&str; 9] = [
     "counter",
     "window",
     "max",
@@ -25,6 +25,7 @@ const FIELDS: [&str; 8] = [
     "align",
     "on_deny",
     "on_store_failure",
+    "at_max",
 ];
 
 /// The largest `max`: counts are exact to a millionth of a unit in 64 bits, with room for one cost on top.
@@ -73,6 +74,8 @@ pub(super) fn limit(node: &Node, collected: &mut Collected) -> Option<PlacedLimi
         .get("on_store_failure")
         .map(|node| word(node, &["deny", "allow"]));
     let on_store_failure = collected.read(on_store_failure.transpose());
+    let at_max = fields.get("at_max").map(|node| word(node, &["require_approval"]));
+    let at_max = collected.read(at_max.transpose());
     Some(PlacedLimit {
         limit: Limit {
             counter: counter?.to_owned(),
@@ -85,6 +88,7 @@ pub(super) fn limit(node: &Node, collected: &mut Collected) -> Option<PlacedLimi
                 Some(1) => Outcome::Allow,
                 _ => Outcome::Deny,
             },
+            asks_at_max: at_max?.is_some(),
         },
         at: max_node?.at,
         store_failure_at: fields.member("on_store_failure").map(|member| member.key_at),
@@ -114,6 +118,7 @@ pub(super) fn rate_limit(node: &Node, name: &str) -> Read<PlacedLimit> {
         cost: Cost::Fixed(Micros::ONE),
         on_deny: None,
         on_store_failure: Outcome::Deny,
+        asks_at_max: false,
     };
     Ok(PlacedLimit {
         limit,

@@ -1,6 +1,6 @@
 //! The rules of one entry (`docs/policy.md` section 1).
 
-use super::approval::approval;
+use super::approval::{Asker, approval};
 use super::ast::{Action, Limit, Mode, Rules};
 use super::check::checks;
 use super::collected::Collected;
@@ -50,11 +50,12 @@ pub(super) fn read(fields: &Fields<'_>, context: &Context<'_>, collected: &mut C
     let limits = limits(fields, context, collected);
     // Whether the approval fits an action cannot be said of an action that has a fault.
     let approval = action.map(|action| {
-        approval(
-            fields.member("approval"),
-            action.unwrap_or(Action::Allow),
-            collected,
-        )
+        let asker = match action {
+            Some(Action::RequireApproval) => Asker::Action,
+            _ if limits.iter().any(|limit| limit.asks_at_max) => Asker::Limit,
+            _ => Asker::None,
+        };
+        approval(fields.member("approval"), asker, collected)
     });
     let mode = collected.read(fields.get("mode").map_or(Ok(context.mode), mode));
     let rules = Rules {

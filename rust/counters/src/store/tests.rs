@@ -40,3 +40,53 @@ fn a_block_is_kept_as_long_as_a_call_may_be_reading_it() {
     while counters.turn(100) {}
     assert_eq!(counters.blocks(), 0);
 }
+
+#[test]
+fn units_beyond_max_are_taken_and_counted_until_their_window_passes() {
+    let counters = Counters::new(10, 10, &[1; 16]);
+    let now = Now::from_unix_us;
+    let mut wanted = demand(5);
+    wanted.shape.whole_units = false;
+    wanted.cost = Micros(7_000_000);
+    let take = |demand: &Demand, at_us| {
+        let mut demands = [demand.clone()];
+        let taken = counters.take(&mut demands, "g", now(at_us));
+        let [demand] = demands;
+        (taken.map(|_| ()), demand)
+    };
+    assert_eq!(take(&wanted, 0).0, Err(Refusal::RateLimited), "no more than max");
+    wanted.beyond = true;
+    let (taken, demand) = take(&wanted, 0);
+    assert_eq!(taken, Ok(()));
+    assert_eq!(
+        (demand.view.remaining, demand.view.over),
+        (Micros(0), Micros(2_000_000))
+    );
+    let one = Demand {
+        cost: Micros::ONE,
+        beyond: false,
+        ..wanted.clone()
+    };
+    let (refused, looked) = take(&one, 1);
+    assert_eq!(refused, Err(Refusal::RateLimited));
+    assert!(looked.view.wait_us <= WINDOW_US + WINDOW_US / 64, "{looked:?}");
+    counters.give_back(&demand, now(2));
+    assert_eq!(take(&one, 2).0, Ok(()), "a roll-back gives them all back");
+    take(&wanted, 3).0.unwrap();
+    assert_eq!(take(&one, 2 * WINDOW_US).1.view.over, Micros(0));
+}
+
+#[test]
+fn a_count_never_overflows() {
+    let counters = Counters::new(10, 10, &[1; 16]);
+    let mut wanted = demand(5);
+    wanted.shape.whole_units = false;
+    wanted.cost = Micros(u64::MAX / 3);
+    wanted.beyond = true;
+    let mut take = || counters.take(std::slice::from_mut(&mut wanted), "g", Now::from_unix_us(0));
+    for _ in 0..2 {
+        take().unwrap();
+    }
+    assert_eq!(take(), Err(Refusal::RateLimited));
+    assert_eq!(take(), Err(Refusal::RateLimited));
+}

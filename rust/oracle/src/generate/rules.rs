@@ -47,8 +47,13 @@ pub(super) fn shape(choices: &mut Choices<'_>, index: usize) -> Shape {
     let align = if calendar { "calendar" } else { "sliding" };
     let max = choices.pick(&MAXES);
     let scope = choices.pick(&SCOPES);
+    let at_max = if choices.once_in(8) {
+        r#","at_max":"require_approval""#
+    } else {
+        ""
+    };
     Shape(format!(
-        r#""counter":"{counter}","window":{window},"max":{max},"scope":{scope},"align":"{align}""#
+        r#""counter":"{counter}","window":{window},"max":{max},"scope":{scope},"align":"{align}"{at_max}"#
     ))
 }
 

@@ -83,6 +83,7 @@ pub(crate) struct LimitState {
     counter: Box<str>,
     max: Micros,
     remaining: Micros,
+    over: Micros,
     reset_after_ms: u64,
 }
 
@@ -92,6 +93,7 @@ impl From<&CoreLimitState<'_>> for LimitState {
             counter,
             max,
             remaining,
+            over,
             reset_after_ms,
             ..
         } = state;
@@ -100,6 +102,7 @@ impl From<&CoreLimitState<'_>> for LimitState {
             counter: counter.into(),
             max: *max,
             remaining: *remaining,
+            over: *over,
             reset_after_ms: *reset_after_ms,
         }
     }
@@ -108,13 +111,13 @@ impl From<&CoreLimitState<'_>> for LimitState {
 #[pymethods]
 impl LimitState {
     #[new]
-    #[pyo3(signature = (counter, max, remaining, reset_after_ms))]
-    fn py_new(counter: String, max: f64, remaining: f64, reset_after_ms: u64) -> PyResult<Self> {
-        let (max, remaining) = (micros(max)?, micros(remaining)?);
+    #[pyo3(signature = (counter, max, remaining, reset_after_ms, over = 0.0))]
+    fn py_new(counter: String, max: f64, remaining: f64, reset_after_ms: u64, over: f64) -> PyResult<Self> {
         Ok(Self {
             counter: counter.into(),
-            max,
-            remaining,
+            max: micros(max)?,
+            remaining: micros(remaining)?,
+            over: micros(over)?,
             reset_after_ms,
         })
     }
@@ -133,18 +136,26 @@ impl LimitState {
     fn remaining<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         units(py, self.remaining)
     }
+    /// Units taken above `max`, which a person allowed; an int if they are whole.
+    #[getter]
+    fn over<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        units(py, self.over)
+    }
     /// Milliseconds until all of `max` is free again, rounded up; 0 if it already is.
     #[getter]
     fn reset_after_ms(&self) -> u64 {
         self.reset_after_ms
     }
-    /// The fields by name.
+    /// The fields by name, without an `over` of 0.
     pub(super) fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let dict = PyDict::new(py);
         dict.set_item("counter", self.counter())?;
         dict.set_item("max", self.max(py)?)?;
         dict.set_item("remaining", self.remaining(py)?)?;
         dict.set_item("reset_after_ms", self.reset_after_ms)?;
+        if self.over.0 > 0 {
+            dict.set_item("over", self.over(py)?)?;
+        }
         Ok(dict)
     }
     fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyTuple>> {
@@ -155,11 +166,17 @@ impl LimitState {
             counter,
             max,
             remaining,
+            over,
             reset_after_ms,
         } = self;
         let counter = text::shown(py, counter)?;
+        let over = if over.0 > 0 {
+            format!(", over={over}")
+        } else {
+            String::new()
+        };
         Ok(format!(
-            "LimitState(counter={counter}, max={max}, remaining={remaining}, reset_after_ms={reset_after_ms})"
+            "LimitState(counter={counter}, max={max}, remaining={remaining}, reset_after_ms={reset_after_ms}{over})"
         ))
     }
 }

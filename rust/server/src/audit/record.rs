@@ -60,6 +60,7 @@ pub(super) struct Limit<'b> {
     pub(super) counter: &'b str,
     pub(super) max_micros: u64,
     pub(super) remaining_micros: u64,
+    pub(super) over_micros: u64,
     pub(super) reset_after_ms: u64,
 }
 
@@ -227,6 +228,7 @@ fn put_limit(batch: &mut Batch, limit: &LimitState<'_>) {
     batch.put_text(cut(&limit.counter, NAME_CHARACTERS));
     batch.put_long(limit.max.0);
     batch.put_long(limit.remaining.0);
+    batch.put_long(limit.over.0);
     batch.put_long(limit.reset_after_ms);
 }
 
@@ -271,6 +273,7 @@ impl<'b> Record<'b> {
             counter: reader.text(),
             max_micros: reader.long(),
             remaining_micros: reader.long(),
+            over_micros: reader.long(),
             reset_after_ms: reader.long(),
         }));
         self

@@ -122,6 +122,9 @@ fn limits(record: &Record<'_>, line: &mut ObjectWriter<'_>) {
                 member.field("counter").text(limit.counter);
                 units(limit.max_micros, member.field("max"));
                 units(limit.remaining_micros, member.field("remaining"));
+                if limit.over_micros > 0 {
+                    units(limit.over_micros, member.field("over"));
+                }
                 member.field("reset_after_ms").integer(limit.reset_after_ms);
             });
         }

@@ -105,6 +105,7 @@ mod tests {
             rule: "".into(),
             max: Micros(max),
             remaining: Micros(remaining),
+            over: Micros(0),
             reset_after_ms: 59_001,
             window_ms: 60_000,
         }

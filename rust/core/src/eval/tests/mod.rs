@@ -1,6 +1,7 @@
 //! The sentences of `docs/policy.md` that the shared cases leave open.
 
 mod args;
+mod at_max;
 mod conditions;
 mod explain;
 mod grants;

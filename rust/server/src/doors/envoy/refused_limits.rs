@@ -47,6 +47,7 @@ fn limit<'a>(status: &'a RateStatus<'_>, descriptor: &Descriptor<'_>) -> Option<
         rule: Cow::Borrowed(""),
         max: Micros(u64::from(limit.requests_per_unit) * Micros::ONE.0),
         remaining: Micros(u64::from(status.remaining) * Micros::ONE.0),
+        over: Micros(0),
         reset_after_ms: status.reset_after_us.unwrap_or_default().div_ceil(1_000),
         window_ms: 0,
     })

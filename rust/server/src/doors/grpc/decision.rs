@@ -260,6 +260,7 @@ fn limit(limit: &LimitState<'_>) -> pb::LimitState {
         max: units(limit.max),
         remaining: units(limit.remaining),
         reset_after_ms: limit.reset_after_ms,
+        over: units(limit.over),
     }
 }
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#callgate/decision/v1/decision.proto\x12\x14\x63\x61llgate.decision.v1\"\xf4\x01\n\x0c\x43heckRequest\x12\r\n\x05grant\x18\x01 \x01(\t\x12\x0c\n\x04tool\x18\x02 \x01(\t\x12\x11\n\targs_json\x18\x03 \x01(\x0c\x12\x0e\n\x06server\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\t\x12>\n\x06labels\x18\x06 \x03(\x0b\x32..callgate.decision.v1.CheckRequest.LabelsEntry\x12\x0f\n\x07reserve\x18\x07 \x01(\x08\x12\x13\n\x0bgrant_token\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe9\x02\n\rCheckResponse\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.callgate.decision.v1.Outcome\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x1b\n\x0eretry_after_ms\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x30\n\x06limits\x18\x05 \x03(\x0b\x32 .callgate.decision.v1.LimitState\x12\x0e\n\x06policy\x18\x06 \x01(\t\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\x12,\n\x06shadow\x18\x08 \x01(\x0b\x32\x1c.callgate.decision.v1.Shadow\x12\x13\n\x0b\x66ingerprint\x18\t \x01(\t\x12\x15\n\rdecided_at_us\x18\n \x01(\x04\x12\x13\n\x0breservation\x18\x0b \x01(\t\x12\x10\n\x08\x61pproval\x18\x0c \x01(\tB\x11\n\x0f_retry_after_ms\"F\n\x11\x43heckBatchRequest\x12\x31\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\".callgate.decision.v1.CheckRequest\"L\n\x12\x43heckBatchResponse\x12\x36\n\tdecisions\x18\x01 \x03(\x0b\x32#.callgate.decision.v1.CheckResponse\"R\n\x12\x43heckStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x30\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\".callgate.decision.v1.CheckRequest\"X\n\x13\x43heckStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x35\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\"U\n\nLimitState\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\t\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x11\n\tremaining\x18\x03 \x01(\x01\x12\x16\n\x0ereset_after_ms\x18\x04 \x01(\x04\"F\n\x06Shadow\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.callgate.decision.v1.Outcome\x12\x0c\n\x04rule\x18\x02 \x01(\t\"\xe1\x01\n\x0bPeekRequest\x12\r\n\x05grant\x18\x01 \x01(\t\x12\x0c\n\x04tool\x18\x02 \x01(\t\x12\x11\n\targs_json\x18\x03 \x01(\x0c\x12\x0e\n\x06server\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\t\x12=\n\x06labels\x18\x06 \x03(\x0b\x32-.callgate.decision.v1.PeekRequest.LabelsEntry\x12\x13\n\x0bgrant_token\x18\x07 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa0\x01\n\x0cPeekResponse\x12\x35\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\t\x12\x31\n\x06limits\x18\x04 \x03(\x0b\x32!.callgate.decision.v1.PeekedLimit\"\x8c\x01\n\x0bPeekedLimit\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\x30\n\x05\x63ount\x18\x04 \x01(\x0b\x32!.callgate.decision.v1.PeekedCount\x12\x0e\n\x06shadow\x18\x05 \x01(\x08\x12\x0f\n\x07missing\x18\x06 \x03(\t\"{\n\x0bPeekedCount\x12\x11\n\tremaining\x18\x01 \x01(\x01\x12\x16\n\x0ereset_after_ms\x18\x02 \x01(\x04\x12\x1b\n\x0eretry_after_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\twindow_ms\x18\x04 \x01(\x04\x42\x11\n\x0f_retry_after_ms\"X\n\rSettleRequest\x12\x13\n\x0breservation\x18\x01 \x01(\t\x12\x32\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\".callgate.decision.v1.SettleAction\"!\n\x0eSettleResponse\x12\x0f\n\x07settled\x18\x01 \x01(\x08*\x80\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_ALLOW\x10\x01\x12\x10\n\x0cOUTCOME_DENY\x10\x02\x12\x18\n\x14OUTCOME_RATE_LIMITED\x10\x03\x12\x1d\n\x19OUTCOME_APPROVAL_REQUIRED\x10\x04*d\n\x0cSettleAction\x12\x1d\n\x19SETTLE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14SETTLE_ACTION_COMMIT\x10\x01\x12\x1b\n\x17SETTLE_ACTION_ROLL_BACK\x10\x02\x32\xd0\x03\n\x0f\x44\x65\x63isionService\x12P\n\x05\x43heck\x12\".callgate.decision.v1.CheckRequest\x1a#.callgate.decision.v1.CheckResponse\x12_\n\nCheckBatch\x12\'.callgate.decision.v1.CheckBatchRequest\x1a(.callgate.decision.v1.CheckBatchResponse\x12\x66\n\x0b\x43heckStream\x12(.callgate.decision.v1.CheckStreamRequest\x1a).callgate.decision.v1.CheckStreamResponse(\x01\x30\x01\x12M\n\x04Peek\x12!.callgate.decision.v1.PeekRequest\x1a\".callgate.decision.v1.PeekResponse\x12S\n\x06Settle\x12#.callgate.decision.v1.SettleRequest\x1a$.callgate.decision.v1.SettleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#callgate/decision/v1/decision.proto\x12\x14\x63\x61llgate.decision.v1\"\xf4\x01\n\x0c\x43heckRequest\x12\r\n\x05grant\x18\x01 \x01(\t\x12\x0c\n\x04tool\x18\x02 \x01(\t\x12\x11\n\targs_json\x18\x03 \x01(\x0c\x12\x0e\n\x06server\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\t\x12>\n\x06labels\x18\x06 \x03(\x0b\x32..callgate.decision.v1.CheckRequest.LabelsEntry\x12\x0f\n\x07reserve\x18\x07 \x01(\x08\x12\x13\n\x0bgrant_token\x18\x08 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe9\x02\n\rCheckResponse\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.callgate.decision.v1.Outcome\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x1b\n\x0eretry_after_ms\x18\x04 \x01(\x04H\x00\x88\x01\x01\x12\x30\n\x06limits\x18\x05 \x03(\x0b\x32 .callgate.decision.v1.LimitState\x12\x0e\n\x06policy\x18\x06 \x01(\t\x12\x16\n\x0epolicy_version\x18\x07 \x01(\t\x12,\n\x06shadow\x18\x08 \x01(\x0b\x32\x1c.callgate.decision.v1.Shadow\x12\x13\n\x0b\x66ingerprint\x18\t \x01(\t\x12\x15\n\rdecided_at_us\x18\n \x01(\x04\x12\x13\n\x0breservation\x18\x0b \x01(\t\x12\x10\n\x08\x61pproval\x18\x0c \x01(\tB\x11\n\x0f_retry_after_ms\"F\n\x11\x43heckBatchRequest\x12\x31\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\".callgate.decision.v1.CheckRequest\"L\n\x12\x43heckBatchResponse\x12\x36\n\tdecisions\x18\x01 \x03(\x0b\x32#.callgate.decision.v1.CheckResponse\"R\n\x12\x43heckStreamRequest\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x30\n\x04\x63\x61ll\x18\x02 \x01(\x0b\x32\".callgate.decision.v1.CheckRequest\"X\n\x13\x43heckStreamResponse\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x35\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\"c\n\nLimitState\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\t\x12\x0b\n\x03max\x18\x02 \x01(\x01\x12\x11\n\tremaining\x18\x03 \x01(\x01\x12\x16\n\x0ereset_after_ms\x18\x04 \x01(\x04\x12\x0c\n\x04over\x18\x05 \x01(\x01\"F\n\x06Shadow\x12.\n\x07outcome\x18\x01 \x01(\x0e\x32\x1d.callgate.decision.v1.Outcome\x12\x0c\n\x04rule\x18\x02 \x01(\t\"\xe1\x01\n\x0bPeekRequest\x12\r\n\x05grant\x18\x01 \x01(\t\x12\x0c\n\x04tool\x18\x02 \x01(\t\x12\x11\n\targs_json\x18\x03 \x01(\x0c\x12\x0e\n\x06server\x18\x04 \x01(\t\x12\x0f\n\x07session\x18\x05 \x01(\t\x12=\n\x06labels\x18\x06 \x03(\x0b\x32-.callgate.decision.v1.PeekRequest.LabelsEntry\x12\x13\n\x0bgrant_token\x18\x07 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa0\x01\n\x0cPeekResponse\x12\x35\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0b\x32#.callgate.decision.v1.CheckResponse\x12\x0e\n\x06policy\x18\x02 \x01(\t\x12\x16\n\x0epolicy_version\x18\x03 \x01(\t\x12\x31\n\x06limits\x18\x04 \x03(\x0b\x32!.callgate.decision.v1.PeekedLimit\"\x8c\x01\n\x0bPeekedLimit\x12\x0f\n\x07\x63ounter\x18\x01 \x01(\t\x12\x0c\n\x04rule\x18\x02 \x01(\t\x12\x0b\n\x03max\x18\x03 \x01(\x01\x12\x30\n\x05\x63ount\x18\x04 \x01(\x0b\x32!.callgate.decision.v1.PeekedCount\x12\x0e\n\x06shadow\x18\x05 \x01(\x08\x12\x0f\n\x07missing\x18\x06 \x03(\t\"{\n\x0bPeekedCount\x12\x11\n\tremaining\x18\x01 \x01(\x01\x12\x16\n\x0ereset_after_ms\x18\x02 \x01(\x04\x12\x1b\n\x0eretry_after_ms\x18\x03 \x01(\x04H\x00\x88\x01\x01\x12\x11\n\twindow_ms\x18\x04 \x01(\x04\x42\x11\n\x0f_retry_after_ms\"X\n\rSettleRequest\x12\x13\n\x0breservation\x18\x01 \x01(\t\x12\x32\n\x06\x61\x63tion\x18\x02 \x01(\x0e\x32\".callgate.decision.v1.SettleAction\"!\n\x0eSettleResponse\x12\x0f\n\x07settled\x18\x01 \x01(\x08*\x80\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x11\n\rOUTCOME_ALLOW\x10\x01\x12\x10\n\x0cOUTCOME_DENY\x10\x02\x12\x18\n\x14OUTCOME_RATE_LIMITED\x10\x03\x12\x1d\n\x19OUTCOME_APPROVAL_REQUIRED\x10\x04*d\n\x0cSettleAction\x12\x1d\n\x19SETTLE_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14SETTLE_ACTION_COMMIT\x10\x01\x12\x1b\n\x17SETTLE_ACTION_ROLL_BACK\x10\x02\x32\xd0\x03\n\x0f\x44\x65\x63isionService\x12P\n\x05\x43heck\x12\".callgate.decision.v1.CheckRequest\x1a#.callgate.decision.v1.CheckResponse\x12_\n\nCheckBatch\x12\'.callgate.decision.v1.CheckBatchRequest\x1a(.callgate.decision.v1.CheckBatchResponse\x12\x66\n\x0b\x43heckStream\x12(.callgate.decision.v1.CheckStreamRequest\x1a).callgate.decision.v1.CheckStreamResponse(\x01\x30\x01\x12M\n\x04Peek\x12!.callgate.decision.v1.PeekRequest\x1a\".callgate.decision.v1.PeekResponse\x12S\n\x06Settle\x12#.callgate.decision.v1.SettleRequest\x1a$.callgate.decision.v1.SettleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUEST_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_PEEKREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_PEEKREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_OUTCOME']._serialized_start=1940
-  _globals['_OUTCOME']._serialized_end=2068
-  _globals['_SETTLEACTION']._serialized_start=2070
-  _globals['_SETTLEACTION']._serialized_end=2170
+  _globals['_OUTCOME']._serialized_start=1954
+  _globals['_OUTCOME']._serialized_end=2082
+  _globals['_SETTLEACTION']._serialized_start=2084
+  _globals['_SETTLEACTION']._serialized_end=2184
   _globals['_CHECKREQUEST']._serialized_start=62
   _globals['_CHECKREQUEST']._serialized_end=306
   _globals['_CHECKREQUEST_LABELSENTRY']._serialized_start=261
@@ -54,23 +54,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKSTREAMRESPONSE']._serialized_start=906
   _globals['_CHECKSTREAMRESPONSE']._serialized_end=994
   _globals['_LIMITSTATE']._serialized_start=996
-  _globals['_LIMITSTATE']._serialized_end=1081
-  _globals['_SHADOW']._serialized_start=1083
-  _globals['_SHADOW']._serialized_end=1153
-  _globals['_PEEKREQUEST']._serialized_start=1156
-  _globals['_PEEKREQUEST']._serialized_end=1381
+  _globals['_LIMITSTATE']._serialized_end=1095
+  _globals['_SHADOW']._serialized_start=1097
+  _globals['_SHADOW']._serialized_end=1167
+  _globals['_PEEKREQUEST']._serialized_start=1170
+  _globals['_PEEKREQUEST']._serialized_end=1395
   _globals['_PEEKREQUEST_LABELSENTRY']._serialized_start=261
   _globals['_PEEKREQUEST_LABELSENTRY']._serialized_end=306
-  _globals['_PEEKRESPONSE']._serialized_start=1384
-  _globals['_PEEKRESPONSE']._serialized_end=1544
-  _globals['_PEEKEDLIMIT']._serialized_start=1547
-  _globals['_PEEKEDLIMIT']._serialized_end=1687
-  _globals['_PEEKEDCOUNT']._serialized_start=1689
-  _globals['_PEEKEDCOUNT']._serialized_end=1812
-  _globals['_SETTLEREQUEST']._serialized_start=1814
-  _globals['_SETTLEREQUEST']._serialized_end=1902
-  _globals['_SETTLERESPONSE']._serialized_start=1904
-  _globals['_SETTLERESPONSE']._serialized_end=1937
-  _globals['_DECISIONSERVICE']._serialized_start=2173
-  _globals['_DECISIONSERVICE']._serialized_end=2637
+  _globals['_PEEKRESPONSE']._serialized_start=1398
+  _globals['_PEEKRESPONSE']._serialized_end=1558
+  _globals['_PEEKEDLIMIT']._serialized_start=1561
+  _globals['_PEEKEDLIMIT']._serialized_end=1701
+  _globals['_PEEKEDCOUNT']._serialized_start=1703
+  _globals['_PEEKEDCOUNT']._serialized_end=1826
+  _globals['_SETTLEREQUEST']._serialized_start=1828
+  _globals['_SETTLEREQUEST']._serialized_end=1916
+  _globals['_SETTLERESPONSE']._serialized_start=1918
+  _globals['_SETTLERESPONSE']._serialized_end=1951
+  _globals['_DECISIONSERVICE']._serialized_start=2187
+  _globals['_DECISIONSERVICE']._serialized_end=2651
 # @@protoc_insertion_point(module_scope)

@@ -113,16 +113,18 @@ class CheckStreamResponse(_message.Message):
     def __init__(self, id: _Optional[int] = ..., decision: _Optional[_Union[CheckResponse, _Mapping]] = ...) -> None: ...
 
 class LimitState(_message.Message):
-    __slots__ = ("counter", "max", "remaining", "reset_after_ms")
+    __slots__ = ("counter", "max", "remaining", "reset_after_ms", "over")
     COUNTER_FIELD_NUMBER: _ClassVar[int]
     MAX_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
     RESET_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    OVER_FIELD_NUMBER: _ClassVar[int]
     counter: str
     max: float
     remaining: float
     reset_after_ms: int
-    def __init__(self, counter: _Optional[str] = ..., max: _Optional[float] = ..., remaining: _Optional[float] = ..., reset_after_ms: _Optional[int] = ...) -> None: ...
+    over: float
+    def __init__(self, counter: _Optional[str] = ..., max: _Optional[float] = ..., remaining: _Optional[float] = ..., reset_after_ms: _Optional[int] = ..., over: _Optional[float] = ...) -> None: ...
 
 class Shadow(_message.Message):
     __slots__ = ("outcome", "rule")
