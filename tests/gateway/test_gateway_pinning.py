@@ -109,6 +109,17 @@ def test_what_changes_is_denied_and_hidden_until_it_is_accepted(tmp_path: Path, 
         assert rule_of(call(url, "c")) == "(tool changed)"
 
 
+def test_a_new_tool_is_told_as_such_whatever_the_policy_says(tmp_path: Path) -> None:
+    policy = {"version": "1", "default": "deny", "hide": ["d"], "tools": {"a": {}}}
+    with offering() as tools, gateway(tmp_path, {"s": f"http://127.0.0.1:{tools.port}/mcp"}, policy) as running:
+        url = running.url("s")
+        assert listed(url) == ["a", "b"]
+        tools.offered |= {"c": "is new", "d": "is new as well"}
+        assert listed(url) == ["a", "b"]
+        rules = [rule_of(call(url, tool)) for tool in "abcd"]
+        assert rules == ["", "(default deny)", "(tool changed)", "(hidden)"]
+
+
 def test_what_is_recorded_beside_it_is_followed(tmp_path: Path) -> None:
     """A list from a file is the last one, though the gateway has seen another one."""
     with offering() as tools, gateway(tmp_path, {"s": f"http://127.0.0.1:{tools.port}/mcp"}, EVERY_TOOL) as running:

@@ -105,6 +105,7 @@ fn decide_subject(
             session: None,
             args: Args::Json(args),
             reserve: None,
+            pins: None,
         };
         let state = engine.snapshot();
         let decision = engine.decide(&state, &request, now, &mut scratch);

@@ -22,4 +22,4 @@ mod state;
 pub use callgate_counters::{Now, PepId, ReservationId};
 pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};
 pub use engine::{Engine, EngineConfig, Scratch, State};
-pub use request::{Args, Caller, Pep, Request};
+pub use request::{Args, Caller, Pep, PinnedTools, Request};

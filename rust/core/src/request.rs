@@ -1,5 +1,7 @@
 //! One call to decide, as a protocol handler passes it to the engine.
 
+use std::fmt;
+
 use callgate_counters::{PepId, ReservationId};
 
 use crate::grant::Token;
@@ -112,6 +114,17 @@ pub struct Request<'a> {
     pub args: Args<'a>,
     /// A fresh random id if the caller requested a reservation.
     pub reserve: Option<ReservationId>,
+    /// The tools that a person accepted of the server; `None` at a door that pins none.
+    pub pins: Option<&'a dyn PinnedTools>,
+}
+
+/// The tools that a person accepted of a server, as a door keeps them (`docs/pinning.md`).
+pub trait PinnedTools: fmt::Debug {
+    /// The message that denies a call of this tool; `None` if it is as it was accepted.
+    fn refusal(&self, tool: &str) -> Option<String>;
+
+    /// The digest of everything that was accepted of this tool (`docs/policy.md` section 6); `None` if nothing is known of it.
+    fn digest(&self, tool: &str) -> Option<[u8; 32]>;
 }
 
 impl<'a> Request<'a> {

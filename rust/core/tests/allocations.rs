@@ -40,6 +40,7 @@ fn an_allowed_call_allocates_nothing() {
         session: None,
         args: Args::Json(br#"{"n": 2, "items": [{"name": "ada"}, {"name": "grace"}]}"#),
         reserve: None,
+        pins: None,
     };
     let mut call = |number: u64| {
         let state = engine.snapshot();

@@ -102,6 +102,7 @@ fn with_request<R>(call: &Value, args_json: &[u8], see: impl FnOnce(&Request<'_>
         session: call.get("session").and_then(Value::as_str),
         args: Args::Json(args_json),
         reserve: None,
+        pins: None,
     })
 }
 

@@ -60,6 +60,7 @@ fn reloads_with_new_limits_need_no_more_room() {
                 pep: Pep::UNNAMED,
                 session: None,
                 reserve: None,
+                pins: None,
             };
             let snapshot = engine.snapshot();
             let decision = engine.decide(&snapshot, &request, now, &mut Scratch::default());

@@ -111,6 +111,7 @@ fn ask<R>(
         session: Some(&call.session),
         args: Args::Json(call.args.as_bytes()),
         reserve: None,
+        pins: None,
     };
     let now = Now {
         boot_ns: call.boot_ns,

@@ -62,6 +62,7 @@ impl PythonCall<'_, '_> {
             session: Some(optional(self.session, "session")?),
             args: Args::Json(&args_json),
             reserve,
+            pins: None,
         }))
     }
 }

@@ -39,6 +39,7 @@ const UNNAMED: Request<'static> = Request {
     session: None,
     args: Args::NONE,
     reserve: None,
+    pins: None,
 };
 
 thread_local! {

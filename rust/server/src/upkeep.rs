@@ -161,6 +161,7 @@ mod tests {
             session: None,
             args: Args::NONE,
             reserve: None,
+            pins: None,
         };
         gate.decide(&request, |decision| decision.rule.to_string())
     }

@@ -7,7 +7,7 @@ use crate::compile::CompiledPolicy;
 use crate::grant::{Grant, KnownToken, Labels};
 use crate::request::DEFAULT_SERVER;
 use crate::state::Unserved;
-use crate::{Caller, Request};
+use crate::{Caller, PinnedTools, Request};
 
 /// The message for a caller whose token belongs to no grant; it does not repeat the token, which is a secret.
 const NO_SUCH_TOKEN: &str = "the token of the caller is that of no grant of this server; check it, case included, or ask the operator for another";
@@ -27,6 +27,7 @@ pub(super) struct AdmittedRequest<'c> {
     pub(super) tool: &'c str,
     pub(super) server: &'c str,
     pub(super) session: Option<&'c str>,
+    pub(super) pins: Option<&'c dyn PinnedTools>,
     labels: LabelsOf<'c>,
     grant_index: Option<u32>,
 }
@@ -161,6 +162,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             tool: self.request.tool,
             server,
             session: self.request.session(),
+            pins: self.request.pins,
             labels: LabelsOf::Request(labels),
             grant_index: None,
         }
@@ -291,6 +293,7 @@ impl<'s> Evaluation<'_, 's, '_> {
             tool: self.request.tool,
             server,
             session: self.request.session(),
+            pins: self.request.pins,
             labels: LabelsOf::Grant(grant.labels()),
             grant_index: Some(index),
         };

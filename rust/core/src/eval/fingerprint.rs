@@ -5,9 +5,10 @@ use sha2::{Digest, Sha256};
 use super::admission::AdmittedRequest;
 use crate::compile::CompiledPolicy;
 use crate::decision::Fingerprint;
+use crate::hex::Hex;
 use crate::json::{Value, ValueWriter};
 
-/// SHA-256 of the canonical `["callgate-1", server, grant, tool, args, policy digest, null]`.
+/// SHA-256 of the canonical `["callgate-1", server, grant, tool, args, policy digest, pinned tool digest or null]`.
 pub(super) fn fingerprint(
     request: &AdmittedRequest<'_>,
     args: Value<'_>,
@@ -21,8 +22,10 @@ pub(super) fn fingerprint(
         }
         parts.element().with(|text| args.write_canonical(text));
         parts.element().text(&policy.digest_hex);
-        // No tool is pinned to a digest of its description here.
-        parts.element().null();
+        match request.pins.and_then(|pins| pins.digest(request.tool)) {
+            Some(digest) => parts.element().plain(Hex(&digest)),
+            None => parts.element().null(),
+        }
     });
     Fingerprint::new(Sha256::digest(text.as_bytes()).into())
 }

@@ -7,14 +7,18 @@ use super::call::EvaluatedCall;
 use super::condition::{Quantifier, Verdict, check};
 use super::explain::{StepKind, StepResult};
 use super::need::Needs;
-use super::ruling::{Flow, Shadowing};
+use super::ruling::{Flow, RuleRefusal, Shadowing};
 use super::trace::Trace;
 use super::truth::Truth;
 use super::{message, schema};
+use crate::Outcome;
 use crate::compile::{CategoryPlace, Check, CompiledPolicy, CompiledSchema, NameFacts, Need, Place};
 
 /// The rule of a denial because the arguments that the rules need are not known.
 const UNSEEN: &str = "(invalid request)";
+
+/// The rule of a tool that is not as it was accepted.
+const TOOL_CHANGED: &str = "(tool changed)";
 
 /// The places whose rules apply: the tool's entry, its category, `all_tools`, in this order.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +30,7 @@ impl<'s> Places<'s> {
     }
 }
 
-/// Evaluates hidden tools, the default, the action, `require`, `deny_if` and `schema`: the first denial wins.
+/// Evaluates hidden tools, pinned tools, the default, the action, `require`, `deny_if` and `schema`: the first denial wins.
 pub(super) fn before_limits<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
     policy: &'s CompiledPolicy,
@@ -64,7 +68,7 @@ pub(super) fn before_limits<'s, T: Trace>(
     ControlFlow::Continue(places)
 }
 
-/// Evaluates hidden tools and the default.
+/// Evaluates hidden tools, pinned tools and the default.
 fn admit<'s, T: Trace>(
     call: &EvaluatedCall<'_>,
     policy: &'s CompiledPolicy,
@@ -86,6 +90,7 @@ fn admit<'s, T: Trace>(
             Cow::Owned(message::not_allowed(tool))
         })?;
     }
+    changed(call)?;
     let unmatched = entry.is_none() && matches!(category, CategoryPlace::Absent);
     let refused = unmatched && policy.default_deny;
     trace.step(
@@ -100,6 +105,18 @@ fn admit<'s, T: Trace>(
         })?;
     }
     ControlFlow::Continue(places(call, policy, found))
+}
+
+/// Denies a tool that is not as a person accepted it. Never in shadow: the policy was written for another tool.
+fn changed<'s>(call: &EvaluatedCall<'_>) -> Flow<'s> {
+    let refusal = call.request.pins.and_then(|pins| pins.refusal(call.request.tool));
+    refusal.map_or(ControlFlow::Continue(()), |message| {
+        ControlFlow::Break(RuleRefusal {
+            outcome: Outcome::Deny,
+            rule: Cow::Borrowed(TOOL_CHANGED),
+            message: Cow::Owned(message),
+        })
+    })
 }
 
 /// Finds the places whose rules apply to a call of this tool.

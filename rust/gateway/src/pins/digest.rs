@@ -14,6 +14,15 @@ impl Digest {
         Self(sha2::Sha256::digest(text.as_bytes()).into())
     }
 
+    /// The digest of these digests, one after the other.
+    pub(super) fn of_all<'d>(digests: impl IntoIterator<Item = &'d [u8; 32]>) -> [u8; 32] {
+        let mut hash = sha2::Sha256::new();
+        for digest in digests {
+            hash.update(digest);
+        }
+        hash.finalize().into()
+    }
+
     /// Reads 64 lower-case hexadecimal digits.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 64 {

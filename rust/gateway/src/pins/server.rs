@@ -62,6 +62,17 @@ impl Server {
             .state_for(tool, self.endpoint.digest(), variant)
     }
 
+    /// The digest of the accepted forms of a tool, under [`Mode::Report`] of the form that was listed last; `None` if nothing
+    /// is known of the tool, or pinning is off.
+    pub fn digest(&self, tool: &str) -> Option<[u8; 32]> {
+        let view = self.shared.view();
+        match self.mode {
+            Mode::Off => None,
+            Mode::Report => view.last_digest(tool),
+            Mode::Enforce => view.accepted_digest(tool),
+        }
+    }
+
     /// The counts of its tools. Nothing is pinned where pinning is off.
     pub fn numbers(&self) -> Numbers {
         if self.mode == Mode::Off {

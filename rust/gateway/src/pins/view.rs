@@ -24,6 +24,8 @@ struct Row {
     state: State,
     withheld_from: Places,
     endpoints: Box<[Digest]>,
+    /// Of the accepted definitions.
+    accepted: Box<[Digest]>,
     records: Box<[Arc<Record>]>,
     bindings: Arc<Bindings>,
 }
@@ -38,6 +40,7 @@ impl Row {
                 .iter()
                 .map(|pin| pin.record.endpoint.digest())
                 .collect(),
+            accepted: entry.pinned.iter().map(|pin| pin.record.digest).collect(),
             records: entry.records().cloned().collect(),
             bindings: entry.bindings(),
         }
@@ -102,6 +105,20 @@ impl View {
     pub(super) fn record(&self, tool: &str, digest: Digest) -> Option<&Arc<Record>> {
         let mut records = self.rows.get(tool)?.records.iter();
         records.find(|record| record.digest == digest)
+    }
+
+    /// The digest of all accepted definitions of a tool, in whatever order they were accepted.
+    pub(super) fn accepted_digest(&self, tool: &str) -> Option<[u8; 32]> {
+        let accepted = &self.rows.get(tool)?.accepted;
+        let mut digests: Vec<&[u8; 32]> = accepted.iter().map(Digest::as_bytes).collect();
+        digests.sort_unstable();
+        (!digests.is_empty()).then(|| Digest::of_all(digests))
+    }
+
+    /// The digest of the definition of a tool that was listed last.
+    pub(super) fn last_digest(&self, tool: &str) -> Option<[u8; 32]> {
+        let last = self.rows.get(tool)?.records.first()?;
+        Some(Digest::of_all([last.digest.as_bytes()]))
     }
 
     /// Returns the arguments of a tool that clients mirror in header fields.

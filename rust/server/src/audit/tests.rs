@@ -176,6 +176,7 @@ fn ask(gate: &Gate, tool: &str, args: &str) -> String {
         session: Some("s"),
         args: Args::Json(args.as_bytes()),
         reserve: Some(ReservationId::new(0x005e_c4e7)),
+        pins: None,
     };
     gate.decide(&request, |decision| decision.rule.to_string())
 }
@@ -308,6 +309,7 @@ fn names_are_bounded_and_cannot_end_a_line() {
         session: Some(&long),
         args: Args::NONE,
         reserve: None,
+        pins: None,
     };
     gate.decide(&request, |_| ());
     let keys: Vec<String> = (0..40)
@@ -340,6 +342,7 @@ fn tokens_in_the_place_of_names_and_values_are_cut() {
         session: Some(token),
         args: Args::Json(args.as_bytes()),
         reserve: None,
+        pins: None,
     };
     gate.decide(&request, |_| ());
     ask(&gate, "t", &args);

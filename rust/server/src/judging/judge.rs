@@ -263,52 +263,23 @@ impl<'j, D: Responder> Judge<'j, D> {
 
     /// Decides on a call of a tool.
     fn decide(&self, asked: &JudgedRequest<'_>, scratch: &mut Scratch) -> D::Answer {
-        if let Some((rule, message)) = self.responder.objection(asked.request.tool)
-            && self.could_allow(&asked.request)
-        {
-            return self.object(asked, rule, message);
-        }
-        let reserve = self.responder.reserve();
-        let request = Request {
-            reserve,
-            ..asked.request
+        let render = |decision: &Decision<'_>| {
+            if decision.outcome == Outcome::Allow {
+                return self.responder.allowed(asked, decision);
+            }
+            self.responder.denied(decision, self.denied_call(asked, decision))
         };
-        self.gate.decide_over(
-            self.ingress(),
-            self.admission.configuration,
-            &request,
-            scratch,
-            |decision| {
-                if decision.outcome == Outcome::Allow {
-                    return self.responder.allowed(asked, decision);
-                }
-                self.responder.denied(decision, self.denied_call(asked, decision))
-            },
-        )
-    }
-
-    /// Returns true if the caller is known and its policy could allow such a call. Otherwise the policy gives the
-    /// reason for the denial, and an unknown caller learns no more than that.
-    fn could_allow(&self, request: &Request<'_>) -> bool {
-        let now = self.gate.clock.now();
-        let listing = self
-            .gate
-            .engine
-            .listing(&self.admission.configuration.state, request, now);
-        listing.is_some_and(|listing| listing.could_allow(request.tool))
-    }
-
-    /// Denies a call before any policy is evaluated.
-    fn object(&self, asked: &JudgedRequest<'_>, rule: &'static str, message: String) -> D::Answer {
-        let configuration = self.admission.configuration;
-        self.gate.deny(
-            self.ingress(),
-            configuration,
-            &asked.request,
-            rule,
-            message,
-            |decision| self.responder.denied(decision, self.denied_call(asked, decision)),
-        )
+        let reserve = self.responder.reserve();
+        self.responder.with_pins(|pins| {
+            let request = Request {
+                reserve,
+                pins,
+                ..asked.request
+            };
+            let configuration = self.admission.configuration;
+            self.gate
+                .decide_over(self.ingress(), configuration, &request, scratch, render)
+        })
     }
 
     fn denied_call<'a>(&self, asked: &JudgedRequest<'a>, decision: &Decision<'_>) -> Denial<'a> {

@@ -15,7 +15,7 @@ mod reservation;
 use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
-use callgate_core::{Decision, Request, ReservationId};
+use callgate_core::{Decision, PinnedTools, Request, ReservationId};
 use callgate_mcp::{Headers, Id, MessageTarget, TraceContext};
 
 use crate::protocol::Protocol;
@@ -125,9 +125,9 @@ pub(crate) trait Responder {
         false
     }
 
-    /// Rejects every call of a tool, whoever the caller is: returns the rule and its message.
-    fn objection(&self, _tool: &str) -> Option<(&'static str, String)> {
-        None
+    /// Lends the pins of the server's tools; `None` where no tools are pinned.
+    fn with_pins<R>(&self, judge: impl FnOnce(Option<&dyn PinnedTools>) -> R) -> R {
+        judge(None)
     }
 
     /// Returns the arguments of this tool that clients mirror in header fields, by the server's own description of it;

@@ -1,30 +1,46 @@
 //! Tools that are pinned, as whoever stands before their server holds lists and calls against them (`docs/pinning.md`).
 
+use std::fmt;
+
+use callgate_core::PinnedTools;
 use callgate_core::json::Tape;
 use callgate_gateway::pins::{Mode, Observation, PageRef, Server as PinnedServer, Variant};
 
 use crate::events::{FieldValue, Level};
 use crate::gate::Gate;
 
-/// The rule of tools that are not those that were accepted.
-const TOOL_CHANGED: &str = "(tool changed)";
-
 /// Changes of one list that are logged.
 const MAX_TOLD: usize = 100;
 
-/// Rejects a call of a tool that is not as it was accepted, for a client of this variant: the rule and its message.
-pub(crate) fn objection(
-    pins: &PinnedServer,
-    server: &str,
-    tool: &str,
-    variant: impl FnOnce() -> Variant,
-) -> Option<(&'static str, String)> {
-    let mut state = pins.state(tool);
-    if !pins.mode().lets_pass(state) {
-        // Hardly any call needs to be asked whose it is.
-        state = pins.state_for(tool, &variant());
+/// The pinned tools of a server, for the call of one client.
+pub(crate) struct PinnedCall<'a, V> {
+    pub(crate) pins: &'a PinnedServer,
+    pub(crate) server: &'a str,
+    /// Reads the client's variant out of the request.
+    pub(crate) variant: V,
+}
+
+impl<V> fmt::Debug for PinnedCall<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PinnedCall")
+            .field("server", &self.server)
+            .finish_non_exhaustive()
     }
-    (!pins.mode().lets_pass(state)).then(|| (TOOL_CHANGED, state.message(server, tool)))
+}
+
+impl<V: Fn() -> Variant> PinnedTools for PinnedCall<'_, V> {
+    fn refusal(&self, tool: &str) -> Option<String> {
+        let mut state = self.pins.state(tool);
+        if !self.pins.mode().lets_pass(state) {
+            // Hardly any call needs to be asked whose it is.
+            state = self.pins.state_for(tool, &(self.variant)());
+        }
+        (!self.pins.mode().lets_pass(state)).then(|| state.message(self.server, tool))
+    }
+
+    fn digest(&self, tool: &str) -> Option<[u8; 32]> {
+        self.pins.digest(tool)
+    }
 }
 
 /// Holds a list that clients of a variant get against what was accepted of the server's tools, and logs what is new; the

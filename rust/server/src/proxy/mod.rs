@@ -117,6 +117,7 @@ impl Named<'_> {
             session: None,
             args: Args::NONE,
             reserve: None,
+            pins: None,
         }
     }
 }

@@ -10,6 +10,7 @@ mod limits;
 mod listing;
 mod messages;
 mod peek;
+mod pins;
 mod properties;
 mod requests;
 mod resets;
@@ -116,6 +117,7 @@ fn request<'a>(tool: &'a str, args: &'a str) -> Request<'a> {
         session: None,
         args: Args::Json(args.as_bytes()),
         reserve: None,
+        pins: None,
     }
 }
 

@@ -25,6 +25,7 @@ fn call_of<'r>(tool: &'r str, args: &'r str) -> Request<'r> {
         pep: Pep::UNNAMED,
         session: None,
         reserve: None,
+        pins: None,
     }
 }
 

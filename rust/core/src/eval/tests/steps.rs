@@ -21,6 +21,7 @@ fn request<'r>(args: &'r [u8], grant: &'r str) -> Request<'r> {
         pep: Pep::UNNAMED,
         session: None,
         reserve: None,
+        pins: None,
     }
 }
 

@@ -215,3 +215,24 @@ fn a_saved_list_is_a_whole_one() {
     let seen = saved(&answer(&[tool("a", "evil")], None)).expect("an answer");
     assert_eq!(changes(&seen), [("a", State::Changed)]);
 }
+
+#[test]
+fn an_approval_is_for_all_accepted_forms_or_under_report_for_the_last_one() {
+    let place = Place::new();
+    let (server, report) = (place.server(), place.server_at(URL, Mode::Report));
+    assert_eq!(server.digest("a"), None, "nothing is known yet");
+    list(&server, &[tool("a", "one")]);
+    let (one, listed_one) = (server.digest("a"), report.digest("a"));
+    assert!(
+        one.is_some() && listed_one == one,
+        "one form is accepted, and was listed last"
+    );
+    list(&server, &[tool("a", "two")]);
+    assert_eq!(server.digest("a"), one, "what is not accepted does not count");
+    assert_ne!(report.digest("a"), listed_one);
+    place.sync();
+    place.accept(&Accept::default());
+    place.sync();
+    assert_ne!(server.digest("a"), one);
+    assert_eq!(place.server_at(URL, Mode::Off).digest("a"), None);
+}

@@ -94,6 +94,7 @@ pub(super) fn with_core<T>(request: &CheckRequest, ask: impl FnOnce(&callgate_co
         session: Some(request.session.as_str()),
         args: callgate_core::Args::Json(&request.args_json),
         reserve: None,
+        pins: None,
     })
 }
 

@@ -109,6 +109,7 @@ impl ProvenCaller {
             session: None,
             args: Args::NONE,
             reserve: None,
+            pins: None,
         };
         let gate = &challenge.context.gate;
         let configuration = challenge.configuration;
@@ -201,6 +202,7 @@ fn refusal(challenge: &Challenge<'_>, issuer: Option<&Issuer>, refused: &TokenEr
         session: None,
         args: Args::NONE,
         reserve: None,
+        pins: None,
     };
     let (status, error) = match refused {
         TokenError::NoKeys => (StatusCode::SERVICE_UNAVAILABLE, ""),

@@ -341,6 +341,7 @@ impl Cutting {
             session: None,
             args: callgate_core::Args::NONE,
             reserve: None,
+            pins: None,
         };
         work(&Lists {
             gate: &self.gate,

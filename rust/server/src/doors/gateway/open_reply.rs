@@ -83,6 +83,7 @@ impl OpenReply {
             session: None,
             args: Args::NONE,
             reserve: None,
+            pins: None,
         };
         let decision = self.gate.engine.recognise(&configuration.state, &request, now);
         let rule = decision.rule.as_ref();

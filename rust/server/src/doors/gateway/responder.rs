@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use callgate_core::bindings::Bindings;
-use callgate_core::{Decision, Outcome, ReservationId};
+use callgate_core::{Decision, Outcome, PinnedTools, ReservationId};
 use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::message::TOOLS_CALL;
 use callgate_mcp::{FIRST_MIRRORING_VERSION, Headers, Id, TraceContext, reply as mcp};
@@ -16,7 +16,7 @@ use super::challenge::Challenge;
 use super::forward::SESSION;
 use crate::doors::{callgate_fields, quota};
 use crate::ingress::TRACEPARENT;
-use crate::judging::pins;
+use crate::judging::pins::PinnedCall;
 use crate::judging::{Denial, JudgedRequest, OpenReservation, Responder, Subject};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
@@ -153,8 +153,13 @@ impl Responder for GatewayResponder<'_> {
             .is_none_or(|version| version < FIRST_MIRRORING_VERSION)
     }
 
-    fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
-        pins::objection(self.pins?, self.server, tool, self.variant)
+    fn with_pins<R>(&self, judge: impl FnOnce(Option<&dyn PinnedTools>) -> R) -> R {
+        let call = self.pins.map(|pins| PinnedCall {
+            pins,
+            server: self.server,
+            variant: self.variant,
+        });
+        judge(call.as_ref().map(|call| call as &dyn PinnedTools))
     }
 
     fn bindings(&self, tool: &str) -> Option<Arc<Bindings>> {

@@ -67,6 +67,7 @@ impl Decisions {
             session: Some(call.session.as_str()),
             args: Args::Json(&call.args_json),
             reserve: None,
+            pins: None,
         };
         Ok(work_on(&call.args_json, |buffers| {
             self.gate
@@ -125,6 +126,7 @@ fn with_request<R>(
             .then(random_reservation_id)
             .transpose()
             .map_err(no_random)?,
+        pins: None,
     }))
 }
 

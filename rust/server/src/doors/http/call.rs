@@ -127,6 +127,7 @@ impl<'b> CheckCall<'b> {
             session: self.session,
             args: Args::Json(self.args),
             reserve,
+            pins: None,
         }
     }
 }

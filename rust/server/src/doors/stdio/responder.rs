@@ -2,12 +2,12 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use callgate_core::{Decision, ReservationId};
+use callgate_core::{Decision, PinnedTools, ReservationId};
 use callgate_gateway::pins::{Server as PinnedServer, Variant};
 use callgate_mcp::Headers;
 use callgate_pipes::stdio::{Forward, Judged};
 
-use crate::judging::pins;
+use crate::judging::pins::PinnedCall;
 use crate::judging::{Denial, JudgedRequest, Responder};
 use crate::metrics::INVALID_REQUEST;
 use crate::protocol::Protocol;
@@ -47,10 +47,13 @@ impl Responder for StdioResponder<'_> {
         true
     }
 
-    fn objection(&self, tool: &str) -> Option<(&'static str, String)> {
-        pins::objection(self.pins?, self.server, tool, || {
-            Variant::of_request(self.line).unwrap_or_else(|| of_client(self.client))
-        })
+    fn with_pins<R>(&self, judge: impl FnOnce(Option<&dyn PinnedTools>) -> R) -> R {
+        let call = self.pins.map(|pins| PinnedCall {
+            pins,
+            server: self.server,
+            variant: || Variant::of_request(self.line).unwrap_or_else(|| of_client(self.client)),
+        });
+        judge(call.as_ref().map(|call| call as &dyn PinnedTools))
     }
 
     fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Judged {
