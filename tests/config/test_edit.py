@@ -258,7 +258,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_file_that_another_command_changes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callgate.workbench.replace._LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr("callgate.config.locks._PATIENCE_S", 0.1)
     path = tmp_path / "a.yaml"
     path.write_bytes(b"old")
     with path.open("rb") as other:

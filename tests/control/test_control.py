@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import http.client
 import json
@@ -111,11 +112,28 @@ def test_one_folder_has_one_owner(control: ControlSocket, pages: Pages) -> None:
     assert Running(control.path.parent).ask("GET", STATUS) == {"pid": os.getpid()}
 
 
+def test_a_socket_of_another_user_is_one_that_is_used(
+    pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may connect to every socket, so the system's refusal is made up here.
+    def refused(_socket: socket.socket, _name: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    path = tmp_path / "control.sock"
+    with socket.socket(socket.AF_UNIX) as others:
+        others.bind(str(path))
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "connect", refused)
+            with pytest.raises(ConfigError, match="another sidecar has the control socket"):
+                ControlSocket(tmp_path, pages)
+    assert path.is_socket()
+
+
 def test_whoever_locks_the_folder_does_not_stop_a_start(
     pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whoever may read a folder may lock it."""
-    monkeypatch.setattr("callgate.control.socket._LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr("callgate.config.locks._PATIENCE_S", 0.1)
     handle = os.open(tmp_path, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH)
@@ -218,7 +236,9 @@ def test_wrong_requests(admin: AdminServer, pages: Pages) -> None:
     ]:
         status, document, _ = request(admin.address, LIMITS, bearer, method="POST", body=body)
         assert (status, message in document["error"]) == (400, True), document
-    status, _, headers = request(admin.address, STATUS, bearer, method="POST", body=b" " * ((1 << 20) + 1))
+    # Its length alone: the port closes the connection, and a client that still sends would not read the answer.
+    too_long = {**bearer, "Content-Length": str((1 << 20) + 1)}
+    status, _, headers = request(admin.address, STATUS, too_long, method="POST")
     assert (status, headers["Connection"]) == (413, "close")
     chunked = {**bearer, "Transfer-Encoding": "chunked"}
     assert request(admin.address, STATUS, chunked, method="POST", body=b"0\r\n\r\n")[0] == 411

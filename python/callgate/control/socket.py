@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import struct
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from callgate.config.locks import locked
 from callgate.config.state import CONTROL_NAME, make_state_folder
 from callgate.control.http import HTTPServer, Listening
 from callgate.control.pages import Origin
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from callgate.control.pages import Pages
 
 _MOST_CONNECTIONS: Final = 16
-_LOCK_PATIENCE_S: Final = 2.0
-_LOCK_RETRY_S: Final = 0.05
 _LONGEST_PATH: Final = 107
 """Bytes of a path that the system takes for a Unix socket."""
 CREDENTIALS: Final = struct.Struct("3i")
@@ -103,9 +100,10 @@ class _Server(HTTPServer):
 
 def _bind(path: Path) -> tuple[socket.socket, _Bound]:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    refusal = f"another process has locked the state folder `{path.parent}`, so no control socket is made"
     try:
         # Held until the socket listens, so that nobody takes one that does not listen yet for one that nobody uses.
-        with _locked(path.parent) as folder, reachable(path, folder) as name:
+        with locked(path.parent, refusal) as folder, reachable(path, folder) as name:
             _make_room(path, name)
             listener.bind(name)
             # Nobody can connect before it listens, so nobody gets in before the mode is set.
@@ -128,26 +126,6 @@ def _make_room(path: Path, name: str) -> None:
         raise ConfigError(message)
     if path.is_socket():
         path.unlink()
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[int]:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Whoever may read the folder may lock it, so nobody waits for long.
-        end = time.monotonic() + _LOCK_PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    message = f"another process has locked the state folder `{folder}`, so no control socket is made"
-                    raise ConfigError(message) from None
-                time.sleep(_LOCK_RETRY_S)
-        yield handle
-    finally:
-        os.close(handle)
 
 
 @contextmanager

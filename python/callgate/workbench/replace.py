@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
 import tempfile
-import time
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from callgate.config.document import read_bytes
+from callgate.config.locks import locked
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-_LOCK_PATIENCE_S: Final = 2.0
-_LOCK_RETRY_S: Final = 0.05
 
 
 def replace(path: Path, before: bytes, after: bytes) -> None:
@@ -43,7 +39,8 @@ def replace(path: Path, before: bytes, after: bytes) -> None:
             _take_over(target, file.fileno())
             file.flush()
             os.fsync(file.fileno())
-        with _locked(target):
+        # Other commands neither compare nor replace the file meanwhile.
+        with locked(target, f"another process has locked `{target}`; run the command again"):
             # By its path: whoever had the lock before has put another file there.
             if read_bytes(target) != before:
                 message = f"`{path}` has changed while the command was running; run it again"
@@ -54,23 +51,6 @@ def replace(path: Path, before: bytes, after: bytes) -> None:
         raise _unwritable(path, error) from None
     finally:
         partial.unlink(missing_ok=True)
-
-
-@contextmanager
-def _locked(target: Path) -> Iterator[None]:
-    """Keeps other commands from comparing and replacing the file meanwhile."""
-    with target.open("rb") as file:
-        end = time.monotonic() + _LOCK_PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= end:
-                    message = f"another process has locked `{target}`; run the command again"
-                    raise ConfigError(message) from None
-                time.sleep(_LOCK_RETRY_S)
-        yield
 
 
 def _take_over(target: Path, handle: int) -> None:
