@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Condition, Thread
@@ -19,6 +20,8 @@ from callgate.control.pages import LARGEST_BODY_BYTES, BodyError, Origin, Reques
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from callgate.control.pages import Pages
 
 _TIMEOUT_S: Final = 10.0
@@ -30,12 +33,15 @@ repeats after a second: a probe has timed out by then."""
 
 _MOST_CONNECTIONS: Final = 64
 """Highest number of open connections, each with a thread: at most half of the file descriptors that the data plane
-leaves free, because reloads need the others. A new connection beyond it closes the oldest idle one."""
+leaves free, because reloads need the others. A new connection beyond it closes another one, operators' last."""
 
 _LEAST_CONNECTIONS: Final = 4
 """Highest number of open connections under the lowest limit of file descriptors."""
 
 _REFUSED_PAUSE_S: Final = 0.1
+_ROOM_PATIENCE_S: Final = 2.0
+"""Longest wait of an operator's request for room among those of other operators."""
+
 _MAX_PORT: Final = 65_535
 _LENGTH_DIGITS: Final = 9
 """Most digits of a length that is read; more are too long in any case."""
@@ -117,38 +123,82 @@ def _most_connections() -> int:
     return max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, reserved // 2))
 
 
+@dataclass
+class _Use:
+    """The use of an open connection."""
+
+    is_answered: bool = False
+    """True while a request is being answered, false while the next one is awaited."""
+    is_operator: bool = False
+    """True once it has carried a request of somebody who may ask for the routes of operators."""
+    is_closed: bool = False
+    """True once it was closed to make room; its thread has not noticed yet."""
+
+    @property
+    def worth(self) -> tuple[bool, bool]:
+        """The order in which connections are closed, the least first."""
+        return self.is_operator, self.is_answered
+
+
 class _Connections:
-    """The open connections, oldest first, each marked as idle or being answered."""
+    """The open connections, oldest first.
+
+    Nobody without the right to ask can end an operator's stream, and no operator's request can stop the others from
+    being answered: at most all but one of the connections are operators'. The thread of any other one ends as soon as
+    it is closed, because it waits for its client alone.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._answered: dict[socket.socket, bool] = {}
+        self._uses: dict[socket.socket, _Use] = {}
         self._changed = Condition()
 
     def add(self, connection: socket.socket) -> None:
         """Adds a connection; if there is no room, closes another one first and waits for its end."""
         with self._changed:
-            while len(self._answered) >= self._most:
-                self._close_one()
+            while len(self._uses) >= self._most:
+                self._close_one(self._uses)
                 self._changed.wait(_REFUSED_PAUSE_S)
-            self._answered[connection] = False
+            self._uses[connection] = _Use()
 
     def remove(self, connection: socket.socket) -> None:
         """Removes a closed connection."""
         with self._changed:
-            self._answered.pop(connection, None)
-            self._changed.notify()
+            self._uses.pop(connection, None)
+            self._changed.notify_all()
 
     def mark(self, connection: socket.socket, *, answered: bool) -> None:
         """Marks a connection as being answered or as idle."""
         with self._changed:
-            if connection in self._answered:
-                self._answered[connection] = answered
+            if connection in self._uses:
+                self._uses[connection].is_answered = answered
 
-    def _close_one(self) -> None:
-        """Closes the oldest idle connection, else the oldest one, whose client may not read its answer."""
-        idle = (one for one, answered in self._answered.items() if not answered)
-        oldest = next(idle, None) or next(iter(self._answered))
+    def is_admitted(self, connection: socket.socket) -> bool:
+        """Makes a connection an operator's; closes another operator's if they have too many.
+
+        Waits on the connection's own thread, and returns false if there is no room for it in time.
+        """
+        end = time.monotonic() + _ROOM_PATIENCE_S
+        with self._changed:
+            use = self._uses.get(connection, _Use())
+            while not use.is_operator and not use.is_closed:
+                operators = {one: other for one, other in self._uses.items() if other.is_operator}
+                if len(operators) < self._most - 1:
+                    use.is_operator = True
+                elif time.monotonic() >= end:
+                    return False
+                else:
+                    # One at a time: what was closed may be slow to end, such as a request that waits for a disk.
+                    if not any(other.is_closed for other in operators.values()):
+                        self._close_one(operators)
+                    self._changed.wait(_REFUSED_PAUSE_S)
+            return use.is_operator
+
+    @staticmethod
+    def _close_one(uses: Mapping[socket.socket, _Use]) -> None:
+        """Closes the oldest of those that are worth least; a client that is being answered may not read its answer."""
+        oldest = min(uses, key=lambda connection: uses[connection].worth)
+        uses[oldest].is_closed = True
         # The connection's own thread closes it when it reads the end or cannot write.
         with suppress(OSError):
             oldest.shutdown(socket.SHUT_RDWR)
@@ -243,6 +293,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def _body(self) -> bytes:
+        if not self.server.connections.is_admitted(self.connection):
+            message = "too many requests of operators are being answered; try again"
+            raise BodyError(HTTPStatus.SERVICE_UNAVAILABLE, message)
         length = self.headers.get("Content-Length", "0")
         if "Transfer-Encoding" in self.headers or not (length.isascii() and length.isdigit()):
             raise BodyError(HTTPStatus.LENGTH_REQUIRED, "expected a body with its `Content-Length`")

@@ -60,10 +60,11 @@ class Request:
     headers: Message
     """The header fields."""
     body: Callable[[], bytes]
-    """Reads the body, at most `LARGEST_BODY_BYTES`; to be called for a sender who may ask.
+    """Reads the body, at most `LARGEST_BODY_BYTES`; to be called for a sender who may ask, since the transport then
+    keeps the connection open longer than those of others.
 
     Raises:
-        BodyError: It is longer, or its length is not known.
+        BodyError: It is longer, its length is not known, or there is no room for another sender.
     """
 
 
@@ -152,7 +153,8 @@ class Pages:
         try:
             body = request.body()
         except BodyError as error:
-            return _refusal(error.status, str(error))
+            again = {"Retry-After": "1"} if error.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
+            return _refusal(error.status, str(error), **again)
         status, document, headers = routes.answer(request.method, request.path, body)
         if not isinstance(document, dict):
             return Answer(status, b"", JSON_LINES, headers, document)
