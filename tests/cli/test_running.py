@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -139,6 +140,27 @@ def test_the_admin_port_with_a_token(policy: Path, tmp_path: Path) -> None:
     token.write_text(TOKEN)
     token.chmod(0o644)
     assert f"other users may read the token `{token}`; chmod 600 it" in run("config", "check", configuration).out
+
+
+@pytest.mark.parametrize("can_be_made", [True, False])
+def test_status_makes_nothing(policy: Path, tmp_path: Path, *, can_be_made: bool) -> None:
+    """The state folder is gone, and may not even be made again."""
+    token = tmp_path / "token"
+    token.write_text(TOKEN)
+    configuration = tmp_path / "callgate.yaml"
+    state = tmp_path / "run" / "state"
+    configuration.write_text(
+        f"servers: {{srv: {{policy: p}}}}\npolicies: {{p: {policy.name}}}\nadmin: {{token_file: token}}\n"
+        f"state: {state}\ngrace: 1s\n"
+    )
+    with sidecar("--config", configuration, "--state", state) as serving:
+        shutil.rmtree(state.parent)
+        if not can_be_made:
+            state.parent.write_text("no folder")
+        status = run("status", "--admin", f"http://{serving.admin}", "--admin-token-file", token)
+        assert (status.code, status.err) == (0, ""), status
+        assert f"in file:{state / 'counters'}" in status.out
+        assert not state.is_dir()
 
 
 @contextmanager

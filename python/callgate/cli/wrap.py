@@ -20,7 +20,7 @@ from callgate.config.check import unknown, without_policy
 from callgate.config.files import Files
 from callgate.config.load import Option, unknown_variables
 from callgate.config.model import Config
-from callgate.config.state import counters_place, pins_folder
+from callgate.config.state import make_counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
 from callgate.control.background import BackgroundStream
@@ -226,7 +226,7 @@ def _counters(plan: Plan, server: str) -> str:
     if not _has_state_folder(plan):
         return "memory"
     name = quote(server, safe="")
-    return counters_place(None, config.state, "wrap", name if name.strip(".") else f"%{name}")
+    return make_counters_place(None, config.state, "wrap", name if name.strip(".") else f"%{name}")
 
 
 class _Log:

@@ -27,15 +27,22 @@ def default_state_folder() -> Path:
 
 
 def counters_place(store: str | None, state: Path, *below: str) -> str:
-    """The `counters` argument of `Engine`: the configured `store`, else a file in the folder `below` the state folder.
+    """The `counters` argument of `Engine`: the configured `store`, else a file `below` the state folder."""
+    return store if store is not None else f"file:{state.joinpath(*below, COUNTERS_NAME)}"
 
-    Folders are made for this user alone.
+
+def make_counters_place(store: str | None, state: Path, *below: str) -> str:
+    """Gives `counters_place`, and makes its folders for this user alone.
 
     Raises:
         ConfigError: A folder cannot be made.
     """
-    if store is not None:
-        return store
+    if store is None:
+        _make_folders(state, below)
+    return counters_place(store, state, *below)
+
+
+def _make_folders(state: Path, below: tuple[str, ...]) -> None:
     folder = state
     try:
         make_state_folder(folder)
@@ -50,7 +57,6 @@ def counters_place(store: str | None, state: Path, *below: str) -> str:
             "or use --counters memory"
         )
         raise ConfigError(message) from None
-    return f"file:{folder / COUNTERS_NAME}"
 
 
 def make_state_folder(state: Path) -> None:

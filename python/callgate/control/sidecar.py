@@ -20,7 +20,7 @@ from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.model import Config
 from callgate.config.policies import read_catalogue
-from callgate.config.state import counters_place
+from callgate.config.state import counters_place, make_counters_place
 from callgate.config.tokens import tokens_of
 from callgate.config.units import to_ms
 from callgate.errors import ConfigError
@@ -78,11 +78,7 @@ class Plan:
 
     @property
     def counters_place(self) -> str:
-        """The place of the counters: ``memory`` or ``file:PATH``, whose folder is made.
-
-        Raises:
-            ConfigError: The folder cannot be made.
-        """
+        """The place of the counters: ``memory`` or ``file:PATH``."""
         return counters_place(self.config.counters.store, self.config.state)
 
     def warnings(self) -> list[str]:
@@ -129,7 +125,7 @@ class Plan:
         if on_trial:
             counters = "memory"
         elif counters is None:
-            counters = self.counters_place
+            counters = make_counters_place(config.counters.store, config.state)
         sizes: dict[str, Any] = {
             "counter_capacity": config.counters.capacity,
             "counters_per_grant": config.counters.per_grant,

@@ -58,12 +58,12 @@ def _pins_waiting(reloader: Reloader) -> list[dict[str, Any]]:
     folder = pins_folder(reloader.plan.bundle.pins or config.state)
     waiting = []
     for name, known in config.servers.items():
-        if known.upstream is None or not folder.is_dir():
+        if known.upstream is None:
             continue
         try:
             tools = [tool for one in pins_read(folder, name) for tool in one["tools"]]
         except CallgateError:
-            # No list of this server was seen yet.
+            # No list of this server was seen yet, or its file cannot be read: then its calls say so.
             continue
         counts = {state: sum(tool["state"] == state for tool in tools) for state in ("changed", "new")}
         if any(counts.values()):
