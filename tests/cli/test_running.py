@@ -216,6 +216,39 @@ def test_tail_and_top_of_a_sidecar(policy: Path, tmp_path: Path) -> None:
     assert refused("top", "--state", state).startswith("no sidecar runs with the state folder")
 
 
+def test_a_reset_of_a_tool_that_nobody_knows_says_so(tmp_path: Path) -> None:
+    """A misspelt tool resets nothing, though the limit has counts of tools by name."""
+    policy = tmp_path / "p.yaml"
+    policy.write_text(
+        "{version: '1', default: deny, tools: {create-ami: {}, 'get_*': {}}, all_tools: {limits: ["
+        "{counter: c, window: day, max: 2, scope: tool}]}}"
+    )
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(json.dumps({"version": "1", "servers": {"srv": {"tools": {"get_ami": {"category": "Read"}}}}}))
+    state = tmp_path / "state"
+    with sidecar("--policy", policy, "--catalogue", catalogue, "--state", state, "--grace", "1"):
+        for tool in ("create-ami", "get_ami"):
+            known = run("counters", "reset", "--state", state, "--tool", tool)
+            assert (known.code, known.out, known.err) == (0, "reset: p /all_tools/limits/c\n", ""), known
+        wrong = run("counters", "reset", "--state", state, "--tool", "creat-ami")
+        assert (wrong.code, wrong.out) == (0, "reset: p /all_tools/limits/c\n"), wrong
+        assert wrong.err == (
+            "note:  no policy, catalogue or accepted list names the tool `creat-ami`; did you mean `create-ami`? If no "
+            "call has that name, nothing was reset\n"
+        )
+        answer = json.loads(run("counters", "reset", "--state", state, "--tool", "get_am", "--json").out)
+        assert (answer["tool_is_known"], answer["nearest_tool"]) == (False, "get_ami")
+        answer = json.loads(run("counters", "reset", "--state", state, "--tool", "get_ami", "--json").out)
+        assert (answer["tool_is_known"], answer["nearest_tool"]) == (True, None)
+        policy.write_text("{version: '1', default: deny, tools: {create-ami: {rate_limit: 2/minute}}}")
+        catalogue.unlink()
+
+    # With exact names alone no limit is selected, which is an error.
+    with sidecar("--policy", policy, "--state", state, "--grace", "1"):
+        wrong = run("counters", "reset", "--state", state, "--tool", "creat-ami")
+        assert (wrong.code, "has all of these names; did you mean the tool `create-ami`?" in wrong.err) == (2, True)
+
+
 def test_a_reset_outlives_the_sidecar(policy: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     serve = ("--policy", policy, "--state", state, "--grace", "1")

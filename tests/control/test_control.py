@@ -292,6 +292,8 @@ def test_a_reset(control: ControlSocket, engine: Engine, caplog: pytest.LogCaptu
         "limits": [{"policy": "p", "rule": "/tools/t/limits/c", "counter": "c"}],
         "kept": [],
         "grant_counters": 1,
+        "tool_is_known": None,
+        "nearest_tool": None,
     }
     (record,) = [record for record in caplog.records if record.msg == "counters_reset"]
     assert record.__dict__["fields"] == {"grant": "a", "counter": "c", "limits": "p/tools/t/limits/c"}

@@ -103,6 +103,11 @@ def reset(
         typer.echo(f"kept:  {visible(limit['policy'])} {visible(limit['rule'])}: {limit['reason']}")
     if document["grant_counters"] == 0:
         typer.echo(f"note:  {quoted(grant or '')} had no live counters; check the id of the grant", err=True)
+    if tool is not None and not document["tool_is_known"]:
+        near = document["nearest_tool"]
+        meant = "." if near is None else f"; did you mean {quoted(near)}?"
+        message = f"no policy, catalogue or accepted list names the tool {quoted(tool)}{meant}"
+        typer.echo(f"note:  {message} If no call has that name, nothing was reset", err=True)
 
 
 def _time(unix_s: float) -> str:

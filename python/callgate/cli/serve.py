@@ -10,7 +10,7 @@ from contextlib import nullcontext, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -266,7 +266,15 @@ class _Control:
 
 def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, admin: str) -> Routes:
     started = datetime.now(timezone.utc)
-    return Routes(engine, server, lambda: status(engine, server, reloader, pages, admin=admin, started=started))
+
+    def known_tools() -> set[str]:
+        # A reload replaces the plan.
+        return reloader.plan.known_tools()
+
+    def described() -> dict[str, Any]:
+        return status(engine, server, reloader, pages, admin=admin, started=started)
+
+    return Routes(engine, server, described, known_tools)
 
 
 def _raise_descriptor_limit() -> None:

@@ -1,4 +1,4 @@
-"""What policy documents ask for that cannot take effect here: approvals, and tools that no server has."""
+"""Findings about policy documents: approvals that cannot be given, shadow mode, and tools that no server has."""
 
 from __future__ import annotations
 
@@ -97,14 +97,25 @@ def shadows(policy: Document) -> Iterator[Fault]:
 
 def unknown_tools(policy: Document, tools: Collection[str], where: str) -> Iterator[Fault]:
     """A warning for each tool that a policy names and `where` does not have; patterns may be meant for later tools."""
+    for path, name, of_key in _named(policy):
+        if name not in tools:
+            yield policy.fault(path, f"{where} has no tool {quoted(name)}{_meant(name, tools)}", of_key=of_key)
+
+
+def named_tools(policy: Document) -> set[str]:
+    """The tools that a policy names, without patterns."""
+    return {name for _, name, _ in _named(policy)}
+
+
+def _named(policy: Document) -> Iterator[tuple[KeyPath, str, bool]]:
+    """The tools that a policy names, each with its path, and true where it is the key of that path."""
     named: list[tuple[KeyPath, str, bool]] = [(("tools", key), key, True) for key in _mapping(policy.data, "tools")]
     hidden = policy.data.get("hide")
     if isinstance(hidden, list):
         named += [(("hide", index), key, False) for index, key in enumerate(hidden) if isinstance(key, str)]
     for path, key, of_key in named:
-        name = _exact(key)
-        if name is not None and name not in tools:
-            yield policy.fault(path, f"{where} has no tool {quoted(name)}{_meant(name, tools)}", of_key=of_key)
+        if (name := _exact(key)) is not None:
+            yield path, name, of_key
 
 
 def _entries(policy: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:

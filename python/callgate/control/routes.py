@@ -8,8 +8,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.control import live, logs
-from callgate.errors import CallgateError, ConfigError, StoreError
-from callgate.text import did_you_mean, is_text, quoted
+from callgate.errors import CallgateError, ConfigError
+from callgate.text import did_you_mean, is_text, nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
@@ -36,11 +36,18 @@ class RequestError(CallgateError):
 class Routes:
     """The routes of one sidecar."""
 
-    def __init__(self, engine: Engine, server: Server, status: Callable[[], dict[str, Any]]) -> None:
-        """Takes the engine, its started server, and a function that describes the sidecar."""
+    def __init__(
+        self,
+        engine: Engine,
+        server: Server,
+        status: Callable[[], dict[str, Any]],
+        known_tools: Callable[[], set[str]] = set,
+    ) -> None:
+        """Takes the engine, its started server, and functions that describe the sidecar and give its known tools."""
         self._engine = engine
         self._server = server
         self._status = status
+        self._known_tools = known_tools
         self._routes: dict[str, tuple[str, Callable[[bytes], dict[str, Any] | Generator[bytes, None, None]]]] = {
             STATUS: ("GET", lambda _: self._status()),
             LIMITS: ("POST", self._limits),
@@ -63,7 +70,7 @@ class Routes:
             return HTTPStatus.OK, handle(body), {}
         except RequestError as error:
             return HTTPStatus.BAD_REQUEST, {"error": str(error)}, {}
-        except StoreError as error:
+        except CallgateError as error:
             return HTTPStatus.INTERNAL_SERVER_ERROR, {"error": str(error)}, {}
 
     def _limits(self, body: bytes) -> dict[str, Any]:
@@ -90,10 +97,19 @@ class Routes:
                 counter=names.get("counter"),
             )
         except ConfigError as error:
-            raise RequestError(str(error)) from None
+            near = self._tool_facts(names.get("tool"))["nearest_tool"]
+            hint = "" if near is None else f"; did you mean the tool {quoted(near)}?"
+            raise RequestError(f"{error}{hint}") from None
         rules = [f"{limit['policy']}{limit['rule']}" for limit in reset["limits"]]
         logs.log("warning", "counters_reset", {**names, "limits": ", ".join(rules)})
-        return reset
+        return {**reset, **self._tool_facts(names.get("tool"))}
+
+    def _tool_facts(self, tool: str | None) -> dict[str, Any]:
+        """Facts by which a misspelt tool is noticed; None for a tool that was not named."""
+        if tool is None:
+            return {"tool_is_known": None, "nearest_tool": None}
+        known = self._known_tools()
+        return {"tool_is_known": tool in known, "nearest_tool": None if tool in known else nearest(tool, known)}
 
     def _tail(self, body: bytes) -> Generator[bytes, None, None]:
         fields = _fields(body, _TAIL_FIELDS)

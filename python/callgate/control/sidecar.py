@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate._callgate import Engine, Server
+from callgate._callgate import Engine, Server, pins_read
 from callgate.config.bundle import Bundle, read_bundle
 from callgate.config.check import check, ineffective, of_policy, policy_warnings, warnings
 from callgate.config.document import read_bytes, refuse_special
@@ -19,11 +19,11 @@ from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.model import Config
-from callgate.config.policies import read_catalogue
-from callgate.config.state import counters_place, make_counters_place
+from callgate.config.policies import named_tools, policy_document, read_catalogue
+from callgate.config.state import counters_place, make_counters_place, pins_folder
 from callgate.config.tokens import tokens_of
 from callgate.config.units import to_ms
-from callgate.errors import ConfigError
+from callgate.errors import CallgateError, ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,11 +95,30 @@ class Plan:
         """Those about what the policies say."""
         if self.policy is None:
             return list(map(str, policy_warnings(self.bundle)))
+        read = self._policies()
+        return list(map(str, (*ineffective(read), *self._of_tools(read))))
+
+    def known_tools(self) -> set[str]:
+        """The tools that policies name without a pattern, and those of the catalogue and of accepted lists."""
+        documents = (policy_document(file, content) for file, content in self._policies())
+        known = {tool for document in documents if document is not None for tool in named_tools(document)}
+        catalogue = None if self.config.catalogue is None else read_catalogue(self.config.catalogue)
+        if catalogue is not None:
+            known |= catalogue.tools(None) or set()
+        # A file of pins that cannot be read is reported by the calls that need it.
+        with suppress(CallgateError):
+            servers = pins_read(pins_folder(self.bundle.pins or self.config.state))
+            known |= {tool["tool"] for server in servers for tool in server["tools"]}
+        return known
+
+    def _policies(self) -> list[tuple[str, bytes]]:
+        """The name and the contents of each file of policies."""
+        if self.policy is None:
+            return list(self.bundle.policies.values())
         # If a file is gone by now, the engine reports it.
         with suppress(ConfigError):
             files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
-            read = [(str(file), read_bytes(file)) for file in files]
-            return list(map(str, (*ineffective(read), *self._of_tools(read))))
+            return [(str(file), read_bytes(file)) for file in files]
         return []
 
     def _of_tools(self, policies: list[tuple[str, bytes]]) -> Iterator[Fault]:
