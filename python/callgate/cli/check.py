@@ -19,6 +19,7 @@ EXIT_CODES = {Outcome.ALLOW: 0, Outcome.DENY: 1, Outcome.RATE_LIMITED: 3, Outcom
 
 EXAMPLES: Final = (
     "callgate check --policy policy.yaml --grant demo --tool search --explain",
+    "callgate check --config callgate.yaml --grant alice --server aws --tool search",
     "callgate check --target 127.0.0.1:9191 --grant demo --tool create-ami --args @args.json",
 )
 
@@ -34,6 +35,12 @@ def check(
     ] = None,
     policy: Annotated[
         Path | None, typer.Option(metavar="FILE_OR_DIR", help="Decide by this policy, with new counters.")
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Decide by this configuration: its grants, policies and catalogue, with new counters."
+        ),
     ] = None,
     target: Annotated[
         str | None,
@@ -64,8 +71,8 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Request a decision; exit code 0 allow, 1 deny, 3 rate limited, 4 approval required, 2 wrong use."""
-    if (policy is None) == (target is None):
-        raise typer.BadParameter("give either --policy or --target", param_hint="--policy")
+    if [policy, config, target].count(None) != 2:  # noqa: PLR2004  one of the three is given
+        raise typer.BadParameter("give one of --policy, --config and --target", param_hint="--policy")
     call: dict[str, Any] = {
         "grant": grant,
         "tool": tool,
@@ -75,16 +82,18 @@ def check(
         "labels": dict(_label(text) for text in label or ()),
     }
     if grant is None:
-        call["grant_token"] = credentials.grant_token(grant_token_file) if target is not None else None
+        call["grant_token"] = credentials.grant_token(grant_token_file) if policy is None else None
         if call["grant_token"] is None:
-            hint = f", --grant-token-file or {credentials.GRANT_TOKEN}" if target is not None else ""
+            hint = f", --grant-token-file or {credentials.GRANT_TOKEN}" if policy is None else ""
             raise typer.BadParameter(f"say who calls: --grant{hint}", param_hint="--grant")
     elif grant_token_file is not None:
         raise typer.BadParameter("give either --grant or --grant-token-file", param_hint="--grant")
+    if policy is None and catalogue is not None:
+        raise typer.BadParameter("works with --policy alone", param_hint="--catalogue")
     if target is not None:
-        if explain or catalogue is not None:
-            option = "--explain" if explain else "--catalogue"
-            raise typer.BadParameter("works with --policy alone; a sidecar does not tell", param_hint=option)
+        if explain:
+            message = "works with --policy and --config; a sidecar does not tell"
+            raise typer.BadParameter(message, param_hint="--explain")
         # gRPC takes long to import, and a decision by --policy needs none of it.
         from callgate.client import Client  # noqa: PLC0415
 
@@ -94,8 +103,7 @@ def check(
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
     else:
         _need_target({"--token-file": token_file, "--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key})
-        assert policy is not None  # noqa: S101  said above, for the type checker
-        engine = Engine.from_file(policy, catalogue)
+        engine = _engine(config) if policy is None else Engine.from_file(policy, catalogue)
         if explain:
             if repeat > 1:
                 raise typer.BadParameter("takes no units, so there is nothing to repeat", param_hint="--explain")
@@ -105,6 +113,19 @@ def check(
         else:
             decision = _ask(lambda: engine.check(**call), repeat, as_json=as_json)
     raise typer.Exit(EXIT_CODES[decision.outcome])
+
+
+def _engine(config: Path | None) -> Engine:
+    """The engine of a configuration, with counters in memory: those of a sidecar stay as they are.
+
+    Raises:
+        ConfigError: The configuration cannot be served.
+    """
+    # As above: a decision by --policy needs none of it.
+    from callgate.config.files import Files  # noqa: PLC0415
+    from callgate.control.sidecar import Source  # noqa: PLC0415
+
+    return Source(config, None).read(Files()).engine(counters="memory")
 
 
 def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision:
