@@ -37,6 +37,7 @@ def test_what_it_writes_is_valid(tmp_path: Path, options: tuple[str, ...]) -> No
     assert checked.exit_code == 0, checked.output
     assert ("upstream: {url: " in (folder / "callgate.yaml").read_text()) or "--upstream" not in options
     assert invoked("validate", folder / "policy.yaml").output == f"{folder / 'policy.yaml'}: ok\n"
+    assert "A name alone does not make a tool harmless" in (folder / "policy.yaml").read_text()
     assert len((folder / "README.md").read_text().splitlines()) <= 10
 
 

@@ -26,7 +26,7 @@ def setup(tmp_path: Path) -> Setup:
 
 
 def reason(client: Client) -> str:
-    """Which version of the policy answers."""
+    """The version of the policy that answers."""
     return client.check(grant="g", tool="never", server="s").message
 
 

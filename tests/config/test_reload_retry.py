@@ -48,7 +48,7 @@ class Rig:
         self.reloader = Reloader(source, reading, self.engine, self.server, self.collector, clock=self.clock)
 
     def reason(self) -> str:
-        """Which version of the policy answers."""
+        """The version of the policy that answers."""
         return self.engine.check(grant="g", tool="never", server="s").message
 
     def failures(self) -> float:

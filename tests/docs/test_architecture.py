@@ -1,4 +1,4 @@
-"""What `docs/architecture.md` says of crates, packages, files and threads is what the repository has."""
+"""The crates, packages, files and threads of `docs/architecture.md` are those of the repository."""
 
 from __future__ import annotations
 

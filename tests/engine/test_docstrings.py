@@ -1,4 +1,4 @@
-"""What `help()` and `inspect` say of the compiled module, and that its stub says the same."""
+"""The text of `help()` and `inspect` about the compiled module is that of its stub."""
 
 from __future__ import annotations
 

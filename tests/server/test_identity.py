@@ -20,7 +20,7 @@ from support.program import refused, run
 
 ROOT = Path(__file__).parents[2]
 BUILD_FILES = (ROOT / "Makefile", ROOT / "Dockerfile")
-"""What builds wheels for users."""
+"""The files that build wheels for users."""
 
 KEY = bytes(range(32))
 GRANT, PROXY, GATEWAY = new_token(), new_token(), new_token()

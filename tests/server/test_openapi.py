@@ -56,7 +56,7 @@ STRICT = strict()
 
 
 def operation(path: str) -> dict[str, Any]:
-    """What the document says of a path."""
+    """The entry of a path in the document."""
     found: dict[str, Any] = STRICT["paths"][path]["post"]
     return found
 

@@ -43,7 +43,7 @@ class Door:
         raise NotImplementedError
 
     def peek(self, call: Call) -> dict[str, Any] | None:
-        """What a peek tells before the call; None for an interface that has none."""
+        """The answer of a peek before the call; None for an interface that has none."""
         del call
         return None
 

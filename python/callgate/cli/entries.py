@@ -41,7 +41,7 @@ class Entry:
     """A grant or a PEP, and its place."""
 
     noun: str
-    """What messages call it."""
+    """The word for it in messages: `grant` or `PEP`."""
     command: str
     """The commands about it, and the key of its list."""
     name: str
@@ -158,7 +158,7 @@ def create(document: Document, key: str, entry: dict[str, Any], token: str, *, a
 
 
 def told_tokens(held: Sequence[Token], now: datetime) -> str:
-    """How many tokens there are, and when they end."""
+    """The number of tokens and their ends, in words."""
     if not held:
         return "no token"
     count = "1 token" if len(held) == 1 else f"{len(held)} tokens"

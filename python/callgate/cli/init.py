@@ -54,6 +54,8 @@ all_tools:
   limits:
     - {counter: calls, window: hour, max: 1000, scope: grant}
 
+# A name alone does not make a tool harmless: `read_file` may read secrets, and `get_report` may write. Before you keep
+# a pattern, look at the tools that it allows. An entry with a tool's exact name applies in place of the pattern.
 tools:
   "get_*": {}
   "list_*": {}

@@ -227,7 +227,7 @@ def _folder(state: Path | None, config: Path | None) -> Path:
 
 
 def _read(state: Path, server: str | None) -> list[dict[str, Any]]:
-    """What is recorded in a state folder.
+    """The servers and tools that are recorded in a state folder.
 
     Raises:
         ConfigError: There is no such folder, so that an empty list would be no answer.

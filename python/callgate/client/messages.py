@@ -233,7 +233,7 @@ def _limit_message(limit: PeekedLimit) -> pb.PeekedLimit:
 
 
 def peek_answer(response: pb.PeekResponse) -> Peek:
-    """What is left, of a message.
+    """The limits and their units left, from a message.
 
     Raises:
         KeyError: This version does not know the outcome.

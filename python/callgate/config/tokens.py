@@ -77,7 +77,7 @@ def placed_hashes(entry: Tokened) -> Iterator[tuple[KeyPath, str]]:
 
 
 def warnings_of(entry: Tokened, now: datetime) -> Iterator[tuple[KeyPath, str]]:
-    """What is valid and probably not meant, with its path in the entry; a sentence whose subject is the entry."""
+    """Valid settings that are probably not meant, with their paths; each text continues a sentence about the entry."""
     for index, token in enumerate(entry.tokens):
         if token.until is not None and token.has_ended(now):
             yield ("tokens", index), f"has a token that ended at {format_instant(token.until)}; take it out"

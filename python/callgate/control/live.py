@@ -1,4 +1,4 @@
-"""What happens now, as streams of JSON lines: the decisions of `callgate tail`, and the numbers of `callgate top`."""
+"""Streams of JSON lines about the present: the decisions of `callgate tail`, and the numbers of `callgate top`."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def top(server: Server, *, interval_s: float) -> Generator[bytes, None, None]:
 
 
 def _numbers(before: Metrics, after: Metrics, tally: GrantTally) -> dict[str, Any] | None:
-    """What came between two readings; None once the server has stopped."""
+    """The numbers between two readings; None once the server has stopped."""
     taken = tally.take()
     if taken is None:
         return None
