@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from typer.main import get_command
 
 from callgate import Engine, Server
 from callgate.cli import app
+from callgate.config.load import load
+from callgate.config.model import Config
 from callgate.control.metrics import ServerCollector, registry
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -46,10 +49,65 @@ def test_every_kind_of_failure_is_on_the_page() -> None:
     assert kinds <= written
 
 
-def test_every_metric_is_on_the_page() -> None:
+@pytest.fixture(scope="module")
+def families() -> dict[str, set[str]]:
+    """The labels of each metric."""
     with Server(Engine.from_dict({"version": "1", "name": "p", "default": "deny", "tools": {}})) as server:
-        text = generate_latest(registry(ServerCollector(server))).decode()
-    metrics = set(re.findall(r"^# TYPE (callgate_\w+)", text, re.MULTILINE))
+        collector = ServerCollector(server)
+        collector.reloaded(ok=True, at_s=1)
+        samples = [sample for family in collector.collect() for sample in family.samples]
+        text = generate_latest(registry(collector)).decode()
+        # A metric that counted nothing yet has no samples.
+        labels = {family.name: set(family.labels) for family in server.metric_families()}
+    for sample in samples:
+        labels.setdefault(sample.name.removesuffix("_total"), set()).update(sample.labels)
+    names = re.findall(r"^# TYPE (callgate_\w+)", text, re.MULTILINE)
+    return {name: labels.get(name.removesuffix("_total"), set()) for name in names}
+
+
+def test_every_metric_is_on_the_page(families: dict[str, set[str]]) -> None:
+    metrics = set(families)
     written = {name for cell in first_cells("operations.md") for name in re.findall(r"`(callgate_\w+)`", cell)}
     assert len(metrics) >= 20
     assert metrics <= written
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_every_metric_of_a_page_exists(page: Path, families: dict[str, set[str]]) -> None:
+    # A fixture for pytest, and the name of an upstream in a proxy's configuration.
+    others = {"callgate_policy", "callgate_http"}
+    series = {name + suffix for name in families for suffix in ("", "_bucket", "_count", "_sum")}
+    for name, selector in re.findall(r"\b(callgate_[a-z_]+)(?:\{([^}]*)\})?", page.read_text(encoding="utf-8")):
+        if name in others:
+            continue
+        assert name in series, f"{page.name} names `{name}`, which is no metric"
+        for label in re.findall(r"(\w+)(?:=~?|!=)", selector):
+            assert label in families[name], f"{page.name} names the label `{label}` of `{name}`, which has none"
+
+
+def test_alarms_are_expressions_about_metrics(families: dict[str, set[str]]) -> None:
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    rows = text.partition("### Alarms")[2].partition("\n\n`up` is")[0].splitlines()[4:]
+    expressions = [row.replace("\\|", "\0").split(" | ")[1].strip("`| ") for row in rows]
+    assert len(expressions) >= 8
+    functions = {"increase", "rate", "sum", "by", "and", "offset", "up", "job", "server", "operation", "state"}
+    for expression in expressions:
+        assert expression.count("(") == expression.count(")"), expression
+        words = set(re.findall(r"[a-z_]+", re.sub(r'"[^"]*"|\[\d+[mh]\]|offset \d+[mh]', "", expression)))
+        assert words <= functions | set(families), expression
+
+
+def test_every_keyword_of_server_has_its_key() -> None:
+    rows = [line for line in (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").splitlines() if line]
+    begin = rows.index("| keyword | key | difference |")
+    table = rows[begin + 2 : rows.index("The resources that one connection can use are bounded:")]
+    keywords, keys = set[str](), set[str]()
+    for row in table:
+        first, second, _ = row.strip("| ").split(" | ")
+        keywords |= set(re.findall(r"`(\w+)`", first))
+        keys |= set(re.findall(r"`(\w+)`", first if second == "the same names" else second))
+    assert keywords == set(inspect.signature(Server).parameters) - {"limits"}
+    assert keys <= set(Config.model_fields)
+    limits = set(load(None).config.limits.server_keywords())
+    written = {name for cell in first_cells("operations.md") for name in re.findall(r"`(\w+)`", cell)}
+    assert limits <= written
