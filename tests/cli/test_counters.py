@@ -96,6 +96,26 @@ def test_damage_is_refused_until_it_is_repaired(policy: Path, tmp_path: Path) ->
         assert remaining(running.address) == 2
 
 
+def test_damaged_resets_are_shown(policy: Path, tmp_path: Path) -> None:
+    """`serve` refuses a file that has any."""
+    with sidecar("--policy", policy, "--state", tmp_path) as running:
+        assert remaining(running.address) == 2
+        for grant in ("g", "h"):
+            assert run("counters", "reset", "--state", tmp_path, "--grant", grant).code == 0
+        running.stop()
+    path = tmp_path / "counters"
+    shown = run("counters", "show", path).out
+    assert ("resets:         2\n" in shown, "damaged:        nothing was seen" in shown) == (True, True), shown
+    content = bytearray(path.read_bytes())
+    content[40 * 8] ^= 1  # the first word of the first line of resets
+    path.write_bytes(content)
+    assert "1 of its resets do not match their checksum" in refused("serve", "--policy", policy, "--state", tmp_path)
+    shown = run("counters", "show", path).out
+    assert ("resets:         1\n" in shown, "damaged:        1 resets\n" in shown) == (True, True), shown
+    facts = json.loads(run("counters", "show", "--json", path).out)
+    assert (facts["resets"], facts["resets_damaged"]) == (1, 1)
+
+
 def test_places_that_cannot_be_had(policy: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     line = refused("serve", "--policy", policy, "--state", tmp_path / "file" / "below")

@@ -37,13 +37,15 @@ def show(
         typer.echo(json.dumps({"path": str(path), **facts}))
         return
     state = "closed" if facts["clean"] else f"in use, or not closed; opened last by process {facts['pid']}"
-    damaged = [f"{facts[f'{name}_damaged']} {name}" for name in ("counters", "blocks") if facts[f"{name}_damaged"]]
+    counts = {name: facts[f"{name}_damaged"] for name in ("counters", "blocks", "resets")}
+    damaged = [f"{count} {name}" for name, count in counts.items() if count]
     if facts["blocks_missing"]:
         damaged.append(f"{facts['blocks_missing']} blocks are cut off")
     lines = {
         "format version": facts["version"],
         "counters": facts["counters"],
         "layouts": facts["layouts"],
+        "resets": facts["resets"],
         "bytes": facts["bytes"],
         "state": state,
         "damaged": ", ".join(damaged) or "nothing was seen",

@@ -38,6 +38,8 @@ pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>
         counters,
         counters_damaged,
         layouts,
+        resets,
+        resets_damaged,
         clean,
         pid,
         created_unix_s,
@@ -48,6 +50,8 @@ pub(crate) fn facts(py: Python<'_>, path: PathBuf) -> PyResult<Bound<'_, PyDict>
     found.set_item("counters", counters)?;
     found.set_item("counters_damaged", counters_damaged)?;
     found.set_item("layouts", layouts)?;
+    found.set_item("resets", resets)?;
+    found.set_item("resets_damaged", resets_damaged)?;
     found.set_item("bytes", bytes)?;
     found.set_item("blocks", blocks)?;
     found.set_item("blocks_used", blocks_used)?;

@@ -36,6 +36,10 @@ pub struct Facts {
     pub counters_damaged: usize,
     /// Different layouts of cells.
     pub layouts: usize,
+    /// Resets in force.
+    pub resets: usize,
+    /// Resets that do not match their checksum; a file that has any is refused.
+    pub resets_damaged: usize,
     /// True if the file was closed, so its checksums are valid.
     pub clean: bool,
     /// The process that opened it last.
@@ -54,6 +58,7 @@ impl Facts {
         let header = Header::new(read_block(&mut file).map_err(|source| cut_off(path, bytes, source))?);
         let fixed = header.check(path)?;
         let recorded = header.recorded();
+        let (resets, resets_damaged) = count_resets(path, &header)?;
         // After the header: a file that grows does so before it is recorded.
         let bytes = file.metadata().map_err(fault(path, "open"))?.len();
         let whole = (bytes / BLOCK_BYTES).saturating_sub(1);
@@ -69,6 +74,8 @@ impl Facts {
             counters: 0,
             counters_damaged: 0,
             layouts: 0,
+            resets,
+            resets_damaged,
             clean: header.closed() == Closed::Clean,
             pid: header.holder(),
             created_unix_s: fixed.created_unix_s,
@@ -98,6 +105,17 @@ impl Facts {
         facts.layouts = layouts.len();
         Ok(facts)
     }
+}
+
+/// Returns the number of resets, and of those that are damaged.
+fn count_resets(path: &Path, header: &Header) -> Result<(usize, usize), StoreError> {
+    let (resets, damaged) = header.resets();
+    if damaged == 0 {
+        return Ok((resets.len(), 0));
+    }
+    // One that a process was writing while it was read is whole by now.
+    let (resets, damaged) = read_header(path).map_err(fault(path, "read"))?.resets();
+    Ok((resets.len(), damaged))
 }
 
 /// Reads the header of the file at `path`, even while a process uses it.

@@ -3,8 +3,8 @@
 use std::fs;
 
 use callgate_counters::{
-    Counters, Demand, KeyHasher, Micros, PepId, Repaired, ReservationId, ReservationLimits, Reservations,
-    ResetTarget, SpecDigest, StoreError,
+    Counters, Demand, Facts, KeyHasher, Micros, PepId, Repaired, ReservationId, ReservationLimits,
+    Reservations, ResetTarget, SpecDigest, StoreError,
 };
 
 use crate::support::{Machine, WINDOW_US, slots};
@@ -117,9 +117,13 @@ fn damaged_resets_are_refused_and_a_repair_tells_of_them() {
     // The first word of the first line of resets.
     let first = 40 * 8;
     assert_ne!(whole[first..first + 8], [0; 8]);
+    let facts = Facts::read(&machine.path()).unwrap();
+    assert_eq!((facts.resets, facts.resets_damaged), (2, 0));
     let mut bytes = whole.clone();
     bytes[first] ^= 1;
     fs::write(machine.path(), bytes).unwrap();
+    let facts = Facts::read(&machine.path()).unwrap();
+    assert_eq!((facts.resets, facts.resets_damaged), (1, 1));
     let error = machine.try_open().unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
     assert!(error.to_string().contains("1 of its resets"), "{error}");
