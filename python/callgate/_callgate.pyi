@@ -383,6 +383,7 @@ class _Sizes(TypedDict, total=False):
     counters_per_grant: int
     reservation_ttl_ms: int
     counters: str | None
+    share_counters: bool
     flush_interval_ms: int
     reservations_per_grant: int
     reservations_per_pep: int
@@ -401,7 +402,10 @@ class Engine:
     - `counters_per_grant`: Highest number of live counters of one grant in this process.
     - `reservation_ttl_ms`: Time in which a reservation can be rolled back.
     - `counters`: The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive the
-      process (`docs/counters.md`). The file belongs to this engine alone.
+      process (`docs/counters.md`). The file belongs to this engine alone, unless it is shared.
+    - `share_counters`: Share the counters in a file with other processes that pass it as well, so that a limit holds
+      for all of them together. One of them keeps the file. A call of the others waits for its answer, at most 2 s;
+      then it is denied, ``(counter store unavailable)``.
     - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
       lose the counts of one interval; a kill loses nothing.
     - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's

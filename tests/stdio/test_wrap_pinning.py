@@ -226,20 +226,16 @@ def test_two_at_once_begin_different_lists(tmp_path: Path) -> None:
         assert listed(other) == ["a"]
 
 
-def test_two_at_once_do_not_share_a_file_of_counts(tmp_path: Path) -> None:
+def test_two_at_once_share_what_was_seen(tmp_path: Path) -> None:
     offer(tmp_path, {"a": "does a"})
     with Talk(pinned(tmp_path)) as one:
         assert listed(one) == ["a"]
-        done = subprocess.run(pinned(tmp_path), env=ENVIRONMENT, capture_output=True, text=True, check=False)
-        assert done.returncode == 2
-        assert "choose another file with --counters" in done.stderr
-        with Talk(pinned(tmp_path, "--counters", "memory")) as other:
+        with Talk(pinned(tmp_path)) as other:
             assert listed(other) == ["a"]
             offer(tmp_path, {"a": "does something else"})
             assert listed(other) == []
             other.close()
             assert other.code() == 0
-            assert "in memory" not in other.errors()
         # What one of them has seen the other comes to know, and goes on.
         until(lambda: rule(one, "a") == "(tool changed)")
 

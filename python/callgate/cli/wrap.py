@@ -125,7 +125,9 @@ def wrap(
     if policy is not None and (fault := without_policy(server, policy)) is not None:
         raise ConfigError(f"--server: {fault}")
     name, token = _caller(plan, grant, grant_token_file)
-    engine = plan.engine(counters=_counters(plan, server))
+    place = _counters(plan, server)
+    # A client may run the same server several times, and several clients may run it.
+    engine = plan.engine(counters=place, share_counters=place != "memory")
     gateway = plan.bundle.gateway()
     folder = _pins_folder(plan, pinning)
     wrapped = Wrap(
@@ -218,7 +220,7 @@ def _has_state_folder(plan: Plan) -> bool:
 def _counters(plan: Plan, server: str) -> str:
     """The place of the counters: memory, unless a setting lets them outlive this process.
 
-    Each server has a file of its own, as a file is one process's, and a client starts several servers at once.
+    Each server has a file of its own, so that the wraps of different servers need nothing of each other.
     """
     config = plan.config
     if config.counters.store is not None:

@@ -130,12 +130,13 @@ class Plan:
         for file, content in policies:
             yield from of_policy(file, content, catalogue, {Path(file).stem} if is_folder else None)
 
-    def engine(self, *, on_trial: bool = False, counters: str | None = None) -> Engine:
+    def engine(self, *, on_trial: bool = False, counters: str | None = None, share_counters: bool = False) -> Engine:
         """A new engine; on trial it counts in memory, and touches neither the counters' file nor the state folder.
 
         Args:
             on_trial: The engine is only built, never used for decisions.
             counters: The place of the counters, ``memory`` or ``file:PATH``; None for that of the configuration.
+            share_counters: Share counters in a file with other processes that do the same.
 
         Raises:
             CallgateError: A policy, a grant or the catalogue has a fault.
@@ -149,6 +150,7 @@ class Plan:
             "counter_capacity": config.counters.capacity,
             "counters_per_grant": config.counters.per_grant,
             "counters": counters,
+            "share_counters": share_counters,
             "flush_interval_ms": to_ms(config.counters.flush_interval),
             "reservation_ttl_ms": to_ms(config.reservations.ttl),
             "reservations_per_grant": config.reservations.per_grant,

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use callgate_counters::{ClockReading, Counters, ReservationLimits, Reservations, StoreError};
+use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, Reservations, StoreError};
 
 use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed};
 use crate::json::Tape;
@@ -74,17 +74,12 @@ impl Engine {
         reason = "the configuration holds a secret and is used up here"
     )]
     pub fn new(state: State, config: EngineConfig) -> Self {
-        Self {
-            state: ArcSwap::from_pointee(state),
-            retired: Mutex::default(),
-            counters: Counters::new(
-                config.counter_capacity,
-                config.counters_per_grant,
-                &config.hash_key,
-            ),
-            reservations: Reservations::new(config.reservation_ttl_ms, config.reservations, &config.hash_key),
-            hash_key: config.hash_key,
-        }
+        let (capacity, per_grant) = (config.counter_capacity, config.counters_per_grant);
+        Self::with(
+            state,
+            &config,
+            Counters::new(capacity, per_grant, &config.hash_key),
+        )
     }
 
     /// Creates an engine with the counters in the file at `path`; makes a new file if there is none.
@@ -99,14 +94,33 @@ impl Engine {
     ) -> Result<Self, StoreError> {
         let (capacity, per_grant) = (config.counter_capacity, config.counters_per_grant);
         let counters = Counters::open(path, capacity, per_grant, &config.hash_key, reading)?;
-        Ok(Self {
+        Ok(Self::with(state, &config, counters))
+    }
+
+    /// Creates an engine that shares the counters in the file at `path` with other processes: see
+    /// [`Counters::open_shared`]. Policies and reservations are its own. A call may wait for another process, for a bounded
+    /// time.
+    #[expect(clippy::needless_pass_by_value, reason = "as for `new`")]
+    pub fn open_shared(
+        state: State,
+        config: EngineConfig,
+        path: &Path,
+        clocks: ReadClocks,
+    ) -> Result<Self, StoreError> {
+        let (capacity, per_grant) = (config.counter_capacity, config.counters_per_grant);
+        let counters = Counters::open_shared(path, capacity, per_grant, &config.hash_key, clocks)?;
+        Ok(Self::with(state, &config, counters))
+    }
+
+    fn with(state: State, config: &EngineConfig, counters: Counters) -> Self {
+        Self {
             state: ArcSwap::from_pointee(state),
             retired: Mutex::default(),
-            // The file's identities were made with its own key.
+            // The identities in a file were made with its own key.
             hash_key: *counters.hash_key().unwrap_or(&config.hash_key),
             counters,
             reservations: Reservations::new(config.reservation_ttl_ms, config.reservations, &config.hash_key),
-        })
+        }
     }
 
     /// Returns the counters, to flush or close them.

@@ -2,10 +2,11 @@
 
 use std::hash::Hasher;
 
+use serde::{Deserialize, Serialize};
 use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// The identity of one count: a keyed hash of policy, counter, window, alignment, scopes and their values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CountKey(pub u128);
 
 /// The part of a count's identity that is known at load: SHA-256 of policy name, counter, window, alignment and set

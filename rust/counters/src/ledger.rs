@@ -188,6 +188,10 @@ impl Ledger<'_> {
     ///
     /// An entry lives as long as its latest unit, so until then the amount is still in it.
     pub(crate) fn give_back(&self, amount: u64, quantum: u64, entry: usize, now: Now) {
+        // Another process may name any entry.
+        if entry >= self.entries() {
+            return;
+        }
         while self.look_quantum(now) < quantum + self.quanta.window() {
             let tag = self.tag(entry);
             // Another thread's clock may be ahead of `now`: then the units may have expired there, and the entry may

@@ -1,12 +1,13 @@
 //! callgate's counters: windows, counts, their keys, and reservations (`docs/policy.md` section 4).
 //!
-//! The crate knows no policy, no clock and no network: time is an argument. Units of counts and of time come first
-//! (`units`, `time`, `date`, `calendar`).
+//! The crate knows no policy and no network, and time is an argument. Only `shared`, with which several processes count
+//! in one file, waits for others, for a bounded time. Units of counts and of time come first (`units`, `time`, `date`,
+//! `calendar`).
 //!
 //! The guarantees: never more than `max` units in any interval of one window, whatever the threads do; all limits of a
 //! call or none; nothing consumed by a refusal; and no lock if a counter exists already. The construction: a count
 //! lives in a cell, which is either exact (`slots`) or a gate with stamped amounts (`ledger`); cells live in blocks
-//! (`cell`, `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); [`Counters`] takes from
+//! (`cell`, `blocks`), in memory or in a file, and are found by a keyed hash (`key`, `index`); `store` takes from
 //! several at once. A block without counters serves another layout (`spaces`) when no call can be reading it (`epoch`).
 //! A reset (`resets`) gives counts another identity.
 
@@ -16,6 +17,7 @@ mod calendar;
 mod cell;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod cells;
+mod counters;
 mod date;
 mod epoch;
 #[cfg(not(loom))]
@@ -33,6 +35,8 @@ mod reservation;
 #[cfg(not(loom))]
 mod resets;
 mod shape;
+#[cfg(not(loom))]
+mod shared;
 #[cfg_attr(loom, expect(dead_code, reason = "what files need is not modelled"))]
 mod slots;
 mod spaces;
@@ -40,6 +44,7 @@ mod store;
 mod time;
 mod units;
 
+pub use counters::Counters;
 pub use date::CivilDate;
 #[cfg(not(loom))]
 pub use file::{ClockReading, Facts, Repaired, StoreError};
@@ -48,6 +53,8 @@ pub use reservation::{PepId, ReservationId, ReservationIdError, ReservationLimit
 #[cfg(not(loom))]
 pub use resets::{ResetError, ResetTarget, Resets};
 pub use shape::{CountShape, Demand, Refusal, View};
-pub use store::{Counters, until_period_end_us};
+#[cfg(not(loom))]
+pub use shared::ReadClocks;
+pub use store::until_period_end_us;
 pub use time::Now;
 pub use units::{Micros, Period, Window};

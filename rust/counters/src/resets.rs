@@ -45,6 +45,12 @@ pub enum ResetError {
     /// The target names neither a specification nor a grant.
     #[error("a reset names no counts; expected a limit or a grant")]
     Unnamed,
+    /// Several processes may share the counters.
+    #[error(
+        "several processes may share these counters, so none of them resets a count; end all of them, and reset it in an \
+         engine that has the counters to itself"
+    )]
+    Shared,
     /// The file of the counters could not be written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -178,6 +184,13 @@ impl ResetTable {
     /// Returns the number of resets in force.
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
+    }
+
+    /// The resets in force, in the order of their lines. The times at which they were made are not among the words.
+    pub(crate) fn lines(&self) -> Vec<ResetLine> {
+        let mut lines: Vec<ResetLine> = self.lock().iter().map(|record| record.to_line(0)).collect();
+        lines.sort_unstable_by_key(|line| line.line);
+        lines
     }
 
     /// Makes resets; they are on disk when it returns. After an error some of them may be in force.

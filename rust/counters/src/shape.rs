@@ -1,10 +1,12 @@
 //! The demand of a call on a count, and the answer to it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::slots::Taken;
 use crate::{CountKey, Micros, Window};
 
 /// The window, maximum and kind of units of a count; the same for every limit of a policy that names the count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CountShape {
     /// Length or calendar period.
     pub window: Window,
@@ -73,7 +75,7 @@ pub(crate) enum Hold {
 }
 
 /// A count as seen at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     /// Microseconds until the units of this cost are free; 0 if they are free now, or wanted beyond `max`.
     pub wait_us: u64,
@@ -98,7 +100,7 @@ impl View {
 }
 
 /// The reason why nothing was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// One or more counts have too little left: those whose `view.wait_us` is not 0.
     RateLimited,
@@ -107,6 +109,7 @@ pub enum Refusal {
         /// Index into the demands.
         demand: usize,
     },
-    /// The file of counters was closed, or belongs to the process that this one was forked from.
+    /// The file of counters was closed, or belongs to the process that this one was forked from, or the process that keeps
+    /// it does not answer.
     Unavailable,
 }

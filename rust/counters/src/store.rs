@@ -12,15 +12,15 @@ use crate::cell::{Cell, Count};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
-use crate::file::{self, ClockReading, Durable, StoreError};
+use crate::file::{self, ClockReading, Durable, ResetLine, Sizes, StoreError};
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
 use crate::{Demand, Micros, Now, Period, Refusal, View, Window};
 
-/// Live counters by identity.
+/// Live counters by identity, in this process.
 #[derive(Debug)]
-pub struct Counters {
+pub(crate) struct Store {
     cells: Cells,
     #[cfg(not(loom))]
     resets: ResetTable,
@@ -43,9 +43,9 @@ enum Failed {
     Closed,
 }
 
-impl Counters {
+impl Store {
     /// No counters yet; at most `capacity` in all and `per_grant` made by one grant.
-    pub fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
+    pub(crate) fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
         Self {
             cells: Cells::new(capacity, per_grant, hash_key),
             #[cfg(not(loom))]
@@ -57,19 +57,21 @@ impl Counters {
 
     /// Returns the number of times that a new count was refused because there was no room for it in memory or on disk,
     /// and the reason of the latest failure.
-    pub fn growth_failures(&self) -> (u64, String) {
+    pub(crate) fn growth_failures(&self) -> (u64, String) {
         self.cells.growth_failures()
     }
 
-    /// Looks at the counts, takes nothing: fills in every `view`.
-    pub fn look(&self, demands: &mut [Demand], now: Now) {
-        if !self.is_inherited() {
-            self.look_at(&self.cells.read(), demands, now);
+    /// Looks at the counts, takes nothing: fills in every `view`. Returns false in a forked child, which may not look.
+    pub(crate) fn look(&self, demands: &mut [Demand], now: Now) -> bool {
+        if self.is_inherited() {
+            return false;
         }
+        self.look_at(&self.cells.read(), demands, now);
+        true
     }
 
     /// Returns what [`Self::take`] would answer now, and takes nothing: fills in every `view`. It makes no counter.
-    pub fn peek(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<(), Refusal> {
+    pub(crate) fn peek(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<(), Refusal> {
         if self.is_inherited() || self.cells.is_closed() {
             return Err(Refusal::Unavailable);
         }
@@ -96,10 +98,8 @@ impl Counters {
         }
     }
 
-    /// Takes from all counts or from none, for the grant `owner`; fills in every `view`. Keys must be distinct.
-    ///
-    /// Returns the boot-clock microseconds with which the units were stamped.
-    pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
+    /// Takes from all counts or from none: see [`crate::Counters::take`].
+    pub(crate) fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
         if self.is_inherited() {
             return Err(Refusal::Unavailable);
         }
@@ -159,42 +159,41 @@ impl Counters {
     }
 
     /// Reclaims idle counters among the next `budget` cells.
-    pub fn sweep(&self, now: Now, budget: usize) {
+    pub(crate) fn sweep(&self, now: Now, budget: usize) {
         self.cells.sweep(now, budget);
     }
 
-    /// Frees memory of removed counters: takes up to `blocks` blocks without counters out of use. A later call of this
-    /// function frees them for counts of any layout, once no call can be reading them. Returns true if some were taken
-    /// out of use. To be called now and then.
-    pub fn turn(&self, blocks: usize) -> bool {
+    /// Takes up to `blocks` blocks without counters out of use: see [`crate::Counters::turn`].
+    pub(crate) fn turn(&self, blocks: usize) -> bool {
         !self.is_inherited() && self.cells.turn(blocks)
     }
 
     /// Returns the number of blocks of 64 KiB that counters use, or that calls may still be reading after their last
     /// counter went.
-    pub fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.cells.blocks_in_use()
     }
 
     /// Returns the number of live counters.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.cells.len()
     }
 
-    /// True if there is no live counter.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Returns the greatest number of live counters.
+    pub(crate) fn capacity(&self) -> usize {
+        self.cells.capacity()
     }
 
-    /// Returns the greatest number of live counters.
-    pub fn capacity(&self) -> usize {
-        self.cells.capacity()
+    /// True if the file was closed, so that what was seen since may be empty.
+    #[cfg(not(loom))]
+    pub(crate) fn is_closed(&self) -> bool {
+        self.cells.is_closed()
     }
 
     /// Returns true if the counters belong to the process that this one was forked from. They are in a file that both
     /// have mapped, and each process would admit as if the other did not exist.
     #[inline]
-    pub fn is_inherited(&self) -> bool {
+    pub(crate) fn is_inherited(&self) -> bool {
         #[cfg(not(loom))]
         return self.durable.as_ref().is_some_and(|durable| !durable.is_ours());
         #[cfg(loom)]
@@ -295,98 +294,122 @@ impl Counters {
 }
 
 #[cfg(not(loom))]
-impl Counters {
+impl Store {
     /// Opens the counters in the file at `path`; makes a new file with `hash_key` if there is none.
-    ///
-    /// Times given to them from now on must be the boot clock's plus [`Self::clock_shift_us`].
-    pub fn open(
+    pub(crate) fn open(
         path: &Path,
-        capacity: usize,
-        per_grant: usize,
+        sizes: Sizes,
         hash_key: &[u8; 16],
         reading: &ClockReading,
     ) -> Result<Self, StoreError> {
-        let sizes = file::Sizes { capacity, per_grant };
-        let (cells, durable, lines) = file::open(path, sizes, hash_key, reading)?;
-        let resets = ResetTable::with_lines(durable.hash_key(), &lines);
+        let (store, durable) = Self::opened(file::open(path, sizes, hash_key, reading)?);
         // No call uses the counters yet. A grant without live counters has nothing that its resets could have left behind.
-        resets.forget(&durable, |grant| cells.count_of(grant) > 0);
-        Ok(Self {
+        store
+            .resets
+            .forget(&durable, |grant| store.cells.count_of(grant) > 0);
+        Ok(store.with(durable))
+    }
+
+    /// Like [`Self::open`], for a file that other processes use in turn: it keeps every reset that is in force, so that the
+    /// identities which those processes know stay the same. Without a `hash_key` a missing file is an error.
+    pub(crate) fn open_to_share(
+        path: &Path,
+        sizes: Sizes,
+        hash_key: Option<&[u8; 16]>,
+        reading: &ClockReading,
+    ) -> Result<Self, StoreError> {
+        let (store, durable) = Self::opened(match hash_key {
+            Some(hash_key) => file::open(path, sizes, hash_key, reading)?,
+            None => file::open_existing(path, sizes, reading)?,
+        });
+        store.resets.forget(&durable, |_| true);
+        Ok(store.with(durable))
+    }
+
+    fn opened((cells, durable, lines): (Cells, Durable, Vec<ResetLine>)) -> (Self, Durable) {
+        let resets = ResetTable::with_lines(durable.hash_key(), &lines);
+        let store = Self {
             cells,
             resets,
-            durable: Some(durable),
-        })
+            durable: None,
+        };
+        (store, durable)
     }
 
-    /// True for counters in a file.
-    pub fn is_durable(&self) -> bool {
-        self.durable.is_some()
+    fn with(mut self, durable: Durable) -> Self {
+        self.durable = Some(durable);
+        self
     }
 
-    /// Returns an error in a child that was forked after the file was opened: the child refuses every take and does
-    /// nothing to the file.
-    pub fn check_ours(&self) -> Result<(), StoreError> {
+    /// Returns an error in a child that was forked after the file was opened.
+    pub(crate) fn check_ours(&self) -> Result<(), StoreError> {
         self.durable.as_ref().map_or(Ok(()), Durable::check_ours)
     }
 
-    /// Returns the key of the identities in the file, which may differ from the given one; `None` for counters in
-    /// memory.
-    pub fn hash_key(&self) -> Option<&[u8; 16]> {
+    /// Returns the key of the identities in the file; `None` for counters in memory.
+    pub(crate) fn hash_key(&self) -> Option<&[u8; 16]> {
         self.durable.as_ref().map(Durable::hash_key)
     }
 
     /// Returns the microseconds from the boot clock to the clock of the stamps; 0 for counters in memory.
-    pub fn clock_shift_us(&self) -> i64 {
+    pub(crate) fn clock_shift_us(&self) -> i64 {
         self.durable.as_ref().map_or(0, Durable::shift_us)
+    }
+
+    /// The resets in force, as lines of the file.
+    pub(crate) fn reset_lines(&self) -> Vec<ResetLine> {
+        self.resets.lines()
     }
 
     /// The resets that the keys of counts depend on; `None` if there are none.
     #[inline]
-    pub fn resets(&self) -> Option<Arc<Resets>> {
+    pub(crate) fn resets(&self) -> Option<Arc<Resets>> {
         self.resets.current()
     }
 
     /// Returns the number of resets in force.
-    pub fn resets_len(&self) -> usize {
+    pub(crate) fn resets_len(&self) -> usize {
         self.resets.len()
     }
 
-    /// Lets the counts that these targets name begin anew, for every call that begins after the return. Blocks as long as the
-    /// disk takes; after an error some of the targets may have been reset.
-    pub fn reset(&self, targets: &[ResetTarget<'_>], now: Now) -> Result<(), ResetError> {
+    /// Lets the counts that these targets name begin anew: see [`crate::Counters::reset`].
+    pub(crate) fn reset(&self, targets: &[ResetTarget<'_>], now: Now) -> Result<(), ResetError> {
         self.resets.reset(targets, self.durable.as_ref(), now)
     }
 
+    /// The time of a call that may have begun before this process opened the file: not before it was opened, since until
+    /// then a new count admits nothing.
+    pub(crate) fn since_opening(&self, now: Now) -> Now {
+        self.durable
+            .as_ref()
+            .map_or(now, |durable| now.not_before_us(durable.opened_us()))
+    }
+
     /// Returns the number of live counters that a grant has made.
-    pub fn len_of(&self, grant: &str) -> usize {
+    pub(crate) fn len_of(&self, grant: &str) -> usize {
         self.cells.count_of(self.cells.owner_hash(grant))
     }
 
     /// Returns once everything that was taken before is on disk. Blocks as long as the disk takes.
-    pub fn flush(&self, reading: &ClockReading) -> Result<(), StoreError> {
+    pub(crate) fn flush(&self, reading: &ClockReading) -> Result<(), StoreError> {
         self.durable
             .as_ref()
             .map_or(Ok(()), |durable| durable.flush(&self.cells, reading))
     }
 
-    /// Stops all takes, and marks the file as whole, for the next process. A second call does nothing.
-    ///
-    /// Threads may be in [`Self::take`]: each either has its units in the file or is refused.
-    pub fn close(&self, reading: &ClockReading) -> Result<(), StoreError> {
+    /// Stops all takes, and marks the file as whole: see [`crate::Counters::close`].
+    pub(crate) fn close(&self, reading: Option<&ClockReading>) -> Result<(), StoreError> {
         self.durable
             .as_ref()
-            .map_or(Ok(()), |durable| durable.close(&self.cells, Some(reading)))
+            .map_or(Ok(()), |durable| durable.close(&self.cells, reading))
     }
 }
 
 #[cfg(not(loom))]
-impl Drop for Counters {
+impl Drop for Store {
     fn drop(&mut self) {
-        if let Some(durable) = &self.durable {
-            // There is no caller for an error. If the file is not marked as whole, the next start only checks it more
-            // closely.
-            let _ = durable.close(&self.cells, None);
-        }
+        // There is no caller for an error. If the file is not marked as whole, the next start only checks it more closely.
+        let _ = self.close(None);
     }
 }
 
@@ -473,7 +496,7 @@ fn units(cost: Micros) -> usize {
     usize::try_from(cost.0.div_ceil(Micros::ONE.0)).unwrap_or(usize::MAX)
 }
 
-fn window_us(window: Window, now: Now) -> u64 {
+pub(crate) fn window_us(window: Window, now: Now) -> u64 {
     match window {
         Window::Sliding { window_us } => window_us,
         Window::Calendar(period) => period_us(period, now),

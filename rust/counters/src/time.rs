@@ -1,10 +1,12 @@
 //! The instant of a decision, which is an argument: the core never reads a clock.
 
+use serde::{Deserialize, Serialize};
+
 /// One instant on the boot clock, with the fixed distance to Unix time.
 ///
 /// Sliding windows run on the boot clock, so that steps of the wall clock neither refill nor freeze them; calendar
 /// windows, `time.*` paths and `decided_at_us` use Unix time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Now {
     /// Nanoseconds on a clock that never steps back (`CLOCK_BOOTTIME`).
     pub boot_ns: u64,
@@ -18,6 +20,15 @@ impl Now {
         Self {
             boot_ns: unix_us * 1_000,
             unix_offset_us: 0,
+        }
+    }
+
+    /// This instant, or the one at `boot_us` if that is later.
+    #[cfg(not(loom))]
+    pub(crate) fn not_before_us(self, boot_us: u64) -> Self {
+        Self {
+            boot_ns: self.boot_ns.max(boot_us.saturating_mul(1_000)),
+            ..self
         }
     }
 

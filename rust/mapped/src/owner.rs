@@ -17,7 +17,7 @@ pub struct Owner {
 
 impl Owner {
     /// An owner for this process.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self {
             mark: mark().ok(),
             pid: std::process::id(),
@@ -36,6 +36,12 @@ impl Owner {
     /// The process id.
     pub const fn pid(&self) -> u32 {
         self.pid
+    }
+}
+
+impl Default for Owner {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

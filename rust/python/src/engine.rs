@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_core::engine::{Policies, ResetNames};
 use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
-use callgate_counters::ReservationLimits;
+use callgate_counters::{ReadClocks, ReservationLimits};
 use callgate_server::{Clock, random_key, random_reservation_id};
 use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
@@ -37,6 +37,8 @@ keywords! {
         reservation_ttl_ms: u64 = 30_000,
         /// `memory`, also by default, or `file:PATH`.
         counters: Option<String> = None,
+        /// Other processes may have the file of the counters, or ask this one for them.
+        share_counters: bool = false,
         /// The interval in which a server writes counters in a file to disk.
         flush_interval_ms: u64 = 1_000,
         /// The limit of open reservations per grant.
@@ -66,7 +68,10 @@ thread_local! {
 /// - `counters_per_grant`: Highest number of live counters of one grant in this process.
 /// - `reservation_ttl_ms`: Time in which a reservation can be rolled back.
 /// - `counters`: The place of the counters: ``memory``, the meaning of None, or ``file:PATH``, where they survive the
-///   process (`docs/counters.md`). The file belongs to this engine alone.
+///   process (`docs/counters.md`). The file belongs to this engine alone, unless it is shared.
+/// - `share_counters`: Share the counters in a file with other processes that pass it as well, so that a limit holds
+///   for all of them together. One of them keeps the file. A call of the others waits for its answer, at most 2 s;
+///   then it is denied, ``(counter store unavailable)``.
 /// - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
 ///   lose the counts of one interval; a kill loses nothing.
 /// - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's
@@ -107,7 +112,17 @@ impl Engine {
     fn build(py: Python<'_>, state: State, sizes: &Sizes) -> PyResult<Self> {
         let config = config(sizes)?;
         let core = match counters::place(sizes.counters.as_deref())? {
+            None if sizes.share_counters => {
+                let fault = "expected counters in a file, those in memory have one process".to_owned();
+                return Err(Error::Value("share_counters".to_owned(), fault).into());
+            }
             None => callgate_core::Engine::new(state, config),
+            Some(path) if sizes.share_counters => {
+                let clocks = ReadClocks::new(callgate_server::read_clocks);
+                py.detach(|| {
+                    callgate_core::Engine::open_shared(state, config, &path, clocks).map_err(Error::from)
+                })?
+            }
             Some(path) => py.detach(|| {
                 let reading = counters::read_clocks()?;
                 callgate_core::Engine::open(state, config, &path, &reading).map_err(Error::from)
@@ -146,6 +161,14 @@ impl Engine {
             )),
             Some(now_ms) => instant(now_ms),
         }
+    }
+
+    /// Calls `work` without blocking other Python threads, if it may wait for another process that keeps the counters.
+    fn counting<R: Send>(&self, py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
+        if self.core.store().is_follower() {
+            return py.detach(work);
+        }
+        work()
     }
 
     fn sweep_periodically(&self, now: Now) {
@@ -397,7 +420,11 @@ impl Engine {
         }
         .ask(reservation, |request| {
             let state = self.core.snapshot();
-            SCRATCH.with_borrow_mut(|scratch| Decision::from(self.core.decide(&state, request, now, scratch)))
+            self.counting(tool.py(), || {
+                SCRATCH.with_borrow_mut(|scratch| {
+                    Decision::from(self.core.decide(&state, request, now, scratch))
+                })
+            })
         });
         match decided {
             Ok(decision) => Ok(decision),
@@ -438,7 +465,9 @@ impl Engine {
         }
         .ask(None, |request| {
             let state = self.core.snapshot();
-            SCRATCH.with_borrow_mut(|scratch| self.core.explain(&state, request, now, scratch))
+            self.counting(py, || {
+                SCRATCH.with_borrow_mut(|scratch| self.core.explain(&state, request, now, scratch))
+            })
         });
         match explained {
             Ok(explanation) => Explanation::from_core(py, explanation),
@@ -488,8 +517,10 @@ impl Engine {
         }
         .ask(None, |request| {
             let state = self.core.snapshot();
-            SCRATCH
-                .with_borrow_mut(|scratch| Peek::from_core(py, self.core.peek(&state, request, now, scratch)))
+            let peeked = self.counting(py, || {
+                SCRATCH.with_borrow_mut(|scratch| self.core.peek(&state, request, now, scratch))
+            });
+            Peek::from_core(py, peeked)
         });
         match peeked {
             Ok(peek) => peek,
@@ -548,12 +579,15 @@ impl Engine {
     /// Raises:
     ///     ValueError: Not an id of a reservation.
     #[pyo3(signature = (reservation, *, now_ms = None))]
-    fn roll_back(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        Ok(self.core.roll_back(
-            reservation_id(reservation)?,
-            Pep::UNNAMED.id,
-            self.instant(now_ms)?,
-        ))
+    fn roll_back(
+        &self,
+        py: Python<'_>,
+        reservation: &str,
+        now_ms: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<bool> {
+        let id = reservation_id(reservation)?;
+        let now = self.instant(now_ms)?;
+        Ok(self.counting(py, || self.core.roll_back(id, Pep::UNNAMED.id, now)))
     }
 
     /// Keeps a reservation's units permanently; False if the id is unknown, expired or already settled.
@@ -597,8 +631,8 @@ impl Engine {
 
     /// The number of live counters, and its limit.
     #[getter]
-    fn counters(&self) -> (usize, usize) {
-        self.core.counters()
+    fn counters(&self, py: Python<'_>) -> (usize, usize) {
+        self.counting(py, || self.core.counters())
     }
 
     /// The policies in force.
@@ -616,8 +650,8 @@ impl Engine {
         )
     }
 
-    fn __repr__(&self) -> String {
-        let (alive, capacity) = self.core.counters();
+    fn __repr__(&self, py: Python<'_>) -> String {
+        let (alive, capacity) = self.counters(py);
         let state = self.core.snapshot();
         let policies: Vec<_> = state
             .policies()

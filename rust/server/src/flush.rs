@@ -41,11 +41,17 @@ struct Reports {
     told: Option<Instant>,
     growth_failures: u64,
     growth_told: Option<Instant>,
+    sharing_fault: Option<String>,
 }
 
 impl Reports {
     fn tick(&mut self, gate: &Gate) {
         let store = gate.engine.store();
+        self.tell_sharing(gate, store.sharing_fault());
+        if store.is_follower() {
+            // The process that keeps the file flushes it.
+            return;
+        }
         let started = Instant::now();
         let flushed = read_clocks()
             .map_err(|error| format!("the clocks cannot be read: {error}"))
@@ -76,6 +82,16 @@ impl Reports {
     }
 }
 
+impl Reports {
+    /// Reports once that the counters cannot be shared, or not be reached, and again after a recovery.
+    fn tell_sharing(&mut self, gate: &Gate, fault: Option<String>) {
+        if let Some(fault) = fault.as_ref().filter(|_| self.sharing_fault != fault) {
+            tell(gate, &mut None, Level::Warning, "counters_sharing_failed", fault);
+        }
+        self.sharing_fault = fault;
+    }
+}
+
 fn tell(gate: &Gate, told: &mut Option<Instant>, level: Level, event: &'static str, error: &str) {
     if told.is_none_or(|told| told.elapsed() >= QUIET) {
         *told = Some(Instant::now());
@@ -90,39 +106,45 @@ mod tests {
     use callgate_core::engine::Policies;
     use callgate_core::policy::{Catalogue, Format, Source, parse};
     use callgate_core::{Engine, EngineConfig, State};
+    use callgate_counters::ReadClocks;
 
     use super::*;
     use crate::clock::{Clock, ManualClock, SystemClock};
     use crate::in_force::Parts;
     use crate::testing;
 
-    #[test]
-    fn flushes_are_counted_and_timed() {
-        let folder = tempfile::tempdir().unwrap();
+    fn state() -> State {
         let source = Source {
             name: "p",
             stem: "p",
             format: Format::Json,
             bytes: br#"{"version": "1", "default": "allow"}"#,
         };
-        let state = State::build(
-            Policies::EveryServer(parse(&source).unwrap()),
-            Catalogue::default(),
-        );
-        let config = EngineConfig {
+        let policies = Policies::EveryServer(parse(&source).unwrap());
+        State::build(policies, Catalogue::default()).unwrap()
+    }
+
+    fn config() -> EngineConfig {
+        EngineConfig {
             counter_capacity: 10,
             counters_per_grant: 10,
             reservation_ttl_ms: 1,
             reservations: callgate_counters::ReservationLimits::in_all(1),
             hash_key: [1; 16],
-        };
+        }
+    }
+
+    fn gate(engine: Engine) -> Gate {
+        let clock = Clock::System(SystemClock::new());
+        Gate::new(Arc::new(engine), clock, Parts::default())
+    }
+
+    #[test]
+    fn flushes_are_counted_and_timed() {
+        let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("counters");
-        let engine = Engine::open(state.unwrap(), config, &path, &read_clocks().unwrap()).unwrap();
-        let gate = Gate::new(
-            Arc::new(engine),
-            Clock::System(SystemClock::new()),
-            Parts::default(),
-        );
+        let engine = Engine::open(state(), config(), &path, &read_clocks().unwrap()).unwrap();
+        let gate = gate(engine);
         let mut reports = Reports::default();
         reports.tick(&gate);
         reports.tick(&gate);
@@ -145,6 +167,37 @@ mod tests {
         std::fs::rename(&elsewhere, &path).unwrap();
         reports.tick(&gate);
         assert_eq!(gate.metrics.store.last_failure(), None);
+    }
+
+    #[test]
+    fn who_does_not_keep_the_file_neither_flushes_nor_is_silent_about_faults() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("counters");
+        let share = || Engine::open_shared(state(), config(), &path, ReadClocks::new(read_clocks)).unwrap();
+        let (holder, follower) = (share(), gate(share()));
+        let mut reports = Reports::default();
+        reports.tick(&follower);
+        assert_eq!(follower.metrics.store.duration().count, 0);
+        assert!(follower.events.drain(10).is_empty());
+
+        holder.store().close(&read_clocks().unwrap()).unwrap();
+        let alone = Engine::open(state(), config(), &path, &read_clocks().unwrap()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(follower.engine.counters().0, 0, "nobody answers");
+            reports.tick(&follower);
+        }
+        let events = follower.events.drain(10);
+        assert_eq!(events.len(), 1);
+        assert_eq!(events[0].event, "counters_sharing_failed");
+
+        alone.store().close(&read_clocks().unwrap()).unwrap();
+        assert_eq!(follower.engine.counters().0, 0);
+        reports.tick(&follower);
+        assert_eq!(
+            follower.metrics.store.duration().count,
+            1,
+            "it keeps the file now"
+        );
     }
 
     #[test]

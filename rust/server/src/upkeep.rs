@@ -65,7 +65,7 @@ pub(crate) struct Reports {
 
 impl Reports {
     pub(crate) fn tick(&mut self, gate: &Gate) {
-        let (_, capacity) = gate.engine.counters();
+        let capacity = gate.engine.store().capacity();
         gate.engine
             .sweep(gate.clock.now(), (capacity / PERIODS_PER_ROUND).max(LEAST_SWEPT));
         self.capacity(gate);
@@ -96,6 +96,10 @@ impl Reports {
     }
 
     fn capacity(&mut self, gate: &Gate) {
+        if gate.engine.store().is_follower() {
+            // The process that keeps the counters tells it.
+            return;
+        }
         let (counters, capacity) = gate.engine.counters();
         let full = counters >= capacity;
         if full && !self.at_capacity {

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 
 use super::explain::{StepKind, StepResult};
 use super::limits::{Use, is_short};
+use super::settle::UNAVAILABLE;
 use super::trace::Trace;
 use super::weigh::Weighed;
 use super::{Counting, message};
@@ -67,7 +68,11 @@ impl<'s> Counting<'_, 's> {
         if weighed.needs.is_empty() && !weighed.counts.can_ask() {
             return ControlFlow::Continue(());
         }
-        self.counters.look(&mut weighed.counts.demands, self.now);
+        if !self.counters.look(&mut weighed.counts.demands, self.now) {
+            let mut decision = self.unavailable();
+            weighed.indexes.complete(self.state, &mut decision);
+            return ControlFlow::Break(decision);
+        }
         let is_refused = weighed.counts.short().any(|(one, _)| one.enforced && !one.asks);
         if is_refused {
             return ControlFlow::Break(self.rate_limited(weighed));
@@ -110,9 +115,12 @@ impl<'s> Counting<'_, 's> {
     }
 
     /// The counts that have too little left, shadowed ones among them, in the order of their limits.
-    fn all_short(&self, weighed: &Weighed<'s, '_>) -> SmallVec<[Use; 4]> {
+    fn all_short(&self, weighed: &mut Weighed<'s, '_>) -> SmallVec<[Use; 4]> {
         let (uses, mut demands) = weighed.counts.in_order();
-        self.counters.look(&mut demands, self.now);
+        if !self.counters.look(&mut demands, self.now) {
+            weighed.shadowing.note(Outcome::Deny, UNAVAILABLE);
+            return SmallVec::new();
+        }
         let both = uses.into_iter().zip(&demands);
         both.filter_map(|(one, demand)| is_short(demand).then_some(one))
             .collect()

@@ -12,7 +12,10 @@ use crate::{Decision, Outcome};
 
 /// The rule of a denial because there is no room for a new count.
 const CAPACITY: &str = "(counter capacity)";
-const UNAVAILABLE: &str = "(counter store unavailable)";
+pub(super) const UNAVAILABLE: &str = "(counter store unavailable)";
+const UNAVAILABLE_MESSAGE: &str = "the counters cannot be reached: their file was closed, or belongs to the process that \
+                                   this one was forked from, or the process that keeps it does not answer; try again \
+                                   later, or ask callgate's operator";
 
 impl<'s> Counting<'_, 's> {
     /// Asks for the approval that is missing, or takes the units.
@@ -27,11 +30,7 @@ impl<'s> Counting<'_, 's> {
                 CAPACITY,
                 "too many counters are alive, so no new one can be kept; try again later",
             ),
-            Err(Refusal::Unavailable) => self.denied(
-                UNAVAILABLE,
-                "the counters' file was closed, or belongs to the process that this one was forked from; ask callgate's \
-                 operator",
-            ),
+            Err(Refusal::Unavailable) => self.unavailable(),
         };
         weighed.indexes.complete(self.state, &mut decision);
         decision
@@ -78,6 +77,11 @@ impl<'s> Counting<'_, 's> {
         };
         weighed.indexes.complete(self.state, &mut decision);
         decision
+    }
+
+    /// The denial because the counters cannot be reached.
+    pub(super) fn unavailable(&self) -> Decision<'s> {
+        self.denied(UNAVAILABLE, UNAVAILABLE_MESSAGE)
     }
 
     fn denied(&self, rule: &'static str, message: &'static str) -> Decision<'s> {

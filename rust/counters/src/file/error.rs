@@ -42,6 +42,33 @@ pub enum StoreError {
         /// The process that opened it last.
         pid: Option<u32>,
     },
+    /// The process that keeps the file for others does not answer.
+    #[error(
+        "the counters `{}` are kept by process {}, which does not answer; let it go on or stop it, or choose another file with --counters",
+        path.display(),
+        process(*pid)
+    )]
+    Silent {
+        /// The file.
+        path: PathBuf,
+        /// The process that opened it last.
+        pid: Option<u32>,
+    },
+    /// The process that keeps the file cannot share it with this one.
+    #[error(
+        "the counters `{}` are kept by process {}, which {reason}, so they cannot be shared with it; stop that process, or choose \
+         another file with --counters",
+        path.display(),
+        process(*pid)
+    )]
+    Unshared {
+        /// The file.
+        path: PathBuf,
+        /// The process that opened it last.
+        pid: Option<u32>,
+        /// The reason, as a verb with its object.
+        reason: &'static str,
+    },
     /// The file belongs to the process that this one was forked from.
     #[error(
         "the counters `{}` belong to process {pid}, which this one was forked from; ask that process, or open other counters after the fork",
@@ -113,6 +140,11 @@ pub enum StoreError {
         /// The damage that prevents a repair.
         fault: String,
     },
+}
+
+/// The number of a process, if it is known.
+fn process(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "?".to_owned(), |pid| pid.to_string())
 }
 
 /// Describes an error of the operating system, in the words of other messages.

@@ -33,7 +33,7 @@ pub use error::StoreError;
 pub use facts::Facts;
 pub use repair::Repaired;
 
-pub(crate) use open::{Sizes, open};
+pub(crate) use open::{Sizes, holder_of, open, open_existing};
 
 /// The file behind a store of counters.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub(crate) struct Durable {
     hash_key: [u8; 16],
     /// Microseconds from the boot clock to the clock of the stamps.
     shift_us: i64,
+    /// The engine's time at which the file was opened. A new count admits no call of before.
+    opened_us: u64,
     flusher: Mutex<Flusher>,
 }
 
@@ -69,6 +71,11 @@ impl Durable {
     /// Microseconds to add to the boot clock.
     pub(crate) const fn shift_us(&self) -> i64 {
         self.shift_us
+    }
+
+    /// The time at which the file was opened, on the clock of the stamps.
+    pub(crate) const fn opened_us(&self) -> u64 {
+        self.opened_us
     }
 
     /// Returns true if this process opened the file. A child that it forks must take nothing from the counters and must

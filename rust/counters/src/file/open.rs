@@ -62,6 +62,20 @@ pub(crate) fn open(
     })
 }
 
+/// Opens the counters at `path`, which must exist.
+pub(crate) fn open_existing(
+    path: &Path,
+    sizes: Sizes,
+    reading: &ClockReading,
+) -> Result<(Cells, Durable, Vec<ResetLine>), StoreError> {
+    match lock(path)? {
+        Some(file) => adopt(path, file, sizes, reading),
+        None => Err(StoreError::Missing {
+            path: path.to_owned(),
+        }),
+    }
+}
+
 /// Locks the file at `path`, if there is one.
 pub(super) fn lock(path: &Path) -> Result<Option<MappedFile>, StoreError> {
     match MappedFile::open(path) {
@@ -72,13 +86,16 @@ pub(super) fn lock(path: &Path) -> Result<Option<MappedFile>, StoreError> {
 }
 
 fn in_use(path: &Path) -> StoreError {
-    let holder = super::facts::read_header(path)
-        .ok()
-        .and_then(|header| header.holder());
     StoreError::InUse {
         path: path.to_owned(),
-        pid: holder,
+        pid: holder_of(path),
     }
+}
+
+/// The process that opened the file last, as far as it can be read.
+pub(crate) fn holder_of(path: &Path) -> Option<u32> {
+    let header = super::facts::read_header(path).ok()?;
+    header.holder()
 }
 
 /// Makes a file without counters, complete and on disk, under the path `new`; errors name `path`.
@@ -225,6 +242,7 @@ fn adopt(
         shift_us: engine_us
             .cast_signed()
             .wrapping_sub(reading.boot_us.cast_signed()),
+        opened_us: engine_us,
         flusher: Mutex::new(Flusher {
             header: image.header,
             synced_blocks: blocks,

@@ -15,7 +15,7 @@ fn demand(max: u64) -> Demand {
 
 #[test]
 fn a_block_is_kept_as_long_as_a_call_may_be_reading_it() {
-    let counters = Counters::new(1_000, 1_000, &[1; 16]);
+    let counters = Store::new(1_000, 1_000, &[1; 16]);
     let take = |max, us| {
         counters
             .take(&mut [demand(max)], "g", Now::from_unix_us(us))
@@ -43,7 +43,7 @@ fn a_block_is_kept_as_long_as_a_call_may_be_reading_it() {
 
 #[test]
 fn units_beyond_max_are_taken_and_counted_until_their_window_passes() {
-    let counters = Counters::new(10, 10, &[1; 16]);
+    let counters = Store::new(10, 10, &[1; 16]);
     let now = Now::from_unix_us;
     let mut wanted = demand(5);
     wanted.shape.whole_units = false;
@@ -78,7 +78,7 @@ fn units_beyond_max_are_taken_and_counted_until_their_window_passes() {
 
 #[test]
 fn a_count_never_overflows() {
-    let counters = Counters::new(10, 10, &[1; 16]);
+    let counters = Store::new(10, 10, &[1; 16]);
     let mut wanted = demand(5);
     wanted.shape.whole_units = false;
     wanted.cost = Micros(u64::MAX / 3);

@@ -34,7 +34,7 @@ pub(super) struct LineJudge {
 
 impl Judging for LineJudge {
     fn judge(&self, line: &[u8], looks: Looks) -> Judged {
-        let judged = self.with(|admission| {
+        let judge = |admission: &Admission<'_>| {
             let responder = StdioResponder {
                 server: &self.server,
                 pins: self.pins.as_ref(),
@@ -46,7 +46,8 @@ impl Judging for LineJudge {
             Ok(work_on(line, |buffers| {
                 judge.answer(&&self.attributes, Ok(Payload::Body(line, None)), buffers)
             }))
-        });
+        };
+        let judged = self.counting(|| self.with(judge));
         judged.unwrap_or_else(|reason| Judged::Reply(self.unclear(reason)))
     }
 
@@ -71,11 +72,12 @@ impl Judging for LineJudge {
 
     fn settle(&self, reservation: ReservationId, reached: bool) {
         // If there is no enforcement point, the units belong to nobody.
-        let _ = self.with(|admission| {
+        let settle = |admission: &Admission<'_>| {
             let pep = admission.pep.id;
             OpenReservation { reservation, pep }.settle(&self.gate, !reached);
             Ok(())
-        });
+        };
+        let _ = self.counting(|| self.with(settle));
     }
 
     fn cut<'r>(&self, reply: &'r [u8], id: Option<&RequestId>, listing: &Listing) -> Cow<'r, [u8]> {
@@ -103,6 +105,14 @@ impl LineJudge {
         let configuration = self.gate.configuration();
         let admission = Admission::of(&configuration, None);
         work(&admission.map_err(|unknown| unknown.message().to_owned())?)
+    }
+
+    /// Calls `work` where it may wait for another process that keeps the counters.
+    fn counting<R>(&self, work: impl FnOnce() -> R) -> R {
+        if self.gate.engine.store().is_follower() {
+            return tokio::task::block_in_place(work);
+        }
+        work()
     }
 
     fn named(&self, admission: &Admission<'_>) -> Result<crate::proxy::Named<'_>, String> {

@@ -1,0 +1,244 @@
+//! The counters of an engine: in this process, or shared with others.
+
+#[cfg(not(loom))]
+use std::path::Path;
+#[cfg(not(loom))]
+use std::sync::Arc;
+
+#[cfg(not(loom))]
+use crate::file::{ClockReading, Sizes, StoreError};
+#[cfg(not(loom))]
+use crate::resets::{ResetError, ResetTarget, Resets};
+#[cfg(not(loom))]
+use crate::shared::{ReadClocks, Shared};
+use crate::store::Store;
+use crate::{Demand, Now, Refusal};
+
+/// Live counters by identity.
+#[derive(Debug)]
+pub struct Counters(Kept);
+
+/// The place of the counters.
+#[derive(Debug)]
+#[cfg_attr(
+    not(loom),
+    expect(
+        clippy::large_enum_variant,
+        reason = "an engine has one, and its calls should not go through a pointer"
+    )
+)]
+enum Kept {
+    Own(Store),
+    #[cfg(not(loom))]
+    Shared(Box<Shared>),
+}
+
+/// Calls a method of the store or of the shared counters, which have the same name.
+macro_rules! kept {
+    ($counters:expr, $kept:ident => $call:expr) => {
+        match &$counters.0 {
+            Kept::Own($kept) => $call,
+            #[cfg(not(loom))]
+            Kept::Shared($kept) => $call,
+        }
+    };
+}
+
+impl Counters {
+    /// No counters yet; at most `capacity` in all and `per_grant` made by one grant.
+    pub fn new(capacity: usize, per_grant: usize, hash_key: &[u8; 16]) -> Self {
+        Self(Kept::Own(Store::new(capacity, per_grant, hash_key)))
+    }
+
+    /// Returns the number of times that a new count was refused because there was no room for it in memory or on disk,
+    /// and the reason of the latest failure.
+    pub fn growth_failures(&self) -> (u64, String) {
+        kept!(self, kept => kept.growth_failures())
+    }
+
+    /// Looks at the counts, takes nothing: fills in every `view`.
+    ///
+    /// Returns false if the counts cannot be reached, because the process that keeps them does not answer. Then every
+    /// count looks used up.
+    pub fn look(&self, demands: &mut [Demand], now: Now) -> bool {
+        kept!(self, kept => kept.look(demands, now))
+    }
+
+    /// Returns what [`Self::take`] would answer now, and takes nothing: fills in every `view`. It makes no counter.
+    pub fn peek(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<(), Refusal> {
+        kept!(self, kept => kept.peek(demands, owner, now))
+    }
+
+    /// Takes from all counts or from none, for the grant `owner`; fills in every `view`. Keys must be distinct.
+    ///
+    /// Returns the boot-clock microseconds with which the units were stamped.
+    ///
+    /// If another process keeps the counts and ends before it has answered, the units may be taken all the same, and are
+    /// taken once more from its successor. So a call may be charged twice then, and is never admitted without units.
+    pub fn take(&self, demands: &mut [Demand], owner: &str, now: Now) -> Result<u64, Refusal> {
+        kept!(self, kept => kept.take(demands, owner, now))
+    }
+
+    /// Gives back the units that [`Self::take`] took for one demand and that have not expired. Units that another process
+    /// keeps stay taken if it does not answer.
+    pub(crate) fn give_back(&self, demand: &Demand, now: Now) {
+        kept!(self, kept => kept.give_back(demand, now));
+    }
+
+    /// Reclaims idle counters among the next `budget` cells.
+    pub fn sweep(&self, now: Now, budget: usize) {
+        kept!(self, kept => kept.sweep(now, budget));
+    }
+
+    /// Frees memory of removed counters: takes up to `blocks` blocks without counters out of use. A later call of this
+    /// function frees them for counts of any layout, once no call can be reading them. Returns true if some were taken
+    /// out of use. To be called now and then.
+    pub fn turn(&self, blocks: usize) -> bool {
+        kept!(self, kept => kept.turn(blocks))
+    }
+
+    /// Returns the number of blocks of 64 KiB that counters use, or that calls may still be reading after their last
+    /// counter went.
+    pub fn blocks(&self) -> usize {
+        kept!(self, kept => kept.blocks())
+    }
+
+    /// Returns the number of live counters; 0 if another process keeps them and does not answer.
+    pub fn len(&self) -> usize {
+        kept!(self, kept => kept.len())
+    }
+
+    /// True if there is no live counter.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the greatest number of live counters.
+    pub fn capacity(&self) -> usize {
+        kept!(self, kept => kept.capacity())
+    }
+
+    /// Returns true if the counters belong to the process that this one was forked from. They are in a file that both
+    /// have mapped, and each process would admit as if the other did not exist.
+    #[inline]
+    pub fn is_inherited(&self) -> bool {
+        kept!(self, kept => kept.is_inherited())
+    }
+}
+
+#[cfg(not(loom))]
+impl Counters {
+    /// Opens the counters in the file at `path`; makes a new file with `hash_key` if there is none.
+    ///
+    /// Times given to them from now on must be the boot clock's plus [`Self::clock_shift_us`].
+    pub fn open(
+        path: &Path,
+        capacity: usize,
+        per_grant: usize,
+        hash_key: &[u8; 16],
+        reading: &ClockReading,
+    ) -> Result<Self, StoreError> {
+        let sizes = Sizes { capacity, per_grant };
+        Store::open(path, sizes, hash_key, reading).map(|store| Self(Kept::Own(store)))
+    }
+
+    /// Opens the counters in the file at `path` like [`Self::open`], or joins the process that has opened them so before: the
+    /// first process keeps the file, and the others ask it over a Unix socket beside the file. When it ends, the next of
+    /// them that needs a count takes the file over. So the limits hold for all of these processes together.
+    ///
+    /// The process that keeps the file applies its own `capacity` and `per_grant`.
+    pub fn open_shared(
+        path: &Path,
+        capacity: usize,
+        per_grant: usize,
+        hash_key: &[u8; 16],
+        clocks: ReadClocks,
+    ) -> Result<Self, StoreError> {
+        let sizes = Sizes { capacity, per_grant };
+        let shared = Shared::open(path, sizes, hash_key, clocks)?;
+        Ok(Self(Kept::Shared(Box::new(shared))))
+    }
+
+    /// True for counters in a file.
+    pub fn is_durable(&self) -> bool {
+        match &self.0 {
+            Kept::Own(store) => store.hash_key().is_some(),
+            Kept::Shared(_) => true,
+        }
+    }
+
+    /// True for counters that were opened to share them. Then a call may wait for another process, for a bounded time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.0, Kept::Shared(_))
+    }
+
+    /// True while another process keeps the counters.
+    pub fn is_follower(&self) -> bool {
+        matches!(&self.0, Kept::Shared(shared) if shared.is_follower())
+    }
+
+    /// The reason why the counters could not be shared or reached lately; `None` if they are.
+    pub fn sharing_fault(&self) -> Option<String> {
+        match &self.0 {
+            Kept::Own(_) => None,
+            Kept::Shared(shared) => shared.fault(),
+        }
+    }
+
+    /// Returns an error in a child that was forked after the file was opened: the child refuses every take and does
+    /// nothing to the file.
+    pub fn check_ours(&self) -> Result<(), StoreError> {
+        kept!(self, kept => kept.check_ours())
+    }
+
+    /// Returns the key of the identities in the file, which may differ from the given one; `None` for counters in
+    /// memory.
+    pub fn hash_key(&self) -> Option<&[u8; 16]> {
+        match &self.0 {
+            Kept::Own(store) => store.hash_key(),
+            Kept::Shared(shared) => Some(shared.hash_key()),
+        }
+    }
+
+    /// Returns the microseconds from the boot clock to the clock of the stamps; 0 for counters in memory.
+    pub fn clock_shift_us(&self) -> i64 {
+        kept!(self, kept => kept.clock_shift_us())
+    }
+
+    /// The resets that the keys of counts depend on; `None` if there are none.
+    #[inline]
+    pub fn resets(&self) -> Option<Arc<Resets>> {
+        kept!(self, kept => kept.resets())
+    }
+
+    /// Returns the number of resets in force.
+    pub fn resets_len(&self) -> usize {
+        kept!(self, kept => kept.resets_len())
+    }
+
+    /// Lets the counts that these targets name begin anew, for every call that begins after the return. Blocks as long as the
+    /// disk takes; after an error some of the targets may have been reset. Shared counters cannot be reset.
+    pub fn reset(&self, targets: &[ResetTarget<'_>], now: Now) -> Result<(), ResetError> {
+        match &self.0 {
+            Kept::Own(store) => store.reset(targets, now),
+            Kept::Shared(_) => Err(ResetError::Shared),
+        }
+    }
+
+    /// Returns the number of live counters that a grant has made; 0 if another process keeps them and does not answer.
+    pub fn len_of(&self, grant: &str) -> usize {
+        kept!(self, kept => kept.len_of(grant))
+    }
+
+    /// Returns once everything that was taken before is on disk. Blocks as long as the disk takes.
+    pub fn flush(&self, reading: &ClockReading) -> Result<(), StoreError> {
+        kept!(self, kept => kept.flush(reading))
+    }
+
+    /// Stops all takes, and marks the file as whole, for the next process. A second call does nothing.
+    ///
+    /// Threads may be in [`Self::take`]: each either has its units in the file or is refused.
+    pub fn close(&self, reading: &ClockReading) -> Result<(), StoreError> {
+        kept!(self, kept => kept.close(Some(reading)))
+    }
+}
