@@ -119,7 +119,7 @@ pub struct Request<'a> {
 }
 
 /// The tools that a person accepted of a server, as a door keeps them (`docs/pinning.md`).
-pub trait PinnedTools: fmt::Debug {
+pub trait PinnedTools: fmt::Debug + Sync {
     /// The message that denies a call of this tool; `None` if it is as it was accepted.
     fn refusal(&self, tool: &str) -> Option<String>;
 

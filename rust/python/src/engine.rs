@@ -6,47 +6,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_core::engine::{Policies, ResetNames};
-use callgate_core::{EngineConfig, Now, Pep, Scratch, State};
-use callgate_counters::{ReadClocks, ReservationLimits};
-use callgate_server::{Clock, random_key, random_reservation_id};
-use pyo3::exceptions::{PyOSError, PyValueError};
+use callgate_core::{Now, Pep, Scratch, State};
+use callgate_server::{Clock, random_reservation_id};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
 use crate::call::{CallError, PythonCall};
 use crate::clock::{instant, system};
-use crate::counters;
 use crate::decision::{Decision, reservation_id};
 use crate::error::Error;
 use crate::explain::Explanation;
-use crate::keywords::keywords;
 use crate::peek::Peek;
-use crate::{args, load, setup};
-
-/// The limit of open reservations; beyond it the oldest one is committed.
-const RESERVATION_CAPACITY: usize = 1 << 16;
-
-keywords! {
-    /// The sizes of an engine, and the place of its counters.
-    struct Sizes {
-        /// The limit of live counters. Each takes up to 2 KiB when it is in use.
-        counter_capacity: usize = 1 << 20,
-        /// The limit of live counters per grant.
-        counters_per_grant: usize = 1 << 16,
-        /// The time in which a reservation can be rolled back (`docs/policy.md` section 2), in milliseconds.
-        reservation_ttl_ms: u64 = 30_000,
-        /// `memory`, also by default, or `file:PATH`.
-        counters: Option<String> = None,
-        /// Other processes may have the file of the counters, or ask this one for them.
-        share_counters: bool = false,
-        /// The interval in which a server writes counters in a file to disk.
-        flush_interval_ms: u64 = 1_000,
-        /// The limit of open reservations per grant.
-        reservations_per_grant: usize = 1 << 12,
-        /// The limit of open reservations per enforcement point.
-        reservations_per_pep: usize = 1 << 15,
-    }
-}
+use crate::policy_info::PolicyInfo;
+use crate::sizes::{Sizes, no_randomness};
+use crate::{args, counters, load, setup};
 
 /// An engine without a server has no background task: every so many calls sweep this many counters.
 const CALLS_PER_SWEEP: u32 = 256;
@@ -85,49 +59,9 @@ pub(crate) struct Engine {
     calls: AtomicU32,
 }
 
-fn config(sizes: &Sizes) -> PyResult<EngineConfig> {
-    for (name, most) in [
-        ("reservations_per_grant", sizes.reservations_per_grant),
-        ("reservations_per_pep", sizes.reservations_per_pep),
-    ] {
-        if !(1..=RESERVATION_CAPACITY).contains(&most) {
-            let fault = format!("expected 1 to {RESERVATION_CAPACITY}, got {most}");
-            return Err(Error::Value(name.to_owned(), fault).into());
-        }
-    }
-    Ok(EngineConfig {
-        counter_capacity: sizes.counter_capacity,
-        counters_per_grant: sizes.counters_per_grant,
-        reservation_ttl_ms: sizes.reservation_ttl_ms,
-        reservations: ReservationLimits {
-            capacity: RESERVATION_CAPACITY,
-            per_grant: sizes.reservations_per_grant,
-            per_pep: sizes.reservations_per_pep,
-        },
-        hash_key: random_key().map_err(no_randomness)?,
-    })
-}
-
 impl Engine {
     fn build(py: Python<'_>, state: State, sizes: &Sizes) -> PyResult<Self> {
-        let config = config(sizes)?;
-        let core = match counters::place(sizes.counters.as_deref())? {
-            None if sizes.share_counters => {
-                let fault = "expected counters in a file, those in memory have one process".to_owned();
-                return Err(Error::Value("share_counters".to_owned(), fault).into());
-            }
-            None => callgate_core::Engine::new(state, config),
-            Some(path) if sizes.share_counters => {
-                let clocks = ReadClocks::new(callgate_server::read_clocks);
-                py.detach(|| {
-                    callgate_core::Engine::open_shared(state, config, &path, clocks).map_err(Error::from)
-                })?
-            }
-            Some(path) => py.detach(|| {
-                let reading = counters::read_clocks()?;
-                callgate_core::Engine::open(state, config, &path, &reading).map_err(Error::from)
-            })?,
-        };
+        let core = sizes.engine(py, state)?;
         let clock = system().shifted(core.store().clock_shift_us());
         Ok(Self {
             core: Arc::new(core),
@@ -177,10 +111,6 @@ impl Engine {
             self.core.sweep(now, SWEEP_BUDGET);
         }
     }
-}
-
-pub(crate) fn no_randomness(error: impl std::fmt::Display) -> PyErr {
-    PyOSError::new_err(format!("the operating system gives no random numbers: {error}"))
 }
 
 /// Reads and compiles documents without blocking other Python threads.
@@ -660,37 +590,6 @@ impl Engine {
         format!(
             "<Engine policies=[{}] counters={alive}/{capacity}>",
             policies.join(", ")
-        )
-    }
-}
-
-/// Facts about one loaded policy.
-#[pyclass(frozen, eq, hash, get_all, module = "callgate._callgate")]
-#[derive(PartialEq, Eq, Hash)]
-pub(crate) struct PolicyInfo {
-    /// The policy's server; None if it serves every server.
-    server: Option<String>,
-    /// The name of the policy.
-    name: String,
-    /// First 12 hex digits of the SHA-256 of the canonical document.
-    version: String,
-    /// The tools that it names exactly.
-    tools: Vec<String>,
-}
-
-#[pymethods]
-impl PolicyInfo {
-    fn __repr__(&self) -> String {
-        let Self {
-            server,
-            name,
-            version,
-            tools,
-        } = self;
-        let server = server.as_deref().unwrap_or("(any)");
-        format!(
-            "<PolicyInfo server={server} name={name} version={version} tools={}>",
-            tools.len()
         )
     }
 }

@@ -19,7 +19,7 @@ macro_rules! keywords {
 
         impl $name {
             /// The keywords of a call; `function` is its name in messages.
-            fn read(function: &str, given: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Self> {
+            $visible fn read(function: &str, given: Option<&Bound<'_, pyo3::types::PyDict>>) -> PyResult<Self> {
                 let mut read = Self { $($key: $default,)+ };
                 for (key, value) in given.into_iter().flatten() {
                     match key.extract::<String>()?.as_str() {

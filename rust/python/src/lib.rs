@@ -28,9 +28,11 @@ mod metrics;
 mod oauth;
 mod peek;
 mod pins;
+mod policy_info;
 mod proxies;
 mod server;
 mod setup;
+mod sizes;
 mod text;
 mod wrap;
 
@@ -57,7 +59,7 @@ mod _callgate {
     #[pymodule_export]
     use crate::document::DocumentTree;
     #[pymodule_export]
-    use crate::engine::{Engine, PolicyInfo};
+    use crate::engine::Engine;
     #[pymodule_export]
     use crate::explain::{ConditionStep, Explanation, Step};
     #[pymodule_export]
@@ -66,6 +68,8 @@ mod _callgate {
     use crate::metrics::{MetricFamily, Metrics};
     #[pymodule_export]
     use crate::peek::{Peek, PeekedLimit};
+    #[pymodule_export]
+    use crate::policy_info::PolicyInfo;
     #[pymodule_export]
     use crate::server::Server;
     #[pymodule_export]
@@ -308,7 +312,7 @@ mod _callgate {
     /// A new random token: ``cgt_`` and 43 characters of URL-safe base64.
     #[pyfunction]
     fn new_token() -> PyResult<String> {
-        callgate_server::new_token().map_err(crate::engine::no_randomness)
+        callgate_server::new_token().map_err(crate::sizes::no_randomness)
     }
 
     /// The JSON Schema (2020-12) of the policy format.

@@ -28,7 +28,7 @@ impl<V> fmt::Debug for PinnedCall<'_, V> {
     }
 }
 
-impl<V: Fn() -> Variant> PinnedTools for PinnedCall<'_, V> {
+impl<V: Fn() -> Variant + Sync> PinnedTools for PinnedCall<'_, V> {
     fn refusal(&self, tool: &str) -> Option<String> {
         let mut state = self.pins.state(tool);
         if !self.pins.mode().lets_pass(state) {

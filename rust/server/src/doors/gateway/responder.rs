@@ -42,7 +42,7 @@ pub(super) struct GatewayResponder<'a> {
     /// The pins of the server's tools.
     pub(super) pins: Option<&'a PinnedServer>,
     /// Reads the client's variant out of the request.
-    pub(super) variant: &'a dyn Fn() -> Variant,
+    pub(super) variant: &'a (dyn Fn() -> Variant + Sync),
 }
 
 /// The outcome of judging a request.

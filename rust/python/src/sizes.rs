@@ -1,0 +1,86 @@
+//! The sizes of an engine, and the place of its counters.
+
+use callgate_core::{EngineConfig, State};
+use callgate_counters::{ReadClocks, ReservationLimits};
+use callgate_server::random_key;
+use pyo3::exceptions::PyOSError;
+use pyo3::prelude::*;
+
+use crate::counters;
+use crate::error::Error;
+use crate::keywords::keywords;
+
+/// The limit of open reservations; beyond it the oldest one is committed.
+const RESERVATION_CAPACITY: usize = 1 << 16;
+
+keywords! {
+    /// The sizes of an engine, and the place of its counters.
+    pub(crate) struct Sizes {
+        /// The limit of live counters. Each takes up to 2 KiB when it is in use.
+        counter_capacity: usize = 1 << 20,
+        /// The limit of live counters per grant.
+        counters_per_grant: usize = 1 << 16,
+        /// The time in which a reservation can be rolled back (`docs/policy.md` section 2), in milliseconds.
+        reservation_ttl_ms: u64 = 30_000,
+        /// `memory`, also by default, or `file:PATH`.
+        counters: Option<String> = None,
+        /// Other processes may have the file of the counters, or ask this one for them.
+        share_counters: bool = false,
+        /// The interval in which a server writes counters in a file to disk.
+        flush_interval_ms: u64 = 1_000,
+        /// The limit of open reservations per grant.
+        reservations_per_grant: usize = 1 << 12,
+        /// The limit of open reservations per enforcement point.
+        reservations_per_pep: usize = 1 << 15,
+    }
+}
+
+impl Sizes {
+    /// Makes an engine of these sizes; opens the file of its counters, if they are in one.
+    pub(crate) fn engine(&self, py: Python<'_>, state: State) -> PyResult<callgate_core::Engine> {
+        let config = self.config()?;
+        let Some(path) = counters::place(self.counters.as_deref())? else {
+            if self.share_counters {
+                let fault = "expected counters in a file, those in memory have one process".to_owned();
+                return Err(Error::Value("share_counters".to_owned(), fault).into());
+            }
+            return Ok(callgate_core::Engine::new(state, config));
+        };
+        let engine = py.detach(|| {
+            if self.share_counters {
+                let clocks = ReadClocks::new(callgate_server::read_clocks);
+                return callgate_core::Engine::open_shared(state, config, &path, clocks).map_err(Error::from);
+            }
+            let reading = counters::read_clocks()?;
+            callgate_core::Engine::open(state, config, &path, &reading).map_err(Error::from)
+        })?;
+        Ok(engine)
+    }
+
+    fn config(&self) -> PyResult<EngineConfig> {
+        for (name, most) in [
+            ("reservations_per_grant", self.reservations_per_grant),
+            ("reservations_per_pep", self.reservations_per_pep),
+        ] {
+            if !(1..=RESERVATION_CAPACITY).contains(&most) {
+                let fault = format!("expected 1 to {RESERVATION_CAPACITY}, got {most}");
+                return Err(Error::Value(name.to_owned(), fault).into());
+            }
+        }
+        Ok(EngineConfig {
+            counter_capacity: self.counter_capacity,
+            counters_per_grant: self.counters_per_grant,
+            reservation_ttl_ms: self.reservation_ttl_ms,
+            reservations: ReservationLimits {
+                capacity: RESERVATION_CAPACITY,
+                per_grant: self.reservations_per_grant,
+                per_pep: self.reservations_per_pep,
+            },
+            hash_key: random_key().map_err(no_randomness)?,
+        })
+    }
+}
+
+pub(crate) fn no_randomness(error: impl std::fmt::Display) -> PyErr {
+    PyOSError::new_err(format!("the operating system gives no random numbers: {error}"))
+}
