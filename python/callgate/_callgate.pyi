@@ -627,6 +627,51 @@ class Engine:
             StoreError: The file of the counters cannot be written.
         """
 
+    def freeze(
+        self,
+        *,
+        reason: str,
+        server: str | None = None,
+        tool: str | None = None,
+        grant: str | None = None,
+        until_us: int | None = None,
+        for_ms: int | None = None,
+        now_ms: SupportsFloat | None = None,
+    ) -> None:
+        """Stops calls in this process until `thaw`, for every engine's door: they are denied, ``(frozen)``.
+
+        Without `server` and `grant`, all calls are stopped. A freeze of the same calls by this method is replaced. The
+        freezes of a file hold beside it.
+
+        Args:
+            reason: One line that callers are told.
+            server: Stop the calls at this server alone.
+            tool: With `server`: stop the calls of these tools alone, a name or a pattern as in policies.
+            grant: Stop the calls of this grant alone.
+            until_us: The end in microseconds since 1970; None for no end.
+            for_ms: The time until the end, in place of `until_us`.
+            now_ms: The time, as in `check`.
+
+        Raises:
+            ConfigError: The names do not select calls, or the reason is empty or longer than a line.
+            ValueError: Both ends are given, or `now_ms` is not a valid time.
+        """
+
+    def thaw(self, *, server: str | None = None, tool: str | None = None, grant: str | None = None) -> bool:
+        """Ends a freeze that `freeze` has begun with the same names; False if there is none.
+
+        Raises:
+            ConfigError: The names do not select calls.
+        """
+
+    def freezes(self) -> list[dict[str, Any]]:
+        """The freezes of this engine, also those that have ended.
+
+        Returns:
+            For each ``server``, ``tool``, ``grant``, ``reason`` and ``until_us``, None where it has none; ``source`` is
+            ``program`` for one by `freeze` and ``file`` for one of a file.
+        """
+
     def roll_back(self, reservation: str, *, now_ms: SupportsFloat | None = None) -> bool:
         """Returns a reservation's units; False if the id is unknown, expired or already settled.
 

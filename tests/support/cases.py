@@ -32,6 +32,8 @@ class Case:
     name: str
     policy: dict[str, Any]
     catalogue: dict[str, str] | None = None
+    freezes: list[dict[str, Any]] = field(default_factory=list)
+    """The keywords of `Engine.freeze` for each freeze."""
     calls: list[tuple[Call, dict[str, Any]]] = field(default_factory=list)
 
     def __str__(self) -> str:
@@ -50,8 +52,14 @@ def decision_cases() -> list[Case]:
         for case in exactly(path.read_bytes()):
             if case["format"] == "callgate":
                 calls = [(_call(call), call["expect"]) for call in case["calls"]]
-                cases.append(Case(f"{path.stem}: {case['name']}", case["policy"], case.get("catalogue"), calls))
+                name, freezes = f"{path.stem}: {case['name']}", [_freeze(freeze) for freeze in case.get("freezes", ())]
+                cases.append(Case(name, case["policy"], case.get("catalogue"), freezes, calls))
     return cases
+
+
+def _freeze(freeze: dict[str, Any]) -> dict[str, Any]:
+    until = freeze.pop("until", None)
+    return freeze if until is None else {**freeze, "until_us": until * 1_000_000}
 
 
 def _call(call: dict[str, Any]) -> Call:

@@ -19,7 +19,7 @@ from callgate import AsyncClient, Client, Decision, Engine, ManualClock, Peek, S
 from callgate._callgate import args_json
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Sequence
 
     from typing_extensions import Self
 
@@ -34,9 +34,22 @@ class Door:
 
     name: ClassVar[str]
 
-    def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **sizes: Any) -> None:
+    def __init__(
+        self,
+        policy: dict[str, Any],
+        catalogue: dict[str, Any] | None = None,
+        *,
+        freezes: Sequence[dict[str, Any]] = (),
+        **sizes: Any,
+    ) -> None:
         self.engine = Engine.from_dict(policy, catalogue, **sizes)
         self.stack = ExitStack()
+        self.freeze(freezes)
+
+    def freeze(self, freezes: Sequence[dict[str, Any]]) -> None:
+        """Takes freezes, as keywords of `Engine.freeze`."""
+        for freeze in freezes:
+            self.engine.freeze(**freeze)
 
     def ask(self, call: Call) -> dict[str, Any]:
         """The decision's fields."""
@@ -70,8 +83,8 @@ class EngineDoor(Door):
 class ClockedDoor(Door):
     """An interface with its own server: the caller cannot give a time, so the server has a manual clock."""
 
-    def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **sizes: Any) -> None:
-        super().__init__(policy, catalogue, **sizes)
+    def __init__(self, policy: dict[str, Any], catalogue: dict[str, Any] | None = None, **further: Any) -> None:
+        super().__init__(policy, catalogue, **further)
         self.clock = ManualClock()
 
 

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, Reservations, StoreError};
 
-use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed};
+use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed, frozen};
+use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request, ReservationId, reset};
@@ -52,6 +53,7 @@ pub struct Scratch {
 #[derive(Debug)]
 pub struct Engine {
     state: ArcSwap<State>,
+    freezes: FreezeSwitch,
     // States that were swapped out and may still be read.
     retired: Mutex<Vec<Arc<State>>>,
     counters: Counters,
@@ -115,6 +117,7 @@ impl Engine {
     fn with(state: State, config: &EngineConfig, counters: Counters) -> Self {
         Self {
             state: ArcSwap::from_pointee(state),
+            freezes: FreezeSwitch::default(),
             retired: Mutex::default(),
             // The identities in a file were made with its own key.
             hash_key: *counters.hash_key().unwrap_or(&config.hash_key),
@@ -169,6 +172,22 @@ impl Engine {
     fn lock_retired(&self) -> std::sync::MutexGuard<'_, Vec<Arc<State>>> {
         // A panic while it was held leaves at worst a state that is dropped where it was last read.
         self.retired.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the freezes of one origin, which hold beside those of the others (`docs/policy.md` section 9). Calls that
+    /// begin after the return meet them.
+    pub fn change_freezes<R>(&self, source: FreezeSource, change: impl FnOnce(&mut Vec<Freeze>) -> R) -> R {
+        self.freezes.change(source, change)
+    }
+
+    /// Replaces the freezes of one origin, as [`Engine::change_freezes`] does.
+    pub fn set_freezes(&self, source: FreezeSource, freezes: Vec<Freeze>) {
+        self.change_freezes(source, |before| *before = freezes);
+    }
+
+    /// Returns the freezes of all origins, also those that have ended.
+    pub fn freezes(&self) -> Vec<(FreezeSource, Freeze)> {
+        self.freezes.list()
     }
 
     /// Decides one call. A panic inside becomes a denial with rule `(internal error)`.
@@ -229,9 +248,15 @@ impl Engine {
         })
     }
 
-    /// The last step: takes all units of a call, or none. `state` must be the one that it was looked at by.
+    /// The last step: takes all units of a call, or none. `state` must be the one that it was looked at by; freezes are those
+    /// of now, because the call may have waited.
     pub fn settle<'s>(&self, state: &'s State, mut looked: Looked<'s, '_>, now: Now) -> Decision<'s> {
         let settled = catch_unwind(AssertUnwindSafe(|| {
+            let freezes = self.freezes.load();
+            let frozen = freezes.and_then(|freezes| frozen::decision(&freezes, state, &looked.weighed, now));
+            if let Some(decision) = frozen {
+                return decision;
+            }
             self.counting(state, now).settle::<Silent>(&mut looked.weighed)
         }));
         settled.unwrap_or_else(|_| internal_error(now))
@@ -309,13 +334,17 @@ impl Engine {
             #[cfg(any(test, feature = "forced-panic"))]
             force_panic(request);
             let evaluation = self.evaluation(state, request, now);
-            let (policy, limits) = match evaluation.peek_limits(&self.counters, &mut scratch.tape) {
+            let (policy, limits, frozen) = match evaluation.peek_limits(&self.counters, &mut scratch.tape) {
                 ControlFlow::Continue(found) => found,
                 ControlFlow::Break(denial) => return Peek::refused(denial),
             };
-            let decide = || self.run(state, request, now, &mut scratch.tape, &mut Peeking, |_| ());
+            let mut decide = || self.run(state, request, now, &mut scratch.tape, &mut Peeking, |_| ());
             Peek {
-                decision: (!request.tool.is_empty()).then(decide),
+                decision: if request.tool.is_empty() {
+                    frozen
+                } else {
+                    Some(decide())
+                },
                 policy: &policy.name,
                 policy_version: policy.version(),
                 limits,
@@ -369,7 +398,8 @@ impl Engine {
         trace: &mut T,
         see: impl FnOnce(Seen<'_>),
     ) -> Decision<'s> {
-        let (evaluation, counting) = (self.evaluation(state, request, now), self.counting(state, now));
+        let evaluation = self.evaluation(state, request, now);
+        let counting = self.counting(state, now);
         let mut weighed = Weighed::default();
         if let ControlFlow::Break(decision) = evaluation.weigh(&mut weighed, tape, trace, see) {
             return decision;
@@ -395,6 +425,7 @@ impl Engine {
             now,
             hash_key: self.hash_key,
             resets: self.counters.resets(),
+            freezes: self.freezes.load(),
         }
     }
 

@@ -9,6 +9,7 @@ mod compile;
 pub mod decision;
 pub mod engine;
 mod eval;
+pub mod freeze;
 pub mod grant;
 pub mod hex;
 pub mod json;

@@ -9,6 +9,7 @@
 use std::path::{Path, PathBuf};
 
 use callgate_core::engine::Policies;
+use callgate_core::freeze::{Freeze, FreezeScope, FreezeSource};
 use callgate_core::json;
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::{
@@ -41,7 +42,23 @@ fn engine(case: &Value, policy: &[u8]) -> Engine {
         reservations: callgate_counters::ReservationLimits::in_all(64),
         hash_key: [7; 16],
     };
-    Engine::new(state, config)
+    let engine = Engine::new(state, config);
+    engine.set_freezes(FreezeSource::Program, freezes(case));
+    engine
+}
+
+/// The freezes of a case, whose ends are simulated seconds.
+fn freezes(case: &Value) -> Vec<Freeze> {
+    let freeze = |freeze: &Value| {
+        let name = |field| freeze.get(field).map(text);
+        let scope = FreezeScope::new(name("server"), name("tool"), name("grant")).unwrap();
+        let until_us = freeze
+            .get("until")
+            .map(|until| until.as_u64().unwrap() * 1_000_000);
+        Freeze::new(scope, text(&freeze["reason"]), until_us).unwrap()
+    };
+    let freezes = case.get("freezes").and_then(Value::as_array);
+    freezes.into_iter().flatten().map(freeze).collect()
 }
 
 /// The short form in cases: tool to category, at the server that all cases call.
@@ -211,6 +228,11 @@ fn conditions() {
 }
 
 #[test]
+fn freezes_of_operators() {
+    run("freezes.json");
+}
+
+#[test]
 fn limits() {
     run("limits.json");
 }
@@ -255,6 +277,7 @@ fn no_file_is_left_out() {
     let run = [
         "at_max",
         "conditions",
+        "freezes",
         "limits",
         "operators",
         "order",

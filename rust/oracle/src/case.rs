@@ -1,15 +1,18 @@
 //! Cases as data: the format of `tests/cases/decisions`.
 
 use crate::call::Call;
+use crate::freeze::Freeze;
 use crate::json::{Json, quoted};
 
-/// A policy, a catalogue and calls.
+/// A policy, a catalogue, freezes and calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// The policy as JSON text.
     pub policy: String,
     /// The catalogue file as JSON text.
     pub catalogue: String,
+    /// The freezes, which hold from the first call on.
+    pub freezes: Vec<Freeze>,
     /// The calls, in order.
     pub calls: Vec<Call>,
 }
@@ -20,6 +23,12 @@ impl Case {
         Some(Self {
             policy: json.get("policy")?.to_json(),
             catalogue: catalogue(json.get("catalogue")),
+            freezes: json
+                .get("freezes")
+                .map_or(&[][..], Json::elements)
+                .iter()
+                .map(read_freeze)
+                .collect::<Option<_>>()?,
             calls: json
                 .get("calls")?
                 .elements()
@@ -32,10 +41,12 @@ impl Case {
     /// The case in the format of such a file.
     pub fn to_json(&self) -> String {
         let calls: Vec<String> = self.calls.iter().map(call_to_json).collect();
+        let freezes: Vec<String> = self.freezes.iter().map(freeze_to_json).collect();
         format!(
-            "{{\"policy\": {},\n \"catalogue\": {},\n \"calls\": [\n  {}\n ]}}\n",
+            "{{\"policy\": {},\n \"catalogue\": {},\n \"freezes\": [{}],\n \"calls\": [\n  {}\n ]}}\n",
             self.policy,
             self.catalogue,
+            freezes.join(", "),
             calls.join(",\n  ")
         )
     }
@@ -58,6 +69,39 @@ fn catalogue(json: Option<&Json>) -> String {
             )
         }
     }
+}
+
+/// A freeze; its end is in whole simulated seconds, or in Unix microseconds as `until_us`.
+fn read_freeze(json: &Json) -> Option<Freeze> {
+    let text = |name| json.get(name).and_then(Json::text).map(str::to_owned);
+    let number = |name| json.get(name).map(|number| number.to_json().parse::<u64>().ok());
+    let until_us = match (number("until_us"), number("until")) {
+        (Some(until_us), _) => Some(until_us?),
+        (None, Some(seconds)) => Some(seconds?.checked_mul(1_000_000)?),
+        (None, None) => None,
+    };
+    Some(Freeze {
+        server: text("server"),
+        tool: text("tool"),
+        grant: text("grant"),
+        until_us,
+    })
+}
+
+fn freeze_to_json(freeze: &Freeze) -> String {
+    let names = [
+        ("server", &freeze.server),
+        ("tool", &freeze.tool),
+        ("grant", &freeze.grant),
+    ];
+    let names = names
+        .iter()
+        .filter_map(|(field, name)| Some(format!("{}: {}", quoted(field), quoted(name.as_ref()?))));
+    let until = freeze
+        .until_us
+        .map(|until_us| format!("\"until_us\": {until_us}"));
+    let fields: Vec<String> = names.chain(until).collect();
+    format!("{{{}}}", fields.join(", "))
 }
 
 fn read_call(json: &Json) -> Option<Call> {

@@ -1,6 +1,7 @@
 //! The comparison of the engine with the oracle.
 
 use callgate_core::engine::Policies;
+use callgate_core::freeze::{Freeze, FreezeScope, FreezeSource};
 use callgate_core::policy::{Catalogue, Format, Source, parse};
 use callgate_core::{Args, Caller, Decision, Engine, EngineConfig, Now, Pep, Request, Scratch, State};
 
@@ -17,7 +18,7 @@ enum Method {
 /// The result of a case on which both agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agreement {
-    /// The engine refuses the policy or the catalogue with this error.
+    /// The engine refuses the policy, the catalogue or a freeze with this error.
     NotLoaded(String),
     /// The answer to each call.
     Answers(Vec<Answer>),
@@ -43,7 +44,11 @@ pub fn run(case: &Case) -> Result<Agreement, String> {
             hash_key: [7; 16],
         },
     );
-    let mut oracle = Oracle::new(&case.policy, &case.catalogue)
+    match freezes(case) {
+        Ok(freezes) => engine.set_freezes(FreezeSource::Program, freezes),
+        Err(refused) => return Ok(Agreement::NotLoaded(refused)),
+    }
+    let mut oracle = Oracle::new(&case.policy, &case.catalogue, &case.freezes)
         .map_err(|fault| format!("the oracle cannot read a policy that the engine loads: {fault}"))?;
     let mut scratch = Scratch::default();
     let mut answers = Vec::new();
@@ -80,6 +85,14 @@ fn state(case: &Case) -> Result<State, String> {
     let catalogue =
         Catalogue::parse(&document("<catalogue>", &case.catalogue)).map_err(|error| error.to_string())?;
     State::build(Policies::EveryServer(policy), catalogue).map_err(|error| error.to_string())
+}
+
+fn freezes(case: &Case) -> Result<Vec<Freeze>, String> {
+    let freeze = |freeze: &crate::Freeze| {
+        let [server, tool, grant] = [&freeze.server, &freeze.tool, &freeze.grant].map(Option::as_deref);
+        Freeze::new(FreezeScope::new(server, tool, grant)?, "stopped", freeze.until_us)
+    };
+    case.freezes.iter().map(freeze).collect()
 }
 
 fn document<'a>(name: &'a str, text: &'a str) -> Source<'a> {

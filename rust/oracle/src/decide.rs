@@ -13,16 +13,13 @@ use crate::verdict::{Answer, Bounds, CountState, Verdict};
 type Finding = (Answer, bool);
 
 /// Every decision that the contract allows for a call; more than one only if a count may be late.
-pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call) -> Vec<Verdict> {
+pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call, frozen: bool) -> Vec<Verdict> {
     let Some(args) = call.well_formed() else {
-        return vec![Verdict {
-            answer: Answer::new("deny", "(invalid request)"),
-            shadow: None,
-            retry_after_ms: None,
-            limits: Vec::new(),
-            takes: Vec::new(),
-        }];
+        return vec![denial("(invalid request)")];
     };
+    if frozen {
+        return vec![denial("(frozen)")];
+    }
     let denials = denials(policy, facts, call, &args);
     let rules = applying(policy, facts, call);
     let mut faults = Vec::new();
@@ -48,6 +45,17 @@ pub(crate) fn verdicts(policy: &Policy, facts: &Facts, log: &Log, call: &Call) -
         .into_iter()
         .map(|short| verdict(&early, &demands, &short, &approvals))
         .collect()
+}
+
+/// A denial before any rule of the policy is looked at.
+fn denial(rule: &str) -> Verdict {
+    Verdict {
+        answer: Answer::new("deny", rule),
+        shadow: None,
+        retry_after_ms: None,
+        limits: Vec::new(),
+        takes: Vec::new(),
+    }
 }
 
 /// The demands for which too little is left, for every allowed lateness.

@@ -12,6 +12,7 @@ mod count;
 mod decide;
 pub mod decimal;
 mod demand;
+mod freeze;
 pub mod fuzz;
 pub mod generate;
 pub mod json;
@@ -27,5 +28,6 @@ mod window;
 
 pub use call::Call;
 pub use case::Case;
+pub use freeze::Freeze;
 pub use oracle::Oracle;
 pub use verdict::{Answer, Bounds, CountState, Verdict};

@@ -1,8 +1,9 @@
-//! The plain evaluator: a policy, a catalogue and all admissions so far.
+//! The plain evaluator: a policy, a catalogue, freezes and all admissions so far.
 
 use crate::call::{Call, Facts};
 use crate::count::Log;
 use crate::decide::verdicts;
+use crate::freeze::Freeze;
 use crate::json::Json;
 use crate::policy::Policy;
 use crate::verdict::Verdict;
@@ -15,6 +16,7 @@ const MAX_DEPTH: usize = 1_000;
 pub struct Oracle {
     policy: Policy,
     catalogue: Json,
+    freezes: Vec<Freeze>,
     log: Log,
 }
 
@@ -24,19 +26,21 @@ impl Oracle {
     /// # Errors
     ///
     /// The part that could not be read; it means that the oracle is incomplete.
-    pub fn new(policy: &str, catalogue: &str) -> Result<Self, String> {
+    pub fn new(policy: &str, catalogue: &str, freezes: &[Freeze]) -> Result<Self, String> {
         let read =
             |text: &str| Json::read(text.as_bytes(), MAX_DEPTH).map_err(|refused| refused.0.to_owned());
         Ok(Self {
             policy: Policy::read(&read(policy)?)?,
             catalogue: read(catalogue)?,
+            freezes: freezes.to_vec(),
             log: Log::default(),
         })
     }
 
     /// Every decision that the contract allows for this call; more than one only if counts may be late.
     pub fn verdicts(&self, call: &Call) -> Vec<Verdict> {
-        verdicts(&self.policy, &self.facts(call), &self.log, call)
+        let frozen = self.freezes.iter().any(|freeze| freeze.stops(call));
+        verdicts(&self.policy, &self.facts(call), &self.log, call, frozen)
     }
 
     /// Records the decision: one of [`Oracle::verdicts`] of the same call.

@@ -30,6 +30,7 @@ proptest! {
 fn the_generator_reaches_every_outcome() {
     let mut loaded = 0;
     let mut outcomes = std::collections::HashMap::new();
+    let mut frozen = 0;
     let mut refused = Vec::new();
     let mut runner = TestRunner::deterministic();
     for _ in 0..500 {
@@ -42,6 +43,7 @@ fn the_generator_reaches_every_outcome() {
             Agreement::Answers(answers) => {
                 loaded += 1;
                 for answer in answers {
+                    frozen += usize::from(answer.rule == "(frozen)");
                     *outcomes.entry(answer.outcome).or_insert(0) += 1;
                 }
             }
@@ -54,4 +56,5 @@ fn the_generator_reaches_every_outcome() {
             "{outcomes:?}"
         );
     }
+    assert!(frozen > 200, "{frozen} frozen");
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use callgate_core::engine::{Policies, ResetNames};
+use callgate_core::freeze::{Freeze, FreezeSource};
 use callgate_core::{Now, Pep, Scratch, State};
 use callgate_server::{Clock, random_reservation_id};
 use pyo3::exceptions::PyValueError;
@@ -20,7 +21,7 @@ use crate::explain::Explanation;
 use crate::peek::Peek;
 use crate::policy_info::PolicyInfo;
 use crate::sizes::{Sizes, no_randomness};
-use crate::{args, counters, load, setup};
+use crate::{args, counters, freezes, load, setup};
 
 /// An engine without a server has no background task: every so many calls sweep this many counters.
 const CALLS_PER_SWEEP: u32 = 256;
@@ -502,6 +503,74 @@ impl Engine {
             .detach(|| self.core.reset(&state, &names, now))
             .map_err(Error::Reset)?;
         counters::reset(py, &reset)
+    }
+
+    /// Stops calls in this process until `thaw`, for every engine's door: they are denied, ``(frozen)``.
+    ///
+    /// Without `server` and `grant`, all calls are stopped. A freeze of the same calls by this method is replaced. The
+    /// freezes of a file hold beside it.
+    ///
+    /// Args:
+    ///     reason: One line that callers are told.
+    ///     server: Stop the calls at this server alone.
+    ///     tool: With `server`: stop the calls of these tools alone, a name or a pattern as in policies.
+    ///     grant: Stop the calls of this grant alone.
+    ///     until_us: The end in microseconds since 1970; None for no end.
+    ///     for_ms: The time until the end, in place of `until_us`.
+    ///     now_ms: The time, as in `check`.
+    ///
+    /// Raises:
+    ///     ConfigError: The names do not select calls, or the reason is empty or longer than a line.
+    ///     ValueError: Both ends are given, or `now_ms` is not a valid time.
+    #[pyo3(signature = (
+        *, reason, server = None, tool = None, grant = None, until_us = None, for_ms = None, now_ms = None
+    ))]
+    #[expect(clippy::too_many_arguments, reason = "one keyword per field of a freeze")]
+    fn freeze(
+        &self,
+        reason: &str,
+        server: Option<&str>,
+        tool: Option<&str>,
+        grant: Option<&str>,
+        until_us: Option<u64>,
+        for_ms: Option<u64>,
+        now_ms: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        let scope = freezes::scope(server, tool, grant)?;
+        let freeze = freezes::freeze(scope, reason, until_us, for_ms, self.instant(now_ms)?)?;
+        self.core.change_freezes(FreezeSource::Program, |freezes| {
+            freezes.retain(|before| before.scope() != freeze.scope());
+            freezes.push(freeze);
+        });
+        Ok(())
+    }
+
+    /// Ends a freeze that `freeze` has begun with the same names; False if there is none.
+    ///
+    /// Raises:
+    ///     ConfigError: The names do not select calls.
+    #[pyo3(signature = (*, server = None, tool = None, grant = None))]
+    fn thaw(&self, server: Option<&str>, tool: Option<&str>, grant: Option<&str>) -> PyResult<bool> {
+        let scope = freezes::scope(server, tool, grant)?;
+        Ok(self.core.change_freezes(FreezeSource::Program, |freezes| {
+            let before = freezes.len();
+            freezes.retain(|freeze| *freeze.scope() != scope);
+            freezes.len() < before
+        }))
+    }
+
+    /// The freezes of this engine, also those that have ended.
+    ///
+    /// Returns:
+    ///     For each ``server``, ``tool``, ``grant``, ``reason`` and ``until_us``, None where it has none; ``source`` is
+    ///     ``program`` for one by `freeze` and ``file`` for one of a file.
+    fn freezes<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let fields = |(source, freeze): (FreezeSource, Freeze)| {
+            let fields = freezes::fields(py, &freeze)?;
+            fields.set_item("source", source.as_str())?;
+            Ok(fields)
+        };
+        self.core.freezes().into_iter().map(fields).collect()
     }
 
     /// Returns a reservation's units; False if the id is unknown, expired or already settled.

@@ -21,6 +21,7 @@ mod error;
 mod events;
 mod explain;
 mod feed;
+mod freezes;
 mod gateway;
 mod keywords;
 mod load;

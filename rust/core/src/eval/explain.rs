@@ -34,6 +34,8 @@ pub struct Step {
 pub enum StepKind {
     /// Is the request well formed, are server and grant known, and is the grant valid?
     Request,
+    /// Does a freeze stop the call? Asked only while there are freezes.
+    Frozen,
     /// Is the tool hidden?
     Hidden,
     /// Does an entry or a category match, or else `default` allow?
@@ -59,6 +61,7 @@ impl StepKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Request => "request",
+            Self::Frozen => "frozen",
             Self::Hidden => "hidden",
             Self::Default => "default",
             Self::Action => "action",

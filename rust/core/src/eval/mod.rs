@@ -10,6 +10,7 @@ mod condition;
 pub(crate) mod explain;
 mod fingerprint;
 mod folder;
+pub(crate) mod frozen;
 mod limits;
 mod listing;
 mod look;
@@ -34,10 +35,12 @@ mod weigh;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use arc_swap::Guard;
 use callgate_counters::{Counters, Reservations, Resets};
 
 use self::admission::Decider;
 use self::explain::{StepKind, StepResult};
+use crate::freeze::Freezes;
 use crate::state::State;
 use crate::{Decision, Now, Outcome, Request};
 
@@ -47,13 +50,15 @@ pub(crate) use trace::{Peeking, Silent, Trace};
 pub(crate) use weigh::Weighed;
 
 /// One request, and the compiled state that judges it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Evaluation<'e, 's, 'r> {
     pub(crate) state: &'s State,
     pub(crate) request: &'e Request<'r>,
     pub(crate) now: Now,
     pub(crate) hash_key: [u8; 16],
     pub(crate) resets: Option<Arc<Resets>>,
+    /// `None` if there are none.
+    pub(crate) freezes: Option<Guard<Arc<Freezes>>>,
 }
 
 /// The counters, and the compiled state by which a call was weighed.

@@ -8,7 +8,8 @@ use super::admission::Decider;
 use super::call::EvaluatedCall;
 use super::trace::Silent;
 use super::walk::{Reached, walk};
-use super::{Evaluation, limits, stages};
+use super::weigh::Weighed;
+use super::{Evaluation, frozen, limits, stages};
 use crate::compile::{CompiledLimit, CompiledPolicy};
 use crate::json::{ObjectWriter, Tape, ValueWriter};
 use crate::policy::ast::Scope;
@@ -18,7 +19,7 @@ use crate::{Decision, Outcome};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peek<'s> {
     /// The decision that the call would get now, with its limits as they are before it; without a tool, the denial of a
-    /// caller that is not admitted, else `None`.
+    /// caller that is not admitted, or whose calls a freeze stops, else `None`.
     pub decision: Option<Decision<'s>>,
     /// The name of the policy that decides; empty if none was reached.
     pub policy: &'s str,
@@ -60,14 +61,17 @@ pub struct PeekedCount {
     pub window_ms: u64,
 }
 
+/// The deciding policy, the state of its limits, and the denial of a frozen caller.
+type PeekedPolicy<'s> = (&'s CompiledPolicy, Vec<PeekedLimit<'s>>, Option<Decision<'s>>);
+
 impl<'s> Evaluation<'_, 's, '_> {
-    /// Returns the deciding policy, and the state of its limits; breaks with the denial of a request that is malformed or
-    /// whose caller is not admitted.
+    /// Returns the deciding policy, the state of its limits, and, without a tool, the denial of a caller who is frozen;
+    /// breaks with the denial of a request that is malformed or whose caller is not admitted.
     pub(crate) fn peek_limits(
         &self,
         counters: &Counters,
         tape: &mut Tape,
-    ) -> ControlFlow<Decision<'s>, (&'s CompiledPolicy, Vec<PeekedLimit<'s>>)> {
+    ) -> ControlFlow<Decision<'s>, PeekedPolicy<'s>> {
         let has_tool = !self.request.tool.is_empty();
         let fault = if has_tool {
             self.request.name_fault()
@@ -81,7 +85,7 @@ impl<'s> Evaluation<'_, 's, '_> {
                 return ControlFlow::Break(denial);
             }
         };
-        let (admitted, Decider { policy, .. }) = match self.admit() {
+        let (admitted, Decider { policy, policy_index }) = match self.admit() {
             Ok(admitted) => admitted,
             Err(refusal) => {
                 let denial = self.refuse_request(refusal.rule, refusal.message, &mut Silent);
@@ -116,7 +120,14 @@ impl<'s> Evaluation<'_, 's, '_> {
                 })
                 .collect()
         };
-        ControlFlow::Continue((policy, limits))
+        let mut weighed = Weighed::default();
+        weighed.admit(&admitted, policy_index, None);
+        let frozen = self
+            .freezes
+            .as_ref()
+            .filter(|_| !has_tool)
+            .and_then(|freezes| frozen::decision(freezes, self.state, &weighed, self.now));
+        ControlFlow::Continue((policy, limits, frozen))
     }
 
     fn peek_limit(

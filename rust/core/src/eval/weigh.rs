@@ -1,10 +1,10 @@
-//! Weigh: the verdict of the compiled state by itself (`docs/policy.md` section 2, steps 1 to 4), and everything that the later
+//! Weigh: the verdict of the compiled state and of freezes (`docs/policy.md` section 2, steps 1 to 4), and everything that later
 //! steps need of the request.
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use super::admission::Decider;
+use super::admission::{AdmittedRequest, Decider};
 use super::call::EvaluatedCall;
 use super::explain::{StepKind, StepResult};
 use super::fingerprint::fingerprint;
@@ -13,9 +13,10 @@ use super::need::{self, Needs};
 use super::ruling::{Flow, Shadowing};
 use super::seen::Seen;
 use super::trace::Trace;
-use super::{Evaluation, message, operand, stages};
+use super::{Evaluation, frozen, message, operand, stages};
 use crate::compile::{CompiledPolicy, NameFacts};
 use crate::decision::Fingerprint;
+use crate::freeze::FROZEN;
 use crate::json::{Kind, Tape, Value};
 use crate::request::MAX_ARGS_DEPTH;
 use crate::state::State;
@@ -26,6 +27,7 @@ use crate::{Args, Decision, PepId, ReservationId};
 #[derive(Debug, Default)]
 pub(crate) struct Weighed<'s, 'r> {
     pub(super) grant: Cow<'r, str>,
+    pub(super) server: Cow<'r, str>,
     pub(super) tool: Cow<'r, str>,
     pub(super) pep: PepId,
     pub(super) reserve: Option<ReservationId>,
@@ -48,6 +50,20 @@ pub(super) struct DecisionIndexes {
     tool: Option<u32>,
 }
 
+impl<'r> Weighed<'_, 'r> {
+    /// Takes the names of an admitted call, and its indexes.
+    pub(super) fn admit(&mut self, admitted: &AdmittedRequest<'r>, policy: u32, tool: Option<u32>) {
+        self.grant = Cow::Borrowed(admitted.grant);
+        self.server = Cow::Borrowed(admitted.server);
+        self.tool = Cow::Borrowed(admitted.tool);
+        self.indexes = DecisionIndexes {
+            policy,
+            grant: admitted.grant_index(),
+            tool,
+        };
+    }
+}
+
 impl Weighed<'_, '_> {
     /// The number of counts that units are taken from: all if full enforcement allows the call, else the enforced ones.
     pub(super) fn wanted(&self) -> usize {
@@ -63,6 +79,7 @@ impl Weighed<'_, '_> {
     pub(crate) fn into_owned(self) -> Weighed<'static, 'static> {
         Weighed {
             grant: Cow::Owned(self.grant.into_owned()),
+            server: Cow::Owned(self.server.into_owned()),
             tool: Cow::Owned(self.tool.into_owned()),
             pep: self.pep,
             reserve: self.reserve,
@@ -131,15 +148,18 @@ impl<'s> Evaluation<'_, 's, '_> {
         let Decider { policy, policy_index } = decider;
         see(Seen::new(args, Some(policy)));
         let found = policy.names.find(admitted.tool);
-        weighed.grant = Cow::Borrowed(admitted.grant);
-        weighed.tool = Cow::Borrowed(admitted.tool);
+        weighed.admit(&admitted, policy_index, found.listed);
         weighed.pep = self.request.pep.id;
         weighed.reserve = self.request.reserve;
-        weighed.indexes = DecisionIndexes {
-            policy: policy_index,
-            grant: admitted.grant_index(),
-            tool: found.listed,
-        };
+        if let Some(freezes) = &self.freezes {
+            let frozen = frozen::decision(freezes, self.state, weighed, self.now);
+            let rule = frozen.as_ref().map_or("", |_| FROZEN);
+            let result = StepResult::stopped(frozen.is_some());
+            trace.step(StepKind::Frozen, rule, false, result);
+            if let Some(decision) = frozen {
+                return ControlFlow::Break(decision);
+            }
+        }
         let ControlFlow::Break(refused) = self.judge(&call, policy, found, weighed, trace) else {
             return ControlFlow::Continue(());
         };

@@ -9,7 +9,7 @@ use crate::Call;
 const MAX_CALLS: usize = 120;
 
 /// Monday 2024-01-29 23:59:58 UTC: a minute, an hour, a day and soon a month end.
-const START_NS: u64 = 1_706_572_798_000_000_000;
+pub(super) const START_NS: u64 = 1_706_572_798_000_000_000;
 
 /// Times between calls, close to the windows that policies have.
 const STEPS_NS: [u64; 16] = [

@@ -3,6 +3,7 @@
 
 mod call;
 mod condition;
+mod freeze;
 mod policy;
 mod pools;
 mod rules;
@@ -14,10 +15,12 @@ pub fn case(bytes: &[u8]) -> Case {
     let mut choices = Choices(bytes);
     let policy = policy::policy(&mut choices);
     let catalogue = policy::catalogue(&mut choices);
+    let freezes = freeze::freezes(&mut choices);
     let calls = call::calls(&mut choices);
     Case {
         policy,
         catalogue,
+        freezes,
         calls,
     }
 }

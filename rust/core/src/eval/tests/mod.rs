@@ -4,6 +4,7 @@ mod args;
 mod at_max;
 mod conditions;
 mod explain;
+mod freezes;
 mod grants;
 mod issued;
 mod limits;
