@@ -37,6 +37,7 @@ __all__ = [
     "counters_facts",
     "counters_repair",
     "descriptor_limit",
+    "freezes_read",
     "hash_token",
     "ineffective_settings",
     "new_token",
@@ -329,7 +330,7 @@ class Peek:
     def decision(self) -> Decision | None:
         """The decision that the call would get now, with its limits as they are before it.
 
-        Without a tool: None, or the denial of a caller that is not admitted.
+        Without a tool: None, or the denial of a caller that is not admitted or is frozen.
         """
 
     @property
@@ -858,6 +859,14 @@ class Metrics:
         """Events dropped because they were not drained."""
 
     @property
+    def freezes(self) -> list[tuple[str, int]]:
+        """Kind (``all``, ``server``, ``grant``, ``tool``), number of freezes in force."""
+
+    @property
+    def are_freezes_refused(self) -> bool:
+        """True if the file of freezes cannot be read, so that those from before stay in force."""
+
+    @property
     def audit_dropped(self) -> int:
         """Decisions whose line could not be written to the decision log."""
 
@@ -979,6 +988,8 @@ class Server:
             ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
             ``clock_skew_ms``, ``scopes``; ``allowed_origins``, the origins of pages whose scripts may use the
             gateway.
+        freeze_file: The file of freezes (``docs/operations.md``), which is read at the start and twice a second after
+            it; None for none.
         **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
             milliseconds as ``header_timeout_ms``; None for the default.
 
@@ -1002,6 +1013,7 @@ class Server:
         tls: Mapping[str, bytes] | None = None,
         proxies: Mapping[str, object] | None = None,
         gateway: Mapping[str, object] | None = None,
+        freeze_file: str | PathLike[str] | None = None,
         **limits: int | None,
     ) -> Self: ...
     def check(self) -> None:
@@ -1015,8 +1027,8 @@ class Server:
         """Starts listening; returns when the address is bound.
 
         Raises:
-            ConfigError: The address, the socket or the decision log cannot be opened, a limit is 0, `peps` or `tls`
-                cannot be used, or the server was started before.
+            ConfigError: The address, the socket, the decision log or the file of freezes cannot be opened, a limit is
+                0, `peps` or `tls` cannot be used, or the server was started before.
         """
 
     def stop(self) -> None:
@@ -1041,6 +1053,17 @@ class Server:
     @property
     def store_failure(self) -> str | None:
         """The failure of the last flush of the counters' file; None after a success, and for counters in memory."""
+
+    def freezes(self) -> tuple[list[dict[str, Any]], str | None]:
+        """The freezes in the file, read anew: rows as `freezes_read` returns them, and the fault of the file.
+
+        With a fault, the file cannot be read, and the rows are those in force from before. Without a file there are
+        none.
+        """
+
+    @property
+    def freeze_fault(self) -> str | None:
+        """The fault of the file of freezes when it was read last; None if it was read, and without a file."""
 
     @property
     def upstream_faults(self) -> list[tuple[str, str]]:
@@ -1142,9 +1165,11 @@ class Wrap:
             (default).
         first_lists_s: Time in seconds after the server's first complete list in which first lists of other
             variants are accepted; None for 24 hours.
+        freeze_file: The file of freezes, read twice a second; None for none.
 
     Raises:
-        ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
+        ConfigError: A value has the wrong form, or the decision log, the folder of pins or the file of freezes cannot
+            be opened.
     """
 
     def __new__(
@@ -1165,6 +1190,7 @@ class Wrap:
         pins_folder: str | PathLike[str] | None = None,
         pinning: str | None = None,
         first_lists_s: int | None = None,
+        freeze_file: str | PathLike[str] | None = None,
     ) -> Self: ...
     def run(self) -> tuple[int, str | None]:
         """Relays between standard input and output and the server until the server has ended.
@@ -1426,6 +1452,17 @@ def pins_reset(folder: str | PathLike[str], server: str) -> None:
     Raises:
         ConfigError: No tools of that server are pinned.
         StoreError: The file cannot be removed.
+    """
+
+def freezes_read(path: str | PathLike[str]) -> list[dict[str, Any]]:
+    """The rows of a file of freezes; without the file there are none.
+
+    Returns:
+        For each row ``server``, ``tool`` and ``grant`` (None if it is not about one), ``reason``, ``until_us`` (None
+        without an end), ``at_us`` and ``by``. Times are microseconds since 1970.
+
+    Raises:
+        ConfigError: The file cannot be read, or has a fault, with its line and column.
     """
 
 def policy_schema() -> str:

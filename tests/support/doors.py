@@ -7,7 +7,10 @@ import http.client
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
 from queue import SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,13 +91,36 @@ class ClockedDoor(Door):
         self.clock = ManualClock()
 
 
-class GrpcDoor(ClockedDoor):
+class ServedDoor(ClockedDoor):
+    """An interface of the data plane, which reads freezes from their file."""
+
+    freeze_file: Path | None = None
+
+    def freeze(self, freezes: Sequence[dict[str, Any]]) -> None:
+        if not freezes:
+            return
+        rows = [{**freeze, "at": "1970-01-01T00:00:00Z", "by": "a test"} for freeze in freezes]
+        for row in rows:
+            if "until_us" in row:
+                until = datetime.fromtimestamp(row.pop("until_us") / 1_000_000, timezone.utc)
+                row["until"] = until.isoformat().replace("+00:00", "Z")
+        folder = self.stack.enter_context(TemporaryDirectory(prefix="callgate-freezes-"))
+        self.freeze_file = Path(folder) / "freeze.json"
+        self.freeze_file.write_text(json.dumps({"version": "1", "freezes": rows}))
+
+    def server(self) -> Server:
+        """The server, which is stopped at the end."""
+        server = Server(self.engine, workers=1, clock=self.clock, grace_ms=1_000, freeze_file=self.freeze_file)
+        return self.stack.enter_context(server)
+
+
+class GrpcDoor(ServedDoor):
     """`Check` of the data plane, asked by `Client`."""
 
     name = "gRPC"
 
     def __enter__(self) -> Self:
-        server = self.stack.enter_context(Server(self.engine, workers=1, clock=self.clock, grace_ms=1_000))
+        server = self.server()
         self.client = self.stack.enter_context(Client(str(server.address), timeout_ms=TIMEOUT_MS))
         return self
 
@@ -147,13 +173,13 @@ class GrpcStreamDoor(Streams, GrpcDoor):
     name = "gRPC stream"
 
 
-class HttpDoor(ClockedDoor):
+class HttpDoor(ServedDoor):
     """`POST /v1/check` of the data plane."""
 
     name = "HTTP"
 
     def __enter__(self) -> Self:
-        server = self.stack.enter_context(Server(self.engine, workers=1, clock=self.clock, grace_ms=1_000))
+        server = self.server()
         self.connection = http.client.HTTPConnection(str(server.address), timeout=TIMEOUT_MS / 1000)
         self.stack.callback(self.connection.close)
         return self

@@ -44,6 +44,10 @@ AdminTokenFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
+class NotRunningError(ConfigError):
+    """No sidecar runs with the state folder."""
+
+
 @dataclass(frozen=True)
 class Running:
     """The address of a running sidecar."""
@@ -51,6 +55,7 @@ class Running:
     state: Path
     url: str | None = None
     token: str | None = None
+    timeout_s: float = _TIMEOUT_S
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> dict[str, Any]:
         """The document that a route answers.
@@ -105,11 +110,11 @@ class Running:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.url is None:
-            return _SocketConnection(self.state / CONTROL_NAME)
+            return _SocketConnection(self.state / CONTROL_NAME, self.timeout_s)
         parts = urlsplit(self.url)
         secure = parts.scheme == "https"
         kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-        return kind(parts.netloc, timeout=_TIMEOUT_S)
+        return kind(parts.netloc, timeout=self.timeout_s)
 
     def _headers(self) -> Mapping[str, str]:
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
@@ -121,31 +126,35 @@ class Running:
         path = self.state / CONTROL_NAME
         match error:
             case FileNotFoundError() | NotADirectoryError():
-                why = f"there is no `{path}`"
+                return self._not_running(f"there is no `{path}`")
             case ConnectionRefusedError():
-                why = f"nobody listens on `{path}`, which a killed one has left"
+                return self._not_running(f"nobody listens on `{path}`, which a killed one has left")
             case PermissionError():
                 message = f"`{path}` belongs to another user; run the command as the sidecar's user or as root"
-                return ConfigError(message)
             case ConnectionResetError() | BrokenPipeError():
                 message = f"the sidecar of `{path}` closed the connection; it answers its own user and root alone"
-                return ConfigError(message)
+            case TimeoutError():
+                message = f"the sidecar of `{path}` does not answer within {self.timeout_s:g} s"
             case _:
-                why = f"`{path}`: {reason}"
-        return ConfigError(
+                return self._not_running(f"`{path}`: {reason}")
+        return ConfigError(message)
+
+    def _not_running(self, why: str) -> NotRunningError:
+        return NotRunningError(
             f"no sidecar runs with the state folder `{self.state}`: {why}; start one with `callgate serve`, or name "
             "the folder of the one that runs with --state"
         )
 
 
 class _SocketConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT_S)
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
         self._path = path
+        self._timeout_s = timeout_s
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(_TIMEOUT_S)
+        self.sock.settimeout(self._timeout_s)
         with reachable(self._path) as name:
             self.sock.connect(name)
 

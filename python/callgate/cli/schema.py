@@ -24,6 +24,7 @@ class Document(str, Enum):
     CATALOGUE = "catalogue"
     CONFIG = "config"
     RATE_LIMITS = "rate-limits"
+    FREEZES = "freezes"
     OPENAPI = "openapi"
 
 

@@ -213,6 +213,7 @@ class _Running:
             self._log_events(server)
             pages.failure = server.store_failure
             pages.upstream_faults = server.upstream_faults
+            pages.freeze_fault = server.freeze_fault
             if self._changed or reloader.is_due():
                 self._reload(reloader)
                 pages.serving = reloader.serving

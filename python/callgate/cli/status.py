@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import typer
 
+from callgate.cli.freezing import shown_freeze
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
 from callgate.control.routes import STATUS
 from callgate.text import visible
@@ -23,7 +24,7 @@ def status(
     admin_token_file: AdminTokenFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print what a running sidecar serves: servers, policies, the last reload, counters and pins that wait."""
+    """Print what a running sidecar serves: servers, policies, the last reload, counters, pins that wait, freezes."""
     document = running(state, config, admin, admin_token_file).ask("GET", STATUS)
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
@@ -55,6 +56,7 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ("peps", [_number(document["peps"], "everybody who reaches the port may ask")]),
         ("counters", [f"{counters['live']} of {counters['capacity']}, in {counters['store']}"]),
         ("pins waiting", [_pins(one) for one in document["pins_waiting"]] or ["none"]),
+        ("freezes", _freezes(document)),
     ]
 
 
@@ -66,6 +68,13 @@ def _server(server: dict[str, Any]) -> str:
 def _policy(policy: dict[str, Any]) -> str:
     where = "every server" if policy["server"] is None else policy["server"]
     return f"{policy['name']} {policy['version']} ({where})"
+
+
+def _freezes(document: dict[str, Any]) -> list[str]:
+    shown = [shown_freeze(one) for one in document["freezes"]] or ["none"]
+    if document["freeze_fault"] is not None:
+        shown.append(f"these stay in force, because the file cannot be read: {document['freeze_fault']}")
+    return shown
 
 
 def _number(count: int | None, otherwise: str) -> str:

@@ -18,6 +18,7 @@ from callgate.cli.options import CountersPlace, key_option
 from callgate.config.audit import Audit, AuditMode
 from callgate.config.check import unknown, without_policy
 from callgate.config.files import Files
+from callgate.config.freezes import freezes_file
 from callgate.config.load import Option, unknown_variables
 from callgate.config.model import Config
 from callgate.config.state import make_counters_place, pins_folder
@@ -145,6 +146,7 @@ def wrap(
         pins_folder=folder,
         pinning=(_USUAL_PINNING if pinning is None else pinning).value,
         first_lists_s=gateway["first_lists_s"],
+        freeze_file=freezes_file(plan.config.state) if _has_state_folder(plan) else None,
     )
     warnings = [*plan.policy_warnings(), *unknown_variables()]
     if plan.config.counters.store is None and not _has_state_folder(plan):

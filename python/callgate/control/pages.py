@@ -95,6 +95,8 @@ class Pages:
         self.serving: Serving | None = None
         self.upstream_faults: list[tuple[str, str]] = []
         """The servers, with the reasons, that ``/readyz`` names as no MCP servers; it stays as ready as it is."""
+        self.freeze_fault: str | None = None
+        """The fault of the file of freezes, which ``/readyz`` names; it stays as ready as it is."""
         self.routes: Routes | None = None
         self.token: str | None = None
         """The token with which the routes answer over TCP; None if they answer only on the control socket."""
@@ -126,6 +128,7 @@ class Pages:
 
     def _readiness(self, request: Request) -> Answer:
         failure, serving, faults = self.failure, self.serving, self.upstream_faults
+        freeze_fault = self.freeze_fault
         ready = self.ready and failure is None
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         if "application/json" in request.headers.get("Accept", ""):
@@ -133,11 +136,14 @@ class Pages:
                 "ready": ready,
                 "failure": failure,
                 "upstream_faults": dict(faults),
+                "freeze_fault": freeze_fault,
                 **(serving.fields() if serving else {}),
             }
             return Answer(status, json.dumps(document).encode() + b"\n", JSON)
         lines = ["ready" if ready else "not ready", failure or "", serving.text() if serving else ""]
         lines += [f"the server {quoted(name)} does not answer as an MCP server: {fault}" for name, fault in faults]
+        if freeze_fault is not None:
+            lines.append(f"the freezes from before stay in force, because the file cannot be read: {freeze_fault}")
         return Answer(status, "".join(f"{line}\n" for line in lines if line).encode(), TEXT)
 
     def _routed(self, request: Request, origin: Origin) -> Answer:

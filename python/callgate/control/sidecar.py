@@ -15,6 +15,7 @@ from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.fields import AT_START
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
+from callgate.config.freezes import freezes_file
 from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
@@ -172,6 +173,7 @@ class Plan:
             config.listen,
             config.socket,
             config.workers,
+            freeze_file=freezes_file(config.state),
             grace_ms=to_ms(config.grace),
             allowed_hosts=served_hosts(config),
             peps=self.bundle.peps(),

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from callgate._callgate import pins_read, version
+from callgate.config.freezes import Freeze
 from callgate.config.state import pins_folder
 from callgate.errors import CallgateError
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from callgate._callgate import Engine, Server
     from callgate.control.pages import Pages
     from callgate.control.reload import Reloader
@@ -23,6 +23,9 @@ def status(
     """The state, without secrets."""
     plan, config, serving = reloader.plan, reloader.plan.config, reloader.serving
     live, capacity = engine.counters
+    rows, freeze_fault = server.freezes()
+    now = datetime.now(timezone.utc)
+    freezes = [freeze for freeze in map(Freeze.of_row, rows) if not freeze.has_ended(now)]
     return {
         "version": version(),
         "pid": os.getpid(),
@@ -49,6 +52,8 @@ def status(
         "peps": None if config.peps is None else len(config.peps),
         "counters": {"live": live, "capacity": capacity, "store": plan.counters_place},
         "pins_waiting": _pins_waiting(reloader),
+        "freezes": [freeze.fields() for freeze in freezes],
+        "freeze_fault": freeze_fault,
     }
 
 

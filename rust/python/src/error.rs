@@ -8,7 +8,7 @@ use callgate_core::policy::PolicyError;
 use callgate_counters::StoreError;
 use callgate_gateway::pins::PinsError;
 use callgate_load::LoadError;
-use callgate_server::{ReloadError, StartError, TooManyListenersError};
+use callgate_server::{FreezeFileError, ReloadError, StartError, TooManyListenersError};
 use pyo3::PyErr;
 
 /// The exceptions, which are defined in Python: `callgate/errors.py`.
@@ -54,6 +54,8 @@ pub(crate) enum Error {
     Counters(String),
     /// The machine's clocks, or the id of this boot, cannot be read.
     Clocks(std::io::Error),
+    /// The file of freezes cannot be read.
+    Freezes(FreezeFileError),
     /// A server was asked for something that its state does not allow.
     ServerState(&'static str),
 }
@@ -88,6 +90,7 @@ impl fmt::Display for Error {
                 f,
                 "cannot read the machine's clocks for counters in a file: {error}"
             ),
+            Self::Freezes(error) => error.fmt(f),
             Self::ServerState(fault) => f.write_str(fault),
         }
     }
@@ -125,6 +128,7 @@ impl From<Error> for PyErr {
             | Error::Unwritable(..)
             | Error::Folder(..)
             | Error::Counters(_)
+            | Error::Freezes(_)
             | Error::ServerState(_) => exceptions::ConfigError::new_err(error.to_string()),
         }
     }

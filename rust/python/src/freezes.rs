@@ -1,12 +1,23 @@
 //! Freezes as Python values.
 
 use callgate_core::Now;
-use callgate_core::freeze::{Freeze, FreezeScope};
+use callgate_core::freeze::{Freeze, FreezeRow, FreezeScope};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use crate::error::Error;
+
+/// The rows of a file.
+pub(crate) fn rows<'py>(py: Python<'py>, rows: &[FreezeRow]) -> PyResult<Vec<Bound<'py, PyDict>>> {
+    let row = |row: &FreezeRow| {
+        let fields = fields(py, &row.freeze)?;
+        fields.set_item("at_us", row.at_us)?;
+        fields.set_item("by", &row.by)?;
+        Ok(fields)
+    };
+    rows.iter().map(row).collect()
+}
 
 /// The fields of a freeze.
 pub(crate) fn fields<'py>(py: Python<'py>, freeze: &Freeze) -> PyResult<Bound<'py, PyDict>> {

@@ -250,6 +250,23 @@ mod _callgate {
         Ok(py.detach(move || crate::pins::reset(&folder, server))?)
     }
 
+    /// The rows of a file of freezes; without the file there are none.
+    ///
+    /// Returns:
+    ///     For each row ``server``, ``tool`` and ``grant`` (None if it is not about one), ``reason``, ``until_us`` (None
+    ///     without an end), ``at_us`` and ``by``. Times are microseconds since 1970.
+    ///
+    /// Raises:
+    ///     ConfigError: The file cannot be read, or has a fault, with its line and column.
+    #[pyfunction]
+    #[pyo3(signature = (path))]
+    fn freezes_read(py: Python<'_>, path: PathBuf) -> PyResult<Vec<Bound<'_, PyDict>>> {
+        let rows = py
+            .detach(move || callgate_server::read_freezes(&path))
+            .map_err(crate::error::Error::Freezes)?;
+        crate::freezes::rows(py, &rows)
+    }
+
     /// The JSON bytes of an arguments value, as `Engine.check` reads it.
     ///
     /// Raises:

@@ -82,6 +82,10 @@ pub(crate) struct Metrics {
     http2_floods: Vec<(&'static str, u64)>,
     /// Events dropped because they were not drained.
     events_dropped: u64,
+    /// Kind (``all``, ``server``, ``grant``, ``tool``), number of freezes in force.
+    freezes: Vec<(&'static str, usize)>,
+    /// True if the file of freezes cannot be read, so that those from before stay in force.
+    are_freezes_refused: bool,
     /// Decisions whose line could not be written to the decision log.
     audit_dropped: u64,
     /// Store (``file``), operation (``flush``, ``grow``), failures; empty for counters in memory.
@@ -149,6 +153,8 @@ impl From<MetricsSnapshot> for Metrics {
             tls_handshakes_failed: snapshot.tls_handshakes_failed,
             http2_floods: snapshot.http2_floods,
             events_dropped: snapshot.events_dropped,
+            freezes: snapshot.freezes,
+            are_freezes_refused: snapshot.are_freezes_refused,
             audit_dropped: snapshot.audit_dropped,
             store_errors: snapshot
                 .store_errors

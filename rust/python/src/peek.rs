@@ -203,7 +203,7 @@ impl Peek {
     }
     /// The decision that the call would get now, with its limits as they are before it.
     ///
-    /// Without a tool: None, or the denial of a caller that is not admitted.
+    /// Without a tool: None, or the denial of a caller that is not admitted or is frozen.
     #[getter]
     fn decision(&self, py: Python<'_>) -> Option<Py<Decision>> {
         self.decision.as_ref().map(|decision| decision.clone_ref(py))

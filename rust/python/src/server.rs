@@ -60,6 +60,8 @@ use crate::{keywords, load, setup};
 ///         ``algorithms``, ``grant`` and, by label, ``labels`` (lists of names that lead to a claim),
 ///         ``clock_skew_ms``, ``scopes``; ``allowed_origins``, the origins of pages whose scripts may use the
 ///         gateway.
+///     freeze_file: The file of freezes (``docs/operations.md``), which is read at the start and twice a second after
+///         it; None for none.
 ///     **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
 ///         milliseconds as ``header_timeout_ms``; None for the default.
 ///
@@ -92,7 +94,7 @@ impl Server {
     #[pyo3(signature = (
         engine, listen = Some("127.0.0.1:0".to_owned()), socket = None, workers = 0, clock = None, *, grace_ms = None,
         allowed_hosts = Vec::new(), audit = None, peps = None, pep_key = None, tls = None, proxies = None,
-        gateway = None, **limits
+        gateway = None, freeze_file = None, **limits
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -112,6 +114,7 @@ impl Server {
         tls: Option<&Bound<'_, PyAny>>,
         proxies: Option<&Bound<'_, PyMapping>>,
         gateway: Option<&Bound<'_, PyMapping>>,
+        freeze_file: Option<PathBuf>,
         limits: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let limits = read_limits(limits)?;
@@ -137,6 +140,7 @@ impl Server {
                 limits,
                 flush_interval_ms: engine.flush_interval_ms,
                 allowed_hosts,
+                freeze_file,
                 audit: audit.map(crate::audit::config).transpose()?,
                 peps: peps.map(setup::peps).transpose()?,
                 pep_key: pep_key.map(|key| setup::token_key("pep_key", key)).transpose()?,
@@ -167,8 +171,8 @@ impl Server {
     /// Starts listening; returns when the address is bound.
     ///
     /// Raises:
-    ///     ConfigError: The address, the socket or the decision log cannot be opened, a limit is 0, `peps` or `tls`
-    ///         cannot be used, or the server was started before.
+    ///     ConfigError: The address, the socket, the decision log or the file of freezes cannot be opened, a limit is
+    ///         0, `peps` or `tls` cannot be used, or the server was started before.
     fn start(&self, py: Python<'_>) -> PyResult<()> {
         py.detach(|| {
             let mut running = self.running();
@@ -233,6 +237,22 @@ impl Server {
     #[getter]
     fn store_failure(&self) -> PyResult<Option<String>> {
         Ok(self.started()?.store_failure())
+    }
+
+    /// The freezes in the file, read anew: rows as `freezes_read` returns them, and the fault of the file.
+    ///
+    /// With a fault, the file cannot be read, and the rows are those in force from before. Without a file there are
+    /// none.
+    fn freezes<'py>(&self, py: Python<'py>) -> PyResult<(Vec<Bound<'py, PyDict>>, Option<String>)> {
+        let server = self.started()?;
+        let (rows, fault) = py.detach(|| server.freezes()).unwrap_or_default();
+        Ok((crate::freezes::rows(py, &rows)?, fault))
+    }
+
+    /// The fault of the file of freezes when it was read last; None if it was read, and without a file.
+    #[getter]
+    fn freeze_fault(&self) -> PyResult<Option<String>> {
+        Ok(self.started()?.freeze_fault())
     }
 
     /// The servers behind the gateway that did not answer as MCP servers when they were last tried, with the reason.

@@ -46,9 +46,11 @@ const GRACE_MS: u64 = 1_500;
 ///         (default).
 ///     first_lists_s: Time in seconds after the server's first complete list in which first lists of other
 ///         variants are accepted; None for 24 hours.
+///     freeze_file: The file of freezes, read twice a second; None for none.
 ///
 /// Raises:
-///     ConfigError: A value has the wrong form, or the decision log or the folder of pins cannot be opened.
+///     ConfigError: A value has the wrong form, or the decision log, the folder of pins or the file of freezes cannot
+///         be opened.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Wrap {
     wrap: callgate_server::Wrap,
@@ -60,7 +62,7 @@ impl Wrap {
     #[pyo3(signature = (
         engine, server, command, *, grant = None, grant_token = None, methods = None, lists_allowed_only = false, audit = None,
         grace_ms = GRACE_MS, line_limit_bytes = None, held_limit_bytes = HELD_LIMIT_BYTES, hidden_variables = Vec::new(),
-        pins_folder = None, pinning = None, first_lists_s = None
+        pins_folder = None, pinning = None, first_lists_s = None, freeze_file = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -82,6 +84,7 @@ impl Wrap {
         pins_folder: Option<PathBuf>,
         pinning: Option<&str>,
         first_lists_s: Option<u64>,
+        freeze_file: Option<PathBuf>,
     ) -> PyResult<Self> {
         let engine = engine.get();
         let mut words = command.into_iter();
@@ -122,6 +125,7 @@ impl Wrap {
                 line_limit_bytes: line_limit_bytes.unwrap_or(usual.body_limit_bytes),
                 held_limit_bytes,
             },
+            freeze_file,
             audit,
             pins: pins_folder.map(|folder| (folder, mode)),
             first_lists: first_lists_s.map(Duration::from_secs),

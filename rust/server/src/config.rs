@@ -28,6 +28,8 @@ pub struct ServerConfig {
     pub flush_interval_ms: u64,
     /// Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name (without a port).
     pub allowed_hosts: Vec<String>,
+    /// The file of freezes, which is read again while the server runs. `None`: it has none.
+    pub freeze_file: Option<PathBuf>,
     /// The decision log. `None`: decisions are not logged.
     pub audit: Option<AuditConfig>,
     /// Enforcement points that may ask: an empty list is nobody, and without a list anybody may who reaches a listener.
@@ -52,6 +54,7 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             flush_interval_ms: 1_000,
             allowed_hosts: Vec::new(),
+            freeze_file: None,
             audit: None,
             peps: None,
             pep_key: None,

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::audit::AuditError;
+use crate::freeze_file::FreezeFileError;
 use crate::identity::PepError;
 use crate::in_force::GatewayError;
 use crate::tls::TlsError;
@@ -123,6 +124,9 @@ pub enum StartError {
     /// An enforcement point is not configured as it must be.
     #[error(transparent)]
     Pep(#[from] PepError),
+    /// The freezes cannot be read.
+    #[error(transparent)]
+    Freezes(#[from] FreezeFileError),
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),

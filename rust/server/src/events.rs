@@ -81,7 +81,7 @@ pub struct Event {
     /// `pep_refused`, `tls_handshake_failed`, `http2_flood`, `refusals_suppressed`, `socket_mode_failed`,
     /// `audit_failed`, `audit_recovered`, `audit_dropped`, `audit_rotation_failed`, `audit_unfinished`,
     /// `rate_limit_failed`, `issuer_keys_changed`, `issuer_keys_failed`, `upstream_unfit`, `upstream_recovered`,
-    /// `tool_unlisted`.
+    /// `tool_unlisted`, `freezes_changed`, `freezes_failed`, `freezes_recovered`.
     pub event: &'static str,
     /// Further facts about the event, by name.
     pub fields: Vec<(&'static str, FieldValue)>,

@@ -1,10 +1,12 @@
 //! Starting and stopping.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
+use callgate_core::freeze::{Freeze, FreezeRow, FreezeScope};
 use callgate_core::{Engine, State};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
@@ -16,6 +18,7 @@ use crate::doors::{Access, Health, Services};
 use crate::error::{ReloadError, StartError};
 use crate::events::{Event, Level};
 use crate::feed::{DecisionFilter, DecisionListener, GrantTally, TooManyListenersError};
+use crate::freeze_file::FreezeWatch;
 use crate::gate::Gate;
 use crate::identity::{PepRegistry, PepSpec};
 use crate::in_force::{Gateway, GatewayConfig, Parts, Pinning, Sessions};
@@ -66,6 +69,7 @@ pub struct Server {
     runtime: Mutex<Option<Runtime>>,
     /// Opened when the first configuration asks for it, once.
     pinning: OnceLock<Pinning>,
+    freezes: Option<FreezeWatch>,
 }
 
 impl Server {
@@ -92,6 +96,7 @@ impl Server {
             limits,
             flush_interval_ms,
             allowed_hosts,
+            freeze_file,
             audit,
             peps,
             pep_key,
@@ -106,15 +111,7 @@ impl Server {
         let mut registry = PepRegistry::new(pep_key.clone(), clock.clone());
         let peps = registry.list(peps)?;
         let tls = tls.as_ref().map(Tls::new).transpose()?;
-        let mut builder = Builder::new_multi_thread();
-        if workers > 0 {
-            builder.worker_threads(workers);
-        }
-        let runtime = builder
-            .thread_name("callgate-data")
-            .enable_all()
-            .build()
-            .map_err(StartError::Threads)?;
+        let runtime = runtime(workers).map_err(StartError::Threads)?;
         let entered = runtime.enter();
         let tcp = listen.as_deref().map(bind_tcp).transpose()?;
         let address = tcp.as_ref().map(|(_, address)| *address);
@@ -128,6 +125,7 @@ impl Server {
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;
+        let freezes = FreezeWatch::start(freeze_file, &gate.engine, &gate.events)?;
         let sessions = Sessions::of(pep_key.as_ref());
         gate.sessions = Some(sessions.map_err(|error| StartError::Randomness(error.to_string()))?);
         let pinning = OnceLock::new();
@@ -183,6 +181,7 @@ impl Server {
             handle: runtime.handle().clone(),
             runtime: Mutex::new(Some(runtime)),
             pinning,
+            freezes,
         };
         server.log_started();
         Ok(server)
@@ -337,12 +336,40 @@ impl Server {
             counter_capacity,
             connections: self.connections(),
             events_dropped: gate.events.dropped(),
+            freezes: self.freezes_in_force(),
+            are_freezes_refused: self.freeze_fault().is_some(),
             audit_dropped: gate.audit.as_ref().map_or(0, Audit::dropped),
             store_errors: gate.metrics.store.errors(gate.engine.store()),
             store_duration: gate.metrics.store.duration(),
             upstreams: configuration.parts.gateway.numbers(),
             ..gate.metrics.snapshot(&configuration.state)
         }
+    }
+
+    /// The freezes in the file, read anew, also those that have ended; with the reason if the file cannot be read, and those
+    /// from before are in force. `None` without a file.
+    pub fn freezes(&self) -> Option<(Vec<FreezeRow>, Option<String>)> {
+        self.freezes.as_ref().map(|freezes| {
+            freezes.read();
+            freezes.state()
+        })
+    }
+
+    /// The reason for which the file of freezes cannot be read now.
+    pub fn freeze_fault(&self) -> Option<String> {
+        self.freezes.as_ref().and_then(FreezeWatch::fault)
+    }
+
+    /// The number of freezes in force, whatever their origin, by kind.
+    fn freezes_in_force(&self) -> Vec<(&'static str, usize)> {
+        let gate = &self.services.gate;
+        let (freezes, unix_us) = (gate.engine.freezes(), gate.clock.now().unix_us());
+        let in_force = |kind| {
+            let of_kind =
+                |freeze: &&(_, Freeze)| freeze.1.scope().kind() == kind && freeze.1.is_in_force(unix_us);
+            (kind, freezes.iter().filter(of_kind).count())
+        };
+        FreezeScope::KINDS.map(in_force).to_vec()
     }
 
     /// The error of the last flush of the counters' file; `None` if it succeeded, and for counters in memory.
@@ -412,6 +439,15 @@ impl std::fmt::Debug for Server {
             .field("socket", &self.socket())
             .finish_non_exhaustive()
     }
+}
+
+/// The server's threads; 0 stands for one per core.
+fn runtime(workers: usize) -> io::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    if workers > 0 {
+        builder.worker_threads(workers);
+    }
+    builder.thread_name("callgate-data").enable_all().build()
 }
 
 /// Runs a short task on the server's threads and waits for its result, from any thread.

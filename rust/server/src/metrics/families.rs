@@ -124,6 +124,20 @@ impl MetricsSnapshot {
                 &[],
                 one(self.audit_dropped),
             ),
+            gauge(
+                "callgate_freezes",
+                "Freezes in force.",
+                &["scope"],
+                self.freezes
+                    .iter()
+                    .map(|&(scope, count)| ([scope], number(count))),
+            ),
+            gauge(
+                "callgate_freezes_refused",
+                "1 if the file of freezes cannot be read and those from before stay in force, else 0.",
+                &[],
+                one(u64::from(self.are_freezes_refused)),
+            ),
             counter(
                 "callgate_http2_floods",
                 "Connections ended because of too many frames of a kind.",

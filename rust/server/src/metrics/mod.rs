@@ -103,6 +103,10 @@ pub struct MetricsSnapshot {
     pub http2_floods: Vec<(&'static str, u64)>,
     /// Events dropped because nobody drained them.
     pub events_dropped: u64,
+    /// Freezes in force, by kind: `all`, `server`, `grant`, `tool`.
+    pub freezes: Vec<(&'static str, usize)>,
+    /// True if the file of freezes cannot be read, and those from before are in force.
+    pub are_freezes_refused: bool,
     /// Decisions whose line could not be written to the decision log.
     pub audit_dropped: u64,
     /// Failures of the file of counters, by operation; empty where they are in memory.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use callgate_core::engine::FORCED_PANIC_TOOL;
+use callgate_core::freeze::{Freeze, FreezeScope, FreezeSource};
 use callgate_proto::pb::envoy::config::core::v3::{HeaderMap, HeaderValue, Metadata};
 use callgate_proto::pb::envoy::service::auth::v3::attribute_context::{
     HttpRequest, Peer, Request as AttributesRequest,
@@ -166,6 +167,26 @@ async fn calls_are_decided_and_denials_tell_the_model_why() {
     assert_eq!(decision["outcome"], "deny");
     let small = ask(&rig, mcp("cgt_mine", &call("small", &json!({"n": 10})))).await;
     assert_eq!(small.status, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_frozen_call_is_denied_and_a_session_is_not() {
+    let rig = rig(ProxyConfig::default());
+    let scope = FreezeScope::new(None, None, None).unwrap();
+    let freeze = Freeze::new(scope, "stop", None).unwrap();
+    rig.engine.set_freezes(FreezeSource::File, vec![freeze]);
+    let frozen = ask(&rig, mcp("cgt_mine", &call("open", &json!({})))).await;
+    assert_eq!(
+        (frozen.status, &*frozen.headers["x-callgate-rule"]),
+        (403, "(frozen)")
+    );
+    let list = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/list"});
+    assert_eq!(ask(&rig, mcp("cgt_mine", &list)).await.status, 0);
+    rig.engine.set_freezes(FreezeSource::File, Vec::new());
+    assert_eq!(
+        ask(&rig, mcp("cgt_mine", &call("open", &json!({})))).await.status,
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -221,6 +221,26 @@ fn catalogue(case: &Value) -> Catalogue {
     Catalogue::parse(&source).unwrap()
 }
 
+const FREEZE_FILE: &str = "freeze.json";
+
+/// A folder with the file of a case's freezes, if it has any.
+fn folder_of_freezes(case: &Value) -> Option<tempfile::TempDir> {
+    let freezes = case.get("freezes")?.as_array().unwrap().iter().map(|freeze| {
+        let mut row = freeze.clone();
+        row["at"] = json!("1970-01-01T00:00:00Z");
+        row["by"] = json!("a test");
+        if let Some(seconds) = freeze.get("until").and_then(Value::as_u64) {
+            assert!(seconds < 3_600, "the ends of cases are within an hour");
+            row["until"] = json!(format!("1970-01-01T00:{:02}:{:02}Z", seconds / 60, seconds % 60));
+        }
+        row
+    });
+    let document = json!({"version": "1", "freezes": freezes.collect::<Vec<_>>()});
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FREEZE_FILE), document.to_string()).unwrap();
+    Some(folder)
+}
+
 async fn run(file: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../tests/cases/decisions")
@@ -234,7 +254,14 @@ async fn run(file: &str) {
     for (case, text) in cases.as_array().unwrap().iter().zip(texts) {
         assert_eq!(case["format"], "callgate");
         let policy = &bytes[text.get("policy").unwrap().span()];
-        let rig = || Rig::with(state(policy, catalogue(case)), ServerConfig::default());
+        let folder = folder_of_freezes(case);
+        let rig = || {
+            let config = ServerConfig {
+                freeze_file: folder.as_ref().map(|folder| folder.path().join(FREEZE_FILE)),
+                ..ServerConfig::default()
+            };
+            Rig::with(state(policy, catalogue(case)), config)
+        };
         let texts = text.get("calls").unwrap().elements();
         let calls: Vec<_> = case["calls"]
             .as_array()
@@ -286,4 +313,4 @@ macro_rules! files {
     };
 }
 
-files!(conditions limits operators order patterns seeds shadow);
+files!(conditions freezes limits operators order patterns seeds shadow);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use callgate_core::State;
 use callgate_core::engine::{FORCED_PANIC_TOOL, Setup};
+use callgate_core::freeze::{Freeze, FreezeScope, FreezeSource};
 use callgate_core::policy::{Catalogue, Format, Source};
 use callgate_proto::pb::envoy::config::core::v3::HeaderValue;
 use callgate_proto::pb::envoy::extensions::common::ratelimit::v3::RateLimitDescriptor;
@@ -97,6 +98,16 @@ fn headers(response: &RateLimitResponse) -> Vec<(&str, &str)> {
     headers
         .map(|HeaderValue { key, value, .. }| (key.as_str(), value.as_str()))
         .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn freezes_are_about_calls_alone() {
+    let rig = rig();
+    let scope = FreezeScope::new(None, None, None).unwrap();
+    let freeze = Freeze::new(scope, "stop", None).unwrap();
+    rig.engine.set_freezes(FreezeSource::File, vec![freeze]);
+    let answer = ask(&rig, &[descriptor(&[("user", "ann")])]).await;
+    assert_eq!(answer.overall_code(), Code::Ok);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -66,6 +66,15 @@ fn freezes_of_all_origins_hold_together() {
 }
 
 #[test]
+fn a_reload_keeps_freezes() {
+    let mut desk = Desk::new(POLICY);
+    desk.engine.set_freezes(FreezeSource::File, everything());
+    let state = State::build(Policies::EveryServer(policy(POLICY)), Catalogue::default());
+    desk.engine.reload(state.unwrap());
+    assert_eq!(desk.answer("{}"), "deny (frozen)");
+}
+
+#[test]
 fn a_denial_says_whose_call_it_was() {
     let mut desk = Desk::new(POLICY);
     desk.engine.set_freezes(FreezeSource::Program, everything());

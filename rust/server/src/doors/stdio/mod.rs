@@ -22,6 +22,7 @@ use crate::audit::{Audit, AuditConfig};
 use crate::clock::Clock;
 use crate::error::StartError;
 use crate::events::Event;
+use crate::freeze_file::FreezeWatch;
 use crate::gate::Gate;
 use crate::identity::Peps;
 use crate::in_force::{GatewayError, Parts, Pinning};
@@ -51,6 +52,8 @@ pub struct WrapConfig {
     pub lists_allowed_only: bool,
     /// The command, and its bounds.
     pub settings: WrapSettings,
+    /// The file of freezes, which is read again while the server runs. `None`: it has none.
+    pub freeze_file: Option<PathBuf>,
     /// The decision log. `None`: decisions are not logged.
     pub audit: Option<AuditConfig>,
     /// The folder of the accepted tools of servers, created if it is missing, and the handling of tools that differ
@@ -69,6 +72,8 @@ pub struct Wrap {
     gate: Arc<Gate>,
     config: WrapConfig,
     pinning: Option<(Pinning, PinnedServer)>,
+    // Dropped last: it reads until the server has ended.
+    _freezes: Option<FreezeWatch>,
 }
 
 impl Wrap {
@@ -82,11 +87,13 @@ impl Wrap {
             .as_ref()
             .map(|audit| Audit::start(audit, Arc::clone(&gate.events)))
             .transpose()?;
+        let freezes = FreezeWatch::start(config.freeze_file.clone(), &gate.engine, &gate.events)?;
         let pinning = pinning(&gate, &config)?;
         Ok(Self {
             gate: Arc::new(gate),
             config,
             pinning,
+            _freezes: freezes,
         })
     }
 

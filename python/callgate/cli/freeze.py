@@ -1,0 +1,67 @@
+"""`callgate freeze`."""
+
+import json
+from datetime import datetime, timezone
+from typing import Annotated, Final
+
+import typer
+
+from callgate.cli import freezing
+from callgate.cli.running import AsJson, ConfigFile, StateFolder, running
+from callgate.config.freezes import changed_freezes, freezes_file, new_freeze
+from callgate.config.units import parse_duration
+
+EXAMPLES: Final = (
+    "callgate freeze --all --reason 'incident 7' --for 1h",
+    "callgate freeze --server aws --tool 'create-*' --reason 'quota is used up'",
+    "callgate freeze --grant ci --reason 'runs amok' --state /var/lib/callgate",
+)
+
+_NONE: Final = (
+    "name what to stop: --all, --server NAME, --server NAME --tool PATTERN, or --grant ID; `callgate status` prints "
+    "the freezes of a running sidecar"
+)
+
+
+def freeze(
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="One line that callers, and their models, are told.")],
+    is_all: freezing.All = False,
+    server: freezing.Server = None,
+    tool: freezing.Tool = None,
+    grant: freezing.Grant = None,
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="Time until it ends, such as 1h; else it has no end.")
+    ] = None,
+    state: StateFolder = None,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop calls of tools at once, in the sidecar with a state folder and in wraps with it, until `callgate thaw`."""
+    chosen = freezing.selection(is_all, server, tool, grant, _NONE)
+    now = datetime.now(timezone.utc)
+    try:
+        time = None if length is None else parse_duration(length)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--for") from None
+    if time is not None and not time:
+        raise typer.BadParameter("it would end at once; expected a longer time", param_hint="--for")
+    made = new_freeze(chosen, reason, time, now)
+    sidecar = running(state, config)
+    with changed_freezes(sidecar.state, now) as freezes:
+        is_replaced = any(before.selection == chosen for before in freezes)
+        freezes[:] = [*(before for before in freezes if before.selection != chosen), made]
+    confirmed = freezing.confirm(sidecar, lambda rows: made.fields() in rows)
+    unknown = freezing.unknown_name(chosen, sidecar, config if state is None else None)
+    thaw = freezing.thaw_command(chosen, sidecar.state)
+    if as_json:
+        fields = {"file": str(freezes_file(sidecar.state)), "replaced": is_replaced, "warning": unknown, "thaw": thaw}
+        typer.echo(json.dumps({"freeze": made.fields(), **fields, **confirmed.fields()}, ensure_ascii=False))
+    else:
+        typer.echo(f"{'frozen anew' if is_replaced else 'frozen'}: {freezing.shown_freeze(made.fields())}")
+        typer.echo(f"holds for the sidecar with the state folder `{sidecar.state}` alone; others go on")
+        confirmed.print_lines(sidecar.state)
+        typer.echo(f"ends with: {thaw}")
+        if unknown is not None:
+            typer.echo(f"callgate: warning: {unknown}; the freeze holds for that name all the same", err=True)
+    if confirmed.fault is not None:
+        raise typer.Exit(1)

@@ -1,0 +1,179 @@
+"""Options and messages of `callgate freeze` and `callgate thaw`."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from callgate.cli.running import NotRunningError
+from callgate.config.bundle import known_grants
+from callgate.config.freezes import Selection
+from callgate.config.load import load
+from callgate.control.routes import LIMITS, STATUS
+from callgate.errors import CallgateError
+from callgate.text import did_you_mean, quoted, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from callgate.cli.running import Running
+    from callgate.config.freezes import Freeze
+
+_PATIENCE_S: Final = 3.0
+_RETRY_S: Final = 0.1
+
+All = Annotated[bool, typer.Option("--all", help="All calls.")]
+Server = Annotated[str | None, typer.Option(metavar="NAME", help="The calls at this server.")]
+Tool = Annotated[
+    str | None,
+    typer.Option(metavar="PATTERN", help="With --server: the calls of these tools alone, as policies name them."),
+]
+Grant = Annotated[str | None, typer.Option(metavar="ID", help="The calls of this grant.")]
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The answer of the sidecar that runs with the state folder."""
+
+    is_running: bool
+    fault: str | None = None
+    """The reason for which it is not known to obey."""
+
+    def fields(self) -> dict[str, bool | str | None]:
+        """The answer for programs."""
+        return {
+            "sidecar_runs": self.is_running,
+            "in_force": self.is_running and self.fault is None,
+            "fault": self.fault,
+        }
+
+    def print_lines(self, state: Path) -> None:
+        """Prints the answer for people."""
+        if not self.is_running:
+            typer.echo(
+                f"no sidecar runs with the state folder `{state}`: one that starts there obeys, and so does "
+                "a `callgate wrap` with it within 2 seconds"
+            )
+        elif self.fault is None:
+            typer.echo("in force: the sidecar with this state folder obeys")
+        else:
+            typer.echo(f"NOT confirmed by the sidecar with this state folder: {visible(self.fault)}", err=True)
+
+
+def selection(is_all: bool, server: str | None, tool: str | None, grant: str | None, otherwise: str) -> Selection:
+    """The calls that the options select.
+
+    Raises:
+        typer.BadParameter: None, or several things at once.
+    """
+    if tool is not None and server is None:
+        raise typer.BadParameter("needs the server that offers the tool: --server NAME", param_hint="--tool")
+    given = [name for name, value in (("--server", server), ("--grant", grant)) if value is not None]
+    if not is_all and not given:
+        raise typer.BadParameter(otherwise, param_hint="--all")
+    if is_all and given:
+        raise typer.BadParameter(f"--all is every call, and {given[0]} some of them; give one", param_hint="--all")
+    if len(given) > 1:
+        raise typer.BadParameter("give either --server or --grant; two freezes hold together", param_hint="--grant")
+    return Selection(server, tool, grant)
+
+
+def confirm(sidecar: Running, holds: Callable[[list[dict[str, str]]], bool]) -> Confirmation:
+    """Waits until the running sidecar has read the file, with freezes for which `holds` is true."""
+    quick = replace(sidecar, timeout_s=_PATIENCE_S)
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            # It reads the file before it answers.
+            document = quick.ask("GET", STATUS)
+        except NotRunningError:
+            return Confirmation(is_running=False)
+        except CallgateError as error:
+            fault = str(error)
+        else:
+            if document["freeze_fault"] is None and holds(document["freezes"]):
+                return Confirmation(is_running=True)
+            fault = document["freeze_fault"] or "it serves other freezes; `callgate status` prints them"
+        if time.monotonic() >= deadline:
+            return Confirmation(is_running=True, fault=fault)
+        time.sleep(_RETRY_S)
+
+
+def unknown_name(chosen: Selection, sidecar: Running, config: Path | None) -> str | None:
+    """A warning about a name that neither the configuration nor the running sidecar knows; None if nobody can tell."""
+    if chosen.server is not None:
+        servers = _configured_servers(config) if config is not None else _served(sidecar)
+        if servers is not None and chosen.server not in servers:
+            return f"unknown server {quoted(chosen.server)}{did_you_mean(chosen.server, sorted(servers))}"
+    if chosen.grant is not None:
+        grants = None if config is None else _configured_grants(config)
+        if grants is not None and chosen.grant not in grants:
+            return f"unknown grant {quoted(chosen.grant)}{did_you_mean(chosen.grant, sorted(grants))}"
+        if config is None and _is_unknown_grant(sidecar, chosen.grant):
+            return f"unknown grant {quoted(chosen.grant)}; `callgate grants list` prints the configured ones"
+    return None
+
+
+def _configured_servers(config: Path) -> set[str] | None:
+    # A configuration with a fault must not keep an operator from a freeze.
+    with suppress(CallgateError):
+        return set(load(config).config.servers)
+    return None
+
+
+def _configured_grants(config: Path) -> set[str] | None:
+    with suppress(CallgateError):
+        loaded = load(config)
+        # An issuer's callers are grants that are configured nowhere.
+        if loaded.config.grants is not None and loaded.config.gateway.oauth is None:
+            return {placed.grant.id for placed in known_grants(loaded)}
+    return None
+
+
+def _served(sidecar: Running) -> set[str] | None:
+    with suppress(CallgateError):
+        document = sidecar.ask("GET", STATUS)
+        if document["servers"]:
+            return {server["name"] for server in document["servers"]}
+        servers = {policy["server"] for policy in document["policies"]}
+        # A policy for every server serves any name.
+        return None if None in servers else servers
+    return None
+
+
+def _is_unknown_grant(sidecar: Running, grant: str) -> bool:
+    """True if the sidecar knows the grant at none of its servers."""
+    with suppress(CallgateError):
+        servers = [server["name"] for server in sidecar.ask("GET", STATUS)["servers"]]
+        return bool(servers) and all(_is_unknown_at(sidecar, grant, server) for server in servers)
+    return False
+
+
+def _is_unknown_at(sidecar: Running, grant: str, server: str) -> bool:
+    answer = sidecar.ask("POST", LIMITS, json.dumps({"grant": grant, "server": server}).encode())
+    return (answer.get("decision") or {}).get("rule") == "(unknown grant)"
+
+
+def thaw_command(chosen: Selection, state: Path) -> str:
+    """The command that ends a freeze."""
+    return shlex.join(["callgate", "thaw", "--state", str(state), *chosen.words()])
+
+
+def shown_freeze(fields: Mapping[str, str]) -> str:
+    """A freeze for people, from its fields."""
+    chosen = Selection(fields.get("server"), fields.get("tool"), fields.get("grant"))
+    until = f", until {fields['until']}" if "until" in fields else ""
+    return f"{chosen}{until}, by {visible(fields['by'])}: {visible(fields['reason'])}"
+
+
+def listed(freezes: Iterable[Freeze]) -> str:
+    """What is frozen, for the end of a message."""
+    shown = "; ".join(f"{freeze.selection} (`{shlex.join(freeze.selection.words())}`)" for freeze in freezes)
+    return f"frozen are {shown}" if shown else "nothing is frozen"
