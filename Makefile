@@ -109,7 +109,7 @@ image-pins: .venv/.stamp-venv ## renew the versions and hashes in deploy/image
 # Processes that run Python tests at once: most of them wait for the servers that they started.
 WORKERS ?= $(shell expr 2 '*' "$$(nproc)")
 # Programs that tests start, and Debian's packages of other names.
-programs := chromium curl faketime ip=iproute2 setpriv=util-linux redis-server nginx haproxy caddy
+programs := chromium curl faketime ip=iproute2 setpriv=util-linux redis-server nginx haproxy caddy postgres=postgresql
 cargo_test := cargo test --features callgate-server/tests $(locked)
 
 .PHONY: test

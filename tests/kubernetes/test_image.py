@@ -138,7 +138,8 @@ def test_the_pins_are_what_the_project_asks_for() -> None:
     for file, wanted in [("runtime.txt", metadata.requires("callgate") or []), ("build.txt", builds)]:
         assert wanted
         pins = pinned(file)
-        for requirement in map(Requirement, wanted):
+        # The image has no extras.
+        for requirement in (one for one in map(Requirement, wanted) if "extra ==" not in str(one.marker)):
             version = pins.get(canonicalize_name(requirement.name))
             assert version is not None, f"`{requirement.name}` is missing: make image-pins"
             assert requirement.specifier.contains(version), f"{requirement} is not met by {version}: make image-pins"

@@ -1,0 +1,50 @@
+"""Numbers of changes, by which replicas read what is new, and waiting for the next one."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects import postgresql, sqlite
+
+from callgate.store.tables import changes
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+CHANNEL: Final = "callgate_changes"
+_NOTIFY: Final = text("SELECT pg_notify(:channel, :kind)")
+
+
+class Kind(str, Enum):
+    """A kind of rows that has numbers of its own."""
+
+    APPROVALS = "approvals"
+    PERMITS = "permits"
+    FREEZES = "freezes"
+    GRANTS = "grants"
+    SERVERS = "servers"
+    POLICIES = "policies"
+    PINS = "pins"
+
+
+def next_numbers(connection: Connection, kind: Kind, count: int = 1) -> range:
+    """Takes numbers for `count` changes, and tells other replicas when the transaction commits.
+
+    INVARIANT: all writers of one kind are of one domain, so that a number that can be seen is higher than all before.
+    """
+    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(changes)
+    statement = insert.values(kind=kind.value, number=count).on_conflict_do_update(
+        index_elements=[changes.c.kind], set_={"number": changes.c.number + insert.excluded.number}
+    )
+    last = int(connection.execute(statement.returning(changes.c.number)).scalar_one())
+    if connection.dialect.name == "postgresql":
+        connection.execute(_NOTIFY, {"channel": CHANNEL, "kind": kind.value})
+    return range(last - count + 1, last + 1)
+
+
+def last_numbers(connection: Connection) -> dict[Kind, int]:
+    """The highest number of each kind; 0 for a kind without any."""
+    found = {row.kind: int(row.number) for row in connection.execute(select(changes))}
+    return {kind: found.get(kind.value, 0) for kind in Kind}

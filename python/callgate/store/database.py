@@ -1,0 +1,118 @@
+"""Transactions of both databases, with one writer at a time.
+
+SQLite has one writer by its nature. On PostgreSQL each write transaction first takes an advisory lock of its domain.
+So what a transaction reads cannot change before it commits, on any replica: no transaction fails because of another
+one, none deadlocks, caps are exact, and the same code is right on both. Waiting calls share transactions (see
+`approvals/ask.py`), so the lock does not bound how many calls are answered.
+"""
+
+from __future__ import annotations
+
+import threading
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from callgate.store import engine as engines
+from callgate.store.errors import StoreBusyError, StoreGoneError
+from callgate.store.failures import is_retried, translated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection, Engine
+
+    from callgate.store.place import Place
+
+    Work = Callable[["Connection"], "_Result"]
+
+_Result = TypeVar("_Result")
+
+_LOCK_CLASS: Final = 0x63616C6C  # "call"
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(:class, :domain)")
+_ATTEMPTS: Final = 3
+
+
+class Domain(IntEnum):
+    """What a write is about. Writes of two domains do not wait for each other on PostgreSQL."""
+
+    SCHEMA = 0
+    CALLS = 1
+    """Approvals, permits and freezes: what calls wait for."""
+    ADMINISTRATION = 2
+    """Documents and pins: what an import changes in bulk."""
+
+
+class Database:
+    """A database with its transactions."""
+
+    def __init__(self, place: Place, engine: Engine) -> None:
+        """Takes the place, which exists, and its engine."""
+        self.place = place
+        self.engine = engine
+        self._identity = None if place.path is None else engines.identity(place.path)
+        # SQLite's own wait for another writer sleeps in steps of up to 100 ms; threads of one process need not.
+        self._writer = threading.Lock()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True for SQLite."""
+        return self._identity is not None
+
+    def read(self, work: Work[_Result]) -> _Result:
+        """Runs `work` in a transaction that only reads.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        try:
+            self._check_identity()
+            with self.engine.begin() as connection:
+                return work(connection)
+        except SQLAlchemyError as error:
+            raise translated(error, self.place) from None
+
+    def write(self, work: Work[_Result], domain: Domain = Domain.CALLS) -> _Result:
+        """Runs `work` in a transaction that is on the disk when this returns.
+
+        Nothing of it is done if `work` raises. After a `StoreError` it may be done in one case: PostgreSQL's answer to
+        the commit was lost.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._write(work, domain)
+            except SQLAlchemyError as error:  # noqa: PERF203  a retry
+                if not is_retried(error) or attempt == _ATTEMPTS - 1:
+                    raise translated(error, self.place) from None
+        raise AssertionError  # the last attempt returns or raises
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.engine.dispose()
+
+    def _write(self, work: Work[_Result], domain: Domain) -> _Result:
+        if not self.is_sqlite:
+            with self.engine.begin() as connection:
+                connection.execute(_LOCK, {"class": _LOCK_CLASS, "domain": int(domain)})
+                return work(connection)
+        if not self._writer.acquire(timeout=engines.BUSY_S):
+            message = f"the store `{self.place}` does not answer: another thread writes for too long; try again"
+            raise StoreBusyError(message)
+        try:
+            self._check_identity()
+            with self.engine.connect().execution_options(**{engines.WRITES: True}) as connection, connection.begin():
+                return work(connection)
+        finally:
+            self._writer.release()
+
+    def _check_identity(self) -> None:
+        # A removed file can still be written by who has it open, and nobody would ever read that.
+        if self.place.path is None or engines.identity(self.place.path) == self._identity:
+            return
+        message = f"the store `{self.place}` was replaced while it is in use; start callgate anew"
+        raise StoreGoneError(message)

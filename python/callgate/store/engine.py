@@ -1,0 +1,143 @@
+"""Connections to both databases, and their settings.
+
+SQLite: WAL, and a sync of the log at each commit, because a lost row would admit a call twice. PostgreSQL: READ
+COMMITTED, because each write transaction begins with an advisory lock (see `database.py`), and a snapshot that was
+taken before the wait for the lock would be out of date after it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.pool import QueuePool
+
+from callgate.errors import ConfigError
+from callgate.store.errors import StoreGoneError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection, Engine
+
+    from callgate.store.place import Place
+
+WRITES: Final = "callgate_writes"
+"""Execution option of connections whose transaction writes."""
+
+BUSY_S: Final = 2.0
+"""Longest wait for another writer: the longest deadline of an approval."""
+
+_CONNECTIONS: Final = 8
+_STATEMENT_S: Final = 30
+_IDLE_IN_TRANSACTION_S: Final = 5
+"""A replica that stops in the middle of a transaction holds the others up no longer than this."""
+
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    # What was deleted, such as arguments after their time, is overwritten.
+    "PRAGMA secure_delete=ON",
+    "PRAGMA trusted_schema=OFF",
+    "PRAGMA cell_size_check=ON",
+)
+
+
+def open_engine(place: Place) -> Engine:
+    """An engine that has no connection yet.
+
+    Raises:
+        ConfigError: PostgreSQL's driver is not installed.
+    """
+    return _sqlite(place.path) if place.path is not None else _postgresql(place)
+
+
+def connect_sqlite(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """A connection to an existing file, in which transactions begin explicitly.
+
+    Raises:
+        sqlite3.Error: The file cannot be opened. It is never created.
+    """
+    mode = "ro" if read_only else "rw"
+    return sqlite3.connect(
+        f"file:{quote(str(path))}?mode={mode}",
+        uri=True,
+        timeout=BUSY_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _sqlite(path: Path) -> Engine:
+    engine = create_engine(
+        "sqlite+pysqlite://",
+        creator=lambda: connect_sqlite(path),
+        poolclass=QueuePool,
+        pool_size=_CONNECTIONS,
+        max_overflow=0,
+        pool_timeout=BUSY_S,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later could not wait for another writer: its snapshot is too old.
+        is_write = connection.get_execution_options().get(WRITES)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+
+    return engine
+
+
+def _postgresql(place: Place) -> Engine:
+    settings = {
+        "lock_timeout": f"{BUSY_S * 1_000:.0f}ms",
+        "statement_timeout": f"{_STATEMENT_S}s",
+        "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_S}s",
+        "synchronous_commit": "on",
+    }
+    try:
+        engine = create_engine(
+            place.url,
+            isolation_level="READ COMMITTED",
+            pool_size=_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=BUSY_S,
+            # The server may have been restarted since a connection was used last.
+            pool_pre_ping=True,
+            hide_parameters=True,
+            connect_args={"connect_timeout": 5, "tcp_user_timeout": 5_000, "application_name": "callgate"},
+        )
+    except ImportError:
+        message = f"the store `{place}` needs PostgreSQL's driver; install it with `pip install 'callgate[postgres]'`"
+        raise ConfigError(message) from None
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  psycopg is an extra
+        with connection.cursor() as cursor:
+            for name, value in settings.items():
+                cursor.execute(f"SET {name} = '{value}'")
+        connection.commit()
+
+    return engine
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """The device and inode of the file.
+
+    Raises:
+        StoreGoneError: There is none.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        message = f"the store `{path}` is gone: {(error.strerror or str(error)).lower()}; stop callgate and restore it"
+        raise StoreGoneError(message) from None
+    return stat.st_dev, stat.st_ino

@@ -1,0 +1,63 @@
+"""Errors of the drivers in callgate's words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from callgate.errors import StoreError
+from callgate.store.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreGoneError
+
+if TYPE_CHECKING:
+    from callgate.store.place import Place
+
+# Python 3.10 has no error codes of SQLite. These texts are the fixed ones of sqlite3_errstr.
+_SQLITE: Final[dict[str, tuple[type[StoreError], str]]] = {
+    "database is locked": (StoreBusyError, "another process holds it for too long; try again"),
+    "database or disk is full": (StoreFullError, "the disk is full; free some space"),
+    "disk I/O error": (StoreGoneError, "the disk gives an error, or is full"),
+    "database disk image is malformed": (StoreDamagedError, "it is damaged; see `callgate store restore`"),
+    "file is not a database": (StoreDamagedError, "it is no store of callgate, or damaged"),
+    "unable to open database file": (StoreGoneError, "it cannot be opened"),
+    "attempt to write a readonly database": (StoreGoneError, "it cannot be written; check the file's owner and mode"),
+}
+
+_BUSY: Final = (StoreBusyError, "another process holds it for too long; try again")
+_POSTGRESQL: Final[dict[str, tuple[type[StoreError], str]]] = {
+    "55P03": _BUSY,  # lock_not_available
+    "57014": _BUSY,  # query_canceled, by statement_timeout
+    "40001": _BUSY,  # serialization_failure
+    "40P01": _BUSY,  # deadlock_detected
+    "53100": (StoreFullError, "its disk is full"),
+    "25006": (StoreGoneError, "it is read-only, as a standby is; name the primary"),
+    "XX001": (StoreDamagedError, "it is damaged"),
+    "XX002": (StoreDamagedError, "it is damaged"),
+}
+_RETRIED: Final = frozenset({"40001", "40P01"})
+
+
+def translated(error: SQLAlchemyError, place: Place) -> StoreError:
+    """The error for callers, without the statement, its values and the password."""
+    kind, why = _cause(error)
+    return kind(f"the store `{place}` does not answer: {place.hide(why)}")
+
+
+def is_retried(error: SQLAlchemyError) -> bool:
+    """True if the database undid the transaction only because of another one."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRIED
+
+
+def _cause(error: SQLAlchemyError) -> tuple[type[StoreError], str]:
+    if not isinstance(error, DBAPIError):
+        return StoreBusyError, "every connection is in use"
+    text = str(error.orig)
+    for known, cause in _SQLITE.items():
+        if known in text:
+            return cause
+    state = getattr(error.orig, "sqlstate", None)
+    if state in _POSTGRESQL:
+        return _POSTGRESQL[state]
+    first = next(iter(text.splitlines()), type(error.orig).__name__).strip()
+    is_gone = state is None or error.connection_invalidated
+    return (StoreGoneError if is_gone else StoreError), first

@@ -1,0 +1,128 @@
+"""The file of SQLite: made whole or not at all, for this user alone, recognised, copied and replaced."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import stat
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+from callgate.errors import StoreError
+from callgate.store.engine import connect_sqlite
+from callgate.store.errors import StoreDamagedError, StoreGoneError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+APPLICATION_ID: Final = 0x6367_6174
+"""`cgat`: the number in the header by which the file is known as callgate's."""
+
+_MAGIC: Final = b"SQLite format 3\0"
+_APPLICATION_ID_AT: Final = slice(68, 72)
+_HEADER_BYTES: Final = 100
+_CHECKED_BYTES: Final = 64 << 20
+"""Files up to this size are checked whole at each start, which takes a tenth of a second; larger ones on command."""
+
+
+def check_header(path: Path) -> None:
+    """Recognises a store by its first bytes, before SQLite changes anything.
+
+    Raises:
+        StoreDamagedError: It is something else, or cut off.
+        StoreGoneError: It cannot be read.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(handle, "rb") as file:
+            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            header = file.read(_HEADER_BYTES) if is_file else b""
+    except OSError as error:
+        message = f"cannot read the store `{path}`: {(error.strerror or str(error)).lower()}"
+        raise StoreGoneError(message) from None
+    if len(header) == _HEADER_BYTES and header.startswith(_MAGIC):
+        if int.from_bytes(header[_APPLICATION_ID_AT], "big") == APPLICATION_ID:
+            return
+        message = f"`{path}` is another program's SQLite file; name another place"
+        raise StoreDamagedError(message)
+    message = (
+        f"`{path}` is no store of callgate, or damaged; restore a backup (`callgate store restore`) or move it away"
+    )
+    raise StoreDamagedError(message)
+
+
+def check_pages(path: Path, *, always: bool = False) -> None:
+    """Checks all pages; of a large file only if `always`.
+
+    Raises:
+        StoreDamagedError: One is damaged.
+        StoreError: The file cannot be checked now.
+    """
+    try:
+        if not always and path.stat().st_size > _CHECKED_BYTES:
+            return
+        with closing(connect_sqlite(path)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        message = f"cannot check the store `{path}`: {error}"
+        raise StoreError(message) from None
+    except sqlite3.DatabaseError as error:
+        found = str(error)
+    except OSError as error:
+        message = f"the store `{path}` is gone: {(error.strerror or str(error)).lower()}"
+        raise StoreGoneError(message) from None
+    if found != "ok":
+        message = f"the store `{path}` is damaged: {found}; restore a backup with `callgate store restore FILE`"
+        raise StoreDamagedError(message)
+
+
+def keep_private(path: Path) -> None:
+    """Takes permissions of others away; SQLite gives the same mode to the files beside it."""
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+
+
+@contextmanager
+def new_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """A new empty file under another name, which takes its place when the block ends, whole and on the disk.
+
+    Raises:
+        FileExistsError: The place is taken, and `replace` is false.
+    """
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        yield partial
+        _sync(partial)
+        if replace:
+            partial.rename(path)
+        else:
+            # Unlike a rename, a link does not replace a store that another process has just made.
+            os.link(partial, path)
+        _sync(path.parent)
+    finally:
+        for leftover in (partial, *files_beside(partial)):
+            leftover.unlink(missing_ok=True)
+
+
+def copy(source: sqlite3.Connection, target: Path) -> None:
+    """Copies a consistent state into an empty file, while others may use the source."""
+    with closing(connect_sqlite(target)) as connection:
+        source.backup(connection)
+        # One file, without a log beside it.
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def files_beside(path: Path) -> list[Path]:
+    """The files that SQLite may keep beside a database."""
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,23 @@
+"""The tables, a file for each concept. Migrations make them; a test compares the two."""
+
+from callgate.store.tables.approvals import answers, approvals, evidence
+from callgate.store.tables.audit import admin_audit
+from callgate.store.tables.base import changes, metadata
+from callgate.store.tables.documents import accepted_pins, document_versions, documents
+from callgate.store.tables.freezes import freezes
+from callgate.store.tables.permits import permit_uses, permits
+
+__all__ = [
+    "accepted_pins",
+    "admin_audit",
+    "answers",
+    "approvals",
+    "changes",
+    "document_versions",
+    "documents",
+    "evidence",
+    "freezes",
+    "metadata",
+    "permit_uses",
+    "permits",
+]

@@ -1,0 +1,27 @@
+"""The admin audit. The database refuses to change or delete its rows."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import Column, Index, Table
+
+from callgate.store.tables.base import Number, metadata, time, word
+
+admin_audit: Final = Table(
+    "admin_audit",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    time("at_us"),
+    # Who: a person or a machine, and from where.
+    word("actor"),
+    word("source"),
+    # What: the change, and the kind and id of the thing.
+    word("action"),
+    word("kind"),
+    word("object_id"),
+    word("digest_before", nullable=True),
+    word("digest_after", nullable=True),
+    word("reason"),
+    Index("ix_admin_audit_object", "kind", "object_id", "number"),
+)

@@ -1,0 +1,29 @@
+"""The store in both databases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callgate.store.place import Place, in_folder, parse_place
+from support.postgres import Postgres, running_postgres
+
+DATABASES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of this process."""
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(params=DATABASES)
+def empty_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A place without a store."""
+    if request.param == "sqlite":
+        return in_folder(tmp_path / "state")
+    server: Postgres = request.getfixturevalue("postgres")
+    return parse_place(server.new_schema())
