@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from callgate.store.place import Place, in_folder, parse_place
+from callgate.store.store import Store, open_store
 from support.postgres import Postgres, running_postgres
 
 DATABASES = ("sqlite", "postgresql")
@@ -27,3 +28,11 @@ def empty_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
         return in_folder(tmp_path / "state")
     server: Postgres = request.getfixturevalue("postgres")
     return parse_place(server.new_schema())
+
+
+@pytest.fixture
+def store(empty_place: Place) -> Iterator[Store]:
+    """An open store."""
+    store = open_store(empty_place)
+    yield store
+    store.close()

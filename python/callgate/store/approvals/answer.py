@@ -1,0 +1,164 @@
+"""Answers of people: who may answer, and when an approval has enough of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import insert, select, update
+
+from callgate.store.approvals.state import locked, set_state
+from callgate.store.errors import AnswerError, StateError
+from callgate.store.model import Actor, Approval, Need, PermitOffer, Person, State, Verdict, from_row
+from callgate.store.permits import make_permit
+from callgate.store.tables import answers
+from callgate.store.terms import is_equal, read_json, read_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import Connection
+
+_TABLE: Final = answers.c
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One person's answer. The caller has checked that the person has the role of an approver or admin."""
+
+    person: Person
+    groups: frozenset[str]
+    verdict: Verdict
+    source: str
+    """Where it came from."""
+    reason: str = ""
+    permit: PermitOffer | None = None
+    owner: Person | None = None
+    """The owner of the grant now, who may not answer, like the owner at the approval's creation."""
+
+
+def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us: int) -> Approval:
+    """Writes an answer, and decides the approval if it is the last one that is needed.
+
+    Raises:
+        UnknownIdError: There is no such approval.
+        StateError: It is not pending.
+        AnswerError: This person may not give this answer.
+    """
+    approval = from_row(locked(connection, approval_id), now_us)
+    if approval.state is not State.PENDING:
+        raise StateError("approval", approval_id, approval.state.value, "it cannot be answered")
+    _check(approval, answer)
+    _replace(connection, approval_id, answer)
+    offer = _offer(answer)
+    connection.execute(
+        insert(answers).values(
+            approval_id=approval_id,
+            issuer=answer.person.issuer,
+            subject=answer.person.subject,
+            groups=sorted(answer.groups),
+            verdict=answer.verdict.value,
+            reason=answer.reason,
+            source=answer.source,
+            terms=offer,
+            answered_us=now_us,
+            is_current=True,
+        )
+    )
+    by = Actor(str(answer.person), answer.source)
+    if answer.verdict is Verdict.DENY:
+        # A denial holds as long as a pending one waits.
+        until_us = now_us + min(need.timeout_us for need in approval.needs)
+        return set_state(
+            connection, approval, State.DENIED, by, answer.reason, now_us, until_us=until_us, decided_us=now_us
+        )
+    given = list(connection.execute(_current(approval_id)))
+    rule = next((need.rule for need in approval.needs if not _is_met(need, given)), None)
+    if rule is not None:
+        return set_state(connection, approval, State.PENDING, by, "approved in part", now_us, open_rule=rule)
+    until_us = now_us + min(need.valid_us for need in approval.needs)
+    decided: dict[str, Any] = {"until_us": until_us, "decided_us": now_us, "open_rule": None}
+    if answer.permit is None:
+        return set_state(connection, approval, State.APPROVED, by, answer.reason, now_us, **decided)
+    people = sorted(Person(row.issuer, row.subject) for row in given)
+    make_permit(connection, approval, answer.permit, people, by, now_us)
+    # It cannot be restored: its permit admits the call.
+    decided["until_us"] = now_us
+    return set_state(connection, approval, State.CONSUMED, by, "made into a permit", now_us, **decided)
+
+
+def _check(approval: Approval, answer: Answer) -> None:
+    """Refuses answers that this person may not give."""
+    if answer.person in {approval.call.owner, answer.owner}:
+        message = f"the grant `{approval.call.grant}` belongs to you, so that somebody else has to answer"
+        raise AnswerError(message)
+    if not any(_may_answer(need, answer.groups) for need in approval.needs):
+        groups = sorted({group for need in approval.needs for group in need.approvers})
+        message = f"this approval asks people of other groups: {', '.join(f'`{group}`' for group in groups)}"
+        raise AnswerError(message)
+    is_reason_required = answer.verdict is Verdict.APPROVE and any(need.reason_required for need in approval.needs)
+    if is_reason_required and not answer.reason.strip():
+        message = "this approval needs a reason"
+        raise AnswerError(message)
+    if answer.permit is not None:
+        _check_permit(approval, answer, answer.permit)
+
+
+def _check_permit(approval: Approval, answer: Answer, offer: PermitOffer) -> None:
+    """Refuses a permit beyond the bounds of any rule that asked."""
+    if answer.verdict is Verdict.DENY:
+        message = "a denial makes no permit"
+        raise AnswerError(message)
+    read_terms(offer.terms)
+    for need in approval.needs:
+        if need.permit is None:
+            message = f"the rule `{need.rule}` lets nobody make a permit"
+            raise AnswerError(message)
+        if not 1 <= offer.uses <= need.permit.max_uses:
+            message = f"the rule `{need.rule}` allows a permit of 1 to {need.permit.max_uses} uses, got {offer.uses}"
+            raise AnswerError(message)
+        if not 1 <= offer.duration_us <= need.permit.max_duration_us:
+            seconds = need.permit.max_duration_us // 1_000_000
+            message = f"the rule `{need.rule}` allows a permit of at most {seconds} s"
+            raise AnswerError(message)
+
+
+def _replace(connection: Connection, approval_id: str, answer: Answer) -> None:
+    """Takes earlier answers out of force: the person's own, and those with other terms."""
+    given = list(connection.execute(_current(approval_id)))
+    offer = _offer(answer)
+    replaced = [
+        row.number
+        for row in given
+        if answer.person == Person(row.issuer, row.subject)
+        or (answer.verdict is Verdict.APPROVE and not _is_same_offer(row.terms, offer))
+    ]
+    if replaced:
+        connection.execute(update(answers).where(_TABLE.number.in_(replaced)).values(is_current=False))
+
+
+def _offer(answer: Answer) -> str | None:
+    """The offered permit as JSON text."""
+    permit = answer.permit
+    if permit is None:
+        return None
+    return f'{{"terms": {permit.terms}, "uses": {permit.uses}, "duration_us": {permit.duration_us}}}'
+
+
+def _is_same_offer(one: str | None, other: str | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return is_equal(read_json(one), read_json(other))
+
+
+def _current(approval_id: str) -> Any:  # noqa: ANN401  a query of many columns
+    return select(answers).where(_TABLE.approval_id == approval_id, _TABLE.is_current).order_by(_TABLE.number)
+
+
+def _is_met(need: Need, given: Sequence[Any]) -> bool:
+    approving = [row for row in given if row.verdict == Verdict.APPROVE.value]
+    return sum(_may_answer(need, frozenset(row.groups)) for row in approving) >= need.count
+
+
+def _may_answer(need: Need, groups: frozenset[str]) -> bool:
+    return not need.approvers or not groups.isdisjoint(need.approvers)

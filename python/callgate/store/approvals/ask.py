@@ -1,0 +1,244 @@
+"""Step 6 of the policy's order, for several waiting calls at once: one transaction and one sync.
+
+Everything that the calls need is read with a few statements, decided here call by call, and written with a few
+statements. Nobody else writes in between (see `database.py`); that each changed row still has the state that was read
+is checked all the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, func, insert, select, text, update
+
+from callgate.errors import StoreError
+from callgate.store import uses
+from callgate.store.approvals.recent import recent_answers
+from callgate.store.changes import Kind, next_numbers
+from callgate.store.model import (
+    Approval,
+    Ask,
+    AtCapacity,
+    Denied,
+    Need,
+    Outcome,
+    Permitted,
+    State,
+    Used,
+    Waiting,
+    from_row,
+)
+from callgate.store.tables import approvals, evidence
+from callgate.store.tables.approvals import LIVE, PENDING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import Connection
+
+_TABLE: Final = approvals.c
+
+
+@dataclass(frozen=True)
+class Caps:
+    """The highest numbers of pending approvals."""
+
+    per_grant: int
+    in_all: int
+
+
+def ask_all(connection: Connection, asks: Sequence[Ask], now_us: int, caps: Caps) -> list[Outcome]:
+    """Decides calls in their order."""
+    batch = _Batch(connection, asks, now_us, caps)
+    outcomes = [batch.decide(ask) for ask in asks]
+    batch.write()
+    return outcomes
+
+
+@dataclass
+class _Held:
+    """An approval that was read, and its state in this batch."""
+
+    stored: Approval
+    state: State
+    used_by: Ask | None = None
+
+
+class _Batch:
+    """What is known in one transaction."""
+
+    def __init__(self, connection: Connection, asks: Sequence[Ask], now_us: int, caps: Caps) -> None:
+        self._connection = connection
+        self._asks = asks
+        self._now_us = now_us
+        self._caps = caps
+        self._held: dict[str, list[_Held]] = defaultdict(list)
+        self._new: dict[str, Ask] = {}
+        self._permits: uses.PermitUses | None = None
+        self._pending: Counter[str] | None = None
+        self._pending_in_all = 0
+        query = select(approvals).where(_TABLE.fingerprint.in_({ask.call.fingerprint for ask in asks}), text(LIVE))
+        for row in connection.execute(query):
+            stored = from_row(row)
+            self._held[stored.call.fingerprint].append(_Held(stored, from_row(row, now_us).state))
+
+    def decide(self, ask: Ask) -> Outcome:
+        """The outcome of one call."""
+        asking = {need.rule for need in ask.needs}
+        answered = [held for held in self._held[ask.call.fingerprint] if _is_at_hand(held, asking)]
+        if answered:
+            newest = max(answered, key=_age)
+            if newest.state is State.DENIED:
+                stored = newest.stored
+                return Denied(stored.id, ask.needs[0].rule, stored.cause, stored.until_us)
+            newest.state, newest.used_by = State.CONSUMED, ask
+            return Used(newest.stored.id)
+        if self._permits is None:
+            self._permits = uses.PermitUses(self._connection, self._asks, self._now_us)
+        permit_id = self._permits.take(ask)
+        return self._wait(ask) if permit_id is None else Permitted(permit_id)
+
+    def write(self) -> None:
+        """Writes what was decided."""
+        held = [one for group in self._held.values() for one in group]
+        used = [one for one in held if one.used_by is not None]
+        expired = [one for one in held if one.state is State.EXPIRED]
+        count = len(used) + len(expired) + len(self._new)
+        if count:
+            numbers = iter(next_numbers(self._connection, Kind.APPROVALS, count))
+            self._update(State.EXPIRED, [_change(one, next(numbers), None) for one in expired])
+            self._update(State.CONSUMED, [_change(one, next(numbers), one.used_by) for one in used])
+            if self._new:
+                self._insert([(ask, next(numbers)) for ask in self._new.values()])
+        if self._permits is not None:
+            self._permits.write()
+
+    def _wait(self, ask: Ask) -> Outcome:
+        """The pending approval of the fingerprint, or a new one."""
+        fingerprint = ask.call.fingerprint
+        for held in self._held[fingerprint]:
+            if held.state is State.PENDING:
+                stored = held.stored
+                return _waiting(stored.id, stored.needs, stored.open_rule, stored.until_us)
+        made = self._new.get(fingerprint)
+        if made is not None:
+            return _waiting(made.new_id, made.needs, made.needs[0].rule, self._until(made))
+        pending = self._count_pending()
+        if pending[ask.call.grant] >= self._caps.per_grant:
+            return AtCapacity(is_of_grant=True)
+        if self._pending_in_all >= self._caps.in_all:
+            return AtCapacity(is_of_grant=False)
+        pending[ask.call.grant] += 1
+        self._pending_in_all += 1
+        self._new[fingerprint] = ask
+        return _waiting(ask.new_id, ask.needs, ask.needs[0].rule, self._until(ask), is_new=True)
+
+    def _until(self, ask: Ask) -> int:
+        return self._now_us + min(need.timeout_us for need in ask.needs)
+
+    def _count_pending(self) -> Counter[str]:
+        """The pending approvals of the grants that ask; those whose time is over do not count."""
+        if self._pending is None:
+            is_pending = (text(PENDING), _TABLE.until_us > self._now_us)
+            grants = {ask.call.grant for ask in self._asks}
+            count = func.count().label("pending")
+            by_grant = select(_TABLE.grant_id, count).where(*is_pending, _TABLE.grant_id.in_(grants))
+            rows = self._connection.execute(by_grant.group_by(_TABLE.grant_id))
+            self._pending = Counter({row.grant_id: row.pending for row in rows})
+            in_all = select(func.count()).select_from(approvals).where(*is_pending)
+            self._pending_in_all = self._connection.execute(in_all).scalar_one()
+        return self._pending
+
+    def _update(self, state: State, changed: list[dict[str, Any]]) -> None:
+        if not changed:
+            return
+        statement = (
+            update(approvals)
+            .where(_TABLE.id == bindparam("of_id"), _TABLE.state == bindparam("of_state"))
+            .values(
+                state=state.value,
+                changed_us=self._now_us,
+                changed_by=bindparam("by"),
+                changed_from=bindparam("source"),
+                cause=bindparam("why"),
+                use_id=bindparam("used"),
+                change=bindparam("number"),
+            )
+        )
+        if self._connection.execute(statement, changed).rowcount != len(changed):
+            message = "an approval changed while it was used; nothing was written"
+            raise StoreError(message)
+
+    def _insert(self, made: list[tuple[Ask, int]]) -> None:
+        self._connection.execute(insert(approvals), [self._row(ask, number) for ask, number in made])
+        recent = recent_answers(self._connection, {(ask.call.grant, ask.call.server, ask.call.tool) for ask, _ in made})
+        self._connection.execute(
+            insert(evidence),
+            [
+                {
+                    "approval_id": ask.new_id,
+                    "arguments": ask.evidence_arguments,
+                    "document": ask.evidence,
+                    "recent": recent[ask.call.grant, ask.call.server, ask.call.tool],
+                    "created_us": self._now_us,
+                }
+                for ask, _ in made
+            ],
+        )
+
+    def _row(self, ask: Ask, number: int) -> dict[str, Any]:
+        call = ask.call
+        return {
+            "id": ask.new_id,
+            "fingerprint": call.fingerprint,
+            "grant_id": call.grant,
+            "server": call.server,
+            "tool": call.tool,
+            "policy_digest": call.policy_digest,
+            "pin_digest": call.pin_digest,
+            "owner_issuer": call.owner and call.owner.issuer,
+            "owner_subject": call.owner and call.owner.subject,
+            "needs": [need.document() for need in ask.needs],
+            "open_rule": ask.needs[0].rule,
+            "state": State.PENDING.value,
+            "created_us": self._now_us,
+            "until_us": self._until(ask),
+            "changed_us": self._now_us,
+            "changed_by": call.grant,
+            "changed_from": ask.source,
+            "cause": "asked",
+            "change": number,
+        }
+
+
+def _is_at_hand(held: _Held, asking: set[str]) -> bool:
+    """True for a denial, and for an approval of every rule that asks now."""
+    if held.state is State.DENIED:
+        return True
+    return held.state is State.APPROVED and asking <= {need.rule for need in held.stored.needs}
+
+
+def _age(held: _Held) -> tuple[int, bool, str]:
+    """Orders answers by time; of two at the same time, the denial counts as the newer one."""
+    return held.stored.decided_us or 0, held.state is State.DENIED, held.stored.id
+
+
+def _change(held: _Held, number: int, ask: Ask | None) -> dict[str, Any]:
+    return {
+        "of_id": held.stored.id,
+        "of_state": held.stored.state.value,
+        "by": "callgate" if ask is None else ask.call.grant,
+        "source": "" if ask is None else ask.source,
+        "why": "its time is over" if ask is None else "used",
+        "used": None if ask is None else ask.use_id,
+        "number": number,
+    }
+
+
+def _waiting(
+    approval_id: str, needs: Sequence[Need], rule: str | None, until_us: int, *, is_new: bool = False
+) -> Waiting:
+    need = next((need for need in needs if need.rule == rule), needs[0])
+    return Waiting(approval_id, need.rule, need.approvers, until_us, is_new)

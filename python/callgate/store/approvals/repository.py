@@ -1,0 +1,203 @@
+"""Approvals in the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import delete, select, text, update
+
+from callgate.store.approvals import state as states
+from callgate.store.approvals.answer import Answer, give_answer
+from callgate.store.approvals.ask import Caps, ask_all
+from callgate.store.approvals.recorded import Recorded, read_record
+from callgate.store.errors import UnknownIdError
+from callgate.store.model import (
+    LIVE_STATES,
+    PENDING_IN_ALL,
+    PENDING_PER_GRANT,
+    Actor,
+    Approval,
+    Ask,
+    Outcome,
+    State,
+    from_row,
+)
+from callgate.store.pages import MOST, Page, read_page
+from callgate.store.tables import approvals, evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Connection
+
+    from callgate.store.database import Database
+
+_TABLE: Final = approvals.c
+
+
+class Approvals:
+    """Approvals, their evidence and their answers. Each change is on the disk when its method returns."""
+
+    def __init__(self, database: Database, *, per_grant: int = PENDING_PER_GRANT, in_all: int = PENDING_IN_ALL) -> None:
+        """Takes the database and the highest numbers of pending ones, of one grant and in all."""
+        self._database = database
+        self._caps = Caps(per_grant, in_all)
+
+    def ask(self, asks: Sequence[Ask], now_us: int) -> list[Outcome]:
+        """The outcomes of waiting calls, decided in their order in one transaction.
+
+        Raises:
+            StoreError: The store does not answer. Uses may be taken nevertheless, if its answer was lost.
+        """
+        return self._database.write(lambda connection: ask_all(connection, asks, now_us, self._caps)) if asks else []
+
+    def restore(self, approval_id: str, use_id: str, by: Actor, now_us: int) -> Approval:
+        """Gives the use of a call back: the approval is approved again if its time is not over, else it stays consumed.
+
+        Raises:
+            UnknownIdError: There is no such approval.
+            StateError: It was not consumed by this use, or was restored already.
+            StoreError: The store does not answer.
+        """
+        return self._database.write(lambda at: states.restore(at, approval_id, use_id, by, now_us))
+
+    def answer(self, approval_id: str, answer: Answer, now_us: int) -> Approval:
+        """Writes one person's answer; the approval that it leads to.
+
+        Raises:
+            UnknownIdError: There is no such approval.
+            StateError: It is not pending.
+            AnswerError: This person may not give this answer.
+            StoreError: The store does not answer.
+        """
+        return self._database.write(lambda at: give_answer(at, approval_id, answer, now_us))
+
+    def withdraw(self, approval_id: str, by: Actor, cause: str, now_us: int) -> Approval:
+        """Ends one that is pending, approved or denied.
+
+        Raises:
+            UnknownIdError: There is no such approval.
+            StateError: It is in another state.
+            StoreError: The store does not answer.
+        """
+        return self._database.write(lambda at: states.withdraw(at, approval_id, by, cause, now_us))
+
+    def expire_due(self, now_us: int) -> int:
+        """Writes that the time of some is over, and returns their number."""
+        return self._repeat(lambda at: states.expire(at, now_us))
+
+    def end_of_policy(self, digest: str, by: Actor, now_us: int) -> int:
+        """Ends the pending ones of a policy that is in force nowhere; approved ones stay, in case it comes back."""
+        pending = (_TABLE.policy_digest == digest, _TABLE.state == State.PENDING.value)
+        return self._end(pending, by, "the policy is no longer in force", now_us)
+
+    def end_of_pin(self, server: str, tool: str, digest: str | None, by: Actor, now_us: int) -> int:
+        """Ends those of a tool that were asked under another pin than this one, which is in force now."""
+        other = _TABLE.pin_digest.is_distinct_from(digest)
+        where = (_TABLE.server == server, _TABLE.tool == tool, _TABLE.pin_digest.is_not(None), other)
+        return self._end(where, by, "the tool has changed", now_us)
+
+    def end_of_grant(self, grant: str, by: Actor, cause: str, now_us: int) -> int:
+        """Ends all of a grant, for good: consumed ones cannot be restored either."""
+
+        def forbid(connection: Connection) -> None:
+            connection.execute(
+                update(approvals)
+                .where(_TABLE.grant_id == grant, _TABLE.state == State.CONSUMED.value, _TABLE.until_us > now_us)
+                .values(until_us=now_us)
+            )
+
+        self._database.write(forbid)
+        return self._end((_TABLE.grant_id == grant,), by, cause, now_us)
+
+    def get(self, approval_id: str, now_us: int) -> Approval:
+        """An approval in its state at this time.
+
+        Raises:
+            UnknownIdError: There is none.
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> Approval:
+            row = connection.execute(select(approvals).where(_TABLE.id == approval_id)).one_or_none()
+            if row is None:
+                message = f"there is no approval `{approval_id}`"
+                raise UnknownIdError(message)
+            return from_row(row, now_us)
+
+        return self._database.read(work)
+
+    def record(self, approval_id: str) -> Recorded:
+        """What was shown of an approval, and all answers to it.
+
+        Raises:
+            UnknownIdError: There is none.
+            StoreError: The store does not answer.
+        """
+        return self._database.read(lambda at: read_record(at, approval_id))
+
+    def page(
+        self,
+        now_us: int,
+        *,
+        state: State | None = None,
+        grant: str | None = None,
+        size: int = 100,
+        token: str | None = None,
+    ) -> Page[Approval]:
+        """Approvals, newest first. One whose time is over is listed as expired, maybe under its former state.
+
+        Raises:
+            PageTokenError: The token is of no page.
+            StoreError: The store does not answer.
+        """
+        query = select(approvals)
+        if state is not None:
+            query = query.where(_TABLE.state == state.value)
+        if grant is not None:
+            query = query.where(_TABLE.grant_id == grant)
+        key = (_TABLE.created_us, _TABLE.id)
+        return self._database.read(
+            lambda at: read_page(at, query, key, lambda row: from_row(row, now_us), size=size, token=token)
+        )
+
+    def since(self, change: int, now_us: int, *, size: int = MOST) -> list[Approval]:
+        """The approvals that changed after a number, in the order of their last changes."""
+        query = select(approvals).where(_TABLE.change > change).order_by(_TABLE.change).limit(size)
+        return self._database.read(lambda at: [from_row(row, now_us) for row in at.execute(query)])
+
+    def forget(self, now_us: int, *, keep_arguments_us: int, keep_us: int) -> tuple[int, int]:
+        """Deletes arguments and whole approvals after their time; returns how many of each.
+
+        Live ones stay: their time is shorter than any that is kept.
+        """
+        held = evidence.c
+        old = select(held.approval_id).where(
+            text("arguments IS NOT NULL"), held.created_us <= now_us - keep_arguments_us
+        )
+        done = select(_TABLE.id).where(
+            _TABLE.created_us <= now_us - keep_us, _TABLE.state.not_in([one.value for one in LIVE_STATES])
+        )
+
+        def without_arguments(connection: Connection) -> int:
+            ids = list(connection.scalars(old.limit(MOST)))
+            connection.execute(update(evidence).where(held.approval_id.in_(ids)).values(arguments=None))
+            return len(ids)
+
+        def gone(connection: Connection) -> int:
+            ids = list(connection.scalars(done.order_by(_TABLE.created_us).limit(MOST)))
+            connection.execute(delete(approvals).where(_TABLE.id.in_(ids)))
+            return len(ids)
+
+        return self._repeat(without_arguments), self._repeat(gone)
+
+    def _end(self, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int) -> int:
+        return self._repeat(lambda at: states.end_where(at, where, by, cause, now_us))
+
+    def _repeat(self, work: Callable[[Connection], int]) -> int:
+        """Runs transactions of bounded size until one finds nothing more to do: calls wait for none of them long."""
+        total = 0
+        while count := self._database.write(work):
+            total += count
+        return total

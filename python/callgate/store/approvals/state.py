@@ -1,0 +1,142 @@
+"""Changes of the state of approvals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, select, text, update
+
+from callgate.errors import StoreError
+from callgate.store.changes import Kind, next_numbers
+from callgate.store.errors import StateError, UnknownIdError
+from callgate.store.model import Actor, Approval, State, from_row
+from callgate.store.tables import approvals
+from callgate.store.tables.approvals import LIVE
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.engine import Connection
+
+_TABLE: Final = approvals.c
+_AT_ONCE: Final = 1_000
+"""Rows that one statement changes."""
+
+
+def locked(connection: Connection, approval_id: str) -> Any:  # noqa: ANN401  a row has its query's columns
+    """The row of an approval, which nobody else changes until the end of the transaction.
+
+    Raises:
+        UnknownIdError: There is none.
+    """
+    row = connection.execute(select(approvals).where(_TABLE.id == approval_id).with_for_update()).one_or_none()
+    if row is None:
+        message = f"there is no approval `{approval_id}`"
+        raise UnknownIdError(message)
+    return row
+
+
+def set_state(
+    connection: Connection,
+    approval: Approval,
+    state: State,
+    by: Actor,
+    cause: str,
+    now_us: int,
+    **more: Any,  # noqa: ANN401  columns
+) -> Approval:
+    """Writes the next state of an approval that was read in this transaction."""
+    [number] = next_numbers(connection, Kind.APPROVALS)
+    changed = connection.execute(
+        update(approvals)
+        .where(_TABLE.id == approval.id, _TABLE.change == approval.change)
+        .values(
+            state=state.value,
+            changed_us=now_us,
+            changed_by=by.name,
+            changed_from=by.source,
+            cause=cause,
+            change=number,
+            **more,
+        )
+        .returning(*_TABLE)
+    ).one_or_none()
+    if changed is None:
+        message = f"the approval `{approval.id}` changed meanwhile; nothing was written"
+        raise StoreError(message)
+    return from_row(changed)
+
+
+def restore(connection: Connection, approval_id: str, use_id: str, by: Actor, now_us: int) -> Approval:
+    """Gives back a use: consumed becomes approved again, if its time is not over.
+
+    Only the use that consumed it gives it back, and only once: otherwise a late or repeated message would give back
+    what another call has used since.
+
+    Raises:
+        UnknownIdError: There is no such approval.
+        StateError: It is not consumed by this use.
+    """
+    approval = from_row(locked(connection, approval_id))
+    if approval.state is not State.CONSUMED or approval.use_id != use_id:
+        state = "used by another call" if approval.state is State.CONSUMED else approval.state.value
+        raise StateError("approval", approval_id, state, "it cannot be restored")
+    if approval.until_us <= now_us:
+        return set_state(connection, approval, State.CONSUMED, by, "rolled back, not restored", now_us)
+    return set_state(connection, approval, State.APPROVED, by, "rolled back", now_us, use_id=None)
+
+
+def withdraw(connection: Connection, approval_id: str, by: Actor, cause: str, now_us: int) -> Approval:
+    """Ends one that is pending, approved or denied.
+
+    Raises:
+        UnknownIdError: There is no such approval.
+        StateError: It is in another state.
+    """
+    row = locked(connection, approval_id)
+    approval = from_row(row, now_us)
+    if approval.state not in {State.PENDING, State.APPROVED, State.DENIED}:
+        raise StateError("approval", approval_id, approval.state.value, "it cannot be withdrawn")
+    return set_state(connection, from_row(row), State.ENDED, by, cause, now_us)
+
+
+def expire(connection: Connection, now_us: int) -> int:
+    """Writes that the time of some is over, the oldest first."""
+    due = (text(LIVE), _TABLE.until_us <= now_us)
+    return _change_many(connection, due, State.EXPIRED, Actor("callgate", ""), "its time is over", now_us)
+
+
+def end_where(
+    connection: Connection, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int
+) -> int:
+    """Ends some of those that are pending, approved or denied."""
+    return _change_many(connection, (text(LIVE), *where), State.ENDED, by, cause, now_us)
+
+
+def _change_many(
+    connection: Connection,
+    where: tuple[Any, ...],
+    state: State,
+    by: Actor,
+    cause: str,
+    now_us: int,
+) -> int:
+    """Changes the state of up to a thousand rows, and returns their number."""
+    ids = list(connection.scalars(select(_TABLE.id).where(*where).order_by(_TABLE.until_us).limit(_AT_ONCE)))
+    if not ids:
+        return 0
+    statement = (
+        update(approvals)
+        .where(_TABLE.id == bindparam("of_id"))
+        .values(
+            state=state.value,
+            changed_us=now_us,
+            changed_by=by.name,
+            changed_from=by.source,
+            cause=cause,
+            change=bindparam("number"),
+        )
+    )
+    numbers = next_numbers(connection, Kind.APPROVALS, len(ids))
+    changed = [{"of_id": one, "number": number} for one, number in zip(ids, numbers, strict=True)]
+    connection.execute(statement, changed)
+    return len(ids)

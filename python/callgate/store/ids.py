@@ -1,0 +1,19 @@
+"""Ids of approvals, permits, freezes and uses."""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+ID_BYTES: Final = 16
+
+
+def make_id(random: bytes) -> str:
+    """128 random bits as 26 letters and digits.
+
+    Not as hex digits: messages and logs mask those, because keys are written so.
+    """
+    if len(random) != ID_BYTES:
+        message = f"expected {ID_BYTES} random bytes, got {len(random)}"
+        raise ValueError(message)
+    return base64.b32encode(random).decode("ascii").rstrip("=").lower()

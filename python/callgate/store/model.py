@@ -1,0 +1,231 @@
+"""What approvals are made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PENDING_PER_GRANT: Final = 20
+PENDING_IN_ALL: Final = 10_000
+
+
+class State(str, Enum):
+    """The state of an approval."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    DENIED = "denied"
+    CONSUMED = "consumed"
+    EXPIRED = "expired"
+    ENDED = "ended"
+
+
+LIVE_STATES: Final = frozenset({State.PENDING, State.APPROVED, State.DENIED})
+"""States that end with time."""
+
+
+class Verdict(str, Enum):
+    """The answer of one person."""
+
+    APPROVE = "approve"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, order=True)
+class Person:
+    """A person, as an issuer names them."""
+
+    issuer: str
+    subject: str
+
+    def __str__(self) -> str:
+        """The name in records."""
+        return f"{self.subject} ({self.issuer})"
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who makes a change, and from where."""
+
+    name: str
+    source: str
+
+
+@dataclass(frozen=True)
+class PermitBounds:
+    """The bounds within which an approver may make a permit."""
+
+    max_uses: int
+    max_duration_us: int
+
+
+@dataclass(frozen=True)
+class PermitOffer:
+    """The permit that an approver makes of an approval."""
+
+    permit_id: str
+    """The id for the permit, if this answer is the last one that it needs."""
+    terms: str
+    """The conditions of the arguments as JSON; see `terms.read_terms`. The caller checks them against the policy."""
+    uses: int
+    duration_us: int
+
+
+@dataclass(frozen=True)
+class Need:
+    """One rule that asks for an approval."""
+
+    rule: str
+    """Its rule pointer."""
+    entry_digest: str
+    """Digest of the entry's rules, by which a permit stays with them."""
+    timeout_us: int
+    valid_us: int
+    approvers: tuple[str, ...] = ()
+    """Groups of which one must have the person; any approver if there is none."""
+    count: int = 1
+    """The number of different people who must approve."""
+    reason_required: bool = False
+    permit: PermitBounds | None = None
+
+    def document(self) -> dict[str, Any]:
+        """The need as JSON."""
+        return {**asdict(self), "approvers": list(self.approvers)}
+
+    @staticmethod
+    def read(document: Mapping[str, Any]) -> Need:
+        """The need from JSON."""
+        bounds = document["permit"]
+        permit = None if bounds is None else PermitBounds(**bounds)
+        return Need(**{**document, "approvers": tuple(document["approvers"]), "permit": permit})
+
+
+@dataclass(frozen=True)
+class Call:
+    """The call that an approval is about."""
+
+    fingerprint: str
+    grant: str
+    server: str
+    tool: str
+    policy_digest: str
+    pin_digest: str | None = None
+    owner: Person | None = None
+    """The person to whom the grant belongs, who may not answer."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A call that waits at step 6 of the policy's order."""
+
+    call: Call
+    needs: tuple[Need, ...]
+    """The rules that ask now, in their order; at least one."""
+    new_id: str
+    """The id of the approval that is made if there is none."""
+    use_id: str
+    """The id of this use, with which it can be restored."""
+    arguments: Mapping[str, object]
+    """The call's top-level arguments, for permits; see `terms.read_json`. They are not stored."""
+    evidence_arguments: str
+    """The arguments as JSON for people, masked where the configuration says so."""
+    evidence: str
+    """Everything else that people are shown, as JSON."""
+    source: str = ""
+    """Where the call came from."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """An approval was consumed for this call."""
+
+    approval_id: str
+
+
+@dataclass(frozen=True)
+class Permitted:
+    """A use of a permit was taken for this call."""
+
+    permit_id: str
+
+
+@dataclass(frozen=True)
+class Denied:
+    """A person has denied this call."""
+
+    approval_id: str
+    rule: str
+    reason: str
+    until_us: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The call waits for people."""
+
+    approval_id: str
+    rule: str
+    """The first need that has too few answers."""
+    approvers: tuple[str, ...]
+    """The groups that this need asks."""
+    until_us: int
+    is_new: bool
+    """True if this call made the approval."""
+
+
+@dataclass(frozen=True)
+class AtCapacity:
+    """Too many approvals are pending, of this grant or in all."""
+
+    is_of_grant: bool
+
+
+Outcome = Used | Permitted | Denied | Waiting | AtCapacity
+
+
+@dataclass(frozen=True)
+class Approval:
+    """An approval as it is stored."""
+
+    id: str
+    call: Call
+    needs: tuple[Need, ...]
+    open_rule: str | None
+    state: State
+    created_us: int
+    until_us: int
+    decided_us: int | None
+    changed_us: int
+    changed_by: str
+    changed_from: str
+    cause: str
+    use_id: str | None
+    change: int
+
+
+def from_row(row: Any, now_us: int | None = None) -> Approval:  # noqa: ANN401  a row has its query's columns
+    """The approval of a row. With a time, one whose time is over is expired even if nobody has written that yet."""
+    owner = None if row.owner_issuer is None else Person(row.owner_issuer, row.owner_subject)
+    state = State(row.state)
+    if now_us is not None and state in LIVE_STATES and row.until_us <= now_us:
+        state = State.EXPIRED
+    return Approval(
+        id=row.id,
+        call=Call(row.fingerprint, row.grant_id, row.server, row.tool, row.policy_digest, row.pin_digest, owner),
+        needs=tuple(Need.read(document) for document in row.needs),
+        open_rule=row.open_rule,
+        state=state,
+        created_us=row.created_us,
+        until_us=row.until_us,
+        decided_us=row.decided_us,
+        changed_us=row.changed_us,
+        changed_by=row.changed_by,
+        changed_from=row.changed_from,
+        cause=row.cause,
+        use_id=row.use_id,
+        change=row.change,
+    )

@@ -1,0 +1,75 @@
+"""Lists in pages: each begins after the last row of the page before, so that the last page is as fast as the first."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from sqlalchemy import tuple_
+
+from callgate.errors import CallgateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Column, Select
+    from sqlalchemy.engine import Connection
+
+_Item = TypeVar("_Item")
+
+MOST: Final = 1_000
+"""Rows of one page at most."""
+
+
+class PageTokenError(CallgateError):
+    """A page token that no list has given."""
+
+
+@dataclass(frozen=True)
+class Page(Generic[_Item]):
+    """Some items, newest first."""
+
+    items: tuple[_Item, ...]
+    next_token: str | None
+    """Names the next page; None for the last one."""
+
+
+def read_page(
+    connection: Connection,
+    query: Select[Any],
+    key: tuple[Column[int], Column[str]],
+    make: Callable[[Any], _Item],
+    *,
+    size: int,
+    token: str | None,
+) -> Page[_Item]:
+    """The page of a query that a token names; `key` is the columns of the time and the id by which it is ordered.
+
+    Raises:
+        PageTokenError: The token is of no page.
+    """
+    size = max(1, min(size, MOST))
+    if token is not None:
+        query = query.where(tuple_(*key) < tuple_(*_position(token)))
+    rows = list(connection.execute(query.order_by(*(column.desc() for column in key)).limit(size + 1)))
+    more = len(rows) > size
+    last = rows[size - 1] if more else None
+    names = [column.name for column in key]
+    following = None if last is None else _token(*(getattr(last, name) for name in names))
+    return Page(tuple(make(row) for row in rows[:size]), following)
+
+
+def _token(at_us: int, name: str) -> str:
+    return base64.urlsafe_b64encode(f"{at_us} {name}".encode()).decode("ascii").rstrip("=")
+
+
+def _position(token: str) -> tuple[int, str]:
+    try:
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+        at_us, name = text.split(" ", 1)
+        return int(at_us), name
+    except (binascii.Error, ValueError):
+        message = "expected the token of a page as a list gave it"
+        raise PageTokenError(message) from None

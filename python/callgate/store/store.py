@@ -1,0 +1,47 @@
+"""The store as the rest of callgate uses it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from callgate.store.approvals.repository import Approvals
+from callgate.store.changes import Kind, last_numbers
+from callgate.store.model import PENDING_IN_ALL, PENDING_PER_GRANT
+from callgate.store.open import open_database
+from callgate.store.permits import Permits
+
+if TYPE_CHECKING:
+    from callgate.store.database import Database
+    from callgate.store.place import Place
+
+
+class Store:
+    """One open store. Its methods may be called from every thread; they block until the database answers."""
+
+    def __init__(self, database: Database, *, per_grant: int = PENDING_PER_GRANT, in_all: int = PENDING_IN_ALL) -> None:
+        """Takes an open database, and the highest numbers of pending approvals, of one grant and in all."""
+        self.database = database
+        self.approvals = Approvals(database, per_grant=per_grant, in_all=in_all)
+        self.permits = Permits(database)
+
+    @property
+    def place(self) -> Place:
+        """The file or the URL."""
+        return self.database.place
+
+    def last_changes(self) -> dict[Kind, int]:
+        """The number of the last change of each kind."""
+        return self.database.read(last_numbers)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self.database.close()
+
+
+def open_store(place: Place, *, migrate: bool | None = None) -> Store:
+    """Opens the store, and makes it if there is none; see `open.open_database`.
+
+    Raises:
+        StoreError: It cannot be used, with the reason.
+    """
+    return Store(open_database(place, migrate=migrate))
