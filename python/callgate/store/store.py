@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callgate.store.approvals.repository import Approvals
+from callgate.store.audit import AdminAudit
 from callgate.store.changes import Kind, last_numbers
+from callgate.store.documents import DocumentKind, Documents
+from callgate.store.freezes import Freezes
 from callgate.store.model import PENDING_IN_ALL, PENDING_PER_GRANT
 from callgate.store.open import open_database
 from callgate.store.permits import Permits
+from callgate.store.pins import Pins
+from callgate.store.watcher import Watcher
 
 if TYPE_CHECKING:
     from callgate.store.database import Database
@@ -23,6 +28,12 @@ class Store:
         self.database = database
         self.approvals = Approvals(database, per_grant=per_grant, in_all=in_all)
         self.permits = Permits(database)
+        self.freezes = Freezes(database)
+        self.grants = Documents(database, DocumentKind.GRANTS)
+        self.servers = Documents(database, DocumentKind.SERVERS)
+        self.policies = Documents(database, DocumentKind.POLICIES)
+        self.pins = Pins(database)
+        self.audit = AdminAudit(database)
 
     @property
     def place(self) -> Place:
@@ -32,6 +43,10 @@ class Store:
     def last_changes(self) -> dict[Kind, int]:
         """The number of the last change of each kind."""
         return self.database.read(last_numbers)
+
+    def watcher(self) -> Watcher:
+        """Waits for changes by any replica; for one thread."""
+        return Watcher(self.database)
 
     def close(self) -> None:
         """Closes all connections."""

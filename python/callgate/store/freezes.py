@@ -1,0 +1,182 @@
+"""Freezes in the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import insert, or_, select, text, update
+
+from callgate.store import audit
+from callgate.store.changes import Kind, next_numbers
+from callgate.store.errors import StateError, UnknownIdError
+from callgate.store.model import Actor
+from callgate.store.pages import Page, read_page
+from callgate.store.tables import freezes
+from callgate.store.tables.freezes import STANDING
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from callgate.store.database import Database
+
+_TABLE: Final = freezes.c
+
+
+class Scope(str, Enum):
+    """What a freeze stops."""
+
+    ALL = "all"
+    SERVER = "server"
+    GRANT = "grant"
+    TOOL = "tool"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a freeze stops: everything, a server, a grant, or tools of a server."""
+
+    server: str | None = None
+    grant: str | None = None
+    tool: str | None = None
+    """A pattern of tools."""
+
+    def __post_init__(self) -> None:
+        """Refuses combinations that name nothing.
+
+        Raises:
+            ValueError: A grant with a server, or a tool without one.
+        """
+        if (self.grant is not None and self.server is not None) or (self.tool is not None and self.server is None):
+            message = "expected nothing, a server, a grant, or a server and a tool"
+            raise ValueError(message)
+
+    @property
+    def scope(self) -> Scope:
+        """The kind of target."""
+        if self.grant is not None:
+            return Scope.GRANT
+        if self.server is None:
+            return Scope.ALL
+        return Scope.SERVER if self.tool is None else Scope.TOOL
+
+
+@dataclass(frozen=True)
+class Freeze:
+    """A freeze as it is stored."""
+
+    id: str
+    target: Target
+    reason: str
+    made_us: int
+    made_by: Actor
+    until_us: int | None
+    ended_us: int | None
+    ended_by: Actor | None
+    ended_why: str | None
+    change: int
+
+    def is_in_force(self, now_us: int) -> bool:
+        """True if it stops calls at this time."""
+        return self.ended_us is None and (self.until_us is None or self.until_us > now_us)
+
+
+class Freezes:
+    """Freezes."""
+
+    def __init__(self, database: Database) -> None:
+        """Takes the database."""
+        self._database = database
+
+    def freeze(
+        self, freeze_id: str, target: Target, reason: str, by: Actor, now_us: int, *, until_us: int | None = None
+    ) -> Freeze:
+        """Stops calls until a time, or until `thaw`; recorded in the admin audit.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> Freeze:
+            [number] = next_numbers(connection, Kind.FREEZES)
+            row = connection.execute(
+                insert(freezes)
+                .values(
+                    id=freeze_id,
+                    scope=target.scope.value,
+                    server=target.server,
+                    grant_id=target.grant,
+                    tool=target.tool,
+                    reason=reason,
+                    made_us=now_us,
+                    made_by=by.name,
+                    made_from=by.source,
+                    until_us=until_us,
+                    change=number,
+                )
+                .returning(*_TABLE)
+            ).one()
+            _record(connection, "freeze", freeze_id, reason, by, now_us)
+            return _freeze(row)
+
+        return self._database.write(work)
+
+    def thaw(self, freeze_id: str, by: Actor, why: str, now_us: int) -> Freeze:
+        """Ends a freeze; recorded in the admin audit.
+
+        Raises:
+            UnknownIdError: There is none.
+            StateError: It is over.
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> Freeze:
+            row = connection.execute(select(freezes).where(_TABLE.id == freeze_id)).one_or_none()
+            if row is None:
+                message = f"there is no freeze `{freeze_id}`"
+                raise UnknownIdError(message)
+            if not _freeze(row).is_in_force(now_us):
+                raise StateError("freeze", freeze_id, "over", "it cannot be ended")
+            [number] = next_numbers(connection, Kind.FREEZES)
+            ended = {"ended_us": now_us, "ended_by": by.name, "ended_from": by.source, "ended_why": why}
+            _record(connection, "thaw", freeze_id, why, by, now_us)
+            changed = update(freezes).where(_TABLE.id == freeze_id).values(**ended, change=number)
+            return _freeze(connection.execute(changed.returning(*_TABLE)).one())
+
+        return self._database.write(work)
+
+    def in_force(self, now_us: int) -> list[Freeze]:
+        """All that stop calls at this time, the oldest first."""
+        until = or_(_TABLE.until_us.is_(None), _TABLE.until_us > now_us)
+        query = select(freezes).where(text(STANDING), until).order_by(_TABLE.made_us, _TABLE.id)
+        return self._database.read(lambda at: [_freeze(row) for row in at.execute(query)])
+
+    def page(self, *, size: int = 100, token: str | None = None) -> Page[Freeze]:
+        """All freezes, newest first.
+
+        Raises:
+            PageTokenError: The token is of no page.
+            StoreError: The store does not answer.
+        """
+        key = (_TABLE.made_us, _TABLE.id)
+        return self._database.read(lambda at: read_page(at, select(freezes), key, _freeze, size=size, token=token))
+
+
+def _record(connection: Connection, action: str, freeze_id: str, reason: str, by: Actor, now_us: int) -> None:
+    audit.record(connection, [audit.Change(by, action, Kind.FREEZES.value, freeze_id, reason)], now_us)
+
+
+def _freeze(row: Any) -> Freeze:  # noqa: ANN401  a row has its query's columns
+    return Freeze(
+        id=row.id,
+        target=Target(row.server, row.grant_id, row.tool),
+        reason=row.reason,
+        made_us=row.made_us,
+        made_by=Actor(row.made_by, row.made_from),
+        until_us=row.until_us,
+        ended_us=row.ended_us,
+        ended_by=None if row.ended_by is None else Actor(row.ended_by, row.ended_from),
+        ended_why=row.ended_why,
+        change=row.change,
+    )

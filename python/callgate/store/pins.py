@@ -1,0 +1,112 @@
+"""Accepted pins, which replicas share. The files of pins stay: they are each replica's cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import delete, insert, select, update
+
+from callgate.store import audit
+from callgate.store.changes import Kind, next_numbers
+from callgate.store.database import Domain
+from callgate.store.model import Actor
+from callgate.store.pages import MOST
+from callgate.store.tables import accepted_pins
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import Connection
+
+    from callgate.store.database import Database
+
+_TABLE: Final = accepted_pins.c
+
+
+@dataclass(frozen=True)
+class Pin:
+    """An accepted form of a tool."""
+
+    server: str
+    tool: str
+    digest: str
+    definition: str
+    """The tool's description as JSON."""
+
+
+@dataclass(frozen=True)
+class StoredPin:
+    """An accepted form as it is stored."""
+
+    pin: Pin
+    accepted_us: int
+    accepted_by: str
+    is_deleted: bool
+    change: int
+
+
+class Pins:
+    """Accepted pins."""
+
+    def __init__(self, database: Database) -> None:
+        """Takes the database."""
+        self._database = database
+
+    def accept(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int) -> None:
+        """Accepts forms of tools, all or none, beside those that are accepted already.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        self._put(pins, by, reason, now_us, is_deleted=False)
+
+    def forget(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int) -> None:
+        """Takes the acceptance back.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        self._put(pins, by, reason, now_us, is_deleted=True)
+
+    def since(self, change: int, *, size: int = MOST) -> list[StoredPin]:
+        """The pins that changed after a number, in the order of their last changes; also those that were taken back."""
+        query = select(accepted_pins).where(_TABLE.change > change).order_by(_TABLE.change).limit(size)
+        return self._database.read(lambda at: [_stored(row) for row in at.execute(query)])
+
+    def _put(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int, *, is_deleted: bool) -> None:
+        if pins:
+            self._database.write(
+                lambda at: _put_all(at, pins, by, reason, now_us, is_deleted=is_deleted), Domain.ADMINISTRATION
+            )
+
+
+def _put_all(
+    connection: Connection, pins: Sequence[Pin], by: Actor, reason: str, now_us: int, *, is_deleted: bool
+) -> None:
+    for pin, number in zip(pins, next_numbers(connection, Kind.PINS, len(pins)), strict=True):
+        same = (_TABLE.server == pin.server, _TABLE.tool == pin.tool, _TABLE.digest == pin.digest)
+        if is_deleted:
+            connection.execute(update(accepted_pins).where(*same).values(is_deleted=True, change=number))
+        else:
+            connection.execute(delete(accepted_pins).where(*same))
+            connection.execute(
+                insert(accepted_pins).values(
+                    server=pin.server,
+                    tool=pin.tool,
+                    digest=pin.digest,
+                    definition=pin.definition,
+                    accepted_us=now_us,
+                    accepted_by=by.name,
+                    is_deleted=False,
+                    change=number,
+                )
+            )
+        action, name = ("forget" if is_deleted else "accept"), f"{pin.server}/{pin.tool}"
+        digests = (pin.digest, None) if is_deleted else (None, pin.digest)
+        audit.record(connection, [audit.Change(by, action, Kind.PINS.value, name, reason, *digests)], now_us)
+
+
+def _stored(row: Any) -> StoredPin:  # noqa: ANN401  a row has its query's columns
+    pin = Pin(row.server, row.tool, row.digest, row.definition)
+    return StoredPin(pin, row.accepted_us, row.accepted_by, row.is_deleted, row.change)
