@@ -16,6 +16,7 @@ from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
 from callgate.config.policies import Catalogue, approvals, policy_document, read_catalogue, shadows, unknown_tools
 from callgate.config.proxies import AlwaysPlace
+from callgate.config.store_place import store_faults
 from callgate.config.tokens import placed_hashes, tokens_of, warnings_of
 from callgate.text import did_you_mean, quoted
 
@@ -42,6 +43,7 @@ def check(bundle: Bundle, *, policy: Path | None = None) -> None:
 def faults_of(bundle: Bundle, *, policy: Path | None = None) -> Iterator[Fault]:
     """The invalid combinations that `check` refuses."""
     yield from _listeners(bundle)
+    yield from store_faults(bundle.loaded)
     yield from _servers(bundle) if policy is None else _quick(bundle, policy)
     yield from _addresses(bundle)
     yield from _grants(bundle)
@@ -338,6 +340,8 @@ def _secrets(bundle: Bundle) -> Iterator[str]:
         yield f"other users may read the key `{config.tls.key}`; chmod 600 it"
     if config.admin.token_file is not None and is_open_to_others(config.admin.token_file):
         yield f"other users may read the token `{config.admin.token_file}`; chmod 600 it"
+    if config.store.url_file is not None and is_open_to_others(config.store.url_file):
+        yield f"other users may read the URL of the store `{config.store.url_file}`; chmod 600 it"
 
 
 def unknown(what: str, name: str, known: object) -> str:

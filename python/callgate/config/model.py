@@ -32,6 +32,7 @@ from callgate.config.peps import Pep
 from callgate.config.proxies import Proxies
 from callgate.config.servers import Server
 from callgate.config.state import default_state_folder
+from callgate.config.store import Store
 from callgate.config.upstreams import Gateway, PinningTimes
 
 ENV_PREFIX = "CALLGATE_"
@@ -112,6 +113,9 @@ class Config(Section):
 
     counters: Annotated[Counters, AT_START] = Counters()
     """The live state of limits."""
+
+    store: Annotated[Store, AT_START] = Store()
+    """The place of approvals and of what is managed while callgate runs."""
 
     reservations: Annotated[Reservations, AT_START] = Reservations()
     """Units that an allowed call took and may return."""

@@ -77,7 +77,7 @@ class Permits:
             permit = _read(connection, permit_id, now_us)
             if not permit.is_active:
                 raise StateError("permit", permit_id, "ended", "it cannot be ended")
-            _end_some(connection, (_TABLE.id == permit_id,), by, cause, now_us)
+            end_some(connection, (_TABLE.id == permit_id,), by, cause, now_us)
             return _read(connection, permit_id, now_us)
 
         return self._database.write(work)
@@ -125,7 +125,7 @@ class Permits:
 
     def _end(self, where: tuple[Any, ...], by: Actor, cause: str, now_us: int) -> int:
         total = 0
-        while count := self._database.write(lambda at: _end_some(at, where, by, cause, now_us)):
+        while count := self._database.write(lambda at: end_some(at, where, by, cause, now_us)):
             total += count
         return total
 
@@ -176,7 +176,7 @@ def _give_back(connection: Connection, use_id: str, now_us: int) -> bool:
     return True
 
 
-def _end_some(connection: Connection, where: tuple[Any, ...], by: Actor, cause: str, now_us: int) -> int:
+def end_some(connection: Connection, where: tuple[Any, ...], by: Actor, cause: str, now_us: int) -> int:
     """Ends up to a thousand active permits."""
     ids = list(connection.scalars(select(_TABLE.id).where(text(ACTIVE), *where).limit(MOST)))
     if not ids:

@@ -1,0 +1,232 @@
+"""Backup and restore of SQLite's file, and facts about a store for its operator."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import func, select, update
+
+from callgate.errors import StoreError
+from callgate.store.approvals.state import end_where
+from callgate.store.database import Database
+from callgate.store.engine import connect_sqlite, open_engine
+from callgate.store.errors import StoreBusyError, StoreGoneError
+from callgate.store.model import Actor, State
+from callgate.store.open import migrated, read_store_revision
+from callgate.store.permits import end_some
+from callgate.store.place import Place, at_path
+from callgate.store.revision import HEAD, REVISIONS
+from callgate.store.sqlite_file import check_header, check_pages, copy, files_beside, keep_private, new_file
+from callgate.store.tables import approvals, permits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sqlalchemy.engine import Connection
+
+_BY: Final = Actor("callgate", "")
+_CAUSE: Final = "the store was restored from a backup"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is in a store."""
+
+    place: Place
+    revision: str | None
+    """The revision of its tables; None if PostgreSQL's database is empty."""
+    approvals: dict[str, int]
+    """The number of approvals by state."""
+    active_permits: int
+
+    @property
+    def is_current(self) -> bool:
+        """True if its tables are those of this version of callgate."""
+        return self.revision == HEAD
+
+
+def read_facts(place: Place) -> Facts:
+    """Looks at an existing store without changing it, and checks SQLite's file whole.
+
+    Raises:
+        StoreError: There is none, or it cannot be used.
+    """
+    database = open_existing(place)
+    try:
+        if place.path is not None:
+            check_pages(place.path, always=True)
+        revision = read_store_revision(database)
+        return database.read(lambda at: _facts(at, place, revision))
+    finally:
+        database.close()
+
+
+def open_existing(place: Place) -> Database:
+    """Opens a store of any known revision, without making or migrating it.
+
+    Raises:
+        StoreError: There is none, or it is something else.
+    """
+    if place.path is not None:
+        _recognise(place.path)
+    return Database(place, open_engine(place))
+
+
+def back_up(place: Place, target: Path) -> None:
+    """Copies SQLite's store to a new file, while callgate may use it.
+
+    Raises:
+        StoreError: There is no store, the target exists or cannot be written, or the store is PostgreSQL's.
+    """
+    path = _path(place, "back it up with `pg_dump`")
+    _recognise(path)
+    try:
+        with new_file(target) as partial, closing(connect_sqlite(path)) as source:
+            copy(source, partial)
+            check_pages(partial, always=True)
+    except FileExistsError:
+        message = f"`{target}` exists already; name a new file"
+        raise StoreError(message) from None
+    except (OSError, sqlite3.Error) as error:
+        message = f"cannot write the backup `{target}`: {_reason(error)}"
+        raise StoreError(message) from None
+
+
+def restore(place: Place, source: Path, now_us: int) -> Path | None:
+    """Puts a backup in the place of SQLite's store, which no sidecar may use.
+
+    What the backup holds as pending or approved is ended, and its permits too: calls may have used them since it was
+    made, and would use them twice.
+
+    Returns:
+        Where the store is now that was there before; None if there was none.
+
+    Raises:
+        StoreError: The backup is none, the store is in use, or it is PostgreSQL's.
+    """
+    path = _path(place, "restore it with `pg_restore`, then run `callgate store end-approvals`")
+    _recognise(source)
+    check_pages(source, always=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with new_file(path, replace=True) as partial:
+            # A backup is one file; a log beside it is of somebody who has it open.
+            with closing(connect_sqlite(source, read_only=True)) as connection:
+                copy(connection, partial)
+            _prepare(partial, now_us)
+            return _set_aside(path, now_us)
+    except (OSError, sqlite3.Error) as error:
+        message = f"cannot restore the store `{path}`: {_reason(error)}"
+        raise StoreError(message) from None
+
+
+def end_live(place: Place, now_us: int) -> None:
+    """Ends what is pending or approved, and all permits, as `restore` does: for PostgreSQL after `pg_restore`.
+
+    Raises:
+        StoreError: There is no store, or it cannot be used.
+    """
+    _of_current(open_existing(place), lambda at: _end_live(at, now_us))
+
+
+def _of_current(database: Database, work: Callable[[Connection], None]) -> None:
+    try:
+        if read_store_revision(database) != HEAD:
+            message = f"the store `{database.place}` has an older revision; run `callgate store migrate` first"
+            raise StoreError(message)
+        database.write(work)
+    finally:
+        database.close()
+
+
+def _facts(connection: Connection, place: Place, revision: str | None) -> Facts:
+    if revision is None:
+        return Facts(place, None, {}, 0)
+    by_state = select(approvals.c.state, func.count().label("number")).group_by(approvals.c.state)
+    states = {row.state: row.number for row in connection.execute(by_state)}
+    # The first revision has no permits.
+    if REVISIONS.index(revision) == 0:
+        return Facts(place, revision, states, 0)
+    active = select(func.count()).select_from(permits).where(permits.c.state == "active")
+    return Facts(place, revision, states, connection.execute(active).scalar_one())
+
+
+def _prepare(path: Path, now_us: int) -> None:
+    """Migrates a restored file, and ends what calls may have used since it was copied."""
+    database = Database(at_path(path), open_engine(at_path(path)))
+    try:
+        read_store_revision(database)
+        kept = migrated(database)
+        if kept is not None:
+            kept.unlink()
+        database.write(lambda at: _end_live(at, now_us))
+    finally:
+        database.close()
+    with closing(connect_sqlite(path)) as connection:
+        connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def _end_live(connection: Connection, now_us: int) -> None:
+    usable = (approvals.c.state.in_([State.PENDING.value, State.APPROVED.value]),)
+    while end_where(connection, usable, _BY, _CAUSE, now_us):
+        pass
+    # Consumed ones stay what they are, and cannot be given back.
+    consumed = approvals.c.state == State.CONSUMED.value
+    connection.execute(update(approvals).where(consumed).values(until_us=now_us))
+    while end_some(connection, (), _BY, _CAUSE, now_us):
+        pass
+
+
+def _set_aside(path: Path, now_us: int) -> Path | None:
+    """Keeps the present file under another name, once nobody has it open."""
+    aside = path.with_name(f"{path.name}.before-restore-{now_us // 1_000_000}")
+    if not path.exists():
+        _move_remains(path, aside)
+        return None
+    try:
+        with closing(connect_sqlite(path)) as connection:
+            # Only who is alone can leave the log; this also brings what is in it into the file.
+            connection.execute("PRAGMA busy_timeout=0")
+            connection.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            message = f"the store `{path}` is in use; stop callgate, then restore it"
+            raise StoreBusyError(message) from None
+        raise
+    except sqlite3.DatabaseError:
+        # It is damaged, which may be why it is restored.
+        _move_remains(path, aside)
+    # A copy, so that there is a store at every moment.
+    shutil.copyfile(path, aside)
+    keep_private(aside)
+    return aside
+
+
+def _move_remains(path: Path, aside: Path) -> None:
+    # SQLite would write the log of the old file into the new one.
+    for beside, target in zip(files_beside(path), files_beside(aside), strict=True):
+        if beside.exists():
+            beside.rename(target)
+
+
+def _recognise(path: Path) -> None:
+    if not path.exists():
+        message = f"there is no store `{path}`; `callgate store migrate` makes one, or name its place with --config"
+        raise StoreGoneError(message)
+    check_header(path)
+
+
+def _path(place: Place, how: str) -> Path:
+    if place.path is None:
+        message = f"the store `{place}` is PostgreSQL's: {how}"
+        raise StoreError(message)
+    return place.path
+
+
+def _reason(error: OSError | sqlite3.Error) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
