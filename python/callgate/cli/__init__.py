@@ -19,9 +19,8 @@ from callgate.text import masked
 _GROUPS: Final = {
     "Start": ("init", "serve", "wrap", "connect"),
     "Policies and configurations": ("validate", "check", "config", "schema", "convert"),
-    "Operation": (
-        *("status", "top", "tail", "limits", "grants", "peps", "pin", "freeze", "thaw", "counters", "store", "bench"),
-    ),
+    "Operation": ("status", "top", "tail", "limits", "freeze", "thaw", "bench"),
+    "Grants, pins and state": ("grants", "peps", "pin", "counters", "store"),
     "About callgate": ("version",),
 }
 # What follows the server's command is the server's, whether or not it looks like an option of ours.
