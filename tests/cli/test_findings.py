@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from callgate.config.document import parse_document
 from callgate.config.files import Files
 from callgate.control.sidecar import Source
 from callgate.errors import ConfigError
+from support.program import refused
 from support.setup import policy
 
 if TYPE_CHECKING:
@@ -97,6 +99,20 @@ def test_a_file_that_is_not_there(folder: Path) -> None:
     assert told("validate", "nope.yaml", code=2) == ([], ["cannot read `nope.yaml`: no such file or folder"])
     (found,) = findings("validate", str(folder / "nope.yaml"), code=2)
     assert (found["file"], found["line"], found["rule"]) == (str(folder / "nope.yaml"), None, None)
+
+
+def test_a_special_file_is_refused_and_not_read(folder: Path) -> None:
+    os.mkfifo(folder / "policies" / "pipe.yaml")
+    (folder / "p.json").write_text(GOOD)
+    pipe = "cannot read `policies/pipe.yaml`: it is no regular file"
+    # A subprocess, so that the test ends also if the program waits for the other end of the pipe.
+    assert refused("validate", "policies/pipe.yaml", cwd=folder) == pipe
+    assert refused("validate", "policies", cwd=folder) == pipe
+    assert refused("validate", "--catalogue", "policies/pipe.yaml", "p.json", cwd=folder) == pipe
+    assert refused("validate", "/dev/zero", cwd=folder) == "cannot read `/dev/zero`: it is no regular file"
+    ask = ("check", "--grant", "a", "--tool", "b", "--policy")
+    assert refused(*ask, "policies/pipe.yaml", cwd=folder) == pipe
+    assert refused(*ask, "p.json", "--catalogue", "policies/pipe.yaml", cwd=folder) == pipe
 
 
 def test_every_fault_of_a_configuration_and_its_files(folder: Path) -> None:

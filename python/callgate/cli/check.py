@@ -11,6 +11,7 @@ import typer
 from callgate._callgate import Decision, Engine
 from callgate.cli import credentials, render
 from callgate.cli.target import parse
+from callgate.config.document import refuse_special
 from callgate.errors import CallgateError, ConfigError
 from callgate.outcome import Outcome
 
@@ -103,7 +104,7 @@ def check(
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
     else:
         _need_target({"--token-file": token_file, "--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key})
-        engine = _engine(config) if policy is None else Engine.from_file(policy, catalogue)
+        engine = _engine(config) if policy is None else _of_policy(policy, catalogue)
         if explain:
             if repeat > 1:
                 raise typer.BadParameter("takes no units, so there is nothing to repeat", param_hint="--explain")
@@ -113,6 +114,13 @@ def check(
         else:
             decision = _ask(lambda: engine.check(**call), repeat, as_json=as_json)
     raise typer.Exit(EXIT_CODES[decision.outcome])
+
+
+def _of_policy(policy: Path, catalogue: Path | None) -> Engine:
+    for file in (policy, catalogue):
+        if file is not None:
+            refuse_special(file)
+    return Engine.from_file(policy, catalogue)
 
 
 def _engine(config: Path | None) -> Engine:

@@ -10,7 +10,7 @@ import callgate._callgate as native
 from callgate._callgate import Engine
 from callgate.config.bundle import read_with_faults
 from callgate.config.check import faults_of, of_policy, placed_warnings
-from callgate.config.document import read_bytes, read_document
+from callgate.config.document import read_bytes, read_document, refuse_special
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
@@ -130,6 +130,7 @@ def review_document(**documents: Any) -> Iterator[Finding]:  # noqa: ANN401  arg
 
 def _of_policy(file: Path) -> Iterator[Finding]:
     try:
+        refuse_special(file)
         warnings = native.validate(file)
     except PolicyError:
         for line, column, message in native.policy_faults(file):
