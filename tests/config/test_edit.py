@@ -59,6 +59,14 @@ BRACKETS = f"""grants: [
 """
 DASHES = f'grants:\n-\n  # she\n  id: a\n  token_hash: "{A}"\n-\n  id: b'
 
+MARGIN = f"""grants:
+- {{"id": "a", "token_hash": "{A}"}}   # she
+# second
+- id: b
+peps:
+- {{name: z, tokens: [{{hash: "{A}"}}]}}
+"""
+
 
 def rotated(document: Document) -> Document:
     document = edit.into_list(document, ("grants", 0), "token_hash", ("tokens", "hash"), UNTIL)
@@ -88,12 +96,13 @@ CHANGES: dict[str, Callable[[Document], Document]] = {
         document, ("grants",), {"id": "c: d", "labels": {"team": "no"}, "revoked": True, "token_hash": B}
     ),
     "add a list": lambda document: edit.add_list(document, "more", {"name": "q"}),
+    "add a token": lambda document: edit.append_item(document, ("grants", 0, "tokens"), {"hash": B}),
     "replace a value": lambda document: edit.set_member(document, ("grants", 0), "token_hash", B, after="id"),
     "add a value": lambda document: edit.set_member(document, ("grants", 1), "policy", "p", after="id"),
 }
 
 
-@pytest.mark.parametrize("change", sorted(CHANGES.keys() - {"remove all"}))
+@pytest.mark.parametrize("change", sorted(CHANGES.keys() - {"remove all", "add a token"}))
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -105,8 +114,19 @@ CHANGES: dict[str, Callable[[Document], Document]] = {
         ("a.json", PRETTY),
         ("a.yaml", BRACKETS),
         ("a.yaml", DASHES),
+        ("a.yaml", MARGIN),
     ],
-    ids=["block", "carriage returns", "byte order mark", "one line", "JSON as YAML", "pretty", "brackets", "dashes"],
+    ids=[
+        "block",
+        "carriage returns",
+        "byte order mark",
+        "one line",
+        "JSON as YAML",
+        "pretty",
+        "brackets",
+        "dashes",
+        "margin",
+    ],
 )
 def test_a_change_keeps_what_it_is_not_about(change: str, name: str, text: str) -> None:
     before = parse_document(name, text.encode())
@@ -189,6 +209,21 @@ def test_a_rotation_keeps_comments_and_layout() -> None:
             DASHES.replace(f'token_hash: "{A}"', f'tokens:\n  - hash: "{A}"\n    until: {UNTIL}\n  - hash: "{B}"'),
         ),
         ("a.yaml", DASHES, "remove all", "grants: []\n"),
+        (
+            "a.yaml",
+            MARGIN,
+            "append",
+            MARGIN.replace(
+                "- id: b\n", f'- id: b\n- id: "c: d"\n  labels: {{team: "no"}}\n  revoked: true\n  token_hash: "{B}"\n'
+            ),
+        ),
+        ("a.yaml", "grants:\n- {id: a}\n- {id: b}\n", "remove all", "grants: []\n"),
+        (
+            "a.yaml",
+            f'grants:\n- id: a\n  tokens:\n  - {{hash: "{A}"}}\n',
+            "add a token",
+            f'grants:\n- id: a\n  tokens:\n  - {{hash: "{A}"}}\n  - {{hash: "{B}"}}\n',
+        ),
         ("a.json", ONE_LINE, "remove all", '{"servers": {}, "grants": [], "peps": []}'),
         ("a.json", PRETTY, "remove all", '{\n  "grants": [\n  ],\n  "peps": [\n  ]\n}\n'),
         ("a.yaml", DASHES, "add a list", DASHES + "\nmore:\n  - name: q"),

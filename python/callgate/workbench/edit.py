@@ -240,7 +240,13 @@ class _Text:
 
     def is_flow(self, path: KeyPath) -> bool:
         """True if the value at a path, or one around it, is written in brackets."""
-        return any(self.at(self.offset(path[:length])) in "[{" for length in range(len(path) + 1))
+        return any(self._is_in_brackets(path[:length]) for length in range(len(path) + 1))
+
+    def _is_in_brackets(self, path: KeyPath) -> bool:
+        start, value = self.offset(path), _at(self.document.data, path)
+        # A list whose dashes are no deeper than its key begins, for the reader, where its first item does.
+        is_at_its_item = isinstance(value, list) and value and self.offset((*path, 0)) == start
+        return self.at(start) in "[{" and not is_at_its_item
 
     def is_quoted(self, path: KeyPath, *, of_key: bool = False) -> bool:
         """True if a text is in double quotes, or the first key of a section."""
