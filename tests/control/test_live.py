@@ -148,6 +148,31 @@ def test_a_reader_that_leaves_makes_room(control: Running, sidecar: tuple[Engine
         until(has_every_place)
 
 
+def test_a_listener_too_many_is_refused_and_ends_no_other(control: Running) -> None:
+    tails = [begun(control, TAIL) for _ in range(MOST_LISTENERS)]
+    for path in (TAIL, TOP):
+        with pytest.raises(CallgateError, match="16 listeners follow the decisions already, which is the most"):
+            begun(control, path)
+    assert [next(tail) for tail in tails] == [None] * MOST_LISTENERS
+
+
+def test_a_stream_that_breaks_off_is_no_end_of_the_sidecar(
+    sidecar: tuple[Engine, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = {"ready": True, "failure": None}
+    monkeypatch.setattr("callgate.control.live.tail", lambda *_, **__: (line for line in [b"\n"]))
+    pages = Pages(registry(ServerCollector(sidecar[1])))
+    pages.routes = Routes(*sidecar, lambda: state)
+    control = ControlSocket(tmp_path / "state", pages)
+    control.start()
+    running = Running(control.path.parent)
+    with pytest.raises(CallgateError, match="closed the connection, and still runs; try again"):
+        list(running.stream(TAIL, b"{}"))
+    state["ready"] = False
+    assert list(running.stream(TAIL, b"{}")) == [None]
+    control.stop()
+
+
 def test_a_stream_ends_with_the_server(control: Running, sidecar: tuple[Engine, Server]) -> None:
     streams = [begun(control, TAIL), begun(control, TOP, interval_s=0.1)]
     sidecar[1].stop()

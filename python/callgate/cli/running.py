@@ -17,6 +17,7 @@ from callgate.config.document import read_bytes
 from callgate.config.key import parse_token
 from callgate.config.load import load
 from callgate.config.state import CONTROL_NAME
+from callgate.control.routes import STATUS
 from callgate.control.socket import reachable
 from callgate.errors import CallgateError, ConfigError
 from callgate.text import quoted
@@ -81,7 +82,7 @@ class Running:
         """The documents of a route that goes on, until the sidecar stops; None shows that it is there.
 
         Raises:
-            ConfigError: No sidecar answers there, or it refuses.
+            ConfigError: No sidecar answers there, it refuses, or it ends the stream while it runs.
         """
         connection = self._connection()
         try:
@@ -99,14 +100,28 @@ class Running:
                     yield _document(line)
         finally:
             connection.close()
+        if self._still_serves():
+            message = f"the sidecar at {self._where} closed the connection, and still runs; try again"
+            raise ConfigError(message)
+
+    def _still_serves(self) -> bool:
+        """True if a sidecar answers that is not about to stop."""
+        try:
+            document = self.ask("GET", STATUS)
+        except CallgateError:
+            return False
+        return bool(document.get("ready") or document.get("failure"))
+
+    @property
+    def _where(self) -> str:
+        return f"`{self.state / CONTROL_NAME if self.url is None else self.url}`"
 
     def _refused(self, status: int, content: bytes) -> CallgateError:
-        where = f"`{self.url}`" if self.url is not None else f"`{self.state / CONTROL_NAME}`"
         document = _document(content)
         reason = (document or {}).get("error") or content.decode(errors="replace").strip()[:200]
         if self.url is not None and status == http.client.NOT_FOUND and document is None:
             reason = "it answers operators only with `admin.token_file` in its configuration"
-        return CallgateError(f"the sidecar at {where} refused: {reason} (HTTP {status})")
+        return CallgateError(f"the sidecar at {self._where} refused: {reason} (HTTP {status})")
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.url is None:
@@ -132,7 +147,10 @@ class Running:
             case PermissionError():
                 message = f"`{path}` belongs to another user; run the command as the sidecar's user or as root"
             case ConnectionResetError() | BrokenPipeError():
-                message = f"the sidecar of `{path}` closed the connection; it answers its own user and root alone"
+                message = (
+                    f"the sidecar of `{path}` closed the connection; it answers its own user and root alone, and makes "
+                    "room when too many connections are open: try again"
+                )
             case TimeoutError():
                 message = f"the sidecar of `{path}` does not answer within {self.timeout_s:g} s"
             case _:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     from callgate.control.pages import Pages
 
-_MOST_CONNECTIONS: Final = 16
+_MOST_CONNECTIONS: Final = 32
+"""More than there may be listeners, so that one too many is refused by the data plane and closes no other one."""
+
 _LONGEST_PATH: Final = 107
 """Bytes of a path that the system takes for a Unix socket."""
 CREDENTIALS: Final = struct.Struct("3i")
