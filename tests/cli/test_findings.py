@@ -14,7 +14,7 @@ from callgate.config.document import parse_document
 from callgate.config.files import Files
 from callgate.control.sidecar import Source
 from callgate.errors import ConfigError
-from support.program import refused
+from support.program import refused, run
 from support.setup import policy
 
 if TYPE_CHECKING:
@@ -176,3 +176,25 @@ def test_the_path_at_a_place() -> None:
     assert document.path_at(3, 7) == ("a", "c", 0)
     assert document.path_at(3, 11) == ("a", "c", 1, "d")
     assert document.path_at(9, 1) == ("a", "c", 1, "d")
+
+
+def test_every_command_tells_every_fault_of_policies(folder: Path) -> None:
+    (folder / "policies" / "a.yaml").write_text('version: "1"\ndefault: deni\nhide: [1]\n')
+    (folder / "policies" / "b.yaml").write_text(MISSPELT)
+    (folder / "callgate.yaml").write_text("servers: {s: {policy: a}}\npolicies_folder: policies\nstate: state\n")
+    _, expected = told("validate", "policies", code=2)
+    assert [line.split(": ")[0] for line in expected] == [
+        "policies/a.yaml:2:10",
+        "policies/a.yaml:3:8",
+        "policies/b.yaml:3:17",
+    ]
+    memory = ("--counters", "memory")
+    for words in (
+        ("check", "--policy", "policies", "--grant", "g", "--tool", "t"),
+        ("serve", "--policy", "policies", *memory),
+        ("serve", "--config", "callgate.yaml", *memory),
+        ("wrap", "--policy", "policies", "--server", "a", "--", "true"),
+        ("wrap", "--config", "callgate.yaml", "--server", "s", "--", "true"),
+    ):
+        done = run(*words, cwd=folder)
+        assert (done.code, done.err.splitlines()) == (2, expected), words

@@ -12,7 +12,8 @@ from callgate._callgate import Decision, Engine
 from callgate.cli import credentials, render
 from callgate.cli.target import parse
 from callgate.config.document import refuse_special
-from callgate.errors import CallgateError, ConfigError
+from callgate.config.policies import policy_files, with_every_fault
+from callgate.errors import CallgateError, ConfigError, PolicyError
 from callgate.outcome import Outcome
 
 EXIT_CODES = {Outcome.ALLOW: 0, Outcome.DENY: 1, Outcome.RATE_LIMITED: 3, Outcome.APPROVAL_REQUIRED: 4}
@@ -104,7 +105,7 @@ def check(
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
     else:
         _need_target({"--token-file": token_file, "--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key})
-        engine = _engine(config) if policy is None else _of_policy(policy, catalogue)
+        engine = _engine(config) if policy is None else _engine_of(policy, catalogue)
         if explain:
             if repeat > 1:
                 raise typer.BadParameter("takes no units, so there is nothing to repeat", param_hint="--explain")
@@ -114,13 +115,6 @@ def check(
         else:
             decision = _ask(lambda: engine.check(**call), repeat, as_json=as_json)
     raise typer.Exit(EXIT_CODES[decision.outcome])
-
-
-def _of_policy(policy: Path, catalogue: Path | None) -> Engine:
-    for file in (policy, catalogue):
-        if file is not None:
-            refuse_special(file)
-    return Engine.from_file(policy, catalogue)
 
 
 def _engine(config: Path | None) -> Engine:
@@ -134,6 +128,21 @@ def _engine(config: Path | None) -> Engine:
     from callgate.control.sidecar import Source  # noqa: PLC0415
 
     return Source(config, None).read(Files()).engine(counters="memory")
+
+
+def _engine_of(policy: Path, catalogue: Path | None) -> Engine:
+    """The engine of a policy, with new counters.
+
+    Raises:
+        CallgateError: A file cannot be read or has faults; every fault of the policies.
+    """
+    files = policy_files(policy)
+    if catalogue is not None:
+        refuse_special(catalogue)
+    try:
+        return Engine.from_file(policy, catalogue)
+    except PolicyError as error:
+        raise with_every_fault(error, files) from None
 
 
 def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision:

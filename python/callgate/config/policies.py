@@ -5,16 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from callgate.config.document import Document, parse_document, read_document
+from callgate._callgate import policy_faults
+from callgate.config.document import Document, parse_document, read_document, refuse_special
+from callgate.config.faults import Fault, InvalidConfigError
+from callgate.config.folder import documents_in
 from callgate.errors import ConfigError
 from callgate.text import nearest, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from callgate.config.document import KeyPath
-    from callgate.config.faults import Fault
+    from callgate.errors import CallgateError, PolicyError
+
+
+def policy_files(path: Path) -> list[Path]:
+    """The file at a path, or the policies of the folder there.
+
+    Raises:
+        ConfigError: The folder cannot be read, or one of them is no regular file.
+    """
+    files = documents_in(path) if path.is_dir() else [path]
+    for file in files:
+        refuse_special(file)
+    return files
+
+
+def with_every_fault(error: PolicyError, files: Iterable[Path]) -> CallgateError:
+    """All faults of these policies, if `error` is the first one of them; else the error, which is about another file.
+
+    Raises:
+        ConfigError: A file cannot be read any more.
+    """
+    faults = [
+        Fault(message, str(file), line, column) for file in files for line, column, message in policy_faults(file)
+    ]
+    is_one_of_them = any((fault.file, fault.message) == (error.file, error.message) for fault in faults)
+    return InvalidConfigError(faults) if is_one_of_them else error
 
 
 @dataclass(frozen=True)

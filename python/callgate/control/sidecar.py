@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callgate._callgate import Engine, Server, pins_read
 from callgate.config.bundle import Bundle, read_bundle
 from callgate.config.check import check, ineffective, of_policy, policy_warnings, warnings
-from callgate.config.document import read_bytes, refuse_special
+from callgate.config.document import read_bytes
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.fields import AT_START
 from callgate.config.files import Files
@@ -20,11 +20,11 @@ from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.model import Config
-from callgate.config.policies import named_tools, policy_document, read_catalogue
+from callgate.config.policies import named_tools, policy_document, policy_files, read_catalogue, with_every_fault
 from callgate.config.state import counters_place, make_counters_place, pins_folder
 from callgate.config.tokens import tokens_of
 from callgate.config.units import to_ms
-from callgate.errors import CallgateError, ConfigError
+from callgate.errors import CallgateError, ConfigError, PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -54,8 +54,7 @@ class Source:
         """
         if self.policy is not None:
             files.add(self.policy)
-            for path in documents_in(self.policy) if self.policy.is_dir() else [self.policy]:
-                refuse_special(path)
+            policy_files(self.policy)
         bundle = read_bundle(self.config, self.options, files)
         if bundle.loaded.origin(("state",)) == "default":
             bundle = replace(bundle, pins=self.pins)
@@ -157,9 +156,10 @@ class Plan:
             "reservations_per_grant": config.reservations.per_grant,
             "reservations_per_pep": config.reservations.per_pep,
         }
-        if self.policy is not None:
-            return Engine.from_file(self.policy, config.catalogue, **sizes)
-        return Engine.from_config(**self.bundle.engine_keywords(), **sizes)
+        with self._every_fault():
+            if self.policy is not None:
+                return Engine.from_file(self.policy, config.catalogue, **sizes)
+            return Engine.from_config(**self.bundle.engine_keywords(), **sizes)
 
     def server(self, engine: Engine) -> Server:
         """A server for an engine, not yet started.
@@ -205,10 +205,20 @@ class Plan:
             changed["proxies"] = self.config.proxies.server_keywords()
         if self.bundle.gateway() != before.bundle.gateway():
             changed["gateway"] = self.bundle.gateway()
-        if self.policy is not None:
-            server.reload(self.policy, self.config.catalogue, **changed)
-        else:
-            server.reload(**self.bundle.engine_keywords(), **changed)
+        with self._every_fault():
+            if self.policy is not None:
+                server.reload(self.policy, self.config.catalogue, **changed)
+            else:
+                server.reload(**self.bundle.engine_keywords(), **changed)
+
+    @contextmanager
+    def _every_fault(self) -> Iterator[None]:
+        """Replaces the first fault of the policies by all of them."""
+        try:
+            yield
+        except PolicyError as error:
+            named = [Path(file) for file, _ in self.bundle.policies.values()]
+            raise with_every_fault(error, named if self.policy is None else policy_files(self.policy)) from None
 
     def _fixed_changes(self, before: Plan) -> Iterator[Fault]:
         now, then = self.config.model_dump(mode="json"), before.config.model_dump(mode="json")
