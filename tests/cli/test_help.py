@@ -6,11 +6,13 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
 import callgate
 from callgate.cli import app
+from callgate.cli.values import message_of
 from callgate.config.audit import Audit
 from callgate.config.counters import Counters
 from callgate.config.fields import meanings
@@ -73,6 +75,51 @@ def shown(*words: str) -> str:
     done = CliRunner().invoke(app, list(words), prog_name="callgate")
     assert done.exit_code == 0, done.output
     return done.output
+
+
+@pytest.mark.parametrize("words", EVERY, ids=" ".join)
+def test_no_help_shows_a_type_of_the_language_as_the_value_of_an_option(words: tuple[str, ...]) -> None:
+    lines = [line for line in shown(*words, "-h").splitlines() if line.startswith("  -")]
+    assert [line for line in lines if "list[" in line or " range>" in line] == []
+
+
+@pytest.mark.parametrize("words", [words for words, command in EVERY.items() if not hasattr(command, "commands")])
+def test_wrong_values_of_options_are_told_in_the_words_of_this_project(words: tuple[str, ...]) -> None:
+    options = [param for param in EVERY[words].params if param.param_type_name == "option" and not param.is_flag]
+    told = [refusal(EVERY[words], option, value) for option in options for value in ("nonsense", "-1", "1e99")]
+    assert [text for text in told if "value error" in text.lower() or "input should" in text.lower()] == []
+
+
+def refusal(command: Any, option: Any, value: str) -> str:
+    """The fault of an option's value; empty if it has none, as any text has as a name or a path."""
+    try:
+        command.make_context("command", [option.opts[0], *[value] * option.nargs])
+    except typer.BadParameter as error:
+        return message_of(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("tail", "--outcome", "den"), "'--outcome': unknown value `den`; did you mean `deny`?"),
+        (
+            ("tail", "--outcome", "bad"),
+            "'--outcome': unknown value `bad`; expected one of `allow`, `approval_required`, `deny`, `rate_limited`",
+        ),
+        (("serve", "--pinning", "enforced"), "'--pinning': unknown value `enforced`; did you mean `enforce`?"),
+        (("serve", "--grace", "x"), "'--grace': expected a number, got `x`"),
+        (("serve", "--workers", "9999"), "'--workers': expected at most 1024, got `9999`"),
+        (("serve", "--workers", "1.5"), "'--workers': expected a whole number, got `1.5`"),
+        (("top", "--interval", "0"), "'--interval': expected at least 0.1, got `0`"),
+        (("limits", "--grant", "g", "--args", "{bad"), "--args: not JSON: expected a key in quotes"),
+        (("limits", "--grant", "g", "--args", "[1]"), "--args: expected a JSON object"),
+    ],
+)
+def test_wrong_values(words: tuple[str, ...], message: str) -> None:
+    done = CliRunner().invoke(app, list(words))
+    assert done.exit_code == 2
+    assert f"Invalid value for {message}" in done.output
 
 
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)

@@ -44,6 +44,16 @@ class _Group(TyperGroup):
         super().__init__(**attrs)
         self.commands = _Commands()
 
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as above
+        """Runs a command; a wrong value of one of its options is told in the words of this project."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            from callgate.cli.values import message_of  # noqa: PLC0415  most runs need none of it
+
+            error.message = message_of(error)
+            raise
+
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401  as above
         """Writes the commands in their groups."""
         commands = {name: self.get_command(ctx, name) for names in _GROUPS.values() for name in names}

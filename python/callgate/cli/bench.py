@@ -89,7 +89,7 @@ def bench(
         Path | None, typer.Option(metavar="FILE", help="Categories, risks and input schemas, with --policy.")
     ] = None,
     grants: Annotated[int, typer.Option(min=1, metavar="N", help="Distinct grants, with --policy.")] = 1,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the generated calls, with --policy.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Seed of the generated calls, with --policy.")] = 1,
     save_calls: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the calls as JSON lines before the run.")
     ] = None,
@@ -125,7 +125,9 @@ def bench(
             help="Longest time of an answer.",
         ),
     ] = 10.0,
-    threads: Annotated[int, typer.Option(min=0, max=1024, help="Threads of the load; 0 for half of the cores.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, max=1024, metavar="N", help="Threads of the load; 0 for half of the cores.")
+    ] = 0,
     token_file: Annotated[
         Path | None, typer.Option(metavar="FILE", help=f"Bearer token to send; else that of {_TOKEN_VARIABLE}.")
     ] = None,

@@ -21,7 +21,7 @@ app = typer.Typer(
 
 _Convert: TypeAlias = "Callable[[Sequence[Path], Align | None], Conversion]"
 
-_Files = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files to convert: YAML, or JSON (`.json`).")]
+_Files = Annotated[list[Path], typer.Argument(metavar="FILE", help="Files to convert: YAML, or JSON (`.json`).")]
 _Output = Annotated[
     Path | None,
     typer.Option(

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
+from callgate.config.document import read_json
 from callgate.control.routes import LIMITS
 from callgate.text import visible
 
@@ -32,10 +33,11 @@ def limits(
     body = json.dumps({name: value for name, value in fields.items() if value is not None})
     if args is not None:
         try:
-            json.loads(args)
+            is_object = isinstance(read_json(args), dict)
         except ValueError as error:
-            message = f"expected a JSON object: {error}"
-            raise typer.BadParameter(message, param_hint="--args") from None
+            raise typer.BadParameter(str(error), param_hint="--args") from None
+        if not is_object:
+            raise typer.BadParameter("expected a JSON object", param_hint="--args")
         # As they were given: a number keeps its exact value.
         body = f'{body[:-1]}, "args": {args}}}'
     sidecar = running(state, config, admin, admin_token_file)

@@ -74,7 +74,7 @@ def serve(
     admin: Annotated[str | None, key_option(Admin, "listen", "--admin", metavar="ADDRESS")] = None,
     socket: Annotated[Path | None, key_option(Config, "socket", metavar="PATH")] = None,
     catalogue: Annotated[Path | None, key_option(Config, "catalogue", metavar="FILE")] = None,
-    workers: Annotated[int | None, key_option(Config, "workers", min=0, max=1024)] = None,
+    workers: Annotated[int | None, key_option(Config, "workers", metavar="N", min=0, max=1024)] = None,
     log_format: Annotated[LogFormat | None, key_option(Config, "log_format")] = None,
     grace: Annotated[float | None, key_option(Config, "grace", min=0, max=3600, metavar="SECONDS")] = None,
     state: Annotated[Path | None, key_option(Config, "state", metavar="DIR")] = None,

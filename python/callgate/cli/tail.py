@@ -19,9 +19,12 @@ EXAMPLES: Final = (
 
 
 def tail(
-    grant: Annotated[list[str] | None, typer.Option(help="Only this grant; repeatable.")] = None,
-    tool: Annotated[list[str] | None, typer.Option(help="Only this tool; repeatable.")] = None,
-    outcome: Annotated[list[Outcome] | None, typer.Option(help="Only this outcome; repeatable.")] = None,
+    grant: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this grant; repeatable.")] = None,
+    tool: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only this tool; repeatable.")] = None,
+    outcome: Annotated[
+        list[Outcome] | None,
+        typer.Option(metavar="|".join(one.value for one in Outcome), help="Only this outcome; repeatable."),
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="End after so many decisions.")] = None,
     state: StateFolder = None,
     config: ConfigFile = None,

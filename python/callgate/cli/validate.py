@@ -18,7 +18,7 @@ EXAMPLES: Final = (
 
 
 def validate(
-    paths: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Policy files, or folders of them.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Policy files, or folders of them.")],
     catalogue: Annotated[
         Path | None,
         typer.Option(

@@ -52,7 +52,7 @@ EXAMPLES: Final = (
 
 def wrap(
     command: Annotated[
-        list[str], typer.Argument(metavar="COMMAND [ARGS]...", help="The server's command, after `--`.")
+        list[str], typer.Argument(metavar="COMMAND", help="The server's command and its arguments, after `--`.")
     ],
     server: Annotated[str, typer.Option(metavar="NAME", help="Name of the server, which selects its policy.")],
     policy: Annotated[
