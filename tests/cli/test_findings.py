@@ -162,8 +162,14 @@ def test_a_suffix_that_nobody_reads_is_refused(folder: Path, name: str) -> None:
         f"`policies/{name}` would not be read, because its suffix is not in lower case; rename it to `{name.lower()}`"
     )
     assert told("validate", "policies", code=2)[1] == [expected]
+    (folder / "policies" / "faulty.yaml").write_text(MISSPELT)
+    found = findings("validate", "policies", code=2)
+    assert [(one["file"], one["line"]) for one in found] == [(f"policies/{name}", None), ("policies/faulty.yaml", 3)]
+    assert found[0]["text"] == expected
     (folder / "callgate.yaml").write_text("servers: {s: {policy: other}}\npolicies_folder: policies\n")
-    assert expected in told("config", "check", "callgate.yaml", code=2)[1][0]
+    _, err = told("config", "check", "callgate.yaml", code=2)
+    assert expected in err[0]
+    assert err[1].startswith("policies/faulty.yaml:3:17: ")
     for source in (Source(folder / "callgate.yaml", None), Source(None, folder / "policies")):
         with pytest.raises(ConfigError, match="would not be read"):
             source.read(Files())

@@ -12,7 +12,7 @@ from callgate.config import shape
 from callgate.config.document import Document, read_document
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
-from callgate.config.folder import documents_in
+from callgate.config.folder import documents_and_misnamed, documents_in
 from callgate.config.grants import Grant, GrantsFile
 from callgate.config.key import is_in_state, key_path, parse_token, read_key
 from callgate.config.load import Faulting, Loaded, faults_of, load
@@ -221,10 +221,11 @@ def _policies(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, tu
         return policies
     files.add(config.policies_folder)
     try:
-        found = documents_in(config.policies_folder)
+        found, misnamed = documents_and_misnamed(config.policies_folder)
     except ConfigError as error:
         faults.append(_of(error, loaded.fault(("policies_folder",), str(error))))
         return policies
+    faults += [loaded.fault(("policies_folder",), message) for message in misnamed.values()]
     for path in found:
         if path.stem in policies:
             message = f"`{path}` and `{policies[path.stem][0]}` are policies of one key, `{path.stem}`; rename one"

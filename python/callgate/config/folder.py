@@ -18,6 +18,18 @@ def documents_in(folder: Path) -> list[Path]:
     Raises:
         ConfigError: The folder cannot be read, or holds a file that nobody would read because of its name.
     """
+    found, misnamed = documents_and_misnamed(folder)
+    for message in misnamed.values():
+        raise ConfigError(message)
+    return found
+
+
+def documents_and_misnamed(folder: Path) -> tuple[list[Path], dict[Path, str]]:
+    """Those files, and the reason for each other file that nobody would read because of its name.
+
+    Raises:
+        ConfigError: The folder cannot be read.
+    """
     try:
         found = sorted(
             entry
@@ -26,14 +38,13 @@ def documents_in(folder: Path) -> list[Path]:
         )
     except OSError as error:
         raise unreadable(folder, error) from None
+    misnamed: dict[Path, str] = {}
     for entry in found:
         if not is_text(entry.name):
-            message = f"the name of the file {quoted(entry.name)} in `{folder}` is not UTF-8; rename it"
-            raise ConfigError(message)
-        if entry.suffix not in SUFFIXES:
-            message = (
+            misnamed[entry] = f"the name of the file {quoted(entry.name)} in `{folder}` is not UTF-8; rename it"
+        elif entry.suffix not in SUFFIXES:
+            misnamed[entry] = (
                 f"`{masked(str(entry))}` would not be read, because its suffix is not in lower case; "
                 f"rename it to {quoted(entry.stem + entry.suffix.lower())}"
             )
-            raise ConfigError(message)
-    return found
+    return [entry for entry in found if entry not in misnamed], misnamed

@@ -13,10 +13,10 @@ from callgate.config.check import faults_of, of_policy, placed_warnings
 from callgate.config.document import read_bytes, read_document, refuse_special
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
-from callgate.config.folder import documents_in
+from callgate.config.folder import documents_and_misnamed
 from callgate.control.sidecar import trial
 from callgate.errors import CallgateError, ConfigError, PolicyError
-from callgate.text import masked
+from callgate.text import masked, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,11 +69,12 @@ def review_policies(path: Path, catalogue: Catalogue | None = None) -> Iterator[
         yield from _of_tools(path, catalogue, None)
         return
     try:
-        files = documents_in(path)
+        files, misnamed = documents_and_misnamed(path)
     except ConfigError as error:
         yield _of_error(error, str(path))
         return
-    found = [finding for file in files for finding in (*_of_policy(file), *_of_tools(file, catalogue, {file.stem}))]
+    found = [Finding(message, "error", printable(str(file))) for file, message in misnamed.items()]
+    found += [finding for file in files for finding in (*_of_policy(file), *_of_tools(file, catalogue, {file.stem}))]
     if catalogue is not None:
         found += [_of_fault(warning, "warning") for warning in catalogue.unconfigured([file.stem for file in files])]
     yield from found
