@@ -143,6 +143,32 @@ def test_every_fault_of_a_configuration_and_its_files(folder: Path) -> None:
     ]
 
 
+def test_a_wrong_key_hides_no_other_fault(folder: Path) -> None:
+    (folder / "policies" / "a.yaml").write_text(MISSPELT)
+    text = (
+        "listne: 1\nservers: {s: {policy: z}}\npolicies_folder: policies\n"
+        "grants: [{id: a, server: t}]\nproxies: {identiy: 1}\n"
+    )
+    (folder / "callgate.yaml").write_text(text)
+    _, err = told("config", "check", "callgate.yaml", code=2)
+    assert [line.split(": ")[0] for line in err] == [
+        "callgate.yaml:1:1",
+        "callgate.yaml:5:11",
+        "callgate.yaml:2:23",
+        "callgate.yaml:4:26",
+        "policies/a.yaml:3:17",
+    ]
+    # A server whose keys have a fault is not told as one that is missing.
+    (folder / "callgate.yaml").write_text(text.replace("policy: z", "polic: z"))
+    _, err = told("config", "check", "callgate.yaml", code=2)
+    assert [line.split(": ")[0] for line in err] == [
+        "callgate.yaml:1:1",
+        "callgate.yaml:2:15",
+        "callgate.yaml:5:11",
+        "policies/a.yaml:3:17",
+    ]
+
+
 def test_a_configuration_for_programs(folder: Path) -> None:
     (folder / "p.yaml").write_text(WARNED)
     (folder / "callgate.yaml").write_text("servers: {s: {policy: p}}\npolicies: {p: p.yaml}\npeps: []\ngrants: []\n")

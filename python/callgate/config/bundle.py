@@ -15,7 +15,7 @@ from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed, documents_in
 from callgate.config.grants import Grant, GrantsFile
 from callgate.config.key import is_in_state, key_path, parse_token, read_key
-from callgate.config.load import Faulting, Loaded, faults_of, load
+from callgate.config.load import Faulting, Loaded, faults_of, load_with_faults
 from callgate.config.oauth import Jwks
 from callgate.config.state import pins_folder
 from callgate.config.tokens import tokens_of
@@ -134,12 +134,12 @@ def read_with_faults(
 
     Raises:
         ConfigError: The configuration itself cannot be read.
-        InvalidConfigError: The configuration itself is wrong.
+        InvalidConfigError: The configuration itself is not well formed.
     """
     if path is not None:
         files.add(path)
-    loaded = load(path, options)
-    config, faults = loaded.config, list[Fault]()
+    loaded, faults = load_with_faults(path, options)
+    config = loaded.config
     policies = _policies(loaded, files, faults)
     grants = _grants(loaded, files, faults)
     tls = _tls(loaded, files, faults)
@@ -200,6 +200,8 @@ def _admin_token(loaded: Loaded, files: Files, faults: list[Fault]) -> str | Non
 def _key(loaded: Loaded, grants: Iterable[Placed], files: Files, faults: list[Fault]) -> bytes | None:
     """The key, if it is needed or exists: grants and PEPs may be added at a reload."""
     config = loaded.config
+    if loaded.dropped & {"state", "grant_key_file", "grant_key"}:
+        return None
     if config.grant_key is None:
         files.add(key_path(config))
     has_tokens = any(tokens_of(entry) for entry in (*(placed.grant for placed in grants), *(config.peps or ())))

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 _NO_PART_OF_A_PATH: Final = re.compile(r"[\x00-\x1f\x7f/\\;%?#]")
 
+_CHECKED_AGAINST: Final = frozenset({"servers", "policies", "policies_folder", "rate_limits", "socket", "tls"})
+"""Keys whose absence would be a fault of another key."""
+
 
 def check(bundle: Bundle, *, policy: Path | None = None) -> None:
     """Refuses invalid combinations; `policy` decides if there is no configuration: a file or a folder of policies.
@@ -41,7 +44,9 @@ def check(bundle: Bundle, *, policy: Path | None = None) -> None:
 
 
 def faults_of(bundle: Bundle, *, policy: Path | None = None) -> Iterator[Fault]:
-    """The invalid combinations that `check` refuses."""
+    """The invalid combinations that `check` refuses; none if a key has faults against which others are checked."""
+    if bundle.loaded.dropped & _CHECKED_AGAINST:
+        return
     yield from _listeners(bundle)
     yield from store_faults(bundle.loaded)
     yield from _servers(bundle) if policy is None else _quick(bundle, policy)

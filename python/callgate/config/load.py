@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -50,6 +50,9 @@ class Loaded:
     document: Document | None
     options: Mapping[KeyPath, Option] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+    """Keys at the top with faults, misspelt ones included. They have their defaults here, so that everything which is
+    independent of them can be checked; such a configuration is never served."""
 
     def fault(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
         """A fault of the value at a path, placed at the value's origin."""
@@ -87,6 +90,19 @@ def load(path: Path | None, options: Mapping[KeyPath, Option] | None = None) -> 
         ConfigError: The file cannot be read.
         InvalidConfigError: Something is wrong; all that was found.
     """
+    loaded, faults = load_with_faults(path, options)
+    if faults:
+        raise InvalidConfigError(faults)
+    return loaded
+
+
+def load_with_faults(path: Path | None, options: Mapping[KeyPath, Option] | None = None) -> tuple[Loaded, list[Fault]]:
+    """Works like `load`, but returns the faults of keys beside the configuration without the keys that have them.
+
+    Raises:
+        ConfigError: The file cannot be read.
+        InvalidConfigError: It is not well formed, or a fault is not of one key.
+    """
     options = options or {}
     document = read_document(path) if path is not None else None
     environment = _environment()
@@ -103,11 +119,19 @@ def load(path: Path | None, options: Mapping[KeyPath, Option] | None = None) -> 
             tree = {step: tree}
         values = _over(values, tree)
     try:
-        config = Config(**values)
+        return Loaded(Config(**values), document, options, environment), []
     except ValidationError as error:
         known = Loaded(Config.model_construct(), document, options, environment)
-        raise InvalidConfigError(faults_of(error, known.fault)) from None
-    return Loaded(config, document, options, environment)
+        faults = faults_of(error, known.fault)
+        wrong = {str(detail["loc"][0]) for detail in error.errors(include_url=False) if detail["loc"]}
+        # An unknown key is probably a misspelt one, which is then not absent either.
+        misspelt = (nearest(key, Config.model_fields) for key in wrong - Config.model_fields.keys())
+        dropped = frozenset(wrong.union(key for key in misspelt if key is not None))
+    try:
+        config = Config(**{key: value for key, value in values.items() if key not in wrong})
+    except ValidationError:
+        raise InvalidConfigError(faults) from None
+    return replace(known, config=config, dropped=dropped), faults
 
 
 def unknown_variables() -> list[str]:
