@@ -17,6 +17,7 @@ from rich.text import Text
 
 from callgate._callgate import BenchCalls, bench_hgrm, bench_run, version
 from callgate.cli import bench_compare, bench_report, machine
+from callgate.cli.target import address_of
 from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
 from callgate.text import quoted
@@ -155,6 +156,7 @@ def bench(
         _compare(compare, target, fail_above, as_json=as_json)
     if target is None or fail_above is not None or (hgrm == _STDOUT and as_json):
         raise _wrong_use(target, fail_above)
+    address = address_of(target, "TARGET")
     asked = _calls(calls, policy, catalogue, grants, seed)
     if save_calls is not None:
         asked.write(save_calls)
@@ -174,7 +176,7 @@ def bench(
     _touch(output, hgrm)
     with _progress() as progress:
         text = bench_run(
-            target,
+            str(address),
             asked,
             **options,
             token=_token(token_file),

@@ -10,7 +10,7 @@ import typer
 
 from callgate._callgate import Decision, Engine
 from callgate.cli import credentials, render
-from callgate.cli.target import parse
+from callgate.cli.target import address_of
 from callgate.config.document import refuse_special
 from callgate.config.policies import policy_files, with_every_fault
 from callgate.errors import CallgateError, ConfigError, PolicyError
@@ -99,9 +99,10 @@ def check(
         # gRPC takes long to import, and a decision by --policy needs none of it.
         from callgate.client import Client  # noqa: PLC0415
 
-        address, wants_tls = parse(target)
-        tls = credentials.tls(tls_ca, tls_cert, tls_key, always=wants_tls)
-        with Client(address, token=credentials.token(token_file), credentials=tls) as client:
+        tls = credentials.tls(tls_ca, tls_cert, tls_key)
+        with Client(
+            str(address_of(target, "--target")), token=credentials.token(token_file), credentials=tls
+        ) as client:
             decision = _ask(lambda: _reached(client.check(**call)), repeat, as_json=as_json)
     else:
         _need_target({"--token-file": token_file, "--tls-ca": tls_ca, "--tls-cert": tls_cert, "--tls-key": tls_key})

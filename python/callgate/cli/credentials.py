@@ -34,10 +34,8 @@ def token(file: Path | None) -> str | None:
     return _secret(file, TOKEN)
 
 
-def tls(
-    ca: Path | None, certificate: Path | None, key: Path | None, *, always: bool = False
-) -> grpc.ChannelCredentials | None:
-    """The TLS settings for a sidecar; None if no option requests TLS and it is not `always` wanted.
+def tls(ca: Path | None, certificate: Path | None, key: Path | None) -> grpc.ChannelCredentials | None:
+    """The TLS settings for a sidecar; None if no option requests TLS.
 
     Raises:
         ConfigError: A file cannot be read.
@@ -45,7 +43,7 @@ def tls(
     if (certificate is None) != (key is None):
         missing = "--tls-key" if key is None else "--tls-cert"
         raise typer.BadParameter("a certificate and its key go together", param_hint=missing)
-    if ca is None and certificate is None and not always:
+    if ca is None and certificate is None:
         return None
     import grpc  # noqa: PLC0415  it takes long to import, and most commands need none of it
 

@@ -20,6 +20,7 @@ from callgate.client import messages
 from callgate.client.stream import Faults
 from callgate.errors import CallgateError
 from callgate.outcome import Outcome
+from callgate.target import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,13 +69,15 @@ class ClientBase:
         """Prepares a client; nothing is sent before the first call.
 
         Args:
-            target: ``127.0.0.1:9191``, ``unix:/run/callgate.sock``, or any other name that gRPC resolves.
+            target: ``127.0.0.1:9191``, ``unix:/run/callgate.sock``, ``https://HOST:PORT`` for TLS, or a name with a
+                scheme of gRPC, such as ``dns:///sidecar:9191``.
             timeout_ms: Longest total time of one call.
             on_failure: The decision if the sidecar does not answer: ``fail_closed`` is a denial, ``fail_open`` an allow
                 with the denial as its `shadow`.
             token: This enforcement point's own token, sent as ``authorization: Bearer``. Pass `credentials` as well if
                 others can read the traffic.
-            credentials: TLS, from `grpc.ssl_channel_credentials`; None for no TLS.
+            credentials: TLS, from `grpc.ssl_channel_credentials`; None for no TLS, or for that of an ``https`` target
+                with the usual authorities.
 
         Raises:
             ValueError: An argument has an invalid value.
@@ -88,10 +91,11 @@ class ClientBase:
         if token is not None and not (token.isascii() and token.isprintable() and token and " " not in token):
             error = "`token` is not of the form of a token: expected printable ASCII without spaces"
             raise ValueError(error)
-        self._target = target
-        self._credentials = credentials
+        address = parse(target)
+        self._target = address.name
+        self._credentials = grpc.ssl_channel_credentials() if credentials is None and address.is_tls else credentials
         self._metadata = None if token is None else (("authorization", f"Bearer {token}"),)
-        self._options = _SOCKET_OPTIONS if target.startswith("unix:") else _OPTIONS
+        self._options = _SOCKET_OPTIONS if address.is_socket else _OPTIONS
         self._timeout_s = timeout_ms / 1000
         self._on_failure = on_failure
         self._prepare()

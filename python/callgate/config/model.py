@@ -34,6 +34,7 @@ from callgate.config.servers import Server
 from callgate.config.state import default_state_folder
 from callgate.config.store import Store
 from callgate.config.upstreams import Gateway, PinningTimes
+from callgate.target import USUAL_PORT
 
 ENV_PREFIX = "CALLGATE_"
 ENV_DELIMITER = "__"
@@ -84,7 +85,7 @@ class Config(Section):
     peps: Annotated[list[Pep] | None, ListGiven, NotNull] = None
     """The enforcement points. By default every client that reaches the port, and on the socket this user."""
 
-    listen: Annotated[Address | None, AT_START] = "127.0.0.1:9191"
+    listen: Annotated[Address | None, AT_START] = f"127.0.0.1:{USUAL_PORT}"
     """Address of the decision API (gRPC and HTTP): an IP address and a port; `null` for no TCP."""
 
     socket: Annotated[FilePath | None, AT_START] = None
