@@ -25,7 +25,8 @@ from callgate.text import quoted
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-_TIMEOUT_S: Final = 30.0
+_TIMEOUT_S: Final = 5.0
+"""Longest silence of a sidecar: its answers take milliseconds, and its streams write something each second."""
 
 StateFolder = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
 ConfigFile = Annotated[
@@ -98,6 +99,8 @@ class Running:
             with suppress(ConnectionError):
                 while (line := response.readline()).endswith(b"\n"):
                     yield _document(line)
+        except TimeoutError as error:
+            raise self._unreached(error) from None
         finally:
             connection.close()
         if self._still_serves():
@@ -135,6 +138,11 @@ class Running:
         return {} if self.token is None else {"Authorization": f"Bearer {self.token}"}
 
     def _unreached(self, error: Exception) -> ConfigError:
+        if isinstance(error, TimeoutError):
+            message = (
+                f"the sidecar at {self._where} did not answer within {_TIMEOUT_S:g} s; it may be stopped or overloaded"
+            )
+            return ConfigError(message)
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
         if self.url is not None:
             return ConfigError(f"no sidecar answers at `{self.url}`: {reason}; check --admin, and that it runs")
