@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,6 +97,19 @@ def test_the_folder_is_found_as_serve_finds_it(policy: Path, tmp_path: Path) -> 
         configuration = tmp_path / "callgate.yaml"
         configuration.write_text(f"state: {tmp_path / 'state'}\n")
         assert run("status", "--config", configuration).code == 0
+
+
+def test_status_tells_the_policy_and_the_fault_of_a_server(policy: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        url = f"http://127.0.0.1:{closed.getsockname()[1]}/mcp"
+    with sidecar("--policy", policy, "--state", state, "--upstream", f"a={url}"):
+        wait_until(lambda: "does not answer" in run("status", "--state", state).out)
+        shown = run("status", "--state", state).out
+        assert "a (policy p, behind the gateway); does not answer as an MCP server: " in shown
+        (server,) = json.loads(run("status", "--state", state, "--json").out)["servers"]
+        assert (server["policy"], server["gateway"]) == ("p", True)
+        assert server["fault"] in shown
 
 
 def test_a_second_sidecar_says_that_it_is_not_reached(policy: Path, tmp_path: Path) -> None:

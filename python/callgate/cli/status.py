@@ -62,7 +62,9 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
 
 def _server(server: dict[str, Any]) -> str:
     policy = "no policy" if server["policy"] is None else f"policy {server['policy']}"
-    return f"{server['name']} ({policy}{', behind the gateway' if server['gateway'] else ''})"
+    # A sidecar of an earlier version tells no fault.
+    fault = "" if server.get("fault") is None else f"; does not answer as an MCP server: {server['fault']}"
+    return f"{server['name']} ({policy}{', behind the gateway' if server['gateway'] else ''}){fault}"
 
 
 def _policy(policy: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ def status(
     rows, freeze_fault = server.freezes()
     now = datetime.now(timezone.utc)
     freezes = [freeze for freeze in map(Freeze.of_row, rows) if not freeze.has_ended(now)]
+    faults = dict(pages.upstream_faults)
     return {
         "version": version(),
         "pid": os.getpid(),
@@ -42,7 +43,12 @@ def status(
             "newer_retried": serving.retried,
         },
         "servers": [
-            {"name": name, "policy": known.policy, "gateway": known.upstream is not None}
+            {
+                "name": name,
+                "policy": known.policy if plan.policy is None else _policy_of(name, engine),
+                "gateway": known.upstream is not None,
+                "fault": faults.get(name),
+            }
             for name, known in config.servers.items()
         ],
         "policies": [
@@ -55,6 +61,11 @@ def status(
         "freezes": [freeze.fields() for freeze in freezes],
         "freeze_fault": freeze_fault,
     }
+
+
+def _policy_of(server: str, engine: Engine) -> str | None:
+    """The name of the policy that decides for a server where there is no configuration."""
+    return next((policy.name for policy in engine.policies if policy.server in {None, server}), None)
 
 
 def _pins_waiting(reloader: Reloader) -> list[dict[str, Any]]:
