@@ -166,7 +166,10 @@ def test_nobody_answers() -> None:
         held.bind(("127.0.0.1", 0))
         target = f"127.0.0.1:{held.getsockname()[1]}"
         line = refused("check", "--target", target, "--grant", "g", "--tool", "t")
-    assert line.startswith(f"no decision from `{target}`: UNAVAILABLE")
+    assert line == (
+        f"no decision from `{target}`: cannot connect: connection refused; check --target, or start a sidecar with "
+        "`callgate serve`"
+    )
 
 
 def test_an_answer_that_cannot_be_written_is_no_denial(policy: Path) -> None:

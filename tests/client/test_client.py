@@ -135,7 +135,9 @@ def test_nobody_answers(ask: Callable[..., Any], mode: str, fixture: str, reques
     target = request.getfixturevalue(fixture)
     decision: Decision = ask(target, timeout_ms=200, on_failure=mode)("check", grant="g", tool="t")
     assert decision.rule == UNAVAILABLE == "(decision point unavailable)"
-    assert target in decision.message
+    # On a busy machine, the refusal of the connection may come late.
+    reasons = {"no answer within 200 ms"} | ({"cannot connect: connection refused"} if "dead" in fixture else set())
+    assert decision.message in {f"no decision from `{target}`: {reason}" for reason in reasons}
     if mode == "fail_closed":
         assert (decision.outcome, decision.shadow) == ("deny", None)
     else:

@@ -172,9 +172,12 @@ def _need_target(options: dict[str, Path | None]) -> None:
 def _reached(decision: Decision) -> Decision:
     """The decision of a sidecar; a decision that the client made up without one is an error here."""
     from callgate.client import UNAVAILABLE  # noqa: PLC0415  as above
+    from callgate.client.base import CANNOT_CONNECT  # noqa: PLC0415  as above
 
     if decision.rule == UNAVAILABLE:
-        raise CallgateError(decision.message)
+        # Not in the message itself, which a model may read.
+        hint = "; check --target, or start a sidecar with `callgate serve`"
+        raise CallgateError(decision.message + (hint if f": {CANNOT_CONNECT}: " in decision.message else ""))
     return decision
 
 

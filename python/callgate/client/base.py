@@ -53,6 +53,13 @@ _SOCKET_OPTIONS: Final = (*_OPTIONS, ("grpc.default_authority", "localhost"))
 _REFUSED: Final = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.OUT_OF_RANGE}
 _SILENT: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 
+CANNOT_CONNECT: Final = "cannot connect"
+"""Beginning of the reason if no sidecar is there."""
+
+_NOT_CONNECTED: Final = "failed to connect to all addresses"
+_NOT_RESOLVED: Final = ("errors resolving ", "DNS resolution failed ")
+"""Beginnings of gRPC's own texts, in all of its versions that callgate supports."""
+
 
 class ClientBase:
     """Everything of a client except its channel and the line that waits."""
@@ -124,7 +131,7 @@ class ClientBase:
 
     def _not_peeked(self, error: grpc.RpcError) -> NoReturn:
         status = cast("grpc.Call", error)
-        message = f"cannot peek at `{self._target}`: {status.code().name}: {status.details()}"
+        message = f"cannot peek at `{self._target}`: {self._reason(status.code(), status.details() or '')}"
         raise CallgateError(message) from error
 
     def _batch(self, calls: Iterable[Call]) -> tuple[pb.CheckBatchRequest, list[Decision | None]]:
@@ -161,7 +168,7 @@ class ClientBase:
     def _no_decision(self, code: grpc.StatusCode, details: str | None) -> Decision:
         if code in _REFUSED:
             return _denial(messages.INVALID_REQUEST, f"the decision point refused the call: {details}")
-        message = f"no decision from `{self._target}`: {code.name}: {details}"
+        message = f"no decision from `{self._target}`: {self._reason(code, details or '')}"
         if code in _SILENT and self._on_failure == "fail_open":
             return Decision(
                 outcome=Outcome.ALLOW,
@@ -172,11 +179,22 @@ class ClientBase:
             )
         return _denial(UNAVAILABLE, message)
 
+    def _reason(self, code: grpc.StatusCode, details: str) -> str:
+        """The reason for a missing answer; what gRPC says of its own work is left out."""
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return f"no answer within {self._timeout_s * 1000:g} ms"
+        if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NOT_CONNECTED):
+            return f"{CANNOT_CONNECT}: {details.rpartition(': ')[2].lower()}"
+        if code is grpc.StatusCode.UNAVAILABLE and details.startswith(_NOT_RESOLVED):
+            return f"{CANNOT_CONNECT}: its host is not known"
+        return f"{code.name}: {details}"
+
     def _unsettled(self, reservation: str, error: grpc.RpcError) -> NoReturn:
         status = cast("grpc.Call", error)
         if status.code() is grpc.StatusCode.INVALID_ARGUMENT:
             raise ValueError(status.details()) from error
-        message = f"cannot settle `{reservation}` at `{self._target}`: {status.code().name}: {status.details()}"
+        reason = self._reason(status.code(), status.details() or "")
+        message = f"cannot settle `{reservation}` at `{self._target}`: {reason}"
         raise CallgateError(message) from error
 
 
