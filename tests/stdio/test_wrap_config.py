@@ -145,7 +145,10 @@ def test_a_folder_has_to_hold_a_policy_for_the_server(tmp_path: Path) -> None:
 def test_wrong_use(tmp_path: Path) -> None:
     granted = configuration(tmp_path, grants=True)
     assert refused(*wrapping(granted, server="sv")[1:]) == "unknown server `sv`; did you mean `srv`?"
-    for further, message in [((), "say who calls"), (("--grant", "alice"), "a token says who calls")]:
+    for further, message in [
+        ((), "missing --grant-token-file: the token of"),
+        (("--grant", "alice"), "a token names the grant"),
+    ]:
         done = subprocess.run(wrapping(granted, *further), env=ENVIRONMENT, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (2, "")
         assert message in " ".join(done.stderr.replace("│", " ").split())

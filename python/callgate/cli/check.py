@@ -86,8 +86,9 @@ def check(
     if grant is None:
         call["grant_token"] = credentials.grant_token(grant_token_file) if policy is None else None
         if call["grant_token"] is None:
-            hint = f", --grant-token-file or {credentials.GRANT_TOKEN}" if policy is None else ""
-            raise typer.BadParameter(f"say who calls: --grant{hint}", param_hint="--grant")
+            token = f"; or its token: --grant-token-file or {credentials.GRANT_TOKEN}" if policy is None else ""
+            message = f"missing --grant: the grant that is charged{token}"
+            raise ConfigError(message)
     elif grant_token_file is not None:
         raise typer.BadParameter("give either --grant or --grant-token-file", param_hint="--grant")
     if policy is None and catalogue is not None:

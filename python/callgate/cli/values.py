@@ -14,7 +14,7 @@ _NUMBERS: Final = {"int": "expected a whole number", "float": "expected a number
 
 
 def message_of(error: typer.BadParameter) -> str:
-    """What was expected of the value, and the nearest one; errors of callgate itself stay as they are."""
+    """The expectation and the nearest value; errors of callgate itself stay as they are."""
     if not isinstance(error.__cause__, ValidationError):
         return error.message
     detail = error.__cause__.errors(include_url=False)[0]

@@ -194,12 +194,12 @@ def _caller(plan: Plan, grant: str | None, token_file: Path | None) -> tuple[str
         tokens.must_be_text("--grant", name)
         return name, None
     if grant is not None:
-        message = f"grants are configured, so a token says who calls: --grant-token-file or {credentials.GRANT_TOKEN}"
+        message = f"grants are configured, so a token names the grant: --grant-token-file or {credentials.GRANT_TOKEN}"
         raise typer.BadParameter(message, param_hint="--grant")
     token = credentials.grant_token(token_file)
     if token is None:
-        message = f"say who calls: --grant-token-file or {credentials.GRANT_TOKEN}"
-        raise typer.BadParameter(message, param_hint="--grant-token-file")
+        message = f"missing --grant-token-file: the token of the grant that is charged; or {credentials.GRANT_TOKEN}"
+        raise ConfigError(message)
     return None, token
 
 

@@ -138,7 +138,7 @@ class Jwks(Section):
             message = "expected either `url` or `file`"
             raise ValueError(message)
         if self.ca is not None and (self.file is not None or (self.url or "https:").startswith("http:")):
-            message = "`ca` means nothing without a `url` that begins with `https`"
+            message = "`ca` has no effect without a `url` that begins with `https`"
             raise ValueError(message)
         if self.ca is None and self.url is None and self.file is None:
             message = (
@@ -190,7 +190,7 @@ class Oauth(Section):
             message = "needs `jwks`: without `https` nobody can tell whether the issuer's metadata came unchanged"
             raise ValueError(message)
         if is_plain and self.jwks is not None:
-            message = "`jwks.ca` means nothing without an `issuer` that begins with `https`"
+            message = "`jwks.ca` has no effect without an `issuer` that begins with `https`"
             raise ValueError(message)
         return self
 

@@ -1,4 +1,4 @@
-"""Findings about policy documents: approvals that cannot be given, shadow mode, and tools that no server has."""
+"""The files of policies, and findings about them: approvals that cannot be given, shadow mode, unknown tools."""
 
 from __future__ import annotations
 

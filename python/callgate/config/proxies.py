@@ -167,7 +167,7 @@ class Proxies(Section):
     @model_validator(mode="after")
     def _sources_have_their_tables(self) -> Proxies:
         if self.hosts and Place.HOST not in self.server:
-            message = "`hosts` means nothing without `host` in `server`"
+            message = "`hosts` has no effect without `host` in `server`; add it, or take `hosts` out"
             raise ValueError(message)
         if Place.HOST in self.server and not self.hosts:
             message = "`host` in `server` needs `hosts`, which says which server each one is"
@@ -175,7 +175,9 @@ class Proxies(Section):
         if Place.PATH not in self.server and "paths" in self.model_fields_set:
             named = next((path for path in self.paths if "{server}" in path), None)
             if named:
-                message = f"{quoted(named)} in `paths` means nothing without `path` in `server`"
+                message = (
+                    f"{quoted(named)} in `paths` has no effect without `path` in `server`; add it, or take the path out"
+                )
                 raise ValueError(message)
         if Place.PATH in self.server and not any("{server}" in path for path in self.paths):
             message = "`path` in `server` needs a path with `{server}` in `paths`"

@@ -46,7 +46,7 @@ def endpoint_url(value: str) -> str:
     if not _URL.fullmatch(value):
         message = (
             "expected a URL such as `https://mcp.example.com/mcp`, without user, password and fragment "
-            "(what proves who asks: `headers`)"
+            "(credentials go into `headers`)"
         )
         raise ValueError(message)
     return value
