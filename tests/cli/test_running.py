@@ -130,6 +130,21 @@ def test_a_second_sidecar_says_that_it_is_not_reached(policy: Path, tmp_path: Pa
         assert json.loads(run("status", "--state", state, "--json").out)["pid"] == third.process.pid
 
 
+def test_limits_are_those_of_the_server_of_the_grant(policy: Path, tmp_path: Path) -> None:
+    configuration = tmp_path / "callgate.yaml"
+    configuration.write_text(
+        f"servers: {{aws: {{}}, shop: {{}}}}\npolicies: {{p: {policy.name}}}\ncounters: memory\n"
+        f"state: {tmp_path / 'state'}\n"
+        "grants:\n  - {id: one, server: aws, policy: p}\n  - {id: two, servers: {aws: p, shop: p}}\n"
+    )
+    with sidecar("--config", configuration):
+        limits = ("limits", "--config", configuration, "--tool", "t", "--grant")
+        one = run(*limits, "one")
+        assert (one.code, one.out.splitlines()[2:]) == (0, ["a call now: allow"]), one
+        assert "`server` (--server) is missing; expected one of `aws`, `shop`" in refused(*limits, "two")
+        assert run(*limits, "two", "--server", "shop").code == 0
+
+
 def test_the_admin_port_with_a_token(policy: Path, tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(TOKEN)

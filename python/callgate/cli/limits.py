@@ -20,7 +20,9 @@ def limits(
     grant: Annotated[str, typer.Option(help="Id of the grant.")],
     tool: Annotated[str | None, typer.Option(help="Name of the tool; default: the limits of every tool.")] = None,
     args: Annotated[str | None, typer.Option(metavar="JSON", help="Arguments of the call.")] = None,
-    server: Annotated[str | None, typer.Option(help="Name of the server; default: srv.")] = None,
+    server: Annotated[
+        str | None, typer.Option(help="Name of the server; default: that of the grant, or the only one.")
+    ] = None,
     session: Annotated[str | None, typer.Option(help="Id of the session.")] = None,
     state: StateFolder = None,
     config: ConfigFile = None,

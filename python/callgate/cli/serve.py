@@ -272,10 +272,13 @@ def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, ad
         # A reload replaces the plan.
         return reloader.plan.known_tools()
 
+    def servers_of(grant: str) -> list[str]:
+        return reloader.plan.servers_of(grant)
+
     def described() -> dict[str, Any]:
         return status(engine, server, reloader, pages, admin=admin, started=started)
 
-    return Routes(engine, server, described, known_tools)
+    return Routes(engine, server, described, known_tools=known_tools, servers_of=servers_of)
 
 
 def _raise_descriptor_limit() -> None:

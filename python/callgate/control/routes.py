@@ -12,7 +12,7 @@ from callgate.errors import CallgateError, ConfigError
 from callgate.text import did_you_mean, is_text, nearest, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from callgate._callgate import Engine, Server
 
@@ -41,13 +41,16 @@ class Routes:
         engine: Engine,
         server: Server,
         status: Callable[[], dict[str, Any]],
+        *,
         known_tools: Callable[[], set[str]] = set,
+        servers_of: Callable[[str], Sequence[str]] = lambda _: (),
     ) -> None:
-        """Takes the engine, its started server, and functions that describe the sidecar and give its known tools."""
+        """Takes the engine, its started server, and functions about the sidecar: state, tools, a grant's servers."""
         self._engine = engine
         self._server = server
         self._status = status
         self._known_tools = known_tools
+        self._servers_of = servers_of
         self._routes: dict[str, tuple[str, Callable[[bytes], dict[str, Any] | Generator[bytes, None, None]]]] = {
             STATUS: ("GET", lambda _: self._status()),
             LIMITS: ("POST", self._limits),
@@ -81,6 +84,13 @@ class Routes:
             if not isinstance(fields.get(name, ""), str):
                 message = f"the field `{name}`: expected a text"
                 raise RequestError(message)
+        if "server" not in fields:
+            servers = self._servers_of(fields["grant"])
+            if len(servers) > 1:
+                names = ", ".join(map(quoted, servers))
+                message = f"the field `server` (--server) is missing; expected one of {names}"
+                raise RequestError(message)
+            fields.update(zip(("server",), servers, strict=False))
         try:
             # An operator may name any grant by its id.
             return self._engine.peek(**fields).to_dict()

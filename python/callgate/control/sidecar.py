@@ -81,6 +81,15 @@ class Plan:
         """The place of the counters: ``memory`` or ``file:PATH``."""
         return counters_place(self.config.counters.store, self.config.state)
 
+    def servers_of(self, grant: str) -> list[str]:
+        """The servers of a grant; all that are known if the grant is not configured."""
+        for placed in self.bundle.grants or ():
+            if placed.grant.id == grant:
+                return list(placed.grant.places())
+        if self.policy is not None and self.policy.is_dir():
+            return [file.stem for file in documents_in(self.policy)]
+        return list(self.config.servers)
+
     def warnings(self) -> list[str]:
         """Warnings about a valid configuration."""
         found = warnings(self.bundle, quick=self.policy is not None)
