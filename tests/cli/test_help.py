@@ -77,6 +77,20 @@ def shown(*words: str) -> str:
     return done.output
 
 
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [("bash", "complete -o default -F "), ("zsh", "#compdef callgate"), ("fish", "complete --command")],
+)
+def test_completion_for_a_shell_by_its_name(shell: str, script: str) -> None:
+    assert script in shown("--show-completion", shell)
+
+
+@pytest.mark.parametrize("option", ["--show-completion", "--install-completion"])
+def test_completion_for_an_unknown_shell(option: str) -> None:
+    done = CliRunner().invoke(app, [option, "zhs"])
+    assert (done.exit_code, f"{option}: unknown shell `zhs`; did you mean `zsh`?" in done.output) == (2, True)
+
+
 @pytest.mark.parametrize("words", EVERY, ids=" ".join)
 def test_no_help_shows_a_type_of_the_language_as_the_value_of_an_option(words: tuple[str, ...]) -> None:
     lines = [line for line in shown(*words, "-h").splitlines() if line.startswith("  -")]
@@ -132,7 +146,7 @@ def test_every_help_has_examples_that_parse(words: tuple[str, ...]) -> None:
         assert program == "callgate"
         # A group's own examples are those of its commands.
         assert tuple(rest[: len(words)]) == words
-        if rest == ["--install-completion"]:
+        if rest[0] in {"--install-completion", "--show-completion"}:
             continue
         known = max((known for known in EVERY if tuple(rest[: len(known)]) == known), key=len)
         assert not hasattr(EVERY[known], "commands"), line

@@ -12,7 +12,7 @@ from typer.main import get_group
 
 from callgate.cli.examples import examples
 from callgate.errors import CallgateError
-from callgate.text import masked
+from callgate.text import did_you_mean, masked, quoted
 
 # The groups of the help, in its order. Modules with several commands have an `app`, the others a function of their own
 # name, and the examples of its help in `EXAMPLES`.
@@ -25,6 +25,7 @@ _GROUPS: Final = {
 }
 # What follows the server's command is the server's, whether or not it looks like an option of ours.
 _SETTINGS: Final = {"wrap": {"allow_interspersed_args": False}}
+_SHELLS: Final = ("bash", "zsh", "fish", "powershell", "pwsh")
 
 
 class _Commands(UserDict[str, Any]):
@@ -43,6 +44,18 @@ class _Group(TyperGroup):
     def __init__(self, **attrs: Any) -> None:  # noqa: ANN401  as TyperGroup has it
         super().__init__(**attrs)
         self.commands = _Commands()
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401  as above
+        """Reads the command line; the library's options for completion ignore the name of a shell."""
+        match args:
+            case ["--show-completion" | "--install-completion" as option, shell]:
+                if shell not in _SHELLS:
+                    message = f"unknown shell {quoted(shell)}{did_you_mean(shell, _SHELLS)}"
+                    raise typer.BadParameter(message, ctx, param_hint=option)
+                parameter: Any = next(parameter for parameter in self.params if option in parameter.opts)
+                # Prints the script or installs it, and ends the program.
+                parameter.callback(ctx, parameter, shell)
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401  as above
         """Runs a command; a wrong value of one of its options is told in the words of this project."""
@@ -84,6 +97,7 @@ app = typer.Typer(
         "callgate serve --policy policy.yaml",
         "callgate check --policy policy.yaml --grant demo --tool search",
         "callgate --install-completion",
+        "callgate --show-completion zsh",
     ),
     context_settings={"help_option_names": ["-h", "--help"]},
     no_args_is_help=True,
