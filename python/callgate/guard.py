@@ -57,9 +57,14 @@ def guard(
     Raises:
         NotAllowedError: (from the decorated function) The call is not allowed; it has the decision, and its text is
             the decision's message.
-        TypeError: `decider` answers with coroutines and the function is no coroutine function; or a name in `without`
-            is no parameter of the function.
+        TypeError: `decider` is nothing of that kind, or it answers with coroutines and the function is no coroutine
+            function; or a name in `without` is no parameter of the function.
     """
+    if not callable(getattr(decider, "check", None)):
+        error = (
+            f"expected an `Engine`, a `Client` or an `AsyncClient` as the first argument, got {type(decider).__name__}"
+        )
+        raise TypeError(error)
     fixed = {"server": server, "reserve": bool(roll_back_on)}
     given = {"grant": grant, "grant_token": grant_token, "session": session}
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from typer.testing import Result
 
-FILES = {"callgate.yaml", "policy.yaml", "README.md"}
+FILES = {"callgate.yaml", "policy.yaml", "README.md", ".gitignore"}
 
 
 def invoked(*words: str | Path) -> Result:
@@ -52,7 +52,22 @@ def test_what_it_writes_is_served(tmp_path: Path) -> None:
         assert running.stop()[0] == 0
 
 
-@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_folder_under_version_control_keeps_what_it_ignores(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_text("mine\n")
+    done = invoked("init", tmp_path)
+    assert (done.exit_code, "add `/state/` to it" in done.stderr) == (0, True)
+    assert (tmp_path / ".gitignore").read_text() == "mine\n"
+
+
+def test_a_link_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("gone")
+    done = invoked("init", tmp_path / "link")
+    assert str(done.exception) == (
+        f"`{tmp_path / 'link'}` is a link to a folder that does not exist; make it, or choose another folder"
+    )
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {".gitignore"}))
 def test_nothing_is_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     done = invoked("init", tmp_path)

@@ -122,3 +122,13 @@ def test_counters_in_memory_leave_nothing_in_the_users_folder(setup: Setup, monk
         assert running.stop()[0] == 0
     assert not (home / "callgate").exists()
     assert not (setup.folder / kept).exists()
+
+
+@pytest.mark.parametrize("command", [("status",), ("pin", "list")])
+def test_a_folder_of_another_user_is_told_in_the_words_of_this_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    # As root, no folder is unreadable; this is what the library that reads options asks.
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+    done = CliRunner().invoke(app, [*command, "--state", str(tmp_path)])
+    assert "is not readable" not in f"{done.output} {done.exception}"

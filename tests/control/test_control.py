@@ -147,7 +147,10 @@ def test_whoever_locks_the_folder_does_not_stop_a_start(
 def test_another_file_of_that_name_is_left_alone(pages: Pages, tmp_path: Path) -> None:
     path = tmp_path / "control.sock"
     path.write_text("mine")
-    with pytest.raises(ConfigError, match=r"cannot create the control socket .*: address already in use"):
+    with pytest.raises(
+        ConfigError,
+        match=r"cannot create the control socket .*: address already in use; name another folder with --state",
+    ):
         ControlSocket(tmp_path, pages)
     assert path.read_text() == "mine"
 

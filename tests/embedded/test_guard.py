@@ -147,3 +147,8 @@ def test_an_argument_that_is_no_json_stops_the_call(engine: Engine) -> None:
 
     with pytest.raises(TypeError):
         charge(object())
+
+
+def test_what_cannot_decide_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match=r"expected an `Engine`, a `Client` or an `AsyncClient` .*, got int"):
+        guard(3, grant="a")  # type: ignore[arg-type]

@@ -73,8 +73,10 @@ _README: Final = """\
 - Start callgate: `callgate serve --config callgate.yaml`; it reloads changed files automatically.
 - Agents reach a server with an `upstream` at `http://127.0.0.1:9191/mcp/<server>`.
 - Give each caller a token: {grants}
-- `state/` contains secrets: keep it out of version control.
+- `state/` contains secrets: `.gitignore` keeps it out of version control.
 """
+
+_IGNORED: Final = "/state/\n"
 
 
 def init(
@@ -107,6 +109,9 @@ def init(
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--upstream") from None
     contents = _contents(name, upstream)
+    if (folder / ".gitignore").exists():
+        del contents[".gitignore"]
+        typer.echo(f"`{masked(str(folder / '.gitignore'))}` exists already: add `{_IGNORED.strip()}` to it", err=True)
     _write(folder, contents)
     typer.echo(f"written: {', '.join(contents)} in `{masked(str(folder))}`")
     go = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
@@ -124,11 +129,17 @@ def _contents(server: str, upstream: str | None) -> dict[str, str]:
         "callgate.yaml": _CONFIGURATION.format(name=name, upstream=url),
         "policy.yaml": _POLICY,
         "README.md": _README.format(grants=create),
+        ".gitignore": _IGNORED,
     }
 
 
 def _write(folder: Path, contents: dict[str, str]) -> None:
     """Writes the files, or none of them if one exists already."""
+    if folder.is_symlink() and not folder.exists():
+        message = (
+            f"`{masked(str(folder))}` is a link to a folder that does not exist; make it, or choose another folder"
+        )
+        raise ConfigError(message)
     for name in contents:
         if (folder / name).exists() or (folder / name).is_symlink():
             message = (

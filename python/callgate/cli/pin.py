@@ -12,6 +12,7 @@ import typer
 import callgate._callgate as native
 from callgate.cli import pin_diff
 from callgate.cli.examples import examples
+from callgate.cli.running import StateFolder
 from callgate.config.document import unreadable
 from callgate.config.load import load
 from callgate.config.state import pins_folder
@@ -31,7 +32,6 @@ _SHOWN_DIGITS = 12
 
 _Server = Annotated[str, typer.Argument(metavar="SERVER", help="The server's name.")]
 _Tools = Annotated[list[str] | None, typer.Argument(metavar="TOOL", help="Names of its tools.")]
-_State = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
 _Config = Annotated[
     Path | None,
     typer.Option(
@@ -45,7 +45,7 @@ _UNKNOWN = "unknown"
 @app.command("list", epilog=examples("callgate pin list", "callgate pin list aws --config callgate.yaml"))
 def list_command(
     server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this one.")] = None,
-    state: _State = None,
+    state: StateFolder = None,
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
@@ -85,7 +85,7 @@ def list_command(
 def diff(
     server: _Server,
     tools: _Tools = None,
-    state: _State = None,
+    state: StateFolder = None,
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
@@ -108,7 +108,7 @@ def diff(
 @app.command(epilog=examples("callgate pin variants aws"))
 def variants(
     server: Annotated[str | None, typer.Argument(metavar="SERVER", help="Only this one.")] = None,
-    state: _State = None,
+    state: StateFolder = None,
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
@@ -151,7 +151,7 @@ def accept(
             help="Accept only for clients of this variant; the forms of other variants are kept.",
         ),
     ] = None,
-    state: _State = None,
+    state: StateFolder = None,
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
@@ -172,7 +172,7 @@ def accept(
 
 
 @app.command(epilog=examples("callgate pin reset aws"))
-def reset(server: _Server, state: _State = None, config: _Config = None) -> None:
+def reset(server: _Server, state: StateFolder = None, config: _Config = None) -> None:
     """Forget what was accepted of a server: its next list is accepted as it is. Works on damaged files, too."""
     native.pins_reset(_folder(state, config), server)
     typer.echo(f"forgotten: the next list of {visible(server)} is accepted as it is")
@@ -197,7 +197,7 @@ def record(
         str | None,
         typer.Option(metavar="VARIANT", help="The variant of clients that are shown it.", show_default="all"),
     ] = None,
-    state: _State = None,
+    state: StateFolder = None,
     config: _Config = None,
 ) -> None:
     """Record a reviewed list as if the server had just sent it: the first is accepted, later ones are compared.

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 _TIMEOUT_S: Final = 5.0
 """Longest silence of a sidecar: its answers take milliseconds, and its streams write something each second."""
 
-StateFolder = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The sidecar's state folder.")]
+StateFolder = Annotated[
+    Path | None,
+    # Read by callgate alone, whose errors say what to do.
+    typer.Option("--state", metavar="DIR", readable=False, help="The sidecar's state folder."),
+]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(

@@ -12,8 +12,8 @@ class Admin(Section):
     """Address of metrics and health: an IP address and a port; port 0 takes a free one."""
 
     token_file: FilePath | None = None
-    """File of a token with which `callgate status` and the like may ask over this port; by default they reach only the
-    control socket in the state folder."""
+    """File of a token, at least 32 characters, with which `callgate status` and the like may ask over this port; by
+    default they reach only the control socket in the state folder."""
 
 
 class Tls(Section):

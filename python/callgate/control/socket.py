@@ -59,7 +59,8 @@ class ControlSocket:
             make_state_folder(state)
             listener, self._bound = _bind(self.path)
         except OSError as error:
-            message = f"cannot create the control socket `{self.path}`: {(error.strerror or str(error)).lower()}"
+            reason = (error.strerror or str(error)).lower()
+            message = f"cannot create the control socket `{self.path}`: {reason}; name another folder with --state"
             raise ConfigError(message) from None
         self._listening = Listening(_Server(listener, pages), "callgate-control")
 
