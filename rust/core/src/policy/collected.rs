@@ -2,7 +2,7 @@
 
 use super::conflict::Entry;
 use super::limit::PlacedLimit;
-use super::read::{DocumentError, Read};
+use super::read::{Content, DocumentError, Member, Position, Read};
 use super::warnings::Warnings;
 
 /// The highest number of faults that are kept; more would not be read.
@@ -15,6 +15,8 @@ pub(super) struct Collected {
     pub(super) warnings: Warnings,
     pub(super) limits: Vec<(Entry, PlacedLimit)>,
     faults: Vec<DocumentError>,
+    /// Places of misspelt fields and of their plain values, whose one fault is the name.
+    misspelt: Vec<Position>,
 }
 
 impl Collected {
@@ -25,8 +27,16 @@ impl Collected {
 
     /// Keeps a fault.
     pub(super) fn fault(&mut self, fault: DocumentError) {
-        if self.faults.len() < MOST {
+        if self.faults.len() < MOST && !self.misspelt.contains(&fault.at) {
             self.faults.push(fault);
+        }
+    }
+
+    /// From now on keeps no fault of a misspelt field itself; those of its elements and members are faults of their own.
+    pub(super) fn misspelt(&mut self, member: &Member) {
+        self.misspelt.push(member.key_at);
+        if !matches!(member.value.content, Content::List(_) | Content::Object(_)) {
+            self.misspelt.push(member.value.at);
         }
     }
 

@@ -36,6 +36,9 @@ impl<'n> Fields<'n> {
         for fault in unknown {
             collected.fault(fault);
         }
+        for (_, member) in &fields.misspelt {
+            collected.misspelt(member);
+        }
         Some(fields)
     }
 

@@ -112,8 +112,22 @@ fn a_misspelt_field_is_not_missing_as_well() {
         panic!("{found:?}")
     };
     assert!(message.contains("did you mean `default`?"), "{message}");
-    let found = lines("version: \"1\"\ndefualt: maybe\n");
-    assert_eq!(found.len(), 2, "its value is read: {found:?}");
+}
+
+#[test]
+fn a_misspelt_field_is_one_fault() {
+    for more in [
+        "defualt: maybe",
+        "hid: 1",
+        "all_tools: {aproval: {}}",
+        "tools: {a: {aproval: {when: []}}}",
+    ] {
+        let found = lines(&format!("version: \"1\"\ndefault: deny\n{more}\n"));
+        assert_eq!(found.len(), 1, "{more}: {found:?}");
+        assert!(found[0].1.contains("did you mean"), "{found:?}");
+    }
+    let found = lines("version: \"1\"\ndefault: deny\ntols: {a: {action: maybe}}\n");
+    assert_eq!(found.len(), 2, "what is in it is read: {found:?}");
 }
 
 #[test]
