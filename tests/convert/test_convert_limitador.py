@@ -250,7 +250,7 @@ def test_notes(tmp_path: Path) -> None:
         ("- {namespace: d, conditions: [], variables: []}", "1:3: expected the key `seconds` with a whole number"),
         ("- {seconds: 1, conditions: [], variables: []}", "1:3: expected the key `namespace` with text"),
         ("- {namespace: d, namespace: e}", "1:18: key `namespace` appears twice in one object"),
-        ("- {\n", "2:1: not YAML: while parsing a node, did not find expected node content"),
+        ("- {\n", "2:1: not YAML: expected a value"),
     ],
 )
 def test_faults(tmp_path: Path, written: str, expected: str) -> None:

@@ -89,7 +89,7 @@ def test_authorities_change_while_it_runs(setup: Setup) -> None:
             assert failures(running, "untrusted") == 2
             log = running.stop()
     told = [line["error"] for line in log if line["event"] == "upstream_failed"]
-    assert told == ["the server's certificate is not believed: it is of no authority that is believed; check `ca`"] * 2
+    assert told == ["the server's certificate is not trusted: it is of no authority that is trusted; check `ca`"] * 2
 
 
 def test_authorities_that_cannot_be_read_change_nothing(setup: Setup) -> None:
@@ -117,7 +117,7 @@ def test_certificates_that_are_not_believed(setup: Setup, case: str) -> None:
             "it is not valid yet",
         ),
         "an address": (authority.issue_cert("localhost"), "it is for another host"),
-        "the system's authorities": (authority.issue_cert("localhost"), "of no authority that is believed"),
+        "the system's authorities": (authority.issue_cert("localhost"), "of no authority that is trusted"),
     }[case]
     with secure_server(certificate) as server:
         configure(setup, server.url("127.0.0.1" if case == "an address" else "localhost"), authority)

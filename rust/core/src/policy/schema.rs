@@ -5,8 +5,10 @@ use jsonschema::{Draft, PatternOptions, ReferencingError, ValidationError, Valid
 use serde_json::Value;
 
 use super::ast::Schema;
+use super::fields::listed;
 use super::read::{Content, Node, Read, quoted};
 use super::schema_cost::Budget;
+use crate::nearest::did_you_mean;
 
 /// The largest schema, in bytes as compact JSON.
 const MAX_BYTES: usize = 64 * 1024;
@@ -16,6 +18,11 @@ const MAX_DEPTH: usize = 32;
 
 /// The only dialect.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// The types of JSON Schema.
+const TYPES: [&str; 7] = [
+    "array", "boolean", "integer", "null", "number", "object", "string",
+];
 
 /// Schemas that are built into the library; a reference to one leaves the document all the same.
 const BUILT_IN: &str = "json-schema.org/";
@@ -99,6 +106,16 @@ fn reason(error: &ValidationError<'_>) -> String {
         ValidationErrorKind::Format { format } if format == "regex" => format!(
             "the schema is not valid{place}: the pattern does not compile (look-around and backreferences are not supported)"
         ),
+        ValidationErrorKind::AnyOf { .. } if at.ends_with("/type") => {
+            let other = error.instance().to_string();
+            let got = error.instance().as_str().unwrap_or(&other);
+            format!(
+                "the schema is not valid{place}: expected one of {}, or a list of them, got {}{}",
+                listed(&TYPES),
+                quoted(got),
+                did_you_mean(got, &TYPES)
+            )
+        }
         _ => format!("the schema is not valid{place}: {}", one_line(&error.to_string())),
     }
 }

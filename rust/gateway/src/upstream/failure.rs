@@ -14,7 +14,7 @@ pub enum Failure {
     #[error("the server cannot be reached: {0}")]
     Unreachable(String),
     /// Nothing of the request has left: whoever answers there may be somebody else.
-    #[error("the server's certificate is not believed: {0}")]
+    #[error("the server's certificate is not trusted: {0}")]
     Untrusted(String),
     /// As many requests are open as the configuration allows; nothing of this one has left.
     #[error("the server has {0} requests open, as many as are allowed at once")]
@@ -159,7 +159,7 @@ fn rejected<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e CertificateError
 /// Advice about a certificate that is not trusted. Short, because a line of the log has to end.
 fn told(reason: &CertificateError) -> String {
     match reason {
-        CertificateError::UnknownIssuer => "it is of no authority that is believed; check `ca`".to_owned(),
+        CertificateError::UnknownIssuer => "it is of no authority that is trusted; check `ca`".to_owned(),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             "it is for another host than that of `url`".to_owned()
         }
@@ -185,12 +185,30 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         }
         cause = error.source();
     }
-    text
+    without_numbers(&text)
+}
+
+/// A text of the system without ` (os error 111)`, which says the same once more.
+fn without_numbers(text: &str) -> String {
+    let mut parts = text.split(" (os error ");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        plain.push_str(part.split_once(')').map_or("", |(_, rest)| rest));
+    }
+    plain
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_has_no_number_of_the_system() {
+        let refused = io::Error::from_raw_os_error(111);
+        assert!(refused.to_string().contains("os error"));
+        let text = chain(&io::Error::other(refused));
+        assert_eq!(text, "Connection refused");
+    }
 
     #[test]
     fn a_certificate_is_found_however_deep_it_is_wrapped() {

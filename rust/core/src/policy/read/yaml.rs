@@ -224,6 +224,17 @@ fn not_yaml(error: &ScanError) -> DocumentError {
     if info == "recursion limit exceeded" {
         return too_deep(at);
     }
+    if info.starts_with("tabs disallowed") {
+        let at = Position {
+            // The scanner stands behind it.
+            column: at.column.saturating_sub(1).max(1),
+            ..at
+        };
+        return DocumentError::at(at, "not YAML: expected spaces as indentation, got a tab");
+    }
+    if info.contains("did not find expected node content") {
+        return DocumentError::at(at, "not YAML: expected a value");
+    }
     // Patterns of tools begin with a star, which is an alias in YAML.
     let hint = if info.contains("unknown anchor") {
         "; aliases are not supported: write the value out, or put a string that begins with `*` in quotes"
