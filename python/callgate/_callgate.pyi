@@ -33,6 +33,7 @@ __all__ = [
     "args_json",
     "bench_hgrm",
     "bench_run",
+    "catalogue_faults",
     "connect",
     "counters_facts",
     "counters_repair",
@@ -1318,6 +1319,15 @@ def validate(path: str | PathLike[str]) -> list[tuple[str, int, int, str]]:
     Raises:
         PolicyError: A document has a fault.
         ConfigError: A file cannot be read.
+    """
+
+def catalogue_faults(path: str | PathLike[str]) -> list[tuple[int, int, str]]:
+    """Every fault of a catalogue file, in document order: line, column and message of each.
+
+    Empty if it can be loaded; at most 100.
+
+    Raises:
+        ConfigError: The file cannot be read.
     """
 
 def policy_faults(path: str | PathLike[str]) -> list[tuple[int, int, str]]:

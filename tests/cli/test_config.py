@@ -62,9 +62,10 @@ def test_check_refuses_what_serve_refuses(setup: Setup) -> None:
     for change, content, expected in (
         ({}, '{"version": "1",\n "defualt": "deny"}', "p.json:2:2: unknown field `defualt`"),
         ({"workers": -1}, policy(), "callgate.yaml:1:"),
-        ({"workers": None, "listen": None, "socket": None, "catalogue": "p.json"}, policy(), "p.json:1:"),
+        ({"workers": None, "listen": None, "socket": None, "catalogue": "tools.json"}, policy(), "tools.json:1:"),
     ):
         setup.write("p.json", content)
+        setup.write("tools.json", '{"version": "2"}')
         setup.configure(**change)
         line = refused("config", "check", "callgate.yaml", cwd=setup.folder)
         assert line.startswith(expected), line

@@ -230,3 +230,22 @@ def test_every_command_tells_every_fault_of_policies(folder: Path) -> None:
     ):
         done = run(*words, cwd=folder)
         assert (done.code, done.err.splitlines()) == (2, expected), words
+
+
+def test_every_fault_of_a_catalogue(folder: Path) -> None:
+    (folder / "p.json").write_text(GOOD)
+    tool = '{"category": "Reed", "risk": "x"}'
+    (folder / "tools.json").write_text(f'{{"version": "1", "servers": {{"s": {{"tools": {{"t": {tool}}}}}}}}}')
+    (folder / "callgate.yaml").write_text("servers: {s: {policy: p}}\npolicies: {p: p.json}\ncatalogue: tools.json\n")
+    places = ["tools.json:1:64", "tools.json:1:80"]
+    done = run("validate", "--catalogue", "tools.json", "p.json", cwd=folder)
+    assert [line.split(": ")[0] for line in done.err.splitlines()] == places
+    assert [line.split(": ")[0] for line in told("config", "check", "callgate.yaml", code=2)[1]] == places
+    done = run("check", "--policy", "p.json", "--catalogue", "tools.json", "--grant", "g", "--tool", "t", cwd=folder)
+    assert [line.split(": ")[0] for line in done.err.splitlines()] == places
+
+
+def test_files_of_an_editor_are_no_policies(folder: Path) -> None:
+    (folder / "policies" / "a.json").write_text(GOOD)
+    (folder / "policies" / ".a.json").write_text(BROKEN)
+    assert told("validate", "policies", code=0) == (["policies: ok"], [])

@@ -144,7 +144,7 @@ def _engine_of(policy: Path, catalogue: Path | None) -> Engine:
     try:
         return Engine.from_file(policy, catalogue)
     except PolicyError as error:
-        raise with_every_fault(error, files) from None
+        raise with_every_fault(error, files, catalogue) from None
 
 
 def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision:

@@ -6,9 +6,8 @@ from typing import Annotated, Final
 import typer
 
 from callgate.cli import render
-from callgate.config.document import refuse_special
 from callgate.config.policies import Catalogue, read_catalogue
-from callgate.control.review import Finding, review_document, review_policies
+from callgate.control.review import Finding, review_catalogue, review_policies
 from callgate.errors import ConfigError
 
 EXAMPLES: Final = (
@@ -43,8 +42,7 @@ def validate(
 
 def _read(path: Path) -> Catalogue:
     """The catalogue; one with a fault is refused, because no tool could be looked up in it."""
-    refuse_special(path)
-    faults = list(review_document(catalogue=path))
+    faults = list(review_catalogue(path))
     known = read_catalogue(path)
     if faults or known is None:
         raise ConfigError("\n".join(map(str, faults)) or f"`{path}` is no catalogue")

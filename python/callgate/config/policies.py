@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from callgate._callgate import policy_faults
+from callgate._callgate import catalogue_faults, policy_faults
 from callgate.config.document import Document, parse_document, read_document, refuse_special
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.folder import documents_in
@@ -32,15 +32,16 @@ def policy_files(path: Path) -> list[Path]:
     return files
 
 
-def with_every_fault(error: PolicyError, files: Iterable[Path]) -> CallgateError:
-    """All faults of these policies, if `error` is the first one of them; else the error, which is about another file.
+def with_every_fault(error: PolicyError, files: Iterable[Path], catalogue: Path | None) -> CallgateError:
+    """All faults of these policies and the catalogue, if `error` is one of them; else the error itself.
 
     Raises:
         ConfigError: A file cannot be read any more.
     """
-    faults = [
-        Fault(message, str(file), line, column) for file in files for line, column, message in policy_faults(file)
-    ]
+    found = [(file, fault) for file in files for fault in policy_faults(file)]
+    if catalogue is not None:
+        found += [(catalogue, fault) for fault in catalogue_faults(catalogue)]
+    faults = [Fault(message, str(file), line, column) for file, (line, column, message) in found]
     is_one_of_them = any((fault.file, fault.message) == (error.file, error.message) for fault in faults)
     return InvalidConfigError(faults) if is_one_of_them else error
 

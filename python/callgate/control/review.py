@@ -19,7 +19,7 @@ from callgate.errors import CallgateError, ConfigError, PolicyError
 from callgate.text import masked, printable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from callgate.config.bundle import Bundle
     from callgate.config.document import KeyPath
@@ -115,18 +115,28 @@ def _of_documents(bundle: Bundle) -> Iterator[Finding]:
         yield from (finding for finding in _of_policy(Path(name)) if finding.line is not None)
     for limits in bundle.rate_limits:
         if limits[1]:
-            yield from review_document(rate_limits=(limits,))
+            yield from _of_rate_limits(limits)
     catalogue = bundle.config.catalogue
     if catalogue is not None and catalogue.is_file():
-        yield from review_document(catalogue=catalogue)
+        yield from review_catalogue(catalogue)
 
 
-def review_document(**documents: Any) -> Iterator[Finding]:  # noqa: ANN401  arguments of `Engine.from_config`
-    """The fault of a document that only an engine can read."""
+def _of_rate_limits(limits: tuple[str, bytes]) -> Iterator[Finding]:
     try:
-        Engine.from_config(policies={}, servers={}, counter_capacity=1, **documents)
+        Engine.from_config(policies={}, servers={}, counter_capacity=1, rate_limits=(limits,))
     except CallgateError as error:
         yield _of_error(error, None)
+
+
+def review_catalogue(file: Path) -> Iterator[Finding]:
+    """The findings about a catalogue."""
+    try:
+        refuse_special(file)
+        faults = native.catalogue_faults(file)
+    except CallgateError as error:
+        yield _of_error(error, str(file))
+        return
+    yield from _placed(file, faults)
 
 
 def _of_policy(file: Path) -> Iterator[Finding]:
@@ -134,15 +144,18 @@ def _of_policy(file: Path) -> Iterator[Finding]:
         refuse_special(file)
         warnings = native.validate(file)
     except PolicyError:
-        for line, column, message in native.policy_faults(file):
-            rule = _rule(str(file), line, column, message)
-            yield Finding(masked(message), "error", str(file), line, column, rule)
+        yield from _placed(file, native.policy_faults(file))
         return
     except CallgateError as error:
         yield _of_error(error, str(file))
         return
     for name, line, column, message in warnings:
         yield Finding(message, "warning", name, line, column, _rule(name, line, column, message))
+
+
+def _placed(file: Path, faults: Iterable[tuple[int, int, str]]) -> Iterator[Finding]:
+    for line, column, message in faults:
+        yield Finding(masked(message), "error", str(file), line, column, _rule(str(file), line, column, message))
 
 
 def _of_tools(file: Path, catalogue: Catalogue | None, servers: set[str] | None) -> Iterator[Finding]:

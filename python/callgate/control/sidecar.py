@@ -222,12 +222,13 @@ class Plan:
 
     @contextmanager
     def _every_fault(self) -> Iterator[None]:
-        """Replaces the first fault of the policies by all of them."""
+        """Replaces the first fault of the policies and the catalogue by all of them."""
         try:
             yield
         except PolicyError as error:
             named = [Path(file) for file, _ in self.bundle.policies.values()]
-            raise with_every_fault(error, named if self.policy is None else policy_files(self.policy)) from None
+            files = named if self.policy is None else policy_files(self.policy)
+            raise with_every_fault(error, files, self.config.catalogue) from None
 
     def _fixed_changes(self, before: Plan) -> Iterator[Fault]:
         now, then = self.config.model_dump(mode="json"), before.config.model_dump(mode="json")

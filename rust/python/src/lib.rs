@@ -101,10 +101,20 @@ mod _callgate {
     #[pyo3(signature = (path))]
     fn policy_faults(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(usize, usize, String)>> {
         let faults = py.detach(move || crate::load::faults_of(&path))?;
-        Ok(faults
-            .into_iter()
-            .map(|fault| (fault.line, fault.column, fault.message))
-            .collect())
+        Ok(crate::load::placed(faults))
+    }
+
+    /// Every fault of a catalogue file, in document order: line, column and message of each.
+    ///
+    /// Empty if it can be loaded; at most 100.
+    ///
+    /// Raises:
+    ///     ConfigError: The file cannot be read.
+    #[pyfunction]
+    #[pyo3(signature = (path))]
+    fn catalogue_faults(py: Python<'_>, path: PathBuf) -> PyResult<Vec<(usize, usize, String)>> {
+        let faults = py.detach(move || crate::load::catalogue_faults_of(&path))?;
+        Ok(crate::load::placed(faults))
     }
 
     /// The settings of a policy that change nothing in this version: line, column and message of each.

@@ -97,6 +97,19 @@ pub(crate) fn faults_of(path: &Path) -> Result<Vec<policy::PolicyError>, Error> 
     with_source(path, |source| Ok(policy::faults(source)))
 }
 
+/// Line, column and message of each fault.
+pub(crate) fn placed(faults: Vec<policy::PolicyError>) -> Vec<(usize, usize, String)> {
+    faults
+        .into_iter()
+        .map(|fault| (fault.line, fault.column, fault.message))
+        .collect()
+}
+
+/// Every fault of a catalogue file, in document order; none if it can be loaded.
+pub(crate) fn catalogue_faults_of(path: &Path) -> Result<Vec<policy::PolicyError>, Error> {
+    with_source(path, |source| Ok(Catalogue::faults(source)))
+}
+
 /// A JSON policy document from memory.
 pub(crate) fn policy_in_memory(bytes: &[u8]) -> Result<Policies, Error> {
     let source = Source {
@@ -147,7 +160,12 @@ fn folder(path: &Path) -> Result<Vec<Document>, Error> {
     let unreadable = |error| Error::Unreadable(path.to_owned(), error);
     let mut files: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(path).map_err(unreadable)? {
-        let file = entry.map_err(unreadable)?.path();
+        let entry = entry.map_err(unreadable)?;
+        // An editor's, such as a lock.
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        let file = entry.path();
         let Some(suffix) = file.extension() else { continue };
         if SUFFIXES.iter().any(|known| suffix == *known) {
             files.push(file);

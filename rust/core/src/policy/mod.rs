@@ -79,12 +79,7 @@ pub fn parse(source: &Source<'_>) -> Result<ast::Policy, PolicyError> {
 ///
 /// A fault that leaves no document to look into, such as one of JSON's grammar or another `version`, is the only one.
 pub fn faults(source: &Source<'_>) -> Vec<PolicyError> {
-    let mut faults = policy(source).err().unwrap_or_default();
-    faults.sort_by_key(|fault| (fault.at.line, fault.at.column));
-    faults
-        .into_iter()
-        .map(|fault| read::locate(source, fault))
-        .collect()
+    read::locate_all(source, policy(source).err().unwrap_or_default())
 }
 
 /// The policy, or its faults: at least one.

@@ -45,6 +45,12 @@ pub fn document(format: Format, bytes: &[u8]) -> Read<Option<Node>> {
     }
 }
 
+/// Adds the document's name to its faults, and puts them in its order.
+pub(crate) fn locate_all(source: &Source<'_>, mut faults: Vec<DocumentError>) -> Vec<PolicyError> {
+    faults.sort_by_key(|fault| (fault.at.line, fault.at.column));
+    faults.into_iter().map(|fault| locate(source, fault)).collect()
+}
+
 /// Adds the document's name to a fault.
 pub(crate) fn locate(source: &Source<'_>, error: DocumentError) -> PolicyError {
     PolicyError {

@@ -50,3 +50,21 @@ fn catalogues() {
         assert_eq!(parse(document).unwrap_err().to_string(), error);
     }
 }
+
+#[test]
+fn every_fault_of_a_catalogue() {
+    let bytes = br#"{"version": "1", "servers": {
+        "s": {"tools": {"t": {"category": "Reed", "risk": "x", "description": 1, "annotations": 2, "input_schema": 3}}},
+        "u": {"tols": {"": {}}}
+    }}"#;
+    let source = Source {
+        name: "tools.json",
+        stem: "tools",
+        format: Format::Json,
+        bytes,
+    };
+    let found = Catalogue::faults(&source);
+    let lines: Vec<_> = found.iter().map(|fault| fault.line).collect();
+    assert_eq!(lines, [2, 2, 2, 2, 2, 3, 3], "{found:#?}");
+    assert!(found.contains(&Catalogue::parse(&source).unwrap_err()));
+}
