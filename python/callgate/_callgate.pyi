@@ -640,7 +640,7 @@ class Engine:
         for_ms: int | None = None,
         now_ms: SupportsFloat | None = None,
     ) -> None:
-        """Stops calls in this process until `thaw`, for every engine's door: they are denied, ``(frozen)``.
+        """Stops calls that this engine decides until `thaw`: they are denied, ``(frozen)``.
 
         Without `server` and `grant`, all calls are stopped. A freeze of the same calls by this method is replaced. The
         freezes of a file hold beside it.

@@ -56,7 +56,7 @@ class Client(Talk):
         return rule
 
     def admitted(self, calls: int) -> int:
-        """How many of these calls reached the server. A machine that is busy may keep the others from an answer."""
+        """The number of these calls that reached the server. A busy machine may keep the others from an answer."""
         rules = [self.rule() for _ in range(calls)]
         assert set(rules) <= {None, "/tools/capped/limits/calls", UNAVAILABLE}, rules
         return rules.count(None)
@@ -86,7 +86,7 @@ def wraps(folder: Path, number: int, *further: str | Path, of: list[str] | None 
 
 
 def at_once(clients: list[Client], calls: int) -> int:
-    """How many of the calls that all clients make at the same time reach their servers."""
+    """The number of calls that reach their servers, of those that all clients make at the same time."""
     with ThreadPoolExecutor(len(clients)) as pool:
         return sum(pool.map(lambda client: client.admitted(calls), clients))
 

@@ -101,7 +101,7 @@ def test_threads_of_one_process(store: Store) -> None:
 
 @pytest.mark.parametrize("after", [1, 7, 20])
 def test_a_replica_that_is_killed(empty_place: Place, store: Store, after: int) -> None:
-    """What it was told is kept, and what it may have used is not used again."""
+    """Everything that it was told is kept, and nothing that it may have used is used again."""
     fingerprints = [f"f{number}" for number in range(40)]
     store = Store(store.database, per_grant=10_000)
     approved = {approve(store, fingerprint) for fingerprint in fingerprints}

@@ -174,6 +174,6 @@ def shown_freeze(fields: Mapping[str, str]) -> str:
 
 
 def listed(freezes: Iterable[Freeze]) -> str:
-    """What is frozen, for the end of a message."""
+    """The frozen calls, for the end of a message."""
     shown = "; ".join(f"{freeze.selection} (`{shlex.join(freeze.selection.words())}`)" for freeze in freezes)
     return f"frozen are {shown}" if shown else "nothing is frozen"

@@ -35,7 +35,7 @@ _CAUSE: Final = "the store was restored from a backup"
 
 @dataclass(frozen=True)
 class Facts:
-    """What is in a store."""
+    """The contents of a store."""
 
     place: Place
     revision: str | None

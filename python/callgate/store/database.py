@@ -36,7 +36,7 @@ _ATTEMPTS: Final = 3
 
 
 class Domain(IntEnum):
-    """What a write is about. Writes of two domains do not wait for each other on PostgreSQL."""
+    """The subject of a write. Writes of two domains do not wait for each other on PostgreSQL."""
 
     SCHEMA = 0
     CALLS = 1

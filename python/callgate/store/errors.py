@@ -18,7 +18,7 @@ class StoreGoneError(StoreError):
 
 
 class StoreDamagedError(StoreError):
-    """What is in the place of the store is damaged, or something else."""
+    """The file or database in the place of the store is damaged, or something else."""
 
 
 class StoreVersionError(StoreError):

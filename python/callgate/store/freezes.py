@@ -25,7 +25,7 @@ _TABLE: Final = freezes.c
 
 
 class Scope(str, Enum):
-    """What a freeze stops."""
+    """The kind of calls that a freeze stops."""
 
     ALL = "all"
     SERVER = "server"
@@ -35,7 +35,7 @@ class Scope(str, Enum):
 
 @dataclass(frozen=True)
 class Target:
-    """What a freeze stops: everything, a server, a grant, or tools of a server."""
+    """The calls that a freeze stops: everything, a server, a grant, or tools of a server."""
 
     server: str | None = None
     grant: str | None = None

@@ -1,4 +1,4 @@
-"""What approvals are made of."""
+"""The parts of approvals."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who makes a change, and from where."""
+    """The maker of a change, and the place that it came from."""
 
     name: str
     source: str
@@ -136,7 +136,7 @@ class Ask:
     evidence: str
     """Everything else that people are shown, as JSON."""
     source: str = ""
-    """Where the call came from."""
+    """The place that the call came from."""
 
 
 @dataclass(frozen=True)

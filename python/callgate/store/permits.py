@@ -44,7 +44,7 @@ class Permit:
     ends_us: int
     made_by: tuple[Person, ...]
     cause: str
-    """Why it ended; how it was made, as long as it is active."""
+    """The reason of its end; the way it was made, as long as it is active."""
     change: int
 
 

@@ -19,7 +19,7 @@ _HIDDEN: Final = "***"
 
 @dataclass(frozen=True)
 class Place:
-    """Where the store is."""
+    """The place of the store."""
 
     url: str = field(repr=False)
     """The URL for SQLAlchemy, with its password."""

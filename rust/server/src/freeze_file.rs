@@ -113,7 +113,7 @@ struct FreezeFile {
     last: Mutex<FreezeState>,
 }
 
-/// What readings compare with.
+/// The reading that the next one is compared with.
 #[derive(Debug, Default)]
 struct Reading {
     /// The bytes in force; `None` without a file.

@@ -30,7 +30,7 @@ class Answer:
     groups: frozenset[str]
     verdict: Verdict
     source: str
-    """Where it came from."""
+    """The place that it came from."""
     reason: str = ""
     permit: PermitOffer | None = None
     owner: Person | None = None

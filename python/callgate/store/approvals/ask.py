@@ -67,7 +67,7 @@ class _Held:
 
 
 class _Batch:
-    """What is known in one transaction."""
+    """The approvals and permits that one transaction has read."""
 
     def __init__(self, connection: Connection, asks: Sequence[Ask], now_us: int, caps: Caps) -> None:
         self._connection = connection

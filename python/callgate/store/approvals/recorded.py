@@ -1,4 +1,4 @@
-"""What was shown of an approval, and who answered."""
+"""The evidence of an approval, and the people who answered."""
 
 from __future__ import annotations
 

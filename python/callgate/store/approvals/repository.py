@@ -129,7 +129,7 @@ class Approvals:
         return self._database.read(work)
 
     def record(self, approval_id: str) -> Recorded:
-        """What was shown of an approval, and all answers to it.
+        """The evidence of an approval, and all answers to it.
 
         Raises:
             UnknownIdError: There is none.

@@ -1,4 +1,4 @@
-"""What the tables share, and the number of the last change of each kind."""
+"""The parts that all tables share, and the number of the last change of each kind."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ use crate::{Demand, Now, Refusal, View};
 const MOST_PEERS: usize = 64;
 /// Wait before the next try when the system has no descriptors or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How far the times of a question may lie behind this process's.
+/// The longest time by which those of a question may lie behind this process's.
 const BEHIND_US: u64 = 60_000_000;
 
 /// The service of one file for other processes.

@@ -38,7 +38,7 @@ use wire::{Answer, Identity, Request, Stamp, Wanted};
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest wait for a disk.
 const DISK_PATIENCE: Duration = Duration::from_secs(30);
-/// How far another process's times may lie ahead. They are of the same clocks, so it is for clocks that are set meanwhile.
+/// The longest time by which another process's times may lie ahead. They are of the same clocks, so it is for clocks that are set meanwhile.
 const AHEAD_US: u64 = 1_000_000;
 /// Times that a take is sent. Each time but the last its holder has ended before it answered, and may have taken units.
 const MOST_SENT: usize = 2;

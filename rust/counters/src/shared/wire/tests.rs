@@ -126,7 +126,7 @@ fn one_count_is_not_wanted_twice() {
     }
 }
 
-/// Where this fails, the messages have changed: then [`VERSION`] has to change as well.
+/// If this fails, the messages have changed: then [`VERSION`] has to change as well.
 #[test]
 fn the_bytes_of_this_version() {
     let request = Request::Take {

@@ -1,0 +1,90 @@
+//! The parts of `Engine` that Python does not see.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use callgate_core::engine::Policies;
+use callgate_core::{Now, Scratch, State};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::PyAny;
+
+use super::Engine;
+use crate::clock::{instant, system};
+use crate::error::Error;
+use crate::sizes::Sizes;
+use crate::{args, load};
+
+/// An engine without a server has no background task: every so many calls sweep this many counters.
+const CALLS_PER_SWEEP: u32 = 256;
+const SWEEP_BUDGET: usize = 512;
+
+thread_local! {
+    pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+impl Engine {
+    pub(super) fn build(py: Python<'_>, state: State, sizes: &Sizes) -> PyResult<Self> {
+        let core = sizes.engine(py, state)?;
+        let clock = system().shifted(core.store().clock_shift_us());
+        Ok(Self {
+            core: Arc::new(core),
+            clock,
+            flush_interval_ms: sizes.flush_interval_ms,
+            calls: AtomicU32::new(0),
+        })
+    }
+
+    /// An engine with one policy from Python values or JSON.
+    pub(super) fn in_memory(
+        py: Python<'_>,
+        policy: &Bound<'_, PyAny>,
+        catalogue: Option<&Bound<'_, PyAny>>,
+        sizes: &Sizes,
+    ) -> PyResult<Self> {
+        let document = args::to_json(policy)?;
+        let state = compile(py, catalogue, || load::policy_in_memory(&document))?;
+        Self::build(py, state, sizes)
+    }
+
+    /// The instant of a call: `now_ms` if given, else the engine's clock.
+    pub(super) fn instant(&self, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<Now> {
+        // Checked for every call, so that a fork in the wrong place is found before the first limit is met.
+        self.core.store().check_ours().map_err(Error::from)?;
+        match now_ms {
+            None => Ok(self.clock.now()),
+            Some(_) if self.core.store().is_durable() => Err(PyValueError::new_err(
+                "a time was given to an engine whose counters are in a file, expected none: they live on the machine's \
+                 clock; keep them in memory for tests and simulation",
+            )),
+            Some(now_ms) => instant(now_ms),
+        }
+    }
+
+    /// Calls `work` without blocking other Python threads, if it may wait for another process that keeps the counters.
+    pub(super) fn counting<R: Send>(&self, py: Python<'_>, work: impl FnOnce() -> R + Send) -> R {
+        if self.core.store().is_follower() {
+            return py.detach(work);
+        }
+        work()
+    }
+
+    pub(super) fn sweep_periodically(&self, now: Now) {
+        // Relaxed: the count of calls orders nothing.
+        if self.calls.fetch_add(1, Ordering::Relaxed) % CALLS_PER_SWEEP == CALLS_PER_SWEEP - 1 {
+            self.core.sweep(now, SWEEP_BUDGET);
+        }
+    }
+}
+
+/// Reads and compiles documents without blocking other Python threads.
+pub(crate) fn compile(
+    py: Python<'_>,
+    catalogue: Option<&Bound<'_, PyAny>>,
+    policies: impl FnOnce() -> Result<Policies, Error> + Send,
+) -> PyResult<State> {
+    let catalogue = load::catalogue(catalogue)?;
+    let state = py.detach(|| Ok::<_, Error>(State::build(policies()?, catalogue)?))?;
+    Ok(state)
+}
