@@ -123,7 +123,7 @@ pub trait PinnedTools: fmt::Debug + Sync {
     /// The message that denies a call of this tool; `None` if it is as it was accepted.
     fn refusal(&self, tool: &str) -> Option<String>;
 
-    /// The digest of everything that was accepted of this tool (`docs/policy.md` section 6); `None` if nothing is known of it.
+    /// The digest of everything that was accepted of this tool (`docs/policy.md` section 6); `None` if tools are not pinned.
     fn digest(&self, tool: &str) -> Option<[u8; 32]>;
 }
 

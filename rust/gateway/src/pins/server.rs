@@ -62,14 +62,14 @@ impl Server {
             .state_for(tool, self.endpoint.digest(), variant)
     }
 
-    /// The digest of the accepted forms of a tool, under [`Mode::Report`] of the form that was listed last; `None` if nothing
-    /// is known of the tool, or pinning is off.
+    /// The digest of the accepted forms of a tool, under [`Mode::Report`] of the form that was listed last, and of no form if
+    /// nothing is known of the tool; `None` if pinning is off.
     pub fn digest(&self, tool: &str) -> Option<[u8; 32]> {
         let view = self.shared.view();
         match self.mode {
             Mode::Off => None,
-            Mode::Report => view.last_digest(tool),
-            Mode::Enforce => view.accepted_digest(tool),
+            Mode::Report => Some(view.last_digest(tool)),
+            Mode::Enforce => Some(view.accepted_digest(tool)),
         }
     }
 

@@ -107,18 +107,28 @@ impl View {
         records.find(|record| record.digest == digest)
     }
 
-    /// The digest of all accepted definitions of a tool, in whatever order they were accepted.
-    pub(super) fn accepted_digest(&self, tool: &str) -> Option<[u8; 32]> {
-        let accepted = &self.rows.get(tool)?.accepted;
+    /// The digest of all accepted definitions of a tool, in whatever order they were accepted; of none if nothing is known of
+    /// the tool.
+    pub(super) fn accepted_digest(&self, tool: &str) -> [u8; 32] {
+        let accepted = self.rows.get(tool).map_or(&[][..], |row| &row.accepted);
         let mut digests: Vec<&[u8; 32]> = accepted.iter().map(Digest::as_bytes).collect();
         digests.sort_unstable();
-        (!digests.is_empty()).then(|| Digest::of_all(digests))
+        Digest::of_all(digests)
     }
 
-    /// The digest of the definition of a tool that was listed last.
-    pub(super) fn last_digest(&self, tool: &str) -> Option<[u8; 32]> {
-        let last = self.rows.get(tool)?.records.first()?;
-        Some(Digest::of_all([last.digest.as_bytes()]))
+    /// The digest of the definition of a tool that is not accepted and was listed last, else of the one that was accepted last.
+    pub(super) fn last_digest(&self, tool: &str) -> [u8; 32] {
+        let last = self.rows.get(tool).and_then(|row| {
+            // Those that are not accepted come first, the one that was listed last before the others.
+            let is_withheld = row.records.len() > row.accepted.len();
+            let last = if is_withheld {
+                row.records.first()
+            } else {
+                row.records.last()
+            };
+            last.map(|record| record.digest)
+        });
+        Digest::of_all(last.as_ref().map(Digest::as_bytes))
     }
 
     /// Returns the arguments of a tool that clients mirror in header fields.
