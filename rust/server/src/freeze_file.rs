@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,6 +22,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 
 /// A failure that goes on is told again after this long.
 const QUIET: Duration = Duration::from_secs(60);
+
+/// The fault after a panic.
+const PANICKED: &str = "callgate failed while it read the freezes; tell its developers";
 
 /// The largest file: many times that of the most freezes.
 const LARGEST_BYTES: u64 = 4 << 20;
@@ -84,12 +89,25 @@ fn contents(path: &Path) -> Result<Option<Vec<u8>>, FreezeFileError> {
             return Err(unreadable(fault));
         }
         Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // A link to nothing is a file that is lost, not one that was removed.
+            return if fs::symlink_metadata(path).is_ok() {
+                Err(unreadable("a link to a file that does not exist".to_owned()))
+            } else {
+                Ok(None)
+            };
+        }
         // Its own permissions do not matter here, only those of its folders.
-        Err(error) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::NotADirectory
+            ) =>
+        {
             let (path, fault) = (path.to_owned(), error.to_string());
             return Err(FreezeFileError::Folder { path, fault });
         }
+        Err(error) => return Err(unreadable(error.to_string())),
     }
     let mut bytes = Vec::new();
     let file = fs::File::open(path).and_then(|file| file.take(LARGEST_BYTES + 1).read_to_end(&mut bytes));
@@ -118,6 +136,8 @@ struct FreezeFile {
 struct Reading {
     /// The bytes in force; `None` without a file.
     bytes: Option<Vec<u8>>,
+    /// The folder in which they were read: device and inode.
+    folder: Option<(u64, u64)>,
     /// The fault that was told last, and when.
     told: Option<(String, Instant)>,
 }
@@ -155,7 +175,7 @@ impl FreezeFile {
         let mut reading = lock(&self.reading);
         let read = contents(&self.path).and_then(|bytes| match bytes {
             bytes if bytes == reading.bytes => Ok(None),
-            None => self.check_folder().map(|()| Some((None, Vec::new()))),
+            None => self.check_folder(&reading).map(|()| Some((None, Vec::new()))),
             Some(bytes) => {
                 let rows = rows(&self.path, &bytes)?;
                 Ok(Some((Some(bytes), rows)))
@@ -175,16 +195,25 @@ impl FreezeFile {
         }
     }
 
-    /// Refuses to take a file for removed if its folder is gone, which is a disk that is not there rather than a thaw.
-    fn check_folder(&self) -> Result<(), FreezeFileError> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
-        if folder.is_dir() {
-            return Ok(());
-        }
+    /// Refuses to take a file for removed if its folder is gone or another one, which is a disk that is not there rather than a
+    /// thaw.
+    fn check_folder(&self, reading: &Reading) -> Result<(), FreezeFileError> {
+        let fault = match self.folder() {
+            None => "its folder is gone",
+            folder if folder == reading.folder => return Ok(()),
+            Some(_) => "its folder is another one than that in which freezes were read",
+        };
         Err(FreezeFileError::Unreadable {
             path: self.path.clone(),
-            fault: "its folder is gone".to_owned(),
+            fault: fault.to_owned(),
         })
+    }
+
+    /// The identity of the folder of the file.
+    fn folder(&self) -> Option<(u64, u64)> {
+        let parent = self.path.parent().filter(|path| !path.as_os_str().is_empty());
+        let facts = fs::metadata(parent.unwrap_or(Path::new("."))).ok()?;
+        facts.is_dir().then(|| (facts.dev(), facts.ino()))
     }
 
     fn put_in_force(&self, reading: &mut Reading, bytes: Option<Vec<u8>>, rows: Vec<FreezeRow>) {
@@ -192,6 +221,7 @@ impl FreezeFile {
         let number = freezes.len();
         self.engine.set_freezes(FreezeSource::File, freezes);
         reading.bytes = bytes;
+        reading.folder = self.folder();
         let before = std::mem::replace(&mut lock(&self.last).0, rows);
         if !before.is_empty() || number > 0 {
             self.events.push(
@@ -246,7 +276,10 @@ impl FreezeWatch {
             .name("callgate-freeze".to_owned())
             .spawn(move || {
                 while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
-                    watched.read();
+                    // A panic must not end the thread: then no freeze would be read any more.
+                    if catch_unwind(AssertUnwindSafe(|| watched.read())).is_err() {
+                        watched.tell(&mut lock(&watched.reading), PANICKED.to_owned());
+                    }
                 }
             })
             .map_err(FreezeFileError::Thread)?;
@@ -381,10 +414,19 @@ mod tests {
         fs::create_dir(folder.path()).unwrap();
         assert!(stays("a folder").ends_with("expected a file"));
         fs::remove_dir(folder.path()).unwrap();
-        fs::remove_dir(folder.path().parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("lost", folder.path()).unwrap();
+        assert!(stays("a link to nothing").ends_with("does not exist"));
+        fs::remove_file(folder.path()).unwrap();
+        let kept = folder.path().parent().unwrap().with_extension("kept");
+        fs::rename(folder.path().parent().unwrap(), &kept).unwrap();
         assert!(stays("no folder").ends_with("its folder is gone"));
+        // As the mount point of a disk that went away.
+        fs::create_dir(folder.path().parent().unwrap()).unwrap();
+        assert!(stays("another folder").contains("another one"));
 
         // As it was.
+        fs::remove_dir(folder.path().parent().unwrap()).unwrap();
+        fs::rename(&kept, folder.path().parent().unwrap()).unwrap();
         folder.write(&document("a"));
         file.read();
         assert_eq!(
@@ -400,6 +442,30 @@ mod tests {
             folder.told(),
             ["freezes_failed", "freezes_recovered", "freezes_changed"]
         );
+    }
+
+    #[test]
+    fn a_file_in_the_working_folder_is_removed_like_any_other() {
+        // Relative to the folder in which cargo runs tests.
+        let name = format!("freeze-{}.json", std::process::id());
+        let folder = Place::new();
+        fs::write(&name, document("a")).unwrap();
+        let file = FreezeFile::open(
+            PathBuf::from(&name),
+            Arc::clone(&folder.engine),
+            Arc::clone(&folder.events),
+        );
+        fs::remove_file(&name).unwrap();
+        file.unwrap().read();
+        assert_eq!(folder.frozen(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_of_the_folder_refuses_the_start() {
+        let folder = Place::new();
+        fs::create_dir_all(folder.path().parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("freeze.json", folder.path()).unwrap();
+        assert!(folder.open().is_err(), "a link to itself");
     }
 
     #[test]
