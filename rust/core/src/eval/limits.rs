@@ -74,9 +74,9 @@ impl Counts {
         self.uses.iter().filter(|one| one.enforced).count()
     }
 
-    /// True if a person may allow units above the `max` of one of the counts.
+    /// True if a person may allow units above the `max` of one of the enforced counts.
     pub(super) fn can_ask(&self) -> bool {
-        self.uses.iter().any(|one| one.asks)
+        self.uses.iter().any(|one| one.asks && one.enforced)
     }
 
     /// The counts that have too little left, with the numbers of their demands.

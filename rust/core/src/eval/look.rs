@@ -68,7 +68,8 @@ impl<'s> Counting<'_, 's> {
         if weighed.needs.is_empty() && !weighed.counts.can_ask() {
             return ControlFlow::Continue(());
         }
-        if !self.counters.look(&mut weighed.counts.demands, self.now) {
+        let is_reached = self.counters.look(&mut weighed.counts.demands, self.now);
+        if !is_reached && weighed.counts.enforced() > 0 {
             let mut decision = self.unavailable();
             weighed.indexes.complete(self.state, &mut decision);
             return ControlFlow::Break(decision);

@@ -135,6 +135,7 @@ impl Warnings {
             }
             if let Cost::Fixed(cost) = limit.cost
                 && cost > limit.max
+                && !limit.asks_at_max
             {
                 self.push(
                     *at,

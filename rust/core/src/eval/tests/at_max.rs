@@ -3,6 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use callgate_counters::{ClockReading, Counters, ReadClocks};
+
 use super::*;
 use crate::engine::Looked;
 use crate::{Decision, Outcome};
@@ -166,6 +168,42 @@ fn in_shadow_it_only_reports() {
     let asked = Some("approval_required /tools/x/limits/c".to_owned());
     assert_eq!(shadow(&mut desk), asked);
     assert_eq!(shadow(&mut desk), asked, "and takes nothing");
+}
+
+#[test]
+fn in_shadow_it_stops_no_call_when_the_counters_cannot_be_reached() {
+    let limit = r#""limits": [{"counter": "c", "max": 1, "window": "hour", "at_max": "require_approval"}]"#;
+    let gone = "deny (counter store unavailable)";
+    for (rules, answer) in [
+        (
+            format!(r#"{{"mode": "shadow", {limit}}}"#),
+            format!("allow  | {gone}"),
+        ),
+        (format!("{{{limit}}}"), gone.to_owned()),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("counters");
+        let reading = ClockReading {
+            boot_id: [1; 16],
+            boot_us: 1,
+            unix_us: 1,
+        };
+        let clocks = || ReadClocks::new(move || Ok(reading));
+        let holder = Counters::open_shared(&path, 10, 10, &[1; 16], clocks()).unwrap();
+        let mut desk = Desk::rules(&rules);
+        let state = State::build(
+            Policies::EveryServer(policy(&format!(
+                r#"{{"version": "1", "default": "allow", "tools": {{"x": {rules}}}}}"#
+            ))),
+            Catalogue::default(),
+        );
+        desk.engine = Engine::open_shared(state.unwrap(), config(), &path, clocks()).unwrap();
+        // Other counters are in their place now.
+        drop(holder);
+        std::fs::remove_file(&path).unwrap();
+        drop(Counters::open(&path, 10, 10, &[2; 16], || Ok(reading)).unwrap());
+        assert_eq!(desk.answer("{}"), answer, "{rules}");
+    }
 }
 
 #[test]
