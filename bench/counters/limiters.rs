@@ -73,7 +73,8 @@ impl Limiter for InFile {
         };
         let path = folder.path().join("counters");
         Self {
-            counters: Counters::open(&path, capacity, capacity, &[9; 16], &reading).expect("the file opens"),
+            counters: Counters::open(&path, capacity, capacity, &[9; 16], || Ok(reading))
+                .expect("the file opens"),
             shape: shape(limit),
             _folder: folder,
         }

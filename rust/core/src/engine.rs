@@ -1,6 +1,7 @@
 //! The engine: compiled state over counters, and [`Engine::decide`].
 
 use std::borrow::Cow;
+use std::io;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -92,10 +93,10 @@ impl Engine {
         state: State,
         config: EngineConfig,
         path: &Path,
-        reading: &ClockReading,
+        clocks: impl Fn() -> io::Result<ClockReading>,
     ) -> Result<Self, StoreError> {
         let (capacity, per_grant) = (config.counter_capacity, config.counters_per_grant);
-        let counters = Counters::open(path, capacity, per_grant, &config.hash_key, reading)?;
+        let counters = Counters::open(path, capacity, per_grant, &config.hash_key, clocks)?;
         Ok(Self::with(state, &config, counters))
     }
 

@@ -46,7 +46,7 @@ fn reloads_with_new_limits_need_no_more_room() {
         boot_us: 1,
         unix_us: 1,
     };
-    let in_file = Engine::open(state(1), config(), &path, &reading).unwrap();
+    let in_file = Engine::open(state(1), config(), &path, || Ok(reading)).unwrap();
     for engine in [Engine::new(state(1), config()), in_file] {
         let mut most = 0;
         for max in 1..4_500 {

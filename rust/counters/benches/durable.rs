@@ -52,7 +52,7 @@ fn demand(number: u64, max: u64) -> Demand {
 }
 
 fn open(path: &Path, boot_us: u64) -> Counters {
-    Counters::open(path, 4_000_000, 4_000_000, &[9; 16], &reading(boot_us)).expect("the file opens")
+    Counters::open(path, 4_000_000, 4_000_000, &[9; 16], || Ok(reading(boot_us))).expect("the file opens")
 }
 
 /// Nanoseconds per admitted unit, on counts drawn at random among `counts`.

@@ -1,6 +1,8 @@
 //! The counters of an engine: in this process, or shared with others.
 
 #[cfg(not(loom))]
+use std::io;
+#[cfg(not(loom))]
 use std::path::Path;
 #[cfg(not(loom))]
 use std::sync::Arc;
@@ -130,16 +132,17 @@ impl Counters {
 impl Counters {
     /// Opens the counters in the file at `path`; makes a new file with `hash_key` if there is none.
     ///
-    /// Times given to them from now on must be the boot clock's plus [`Self::clock_shift_us`].
+    /// The clocks are read once the file is locked. Times given to the counters from now on must be the boot clock's plus
+    /// [`Self::clock_shift_us`].
     pub fn open(
         path: &Path,
         capacity: usize,
         per_grant: usize,
         hash_key: &[u8; 16],
-        reading: &ClockReading,
+        clocks: impl Fn() -> io::Result<ClockReading>,
     ) -> Result<Self, StoreError> {
         let sizes = Sizes { capacity, per_grant };
-        Store::open(path, sizes, hash_key, reading).map(|store| Self(Kept::Own(store)))
+        Store::open(path, sizes, hash_key, &clocks).map(|store| Self(Kept::Own(store)))
     }
 
     /// Opens the counters in the file at `path` like [`Self::open`], or joins the process that has opened them so before: the

@@ -12,7 +12,7 @@ use crate::cell::{Cell, Count};
 use crate::cells::{Cells, Located, NoRoom};
 use crate::epoch::Reading;
 #[cfg(not(loom))]
-use crate::file::{self, ClockReading, Durable, ResetLine, Sizes, StoreError};
+use crate::file::{self, ClockReading, Clocks, Durable, ResetLine, Sizes, StoreError};
 #[cfg(not(loom))]
 use crate::resets::{ResetError, ResetTable, ResetTarget, Resets};
 use crate::shape::Hold;
@@ -300,9 +300,9 @@ impl Store {
         path: &Path,
         sizes: Sizes,
         hash_key: &[u8; 16],
-        reading: &ClockReading,
+        clocks: Clocks<'_>,
     ) -> Result<Self, StoreError> {
-        let (store, durable) = Self::opened(file::open(path, sizes, hash_key, reading)?);
+        let (store, durable) = Self::opened(file::open(path, sizes, hash_key, clocks)?);
         // No call uses the counters yet. A grant without live counters has nothing that its resets could have left behind.
         store
             .resets
@@ -316,11 +316,11 @@ impl Store {
         path: &Path,
         sizes: Sizes,
         hash_key: Option<&[u8; 16]>,
-        reading: &ClockReading,
+        clocks: Clocks<'_>,
     ) -> Result<Self, StoreError> {
         let (store, durable) = Self::opened(match hash_key {
-            Some(hash_key) => file::open(path, sizes, hash_key, reading)?,
-            None => file::open_existing(path, sizes, reading)?,
+            Some(hash_key) => file::open(path, sizes, hash_key, clocks)?,
+            None => file::open_existing(path, sizes, clocks)?,
         });
         store.resets.forget(&durable, |_| true);
         Ok(store.with(durable))

@@ -51,8 +51,8 @@ impl Sizes {
                 let clocks = ReadClocks::new(callgate_server::read_clocks);
                 return callgate_core::Engine::open_shared(state, config, &path, clocks).map_err(Error::from);
             }
-            let reading = counters::read_clocks()?;
-            callgate_core::Engine::open(state, config, &path, &reading).map_err(Error::from)
+            let clocks = callgate_server::read_clocks;
+            callgate_core::Engine::open(state, config, &path, clocks).map_err(Error::from)
         })?;
         Ok(engine)
     }

@@ -143,7 +143,7 @@ mod tests {
     fn flushes_are_counted_and_timed() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("counters");
-        let engine = Engine::open(state(), config(), &path, &read_clocks().unwrap()).unwrap();
+        let engine = Engine::open(state(), config(), &path, read_clocks).unwrap();
         let gate = gate(engine);
         let mut reports = Reports::default();
         reports.tick(&gate);
@@ -181,7 +181,7 @@ mod tests {
         assert!(follower.events.drain(10).is_empty());
 
         holder.store().close(&read_clocks().unwrap()).unwrap();
-        let alone = Engine::open(state(), config(), &path, &read_clocks().unwrap()).unwrap();
+        let alone = Engine::open(state(), config(), &path, read_clocks).unwrap();
         for _ in 0..2 {
             assert_eq!(follower.engine.counters().0, 0, "nobody answers");
             reports.tick(&follower);

@@ -33,7 +33,7 @@ pub use error::StoreError;
 pub use facts::Facts;
 pub use repair::Repaired;
 
-pub(crate) use open::{Sizes, holder_of, open, open_existing};
+pub(crate) use open::{Clocks, Sizes, holder_of, open, open_existing};
 
 /// The file behind a store of counters.
 #[derive(Debug)]
@@ -207,11 +207,14 @@ impl Durable {
             all.touch();
         }
         // The checksums first: the mark says that they are there.
-        self.file.sync().map_err(self.fault("write"))?;
-        header.set_clean();
-        self.file.sync().map_err(self.fault("write"))?;
+        let marked = self.file.sync().and_then(|()| {
+            header.set_clean();
+            self.file.sync()
+        });
         let place = self.check_place();
+        // Also after a failure, or the next process could not even check the file.
         self.file.unlock().map_err(self.fault("close"))?;
+        marked.map_err(self.fault("write"))?;
         place
     }
 

@@ -27,17 +27,21 @@ pub(crate) struct Sizes {
     pub(crate) per_grant: usize,
 }
 
+/// A function that reads the machine's clocks.
+pub(crate) type Clocks<'c> = &'c dyn Fn() -> io::Result<ClockReading>;
+
 /// Opens the counters at `path`, with the resets in the file; makes a file with `hash_key` if there is none.
 pub(crate) fn open(
     path: &Path,
     sizes: Sizes,
     hash_key: &[u8; 16],
-    reading: &ClockReading,
+    clocks: Clocks<'_>,
 ) -> Result<(Cells, Durable, Vec<ResetLine>), StoreError> {
     for _ in 0..ATTEMPTS {
         if let Some(file) = lock(path)? {
-            return adopt(path, file, sizes, reading);
+            return adopt(path, file, sizes, clocks);
         }
+        let reading = clocks().map_err(fault(path, "read the clocks for"))?;
         let fixed = Fixed {
             hash_key: *hash_key,
             created_unix_s: reading.unix_us / 1_000_000,
@@ -45,13 +49,13 @@ pub(crate) fn open(
         // A new boot clock starts at the machine's.
         let clock = ClockRecord {
             engine_us: reading.boot_us,
-            reading: *reading,
+            reading,
         };
         let new = beside(path, "new");
         // Locked under its new name as well, so that nobody who starts at the same time empties it as a left-over.
         let created = create(&new, path, &fixed, &clock)?;
         if MappedFile::rename_new(&new, path).map_err(fault(path, "create"))? {
-            return adopt(path, created, sizes, reading);
+            return adopt(path, created, sizes, clocks);
         }
         // Somebody else was first. That this one cannot be removed does no harm.
         let _ = std::fs::remove_file(&new);
@@ -66,10 +70,10 @@ pub(crate) fn open(
 pub(crate) fn open_existing(
     path: &Path,
     sizes: Sizes,
-    reading: &ClockReading,
+    clocks: Clocks<'_>,
 ) -> Result<(Cells, Durable, Vec<ResetLine>), StoreError> {
     match lock(path)? {
-        Some(file) => adopt(path, file, sizes, reading),
+        Some(file) => adopt(path, file, sizes, clocks),
         None => Err(StoreError::Missing {
             path: path.to_owned(),
         }),
@@ -144,8 +148,10 @@ fn adopt(
     path: &Path,
     file: MappedFile,
     sizes: Sizes,
-    reading: &ClockReading,
+    clocks: Clocks<'_>,
 ) -> Result<(Cells, Durable, Vec<ResetLine>), StoreError> {
+    // Not before the lock: a reading from before the last process's own would look like one of another boot.
+    let reading = &clocks().map_err(fault(path, "read the clocks for"))?;
     let mut image = Image::map(path, &file)?;
     let fixed = image.header.check(path)?;
     let recorded = image.check_length(path)?;

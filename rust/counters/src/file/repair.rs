@@ -98,7 +98,7 @@ impl Repaired {
             capacity: MAX_COUNTERS,
             per_grant: MAX_COUNTERS,
         };
-        let (cells, durable, _) = open(new, sizes, &fixed.hash_key, reading)?;
+        let (cells, durable, _) = open(new, sizes, &fixed.hash_key, &|| Ok(*reading))?;
         {
             let flusher = durable.flusher.lock().unwrap_or_else(PoisonError::into_inner);
             for period in Period::ALL {

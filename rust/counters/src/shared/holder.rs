@@ -91,10 +91,10 @@ impl Shared {
     fn accept(self: &Arc<Self>) {
         loop {
             let accepted = self.listener.accept();
-            if self.ended.load(Ordering::SeqCst) {
-                return;
-            }
             match accepted {
+                // Those that still wait in the queue are closed one by one, so that their processes look elsewhere at once.
+                Ok(_) if self.ended.load(Ordering::SeqCst) => {}
+                Err(_) if self.ended.load(Ordering::SeqCst) => return,
                 Ok(stream) => {
                     let shared = Arc::clone(self);
                     // Without a thread the connection is closed, and its process tries again.
@@ -241,7 +241,7 @@ impl Shared {
         let engine_us = reading.boot_us.saturating_add_signed(self.identity.shift_us);
         let is_of_now = now.look_us() <= engine_us.saturating_add(AHEAD_US)
             && now.look_us() >= engine_us.saturating_sub(BEHIND_US)
-            && now.unix_us() <= reading.unix_us.saturating_add(AHEAD_US)
+            && now.not_before_us(engine_us).unix_us() <= reading.unix_us.saturating_add(AHEAD_US)
             && until_us.is_none_or(|until_us| reading.boot_us < until_us);
         is_of_now.then_some(engine_us)
     }

@@ -82,6 +82,8 @@ impl Shared {
         hash_key: &[u8; 16],
         clocks: ReadClocks,
     ) -> Result<Self, StoreError> {
+        // A process may change its folder before it takes the file over.
+        let path = &std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let reached = reach::reach(path, sizes, Some(hash_key), &clocks, Deadline::after(PATIENCE))?;
         let identity = match &reached {
             Reached::Held(store) => identity_of(store),
@@ -137,6 +139,9 @@ impl Shared {
 
     /// Looks at the counts; if nobody answers, every count looks used up.
     pub(crate) fn look(&self, demands: &mut [Demand], now: Now) -> bool {
+        if demands.is_empty() {
+            return true;
+        }
         let asked = self.ask(MOST_SENT, |_| Request::Look {
             now,
             wanted: wanted(demands),

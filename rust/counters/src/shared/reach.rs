@@ -32,16 +32,16 @@ pub(super) fn reach(
     deadline: Deadline,
 ) -> Result<Reached, StoreError> {
     loop {
+        let in_use = match Store::open_to_share(path, sizes, hash_key, &|| clocks.read()) {
+            Ok(store) => return Ok(Reached::Held(Box::new(store))),
+            Err(error @ StoreError::InUse { .. }) => error,
+            Err(error) => return Err(error),
+        };
         let reading = clocks.read().map_err(|source| StoreError::Io {
             path: path.to_owned(),
             doing: "read the clocks for",
             source,
         })?;
-        let in_use = match Store::open_to_share(path, sizes, hash_key, &reading) {
-            Ok(store) => return Ok(Reached::Held(Box::new(store))),
-            Err(error @ StoreError::InUse { .. }) => error,
-            Err(error) => return Err(error),
-        };
         let refused = match Link::open(&beside(path), reading.boot_id, deadline) {
             Ok((link, identity)) => return Ok(Reached::Link(link, identity)),
             Err(error) => error,

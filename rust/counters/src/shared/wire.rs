@@ -191,7 +191,7 @@ impl Wanted {
         };
         // Only a ledger holds units above `max`, for which a call may then ask.
         let may_pass = !self.shape.whole_units;
-        let is_within = !self.beyond && self.shape.max > Micros(0) && self.cost <= self.shape.max;
+        let is_within = !self.beyond && self.cost <= self.shape.max;
         (is_known && (may_pass || is_within)).then(|| Demand {
             beyond: self.beyond,
             ..Demand::new(self.key, self.shape, self.cost)

@@ -198,7 +198,7 @@ fn a_limit_that_is_idle_now_and_then_needs_no_more_of_a_file_that_is_not_flushed
         boot_us: 1,
         unix_us: 1,
     };
-    let counters = Counters::open(&path, 1_000, 1_000, &[1; 16], &reading).unwrap();
+    let counters = Counters::open(&path, 1_000, 1_000, &[1; 16], || Ok(reading)).unwrap();
     let length = || std::fs::metadata(&path).unwrap().len();
     let before = length();
     for round in 1..200 {

@@ -62,8 +62,24 @@ fn counts_go_on_where_they_were() {
 fn the_identities_keep_their_key() {
     let machine = Machine::new();
     assert_eq!(machine.open().hash_key(), Some(&[7; 16]));
-    let other_key = callgate_counters::Counters::open(&machine.path(), 10, 10, &[8; 16], &machine.reading());
+    let other_key =
+        callgate_counters::Counters::open(&machine.path(), 10, 10, &[8; 16], || Ok(machine.reading()));
     assert_eq!(other_key.unwrap().hash_key(), Some(&[7; 16]));
+}
+
+/// A reading from before the last process's own would look like one of another boot, whose windows are shorter.
+#[test]
+fn the_clocks_are_read_once_the_file_is_locked() {
+    let machine = Machine::new();
+    for _ in 0..2 {
+        let opened = callgate_counters::Counters::open(&machine.path(), 10, 10, &[7; 16], || {
+            if machine.path().exists() {
+                assert!(matches!(machine.try_open(), Err(StoreError::InUse { .. })));
+            }
+            Ok(machine.reading())
+        });
+        opened.unwrap();
+    }
 }
 
 #[test]

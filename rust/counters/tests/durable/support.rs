@@ -64,7 +64,7 @@ impl Machine {
     }
 
     pub(crate) fn open_at(&self, path: &Path) -> Result<Counters, StoreError> {
-        Counters::open(path, 100_000, 100_000, &[7; 16], &self.reading())
+        Counters::open(path, 100_000, 100_000, &[7; 16], || Ok(self.reading()))
     }
 
     /// Returns the time of a decision on these counters.

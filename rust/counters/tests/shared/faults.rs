@@ -27,7 +27,7 @@ fn a_process_that_keeps_the_file_to_itself_is_named() {
 fn a_process_that_shares_the_file_is_not_joined_by_one_that_does_not() {
     let machine = Machine::new();
     let _holder = machine.share();
-    let alone = Counters::open(&machine.path(), 10, 10, &[1; 16], &machine.reading());
+    let alone = Counters::open(&machine.path(), 10, 10, &[1; 16], || Ok(machine.reading()));
     assert!(matches!(alone, Err(StoreError::InUse { .. })));
 }
 
@@ -82,7 +82,7 @@ fn a_file_that_is_gone_is_not_begun_anew() {
     assert_eq!(machine.take(&follower, &slots(1, 2)), Err(Refusal::Unavailable));
     assert!(!machine.path().exists());
     // Another file is not the one whose key the follower knows.
-    let other = Counters::open(&machine.path(), 10, 10, &[8; 16], &machine.reading()).unwrap();
+    let other = Counters::open(&machine.path(), 10, 10, &[8; 16], || Ok(machine.reading())).unwrap();
     machine.close(&other);
     assert_eq!(machine.take(&follower, &slots(1, 2)), Err(Refusal::Unavailable));
     let fault = follower.sharing_fault().unwrap();

@@ -63,7 +63,7 @@ impl Machine {
 
     /// Opens the file for one process alone.
     pub(crate) fn open(&self) -> Counters {
-        Counters::open(&self.path(), 1_000, 100, &[7; 16], &self.reading()).unwrap()
+        Counters::open(&self.path(), 1_000, 100, &[7; 16], || Ok(self.reading())).unwrap()
     }
 
     pub(crate) fn close(&self, counters: &Counters) {
