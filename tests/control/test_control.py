@@ -346,17 +346,16 @@ def test_nobody_is_there(tmp_path: Path, control: ControlSocket) -> None:
 
 
 def test_a_sidecar_that_hangs_is_not_told_as_one_that_does_not_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr("callgate.cli.running._TIMEOUT_S", 0.1)
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(str(tmp_path / "control.sock"))
         silent.listen()
         hangs = r"the sidecar at `.*/control\.sock` did not answer within 0\.1 s; it may be stopped or overloaded"
         with pytest.raises(ConfigError, match=hangs):
-            Running(tmp_path).ask("GET", STATUS)
+            Running(tmp_path, timeout_s=0.1).ask("GET", STATUS)
         with pytest.raises(ConfigError, match=hangs):
-            next(Running(tmp_path).stream(TOP, b"{}"))
+            next(Running(tmp_path, timeout_s=0.1).stream(TOP, b"{}"))
 
 
 def test_over_tcp_the_command_says_what_is_missing(admin: AdminServer, pages: Pages, tmp_path: Path) -> None:

@@ -152,7 +152,7 @@ def test_a_sidecar_that_cannot_read_it_is_no_success(policy: Path, state: Path) 
         done = run("freeze", "--state", state, "--all", "--reason", "stop")
         assert done.code == 1, done
         assert "NOT confirmed by the sidecar" in done.err
-        assert "does not answer within 3 s" in done.err
+        assert "did not answer within 3 s" in done.err
         os.kill(serving.process.pid, 18)
         with Client(serving.address) as client:
             until(lambda: client.check(grant="g", tool="t").rule == "(frozen)")

@@ -128,7 +128,7 @@ def test_a_reply_ends_with_the_grant_though_its_token_has_ended_before(
 ) -> None:
     setup = Setup(tmp_path)
     with streams() as server:
-        end = datetime.now(timezone.utc) + timedelta(seconds=2)
+        end = datetime.now(timezone.utc) + timedelta(seconds=6)
         old = {"hash": hash_token(KEY, TOKENS["alice"]), "until": end.isoformat()}
         rotated = {"id": "alice", "server": "s", "policy": "p", "tokens": [old, {"hash": hash_token(KEY, "cgt_new")}]}
         configure(setup, server.port, grants=[rotated, grant("bob")])

@@ -143,9 +143,7 @@ class Running:
 
     def _unreached(self, error: Exception) -> ConfigError:
         if isinstance(error, TimeoutError):
-            message = (
-                f"the sidecar at {self._where} did not answer within {_TIMEOUT_S:g} s; it may be stopped or overloaded"
-            )
+            message = f"the sidecar at {self._where} did not answer within {self.timeout_s:g} s; it may be stopped or overloaded"
             return ConfigError(message)
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
         if self.url is not None:
@@ -163,8 +161,6 @@ class Running:
                     f"the sidecar of `{path}` closed the connection; it answers its own user and root alone, and makes "
                     "room when too many connections are open: try again"
                 )
-            case TimeoutError():
-                message = f"the sidecar of `{path}` does not answer within {self.timeout_s:g} s"
             case _:
                 return self._not_running(f"`{path}`: {reason}")
         return ConfigError(message)
