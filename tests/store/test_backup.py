@@ -5,12 +5,16 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from callgate.errors import StoreError
+from callgate.store import sqlite_file
 from callgate.store.backup import back_up, end_live, read_facts, restore
 from callgate.store.errors import StateError, StoreBusyError, StoreDamagedError, StoreGoneError
 from callgate.store.model import PermitBounds, PermitOffer, State, Used, Verdict, Waiting
@@ -96,6 +100,42 @@ def test_a_store_in_use_is_not_replaced(tmp_path: Path) -> None:
     store.approvals.ask([ask()], NOW)
     store.close()
     assert sorted(path.name for path in (tmp_path / "state").iterdir()) == ["callgate.db"]
+
+
+def test_nobody_opens_a_store_while_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, saved = in_folder(tmp_path / "state"), tmp_path / "saved"
+    store = open_store(place)
+    back_up(place, saved)
+    store.approvals.ask([ask("later")], NOW)
+    store.close()
+    words = [sys.executable, "-m", "support.asking", place.url, "1", "f"]
+    sync = sqlite_file._sync  # noqa: SLF001  the last step before the file takes its place
+    errors: list[str] = []
+
+    def start_another(path: Path) -> None:
+        if not errors:
+            tests = Path(__file__).resolve().parent.parent
+            options: dict[str, Any] = {"cwd": tests, "stdin": subprocess.DEVNULL, "timeout": 120}
+            done = subprocess.run(words, check=False, capture_output=True, text=True, **options)
+            errors.append(done.stderr)
+        sync(path)
+
+    monkeypatch.setattr(sqlite_file, "_sync", start_another)
+    kept = restore(place, saved, NOW)
+    assert len(errors) == 1
+    assert "database is locked" in errors[0]
+    assert read_facts(place).approvals == {}
+    assert kept is not None
+    assert read_facts(at_path(kept)).approvals == {"pending": 1}
+
+
+def test_each_restore_keeps_a_file_of_its_own(tmp_path: Path) -> None:
+    place, saved = in_folder(tmp_path / "state"), tmp_path / "saved"
+    open_store(place).close()
+    back_up(place, saved)
+    kept = [restore(place, saved, NOW) for _ in range(3)]
+    assert len(set(kept)) == 3
+    assert all(one is not None and one.exists() for one in kept)
 
 
 @pytest.mark.parametrize("damage", ["removed", "header", "pages"])

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from callgate.store.model import State, Waiting
-from callgate.store.place import Place
-from callgate.store.store import Store
+from callgate.store.backup import back_up
+from callgate.store.model import State, Used, Waiting
+from callgate.store.place import Place, in_folder
+from callgate.store.store import Store, open_store
 from support.approvals import NOW, answer, ask
 
 TIMEOUT_S = 120.0
@@ -121,3 +122,23 @@ def test_a_replica_that_is_killed(empty_place: Place, store: Store, after: int) 
     assert len(consumed - set(used)) <= 4
     left = {one.id for one in store.approvals.page(NOW, state=State.APPROVED).items}
     assert consumed | left == approved
+
+
+@pytest.mark.parametrize("between", ["open", "back up"])
+def test_a_second_opening_in_one_process_keeps_the_locks(tmp_path: Path, between: str) -> None:
+    """POSIX drops all locks of a process on a file when it closes any descriptor of it."""
+    place = in_folder(tmp_path)
+    store = open_store(place)
+    approval_id = approve(store, "f")
+    if between == "open":
+        open_store(place).close()
+    else:
+        back_up(place, tmp_path / "saved")
+    with replica(place, 1) as other:
+        other.begin()
+        assert other.rest() == []
+    assert store.approvals.ask([ask("f")], NOW) == [Used(approval_id)]
+    with replica(place, 1, "f") as later:
+        later.begin()
+        assert [outcome["is_new"] for outcome in later.rest()] == [True]
+    store.close()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,11 +20,11 @@ from callgate.store.open import migrated, read_store_revision
 from callgate.store.permits import end_some
 from callgate.store.place import Place, at_path
 from callgate.store.revision import HEAD, REVISIONS
-from callgate.store.sqlite_file import check_header, check_pages, copy, files_beside, keep_private, new_file
+from callgate.store.sqlite_file import check_header, check_pages, copy, files_beside, keep_private, new_file, unused
 from callgate.store.tables import approvals, permits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
@@ -114,15 +114,19 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
     check_pages(source, always=True)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with new_file(path, replace=True) as partial:
+        aside = unused(path.with_name(f"{path.name}.before-restore-{now_us // 1_000_000}"))
+        with _held(path, aside) as is_there, new_file(path, replace=is_there) as partial:
             # A backup is one file; a log beside it is of somebody who has it open.
             with closing(connect_sqlite(source, read_only=True)) as connection:
                 copy(connection, partial)
             _prepare(partial, now_us)
-            return _set_aside(path, now_us)
+            if is_there:
+                # Another name of the same file, so that there is a store at every moment.
+                os.link(path, aside)
     except (OSError, sqlite3.Error) as error:
         message = f"cannot restore the store `{path}`: {_reason(error)}"
         raise StoreError(message) from None
+    return aside if is_there else None
 
 
 def end_live(place: Place, now_us: int) -> None:
@@ -182,29 +186,29 @@ def _end_live(connection: Connection, now_us: int) -> None:
         pass
 
 
-def _set_aside(path: Path, now_us: int) -> Path | None:
-    """Keeps the present file under another name, once nobody has it open."""
-    aside = path.with_name(f"{path.name}.before-restore-{now_us // 1_000_000}")
+@contextmanager
+def _held(path: Path, aside: Path) -> Iterator[bool]:
+    """Keeps everybody else out of the present file until it has been replaced; false if there is none."""
     if not path.exists():
         _move_remains(path, aside)
-        return None
-    try:
-        with closing(connect_sqlite(path)) as connection:
+        yield False
+        return
+    keep_private(path)
+    with closing(connect_sqlite(path)) as connection:
+        try:
             # Only who is alone can leave the log; this also brings what is in it into the file.
             connection.execute("PRAGMA busy_timeout=0")
             connection.execute("PRAGMA journal_mode=DELETE")
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            message = f"the store `{path}` is in use; stop callgate, then restore it"
-            raise StoreBusyError(message) from None
-        raise
-    except sqlite3.DatabaseError:
-        # It is damaged, which may be why it is restored.
-        _move_remains(path, aside)
-    # A copy, so that there is a store at every moment.
-    shutil.copyfile(path, aside)
-    keep_private(aside)
-    return aside
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                message = f"the store `{path}` is in use; stop callgate, then restore it"
+                raise StoreBusyError(message) from None
+            raise
+        except sqlite3.DatabaseError:
+            # It is damaged, which may be why it is restored.
+            _move_remains(path, aside)
+        yield True
 
 
 def _move_remains(path: Path, aside: Path) -> None:

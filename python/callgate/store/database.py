@@ -104,8 +104,11 @@ class Database:
             message = f"the store `{self.place}` does not answer: another thread writes for too long; try again"
             raise StoreBusyError(message)
         try:
+            # Before the connection too: it could not open a file that is gone.
             self._check_identity()
             with self.engine.connect().execution_options(**{engines.WRITES: True}) as connection, connection.begin():
+                # A restore may have replaced it during the wait for the lock; in the transaction it cannot.
+                self._check_identity()
                 return work(connection)
         finally:
             self._writer.release()

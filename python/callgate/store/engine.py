@@ -8,6 +8,9 @@ taken before the wait for the lock would be out of date after it.
 from __future__ import annotations
 
 import sqlite3
+import threading
+from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
@@ -18,6 +21,7 @@ from callgate.errors import ConfigError
 from callgate.store.errors import StoreGoneError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from sqlalchemy.engine import Connection, Engine
@@ -46,6 +50,29 @@ _PRAGMAS: Final = (
 )
 
 
+_open_files: Final[Counter[tuple[int, int]]] = Counter()
+"""The files that SQLite has open in this process, with the number of their connections.
+
+INVARIANT: while it has a file open, nothing else in this process opens and closes it. POSIX drops all locks of a
+process on a file when it closes any descriptor of it; another process would then delete the log under SQLite.
+"""
+
+_opening: Final = threading.Lock()
+
+
+class _CountedConnection(sqlite3.Connection):
+    """A connection whose file is known as open until it is closed."""
+
+    file: tuple[int, int] | None = None
+
+    def close(self) -> None:
+        """Closes it, once."""
+        super().close()
+        file, self.file = self.file, None
+        if file is not None:
+            _forget(file)
+
+
 def open_engine(place: Place) -> Engine:
     """An engine that has no connection yet.
 
@@ -62,13 +89,38 @@ def connect_sqlite(path: Path, *, read_only: bool = False) -> sqlite3.Connection
         sqlite3.Error: The file cannot be opened. It is never created.
     """
     mode = "ro" if read_only else "rw"
-    return sqlite3.connect(
-        f"file:{quote(str(path))}?mode={mode}",
-        uri=True,
-        timeout=BUSY_S,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    try:
+        file = _identity(path)
+    except OSError:
+        message = "unable to open database file"
+        raise sqlite3.OperationalError(message) from None
+    with _opening:
+        _open_files[file] += 1
+    try:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode={mode}",
+            uri=True,
+            timeout=BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_CountedConnection,
+        )
+    except BaseException:
+        _forget(file)
+        raise
+    connection.file = file
+    return connection
+
+
+@contextmanager
+def while_closed(path: Path) -> Iterator[bool]:
+    """True if SQLite does not have the file open in this process, and does not open it before the block ends.
+
+    Raises:
+        OSError: There is none.
+    """
+    with _opening:
+        yield _open_files[_identity(path)] == 0
 
 
 def _sqlite(path: Path) -> Engine:
@@ -136,8 +188,19 @@ def identity(path: Path) -> tuple[int, int]:
         StoreGoneError: There is none.
     """
     try:
-        stat = path.stat()
+        return _identity(path)
     except OSError as error:
         message = f"the store `{path}` is gone: {(error.strerror or str(error)).lower()}; stop callgate and restore it"
         raise StoreGoneError(message) from None
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    stat = path.stat()
     return stat.st_dev, stat.st_ino
+
+
+def _forget(file: tuple[int, int]) -> None:
+    with _opening:
+        _open_files[file] -= 1
+        if not _open_files[file]:
+            del _open_files[file]

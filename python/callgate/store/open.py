@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -24,17 +24,15 @@ from callgate.store.sqlite_file import (
     files_beside,
     keep_private,
     new_file,
+    unused,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from sqlalchemy.engine import Connection
 
     from callgate.store.place import Place
-
-_MANY: Final = 1_000
 
 
 def open_database(place: Place, *, migrate: bool | None = None) -> Database:
@@ -165,9 +163,7 @@ def _upgrade(connection: Connection, revision: str) -> None:
 
 def _back_up(path: Path) -> Path:
     """Copies the store before a migration, whose transaction keeps others from writing meanwhile."""
-    name = f"{path.name}.before-{HEAD}"
-    places: Callable[[int], Path] = lambda number: path.with_name(name if number == 0 else f"{name}-{number}")  # noqa: E731
-    target = next(places(number) for number in range(_MANY) if not places(number).exists())
+    target = unused(path.with_name(f"{path.name}.before-{HEAD}"))
     try:
         with new_file(target) as partial, closing(connect_sqlite(path, read_only=True)) as source:
             copy(source, partial)

@@ -7,10 +7,11 @@ import secrets
 import sqlite3
 import stat
 from contextlib import closing, contextmanager
+from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
 from callgate.errors import StoreError
-from callgate.store.engine import connect_sqlite
+from callgate.store.engine import connect_sqlite, while_closed
 from callgate.store.errors import StoreDamagedError, StoreGoneError
 
 if TYPE_CHECKING:
@@ -35,10 +36,11 @@ def check_header(path: Path) -> None:
         StoreGoneError: It cannot be read.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with os.fdopen(handle, "rb") as file:
-            is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
-            header = file.read(_HEADER_BYTES) if is_file else b""
+        with while_closed(path) as is_closed:
+            if not is_closed:
+                # It was recognised when it was opened.
+                return
+            header = _read_header(path)
     except OSError as error:
         message = f"cannot read the store `{path}`: {(error.strerror or str(error)).lower()}"
         raise StoreGoneError(message) from None
@@ -51,6 +53,13 @@ def check_header(path: Path) -> None:
         f"`{path}` is no store of callgate, or damaged; restore a backup (`callgate store restore`) or move it away"
     )
     raise StoreDamagedError(message)
+
+
+def _read_header(path: Path) -> bytes:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        is_file = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+        return file.read(_HEADER_BYTES) if is_file else b""
 
 
 def check_pages(path: Path, *, always: bool = False) -> None:
@@ -118,6 +127,12 @@ def copy(source: sqlite3.Connection, target: Path) -> None:
 def files_beside(path: Path) -> list[Path]:
     """The files that SQLite may keep beside a database."""
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+
+
+def unused(path: Path) -> Path:
+    """The path, with a number behind its name if it is taken."""
+    places = (path.with_name(f"{path.name}-{number}") for number in count(1))
+    return next(place for place in chain([path], places) if not place.exists())
 
 
 def _sync(path: Path) -> None:
