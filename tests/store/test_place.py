@@ -23,7 +23,8 @@ def test_files(url: str, path: str) -> None:
     [
         ("postgresql+psycopg://u@h:5/d", "postgresql+psycopg://u@h:5/d"),
         ("postgresql://u:p%40ss@h/d", "postgresql+psycopg://u:***@h/d"),
-        ("postgres://u:p@ss@h/d", "postgresql+psycopg://u:***@h/d"),
+        ("postgres://u:p%40ss@h/d", "postgresql+psycopg://u:***@h/d"),
+        ("postgresql://h/d?PASSWORD=p%40ss", "postgresql+psycopg://h/d?PASSWORD=***"),
         ("postgresql://h/d?user=u&password=p%40ss", "postgresql+psycopg://h/d?user=u&password=***"),
         ("postgresql://h/d?sslpassword=p%40ss&host=/run", "postgresql+psycopg://h/d?sslpassword=***&host=/run"),
         ("postgresql://:p%40ss@/d?host=/run", "postgresql+psycopg://:***@/d?host=/run"),
@@ -41,6 +42,7 @@ def test_databases(url: str, text: str) -> None:
 def test_a_password_is_hidden_as_drivers_write_it() -> None:
     place = parse_place("postgresql://u:p%40ss@h/d")
     assert place.hide("no p%40ss, and no p@ss") == "no ***, and no ***"
+    assert parse_place("postgresql://h/d?password=a+b").hide("no a+b, and no a b") == "no ***, and no ***"
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,11 @@ def test_a_password_is_hidden_as_drivers_write_it() -> None:
         "mysql://u:secret@h/d",
         "postgresql://u:secret@h",
         "postgresql://u:secret@h:x/d",
+        "postgresql://u:/secret@h/d",
+        "postgresql://u:123/secret@h/d",
+        "postgresql://u:1?secret@h/d",
+        "postgresql://u:1#secret@h/d",
+        "postgresql://u:x@secret@h/d",
         "x",
     ],
 )

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlencode, urlsplit
 
 FILE_NAME: Final = "callgate.db"
 """Name of the SQLite file in the state folder."""
@@ -57,7 +57,10 @@ def parse_place(url: str) -> Place:
         return at_path(Path(url.removeprefix(SQLITE)))
     if _POSTGRESQL.match(url) and _is_complete(url):
         return Place(_POSTGRESQL.sub("postgresql+psycopg://", url, count=1))
-    message = "expected `sqlite:///PATH` or `postgresql+psycopg://USER@HOST:PORT/DATABASE`"
+    message = (
+        "expected `sqlite:///PATH` or `postgresql+psycopg://USER@HOST:PORT/DATABASE`; a password has `@`, `/`, `?` and "
+        "`#` as `%40`, `%2F`, `%3F` and `%23`"
+    )
     raise ValueError(message)
 
 
@@ -76,7 +79,7 @@ def shown(url: str) -> str:
     host = parts.netloc.rpartition("@")[2]
     netloc = f"{user}{f':{_HIDDEN}' if colon else ''}@{host}" if "@" in parts.netloc else host
     query = [
-        (name, _HIDDEN if name in _SECRET_PARAMETERS else value)
+        (name, _HIDDEN if name.lower() in _SECRET_PARAMETERS else value)
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
     ]
     return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{urlencode(query, safe='*/')}" if query else "")
@@ -91,9 +94,11 @@ def _secrets(url: str) -> list[str]:
     found = {parts.netloc.rpartition("@")[0].partition(":")[2]}
     for pair in parts.query.split("&"):
         name, _, value = pair.partition("=")
-        if unquote(name) in _SECRET_PARAMETERS:
+        if unquote_plus(name).lower() in _SECRET_PARAMETERS:
             found.add(value)
-    return sorted({form for one in found if one for form in (one, unquote(one))}, key=len, reverse=True)
+    return sorted(
+        {form for one in found if one for form in (one, unquote(one), unquote_plus(one))}, key=len, reverse=True
+    )
 
 
 def _is_complete(url: str) -> bool:
@@ -102,4 +107,6 @@ def _is_complete(url: str) -> bool:
         _ = parts.port
     except ValueError:
         return False
-    return len(parts.path) > 1
+    # SQLAlchemy lets a password contain what ends the host part here, and would not agree about what to hide.
+    is_clear = url.count("@") == parts.netloc.count("@") <= 1 and not parts.fragment
+    return is_clear and len(parts.path) > 1
