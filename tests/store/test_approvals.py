@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from callgate.store.errors import AnswerError, StateError, UnknownIdError
-from callgate.store.model import Approval, AtCapacity, Denied, Need, Outcome, Person, State, Used, Verdict, Waiting
+from callgate.store.model import (
+    Approval,
+    AtCapacity,
+    Denied,
+    Need,
+    Outcome,
+    PermitBounds,
+    PermitOffer,
+    Person,
+    State,
+    Used,
+    Verdict,
+    Waiting,
+)
 from callgate.store.pages import PageTokenError
 from callgate.store.store import Store
 from support.approvals import CALLER, DAY, HOUR, ISSUER, NOW, RULE, SECOND, answer, ask, need, new_id
@@ -77,7 +91,7 @@ def test_a_denial_denies_until_its_time_is_over(store: Store) -> None:
     assert state(store, approval_id) is State.EXPIRED
 
 
-def test_the_newest_answer_decides(store: Store) -> None:
+def test_a_denial_wins_over_an_approval(store: Store) -> None:
     old = approved(store)
     use = ask()
     assert store.approvals.ask([use], NOW) == [Used(old)]
@@ -93,12 +107,13 @@ def test_the_newest_answer_decides(store: Store) -> None:
     assert outcome.approval_id == new
 
 
-def test_a_denial_is_the_newer_one_of_two_at_the_same_time(store: Store) -> None:
+@pytest.mark.parametrize("skew", [0, -SECOND])
+def test_a_denial_by_a_replica_whose_clock_is_behind(store: Store, skew: int) -> None:
     old, use = approved(store), ask()
     store.approvals.ask([use], NOW)
     new = waiting(store)
     store.approvals.restore(old, use.use_id, CALLER, NOW)
-    store.approvals.answer(new, answer("bob", Verdict.DENY), NOW)
+    store.approvals.answer(new, answer("bob", Verdict.DENY), NOW + skew)
     assert isinstance(store.approvals.ask([ask()], NOW)[0], Denied)
 
 
@@ -194,6 +209,17 @@ def test_the_owner_may_not_answer(store: Store, verdict: Verdict) -> None:
     store.approvals.answer(approval_id, other, NOW)
 
 
+@pytest.mark.parametrize("offer", [None, PermitOffer(new_id(), "{}", 1, HOUR)])
+def test_an_earlier_answer_of_the_present_owner_does_not_count(store: Store, offer: PermitOffer | None) -> None:
+    ann = Person(ISSUER, "ann")
+    approval_id = waiting(store, needs=(need(count=2, permit=PermitBounds(1, HOUR)),))
+    store.approvals.answer(approval_id, answer("ann", permit=offer), NOW)
+    for name, expected in [("bob", State.PENDING), ("cat", State.CONSUMED if offer else State.APPROVED)]:
+        assert store.approvals.answer(approval_id, answer(name, owner=ann, permit=offer), NOW).state is expected
+    if offer is not None:
+        assert [one.subject for one in store.permits.get(offer.permit_id, NOW).made_by] == ["bob", "cat"]
+
+
 def test_a_reason_where_the_policy_wants_one(store: Store) -> None:
     approval_id = waiting(store, needs=(need(), need("/b", reason_required=True)))
     with pytest.raises(AnswerError, match="needs a reason"):
@@ -253,7 +279,10 @@ def test_the_end_of_a_policy_ends_what_is_pending(store: Store) -> None:
 def test_the_end_of_a_pin(store: Store) -> None:
     ended = [waiting(store, "a", pin_digest="old"), approved(store, "b", pin_digest="old")]
     kept = [waiting(store, "c", pin_digest="new"), waiting(store, "d"), waiting(store, "e", tool="u", pin_digest="old")]
+    used, use = approved(store, "f", pin_digest="old"), ask("f", pin_digest="old")
+    store.approvals.ask([use], NOW)
     assert store.approvals.end_of_pin("s", "t", "new", CALLER, NOW) == 2
+    assert store.approvals.restore(used, use.use_id, CALLER, NOW).state is State.CONSUMED
     assert {state(store, one) for one in ended} == {State.ENDED}
     assert {state(store, one) for one in kept} == {State.PENDING}
 
@@ -266,7 +295,25 @@ def test_the_end_of_a_grant_is_for_good(store: Store) -> None:
     assert store.approvals.end_of_grant("g", CALLER, "revoked", NOW) == 2
     assert {state(store, one) for one in ended} == {State.ENDED}
     assert state(store, other) is State.PENDING
-    assert store.approvals.restore(used, use.use_id, CALLER, NOW).state is State.CONSUMED
+    # Also by a replica whose clock is behind.
+    assert store.approvals.restore(used, use.use_id, CALLER, NOW - SECOND).state is State.CONSUMED
+
+
+def test_a_use_while_a_grant_ends(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    approval_id, use = approved(store), ask()
+    write = store.database.write
+
+    def use_after(*args: Any) -> Any:
+        monkeypatch.undo()
+        result = write(*args)
+        store.approvals.ask([use], NOW)
+        return result
+
+    monkeypatch.setattr(store.database, "write", use_after)
+    store.approvals.end_of_grant("g", CALLER, "revoked", NOW)
+    with suppress(StateError):
+        store.approvals.restore(approval_id, use.use_id, CALLER, NOW)
+    assert state(store, approval_id) in {State.ENDED, State.CONSUMED}
 
 
 def test_withdrawing(store: Store) -> None:

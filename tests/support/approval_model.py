@@ -45,16 +45,16 @@ class Model:
         """The kind of outcome, and the id of its approval."""
         rules = {need.rule for need in ask.needs}
         same = [one for one in self.all if one.ask.call.fingerprint == ask.call.fingerprint]
-        answered = [
+        denied = [one for one in same if self.state(one, now_us) is State.DENIED]
+        if denied:
+            return "Denied", max(denied, key=lambda one: (one.until_us, one.id)).id
+        approved = [
             one
             for one in same
-            if self.state(one, now_us) is State.DENIED
-            or (self.state(one, now_us) is State.APPROVED and rules <= {need.rule for need in one.ask.needs})
+            if self.state(one, now_us) is State.APPROVED and rules <= {need.rule for need in one.ask.needs}
         ]
-        if answered:
-            newest = max(answered, key=lambda one: (one.decided_us, one.state == "denied", one.id))
-            if newest.state == "denied":
-                return "Denied", newest.id
+        if approved:
+            newest = max(approved, key=lambda one: (one.decided_us, one.id))
             newest.state, newest.use_id = "consumed", ask.use_id
             self.admitted += 1
             return "Used", newest.id
@@ -125,4 +125,4 @@ class Model:
             if self.state(one, now_us).value in LIVE:
                 one.state = "ended"
             elif one.state == "consumed":
-                one.until_us = min(one.until_us, now_us)
+                one.until_us = 0

@@ -181,7 +181,7 @@ def _end_live(connection: Connection, now_us: int) -> None:
         pass
     # Consumed ones stay what they are, and cannot be given back.
     consumed = approvals.c.state == State.CONSUMED.value
-    connection.execute(update(approvals).where(consumed).values(until_us=now_us))
+    connection.execute(update(approvals).where(consumed).values(until_us=0))
     while end_some(connection, (), _BY, _CAUSE, now_us):
         pass
 

@@ -72,7 +72,9 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
         return set_state(
             connection, approval, State.DENIED, by, answer.reason, now_us, until_us=until_us, decided_us=now_us
         )
-    given = list(connection.execute(_current(approval_id)))
+    owners = {approval.call.owner, answer.owner}
+    # A person may have become the owner after the answer.
+    given = [row for row in connection.execute(_current(approval_id)) if Person(row.issuer, row.subject) not in owners]
     rule = next((need.rule for need in approval.needs if not _is_met(need, given)), None)
     if rule is not None:
         return set_state(connection, approval, State.PENDING, by, "approved in part", now_us, open_rule=rule)
@@ -82,8 +84,6 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
         return set_state(connection, approval, State.APPROVED, by, answer.reason, now_us, **decided)
     people = sorted(Person(row.issuer, row.subject) for row in given)
     make_permit(connection, approval, answer.permit, people, by, now_us)
-    # It cannot be restored: its permit admits the call.
-    decided["until_us"] = now_us
     return set_state(connection, approval, State.CONSUMED, by, "made into a permit", now_us, **decided)
 
 

@@ -87,12 +87,15 @@ class _Batch:
     def decide(self, ask: Ask) -> Outcome:
         """The outcome of one call."""
         asking = {need.rule for need in ask.needs}
-        answered = [held for held in self._held[ask.call.fingerprint] if _is_at_hand(held, asking)]
-        if answered:
-            newest = max(answered, key=_age)
-            if newest.state is State.DENIED:
-                stored = newest.stored
-                return Denied(stored.id, ask.needs[0].rule, stored.cause, stored.until_us)
+        held = self._held[ask.call.fingerprint]
+        # Any denial counts, not the newest answer: the clocks of the replicas that wrote them differ.
+        denied = [one.stored for one in held if one.state is State.DENIED]
+        if denied:
+            stored = max(denied, key=lambda one: (one.until_us, one.id))
+            return Denied(stored.id, ask.needs[0].rule, stored.cause, stored.until_us)
+        approved = [one for one in held if one.state is State.APPROVED and asking <= _rules(one.stored)]
+        if approved:
+            newest = max(approved, key=lambda one: (one.stored.decided_us or 0, one.stored.id))
             newest.state, newest.used_by = State.CONSUMED, ask
             return Used(newest.stored.id)
         if self._permits is None:
@@ -213,16 +216,8 @@ class _Batch:
         }
 
 
-def _is_at_hand(held: _Held, asking: set[str]) -> bool:
-    """True for a denial, and for an approval of every rule that asks now."""
-    if held.state is State.DENIED:
-        return True
-    return held.state is State.APPROVED and asking <= {need.rule for need in held.stored.needs}
-
-
-def _age(held: _Held) -> tuple[int, bool, str]:
-    """Orders answers by time; of two at the same time, the denial counts as the newer one."""
-    return held.stored.decided_us or 0, held.state is State.DENIED, held.stored.id
+def _rules(approval: Approval) -> set[str]:
+    return {need.rule for need in approval.needs}
 
 
 def _change(held: _Held, number: int, ask: Ask | None) -> dict[str, Any]:

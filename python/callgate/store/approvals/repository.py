@@ -93,23 +93,14 @@ class Approvals:
         return self._end(pending, by, "the policy is no longer in force", now_us)
 
     def end_of_pin(self, server: str, tool: str, digest: str | None, by: Actor, now_us: int) -> int:
-        """Ends those of a tool that were asked under another pin than this one, which is in force now."""
+        """Ends those of a tool that were asked under another pin than this one, which is in force now, for good."""
         other = _TABLE.pin_digest.is_distinct_from(digest)
         where = (_TABLE.server == server, _TABLE.tool == tool, _TABLE.pin_digest.is_not(None), other)
-        return self._end(where, by, "the tool has changed", now_us)
+        return self._end_for_good(where, by, "the tool has changed", now_us)
 
     def end_of_grant(self, grant: str, by: Actor, cause: str, now_us: int) -> int:
         """Ends all of a grant, for good: consumed ones cannot be restored either."""
-
-        def forbid(connection: Connection) -> None:
-            connection.execute(
-                update(approvals)
-                .where(_TABLE.grant_id == grant, _TABLE.state == State.CONSUMED.value, _TABLE.until_us > now_us)
-                .values(until_us=now_us)
-            )
-
-        self._database.write(forbid)
-        return self._end((_TABLE.grant_id == grant,), by, cause, now_us)
+        return self._end_for_good((_TABLE.grant_id == grant,), by, cause, now_us)
 
     def get(self, approval_id: str, now_us: int) -> Approval:
         """An approval in its state at this time.
@@ -194,6 +185,14 @@ class Approvals:
 
     def _end(self, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int) -> int:
         return self._repeat(lambda at: states.end_where(at, where, by, cause, now_us))
+
+    def _end_for_good(self, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int) -> int:
+        total = 0
+        counts = (1, 1)
+        while any(counts):
+            counts = self._database.write(lambda at: states.end_for_good(at, where, by, cause, now_us))
+            total += counts[0]
+        return total
 
     def _repeat(self, work: Callable[[Connection], int]) -> int:
         """Runs transactions of bounded size until one finds nothing more to do: calls wait for none of them long."""

@@ -112,6 +112,23 @@ def end_where(
     return _change_many(connection, (text(LIVE), *where), State.ENDED, by, cause, now_us)
 
 
+def end_for_good(
+    connection: Connection, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int
+) -> tuple[int, int]:
+    """Ends some, and forbids that consumed ones are restored, whatever a replica's clock says.
+
+    Both in one transaction: no use comes between them.
+
+    Returns:
+        The number of those that ended, and of those that cannot be restored any more.
+    """
+    restorable = (_TABLE.state == State.CONSUMED.value, _TABLE.until_us > 0, *where)
+    ids = list(connection.scalars(select(_TABLE.id).where(*restorable).limit(_AT_ONCE)))
+    if ids:
+        connection.execute(update(approvals).where(_TABLE.id.in_(ids)).values(until_us=0))
+    return end_where(connection, where, by, cause, now_us), len(ids)
+
+
 def _change_many(
     connection: Connection,
     where: tuple[Any, ...],

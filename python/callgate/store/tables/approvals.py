@@ -33,7 +33,7 @@ approvals: Final = Table(
     word("open_rule", nullable=True),
     word("state"),
     time("created_us"),
-    # The end of the present state; of a consumed one, the end of the time in which it can be restored.
+    # The end of the present state; of a consumed one, the end of the time in which it can be restored; 0 if never.
     time("until_us"),
     # The time of the answer that approved or denied it.
     time("decided_us", nullable=True),
