@@ -61,10 +61,12 @@ def test_a_restored_store_admits_nothing_that_was_used_since(tmp_path: Path) -> 
     assert store.approvals.restore(ids["used"], use.use_id, CALLER, NOW - 1).state is consumed
     assert all(isinstance(one, Waiting) for one in store.approvals.ask([ask("approved"), ask("used")], NOW))
     store.close()
-    # What was there before is a store as well.
-    before = open_store(at_path(kept))
-    assert before.approvals.get(ids["approved"], NOW).state is consumed
-    before.close()
+    # What was there before is a backup as well; copied to the place of the store, it would admit calls again.
+    assert read_facts(at_path(kept)).approvals == {"consumed": 3, "denied": 1, "pending": 1}
+    for backup in (saved, kept):
+        shutil.copy(backup, tmp_path / "copy.db")
+        with pytest.raises(StoreDamagedError, match="is a backup, which would admit calls again; use `callgate store"):
+            open_store(at_path(tmp_path / "copy.db"))
 
 
 def test_a_backup_under_load_is_whole(tmp_path: Path) -> None:
@@ -86,7 +88,9 @@ def test_a_backup_under_load_is_whole(tmp_path: Path) -> None:
         writer.join()
     store.close()
     for number in range(5):
-        copied = open_store(at_path(tmp_path / str(number)))
+        of_copy = in_folder(tmp_path / f"restored-{number}")
+        restore(of_copy, tmp_path / str(number), NOW)
+        copied = open_store(of_copy)
         for one in copied.approvals.page(NOW, size=1_000).items:
             assert copied.approvals.record(one.id).document == "{}"
         copied.close()

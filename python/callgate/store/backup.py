@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -20,7 +20,17 @@ from callgate.store.open import migrated, read_store_revision
 from callgate.store.permits import end_some
 from callgate.store.place import Place, at_path
 from callgate.store.revision import HEAD, REVISIONS
-from callgate.store.sqlite_file import check_header, check_pages, copy, files_beside, keep_private, new_file, unused
+from callgate.store.sqlite_file import (
+    APPLICATION_ID,
+    BACKUP_ID,
+    check_header,
+    check_pages,
+    copy,
+    files_beside,
+    keep_private,
+    new_file,
+    unused,
+)
 from callgate.store.tables import approvals, permits
 
 if TYPE_CHECKING:
@@ -56,7 +66,10 @@ def read_facts(place: Place) -> Facts:
     Raises:
         StoreError: There is none, or it cannot be used.
     """
-    database = open_existing(place)
+    if place.path is not None:
+        # Its operator may look at a backup, too.
+        _recognise(place.path, may_be_backup=True)
+    database = Database(place, open_engine(place))
     try:
         if place.path is not None:
             check_pages(place.path, always=True)
@@ -87,7 +100,7 @@ def back_up(place: Place, target: Path) -> None:
     _recognise(path)
     try:
         with new_file(target) as partial, closing(connect_sqlite(path)) as source:
-            copy(source, partial)
+            copy(source, partial, BACKUP_ID)
             check_pages(partial, always=True)
     except FileExistsError:
         message = f"`{target}` exists already; name a new file"
@@ -110,7 +123,7 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
         StoreError: The backup is none, the store is in use, or it is PostgreSQL's.
     """
     path = _path(place, "restore it with `pg_restore`, then run `callgate store end-approvals`")
-    _recognise(source)
+    _recognise(source, may_be_backup=True)
     check_pages(source, always=True)
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -118,7 +131,7 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
         with _held(path, aside) as is_there, new_file(path, replace=is_there) as partial:
             # A backup is one file; a log beside it is of somebody who has it open.
             with closing(connect_sqlite(source, read_only=True)) as connection:
-                copy(connection, partial)
+                copy(connection, partial, APPLICATION_ID)
             _prepare(partial, now_us)
             if is_there:
                 # Another name of the same file, so that there is a store at every moment.
@@ -126,7 +139,12 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
     except (OSError, sqlite3.Error) as error:
         message = f"cannot restore the store `{path}`: {_reason(error)}"
         raise StoreError(message) from None
-    return aside if is_there else None
+    if not is_there:
+        return None
+    # It may be a damaged one.
+    with suppress(sqlite3.DatabaseError), closing(connect_sqlite(aside)) as connection:
+        connection.execute(f"PRAGMA application_id={BACKUP_ID}")
+    return aside
 
 
 def end_live(place: Place, now_us: int) -> None:
@@ -218,11 +236,11 @@ def _move_remains(path: Path, aside: Path) -> None:
             beside.rename(target)
 
 
-def _recognise(path: Path) -> None:
+def _recognise(path: Path, *, may_be_backup: bool = False) -> None:
     if not path.exists():
         message = f"there is no store `{path}`; `callgate store migrate` makes one, or name its place with --config"
         raise StoreGoneError(message)
-    check_header(path)
+    check_header(path, may_be_backup=may_be_backup)
 
 
 def _path(place: Place, how: str) -> Path:

@@ -18,6 +18,7 @@ from callgate.store.place import at_path
 from callgate.store.revision import HEAD, read_revision
 from callgate.store.sqlite_file import (
     APPLICATION_ID,
+    BACKUP_ID,
     check_header,
     check_pages,
     copy,
@@ -166,7 +167,7 @@ def _back_up(path: Path) -> Path:
     target = unused(path.with_name(f"{path.name}.before-{HEAD}"))
     try:
         with new_file(target) as partial, closing(connect_sqlite(path, read_only=True)) as source:
-            copy(source, partial)
+            copy(source, partial, BACKUP_ID)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         message = f"cannot write the backup `{target}`: {reason.lower()}; the store was not migrated"

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 APPLICATION_ID: Final = 0x6367_6174
 """`cgat`: the number in the header by which the file is known as callgate's."""
 
+BACKUP_ID: Final = 0x6367_6162
+"""`cgab`: likewise for a backup. A copy of it in the store's place would admit calls a second time."""
+
 _MAGIC: Final = b"SQLite format 3\0"
 _APPLICATION_ID_AT: Final = slice(68, 72)
 _HEADER_BYTES: Final = 100
@@ -28,11 +31,11 @@ _CHECKED_BYTES: Final = 64 << 20
 """Files up to this size are checked whole at each start, which takes a tenth of a second; larger ones on command."""
 
 
-def check_header(path: Path) -> None:
+def check_header(path: Path, *, may_be_backup: bool = False) -> None:
     """Recognises a store by its first bytes, before SQLite changes anything.
 
     Raises:
-        StoreDamagedError: It is something else, or cut off.
+        StoreDamagedError: It is something else, or cut off, or a backup that is not to be one.
         StoreGoneError: It cannot be read.
     """
     try:
@@ -45,8 +48,12 @@ def check_header(path: Path) -> None:
         message = f"cannot read the store `{path}`: {(error.strerror or str(error)).lower()}"
         raise StoreGoneError(message) from None
     if len(header) == _HEADER_BYTES and header.startswith(_MAGIC):
-        if int.from_bytes(header[_APPLICATION_ID_AT], "big") == APPLICATION_ID:
+        application_id = int.from_bytes(header[_APPLICATION_ID_AT], "big")
+        if application_id == APPLICATION_ID or (application_id == BACKUP_ID and may_be_backup):
             return
+        if application_id == BACKUP_ID:
+            message = f"`{path}` is a backup, which would admit calls again; use `callgate store restore FILE`"
+            raise StoreDamagedError(message)
         message = f"`{path}` is another program's SQLite file; name another place"
         raise StoreDamagedError(message)
     message = (
@@ -116,10 +123,11 @@ def new_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
             leftover.unlink(missing_ok=True)
 
 
-def copy(source: sqlite3.Connection, target: Path) -> None:
+def copy(source: sqlite3.Connection, target: Path, application_id: int) -> None:
     """Copies a consistent state into an empty file, while others may use the source."""
     with closing(connect_sqlite(target)) as connection:
         source.backup(connection)
+        connection.execute(f"PRAGMA application_id={application_id}")
         # One file, without a log beside it.
         connection.execute("PRAGMA journal_mode=DELETE")
 
