@@ -39,6 +39,12 @@ def test_a_freeze_until_it_ends(store: Store, target: Target, scope: Scope) -> N
         store.freezes.thaw(made.id, ADMIN, "", NOW + SECOND)
 
 
+def test_a_repeated_id_is_a_conflict(store: Store) -> None:
+    made = store.freezes.freeze(new_id(), Target(), "", ADMIN, NOW)
+    with pytest.raises(ConflictError, match="has something of this id already"):
+        store.freezes.freeze(made.id, Target(), "", ADMIN, NOW)
+
+
 def test_freezes_are_ended_by_hand(store: Store) -> None:
     before = store.last_changes()
     first = store.freezes.freeze(new_id(), Target(), "a", ADMIN, NOW)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -13,6 +15,7 @@ from callgate.store.model import (
     Approval,
     AtCapacity,
     Denied,
+    Failed,
     Need,
     Outcome,
     PermitBounds,
@@ -388,6 +391,18 @@ def test_what_is_old_is_forgotten(store: Store) -> None:
     assert len(store.approvals.record(second).answers) == 1
 
 
+def test_what_is_live_is_not_forgotten(store: Store) -> None:
+    pending = waiting(store, "a", needs=(need(timeout_us=DAY, permit=PermitBounds(1, DAY)),))
+    now, forever = {"keep_arguments_us": 0, "keep_us": 0}, PermitOffer(new_id(), "{}", 1, DAY)
+    assert store.approvals.forget(NOW + 1, **now) == (0, 0)
+    assert store.approvals.record(pending).arguments == "{}"
+    store.approvals.answer(pending, answer(permit=forever), NOW)
+    assert store.approvals.forget(NOW + 1, **now) == (1, 0)
+    assert store.permits.get(forever.permit_id, NOW).is_active
+    store.permits.end(forever.permit_id, CALLER, "", NOW)
+    assert store.approvals.forget(NOW + 1, **now) == (0, 1)
+
+
 def test_pages(store: Store) -> None:
     calls = [ask(str(number), grant="g" if number % 2 else "h") for number in range(11)]
     for number, call in enumerate(calls):
@@ -406,9 +421,36 @@ def test_pages(store: Store) -> None:
         assert {one.id for one in found} == {call.new_id for call in calls if grant in {None, call.call.grant}}
         assert [one.created_us for one in found] == sorted((one.created_us for one in found), reverse=True)
     assert store.approvals.page(NOW, state=State.DENIED).items == ()
-    for wrong in ("!", "eA", "a", "MTIz"):
+    forged = (b"9" * 30 + b" a", str(2**63).encode() + b" a", b"1 a\0", b"-1 a", b"1 \xc3\xa4")
+    for wrong in ("!", "eA", "a", "MTIz", *(base64.urlsafe_b64encode(one).decode() for one in forged)):
         with pytest.raises(PageTokenError):
             store.approvals.page(NOW, token=wrong)
+
+
+@pytest.mark.parametrize("text", ["\0", "\ud800"])
+def test_a_call_that_cannot_be_stored_fails_alone(store: Store, text: str) -> None:
+    approval_id = approved(store)
+    calls = [ask("a", evidence=text), ask(), ask("b", source=text), ask("c")]
+    outcomes = store.approvals.ask(calls, NOW)
+    assert [type(one) for one in outcomes] == [Failed, Used, Failed, Waiting]
+    assert outcomes[1] == Used(approval_id)
+
+
+def test_a_call_that_cannot_be_decided_fails_alone(store: Store) -> None:
+    deep: Any = 1
+    for _ in range(400):
+        deep = [deep]
+    permit = PermitOffer(new_id(), json.dumps({"a": {"exactly": deep}}), 1, HOUR)
+    needs = (need(permit=PermitBounds(1, HOUR)),)
+    store.approvals.answer(waiting(store, "a", needs=needs), answer(permit=permit), NOW)
+    approval_id = approved(store, "b")
+    repeated = ask("c")
+    calls = [ask("b"), ask("d", arguments={"a": deep}), repeated, ask("e", grant="h", new_id=repeated.new_id)]
+    outcomes = store.approvals.ask(calls, NOW)
+    assert outcomes[0] == Used(approval_id)
+    assert [type(one) for one in outcomes[1:]] == [Failed, Waiting, Failed]
+    # Each call that was told something was told the truth.
+    assert state(store, repeated.new_id) is State.PENDING
 
 
 def test_changes_are_read_from_a_number_on(store: Store) -> None:

@@ -224,3 +224,8 @@ def test_terms(terms: str, arguments: str, expected: bool) -> None:
 def test_texts_are_no_numbers() -> None:
     assert not is_equal("1", 1)
     assert not is_equal(None, False)
+
+
+def test_a_number_beyond_every_exponent_is_no_term() -> None:
+    with pytest.raises(AnswerError):
+        read_terms('{"a": {"exactly": 1e9999999999999999999}}')

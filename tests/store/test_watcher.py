@@ -5,16 +5,21 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from callgate.errors import StoreError
 from callgate.store.changes import Kind
+from callgate.store.database import Database
 from callgate.store.documents import Edit
+from callgate.store.engine import open_engine
+from callgate.store.errors import StoreGoneError
 from callgate.store.freezes import Target
 from callgate.store.model import Actor
 from callgate.store.place import Place, parse_place
 from callgate.store.store import Store, open_store
+from callgate.store.watcher import Watcher
 from support.approvals import NOW, ask, new_id
 from support.postgres import Postgres
 
@@ -82,6 +87,15 @@ def test_a_lost_connection_is_an_error_and_then_made_anew(postgres: Postgres) ->
     assert watcher.wait(seen, LONG_S)[Kind.APPROVALS] == 1
     watcher.close()
     store.close()
+
+
+def test_a_database_that_is_not_there(tmp_path: Path) -> None:
+    place = parse_place(f"postgresql://me:pass-word@/db?host={tmp_path}")
+    watcher = Watcher(Database(place, open_engine(place)))
+    with pytest.raises(StoreGoneError, match="does not answer") as raised:
+        watcher.wait({}, 0.0)
+    assert "pass-word" not in str(raised.value)
+    watcher.close()
 
 
 def test_without_notifications_changes_are_seen_all_the_same(

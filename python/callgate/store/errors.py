@@ -47,7 +47,7 @@ class AnswerError(CallgateError):
 
 
 class ConflictError(CallgateError):
-    """Somebody else has changed the same thing since it was read.
+    """Somebody else has changed the same thing since it was read, or has made something of the same id.
 
     Attributes:
         version: The version that is in force now; 0 if there is none.

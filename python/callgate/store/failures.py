@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, TimeoutError  # noqa: A004  SQLAlchemy's name
 
 from callgate.errors import StoreError
-from callgate.store.errors import StoreBusyError, StoreDamagedError, StoreFullError, StoreGoneError
+from callgate.store.errors import ConflictError, StoreBusyError, StoreDamagedError, StoreFullError, StoreGoneError
 
 if TYPE_CHECKING:
     from callgate.store.place import Place
@@ -37,8 +37,10 @@ _POSTGRESQL: Final[dict[str, tuple[type[StoreError], str]]] = {
 _RETRIED: Final = frozenset({"40001", "40P01"})
 
 
-def translated(error: SQLAlchemyError, place: Place) -> StoreError:
+def translated(error: SQLAlchemyError, place: Place) -> StoreError | ConflictError:
     """The error for callers, without the statement, its values and the password."""
+    if isinstance(error, IntegrityError) and _is_repeated(error):
+        return ConflictError(f"the store `{place}` has something of this id already; give another one", 0)
     kind, why = _cause(error)
     return kind(f"the store `{place}` does not answer: {place.hide(why)}")
 
@@ -48,9 +50,15 @@ def is_retried(error: SQLAlchemyError) -> bool:
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRIED
 
 
+def _is_repeated(error: IntegrityError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == "23505" or "UNIQUE constraint failed" in str(error.orig)
+
+
 def _cause(error: SQLAlchemyError) -> tuple[type[StoreError], str]:
-    if not isinstance(error, DBAPIError):
+    if isinstance(error, TimeoutError):
         return StoreBusyError, "every connection is in use"
+    if not isinstance(error, DBAPIError):
+        return StoreError, next(iter(str(error).splitlines()), type(error).__name__)
     text = str(error.orig)
     for known, cause in _SQLITE.items():
         if known in text:

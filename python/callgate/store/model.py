@@ -184,7 +184,14 @@ class AtCapacity:
     is_of_grant: bool
 
 
-Outcome = Used | Permitted | Denied | Waiting | AtCapacity
+@dataclass(frozen=True)
+class Failed:
+    """This call alone could not be decided; nothing was written for it."""
+
+    reason: str
+
+
+Outcome = Used | Permitted | Denied | Waiting | AtCapacity | Failed
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -21,6 +22,10 @@ _Item = TypeVar("_Item")
 
 MOST: Final = 1_000
 """Rows of one page at most."""
+
+
+_POSITION: Final = re.compile(r"([0-9]{1,19}) ([a-z0-9]+)")
+_LAST: Final = 2**63 - 1
 
 
 class PageTokenError(CallgateError):
@@ -68,8 +73,10 @@ def _token(at_us: int, name: str) -> str:
 def _position(token: str) -> tuple[int, str]:
     try:
         text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
-        at_us, name = text.split(" ", 1)
-        return int(at_us), name
     except (binascii.Error, ValueError):
+        text = ""
+    found = _POSITION.fullmatch(text)
+    if found is None or int(found[1]) > _LAST:
         message = "expected the token of a page as a list gave it"
-        raise PageTokenError(message) from None
+        raise PageTokenError(message)
+    return int(found[1]), found[2]

@@ -90,6 +90,8 @@ class Watcher:
                 pooled = database.engine.raw_connection()
             except SQLAlchemyError as error:
                 raise translated(error, database.place) from None
+            except Exception as error:  # noqa: BLE001  here SQLAlchemy leaves the driver's own errors as they are
+                raise self._gone(error) from None
             self._listening = pooled.driver_connection
             # It keeps listening, so that it is not given back to the pool.
             pooled.detach()
@@ -109,8 +111,11 @@ class Watcher:
         try:
             work(driver)
         except Exception as error:  # noqa: BLE001  likewise, so that its errors have no name here
-            message = f"the store `{self._database.place}` does not answer: {self._database.place.hide(str(error))}"
-            raise StoreGoneError(message) from None
+            raise self._gone(error) from None
+
+    def _gone(self, error: Exception) -> StoreGoneError:
+        place = self._database.place
+        return StoreGoneError(f"the store `{place}` does not answer: {place.hide(str(error))}")
 
     def _disconnect(self) -> None:
         for connection in (self._sqlite, self._listening):

@@ -49,6 +49,20 @@ class Caps:
     in_all: int
 
 
+def is_storable(ask: Ask) -> bool:
+    """False if a text has what a database or UTF-8 has no form for."""
+    call = ask.call
+    owner = () if call.owner is None else (call.owner.issuer, call.owner.subject)
+    of_call = (call.fingerprint, call.grant, call.server, call.tool, call.policy_digest, call.pin_digest or "")
+    words = (*of_call, *owner, ask.new_id, ask.use_id, ask.evidence_arguments, ask.evidence, ask.source)
+    text = "".join((*words, *(need.rule for need in ask.needs)))
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in text
+
+
 def ask_all(connection: Connection, asks: Sequence[Ask], now_us: int, caps: Caps) -> list[Outcome]:
     """Decides calls in their order."""
     batch = _Batch(connection, asks, now_us, caps)

@@ -8,9 +8,15 @@ from sqlalchemy import delete, select, text, update
 
 from callgate.store.approvals import state as states
 from callgate.store.approvals.answer import Answer, give_answer
-from callgate.store.approvals.ask import Caps, ask_all
+from callgate.store.approvals.ask import Caps, ask_all, is_storable
 from callgate.store.approvals.recorded import Recorded, read_record
-from callgate.store.errors import UnknownIdError
+from callgate.store.errors import (
+    StoreBusyError,
+    StoreDamagedError,
+    StoreFullError,
+    StoreGoneError,
+    UnknownIdError,
+)
 from callgate.store.model import (
     LIVE_STATES,
     PENDING_IN_ALL,
@@ -18,12 +24,13 @@ from callgate.store.model import (
     Actor,
     Approval,
     Ask,
+    Failed,
     Outcome,
     State,
     from_row,
 )
 from callgate.store.pages import MOST, Page, read_page
-from callgate.store.tables import approvals, evidence
+from callgate.store.tables import approvals, evidence, permits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,10 +54,15 @@ class Approvals:
     def ask(self, asks: Sequence[Ask], now_us: int) -> list[Outcome]:
         """The outcomes of waiting calls, decided in their order in one transaction.
 
+        If one of them makes it fail, each gets a transaction of its own, so that one call does not stop the others.
+
         Raises:
             StoreError: The store does not answer. Uses may be taken nevertheless, if its answer was lost.
         """
-        return self._database.write(lambda connection: ask_all(connection, asks, now_us, self._caps)) if asks else []
+        storable = [one for one in asks if is_storable(one)]
+        outcomes = iter(self._ask(storable, now_us))
+        refused = Failed("a text of the call contains NUL, or half of a surrogate pair")
+        return [next(outcomes) if is_storable(one) else refused for one in asks]
 
     def restore(self, approval_id: str, use_id: str, by: Actor, now_us: int) -> Approval:
         """Gives the use of a call back: the approval is approved again if its time is not over, else it stays consumed.
@@ -161,15 +173,17 @@ class Approvals:
     def forget(self, now_us: int, *, keep_arguments_us: int, keep_us: int) -> tuple[int, int]:
         """Deletes arguments and whole approvals after their time; returns how many of each.
 
-        Live ones stay: their time is shorter than any that is kept.
+        Live ones keep their arguments, by which people decide; those with an active permit stay.
         """
         held = evidence.c
+        is_over = _TABLE.state.not_in([one.value for one in LIVE_STATES])
         old = select(held.approval_id).where(
-            text("arguments IS NOT NULL"), held.created_us <= now_us - keep_arguments_us
+            text("arguments IS NOT NULL"),
+            held.created_us <= now_us - keep_arguments_us,
+            held.approval_id.in_(select(_TABLE.id).where(is_over)),
         )
-        done = select(_TABLE.id).where(
-            _TABLE.created_us <= now_us - keep_us, _TABLE.state.not_in([one.value for one in LIVE_STATES])
-        )
+        in_use = select(permits.c.approval_id).where(permits.c.state == "active")
+        done = select(_TABLE.id).where(_TABLE.created_us <= now_us - keep_us, is_over, _TABLE.id.not_in(in_use))
 
         def without_arguments(connection: Connection) -> int:
             ids = list(connection.scalars(old.limit(MOST)))
@@ -182,6 +196,23 @@ class Approvals:
             return len(ids)
 
         return self._repeat(without_arguments), self._repeat(gone)
+
+    def _ask(self, asks: Sequence[Ask], now_us: int) -> list[Outcome]:
+        if not asks:
+            return []
+        try:
+            return self._database.write(lambda at: ask_all(at, asks, now_us, self._caps))
+        except (StoreBusyError, StoreFullError, StoreGoneError, StoreDamagedError):
+            raise
+        except Exception:  # noqa: BLE001  whatever the content of a call leads to
+            return [self._ask_one(one, now_us) for one in asks]
+
+    def _ask_one(self, ask: Ask, now_us: int) -> Outcome:
+        try:
+            [outcome] = self._database.write(lambda at: ask_all(at, [ask], now_us, self._caps))
+        except Exception as error:  # noqa: BLE001  the calls before it have their outcomes, which must not be lost
+            return Failed(str(error))
+        return outcome
 
     def _end(self, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int) -> int:
         return self._repeat(lambda at: states.end_where(at, where, by, cause, now_us))
