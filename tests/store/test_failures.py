@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,12 @@ def test_a_full_disk(tmp_path: Path) -> None:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    event.listen(store.database.engine, "connect", full)
-    store.database.engine.dispose()
+    event.listen(store.database.writing, "connect", full)
+    store.database.writing.dispose()
     with pytest.raises(StoreFullError, match="the disk is full; free some space"):
         store.approvals.ask([ask(str(number), evidence="x" * 5000) for number in range(15)], NOW)
-    event.remove(store.database.engine, "connect", full)
-    store.database.engine.dispose()
+    event.remove(store.database.writing, "connect", full)
+    store.database.writing.dispose()
     assert [one.id for one in store.approvals.page(NOW).items] == [kept.approval_id]  # type: ignore[union-attr]
     assert len(store.approvals.ask([ask(str(number)) for number in range(15)], NOW)) == 15
     store.close()
@@ -57,6 +58,18 @@ def test_a_locked_store(empty_place: Place, monkeypatch: pytest.MonkeyPatch) -> 
     assert len(second.approvals.ask([ask()], NOW)) == 1
     first.close()
     second.close()
+
+
+def test_writers_do_not_wait_behind_readers(empty_place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callgate.store.engine.BUSY_S", 0.2)
+    store = open_store(empty_place)
+    with ExitStack() as stack:
+        for _ in range(8):
+            stack.enter_context(store.database.engine.begin())
+        with pytest.raises(StoreBusyError, match="every connection is in use"):
+            store.approvals.page(NOW)
+        assert len(store.approvals.ask([ask()], NOW)) == 1
+    store.close()
 
 
 @pytest.mark.parametrize("replaced", [False, True])

@@ -18,6 +18,7 @@ from sqlalchemy.engine import Connection
 
 from callgate.errors import ConfigError, StoreError
 from callgate.store import open as opening
+from callgate.store.backup import back_up, restore
 from callgate.store.changes import Kind, last_numbers
 from callgate.store.database import Database
 from callgate.store.engine import open_engine
@@ -77,6 +78,30 @@ def test_files_are_for_this_user_alone(tmp_path: Path) -> None:
     files[0].chmod(0o644)
     open_database(in_folder(tmp_path / "state")).close()
     assert mode(files[0]) == 0o600
+
+
+def test_files_that_are_there_become_private_too(tmp_path: Path) -> None:
+    database = open_database(in_folder(tmp_path))
+    write(database)
+    for file in tmp_path.iterdir():
+        file.chmod(0o644)
+    open_database(in_folder(tmp_path)).close()
+    assert {mode(file) for file in tmp_path.iterdir()} == {0o600}
+    database.close()
+
+
+def test_a_link_to_the_file(tmp_path: Path) -> None:
+    (tmp_path / "far").mkdir()
+    link = tmp_path / "callgate.db"
+    link.symlink_to(tmp_path / "far" / "real.db")
+    open_database(at_path(link)).close()
+    back_up(at_path(link), tmp_path / "saved")
+    restore(at_path(link), tmp_path / "saved", 0)
+    assert link.is_symlink()
+    (tmp_path / "far" / "real.db").unlink()
+    (tmp_path / "far" / "real.db-wal").write_bytes(b"x")
+    with pytest.raises(StoreDamagedError, match=r"real\.db-wal` of it is still there"):
+        open_database(at_path(link))
 
 
 def test_settings_of_sqlite(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ one, none deadlocks, caps are exact, and the same code is right on both. Waiting
 from __future__ import annotations
 
 import threading
+import time
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -52,6 +53,8 @@ class Database:
         """Takes the place, which exists, and its engine."""
         self.place = place
         self.engine = engine
+        # Of its own, so that writers do not wait for a connection behind readers.
+        self.writing = engines.open_engine(place, connections=engines.WRITING_CONNECTIONS)
         self._identity = None if place.path is None else engines.identity(place.path)
         # SQLite's own wait for another writer sleeps in steps of up to 100 ms; threads of one process need not.
         self._writer = threading.Lock()
@@ -94,19 +97,25 @@ class Database:
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
+        self.writing.dispose()
 
     def _write(self, work: Work[_Result], domain: Domain) -> _Result:
         if not self.is_sqlite:
-            with self.engine.begin() as connection:
+            with self.writing.begin() as connection:
                 connection.execute(_LOCK, {"class": _LOCK_CLASS, "domain": int(domain)})
                 return work(connection)
+        end = time.monotonic() + engines.BUSY_S
         if not self._writer.acquire(timeout=engines.BUSY_S):
             message = f"the store `{self.place}` does not answer: another thread writes for too long; try again"
             raise StoreBusyError(message)
         try:
             # Before the connection too: it could not open a file that is gone.
             self._check_identity()
-            with self.engine.connect().execution_options(**{engines.WRITES: True}) as connection, connection.begin():
+            left_ms = max(int((end - time.monotonic()) * 1_000), 0)
+            with (
+                self.writing.connect().execution_options(**{engines.BUSY_MS: left_ms}) as connection,
+                connection.begin(),
+            ):
                 # A restore may have replaced it during the wait for the lock; in the transaction it cannot.
                 self._check_identity()
                 return work(connection)

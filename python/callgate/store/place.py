@@ -43,7 +43,9 @@ def in_folder(state: Path) -> Place:
 
 
 def at_path(path: Path) -> Place:
-    """A SQLite file."""
+    """A SQLite file. A link is followed: what belongs to the file is beside it, not beside the link."""
+    if path.is_symlink():
+        path = path.resolve()
     return Place(f"{SQLITE}{path}", path)
 
 

@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 import stat
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
@@ -95,9 +95,11 @@ def check_pages(path: Path, *, always: bool = False) -> None:
 
 
 def keep_private(path: Path) -> None:
-    """Takes permissions of others away; SQLite gives the same mode to the files beside it."""
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)
+    """Takes permissions of others away; SQLite gives the same mode to new files beside it."""
+    for one in (path, *files_beside(path)):
+        with suppress(FileNotFoundError):
+            if one.stat().st_mode & 0o077:
+                one.chmod(0o600)
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class _Batch:
         self._new: dict[str, Ask] = {}
         self._permits: uses.PermitUses | None = None
         self._pending: Counter[str] | None = None
-        self._pending_in_all = 0
+        self._pending_in_all: int | None = None
         query = select(approvals).where(_TABLE.fingerprint.in_({ask.call.fingerprint for ask in asks}), text(LIVE))
         for row in connection.execute(query):
             stored = from_row(row)
@@ -145,10 +145,11 @@ class _Batch:
         pending = self._count_pending()
         if pending[ask.call.grant] >= self._caps.per_grant:
             return AtCapacity(is_of_grant=True)
-        if self._pending_in_all >= self._caps.in_all:
+        in_all = self._count_in_all()
+        if in_all >= self._caps.in_all:
             return AtCapacity(is_of_grant=False)
         pending[ask.call.grant] += 1
-        self._pending_in_all += 1
+        self._pending_in_all = in_all + 1
         self._new[fingerprint] = ask
         return _waiting(ask.new_id, ask.needs, ask.needs[0].rule, self._until(ask), is_new=True)
 
@@ -158,15 +159,22 @@ class _Batch:
     def _count_pending(self) -> Counter[str]:
         """The pending approvals of the grants that ask; those whose time is over do not count."""
         if self._pending is None:
-            is_pending = (text(PENDING), _TABLE.until_us > self._now_us)
             grants = {ask.call.grant for ask in self._asks}
             count = func.count().label("pending")
-            by_grant = select(_TABLE.grant_id, count).where(*is_pending, _TABLE.grant_id.in_(grants))
+            # `+ 0`: SQLite takes the index of this condition otherwise, and reads what is pending of all grants.
+            is_of_grant = (text(PENDING), _TABLE.until_us + 0 > self._now_us, _TABLE.grant_id.in_(grants))
+            by_grant = select(_TABLE.grant_id, count).where(*is_of_grant)
             rows = self._connection.execute(by_grant.group_by(_TABLE.grant_id))
             self._pending = Counter({row.grant_id: row.pending for row in rows})
-            in_all = select(func.count()).select_from(approvals).where(*is_pending)
-            self._pending_in_all = self._connection.execute(in_all).scalar_one()
         return self._pending
+
+    def _count_in_all(self) -> int:
+        """Likewise of all grants; counted only if the grant's own number lets the call wait."""
+        if self._pending_in_all is None:
+            is_pending = (text(PENDING), _TABLE.until_us > self._now_us)
+            query = select(func.count()).select_from(approvals).where(*is_pending)
+            self._pending_in_all = int(self._connection.execute(query).scalar_one())
+        return self._pending_in_all
 
     def _update(self, state: State, changed: list[dict[str, Any]]) -> None:
         if not changed:
