@@ -99,6 +99,17 @@ def test_a_server_that_is_restarted(postgres: Postgres) -> None:
     store.close()
 
 
+def test_stores_in_schemas_of_one_database_do_not_wait_for_each_other(postgres: Postgres) -> None:
+    first, second = (open_store(parse_place(postgres.new_schema())) for _ in range(2))
+
+    def meanwhile(_connection: Connection) -> None:
+        assert len(second.approvals.ask([ask()], NOW)) == 1
+
+    first.database.write(meanwhile)
+    first.close()
+    second.close()
+
+
 def test_a_replica_that_stops_in_the_middle(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its session is ended, so that others go on; what it had not committed is undone."""
     monkeypatch.setattr("callgate.store.engine._IDLE_IN_TRANSACTION_S", 1)

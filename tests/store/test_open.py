@@ -90,6 +90,16 @@ def test_files_that_are_there_become_private_too(tmp_path: Path) -> None:
     database.close()
 
 
+def test_files_that_a_killed_process_left_are_removed(tmp_path: Path) -> None:
+    for name in (".callgate.db.0123abcd", ".callgate.db.0123abcd-wal", ".callgate.db.notes", "callgate.db.0123abcd"):
+        (tmp_path / name).write_text("")
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".callgate.db.89abcdef").write_text("")
+    open_database(in_folder(tmp_path)).close()
+    left = {".callgate.db.89abcdef", ".callgate.db.notes", "callgate.db.0123abcd", "callgate.db"}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
 def test_a_link_to_the_file(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     link = tmp_path / "callgate.db"

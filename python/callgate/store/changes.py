@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 CHANNEL: Final = "callgate_changes"
-_NOTIFY: Final = text("SELECT pg_notify(:channel, :kind)")
+SCHEMA_DIGEST: Final = "md5(coalesce(current_schema(), ''))"
+"""In PostgreSQL's words; at the end of the channel's name, because a database may hold several stores."""
+
+_NOTIFY: Final = text(f"SELECT pg_notify(CAST(:channel AS text) || '_' || {SCHEMA_DIGEST}, :kind)")
 
 
 class Kind(str, Enum):

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
-_LOCK_CLASS: Final = 0x63616C6C  # "call"
-_LOCK: Final = text("SELECT pg_advisory_xact_lock(:class, :domain)")
+# Locks are of the whole database, and it may hold several stores, each in a schema.
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtext('callgate ' || coalesce(current_schema(), '')), :domain)")
 _ATTEMPTS: Final = 3
 
 
@@ -102,7 +102,7 @@ class Database:
     def _write(self, work: Work[_Result], domain: Domain) -> _Result:
         if not self.is_sqlite:
             with self.writing.begin() as connection:
-                connection.execute(_LOCK, {"class": _LOCK_CLASS, "domain": int(domain)})
+                connection.execute(_LOCK, {"domain": int(domain)})
                 return work(connection)
         end = time.monotonic() + engines.BUSY_S
         if not self._writer.acquire(timeout=engines.BUSY_S):

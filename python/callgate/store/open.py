@@ -25,6 +25,7 @@ from callgate.store.sqlite_file import (
     files_beside,
     keep_private,
     new_file,
+    remove_leftovers,
     unused,
 )
 
@@ -136,6 +137,7 @@ def _prepare_file(place: Place, path: Path) -> None:
                 make_file(path)
         check_header(path)
         keep_private(path)
+        remove_leftovers(path)
         check_pages(path)
     except SQLAlchemyError as error:
         raise translated(error, place) from None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import sqlite3
 import stat
+import time
 from contextlib import closing, contextmanager, suppress
 from itertools import chain, count
 from typing import TYPE_CHECKING, Final
@@ -27,6 +29,7 @@ BACKUP_ID: Final = 0x6367_6162
 _MAGIC: Final = b"SQLite format 3\0"
 _APPLICATION_ID_AT: Final = slice(68, 72)
 _HEADER_BYTES: Final = 100
+_LEFTOVER_S: Final = 86_400
 _CHECKED_BYTES: Final = 64 << 20
 """Files up to this size are checked whole at each start, which takes a tenth of a second; larger ones on command."""
 
@@ -137,6 +140,15 @@ def copy(source: sqlite3.Connection, target: Path, application_id: int) -> None:
 def files_beside(path: Path) -> list[Path]:
     """The files that SQLite may keep beside a database."""
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+
+
+def remove_leftovers(path: Path) -> None:
+    """Removes new files that a killed process left, once nobody can be at work on them: they hold arguments."""
+    name = re.compile(rf"{re.escape(f'.{path.name}.')}[0-9a-f]{{8}}(-wal|-shm|-journal)?")
+    for other in path.parent.iterdir():
+        with suppress(FileNotFoundError):
+            if name.fullmatch(other.name) and time.time() - other.stat().st_mtime > _LEFTOVER_S:
+                other.unlink()
 
 
 def unused(path: Path) -> Path:

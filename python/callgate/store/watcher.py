@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from callgate.store.changes import CHANNEL, Kind, last_numbers
+from callgate.store.changes import CHANNEL, SCHEMA_DIGEST, Kind, last_numbers
 from callgate.store.engine import connect_sqlite
 from callgate.store.errors import StoreGoneError
 from callgate.store.failures import translated
@@ -96,7 +96,7 @@ class Watcher:
             # It keeps listening, so that it is not given back to the pool.
             pooled.detach()
             self._ask_driver(self._listening, lambda driver: driver.set_autocommit(True))
-            self._ask_driver(self._listening, lambda driver: driver.execute(f"LISTEN {CHANNEL}"))
+            self._ask_driver(self._listening, _subscribe)
 
     def _data_version(self) -> int:
         """A number that changes with each commit of another connection; 0 on PostgreSQL."""
@@ -122,6 +122,11 @@ class Watcher:
             if connection is not None:
                 connection.close()
         self._sqlite = self._listening = None
+
+
+def _subscribe(driver: Any) -> None:  # noqa: ANN401  as above
+    [digest] = driver.execute(f"SELECT {SCHEMA_DIGEST}").fetchone()
+    driver.execute(f"LISTEN {CHANNEL}_{digest}")
 
 
 def _listen(driver: Any, timeout_s: float) -> None:  # noqa: ANN401  as above
