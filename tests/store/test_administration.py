@@ -143,12 +143,17 @@ def test_replicas_read_what_changed(store: Store) -> None:
     assert store.grants.put([], ADMIN, "", NOW) == []
 
 
+def test_an_id_of_the_audit_has_a_kind(store: Store) -> None:
+    with pytest.raises(ValueError, match="expected a kind with the id"):
+        store.audit.page(object_id="p")
+
+
 def test_pins(store: Store) -> None:
     one, two = Pin("s", "t", "d1", "{}"), Pin("s", "t", "d2", "[]")
     store.pins.accept([one, two], ADMIN, "looked at", NOW)
     stored = store.pins.since(0)
     assert [(pin.pin, pin.accepted_by, pin.is_deleted) for pin in stored] == [(one, "ann", False), (two, "ann", False)]
-    store.pins.forget([one], ADMIN, "", NOW)
+    store.pins.forget([Pin("s", "t", "unknown", "{}"), one], ADMIN, "", NOW)
     [gone] = store.pins.since(stored[-1].change)
     assert (gone.pin, gone.is_deleted) == (one, True)
     store.pins.accept([one], ADMIN, "", NOW)

@@ -57,6 +57,8 @@ def test_a_restored_store_admits_nothing_that_was_used_since(tmp_path: Path) -> 
     assert list(states.values()) == [ended, ended, State.DENIED, consumed, consumed]
     assert store.approvals.get(ids["approved"], NOW).cause == "the store was restored from a backup"
     assert not store.permits.get(offer.permit_id, NOW).is_active
+    [record] = store.audit.page(kind="store")
+    assert (record.change.action, record.change.reason) == ("restore", f"from {saved}")
     # Also by a replica whose clock is behind.
     assert store.approvals.restore(ids["used"], use.use_id, CALLER, NOW - 1).state is consumed
     assert all(isinstance(one, Waiting) for one in store.approvals.ask([ask("approved"), ask("used")], NOW))
@@ -227,4 +229,5 @@ def test_approvals_are_ended_on_command(empty_place: Place) -> None:
     end_live(empty_place, NOW)
     assert {one.state for one in store.approvals.page(NOW).items} == {State.ENDED}
     assert len(store.approvals.since(0, NOW, size=2)) == 2
+    assert [one.change.action for one in store.audit.page(kind="store", object_id="approvals")] == ["end_approvals"]
     store.close()

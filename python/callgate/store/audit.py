@@ -71,8 +71,12 @@ class AdminAudit:
         """Records, newest first; `before` is the number of the last one of the page before.
 
         Raises:
+            ValueError: An id without its kind.
             StoreError: The store does not answer.
         """
+        if object_id is not None and kind is None:
+            message = "expected a kind with the id"
+            raise ValueError(message)
         query = select(admin_audit)
         if kind is not None:
             query = query.where(_TABLE.kind == kind)

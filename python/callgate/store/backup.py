@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import func, select, update
 
 from callgate.errors import StoreError
+from callgate.store import audit
 from callgate.store.approvals.state import end_where
 from callgate.store.database import Database
 from callgate.store.engine import connect_sqlite, open_engine
@@ -132,7 +133,7 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
             # A backup is one file; a log beside it is of somebody who has it open.
             with closing(connect_sqlite(source, read_only=True)) as connection:
                 copy(connection, partial, APPLICATION_ID)
-            _prepare(partial, now_us)
+            _prepare(partial, source, now_us)
             if is_there:
                 # Another name of the same file, so that there is a store at every moment.
                 os.link(path, aside)
@@ -153,7 +154,7 @@ def end_live(place: Place, now_us: int) -> None:
     Raises:
         StoreError: There is no store, or it cannot be used.
     """
-    _of_current(open_existing(place), lambda at: _end_live(at, now_us))
+    _of_current(open_existing(place), lambda at: _end_live(at, "end_approvals", "", now_us))
 
 
 def _of_current(database: Database, work: Callable[[Connection], None]) -> None:
@@ -178,7 +179,7 @@ def _facts(connection: Connection, place: Place, revision: str | None) -> Facts:
     return Facts(place, revision, states, connection.execute(active).scalar_one())
 
 
-def _prepare(path: Path, now_us: int) -> None:
+def _prepare(path: Path, source: Path, now_us: int) -> None:
     """Migrates a restored file, and ends what calls may have used since it was copied."""
     database = Database(at_path(path), open_engine(at_path(path)))
     try:
@@ -186,14 +187,14 @@ def _prepare(path: Path, now_us: int) -> None:
         kept = migrated(database)
         if kept is not None:
             kept.unlink()
-        database.write(lambda at: _end_live(at, now_us))
+        database.write(lambda at: _end_live(at, "restore", f"from {source}", now_us))
     finally:
         database.close()
     with closing(connect_sqlite(path)) as connection:
         connection.execute("PRAGMA journal_mode=DELETE")
 
 
-def _end_live(connection: Connection, now_us: int) -> None:
+def _end_live(connection: Connection, action: str, reason: str, now_us: int) -> None:
     usable = (approvals.c.state.in_([State.PENDING.value, State.APPROVED.value]),)
     while end_where(connection, usable, _BY, _CAUSE, now_us):
         pass
@@ -202,6 +203,7 @@ def _end_live(connection: Connection, now_us: int) -> None:
     connection.execute(update(approvals).where(consumed).values(until_us=0))
     while end_some(connection, (), _BY, _CAUSE, now_us):
         pass
+    audit.record(connection, [audit.Change(_BY, action, "store", "approvals", reason)], now_us)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from callgate.store.database import Database
 
+_AT_ONCE: Final = 500
 _HEAD: Final = documents.c
 _VERSION: Final = document_versions.c
 _SAME_VERSION: Final = and_(_HEAD.kind == _VERSION.kind, _HEAD.id == _VERSION.id, _HEAD.version == _VERSION.version)
@@ -207,9 +208,13 @@ class _Edits:
         query = (
             select(documents, _VERSION.digest)
             .join(document_versions, _SAME_VERSION)
-            .where(_HEAD.kind == self._kind.value, _HEAD.id.in_(names))
+            .where(_HEAD.kind == self._kind.value)
         )
-        rows = connection.execute(query)
+        wanted = sorted(names)
+        rows: list[Any] = []
+        # A statement of SQLite has at most 32,766 values.
+        for begin in range(0, len(wanted), _AT_ONCE):
+            rows += connection.execute(query.where(_HEAD.id.in_(wanted[begin : begin + _AT_ONCE])))
         return {row.id: _Head(row.version, row.digest, row.is_deleted) for row in rows}
 
     def _put(self, edit: Edit) -> int:

@@ -37,7 +37,11 @@ class Verdict(str, Enum):
 
 @dataclass(frozen=True, order=True)
 class Person:
-    """A person, as an issuer names them."""
+    """A person, as an issuer names them.
+
+    Issuer and subject are compared byte for byte. The caller takes the issuer from the configuration, so that it has
+    one spelling. A local account and an account of an OIDC provider are two people, also if one human has both.
+    """
 
     issuer: str
     subject: str

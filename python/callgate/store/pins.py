@@ -62,7 +62,7 @@ class Pins:
         self._put(pins, by, reason, now_us, is_deleted=False)
 
     def forget(self, pins: Sequence[Pin], by: Actor, reason: str, now_us: int) -> None:
-        """Takes the acceptance back.
+        """Takes the acceptance back; unknown ones are left out.
 
         Raises:
             StoreError: The store does not answer.
@@ -87,7 +87,9 @@ def _put_all(
     for pin, number in zip(pins, next_numbers(connection, Kind.PINS, len(pins)), strict=True):
         same = (_TABLE.server == pin.server, _TABLE.tool == pin.tool, _TABLE.digest == pin.digest)
         if is_deleted:
-            connection.execute(update(accepted_pins).where(*same).values(is_deleted=True, change=number))
+            forgotten = update(accepted_pins).where(*same, _TABLE.is_deleted.is_(False))
+            if not connection.execute(forgotten.values(is_deleted=True, change=number)).rowcount:
+                continue
         else:
             connection.execute(delete(accepted_pins).where(*same))
             connection.execute(

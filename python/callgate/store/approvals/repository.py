@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from callgate.store.database import Database
 
 _TABLE: Final = approvals.c
+_AT_ONCE: Final = 100
+"""Rows that one transaction forgets: calls wait for it."""
 
 
 class Approvals:
@@ -186,12 +188,12 @@ class Approvals:
         done = select(_TABLE.id).where(_TABLE.created_us <= now_us - keep_us, is_over, _TABLE.id.not_in(in_use))
 
         def without_arguments(connection: Connection) -> int:
-            ids = list(connection.scalars(old.limit(MOST)))
+            ids = list(connection.scalars(old.limit(_AT_ONCE)))
             connection.execute(update(evidence).where(held.approval_id.in_(ids)).values(arguments=None))
             return len(ids)
 
         def gone(connection: Connection) -> int:
-            ids = list(connection.scalars(done.order_by(_TABLE.created_us).limit(MOST)))
+            ids = list(connection.scalars(done.order_by(_TABLE.created_us).limit(_AT_ONCE)))
             connection.execute(delete(approvals).where(_TABLE.id.in_(ids)))
             return len(ids)
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
 _TABLE: Final = approvals.c
-_AT_ONCE: Final = 1_000
-"""Rows that one statement changes."""
+_AT_ONCE: Final = 100
+"""Rows that one transaction changes: calls wait for it."""
 
 
 def locked(connection: Connection, approval_id: str) -> Any:  # noqa: ANN401  a row has its query's columns
@@ -137,7 +137,7 @@ def _change_many(
     cause: str,
     now_us: int,
 ) -> int:
-    """Changes the state of up to a thousand rows, and returns their number."""
+    """Changes the state of up to a hundred rows, and returns their number."""
     ids = list(connection.scalars(select(_TABLE.id).where(*where).order_by(_TABLE.until_us).limit(_AT_ONCE)))
     if not ids:
         return 0

@@ -54,6 +54,7 @@ approvals: Final = Table(
     Index("ix_approvals_state", "state", "created_us", "id"),
     # Not a partial one: SQLite would prefer the index before this, and look at every row of a state.
     Index("ix_approvals_until", "state", "until_us"),
+    Index("ix_approvals_grant_state", "grant_id", "state", "created_us", "id"),
     Index("ix_approvals_grant", "grant_id", "created_us", "id"),
     Index("ix_approvals_decided", "grant_id", "server", "tool", "decided_us"),
     Index("ix_approvals_change", "change"),

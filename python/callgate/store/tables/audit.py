@@ -23,5 +23,6 @@ admin_audit: Final = Table(
     word("digest_before", nullable=True),
     word("digest_after", nullable=True),
     word("reason"),
+    Index("ix_admin_audit_kind", "kind", "number"),
     Index("ix_admin_audit_object", "kind", "object_id", "number"),
 )

@@ -46,6 +46,7 @@ def upgrade() -> None:
     op.create_index("ix_approvals_created", "approvals", ["created_us", "id"], unique=False)
     op.create_index("ix_approvals_decided", "approvals", ["grant_id", "server", "tool", "decided_us"], unique=False)
     op.create_index("ix_approvals_grant", "approvals", ["grant_id", "created_us", "id"], unique=False)
+    op.create_index("ix_approvals_grant_state", "approvals", ["grant_id", "state", "created_us", "id"], unique=False)
     op.create_index(
         "ix_approvals_grant_pending",
         "approvals",

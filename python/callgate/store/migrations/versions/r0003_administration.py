@@ -42,6 +42,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_admin_audit")),
     )
+    op.create_index("ix_admin_audit_kind", "admin_audit", ["kind", "number"], unique=False)
     op.create_index("ix_admin_audit_object", "admin_audit", ["kind", "object_id", "number"], unique=False)
     op.create_table(
         "document_versions",
