@@ -31,6 +31,7 @@ from callgate.store.model import (
 )
 from callgate.store.pages import MOST, Page, read_page
 from callgate.store.tables import approvals, evidence, permits
+from callgate.store.tables.approvals import LIVE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -182,7 +183,8 @@ class Approvals:
         old = select(held.approval_id).where(
             text("arguments IS NOT NULL"),
             held.created_us <= now_us - keep_arguments_us,
-            held.approval_id.in_(select(_TABLE.id).where(is_over)),
+            # Live ones are few.
+            held.approval_id.not_in(select(_TABLE.id).where(text(LIVE))),
         )
         in_use = select(permits.c.approval_id).where(permits.c.state == "active")
         done = select(_TABLE.id).where(_TABLE.created_us <= now_us - keep_us, is_over, _TABLE.id.not_in(in_use))
