@@ -143,8 +143,8 @@ class Running:
 
     def _unreached(self, error: Exception) -> ConfigError:
         if isinstance(error, TimeoutError):
-            message = f"the sidecar at {self._where} did not answer within {self.timeout_s:g} s; it may be stopped or overloaded"
-            return ConfigError(message)
+            waited = f"the sidecar at {self._where} did not answer within {self.timeout_s:g} s"
+            return ConfigError(f"{waited}; it may be stopped or overloaded")
         reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
         if self.url is not None:
             return ConfigError(f"no sidecar answers at `{self.url}`: {reason}; check --admin, and that it runs")
