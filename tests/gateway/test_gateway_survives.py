@@ -139,8 +139,9 @@ def test_a_stream_that_breaks_off_breaks_off(both: tuple[Faulty, str]) -> None:
         pieces = answer.iter_raw()
         with pytest.raises(httpx.RemoteProtocolError):
             seen.extend(pieces)
-    # A reset drops what was not read before it came.
-    assert b"".join(seen).count(b"data:") <= 2
+    # A reset may drop notifications that were not read before it came, but nothing stands in for the answer.
+    assert b'"result"' not in b"".join(seen)
+    assert b'"error"' not in b"".join(seen)
 
 
 def test_a_result_of_a_hundred_megabytes_passes(both: tuple[Faulty, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from callgate.disk import sync
 from callgate.errors import StoreError
 from callgate.store import sqlite_file
 from callgate.store.backup import back_up, end_live, read_facts, restore
@@ -116,10 +117,10 @@ def test_nobody_opens_a_store_while_it_is_replaced(tmp_path: Path, monkeypatch: 
     store.approvals.ask([ask("later")], NOW)
     store.close()
     words = [sys.executable, "-m", "support.asking", place.url, "1", "f"]
-    sync = sqlite_file._sync  # noqa: SLF001  the last step before the file takes its place
     errors: list[str] = []
 
     def start_another(path: Path) -> None:
+        # The last step before the file takes its place.
         if not errors:
             tests = Path(__file__).resolve().parent.parent
             options: dict[str, Any] = {"cwd": tests, "stdin": subprocess.DEVNULL, "timeout": 120}
@@ -127,7 +128,7 @@ def test_nobody_opens_a_store_while_it_is_replaced(tmp_path: Path, monkeypatch: 
             errors.append(done.stderr)
         sync(path)
 
-    monkeypatch.setattr(sqlite_file, "_sync", start_another)
+    monkeypatch.setattr(sqlite_file, "sync", start_another)
     kept = restore(place, saved, NOW)
     assert len(errors) == 1
     assert "database is locked" in errors[0]

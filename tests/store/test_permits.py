@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from callgate.exact_json import read_json
 from callgate.store.errors import AnswerError, StateError, UnknownIdError
 from callgate.store.model import (
     Approval,
@@ -21,7 +22,7 @@ from callgate.store.model import (
     Waiting,
 )
 from callgate.store.store import Store
-from callgate.store.terms import covers, is_equal, read_json, read_terms
+from callgate.store.terms import covers, is_equal, read_terms
 from support.approvals import CALLER, HOUR, ISSUER, NOW, RULE, SECOND, answer, ask, need, new_id
 
 BOUNDS = PermitBounds(max_uses=5, max_duration_us=HOUR)

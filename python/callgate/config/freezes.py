@@ -16,6 +16,7 @@ from callgate._callgate import freezes_read
 from callgate.config.fields import format_instant
 from callgate.config.locks import locked
 from callgate.config.state import make_state_folder
+from callgate.disk import sync
 from callgate.errors import ConfigError
 from callgate.text import quoted
 
@@ -150,7 +151,7 @@ def _write(state: Path, freezes: list[Freeze]) -> None:
     path = freezes_file(state)
     if not freezes:
         path.unlink(missing_ok=True)
-        _sync(state)
+        sync(state)
         return
     document = {"version": "1", "freezes": [freeze.fields() for freeze in freezes]}
     # Made with mode 0600, under a name that no reader takes for the file.
@@ -164,7 +165,7 @@ def _write(state: Path, freezes: list[Freeze]) -> None:
         # What the sidecar would refuse must not replace what it obeys.
         freezes_read(name)
         Path(name).replace(path)
-        _sync(state)
+        sync(state)
     finally:
         Path(name).unlink(missing_ok=True)
 
@@ -174,14 +175,6 @@ def _give_to_owner(handle: int, state: Path) -> None:
     owner = state.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _user() -> str:

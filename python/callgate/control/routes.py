@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate.control import live, logs
 from callgate.errors import CallgateError, ConfigError
+from callgate.exact_json import read_json
 from callgate.text import did_you_mean, is_text, nearest, quoted
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _texts(name: str, value: object) -> list[str]:
 def _fields(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
     """The members of a JSON object; numbers keep their exact values."""
     try:
-        document = json.loads(body, parse_float=_decimal, parse_constant=_no_constant, object_pairs_hook=_once)
+        document = read_json(body)
     except (ValueError, RecursionError) as error:
         message = f"the body is not one JSON object: {error}"
         raise RequestError(message) from None
@@ -170,23 +170,3 @@ def _fields(body: bytes, known: tuple[str, ...]) -> dict[str, Any]:
             message = f"unknown field {quoted(name)}{did_you_mean(name, list(known))}"
             raise RequestError(message)
     return {name: value for name, value in document.items() if value is not None}
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        message = f"the number {quoted(text)} is out of range"
-        raise ValueError(message) from None
-
-
-def _no_constant(text: str) -> object:
-    message = f"{text} is no JSON"
-    raise ValueError(message)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key stands twice in one object")
-    return document

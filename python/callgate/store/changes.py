@@ -5,13 +5,18 @@ from __future__ import annotations
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from callgate.store.tables import changes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Table
     from sqlalchemy.engine import Connection
+
+    from callgate.store.model import Actor
 
 CHANNEL: Final = "callgate_changes"
 SCHEMA_DIGEST: Final = "md5(coalesce(current_schema(), ''))"
@@ -45,6 +50,39 @@ def next_numbers(connection: Connection, kind: Kind, count: int = 1) -> range:
     if connection.dialect.name == "postgresql":
         connection.execute(_NOTIFY, {"channel": CHANNEL, "kind": kind.value})
     return range(last - count + 1, last + 1)
+
+
+def change_rows(
+    connection: Connection,
+    table: Table,
+    kind: Kind,
+    ids: Sequence[str],
+    by: Actor,
+    cause: str,
+    now_us: int,
+    *,
+    state: str,
+) -> int:
+    """Writes a state to these rows, each with a number of its own; returns how many they are."""
+    if not ids:
+        return 0
+    statement = (
+        update(table)
+        .where(table.c.id == bindparam("of_id"))
+        .values(
+            state=state,
+            changed_us=now_us,
+            changed_by=by.name,
+            changed_from=by.source,
+            cause=cause,
+            change=bindparam("of_change"),
+        )
+    )
+    numbers = next_numbers(connection, kind, len(ids))
+    connection.execute(
+        statement, [{"of_id": one, "of_change": number} for one, number in zip(ids, numbers, strict=True)]
+    )
+    return len(ids)
 
 
 def last_numbers(connection: Connection) -> dict[Kind, int]:

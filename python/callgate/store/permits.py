@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 
-from callgate.store.changes import Kind, next_numbers
+from callgate.store.changes import Kind, change_rows, next_numbers
 from callgate.store.errors import StateError, UnknownIdError
 from callgate.store.model import Actor, Approval, PermitOffer, Person
 from callgate.store.pages import MOST, Page, read_page
@@ -179,24 +179,7 @@ def _give_back(connection: Connection, use_id: str, now_us: int) -> bool:
 def end_some(connection: Connection, where: tuple[Any, ...], by: Actor, cause: str, now_us: int) -> int:
     """Ends up to a thousand active permits."""
     ids = list(connection.scalars(select(_TABLE.id).where(text(ACTIVE), *where).limit(MOST)))
-    if not ids:
-        return 0
-    statement = (
-        update(permits)
-        .where(_TABLE.id == bindparam("of_id"))
-        .values(
-            state="ended",
-            changed_us=now_us,
-            changed_by=by.name,
-            changed_from=by.source,
-            cause=cause,
-            change=bindparam("number"),
-        )
-    )
-    numbers = next_numbers(connection, Kind.PERMITS, len(ids))
-    changed = [{"of_id": one, "number": number} for one, number in zip(ids, numbers, strict=True)]
-    connection.execute(statement, changed)
-    return len(ids)
+    return change_rows(connection, permits, Kind.PERMITS, ids, by, cause, now_us, state="ended")
 
 
 def _read(connection: Connection, permit_id: str, now_us: int) -> Permit:

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import chain, count
 from typing import TYPE_CHECKING, Final
 
+from callgate.disk import sync
 from callgate.errors import StoreError
 from callgate.store.engine import connect_sqlite, while_closed
 from callgate.store.errors import StoreDamagedError, StoreGoneError
@@ -116,13 +117,13 @@ def new_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     try:
         yield partial
-        _sync(partial)
+        sync(partial)
         if replace:
             partial.rename(path)
         else:
             # Unlike a rename, a link does not replace a store that another process has just made.
             os.link(partial, path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         for leftover in (partial, *files_beside(partial)):
             leftover.unlink(missing_ok=True)
@@ -155,11 +156,3 @@ def unused(path: Path) -> Path:
     """The path, with a number behind its name if it is taken."""
     places = (path.with_name(f"{path.name}-{number}") for number in count(1))
     return next(place for place in chain([path], places) if not place.exists())
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

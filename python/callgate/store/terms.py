@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
+from callgate.exact_json import read_json
 from callgate.store.errors import AnswerError
-
-
-def read_json(text: str) -> Any:  # noqa: ANN401  JSON
-    """A JSON value with exact numbers.
-
-    Raises:
-        ValueError: It is no JSON, or has a key twice.
-    """
-    return json.loads(text, parse_float=_decimal, parse_constant=_refuse_constant, object_pairs_hook=_object)
 
 
 def read_terms(text: str) -> dict[str, dict[str, Any]]:
@@ -63,27 +54,6 @@ def is_equal(one: object, other: object) -> bool:
     if isinstance(one, list) and isinstance(other, list):
         return len(one) == len(other) and all(is_equal(*pair) for pair in zip(one, other, strict=True))
     return type(one) is type(other) and one == other
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        message = f"`{text}` is too large"
-        raise ValueError(message) from None
-
-
-def _refuse_constant(text: str) -> None:
-    message = f"`{text}` is no JSON"
-    raise ValueError(message)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        message = "a key stands twice in an object"
-        raise ValueError(message)
-    return members
 
 
 def _holds(condition: Mapping[str, Any], name: str, arguments: Mapping[str, object]) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from callgate.config.document import read_bytes
 from callgate.config.locks import locked
+from callgate.disk import sync
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def replace(path: Path, before: bytes, after: bytes) -> None:
                 message = f"`{path}` has changed while the command was running; run it again"
                 raise ConfigError(message)
             partial.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except OSError as error:
         raise _unwritable(path, error) from None
     finally:
@@ -75,15 +76,6 @@ def _attributes(target: Path) -> Iterator[tuple[str, bytes]]:
         return
     for name in names:
         yield name, os.getxattr(target, name)
-
-
-def _sync(folder: Path) -> None:
-    """Forces the new name to the disk."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, select, update
 
+from callgate.exact_json import read_json
 from callgate.store.approvals.state import locked, set_state
 from callgate.store.errors import AnswerError, StateError
 from callgate.store.model import Actor, Approval, Need, PermitOffer, Person, State, Verdict, from_row
 from callgate.store.permits import make_permit
 from callgate.store.tables import answers
-from callgate.store.terms import is_equal, read_json, read_terms
+from callgate.store.terms import is_equal, read_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

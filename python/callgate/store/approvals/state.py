@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import select, text, update
 
 from callgate.errors import StoreError
-from callgate.store.changes import Kind, next_numbers
+from callgate.store.changes import Kind, change_rows, next_numbers
 from callgate.store.errors import StateError, UnknownIdError
 from callgate.store.model import Actor, Approval, State, from_row
 from callgate.store.tables import approvals
@@ -139,21 +139,4 @@ def _change_many(
 ) -> int:
     """Changes the state of up to a hundred rows, and returns their number."""
     ids = list(connection.scalars(select(_TABLE.id).where(*where).order_by(_TABLE.until_us).limit(_AT_ONCE)))
-    if not ids:
-        return 0
-    statement = (
-        update(approvals)
-        .where(_TABLE.id == bindparam("of_id"))
-        .values(
-            state=state.value,
-            changed_us=now_us,
-            changed_by=by.name,
-            changed_from=by.source,
-            cause=cause,
-            change=bindparam("number"),
-        )
-    )
-    numbers = next_numbers(connection, Kind.APPROVALS, len(ids))
-    changed = [{"of_id": one, "number": number} for one, number in zip(ids, numbers, strict=True)]
-    connection.execute(statement, changed)
-    return len(ids)
+    return change_rows(connection, approvals, Kind.APPROVALS, ids, by, cause, now_us, state=state.value)

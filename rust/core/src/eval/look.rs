@@ -129,19 +129,19 @@ impl<'s> Counting<'_, 's> {
 
     pub(super) fn rate_limited(&self, weighed: &Weighed<'s, '_>) -> Decision<'s> {
         let counts = &weighed.counts;
-        let enforced = counts.iter().take(counts.enforced());
-        let refusing = enforced.filter(|(one, demand)| !one.asks && demand.view.wait_us > 0);
-        let first_and_longest = refusing.fold(None, |found: Option<(Use, u64)>, (one, demand)| {
-            let (first, longest_us) = found.unwrap_or((one, 0));
-            Some((first, longest_us.max(demand.view.wait_us)))
-        });
-        // Where none refuses, other calls took the units between the look and the take: the next try asks a person.
-        let asking = || {
-            let index = counts.first_waiting(counts.enforced())?;
-            Some((counts.use_of(index)?, 1))
+        let refusing = || {
+            let enforced = counts.iter().take(counts.enforced());
+            enforced.filter(|(one, demand)| !one.asks && demand.view.wait_us > 0)
         };
-        let (first, longest_us) = first_and_longest.or_else(asking).unzip();
-        let longest_us = longest_us.unwrap_or_default();
+        let first_refusing = refusing().next().map(|(one, _)| one);
+        let (first, longest_us) = if first_refusing.is_some() {
+            let waits = refusing().map(|(_, demand)| demand.view.wait_us);
+            (first_refusing, waits.max().unwrap_or_default())
+        } else {
+            // Other calls took the units of a limit that asks between the look and the take: the next try asks a person.
+            let waiting = counts.first_waiting(counts.enforced());
+            (waiting.and_then(|index| counts.use_of(index)), 1)
+        };
         let limit = first.and_then(|one| self.policy(weighed)?.limit(one.limit));
         let (rule, message) = limit.map_or((Cow::Borrowed(""), Cow::Borrowed("")), |limit| {
             let message = match &limit.on_deny {

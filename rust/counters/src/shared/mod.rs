@@ -67,7 +67,7 @@ struct Held {
 }
 
 /// The result of a question.
-enum Asked<'s> {
+enum QuestionResult<'s> {
     /// This process has the file.
     Here(&'s Store),
     Answered(Answer),
@@ -147,12 +147,12 @@ impl Shared {
             wanted: wanted(demands),
         });
         match asked {
-            Asked::Here(store) => store.look(demands, store.since_opening(now)),
-            Asked::Answered(Answer::Views(views)) if views.len() == demands.len() => {
+            QuestionResult::Here(store) => store.look(demands, store.since_opening(now)),
+            QuestionResult::Answered(Answer::Views(views)) if views.len() == demands.len() => {
                 fill(demands, views);
                 true
             }
-            Asked::Answered(_) | Asked::Failed => {
+            QuestionResult::Answered(_) | QuestionResult::Failed => {
                 look_used_up(demands, now);
                 false
             }
@@ -166,8 +166,8 @@ impl Shared {
             wanted: wanted(demands),
         });
         match asked {
-            Asked::Here(store) => store.peek(demands, owner, store.since_opening(now)),
-            Asked::Answered(Answer::Views(views)) if views.len() == demands.len() => {
+            QuestionResult::Here(store) => store.peek(demands, owner, store.since_opening(now)),
+            QuestionResult::Answered(Answer::Views(views)) if views.len() == demands.len() => {
                 fill(demands, views);
                 Ok(())
             }
@@ -185,8 +185,8 @@ impl Shared {
             until_us,
         });
         match asked {
-            Asked::Here(store) => store.take(demands, owner, store.since_opening(now)),
-            Asked::Answered(Answer::Taken { stamp_us, counts }) if counts.len() == demands.len() => {
+            QuestionResult::Here(store) => store.take(demands, owner, store.since_opening(now)),
+            QuestionResult::Answered(Answer::Taken { stamp_us, counts }) if counts.len() == demands.len() => {
                 for (demand, (view, stamp)) in demands.iter_mut().zip(counts) {
                     demand.view = view;
                     demand.hold = Stamp::hold(stamp);
@@ -205,7 +205,7 @@ impl Shared {
             wanted: Wanted::of(demand),
             stamp,
         });
-        if let Asked::Here(store) = asked {
+        if let QuestionResult::Here(store) = asked {
             store.give_back(demand, now);
         }
     }
@@ -230,7 +230,7 @@ impl Shared {
 
     pub(crate) fn len(&self) -> usize {
         match self.ask(MOST_SENT, |_| Request::Count) {
-            Asked::Here(store) => store.len(),
+            QuestionResult::Here(store) => store.len(),
             asked => count(&asked),
         }
     }
@@ -240,7 +240,7 @@ impl Shared {
             grant: grant.to_owned(),
         };
         match self.ask(MOST_SENT, request) {
-            Asked::Here(store) => store.len_of(grant),
+            QuestionResult::Here(store) => store.len_of(grant),
             asked => count(&asked),
         }
     }
@@ -273,9 +273,9 @@ impl Shared {
         // Over a link of its own, so that calls need not wait for the disk.
         let place = LinkPlace::default();
         match self.ask_over(&place, DISK_PATIENCE, MOST_SENT, |_| Request::Flush) {
-            Asked::Here(store) => store.flush(reading),
-            Asked::Answered(Answer::Done) => Ok(()),
-            Asked::Answered(Answer::Failed(error)) => Err(self.unflushed(error)),
+            QuestionResult::Here(store) => store.flush(reading),
+            QuestionResult::Answered(Answer::Done) => Ok(()),
+            QuestionResult::Answered(Answer::Failed(error)) => Err(self.unflushed(error)),
             // After `close` there is nothing to flush.
             _ if self.closed.load(Ordering::SeqCst) => Ok(()),
             _ => Err(self.unflushed(self.fault().unwrap_or_default())),
@@ -306,7 +306,7 @@ impl Shared {
 
     /// Asks the holder, or finds that this process is it. Takes the file over if the holder has ended. `request` gets the
     /// boot microseconds at which the question is given up, and the question is sent `most_sent` times at most.
-    fn ask(&self, most_sent: usize, request: impl Fn(u64) -> Request) -> Asked<'_> {
+    fn ask(&self, most_sent: usize, request: impl Fn(u64) -> Request) -> QuestionResult<'_> {
         self.ask_over(&self.link, PATIENCE, most_sent, request)
     }
 
@@ -317,12 +317,12 @@ impl Shared {
         patience: Duration,
         most_sent: usize,
         request: impl Fn(u64) -> Request,
-    ) -> Asked<'_> {
+    ) -> QuestionResult<'_> {
         if self.is_inherited() {
-            return Asked::Failed;
+            return QuestionResult::Failed;
         }
         if let Some(held) = self.held.get() {
-            return Asked::Here(&held.store);
+            return QuestionResult::Here(&held.store);
         }
         let asked = self.ask_other(place, patience, most_sent, || {
             let patience_us = u64::try_from(patience.as_micros()).unwrap_or(u64::MAX);
@@ -338,7 +338,7 @@ impl Shared {
             }
             Err(error) => {
                 self.note(Some(error.to_string()));
-                Asked::Failed
+                QuestionResult::Failed
             }
         }
     }
@@ -349,20 +349,20 @@ impl Shared {
         patience: Duration,
         most_sent: usize,
         framed: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Result<Asked<'_>, StoreError> {
+    ) -> Result<QuestionResult<'_>, StoreError> {
         let (deadline, answer_by) = (Deadline::after(PATIENCE), Deadline::after(patience));
         let Some(framed) = framed() else {
-            return Ok(Asked::Failed);
+            return Ok(QuestionResult::Failed);
         };
         let mut turn = place.wait(deadline).ok_or_else(|| reach::silent(&self.path))?;
         let mut sent = 0;
         while sent < most_sent {
             if self.closed.load(Ordering::SeqCst) {
-                return Ok(Asked::Failed);
+                return Ok(QuestionResult::Failed);
             }
             if let Some(held) = self.held.get() {
                 // Another thread has taken the file over meanwhile.
-                return Ok(Asked::Here(&held.store));
+                return Ok(QuestionResult::Here(&held.store));
             }
             let mut link = match turn.link.take() {
                 Some(link) => link,
@@ -387,7 +387,7 @@ impl Shared {
                 Ok(Answer::Gone) | Err(LinkError::Lost) => {}
                 Ok(answer) => {
                     turn.link = Some(link);
-                    return Ok(Asked::Answered(answer));
+                    return Ok(QuestionResult::Answered(answer));
                 }
                 Err(_) => break,
             }
@@ -396,7 +396,7 @@ impl Shared {
     }
 
     /// Keeps the file from now on, and serves the others.
-    fn hold(&self, store: Store) -> Asked<'_> {
+    fn hold(&self, store: Store) -> QuestionResult<'_> {
         let store = Arc::new(store);
         let service = Service::start(
             &self.path,
@@ -416,13 +416,13 @@ impl Shared {
             let _ = second.close(None);
         }
         let Some(held) = self.held.get() else {
-            return Asked::Failed;
+            return QuestionResult::Failed;
         };
         // SeqCst: either this thread sees that the counters are closed, or `close` sees the file.
         if self.closed.load(Ordering::SeqCst) {
             let _ = held.close(None);
         }
-        Asked::Here(&held.store)
+        QuestionResult::Here(&held.store)
     }
 
     fn note(&self, fault: Option<String>) {
@@ -475,9 +475,9 @@ fn look_used_up(demands: &mut [Demand], now: Now) {
 }
 
 /// The refusal of a question, with the views of the counts.
-fn refusal(asked: Asked<'_>, demands: &mut [Demand]) -> Refusal {
+fn refusal(asked: QuestionResult<'_>, demands: &mut [Demand]) -> Refusal {
     match asked {
-        Asked::Answered(Answer::Refused { refusal, views }) if views.len() == demands.len() => {
+        QuestionResult::Answered(Answer::Refused { refusal, views }) if views.len() == demands.len() => {
             fill(demands, views);
             refusal
         }
@@ -485,9 +485,9 @@ fn refusal(asked: Asked<'_>, demands: &mut [Demand]) -> Refusal {
     }
 }
 
-fn count(asked: &Asked<'_>) -> usize {
+fn count(asked: &QuestionResult<'_>) -> usize {
     match asked {
-        Asked::Answered(Answer::Count(count)) => usize::try_from(*count).unwrap_or(usize::MAX),
+        QuestionResult::Answered(Answer::Count(count)) => usize::try_from(*count).unwrap_or(usize::MAX),
         _ => 0,
     }
 }
