@@ -8,7 +8,7 @@ from pathlib import Path
 import grpc
 
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
-from support.program import TIMEOUT_S, sidecar
+from support.program import TIMEOUT_S, sidecar, stand_still
 
 GIVEN_UP = 600
 DEADLINE_S = 0.3
@@ -26,7 +26,7 @@ def test_calls_that_pass_their_deadlines_in_a_stall_leave_the_others_alone(tmp_p
         )
         call = pb.CheckRequest(grant="g", tool="open")
         assert check(call, timeout=TIMEOUT_S).outcome == pb.OUTCOME_ALLOW
-        running.process.send_signal(signal.SIGSTOP)
+        stand_still(running.process)
         try:
             patient = [check.future(call, timeout=TIMEOUT_S) for _ in range(20)]
             hasty = [check.future(call, timeout=DEADLINE_S) for _ in range(GIVEN_UP)]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.program import run, sidecar
+from support.program import run, sidecar, stand_still
 from support.stdio.wrapped import PROGRAMS, Talk, call, request, server, wrapping
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def test_a_kill_during_calls_admits_nothing_twice(tmp_path: Path) -> None:
 def test_while_the_first_one_is_stopped_calls_are_refused(tmp_path: Path) -> None:
     with wraps(tmp_path, 3) as [first, *others]:
         assert at_once([first, *others], 1) == 3
-        first.process.send_signal(signal.SIGSTOP)
+        stand_still(first.process)
         try:
             assert [client.rule() for client in others] == [UNAVAILABLE] * 2
             # What meets no limit needs nobody.
@@ -176,7 +176,7 @@ def test_while_the_first_one_is_stopped_calls_are_refused(tmp_path: Path) -> Non
 
 def test_a_stopped_one_that_is_killed_is_succeeded(tmp_path: Path) -> None:
     with wraps(tmp_path, 2) as [first, second]:
-        first.process.send_signal(signal.SIGSTOP)
+        stand_still(first.process)
         assert second.rule() == UNAVAILABLE
         first.process.kill()
         first.process.wait()

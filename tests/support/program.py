@@ -15,6 +15,8 @@ from pathlib import Path
 from queue import Queue
 from tempfile import TemporaryDirectory
 from threading import Thread
+from time import monotonic, sleep
+from typing import Any
 
 PROGRAM = Path(sys.executable).with_name("callgate")
 TIMEOUT_S = 60.0
@@ -99,6 +101,27 @@ class Sidecar:
         code = self.process.wait(TIMEOUT_S)
         self._reader.join(TIMEOUT_S)
         return code, "" if self.process.stderr is None else self.process.stderr.read()
+
+
+def stand_still(process: subprocess.Popen[Any]) -> None:
+    """Stops a process until it gets SIGCONT. A thread that runs when the signal comes can go on for a moment: it
+    returns when all of them stand."""
+    process.send_signal(signal.SIGSTOP)
+    tasks = Path(f"/proc/{process.pid}/task")
+    deadline = monotonic() + TIMEOUT_S
+    while any(_state(task) != "T" for task in tasks.iterdir()):
+        assert monotonic() < deadline, f"process {process.pid} does not stop"
+        sleep(0.001)
+
+
+def _state(task: Path) -> str:
+    try:
+        line = (task / "stat").read_text()
+    except OSError:
+        # The thread has ended meanwhile.
+        return "T"
+    # The name of a thread stands in parentheses and may hold spaces.
+    return line.rpartition(")")[2].split()[0]
 
 
 def _greeting(line: str) -> list[str]:
