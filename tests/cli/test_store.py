@@ -17,7 +17,7 @@ from support.program import refused, run
 
 def test_status_backup_and_restore(tmp_path: Path) -> None:
     state, saved = tmp_path / "state", tmp_path / "saved"
-    assert run("store", "migrate", "--state", state).out == f"migrated: {state}/callgate.db has revision 0003\n"
+    assert run("store", "migrate", "--state", state).out == f"migrated: {state}/callgate.db has revision 0004\n"
     store = open_store(in_folder(state))
     first, second = ask("a"), ask("b")
     store.approvals.ask([first, second], NOW)
@@ -25,7 +25,7 @@ def test_status_backup_and_restore(tmp_path: Path) -> None:
     done = run("store", "status", "--state", state)
     assert done.out.splitlines() == [
         f"store:          {state}/callgate.db",
-        "revision:       0003",
+        "revision:       0004",
         "approvals:      1 approved, 1 pending",
         "active permits: 0",
     ]

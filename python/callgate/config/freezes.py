@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,6 +17,7 @@ from callgate.config.locks import locked
 from callgate.config.state import make_state_folder
 from callgate.disk import sync
 from callgate.errors import ConfigError
+from callgate.os_user import os_user
 from callgate.text import quoted
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def new_freeze(selection: Selection, reason: str, length: timedelta | None, now:
         raise ConfigError("the end is too far away; leave --for out for a freeze without an end")
     until = None if length is None else now + length + timedelta(seconds=1, microseconds=-1)
     # Whole seconds, which people read; the end is rounded up.
-    return Freeze(selection, reason, until and until.replace(microsecond=0), now.replace(microsecond=0), _user())
+    return Freeze(selection, reason, until and until.replace(microsecond=0), now.replace(microsecond=0), os_user())
 
 
 def _write(state: Path, freezes: list[Freeze]) -> None:
@@ -175,14 +175,6 @@ def _give_to_owner(handle: int, state: Path) -> None:
     owner = state.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.fchown(handle, owner.st_uid, owner.st_gid)
-
-
-def _user() -> str:
-    user = str(os.getuid())
-    # A container's user may have no name.
-    with suppress(KeyError):
-        user = pwd.getpwuid(os.getuid()).pw_name
-    return user
 
 
 def _instant(unix_us: int) -> datetime:

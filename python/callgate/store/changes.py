@@ -35,6 +35,8 @@ class Kind(str, Enum):
     SERVERS = "servers"
     POLICIES = "policies"
     PINS = "pins"
+    PEOPLE = "people"
+    TOKENS = "tokens"
 
 
 def next_numbers(connection: Connection, kind: Kind, count: int = 1) -> range:

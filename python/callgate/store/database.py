@@ -44,6 +44,8 @@ class Domain(IntEnum):
     """Approvals, permits and freezes: what calls wait for."""
     ADMINISTRATION = 2
     """Documents and pins: what an import changes in bulk."""
+    IDENTITY = 3
+    """People, machine tokens and sessions: a login waits for no import."""
 
 
 class Database:

@@ -11,8 +11,10 @@ from callgate.store.documents import DocumentKind, Documents
 from callgate.store.freezes import Freezes
 from callgate.store.model import PENDING_IN_ALL, PENDING_PER_GRANT
 from callgate.store.open import open_database
+from callgate.store.people import People
 from callgate.store.permits import Permits
 from callgate.store.pins import Pins
+from callgate.store.tokens import Tokens
 from callgate.store.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ class Store:
         self.servers = Documents(database, DocumentKind.SERVERS)
         self.policies = Documents(database, DocumentKind.POLICIES)
         self.pins = Pins(database)
+        self.people = People(database)
+        self.tokens = Tokens(database)
         self.audit = AdminAudit(database)
 
     @property

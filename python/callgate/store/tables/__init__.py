@@ -5,6 +5,7 @@ from callgate.store.tables.audit import admin_audit
 from callgate.store.tables.base import changes, metadata
 from callgate.store.tables.documents import accepted_pins, document_versions, documents
 from callgate.store.tables.freezes import freezes
+from callgate.store.tables.identity import login_attempts, login_links, machine_tokens, people, sessions
 from callgate.store.tables.permits import permit_uses, permits
 
 __all__ = [
@@ -17,7 +18,12 @@ __all__ = [
     "documents",
     "evidence",
     "freezes",
+    "login_attempts",
+    "login_links",
+    "machine_tokens",
     "metadata",
+    "people",
     "permit_uses",
     "permits",
+    "sessions",
 ]
