@@ -469,3 +469,30 @@ def test_what_is_stored_is_read_again(store: Store) -> None:
     store.approvals.ask([call], NOW)
     stored = store.approvals.get(call.new_id, NOW)
     assert (stored.call, stored.needs, stored.created_us) == (call.call, call.needs, NOW)
+
+
+def test_ids_by_their_beginnings(store: Store) -> None:
+    first, second = waiting(store, "a"), waiting(store, "b")
+    shared = first[: len(first) - 2]
+    assert store.approvals.find(first) == [first]
+    assert store.approvals.find(shared, size=1) == [min(first, second)]
+    assert set(store.approvals.find(shared)) >= {first, second}
+    assert [store.approvals.find(other) for other in ("zzzz", "", "%", "a%", "A", f"{first}a")] == [[]] * 6
+
+
+def test_what_people_do_is_in_the_admin_audit(store: Store) -> None:
+    approval_id = waiting(store, needs=(need(count=2),))
+    store.approvals.answer(approval_id, answer("ann", reason="fine"), NOW)
+    store.approvals.answer(approval_id, answer("bob", Verdict.DENY, reason="no"), NOW + 1)
+    store.approvals.withdraw(approval_id, CALLER, "again", NOW + 2)
+    with pytest.raises(StateError):
+        store.approvals.withdraw(approval_id, CALLER, "again", NOW + 3)
+    records = store.audit.page(kind="approvals", object_id=approval_id)[::-1]
+    assert [(one.at_us, one.change.action, one.change.by.name, one.change.reason) for one in records] == [
+        (NOW, "approve", f"ann ({ISSUER})", "fine"),
+        (NOW + 1, "deny", f"bob ({ISSUER})", "no"),
+        (NOW + 2, "withdraw", CALLER.name, "again"),
+    ]
+    digests = [(one.change.digest_before, one.change.digest_after) for one in records]
+    assert len({digest for pair in digests for digest in pair}) == 4
+    assert [after for _, after in digests[:2]] == [before for before, _ in digests[1:]]

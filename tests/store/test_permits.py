@@ -230,3 +230,24 @@ def test_texts_are_no_numbers() -> None:
 def test_a_number_beyond_every_exponent_is_no_term() -> None:
     with pytest.raises(AnswerError):
         read_terms('{"a": {"exactly": 1e9999999999999999999}}')
+
+
+def test_what_people_do_with_permits_is_in_the_admin_audit(store: Store) -> None:
+    permit_id = permit(store)
+    ended = store.permits.end(permit_id, CALLER, "enough", NOW + 1)
+    records = [one.change for one in store.audit.page(kind="permits", object_id=permit_id)[::-1]]
+    assert [(one.action, one.by.name, one.reason) for one in records] == [
+        ("create", f"ann ({ISSUER})", f"made from the approval {ended.approval_id}"),
+        ("end", CALLER.name, "enough"),
+    ]
+    assert records[0].digest_before is None
+    assert records[0].digest_after == records[1].digest_before != records[1].digest_after
+    assert store.permits.find(permit_id[:25]) == [permit_id]
+
+
+def test_permits_that_have_not_ended(store: Store) -> None:
+    first, second = permit(store), permit(store, grant="h")
+    store.permits.end(first, CALLER, "enough", NOW)
+    assert [one.id for one in store.permits.page(NOW, active=True).items] == [second]
+    assert [one.id for one in store.permits.page(NOW, grant="g").items] == [first]
+    assert store.permits.page(NOW, grant="g", active=True).items == ()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, select
@@ -15,6 +17,7 @@ from callgate.store.tables import admin_audit
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from _typeshed import DataclassInstance
     from sqlalchemy.engine import Connection
 
     from callgate.store.database import Database
@@ -86,6 +89,11 @@ class AdminAudit:
             query = query.where(_TABLE.number < before)
         query = query.order_by(_TABLE.number.desc()).limit(max(1, min(size, MOST)))
         return self._database.read(lambda at: [_recorded(row) for row in at.execute(query)])
+
+
+def digest(row: DataclassInstance) -> str:
+    """The SHA-256 of a row in its present state."""
+    return hashlib.sha256(json.dumps(asdict(row), sort_keys=True).encode()).hexdigest()
 
 
 def record(connection: Connection, changes: Sequence[Change], now_us: int) -> None:

@@ -1,4 +1,7 @@
-"""Lists in pages: each begins after the last row of the page before, so that the last page is as fast as the first."""
+"""Lists in pages: each begins after the last row of the page before, so that the last page is as fast as the first.
+
+And ids by their beginnings.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from sqlalchemy import tuple_
+from sqlalchemy import and_, select, tuple_
 
 from callgate.errors import CallgateError
 
@@ -26,6 +29,7 @@ MOST: Final = 1_000
 
 _POSITION: Final = re.compile(r"([0-9]{1,19}) ([a-z0-9]+)")
 _LAST: Final = 2**63 - 1
+_ID: Final = re.compile("[a-z0-9]+")
 
 
 class PageTokenError(CallgateError):
@@ -39,6 +43,18 @@ class Page(Generic[_Item]):
     items: tuple[_Item, ...]
     next_token: str | None
     """Names the next page; None for the last one."""
+
+
+def find_ids(connection: Connection, column: Column[str], beginning: str, size: int) -> list[str]:
+    """The ids of random letters and digits (see `ids.py`) that begin so."""
+    if _ID.fullmatch(beginning) is None:
+        return []
+    if connection.dialect.name == "sqlite":
+        # By its index, which is ordered by bytes; `{` comes after `z`.
+        begins = and_(column >= beginning, column < f"{beginning}{{")
+    else:
+        begins = column.startswith(beginning)
+    return list(connection.scalars(select(column).where(begins).order_by(column).limit(size)))
 
 
 def read_page(

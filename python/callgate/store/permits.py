@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, select, text, update
 
+from callgate.store import audit
 from callgate.store.changes import Kind, change_rows, next_numbers
 from callgate.store.errors import StateError, UnknownIdError
 from callgate.store.model import Actor, Approval, PermitOffer, Person
-from callgate.store.pages import MOST, Page, read_page
+from callgate.store.pages import MOST, Page, find_ids, read_page
 from callgate.store.tables import permit_uses, permits
 from callgate.store.tables.permits import ACTIVE
 
@@ -65,7 +66,7 @@ class Permits:
         return self._database.write(lambda at: _give_back(at, use_id, now_us))
 
     def end(self, permit_id: str, by: Actor, cause: str, now_us: int) -> Permit:
-        """Ends a permit.
+        """Ends a permit; recorded in the admin audit.
 
         Raises:
             UnknownIdError: There is none.
@@ -78,7 +79,11 @@ class Permits:
             if not permit.is_active:
                 raise StateError("permit", permit_id, "ended", "it cannot be ended")
             end_some(connection, (_TABLE.id == permit_id,), by, cause, now_us)
-            return _read(connection, permit_id, now_us)
+            ended = _read(connection, permit_id, now_us)
+            digests = audit.digest(permit), audit.digest(ended)
+            change = audit.Change(by, "end", Kind.PERMITS.value, permit_id, cause, *digests)
+            audit.record(connection, [change], now_us)
+            return ended
 
         return self._database.write(work)
 
@@ -105,14 +110,30 @@ class Permits:
         """
         return self._database.read(lambda at: _read(at, permit_id, now_us))
 
-    def page(self, now_us: int, *, grant: str | None = None, size: int = 100, token: str | None = None) -> Page[Permit]:
-        """Permits, newest first.
+    def find(self, beginning: str, *, size: int = 10) -> list[str]:
+        """The ids that begin so, at most `size` of them; the whole id finds itself."""
+        return self._database.read(lambda at: find_ids(at, _TABLE.id, beginning, size))
+
+    def page(
+        self,
+        now_us: int,
+        *,
+        grant: str | None = None,
+        active: bool = False,
+        size: int = 100,
+        token: str | None = None,
+    ) -> Page[Permit]:
+        """Permits, newest first; with `active` those that have not ended. One whose time is over may be among them.
 
         Raises:
             PageTokenError: The token is of no page.
             StoreError: The store does not answer.
         """
-        query = select(permits) if grant is None else select(permits).where(_TABLE.grant_id == grant)
+        query = select(permits)
+        if grant is not None:
+            query = query.where(_TABLE.grant_id == grant)
+        if active:
+            query = query.where(text(ACTIVE))
         key = (_TABLE.made_us, _TABLE.id)
         return self._database.read(
             lambda at: read_page(at, query, key, lambda row: _permit(row, now_us), size=size, token=token)
@@ -133,8 +154,9 @@ class Permits:
 def make_permit(
     connection: Connection, approval: Approval, offer: PermitOffer, people: Sequence[Person], by: Actor, now_us: int
 ) -> None:
-    """Writes a permit of an approval that has all its answers."""
+    """Writes a permit of an approval that has all its answers; recorded in the admin audit."""
     call = approval.call
+    made = f"made from the approval {approval.id}"
     [number] = next_numbers(connection, Kind.PERMITS)
     connection.execute(
         insert(permits).values(
@@ -155,10 +177,13 @@ def make_permit(
             changed_us=now_us,
             changed_by=by.name,
             changed_from=by.source,
-            cause=f"made from the approval {approval.id}",
+            cause=made,
             change=number,
         )
     )
+    after = audit.digest(_read(connection, offer.permit_id, now_us))
+    change = audit.Change(by, "create", Kind.PERMITS.value, offer.permit_id, made, digest_after=after)
+    audit.record(connection, [change], now_us)
 
 
 def _give_back(connection: Connection, use_id: str, now_us: int) -> bool:

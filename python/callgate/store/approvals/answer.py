@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import insert, select, update
 
 from callgate.exact_json import read_json
-from callgate.store.approvals.state import locked, set_state
+from callgate.store.approvals.state import locked, record, set_state
 from callgate.store.errors import AnswerError, StateError
 from callgate.store.model import Actor, Approval, Need, PermitOffer, Person, State, Verdict, from_row
 from callgate.store.permits import make_permit
@@ -39,7 +39,7 @@ class Answer:
 
 
 def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us: int) -> Approval:
-    """Writes an answer, and decides the approval if it is the last one that is needed.
+    """Writes an answer, and decides the approval if it is the last one that is needed; recorded in the admin audit.
 
     Raises:
         UnknownIdError: There is no such approval.
@@ -50,6 +50,15 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
     if approval.state is not State.PENDING:
         raise StateError("approval", approval_id, approval.state.value, "it cannot be answered")
     _check(approval, answer)
+    by = Actor(str(answer.person), answer.source)
+    answered = _write(connection, approval, answer, by, now_us)
+    record(connection, by, answer.verdict.value, approval, answered, answer.reason, now_us)
+    return answered
+
+
+def _write(connection: Connection, approval: Approval, answer: Answer, by: Actor, now_us: int) -> Approval:
+    """Writes an answer that may be given, and the state that it leads to."""
+    approval_id = approval.id
     _replace(connection, approval_id, answer)
     offer = _offer(answer)
     connection.execute(
@@ -66,7 +75,6 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
             is_current=True,
         )
     )
-    by = Actor(str(answer.person), answer.source)
     if answer.verdict is Verdict.DENY:
         # A denial holds as long as a pending one waits.
         until_us = now_us + min(need.timeout_us for need in approval.needs)

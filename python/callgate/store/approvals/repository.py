@@ -29,7 +29,7 @@ from callgate.store.model import (
     State,
     from_row,
 )
-from callgate.store.pages import MOST, Page, read_page
+from callgate.store.pages import MOST, Page, find_ids, read_page
 from callgate.store.tables import approvals, evidence, permits
 from callgate.store.tables.approvals import LIVE
 
@@ -78,7 +78,7 @@ class Approvals:
         return self._database.write(lambda at: states.restore(at, approval_id, use_id, by, now_us))
 
     def answer(self, approval_id: str, answer: Answer, now_us: int) -> Approval:
-        """Writes one person's answer; the approval that it leads to.
+        """Writes one person's answer, recorded in the admin audit; the approval that it leads to.
 
         Raises:
             UnknownIdError: There is no such approval.
@@ -89,7 +89,7 @@ class Approvals:
         return self._database.write(lambda at: give_answer(at, approval_id, answer, now_us))
 
     def withdraw(self, approval_id: str, by: Actor, cause: str, now_us: int) -> Approval:
-        """Ends one that is pending, approved or denied.
+        """Ends one that is pending, approved or denied; recorded in the admin audit.
 
         Raises:
             UnknownIdError: There is no such approval.
@@ -133,6 +133,10 @@ class Approvals:
             return from_row(row, now_us)
 
         return self._database.read(work)
+
+    def find(self, beginning: str, *, size: int = 10) -> list[str]:
+        """The ids that begin so, at most `size` of them; the whole id finds itself."""
+        return self._database.read(lambda at: find_ids(at, _TABLE.id, beginning, size))
 
     def record(self, approval_id: str) -> Recorded:
         """The evidence of an approval, and all answers to it.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select, text, update
 
 from callgate.errors import StoreError
+from callgate.store import audit
 from callgate.store.changes import Kind, change_rows, next_numbers
 from callgate.store.errors import StateError, UnknownIdError
 from callgate.store.model import Actor, Approval, State, from_row
@@ -86,7 +87,7 @@ def restore(connection: Connection, approval_id: str, use_id: str, by: Actor, no
 
 
 def withdraw(connection: Connection, approval_id: str, by: Actor, cause: str, now_us: int) -> Approval:
-    """Ends one that is pending, approved or denied.
+    """Ends one that is pending, approved or denied; recorded in the admin audit.
 
     Raises:
         UnknownIdError: There is no such approval.
@@ -96,7 +97,17 @@ def withdraw(connection: Connection, approval_id: str, by: Actor, cause: str, no
     approval = from_row(row, now_us)
     if approval.state not in {State.PENDING, State.APPROVED, State.DENIED}:
         raise StateError("approval", approval_id, approval.state.value, "it cannot be withdrawn")
-    return set_state(connection, from_row(row), State.ENDED, by, cause, now_us)
+    ended = set_state(connection, from_row(row), State.ENDED, by, cause, now_us)
+    record(connection, by, "withdraw", approval, ended, cause, now_us)
+    return ended
+
+
+def record(
+    connection: Connection, by: Actor, action: str, before: Approval, after: Approval, reason: str, now_us: int
+) -> None:
+    """Writes what a person did with an approval to the admin audit."""
+    digests = audit.digest(before), audit.digest(after)
+    audit.record(connection, [audit.Change(by, action, Kind.APPROVALS.value, after.id, reason, *digests)], now_us)
 
 
 def expire(connection: Connection, now_us: int) -> int:
