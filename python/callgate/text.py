@@ -20,9 +20,10 @@ _SHOWN: Final = 4
 """Characters of a secret that are shown, enough to identify it and no more."""
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
-_UNSEEN_LETTERS: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+# Blank letters, and marks that are ignored in display.
+_UNSEEN_LETTERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 # They follow characters, and can carry a hidden text.
-_VARIATION_SELECTORS: Final = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
+_VARIATION_SELECTORS: Final = (range(0x180B, 0x1810), range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 def is_text(text: str) -> bool:
@@ -57,10 +58,11 @@ def printable(text: str) -> str:
 
 def visible(text: str) -> str:
     """The text with everything escaped that controls a terminal or is invisible there: a model reads it anyway."""
-    return "".join(f"\\u{{{ord(character):x}}}" if _is_unseen(character) else character for character in text)
+    return "".join(f"\\u{{{ord(character):x}}}" if is_unseen(character) else character for character in text)
 
 
-def _is_unseen(character: str) -> bool:
+def is_unseen(character: str) -> bool:
+    """True if it controls a terminal or is invisible there."""
     selects = any(ord(character) in selectors for selectors in _VARIATION_SELECTORS)
     return selects or character in _UNSEEN_LETTERS or unicodedata.category(character) in _UNSEEN
 

@@ -291,6 +291,7 @@ def test_names_reach_the_terminal_as_text(place: Place) -> None:
 def test_nothing_stays_unseen(text: str) -> None:
     shown = visible(text)
     assert all(unicodedata.category(one) not in {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"} for one in shown)
+    assert visible("\u034f\u17b4\u180b\ufe0f") == r"\u{34f}\u{17b4}\u{180b}\u{fe0f}"
     assert visible("Größe: 5 µm, 東京, 🙂") == "Größe: 5 µm, 東京, 🙂"
 
 
