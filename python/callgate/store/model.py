@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 PENDING_PER_GRANT: Final = 20
 PENDING_IN_ALL: Final = 10_000
@@ -95,6 +95,10 @@ class Need:
     """The number of different people who must approve."""
     reason_required: bool = False
     permit: PermitBounds | None = None
+
+    def asks(self, groups: Collection[str]) -> bool:
+        """True if it asks people of these groups."""
+        return not self.approvers or any(group in groups for group in self.approvers)
 
     def document(self) -> dict[str, Any]:
         """The need as JSON."""

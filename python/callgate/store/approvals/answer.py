@@ -101,7 +101,7 @@ def _check(approval: Approval, answer: Answer) -> None:
     if answer.person in {approval.call.owner, answer.owner}:
         message = f"the grant `{approval.call.grant}` belongs to you, so that somebody else has to answer"
         raise AnswerError(message)
-    if not any(_may_answer(need, answer.groups) for need in approval.needs):
+    if not any(need.asks(answer.groups) for need in approval.needs):
         groups = sorted({group for need in approval.needs for group in need.approvers})
         message = f"this approval asks people of other groups: {', '.join(f'`{group}`' for group in groups)}"
         raise AnswerError(message)
@@ -166,8 +166,4 @@ def _current(approval_id: str) -> Any:  # noqa: ANN401  a query of many columns
 
 def _is_met(need: Need, given: Sequence[Any]) -> bool:
     approving = [row for row in given if row.verdict == Verdict.APPROVE.value]
-    return sum(_may_answer(need, frozenset(row.groups)) for row in approving) >= need.count
-
-
-def _may_answer(need: Need, groups: frozenset[str]) -> bool:
-    return not need.approvers or not groups.isdisjoint(need.approvers)
+    return sum(need.asks(row.groups) for row in approving) >= need.count

@@ -1,0 +1,1 @@
+"""Approvals as people see and answer them, whatever the face."""

@@ -1,0 +1,131 @@
+"""Text that people read before they answer: sections of fields, in which nothing is hidden.
+
+All names and texts in a section are safe to print: what comes from callers and servers is escaped where the section is
+made, so that a terminal and a page show the same.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from callgate.exact_json import write_json
+from callgate.text import is_unseen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_INDENT: Final = 2
+_ORDINARY: Final = frozenset("\n\t\r")
+"""Characters without an image that ordinary texts have."""
+_RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named text, of one line or several; without a name, the text alone."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A titled group of fields."""
+
+    title: str
+    fields: tuple[Field, ...]
+
+
+def lines_of(sections: Iterable[Section]) -> Iterator[str]:
+    """The lines of sections, with an empty one between two."""
+    for number, section in enumerate(sections):
+        if number:
+            yield ""
+        yield section.title
+        short = [field.name for field in section.fields if field.name and "\n" not in field.text]
+        width = max(map(len, short), default=0) + 2
+        for field in section.fields:
+            lines = field.text.split("\n")
+            if not field.name:
+                yield from (f"  {line}".rstrip() for line in lines)
+            elif len(lines) == 1:
+                yield f"  {field.name + ':':<{width}}{lines[0]}".rstrip()
+            else:
+                yield f"  {field.name}:"
+                yield from (f"    {line}".rstrip() for line in lines)
+
+
+def seen(text: object) -> str:
+    """A text on one line, with everything escaped that is invisible, moves other text, or looks like a space."""
+    return "".join(f"\\u{{{ord(one):x}}}" if _is_hidden(one) else one for one in str(text))
+
+
+def block(text: str) -> str:
+    """A text of several lines as it is, each behind a mark, so that none looks like one of callgate's own."""
+    return "\n".join(f"| {seen(line)}" for line in text.split("\n"))
+
+
+def pretty(value: Any) -> str:  # noqa: ANN401  JSON
+    """A JSON value on several lines, with the same escapes as JSON has them."""
+    return write_json(value, indent=_INDENT, string=_string)
+
+
+def one_line(value: Any) -> str:  # noqa: ANN401  JSON
+    """Likewise on one line."""
+    return write_json(value, string=_string)
+
+
+def notes_on(value: Any) -> Iterator[str]:  # noqa: ANN401  JSON
+    """Warnings about the characters in the strings of a JSON value."""
+    characters = [one for text in _strings(value) for one in text]
+    hidden = sum(_is_hidden(one) and one not in _ORDINARY for one in characters)
+    if hidden:
+        shown = "1 character that is" if hidden == 1 else f"{hidden} characters that are"
+        yield f"attention: {shown} invisible, or not as it looks, shown as an escape"
+    if any(unicodedata.bidirectional(one) in _RIGHT_TO_LEFT for one in characters):
+        yield "attention: letters that are written from right to left; a terminal may show the text around them moved"
+
+
+def long_texts(value: Any, pointer: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401  JSON
+    """The strings of a JSON value that have several lines, each with its JSON pointer."""
+    if isinstance(value, str):
+        if "\n" in value:
+            yield pointer, value
+        return
+    items: Iterable[tuple[object, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    for name, one in items:
+        yield from long_texts(one, f"{pointer}/{str(name).replace('~', '~0').replace('/', '~1')}")
+
+
+def listed(words: Sequence[str], last: str) -> str:
+    """Words in backticks: `a`, `b` or `c`."""
+    quoted = [f"`{seen(word)}`" for word in words]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} {last} {quoted[-1]}"
+
+
+def _string(text: str) -> str:
+    return "".join(json.dumps(one)[1:-1] if _is_hidden(one) else one for one in json.dumps(text, ensure_ascii=False))
+
+
+def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401  JSON
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, one in value.items():
+            yield str(name)
+            yield from _strings(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _strings(one)
+
+
+def _is_hidden(character: str) -> bool:
+    # Other spaces look like the one of the keyboard, and are not equal to it.
+    return is_unseen(character) or (character != " " and unicodedata.category(character) == "Zs")
