@@ -96,7 +96,7 @@ def make_terms(arguments: Mapping[str, Any], chosen: Terms, looked_at: LookedAt,
     """
     for name in chosen:
         if name not in arguments and "any" not in chosen[name]:
-            hint = did_you_mean(name, [seen(known) for known in arguments])
+            hint = did_you_mean(name, [seen(known) for known in arguments]) if arguments else ""
             message = f"the call has no argument {quoted(name)}{hint}; only `any` fits one that it does not have"
             raise AnswerError(message)
     terms = {name: _term(name, value, chosen.get(name, {"exactly": True}), masked) for name, value in arguments.items()}

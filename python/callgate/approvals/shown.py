@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from callgate.store.approvals.recorded import Given, Recorded
     from callgate.store.model import Approval, Need
+    from callgate.store.permits import Permit
 
 _KNOWN: Final = frozenset(
     {
@@ -33,7 +34,7 @@ def approval_sections(approval: Approval, record: Recorded, now_us: int) -> list
     evidence = read_evidence(record)
     sections = [
         Section(f"approval {approval.id}", tuple(_head(approval, evidence, now_us))),
-        Section("needed", tuple(_needs(approval, record.answers))),
+        Section("needed", tuple(need_fields(approval, record.answers))),
         Section(ARGUMENTS, tuple(_arguments(record.arguments, evidence))),
         Section("tool", tuple(_tool(evidence))),
         Section("limits", tuple(_limits(evidence.get("limits")))),
@@ -44,6 +45,30 @@ def approval_sections(approval: Approval, record: Recorded, now_us: int) -> list
         Section("more", tuple(Field(seen(key), pretty(evidence[key])) for key in evidence if key not in _KNOWN)),
     ]
     return [section for section in sections if section.fields]
+
+
+def permit_sections(permit: Permit, now_us: int) -> list[Section]:
+    """Everything about a permit."""
+    if not permit.is_active:
+        state = f"ended ({seen(permit.cause)})" if permit.ends_us > now_us else f"ended at {instant(permit.ends_us)}"
+    else:
+        state = f"active until {instant(permit.ends_us)} ({brief(permit.ends_us - now_us)} left)"
+        state += "" if permit.uses_left else ", and used up"
+    head = [
+        Field("state", state),
+        Field("uses", f"{permit.uses_left} of {permit.max_uses} {'left' if permit.is_active else 'were left'}"),
+        Field("tool", seen(permit.tool)),
+        Field("server", seen(permit.server)),
+        Field("grant", seen(permit.grant)),
+        Field("made", f"{instant(permit.made_us)} by {', '.join(seen(person) for person in permit.made_by)}"),
+        Field("approval", seen(permit.approval_id)),
+        Field("rules", ", ".join(seen(rule) for rule, _ in permit.rules)),
+    ]
+    if permit.pin_digest is not None:
+        head.append(Field("pinned tool", seen(permit.pin_digest)))
+    terms = [Field(name, condition) for name, condition in shown_terms(permit.terms)]
+    others = Field("", "every other argument is absent")
+    return [Section(f"permit {permit.id}", tuple(head)), Section("arguments of its calls", (*terms, others))]
 
 
 def read_evidence(record: Recorded) -> Mapping[str, Any]:
@@ -106,16 +131,16 @@ def _head(approval: Approval, evidence: Mapping[str, Any], now_us: int) -> Itera
     yield Field("fingerprint", seen(call.fingerprint))
 
 
-def _needs(approval: Approval, answers: Sequence[Given]) -> Iterator[Field]:
+def need_fields(approval: Approval, answers: Sequence[Given]) -> Iterator[Field]:
+    """Each rule that asks, with the people whom it asks and the number of those who have approved."""
     approving = [one for one in answers if one.is_current and one.verdict is Verdict.APPROVE]
     people = [one for one in approving if one.person != approval.call.owner]
     for need in approval.needs:
         given = sum(need.asks(one.groups) for one in people)
-        yield Field(seen(need.rule), need_line(need, given))
+        yield Field(seen(need.rule), _need_line(need, given))
 
 
-def need_line(need: Need, given: int) -> str:
-    """The people whom a rule asks, with the number of those who have approved."""
+def _need_line(need: Need, given: int) -> str:
     who = "any approver" if not need.approvers else f"people of {listed(need.approvers, 'or')}"
     parts = [f"{given} of {need.count} from {who}"]
     if need.reason_required:
@@ -202,16 +227,17 @@ def _answers(answers: Sequence[Given]) -> Iterator[Field]:
         replaced = "" if one.is_current else " (replaced by a later answer)"
         lines = [f"{verdict} by {seen(one.person)}{groups} at {seen(one.source)}{replaced}{reason}"]
         if one.terms is not None:
-            lines += offer_lines(one.terms)
+            lines += _offer_lines(one.terms)
         yield Field(instant(one.answered_us), "\n".join(lines))
 
 
-def offer_lines(offer: str) -> Iterator[str]:
-    """The permit that an answer offers, and the options that offer it again."""
+def _offer_lines(offer: str) -> Iterator[str]:
+    """The permit that an answer offers, and the options that offer the same."""
     document = read_json(offer)
     text = one_line(document["terms"])
     duration_us = int(document["duration_us"])
-    yield f"offers a permit of {document['uses']} uses within {exact(duration_us)}:"
+    uses = "1 use" if document["uses"] == 1 else f"{document['uses']} uses"
+    yield f"offers a permit of {uses} within {exact(duration_us)}:"
     yield from (f"  {name}: {condition}" for name, condition in shown_terms(text))
     length = f"{duration_us // 1_000}ms" if duration_us % 1_000_000 else f"{duration_us // 1_000_000}s"
     yield f"the same: --permit-uses {document['uses']} --permit-for {length} {term_options(text)}".rstrip()

@@ -19,7 +19,7 @@ from callgate.text import did_you_mean, masked, quoted
 _GROUPS: Final = {
     "Start": ("init", "serve", "wrap", "connect"),
     "Policies and configurations": ("validate", "check", "config", "schema", "convert"),
-    "Operation": ("status", "top", "tail", "limits", "freeze", "thaw", "bench"),
+    "Operation": ("status", "top", "tail", "limits", "approvals", "permits", "freeze", "thaw", "bench"),
     "Grants, pins and state": ("grants", "peps", "pin", "counters", "store"),
     "About callgate": ("version",),
 }

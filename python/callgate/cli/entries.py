@@ -18,7 +18,7 @@ from callgate.config.fields import format_instant
 from callgate.config.tokens import MOST_TOKENS, Token
 from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
-from callgate.text import quoted, visible
+from callgate.text import quoted
 from callgate.workbench import edit
 from callgate.workbench.replace import replace as replace_file
 
@@ -171,14 +171,6 @@ def told_tokens(held: Sequence[Token], now: datetime) -> str:
 def tokens_as_json(held: Sequence[Token]) -> list[dict[str, str | None]]:
     """The tokens without their hashes."""
     return [{"until": None if token.until is None else format_instant(token.until)} for token in held]
-
-
-def table(rows: Sequence[Sequence[str]]) -> None:
-    """Prints rows in columns."""
-    shown = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(len(cell) for cell in column) for column in zip(*shown, strict=True)]
-    for row in shown:
-        typer.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def print_token(token: str) -> None:

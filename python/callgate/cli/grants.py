@@ -11,6 +11,7 @@ import typer
 from callgate.cli import entries, tokens
 from callgate.cli.entries import AsJson, ConfigFile, Entry, Keep, Old, Write
 from callgate.cli.examples import examples
+from callgate.cli.table import print_table
 from callgate.config.bundle import Placed, configured_grants, known_grants, policy_keys
 from callgate.config.document import Document, read_document
 from callgate.config.fields import format_instant, parse_instant
@@ -52,7 +53,7 @@ def list_command(config: ConfigFile, as_json: AsJson = False) -> None:
     if not grants:
         typer.echo("no grants are configured", err=True)
     now = datetime.now(timezone.utc)
-    entries.table([_row(grant, now) for grant in grants])
+    print_table([_row(grant, now) for grant in grants])
 
 
 @app.command(

@@ -10,6 +10,7 @@ import typer
 from callgate.cli import entries, tokens
 from callgate.cli.entries import AsJson, ConfigFile, Entry, Keep, Old, Write
 from callgate.cli.examples import examples
+from callgate.cli.table import print_table
 from callgate.config.load import Loaded, load
 from callgate.config.peps import Pep
 from callgate.config.tokens import tokens_of
@@ -47,7 +48,7 @@ def list_command(config: ConfigFile, as_json: AsJson = False) -> None:
     if not peps:
         typer.echo("no peps are configured", err=True)
     now = datetime.now(timezone.utc)
-    entries.table([_row(pep, now) for pep in peps])
+    print_table([_row(pep, now) for pep in peps])
 
 
 @app.command(epilog=examples(_CREATE, f"{_CREATE} --vouches --write"))

@@ -9,9 +9,7 @@ import typer
 
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
-from callgate.config.load import load
-from callgate.config.store_place import store_place
-from callgate.store.place import Place, in_folder
+from callgate.cli.stores import StoreConfig, StoreState, place_of
 
 if TYPE_CHECKING:
     from callgate.store.backup import Facts
@@ -24,22 +22,17 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-_State = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The state folder with the store.")]
-_Config = Annotated[
-    Path | None,
-    typer.Option("--config", metavar="FILE", envvar="CALLGATE_CONFIG", help="The configuration that names the store."),
-]
 _File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 
 
 @app.command(epilog=examples("callgate store status", "callgate store status --config callgate.yaml --json"))
-def status(state: _State = None, config: _Config = None, as_json: AsJson = False) -> None:
+def status(state: StoreState = None, config: StoreConfig = None, as_json: AsJson = False) -> None:
     """Print what the store holds, and check the file of SQLite whole; a sidecar may be using it."""
     # Here and below: SQLAlchemy takes long to import, and every help text imports this file.
     from callgate.store.backup import read_facts  # noqa: PLC0415
     from callgate.store.revision import HEAD  # noqa: PLC0415
 
-    facts = read_facts(_place(state, config))
+    facts = read_facts(place_of(state, config))
     if as_json:
         typer.echo(json.dumps(_document(facts), ensure_ascii=False))
         return
@@ -57,21 +50,21 @@ def status(state: _State = None, config: _Config = None, as_json: AsJson = False
 
 
 @app.command(epilog=examples("callgate store backup approvals.backup --state /var/lib/callgate"))
-def backup(file: _File, state: _State = None, config: _Config = None) -> None:
+def backup(file: _File, state: StoreState = None, config: StoreConfig = None) -> None:
     """Copy the store of SQLite to a new file; a sidecar may be using it."""
     from callgate.store.backup import back_up  # noqa: PLC0415
 
-    place = _place(state, config)
+    place = place_of(state, config)
     back_up(place, file)
     typer.echo(f"backed up: {place} to {file}")
 
 
 @app.command(epilog=examples("callgate store restore approvals.backup --state /var/lib/callgate"))
-def restore(file: _File, state: _State = None, config: _Config = None) -> None:
+def restore(file: _File, state: StoreState = None, config: StoreConfig = None) -> None:
     """Put a backup in the place of SQLite's store, which is kept beside it; stop the sidecar first."""
     from callgate.store.backup import restore as restored  # noqa: PLC0415
 
-    place = _place(state, config)
+    place = place_of(state, config)
     kept = restored(place, file, time.time_ns() // 1_000)
     typer.echo(f"restored: {place} from {file}; what was pending or approved in it is ended, and its permits too")
     if kept is not None:
@@ -79,29 +72,24 @@ def restore(file: _File, state: _State = None, config: _Config = None) -> None:
 
 
 @app.command(epilog=examples("callgate store migrate --config callgate.yaml"))
-def migrate(state: _State = None, config: _Config = None) -> None:
+def migrate(state: StoreState = None, config: StoreConfig = None) -> None:
     """Make the store, or migrate it to the tables of this version; back up PostgreSQL first."""
     from callgate.store.open import open_database  # noqa: PLC0415
     from callgate.store.revision import HEAD  # noqa: PLC0415
 
-    place = _place(state, config)
+    place = place_of(state, config)
     open_database(place, migrate=True).close()
     typer.echo(f"migrated: {place} has revision {HEAD}")
 
 
 @app.command(epilog=examples("callgate store end-approvals --config callgate.yaml"))
-def end_approvals(state: _State = None, config: _Config = None) -> None:
+def end_approvals(state: StoreState = None, config: StoreConfig = None) -> None:
     """End all pending and approved approvals and all permits, as is needed after `pg_restore`."""
     from callgate.store.backup import end_live  # noqa: PLC0415
 
-    place = _place(state, config)
+    place = place_of(state, config)
     end_live(place, time.time_ns() // 1_000)
     typer.echo(f"ended: everything pending or approved in {place}, and its permits")
-
-
-def _place(state: Path | None, config: Path | None) -> Place:
-    """The store that the options name."""
-    return store_place(load(config)) if state is None else in_folder(state)
 
 
 def _document(facts: "Facts") -> dict[str, object]:

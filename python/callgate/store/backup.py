@@ -15,9 +15,9 @@ from callgate.store import audit
 from callgate.store.approvals.state import end_where
 from callgate.store.database import Database
 from callgate.store.engine import connect_sqlite, open_engine
-from callgate.store.errors import StoreBusyError, StoreGoneError
+from callgate.store.errors import StoreBusyError
 from callgate.store.model import Actor, State
-from callgate.store.open import migrated, read_store_revision
+from callgate.store.open import migrated, must_exist, read_store_revision
 from callgate.store.permits import end_some
 from callgate.store.place import Place, at_path
 from callgate.store.revision import HEAD, REVISIONS
@@ -239,9 +239,7 @@ def _move_remains(path: Path, aside: Path) -> None:
 
 
 def _recognise(path: Path, *, may_be_backup: bool = False) -> None:
-    if not path.exists():
-        message = f"there is no store `{path}`; `callgate store migrate` makes one, or name its place with --config"
-        raise StoreGoneError(message)
+    must_exist(path)
     check_header(path, may_be_backup=may_be_backup)
 
 

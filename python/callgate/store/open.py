@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from callgate.errors import StoreError
 from callgate.store.database import Database, Domain
 from callgate.store.engine import connect_sqlite, open_engine
-from callgate.store.errors import StoreDamagedError, StoreVersionError
+from callgate.store.errors import StoreDamagedError, StoreGoneError, StoreVersionError
 from callgate.store.failures import translated
 from callgate.store.place import at_path
 from callgate.store.revision import HEAD, read_revision
@@ -61,6 +61,17 @@ def open_database(place: Place, *, migrate: bool | None = None) -> Database:
         database.close()
         raise
     return database
+
+
+def must_exist(path: Path | None) -> None:
+    """Refuses a file of SQLite that is not there, which `open_database` would make.
+
+    Raises:
+        StoreGoneError: There is none.
+    """
+    if path is not None and not path.exists():
+        message = f"there is no store `{path}`; `callgate store migrate` makes one, or name its place with --config"
+        raise StoreGoneError(message)
 
 
 def read_store_revision(database: Database) -> str | None:

@@ -1,0 +1,298 @@
+"""`callgate approvals`."""
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from callgate.cli.examples import examples
+from callgate.cli.running import AsJson
+from callgate.cli.stores import StoreConfig, StoreState, opened
+from callgate.cli.table import print_table
+from callgate.config.units import parse_duration
+from callgate.errors import CallgateError
+from callgate.store.model import LIVE_STATES, Approval, State, Verdict
+
+if TYPE_CHECKING:
+    from callgate.cli.answering import Operator
+    from callgate.store.approvals.repository import Approvals
+    from callgate.store.model import PermitOffer
+
+_ID: Final = "7mzc4q"
+
+app = typer.Typer(
+    name="approvals",
+    help="Calls that wait for people: list, show and answer them, directly in the store.",
+    epilog=examples("callgate approvals list", f"callgate approvals show {_ID}", f"callgate approvals deny {_ID}"),
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Id = Annotated[str, typer.Argument(metavar="ID", help="The id, or its beginning if no other one begins so.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The ids, or their beginnings.")]
+Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Most rows that are printed.")]
+OfGrant = Annotated[str | None, typer.Option("--grant", metavar="ID", help="Only those of this grant.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation on a terminal.")]
+_StateOf = Annotated[
+    State | None,
+    typer.Option("--state-of", metavar="|".join(one.value for one in State), help="Only those in this state."),
+]
+_Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, which is recorded.")]
+_HEAD: Final = ("ID", "ASKED", "LEFT", "STATE", "GRANT", "CALL", "WAITS FOR")
+
+
+@app.command("list", epilog=examples("callgate approvals list", "callgate approvals list --state-of denied --grant ci"))
+def list_command(
+    state_of: _StateOf = None,
+    grant: OfGrant = None,
+    limit: Limit = 100,
+    state: StoreState = None,
+    config: StoreConfig = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print approvals, pending ones first, then the newest first."""
+    from callgate.approvals.documents import approval_document  # noqa: PLC0415  it takes long to import
+    from callgate.cli.answering import now_us, operator  # noqa: PLC0415  likewise
+    from callgate.exact_json import write_json  # noqa: PLC0415  likewise
+
+    with opened(state, config) as named:
+        operator(named)
+        now = now_us()
+        found = list(islice(listed(named.store.approvals, state_of, grant, now), limit + 1))
+    rows, more = found[:limit], len(found) > limit
+    if as_json:
+        documents = [approval_document(one) for one in rows]
+        typer.echo(write_json({"approvals": documents, "is_complete": not more}))
+        return
+    if not rows:
+        typer.echo("there are none", err=True)
+        return
+    print_table([_HEAD, *(_row(one, now) for one in rows)])
+    if more:
+        typer.echo(f"there are more than {limit}; --limit shows more", err=True)
+
+
+@app.command(epilog=examples(f"callgate approvals show {_ID}", f"callgate approvals show {_ID} --json"))
+def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: AsJson = False) -> None:  # noqa: A002
+    """Print all that is known of an approval: the call, its tool, the rules, the limits and the answers."""
+    from callgate.approvals.documents import evidence_document  # noqa: PLC0415  it takes long to import
+    from callgate.approvals.shown import approval_sections  # noqa: PLC0415  likewise
+    from callgate.cli.answering import full_id, now_us, operator  # noqa: PLC0415  likewise
+    from callgate.cli.shown import print_sections  # noqa: PLC0415  likewise
+    from callgate.exact_json import write_json  # noqa: PLC0415  likewise
+
+    with opened(state, config) as named:
+        operator(named)
+        store, now = named.store.approvals, now_us()
+        approval = store.get(full_id(store, "approval", id), now)
+        record = store.record(approval.id)
+    if as_json:
+        typer.echo(write_json(evidence_document(approval, record)))
+    else:
+        print_sections(approval_sections(approval, record, now))
+
+
+@app.command(
+    epilog=examples(
+        f"callgate approvals approve {_ID} --reason 'agreed with the data team'",
+        f"callgate approvals approve {_ID} --permit-uses 10 --permit-for 1h --term count=at_most:5 --term note=any",
+    )
+)
+def approve(
+    id: Id,  # noqa: A002
+    reason: _Reason = "",
+    uses: Annotated[
+        int | None, typer.Option("--permit-uses", min=1, metavar="N", help="Make a permit for so many calls.")
+    ] = None,
+    length: Annotated[str | None, typer.Option("--permit-for", metavar="TIME", help="Its length, such as 1h.")] = None,
+    term: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=TERM",
+            help="The permit's term for an argument: exactly (by default), at_most:NUMBER, one_of:[VALUES], or any.",
+        ),
+    ] = None,
+    yes: Yes = False,
+    state: StoreState = None,
+    config: StoreConfig = None,
+    as_json: AsJson = False,
+) -> None:
+    """Approve one call, or make a permit for calls like it; on a terminal, show it and ask first."""
+    from callgate.cli import answering  # noqa: PLC0415  it takes long to import
+    from callgate.cli.shown import print_sections  # noqa: PLC0415  likewise
+
+    duration = _permit_length(uses, length, term or ())
+    with opened(state, config) as named:
+        person = answering.operator(named)
+        person.must_answer()
+        store = named.store.approvals
+        approval = store.get(answering.full_id(store, "approval", id), answering.now_us())
+        record = store.record(approval.id)
+        permit = None
+        if uses is not None and duration is not None and approval.state is State.PENDING:
+            duration_us = duration // timedelta(microseconds=1)
+            permit = answering.make_offer(approval, record, uses, duration_us, term or ())
+        if _is_interactive(yes=yes) and approval.state is State.PENDING:
+            print_sections(answering.sections_to_answer(approval, record), err=as_json)
+            question = f"approve this call once: {answering.call_line(approval)}?"
+            if permit is not None:
+                typer.echo("\n" + "\n".join(answering.offer_lines(permit)), err=as_json)
+                question = f"make this permit: {answering.call_line(approval)}?"
+            _confirm(question, err=as_json)
+        answered = person.answer(approval, Verdict.APPROVE, reason, permit)
+        _print_result(person, [answered], permit, as_json=as_json)
+
+
+@app.command(
+    epilog=examples(
+        f"callgate approvals deny {_ID} --reason 'the quota is for production'",
+        f"callgate approvals deny {_ID} k3vd2a --yes",
+    )
+)
+def deny(
+    ids: Ids,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which the agent is told.")] = "",
+    yes: Yes = False,
+    state: StoreState = None,
+    config: StoreConfig = None,
+    as_json: AsJson = False,
+) -> None:
+    """Deny calls: each is refused for the time in which its approval would have waited."""
+    from callgate.cli import answering  # noqa: PLC0415  it takes long to import
+
+    with opened(state, config) as named:
+        person = answering.operator(named)
+        person.must_answer()
+        store = named.store.approvals
+        # All of them are found before the first one is denied.
+        full = [answering.full_id(store, "approval", one) for one in ids]
+        approvals = [store.get(one, answering.now_us()) for one in dict.fromkeys(full)]
+        if _is_interactive(yes=yes):
+            for approval in approvals:
+                typer.echo(f"{approval.id}  {answering.call_line(approval)}", err=as_json)
+            _confirm("deny this call?" if len(approvals) == 1 else f"deny these {len(approvals)} calls?", err=as_json)
+        faults = list[str]()
+        tried = [_denied(person, approval, reason, faults) for approval in approvals]
+        _print_result(person, [one for one in tried if one is not None], None, as_json=as_json, many=True)
+    if faults:
+        raise CallgateError("\n".join(faults))
+
+
+@app.command(epilog=examples(f"callgate approvals withdraw {_ID} --reason 'the agent was stopped'"))
+def withdraw(
+    id: Id,  # noqa: A002
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which is recorded.")],
+    state: StoreState = None,
+    config: StoreConfig = None,
+    as_json: AsJson = False,
+) -> None:
+    """End an approval that is pending, approved or denied, so that the next such call asks anew."""
+    from callgate.cli import answering  # noqa: PLC0415  it takes long to import
+
+    with opened(state, config) as named:
+        person = answering.operator(named)
+        person.must_answer()
+        store = named.store.approvals
+        name = answering.full_id(store, "approval", id)
+        ended = store.withdraw(name, person.actor, reason, answering.now_us())
+        _print_result(person, [ended], None, as_json=as_json)
+
+
+def listed(store: "Approvals", wanted: State | None, grant: str | None, now_us: int) -> Iterator[Approval]:
+    """Approvals in the order of the list, page by page."""
+    if wanted is not None:
+        # Nobody may have written yet that the time of some is over.
+        stored = [wanted, *sorted(LIVE_STATES)] if wanted is State.EXPIRED else [wanted]
+        for one in stored:
+            yield from (found for found in _pages(store, one, grant, now_us) if found.state is wanted)
+        return
+    pending = set[str]()
+    for found in _pages(store, State.PENDING, grant, now_us):
+        if found.state is State.PENDING:
+            pending.add(found.id)
+            yield found
+    yield from (found for found in _pages(store, None, grant, now_us) if found.id not in pending)
+
+
+def _pages(store: "Approvals", state: State | None, grant: str | None, now_us: int) -> Iterator[Approval]:
+    token = None
+    while True:
+        page = store.page(now_us, state=state, grant=grant, token=token)
+        yield from page.items
+        token = page.next_token
+        if token is None:
+            return
+
+
+def _denied(person: "Operator", approval: Approval, reason: str, faults: list[str]) -> Approval | None:
+    """The approval after its denial; None if it cannot be denied, and the fault is added."""
+    try:
+        return person.answer(approval, Verdict.DENY, reason)
+    except CallgateError as error:
+        faults.append(str(error))
+        return None
+
+
+def _row(approval: Approval, now_us: int) -> Sequence[str]:
+    from callgate.approvals.shown import open_line  # noqa: PLC0415  it takes long to import
+    from callgate.approvals.times import brief  # noqa: PLC0415  likewise
+
+    call = approval.call
+    left = brief(approval.until_us - now_us) if approval.state in LIVE_STATES else "-"
+    return (
+        approval.id,
+        f"{brief(now_us - approval.created_us)} ago",
+        left,
+        approval.state.value,
+        call.grant,
+        f"{call.server}/{call.tool}",
+        open_line(approval) if approval.state is State.PENDING else "",
+    )
+
+
+def _permit_length(uses: int | None, length: str | None, terms: Sequence[str]) -> timedelta | None:
+    """The length of the permit that the options describe; None if they describe none."""
+    if uses is None and length is None and not terms:
+        return None
+    if uses is None or length is None:
+        missing = "--permit-uses N" if uses is None else "--permit-for TIME"
+        raise typer.BadParameter(f"a permit needs {missing} as well", param_hint=missing.split(maxsplit=1)[0])
+    try:
+        duration = parse_duration(length)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--permit-for") from None
+    if duration < timedelta(seconds=1):
+        raise typer.BadParameter("expected at least 1s", param_hint="--permit-for")
+    return duration
+
+
+def _is_interactive(*, yes: bool) -> bool:
+    return not yes and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _confirm(question: str, *, err: bool) -> None:
+    if not typer.confirm(question, err=err):
+        typer.echo("nothing was answered", err=True)
+        raise typer.Exit(1)
+
+
+def _print_result(
+    person: "Operator", answered: Sequence[Approval], permit: "PermitOffer | None", *, as_json: bool, many: bool = False
+) -> None:
+    """Prints the approvals as the answer has left them."""
+    from callgate.approvals.documents import approval_document  # noqa: PLC0415  it takes long to import
+    from callgate.cli.answering import result_lines  # noqa: PLC0415  likewise
+
+    if as_json:
+        made = None if permit is None or answered[0].state is State.PENDING else permit.permit_id
+        documents = [{**approval_document(one), **({} if many else {"permit": made})} for one in answered]
+        typer.echo(json.dumps(documents if many else documents[0]))
+        return
+    for approval in answered:
+        record = person.opened.store.approvals.record(approval.id)
+        for line in result_lines(approval, record, permit):
+            typer.echo(line)
