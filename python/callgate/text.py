@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_SECRET: Final = re.compile(r"cgt_[\w-]+|[\w+/-]{43}=|[0-9a-fA-F]{32,}", re.ASCII)
+_SECRET: Final = re.compile(r"cg[alst]_[\w-]+|[\w+/-]{43}=|[0-9a-fA-F]{32,}", re.ASCII)
 """A token; a key in base64; or at least half a key in hex."""
 
 _MOST_SHOWN: Final = 40

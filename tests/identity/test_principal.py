@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from callgate.identity.errors import IdentityError
@@ -13,8 +10,7 @@ from callgate.identity.principal import Principal, local_admin
 from callgate.os_user import os_user
 from callgate.store.model import Actor, Person
 from callgate.store.people import PersonEdit, Role
-from callgate.store.place import in_folder
-from callgate.store.store import Store, open_store
+from callgate.store.store import Store
 from callgate.store.tokens import Scope
 from support.approvals import NOW
 
@@ -26,14 +22,6 @@ MAY = {
     Role.POLICY_MANAGER: {Role.VIEWER, Role.POLICY_MANAGER},
     Role.ADMIN: set(Role),
 }
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """An open store."""
-    store = open_store(in_folder(tmp_path))
-    yield store
-    store.close()
 
 
 @pytest.mark.parametrize("role", Role)

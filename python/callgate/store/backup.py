@@ -21,6 +21,7 @@ from callgate.store.open import migrated, must_exist, read_store_revision
 from callgate.store.permits import end_some
 from callgate.store.place import Place, at_path
 from callgate.store.revision import HEAD, REVISIONS
+from callgate.store.sessions import end_all as end_all_sessions
 from callgate.store.sqlite_file import (
     APPLICATION_ID,
     BACKUP_ID,
@@ -203,6 +204,8 @@ def _end_live(connection: Connection, action: str, reason: str, now_us: int) -> 
     connection.execute(update(approvals).where(consumed).values(until_us=0))
     while end_some(connection, (), _BY, _CAUSE, now_us):
         pass
+    # One may have been ended after the backup was made.
+    end_all_sessions(connection)
     audit.record(connection, [audit.Change(_BY, action, "store", "approvals", reason)], now_us)
 
 

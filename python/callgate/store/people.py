@@ -85,9 +85,7 @@ class PersonEdit:
         Raises:
             ValueError: The name, a group or the roles are not valid.
         """
-        if not _NAME.fullmatch(self.name):
-            message = "expected a name of 1 to 64 letters, digits and `._@+-` that begins with a letter, digit or `_`"
-            raise ValueError(message)
+        check_name(self.name)
         if not self.roles:
             message = f"expected at least one role of {', '.join(role.value for role in Role)}"
             raise ValueError(message)
@@ -177,6 +175,17 @@ class People:
         self._database.write(work, Domain.IDENTITY)
 
 
+def check_name(name: str) -> None:
+    """Refuses names that could be misread in records.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if not _NAME.fullmatch(name):
+        message = "expected a name of 1 to 64 letters, digits and `._@+-` that begins with a letter, digit or `_`"
+        raise ValueError(message)
+
+
 def local_person(name: str) -> Person:
     """The identity in answers of a local person or of the operating system's user of this name: one and the same."""
     return Person(LOCAL_ISSUER, name)
@@ -255,6 +264,9 @@ def _record(connection: Connection, change: audit.Change, now_us: int) -> None:
 
 
 def _row(connection: Connection, name: str) -> Any:  # noqa: ANN401  a row or None
+    # A database may fail at a text that is no name: PostgreSQL has no NUL.
+    if not _NAME.fullmatch(name):
+        return None
     return connection.execute(select(people).where(_TABLE.name == name)).one_or_none()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callgate.store.approvals.repository import Approvals
+from callgate.store.attempts import Attempts
 from callgate.store.audit import AdminAudit
 from callgate.store.changes import Kind, last_numbers
 from callgate.store.documents import DocumentKind, Documents
@@ -14,6 +15,7 @@ from callgate.store.open import open_database
 from callgate.store.people import People
 from callgate.store.permits import Permits
 from callgate.store.pins import Pins
+from callgate.store.sessions import Sessions
 from callgate.store.tokens import Tokens
 from callgate.store.watcher import Watcher
 
@@ -37,6 +39,8 @@ class Store:
         self.pins = Pins(database)
         self.people = People(database)
         self.tokens = Tokens(database)
+        self.sessions = Sessions(database)
+        self.attempts = Attempts(database)
         self.audit = AdminAudit(database)
 
     @property

@@ -16,7 +16,7 @@ from callgate.store.database import Domain
 from callgate.store.errors import StateError, UnknownIdError
 from callgate.store.model import Actor
 from callgate.store.pages import Page, read_page
-from callgate.store.people import Role
+from callgate.store.people import Role, check_name
 from callgate.store.tables import machine_tokens
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ LONGEST_US: Final = 366 * 24 * 3_600 * 1_000_000
 """The longest time for which a token may work: a year, also one with a leap day."""
 
 _TABLE: Final = machine_tokens.c
-_LONGEST_NAME: Final = 64
 
 
 class Scope(str, Enum):
@@ -74,9 +73,7 @@ class NewToken:
         Raises:
             ValueError: The name, the roles or the scopes are not valid.
         """
-        if not 0 < len(self.name) <= _LONGEST_NAME or not self.name.isprintable():
-            message = f"expected a name of 1 to {_LONGEST_NAME} printable characters"
-            raise ValueError(message)
+        check_name(self.name)
         if Role.APPROVER in self.roles:
             message = "expected another role than `approver`: approvals are answered by people, never by a machine"
             raise ValueError(message)

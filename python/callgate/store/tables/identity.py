@@ -80,6 +80,6 @@ login_attempts: Final = Table(
     Column("key", String, primary_key=True),
     Column("failures", Integer, nullable=False),
     time("last_us"),
-    CheckConstraint("kind IN ('name', 'source', 'pair', 'known')", name="kind"),
+    CheckConstraint("kind IN ('name', 'source', 'pair', 'known', 'link')", name="kind"),
     Index("ix_login_attempts_last", "last_us"),
 )

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("last_us", sa.BigInteger(), nullable=False),
-        sa.CheckConstraint("kind IN ('name', 'source', 'pair', 'known')", name=op.f("ck_login_attempts_kind")),
+        sa.CheckConstraint("kind IN ('name', 'source', 'pair', 'known', 'link')", name=op.f("ck_login_attempts_kind")),
         sa.PrimaryKeyConstraint("kind", "key", name=op.f("pk_login_attempts")),
     )
     op.create_index("ix_login_attempts_last", "login_attempts", ["last_us"], unique=False)

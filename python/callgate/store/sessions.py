@@ -1,0 +1,202 @@
+"""Sessions of people who have logged in, and one-time links. Only digests of their tokens are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import delete, insert, or_, select, update
+
+from callgate.store import audit
+from callgate.store.attempts import Attempt, forgive
+from callgate.store.changes import Kind
+from callgate.store.database import Domain
+from callgate.store.errors import ConflictError
+from callgate.store.model import Actor, Person
+from callgate.store.people import has_nobody, local_person, read_person
+from callgate.store.tables import login_links, sessions
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+    from callgate.store.database import Database
+    from callgate.store.people import LocalPerson
+
+_SECOND_US: Final = 1_000_000
+LONGEST_US: Final = 12 * 3_600 * _SECOND_US
+"""The time after which a session ends, however it is used."""
+
+IDLE_US: Final = 3_600 * _SECOND_US
+"""The time without a use after which a session ends."""
+
+LINK_US: Final = 600 * _SECOND_US
+"""The time for which a one-time link works."""
+
+MOST_SESSIONS: Final = 20
+"""Sessions of one person at once; a new one ends the oldest."""
+
+_TABLE: Final = sessions.c
+
+
+@dataclass(frozen=True)
+class Session:
+    """A session in force."""
+
+    person: Person
+    local: LocalPerson | None
+    """The person as stored now; None for the operating system's user, who came by a one-time link."""
+    made_us: int
+    expires_us: int
+    used_us: int
+    source: str
+
+
+class Sessions:
+    """Sessions and one-time links."""
+
+    def __init__(self, database: Database) -> None:
+        """Takes the database."""
+        self._database = database
+
+    def open(self, session_hash: str, seen: LocalPerson, attempt: Attempt, now_us: int) -> None:
+        """Opens a session, and forgives the attempt; recorded in the admin audit.
+
+        Raises:
+            ConflictError: The person has changed since the password was looked at.
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> None:
+            present = read_person(connection, seen.name)
+            if present != seen:
+                message = f"the person `{seen.name}` was changed meanwhile; log in again"
+                raise ConflictError(message, 0 if present is None else present.change)
+            forgive(connection, attempt, now_us)
+            _open(connection, session_hash, seen.person, attempt.source, now_us, is_of_link=False)
+
+        self._database.write(work, Domain.IDENTITY)
+
+    def add_link(self, link_hash: str, user: str, now_us: int) -> bool:
+        """Stores a one-time link for a user of the operating system; False if there are people, who log in themselves.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> bool:
+            if not has_nobody(connection):
+                return False
+            link = {"hash": link_hash, "subject": user, "made_us": now_us, "expires_us": now_us + LINK_US}
+            connection.execute(insert(login_links).values(**link))
+            return True
+
+        return self._database.write(work, Domain.IDENTITY)
+
+    def use_link(self, link_hash: str, session_hash: str, attempt: Attempt, now_us: int) -> bool:
+        """Opens a session by a one-time link, once, and forgives the attempt; False if the link does not work.
+
+        A link that has ended is no guess: its attempt is forgiven too. Recorded in the admin audit.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> bool:
+            link = connection.execute(select(login_links).where(login_links.c.hash == link_hash)).one_or_none()
+            if link is None:
+                return False
+            forgive(connection, attempt, now_us)
+            if link.used_us is not None or now_us >= link.expires_us or not has_nobody(connection):
+                return False
+            used = update(login_links).where(login_links.c.hash == link_hash).values(used_us=now_us)
+            connection.execute(used)
+            _open(connection, session_hash, local_person(link.subject), attempt.source, now_us, is_of_link=True)
+            return True
+
+        return self._database.write(work, Domain.IDENTITY)
+
+    def find(self, session_hash: str, now_us: int) -> Session | None:
+        """The session of a hash, with its person; None if there is none in force.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> Session | None:
+            query = select(sessions).where(_TABLE.hash == session_hash)
+            row = connection.execute(query).one_or_none()
+            if row is None or now_us >= row.expires_us or now_us >= row.used_us + IDLE_US:
+                return None
+            named = Person(row.issuer, row.subject)
+            if named != local_person(row.subject):
+                return None
+            # Their changes end sessions already; this holds also for whoever edits the tables by hand.
+            person = None if row.is_of_link else read_person(connection, row.subject)
+            is_in_force = has_nobody(connection) if row.is_of_link else person is not None and person.is_active
+            if not is_in_force:
+                return None
+            return Session(named, person, row.made_us, row.expires_us, row.used_us, row.source)
+
+        return self._database.read(work)
+
+    def mark_used(self, session_hash: str, now_us: int) -> None:
+        """Writes the time of a use, if it is later than the one that is written.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        marked = update(sessions).where(_TABLE.hash == session_hash, _TABLE.used_us < now_us)
+        self._database.write(lambda at: at.execute(marked.values(used_us=now_us)), Domain.IDENTITY)
+
+    def end(self, session_hash: str) -> None:
+        """Ends a session, if there is one.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        ended = delete(sessions).where(_TABLE.hash == session_hash)
+        self._database.write(lambda at: at.execute(ended), Domain.IDENTITY)
+
+    def forget(self, now_us: int) -> int:
+        """Deletes sessions and one-time links that are over; returns their number.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def work(connection: Connection) -> int:
+            over = or_(_TABLE.expires_us <= now_us, _TABLE.used_us <= now_us - IDLE_US)
+            number = connection.execute(delete(sessions).where(over)).rowcount
+            links = delete(login_links).where(login_links.c.expires_us <= now_us)
+            return number + connection.execute(links).rowcount
+
+        return self._database.write(work, Domain.IDENTITY)
+
+
+def end_all(connection: Connection) -> None:
+    """Ends all sessions and one-time links, within a transaction."""
+    connection.execute(delete(sessions))
+    connection.execute(delete(login_links))
+
+
+def _open(
+    connection: Connection, session_hash: str, person: Person, source: str, now_us: int, *, is_of_link: bool
+) -> None:
+    connection.execute(
+        insert(sessions).values(
+            hash=session_hash,
+            issuer=person.issuer,
+            subject=person.subject,
+            is_of_link=is_of_link,
+            made_us=now_us,
+            expires_us=now_us + LONGEST_US,
+            used_us=now_us,
+            source=source,
+        )
+    )
+    own = (_TABLE.issuer == person.issuer, _TABLE.subject == person.subject)
+    kept = select(_TABLE.hash).where(*own).order_by(_TABLE.made_us.desc(), _TABLE.hash).limit(MOST_SESSIONS)
+    connection.execute(delete(sessions).where(*own, _TABLE.hash != session_hash, _TABLE.hash.not_in(kept)))
+    action = "log_in_by_link" if is_of_link else "log_in"
+    change = audit.Change(Actor(str(person), source), action, Kind.PEOPLE.value, person.subject)
+    audit.record(connection, [change], now_us)

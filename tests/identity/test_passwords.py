@@ -1,0 +1,94 @@
+"""Hashes of passwords."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from argon2 import PasswordHasher, extract_parameters
+
+from callgate.identity import passwords as module
+from callgate.identity.errors import RetryError
+from callgate.identity.passwords import AT_ONCE, WAITING, PasswordError, Passwords, generated_password
+
+GOOD = "correct horse battery"
+
+
+def test_a_password_and_others(passwords: Passwords) -> None:
+    hashed = passwords.hash(GOOD)
+    assert passwords.verify(hashed, GOOD)
+    assert passwords.hash(GOOD) != hashed
+    for wrong in ("", GOOD + " ", GOOD.upper(), "x" * 257, "\udcff" * 12):
+        assert not passwords.verify(hashed, wrong)
+
+
+def test_a_password_without_a_person(passwords: Passwords) -> None:
+    assert not passwords.verify(None, GOOD)
+
+
+def test_nobody_costs_what_a_person_costs(passwords: Passwords) -> None:
+    nobody = extract_parameters(module._NOBODY)  # noqa: SLF001  the dummy itself is meant
+    assert nobody == extract_parameters(passwords.hash(GOOD))
+    # The dummy has to be a hash that is computed to its end.
+    assert PasswordHasher().check_needs_rehash(module._NOBODY)  # noqa: SLF001  as above
+    assert "argon2id" in module._NOBODY  # noqa: SLF001  as above
+
+
+def test_a_damaged_hash_is_of_no_password(passwords: Passwords) -> None:
+    for damaged in ("", "hash", "$argon2id$v=19$m=1$x$y"):
+        assert not passwords.verify(damaged, GOOD)
+
+
+def test_composed_characters_are_the_same(passwords: Passwords) -> None:
+    assert passwords.verify(passwords.hash("caf\u00e9 caf\u00e9 caf\u00e9"), "cafe\u0301 cafe\u0301 cafe\u0301")
+
+
+@pytest.mark.parametrize("bad", ["", "short", "a" * 11, "a" * 20, "a" * 257, "correct\nhorse battery", "\udcff" * 12])
+def test_passwords_that_are_not_good_enough(passwords: Passwords, bad: str) -> None:
+    with pytest.raises(PasswordError, match="expected a password of") as raised:
+        passwords.hash(bad)
+    assert bad == "" or bad not in str(raised.value)
+
+
+def test_generated_passwords() -> None:
+    assert len({generated_password() for _ in range(10)}) == 10
+    module.check_password(generated_password())
+
+
+def test_few_at_once_and_few_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, running, most, lock, end = threading.Semaphore(0), [0], [0], threading.Lock(), threading.Event()
+
+    def slow(_encoded: str, _password: str) -> bool:
+        with lock:
+            running[0] += 1
+            most[0] = max(most[0], running[0])
+        begun.release()
+        assert end.wait(30)
+        with lock:
+            running[0] -= 1
+        return True
+
+    monkeypatch.setattr(module, "_is_right", slow)
+    passwords, results, refused = Passwords(), list[bool](), list[RetryError]()
+
+    def log_in() -> None:
+        try:
+            with passwords.turn():
+                begun.release()
+                results.append(passwords.verify("hash", GOOD))
+        except RetryError as error:
+            refused.append(error)
+            begun.release()
+
+    threads = [threading.Thread(target=log_in) for _ in range(AT_ONCE + WAITING + 5)]
+    for thread in threads:
+        thread.start()
+    # Each thread has its turn or is refused, and as many as may do compute.
+    for _ in range(len(threads) + AT_ONCE):
+        assert begun.acquire(timeout=30)
+    end.set()
+    for thread in threads:
+        thread.join()
+    assert (len(results), len(refused), most[0]) == (AT_ONCE + WAITING, 5, AT_ONCE)
+    assert refused[0].retry_after_s == 2
+    assert "too many people log in at this moment; try again in 2 s" in str(refused[0])
