@@ -20,7 +20,7 @@ _GROUPS: Final = {
     "Start": ("init", "serve", "wrap", "connect"),
     "Policies and configurations": ("validate", "check", "config", "schema", "convert"),
     "Operation": ("status", "top", "tail", "limits", "approvals", "permits", "freeze", "thaw", "bench"),
-    "Grants, pins and state": ("grants", "peps", "pin", "counters", "store"),
+    "Grants, pins, state and administration": ("grants", "peps", "pin", "counters", "store", "admin"),
     "About callgate": ("version",),
 }
 # What follows the server's command is the server's, whether or not it looks like an option of ours.

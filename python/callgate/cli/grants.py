@@ -14,11 +14,10 @@ from callgate.cli.examples import examples
 from callgate.cli.table import print_table
 from callgate.config.bundle import Placed, configured_grants, known_grants, policy_keys
 from callgate.config.document import Document, read_document
-from callgate.config.fields import format_instant, parse_instant
+from callgate.config.fields import format_instant
 from callgate.config.grants import Grant, Owner
 from callgate.config.load import Loaded, load
 from callgate.config.tokens import tokens_of
-from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
 from callgate.text import quoted
 
@@ -90,7 +89,7 @@ def create(
             where = placed.fault(placed.path, f"the grant {quoted(id)} exists already; choose another id")
             raise typer.BadParameter(str(where), param_hint="--id")
     labels = dict(tokens.assignment("--label", text, "NAME=VALUE") for text in label or ())
-    expires_at = None if expires is None else _moment(expires)
+    expires_at = None if expires is None else tokens.moment("--expires", expires)
     if expires_at is not None and expires_at <= datetime.now(timezone.utc):
         message = f"{quoted(expires or '')} is over, so every call would be refused; expected a time to come"
         raise typer.BadParameter(message, param_hint="--expires")
@@ -220,16 +219,3 @@ def _fields(grant: Grant) -> dict[str, object]:
         "revoked": grant.revoked,
         "tokens": entries.tokens_as_json(tokens_of(grant)),
     }
-
-
-def _moment(text: str) -> datetime:
-    try:
-        return datetime.now(timezone.utc).replace(microsecond=0) + parse_duration(text)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return parse_instant(text)
-    except ValueError:
-        example = format_instant(datetime(2027, 1, 31, tzinfo=timezone.utc))
-        message = f"{quoted(text)}: expected a duration such as `30d`, or a time such as `{example}`"
-        raise typer.BadParameter(message, param_hint="--expires") from None

@@ -3,16 +3,18 @@
 import json
 import sys
 from collections.abc import Collection
+from datetime import datetime, timezone
 from typing import TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
 
 from callgate._callgate import hash_token, new_token
-from callgate.config.fields import checked_text
+from callgate.config.fields import checked_text, format_instant, parse_instant
 from callgate.config.key import read_key, read_or_create_key
 from callgate.config.load import Loaded
 from callgate.config.messages import message_of
+from callgate.config.units import parse_duration
 from callgate.text import did_you_mean, quoted
 
 _Section = TypeVar("_Section", bound=BaseModel)
@@ -67,6 +69,20 @@ def assignment(option: str, text: str, form: str) -> tuple[str, str]:
     if not equals or not name:
         raise typer.BadParameter(f"{quoted(text)}: expected {form}", param_hint=option)
     return name, value
+
+
+def moment(option: str, text: str) -> datetime:
+    """A time, as a duration from now or in RFC 3339."""
+    try:
+        return datetime.now(timezone.utc).replace(microsecond=0) + parse_duration(text)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return parse_instant(text)
+    except ValueError:
+        example = format_instant(datetime(2027, 1, 31, tzinfo=timezone.utc))
+        message = f"{quoted(text)}: expected a duration such as `30d`, or a time such as `{example}`"
+        raise typer.BadParameter(message, param_hint=option) from None
 
 
 def valid(option: str, section: type[_Section], **values: str) -> _Section:
