@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy import insert
 
 from callgate.store.attempts import FORGOTTEN_US, KNOWN_US, Attempt
 from callgate.store.errors import ConflictError
@@ -12,6 +13,7 @@ from callgate.store.model import Actor, Person
 from callgate.store.people import LocalPerson, PersonEdit, Role
 from callgate.store.sessions import IDLE_US, LINK_US, LONGEST_US, MOST_SESSIONS
 from callgate.store.store import Store
+from callgate.store.tables import login_attempts
 from support.approvals import NOW, SECOND, new_id
 
 ADMIN = Actor("root (local)", "terminal")
@@ -201,6 +203,19 @@ def test_a_person_at_a_known_source_does_not_wait_for_attackers_elsewhere(store:
     # The attacker at the same source makes the person wait there.
     now_us = fail(store, WEB, 4, now_us)
     assert store.attempts.wait_us(WEB, now_us) > 0
+
+
+def test_who_fills_the_rows_of_all_does_not_reach_a_known_source(store: Store) -> None:
+    ann = put(store)
+    store.sessions.open("session", ann, WEB, NOW)
+    with store.database.engine.begin() as connection:
+        bits = [f"{number:04x}" for number in range(65_536)]
+        rows = [{"kind": kind, "key": key, "failures": 99, "last_us": NOW} for kind in ("pair", "name") for key in bits]
+        connection.execute(insert(login_attempts), rows)
+    assert store.attempts.wait_us(Attempt("ann", "192.0.2.2"), NOW) == 300 * SECOND
+    assert store.attempts.wait_us(WEB, NOW) == 0
+    now_us = fail(store, WEB, 4)
+    assert store.attempts.wait_us(WEB, now_us) == 2 * SECOND
 
 
 def test_one_source_guesses_at_many_names(store: Store) -> None:

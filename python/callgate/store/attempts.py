@@ -9,9 +9,9 @@ attacker cannot fill the disk, and a password that was typed in place of a name 
 in 65,536 times, and are slowed together then.
 
 The trade-off: long delays for a name would let an attacker lock its person out, short ones let many sources guess
-more. So the bound of a name over all sources is low, and does not hold at a source where the person has logged in
-before; the bound of a name at one source is high. Who shares the attacker's source waits with the attacker. A new
-password ends the delays of its person.
+more. So the bound of a name over all sources is low, and the bound of a name at one source is high. At a source where
+the person has logged in before, only the failures of this name at this source count, in a row of their own. Who shares
+the attacker's source waits with the attacker. A new password ends the delays of its person.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ from callgate.store.people import read_person
 from callgate.store.tables import login_attempts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from sqlalchemy.engine import Connection
 
     from callgate.store.database import Database
@@ -56,7 +54,7 @@ class _Kind(str, Enum):
     LINK = "link"
     """One-time links at a source."""
     KNOWN = "known"
-    """No failures: a name that has logged in at a source."""
+    """A name that has logged in at a source; no failures."""
 
 
 @dataclass(frozen=True)
@@ -92,19 +90,19 @@ class Attempt:
     source: str
     """The address that it comes from, without a port."""
 
-    def keys(self) -> dict[_Kind, str]:
+    def keys(self, *, is_known: bool) -> dict[_Kind, str]:
         """The keys of the rows that count it."""
         source = _network(self.source)
         if self.name is None:
             return {_Kind.LINK: _bits(source)}
-        return {
-            _Kind.PAIR: _bits(f"{self.name}\0{source}"),
-            _Kind.NAME: _bits(self.name),
-            _Kind.SOURCE: _bits(source),
-        }
+        pair = self.known_key() if is_known else _bits(f"{self.name}\0{source}")
+        return {_Kind.PAIR: pair, _Kind.NAME: _bits(self.name), _Kind.SOURCE: _bits(source)}
 
     def known_key(self) -> str:
-        """The key of the row that knows the name at the source: whole, because who shares it is let off delays."""
+        """The key of a name at a source where it has logged in: whole, so that nobody else has it.
+
+        There are no more of them than successful logins.
+        """
         return _digest(f"{self.name}\0{_network(self.source)}")
 
 
@@ -121,7 +119,7 @@ class Attempts:
         Raises:
             StoreError: The store does not answer.
         """
-        return self._database.read(lambda at: max(_waits(at, attempt, _read(at, attempt, now_us), now_us)))
+        return self._database.read(lambda at: _read(at, attempt, now_us).wait_us(now_us))
 
     def begin(self, attempt: Attempt, now_us: int) -> int:
         """Counts the attempt as failed and returns 0, or returns the time until it may be made.
@@ -131,12 +129,11 @@ class Attempts:
         """
 
         def work(connection: Connection) -> int:
-            failures = _read(connection, attempt, now_us)
-            wait_us = max(_waits(connection, attempt, failures, now_us))
+            counts = _read(connection, attempt, now_us)
+            wait_us = counts.wait_us(now_us)
             if not wait_us:
-                keys = attempt.keys()
-                for kind in keys:
-                    _write(connection, kind, keys[kind], failures[kind].number + 1, now_us)
+                for kind, row in counts.rows.items():
+                    _write(connection, kind, row.key, row.failures + 1, now_us)
             return wait_us
 
         return self._database.write(work, Domain.IDENTITY)
@@ -162,48 +159,57 @@ def forgive(connection: Connection, attempt: Attempt, now_us: int) -> None:
 
     The source's other failures stay: they may be an attacker's, who has a name and password too.
     """
-    failures = _read(connection, attempt, now_us)
-    for kind, key in attempt.keys().items():
-        left = 0 if kind in {_Kind.PAIR, _Kind.LINK} else failures[kind].number - 1
+    for kind, row in _read(connection, attempt, now_us).rows.items():
+        left = 0 if kind in {_Kind.PAIR, _Kind.LINK} else row.failures - 1
         if left > 0:
-            _write(connection, kind, key, left, failures[kind].last_us)
+            _write(connection, kind, row.key, left, row.last_us)
         else:
-            connection.execute(delete(login_attempts).where(_TABLE.kind == kind.value, _TABLE.key == key))
+            connection.execute(delete(login_attempts).where(_TABLE.kind == kind.value, _TABLE.key == row.key))
     if attempt.name is not None:
         _write(connection, _Kind.KNOWN, attempt.known_key(), 0, now_us)
 
 
 @dataclass(frozen=True)
-class _Failures:
-    """The failures of a row that count."""
+class _Row:
+    """A row as it counts now."""
 
-    number: int = 0
+    key: str
+    failures: int = 0
     last_us: int = 0
 
 
-def _read(connection: Connection, attempt: Attempt, now_us: int) -> dict[_Kind, _Failures]:
-    keys = attempt.keys()
+@dataclass(frozen=True)
+class _Counts:
+    """The rows of an attempt."""
+
+    rows: dict[_Kind, _Row]
+    is_known: bool
+
+    def wait_us(self, now_us: int) -> int:
+        """The time until the attempt may be made."""
+        rows = {kind: row for kind, row in self.rows.items() if kind is _Kind.PAIR or not self.is_known}
+        return max(_wait_us(row, _DELAYS[kind].after(row.failures), now_us) for kind, row in rows.items())
+
+
+def _wait_us(row: _Row, delay_us: int, now_us: int) -> int:
+    # Replicas' clocks differ a little. A clock that was far ahead must not keep everybody out until then.
+    return row.last_us + delay_us - now_us if abs(now_us - row.last_us) < delay_us else 0
+
+
+def _read(connection: Connection, attempt: Attempt, now_us: int) -> _Counts:
     person = None if attempt.name is None else read_person(connection, attempt.name)
     password_us = 0 if person is None else person.password_us
-    found = dict.fromkeys(keys, _Failures())
-    for kind, key in keys.items():
-        query = select(login_attempts).where(_TABLE.kind == kind.value, _TABLE.key == key)
+    is_known = attempt.name is not None and _is_known(connection, attempt, now_us)
+    rows = {kind: _Row(key) for kind, key in attempt.keys(is_known=is_known).items()}
+    for kind, empty in rows.items():
+        query = select(login_attempts).where(_TABLE.kind == kind.value, _TABLE.key == empty.key)
         row = connection.execute(query).one_or_none()
         if row is None or row.last_us <= now_us - FORGOTTEN_US:
             continue
         # A new password ends the delays of its person.
         if kind is _Kind.SOURCE or row.last_us >= password_us:
-            found[kind] = _Failures(row.failures, row.last_us)
-    return found
-
-
-def _waits(connection: Connection, attempt: Attempt, failures: dict[_Kind, _Failures], now_us: int) -> Iterable[int]:
-    is_known = attempt.name is not None and _is_known(connection, attempt, now_us)
-    for kind, row in failures.items():
-        delay_us = _DELAYS[kind].after(row.number)
-        # Replicas' clocks differ a little. A clock that was far ahead must not keep everybody out until then.
-        waits = abs(now_us - row.last_us) < delay_us and not (is_known and kind is not _Kind.PAIR)
-        yield row.last_us + delay_us - now_us if waits else 0
+            rows[kind] = _Row(empty.key, row.failures, row.last_us)
+    return _Counts(rows, is_known)
 
 
 def _is_known(connection: Connection, attempt: Attempt, now_us: int) -> bool:

@@ -38,7 +38,6 @@ class Scope(str, Enum):
 
     SERVERS = "servers"
     POLICIES = "policies"
-    CATALOGUE = "catalogue"
     PINS = "pins"
     GRANTS = "grants"
     APPROVALS = "approvals"
