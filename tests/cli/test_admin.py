@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import socket
 import subprocess
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +25,7 @@ from callgate.store.store import Store, open_store
 from callgate.store.tokens import Scope
 from support.program import ENVIRONMENT, PROGRAM, Done, refused, run
 
-ME = Actor(f"{os_user()} (local)", "terminal")
+ME = Actor(f"{os_user()} (local)", f"command line at {socket.gethostname()}")
 GOOD = "correct horse battery"
 
 
@@ -162,7 +163,7 @@ def test_no_option_takes_a_secret() -> None:
     options = {
         option
         for group in admin.commands.values()
-        for command in group.commands.values()
+        for command in getattr(group, "commands", {"": group}).values()
         for parameter in command.params
         for option in parameter.opts
     }
@@ -260,6 +261,29 @@ def test_tokens_that_cannot_be(state: Path, words: list[str], expected: str) -> 
     done = tokens(state, "create", "ci", *words, *expires)
     assert (done.code, done.out) == (2, "")
     assert expected in " ".join(done.err.split())
+
+
+def test_a_one_time_link(state: Path, tmp_path: Path) -> None:
+    store_of(state).close()
+    done = run("admin", "link", "--state", state)
+    assert done.code == 0, done
+    begin, token = done.out.strip().split("=")
+    assert begin == "http://127.0.0.1:9193/login?once"
+    store = store_of(state)
+    who = Identities(store).of_session(Identities(store).of_once(token, "127.0.0.1"))
+    store.close()
+    assert who.name == ME.name
+    (tmp_path / "callgate.yaml").write_text(f"servers: {{s: {{}}}}\nstate: {state}\nadmin: {{listen: '[::1]:4'}}\n")
+    done = run("admin", "link", "--config", tmp_path / "callgate.yaml")
+    assert done.out.startswith("http://[::1]:4/login?once=cgl_")
+    done = run("admin", "link", "--url", "https://localhost:9000/", "--state", state)
+    assert done.out.startswith("https://localhost:9000/login?once=cgl_")
+    for url in ("http://example.com:1", "http://0.0.0.0:9193", "file:///x", "http://127.0.0.1:0", "http://[", ""):
+        done = run("admin", "link", "--url", url, "--state", state)
+        assert (done.code, done.out) == (2, "")
+        assert "on loopback" in " ".join(done.err.split())
+    add(state, "ann", "--role", "admin")
+    assert "there are no one-time links" in refused("admin", "link", "--state", state)
 
 
 def test_help_names_every_role() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from callgate.store.store import Store
 
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, for the admin audit.")]
-
-TERMINAL = "terminal"
-"""The place that changes from the command line come from, in records."""
 
 
 @contextmanager
@@ -47,7 +45,7 @@ def operator() -> Actor:
     from callgate.store.model import Actor  # noqa: PLC0415  as above
     from callgate.store.people import local_person  # noqa: PLC0415  as above
 
-    return Actor(str(local_person(os_user())), TERMINAL)
+    return Actor(str(local_person(os_user())), f"command line at {socket.gethostname()}")
 
 
 def members(option: str, what: str, kind: Any, names: Sequence[str]) -> frozenset[Any]:  # noqa: ANN401  any enumeration
