@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -53,6 +54,14 @@ def test_passwords_that_are_not_good_enough(passwords: Passwords, bad: str) -> N
 def test_generated_passwords() -> None:
     assert len({generated_password() for _ in range(10)}) == 10
     module.check_password(generated_password())
+
+
+def test_hashes_step_back_behind_decisions(passwords: Passwords) -> None:
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    passwords.hash(GOOD)
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith("callgate-password")]
+    assert {os.getpriority(os.PRIO_PROCESS, thread.native_id or 0) for thread in threads} == {max(before, 10)}
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before
 
 
 def test_few_at_once_and_few_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:

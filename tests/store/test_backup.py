@@ -16,6 +16,7 @@ import pytest
 from callgate.disk import sync
 from callgate.errors import StoreError
 from callgate.store import sqlite_file
+from callgate.store.attempts import Attempt
 from callgate.store.backup import back_up, end_live, read_facts, restore
 from callgate.store.errors import StateError, StoreBusyError, StoreDamagedError, StoreGoneError
 from callgate.store.model import PermitBounds, PermitOffer, State, Used, Verdict, Waiting
@@ -231,4 +232,19 @@ def test_approvals_are_ended_on_command(empty_place: Place) -> None:
     assert {one.state for one in store.approvals.page(NOW).items} == {State.ENDED}
     assert len(store.approvals.since(0, NOW, size=2)) == 2
     assert [one.change.action for one in store.audit.page(kind="store", object_id="approvals")] == ["end_approvals"]
+    store.close()
+
+
+def test_a_restore_ends_sessions_and_links(tmp_path: Path) -> None:
+    place, saved = in_folder(tmp_path / "state"), tmp_path / "saved"
+    store = open_store(place)
+    assert store.sessions.add_link("link", "root", NOW)
+    assert store.sessions.add_link("used", "root", NOW)
+    assert store.sessions.use_link("used", "session", Attempt(None, "127.0.0.1"), NOW)
+    back_up(place, saved)
+    store.close()
+    restore(place, saved, NOW)
+    store = open_store(place)
+    assert store.sessions.find("session", NOW) is None
+    assert not store.sessions.use_link("link", "second", Attempt(None, "127.0.0.1"), NOW)
     store.close()

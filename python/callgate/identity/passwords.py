@@ -117,4 +117,5 @@ def _bytes(password: str) -> bytes:
 def _step_back() -> None:
     """Lets decisions go first: a flood of logins otherwise takes their processors."""
     with suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+        present = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(present, _NICE))
