@@ -78,13 +78,14 @@ def test_few_at_once_and_few_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
         return True
 
     monkeypatch.setattr(module, "_is_right", slow)
-    passwords, results, refused = Passwords(), list[bool](), list[RetryError]()
+    results, refused = list[bool](), list[RetryError]()
 
     def log_in() -> None:
         try:
-            with passwords.turn():
+            # All instances have the same bounds.
+            with Passwords().turn():
                 begun.release()
-                results.append(passwords.verify("hash", GOOD))
+                results.append(Passwords().verify("hash", GOOD))
         except RetryError as error:
             refused.append(error)
             begun.release()

@@ -43,7 +43,7 @@ class Identities:
     """Proves who administers."""
 
     def __init__(self, store: Store, *, passwords: Passwords | None = None, clock: Callable[[], int] = unix_us) -> None:
-        """Takes an open store, the one `Passwords` of the process, and the clock."""
+        """Takes an open store, hashes, and the clock."""
         self._store = store
         self._passwords = Passwords() if passwords is None else passwords
         self._clock = clock

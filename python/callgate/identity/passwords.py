@@ -8,7 +8,7 @@ import threading
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -43,13 +43,18 @@ class PasswordError(IdentityError):
     """A new password is not good enough."""
 
 
-class Passwords:
-    """Makes and verifies hashes; for all threads of a process."""
+def _step_back() -> None:
+    """Lets decisions go first: a flood of logins otherwise takes their processors."""
+    with suppress(OSError):
+        present = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(present, _NICE))
 
-    def __init__(self) -> None:
-        """Starts no thread yet."""
-        self._workers = ThreadPoolExecutor(AT_ONCE, "callgate-password", initializer=_step_back)
-        self._room = threading.BoundedSemaphore(AT_ONCE + WAITING)
+
+class Passwords:
+    """Makes and verifies hashes. All instances of a process share the bounds, and threads that start when needed."""
+
+    _workers: ClassVar = ThreadPoolExecutor(AT_ONCE, "callgate-password", initializer=_step_back)
+    _room: ClassVar = threading.BoundedSemaphore(AT_ONCE + WAITING)
 
     def hash(self, password: str) -> str:
         """The hash of a new password, as argon2 encodes it. Takes some 50 ms.
@@ -112,10 +117,3 @@ def _is_right(encoded: str, password: str) -> bool:
 def _bytes(password: str) -> bytes:
     # The same characters may come composed or not, by the keyboard. A lone surrogate is in no hash.
     return unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
-
-
-def _step_back() -> None:
-    """Lets decisions go first: a flood of logins otherwise takes their processors."""
-    with suppress(OSError):
-        present = os.getpriority(os.PRIO_PROCESS, 0)
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), max(present, _NICE))
