@@ -357,7 +357,7 @@ def test_a_terminal_is_asked_first(store: Store, state: Path, key: str, code: in
     approval_id = waiting(store)
     with terminal("approvals", "approve", approval_id, "--state", state, columns=60) as shown:
         text = shown.wait_for("approve this call once: `t` at `s` for `g`? [y/N]: ", on="text")
-        assert text.index("policy digest") < text.index('"region": "eu-west-1"') < text.index("approve this call")
+        assert text.index("fingerprint") < text.index('"region": "eu-west-1"') < text.index("approve this call")
         shown.type(f"{key}\n")
         assert shown.end() == code
         assert ("nothing was answered" in shown.text) is (code == 1)

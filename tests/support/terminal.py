@@ -6,10 +6,11 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import subprocess
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Thread
@@ -27,7 +28,7 @@ _HOME = "\x1b[H"
 class Terminal:
     """A program on a terminal of its own."""
 
-    def __init__(self, words: tuple[str | Path, ...], rows: int, columns: int) -> None:
+    def __init__(self, words: tuple[str | Path, ...], rows: int, columns: int, variables: Mapping[str, str]) -> None:
         self._outer, self._inner = pty.openpty()
         self.resize(rows, columns)
         self.before = termios.tcgetattr(self._inner)
@@ -37,9 +38,10 @@ class Terminal:
             stdin=self._inner,
             stdout=self._inner,
             stderr=self._inner,
-            env={**_ENVIRONMENT, "TERM": "xterm-256color"},
+            env={**_ENVIRONMENT, "TERM": "xterm-256color", **variables},
         )
         self._output = ""
+        self._closing = False
         self._changed = Condition()
         self._reader = Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -47,7 +49,10 @@ class Terminal:
     def _read(self) -> None:
         # The terminal is gone at its end.
         with suppress(OSError):
-            while content := os.read(self._outer, 65_536):
+            while not self._closing:
+                if not select.select([self._outer], [], [], 0.1)[0]:
+                    continue
+                content = os.read(self._outer, 65_536)
                 with self._changed:
                     self._output += content.decode(errors="replace")
                     self._changed.notify_all()
@@ -76,16 +81,23 @@ class Terminal:
         """Changes the size."""
         fcntl.ioctl(self._outer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
-    def wait_for(self, text: str | Callable[[str], bool], *, on: str = "screen") -> str:
-        """Waits until the screen, or all text, contains a text, and returns it."""
-        holds = (lambda shown: text in shown) if isinstance(text, str) else text
+    def wait_for(self, *texts: str, gone: str | None = None, on: str = "screen") -> str:
+        """Waits until the screen, or all text, contains all these texts and not the one that is gone; returns it."""
         deadline = monotonic() + TIMEOUT_S
-        while not holds(shown := str(getattr(self, on))):
+        while not all(text in (shown := str(getattr(self, on))) for text in texts) or (gone and gone in shown):
             left = deadline - monotonic()
-            assert left > 0, f"not shown: {text!r}, but\n{shown}"
+            assert left > 0, f"not shown: {texts}, but\n{shown}"
             with self._changed:
                 self._changed.wait(min(left, 0.5))
         return shown
+
+    def hang_up(self) -> None:
+        """Takes the terminal away, as the end of a connection does."""
+        self._closing = True
+        self._reader.join(TIMEOUT_S)
+        for end in (self._inner, self._outer):
+            os.close(end)
+        self._inner = self._outer = -1
 
     def end(self) -> int:
         """Waits for the end of the program; its exit code."""
@@ -101,15 +113,16 @@ class Terminal:
         """Ends the program, if it still runs, and the terminal."""
         self.process.kill()
         self.process.wait()
-        os.close(self._inner)
-        self._reader.join(TIMEOUT_S)
-        os.close(self._outer)
+        if self._outer >= 0:
+            self.hang_up()
 
 
 @contextmanager
-def terminal(*words: str | Path, rows: int = 24, columns: int = 100) -> Iterator[Terminal]:
+def terminal(
+    *words: str | Path, rows: int = 24, columns: int = 100, variables: Mapping[str, str] | None = None
+) -> Iterator[Terminal]:
     """Runs the program on a terminal."""
-    opened = Terminal(words, rows, columns)
+    opened = Terminal(words, rows, columns, variables or {})
     try:
         yield opened
     finally:

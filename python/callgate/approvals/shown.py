@@ -34,14 +34,15 @@ def approval_sections(approval: Approval, record: Recorded, now_us: int) -> list
     evidence = read_evidence(record)
     sections = [
         Section(f"approval {approval.id}", tuple(_head(approval, evidence, now_us))),
-        Section("needed", tuple(need_fields(approval, record.answers))),
         Section(ARGUMENTS, tuple(_arguments(record.arguments, evidence))),
+        Section("needed", tuple(need_fields(approval, record.answers))),
         Section("tool", tuple(_tool(evidence))),
         Section("limits", tuple(_limits(evidence.get("limits")))),
         Section("rules", tuple(_entries(evidence.get("entries")))),
         Section("last answers for this grant and tool, before", tuple(_recent(record.recent))),
         Section("answers", tuple(_answers(record.answers))),
         Section("permit", tuple(_permit(approval, evidence))),
+        Section("digests", tuple(_digests(approval))),
         Section("more", tuple(Field(seen(key), pretty(evidence[key])) for key in evidence if key not in _KNOWN)),
     ]
     return [section for section in sections if section.fields]
@@ -125,10 +126,14 @@ def _head(approval: Approval, evidence: Mapping[str, Any], now_us: int) -> Itera
     policy = evidence.get("policy")
     if isinstance(policy, dict):
         yield Field("policy", " ".join(_word(policy[key]) for key in ("name", "version") if key in policy))
-    yield Field("policy digest", seen(call.policy_digest))
+
+
+def _digests(approval: Approval) -> Iterator[Field]:
+    call = approval.call
+    yield Field("fingerprint", seen(call.fingerprint))
+    yield Field("policy", seen(call.policy_digest))
     if call.pin_digest is not None:
         yield Field("pinned tool", seen(call.pin_digest))
-    yield Field("fingerprint", seen(call.fingerprint))
 
 
 def need_fields(approval: Approval, answers: Sequence[Given]) -> Iterator[Field]:

@@ -1,7 +1,6 @@
 """`callgate approvals`."""
 
 import json
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -27,7 +26,7 @@ _ID: Final = "7mzc4q"
 app = typer.Typer(
     name="approvals",
     help="Calls that wait for people: list, show and answer them, directly in the store.",
-    epilog=examples("callgate approvals list", f"callgate approvals show {_ID}", f"callgate approvals deny {_ID}"),
+    epilog=examples("callgate approvals list", f"callgate approvals show {_ID}", "callgate approvals watch"),
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -123,7 +122,7 @@ def approve(
 ) -> None:
     """Approve one call, or make a permit for calls like it; on a terminal, show it and ask first."""
     from callgate.cli import answering  # noqa: PLC0415  it takes long to import
-    from callgate.cli.shown import print_sections  # noqa: PLC0415  likewise
+    from callgate.cli.shown import confirm, is_interactive, print_sections  # noqa: PLC0415  likewise
 
     duration = _permit_length(uses, length, term or ())
     with opened(state, config) as named:
@@ -136,13 +135,13 @@ def approve(
         if uses is not None and duration is not None and approval.state is State.PENDING:
             duration_us = duration // timedelta(microseconds=1)
             permit = answering.make_offer(approval, record, uses, duration_us, term or ())
-        if _is_interactive(yes=yes) and approval.state is State.PENDING:
+        if is_interactive(yes=yes) and approval.state is State.PENDING:
             print_sections(answering.sections_to_answer(approval, record), err=as_json)
             question = f"approve this call once: {answering.call_line(approval)}?"
             if permit is not None:
                 typer.echo("\n" + "\n".join(answering.offer_lines(permit)), err=as_json)
                 question = f"make this permit: {answering.call_line(approval)}?"
-            _confirm(question, err=as_json)
+            confirm(question, err=as_json)
         answered = person.answer(approval, Verdict.APPROVE, reason, permit)
         _print_result(person, [answered], permit, as_json=as_json)
 
@@ -163,6 +162,7 @@ def deny(
 ) -> None:
     """Deny calls: each is refused for the time in which its approval would have waited."""
     from callgate.cli import answering  # noqa: PLC0415  it takes long to import
+    from callgate.cli.shown import confirm, is_interactive  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         person = answering.operator(named)
@@ -171,10 +171,10 @@ def deny(
         # All of them are found before the first one is denied.
         full = [answering.full_id(store, "approval", one) for one in ids]
         approvals = [store.get(one, answering.now_us()) for one in dict.fromkeys(full)]
-        if _is_interactive(yes=yes):
+        if is_interactive(yes=yes):
             for approval in approvals:
                 typer.echo(f"{approval.id}  {answering.call_line(approval)}", err=as_json)
-            _confirm("deny this call?" if len(approvals) == 1 else f"deny these {len(approvals)} calls?", err=as_json)
+            confirm("deny this call?" if len(approvals) == 1 else f"deny these {len(approvals)} calls?", err=as_json)
         faults = list[str]()
         tried = [_denied(person, approval, reason, faults) for approval in approvals]
         _print_result(person, [one for one in tried if one is not None], None, as_json=as_json, many=True)
@@ -202,6 +202,15 @@ def withdraw(
         _print_result(person, [ended], None, as_json=as_json)
 
 
+@app.command(epilog=examples("callgate approvals watch", "callgate approvals watch --json"))
+def watch(state: StoreState = None, config: StoreConfig = None, as_json: AsJson = False) -> None:
+    """Show pending approvals as they come, with keys to answer; without a terminal, print a line for each."""
+    from callgate.cli.watching import watch as watched  # noqa: PLC0415  it takes long to import
+
+    with opened(state, config) as named:
+        watched(named, as_json=as_json)
+
+
 def listed(store: "Approvals", wanted: State | None, grant: str | None, now_us: int) -> Iterator[Approval]:
     """Approvals in the order of the list, page by page."""
     if wanted is not None:
@@ -219,13 +228,9 @@ def listed(store: "Approvals", wanted: State | None, grant: str | None, now_us: 
 
 
 def _pages(store: "Approvals", state: State | None, grant: str | None, now_us: int) -> Iterator[Approval]:
-    token = None
-    while True:
-        page = store.page(now_us, state=state, grant=grant, token=token)
-        yield from page.items
-        token = page.next_token
-        if token is None:
-            return
+    from callgate.store.pages import all_items  # noqa: PLC0415  it takes long to import
+
+    return all_items(lambda token: store.page(now_us, state=state, grant=grant, token=token))
 
 
 def _denied(person: "Operator", approval: Approval, reason: str, faults: list[str]) -> Approval | None:
@@ -268,16 +273,6 @@ def _permit_length(uses: int | None, length: str | None, terms: Sequence[str]) -
     if duration < timedelta(seconds=1):
         raise typer.BadParameter("expected at least 1s", param_hint="--permit-for")
     return duration
-
-
-def _is_interactive(*, yes: bool) -> bool:
-    return not yes and sys.stdin.isatty() and sys.stdout.isatty()
-
-
-def _confirm(question: str, *, err: bool) -> None:
-    if not typer.confirm(question, err=err):
-        typer.echo("nothing was answered", err=True)
-        raise typer.Exit(1)
 
 
 def _print_result(

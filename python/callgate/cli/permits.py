@@ -103,13 +103,11 @@ def end(
 
 def _listed(store: "Permits", grant: str | None, now_us: int, *, is_all: bool) -> Iterator["Permit"]:
     """The permits, page by page."""
-    token = None
-    while True:
-        page = store.page(now_us, grant=grant, active=not is_all, token=token)
-        yield from (one for one in page.items if is_all or (one.is_active and one.uses_left))
-        token = page.next_token
-        if token is None:
-            return
+    from callgate.store.pages import all_items  # noqa: PLC0415  it takes long to import
+
+    for one in all_items(lambda token: store.page(now_us, grant=grant, active=not is_all, token=token)):
+        if is_all or (one.is_active and one.uses_left):
+            yield one
 
 
 def _row(permit: "Permit", now_us: int) -> Sequence[str]:

@@ -1,4 +1,4 @@
-"""Evidence on a terminal."""
+"""Evidence on a terminal, and the question after it."""
 
 from __future__ import annotations
 
@@ -42,3 +42,15 @@ def broken(line: str, width: int) -> Iterator[str]:
         part += character
         used += size
     yield part
+
+
+def is_interactive(*, yes: bool) -> bool:
+    """True if a person at a terminal can be asked, and did not say `--yes`."""
+    return not yes and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def confirm(question: str, *, err: bool) -> None:
+    """Asks a question, and ends the command with exit code 1 unless the answer is yes."""
+    if not typer.confirm(question, err=err):
+        typer.echo("nothing was answered", err=True)
+        raise typer.Exit(1)

@@ -16,7 +16,7 @@ from sqlalchemy import and_, select, tuple_
 from callgate.errors import CallgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy import Column, Select
     from sqlalchemy.engine import Connection
@@ -43,6 +43,17 @@ class Page(Generic[_Item]):
     items: tuple[_Item, ...]
     next_token: str | None
     """Names the next page; None for the last one."""
+
+
+def all_items(read: Callable[[str | None], Page[_Item]]) -> Iterator[_Item]:
+    """The items of all pages; `read` gives the page that a token names."""
+    token = None
+    while True:
+        page = read(token)
+        yield from page.items
+        token = page.next_token
+        if token is None:
+            return
 
 
 def find_ids(connection: Connection, column: Column[str], beginning: str, size: int) -> list[str]:
