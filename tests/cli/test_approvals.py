@@ -144,7 +144,9 @@ def test_approve_once(store: Store, call: Any) -> None:
     approval_id = waiting(store)
     done = call("approvals", "approve", approval_id, "--reason", "agreed")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(f"approved: {approval_id}, `t` at `s` for `g`; it can be made once until 20")
+    assert done.out.startswith(
+        f"approved: {approval_id}, `t` at `s` for `g`; the agent can make this call once, until 20"
+    )
     [given] = store.approvals.record(approval_id).answers
     assert (given.person, given.groups, given.verdict, given.reason) == (ME, (), Verdict.APPROVE, "agreed")
     assert given.source.startswith("command line at ")

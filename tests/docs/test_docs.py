@@ -24,6 +24,7 @@ import pytest
 
 import callgate
 from callgate.config.load import load
+from support import prepared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +46,7 @@ FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 FOLDER = re.compile(r"^<!-- folder: ([\w./-]+) -->$", re.MULTILINE)
+PREPARED = re.compile(r"^<!-- prepared: (\w+) -->$", re.MULTILINE)
 ADMIN_OPTION = re.compile(r"--admin (\S+)")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
 MAKE_TARGET = re.compile(r"\bmake ([a-z-]+)")
@@ -158,6 +160,9 @@ def test_python_tests(page: Path, tmp_path: Path) -> None:
 def test_console(page: Path, tmp_path: Path) -> None:
     original = folder_of(page)
     folder = ROOT if original is None else Path(shutil.copytree(original, tmp_path / "copy"))
+    if preparation := PREPARED.search(page.read_text(encoding="utf-8")):
+        folder = tmp_path
+        getattr(prepared, preparation[1])(folder)
     with Shell.open(folder) as shell:
         for block in blocks_of(page):
             if original and block.file:

@@ -183,7 +183,7 @@ def result_lines(approval: Approval, record: Recorded, permit: PermitOffer | Non
     until = f"until {instant(approval.until_us)} ({brief(approval.until_us - now)} left)"
     match approval.state:
         case State.APPROVED:
-            yield f"approved: {approval.id}, {what}; it can be made once {until}"
+            yield f"approved: {approval.id}, {what}; the agent can make this call once, {until}"
         case State.DENIED:
             yield f"denied: {approval.id}, {what}; the same call is denied {until}"
         case State.CONSUMED if permit is not None:
