@@ -263,7 +263,7 @@ def test_documents() -> None:
     assert approval_document(one).items() <= document.items()
     assert document["arguments"] == {"n": 9007199254740993, "t": "\u202e"}
     assert (document["created"], document["decided"]) == ("2027-01-15T07:59:00.000000Z", None)
-    assert document["permit"] == {"max_uses": 2, "max_duration_ms": 3_600_000}
+    assert document["permit_bounds"] == {"max_uses": 2, "max_duration_ms": 3_600_000}
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ def test_approve_once(store: Store, call: Any) -> None:
 
 def test_approve_as_json(store: Store, call: Any) -> None:
     document = json.loads(call("approvals", "approve", waiting(store), "--json").out)
-    assert (document["state"], document["permit"]) == ("approved", None)
+    assert (document["state"], document["permit_id"]) == ("approved", None)
 
 
 def test_several_people_have_to_approve(store: Store, call: Any) -> None:
@@ -345,6 +345,23 @@ def test_without_a_store(tmp_path: Path) -> None:
     for words in (["approvals", "list"], ["approvals", "approve", "abcd"], ["permits", "list"]):
         assert refused(*words, "--state", tmp_path / "state").startswith(f"there is no store `{tmp_path}/")
     assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["deny", "{}", "--reason", "\udcff"],
+        ["withdraw", "{}", "--reason", "\udcff"],
+        ["list", "--grant", "\udcff"],
+        ["approve", "{}", "--permit-uses", "1", "--permit-for", "1h", "--term", "\udcff=any"],
+    ],
+)
+def test_bytes_outside_of_utf_8(store: Store, call: Any, words: list[str]) -> None:
+    approval_id = waiting(store)
+    done = call("approvals", *(word.format(approval_id) for word in words))
+    assert (done.code, "expected UTF-8 text" in done.err) == (2, True), done
+    assert call("approvals", "show", "\udcff\udcff").code == 2
+    assert stored(store, approval_id).state is State.PENDING
 
 
 def test_texts_of_callers_stay_on_their_line(store: Store, call: Any) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from callgate.cli.inbox import PERMIT_HINT, AnswerCommand, Inbox, QuitCommand, View
-from callgate.cli.inbox_screen import draw
+from callgate.cli.inbox_screen import draw, evidence_lines
 from callgate.cli.keys import Key, KeyReader
 from callgate.cli.shown import broken
 from callgate.store.approvals.recorded import Recorded
@@ -58,10 +58,12 @@ def press(one: Inbox, *names: str) -> Any:
     return command
 
 
-def drawn(
-    one: Inbox, width: int = 80, height: int = 12, fault: str = "", record: Recorded | None = RECORD
-) -> list[str]:
-    text = draw(one, record, "place", fault, NOW, width, height)
+def evidence_of(one: Inbox, width: int) -> list[str] | None:
+    return None if one.current is None else evidence_lines(one.current, RECORD, NOW, width)
+
+
+def drawn(one: Inbox, width: int = 80, height: int = 12, fault: str = "") -> list[str]:
+    text = draw(one, evidence_of(one, width), "place", fault, NOW, width, height)
     lines = text.plain.split("\n")
     assert len(lines) == height
     assert {cell_len(line) for line in lines} == {width}
@@ -270,7 +272,7 @@ def test_evidence_on_the_screen() -> None:
 def test_every_cell_of_a_screen_of_any_size_is_written(text: str, width: int, height: int, keys: list[str]) -> None:
     one = inbox(replace(approval("a"), call=Call("f", text, text, text, "p")))
     press(one, *keys)
-    drawn_text = draw(one, RECORD, text, "", NOW, width, height).plain
+    drawn_text = draw(one, evidence_of(one, width), text, "", NOW, width, height).plain
     lines = drawn_text.split("\n")
     assert len(lines) <= height
     assert all(cell_len(line) <= max(width, 10) for line in lines)

@@ -54,7 +54,7 @@ def evidence_document(approval: Approval, record: Recorded) -> dict[str, Any]:
             for row in record.recent
         ],
         "answers": [_answer(answer) for answer in record.answers],
-        "permit": _bounds(permit_bounds(approval.needs)),
+        "permit_bounds": _bounds(permit_bounds(approval.needs)),
     }
 
 
@@ -87,7 +87,7 @@ def _need(need: Need) -> dict[str, Any]:
         "reason_required": need.reason_required,
         "timeout_ms": need.timeout_us // 1_000,
         "valid_ms": need.valid_us // 1_000,
-        "permit": _bounds(need.permit),
+        "permit_bounds": _bounds(need.permit),
     }
 
 

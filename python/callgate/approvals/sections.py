@@ -60,7 +60,10 @@ def lines_of(sections: Iterable[Section]) -> Iterator[str]:
 
 def seen(text: object) -> str:
     """A text on one line, with everything escaped that is invisible, moves other text, or looks like a space."""
-    return "".join(f"\\u{{{ord(one):x}}}" if _is_hidden(one) else one for one in str(text))
+    text = str(text)
+    if _is_plain(text):
+        return text
+    return "".join(f"\\u{{{ord(one):x}}}" if _is_hidden(one) else one for one in text)
 
 
 def block(text: str) -> str:
@@ -80,7 +83,7 @@ def one_line(value: Any) -> str:  # noqa: ANN401  JSON
 
 def notes_on(value: Any) -> Iterator[str]:  # noqa: ANN401  JSON
     """Warnings about the characters in the strings of a JSON value."""
-    characters = [one for text in _strings(value) for one in text]
+    characters = [one for text in _strings(value) if not _is_plain(text) for one in text]
     hidden = sum(_is_hidden(one) and one not in _ORDINARY for one in characters)
     if hidden:
         shown = "1 character that is" if hidden == 1 else f"{hidden} characters that are"
@@ -111,7 +114,10 @@ def listed(words: Sequence[str], last: str) -> str:
 
 
 def _string(text: str) -> str:
-    return "".join(json.dumps(one)[1:-1] if _is_hidden(one) else one for one in json.dumps(text, ensure_ascii=False))
+    written = json.dumps(text, ensure_ascii=False)
+    if _is_plain(written):
+        return written
+    return "".join(json.dumps(one)[1:-1] if _is_hidden(one) else one for one in written)
 
 
 def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401  JSON
@@ -124,6 +130,11 @@ def _strings(value: Any) -> Iterator[str]:  # noqa: ANN401  JSON
     elif isinstance(value, list):
         for one in value:
             yield from _strings(one)
+
+
+def _is_plain(text: str) -> bool:
+    """True for what most texts are; they are long, and the inbox draws them each second."""
+    return text.isascii() and text.isprintable()
 
 
 def _is_hidden(character: str) -> bool:

@@ -10,7 +10,7 @@ import typer
 
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
-from callgate.cli.stores import StoreConfig, StoreState, opened
+from callgate.cli.stores import StoreConfig, StoreState, must_be_text, opened
 from callgate.cli.table import print_table
 from callgate.config.units import parse_duration
 from callgate.errors import CallgateError
@@ -34,13 +34,15 @@ app = typer.Typer(
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id, or its beginning if no other one begins so.")]
 Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="The ids, or their beginnings.")]
 Limit = Annotated[int, typer.Option(min=1, metavar="N", help="Most rows that are printed.")]
-OfGrant = Annotated[str | None, typer.Option("--grant", metavar="ID", help="Only those of this grant.")]
+OfGrant = Annotated[
+    str | None, typer.Option("--grant", metavar="ID", help="Only those of this grant.", callback=must_be_text)
+]
+Reason = Annotated[str, typer.Option(metavar="TEXT", help="The reason, which is recorded.", callback=must_be_text)]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation on a terminal.")]
 _StateOf = Annotated[
     State | None,
     typer.Option("--state-of", metavar="|".join(one.value for one in State), help="Only those in this state."),
 ]
-_Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="The reason, which is recorded.")]
 _HEAD: Final = ("ID", "ASKED", "LEFT", "STATE", "GRANT", "CALL", "WAITS FOR")
 
 
@@ -103,7 +105,7 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
 )
 def approve(
     id: Id,  # noqa: A002
-    reason: _Reason = "",
+    reason: Reason = "",
     uses: Annotated[
         int | None, typer.Option("--permit-uses", min=1, metavar="N", help="Make a permit for so many calls.")
     ] = None,
@@ -112,6 +114,7 @@ def approve(
         list[str] | None,
         typer.Option(
             metavar="NAME=TERM",
+            callback=must_be_text,
             help="The permit's term for an argument: exactly (by default), at_most:NUMBER, one_of:[VALUES], or any.",
         ),
     ] = None,
@@ -154,7 +157,9 @@ def approve(
 )
 def deny(
     ids: Ids,
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which the agent is told.")] = "",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="The reason, which the agent is told.", callback=must_be_text)
+    ] = "",
     yes: Yes = False,
     state: StoreState = None,
     config: StoreConfig = None,
@@ -185,7 +190,7 @@ def deny(
 @app.command(epilog=examples(f"callgate approvals withdraw {_ID} --reason 'the agent was stopped'"))
 def withdraw(
     id: Id,  # noqa: A002
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which is recorded.")],
+    reason: Reason,
     state: StoreState = None,
     config: StoreConfig = None,
     as_json: AsJson = False,
@@ -284,7 +289,7 @@ def _print_result(
 
     if as_json:
         made = None if permit is None or answered[0].state is State.PENDING else permit.permit_id
-        documents = [{**approval_document(one), **({} if many else {"permit": made})} for one in answered]
+        documents = [{**approval_document(one), **({} if many else {"permit_id": made})} for one in answered]
         typer.echo(json.dumps(documents if many else documents[0]))
         return
     for approval in answered:

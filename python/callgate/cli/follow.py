@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _WAIT_S: Final = 1.0
 """Longest wait for a change, after which the store is asked again, so that one that is gone is noticed."""
+_PATIENCE_S: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -56,18 +57,20 @@ class Follower(threading.Thread):
                 for changed in self._changes():
                     self._tell(changed)
                 reason = ""
-            except CallgateError as error:
-                reason = str(error)
+            except Exception as error:  # noqa: BLE001  the inbox must say that it is not up to date, whatever the fault
+                reason = str(error) if isinstance(error, CallgateError) else f"{type(error).__name__}: {error}"
                 self._stopped.wait(_WAIT_S)
             if reason != fault:
                 fault = reason
                 self._tell(Fault(reason))
 
     def stop(self) -> None:
-        """Ends the thread, within a second or two."""
+        """Ends the thread, unless its database does not answer: then it ends with the program."""
         self._stopped.set()
-        self._watcher.close()
-        self.join()
+        closing = threading.Thread(target=self._watcher.close, name="callgate-inbox-end", daemon=True)
+        closing.start()
+        closing.join(_PATIENCE_S)
+        self.join(_PATIENCE_S)
 
     def _changes(self) -> Iterator[Changed]:
         if self._seen is None:

@@ -38,38 +38,44 @@ _SELECTED: Final = "bold reverse"
 _ATTENTION: Final = "bold"
 
 
-def draw(inbox: Inbox, record: Recorded | None, place: str, fault: str, now_us: int, width: int, height: int) -> Text:
+def evidence_lines(approval: Approval, record: Recorded, now_us: int, width: int) -> list[str]:
+    """The evidence of an approval in lines that fit."""
+    lines = lines_of(approval_sections(approval, record, now_us))
+    return [part for line in lines for part in broken(line, width)]
+
+
+def draw(
+    inbox: Inbox, evidence: list[str] | None, place: str, fault: str, now_us: int, width: int, height: int
+) -> Text:
     """The screen, of which every cell is written; also tells the inbox how much fits.
 
     Args:
         inbox: Its state.
-        record: The evidence of the selected approval, if it is to be shown.
+        evidence: The lines of `evidence_lines` for the selected approval, if it is to be shown.
         place: The store's place.
         fault: The reason for which changes cannot be seen, if so.
         now_us: The time.
         width: Columns of the terminal.
         height: Lines of the terminal.
     """
-    lines = list(_lines(inbox, record, place, fault, now_us, width, height))[:height]
+    lines = list(_lines(inbox, evidence, place, fault, now_us, width, height))[:height]
     return Text("\n", no_wrap=True, overflow="crop").join(lines)
 
 
 def _lines(
-    inbox: Inbox, record: Recorded | None, place: str, fault: str, now_us: int, width: int, height: int
+    inbox: Inbox, evidence: list[str] | None, place: str, fault: str, now_us: int, width: int, height: int
 ) -> Iterator[Text]:
     message = _message(inbox, fault, width)
     # The title and the keys.
     page = height - 2 - len(message)
     current = inbox.current
-    if inbox.view is View.LIST or current is None or record is None:
+    if inbox.view is View.LIST or current is None or evidence is None:
         count = inbox.pending
         waits = f"{count} {'approval waits' if count == 1 else 'approvals wait'} for people   " if inbox.is_read else ""
         title = f"{waits}{seen(place)}"
         body = list(_list(inbox, now_us, width, page - 1))
         keys = _LIST_KEYS
     else:
-        sections = approval_sections(current, record, now_us)
-        evidence = [part for line in lines_of(sections) for part in broken(line, width)]
         inbox.fit(len(evidence), page)
         shown = evidence[inbox.scroll : inbox.scroll + max(page, 0)]
         more = len(evidence) - inbox.scroll - len(shown)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from callgate.cli.approvals import Id, Limit, OfGrant
+from callgate.cli.approvals import Id, Limit, OfGrant, Reason
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
 from callgate.cli.stores import StoreConfig, StoreState, opened
@@ -80,7 +80,7 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
 @app.command(epilog=examples(f"callgate permits end {_ID} --reason 'the migration is done'"))
 def end(
     id: Id,  # noqa: A002
-    reason: Annotated[str, typer.Option(metavar="TEXT", help="The reason, which is recorded.")],
+    reason: Reason,
     state: StoreState = None,
     config: StoreConfig = None,
     as_json: AsJson = False,

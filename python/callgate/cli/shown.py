@@ -33,6 +33,9 @@ def print_sections(sections: Iterable[Section], *, err: bool = False) -> None:
 def broken(line: str, width: int) -> Iterator[str]:
     """The parts of a line that fit a width; each after the first begins with a mark."""
     width = max(width, _NARROWEST)
+    if len(line) <= width and line.isascii():
+        yield line
+        return
     part, used = "", 0
     for character in line:
         size = get_character_cell_size(character)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from callgate.config.load import load
 from callgate.config.store_place import store_place
 from callgate.store.place import in_folder
+from callgate.text import is_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
     from callgate.config.load import Loaded
     from callgate.store.place import Place
     from callgate.store.store import Store
+
+
+def must_be_text(value: Any) -> Any:  # noqa: ANN401  a text, texts, or None
+    """Refuses an option's value that no database can keep; the system gives bytes outside UTF-8 as surrogates."""
+    if not is_text("".join(value or "")):
+        raise typer.BadParameter("expected UTF-8 text")
+    return value
+
 
 StoreState = Annotated[Path | None, typer.Option("--state", metavar="DIR", help="The state folder with the store.")]
 StoreConfig = Annotated[

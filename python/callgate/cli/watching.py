@@ -21,7 +21,7 @@ from callgate.approvals.times import brief, instant
 from callgate.cli.answering import now_us, operator, result_lines
 from callgate.cli.follow import Changed, Fault, Follower
 from callgate.cli.inbox import AnswerCommand, Inbox, QuitCommand, View
-from callgate.cli.inbox_screen import draw
+from callgate.cli.inbox_screen import draw, evidence_lines
 from callgate.cli.keys import KeyReader, key_mode
 from callgate.errors import CallgateError
 from callgate.exact_json import write_json
@@ -97,7 +97,8 @@ class _Screen:
         self._reader = KeyReader()
         self._told: queue.Queue[Changed | Fault] = queue.Queue()
         self._fault = ""
-        self._record: tuple[str, int, Recorded] | None = None
+        self._record: tuple[Approval, Recorded] | None = None
+        self._lines: tuple[tuple[Approval, int, int], list[str]] | None = None
         self._signal: int | None = None
         self._console = Console(highlight=False, markup=False, emoji=False)
         self._wakened, self._waker = os.pipe()
@@ -107,10 +108,11 @@ class _Screen:
         os.set_blocking(self._waker, False)
         os.set_blocking(self._wakened, False)
         follower = Follower(self._store, self._tell, now_us)
-        with self._signals(), key_mode(sys.stdin.fileno()), self._console.screen():
+        with self._signals():
             follower.start()
             try:
-                self._loop()
+                with key_mode(sys.stdin.fileno()), self._console.screen():
+                    self._loop()
             finally:
                 follower.stop()
         if self._signal not in {None, signal.SIGINT}:
@@ -161,25 +163,28 @@ class _Screen:
 
     def _draw(self) -> None:
         width, height = self._console.size
-        record = None if self._inbox.view is View.LIST else self._evidence()
-        place = str(self._store.place)
-        text = draw(self._inbox, record, place, self._fault, now_us(), width, height)
+        evidence = None if self._inbox.view is View.LIST else self._evidence(width)
+        text = draw(self._inbox, evidence, str(self._store.place), self._fault, now_us(), width, height)
         self._console.control(Control.home())
         self._console.print(text, end="", no_wrap=True, overflow="crop", crop=True)
 
-    def _evidence(self) -> Recorded | None:
-        """The evidence of the selected approval, read again once it changes."""
+    def _evidence(self, width: int) -> list[str] | None:
+        """The evidence of the selected approval; read again once it changes, and written again each second."""
         current = self._inbox.current
         if current is None:
             return None
-        if self._record is None or self._record[:2] != (current.id, current.change):
+        key = (current, width, now_us() // 1_000_000)
+        if self._lines is not None and self._lines[0] == key:
+            return self._lines[1]
+        if self._record is None or self._record[0] != current:
             try:
-                self._record = (current.id, current.change, self._store.approvals.record(current.id))
+                self._record = (current, self._store.approvals.record(current.id))
             except CallgateError as error:
                 # Without its evidence nothing can be answered.
                 self._inbox.view, self._inbox.message = View.LIST, str(error)
                 return None
-        return self._record[2]
+        self._lines = (key, evidence_lines(current, self._record[1], now_us(), width))
+        return self._lines[1]
 
     def _tell(self, event: Changed | Fault) -> None:
         """Takes what changes, on the thread that follows."""
