@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from callgate.approvals.offer import looked_at, make_terms, masked_names, parse_term, shown_terms
-from callgate.approvals.sections import seen
+from callgate.approvals.sections import listed, seen
 from callgate.approvals.shown import ARGUMENTS, approval_sections, need_fields, read_evidence
 from callgate.approvals.times import brief, exact, instant
 from callgate.config.bundle import known_grants
@@ -76,10 +76,10 @@ class Operator:
         person, groups = self.must_answer(), self.principal.groups
         owner = owner_of(self.opened, approval.call.grant)
         if not any(need.asks(groups) for need in approval.needs) and self.opened.store.people.is_empty():
-            wanted = ", ".join(f"`{seen(group)}`" for need in approval.needs for group in need.approvers)
+            wanted = listed(sorted({group for need in approval.needs for group in need.approvers}), "and")
             message = (
                 f"this approval asks people of the groups {wanted}, and nobody has groups as long as the store has no "
-                "people; `callgate admin people add` makes them"
+                "people; `callgate admin people add NAME --role approver --group GROUP` makes one"
             )
             raise AnswerError(message)
         answer = Answer(person, groups, verdict, _source(), reason, permit, owner)
