@@ -132,6 +132,10 @@ def test_keys_typed_ahead_confirm_nothing(store: Store, state: Path) -> None:
         shown.wait_for("approve this call, once?")
         shown.type("\x1b[200~y\x1b[201~n")
         shown.wait_for("nothing was answered", "esc: back")
+        shown.type("d\r")
+        shown.wait_for("reason of the denial", "enter: deny")
+        shown.type("\x1b")
+        shown.wait_for("nothing was answered", "esc: back")
         shown.type("q")
         ended(shown)
     assert store.approvals.get(approval_id, now()).state is State.PENDING

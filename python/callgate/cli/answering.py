@@ -106,8 +106,9 @@ def owner_of(opened: OpenStore, grant: str) -> Person | None:
         content = opened.store.grants.get(grant).content
     except UnknownIdError:
         return None
-    owner = read_json(content).get("owner") if content else None
-    return None if owner is None else Person(owner["issuer"], owner["subject"])
+    document = read_json(content) if content else None
+    owner = document.get("owner") if isinstance(document, dict) else None
+    return None if owner is None else Person(str(owner["issuer"]), str(owner["subject"]))
 
 
 def now_us() -> int:

@@ -25,7 +25,7 @@ _ID: Final = "7mzc4q"
 
 app = typer.Typer(
     name="approvals",
-    help="Calls that wait for people: list, show and answer them, directly in the store.",
+    help="List, show and answer the calls that wait for people.",
     epilog=examples("callgate approvals list", f"callgate approvals show {_ID}", "callgate approvals watch"),
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -79,7 +79,7 @@ def list_command(
 
 @app.command(epilog=examples(f"callgate approvals show {_ID}", f"callgate approvals show {_ID} --json"))
 def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: AsJson = False) -> None:  # noqa: A002
-    """Print all that is known of an approval: the call, its tool, the rules, the limits and the answers."""
+    """Print everything that is known of an approval."""
     from callgate.approvals.documents import evidence_document  # noqa: PLC0415  it takes long to import
     from callgate.approvals.shown import approval_sections  # noqa: PLC0415  likewise
     from callgate.cli.answering import full_id, now_us, operator  # noqa: PLC0415  likewise
@@ -123,7 +123,7 @@ def approve(
     config: StoreConfig = None,
     as_json: AsJson = False,
 ) -> None:
-    """Approve one call, or make a permit for calls like it; on a terminal, show it and ask first."""
+    """Approve one call, or make a permit for several; on a terminal, show the call and ask first."""
     from callgate.cli import answering  # noqa: PLC0415  it takes long to import
     from callgate.cli.shown import confirm, is_interactive, print_sections  # noqa: PLC0415  likewise
 
@@ -165,7 +165,7 @@ def deny(
     config: StoreConfig = None,
     as_json: AsJson = False,
 ) -> None:
-    """Deny calls: each is refused for the time in which its approval would have waited."""
+    """Deny calls; each is refused for as long as its approval would have waited."""
     from callgate.cli import answering  # noqa: PLC0415  it takes long to import
     from callgate.cli.shown import confirm, is_interactive  # noqa: PLC0415  likewise
 
@@ -195,7 +195,7 @@ def withdraw(
     config: StoreConfig = None,
     as_json: AsJson = False,
 ) -> None:
-    """End an approval that is pending, approved or denied, so that the next such call asks anew."""
+    """End an approval, so that the next such call asks anew."""
     from callgate.cli import answering  # noqa: PLC0415  it takes long to import
 
     with opened(state, config) as named:
@@ -209,7 +209,7 @@ def withdraw(
 
 @app.command(epilog=examples("callgate approvals watch", "callgate approvals watch --json"))
 def watch(state: StoreState = None, config: StoreConfig = None, as_json: AsJson = False) -> None:
-    """Show pending approvals as they come, with keys to answer; without a terminal, print a line for each."""
+    """Show pending approvals live, with keys to answer; without a terminal, print a line for each."""
     from callgate.cli.watching import watch as watched  # noqa: PLC0415  it takes long to import
 
     with opened(state, config) as named:

@@ -19,7 +19,7 @@ _ID: Final = "q2xw7d"
 
 app = typer.Typer(
     name="permits",
-    help="Permits that people have made of approvals: list, show and end them, directly in the store.",
+    help="List, show and end permits, which people make of approvals.",
     epilog=examples("callgate permits list", f"callgate permits end {_ID} --reason 'the migration is done'"),
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -60,7 +60,7 @@ def list_command(
 
 @app.command(epilog=examples(f"callgate permits show {_ID}", f"callgate permits show {_ID} --json"))
 def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: AsJson = False) -> None:  # noqa: A002
-    """Print a permit: its calls, its terms, what is left of it, and who made it."""
+    """Print a permit with its terms."""
     from callgate.approvals.documents import permit_document  # noqa: PLC0415  it takes long to import
     from callgate.approvals.shown import permit_sections  # noqa: PLC0415  likewise
     from callgate.cli.answering import full_id, now_us, operator  # noqa: PLC0415  likewise

@@ -147,7 +147,7 @@ class _Screen:
                 return True
             if isinstance(command, AnswerCommand):
                 self._answer(command)
-            if command is not None or (self._inbox.view is not view and self._inbox.view is View.CONFIRM):
+            if command is not None or self._inbox.view not in {view, View.LIST, View.EVIDENCE}:
                 # Keys that came with this one were typed before its question or its result could be seen.
                 return False
         return False
