@@ -195,7 +195,7 @@ lint-python: build .venv/.stamp-dev
 .PHONY: lint-proto
 lint-proto: .venv/.stamp-dev
 	$(call say,buf)
-	@$(bin)/buf lint
+	@scripts/lint-proto
 	@$(bin)/buf format --diff --exit-code
 	$(call say,generated stubs up to date)
 	@scripts/generate-stubs --check

@@ -1,0 +1,1 @@
+"""Messages generated from `proto/`; `make proto` writes them."""
