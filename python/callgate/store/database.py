@@ -48,6 +48,13 @@ class Domain(IntEnum):
     """People, machine tokens and sessions: a login waits for no import."""
 
 
+class _Joined(threading.local):
+    """The transaction of a thread that others of the thread join; see `Database.together`."""
+
+    connection: Connection | None = None
+    domains: frozenset[Domain] = frozenset()
+
+
 class Database:
     """A database with its transactions."""
 
@@ -60,6 +67,7 @@ class Database:
         self._identity = None if place.path is None else engines.identity(place.path)
         # SQLite's own wait for another writer sleeps in steps of up to 100 ms; threads of one process need not.
         self._writer = threading.Lock()
+        self._joined = _Joined()
 
     @property
     def is_sqlite(self) -> bool:
@@ -72,6 +80,8 @@ class Database:
         Raises:
             StoreError: The store does not answer.
         """
+        if self._joined.connection is not None:
+            return work(self._joined.connection)
         try:
             self._check_identity()
             with self.engine.begin() as connection:
@@ -88,6 +98,8 @@ class Database:
         Raises:
             StoreError: The store does not answer.
         """
+        if self._joined.connection is not None:
+            return self._join(self._joined.connection, work, domain)
         for attempt in range(_ATTEMPTS):
             try:
                 return self._write(work, domain)
@@ -96,10 +108,40 @@ class Database:
                     raise translated(error, self.place) from None
         raise AssertionError  # the last attempt returns or raises
 
+    def together(self, work: Callable[[], _Result], domain: Domain) -> _Result:
+        """Runs `work`, whose reads and writes of this thread are one transaction, on the disk when this returns.
+
+        Nothing of it is done if `work` raises. It may run more than once. What it writes of another domain than
+        `domain` is of a lower one: so no two transactions wait for each other.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+
+        def joined(connection: Connection) -> _Result:
+            self._joined.connection, self._joined.domains = connection, frozenset({domain})
+            try:
+                return work()
+            finally:
+                self._joined.connection = None
+
+        return self.write(joined, domain)
+
     def close(self) -> None:
         """Closes all connections."""
         self.engine.dispose()
         self.writing.dispose()
+
+    def _join(self, connection: Connection, work: Work[_Result], domain: Domain) -> _Result:
+        """Runs `work` in the transaction of `together`, with the lock of its own domain too."""
+        if domain not in self._joined.domains:
+            if domain > min(self._joined.domains):
+                message = f"a write of {domain.name} cannot join a transaction of {min(self._joined.domains).name}"
+                raise AssertionError(message)
+            if not self.is_sqlite:
+                connection.execute(_LOCK, {"domain": int(domain)})
+            self._joined.domains |= {domain}
+        return work(connection)
 
     def _write(self, work: Work[_Result], domain: Domain) -> _Result:
         if not self.is_sqlite:

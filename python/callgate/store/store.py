@@ -15,6 +15,8 @@ from callgate.store.open import open_database
 from callgate.store.people import People
 from callgate.store.permits import Permits
 from callgate.store.pins import Pins
+from callgate.store.replicas import Replicas
+from callgate.store.requests import Requests
 from callgate.store.sessions import Sessions
 from callgate.store.tokens import Tokens
 from callgate.store.watcher import Watcher
@@ -42,6 +44,8 @@ class Store:
         self.sessions = Sessions(database)
         self.attempts = Attempts(database)
         self.audit = AdminAudit(database)
+        self.requests = Requests(database)
+        self.replicas = Replicas(database)
 
     @property
     def place(self) -> Place:

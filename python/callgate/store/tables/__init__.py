@@ -7,10 +7,12 @@ from callgate.store.tables.documents import accepted_pins, document_versions, do
 from callgate.store.tables.freezes import freezes
 from callgate.store.tables.identity import login_attempts, login_links, machine_tokens, people, sessions
 from callgate.store.tables.permits import permit_uses, permits
+from callgate.store.tables.requests import admin_requests, replicas
 
 __all__ = [
     "accepted_pins",
     "admin_audit",
+    "admin_requests",
     "answers",
     "approvals",
     "changes",
@@ -25,5 +27,6 @@ __all__ = [
     "people",
     "permit_uses",
     "permits",
+    "replicas",
     "sessions",
 ]
