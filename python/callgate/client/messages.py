@@ -205,6 +205,11 @@ def peek(engine: Engine, request: pb.PeekRequest, now_ms: float | None, *, vouch
         labels=dict(request.labels),
         now_ms=now_ms,
     )
+    return peek_response(peeked)
+
+
+def peek_response(peeked: Peek) -> pb.PeekResponse:
+    """The message of what is left."""
     return pb.PeekResponse(
         decision=None if peeked.decision is None else check_response(peeked.decision),
         policy=peeked.policy,

@@ -11,6 +11,10 @@ class Admin(Section):
     listen: Address = "127.0.0.1:9193"
     """Address of metrics and health: an IP address and a port; port 0 takes a free one."""
 
+    grpc_listen: Address | None = "127.0.0.1:9194"
+    """Address of the admin API over gRPC, on loopback unless there is TLS; port 0 takes a free one, `null` for no
+    gRPC. Not built yet: `callgate serve` does not open it."""
+
     token_file: FilePath | None = None
     """File of a token, at least 32 characters, with which `callgate status` and the like may ask over this port; by
     default they reach only the control socket in the state folder."""

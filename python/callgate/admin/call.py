@@ -1,0 +1,25 @@
+"""One call of a method of the admin API."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from threading import Event
+
+
+@dataclass(frozen=True)
+class Call:
+    """The circumstances of a call."""
+
+    source: str
+    """The place that it came from, such as the address of the connection."""
+    now_us: int = field(default_factory=lambda: time.time_ns() // 1_000)
+    """The time at which it began, in Unix microseconds."""
+    deadline_s: float | None = None
+    """The end of the caller's patience, on the clock of `time.monotonic`; None if there is none."""
+    ended: Event = field(default_factory=Event)
+    """Set once nobody waits for the answer any more; a stream then ends."""
+
+    def is_late(self) -> bool:
+        """True if the deadline is over."""
+        return self.deadline_s is not None and time.monotonic() >= self.deadline_s

@@ -1,0 +1,198 @@
+"""Documents of one kind, of files and of the store, behind one face: etags, pages, conflicts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from callgate.admin.errors import AdminError, failed_precondition, invalid, not_found
+from callgate.store.documents import DocumentKind, Documents, Edit
+from callgate.store.errors import ConflictError, UnknownIdError
+
+if TYPE_CHECKING:
+    from callgate.admin.files import FileDocuments
+    from callgate.store.documents import Version
+    from callgate.store.model import Actor
+    from callgate.store.store import Store
+
+_NOUNS: Final = {
+    DocumentKind.SERVERS: "server",
+    DocumentKind.POLICIES: "policy",
+    DocumentKind.GRANTS: "grant",
+}
+_ETAG: Final = re.compile(r'"([1-9][0-9]{0,9})-([0-9a-f]{12})"')
+_DIGEST: Final = 12
+_IN_FILES: Final = "f"
+_IN_STORE: Final = "s"
+ANY: Final = "*"
+"""The etag that any version has, as in HTTP."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A document in force, of the store or of a file."""
+
+    id: str
+    content: str
+    version: Version | None
+    """The version of the store; None for a document of a file."""
+    place: str = ""
+    """The place of a document of a file."""
+
+    @property
+    def etag(self) -> str:
+        """The etag of its version; empty for a document of a file."""
+        return "" if self.version is None else etag_of(self.version)
+
+
+class AdminDocuments:
+    """The documents of one kind."""
+
+    def __init__(self, store: Store, files: FileDocuments, kind: DocumentKind) -> None:
+        """Takes the store, the configuration files and the kind."""
+        self._files = files
+        self._kind = kind
+        self._noun = _NOUNS[kind]
+        self.stored: Documents = {
+            DocumentKind.SERVERS: store.servers,
+            DocumentKind.POLICIES: store.policies,
+            DocumentKind.GRANTS: store.grants,
+        }[kind]
+        """The documents of the store alone."""
+
+    def find(self, name: str) -> Held | None:
+        """The document of an id; None if there is none.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        file = self._files.get(self._kind, name)
+        if file is not None:
+            return Held(file.id, file.content, None, file.place)
+        try:
+            version = self.stored.get(name)
+        except UnknownIdError:
+            return None
+        return Held(version.id, version.content or "", version)
+
+    def get(self, name: str) -> Held:
+        """The document of an id.
+
+        Raises:
+            AdminError: NOT_FOUND.
+            StoreError: The store does not answer.
+        """
+        held = self.find(name)
+        if held is None:
+            message = f"there is no {self._noun} `{name}`"
+            raise not_found(message)
+        return held
+
+    def page(self, position: str | None, size: int) -> tuple[list[Held], str | None]:
+        """Documents, those of files first, each in the order of their ids, and the place where the next page begins.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        # Not merged: databases order texts in their own ways.
+        in_store, after = (position or _IN_FILES)[:1] == _IN_STORE, (position or _IN_FILES)[1:]
+        found: list[Held] = []
+        if not in_store:
+            files = self._files.page(self._kind, after, size + 1)
+            found = [Held(one.id, one.content, None, one.place) for one in files]
+            after = ""
+        if len(found) <= size:
+            stored = self.stored.page(after=after, size=size + 1 - len(found))
+            found += [Held(one.id, one.content or "", one) for one in stored]
+        if len(found) <= size:
+            return found, None
+        last = found[size - 1]
+        return found[:size], f"{_IN_FILES if last.version is None else _IN_STORE}{last.id}"
+
+    def create(self, name: str, content: str, by: Actor, reason: str, now_us: int, *, is_never_reused: bool) -> Held:
+        """Stores a new document.
+
+        Raises:
+            AdminError: ALREADY_EXISTS.
+            StoreError: The store does not answer.
+        """
+        self._refuse_existing(name, is_never_reused=is_never_reused)
+        try:
+            self.stored.put([Edit(name, content, 0)], by, reason, now_us)
+        except ConflictError:
+            raise self._exists(name) from None
+        return self.get(name)
+
+    def replace(self, held: Held, content: str, etag: str, by: Actor, reason: str, now_us: int) -> Held:
+        """Stores a new version of a document that was read in the same transaction.
+
+        Raises:
+            AdminError: ABORTED if it has another etag.
+            StoreError: The store does not answer.
+        """
+        self.check_etag(held, etag)
+        expected = None if held.version is None else held.version.version
+        self.stored.put([Edit(held.id, content, expected)], by, reason, now_us)
+        return self.get(held.id)
+
+    def delete(self, held: Held, etag: str, by: Actor, reason: str, now_us: int) -> None:
+        """Deletes a document that was read in the same transaction.
+
+        Raises:
+            AdminError: ABORTED if it has another etag.
+            StoreError: The store does not answer.
+        """
+        self.check_etag(held, etag)
+        expected = None if held.version is None else held.version.version
+        self.stored.put([Edit(held.id, None, expected)], by, reason, now_us)
+
+    def check_etag(self, held: Held, etag: str) -> None:
+        """Refuses a change of a version that the editor has not seen.
+
+        Raises:
+            AdminError: ABORTED, with the present etag; INVALID_ARGUMENT for a text that is no etag.
+        """
+        if etag in {"", ANY, held.etag}:
+            return
+        if not _ETAG.fullmatch(etag):
+            raise invalid("etag", "expected the etag of an answer, in its quotes, or nothing")
+        version = held.version
+        message = f"the {self._noun} `{held.id}` has changed meanwhile"
+        if version is not None:
+            message += f": {version.made_by.name} made version {version.version}"
+        message += "; read it again, and repeat your change on it"
+        metadata = {"etag": held.etag}
+        raise AdminError(grpc.StatusCode.ABORTED, message, reason="ETAG_MISMATCH", metadata=metadata)
+
+    def must_be_stored(self, held: Held) -> Held:
+        """Refuses a change of a document of a file.
+
+        Raises:
+            AdminError: FAILED_PRECONDITION, with the place.
+        """
+        if held.version is None:
+            message = (
+                f"the {self._noun} `{held.id}` is configured at {held.place}: change it there; this API changes only "
+                "what it has created"
+            )
+            raise failed_precondition(message, reason="FILE_OWNED")
+        return held
+
+    def _refuse_existing(self, name: str, *, is_never_reused: bool) -> None:
+        file = self._files.get(self._kind, name)
+        if file is not None:
+            raise self._exists(name, f" at {file.place}")
+        if is_never_reused and self.stored.versions(name, size=1):
+            raise self._exists(name)
+
+    def _exists(self, name: str, where: str = "") -> AdminError:
+        message = f"there is a {self._noun} `{name}` already{where}; choose another id, or update it"
+        return AdminError(grpc.StatusCode.ALREADY_EXISTS, message)
+
+
+def etag_of(version: Version) -> str:
+    """The etag of a version, in quotes. Its digest tells versions of a restored backup from those that were lost."""
+    return f'"{version.version}-{(version.digest or "0" * _DIGEST)[:_DIGEST]}"'

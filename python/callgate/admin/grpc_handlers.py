@@ -1,0 +1,163 @@
+"""The methods of the admin API as handlers of grpcio, and who may call those of others."""
+
+from __future__ import annotations
+
+import time
+from threading import BoundedSemaphore, Event
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+from urllib.parse import unquote
+
+import grpc
+from grpc_status import rpc_status
+
+from callgate.admin.authenticate import authenticated
+from callgate.admin.call import Call
+from callgate.admin.errors import AdminError, admin_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from google.protobuf.message import Message
+
+    from callgate.admin.registry import RegisteredMethod, Registry
+    from callgate.identity.identities import Identities
+    from callgate.identity.principal import Principal
+
+STREAMS: Final = 128
+"""Streams at once: each keeps a thread."""
+
+_FAR_S: Final = 1e8
+"""A deadline that is farther away is none: grpcio has no other word for it."""
+
+_OPEN: Final = frozenset({"/grpc.health.v1.Health/Check"})
+"""Methods for everybody: probes have no token."""
+
+
+class Handlers:
+    """The handlers of one server."""
+
+    def __init__(self, registry: Registry, identities: Identities) -> None:
+        """Takes the methods, and who proves identities."""
+        self._identities = identities
+        self._streams = BoundedSemaphore(STREAMS)
+        self._ends: set[Event] = set()
+        self.by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
+        """The handlers by the full name of the service and the name of the method."""
+        for name, method in registry.methods.items():
+            service, _, short = name.rpartition("/")
+            self.by_service.setdefault(service, {})[short] = self._handler(method)
+
+    def end_streams(self) -> None:
+        """Ends all open streams."""
+        for end in list(self._ends):
+            end.set()
+
+    def principal(self, context: grpc.ServicerContext) -> Principal:
+        """The caller.
+
+        Raises:
+            AdminError: UNAUTHENTICATED, or the store does not answer.
+        """
+        given = [str(value) for key, value in context.invocation_metadata() if key == "authorization"]
+        try:
+            return authenticated(self._identities, given[0] if len(given) == 1 else None)
+        except Exception as error:  # noqa: BLE001  a face gets one kind of errors
+            raise admin_error(error) from None
+
+    def _handler(self, method: RegisteredMethod) -> grpc.RpcMethodHandler[Any, Any]:
+        def unary(request: Message, context: grpc.ServicerContext) -> Message:
+            try:
+                return method.run(self.principal(context), request, _call(context, Event()))
+            except AdminError as error:
+                abort(context, error)
+
+        def stream(request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
+            try:
+                yield from self._streamed(method, request, context)
+            except AdminError as error:
+                abort(context, error)
+
+        read: Callable[[bytes], Message] = method.request_type.FromString
+        if method.is_stream:
+            return grpc.unary_stream_rpc_method_handler(stream, read, _written)
+        return grpc.unary_unary_rpc_method_handler(unary, read, _written)
+
+    def _streamed(self, method: RegisteredMethod, request: Message, context: grpc.ServicerContext) -> Iterator[Message]:
+        principal = self.principal(context)
+        if not self._streams.acquire(blocking=False):
+            message = f"{STREAMS} streams are open already; try again"
+            raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="STREAMS")
+        ended = Event()
+        self._ends.add(ended)
+        try:
+            # False if the call has ended already.
+            if context.add_callback(ended.set):
+                yield from method.stream(principal, request, _call(context, ended))
+        finally:
+            self._ends.discard(ended)
+            self._streams.release()
+
+
+class Doorkeeper(grpc.ServerInterceptor):
+    """Lets only those call the services of others, such as reflection, who may call a method of the admin API.
+
+    It asks on the thread of the call: grpcio runs interceptors on the one thread that accepts all calls.
+    """
+
+    def __init__(self, handlers: Handlers) -> None:
+        """Takes the handlers, which ask for themselves."""
+        self._handlers = handlers
+
+    def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:  # noqa: ANN401  grpcio's own types
+        """Gives the handler of a call."""
+        handler = continuation(handler_call_details)
+        path = str(handler_call_details.method)
+        service = path.strip("/").rpartition("/")[0]
+        if handler is None or path in _OPEN or service in self._handlers.by_service:
+            return handler
+        return self._guarded(handler)
+
+    def _guarded(self, handler: Any) -> Any:  # noqa: ANN401  as above
+        def check(context: grpc.ServicerContext) -> None:
+            try:
+                self._handlers.principal(context)
+            except AdminError as error:
+                abort(context, error)
+
+        def guarded(behavior: Callable[[Any, grpc.ServicerContext], Any]) -> Callable[..., Any]:
+            def run(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  as above
+                check(context)
+                return behavior(request, context)
+
+            return run
+
+        made = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[handler.request_streaming, handler.response_streaming]
+        behavior: Any = handler.unary_unary or handler.unary_stream or handler.stream_unary or handler.stream_stream
+        make: Any = made
+        return make(guarded(behavior), handler.request_deserializer, handler.response_serializer)
+
+
+def abort(context: grpc.ServicerContext, error: AdminError) -> NoReturn:
+    """Ends a call with the status of an error, and its details."""
+    context.abort_with_status(rpc_status.to_status(error.status()))
+
+
+def _written(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _call(context: grpc.ServicerContext, ended: Event) -> Call:
+    left_s = context.time_remaining()
+    deadline_s = None if left_s > _FAR_S else time.monotonic() + left_s
+    return Call(source=_source(context.peer()), deadline_s=deadline_s, ended=ended)
+
+
+def _source(peer: str) -> str:
+    """The address of a peer without its port, which is new with each connection."""
+    kind, _, rest = unquote(peer).partition(":")
+    return rest.rpartition(":")[0].strip("[]") if kind in {"ipv4", "ipv6"} else kind

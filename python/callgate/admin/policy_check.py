@@ -1,0 +1,125 @@
+"""The faults and warnings of a policy document, found by the engine's own reader, and decisions by it on trial."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from callgate._callgate import Engine, policy_faults
+from callgate._proto.callgate.admin.v1 import policies_pb2 as pb
+from callgate.admin.errors import AdminError, Violation, invalid
+from callgate.config.check import ineffective, of_policy
+from callgate.config.policies import read_catalogue
+from callgate.errors import CallgateError, PolicyError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LARGEST_BYTES: Final = 1 << 20
+"""Largest policy that the API takes."""
+
+_DIGESTS: Final = 1_024
+_TRIAL_COUNTERS: Final = 10_000
+
+
+def file_name(name: str, document: str) -> str:
+    """The name of a file with this document, whose suffix gives the format: JSON if it begins with `{`, else YAML."""
+    return f"{name}.{'json' if document.lstrip().startswith('{') else 'yaml'}"
+
+
+def faults_of(document: str) -> list[pb.PolicyFault]:
+    """Every fault of a document, in its order.
+
+    Raises:
+        AdminError: It is too large.
+    """
+    _check_size(document)
+    with tempfile.TemporaryDirectory(prefix="callgate-policy-") as folder:
+        path = Path(folder) / file_name("policy", document)
+        path.write_text(document, "utf-8")
+        found = policy_faults(path)
+    return [pb.PolicyFault(line=line, column=column, message=message) for line, column, message in found]
+
+
+def check_policy(name: str, document: str, catalogue: Path | None) -> None:
+    """Refuses a document that the engine would not take.
+
+    Raises:
+        AdminError: INVALID_ARGUMENT, with every fault.
+    """
+    faults = faults_of(document)
+    if not faults:
+        try:
+            trial_engine(name, document, catalogue, ())
+        except PolicyError as error:
+            # A fault with the catalogue.
+            faults = [pb.PolicyFault(line=error.line, column=error.column, message=error.message)]
+    if faults:
+        first, more = faults[0], len(faults) - 1
+        text = f"the policy has a fault: {first.line}:{first.column}: {first.message}" + (
+            f" (and {more} more)" if more else ""
+        )
+        violations = [Violation("document", f"{one.line}:{one.column}: {one.message}") for one in faults]
+        raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, reason="POLICY_FAULTS", violations=violations)
+
+
+def warnings_of(document: str, catalogue: Path | None) -> list[pb.PolicyFault]:
+    """Warnings about a document without faults."""
+    name, content = file_name("policy", document), document.encode()
+    found = [*ineffective([(name, content)])]
+    found += of_policy(name, content, None if catalogue is None else read_catalogue(catalogue), None)
+    return [pb.PolicyFault(line=one.line, column=one.column, message=one.message) for one in found]
+
+
+def trial_engine(name: str, document: str, catalogue: Path | None, servers: Iterable[str]) -> Engine:
+    """An engine with this policy alone for these servers, whose counters are its own and begin empty.
+
+    Raises:
+        PolicyError: The document has a fault.
+    """
+    return Engine.from_config(
+        policies={name: (file_name(name, document), document.encode())},
+        servers=dict.fromkeys(servers or ("srv",), name),
+        catalogue=catalogue,
+        counters="memory",
+        counter_capacity=_TRIAL_COUNTERS,
+    )
+
+
+class Digests:
+    """The digests by which decisions name policies, remembered by the SHA-256 of the document."""
+
+    def __init__(self) -> None:
+        """Begins empty."""
+        self._known: OrderedDict[bytes, str] = OrderedDict()
+        self._lock = Lock()
+
+    def of(self, document: str) -> str:
+        """The first digits of the SHA-256 of the canonical document; empty if it has a fault."""
+        key = hashlib.sha256(document.encode("utf-8", "replace")).digest()
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        try:
+            [policy] = trial_engine("policy", document, None, ()).policies
+            digest = policy.version
+        except CallgateError:
+            digest = ""
+        with self._lock:
+            self._known[key] = digest
+            if len(self._known) > _DIGESTS:
+                self._known.popitem(last=False)
+        return digest
+
+
+def _check_size(document: str) -> None:
+    size = len(document.encode("utf-8", "replace"))
+    if size > LARGEST_BYTES:
+        raise invalid("document", f"expected at most {LARGEST_BYTES} bytes, got {size}")

@@ -1,0 +1,105 @@
+"""The stream of approvals."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, Final
+
+import grpc
+
+from callgate._proto.callgate.admin.v1 import approvals_pb2 as pb
+from callgate.admin.approval_messages import approval_message
+from callgate.admin.errors import AdminError, invalid
+from callgate.store.changes import Kind
+from callgate.store.model import State
+from callgate.store.pages import MOST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from callgate.admin.call import Call
+    from callgate.admin.news import News
+    from callgate.store.model import Approval
+    from callgate.store.store import Store
+
+BEAT_S: Final = 15.0
+"""Longest silence of a stream."""
+
+_LOOK_S: Final = 1.0
+"""Longest time after which an ended stream is noticed."""
+
+_TOKEN: Final = re.compile(r"[0-9]{1,18}")
+
+
+def watch(
+    store: Store, news: News, request: pb.WatchApprovalsRequest, call: Call
+) -> Iterator[pb.WatchApprovalsResponse]:
+    """The approvals that are pending, then each one that changes, until the call ends.
+
+    Raises:
+        AdminError: The stream cannot begin where the request says.
+        StoreError: The store does not answer.
+    """
+    kind = Kind.APPROVALS.value
+    # Before the store is read, so that what changes meanwhile is read again.
+    told = news.count(kind)
+    seen = store.last_changes()[Kind.APPROVALS]
+    if request.resume_token:
+        seen = _resumed(request.resume_token, seen)
+    else:
+        for approval in _pending(store, request, call):
+            yield pb.WatchApprovalsResponse(approval=approval_message(approval))
+    yield pb.WatchApprovalsResponse(synced=True, resume_token=str(seen))
+    while not call.ended.is_set():
+        changed = _after(store, seen)
+        for approval in changed:
+            if request.grant in {"", approval.call.grant}:
+                message = approval_message(approval)
+                yield pb.WatchApprovalsResponse(approval=message, resume_token=str(approval.change))
+        if changed:
+            seen = changed[-1].change
+            continue
+        before, told = told, _wait(news, kind, told, call)
+        if told == before and not call.ended.is_set():
+            yield pb.WatchApprovalsResponse(resume_token=str(seen))
+
+
+def _wait(news: News, kind: str, told: int, call: Call) -> int:
+    """Waits for news, for the end of the call, or for the time of a sign of life."""
+    end = time.monotonic() + BEAT_S
+    while not call.ended.is_set() and (left := end - time.monotonic()) > 0:
+        now = news.wait(kind, told, min(left, _LOOK_S))
+        if now != told:
+            return now
+    return told
+
+
+def _pending(store: Store, request: pb.WatchApprovalsRequest, call: Call) -> list[Approval]:
+    """All pending ones, the oldest first. There are at most as many as may wait."""
+    found: list[Approval] = []
+    token: str | None = None
+    while not call.ended.is_set():
+        page = store.approvals.page(
+            call.now_us, state=State.PENDING, grant=request.grant or None, size=MOST, token=token
+        )
+        found += [approval for approval in page.items if approval.state is State.PENDING]
+        token = page.next_token
+        if token is None:
+            break
+    return found[::-1]
+
+
+def _after(store: Store, seen: int) -> list[Approval]:
+    return store.approvals.since(seen, time.time_ns() // 1_000)
+
+
+def _resumed(token: str, last: int) -> int:
+    if not _TOKEN.fullmatch(token):
+        raise invalid("resume_token", "expected the token of a message of an earlier stream, or nothing")
+    seen = int(token)
+    if seen > last:
+        # Of another store, or from before a restore.
+        message = "`resume_token`: the store does not know this place any more; begin without one"
+        raise AdminError(grpc.StatusCode.OUT_OF_RANGE, message, reason="RESUME_TOKEN")
+    return seen

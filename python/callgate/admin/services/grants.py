@@ -1,0 +1,163 @@
+"""`GrantsService`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from callgate._callgate import hash_token, new_token
+from callgate._proto.callgate.admin.v1 import grants_pb2 as pb
+from callgate.admin.changes import Change
+from callgate.admin.documents import AdminDocuments, Held
+from callgate.admin.errors import failed_precondition, invalid
+from callgate.admin.fields import check_id
+from callgate.admin.grant_document import message_of, new_grant, read_grant, rotated, stored_form, updated
+from callgate.admin.ground import Ground, actor, masked_fields
+from callgate.admin.paging import position_of, size_of, token_for
+from callgate.admin.times import SECOND_US, length_us
+from callgate.store.database import Domain
+from callgate.store.documents import DocumentKind
+
+if TYPE_CHECKING:
+    from callgate.admin.call import Call
+    from callgate.config.grants import Grant
+    from callgate.identity.principal import Principal
+
+_FIELDS: Final = frozenset({"servers", "labels", "owner", "expire_time"})
+_KEEP_US: Final = 24 * 3_600 * SECOND_US
+_LONGEST_KEEP_US: Final = 30 * _KEEP_US
+
+
+class GrantsService:
+    """Manages grants."""
+
+    DESCRIPTOR = pb.DESCRIPTOR.services_by_name["GrantsService"]
+
+    def __init__(self, ground: Ground) -> None:
+        """Takes the things that it works on."""
+        self._ground = ground
+        self._grants = AdminDocuments(ground.store, ground.files, DocumentKind.GRANTS)
+        self._servers = AdminDocuments(ground.store, ground.files, DocumentKind.SERVERS)
+        self._policies = AdminDocuments(ground.store, ground.files, DocumentKind.POLICIES)
+
+    def list_grants(self, _principal: Principal, request: pb.ListGrantsRequest, _call: Call) -> pb.ListGrantsResponse:
+        """Lists grants."""
+        found, after = self._grants.page(position_of(request), size_of(request))
+        return pb.ListGrantsResponse(grants=map(message_of, found), next_page_token=token_for(request, after))
+
+    def get_grant(self, _principal: Principal, request: pb.GetGrantRequest, _call: Call) -> pb.GetGrantResponse:
+        """Gets a grant."""
+        return pb.GetGrantResponse(grant=message_of(self._grants.get(request.id)))
+
+    def create_grant(self, principal: Principal, request: pb.CreateGrantRequest, call: Call) -> pb.CreateGrantResponse:
+        """Creates a grant and its token."""
+        change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
+        if (earlier := change.earlier(pb.CreateGrantResponse)) is not None:
+            return earlier
+        check_id("grant.id", request.grant.id)
+        token, token_hash = ("", None) if request.tokenless else self._new_token()
+        grant = new_grant(request.grant, token_hash, call.now_us)
+
+        def work() -> pb.CreateGrantResponse:
+            self._check_places(grant)
+            held = self._grants.create(
+                grant.id,
+                stored_form(grant),
+                actor(principal, call),
+                request.reason,
+                call.now_us,
+                is_never_reused=True,
+            )
+            return pb.CreateGrantResponse(grant=message_of(held), token=token)
+
+        return change.once(work, pb.CreateGrantResponse)
+
+    def update_grant(self, principal: Principal, request: pb.UpdateGrantRequest, call: Call) -> pb.UpdateGrantResponse:
+        """Changes a grant."""
+        change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
+        fields = masked_fields(request.update_mask, _FIELDS, request.grant)
+
+        def work() -> pb.UpdateGrantResponse:
+            held = self._stored(request.grant.id)
+            grant = updated(read_grant(held), request.grant, fields)
+            if "servers" in fields:
+                self._check_places(grant)
+            held = self._put(held, grant, request.grant.etag, principal, request.reason, call)
+            return pb.UpdateGrantResponse(grant=message_of(held))
+
+        return change.once(work, pb.UpdateGrantResponse)
+
+    def rotate_grant_token(
+        self, principal: Principal, request: pb.RotateGrantTokenRequest, call: Call
+    ) -> pb.RotateGrantTokenResponse:
+        """Makes a new token for a grant."""
+        change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
+        keep_us = _KEEP_US
+        if request.HasField("keep_duration"):
+            keep_us = length_us("keep_duration", request.keep_duration)
+        if keep_us > _LONGEST_KEEP_US:
+            raise invalid("keep_duration", "expected at most 30 days")
+        token, token_hash = self._new_token()
+
+        def work() -> pb.RotateGrantTokenResponse:
+            held = self._stored(request.id)
+            grant = rotated(read_grant(held), token_hash, call.now_us, keep_us)
+            held = self._put(held, grant, request.etag, principal, request.reason, call)
+            return pb.RotateGrantTokenResponse(grant=message_of(held), token=token)
+
+        return change.once(work, pb.RotateGrantTokenResponse)
+
+    def revoke_grant(self, principal: Principal, request: pb.RevokeGrantRequest, call: Call) -> pb.RevokeGrantResponse:
+        """Revokes a grant for good, and ends its approvals and permits."""
+        change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
+
+        def work() -> pb.RevokeGrantResponse:
+            held = self._stored(request.id)
+            grant = read_grant(held).model_copy(update={"revoked": True})
+            held = self._put(held, grant, "", principal, request.reason, call)
+            by = actor(principal, call)
+            cause = "the grant was revoked" + (f": {request.reason}" if request.reason else "")
+            store = self._ground.store
+            return pb.RevokeGrantResponse(
+                grant=message_of(held),
+                ended_approval_count=store.approvals.end_of_grant(grant.id, by, cause, call.now_us),
+                ended_permit_count=store.permits.end_of_grant(grant.id, by, cause, call.now_us),
+            )
+
+        return change.once(work, pb.RevokeGrantResponse)
+
+    def _stored(self, name: str) -> Held:
+        held = self._grants.must_be_stored(self._grants.get(name))
+        if read_grant(held).revoked:
+            message = f"the grant `{name}` is revoked for good; create another one"
+            raise failed_precondition(message, reason="REVOKED")
+        return held
+
+    def _put(self, held: Held, grant: Grant, etag: str, principal: Principal, reason: str, call: Call) -> Held:
+        return self._grants.replace(held, stored_form(grant), etag, actor(principal, call), reason, call.now_us)
+
+    def _new_token(self) -> tuple[str, str]:
+        key = self._ground.sidecar.grant_key()
+        if key is None:
+            message = (
+                "this sidecar has no key of token hashes; make one with `callgate grants create`, or configure "
+                "`grant_key_file`, and start it anew"
+            )
+            raise failed_precondition(message, reason="NO_GRANT_KEY")
+        token = new_token()
+        return token, hash_token(key, token)
+
+    def _check_places(self, grant: Grant) -> None:
+        for server, policy in grant.places().items():
+            checks: tuple[tuple[str, AdminDocuments, str | None], ...] = (
+                ("server", self._servers, server),
+                ("policy", self._policies, policy),
+            )
+            for noun, documents, name in checks:
+                if name is not None and documents.find(name) is None:
+                    raise invalid("grant.servers", f"there is no {noun} `{name}`")
+
+
+def owner_of(ground: Ground, name: str) -> Any:  # noqa: ANN401  a `config.grants.Owner` or None
+    """The person to whom a grant belongs now; None for nobody, and for a grant of an issuer's caller."""
+    held = AdminDocuments(ground.store, ground.files, DocumentKind.GRANTS).find(name)
+    return None if held is None else read_grant(held).owner

@@ -1,0 +1,156 @@
+"""The running sidecar as the services of the admin API see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from callgate._callgate import pins_accept, pins_read
+from callgate.config.state import pins_folder
+from callgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from callgate._callgate import DecisionListener, Engine, Peek, Server
+    from callgate.config.bundle import Bundle
+
+
+class Sidecar(Protocol):
+    """The running sidecar. Its methods may be called from every thread."""
+
+    def catalogue(self) -> Path | None:
+        """The file of the catalogue; None if there is none."""
+
+    def grant_key(self) -> bytes | None:
+        """The key of token hashes; None if there is none yet."""
+
+    def status(self) -> dict[str, Any]:
+        """The state of this replica, as `callgate status --json` prints it, without secrets."""
+
+    def peek(
+        self,
+        *,
+        grant: str,
+        tool: str | None,
+        args: str | None,
+        server: str | None,
+        session: str | None,
+        labels: dict[str, str] | None,
+    ) -> Peek:
+        """Looks at what is left for a grant.
+
+        Raises:
+            CallgateError: It cannot.
+            ValueError: An argument is not valid.
+        """
+
+    def reset(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """Lets counts begin anew, as `Engine.reset` does.
+
+        Raises:
+            CallgateError: No limit was reset, and why.
+        """
+
+    def listen(self, *, grants: Sequence[str], tools: Sequence[str], outcomes: Sequence[str]) -> DecisionListener:
+        """Follows decisions.
+
+        Raises:
+            ConfigError: There are too many listeners.
+        """
+
+    def pins(self, server: str | None) -> list[dict[str, Any]]:
+        """The tools that were seen, as `pins_read` gives them.
+
+        Raises:
+            CallgateError: They cannot be read.
+        """
+
+    def accept_pin(self, server: str, tool: str, digest: str, *, keeps_others: bool) -> None:
+        """Accepts a listed form of a tool in this replica.
+
+        Raises:
+            CallgateError: It cannot be accepted, and why.
+        """
+
+
+class Plan(Protocol):
+    """The configuration in force: `control.sidecar.Plan`, which stands above this room."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The configuration with the contents of its files."""
+
+    @property
+    def policy(self) -> Path | None:
+        """The policy, or the folder of policies, of a sidecar without a configuration."""
+
+
+@dataclass(frozen=True)
+class RunningSidecar:
+    """The sidecar of this process."""
+
+    engine: Engine
+    server: Server
+    report: Callable[[], dict[str, Any]]
+    """Gives the state."""
+    plan: Callable[[], Plan]
+    """Gives the configuration in force, which a reload replaces."""
+
+    def catalogue(self) -> Path | None:
+        """The file of the catalogue; None if there is none."""
+        return self.plan().bundle.config.catalogue
+
+    def grant_key(self) -> bytes | None:
+        """The key of token hashes; None if there is none yet."""
+        return self.plan().bundle.key
+
+    def status(self) -> dict[str, Any]:
+        """The state of this replica."""
+        return self.report()
+
+    def peek(
+        self,
+        *,
+        grant: str,
+        tool: str | None,
+        args: str | None,
+        server: str | None,
+        session: str | None,
+        labels: dict[str, str] | None,
+    ) -> Peek:
+        """Looks at what is left for a grant; an operator may name any of them by its id."""
+        return self.engine.peek(grant=grant, tool=tool, args=args, server=server, session=session, labels=labels)
+
+    def reset(self, names: Mapping[str, str]) -> dict[str, Any]:
+        """Lets counts begin anew."""
+        return self.engine.reset(
+            grant=names.get("grant"),
+            policy=names.get("policy"),
+            tool=names.get("tool"),
+            counter=names.get("counter"),
+        )
+
+    def listen(self, *, grants: Sequence[str], tools: Sequence[str], outcomes: Sequence[str]) -> DecisionListener:
+        """Follows decisions."""
+        return self.server.listen(grants=grants, tools=tools, outcomes=outcomes)
+
+    def pins(self, server: str | None) -> list[dict[str, Any]]:
+        """The tools that were seen; none of a server that was not."""
+        folder = self._pins_folder()
+        if not folder.is_dir():
+            return []
+        try:
+            return pins_read(folder, server)
+        except ConfigError:
+            # No list of this server was seen yet.
+            return []
+
+    def accept_pin(self, server: str, tool: str, digest: str, *, keeps_others: bool) -> None:
+        """Accepts a listed form of a tool in this replica."""
+        pins_accept(self._pins_folder(), server, [tool], digest, keeps_others)
+
+    def _pins_folder(self) -> Path:
+        bundle = self.plan().bundle
+        return Path(pins_folder(bundle.pins or bundle.config.state))
