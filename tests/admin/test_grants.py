@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
 from callgate._callgate import Engine, hash_token
-from callgate._proto.callgate.admin.v1 import audit_pb2, grants_pb2
+from callgate._proto.callgate.admin.v1 import audit_pb2, grants_pb2, policies_pb2, servers_pb2
 from callgate.config.grants import Grant
 from callgate.store.model import Used
-from support.admin import Admin, CallError, Client, now_us, request_id
+from callgate.store.place import in_folder
+from callgate.store.store import open_store
+from support.admin import POLICY, Admin, CallError, Client, now_us, request_id, running_admin
 from support.approvals import ask
 
 KEY = bytes.fromhex("5a" * 32)
@@ -145,3 +148,34 @@ def test_grants_that_cannot_be(admin: Admin) -> None:
     with pytest.raises(CallError) as told:
         create(admin.admin, owner={"issuer": "x", "subject": ""})
     assert told.value.code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_what_is_in_use_is_not_deleted(both: Admin) -> None:
+    """The sidecar could not serve the rest, and would refuse every later change too."""
+    client = both.admin
+    policy = policies_pb2.CreatePolicyRequest(policy={"id": 'p%_"', "document": POLICY})
+    client(policy, policies_pb2.CreatePolicyResponse)
+    server = servers_pb2.CreateServerRequest(server={"id": "s", "policy": 'p%_"'})
+    client(server, servers_pb2.CreateServerResponse)
+    create(client, servers={"s": ""})
+    create(client, "bob", servers={"filed-server": 'p%_"'}, labels={"x": "s"})
+    delete_policy = policies_pb2.DeletePolicyRequest(id='p%_"')
+    with pytest.raises(CallError) as told:
+        client(delete_policy, policies_pb2.DeletePolicyResponse)
+    assert (told.value.reason, "the server `s` names" in told.value.message) == ("IN_USE", True)
+    delete_server = servers_pb2.DeleteServerRequest(id="s")
+    with pytest.raises(CallError, match="the grant `alice` names"):
+        client(delete_server, servers_pb2.DeleteServerResponse)
+    moved = grants_pb2.UpdateGrantRequest(grant={"id": "alice", "servers": {"filed-server": ""}})
+    client(moved, grants_pb2.UpdateGrantResponse)
+    client(delete_server, servers_pb2.DeleteServerResponse)
+    with pytest.raises(CallError, match="the grant `bob` names"):
+        client(delete_policy, policies_pb2.DeletePolicyResponse)
+
+
+def test_a_grant_that_would_have_no_effect_is_refused(tmp_path: Path) -> None:
+    store = open_store(in_folder(tmp_path / "store"))
+    with running_admin(store, tmp_path / "files", grants=None) as admin, pytest.raises(CallError) as told:
+        create(admin.admin)
+    assert (told.value.reason, "`grants: []`" in told.value.message) == ("UNUSED", True)
+    store.close()

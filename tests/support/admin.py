@@ -224,7 +224,8 @@ def write_config(folder: Path, **more: Any) -> Path:
         **more,
     }
     path = folder / "callgate.yaml"
-    path.write_text(json.dumps(document, indent=2))
+    given = {name: value for name, value in document.items() if value is not None}
+    path.write_text(json.dumps(given, indent=2))
     return path
 
 

@@ -14,6 +14,7 @@ from callgate.store.errors import ConflictError, UnknownIdError
 
 if TYPE_CHECKING:
     from callgate.admin.files import FileDocuments
+    from callgate.admin.sidecar import Sidecar
     from callgate.store.documents import Version
     from callgate.store.model import Actor
     from callgate.store.store import Store
@@ -111,6 +112,16 @@ class AdminDocuments:
             return found, None
         last = found[size - 1]
         return found[:size], f"{_IN_FILES if last.version is None else _IN_STORE}{last.id}"
+
+    def must_be_used(self, sidecar: Sidecar) -> None:
+        """Refuses a document that would have no effect.
+
+        Raises:
+            AdminError: FAILED_PRECONDITION, with the reason.
+        """
+        reason = sidecar.unused_documents(self._kind)
+        if reason is not None:
+            raise failed_precondition(f"a {self._noun} of the store would have no effect: {reason}", reason="UNUSED")
 
     def create(self, name: str, content: str, by: Actor, reason: str, now_us: int, *, is_never_reused: bool) -> Held:
         """Stores a new document.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from callgate._callgate import pins_accept, pins_read
 from callgate.config.state import pins_folder
 from callgate.errors import ConfigError
+from callgate.store.documents import DocumentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,9 @@ class Sidecar(Protocol):
 
     def grant_key(self) -> bytes | None:
         """The key of token hashes; None if there is none yet."""
+
+    def unused_documents(self, kind: DocumentKind) -> str | None:
+        """The reason for which documents of this kind have no effect in the store; None if they have."""
 
     def status(self) -> dict[str, Any]:
         """The state of this replica, as `callgate status --json` prints it, without secrets."""
@@ -105,6 +109,21 @@ class RunningSidecar:
     def grant_key(self) -> bytes | None:
         """The key of token hashes; None if there is none yet."""
         return self.plan().bundle.key
+
+    def unused_documents(self, kind: DocumentKind) -> str | None:
+        """The reason for which documents of this kind have no effect in the store; None if they have."""
+        plan = self.plan()
+        if plan.policy is not None:
+            return (
+                f"this sidecar serves `--policy {plan.policy}` alone, and nothing of the store; start it with a "
+                "configuration"
+            )
+        if kind is DocumentKind.GRANTS and plan.bundle.grants is None:
+            return (
+                "no grants are configured, so that callers name the grant that is charged; write `grants: []` in the "
+                "configuration, after which a grant is needed to call"
+            )
+        return None
 
     def status(self) -> dict[str, Any]:
         """The state of this replica."""

@@ -138,6 +138,19 @@ class Documents:
         )
         return self._read(query.order_by(_HEAD.id).limit(max(1, min(size, MOST))))
 
+    def mentioning(self, text: str, *, after: str = "", size: int = 100) -> list[Version]:
+        """The versions in force whose content has a text in it, in the order of their ids; reads all documents.
+
+        A database may find a text in other letters' case too.
+        """
+        query = (
+            select(document_versions)
+            .join(documents, _SAME_VERSION)
+            .where(_HEAD.kind == self._kind.value, _HEAD.id > after, _HEAD.is_deleted.is_(False))
+            .where(_VERSION.content.contains(text, autoescape=True))
+        )
+        return self._read(query.order_by(_HEAD.id).limit(max(1, min(size, MOST))))
+
     def since(self, change: int, *, size: int = MOST) -> Delta:
         """The documents that changed after a number, deleted ones too: what a replica does not know yet."""
         query = (

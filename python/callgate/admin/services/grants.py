@@ -53,6 +53,7 @@ class GrantsService:
         change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
         if (earlier := change.earlier(pb.CreateGrantResponse)) is not None:
             return earlier
+        self._grants.must_be_used(self._ground.sidecar)
         check_id("grant.id", request.grant.id)
         token, token_hash = ("", None) if request.tokenless else self._new_token()
         grant = new_grant(request.grant, token_hash, call.now_us)

@@ -16,6 +16,7 @@ from callgate.admin.ground import Ground, actor, actor_message, masked_fields
 from callgate.admin.paging import position_of, size_of, token_for
 from callgate.admin.policy_check import check_policy, faults_of, trial_engine, warnings_of
 from callgate.admin.times import timestamp
+from callgate.admin.uses import refuse_used_policy
 from callgate.client import messages
 from callgate.errors import CallgateError
 from callgate.store.database import Domain
@@ -98,6 +99,7 @@ class PoliciesService:
         change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
         if (earlier := change.earlier(pb.CreatePolicyResponse)) is not None:
             return earlier
+        self._policies.must_be_used(self._ground.sidecar)
         policy = request.policy
         _check_id(policy.id)
         check_policy(policy.id, policy.document, self._ground.sidecar.catalogue())
@@ -126,6 +128,7 @@ class PoliciesService:
 
         def work() -> pb.UpdatePolicyResponse:
             if request.allow_missing and self._policies.find(policy.id) is None:
+                self._policies.must_be_used(self._ground.sidecar)
                 _check_id(policy.id)
                 made = self._policies.create(
                     policy.id, policy.document, by, request.reason, call.now_us, is_never_reused=False
@@ -145,6 +148,7 @@ class PoliciesService:
 
         def work() -> pb.DeletePolicyResponse:
             held = self._policies.must_be_stored(self._policies.get(request.id))
+            refuse_used_policy(self._ground.store, held.id)
             self._policies.delete(held, request.etag, actor(principal, call), request.reason, call.now_us)
             return pb.DeletePolicyResponse()
 

@@ -16,6 +16,7 @@ from callgate.admin.fields import check_id
 from callgate.admin.ground import Ground, actor, masked_fields
 from callgate.admin.paging import position_of, size_of, token_for
 from callgate.admin.times import SECOND_US, duration, length_us, timestamp
+from callgate.admin.uses import refuse_used_server
 from callgate.config.servers import Server
 from callgate.config.units import format_duration
 from callgate.config.upstreams import Pinning, Upstream
@@ -65,6 +66,7 @@ class ServersService:
         change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
         if (earlier := change.earlier(pb.CreateServerResponse)) is not None:
             return earlier
+        self._servers.must_be_used(self._ground.sidecar)
         server = request.server
         check_id("server.id", server.id)
         content = _content(server)
@@ -91,6 +93,7 @@ class ServersService:
 
         def work() -> pb.UpdateServerResponse:
             if request.allow_missing and self._servers.find(given.id) is None:
+                self._servers.must_be_used(self._ground.sidecar)
                 check_id("server.id", given.id)
                 self._check_policy(given.policy)
                 made = self._servers.create(
@@ -122,6 +125,7 @@ class ServersService:
 
         def work() -> pb.DeleteServerResponse:
             held = self._servers.must_be_stored(self._servers.get(request.id))
+            refuse_used_server(self._ground.store, held.id)
             self._servers.delete(held, request.etag, actor(principal, call), request.reason, call.now_us)
             return pb.DeleteServerResponse()
 
