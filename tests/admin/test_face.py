@@ -26,6 +26,7 @@ from callgate.admin.errors import AdminError
 from callgate.admin.face import AdminFace
 from callgate.admin.files import NoFiles
 from callgate.admin.grpc_face import GrpcFace
+from callgate.admin.services import approvals_watch
 from callgate.admin.services.all import SERVICES
 from callgate.admin.services.servers import ServersService
 from callgate.errors import ConfigError
@@ -230,3 +231,16 @@ def test_a_certificate_without_its_key_is_told(admin: Admin) -> None:
     assert admin.face.registry is not None
     with pytest.raises(ConfigError, match="do not fit"):
         GrpcFace(admin.face.registry, Identities(admin.store), "127.0.0.1:0", lambda: mixed)
+
+
+def test_a_stream_ends_with_its_session(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grpc_handlers, "_CHECK_S", 0.0)
+    monkeypatch.setattr(approvals_watch, "BEAT_S", 0.2)
+    stream = admin.person("vic", Role.VIEWER).stream(
+        approvals_pb2.WatchApprovalsRequest(), approvals_pb2.WatchApprovalsResponse
+    )
+    assert next(stream).synced
+    admin.store.people.remove("vic", principal().actor("x"), "", 1)
+    with pytest.raises(grpc.RpcError) as told:
+        list(stream)
+    assert told.value.code() is grpc.StatusCode.UNAUTHENTICATED

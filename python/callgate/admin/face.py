@@ -5,22 +5,20 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
-from callgate.admin.ground import Ground
-from callgate.admin.grpc_face import GrpcFace
-from callgate.admin.replica import ReplicaReports
-from callgate.admin.services.all import make_registry
 from callgate.errors import ConfigError
-from callgate.identity.identities import Identities
-from callgate.identity.passwords import Passwords
-from callgate.store.changes import Kind
 from callgate.store.ids import ID_BYTES, make_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from callgate.admin.files import FileDocuments
+    from callgate.admin.ground import Ground
+    from callgate.admin.grpc_face import GrpcFace
     from callgate.admin.registry import Registry
+    from callgate.admin.replica import ReplicaReports
     from callgate.admin.sidecar import Sidecar
+    from callgate.identity.identities import Identities
+    from callgate.identity.passwords import Passwords
     from callgate.store.store import Store
 
 
@@ -59,7 +57,7 @@ class AdminFace:
             changes: Tells of changes in the store, for open streams.
             listen: The address for gRPC; None for none.
             tls: Gives the certificate and the key of the admin port; None for no TLS.
-            passwords: The one `Passwords` of the process.
+            passwords: Makes and verifies hashes; None for what `Identities` takes by itself.
             log: Takes the level, the name and the fields of a line of the log.
         """
         self._sidecar = sidecar
@@ -67,7 +65,7 @@ class AdminFace:
         self._changes = changes
         self._listen = listen
         self._tls = tls
-        self._passwords = Passwords() if passwords is None else passwords
+        self._passwords = passwords
         self._log = log
         self._replica = make_id(secrets.token_bytes(ID_BYTES))
         self._ground: Ground | None = None
@@ -90,6 +88,13 @@ class AdminFace:
 
     def start(self, store: Store) -> None:
         """Begins to answer."""
+        # Here, because grpcio and the messages take long to import, and decisions are to be served first.
+        from callgate.admin.ground import Ground  # noqa: PLC0415
+        from callgate.admin.replica import ReplicaReports  # noqa: PLC0415
+        from callgate.admin.services.all import make_registry  # noqa: PLC0415
+        from callgate.identity.identities import Identities  # noqa: PLC0415
+        from callgate.store.changes import Kind  # noqa: PLC0415
+
         identities = Identities(store, passwords=self._passwords)
         ground = self._ground = Ground(store, self._sidecar, self._files, identities, self._replica)
         self.registry = make_registry(ground, self._unexpected)
@@ -113,6 +118,8 @@ class AdminFace:
         self._ground = self.registry = None
 
     def _serve(self, registry: Registry, identities: Identities, listen: str) -> None:
+        from callgate.admin.grpc_face import GrpcFace  # noqa: PLC0415  as in `start`
+
         try:
             self._grpc = GrpcFace(registry, identities, listen, self._tls)
             self._grpc.start()

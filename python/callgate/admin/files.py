@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from callgate.config.folder import documents_in
-from callgate.store.documents import DocumentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from callgate.admin.sidecar import Plan
+    from callgate.config.bundle import Placed
+    from callgate.config.faults import Fault
+    from callgate.config.servers import Server
+    from callgate.store.documents import DocumentKind
 
 
 @dataclass(frozen=True)
@@ -37,27 +41,26 @@ class FileDocuments(Protocol):
 
 
 class _Index:
-    """The documents of one configuration."""
+    """The documents of one configuration, made when they are asked for: there may be many."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._of: dict[DocumentKind, dict[str, FileDocument]] = {
-            kind: dict(sorted((one.id, one) for one in documents(plan)))
-            for kind, documents in (
-                (DocumentKind.SERVERS, _servers),
-                (DocumentKind.POLICIES, _policies),
-                (DocumentKind.GRANTS, _grants),
-            )
+        # By the values of `DocumentKind`, whose room imports SQLAlchemy: a start has no time for that.
+        self._of: dict[str, dict[str, Callable[[], FileDocument]]] = {
+            "servers": dict(_servers(plan)),
+            "policies": dict(_policies(plan)),
+            "grants": dict(_grants(plan)),
         }
-        self._ids = {kind: list(documents) for kind, documents in self._of.items()}
+        self._ids = {kind: sorted(documents) for kind, documents in self._of.items()}
 
     def get(self, kind: DocumentKind, name: str) -> FileDocument | None:
-        return self._of[kind].get(name)
+        make = self._of[kind.value].get(name)
+        return None if make is None else make()
 
     def page(self, kind: DocumentKind, after: str, size: int) -> list[FileDocument]:
-        ids = self._ids[kind]
+        ids = self._ids[kind.value]
         begin = bisect_right(ids, after)
-        return [self._of[kind][name] for name in ids[begin : begin + size]]
+        return [self._of[kind.value][name]() for name in ids[begin : begin + size]]
 
 
 class PlanFiles:
@@ -84,14 +87,18 @@ class PlanFiles:
         return index
 
 
-def _servers(plan: Plan) -> Iterator[FileDocument]:
+def _servers(plan: Plan) -> Iterator[tuple[str, Callable[[], FileDocument]]]:
     loaded = plan.bundle.loaded
+
+    def made(name: str, server: Server) -> FileDocument:
+        place = _place(loaded.fault(("servers", name), "", of_key=True))
+        return FileDocument(name, server.model_dump_json(exclude_defaults=True), place)
+
     for name, server in loaded.config.servers.items():
-        content = server.model_dump_json(exclude_defaults=True)
-        yield FileDocument(name, content, _place(loaded.fault(("servers", name), "")))
+        yield name, partial(made, name, server)
 
 
-def _policies(plan: Plan) -> Iterator[FileDocument]:
+def _policies(plan: Plan) -> Iterator[tuple[str, Callable[[], FileDocument]]]:
     if plan.policy is not None:
         for file in documents_in(plan.policy) if plan.policy.is_dir() else [plan.policy]:
             try:
@@ -99,21 +106,23 @@ def _policies(plan: Plan) -> Iterator[FileDocument]:
             except (OSError, ValueError):
                 # It is gone or damaged; the engine goes on with what it has read.
                 continue
-            yield FileDocument(file.stem, content, f"{file}:1:1")
+            yield file.stem, partial(FileDocument, file.stem, content, f"{file}:1:1")
     for key, (file_name, content_bytes) in plan.bundle.policies.items():
-        yield FileDocument(key, content_bytes.decode("utf-8-sig", "replace"), f"{file_name}:1:1")
+        yield key, partial(FileDocument, key, content_bytes.decode("utf-8-sig", "replace"), f"{file_name}:1:1")
 
 
-def _grants(plan: Plan) -> Iterator[FileDocument]:
-    for placed in plan.bundle.grants or ():
+def _grants(plan: Plan) -> Iterator[tuple[str, Callable[[], FileDocument]]]:
+    def made(placed: Placed) -> FileDocument:
         content = placed.grant.model_dump_json(exclude_defaults=True)
-        yield FileDocument(placed.grant.id, content, _place(placed.fault(placed.path, "")))
+        return FileDocument(placed.grant.id, content, _place(placed.fault((*placed.path, "id"), "")))
+
+    for placed in plan.bundle.grants or ():
+        yield placed.grant.id, partial(made, placed)
 
 
-def _place(fault: object) -> str:
+def _place(fault: Fault) -> str:
     # What came from the environment has no place in a file.
-    file = getattr(fault, "file", None)
-    return "the environment" if file is None else f"{file}:{getattr(fault, 'line', 1)}:{getattr(fault, 'column', 1)}"
+    return "the environment" if fault.file is None else f"{fault.file}:{fault.line}:{fault.column}"
 
 
 class NoFiles:

@@ -11,6 +11,7 @@ import grpc
 from grpc_status import rpc_status
 
 from callgate.admin.authenticate import authenticated
+from callgate.admin.authorise import authorise
 from callgate.admin.call import Call
 from callgate.admin.errors import AdminError, admin_error
 
@@ -28,6 +29,9 @@ STREAMS: Final = 128
 
 _FAR_S: Final = 1e8
 """A deadline that is farther away is none: grpcio has no other word for it."""
+
+_CHECK_S: Final = 2.0
+"""Time for which the caller of a stream is not asked for again."""
 
 _OPEN: Final = frozenset({"/grpc.health.v1.Health/Check"})
 """Methods for everybody: probes have no token."""
@@ -89,10 +93,17 @@ class Handlers:
             raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="STREAMS")
         ended = Event()
         self._ends.add(ended)
+        check_at_s = time.monotonic() + _CHECK_S
         try:
             # False if the call has ended already.
             if context.add_callback(ended.set):
-                yield from method.stream(principal, request, _call(context, ended))
+                for answer in method.stream(principal, request, _call(context, ended)):
+                    if time.monotonic() >= check_at_s:
+                        # The session may have ended, or the role may have been taken away. Each stream has a message
+                        # every 15 seconds.
+                        authorise(self.principal(context), method.rights)
+                        check_at_s = time.monotonic() + _CHECK_S
+                    yield answer
         finally:
             self._ends.discard(ended)
             self._streams.release()

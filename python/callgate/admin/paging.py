@@ -20,8 +20,8 @@ _MARK_BYTES: Final = 6
 """Bytes of the digest of a list's other fields."""
 
 
-def size_of(request: Any) -> int:  # noqa: ANN401  the request of any list
-    """The number of items of a page.
+def size_of(request: Any, most: int = MOST) -> int:  # noqa: ANN401  the request of any list
+    """The number of items of a page, at most `most`.
 
     Raises:
         AdminError: INVALID_ARGUMENT for a negative one.
@@ -29,7 +29,7 @@ def size_of(request: Any) -> int:  # noqa: ANN401  the request of any list
     size = int(request.page_size)
     if size < 0:
         raise invalid("page_size", "expected a number that is not negative")
-    return min(size, MOST) or USUAL
+    return min(size or USUAL, most)
 
 
 def position_of(request: Any) -> str | None:  # noqa: ANN401  as above

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 from callgate._callgate import pins_accept, pins_read
 from callgate.config.state import pins_folder
 from callgate.errors import ConfigError
-from callgate.store.documents import DocumentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from callgate._callgate import DecisionListener, Engine, Peek, Server
     from callgate.config.bundle import Bundle
+    from callgate.store.documents import DocumentKind
 
 
 class Sidecar(Protocol):
@@ -118,7 +118,7 @@ class RunningSidecar:
                 f"this sidecar serves `--policy {plan.policy}` alone, and nothing of the store; start it with a "
                 "configuration"
             )
-        if kind is DocumentKind.GRANTS and plan.bundle.grants is None:
+        if kind.value == "grants" and plan.bundle.grants is None:
             return (
                 "no grants are configured, so that callers name the grant that is charged; write `grants: []` in the "
                 "configuration, after which a grant is needed to call"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from callgate._proto.callgate.admin.v1 import approvals_pb2 as pb
+from callgate.admin.approval_feed import ApprovalFeed
 from callgate.admin.approval_messages import approval_message, recorded_message
 from callgate.admin.changes import Change
 from callgate.admin.errors import AdminError, invalid
@@ -45,6 +46,7 @@ class ApprovalsService:
         """Takes the things that it works on."""
         self._ground = ground
         self._store = ground.store
+        self._feed = ApprovalFeed(ground.store, ground.news)
 
     def list_approvals(
         self, _principal: Principal, request: pb.ListApprovalsRequest, call: Call
@@ -114,7 +116,7 @@ class ApprovalsService:
         self, _principal: Principal, request: pb.WatchApprovalsRequest, call: Call
     ) -> Iterator[pb.WatchApprovalsResponse]:
         """Follows approvals."""
-        return watch(self._store, self._ground.news, request, call)
+        return watch(self._store, self._ground.news, self._feed, request, call)
 
     def _answer(
         self,

@@ -18,6 +18,7 @@ from callgate.store.pages import MOST
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from callgate.admin.approval_feed import ApprovalFeed
     from callgate.admin.call import Call
     from callgate.admin.news import News
     from callgate.store.model import Approval
@@ -29,11 +30,14 @@ BEAT_S: Final = 15.0
 _LOOK_S: Final = 1.0
 """Longest time after which an ended stream is noticed."""
 
+_PAUSE_S: Final = 0.1
+"""Shortest time between two looks at what has changed."""
+
 _TOKEN: Final = re.compile(r"[0-9]{1,18}")
 
 
 def watch(
-    store: Store, news: News, request: pb.WatchApprovalsRequest, call: Call
+    store: Store, news: News, feed: ApprovalFeed, request: pb.WatchApprovalsRequest, call: Call
 ) -> Iterator[pb.WatchApprovalsResponse]:
     """The approvals that are pending, then each one that changes, until the call ends.
 
@@ -51,28 +55,23 @@ def watch(
         for approval in _pending(store, request, call):
             yield pb.WatchApprovalsResponse(approval=approval_message(approval))
     yield pb.WatchApprovalsResponse(synced=True, resume_token=str(seen))
+    last_s = time.monotonic()
     while not call.ended.is_set():
-        changed = _after(store, seen)
+        changed = feed.after(seen)
         for approval in changed:
             if request.grant in {"", approval.call.grant}:
                 message = approval_message(approval)
                 yield pb.WatchApprovalsResponse(approval=message, resume_token=str(approval.change))
+                last_s = time.monotonic()
         if changed:
             seen = changed[-1].change
+            # Many changes at once are few looks, or a hundred streams would keep the processors from decisions.
+            call.ended.wait(_PAUSE_S)
             continue
-        before, told = told, _wait(news, kind, told, call)
-        if told == before and not call.ended.is_set():
+        if time.monotonic() >= last_s + BEAT_S:
             yield pb.WatchApprovalsResponse(resume_token=str(seen))
-
-
-def _wait(news: News, kind: str, told: int, call: Call) -> int:
-    """Waits for news, for the end of the call, or for the time of a sign of life."""
-    end = time.monotonic() + BEAT_S
-    while not call.ended.is_set() and (left := end - time.monotonic()) > 0:
-        now = news.wait(kind, told, min(left, _LOOK_S))
-        if now != told:
-            return now
-    return told
+            last_s = time.monotonic()
+        told = news.wait(kind, told, min(_LOOK_S, BEAT_S))
 
 
 def _pending(store: Store, request: pb.WatchApprovalsRequest, call: Call) -> list[Approval]:
@@ -88,10 +87,6 @@ def _pending(store: Store, request: pb.WatchApprovalsRequest, call: Call) -> lis
         if token is None:
             break
     return found[::-1]
-
-
-def _after(store: Store, seen: int) -> list[Approval]:
-    return store.approvals.since(seen, time.time_ns() // 1_000)
 
 
 def _resumed(token: str, last: int) -> int:

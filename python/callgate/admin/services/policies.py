@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from callgate.store.documents import Version
 
 _MOST_CALLS: Final = 1_000
+_MOST_OF_PAGE: Final = 100
+"""Policies are read whole, also where they are listed without their documents."""
+
 _FIELDS: Final = frozenset({"document"})
 _DEFAULT_SERVER: Final = "srv"
 
@@ -84,7 +87,7 @@ class PoliciesService:
         self, _principal: Principal, request: pb.ListPoliciesRequest, _call: Call
     ) -> pb.ListPoliciesResponse:
         """Lists policies without their documents."""
-        found, after = self._policies.page(position_of(request), size_of(request))
+        found, after = self._policies.page(position_of(request), size_of(request, _MOST_OF_PAGE))
         policies = [self._message(held, is_whole=False) for held in found]
         return pb.ListPoliciesResponse(policies=policies, next_page_token=token_for(request, after))
 
@@ -158,7 +161,7 @@ class PoliciesService:
         self, _principal: Principal, request: pb.ListPolicyVersionsRequest, _call: Call
     ) -> pb.ListPolicyVersionsResponse:
         """Lists the versions of a policy."""
-        size, position = size_of(request), position_of(request)
+        size, position = size_of(request, _MOST_OF_PAGE), position_of(request)
         before = None if position is None else int(position)
         found = self._policies.stored.versions(request.id, before=before, size=size)
         if not found and before is None:

@@ -1,0 +1,79 @@
+"""The last changes of approvals, read once for all open streams: a hundred inboxes ask the store as often as one."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_right
+from collections import deque
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from callgate.store.changes import Kind
+from callgate.store.pages import MOST
+
+if TYPE_CHECKING:
+    from callgate.admin.news import News
+    from callgate.store.model import Approval
+    from callgate.store.store import Store
+
+_UNASKED_S: Final = 10.0
+"""Longest time without a look at the store."""
+
+_KEPT: Final = 2_048
+"""Changes that are kept; a stream that is farther behind reads the store itself."""
+
+
+class ApprovalFeed:
+    """Changes of approvals in the order of their numbers."""
+
+    def __init__(self, store: Store, news: News) -> None:
+        """Takes the store, and the news that it has changed."""
+        self._store = store
+        self._news = news
+        self._lock = Lock()
+        self._told = -1
+        self._read_at_s = 0.0
+        self._kept: deque[Approval] = deque(maxlen=_KEPT)
+        self._from: int | None = None
+        """What has changed after this number, up to the last one, is kept; None before the first read."""
+        self._to = 0
+
+    def after(self, seen: int) -> list[Approval]:
+        """The approvals that changed after a number, each in the state of its last change, at most a thousand.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        with self._lock:
+            self._read()
+            if self._from is not None and seen >= self._from:
+                kept = list(self._kept)
+                return kept[bisect_right(kept, seen, key=lambda one: one.change) :][:MOST]
+        return self._store.approvals.since(seen, _now_us())
+
+    def _read(self) -> None:
+        """Reads on, if there may be something new."""
+        told = self._news.count(Kind.APPROVALS.value)
+        # In time also without news: nobody can tell any while the store does not answer.
+        if told == self._told and time.monotonic() < self._read_at_s + _UNASKED_S:
+            return
+        self._read_at_s = time.monotonic()
+        last = self._store.last_changes()[Kind.APPROVALS]
+        if self._from is None or last < self._to:
+            # The first read, or an older state of the database was brought back.
+            self._kept.clear()
+            self._from = self._to = last
+        while self._to < last:
+            found = self._store.approvals.since(self._to, _now_us())
+            if not found:
+                break
+            for one in found:
+                if len(self._kept) == self._kept.maxlen:
+                    self._from = self._kept[0].change
+                self._kept.append(one)
+            self._to = found[-1].change
+        self._told = told
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

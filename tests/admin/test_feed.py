@@ -1,0 +1,72 @@
+"""Changes of approvals, read once for all streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callgate.admin.approval_feed import ApprovalFeed
+from callgate.admin.news import News
+from callgate.store.model import Approval
+from callgate.store.place import in_folder
+from callgate.store.store import Store, open_store
+from support.admin import now_us
+from support.approvals import ask
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = open_store(in_folder(tmp_path))
+    yield store
+    store.close()
+
+
+def test_what_is_new_is_read_once_for_all(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    news = News()
+    feed = ApprovalFeed(store, news)
+    reads: list[int] = []
+    real = store.approvals.since
+
+    def counted(change: int, at_us: int) -> list[Approval]:
+        reads.append(change)
+        return real(change, at_us)
+
+    monkeypatch.setattr(store.approvals, "since", counted)
+    store.approvals.ask([ask("before")], now_us())
+    assert feed.after(1) == []
+    # From before the feed, so that the store is asked.
+    assert [one.call.fingerprint for one in feed.after(0)] == ["before"]
+    store.approvals.ask([ask("new")], now_us())
+    assert feed.after(1) == []
+    news.tell(["approvals"])
+    before = len(reads)
+    for _ in range(100):
+        assert [one.call.fingerprint for one in feed.after(1)] == ["new"]
+    assert len(reads) == before + 1
+    assert feed.after(2) == []
+
+
+def test_a_stream_that_is_far_behind_reads_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callgate.admin.approval_feed._KEPT", 2)
+    news = News()
+    feed = ApprovalFeed(store, news)
+    assert feed.after(0) == []
+    for number in range(5):
+        store.approvals.ask([ask(f"f{number}")], now_us())
+        news.tell(["approvals"])
+        assert [one.change for one in feed.after(number)] == [number + 1]
+    assert [one.change for one in feed.after(0)] == [1, 2, 3, 4, 5]
+
+
+def test_an_older_state_of_the_database_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    news = News()
+    feed = ApprovalFeed(store, news)
+    for number in range(3):
+        store.approvals.ask([ask(f"f{number}")], now_us())
+    assert feed.after(3) == []
+    real = store.last_changes()
+    monkeypatch.setattr(store, "last_changes", lambda: {kind: min(last, 1) for kind, last in real.items()})
+    news.tell(["approvals"])
+    assert feed.after(1) == []
