@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import grpc
@@ -10,7 +12,7 @@ import pytest
 from callgate._proto.callgate.admin.v1 import audit_pb2, policies_pb2, servers_pb2
 from callgate._proto.callgate.decision.v1 import decision_pb2
 from callgate.store.people import Role
-from support.admin import LIMITED, POLICY, Admin, CallError, Client, request_id
+from support.admin import LIMITED, POLICY, Admin, CallError, Client, request_id, running_admin
 
 DENY = 'version: "1"\ndefault: deny\n'
 
@@ -317,3 +319,43 @@ def test_upsert(admin: Admin) -> None:
     with pytest.raises(CallError) as told:
         admin.admin(request, servers_pb2.UpdateServerResponse)
     assert list(told.value.fields) == ["allow_missing"]
+
+
+def test_of_retries_at_once_on_two_replicas_one_is_made(both: Admin, tmp_path: Path) -> None:
+    one, answers = request_id(), []
+    with running_admin(both.store, tmp_path / "other") as other:
+        clients = [both.admin, other.client(both.session("root"))]
+        request = policies_pb2.CreatePolicyRequest(policy={"id": "p", "document": POLICY}, request_id=one)
+
+        def ask(client: Client) -> None:
+            answers.append(client(request, policies_pb2.CreatePolicyResponse))
+
+        threads = [Thread(target=ask, args=(clients[number % 2],)) for number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert len(answers) == 8
+    assert {answer.policy.etag for answer in answers} == {get(both.admin).etag}
+    assert get(both.admin).version == 1
+
+
+def test_of_edits_at_once_with_one_etag_one_is_made(both: Admin) -> None:
+    client = both.admin
+    seen = create(client).etag
+    codes: list[grpc.StatusCode] = []
+
+    def edit(number: int) -> None:
+        try:
+            update(client, "p", f"{POLICY}description: edit {number}\n", seen)
+            codes.append(grpc.StatusCode.OK)
+        except CallError as error:
+            codes.append(error.code)
+
+    threads = [Thread(target=edit, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert sorted(code.name for code in codes) == ["ABORTED"] * 7 + ["OK"]
+    assert get(client).version == 2
