@@ -8,6 +8,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field, SecretStr
 
+from callgate.config.approvals import Approvals
 from callgate.config.audit import Audit
 from callgate.config.counters import Counters, Reservations
 from callgate.config.fields import (
@@ -117,6 +118,9 @@ class Config(Section):
 
     store: Annotated[Store, AT_START] = Store()
     """The place of approvals and of what is managed while callgate runs."""
+
+    approvals: Annotated[Approvals, AT_START] = Approvals()
+    """Approvals by people."""
 
     reservations: Annotated[Reservations, AT_START] = Reservations()
     """Units that an allowed call took and may return."""

@@ -1,0 +1,90 @@
+"""Approvals by people: their deadline, their bounds, and the time for which they are kept."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import AfterValidator, Field
+
+from callgate._callgate import Engine
+from callgate.config.fields import Count, Duration, Section, Size, within
+from callgate.errors import PolicyError
+from callgate.exact_json import read_json
+from callgate.text import quoted
+
+Step: TypeAlias = str | int | None
+"""One step of a path in arguments: a key, an index, or None for every element of a list."""
+
+_MOST_BYTES: Final = 1 << 20
+_STEP: Final = re.compile(r'\.(?P<key>[^.\[\]"]+)|\[(?:(?P<index>[0-9]+)|(?P<quoted>"(?:[^"\\]|\\.)*")|\*)\]')
+
+
+def _argument_path(value: str) -> str:
+    if value != "args" and not value.startswith(("args.", "args[")):
+        message = f"expected the path of an argument, such as `args.password`, got {quoted(value)}"
+        raise ValueError(message)
+    # The engine reads it, so that a path means here what it means in policies.
+    condition = {"path": value, "op": "eq", "value": 1}
+    rules = {"deny_if": [{"conditions": [condition]}]}
+    policy: dict[str, Any] = {"version": "1", "name": "mask", "default": "deny", "tools": {"t": rules}}
+    try:
+        Engine.from_dict(policy, counter_capacity=1)
+    except PolicyError as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+def steps_of(path: str) -> tuple[Step, ...]:
+    """The steps of a path that the configuration has accepted, after ``args``."""
+    steps: list[Step] = []
+    for found in _STEP.finditer(path.removeprefix("args")):
+        if found["index"] is not None:
+            steps.append(int(found["index"]))
+        elif found["quoted"] is not None:
+            steps.append(str(read_json(found["quoted"].encode())))
+        else:
+            steps.append(found["key"])
+    return tuple(steps)
+
+
+def _within_size(value: int) -> int:
+    if not 1 <= value <= _MOST_BYTES:
+        message = "expected `1` to `1MiB`"
+        raise ValueError(message)
+    return value
+
+
+ArgumentPath = Annotated[str, AfterValidator(_argument_path)]
+"""The path of an argument, as policies write it."""
+
+_YEAR: Final = timedelta(days=365)
+
+
+class Approvals(Section):
+    """Approvals by people."""
+
+    deadline: Annotated[Duration, within(timedelta(milliseconds=10), timedelta(seconds=2))] = timedelta(
+        milliseconds=400
+    )
+    """Longest time that a call waits for the store of approvals; then it is denied, `(approval store unavailable)`."""
+
+    keep_arguments: Annotated[Duration, within(timedelta(), 100 * _YEAR)] = timedelta(days=30)
+    """Time for which the arguments of a call are kept for people."""
+
+    keep: Annotated[Duration, within(timedelta(days=1), 100 * _YEAR)] = 2 * _YEAR
+    """Time for which an approval is kept after it was asked for, with its evidence and its answers."""
+
+    max_arguments_bytes: Annotated[Size, AfterValidator(_within_size)] = 64 << 10
+    """Most bytes of a call's canonical arguments that people are asked about; a longer call is denied."""
+
+    mask: list[ArgumentPath] = Field(default=[])
+    """Paths of arguments whose values are neither kept nor shown, such as `args.password` or `args.users[*].pin`."""
+
+    pending_per_grant: Annotated[Count, Field(ge=1, le=10_000)] = 20
+    """Highest number of approvals of one grant that wait for people; beyond it, calls are denied, `(approval
+    capacity)`."""
+
+    pending: Annotated[Count, Field(ge=1, le=100_000)] = 10_000
+    """Highest number of approvals that wait for people, over all replicas that share the store."""
