@@ -130,7 +130,7 @@ def test_places_that_cannot_be_had(policy: Path, tmp_path: Path) -> None:
 
 
 def test_metrics(policy: Path, tmp_path: Path) -> None:
-    flushes = re.compile(r"^callgate_store_duration_seconds_count ([0-9.]+)$", re.M)
+    flushes = re.compile(r'^callgate_store_duration_seconds_count{operation="flush",store="file"} ([0-9.]+)$', re.M)
     with sidecar("--policy", policy, "--state", tmp_path) as running:
         # A flush a second.
         end = time.monotonic() + 20

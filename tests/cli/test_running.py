@@ -183,6 +183,8 @@ def test_status_makes_nothing(policy: Path, tmp_path: Path, *, can_be_made: bool
         f"state: {state}\ngrace: 1s\n"
     )
     with sidecar("--config", configuration, "--state", state) as serving:
+        # What has not begun yet could make the folder anew.
+        wait_until(lambda: ".db: open since" in run("status", "--state", state).out)
         shutil.rmtree(state.parent)
         if not can_be_made:
             state.parent.write_text("no folder")

@@ -29,11 +29,13 @@ from callgate.control.background import BackgroundStream
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
+from callgate.control.plane import Plane
 from callgate.control.reload import Reading, Reloader
 from callgate.control.routes import Routes
 from callgate.control.sidecar import Source
 from callgate.control.socket import ControlSocket
 from callgate.control.status import status
+from callgate.control.store_numbers import StoreNumbers
 from callgate.control.watch import Watcher
 from callgate.errors import CallgateError, ConfigError, StoreError
 from callgate.text import masked, quoted
@@ -116,8 +118,14 @@ def serve(
     }
     options = {path: option for path, option in given.items() if option.value is not None}
     # In memory means that nothing is left in this user's own folder.
-    with TemporaryDirectory(prefix="callgate-") if counters == "memory" and state is None else nullcontext() as pins:
+    keeps_nothing = counters == "memory" and state is None
+    with _temporary_folder() if keeps_nothing else nullcontext() as pins:
         _serve(Source(config, policy, options, None if pins is None else Path(pins)), log_format)
+
+
+def _temporary_folder() -> TemporaryDirectory[str]:
+    # A store that hangs may still be open at the end.
+    return TemporaryDirectory(prefix="callgate-", ignore_cleanup_errors=True)
 
 
 def _serve(source: Source, log_format: LogFormat | None) -> None:
@@ -173,18 +181,20 @@ class _Running:
         logs.configure(self.log_format.value, self._stderr)
         engine = plan.engine()
         server = plan.server(engine)
-        collector = ServerCollector(server)
+        numbers = StoreNumbers()
+        collector = ServerCollector(server, numbers)
         collector.reloaded(ok=True, at_s=time.time())
         reloader = Reloader(self._source, reading, engine, server, collector)
         pages = Pages(registry(collector))
         pages.token = plan.bundle.admin_token
         admin = AdminServer(plan.config.admin.listen, pages)
         control = _Control(plan.config.state, pages)
+        plane = Plane(lambda: reloader.plan.bundle, numbers)
         watcher = Watcher(self._tell_changed) if plan.config.watch else None
         try:
             server.start()
             pages.serving = reloader.serving
-            pages.routes = _routes(engine, server, reloader, pages, admin.address)
+            pages.routes = _routes(engine, server, reloader, pages, plane, admin.address)
             admin.start()
             control.start()
             pages.ready = True
@@ -192,6 +202,7 @@ class _Running:
                 watcher.watch(reloader.files)
                 watcher.start()
             greet(plan, engine, server, admin.address)
+            plane.start()
             # The engine may have read later versions of the files than the plan.
             self._changed = self._changed or not reloader.files.are_unchanged()
             self._watch_over(server, reloader, pages, watcher)
@@ -202,6 +213,7 @@ class _Running:
         finally:
             if watcher is not None:
                 watcher.stop()
+            plane.stop()
             control.stop()
             admin.stop()
             self._stderr.drain(_LAST_LINES_S)
@@ -265,7 +277,7 @@ class _Control:
             self._socket.stop()
 
 
-def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, admin: str) -> Routes:
+def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, plane: Plane, admin: str) -> Routes:
     started = datetime.now(timezone.utc)
 
     def known_tools() -> set[str]:
@@ -276,7 +288,7 @@ def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, ad
         return reloader.plan.servers_of(grant)
 
     def described() -> dict[str, Any]:
-        return status(engine, server, reloader, pages, admin=admin, started=started)
+        return status(engine, server, reloader, pages, plane, admin=admin, started=started)
 
     return Routes(engine, server, described, known_tools=known_tools, servers_of=servers_of)
 

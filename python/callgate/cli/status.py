@@ -57,6 +57,8 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
         ("counters", [f"{counters['live']} of {counters['capacity']}, in {counters['store']}"]),
         ("pins waiting", [_pins(one) for one in document["pins_waiting"]] or ["none"]),
         ("freezes", _freezes(document)),
+        # A sidecar of an earlier version has none.
+        ("store", _store(document["store"]) if "store" in document else []),
     ]
 
 
@@ -76,6 +78,14 @@ def _freezes(document: dict[str, Any]) -> list[str]:
     shown = [shown_freeze(one) for one in document["freezes"]] or ["none"]
     if document["freeze_fault"] is not None:
         shown.append(f"these stay in force, because the file cannot be read: {document['freeze_fault']}")
+    return shown
+
+
+def _store(store: dict[str, Any]) -> list[str]:
+    kept = ", removed when callgate ends" if store["temporary"] else ""
+    shown = [f"{store['place']}: {store['state']} since {store['since']}{kept}"]
+    if store["error"] is not None:
+        shown.append(f"calls that need an approval are denied: {store['error']}")
     return shown
 
 

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from callgate._callgate import version
+from callgate.control.store_numbers import DURATION, ERRORS, StoreNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,9 +29,10 @@ _NS: Final = 1e9
 class ServerCollector(Collector):
     """Reads a server's numbers at every scrape, so that nothing is counted twice."""
 
-    def __init__(self, server: Server) -> None:
-        """Takes a started server."""
+    def __init__(self, server: Server, store: StoreNumbers | None = None) -> None:
+        """Takes a started server, and the numbers of the store of approvals."""
         self._server = server
+        self._store = StoreNumbers() if store is None else store
         self._reloads = {"success": 0, "failure": 0}
         self._reloaded_at_s: float | None = None
         self._is_refused = False
@@ -50,7 +52,8 @@ class ServerCollector(Collector):
         """All metric families."""
         yield InfoMetricFamily("callgate_build", "The running build.", value={"version": version()})
         for family in self._server.metric_families():
-            yield _metric(family)
+            yield self._with_store(_metric(family))
+        yield from self._store.families()
         reloads = CounterMetricFamily("callgate_policy_reloads", "Attempts to change the policies.", labels=["result"])
         for result, count in self._reloads.items():
             reloads.add_metric([result], count)
@@ -67,6 +70,14 @@ class ServerCollector(Collector):
                 value=self._reloaded_at_s,
             )
 
+    def _with_store(self, family: Metric) -> Metric:
+        """Adds the store of approvals to the families that it shares with the file of counters."""
+        if family.name == ERRORS and isinstance(family, CounterMetricFamily):
+            self._store.add_errors(family)
+        elif family.name == DURATION and isinstance(family, HistogramMetricFamily):
+            self._store.add_durations(family)
+        return family
+
 
 def registry(collector: ServerCollector) -> CollectorRegistry:
     """A separate registry with the server's numbers and those of this process."""
@@ -80,12 +91,12 @@ def _metric(family: MetricFamily) -> Metric:
     if family.kind == "histogram":
         bounds, counts = zip(*family.buckets, strict=True)
         shown = ["+Inf" if bound is None else f"{bound / _NS:g}" for bound in bounds]
-        return HistogramMetricFamily(
-            family.name,
-            family.help,
-            buckets=list(zip(shown, accumulate(counts), strict=True)),
-            sum_value=family.sum_ns / _NS,
-        )
+        # Other stores have the same family, so that the file of counters is told apart.
+        labels = {"store": "file", "operation": "flush"} if family.name == DURATION else {}
+        histogram = HistogramMetricFamily(family.name, family.help, labels=list(labels))
+        buckets = list(zip(shown, accumulate(counts), strict=True))
+        histogram.add_metric(list(labels.values()), buckets, family.sum_ns / _NS)
+        return histogram
     if family.kind == "info":
         info = InfoMetricFamily(family.name, family.help)
         for values, _ in family.samples:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -13,6 +12,7 @@ from callgate.config.document import is_transient, unreadable
 from callgate.config.faults import InvalidConfigError
 from callgate.config.files import Files
 from callgate.control import logs
+from callgate.control.failures import unexpected
 from callgate.control.readiness import Serving
 from callgate.errors import CallgateError, ConfigError, TransientError
 from callgate.text import masked
@@ -161,9 +161,8 @@ class Reloader:
 
 
 def _unexpected(error: Exception) -> ConfigError:
-    """An error with the place of the exception but without its message, which may contain a secret."""
-    *_, last = traceback.extract_tb(error.__traceback__)
-    message = f"internal error: {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+    """An error with the place of the exception."""
+    message = unexpected(error)
     may_pass = isinstance(error, MemoryError) or (isinstance(error, OSError) and is_transient(error))
     return TransientError(message) if may_pass else ConfigError(message)
 

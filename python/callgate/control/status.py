@@ -14,11 +14,12 @@ from callgate.errors import CallgateError
 if TYPE_CHECKING:
     from callgate._callgate import Engine, Server
     from callgate.control.pages import Pages
+    from callgate.control.plane import Plane
     from callgate.control.reload import Reloader
 
 
 def status(
-    engine: Engine, server: Server, reloader: Reloader, pages: Pages, *, admin: str, started: datetime
+    engine: Engine, server: Server, reloader: Reloader, pages: Pages, plane: Plane, *, admin: str, started: datetime
 ) -> dict[str, Any]:
     """The state, without secrets."""
     plan, config, serving = reloader.plan, reloader.plan.config, reloader.serving
@@ -60,6 +61,7 @@ def status(
         "pins_waiting": _pins_waiting(reloader),
         "freezes": [freeze.fields() for freeze in freezes],
         "freeze_fault": freeze_fault,
+        "store": plane.status.fields(),
     }
 
 

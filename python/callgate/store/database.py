@@ -10,18 +10,20 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from callgate.errors import StoreError
 from callgate.store import engine as engines
 from callgate.store.errors import StoreBusyError, StoreGoneError
 from callgate.store.failures import is_retried, translated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Connection, Engine
 
@@ -55,6 +57,13 @@ class _Joined(threading.local):
     domains: frozenset[Domain] = frozenset()
 
 
+class Observer(Protocol):
+    """Takes the numbers of transactions."""
+
+    def __call__(self, operation: str, seconds: float, *, failed: bool) -> None:
+        """Takes one transaction, ``read`` or ``write``."""
+
+
 class Database:
     """A database with its transactions."""
 
@@ -68,6 +77,8 @@ class Database:
         # SQLite's own wait for another writer sleeps in steps of up to 100 ms; threads of one process need not.
         self._writer = threading.Lock()
         self._joined = _Joined()
+        self.observer: Observer | None = None
+        """Is told of each transaction."""
 
     @property
     def is_sqlite(self) -> bool:
@@ -82,12 +93,13 @@ class Database:
         """
         if self._joined.connection is not None:
             return work(self._joined.connection)
-        try:
-            self._check_identity()
-            with self.engine.begin() as connection:
-                return work(connection)
-        except SQLAlchemyError as error:
-            raise translated(error, self.place) from None
+        with self._observed("read"):
+            try:
+                self._check_identity()
+                with self.engine.begin() as connection:
+                    return work(connection)
+            except SQLAlchemyError as error:
+                raise translated(error, self.place) from None
 
     def write(self, work: Work[_Result], domain: Domain = Domain.CALLS) -> _Result:
         """Runs `work` in a transaction that is on the disk when this returns.
@@ -100,12 +112,13 @@ class Database:
         """
         if self._joined.connection is not None:
             return self._join(self._joined.connection, work, domain)
-        for attempt in range(_ATTEMPTS):
-            try:
-                return self._write(work, domain)
-            except SQLAlchemyError as error:  # noqa: PERF203  a retry
-                if not is_retried(error) or attempt == _ATTEMPTS - 1:
-                    raise translated(error, self.place) from None
+        with self._observed("write"):
+            for attempt in range(_ATTEMPTS):
+                try:
+                    return self._write(work, domain)
+                except SQLAlchemyError as error:  # noqa: PERF203  a retry
+                    if not is_retried(error) or attempt == _ATTEMPTS - 1:
+                        raise translated(error, self.place) from None
         raise AssertionError  # the last attempt returns or raises
 
     def together(self, work: Callable[[], _Result], domain: Domain) -> _Result:
@@ -165,6 +178,21 @@ class Database:
                 return work(connection)
         finally:
             self._writer.release()
+
+    @contextmanager
+    def _observed(self, operation: str) -> Iterator[None]:
+        """Tells the observer of a transaction; only one that the store does not answer has failed."""
+        if self.observer is None:
+            yield
+            return
+        began, failed = time.monotonic(), False
+        try:
+            yield
+        except StoreError:
+            failed = True
+            raise
+        finally:
+            self.observer(operation, time.monotonic() - began, failed=failed)
 
     def _check_identity(self) -> None:
         # A removed file can still be written by who has it open, and nobody would ever read that.

@@ -65,10 +65,12 @@ class Store:
         self.database.close()
 
 
-def open_store(place: Place, *, migrate: bool | None = None) -> Store:
-    """Opens the store, and makes it if there is none; see `open.open_database`.
+def open_store(
+    place: Place, *, migrate: bool | None = None, per_grant: int = PENDING_PER_GRANT, in_all: int = PENDING_IN_ALL
+) -> Store:
+    """Opens the store, and makes it if there is none; see `open.open_database` and `Store`.
 
     Raises:
         StoreError: It cannot be used, with the reason.
     """
-    return Store(open_database(place, migrate=migrate))
+    return Store(open_database(place, migrate=migrate), per_grant=per_grant, in_all=in_all)

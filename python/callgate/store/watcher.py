@@ -46,9 +46,13 @@ class Watcher:
         with self._in_use:
             return self._wait(seen, time.monotonic() + timeout_s)
 
-    def close(self) -> None:
-        """Ends the wait of another thread, within a second, and closes the connection."""
+    def end(self) -> None:
+        """Ends the wait of another thread, within a second if the store answers; returns at once."""
         self._closed.set()
+
+    def close(self) -> None:
+        """Ends the wait of another thread, and closes the connection after it."""
+        self.end()
         with self._in_use:
             self._disconnect()
 

@@ -1,0 +1,91 @@
+"""The numbers of the store for Prometheus: failures, durations, and how many approvals wait."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from itertools import accumulate
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client.core import CounterMetricFamily, Metric
+
+ERRORS: Final = "callgate_store_errors"
+DURATION: Final = "callgate_store_duration_seconds"
+
+OPERATIONS: Final = ("open", "read", "write")
+_BOUNDS_S: Final = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+"""The bounds of the data plane's histogram of the same name, in `rust/server/src/metrics/store.rs`."""
+
+
+class StoreNumbers:
+    """Counts of one process; every thread may add to them."""
+
+    def __init__(self) -> None:
+        """Begins with zeros."""
+        self._lock = Lock()
+        self._store: str | None = None
+        self._is_available = False
+        self._errors: Counter[str] = Counter()
+        self._counts: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(_BOUNDS_S) + 1))
+        self._sums: defaultdict[str, float] = defaultdict(float)
+        self._approvals: Mapping[str, int] = {}
+
+    def took(self, operation: str, seconds: float, *, failed: bool) -> None:
+        """Counts one operation, one of `OPERATIONS`."""
+        with self._lock:
+            self._errors[operation] += failed
+            self._counts[operation][bisect_left(_BOUNDS_S, seconds)] += 1
+            self._sums[operation] += seconds
+
+    def set_store(self, store: str) -> None:
+        """Takes the kind of the store, ``sqlite`` or ``postgresql``; before, there are no numbers."""
+        with self._lock:
+            self._store = store
+
+    def set_available(self, *, is_available: bool) -> None:
+        """Takes whether the store answers now."""
+        with self._lock:
+            self._is_available = is_available
+
+    def set_approvals(self, by_state: Mapping[str, int]) -> None:
+        """Takes the number of approvals in each state that lasts."""
+        with self._lock:
+            self._approvals = dict(by_state)
+
+    def families(self) -> Iterator[Metric]:
+        """The families that are the control plane's own."""
+        with self._lock:
+            store, is_available, approvals = self._store, self._is_available, self._approvals
+        if store is not None:
+            available = GaugeMetricFamily(
+                "callgate_store_available", "1 if the store of approvals answers, else 0.", labels=["store"]
+            )
+            available.add_metric([store], int(is_available))
+            yield available
+        if approvals:
+            states = GaugeMetricFamily(
+                "callgate_approvals", "Approvals that wait, or can be used, by state.", labels=["state"]
+            )
+            for state, count in approvals.items():
+                states.add_metric([state], count)
+            yield states
+
+    def add_errors(self, family: CounterMetricFamily) -> None:
+        """Adds the failures to the family of all stores."""
+        with self._lock:
+            for operation in OPERATIONS if self._store is not None else ():
+                family.add_metric([str(self._store), operation], self._errors[operation])
+
+    def add_durations(self, family: HistogramMetricFamily) -> None:
+        """Adds the durations to the family of all stores."""
+        with self._lock:
+            for operation in OPERATIONS if self._store is not None else ():
+                counts = accumulate(self._counts[operation])
+                buckets = list(zip([*(f"{bound:g}" for bound in _BOUNDS_S), "+Inf"], counts, strict=True))
+                family.add_metric([str(self._store), operation], buckets, self._sums[operation])
