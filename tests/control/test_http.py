@@ -214,7 +214,7 @@ def test_connections_that_ask_for_nothing_make_room(admin: AdminServer, sent: by
 def test_what_is_not_there(admin: AdminServer) -> None:
     assert get(admin.address, "/")[0] == 404
     assert get(admin.address, "/metrics", "POST")[0] == 405
-    assert get(admin.address, "/metrics", "PUT")[0] == 501
+    assert get(admin.address, "/metrics", "PUT")[0] == 405
 
 
 @pytest.mark.parametrize(

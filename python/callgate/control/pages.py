@@ -15,8 +15,7 @@ from callgate.config.address import is_loopback
 from callgate.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
-    from email.message import Message
+    from collections.abc import Generator, Mapping
 
     from prometheus_client import CollectorRegistry
 
@@ -29,15 +28,6 @@ JSON_LINES: Final = "application/x-ndjson"
 
 LARGEST_BODY_BYTES: Final = 1 << 20
 """Longest body of a request."""
-
-
-class BodyError(Exception):
-    """A body that is not read."""
-
-    def __init__(self, status: HTTPStatus, message: str) -> None:
-        """Takes the status of the answer and its message."""
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -57,15 +47,8 @@ class Request:
     method: str
     path: str
     """The target without its query."""
-    headers: Message
-    """The header fields."""
-    body: Callable[[], bytes]
-    """Reads the body, at most `LARGEST_BODY_BYTES`; to be called for a sender who may ask, since the transport then
-    keeps the connection open longer than those of others.
-
-    Raises:
-        BodyError: It is longer, its length is not known, or there is no room for another sender.
-    """
+    headers: Mapping[str, str]
+    """The header fields; names in any case are found."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +84,17 @@ class Pages:
         self.token: str | None = None
         """The token with which the routes answer over TCP; None if they answer only on the control socket."""
 
-    def answer(self, request: Request, origin: Origin) -> Answer:
-        """Answers a request."""
+    def answer(self, request: Request, origin: Origin) -> Answer | None:
+        """Answers a request of anybody; None for one of an operator, which `routed` answers.
+
+        Metrics of many policies may take a while.
+        """
         if origin.is_loopback and not _names_loopback(request.headers):
             # A web page can point its own name at 127.0.0.1 (DNS rebinding), but it cannot set this header.
             return Answer(HTTPStatus.FORBIDDEN, b"this port answers to loopback names alone\n", TEXT)
         match request.path:
             case "/metrics" | "/healthz" | "/readyz" if request.method not in {"GET", "HEAD"}:
-                return _refusal(HTTPStatus.METHOD_NOT_ALLOWED, "expected method `GET`", Allow="GET")
+                return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "expected method `GET`", Allow="GET")
             case "/metrics":
                 return self._metrics(request)
             case "/healthz":
@@ -116,7 +102,17 @@ class Pages:
             case "/readyz":
                 return self._readiness(request)
             case _:
-                return self._routed(request, origin)
+                return self._refusal(request, origin)
+
+    def routed(self, request: Request, body: bytes) -> Answer:
+        """Answers a request of an operator, which may wait for a disk."""
+        routes = self.routes
+        if routes is None:
+            return _NOT_FOUND
+        status, document, headers = routes.answer(request.method, request.path, body)
+        if not isinstance(document, dict):
+            return Answer(status, b"", JSON_LINES, headers, document)
+        return Answer(status, _json(document), JSON, headers)
 
     def _metrics(self, request: Request) -> Answer:
         try:
@@ -146,25 +142,18 @@ class Pages:
             lines.append(f"the freezes from before stay in force, because the file cannot be read: {freeze_fault}")
         return Answer(status, "".join(f"{line}\n" for line in lines if line).encode(), TEXT)
 
-    def _routed(self, request: Request, origin: Origin) -> Answer:
-        routes = self.routes
-        if routes is None or (not origin.is_socket and self.token is None):
-            return Answer(HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", TEXT)
-        if not origin.is_socket:
-            if "Origin" in request.headers:
-                return _refusal(HTTPStatus.FORBIDDEN, "requests from web pages are refused")
-            if not self._has_token(request.headers.get("Authorization", "")):
-                message = "expected `Authorization: Bearer` with the token of `admin.token_file`"
-                return _refusal(HTTPStatus.UNAUTHORIZED, message, **{"WWW-Authenticate": "Bearer"})
-        try:
-            body = request.body()
-        except BodyError as error:
-            again = {"Retry-After": "1"} if error.status is HTTPStatus.SERVICE_UNAVAILABLE else {}
-            return _refusal(error.status, str(error), **again)
-        status, document, headers = routes.answer(request.method, request.path, body)
-        if not isinstance(document, dict):
-            return Answer(status, b"", JSON_LINES, headers, document)
-        return Answer(status, _json(document), JSON, headers)
+    def _refusal(self, request: Request, origin: Origin) -> Answer | None:
+        """The refusal of somebody who may not ask for the routes of operators."""
+        if self.routes is None or (not origin.is_socket and self.token is None):
+            return _NOT_FOUND
+        if origin.is_socket:
+            return None
+        if "Origin" in request.headers:
+            return refusal(HTTPStatus.FORBIDDEN, "requests from web pages are refused")
+        if not self._has_token(request.headers.get("Authorization", "")):
+            message = "expected `Authorization: Bearer` with the token of `admin.token_file`"
+            return refusal(HTTPStatus.UNAUTHORIZED, message, **{"WWW-Authenticate": "Bearer"})
+        return None
 
     def _has_token(self, authorization: str) -> bool:
         scheme, _, given = authorization.partition(" ")
@@ -175,7 +164,7 @@ class Pages:
         return hmac.compare_digest(given.strip().encode(errors="replace"), expected.encode())
 
 
-def _names_loopback(headers: Message) -> bool:
+def _names_loopback(headers: Mapping[str, str]) -> bool:
     names = [f"//{headers.get('Host', '')}", headers.get("Origin")]
     try:
         return all(is_loopback((urlsplit(name).hostname or "").rstrip(".")) for name in names if name is not None)
@@ -183,9 +172,13 @@ def _names_loopback(headers: Message) -> bool:
         return False
 
 
-def _refusal(status: HTTPStatus, message: str, **headers: str) -> Answer:
+def refusal(status: HTTPStatus, message: str, **headers: str) -> Answer:
+    """An answer that says why there is no other one."""
     return Answer(status, _json({"error": message}), JSON, headers)
 
 
 def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False).encode(errors="backslashreplace") + b"\n"
+
+
+_NOT_FOUND: Final = Answer(HTTPStatus.NOT_FOUND, b"expected /metrics, /healthz or /readyz\n", TEXT)

@@ -8,11 +8,11 @@ import struct
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from callgate.config.locks import locked
 from callgate.config.state import CONTROL_NAME, make_state_folder
-from callgate.control.http import HTTPServer, Listening
+from callgate.control.http import Listening
 from callgate.control.pages import Origin
 from callgate.errors import ConfigError
 
@@ -45,7 +45,7 @@ class _Bound:
 
 
 class ControlSocket:
-    """The control socket of one sidecar; answers on its own threads until it is stopped."""
+    """The control socket of one sidecar; answers on its own thread until it is stopped."""
 
     def __init__(self, state: Path, pages: Pages) -> None:
         """Creates ``control.sock`` in the state folder; replaces the one that a killed sidecar has left.
@@ -62,7 +62,14 @@ class ControlSocket:
             reason = (error.strerror or str(error)).lower()
             message = f"cannot create the control socket `{self.path}`: {reason}; name another folder with --state"
             raise ConfigError(message) from None
-        self._listening = Listening(_Server(listener, pages), "callgate-control")
+        self._listening = Listening(
+            listener,
+            pages,
+            Origin(is_socket=True, is_loopback=False),
+            name="callgate-control",
+            most_connections=_MOST_CONNECTIONS,
+            admits=_is_admitted,
+        )
 
     def start(self) -> None:
         """Starts to answer."""
@@ -77,28 +84,11 @@ class ControlSocket:
         self._listening.stop()
 
 
-class _Server(HTTPServer):
-    address_family = socket.AF_UNIX
-
-    def __init__(self, listener: socket.socket, pages: Pages) -> None:
-        self._listener = listener
-        origin = Origin(is_socket=True, is_loopback=False)
-        super().__init__(str(listener.getsockname()), pages, origin, most_connections=_MOST_CONNECTIONS)
-
-    def server_bind(self) -> None:
-        """Takes the bound socket in the place of the one that the base class has made."""
-        self.socket.close()
-        self.socket = self._listener
-        self.server_name, self.server_port = "localhost", 0
-
-    def server_activate(self) -> None:
-        """Does nothing: the socket listens."""
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ANN401, ARG002  the base class's types
-        """Admits this user and root. The file's mode says the same, but is not heeded by every system."""
-        credentials = request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-        _, uid, _ = CREDENTIALS.unpack(credentials)
-        return uid in {0, os.geteuid()}
+def _is_admitted(connection: socket.socket) -> bool:
+    """Admits this user and root. The file's mode says the same, but is not heeded by every system."""
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    _, uid, _ = CREDENTIALS.unpack(credentials)
+    return uid in {0, os.geteuid()}
 
 
 def _bind(path: Path) -> tuple[socket.socket, _Bound]:
@@ -113,6 +103,7 @@ def _bind(path: Path) -> tuple[socket.socket, _Bound]:
             path.chmod(0o600)
             made = os.lstat(path)
             listener.listen()
+            listener.setblocking(False)
     except BaseException:
         listener.close()
         raise
