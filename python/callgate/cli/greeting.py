@@ -42,7 +42,7 @@ def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
             "version": version(),
             "decisions": decisions,
             "gateway": gateway,
-            "admin": f"http://{admin}",
+            "admin": f"{_admin_scheme(plan)}://{admin}",
             "ask": ask,
         }
         typer.echo(json_line("info", "serving", fields), err=err)
@@ -52,10 +52,14 @@ def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
         typer.echo(f"decisions: {place}", err=err)
     for url in gateway:
         typer.echo(f"gateway:   {url}", err=err)
-    typer.echo(f"admin:     http://{admin} (/metrics, /healthz, /readyz)", err=err)
+    typer.echo(f"admin:     {_admin_scheme(plan)}://{admin} (/metrics, /healthz, /readyz)", err=err)
     for warning in plan.warnings():
         typer.echo(f"warning:   {warning}", err=err)
     typer.echo(f"ask it:    {ask}", err=err)
+
+
+def _admin_scheme(plan: Plan) -> str:
+    return "http" if plan.config.admin.tls is None else "https"
 
 
 def _question(plan: Plan, engine: Engine, server: Server) -> list[str]:

@@ -26,6 +26,7 @@ from callgate.config.model import Config, LogFormat
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
 from callgate.control.background import BackgroundStream
+from callgate.control.certificate import admin_certificate
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
@@ -187,7 +188,7 @@ class _Running:
         reloader = Reloader(self._source, reading, engine, server, collector)
         pages = Pages(registry(collector))
         pages.token = plan.bundle.admin_token
-        admin = AdminServer(plan.config.admin.listen, pages)
+        admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
         plane = Plane(lambda: reloader.plan.bundle, numbers)
         watcher = Watcher(self._tell_changed) if plan.config.watch else None
@@ -205,7 +206,7 @@ class _Running:
             plane.start()
             # The engine may have read later versions of the files than the plan.
             self._changed = self._changed or not reloader.files.are_unchanged()
-            self._watch_over(server, reloader, pages, watcher)
+            self._watch_over(server, reloader, pages, admin, watcher)
             pages.ready = False
             server.stop()
             self._log_events(server)
@@ -218,7 +219,9 @@ class _Running:
             admin.stop()
             self._stderr.drain(_LAST_LINES_S)
 
-    def _watch_over(self, server: Server, reloader: Reloader, pages: Pages, watcher: Watcher | None) -> None:
+    def _watch_over(
+        self, server: Server, reloader: Reloader, pages: Pages, admin: AdminServer, watcher: Watcher | None
+    ) -> None:
         """Logs, reloads and keeps the pages up to date until a signal stops it."""
         while not self._stop:
             self._wake.wait(_DRAIN_EVERY_S)
@@ -230,6 +233,7 @@ class _Running:
                 self._reload(reloader)
                 pages.serving = reloader.serving
                 pages.token = reloader.plan.bundle.admin_token
+                admin.certificate = admin_certificate(reloader.plan.bundle)
                 if watcher is not None:
                     watcher.watch(reloader.files)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from callgate.config.document import KeyPath
+    from callgate.config.listeners import AdminTls, Tls
     from callgate.config.load import Option
     from callgate.config.model import Config
     from callgate.config.oauth import Oauth
@@ -66,6 +67,8 @@ class Bundle:
     """The issuers of callers' tokens, in the form that `Server` takes."""
     admin_token: str | None = field(default=None, repr=False)
     """The token of operators on the admin port."""
+    admin_tls: Mapping[str, bytes] | None = field(default=None, repr=False)
+    """The contents of `admin.tls`."""
 
     @property
     def config(self) -> Config:
@@ -142,7 +145,8 @@ def read_with_faults(
     config = loaded.config
     policies = _policies(loaded, files, faults)
     grants = _grants(loaded, files, faults)
-    tls = _tls(loaded, files, faults)
+    tls = _tls(loaded, ("tls",), loaded.config.tls, files, faults)
+    admin_tls = _tls(loaded, ("admin", "tls"), loaded.config.admin.tls, files, faults)
     rate_limits = _rate_limits(loaded, files, faults)
     if config.catalogue is not None:
         # The engine reads it, because it knows the format; it is only checked here, so that the fault has a place.
@@ -151,9 +155,19 @@ def read_with_faults(
     upstreams = dict(_upstreams(loaded, files, faults))
     oauth = _oauth(loaded, files, faults)
     admin_token = _admin_token(loaded, files, faults)
-    return Bundle(
-        loaded, policies, grants, key, tls, rate_limits, upstreams, oauth=oauth, admin_token=admin_token
-    ), faults
+    bundle = Bundle(
+        loaded,
+        policies,
+        grants,
+        key,
+        tls,
+        rate_limits,
+        upstreams,
+        oauth=oauth,
+        admin_token=admin_token,
+        admin_tls=admin_tls,
+    )
+    return bundle, faults
 
 
 def policy_keys(loaded: Loaded) -> list[str] | None:
@@ -271,12 +285,13 @@ def _grants_of(path: Path) -> Iterator[Placed]:
     return (Placed(grant, ("grants", index), document.fault, document) for index, grant in enumerate(grants))
 
 
-def _tls(loaded: Loaded, files: Files, faults: list[Fault]) -> dict[str, bytes] | None:
-    tls = loaded.config.tls
+def _tls(
+    loaded: Loaded, at: KeyPath, tls: Tls | AdminTls | None, files: Files, faults: list[Fault]
+) -> dict[str, bytes] | None:
     if tls is None:
         return None
     paths = tls.server_keywords().items()
-    return {name: _read(loaded, ("tls", name), path, files, faults) for name, path in paths if path is not None}
+    return {name: _read(loaded, (*at, name), path, files, faults) for name, path in paths if path is not None}
 
 
 def _upstreams(loaded: Loaded, files: Files, faults: list[Fault]) -> Iterator[tuple[str, dict[str, Any]]]:

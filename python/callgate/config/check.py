@@ -270,7 +270,7 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
     if not is_loopback(host_of(config.admin.listen)):
         if config.admin.token_file is None:
             yield f"the admin port `{config.admin.listen}` is no loopback address and asks for no token"
-        else:
+        elif config.admin.tls is None:
             yield (
                 f"the admin port `{config.admin.listen}` is no loopback address and has no TLS: the token of operators "
                 "travels in the clear, and `/metrics` asks for none"
@@ -343,6 +343,8 @@ def _secrets(bundle: Bundle) -> Iterator[str]:
         yield f"other users may read the key `{key_path(config)}`; chmod 600 it"
     if config.tls is not None and is_open_to_others(config.tls.key):
         yield f"other users may read the key `{config.tls.key}`; chmod 600 it"
+    if config.admin.tls is not None and is_open_to_others(config.admin.tls.key):
+        yield f"other users may read the key `{config.admin.tls.key}`; chmod 600 it"
     if config.admin.token_file is not None and is_open_to_others(config.admin.token_file):
         yield f"other users may read the token `{config.admin.token_file}`; chmod 600 it"
     if config.store.url_file is not None and is_open_to_others(config.store.url_file):

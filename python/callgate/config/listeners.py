@@ -5,6 +5,16 @@ from __future__ import annotations
 from callgate.config.fields import Address, FilePath, Section
 
 
+class AdminTls(Section):
+    """TLS of the admin port; the control socket stays plain."""
+
+    certificate: FilePath
+    """PEM file of the certificate and the chain up to its issuer; its contents may change at any time."""
+
+    key: FilePath
+    """PEM file of the certificate's private key, without a password."""
+
+
 class Admin(Section):
     """The port of metrics and health."""
 
@@ -18,6 +28,9 @@ class Admin(Section):
     token_file: FilePath | None = None
     """File of a token, at least 32 characters, with which `callgate status` and the like may ask over this port; by
     default they reach only the control socket in the state folder."""
+
+    tls: AdminTls | None = None
+    """TLS of the admin port."""
 
 
 class Tls(Section):

@@ -24,6 +24,7 @@ from callgate.config.policies import named_tools, policy_document, policy_files,
 from callgate.config.state import counters_place, make_counters_place, pins_folder
 from callgate.config.tokens import tokens_of
 from callgate.config.units import to_ms
+from callgate.control.certificate import admin_certificate
 from callgate.errors import CallgateError, ConfigError, PolicyError
 
 if TYPE_CHECKING:
@@ -205,6 +206,7 @@ class Plan:
             raise InvalidConfigError(faults)
         # It is not started; this also checks the keys that are read only at the start.
         self.server(engine).check()
+        admin_certificate(self.bundle)
         changed: dict[str, Any] = {}
         if self.bundle.tls != before.bundle.tls:
             changed["tls"] = self.bundle.tls
@@ -293,6 +295,7 @@ def trial(bundle: Bundle) -> None:
     """
     plan = Plan(bundle)
     plan.server(plan.engine(on_trial=True)).check()
+    admin_certificate(bundle)
 
 
 def _differences(now: Any, then: Any, path: KeyPath) -> Iterator[KeyPath]:  # noqa: ANN401  any part of a configuration
