@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing, suppress
+from contextlib import closing
 from http import HTTPStatus
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as Received
 from starlette.responses import Response
 
+from callgate.admin.http.work import Turns, in_thread
 from callgate.control import logs
 from callgate.control.pages import LARGEST_BODY_BYTES, Answer, Request, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from callgate.control.connections import Connection, Connections
     from callgate.control.pages import Origin, Pages
-
-_T = TypeVar("_T")
 
 _SLOW: Final = frozenset({"/metrics"})
 """Pages for everybody that are made on a thread."""
@@ -46,7 +44,7 @@ class Face:
         """Takes the pages and the listener over which requests come."""
         self._pages = pages
         self._origin = origin
-        self._slow = asyncio.Semaphore(_MOST_SLOW)
+        self._slow = Turns(_MOST_SLOW)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -66,6 +64,11 @@ class Face:
         headers = Headers(scope=scope)
         request = Request(scope["method"], scope["raw_path"].decode("latin-1"), headers)
         has_body = "Content-Length" in headers or "Transfer-Encoding" in headers
+        site = self._pages.site_of(request, self._origin)
+        if site is not None:
+            scope["state"]["admit"] = lambda: self.connections.is_admitted(connection)
+            await _with_body_read(site, scope, receive, send)
+            return
         answer = await self._for_everybody(connection, request)
         if answer is None:
             body = await self._body(connection, scope, receive)
@@ -84,10 +87,12 @@ class Face:
     async def _for_everybody(self, connection: Connection, request: Request) -> Answer | None:
         if request.path not in _SLOW:
             return self._pages.answer(request, self._origin)
-        async with self._slow:
-            if connection.is_closed:
-                raise ClientDisconnect
-            return await in_thread(lambda: self._pages.answer(request, self._origin))
+        made = await self._slow.run(
+            lambda: (self._pages.answer(request, self._origin),), is_wanted=lambda: not connection.is_closed
+        )
+        if made is None:
+            raise ClientDisconnect
+        return made[0]
 
     async def _body(self, connection: Connection, scope: Scope, receive: Receive) -> bytes | Answer:
         """The body of a request of an operator, or the refusal to read it."""
@@ -125,39 +130,24 @@ class Face:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def in_thread(function: Callable[[], _T]) -> _T:
-    """The result of a function that may block, on a thread that does not keep the process alive.
+async def _with_body_read(site: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Calls the site; closes the connection after an answer to a request whose body it has not read."""
+    headers = Headers(scope=scope)
+    is_left = headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers
 
-    The threads of executors do: the interpreter waits for each of them at its end.
-    """
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[_T] = loop.create_future()
+    async def receiving() -> Message:
+        nonlocal is_left
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            is_left = False
+        return message
 
-    def run() -> None:
-        try:
-            result = function()
-        except BaseException as error:  # noqa: BLE001  raised where it is awaited
-            settle(_fail, done, error)
-        else:
-            settle(_succeed, done, result)
+    async def sending(message: Message) -> None:
+        if is_left and message["type"] == "http.response.start":
+            message["headers"] = [*message["headers"], (b"connection", b"close")]
+        await send(message)
 
-    def settle(how: Callable[..., None], *arguments: object) -> None:
-        # The loop has ended meanwhile.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(how, *arguments)
-
-    Thread(target=run, name="callgate-admin-work", daemon=True).start()
-    return await done
-
-
-def _succeed(done: asyncio.Future[_T], result: _T) -> None:
-    if not done.done():
-        done.set_result(result)
-
-
-def _fail(done: asyncio.Future[_T], error: BaseException) -> None:
-    if not done.done():
-        done.set_exception(error)
+    await site(scope, receiving, sending)
 
 
 def _start(status: HTTPStatus, fields: dict[str, str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.exposition import choose_encoder
 
+from callgate.admin.paths import is_of_site
 from callgate.config.address import is_loopback
 from callgate.text import quoted
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from prometheus_client import CollectorRegistry
+    from starlette.types import ASGIApp
 
     from callgate.control.readiness import Serving
     from callgate.control.routes import Routes
@@ -81,15 +83,25 @@ class Pages:
         self.freeze_fault: str | None = None
         """The fault of the file of freezes, which ``/readyz`` names; it stays as ready as it is."""
         self.routes: Routes | None = None
+        self.site: ASGIApp | None = None
+        """The pages for people and the admin API, on the port alone."""
         self.token: str | None = None
         """The token with which the routes answer over TCP; None if they answer only on the control socket."""
+
+    def site_of(self, request: Request, origin: Origin) -> ASGIApp | None:
+        """The site, if it answers this request: of a name of this machine, where others do not reach it."""
+        if self.site is None or origin.is_socket or not is_of_site(request.path):
+            return None
+        # Browsers send `null` from pages without a referrer, as these are; the site looks at it.
+        names = (request.headers.get("Host", ""), _named_origin(request.headers))
+        return None if origin.is_loopback and not _are_loopback(*names) else self.site
 
     def answer(self, request: Request, origin: Origin) -> Answer | None:
         """Answers a request of anybody; None for one of an operator, which `routed` answers.
 
         Metrics of many policies may take a while.
         """
-        if origin.is_loopback and not _names_loopback(request.headers):
+        if origin.is_loopback and not _are_loopback(request.headers.get("Host", ""), request.headers.get("Origin")):
             # A web page can point its own name at 127.0.0.1 (DNS rebinding), but it cannot set this header.
             return Answer(HTTPStatus.FORBIDDEN, b"this port answers to loopback names alone\n", TEXT)
         match request.path:
@@ -164,12 +176,17 @@ class Pages:
         return hmac.compare_digest(given.strip().encode(errors="replace"), expected.encode())
 
 
-def _names_loopback(headers: Mapping[str, str]) -> bool:
-    names = [f"//{headers.get('Host', '')}", headers.get("Origin")]
+def _are_loopback(host: str, origin: str | None) -> bool:
+    names = [f"//{host}", origin]
     try:
         return all(is_loopback((urlsplit(name).hostname or "").rstrip(".")) for name in names if name is not None)
     except ValueError:
         return False
+
+
+def _named_origin(headers: Mapping[str, str]) -> str | None:
+    origin = headers.get("Origin")
+    return None if origin == "null" else origin
 
 
 def refusal(status: HTTPStatus, message: str, **headers: str) -> Answer:

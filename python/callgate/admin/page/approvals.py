@@ -1,0 +1,207 @@
+"""The pages on which people see approvals and answer them."""
+
+from __future__ import annotations
+
+import os
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from callgate.admin.http.errors import RequestError, request_error
+from callgate.admin.http.forms import check_token, form_token, read_form
+from callgate.admin.http.work import in_thread
+from callgate.admin.page.permit_form import permit_form, read_offer
+from callgate.admin.page.templates import page
+from callgate.approvals.sections import seen
+from callgate.approvals.shown import approval_sections, open_line, state_line
+from callgate.approvals.times import brief
+from callgate.errors import CallgateError
+from callgate.store.approvals.answer import Answer
+from callgate.store.ids import ID_BYTES, make_id
+from callgate.store.model import PermitOffer, State, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+    from starlette.routing import BaseRoute
+
+    from callgate.admin.http.callers import Caller, Callers
+    from callgate.store.approvals.recorded import Recorded
+    from callgate.store.model import Approval, Person
+    from callgate.store.pages import Page
+    from callgate.store.store import Store
+
+_ROWS: Final = 100
+_LONGEST_REASON: Final = 1_000
+
+
+class ApprovalPages:
+    """The list of approvals, and a page for each."""
+
+    def __init__(
+        self,
+        store: Store,
+        callers: Callers,
+        clock_us: Callable[[], int],
+        owner_of: Callable[[str], Person | None] = lambda _: None,
+    ) -> None:
+        """Takes an open store, the senders of requests, the clock, and the present owner of a grant."""
+        self._store = store
+        self._callers = callers
+        self._clock_us = clock_us
+        self._owner_of = owner_of
+
+    def routes(self) -> list[BaseRoute]:
+        """The routes of these pages."""
+        return [
+            Route("/approvals", self._list, methods=["GET"]),
+            Route("/approvals/{id}", self._show, methods=["GET"]),
+            Route("/approvals/{id}/approve", self._approve, methods=["POST"]),
+            Route("/approvals/{id}/deny", self._deny, methods=["POST"]),
+            Route("/approvals/{id}/permit", self._permit, methods=["POST"]),
+        ]
+
+    async def _list(self, request: Request) -> Response:
+        caller = await self._callers.of_session(request)
+        _check_roles(caller)
+        is_pending = request.query_params.get("state") != "all"
+        token = request.query_params.get("page")
+        state = State.PENDING if is_pending else None
+        now_us = self._clock_us()
+        listed: Page[Approval] = await in_thread(
+            lambda: self._store.approvals.page(now_us, state=state, size=_ROWS, token=token)
+        )
+        rows = [_row(one, now_us) for one in listed.items if not is_pending or one.state is State.PENDING]
+        query = {} if is_pending else {"state": "all"}
+        older = None if listed.next_token is None else f"/approvals?{urlencode({**query, 'page': listed.next_token})}"
+        views = [("Waiting", "/approvals"), ("All", "/approvals?state=all")]
+        return page(
+            "approvals.html",
+            HTTPStatus.OK,
+            **_of(caller),
+            rows=rows,
+            older=older,
+            is_pending=is_pending,
+            views=[(name, None if (link == "/approvals") == is_pending else link) for name, link in views],
+        )
+
+    async def _show(self, request: Request) -> Response:
+        caller = await self._callers.of_session(request)
+        _check_roles(caller)
+        return await self._shown(request, caller, HTTPStatus.OK, "")
+
+    async def _approve(self, request: Request) -> Response:
+        return await self._answer(request, Verdict.APPROVE)
+
+    async def _deny(self, request: Request) -> Response:
+        return await self._answer(request, Verdict.DENY)
+
+    async def _permit(self, request: Request) -> Response:
+        return await self._answer(request, Verdict.APPROVE, makes_permit=True)
+
+    async def _answer(self, request: Request, verdict: Verdict, *, makes_permit: bool = False) -> Response:
+        caller = await self._callers.of_session(request)
+        if caller.session is None:
+            raise RequestError(HTTPStatus.FORBIDDEN, "only people answer approvals")
+        fields = await read_form(request)
+        check_token(fields, caller.session)
+        approval_id = request.path_params["id"]
+
+        def write() -> None:
+            now_us = self._clock_us()
+            approval = self._store.approvals.get(approval_id, now_us)
+            refusal = _refusal(approval, caller, self._owner_of(approval.call.grant))
+            person = caller.principal.person
+            if refusal or person is None:
+                raise RequestError(HTTPStatus.FORBIDDEN, refusal or "only people answer approvals")
+            offer = self._offer(approval_id, fields) if makes_permit else None
+            answer = Answer(
+                person,
+                caller.principal.groups,
+                verdict,
+                caller.source,
+                fields.get("reason", "").strip()[:_LONGEST_REASON],
+                offer,
+                self._owner_of(approval.call.grant),
+            )
+            self._store.approvals.answer(approval_id, answer, now_us)
+
+        try:
+            await in_thread(write)
+        except CallgateError as error:
+            refused = request_error(error)
+            if refused.status is HTTPStatus.NOT_FOUND:
+                raise
+            return await self._shown(request, caller, refused.status, str(error))
+        return RedirectResponse(f"/approvals/{approval_id}", HTTPStatus.SEE_OTHER)
+
+    def _offer(self, approval_id: str, fields: dict[str, str]) -> PermitOffer:
+        record = self._store.approvals.record(approval_id)
+        terms, uses, duration_us = read_offer(record, fields)
+        return PermitOffer(make_id(os.urandom(ID_BYTES)), terms, uses, duration_us)
+
+    async def _shown(self, request: Request, caller: Caller, status: HTTPStatus, error: str) -> Response:
+        approval_id = request.path_params["id"]
+        now_us = self._clock_us()
+
+        def read() -> tuple[Approval, Recorded]:
+            return self._store.approvals.get(approval_id, now_us), self._store.approvals.record(approval_id)
+
+        approval, record = await in_thread(read)
+        refusal = _refusal(approval, caller, self._owner_of(approval.call.grant))
+        is_pending = approval.state is State.PENDING
+        return page(
+            "approval.html",
+            status,
+            **_of(caller),
+            id=approval.id,
+            tool=seen(approval.call.tool),
+            state=state_line(approval, now_us),
+            sections=approval_sections(approval, record, now_us),
+            error=error,
+            refusal=refusal if is_pending else "",
+            may_answer=is_pending and not refusal,
+            is_reason_required=any(need.reason_required for need in approval.needs),
+            permit=permit_form(approval, record),
+        )
+
+
+def _row(approval: Approval, now_us: int) -> dict[str, str]:
+    call = approval.call
+    return {
+        "id": approval.id,
+        "tool": seen(call.tool),
+        "server": seen(call.server),
+        "grant": seen(call.grant),
+        "asked": f"{brief(now_us - approval.created_us)} ago",
+        "state": approval.state.value,
+        "waits": open_line(approval),
+    }
+
+
+def _of(caller: Caller) -> dict[str, Any]:
+    """Who is logged in, and the token for the forms of their pages."""
+    return {"caller": caller.principal.name, "token": form_token(caller.session or "")}
+
+
+def _check_roles(caller: Caller) -> None:
+    if not caller.principal.roles:
+        message = "you have no role, so that you may see nothing; `callgate admin people roles` gives you one"
+        raise RequestError(HTTPStatus.FORBIDDEN, message)
+
+
+def _refusal(approval: Approval, caller: Caller, owner: Person | None) -> str:
+    """The reason for which somebody may not answer; empty if they may, as far as their roles and groups say."""
+    principal = caller.principal
+    if not principal.may_answer():
+        return "You may read this, but answers take the role `approver` or `admin`."
+    if principal.person in {approval.call.owner, owner}:
+        return "The grant belongs to you, so that somebody else has to answer."
+    groups = {group for need in approval.needs for group in need.approvers}
+    if all(need.approvers and principal.groups.isdisjoint(need.approvers) for need in approval.needs):
+        return f"This approval asks people of other groups: {', '.join(map(seen, sorted(groups)))}."
+    return ""

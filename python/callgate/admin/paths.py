@@ -1,0 +1,17 @@
+"""The paths of the site. Apart from it, because the admin port needs them before the site is imported."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STYLE: Final = "/style.css"
+API: Final = "/admin/"
+"""The beginning of the paths that answer programs."""
+
+PAGES: Final = ("/login", "/logout", "/approvals", STYLE, "/openapi.json")
+"""Paths of the site, also with a further part."""
+
+
+def is_of_site(path: str) -> bool:
+    """True for a path that the site answers."""
+    return path == "/" or path.startswith(API) or any(path == one or path.startswith(f"{one}/") for one in PAGES)
