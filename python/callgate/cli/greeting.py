@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +13,15 @@ from callgate._callgate import Engine, Server, version
 from callgate.config.model import LogFormat
 from callgate.control.logs import json_line
 from callgate.control.sidecar import Plan
+
+
+def link_shower(plan: Plan) -> Callable[[str], None] | None:
+    """Shows a one-time link on the terminal; None without one: elsewhere output is kept, and others may read it."""
+    err = plan.config.audit is not None and str(plan.config.audit.path) == "-"
+    stream = sys.stderr if err else sys.stdout
+    if plan.config.log_format is LogFormat.JSON or stream is None or not stream.isatty():
+        return None
+    return lambda url: typer.echo(f"log in:    {url} (works once, for ten minutes)", err=err)
 
 
 def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
@@ -52,7 +62,7 @@ def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
         typer.echo(f"decisions: {place}", err=err)
     for url in gateway:
         typer.echo(f"gateway:   {url}", err=err)
-    typer.echo(f"admin:     {_admin_scheme(plan)}://{admin} (/metrics, /healthz, /readyz)", err=err)
+    typer.echo(f"admin:     {_admin_scheme(plan)}://{admin} (/metrics, /healthz, /readyz, /approvals)", err=err)
     for warning in plan.warnings():
         typer.echo(f"warning:   {warning}", err=err)
     typer.echo(f"ask it:    {ask}", err=err)

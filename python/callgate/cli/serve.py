@@ -15,7 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from callgate._callgate import Engine, Server
-from callgate.cli.greeting import greet
+from callgate.cli.greeting import greet, link_shower
 from callgate.cli.options import CountersPlace, key_option
 from callgate.cli.wake import Wake
 from callgate.config.audit import Audit, AuditMode
@@ -34,6 +34,7 @@ from callgate.control.plane import Plane
 from callgate.control.reload import Reading, Reloader
 from callgate.control.routes import Routes
 from callgate.control.sidecar import Source
+from callgate.control.site import AdminSite
 from callgate.control.socket import ControlSocket
 from callgate.control.status import status
 from callgate.control.store_numbers import StoreNumbers
@@ -191,6 +192,7 @@ class _Running:
         admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
         plane = Plane(lambda: reloader.plan.bundle, numbers)
+        plane.add(AdminSite(pages, lambda: reloader.plan.bundle, admin.address, link_shower(plan)))
         watcher = Watcher(self._tell_changed) if plan.config.watch else None
         try:
             server.start()

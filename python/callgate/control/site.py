@@ -1,0 +1,93 @@
+"""The pages and the admin API on the admin port: a part of the control plane."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from callgate.config.address import host_of, is_loopback
+from callgate.store.model import Person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from callgate.config.bundle import Bundle
+    from callgate.control.pages import Pages
+    from callgate.store.store import Store
+
+_CLOSED = b"the store is not open yet, or does not answer; `callgate status` says why\n"
+
+
+class AdminSite:
+    """The site, for as long as the store is open."""
+
+    def __init__(
+        self, pages: Pages, bundle: Callable[[], Bundle], address: str, show_link: Callable[[str], None] | None
+    ) -> None:
+        """Takes the pages, the configuration in force, and the bound address of the port.
+
+        `show_link` gets the URL of a one-time link, once, if this machine alone reaches the port and there are no
+        people; it must show it to this user alone.
+        """
+        self._pages = pages
+        self._owners = _Owners(bundle)
+        self._address = address
+        self._show_link = show_link
+        self._has_tls = bundle().admin_tls is not None
+        pages.site = _closed
+
+    def start(self, store: Store) -> None:
+        """Opens the site."""
+        # Here, because these libraries take long to import, and decisions are to be served first.
+        from callgate.admin.site import make_site  # noqa: PLC0415
+        from callgate.identity.errors import IdentityError  # noqa: PLC0415
+        from callgate.identity.identities import Identities  # noqa: PLC0415
+
+        identities = Identities(store)
+        is_local = is_loopback(host_of(self._address))
+        is_private = is_local or self._has_tls
+        self._pages.site = make_site(store, identities, is_private=is_private, owner_of=self._owners.of)
+        if self._show_link is None or not is_local:
+            return
+        show, self._show_link = self._show_link, None
+        try:
+            token = identities.new_once()
+        except IdentityError:
+            # There are people, who log in with their passwords.
+            return
+        show(f"{'https' if self._has_tls else 'http'}://{self._address}/login?once={token}")
+
+    def stop(self) -> None:
+        """Closes the site; requests that are being answered get an error of the store."""
+        self._pages.site = _closed
+
+
+class _Owners:
+    """The people to whom grants belong, by the configuration in force."""
+
+    def __init__(self, bundle: Callable[[], Bundle]) -> None:
+        self._bundle = bundle
+        self._known: tuple[Bundle | None, dict[str, Person]] = (None, {})
+
+    def of(self, grant: str) -> Person | None:
+        """The owner of a grant; None if nobody is known to be."""
+        bundle, owners = self._bundle(), self._known
+        if owners[0] is not bundle:
+            # Once for each configuration: there may be a million grants.
+            listed = ((placed.grant.id, placed.grant.owner) for placed in bundle.grants or ())
+            found = {name: Person(owner.issuer, owner.subject) for name, owner in listed if owner is not None}
+            owners = self._known = (bundle, found)
+        return owners[1].get(grant)
+
+
+async def _closed(_scope: Scope, _receive: Receive, send: Send) -> None:
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(_CLOSED)).encode()),
+        (b"retry-after", b"1"),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": int(HTTPStatus.SERVICE_UNAVAILABLE), "headers": headers})
+    await send({"type": "http.response.body", "body": _CLOSED})
