@@ -25,9 +25,10 @@ _BACKLOG: Final = 1_024
 """Connections that the system keeps until they are accepted. Beyond them it drops the first packet, which the client
 repeats after a second: a probe has timed out by then."""
 
-_MOST_CONNECTIONS: Final = 64
-"""Highest number of open connections: at most half of the file descriptors that the data plane leaves free, because
-reloads need the others. A new connection beyond it closes another one, operators' last."""
+_MOST_CONNECTIONS: Final = 160
+"""Highest number of open connections, enough for a hundred who follow approvals: at most half of the file descriptors
+that the data plane leaves free, because reloads need the others. A new connection beyond it closes another one,
+operators' last."""
 
 _LEAST_CONNECTIONS: Final = 4
 """Highest number of open connections under the lowest limit of file descriptors."""
