@@ -13,8 +13,9 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from callgate._callgate import freezes_read
-from callgate.config.freezes import Selection, changed_freezes, new_freeze, read_freezes
+from callgate.config.freezes import changed_freezes, new_freeze, read_freezes
 from callgate.errors import ConfigError
+from callgate.store.targets import Target
 from support.program import ENVIRONMENT, refused, run, sidecar
 
 NOBODY = (
@@ -195,11 +196,11 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_ended_freezes_are_removed_by_the_next_command(state: Path) -> None:
     with changed_freezes(state, NOW) as freezes:
-        freezes.append(new_freeze(Selection(grant="a"), "r", timedelta(seconds=1), NOW))
-        freezes.append(new_freeze(Selection(grant="b"), "r", None, NOW))
+        freezes.append(new_freeze(Target(grant="a"), "r", timedelta(seconds=1), NOW))
+        freezes.append(new_freeze(Target(grant="b"), "r", None, NOW))
     assert len(read_freezes(state)) == 2
     with changed_freezes(state, NOW + timedelta(minutes=1)) as freezes:
-        assert [freeze.selection.grant for freeze in freezes] == ["b"]
+        assert [freeze.target.grant for freeze in freezes] == ["b"]
     assert [row["grant"] for row in rows(state)] == ["b"]
 
 
@@ -214,7 +215,7 @@ def test_root_gives_the_file_to_the_owner_of_the_folder(state: Path) -> None:
 def test_nothing_is_written_if_the_change_fails(state: Path) -> None:
     def fail() -> None:
         with changed_freezes(state, NOW) as freezes:
-            freezes.append(new_freeze(Selection(), "r", None, NOW))
+            freezes.append(new_freeze(Target(), "r", None, NOW))
             raise ConfigError("not this time")
 
     with pytest.raises(ConfigError, match="not this time"):

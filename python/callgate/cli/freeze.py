@@ -48,8 +48,8 @@ def freeze(
     made = new_freeze(chosen, reason, time, now)
     sidecar = running(state, config)
     with changed_freezes(sidecar.state, now) as freezes:
-        is_replaced = any(before.selection == chosen for before in freezes)
-        freezes[:] = [*(before for before in freezes if before.selection != chosen), made]
+        is_replaced = any(before.target == chosen for before in freezes)
+        freezes[:] = [*(before for before in freezes if before.target != chosen), made]
     confirmed = freezing.confirm(sidecar, lambda rows: made.fields() in rows)
     unknown = freezing.unknown_name(chosen, sidecar, config if state is None else None)
     thaw = freezing.thaw_command(chosen, sidecar.state)

@@ -14,10 +14,10 @@ import typer
 
 from callgate.cli.running import NotRunningError
 from callgate.config.bundle import known_grants
-from callgate.config.freezes import Selection
 from callgate.config.load import load
 from callgate.control.routes import LIMITS, STATUS
 from callgate.errors import CallgateError
+from callgate.store.targets import Target
 from callgate.text import did_you_mean, quoted, visible
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Confirmation:
             typer.echo(f"NOT confirmed by the sidecar with this state folder: {visible(self.fault)}", err=True)
 
 
-def selection(is_all: bool, server: str | None, tool: str | None, grant: str | None, otherwise: str) -> Selection:
+def selection(is_all: bool, server: str | None, tool: str | None, grant: str | None, otherwise: str) -> Target:
     """The calls that the options select.
 
     Raises:
@@ -82,7 +82,7 @@ def selection(is_all: bool, server: str | None, tool: str | None, grant: str | N
         raise typer.BadParameter(f"--all is every call, and {given[0]} some of them; give one", param_hint="--all")
     if len(given) > 1:
         raise typer.BadParameter("give either --server or --grant; two freezes hold together", param_hint="--grant")
-    return Selection(server, tool, grant)
+    return Target(server=server, tool=tool, grant=grant)
 
 
 def confirm(sidecar: Running, holds: Callable[[list[dict[str, str]]], bool]) -> Confirmation:
@@ -106,7 +106,7 @@ def confirm(sidecar: Running, holds: Callable[[list[dict[str, str]]], bool]) -> 
         time.sleep(_RETRY_S)
 
 
-def unknown_name(chosen: Selection, sidecar: Running, config: Path | None) -> str | None:
+def unknown_name(chosen: Target, sidecar: Running, config: Path | None) -> str | None:
     """A warning about a name that neither the configuration nor the running sidecar knows; None if nobody can tell."""
     if chosen.server is not None:
         servers = _configured_servers(config) if config is not None else _served(sidecar)
@@ -161,19 +161,19 @@ def _is_unknown_at(sidecar: Running, grant: str, server: str) -> bool:
     return (answer.get("decision") or {}).get("rule") == "(unknown grant)"
 
 
-def thaw_command(chosen: Selection, state: Path) -> str:
+def thaw_command(chosen: Target, state: Path) -> str:
     """The command that ends a freeze."""
     return shlex.join(["callgate", "thaw", "--state", str(state), *chosen.words()])
 
 
 def shown_freeze(fields: Mapping[str, str]) -> str:
     """A freeze for people, from its fields."""
-    chosen = Selection(fields.get("server"), fields.get("tool"), fields.get("grant"))
+    chosen = Target(server=fields.get("server"), tool=fields.get("tool"), grant=fields.get("grant"))
     until = f", until {fields['until']}" if "until" in fields else ""
     return f"{chosen}{until}, by {visible(fields['by'])}: {visible(fields['reason'])}"
 
 
 def listed(freezes: Iterable[Freeze]) -> str:
     """The frozen calls, for the end of a message."""
-    shown = "; ".join(f"{freeze.selection} (`{shlex.join(freeze.selection.words())}`)" for freeze in freezes)
+    shown = "; ".join(f"{freeze.target} (`{shlex.join(freeze.target.words())}`)" for freeze in freezes)
     return f"frozen are {shown}" if shown else "nothing is frozen"

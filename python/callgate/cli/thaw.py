@@ -36,8 +36,8 @@ def thaw(
         raise typer.BadParameter(message + freezing.listed(there), param_hint="--all")
     chosen = freezing.selection(is_all, server, tool, grant, "")
     with changed_freezes(sidecar.state, now) as freezes:
-        left = [freeze for freeze in freezes if freeze.selection != chosen]
-        ended = [freeze.fields() for freeze in freezes if freeze.selection == chosen]
+        left = [freeze for freeze in freezes if freeze.target != chosen]
+        ended = [freeze.fields() for freeze in freezes if freeze.target == chosen]
         if not ended:
             message = f"{chosen} are not frozen in the state folder `{sidecar.state}`; {freezing.listed(freezes)}"
             raise ConfigError(message)

@@ -18,47 +18,24 @@ from callgate.config.state import make_state_folder
 from callgate.disk import sync
 from callgate.errors import ConfigError
 from callgate.os_user import os_user
-from callgate.text import quoted
+from callgate.store.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 FREEZES_NAME: Final = "freeze.json"
+KNOWN_NAME: Final = "freeze.store.json"
+"""The freezes of the store that were read last, so that a start obeys them before it has read the store."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LAST: Final = datetime.max.replace(tzinfo=timezone.utc)
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The calls that a freeze stops: without names, all calls."""
-
-    server: str | None = None
-    tool: str | None = None
-    grant: str | None = None
-
-    def __str__(self) -> str:
-        """The calls in a message."""
-        if self.grant is not None:
-            return f"calls of the grant {quoted(self.grant)}"
-        if self.tool is not None:
-            return f"calls of the tool {quoted(self.tool)} at the server {quoted(self.server or '')}"
-        return "all calls" if self.server is None else f"calls at the server {quoted(self.server)}"
-
-    def fields(self) -> dict[str, str]:
-        """The names of the file's row."""
-        names = {"server": self.server, "tool": self.tool, "grant": self.grant}
-        return {name: value for name, value in names.items() if value is not None}
-
-    def words(self) -> list[str]:
-        """The options of commands that select them."""
-        return [word for name, value in self.fields().items() for word in (f"--{name}", value)] or ["--all"]
 
 
 @dataclass(frozen=True)
 class Freeze:
     """One freeze."""
 
-    selection: Selection
+    target: Target
     reason: str
     until: datetime | None
     """Its end, if it has one."""
@@ -71,10 +48,10 @@ class Freeze:
     def of_row(cls, row: Mapping[str, Any]) -> Freeze:
         """A row of the engine's reader."""
         return cls(
-            Selection(row["server"], row["tool"], row["grant"]),
+            Target(server=row["server"], tool=row["tool"], grant=row["grant"]),
             row["reason"],
-            None if row["until_us"] is None else _instant(row["until_us"]),
-            _instant(row["at_us"]),
+            None if row["until_us"] is None else instant(row["until_us"]),
+            instant(row["at_us"]),
             row["by"],
         )
 
@@ -86,7 +63,7 @@ class Freeze:
         """The row of the file, without what it does not have."""
         ends = {} if self.until is None else {"until": format_instant(self.until)}
         return {
-            **self.selection.fields(),
+            **self.target.fields(),
             "reason": self.reason,
             **ends,
             "at": format_instant(self.at),
@@ -126,14 +103,14 @@ def changed_freezes(state: Path, now: datetime) -> Iterator[list[Freeze]]:
                 message = f"{error}; mend the file, or remove it, which thaws all that it freezes"
                 raise ConfigError(message) from None
             yield freezes
-            _write(state, freezes)
+            _write(freezes_file(state), freezes)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = f"cannot write `{freezes_file(state)}`: {reason}"
         raise ConfigError(message) from None
 
 
-def new_freeze(selection: Selection, reason: str, length: timedelta | None, now: datetime) -> Freeze:
+def new_freeze(target: Target, reason: str, length: timedelta | None, now: datetime) -> Freeze:
     """A freeze by this process's user, from now on; without a length it has no end.
 
     Raises:
@@ -143,19 +120,35 @@ def new_freeze(selection: Selection, reason: str, length: timedelta | None, now:
         raise ConfigError("the end is too far away; leave --for out for a freeze without an end")
     until = None if length is None else now + length + timedelta(seconds=1, microseconds=-1)
     # Whole seconds, which people read; the end is rounded up.
-    return Freeze(selection, reason, until and until.replace(microsecond=0), now.replace(microsecond=0), os_user())
+    return Freeze(target, reason, until and until.replace(microsecond=0), now.replace(microsecond=0), os_user())
 
 
-def _write(state: Path, freezes: list[Freeze]) -> None:
+def known_file(state: Path) -> Path:
+    """The file of the store's freezes in a state folder."""
+    return state / KNOWN_NAME
+
+
+def keep_known(path: Path, freezes: list[Freeze]) -> None:
+    """Writes the freezes of the store to their file.
+
+    Raises:
+        OSError: The file cannot be written.
+        ConfigError: A freeze cannot stand in it.
+    """
+    make_state_folder(path.parent)
+    _write(path, freezes)
+
+
+def _write(path: Path, freezes: list[Freeze]) -> None:
     """Replaces the file in one step; removes it if there is no freeze."""
-    path = freezes_file(state)
+    state = path.parent
     if not freezes:
         path.unlink(missing_ok=True)
         sync(state)
         return
     document = {"version": "1", "freezes": [freeze.fields() for freeze in freezes]}
     # Made with mode 0600, under a name that no reader takes for the file.
-    handle, name = tempfile.mkstemp(prefix=f".{FREEZES_NAME}.", dir=state)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=state)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
@@ -177,5 +170,6 @@ def _give_to_owner(handle: int, state: Path) -> None:
         os.fchown(handle, owner.st_uid, owner.st_gid)
 
 
-def _instant(unix_us: int) -> datetime:
+def instant(unix_us: int) -> datetime:
+    """The time of Unix microseconds; one that is too far away is the last that there is."""
     return min(_EPOCH + timedelta(microseconds=unix_us), _LAST)

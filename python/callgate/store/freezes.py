@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import insert, or_, select, text, update
@@ -15,51 +14,16 @@ from callgate.store.model import Actor
 from callgate.store.pages import Page, read_page
 from callgate.store.tables import freezes
 from callgate.store.tables.freezes import STANDING
+from callgate.store.targets import Scope, Target
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from callgate.store.database import Database
 
+__all__ = ["Freeze", "Freezes", "Scope", "Target"]
+
 _TABLE: Final = freezes.c
-
-
-class Scope(str, Enum):
-    """The kind of calls that a freeze stops."""
-
-    ALL = "all"
-    SERVER = "server"
-    GRANT = "grant"
-    TOOL = "tool"
-
-
-@dataclass(frozen=True)
-class Target:
-    """The calls that a freeze stops: everything, a server, a grant, or tools of a server."""
-
-    server: str | None = None
-    grant: str | None = None
-    tool: str | None = None
-    """A pattern of tools."""
-
-    def __post_init__(self) -> None:
-        """Refuses combinations that name nothing.
-
-        Raises:
-            ValueError: A grant with a server, or a tool without one.
-        """
-        if (self.grant is not None and self.server is not None) or (self.tool is not None and self.server is None):
-            message = "expected nothing, a server, a grant, or a server and a tool"
-            raise ValueError(message)
-
-    @property
-    def scope(self) -> Scope:
-        """The kind of target."""
-        if self.grant is not None:
-            return Scope.GRANT
-        if self.server is None:
-            return Scope.ALL
-        return Scope.SERVER if self.tool is None else Scope.TOOL
 
 
 @dataclass(frozen=True)
@@ -170,7 +134,7 @@ def _record(connection: Connection, action: str, freeze_id: str, reason: str, by
 def _freeze(row: Any) -> Freeze:  # noqa: ANN401  a row has its query's columns
     return Freeze(
         id=row.id,
-        target=Target(row.server, row.grant_id, row.tool),
+        target=Target(server=row.server, grant=row.grant_id, tool=row.tool),
         reason=row.reason,
         made_us=row.made_us,
         made_by=Actor(row.made_by, row.made_from),
