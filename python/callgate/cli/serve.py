@@ -30,7 +30,7 @@ from callgate.control.certificate import admin_certificate
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
-from callgate.control.plane import Plane
+from callgate.control.parts import Parts, with_documents
 from callgate.control.reload import Reading, Reloader
 from callgate.control.routes import Routes
 from callgate.control.sidecar import Source
@@ -178,9 +178,10 @@ class _Running:
 
         _raise_descriptor_limit()
         reading = Reading(self._source)
-        plan = reading.must_have_plan()
-        self.log_format = plan.config.log_format
+        self.log_format = reading.must_have_plan().config.log_format
         logs.configure(self.log_format.value, self._stderr)
+        reading = with_documents(self._source, reading)
+        plan = reading.must_have_plan()
         engine = plan.engine()
         server = plan.server(engine)
         numbers = StoreNumbers()
@@ -191,13 +192,13 @@ class _Running:
         pages.token = plan.bundle.admin_token
         admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
-        plane = Plane(lambda: reloader.plan.bundle, numbers)
-        plane.add(AdminSite(pages, lambda: reloader.plan.bundle, admin.address, link_shower(plan)))
+        parts = Parts(self._source, engine, reloader, numbers, self._tell_changed)
+        parts.plane.add(AdminSite(pages, lambda: reloader.plan.in_force, admin.address, link_shower(plan)))
         watcher = Watcher(self._tell_changed) if plan.config.watch else None
         try:
             server.start()
             pages.serving = reloader.serving
-            pages.routes = _routes(engine, server, reloader, pages, plane, admin.address)
+            pages.routes = _routes(engine, server, reloader, pages, parts, admin.address)
             admin.start()
             control.start()
             pages.ready = True
@@ -205,10 +206,10 @@ class _Running:
                 watcher.watch(reloader.files)
                 watcher.start()
             greet(plan, engine, server, admin.address)
-            plane.start()
+            parts.start()
             # The engine may have read later versions of the files than the plan.
             self._changed = self._changed or not reloader.files.are_unchanged()
-            self._watch_over(server, reloader, pages, admin, watcher)
+            self._watch_over(server, reloader, pages, admin, parts, watcher)
             pages.ready = False
             server.stop()
             self._log_events(server)
@@ -216,13 +217,19 @@ class _Running:
         finally:
             if watcher is not None:
                 watcher.stop()
-            plane.stop()
+            parts.stop()
             control.stop()
             admin.stop()
             self._stderr.drain(_LAST_LINES_S)
 
     def _watch_over(
-        self, server: Server, reloader: Reloader, pages: Pages, admin: AdminServer, watcher: Watcher | None
+        self,
+        server: Server,
+        reloader: Reloader,
+        pages: Pages,
+        admin: AdminServer,
+        parts: Parts,
+        watcher: Watcher | None,
     ) -> None:
         """Logs, reloads and keeps the pages up to date until a signal stops it."""
         while not self._stop:
@@ -233,6 +240,7 @@ class _Running:
             pages.freeze_fault = server.freeze_fault
             if self._changed or reloader.is_due():
                 self._reload(reloader)
+                parts.reloaded()
                 pages.serving = reloader.serving
                 pages.token = reloader.plan.bundle.admin_token
                 admin.certificate = admin_certificate(reloader.plan.bundle)
@@ -283,7 +291,7 @@ class _Control:
             self._socket.stop()
 
 
-def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, plane: Plane, admin: str) -> Routes:
+def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, parts: Parts, admin: str) -> Routes:
     started = datetime.now(timezone.utc)
 
     def known_tools() -> set[str]:
@@ -294,7 +302,7 @@ def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, pl
         return reloader.plan.servers_of(grant)
 
     def described() -> dict[str, Any]:
-        return status(engine, server, reloader, pages, plane, admin=admin, started=started)
+        return status(engine, server, reloader, pages, parts, admin=admin, started=started)
 
     return Routes(engine, server, described, known_tools=known_tools, servers_of=servers_of)
 

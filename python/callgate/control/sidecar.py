@@ -19,6 +19,7 @@ from callgate.config.freezes import freezes_file
 from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
+from callgate.config.managed import ManagedDocuments, is_managed, merged
 from callgate.config.model import Config
 from callgate.config.policies import named_tools, policy_document, policy_files, read_catalogue, with_every_fault
 from callgate.config.state import counters_place, make_counters_place, pins_folder
@@ -46,6 +47,8 @@ class Source:
     options: Mapping[KeyPath, Option] = field(default_factory=dict)
     pins: Path | None = None
     """A folder for pins if the state folder is the default one: a start that keeps nothing must not write there."""
+    managed: ManagedDocuments = field(default_factory=ManagedDocuments)
+    """The documents of the store, as they were read last."""
 
     def read(self, files: Files) -> Plan:
         """Reads and checks everything anew; records the files in `files`, even on failure.
@@ -60,7 +63,9 @@ class Source:
         if bundle.loaded.origin(("state",)) == "default":
             bundle = replace(bundle, pins=self.pins)
         check(bundle, policy=self.policy)
-        return Plan(bundle, self.policy, keyed=bundle.key is not None)
+        documents = self.managed.documents if self.policy is None else ()
+        managed = merged(bundle, documents) if documents else None
+        return Plan(bundle, self.policy, keyed=bundle.key is not None, managed=managed)
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,22 @@ class Plan:
     """A validated configuration that can be served."""
 
     bundle: Bundle
+    """What files hold."""
     policy: Path | None = None
     keyed: bool = True
     """True if the running server was started with a key of token hashes."""
+    managed: Bundle | None = None
+    """The same with the documents of the store; None if there are none."""
+
+    @property
+    def in_force(self) -> Bundle:
+        """What files and the store hold."""
+        return self.bundle if self.managed is None else self.managed
 
     @property
     def config(self) -> Config:
-        """The values of the configuration."""
-        return self.bundle.config
+        """The values of the configuration, with the servers of the store."""
+        return self.in_force.config
 
     @property
     def counters_place(self) -> str:
@@ -84,7 +97,7 @@ class Plan:
 
     def servers_of(self, grant: str) -> list[str]:
         """The servers of a grant; all that are known if the grant is not configured."""
-        for placed in self.bundle.grants or ():
+        for placed in self.in_force.grants or ():
             if placed.grant.id == grant:
                 return list(placed.grant.places())
         if self.policy is not None and self.policy.is_dir():
@@ -93,10 +106,10 @@ class Plan:
 
     def warnings(self) -> list[str]:
         """Warnings about a valid configuration."""
-        found = warnings(self.bundle, quick=self.policy is not None)
-        if self.bundle.pins is not None and self.bundle.upstreams:
+        found = warnings(self.in_force, quick=self.policy is not None)
+        if self.in_force.pins is not None and self.in_force.upstreams:
             found.append(
-                f"with --counters memory, accepted tools are kept in `{self.bundle.pins}` until callgate ends; "
+                f"with --counters memory, accepted tools are kept in `{self.in_force.pins}` until callgate ends; "
                 "--state keeps them"
             )
         return found if self.policy is None else found + self.policy_warnings()
@@ -104,7 +117,7 @@ class Plan:
     def policy_warnings(self) -> list[str]:
         """Those about what the policies say."""
         if self.policy is None:
-            return list(map(str, policy_warnings(self.bundle)))
+            return list(map(str, policy_warnings(self.in_force)))
         read = self._policies()
         return list(map(str, (*ineffective(read), *self._of_tools(read))))
 
@@ -117,14 +130,14 @@ class Plan:
             known |= catalogue.tools(None) or set()
         # A file of pins that cannot be read is reported by the calls that need it.
         with suppress(CallgateError):
-            servers = pins_read(pins_folder(self.bundle.pins or self.config.state))
+            servers = pins_read(pins_folder(self.in_force.pins or self.config.state))
             known |= {tool["tool"] for server in servers for tool in server["tools"]}
         return known
 
     def _policies(self) -> list[tuple[str, bytes]]:
         """The name and the contents of each file of policies."""
         if self.policy is None:
-            return list(self.bundle.policies.values())
+            return list(self.in_force.policies.values())
         # If a file is gone by now, the engine reports it.
         with suppress(ConfigError):
             files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
@@ -169,7 +182,7 @@ class Plan:
         with self._every_fault():
             if self.policy is not None:
                 return Engine.from_file(self.policy, config.catalogue, **sizes)
-            return Engine.from_config(**self.bundle.engine_keywords(), **sizes)
+            return Engine.from_config(**self.in_force.engine_keywords(), **sizes)
 
     def server(self, engine: Engine) -> Server:
         """A server for an engine, not yet started.
@@ -186,11 +199,11 @@ class Plan:
             freeze_file=freezes_file(config.state),
             grace_ms=to_ms(config.grace),
             allowed_hosts=served_hosts(config),
-            peps=self.bundle.peps(),
-            pep_key=self.bundle.key,
-            tls=self.bundle.tls,
+            peps=self.in_force.peps(),
+            pep_key=self.in_force.key,
+            tls=self.in_force.tls,
             proxies=config.proxies.server_keywords(),
-            gateway=self.bundle.gateway(),
+            gateway=self.in_force.gateway(),
             audit=None if config.audit is None else config.audit.server_keywords(),
             **config.limits.server_keywords(),
         )
@@ -208,19 +221,19 @@ class Plan:
         self.server(engine).check()
         admin_certificate(self.bundle)
         changed: dict[str, Any] = {}
-        if self.bundle.tls != before.bundle.tls:
-            changed["tls"] = self.bundle.tls
-        if self.bundle.peps() != before.bundle.peps():
-            changed["peps"] = self.bundle.peps()
+        if self.in_force.tls != before.in_force.tls:
+            changed["tls"] = self.in_force.tls
+        if self.in_force.peps() != before.in_force.peps():
+            changed["peps"] = self.in_force.peps()
         if self.config.proxies != before.config.proxies:
             changed["proxies"] = self.config.proxies.server_keywords()
-        if self.bundle.gateway() != before.bundle.gateway():
-            changed["gateway"] = self.bundle.gateway()
+        if self.in_force.gateway() != before.in_force.gateway():
+            changed["gateway"] = self.in_force.gateway()
         with self._every_fault():
             if self.policy is not None:
                 server.reload(self.policy, self.config.catalogue, **changed)
             else:
-                server.reload(**self.bundle.engine_keywords(), **changed)
+                server.reload(**self.in_force.engine_keywords(), **changed)
 
     @contextmanager
     def _every_fault(self) -> Iterator[None]:
@@ -228,18 +241,18 @@ class Plan:
         try:
             yield
         except PolicyError as error:
-            named = [Path(file) for file, _ in self.bundle.policies.values()]
+            named = [Path(file) for file, _ in self.in_force.policies.values() if not is_managed(file)]
             files = named if self.policy is None else policy_files(self.policy)
             raise with_every_fault(error, files, self.config.catalogue) from None
 
     def _fixed_changes(self, before: Plan) -> Iterator[Fault]:
         now, then = self.config.model_dump(mode="json"), before.config.model_dump(mode="json")
         changed = [path for name in FIXED for path in _differences(now[name], then[name], (name,))]
-        if (self.bundle.tls is None) != (before.bundle.tls is None):
+        if (self.in_force.tls is None) != (before.in_force.tls is None):
             changed.append(("tls",))
         for path in changed:
             message = f"`{dotted(path)}` cannot change while callgate runs; restart it, or put the value back"
-            yield self.bundle.loaded.fault(path, message)
+            yield self.in_force.loaded.fault(path, message)
         yield from self._other_host(before)
         yield from self._other_key(before)
         yield from self._opened(before)
@@ -252,11 +265,11 @@ class Plan:
                 "the host of `gateway.public_url`, which requests may name, cannot change while callgate runs; "
                 "restart it, or put the value back"
             )
-            yield self.bundle.loaded.fault(("gateway", "public_url"), message)
+            yield self.in_force.loaded.fault(("gateway", "public_url"), message)
 
     def _other_key(self, before: Plan) -> Iterator[Fault]:
         """A fault if the key of token hashes changes, because the server keeps the one that it was started with."""
-        had, has, fault = before.bundle.key, self.bundle.key, self.bundle.loaded.fault
+        had, has, fault = before.in_force.key, self.in_force.key, self.in_force.loaded.fault
         if has is not None and had not in {None, has}:
             given = self.config.grant_key_file is not None or self.config.grant_key is not None
             what = "`grant_key_file`" if given else f"the key of token hashes, `{key_path(self.config)}`,"
@@ -272,19 +285,19 @@ class Plan:
     def _opened(self, before: Plan) -> Iterator[Fault]:
         """Faults of removed keys whose absence would admit every caller: a half-saved file looks the same."""
         gone = [
-            ("grants", before.bundle.grants is not None and self.bundle.grants is None),
+            ("grants", before.in_force.grants is not None and self.in_force.grants is None),
             ("peps", before.config.peps is not None and self.config.peps is None),
         ]
-        if before.bundle.oauth is not None and self.bundle.oauth is None and self.bundle.grants is None:
+        if before.in_force.oauth is not None and self.in_force.oauth is None and self.in_force.grants is None:
             message = (
                 "`gateway.oauth` cannot be taken out while callgate runs and no grants are configured; restart it, or "
                 "write `grants: []` for none"
             )
-            yield self.bundle.loaded.fault(("gateway", "oauth"), message)
+            yield self.in_force.loaded.fault(("gateway", "oauth"), message)
         for key, opened in gone:
             if opened:
                 message = f"`{key}` cannot be taken out while callgate runs; restart it, or write `{key}: []` for none"
-                yield self.bundle.loaded.fault((key,), message)
+                yield self.in_force.loaded.fault((key,), message)
 
 
 def trial(bundle: Bundle) -> None:
@@ -293,9 +306,17 @@ def trial(bundle: Bundle) -> None:
     Raises:
         CallgateError: A part has a fault.
     """
-    plan = Plan(bundle)
+    try_out(Plan(bundle))
+
+
+def try_out(plan: Plan) -> None:
+    """Works like `trial`, on a plan.
+
+    Raises:
+        CallgateError: A part has a fault.
+    """
     plan.server(plan.engine(on_trial=True)).check()
-    admin_certificate(bundle)
+    admin_certificate(plan.bundle)
 
 
 def _differences(now: Any, then: Any, path: KeyPath) -> Iterator[KeyPath]:  # noqa: ANN401  any part of a configuration

@@ -14,12 +14,12 @@ from callgate.errors import CallgateError
 if TYPE_CHECKING:
     from callgate._callgate import Engine, Server
     from callgate.control.pages import Pages
-    from callgate.control.plane import Plane
+    from callgate.control.parts import Parts
     from callgate.control.reload import Reloader
 
 
 def status(
-    engine: Engine, server: Server, reloader: Reloader, pages: Pages, plane: Plane, *, admin: str, started: datetime
+    engine: Engine, server: Server, reloader: Reloader, pages: Pages, parts: Parts, *, admin: str, started: datetime
 ) -> dict[str, Any]:
     """The state, without secrets."""
     plan, config, serving = reloader.plan, reloader.plan.config, reloader.serving
@@ -55,13 +55,13 @@ def status(
         "policies": [
             {"server": policy.server, "name": policy.name, "version": policy.version} for policy in engine.policies
         ],
-        "grants": None if plan.bundle.grants is None else len(plan.bundle.grants),
+        "grants": None if plan.in_force.grants is None else len(plan.in_force.grants),
         "peps": None if config.peps is None else len(config.peps),
         "counters": {"live": live, "capacity": capacity, "store": plan.counters_place},
         "pins_waiting": _pins_waiting(reloader),
-        "freezes": [freeze.fields() for freeze in freezes],
+        "freezes": [*(freeze.fields() for freeze in freezes), *parts.freezes()],
         "freeze_fault": freeze_fault,
-        "store": plane.status.fields(),
+        "store": parts.plane.status.fields(),
     }
 
 

@@ -1,0 +1,176 @@
+"""Work on approvals that nobody asks for: ends of what is over, and the deletion of what is kept long enough.
+
+Every replica does it. Each change is one that all of them would make, so that it does not matter who is first. What
+depends on the configuration is ended only when this replica's own one changes, and at its start: another replica may
+still serve the older one.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final, Protocol
+
+from callgate.control import logs
+from callgate.control.failures import unexpected
+from callgate.errors import CallgateError
+from callgate.text import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from callgate.config.approvals import Approvals
+    from callgate.control.changes import Changes
+    from callgate.control.store_numbers import StoreNumbers
+    from callgate.store.live import LiveThings
+    from callgate.store.store import Store
+
+_EVERY_S: Final = 60.0
+_COUNT_EVERY_S: Final = 2.0
+"""Shortest pause between two counts of approvals, however often they change."""
+
+_VERSION_DIGITS: Final = 12
+"""Digits of a policy's digest that its version has."""
+
+
+class InForce(Protocol):
+    """The configuration that this sidecar serves now."""
+
+    def policy_versions(self) -> frozenset[str]:
+        """The versions of the policies: the first digits of their digests."""
+
+    def gone_grants(self, grants: Collection[str]) -> dict[str, str]:
+        """Of these grants, those that are revoked or not configured, each with the reason."""
+
+    def pin_digest(self, server: str, tool: str) -> str | None:
+        """The digest of the pinned forms of a tool; None if that cannot be told."""
+
+
+class Housekeeping:
+    """The part of the control plane that keeps the store in order."""
+
+    def __init__(
+        self, in_force: InForce, settings: Callable[[], Approvals], changes: Changes, numbers: StoreNumbers
+    ) -> None:
+        """Takes what this sidecar serves, its keys of approvals, the news of the store, and the metrics."""
+        self._in_force = in_force
+        self._settings = settings
+        self._changes = changes
+        self._numbers = numbers
+        self._wake = Event()
+        self._stopped = Event()
+        self._is_reloaded = True
+        self._thread: Thread | None = None
+
+    def reloaded(self) -> None:
+        """Looks soon for what depends on a configuration that is no longer in force."""
+        self._is_reloaded = True
+        self._wake.set()
+
+    def start(self, store: Store) -> None:
+        """Begins on a thread of its own."""
+        self._stopped.clear()
+        self._is_reloaded = True
+        self._changes.listen(self._hear, ["approvals"])
+        self._thread = Thread(target=self._run, args=(store,), name="callgate-housekeeping", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the transaction that runs now."""
+        self._changes.forget(self._hear)
+        self._stopped.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(_COUNT_EVERY_S)
+
+    def _hear(self, _changed: frozenset[str]) -> None:
+        self._wake.set()
+
+    def _run(self, store: Store) -> None:
+        next_s = time.monotonic()
+        failed: str | None = None
+        while not self._stopped.is_set():
+            self._wake.clear()
+            try:
+                if self._is_reloaded:
+                    self._is_reloaded = False
+                    self.end_what_is_gone(store, _now_us())
+                if time.monotonic() >= next_s:
+                    next_s = time.monotonic() + _EVERY_S
+                    self.tidy(store, _now_us())
+                self.count(store)
+                failed = None
+            except Exception as error:  # noqa: BLE001  whatever it is, it may pass
+                self._is_reloaded = True
+                text = masked(str(error)) if isinstance(error, CallgateError) else unexpected(error)
+                if text != failed:
+                    logs.log("warning", "housekeeping_failed", {"error": text})
+                failed = text
+            # Changes in quick succession are counted once.
+            self._stopped.wait(_COUNT_EVERY_S)
+            self._wake.wait(max(next_s - time.monotonic(), 0))
+
+    def tidy(self, store: Store, now_us: int) -> None:
+        """Writes that the time of some is over, and deletes what is kept long enough.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        settings = self._settings()
+        store.approvals.expire_due(now_us)
+        store.permits.expire_due(now_us)
+        store.approvals.forget(now_us, keep_arguments_us=_us(settings.keep_arguments), keep_us=_us(settings.keep))
+
+    def count(self, store: Store) -> None:
+        """Counts approvals for the metrics.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        from callgate.store.live import count_live  # noqa: PLC0415  it imports SQLAlchemy
+
+        self._numbers.set_approvals(count_live(store.database))
+
+    def end_what_is_gone(self, store: Store, now_us: int) -> None:
+        """Ends approvals and permits of policies, grants and pinned tools that are no longer in force here.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        from callgate.store.live import read_live  # noqa: PLC0415  likewise
+        from callgate.store.model import Actor  # noqa: PLC0415  likewise
+
+        live, by = read_live(store.database, now_us), Actor("callgate", "")
+        versions = self._in_force.policy_versions()
+        for digest in live.policies:
+            if digest[:_VERSION_DIGITS] not in versions:
+                _log_end("policy", digest[:_VERSION_DIGITS], store.approvals.end_of_policy(digest, by, now_us))
+        for grant, cause in self._in_force.gone_grants(live.grants).items():
+            ended = store.approvals.end_of_grant(grant, by, cause, now_us)
+            _log_end("grant", grant, ended + store.permits.end_of_grant(grant, by, cause, now_us))
+        for server, tool, digest in self._changed_pins(live):
+            ended = store.approvals.end_of_pin(server, tool, digest, by, now_us)
+            _log_end("tool", tool, ended + store.permits.end_of_pin(server, tool, digest, by, now_us))
+
+    def _changed_pins(self, live: LiveThings) -> set[tuple[str, str, str]]:
+        """The tools whose pinned forms are others now, with the digest of these."""
+        changed = set[tuple[str, str, str]]()
+        for server, tool, digest in live.pins:
+            now = self._in_force.pin_digest(server, tool)
+            if now is not None and now != digest:
+                changed.add((server, tool, now))
+        return changed
+
+
+def _log_end(kind: str, name: str, count: int) -> None:
+    if count:
+        logs.log("info", "approvals_ended", {kind: name, "count": count})
+
+
+def _us(time_kept: timedelta) -> int:
+    return time_kept // timedelta(microseconds=1)
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1_000

@@ -1,0 +1,127 @@
+"""The documents of the store in force: read, and read on after each change by any replica.
+
+A changed document is taken into use by a reload of the whole configuration, as a changed file is.
+"""
+
+from __future__ import annotations
+
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Final
+
+from callgate.config.managed import GRANTS, KINDS, POLICIES, SERVERS, ManagedDocument
+from callgate.control import logs
+from callgate.control.failures import unexpected
+from callgate.control.known_documents import read_known, write_known
+from callgate.errors import CallgateError, ConfigError
+from callgate.text import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from callgate.config.managed import ManagedDocuments
+    from callgate.control.changes import Changes
+    from callgate.store.documents import Documents
+    from callgate.store.store import Store
+
+_RETRY_S: Final = 1.0
+_STOP_S: Final = 2.0
+
+
+class StoreDocuments:
+    """The part of the control plane that reads documents."""
+
+    def __init__(
+        self, managed: ManagedDocuments, changes: Changes, known: Path | None, changed: Callable[[], None]
+    ) -> None:
+        """Takes the documents to keep up to date, the news of the store, and the function that asks for a reload.
+
+        `known` is the file of the documents that were read last; None where nothing is kept.
+        """
+        self._managed = managed
+        self._changes = changes
+        self._known = known
+        self._changed = changed
+        self._wake = Event()
+        self._stopped = Event()
+        self._thread: Thread | None = None
+        self._documents: dict[tuple[str, str], ManagedDocument] = {}
+        self._seen: dict[str, int] = {}
+
+    @staticmethod
+    def restore(managed: ManagedDocuments, known: Path) -> None:
+        """Takes what an earlier run has read last; to be called before calls are answered."""
+        try:
+            managed.documents = read_known(known)
+        except ConfigError as error:
+            logs.log("error", "store_documents_unknown", {"error": str(error)})
+
+    def start(self, store: Store) -> None:
+        """Begins to read on a thread of its own: there may be many."""
+        self._stopped.clear()
+        self._wake.set()
+        self._documents, self._seen = {}, {}
+        self._changes.listen(self._hear, KINDS)
+        self._thread = Thread(target=self._run, args=(store,), name="callgate-documents", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Reads no more; what was read stays in force."""
+        self._changes.forget(self._hear)
+        self._stopped.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join(_STOP_S)
+
+    def _hear(self, _changed: frozenset[str]) -> None:
+        self._wake.set()
+
+    def _run(self, store: Store) -> None:
+        failed: str | None = None
+        while not self._stopped.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            try:
+                self._read(store)
+                failed = None
+            except Exception as error:  # noqa: BLE001  whatever it is, it may pass
+                text = masked(str(error)) if isinstance(error, CallgateError) else unexpected(error)
+                if text != failed:
+                    logs.log("warning", "store_documents_not_read", {"error": text})
+                failed = text
+                self._wake.set()
+                self._stopped.wait(_RETRY_S)
+
+    def _read(self, store: Store) -> None:
+        """Reads what is new, and asks for a reload if something is."""
+        last = store.last_changes()
+        if any(last[kind] < self._seen.get(kind.value, 0) for kind in last):
+            # An older state of the database was brought back.
+            self._documents, self._seen = {}, {}
+        for kind, documents in ((POLICIES, store.policies), (SERVERS, store.servers), (GRANTS, store.grants)):
+            self._read_kind(kind, documents)
+        if self._stopped.is_set():
+            return
+        now = tuple(self._documents[key] for key in sorted(self._documents))
+        if now == self._managed.documents:
+            return
+        self._managed.documents = now
+        if self._known is not None:
+            try:
+                write_known(self._known, now)
+            except OSError as error:
+                logs.log("warning", "store_documents_not_kept", {"error": (error.strerror or str(error)).lower()})
+        self._changed()
+
+    def _read_kind(self, kind: str, documents: Documents) -> None:
+        while not self._stopped.is_set():
+            delta = documents.since(self._seen.get(kind, 0))
+            if not delta.versions:
+                return
+            for version in delta.versions:
+                if version.content is None:
+                    self._documents.pop((kind, version.id), None)
+                else:
+                    held = ManagedDocument(kind, version.id, version.version, version.content)
+                    self._documents[kind, version.id] = held
+            self._seen[kind] = delta.change

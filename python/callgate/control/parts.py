@@ -1,0 +1,94 @@
+"""The parts of the control plane that need the store, put together for one sidecar."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from callgate.config.freezes import known_file
+from callgate.control import logs
+from callgate.control.housekeeping import Housekeeping
+from callgate.control.in_force import PlanInForce
+from callgate.control.known_documents import NAME
+from callgate.control.managed import StoreDocuments
+from callgate.control.plane import Plane, is_temporary
+from callgate.control.reload import Reading
+from callgate.control.sidecar import try_out
+from callgate.control.store_freezes import StoreFreezes
+from callgate.errors import CallgateError
+from callgate.text import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from callgate._callgate import Engine
+    from callgate.control.reload import Reloader
+    from callgate.control.sidecar import Source
+    from callgate.control.store_numbers import StoreNumbers
+
+
+def with_documents(source: Source, files: Reading) -> Reading:
+    """The configuration at the start, with the documents of the store that an earlier run has read last.
+
+    Documents that cannot be served are left out: nobody could mend them while nothing runs.
+    """
+    plan = files.must_have_plan()
+    if source.policy is not None or is_temporary(plan.bundle):
+        return files
+    StoreDocuments.restore(source.managed, plan.config.state / NAME)
+    if not source.managed.documents:
+        return files
+    both = Reading(source)
+    try:
+        try_out(both.must_have_plan())
+    except CallgateError as error:
+        logs.log("error", "store_documents_refused", {"error": masked(str(error))})
+        source.managed.documents = ()
+        return files
+    return both
+
+
+class Parts:
+    """The plane of one sidecar with its own parts."""
+
+    def __init__(
+        self,
+        source: Source,
+        engine: Engine,
+        reloader: Reloader,
+        numbers: StoreNumbers,
+        changed: Callable[[], None],
+    ) -> None:
+        """Takes the parts of the data plane, the metrics, and the function that asks for a reload.
+
+        Raises:
+            ConfigError: The store has no valid place.
+        """
+        self.plane = Plane(lambda: reloader.plan.bundle, numbers)
+        state = None if self.plane.status.is_temporary else reloader.plan.config.state
+        self._freezes = StoreFreezes(engine, self.plane.changes, state and known_file(state))
+        in_force = PlanInForce(engine, lambda: reloader.plan)
+        self._housekeeping = Housekeeping(in_force, lambda: reloader.plan.config.approvals, self.plane.changes, numbers)
+        self.plane.add(self._freezes)
+        if source.policy is None:
+            known = state and state / NAME
+            self.plane.add(StoreDocuments(source.managed, self.plane.changes, known, changed))
+        self.plane.add(self._housekeeping)
+        self._freezes.restore()
+
+    def start(self) -> None:
+        """Begins to open the store; to be called once calls are answered."""
+        self.plane.start()
+
+    def reloaded(self) -> None:
+        """Looks for approvals that end with the configuration before."""
+        self._housekeeping.reloaded()
+
+    def stop(self) -> None:
+        """Stops all parts in a bounded time."""
+        self.plane.stop()
+
+    def freezes(self) -> list[dict[str, Any]]:
+        """The freezes of the store in force, for the status."""
+        now = datetime.now(timezone.utc)
+        return [{**one.fields(), "source": "store"} for one in self._freezes.in_force if not one.has_ended(now)]

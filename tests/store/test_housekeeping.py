@@ -1,0 +1,197 @@
+"""What nobody asks for: ends, deletions and counts, by any number of replicas."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from collections.abc import Collection
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from callgate.config.approvals import Approvals
+from callgate.control.changes import Changes
+from callgate.control.housekeeping import Housekeeping
+from callgate.control.store_numbers import StoreNumbers
+from callgate.store.live import count_live
+from callgate.store.model import Actor, PermitBounds, PermitOffer, State, Used, Waiting
+from callgate.store.place import in_folder
+from callgate.store.store import Store, open_store
+from support.approvals import DAY, HOUR, NOW, answer, ask, need, new_id
+from support.planes import wait_until
+from support.replicas import ALLOW, replica
+
+SETTINGS = Approvals()
+BY = Actor("callgate", "test")
+OLD, NEW = "a" * 64, "b" * 64
+
+
+class Facts:
+    """A configuration in force."""
+
+    def __init__(self) -> None:
+        self.versions = frozenset({OLD[:12]})
+        self.gone: dict[str, str] = {}
+        self.pins: dict[tuple[str, str], str] = {}
+
+    def policy_versions(self) -> frozenset[str]:
+        return self.versions
+
+    def gone_grants(self, grants: Collection[str]) -> dict[str, str]:
+        return {grant: cause for grant, cause in self.gone.items() if grant in grants}
+
+    def pin_digest(self, server: str, tool: str) -> str | None:
+        return self.pins.get((server, tool))
+
+
+@pytest.fixture
+def facts() -> Facts:
+    return Facts()
+
+
+@pytest.fixture
+def keeper(facts: Facts) -> Housekeeping:
+    return Housekeeping(facts, lambda: SETTINGS, Changes(), StoreNumbers())
+
+
+def pending(store: Store, fingerprint: str = "f", **more: object) -> str:
+    [outcome] = store.approvals.ask([ask(fingerprint, **{"policy_digest": OLD, **more})], NOW)
+    assert isinstance(outcome, Waiting)
+    return outcome.approval_id
+
+
+def state(store: Store, approval: str, now: int = NOW) -> tuple[State, str]:
+    found = store.approvals.get(approval, now)
+    return found.state, found.cause
+
+
+def test_what_is_over_is_written_and_old_things_are_forgotten(store: Store, keeper: Housekeeping) -> None:
+    first = pending(store, evidence_arguments='{"a": 1}')
+    keeper.tidy(store, NOW + HOUR - 1)
+    assert count_live(store.database) == {"approved": 0, "denied": 0, "pending": 1}
+    keeper.tidy(store, NOW + HOUR)
+    assert count_live(store.database) == {"approved": 0, "denied": 0, "pending": 0}
+    assert state(store, first) == (State.EXPIRED, "its time is over")
+    assert store.approvals.record(first).arguments == '{"a": 1}'
+    keeper.tidy(store, NOW + 30 * DAY)
+    assert store.approvals.record(first).arguments is None
+    keeper.tidy(store, NOW + 729 * DAY)
+    assert len(store.approvals.page(NOW).items) == 1
+    keeper.tidy(store, NOW + 730 * DAY)
+    assert store.approvals.page(NOW).items == ()
+
+
+def test_the_end_of_a_policy_ends_what_is_pending_alone(store: Store, keeper: Housekeeping, facts: Facts) -> None:
+    waits, approved = pending(store), pending(store, "g")
+    other = pending(store, "h", policy_digest=NEW)
+    store.approvals.answer(approved, answer(), NOW)
+    facts.versions = frozenset({OLD[:12], NEW[:12]})
+    keeper.end_what_is_gone(store, NOW)
+    assert state(store, waits)[0] is State.PENDING
+    facts.versions = frozenset({NEW[:12]})
+    for _ in range(2):
+        keeper.end_what_is_gone(store, NOW)
+    assert state(store, waits) == (State.ENDED, "the policy is no longer in force")
+    assert [state(store, one)[0] for one in (approved, other)] == [State.APPROVED, State.PENDING]
+
+
+def test_the_end_of_a_grant_ends_everything_for_good(store: Store, keeper: Housekeeping, facts: Facts) -> None:
+    of_permit = need(permit=PermitBounds(5, HOUR))
+    waits, used, permitted = pending(store), pending(store, "u"), pending(store, "p")
+    [other] = [pending(store, "o", grant="other")]
+    store.approvals.answer(used, answer(), NOW)
+    again = ask("u", policy_digest=OLD)
+    [outcome] = store.approvals.ask([again], NOW)
+    assert outcome == Used(used)
+    store.approvals.withdraw(permitted, BY, "", NOW)
+    [asked] = store.approvals.ask([ask("q", of_permit, policy_digest=OLD)], NOW)
+    assert isinstance(asked, Waiting)
+    offer = PermitOffer(new_id(), "{}", 5, HOUR)
+    store.approvals.answer(asked.approval_id, answer(permit=offer), NOW)
+    assert store.permits.get(offer.permit_id, NOW).is_active
+    facts.gone = {"g": "the grant is revoked"}
+    for _ in range(2):
+        keeper.end_what_is_gone(store, NOW)
+    assert state(store, waits) == (State.ENDED, "the grant is revoked")
+    assert not store.permits.get(offer.permit_id, NOW).is_active
+    assert state(store, other)[0] is State.PENDING
+    # It stays consumed: it cannot be given back.
+    assert store.approvals.restore(used, again.use_id, BY, NOW).state is State.CONSUMED
+
+
+def test_another_pin_ends_what_was_asked_under_the_one_before(store: Store, keeper: Housekeeping, facts: Facts) -> None:
+    pinned, unpinned = pending(store, pin_digest="1"), pending(store, "n")
+    keeper.end_what_is_gone(store, NOW)
+    facts.pins = {("s", "t"): "1"}
+    keeper.end_what_is_gone(store, NOW)
+    assert state(store, pinned)[0] is State.PENDING
+    facts.pins = {("s", "t"): "2"}
+    keeper.end_what_is_gone(store, NOW)
+    assert state(store, pinned) == (State.ENDED, "the tool has changed")
+    assert state(store, unpinned)[0] is State.PENDING
+
+
+def test_several_replicas_at_once(store: Store, facts: Facts) -> None:
+    many = [pending(store, str(number), grant=f"g{number % 20}") for number in range(200)]
+    facts.versions = frozenset()
+    facts.gone = {"g3": "the grant is gone"}
+    others = [open_store(store.place) for _ in range(2)]
+    keepers = [Housekeeping(facts, lambda: SETTINGS, Changes(), StoreNumbers()) for _ in others]
+    threads = [
+        threading.Thread(target=keeper.end_what_is_gone, args=(other, NOW))
+        for keeper, other in zip(keepers, others, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {state(store, one)[0] for one in many} == {State.ENDED}
+    for other in others:
+        other.close()
+
+
+def test_it_runs_until_it_is_stopped_whatever_fails(
+    facts: Facts, store: Store, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callgate.control.housekeeping._COUNT_EVERY_S", 0.05)
+    monkeypatch.setattr("callgate.control.housekeeping._EVERY_S", 0.05)
+    waits, fails = pending(store), [True]
+
+    def gone(_grants: Collection[str]) -> dict[str, str]:
+        if fails:
+            raise ValueError("a secret")
+        return {"g": "the grant is gone"}
+
+    monkeypatch.setattr(facts, "gone_grants", gone)
+    settings = Approvals(keep_arguments=timedelta(0))
+    keeper = Housekeeping(facts, lambda: settings, Changes(), StoreNumbers())
+    with caplog.at_level(logging.INFO, logger="callgate"):
+        keeper.start(store)
+        wait_until(lambda: "housekeeping_failed" in caplog.text)
+        fails.clear()
+        # The time of the test is long over, so that its pending approval is expired or ended.
+        wait_until(lambda: state(store, waits)[0] is not State.PENDING)
+        keeper.stop()
+    assert "a secret" not in caplog.text
+    assert [record.msg for record in caplog.records].count("housekeeping_failed") == 1
+
+
+def test_a_sidecar_ends_approvals_of_a_policy_that_it_has_replaced(tmp_path: Path) -> None:
+    now = time.time_ns() // 1_000
+    with replica(tmp_path / "a", None) as one:
+        [policy] = one.status["policies"]
+        digest = policy["version"] + "0" * 52
+        store = open_store(in_folder(tmp_path / "a" / "state"))
+        asks = [ask("f", policy_digest=digest), ask("g", policy_digest="f" * 64)]
+        kept, other = store.approvals.ask(asks, now)
+        assert isinstance(kept, Waiting)
+        assert isinstance(other, Waiting)
+        wait_until(lambda: 'callgate_approvals{state="pending"} 2.0' in one.metrics())
+        (tmp_path / "a" / "allow.json").write_text(json.dumps({**ALLOW, "description": "another"}))
+        wait_until(lambda: store.approvals.get(kept.approval_id, now).state is State.ENDED)
+        assert store.approvals.get(other.approval_id, now).state is State.ENDED
+        wait_until(lambda: 'callgate_approvals{state="pending"} 0.0' in one.metrics())
+        store.close()
