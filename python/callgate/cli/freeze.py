@@ -2,14 +2,16 @@
 
 import json
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from callgate.cli import freezing
+from callgate.cli import freezing, freezing_shared
 from callgate.cli.running import AsJson, ConfigFile, StateFolder, running
-from callgate.config.freezes import changed_freezes, freezes_file, new_freeze
+from callgate.config.freezes import Freeze, changed_freezes, check_freeze, new_freeze
 from callgate.config.units import parse_duration
+from callgate.errors import CallgateError
 
 EXAMPLES: Final = (
     "callgate freeze --all --reason 'incident 7' --for 1h",
@@ -36,7 +38,7 @@ def freeze(
     config: ConfigFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop calls of tools at once, in the sidecar with a state folder and in wraps with it, until `callgate thaw`."""
+    """Stop calls of tools until `callgate thaw`: in all sidecars that share PostgreSQL, else in one and its wraps."""
     chosen = freezing.selection(is_all, server, tool, grant, _NONE)
     now = datetime.now(timezone.utc)
     try:
@@ -47,21 +49,42 @@ def freeze(
         raise typer.BadParameter("it would end at once; expected a longer time", param_hint="--for")
     made = new_freeze(chosen, reason, time, now)
     sidecar = running(state, config)
-    with changed_freezes(sidecar.state, now) as freezes:
-        is_replaced = any(before.target == chosen for before in freezes)
-        freezes[:] = [*(before for before in freezes if before.target != chosen), made]
-    confirmed = freezing.confirm(sidecar, lambda rows: made.fields() in rows)
+    everywhere = _everywhere(made, state, config)
+    if everywhere is not None and everywhere.fault is None:
+        is_replaced, thaw = everywhere.is_replaced, freezing_shared.thaw_command(chosen, config)
+        confirmed = freezing.confirm(sidecar, lambda rows: {**made.fields(), "source": "store"} in rows)
+    else:
+        with changed_freezes(sidecar.state, now) as freezes:
+            is_replaced = any(before.target == chosen for before in freezes)
+            freezes[:] = [*(before for before in freezes if before.target != chosen), made]
+        confirmed = freezing.confirm(sidecar, lambda rows: made.fields() in rows)
+        thaw = freezing.thaw_command(chosen, sidecar.state)
     unknown = freezing.unknown_name(chosen, sidecar, config if state is None else None)
-    thaw = freezing.thaw_command(chosen, sidecar.state)
     if as_json:
-        fields = {"file": str(freezes_file(sidecar.state)), "replaced": is_replaced, "warning": unknown, "thaw": thaw}
+        fields = {
+            **freezing.places(sidecar, everywhere),
+            "replaced": is_replaced,
+            "warning": unknown,
+            "thaw": thaw,
+        }
         typer.echo(json.dumps({"freeze": made.fields(), **fields, **confirmed.fields()}, ensure_ascii=False))
     else:
         typer.echo(f"{'frozen anew' if is_replaced else 'frozen'}: {freezing.shown_freeze(made.fields())}")
-        typer.echo(f"holds for the sidecar with the state folder `{sidecar.state}` alone; others go on")
+        typer.echo(freezing.reach(sidecar, everywhere))
         confirmed.print_lines(sidecar.state)
         typer.echo(f"ends with: {thaw}")
         if unknown is not None:
             typer.echo(f"callgate: warning: {unknown}; the freeze holds for that name all the same", err=True)
-    if confirmed.fault is not None:
-        raise typer.Exit(1)
+    freezing.exit_on_fault(confirmed, everywhere)
+
+
+def _everywhere(made: Freeze, state: Path | None, config: Path | None) -> freezing.Everywhere | None:
+    """Writes a freeze to the store of replicas, if there is one."""
+    place = freezing_shared.shared_place(state, config)
+    if place is None:
+        return None
+    check_freeze(made)
+    try:
+        return freezing.Everywhere(place, is_replaced=freezing_shared.freeze_all(place, made))
+    except CallgateError as error:
+        return freezing.Everywhere(place, fault=str(error))

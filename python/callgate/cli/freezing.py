@@ -14,6 +14,7 @@ import typer
 
 from callgate.cli.running import NotRunningError
 from callgate.config.bundle import known_grants
+from callgate.config.freezes import freezes_file
 from callgate.config.load import load
 from callgate.control.routes import LIMITS, STATUS
 from callgate.errors import CallgateError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from callgate.cli.running import Running
     from callgate.config.freezes import Freeze
+    from callgate.store.place import Place
 
 _PATIENCE_S: Final = 3.0
 _RETRY_S: Final = 0.1
@@ -65,6 +67,44 @@ class Confirmation:
             typer.echo("in force: the sidecar with this state folder obeys")
         else:
             typer.echo(f"NOT confirmed by the sidecar with this state folder: {visible(self.fault)}", err=True)
+
+
+@dataclass(frozen=True)
+class Everywhere:
+    """The outcome of a change in the store of replicas."""
+
+    place: Place
+    fault: str | None = None
+    """The reason for which the store was not changed."""
+    is_replaced: bool = False
+    """True if a freeze of the same calls was there."""
+
+
+def places(sidecar: Running, everywhere: Everywhere | None) -> dict[str, str | None]:
+    """The places that a command has written to, for programs."""
+    is_file = everywhere is None or everywhere.fault is not None
+    return {
+        "file": str(freezes_file(sidecar.state)) if is_file else None,
+        "store": None if everywhere is None else str(everywhere.place),
+        "store_fault": None if everywhere is None else everywhere.fault,
+    }
+
+
+def reach(sidecar: Running, everywhere: Everywhere | None) -> str:
+    """The sidecars for which a freeze holds, for people."""
+    if everywhere is None or everywhere.fault is not None:
+        return f"holds for the sidecar with the state folder `{sidecar.state}` alone; others go on"
+    return f"holds for all sidecars that share the store `{everywhere.place}`, within 2 seconds"
+
+
+def exit_on_fault(confirmed: Confirmation, everywhere: Everywhere | None) -> None:
+    """Ends the command with exit code 1 if something is not known to be as it was asked for."""
+    store_fault = None if everywhere is None else everywhere.fault
+    if store_fault is not None:
+        again = "repeat the command on each replica with --state DIR, or once the store answers"
+        typer.echo(f"NOT written to the store of all sidecars: {visible(store_fault)}; {again}", err=True)
+    if store_fault is not None or confirmed.fault is not None:
+        raise typer.Exit(1)
 
 
 def selection(is_all: bool, server: str | None, tool: str | None, grant: str | None, otherwise: str) -> Target:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate._callgate import freezes_read
+from callgate._callgate import Engine, freezes_read
 from callgate.config.fields import format_instant
 from callgate.config.locks import locked
 from callgate.config.state import make_state_folder
@@ -22,6 +22,8 @@ from callgate.store.targets import Target
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from callgate.store.freezes import Freeze as StoredFreeze
 
 FREEZES_NAME: Final = "freeze.json"
 KNOWN_NAME: Final = "freeze.store.json"
@@ -54,6 +56,12 @@ class Freeze:
             instant(row["at_us"]),
             row["by"],
         )
+
+    @classmethod
+    def of_stored(cls, stored: StoredFreeze) -> Freeze:
+        """A freeze of the store."""
+        until = None if stored.until_us is None else instant(stored.until_us)
+        return cls(stored.target, stored.reason, until, instant(stored.made_us), stored.made_by.name)
 
     def has_ended(self, now: datetime) -> bool:
         """True if it stops nothing any more."""
@@ -137,6 +145,17 @@ def keep_known(path: Path, freezes: list[Freeze]) -> None:
     """
     make_state_folder(path.parent)
     _write(path, freezes)
+
+
+def check_freeze(freeze: Freeze) -> None:
+    """Refuses a freeze that no sidecar would read as it is meant.
+
+    Raises:
+        ConfigError: Its names or its reason are not valid.
+    """
+    engine = Engine.from_dict({"version": "1", "name": "none", "default": "deny"}, counter_capacity=1)
+    target = freeze.target
+    engine.freeze(reason=freeze.reason, server=target.server, tool=target.tool, grant=target.grant)
 
 
 def _write(path: Path, freezes: list[Freeze]) -> None:

@@ -7,10 +7,11 @@ start obeys it before it has read the store.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from callgate._callgate import freezes_read
-from callgate.config.freezes import Freeze, instant, keep_known
+from callgate.config.freezes import Freeze, keep_known
 from callgate.config.tokens import unix_us
 from callgate.control import logs
 from callgate.errors import ConfigError
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from callgate._callgate import Engine
     from callgate.control.changes import Changes
-    from callgate.store.freezes import Freeze as StoredFreeze
     from callgate.store.store import Store
 
 _KIND: Final = "freezes"
@@ -72,7 +72,8 @@ class StoreFreezes:
     def _read(self, _changed: frozenset[str]) -> None:
         if self._store is None:
             return
-        freezes = [_freeze(one) for one in self._store.freezes.in_force(time.time_ns() // 1_000)]
+        stored = self._store.freezes.in_force(time.time_ns() // 1_000)
+        freezes = [replace(one, reason=_one_line(one.reason)) for one in map(Freeze.of_stored, stored)]
         self._obey(freezes)
         if self._known is None:
             return
@@ -113,11 +114,6 @@ class StoreFreezes:
             else:
                 return wider
         raise AssertionError  # all calls can be frozen
-
-
-def _freeze(stored: StoredFreeze) -> Freeze:
-    until = None if stored.until_us is None else instant(stored.until_us)
-    return Freeze(stored.target, _one_line(stored.reason), until, instant(stored.made_us), stored.made_by.name)
 
 
 def _one_line(reason: str) -> str:
