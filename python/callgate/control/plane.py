@@ -38,6 +38,9 @@ _LAST_PAUSE_S: Final = 5.0
 _WAIT_S: Final = 1.0
 """Longest wait for a change. After it, the store is asked all the same, which shows whether it answers."""
 
+_MOST_TOLD: Final = 8
+"""Most different errors that are logged until the store answers again."""
+
 _STOP_S: Final = 5.0
 """Longest time that a stop waits for the store: it may hang."""
 
@@ -131,6 +134,7 @@ class Plane:
             is_temporary=is_temporary(bundle()),
         )
         self._parts: list[Part] = []
+        self._told = set[str]()
         self._stopped = Event()
         self._watcher: Watcher | None = None
         self._thread = Thread(target=self._run, name="callgate-control", daemon=True)
@@ -241,15 +245,17 @@ class Plane:
         if self.status.state is StoreState.OPEN:
             return
         self._enter(StoreState.OPEN, None)
+        self._told.clear()
         kept = {"kept": "until callgate ends; --state keeps it"} if self.status.is_temporary else {}
         logs.log("info", "store_open", {"store": self.status.place, "revision": self.status.revision, **kept})
 
     def _fail(self, error: str) -> None:
         if self._stopped.is_set():
             return
-        is_news = self.status.state is not StoreState.UNAVAILABLE or self.status.error != error
         self._enter(StoreState.UNAVAILABLE, error)
-        if is_news:
+        # Two errors may take turns, so that the last one is not enough to know what was told.
+        if error not in self._told and len(self._told) < _MOST_TOLD:
+            self._told.add(error)
             logs.log("error", "store_unavailable", {"store": self.status.place, "error": error})
 
     def _enter(self, state: StoreState, error: str | None) -> None:
