@@ -16,6 +16,10 @@ import httpx
 import pytest
 
 from callgate import Client
+from callgate.store.model import Actor
+from callgate.store.place import in_folder
+from callgate.store.store import open_store
+from callgate.store.targets import Target
 from support.gateway.faulty import faulty_server
 from support.gateway.running import gateway
 from support.program import refused, run, sidecar
@@ -227,3 +231,24 @@ def test_a_wrap_obeys_the_freezes_of_its_state_folder(tmp_path: Path, state: Pat
     with Talk(words) as talk:
         assert talk.code() == 2
         assert f"{state / 'freeze.json'}:1:2: " in talk.errors()
+
+
+def test_a_wrap_obeys_the_freezes_of_the_store(tmp_path: Path, state: Path) -> None:
+    recorder = [sys.executable, str(PROGRAMS / "recorder.py"), str(tmp_path / "kept")]
+    words = wrapping(tmp_path, recorder, "--state", state, "--pinning", "off", policy=ALLOW)
+    store, by = open_store(in_folder(state)), Actor("ann", "test")
+    made = store.freezes.freeze("f1", Target(server="srv"), "stop", by, time.time_ns() // 1_000)
+
+    def is_frozen(talk: Talk) -> bool:
+        talk.send(call(1, "open"))
+        return bool(talk.reply()["result"].get("isError"))
+
+    with Talk(words) as talk:
+        until(lambda: is_frozen(talk))
+        # The first of the next process: it was read last.
+        until((state / "freeze.store.json").exists)
+    with Talk(words) as talk:
+        assert is_frozen(talk)
+        store.freezes.thaw(made.id, by, "over", time.time_ns() // 1_000)
+        until(lambda: not is_frozen(talk))
+    store.close()

@@ -75,7 +75,8 @@ def _policy(policy: dict[str, Any]) -> str:
 
 
 def _freezes(document: dict[str, Any]) -> list[str]:
-    shown = [shown_freeze(one) for one in document["freezes"]] or ["none"]
+    freezes = document["freezes"]
+    shown = [f"{shown_freeze(one)}{' (in the store)' if 'source' in one else ''}" for one in freezes] or ["none"]
     if document["freeze_fault"] is not None:
         shown.append(f"these stay in force, because the file cannot be read: {document['freeze_fault']}")
     return shown

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -25,10 +27,14 @@ from callgate.config.state import make_counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
 from callgate.control.background import BackgroundStream
+from callgate.control.parts import plane_of_wrap
 from callgate.control.sidecar import Source
 from callgate.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from callgate._callgate import Engine
     from callgate.config.document import KeyPath
     from callgate.control.sidecar import Plan
 
@@ -157,7 +163,7 @@ def wrap(
         typer.echo(f"callgate: warning: {warning}", err=True)
     # Python's own handler would raise after the server's exit has already given the exit code.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with _Log(wrapped, plan):
+    with _Log(wrapped, plan), _store(plan, engine):
         code, failure = wrapped.run()
     try:
         engine.close()
@@ -233,6 +239,21 @@ def _counters(plan: Plan, server: str) -> str:
     return make_counters_place(None, config.state, "wrap", name if name.strip(".") else f"%{name}")
 
 
+@contextmanager
+def _store(plan: Plan, engine: Engine) -> Iterator[None]:
+    """Obeys the freezes of the store while a server is wrapped. Without a state folder there is none."""
+    store = plan.config.store
+    if not _has_state_folder(plan) and store.url is None and store.url_file is None:
+        yield
+        return
+    plane = plane_of_wrap(plan, engine)
+    plane.start()
+    try:
+        yield
+    finally:
+        plane.stop()
+
+
 class _Log:
     """Writes errors to stderr while a server is wrapped; denials go to the client and the decision log."""
 
@@ -241,6 +262,8 @@ class _Log:
         # If stderr is not read, it must not keep this process from ending.
         self._stderr = BackgroundStream(_stderr())
         logs.configure(plan.config.log_format.value, self._stderr)
+        # Clients show what stands there to people.
+        logs.LOGGER.setLevel(logging.WARNING)
         self._ended = Event()
         self._thread = Thread(target=self._run, name="callgate-events", daemon=True)
 

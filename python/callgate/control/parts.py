@@ -15,6 +15,7 @@ from callgate.control.plane import Plane, is_temporary
 from callgate.control.reload import Reading
 from callgate.control.sidecar import try_out
 from callgate.control.store_freezes import StoreFreezes
+from callgate.control.store_numbers import StoreNumbers
 from callgate.errors import CallgateError
 from callgate.text import masked
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
     from callgate._callgate import Engine
     from callgate.control.reload import Reloader
-    from callgate.control.sidecar import Source
-    from callgate.control.store_numbers import StoreNumbers
+    from callgate.control.sidecar import Plan, Source
 
 
 def with_documents(source: Source, files: Reading) -> Reading:
@@ -46,6 +46,19 @@ def with_documents(source: Source, files: Reading) -> Reading:
         source.managed.documents = ()
         return files
     return both
+
+
+def plane_of_wrap(plan: Plan, engine: Engine) -> Plane:
+    """The plane of a wrapped server, whose engine obeys the freezes of the store.
+
+    Raises:
+        ConfigError: The store has no valid place.
+    """
+    plane = Plane(lambda: plan.bundle, StoreNumbers())
+    freezes = StoreFreezes(engine, plane.changes, known_file(plan.config.state))
+    freezes.restore()
+    plane.add(freezes)
+    return plane
 
 
 class Parts:
