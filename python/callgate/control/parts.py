@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from callgate.config.freezes import known_file
+from callgate.config.state import pins_folder
 from callgate.control import logs
 from callgate.control.housekeeping import Housekeeping
 from callgate.control.in_force import PlanInForce
@@ -16,11 +17,13 @@ from callgate.control.reload import Reading
 from callgate.control.sidecar import try_out
 from callgate.control.store_freezes import StoreFreezes
 from callgate.control.store_numbers import StoreNumbers
+from callgate.control.store_pins import StorePins
 from callgate.errors import CallgateError
 from callgate.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from callgate._callgate import Engine
     from callgate.control.reload import Reloader
@@ -86,6 +89,7 @@ class Parts:
         if source.policy is None:
             known = state and state / NAME
             self.plane.add(StoreDocuments(source.managed, self.plane.changes, known, changed))
+        self.plane.add(StorePins(lambda: _pins(reloader.plan), self.plane.changes))
         self.plane.add(self._housekeeping)
         self._freezes.restore()
 
@@ -105,3 +109,7 @@ class Parts:
         """The freezes of the store in force, for the status."""
         now = datetime.now(timezone.utc)
         return [{**one.fields(), "source": "store"} for one in self._freezes.in_force if not one.has_ended(now)]
+
+
+def _pins(plan: Plan) -> Path:
+    return pins_folder(plan.bundle.pins or plan.config.state)
