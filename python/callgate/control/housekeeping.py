@@ -1,13 +1,14 @@
 """Work on approvals that nobody asks for: ends of what is over, and the deletion of what is kept long enough.
 
-Every replica does it. Each change is one that all of them would make, so that it does not matter who is first. What
-depends on the configuration is ended only when this replica's own one changes, and at its start: another replica may
-still serve the older one.
+Every replica does it, and it does not matter who is first. A policy, a grant or a pinned form ends its approvals where
+this replica has served it and does no longer. Those that it has never served may be another one's: a store may be
+shared by sidecars with other configurations.
 """
 
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from datetime import timedelta
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, Protocol
@@ -40,11 +41,26 @@ class InForce(Protocol):
     def policy_versions(self) -> frozenset[str]:
         """The versions of the policies: the first digits of their digests."""
 
-    def gone_grants(self, grants: Collection[str]) -> dict[str, str]:
-        """Of these grants, those that are revoked or not configured, each with the reason."""
+    def configured_grants(self, grants: Collection[str]) -> dict[str, bool]:
+        """Of these grants, those that are configured, each with true if it is revoked."""
 
-    def pin_digest(self, server: str, tool: str) -> str | None:
-        """The digest of the pinned forms of a tool; None if that cannot be told."""
+    def pin_digests(self, server: str, tools: Collection[str]) -> dict[str, str]:
+        """The digests of the pinned forms of these tools; none of a tool for which that cannot be told."""
+
+
+class _Served:
+    """The things that this replica has served, as far as something live depends on them."""
+
+    def __init__(self) -> None:
+        self.policies: set[str] = set()
+        self.grants: set[str] = set()
+        self.pins: set[tuple[str, str, str]] = set()
+
+    def keep(self, live: LiveThings) -> None:
+        """Forgets what nothing depends on any more."""
+        self.policies &= live.policies
+        self.grants &= live.grants
+        self.pins &= live.pins
 
 
 class Housekeeping:
@@ -60,18 +76,16 @@ class Housekeeping:
         self._numbers = numbers
         self._wake = Event()
         self._stopped = Event()
-        self._is_reloaded = True
+        self._served = _Served()
         self._thread: Thread | None = None
 
     def reloaded(self) -> None:
         """Looks soon for what depends on a configuration that is no longer in force."""
-        self._is_reloaded = True
         self._wake.set()
 
     def start(self, store: Store) -> None:
         """Begins on a thread of its own."""
         self._stopped.clear()
-        self._is_reloaded = True
         self._changes.listen(self._hear, ["approvals"])
         self._thread = Thread(target=self._run, args=(store,), name="callgate-housekeeping", daemon=True)
         self._thread.start()
@@ -93,16 +107,13 @@ class Housekeeping:
         while not self._stopped.is_set():
             self._wake.clear()
             try:
-                if self._is_reloaded:
-                    self._is_reloaded = False
-                    self.end_what_is_gone(store, _now_us())
+                self.end_what_is_gone(store, _now_us())
                 if time.monotonic() >= next_s:
                     next_s = time.monotonic() + _EVERY_S
                     self.tidy(store, _now_us())
                 self.count(store)
                 failed = None
             except Exception as error:  # noqa: BLE001  whatever it is, it may pass
-                self._is_reloaded = True
                 text = masked(str(error)) if isinstance(error, CallgateError) else unexpected(error)
                 if text != failed:
                     logs.log("warning", "housekeeping_failed", {"error": text})
@@ -142,25 +153,48 @@ class Housekeeping:
         from callgate.store.model import Actor  # noqa: PLC0415  likewise
 
         live, by = read_live(store.database, now_us), Actor("callgate", "")
-        versions = self._in_force.policy_versions()
-        for digest in live.policies:
-            if digest[:_VERSION_DIGITS] not in versions:
-                _log_end("policy", digest[:_VERSION_DIGITS], store.approvals.end_of_policy(digest, by, now_us))
-        for grant, cause in self._in_force.gone_grants(live.grants).items():
+        self._served.keep(live)
+        for digest in self._gone_policies(live):
+            _log_end("policy", digest[:_VERSION_DIGITS], store.approvals.end_of_policy(digest, by, now_us))
+        for grant, cause in self._gone_grants(live).items():
             ended = store.approvals.end_of_grant(grant, by, cause, now_us)
             _log_end("grant", grant, ended + store.permits.end_of_grant(grant, by, cause, now_us))
         for server, tool, digest in self._changed_pins(live):
             ended = store.approvals.end_of_pin(server, tool, digest, by, now_us)
             _log_end("tool", tool, ended + store.permits.end_of_pin(server, tool, digest, by, now_us))
 
+    def _gone_policies(self, live: LiveThings) -> set[str]:
+        versions = self._in_force.policy_versions()
+        now = {digest for digest in live.policies if digest[:_VERSION_DIGITS] in versions}
+        gone = self._served.policies - now
+        self._served.policies |= now
+        return gone
+
+    def _gone_grants(self, live: LiveThings) -> dict[str, str]:
+        """The grants whose approvals end, each with the reason."""
+        configured = self._in_force.configured_grants(live.grants)
+        gone = dict.fromkeys(self._served.grants - configured.keys(), "the grant is gone")
+        self._served.grants |= configured.keys()
+        # Whoever says so: what is revoked anywhere is revoked everywhere.
+        return gone | {grant: "the grant is revoked" for grant, is_revoked in configured.items() if is_revoked}
+
     def _changed_pins(self, live: LiveThings) -> set[tuple[str, str, str]]:
-        """The tools whose pinned forms are others now, with the digest of these."""
-        changed = set[tuple[str, str, str]]()
+        """The tools whose pinned forms were others here before, with the digest of those of now."""
+        changed, foreign = set[tuple[str, str, str]](), set[tuple[str, str]]()
+        tools: defaultdict[str, set[str]] = defaultdict(set)
+        for server, tool, _ in live.pins:
+            tools[server].add(tool)
+        digests = {server: self._in_force.pin_digests(server, names) for server, names in tools.items()}
         for server, tool, digest in live.pins:
-            now = self._in_force.pin_digest(server, tool)
-            if now is not None and now != digest:
+            now = digests[server].get(tool)
+            if now == digest:
+                self._served.pins.add((server, tool, digest))
+            elif now is not None and (server, tool, digest) in self._served.pins:
                 changed.add((server, tool, now))
-        return changed
+            else:
+                # Another replica has accepted other forms, such as those for another kind of clients.
+                foreign.add((server, tool))
+        return {(server, tool, now) for server, tool, now in changed if (server, tool) not in foreign}
 
 
 def _log_end(kind: str, name: str, count: int) -> None:

@@ -11,7 +11,7 @@ from callgate.config.upstreams import Pinning
 from callgate.errors import CallgateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from callgate._callgate import Engine
     from callgate.control.sidecar import Plan
@@ -29,37 +29,31 @@ class PlanInForce:
         """The versions of the policies: the first digits of their digests."""
         return frozenset(policy.version for policy in self._engine.policies)
 
-    def gone_grants(self, grants: Collection[str]) -> dict[str, str]:
-        """Of these grants, those that are revoked or not configured, each with the reason."""
-        bundle, wanted = self._plan().in_force, set(grants)
-        if bundle.grants is None:
-            return {}
-        gone = {}
-        for placed in bundle.grants:
-            if placed.grant.id in wanted:
-                wanted.remove(placed.grant.id)
-                if placed.grant.revoked:
-                    gone[placed.grant.id] = "the grant is revoked"
-        if bundle.oauth is None:
-            # An issuer's callers are configured nowhere.
-            gone.update(dict.fromkeys(wanted, "the grant is gone"))
-        return gone
+    def configured_grants(self, grants: Collection[str]) -> dict[str, bool]:
+        """Of these grants, those that are configured, each with true if it is revoked."""
+        wanted = set(grants)
+        configured = self._plan().in_force.grants or () if wanted else ()
+        return {one.grant.id: one.grant.revoked for one in configured if one.grant.id in wanted}
 
-    def pin_digest(self, server: str, tool: str) -> str | None:
-        """The digest of the pinned forms of a tool; None if that cannot be told (docs/policy.md, section 6)."""
+    def pin_digests(self, server: str, tools: Collection[str]) -> dict[str, str]:
+        """The digests of the pinned forms of these tools; none of a tool for which that cannot be told."""
         plan = self._plan()
         known = plan.config.servers.get(server)
         if known is None or known.upstream is None or known.upstream.pinning is Pinning.OFF:
-            return None
+            return {}
         folder = pins_folder(plan.bundle.pins or plan.config.state)
         try:
-            [tools] = [one["tools"] for one in pins_read(folder, server)]
-        except (CallgateError, ValueError):
-            return None
-        forms: dict[str, Any] = next((one for one in tools if one["tool"] == tool), {"pinned": [], "listed": []})
-        if known.upstream.pinning is Pinning.ENFORCE:
-            digests = sorted(bytes.fromhex(form["digest"]) for form in forms["pinned"])
-        else:
-            last = [*forms["pinned"], *forms["listed"]][-1:]
-            digests = [bytes.fromhex(form["digest"]) for form in last]
-        return hashlib.sha256(b"".join(digests)).hexdigest()
+            found = {tool["tool"]: tool for one in pins_read(folder, server) for tool in one["tools"]}
+        except CallgateError:
+            return {}
+        none: dict[str, Any] = {"pinned": [], "listed": []}
+        return {tool: _digest(found.get(tool, none), known.upstream.pinning) for tool in tools}
+
+
+def _digest(tool: Mapping[str, Any], pinning: Pinning) -> str:
+    """The digest of a tool's pinned forms (docs/policy.md, section 6)."""
+    if pinning is Pinning.ENFORCE:
+        digests = sorted(bytes.fromhex(form["digest"]) for form in tool["pinned"])
+    else:
+        digests = [bytes.fromhex(form["digest"]) for form in (*tool["pinned"], *tool["listed"])[-1:]]
+    return hashlib.sha256(b"".join(digests)).hexdigest()
