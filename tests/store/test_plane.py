@@ -20,7 +20,7 @@ from callgate.store.freezes import Target
 from callgate.store.model import Actor
 from callgate.store.place import Place, in_folder, parse_place
 from callgate.store.revision import HEAD
-from callgate.store.store import open_store
+from callgate.store.store import Store, open_store
 from support.approvals import NOW, ask, new_id
 from support.planes import Recorder, bundle_of, is_open, plane_of, temporary_bundle, wait_until
 from support.postgres import Postgres
@@ -97,6 +97,49 @@ def test_a_listener_that_fails_is_told_again_and_does_not_end_the_others(
     assert "secret" not in caplog.text
     wait_until(lambda: is_open(plane))
     other.close()
+    plane.stop()
+
+
+def test_a_part_with_a_fault_of_its_own_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty, sound = Recorder(name="faulty"), Recorder(name="sound")
+
+    def fail(_store: object) -> None:
+        raise ValueError("a secret")
+
+    monkeypatch.setattr(faulty, "start", fail)
+    plane = plane_of(in_folder(tmp_path))
+    plane.add(faulty)
+    plane.add(sound)
+    plane.start()
+    wait_until(lambda: is_open(plane))
+    plane.stop()
+    assert (faulty.log, sound.log) == ([], ["start sound", "stop sound"])
+    assert events(caplog) == ["control_plane_failed"]
+    assert "a secret" not in caplog.text
+
+
+def test_no_empty_store_takes_the_place_of_one_that_is_gone(tmp_path: Path) -> None:
+    place, fails = in_folder(tmp_path / "state"), threading.Event()
+
+    class Remover(Recorder):
+        def start(self, store: Store) -> None:
+            if not fails.is_set():
+                fails.set()
+                assert place.path is not None
+                for file in place.path.parent.iterdir():
+                    file.unlink()
+                raise StoreError("the store does not answer")
+            super().start(store)
+
+    plane, part = plane_of(place), Remover()
+    plane.add(part)
+    plane.start()
+    wait_until(lambda: "is gone" in str(plane.status.error))
+    assert place.path is not None
+    assert not place.path.exists()
+    assert part.store is None
     plane.stop()
 
 

@@ -187,8 +187,8 @@ class Plane:
             for part in self._parts:
                 if self._stopped.is_set():
                     break
-                part.start(store)
-                started.append(part)
+                if _starts(part, store):
+                    started.append(part)
             self.store = store
             self._succeed()
             self._watch(store, seen)
@@ -199,6 +199,7 @@ class Plane:
 
     def _open(self) -> Store:
         # Here, because SQLAlchemy takes long to import, and decisions are to be served first.
+        from callgate.store.errors import StoreGoneError  # noqa: PLC0415
         from callgate.store.revision import HEAD  # noqa: PLC0415
         from callgate.store.store import open_store  # noqa: PLC0415
 
@@ -208,6 +209,10 @@ class Plane:
         self._numbers.set_store("postgresql" if place.path is None else "sqlite")
         began, failed = time.monotonic(), True
         try:
+            if self.status.revision is not None and place.path is not None and not place.path.exists():
+                # An empty one in its place would have no freezes.
+                message = f"the store `{place}` is gone; stop callgate and restore it"
+                raise StoreGoneError(message)
             store = open_store(place, per_grant=bounds.pending_per_grant, in_all=bounds.pending)
             failed = False
         finally:
@@ -262,6 +267,22 @@ class Plane:
         since = self.status.since if self.status.state is state else datetime.now(timezone.utc)
         self.status = replace(self.status, state=state, since=since, error=error)
         self._numbers.set_available(is_available=state is StoreState.OPEN)
+
+
+def _starts(part: Part, store: Store) -> bool:
+    """Starts a part; false if it cannot, for a reason that is its own.
+
+    Raises:
+        CallgateError: The store does not answer.
+    """
+    try:
+        part.start(store)
+    except CallgateError:
+        raise
+    except Exception as error:  # noqa: BLE001  one part must not end the others
+        logs.log("error", "control_plane_failed", {"error": unexpected(error)})
+        return False
+    return True
 
 
 def _stop_all(parts: Sequence[Part]) -> None:
