@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from callgate.admin.site import make_site
+from callgate.admin.site import Site
 from callgate.control.http import AdminServer
 from callgate.control.pages import Pages
 from callgate.identity.identities import Identities
@@ -69,7 +69,7 @@ def people(store: Store, passwords: Passwords) -> None:
 @pytest.fixture
 def pages(store: Store, identities: Identities, clock: Clock) -> Pages:
     pages = Pages(CollectorRegistry())
-    pages.site = make_site(store, identities, is_private=True, clock_us=clock)
+    pages.site = Site(store, identities, is_private=True, clock_us=clock)
     return pages
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from callgate.admin.site import make_site
+from callgate.admin.site import Site
 from callgate.control.http import AdminServer
 from callgate.control.pages import Pages
 from callgate.identity.identities import Identities
@@ -27,7 +27,7 @@ HOME = "/approvals"
 def clear(store: Store, identities: Identities) -> Iterator[Browser]:
     """A port that others reach, without TLS."""
     pages = Pages(CollectorRegistry())
-    pages.site = make_site(store, identities, is_private=False)
+    pages.site = Site(store, identities, is_private=False)
     admin = AdminServer("127.0.0.1:0", pages)
     admin.start()
     with ExitStack() as stack:

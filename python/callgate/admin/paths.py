@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 STYLE: Final = "/style.css"
+OPENAPI: Final = "/openapi.json"
 API: Final = "/admin/"
 """The beginning of the paths that answer programs."""
 
-PAGES: Final = ("/login", "/logout", "/approvals", STYLE, "/openapi.json")
+PAGES: Final = ("/login", "/logout", "/approvals", STYLE, OPENAPI)
 """Paths of the site, also with a further part."""
 
 

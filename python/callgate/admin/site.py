@@ -16,17 +16,19 @@ from callgate.admin.http.errors import LogInError, RequestError, request_error
 from callgate.admin.page.approvals import ApprovalPages
 from callgate.admin.page.login import LoginPages, log_in_first
 from callgate.admin.page.templates import page, style
-from callgate.admin.paths import API, STYLE
+from callgate.admin.paths import API, OPENAPI, STYLE
+from callgate.admin.rest.face import FOLLOWED, RestFace
+from callgate.admin.rest.openapi import openapi
 from callgate.errors import CallgateError
 from callgate.identity.identities import unix_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from starlette.requests import Request
-    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from callgate.admin.registry import Registry
     from callgate.identity.identities import Identities
     from callgate.store.model import Person
     from callgate.store.store import Store
@@ -46,37 +48,46 @@ HEADERS: Final = {
 """Header fields of every answer."""
 
 
-def make_site(
-    store: Store,
-    identities: Identities,
-    *,
-    is_private: bool,
-    clock_us: Callable[[], int] = unix_us,
-    owner_of: Callable[[str], Person | None] = lambda _: None,
-    api: Callable[[Callers], Sequence[BaseRoute]] = lambda _: (),
-) -> ASGIApp:
-    """The site of an open store.
+class Site:
+    """The site of an open store."""
 
-    Args:
-        store: The store.
-        identities: Those of the store.
-        is_private: True if nobody on the way reads requests: over TLS or on loopback.
-        clock_us: The time in Unix microseconds.
-        owner_of: The present owner of a grant.
-        api: Makes the routes of the API.
-    """
-    callers = Callers(identities, is_private=is_private)
-    routes: list[BaseRoute] = [
-        Route(STYLE, _style, methods=["GET"]),
-        *LoginPages(callers).routes(),
-        *ApprovalPages(store, callers, clock_us, owner_of).routes(),
-        *api(callers),
-    ]
-    handlers: dict[Any, Any] = {CallgateError: _refuse, HTTPException: _refuse_path}
-    application = Starlette(routes=routes, exception_handlers=handlers)
-    application.router.redirect_slashes = False
+    def __init__(
+        self,
+        store: Store,
+        identities: Identities,
+        *,
+        is_private: bool,
+        clock_us: Callable[[], int] = unix_us,
+        owner_of: Callable[[str], Person | None] = lambda _: None,
+        registry: Registry | None = None,
+    ) -> None:
+        """Takes an open store.
 
-    async def site(scope: Scope, receive: Receive, send: Send) -> None:
+        Args:
+            store: The store.
+            identities: Those of the store.
+            is_private: True if nobody on the way reads requests: over TLS or on loopback.
+            clock_us: The time in Unix microseconds.
+            owner_of: The present owner of a grant.
+            registry: The methods of the API; None for none.
+        """
+        callers = Callers(identities, is_private=is_private)
+        self._rest = None if registry is None else RestFace(registry, callers)
+        handlers: dict[Any, Any] = {CallgateError: _refuse, HTTPException: _refuse_path}
+        self._pages = Starlette(
+            routes=[
+                Route(STYLE, _style, methods=["GET"]),
+                Route(OPENAPI, self._openapi, methods=["GET"]),
+                *LoginPages(callers).routes(),
+                *ApprovalPages(store, callers, clock_us, owner_of).routes(),
+            ],
+            exception_handlers=handlers,
+        )
+        self._pages.router.redirect_slashes = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request."""
+
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
@@ -84,9 +95,19 @@ def make_site(
                     headers.setdefault(name, value)
             await send(message)
 
+        is_api = self._rest is not None and scope["path"].startswith(API)
+        application: ASGIApp = self._rest if is_api and self._rest is not None else self._pages
         await application(scope, receive, with_headers)
 
-    return site
+    def close(self) -> None:
+        """Ends all streams; may be called on any thread."""
+        if self._rest is not None:
+            self._rest.events.close()
+
+    async def _openapi(self, _: Request) -> Response:
+        if self._rest is None:
+            raise RequestError(HTTPStatus.NOT_FOUND, "there is no API here")
+        return JSONResponse(openapi(self._rest.bindings, followed=FOLLOWED))
 
 
 async def _style(_: Request) -> Response:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from callgate.admin.site import Site
     from callgate.config.bundle import Bundle
     from callgate.control.pages import Pages
     from callgate.store.store import Store
@@ -36,19 +37,20 @@ class AdminSite:
         self._address = address
         self._show_link = show_link
         self._has_tls = bundle().admin_tls is not None
+        self._site: Site | None = None
         pages.site = _closed
 
     def start(self, store: Store) -> None:
         """Opens the site."""
         # Here, because these libraries take long to import, and decisions are to be served first.
-        from callgate.admin.site import make_site  # noqa: PLC0415
+        from callgate.admin.site import Site  # noqa: PLC0415
         from callgate.identity.errors import IdentityError  # noqa: PLC0415
         from callgate.identity.identities import Identities  # noqa: PLC0415
 
         identities = Identities(store)
         is_local = is_loopback(host_of(self._address))
         is_private = is_local or self._has_tls
-        self._pages.site = make_site(store, identities, is_private=is_private, owner_of=self._owners.of)
+        self._site = self._pages.site = Site(store, identities, is_private=is_private, owner_of=self._owners.of)
         if self._show_link is None or not is_local:
             return
         show, self._show_link = self._show_link, None
@@ -62,6 +64,9 @@ class AdminSite:
     def stop(self) -> None:
         """Closes the site; requests that are being answered get an error of the store."""
         self._pages.site = _closed
+        if self._site is not None:
+            self._site.close()
+            self._site = None
 
 
 class _Owners:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from callgate.admin.http.errors import LogInError, RequestError
 from callgate.admin.http.forms import check_origin
 from callgate.admin.http.work import Turns
+from callgate.errors import CallgateError
 from callgate.identity.errors import IdentityError
+from callgate.identity.secret_text import Prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +71,7 @@ class Callers:
         if scheme.lower() != "bearer" or not token.strip():
             raise LogInError("expected `Authorization: Bearer` with a token of `callgate admin tokens create`")
         try:
-            principal = await self._look_up(request, self._turns, lambda: self._identities.of_token(token.strip()))
+            principal = await self._look_up(request, self._turns, lambda: self._of_bearer(token.strip()))
         except IdentityError as error:
             raise LogInError(str(error)) from None
         await self._admit(request)
@@ -94,6 +96,25 @@ class Callers:
             raise LogInError(str(error)) from None
         await self._admit(request)
         return Caller(principal, source_of(request), session)
+
+    async def is_known(self, request: Request) -> bool:
+        """True if the sender of a request that was admitted still is known; false too while the store is silent."""
+        session = request.cookies.get(self.cookie(request), "")
+        token = request.headers.get("Authorization", "").partition(" ")[2].strip()
+        try:
+            if token:
+                await self._look_up(request, self._turns, lambda: self._of_bearer(token))
+            else:
+                await self._look_up(request, self._turns, lambda: self._identities.of_session(session))
+        except CallgateError:
+            return False
+        return True
+
+    def _of_bearer(self, token: str) -> Principal:
+        """The machine of a token, or the person of a session that a program has."""
+        if token.startswith(Prefix.SESSION.value):
+            return self._identities.of_session(token)
+        return self._identities.of_token(token)
 
     async def log_in(self, request: Request, name: str, password: str) -> str:
         """A session by name and password.
