@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import resource
 import socket
 import time
 from contextlib import ExitStack
 from pathlib import Path
+
+import httpx
 
 from callgate import Client
 from support.program import TIMEOUT_S, Sidecar, sidecar
@@ -33,6 +36,8 @@ def test_connections_that_are_open_go_on_and_the_others_wait(tmp_path: Path) -> 
     with sidecar("--policy", policy, "--log-format", "json") as running, ExitStack() as stack:
         kept = stack.enter_context(Client(running.address, timeout_ms=TIMEOUT_S * 1_000))
         assert kept.check(grant="g", tool="open").allowed
+        # The control plane has opened its files and ports by then.
+        until(lambda: httpx.get(f"http://{running.admin}/login").status_code == http.client.OK)
         limit = descriptors(running) + SPARE
         _, hard = resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE)
         resource.prlimit(running.process.pid, resource.RLIMIT_NOFILE, (limit, hard))

@@ -48,7 +48,7 @@ def test_serves_and_stops(policy: Path, number: signal.Signals) -> None:
         code, err = running.stop(number)
     assert code == 0
     # The store of approvals is opened beside it.
-    lines = [line.split()[2] for line in err.splitlines() if "store_open" not in line]
+    lines = [line.split()[2] for line in err.splitlines() if not line.split()[2].endswith("_open")]
     assert lines == ["server_started", "server_stopping", "server_stopped"]
 
 

@@ -269,7 +269,14 @@ class Shell:
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
         # Not this user's own counters.
         state = stack.enter_context(TemporaryDirectory())
-        self._environment = {**os.environ, "PATH": path, "COLUMNS": "120", "NO_COLOR": "1", "XDG_STATE_HOME": state}
+        self._environment = {
+            **os.environ,
+            "PATH": path,
+            "COLUMNS": "120",
+            "NO_COLOR": "1",
+            "XDG_STATE_HOME": state,
+            "CALLGATE_ADMIN__GRPC_LISTEN": "127.0.0.1:0",
+        }
 
     @classmethod
     @contextmanager

@@ -5,7 +5,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,6 +15,9 @@ from typing import Annotated, Any, Final
 import typer
 
 from callgate._callgate import Engine, Server
+from callgate.admin.face import AdminFace
+from callgate.admin.files import PlanFiles
+from callgate.admin.sidecar import RunningSidecar
 from callgate.cli.greeting import greet, link_shower
 from callgate.cli.options import CountersPlace, key_option
 from callgate.cli.wake import Wake
@@ -193,12 +196,14 @@ class _Running:
         admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
         parts = Parts(self._source, engine, reloader, numbers, self._tell_changed)
-        parts.plane.add(AdminSite(pages, lambda: reloader.plan.in_force, admin.address, link_shower(plan)))
+        described = _described(engine, server, reloader, pages, parts, admin.address)
+        face = _admin_face(engine, server, reloader, parts, described)
+        parts.add(face, AdminSite(pages, face, lambda: reloader.plan.in_force, admin.address, link_shower(plan)))
         watcher = Watcher(self._tell_changed) if plan.config.watch else None
         try:
             server.start()
             pages.serving = reloader.serving
-            pages.routes = _routes(engine, server, reloader, pages, parts, admin.address)
+            pages.routes = _routes(engine, server, reloader, described)
             admin.start()
             control.start()
             pages.ready = True
@@ -291,18 +296,34 @@ class _Control:
             self._socket.stop()
 
 
-def _routes(engine: Engine, server: Server, reloader: Reloader, pages: Pages, parts: Parts, admin: str) -> Routes:
+def _described(
+    engine: Engine, server: Server, reloader: Reloader, pages: Pages, parts: Parts, admin: str
+) -> Callable[[], dict[str, Any]]:
+    """Gives the state of the sidecar."""
     started = datetime.now(timezone.utc)
+    return lambda: status(engine, server, reloader, pages, parts, admin=admin, started=started)
 
+
+def _admin_face(
+    engine: Engine, server: Server, reloader: Reloader, parts: Parts, described: Callable[[], dict[str, Any]]
+) -> AdminFace:
+    return AdminFace(
+        RunningSidecar(engine, server, described, lambda: reloader.plan),
+        PlanFiles(lambda: reloader.plan),
+        parts.plane.changes,
+        listen=reloader.plan.config.admin.grpc_listen,
+        tls=lambda: reloader.plan.bundle.admin_tls,
+        log=logs.log,
+    )
+
+
+def _routes(engine: Engine, server: Server, reloader: Reloader, described: Callable[[], dict[str, Any]]) -> Routes:
     def known_tools() -> set[str]:
         # A reload replaces the plan.
         return reloader.plan.known_tools()
 
     def servers_of(grant: str) -> list[str]:
         return reloader.plan.servers_of(grant)
-
-    def described() -> dict[str, Any]:
-        return status(engine, server, reloader, pages, parts, admin=admin, started=started)
 
     return Routes(engine, server, described, known_tools=known_tools, servers_of=servers_of)
 

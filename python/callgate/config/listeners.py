@@ -23,7 +23,7 @@ class Admin(Section):
 
     grpc_listen: Address | None = "127.0.0.1:9194"
     """Address of the admin API over gRPC, on loopback unless there is TLS; port 0 takes a free one, `null` for no
-    gRPC. Not built yet: `callgate serve` does not open it."""
+    gRPC."""
 
     token_file: FilePath | None = None
     """File of a token, at least 32 characters, with which `callgate status` and the like may ask over this port; by

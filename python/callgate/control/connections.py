@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from callgate._callgate import descriptor_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,6 +18,11 @@ _ROOM_PATIENCE_S: Final = 2.0
 """Longest wait of an operator's request for room among those of other operators."""
 
 _ROOM_CHECK_S: Final = 0.1
+_FEW: Final = 64
+"""Highest number of open connections where few file descriptors are left."""
+
+_LEAST: Final = 4
+"""Likewise under the lowest limit of file descriptors."""
 
 
 @dataclass(eq=False)
@@ -61,14 +69,13 @@ class Connections:
         self._connections: dict[Connection, None] = {}
         self._changed = asyncio.Event()
 
-    @property
-    def is_full(self) -> bool:
-        """True if the next one takes the place of another one."""
-        return len(self._open()) >= self._most
+    def is_full(self, accepted: socket.socket) -> bool:
+        """True if a new one takes the place of another one."""
+        return len(self._open()) >= min(self._most, _most_by_descriptors(accepted))
 
     def add(self, accepted: socket.socket) -> Connection:
         """Adds a connection; if there is no room, closes another one first."""
-        if self.is_full:
+        if self.is_full(accepted):
             _close_one(self._open())
         connection = Connection(accepted)
         self._connections[connection] = None
@@ -123,6 +130,21 @@ class Connections:
     def _remove(self, connection: Connection) -> None:
         self._connections.pop(connection, None)
         self._changed.set()
+
+
+def _most_by_descriptors(accepted: socket.socket) -> int:
+    """The number of connections for which the process has file descriptors.
+
+    Where few are left, it is at most half of those that the data plane leaves free, because reloads need the others.
+    The system assigns the lowest free number, so all lower ones were in use when it was assigned.
+    """
+    found = descriptor_limit()
+    if found is None:
+        return sys.maxsize
+    limit, reserved = found
+    if accepted.fileno() < limit - 2 * reserved:
+        return sys.maxsize
+    return max(_LEAST, min(_FEW, reserved // 2))
 
 
 def _close_one(connections: Iterable[Connection]) -> None:

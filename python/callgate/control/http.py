@@ -9,7 +9,6 @@ from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
-from callgate._callgate import descriptor_limit
 from callgate.config.address import is_loopback
 from callgate.control.pages import Origin
 from callgate.errors import ConfigError
@@ -26,12 +25,8 @@ _BACKLOG: Final = 1_024
 repeats after a second: a probe has timed out by then."""
 
 _MOST_CONNECTIONS: Final = 160
-"""Highest number of open connections, enough for a hundred who follow approvals: at most half of the file descriptors
-that the data plane leaves free, because reloads need the others. A new connection beyond it closes another one,
-operators' last."""
-
-_LEAST_CONNECTIONS: Final = 4
-"""Highest number of open connections under the lowest limit of file descriptors."""
+"""Highest number of open connections, enough for a hundred who follow approvals. A new connection beyond it closes
+another one, operators' last."""
 
 _STOP_S: Final = 5.0
 """Longest wait for the thread at the end."""
@@ -69,7 +64,7 @@ class AdminServer:
             pages,
             Origin(is_socket=False, is_loopback=is_loopback(host)),
             name="callgate-admin",
-            most_connections=_most_connections(),
+            most_connections=_MOST_CONNECTIONS,
             certificate=lambda: self.certificate,
         )
 
@@ -167,11 +162,3 @@ def _split(listen: str) -> tuple[str, int]:
     if not 0 <= number <= _MAX_PORT:
         raise ValueError(port)
     return host, number
-
-
-def _most_connections() -> int:
-    limit = descriptor_limit()
-    if limit is None:
-        return _MOST_CONNECTIONS
-    _, reserved = limit
-    return max(_LEAST_CONNECTIONS, min(_MOST_CONNECTIONS, reserved // 2))

@@ -125,7 +125,7 @@ class Server(uvicorn.Server):
             if not self._admits(accepted):
                 accepted.close()
                 continue
-            if self.connections.is_full:
+            if self.connections.is_full(accepted):
                 # What the others have asked before they came is answered, so that a crowd is not refused.
                 for _ in range(_TURNS):
                     await asyncio.sleep(0)

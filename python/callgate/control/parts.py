@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from callgate._callgate import Engine
+    from callgate.control.plane import Part
     from callgate.control.reload import Reloader
     from callgate.control.sidecar import Plan, Source
 
@@ -92,6 +93,11 @@ class Parts:
         self.plane.add(StorePins(lambda: _pins(reloader.plan), self.plane.changes))
         self.plane.add(self._housekeeping)
         self._freezes.restore()
+
+    def add(self, *parts: Part) -> None:
+        """Adds parts, which are started after the others."""
+        for part in parts:
+            self.plane.add(part)
 
     def start(self) -> None:
         """Begins to open the store; to be called once calls are answered."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from callgate.admin.face import AdminFace
     from callgate.admin.site import Site
     from callgate.config.bundle import Bundle
     from callgate.control.pages import Pages
@@ -25,14 +26,20 @@ class AdminSite:
     """The site, for as long as the store is open."""
 
     def __init__(
-        self, pages: Pages, bundle: Callable[[], Bundle], address: str, show_link: Callable[[str], None] | None
+        self,
+        pages: Pages,
+        face: AdminFace,
+        bundle: Callable[[], Bundle],
+        address: str,
+        show_link: Callable[[str], None] | None,
     ) -> None:
-        """Takes the pages, the configuration in force, and the bound address of the port.
+        """Takes the pages, the services, which are started before, the configuration in force, and the bound address.
 
         `show_link` gets the URL of a one-time link, once, if this machine alone reaches the port and there are no
         people; it must show it to this user alone.
         """
         self._pages = pages
+        self._face = face
         self._owners = _Owners(bundle)
         self._address = address
         self._show_link = show_link
@@ -47,10 +54,12 @@ class AdminSite:
         from callgate.identity.errors import IdentityError  # noqa: PLC0415
         from callgate.identity.identities import Identities  # noqa: PLC0415
 
-        identities = Identities(store)
+        identities = self._face.identities or Identities(store)
         is_local = is_loopback(host_of(self._address))
         is_private = is_local or self._has_tls
-        self._site = self._pages.site = Site(store, identities, is_private=is_private, owner_of=self._owners.of)
+        self._site = self._pages.site = Site(
+            store, identities, is_private=is_private, owner_of=self._owners.of, registry=self._face.registry
+        )
         if self._show_link is None or not is_local:
             return
         show, self._show_link = self._show_link, None

@@ -1,0 +1,179 @@
+"""Streams of the API as server-sent events."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from callgate import Client
+from callgate.store.approvals.answer import Answer
+from callgate.store.model import Person, Verdict, Waiting
+from callgate.store.people import Role
+from callgate.store.tokens import Scope
+from rest.conftest import Rest
+from support.admin import BY, DAY_US, now_us
+from support.approvals import ask, need
+from support.setup import until
+
+WATCH = "/admin/v1/approvals:watch"
+TAIL = "/admin/v1/decisions:tail"
+
+
+def pending(rest: Rest, fingerprint: str, **more: Any) -> str:
+    [outcome] = rest.store.approvals.ask([ask(fingerprint, need(), **more)], now_us())
+    assert isinstance(outcome, Waiting)
+    return outcome.approval_id
+
+
+def deny(rest: Rest, approval: str) -> None:
+    rest.store.approvals.answer(approval, Answer(Person("local", "x"), frozenset(), Verdict.DENY, "here"), now_us())
+
+
+class Events:
+    """The events of one stream."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        self.answer = answer
+        self._lines = answer.iter_lines()
+
+    def next(self) -> dict[str, Any]:
+        """The next event that is no comment: its fields."""
+        fields: dict[str, Any] = {}
+        for line in self._lines:
+            if not line and fields:
+                return fields
+            name, colon, value = line.partition(": ")
+            if colon and name:
+                fields[name] = json.loads(value) if name == "data" else value
+        message = "the stream has ended"
+        raise EOFError(message)
+
+
+@contextmanager
+def events(rest: Rest, path: str, token: str | None = None, **headers: str) -> Iterator[Events]:
+    sent = {"Authorization": f"Bearer {token or rest.token}", **headers}
+    with rest.client.stream("GET", path, headers=sent) as answer:
+        assert answer.status_code == 200, answer.read()
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        yield Events(answer)
+
+
+def synced(stream: Events) -> tuple[list[str], str]:
+    """The ids of the approvals that a stream begins with, and the id of its event."""
+    found: list[str] = []
+    while True:
+        event = stream.next()
+        if event["data"].get("synced"):
+            return found, event["id"]
+        found.append(event["data"]["approval"]["id"])
+
+
+def streams() -> int:
+    return sum(thread.name == "callgate-admin-stream" for thread in threading.enumerate())
+
+
+def test_approvals_from_the_pending_ones_on(rest: Rest) -> None:
+    first = pending(rest, "a")
+    with events(rest, WATCH) as stream:
+        assert synced(stream)[0] == [first]
+        second = pending(rest, "b")
+        assert stream.next()["data"]["approval"]["id"] == second
+        deny(rest, first)
+        event = stream.next()
+        assert (event["data"]["approval"]["id"], event["data"]["approval"]["state"]) == (first, "STATE_DENIED")
+
+
+def test_a_stream_goes_on_where_it_broke_off(rest: Rest) -> None:
+    with events(rest, WATCH) as stream:
+        _, last = synced(stream)
+    missed = pending(rest, "a")
+    with events(rest, WATCH, **{"Last-Event-ID": last}) as stream:
+        found, _ = [], synced(stream)
+        found.append(stream.next()["data"]["approval"]["id"])
+        assert found == [missed]
+        later = pending(rest, "b")
+        assert stream.next()["data"]["approval"]["id"] == later
+    status, refused, _ = rest.ask("GET", WATCH, **{"Last-Event-ID": "999999999"})
+    assert (status, refused["code"]) == (400, 11)
+
+
+def test_a_hundred_inboxes_are_one_thread(rest: Rest) -> None:
+    before = threading.active_count()
+    with ExitStack() as stack:
+        limits = httpx.Limits(max_connections=200)
+        rest.client = stack.enter_context(httpx.Client(base_url=f"http://{rest.address}", timeout=60, limits=limits))
+        inboxes = [stack.enter_context(events(rest, WATCH)) for _ in range(100)]
+        for inbox in inboxes:
+            synced(inbox)
+        until(lambda: threading.active_count() <= before + 8)
+        # Streams of a moment ago need one to end.
+        until(lambda: streams() == 1)
+        approval = pending(rest, "a")
+        assert {inbox.next()["data"]["approval"]["id"] for inbox in inboxes} == {approval}
+        # Others are answered meanwhile.
+        assert rest.ask("GET", "/admin/v1/approvals")[0] == 200
+        assert rest.client.get("/healthz").status_code == 200
+    until(lambda: streams() == 0)
+
+
+def test_filters_are_streams_of_their_own(rest: Rest) -> None:
+    with events(rest, f"{WATCH}?grant=g1") as one, events(rest, f"{WATCH}?grant=g2") as other:
+        synced(one)
+        synced(other)
+        pending(rest, "a", grant="g2")
+        pending(rest, "b", grant="g1")
+        assert one.next()["data"]["approval"]["grant"] == "g1"
+        assert other.next()["data"]["approval"]["grant"] == "g2"
+    until(lambda: streams() == 0)
+
+
+def test_decisions(rest: Rest) -> None:
+    address = rest.admin.sidecar.server.address
+    assert address is not None
+    with events(rest, f"{TAIL}?tools=t") as stream, Client(address) as client:
+
+        def decide() -> None:
+            client.check(grant="g", tool="t", server="s")
+
+        decide()
+        event = stream.next()
+        assert event["data"]["decisions"][0]["tool"] == "t"
+
+
+def test_the_status_can_be_followed(rest: Rest) -> None:
+    with events(rest, "/admin/v1/status", Accept="text/event-stream") as stream:
+        assert stream.next()["data"]
+    assert rest.ask("GET", "/admin/v1/status")[0] == 200
+    until(lambda: streams() == 0)
+
+
+@pytest.mark.parametrize("path", [WATCH, TAIL])
+def test_who_may_not_follow_gets_no_stream(rest: Rest, path: str) -> None:
+    identities = rest.admin.face.identities
+    assert identities is not None
+    scopes = frozenset({Scope.PINS})
+    _, other = identities.new_token("m", frozenset({Role.VIEWER}), scopes, now_us() + DAY_US, BY, "")
+    status, refused, _ = rest.ask("GET", path, token=other)
+    assert (status, refused["code"]) == (403, 7)
+    assert rest.client.get(path).status_code == 401
+    assert rest.ask("HEAD", path)[0] == 405
+    assert rest.ask("GET", f"{path}?grants=a&x=y")[0] == 400
+    until(lambda: streams() == 0)
+
+
+def test_a_stream_ends_with_its_session(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callgate.admin.rest.events._BEAT_S", 0.2)
+    token = rest.admin.session("vic", Role.VIEWER)
+    with events(rest, WATCH, token) as stream:
+        synced(stream)
+        identities = rest.admin.face.identities
+        assert identities is not None
+        identities.log_out(token)
+        with pytest.raises(EOFError):
+            stream.next()
