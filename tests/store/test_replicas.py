@@ -15,7 +15,7 @@ from callgate import hash_token, new_token
 from callgate.store.documents import Edit
 from callgate.store.freezes import Target
 from callgate.store.model import Actor
-from callgate.store.place import Place
+from callgate.store.place import Place, in_folder
 from callgate.store.store import open_store
 from support.approvals import new_id
 from support.planes import wait_until
@@ -140,21 +140,21 @@ def test_a_document_that_cannot_be_served_is_told_and_changes_nothing(
     keys: dict[str, Any] = {} if kind == "grants" and "z" not in content and '"h"' not in content else {"grants": []}
     with replica(tmp_path / "a", None, **keys) as one:
         before = one.client.check(grant="g", server="s", tool="t")
-        store = open_store(Place(f"sqlite:///{tmp_path}/a/state/callgate.db", tmp_path / "a" / "state" / "callgate.db"))
+        store = open_store(in_folder(tmp_path / "a" / "state"))
         documents = getattr(store, kind)
         documents.put([Edit(name, content, 0)], BY, "", now_us())
-        wait_until(lambda: one.status["configuration"]["newer_refused"] is not None)
-        assert message in one.status["configuration"]["newer_refused"]
+        wait_until(lambda: one.status["configuration"]["store_refused"] is not None)
+        assert message in one.status["configuration"]["store_refused"]
         after = one.client.check(grant="g", server="s", tool="t")
         assert (after.rule, after.policy) == (before.rule, before.policy)
         documents.put([Edit(name, None, 1)], BY, "", now_us())
-        wait_until(lambda: one.status["configuration"]["newer_refused"] is None)
+        wait_until(lambda: one.status["configuration"]["store_refused"] is None)
         store.close()
 
 
 def test_a_file_that_adds_an_id_of_the_store_is_refused(tmp_path: Path) -> None:
     with replica(tmp_path / "a", None, watch=True) as one:
-        store = open_store(Place(f"sqlite:///{tmp_path}/a/state/callgate.db", tmp_path / "a" / "state" / "callgate.db"))
+        store = open_store(in_folder(tmp_path / "a" / "state"))
         store.servers.put([Edit("m", '{"policy": "allow"}', 0)], BY, "", now_us())
         wait_until(lambda: one.rule(server="m") == "")
         file = tmp_path / "a" / "callgate.json"
@@ -172,6 +172,36 @@ def test_a_file_that_adds_an_id_of_the_store_is_refused(tmp_path: Path) -> None:
     policies = {"allow": "allow.json", "deny": "deny.json"}
     with replica(tmp_path / "a", None, servers=servers, policies=policies) as again:
         assert again.rule(server="m") == "(default deny)"
-        wait_until(lambda: again.status["configuration"]["newer_refused"] is not None)
+        wait_until(lambda: again.status["configuration"]["store_refused"] is not None)
+        assert "callgate_documents_refused 1.0" in again.metrics()
         code, log = again.running.stop()
     assert (code, "store_documents_refused" in log) == (0, True)
+
+
+def test_neither_a_faulty_document_nor_a_broken_file_keeps_the_others_from_being_served(tmp_path: Path) -> None:
+    with replica(tmp_path / "a", None) as one:
+        store = open_store(in_folder(tmp_path / "a" / "state"))
+        good, bad = json.dumps({**ALLOW, "name": "team"}), '{"version": "1"}'
+        store.policies.put([Edit("team", good, 0)], BY, "", now_us())
+        store.servers.put([Edit("m", '{"policy": "team"}', 0)], BY, "", now_us())
+        wait_until(lambda: one.rule(server="m") == "")
+        # The version before stays, also if it is of another format, and another server is served meanwhile.
+        store.policies.put([Edit("team", "version: '1'\n", 1)], BY, "", now_us())
+        store.servers.put([Edit("n", '{"policy": "team"}', 0), Edit("x", '{"policy": "y"}', 0)], BY, "", now_us())
+        wait_until(lambda: one.rule(server="n") == "")
+        assert one.rule(server="m") == ""
+        wait_until(lambda: "unknown policy `y`" in (one.status["configuration"]["store_refused"] or ""))
+        assert "store:policies/team.yaml:1:1: " in one.status["configuration"]["store_refused"]
+        # A file with a fault is refused by itself.
+        (tmp_path / "a" / "allow.json").write_text(bad)
+        wait_until(lambda: one.status["configuration"]["newer_refused"] is not None)
+        store.servers.put([Edit("n", None), Edit("o", '{"policy": "team"}', 0)], BY, "", now_us())
+        wait_until(lambda: one.rule(server="o") == "")
+        assert one.rule(server="n") != ""
+        (tmp_path / "a" / "allow.json").write_text(json.dumps(ALLOW))
+        wait_until(lambda: one.status["configuration"]["newer_refused"] is None)
+        assert [one.rule(server=name) for name in ("m", "o")] == ["", ""]
+        store.policies.put([Edit("team", good, 2)], BY, "", now_us())
+        store.servers.put([Edit("x", None)], BY, "", now_us())
+        wait_until(lambda: one.status["configuration"]["store_refused"] is None)
+        store.close()

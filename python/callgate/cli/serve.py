@@ -33,7 +33,7 @@ from callgate.control.certificate import admin_certificate
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
-from callgate.control.parts import Parts, with_documents
+from callgate.control.parts import Parts, add_known_documents
 from callgate.control.reload import Reading, Reloader
 from callgate.control.routes import Routes
 from callgate.control.sidecar import Source
@@ -172,6 +172,7 @@ class _Running:
         # Plain flags: signal handlers set them, and must never wait for a lock that this thread may hold.
         self._stop = False
         self._changed = False
+        self._documents_changed = False
 
     def run(self) -> None:
         """Serves until a signal stops it."""
@@ -183,7 +184,7 @@ class _Running:
         reading = Reading(self._source)
         self.log_format = reading.must_have_plan().config.log_format
         logs.configure(self.log_format.value, self._stderr)
-        reading = with_documents(self._source, reading)
+        add_known_documents(self._source, reading)
         plan = reading.must_have_plan()
         engine = plan.engine()
         server = plan.server(engine)
@@ -195,7 +196,7 @@ class _Running:
         pages.token = plan.bundle.admin_token
         admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
-        parts = Parts(self._source, engine, reloader, numbers, self._tell_changed)
+        parts = Parts(self._source, engine, reloader, numbers, self._tell_documents)
         described = _described(engine, server, reloader, pages, parts, admin.address)
         face = _admin_face(engine, server, reloader, parts, described)
         parts.add(face, AdminSite(pages, face, lambda: reloader.plan.in_force, admin.address, link_shower(plan)))
@@ -243,6 +244,10 @@ class _Running:
             pages.failure = server.store_failure
             pages.upstream_faults = server.upstream_faults
             pages.freeze_fault = server.freeze_fault
+            if self._documents_changed:
+                self._documents_changed = False
+                reloader.reload_documents()
+                parts.reloaded()
             if self._changed or reloader.is_due():
                 self._reload(reloader)
                 parts.reloaded()
@@ -265,6 +270,10 @@ class _Running:
 
     def _tell_changed(self) -> None:
         self._changed = True
+        self._wake.up()
+
+    def _tell_documents(self) -> None:
+        self._documents_changed = True
         self._wake.up()
 
     def _log_events(self, server: Server) -> None:

@@ -45,6 +45,8 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
     if configuration["newer_refused"] is not None:
         again = "; it is tried again" if configuration["newer_retried"] else ""
         since.append(f"the newer one is refused: {configuration['newer_refused']}{again}")
+    if configuration.get("store_refused") is not None:
+        since.append(f"not all of the store is served: {configuration['store_refused']}")
     return [
         ("state", [document["state"]]),
         ("decisions", decisions),

@@ -21,10 +21,11 @@ from callgate.config.fields import Section
 from callgate.config.grants import Grant
 from callgate.config.load import faults_of
 from callgate.config.servers import Server
+from callgate.errors import CallgateError, PolicyError
 from callgate.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
     from callgate.config.bundle import Bundle
@@ -53,6 +54,11 @@ class ManagedDocument:
     version: int
     content: str = field(repr=False)
     """A grant or a server as JSON, as it stands in a configuration; a policy as JSON or YAML."""
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The kind and the id, which all versions share."""
+        return self.kind, self.id
 
     @property
     def name(self) -> str:
@@ -98,23 +104,97 @@ class ManagedDocuments:
 
     def __init__(self) -> None:
         """Begins without documents."""
-        self.documents: tuple[ManagedDocument, ...] = ()
+        self.newest: tuple[ManagedDocument, ...] = ()
+        """What was read last."""
+        self.in_force: tuple[ManagedDocument, ...] = ()
+        """What is served: older versions of those whose newest one cannot be."""
+
+
+class DocumentsError(InvalidConfigError):
+    """Documents of the store cannot be served.
+
+    Attributes:
+        names: The names of those at fault; without any, it cannot be told which are.
+    """
+
+    def __init__(self, faults: Sequence[Fault], names: Iterable[str]) -> None:
+        """Takes the faults, and the names of the documents."""
+        super().__init__(faults)
+        self.names = frozenset(names)
 
 
 def merged(bundle: Bundle, documents: Iterable[ManagedDocument]) -> Bundle:
     """The configuration with these documents beside what files hold.
 
     Raises:
-        InvalidConfigError: They cannot be in force together; all that was found.
+        DocumentsError: They cannot be in force together; all that was found.
     """
-    new = _Merge(bundle)
-    faults = [fault for document in documents for fault in new.add(document)]
+    new, found, servers = _Merge(bundle), list[tuple[str, Fault]](), dict[str, str]()
+    for document in documents:
+        found += [(document.name, fault) for fault in new.add(document)]
+        if document.kind == SERVERS:
+            servers[document.id] = document.name
+    if found:
+        raise DocumentsError([fault for _, fault in found], (name for name, _ in found))
     both = new.bundle()
-    if not faults:
-        faults = list(combination_faults(both))
-    if faults:
-        raise InvalidConfigError(faults)
+    if faults := [_replaced(fault, servers) for fault in combination_faults(both)]:
+        raise DocumentsError(faults, (fault.file for fault in faults if fault.file and is_managed(fault.file)))
     return both
+
+
+def _replaced(fault: Fault, servers: Mapping[str, str]) -> Fault:
+    """The fault in the document of a server, if it is one of these: the checks look for it in the configuration."""
+    path = fault.path or ()
+    name = servers.get(str(path[1])) if path[:1] == ("servers",) and len(path) > 1 else None
+    return fault if name is None else replace(fault, file=name, line=1, column=1)
+
+
+def settle(
+    documents: Sequence[ManagedDocument],
+    before: Sequence[ManagedDocument],
+    attempt: Callable[[tuple[ManagedDocument, ...]], None],
+) -> tuple[tuple[ManagedDocument, ...], list[CallgateError]]:
+    """Serves as many documents as can be: one that cannot is replaced by its version of before, or left out.
+
+    So one faulty document does not keep the others from being served, such as the revocation of a grant.
+
+    Args:
+        documents: The newest versions.
+        before: Those that are served now.
+        attempt: Serves these documents, or raises the reason against it.
+
+    Returns:
+        The documents that are served, and the reasons against the others.
+
+    Raises:
+        CallgateError: Nothing was changed, for a reason that is not one of these documents.
+    """
+    wanted, served = {one.key: one for one in documents}, {one.key: one for one in before}
+    errors: list[CallgateError] = []
+    while True:
+        try:
+            attempt(tuple(wanted.values()))
+        except CallgateError as error:  # noqa: PERF203  each attempt has fewer of the newest
+            names = _names(error)
+            faulty = [key for key, one in wanted.items() if one.name in names]
+            if not faulty:
+                raise
+            errors.append(error)
+            for key in faulty:
+                older, newer = served.get(key), wanted.pop(key)
+                if older is not None and older != newer:
+                    wanted[key] = older
+        else:
+            return tuple(wanted.values()), errors
+
+
+def _names(error: CallgateError) -> frozenset[str]:
+    """The names of the documents that are at fault."""
+    if isinstance(error, DocumentsError):
+        return error.names
+    if isinstance(error, InvalidConfigError):
+        return frozenset(fault.file for fault in error.faults if fault.file is not None)
+    return frozenset({error.file}) if isinstance(error, PolicyError) else frozenset()
 
 
 def is_managed(name: str) -> bool:

@@ -1,6 +1,6 @@
 """The documents of the store in force: read, and read on after each change by any replica.
 
-A changed document is taken into use by a reload of the whole configuration, as a changed file is.
+A changed document is taken into use as a changed file is: the whole configuration is compiled anew.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class StoreDocuments:
     def restore(managed: ManagedDocuments, known: Path) -> None:
         """Takes what an earlier run has read last; to be called before calls are answered."""
         try:
-            managed.documents = read_known(known)
+            managed.newest = read_known(known)
         except ConfigError as error:
             logs.log("error", "store_documents_unknown", {"error": str(error)})
 
@@ -103,9 +103,9 @@ class StoreDocuments:
         if self._stopped.is_set():
             return
         now = tuple(self._documents[key] for key in sorted(self._documents))
-        if now == self._managed.documents:
+        if now == self._managed.newest:
             return
-        self._managed.documents = now
+        self._managed.newest = now
         if self._known is not None:
             try:
                 write_known(self._known, now)

@@ -36,6 +36,8 @@ class ServerCollector(Collector):
         self._reloads = {"success": 0, "failure": 0}
         self._reloaded_at_s: float | None = None
         self._is_refused = False
+        self.are_documents_refused = False
+        """True if documents of the store are not served in their newest version."""
 
     def reloaded(self, *, ok: bool, at_s: float) -> None:
         """Counts a reload at Unix time `at_s`; only success moves the timestamp."""
@@ -62,6 +64,11 @@ class ServerCollector(Collector):
             "callgate_configuration_refused",
             "1 if the newest configuration is refused and an older one is in force, else 0.",
             value=int(self._is_refused),
+        )
+        yield GaugeMetricFamily(
+            "callgate_documents_refused",
+            "1 if a grant, server or policy of the store is not served in its newest version, else 0.",
+            value=int(self.are_documents_refused),
         )
         if self._reloaded_at_s is not None:
             yield GaugeMetricFamily(

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from callgate.config.freezes import known_file
+from callgate.config.managed import settle
 from callgate.config.state import pins_folder
-from callgate.control import logs
 from callgate.control.housekeeping import Housekeeping
 from callgate.control.in_force import PlanInForce
 from callgate.control.known_documents import NAME
 from callgate.control.managed import StoreDocuments
 from callgate.control.plane import Plane, is_temporary
-from callgate.control.reload import Reading
 from callgate.control.sidecar import try_out
 from callgate.control.store_freezes import StoreFreezes
 from callgate.control.store_numbers import StoreNumbers
 from callgate.control.store_pins import StorePins
 from callgate.errors import CallgateError
-from callgate.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,29 +26,25 @@ if TYPE_CHECKING:
 
     from callgate._callgate import Engine
     from callgate.control.plane import Part
-    from callgate.control.reload import Reloader
+    from callgate.control.reload import Reading, Reloader
     from callgate.control.sidecar import Plan, Source
 
 
-def with_documents(source: Source, files: Reading) -> Reading:
-    """The configuration at the start, with the documents of the store that an earlier run has read last.
+def add_known_documents(source: Source, reading: Reading) -> None:
+    """Adds the documents of the store that an earlier run has read last to the configuration of a start.
 
-    Documents that cannot be served are left out: nobody could mend them while nothing runs.
+    Those that cannot be served are left out: nobody could mend them while nothing runs.
     """
-    plan = files.must_have_plan()
+    plan, managed = reading.must_have_plan(), source.managed
     if source.policy is not None or is_temporary(plan.bundle):
-        return files
-    StoreDocuments.restore(source.managed, plan.config.state / NAME)
-    if not source.managed.documents:
-        return files
-    both = Reading(source)
-    try:
-        try_out(both.must_have_plan())
-    except CallgateError as error:
-        logs.log("error", "store_documents_refused", {"error": masked(str(error))})
-        source.managed.documents = ()
-        return files
-    return both
+        return
+    StoreDocuments.restore(managed, plan.config.state / NAME)
+    if not managed.newest:
+        return
+    # What cannot be served is reported once the sidecar runs, when it is tried again.
+    with suppress(CallgateError):
+        managed.in_force, _ = settle(managed.newest, (), lambda some: try_out(plan.with_documents(some)))
+    reading.plan = plan.with_documents(managed.in_force)
 
 
 def plane_of_wrap(plan: Plan, engine: Engine) -> Plane:
@@ -81,6 +76,7 @@ class Parts:
         Raises:
             ConfigError: The store has no valid place.
         """
+        self._managed, self._changed = source.managed, changed
         self.plane = Plane(lambda: reloader.plan.bundle, numbers)
         state = None if self.plane.status.is_temporary else reloader.plan.config.state
         self._freezes = StoreFreezes(engine, self.plane.changes, state and known_file(state))
@@ -101,6 +97,8 @@ class Parts:
 
     def start(self) -> None:
         """Begins to open the store; to be called once calls are answered."""
+        if self._managed.newest != self._managed.in_force:
+            self._changed()
         self.plane.start()
 
     def reloaded(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from callgate.config.document import is_transient, unreadable
 from callgate.config.faults import InvalidConfigError
 from callgate.config.files import Files
+from callgate.config.managed import settle
 from callgate.control import logs
 from callgate.control.failures import unexpected
 from callgate.control.readiness import Serving
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from callgate._callgate import Engine, Server
+    from callgate.config.managed import ManagedDocument
     from callgate.control.metrics import ServerCollector
     from callgate.control.sidecar import Plan, Source
 
@@ -95,6 +97,8 @@ class Reloader:
         self._retry_at_s: float | None = None
         self.files = reading.files
         self.serving = Serving(datetime.now(timezone.utc))
+        self.documents_refused: str | None = None
+        """The reason for which documents of the store are not served in their newest version."""
 
     def is_due(self) -> bool:
         """True if the last reload failed for a temporary reason and a retry is due."""
@@ -108,6 +112,31 @@ class Reloader:
         """Applies the files on disk, or reports the failure in the log, the metric and `serving`."""
         self._pause_s = _FIRST_RETRY_S
         self._reload_all(is_retry=False)
+
+    def reload_documents(self) -> None:
+        """Serves the newest documents of the store beside the files in force, or reports what cannot be served.
+
+        Files are not read: a fault in one of them must not keep a grant from being revoked.
+        """
+        managed = self._source.managed
+        try:
+            managed.in_force, errors = settle(managed.newest, managed.in_force, self._serve_documents)
+        except CallgateError as error:
+            errors = [error]
+        except Exception as error:  # noqa: BLE001  as above
+            errors = [_unexpected(error)]
+        else:
+            logs.log("info", "store_documents", {"documents": len(managed.in_force)})
+        refused = "; ".join(map(_one_line, errors)) or None
+        if refused is not None and refused != self.documents_refused:
+            logs.log("error", "store_documents_refused", {"error": refused})
+        self.documents_refused = refused
+        self._collector.are_documents_refused = refused is not None
+
+    def _serve_documents(self, documents: tuple[ManagedDocument, ...]) -> None:
+        plan = self.plan.with_documents(documents)
+        plan.replace(self.plan, self._engine, self._server)
+        self.plan = plan
 
     def _reload_all(self, *, is_retry: bool) -> None:
         for _ in range(_READS):
@@ -136,6 +165,9 @@ class Reloader:
         policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
         logs.log("info", "reloaded", {"policies": policies})
         self._warn(warnings)
+        if self.documents_refused is not None:
+            # They may fit to these files.
+            self.reload_documents()
 
     def _refuse(self, error: CallgateError, reading: Reading, now_s: float, *, is_retry: bool) -> None:
         refused = _one_line(error)

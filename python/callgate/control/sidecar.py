@@ -29,10 +29,11 @@ from callgate.control.certificate import admin_certificate
 from callgate.errors import CallgateError, ConfigError, PolicyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
+    from callgate.config.managed import ManagedDocument
 
 FIXED: Final = tuple(name for name, field in Config.model_fields.items() if AT_START in field.metadata)
 """Keys that are read only at the start. The others take effect while the sidecar runs."""
@@ -48,7 +49,7 @@ class Source:
     pins: Path | None = None
     """A folder for pins if the state folder is the default one: a start that keeps nothing must not write there."""
     managed: ManagedDocuments = field(default_factory=ManagedDocuments)
-    """The documents of the store, as they were read last."""
+    """The documents of the store."""
 
     def read(self, files: Files) -> Plan:
         """Reads and checks everything anew; records the files in `files`, even on failure.
@@ -63,9 +64,7 @@ class Source:
         if bundle.loaded.origin(("state",)) == "default":
             bundle = replace(bundle, pins=self.pins)
         check(bundle, policy=self.policy)
-        documents = self.managed.documents if self.policy is None else ()
-        managed = merged(bundle, documents) if documents else None
-        return Plan(bundle, self.policy, keyed=bundle.key is not None, managed=managed)
+        return Plan(bundle, self.policy, keyed=bundle.key is not None).with_documents(self.managed.in_force)
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,14 @@ class Plan:
     """True if the running server was started with a key of token hashes."""
     managed: Bundle | None = None
     """The same with the documents of the store; None if there are none."""
+
+    def with_documents(self, documents: Sequence[ManagedDocument]) -> Plan:
+        """The same files with these documents of the store.
+
+        Raises:
+            DocumentsError: They cannot be in force together.
+        """
+        return replace(self, managed=merged(self.bundle, documents) if documents else None)
 
     @property
     def in_force(self) -> Bundle:

@@ -42,6 +42,7 @@ def status(
             "since": _utc(serving.since),
             "newer_refused": serving.refused,
             "newer_retried": serving.retried,
+            "store_refused": reloader.documents_refused,
         },
         "servers": [
             {
