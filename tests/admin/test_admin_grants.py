@@ -10,6 +10,8 @@ import pytest
 
 from callgate._callgate import Engine, hash_token
 from callgate._proto.callgate.admin.v1 import audit_pb2, grants_pb2, policies_pb2, servers_pb2
+from callgate.admin.errors import AdminError
+from callgate.admin.uses import uses_of_policy
 from callgate.config.grants import Grant
 from callgate.store.model import Used
 from callgate.store.place import in_folder
@@ -179,3 +181,55 @@ def test_a_grant_that_would_have_no_effect_is_refused(tmp_path: Path) -> None:
         create(admin.admin)
     assert (told.value.reason, "`grants: []`" in told.value.message) == ("UNUSED", True)
     store.close()
+
+
+def batch(*names: str, **more: Any) -> grants_pb2.BatchCreateGrantsRequest:
+    requests = [{"grant": {"id": name, "servers": {"filed-server": "filed-policy"}}} for name in names]
+    return grants_pb2.BatchCreateGrantsRequest(requests=requests, **more)
+
+
+def test_an_import_is_whole_or_nothing(both: Admin) -> None:
+    names = [f"g{number:03}" for number in range(300)]
+    client, one = both.admin, batch(*names, request_id=request_id(), reason="import")
+    first = client(one, grants_pb2.BatchCreateGrantsResponse).responses
+    assert len({response.token for response in first}) == 300
+    assert [response.grant.id for response in first] == names
+    again = client(one, grants_pb2.BatchCreateGrantsResponse).responses
+    assert [response.grant for response in again] == [response.grant for response in first]
+    assert not any(response.token for response in again)
+    for bad in (batch("new", "g007"), batch("new", "filed-grant")):
+        with pytest.raises(CallError) as told:
+            client(bad, grants_pb2.BatchCreateGrantsResponse)
+        assert told.value.code is grpc.StatusCode.ALREADY_EXISTS
+    with pytest.raises(CallError) as told:
+        client(grants_pb2.GetGrantRequest(id="new"), grants_pb2.GetGrantResponse)
+    assert told.value.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_imports_that_cannot_be(admin: Admin) -> None:
+    own = batch("a")
+    own.requests[0].reason = "x"
+    nowhere = batch("a", "b")
+    nowhere.requests[1].grant.servers["other"] = "filed-policy"
+    for bad, field in (
+        (grants_pb2.BatchCreateGrantsRequest(), "requests"),
+        (batch("a", "a"), "requests[1].grant.id"),
+        (batch("a", " "), "requests[1].grant.id"),
+        (own, "requests[0]"),
+        (nowhere, "grant.servers"),
+        (batch(*map(str, range(1_001))), "requests"),
+    ):
+        with pytest.raises(CallError) as told:
+            admin.admin(bad, grants_pb2.BatchCreateGrantsResponse)
+        assert list(told.value.fields) == [field]
+    assert admin.store.grants.page() == []
+
+
+def test_what_comes_into_use_meanwhile_is_not_deleted(admin: Admin) -> None:
+    policy = policies_pb2.CreatePolicyRequest(policy={"id": "p", "document": POLICY})
+    admin.admin(policy, policies_pb2.CreatePolicyResponse)
+    uses = uses_of_policy(admin.store, "p")
+    uses.check_again()
+    create(admin.admin, servers={"filed-server": "p"})
+    with pytest.raises(AdminError, match="the grant `alice` names the policy `p`"):
+        uses.check_again()

@@ -76,6 +76,7 @@ def test_what_nobody_but_some_may_do() -> None:
     }
     assert by_role["ROLE_ADMIN"] == {
         "CreateGrant",
+        "BatchCreateGrants",
         "UpdateGrant",
         "RotateGrantToken",
         "RevokeGrant",

@@ -78,7 +78,18 @@ def _without_secrets(answer: _Answer) -> _Answer:
     """A copy without passwords and tokens, of which not even a digest is kept."""
     copy = type(answer)()
     copy.CopyFrom(answer)
-    for field in answer.DESCRIPTOR.fields:
-        if field.GetOptions().debug_redact:
-            copy.ClearField(field.name)
+    _clear_secrets(copy)
     return copy
+
+
+def _clear_secrets(message: Message) -> None:
+    for field, value in message.ListFields():
+        if field.GetOptions().debug_redact:
+            message.ClearField(field.name)
+        elif isinstance(value, Message):
+            _clear_secrets(value)
+        elif field.is_repeated and field.type == field.TYPE_MESSAGE:
+            # Of a map, these are the keys.
+            for inner in value:
+                if isinstance(inner, Message):
+                    _clear_secrets(inner)

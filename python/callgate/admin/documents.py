@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -9,13 +10,14 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from callgate.admin.errors import AdminError, failed_precondition, invalid, not_found
-from callgate.store.documents import DocumentKind, Documents, Edit
+from callgate.store.documents import DocumentKind, Documents, Edit, Version
 from callgate.store.errors import ConflictError, UnknownIdError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from callgate.admin.files import FileDocuments
     from callgate.admin.sidecar import Sidecar
-    from callgate.store.documents import Version
     from callgate.store.model import Actor
     from callgate.store.store import Store
 
@@ -137,6 +139,26 @@ class AdminDocuments:
             raise self._exists(name) from None
         return self.get(name)
 
+    def create_all(self, contents: Mapping[str, str], by: Actor, reason: str, now_us: int) -> list[Held]:
+        """Stores many new documents by id, with few statements, whatever their ids were once.
+
+        Raises:
+            AdminError: ALREADY_EXISTS, and none is stored.
+            StoreError: The store does not answer.
+        """
+        for name in contents:
+            self._refuse_existing(name, is_never_reused=False)
+        try:
+            edits = [Edit(name, content, 0) for name, content in contents.items()]
+            numbers = self.stored.put(edits, by, reason, now_us)
+        except ConflictError as error:
+            raise AdminError(grpc.StatusCode.ALREADY_EXISTS, str(error)) from None
+        return [
+            # Not read again: other writers wait for the transaction.
+            Held(name, content, Version(name, number, content, _digest(content), now_us, by, reason))
+            for (name, content), number in zip(contents.items(), numbers, strict=True)
+        ]
+
     def replace(self, held: Held, content: str, etag: str, by: Actor, reason: str, now_us: int) -> Held:
         """Stores a new version of a document that was read in the same transaction.
 
@@ -202,6 +224,10 @@ class AdminDocuments:
     def _exists(self, name: str, where: str = "") -> AdminError:
         message = f"there is a {self._noun} `{name}` already{where}; choose another id, or update it"
         return AdminError(grpc.StatusCode.ALREADY_EXISTS, message)
+
+
+def _digest(content: str) -> str:
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def etag_of(version: Version) -> str:

@@ -11,49 +11,78 @@ from typing import TYPE_CHECKING
 from callgate.admin.errors import failed_precondition
 from callgate.config.grants import Grant
 from callgate.config.servers import Server
+from callgate.store.changes import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from callgate.store.documents import Documents
+    from callgate.store.documents import Documents, Version
     from callgate.store.store import Store
 
+    Named = Callable[[str], Collection[str | None]]
+    """The names that a document names."""
 
-def refuse_used_policy(store: Store, name: str) -> None:
-    """Refuses to delete a policy that a server or a grant names.
 
-    Raises:
-        AdminError: FAILED_PRECONDITION, with the first one.
-        StoreError: The store does not answer.
+class Uses:
+    """Documents of the store that name one that is to be deleted.
+
+    All of them are read before the transaction of the deletion, which others wait for; in it, `check_again` reads only
+    what has changed since.
     """
-    _refuse("policy", name, "server", _users(store.servers, name, _of_server))
-    _refuse("policy", name, "grant", _users(store.grants, name, lambda text: _of_grant(text).values()))
 
+    def __init__(self, store: Store, noun: str, name: str, users: Mapping[str, tuple[Documents, Kind, Named]]) -> None:
+        """Takes the document, and by their noun the documents that may name it.
 
-def refuse_used_server(store: Store, name: str) -> None:
-    """Refuses to delete a server that a grant names.
+        Raises:
+            AdminError: FAILED_PRECONDITION, with the first one that does.
+            StoreError: The store does not answer.
+        """
+        self._noun = noun
+        self._name = name
+        self._users = users
+        self._seen = store.last_changes()
+        for user_noun, (documents, _, named) in users.items():
+            self._refuse(user_noun, named, self._mentioning(documents))
 
-    Raises:
-        AdminError: FAILED_PRECONDITION, with the first one.
-        StoreError: The store does not answer.
-    """
-    _refuse("server", name, "grant", _users(store.grants, name, _of_grant))
+    def check_again(self) -> None:
+        """Refuses the deletion if a document names it by now.
 
+        Raises:
+            AdminError: FAILED_PRECONDITION, with the first one.
+            StoreError: The store does not answer.
+        """
+        for user_noun, (documents, kind, named) in self._users.items():
+            self._refuse(user_noun, named, _changed(documents, self._seen[kind]))
 
-def _refuse(noun: str, name: str, user_noun: str, users: Iterator[str]) -> None:
-    first = next(users, None)
-    if first is not None:
-        message = f"the {user_noun} `{first}` names the {noun} `{name}`; change it first"
-        raise failed_precondition(message, reason="IN_USE")
+    def _mentioning(self, documents: Documents) -> Iterator[Version]:
+        text, after = json.dumps(self._name, ensure_ascii=False), ""
+        while found := documents.mentioning(text, after=after):
+            yield from found
+            after = found[-1].id
 
-
-def _users(documents: Documents, name: str, named: Callable[[str], Collection[str | None]]) -> Iterator[str]:
-    after = ""
-    while found := documents.mentioning(json.dumps(name, ensure_ascii=False), after=after):
+    def _refuse(self, user_noun: str, named: Named, found: Iterable[Version]) -> None:
         for version in found:
-            if name in named(version.content or ""):
-                yield version.id
-        after = found[-1].id
+            if version.content is not None and self._name in named(version.content):
+                message = f"the {user_noun} `{version.id}` names the {self._noun} `{self._name}`; change it first"
+                raise failed_precondition(message, reason="IN_USE")
+
+
+def uses_of_policy(store: Store, name: str) -> Uses:
+    """The servers and grants that name a policy, of which there must be none; see `Uses`."""
+    servers = (store.servers, Kind.SERVERS, _of_server)
+    grants = (store.grants, Kind.GRANTS, lambda text: _of_grant(text).values())
+    return Uses(store, "policy", name, {"server": servers, "grant": grants})
+
+
+def uses_of_server(store: Store, name: str) -> Uses:
+    """The grants that name a server, of which there must be none; see `Uses`."""
+    return Uses(store, "server", name, {"grant": (store.grants, Kind.GRANTS, _of_grant)})
+
+
+def _changed(documents: Documents, seen: int) -> Iterator[Version]:
+    while (delta := documents.since(seen)).versions:
+        yield from delta.versions
+        seen = delta.change
 
 
 def _of_server(text: str) -> tuple[str | None]:

@@ -18,9 +18,14 @@ from callgate.store.database import Domain
 from callgate.store.documents import DocumentKind
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from callgate.admin.call import Call
     from callgate.config.grants import Grant
     from callgate.identity.principal import Principal
+
+_MOST_AT_ONCE: Final = 1_000
+"""Grants of a batch."""
 
 _FIELDS: Final = frozenset({"servers", "labels", "owner", "expire_time"})
 _KEEP_US: Final = 24 * 3_600 * SECOND_US
@@ -71,6 +76,28 @@ class GrantsService:
             return pb.CreateGrantResponse(grant=message_of(held), token=token)
 
         return change.once(work, pb.CreateGrantResponse)
+
+    def batch_create_grants(
+        self, principal: Principal, request: pb.BatchCreateGrantsRequest, call: Call
+    ) -> pb.BatchCreateGrantsResponse:
+        """Creates many grants."""
+        change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
+        if (earlier := change.earlier(pb.BatchCreateGrantsResponse)) is not None:
+            return earlier
+        self._grants.must_be_used(self._ground.sidecar)
+        grants = self._new_grants(request.requests, call.now_us)
+        # One grant for each place that is to be checked.
+        placed = {place: grant for grant, _ in grants.values() for place in grant.places().items()}
+
+        def work() -> pb.BatchCreateGrantsResponse:
+            for grant in {grant.id: grant for grant in placed.values()}.values():
+                self._check_places(grant)
+            contents = {name: stored_form(grant) for name, (grant, _) in grants.items()}
+            made = self._grants.create_all(contents, actor(principal, call), request.reason, call.now_us)
+            responses = [pb.CreateGrantResponse(grant=message_of(one), token=grants[one.id][1]) for one in made]
+            return pb.BatchCreateGrantsResponse(responses=responses)
+
+        return change.once(work, pb.BatchCreateGrantsResponse)
 
     def update_grant(self, principal: Principal, request: pb.UpdateGrantRequest, call: Call) -> pb.UpdateGrantResponse:
         """Changes a grant."""
@@ -125,6 +152,22 @@ class GrantsService:
             )
 
         return change.once(work, pb.RevokeGrantResponse)
+
+    def _new_grants(self, requests: Sequence[pb.CreateGrantRequest], now_us: int) -> dict[str, tuple[Grant, str]]:
+        """The grants of a batch by id, each with its token."""
+        if len(requests) > _MOST_AT_ONCE:
+            raise invalid("requests", f"expected at most {_MOST_AT_ONCE} grants, got {len(requests)}")
+        grants: dict[str, tuple[Grant, str]] = {}
+        for index, one in enumerate(requests):
+            field = f"requests[{index}]"
+            check_id(f"{field}.grant.id", one.grant.id)
+            if one.grant.id in grants:
+                raise invalid(f"{field}.grant.id", f"`{one.grant.id}` is in the batch twice")
+            if one.reason or one.request_id:
+                raise invalid(field, "`reason` and `request_id` are those of the batch")
+            token, token_hash = ("", None) if one.tokenless else self._new_token()
+            grants[one.grant.id] = new_grant(one.grant, token_hash, now_us), token
+        return grants
 
     def _stored(self, name: str) -> Held:
         held = self._grants.must_be_stored(self._grants.get(name))

@@ -16,7 +16,7 @@ from callgate.admin.ground import Ground, actor, actor_message, masked_fields
 from callgate.admin.paging import position_of, size_of, token_for
 from callgate.admin.policy_check import check_policy, faults_of, trial_engine, warnings_of
 from callgate.admin.times import timestamp
-from callgate.admin.uses import refuse_used_policy
+from callgate.admin.uses import uses_of_policy
 from callgate.client import messages
 from callgate.errors import CallgateError
 from callgate.store.database import Domain
@@ -148,10 +148,13 @@ class PoliciesService:
     ) -> pb.DeletePolicyResponse:
         """Deletes a policy."""
         change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
+        if (earlier := change.earlier(pb.DeletePolicyResponse)) is not None:
+            return earlier
+        uses = uses_of_policy(self._ground.store, request.id)
 
         def work() -> pb.DeletePolicyResponse:
             held = self._policies.must_be_stored(self._policies.get(request.id))
-            refuse_used_policy(self._ground.store, held.id)
+            uses.check_again()
             self._policies.delete(held, request.etag, actor(principal, call), request.reason, call.now_us)
             return pb.DeletePolicyResponse()
 

@@ -16,7 +16,7 @@ from callgate.admin.fields import check_id
 from callgate.admin.ground import Ground, actor, masked_fields
 from callgate.admin.paging import position_of, size_of, token_for
 from callgate.admin.times import SECOND_US, duration, length_us, timestamp
-from callgate.admin.uses import refuse_used_server
+from callgate.admin.uses import uses_of_server
 from callgate.config.servers import Server
 from callgate.config.units import format_duration
 from callgate.config.upstreams import Pinning, Upstream
@@ -122,10 +122,13 @@ class ServersService:
     ) -> pb.DeleteServerResponse:
         """Deletes a server."""
         change = Change(self._ground.store, principal, request, call, Domain.ADMINISTRATION)
+        if (earlier := change.earlier(pb.DeleteServerResponse)) is not None:
+            return earlier
+        uses = uses_of_server(self._ground.store, request.id)
 
         def work() -> pb.DeleteServerResponse:
             held = self._servers.must_be_stored(self._servers.get(request.id))
-            refuse_used_server(self._ground.store, held.id)
+            uses.check_again()
             self._servers.delete(held, request.etag, actor(principal, call), request.reason, call.now_us)
             return pb.DeleteServerResponse()
 

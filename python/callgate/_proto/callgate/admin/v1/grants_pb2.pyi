@@ -110,6 +110,22 @@ class CreateGrantResponse(_message.Message):
     token: str
     def __init__(self, grant: _Optional[_Union[Grant, _Mapping]] = ..., token: _Optional[str] = ...) -> None: ...
 
+class BatchCreateGrantsRequest(_message.Message):
+    __slots__ = ("requests", "reason", "request_id")
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    requests: _containers.RepeatedCompositeFieldContainer[CreateGrantRequest]
+    reason: str
+    request_id: str
+    def __init__(self, requests: _Optional[_Iterable[_Union[CreateGrantRequest, _Mapping]]] = ..., reason: _Optional[str] = ..., request_id: _Optional[str] = ...) -> None: ...
+
+class BatchCreateGrantsResponse(_message.Message):
+    __slots__ = ("responses",)
+    RESPONSES_FIELD_NUMBER: _ClassVar[int]
+    responses: _containers.RepeatedCompositeFieldContainer[CreateGrantResponse]
+    def __init__(self, responses: _Optional[_Iterable[_Union[CreateGrantResponse, _Mapping]]] = ...) -> None: ...
+
 class UpdateGrantRequest(_message.Message):
     __slots__ = ("grant", "update_mask", "reason", "request_id")
     GRANT_FIELD_NUMBER: _ClassVar[int]
