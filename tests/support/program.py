@@ -25,8 +25,6 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name not in 
 _STATE = TemporaryDirectory(prefix="callgate-state-")
 """State folder of programs without an own one, so that this user's counters are not touched."""
 ENVIRONMENT["XDG_STATE_HOME"] = _STATE.name
-# Programs without a port of their own for it must not meet each other on the usual one.
-ENVIRONMENT["CALLGATE_ADMIN__GRPC_LISTEN"] = "127.0.0.1:0"
 
 
 @dataclass(frozen=True)

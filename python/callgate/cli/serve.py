@@ -15,9 +15,6 @@ from typing import Annotated, Any, Final
 import typer
 
 from callgate._callgate import Engine, Server
-from callgate.admin.face import AdminFace
-from callgate.admin.files import PlanFiles
-from callgate.admin.sidecar import RunningSidecar
 from callgate.cli.greeting import greet, link_shower
 from callgate.cli.options import CountersPlace, key_option
 from callgate.cli.wake import Wake
@@ -28,6 +25,7 @@ from callgate.config.load import Option
 from callgate.config.model import Config, LogFormat
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
+from callgate.control.admin_api import admin_face
 from callgate.control.background import BackgroundStream
 from callgate.control.certificate import admin_certificate
 from callgate.control.http import AdminServer
@@ -197,9 +195,7 @@ class _Running:
         admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
         parts = Parts(self._source, engine, reloader, numbers, self._tell_documents)
-        described = _described(engine, server, reloader, pages, parts, admin.address)
-        face = _admin_face(engine, server, reloader, parts, described)
-        parts.add(face, AdminSite(pages, face, lambda: reloader.plan.in_force, admin.address, link_shower(plan)))
+        described = _administer(parts, engine, server, reloader, pages, admin.address)
         watcher = Watcher(self._tell_changed) if plan.config.watch else None
         try:
             server.start()
@@ -305,25 +301,18 @@ class _Control:
             self._socket.stop()
 
 
-def _described(
-    engine: Engine, server: Server, reloader: Reloader, pages: Pages, parts: Parts, admin: str
+def _administer(
+    parts: Parts, engine: Engine, server: Server, reloader: Reloader, pages: Pages, admin: str
 ) -> Callable[[], dict[str, Any]]:
-    """Gives the state of the sidecar."""
+    """Adds the admin API and its pages to the parts of the control plane; the function that gives the state of all."""
     started = datetime.now(timezone.utc)
-    return lambda: status(engine, server, reloader, pages, parts, admin=admin, started=started)
 
+    def described() -> dict[str, Any]:
+        return status(engine, server, reloader, pages, parts, admin=admin, grpc=face, started=started)
 
-def _admin_face(
-    engine: Engine, server: Server, reloader: Reloader, parts: Parts, described: Callable[[], dict[str, Any]]
-) -> AdminFace:
-    return AdminFace(
-        RunningSidecar(engine, server, described, lambda: reloader.plan),
-        PlanFiles(lambda: reloader.plan),
-        parts.plane.changes,
-        listen=reloader.plan.config.admin.grpc_listen,
-        tls=lambda: reloader.plan.bundle.admin_tls,
-        log=logs.log,
-    )
+    face = admin_face(engine, server, reloader, parts.plane.changes, described)
+    parts.add(face, AdminSite(pages, face, lambda: reloader.plan.in_force, admin, link_shower(reloader.plan)))
+    return described
 
 
 def _routes(engine: Engine, server: Server, reloader: Reloader, described: Callable[[], dict[str, Any]]) -> Routes:

@@ -50,7 +50,7 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return [
         ("state", [document["state"]]),
         ("decisions", decisions),
-        ("admin", [document["admin"]]),
+        ("admin", [document["admin"], *_not_served(document)]),
         ("configuration", since),
         ("servers", [_server(one) for one in document["servers"]]),
         ("policies", [_policy(one) for one in document["policies"]]),
@@ -62,6 +62,12 @@ def _rows(document: dict[str, Any]) -> list[tuple[str, list[str]]]:
         # A sidecar of an earlier version has none.
         ("store", _store(document["store"]) if "store" in document else []),
     ]
+
+
+def _not_served(document: dict[str, Any]) -> list[str]:
+    # A sidecar of an earlier version has no gRPC there.
+    failure = document.get("admin_grpc", {}).get("failure")
+    return [] if failure is None else [f"gRPC is not served: {failure}"]
 
 
 def _server(server: dict[str, Any]) -> str:

@@ -22,8 +22,8 @@ class Admin(Section):
     """Address of metrics and health: an IP address and a port; port 0 takes a free one."""
 
     grpc_listen: Address | None = "127.0.0.1:9194"
-    """Address of the admin API over gRPC, on loopback unless there is TLS; port 0 takes a free one, `null` for no
-    gRPC."""
+    """Address of the admin API over gRPC; by default on loopback, at the port after that of `listen`. Other addresses
+    need `tls`. Port 0 takes a free one, `null` is for no gRPC."""
 
     token_file: FilePath | None = None
     """File of a token, at least 32 characters, with which `callgate status` and the like may ask over this port; by

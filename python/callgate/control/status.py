@@ -13,13 +13,22 @@ from callgate.errors import CallgateError
 
 if TYPE_CHECKING:
     from callgate._callgate import Engine, Server
+    from callgate.admin.face import AdminFace
     from callgate.control.pages import Pages
     from callgate.control.parts import Parts
     from callgate.control.reload import Reloader
 
 
 def status(
-    engine: Engine, server: Server, reloader: Reloader, pages: Pages, parts: Parts, *, admin: str, started: datetime
+    engine: Engine,
+    server: Server,
+    reloader: Reloader,
+    pages: Pages,
+    parts: Parts,
+    *,
+    admin: str,
+    grpc: AdminFace,
+    started: datetime,
 ) -> dict[str, Any]:
     """The state, without secrets."""
     plan, config, serving = reloader.plan, reloader.plan.config, reloader.serving
@@ -38,6 +47,7 @@ def status(
         "listen": server.address,
         "socket": None if server.socket is None else str(server.socket),
         "admin": admin,
+        "admin_grpc": {"listen": grpc.address, "failure": grpc.failure},
         "configuration": {
             "since": _utc(serving.since),
             "newer_refused": serving.refused,

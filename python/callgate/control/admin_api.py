@@ -1,0 +1,47 @@
+"""The admin API of a running sidecar, put together from its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from callgate.admin.face import AdminFace
+from callgate.admin.files import PlanFiles
+from callgate.admin.sidecar import RunningSidecar
+from callgate.control import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from callgate._callgate import Engine, Server
+    from callgate.config.load import Loaded
+    from callgate.control.changes import Changes
+    from callgate.control.reload import Reloader
+
+_LOOPBACK: Final = "127.0.0.1"
+_LAST_PORT: Final = 65_535
+
+
+def admin_face(
+    engine: Engine, server: Server, reloader: Reloader, changes: Changes, status: Callable[[], dict[str, Any]]
+) -> AdminFace:
+    """The part of the control plane that serves the admin API over gRPC, and gives its methods to the admin port."""
+    plan = reloader.plan
+    return AdminFace(
+        RunningSidecar(engine, server, status, lambda: reloader.plan),
+        PlanFiles(lambda: reloader.plan),
+        changes,
+        listen=grpc_address(plan.bundle.loaded),
+        tls=lambda: reloader.plan.bundle.admin_tls,
+        log=logs.log,
+    )
+
+
+def grpc_address(loaded: Loaded) -> str | None:
+    """The address of the API over gRPC: that of the configuration, else on loopback beside the admin port."""
+    admin = loaded.config.admin
+    if loaded.origin(("admin", "grpc_listen")) != "default":
+        return admin.grpc_listen
+    port = int(admin.listen.rpartition(":")[2])
+    # Port 0 takes a free one, and so does this.
+    beside = port and (port + 1 if port < _LAST_PORT else port - 1)
+    return f"{_LOOPBACK}:{beside}"
