@@ -8,18 +8,24 @@ import threading
 import time
 from collections.abc import Collection
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import Connection, func, select
 
 from callgate.config.approvals import Approvals
 from callgate.control.changes import Changes
 from callgate.control.housekeeping import Housekeeping
 from callgate.control.store_numbers import StoreNumbers
+from callgate.store.attempts import Attempt
 from callgate.store.live import count_live
 from callgate.store.model import Actor, PermitBounds, PermitOffer, State, Used, Waiting
 from callgate.store.place import in_folder
+from callgate.store.sessions import LONGEST_US
 from callgate.store.store import Store, open_store
+from callgate.store.tables import login_links, sessions
 from support.approvals import DAY, HOUR, NOW, answer, ask, need, new_id
 from support.planes import wait_until
 from support.replicas import ALLOW, replica
@@ -57,6 +63,10 @@ def keeper(facts: Facts) -> Housekeeping:
     return Housekeeping(facts, lambda: SETTINGS, Changes(), StoreNumbers())
 
 
+def _scalar(query: Any, connection: Connection) -> int:
+    return int(connection.execute(query).scalar_one())
+
+
 def pending(store: Store, fingerprint: str = "f", **more: object) -> str:
     [outcome] = store.approvals.ask([ask(fingerprint, **{"policy_digest": OLD, **more})], NOW)
     assert isinstance(outcome, Waiting)
@@ -82,6 +92,18 @@ def test_what_is_over_is_written_and_old_things_are_forgotten(store: Store, keep
     assert len(store.approvals.page(NOW).items) == 1
     keeper.tidy(store, NOW + 730 * DAY)
     assert store.approvals.page(NOW).items == ()
+
+
+def test_links_and_sessions_that_are_over_are_deleted(store: Store, keeper: Housekeeping) -> None:
+    assert store.sessions.add_link("unused", "root", NOW)
+    assert store.sessions.add_link("used", "root", NOW)
+    assert store.sessions.use_link("used", "session", Attempt(None, "127.0.0.1"), NOW)
+    keeper.tidy(store, NOW)
+    assert store.sessions.find("session", NOW) is not None
+    keeper.tidy(store, NOW + LONGEST_US)
+    for table in (sessions, login_links):
+        count = select(func.count()).select_from(table)
+        assert store.database.read(partial(_scalar, count)) == 0
 
 
 def test_the_end_of_a_policy_ends_what_is_pending_alone(store: Store, keeper: Housekeeping, facts: Facts) -> None:

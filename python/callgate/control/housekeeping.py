@@ -131,6 +131,8 @@ class Housekeeping:
         settings = self._settings()
         store.approvals.expire_due(now_us)
         store.permits.expire_due(now_us)
+        store.sessions.forget(now_us)
+        store.attempts.forget(now_us)
         store.approvals.forget(now_us, keep_arguments_us=_us(settings.keep_arguments), keep_us=_us(settings.keep))
 
     def count(self, store: Store) -> None:
