@@ -9,12 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from callgate import hash_token, new_token
+from callgate.identity.identities import Identities
 from callgate.store.documents import Edit
 from callgate.store.freezes import Target
 from callgate.store.model import Actor
+from callgate.store.people import Role
 from callgate.store.place import Place, in_folder
 from callgate.store.store import open_store
 from support.approvals import new_id
@@ -22,6 +25,7 @@ from support.planes import wait_until
 from support.replicas import ALLOW, DENY, Replica, replica
 
 BY = Actor("ann", "test")
+DAY_US = 24 * 3_600 * 1_000_000
 
 
 def now_us() -> int:
@@ -205,3 +209,53 @@ def test_neither_a_faulty_document_nor_a_broken_file_keeps_the_others_from_being
         store.servers.put([Edit("x", None)], BY, "", now_us())
         wait_until(lambda: one.status["configuration"]["store_refused"] is None)
         store.close()
+
+
+def test_changes_over_the_admin_api_of_one_replica_are_obeyed_by_the_other(tmp_path: Path, empty_place: Place) -> None:
+    store = open_store(empty_place)
+    roles = frozenset({Role.ADMIN})
+    _, token = Identities(store).new_token("ci", roles, None, now_us() + DAY_US, BY, "")
+    with ExitStack() as stack:
+        for name in ("a", "b"):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "key").write_text(bytes(32).hex())
+        one, other = two(stack, tmp_path, empty_place, grants=[], grant_key_file="key")
+        client = stack.enter_context(
+            httpx.Client(
+                base_url=f"http://{one.running.admin}/admin/v1",
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=30,
+            )
+        )
+
+        def done(answer: httpx.Response) -> dict[str, Any]:
+            assert answer.status_code == 200, answer.text
+            document: dict[str, Any] = answer.json()
+            return document
+
+        wait_until(lambda: client.get("/servers").status_code == 200)
+        # Counts are kept by policy name, and a file has this one.
+        taken = client.post("/policies", json={"policy": {"id": "team", "document": json.dumps(ALLOW)}})
+        assert (taken.status_code, "policy name `allow` is taken by" in taken.text) == (400, True), taken.text
+        team = json.dumps({**ALLOW, "name": "team"})
+        done(client.post("/policies", json={"policy": {"id": "team", "document": team}}))
+        done(client.post("/servers", json={"server": {"id": "m", "policy": "team"}}))
+        made = done(client.post("/grants", json={"grant": {"id": "ci", "servers": {"m": "team"}}}))
+
+        def rule(each: Replica) -> str:
+            return each.client.check(grant_token=made["token"], server="m", tool="t").rule
+
+        for each in (one, other):
+            wait_until(partial(lambda each: rule(each) == "", each))
+        done(client.post("/freezes", json={"freeze": {"grant": "ci", "reason": "stop"}}))
+        wait_until(lambda: rule(other) == "(frozen)")
+        [freeze] = done(client.get("/freezes"))["freezes"]
+        done(client.post(f"/freezes/{freeze['id']}:thaw", json={"reason": "over"}))
+        wait_until(lambda: rule(other) == "")
+        done(client.post("/grants/ci:revoke", json={"reason": "lost"}))
+        for each in (one, other):
+            wait_until(partial(lambda each: rule(each) != "", each))
+        # What files hold belongs to them, and what could not be served is refused.
+        assert client.post("/servers", json={"server": {"id": "s"}}).status_code == 409
+        assert client.post("/policies", json={"policy": {"id": "x", "document": "{}"}}).status_code == 400
+    store.close()

@@ -125,6 +125,19 @@ class AdminDocuments:
         if reason is not None:
             raise failed_precondition(f"a {self._noun} of the store would have no effect: {reason}", reason="UNUSED")
 
+    def must_be_servable(self, sidecar: Sidecar, name: str, content: str) -> None:
+        """Refuses a document that this replica could not serve beside those that it serves now.
+
+        Raises:
+            AdminError: FAILED_PRECONDITION, with the reason.
+        """
+        # A document of a file is refused as such, by its etag or its id.
+        if self._files.get(self._kind, name) is not None:
+            return
+        reason = sidecar.refusal(self._kind, name, content)
+        if reason is not None:
+            raise failed_precondition(f"the {self._noun} could not be served: {reason}", reason="UNSERVABLE")
+
     def create(self, name: str, content: str, by: Actor, reason: str, now_us: int, *, is_never_reused: bool) -> Held:
         """Stores a new document.
 

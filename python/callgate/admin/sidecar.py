@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from callgate._callgate import pins_accept, pins_read
+from callgate.config.managed import ManagedDocument
 from callgate.config.state import pins_folder
 from callgate.errors import ConfigError
 
@@ -29,6 +30,9 @@ class Sidecar(Protocol):
 
     def unused_documents(self, kind: DocumentKind) -> str | None:
         """The reason for which documents of this kind have no effect in the store; None if they have."""
+
+    def refusal(self, kind: DocumentKind, name: str, content: str) -> str | None:
+        """The reason for which a document could not be served beside those in force; None if it could."""
 
     def status(self) -> dict[str, Any]:
         """The state of this replica, as `callgate status --json` prints it, without secrets."""
@@ -90,6 +94,9 @@ class Plan(Protocol):
     def policy(self) -> Path | None:
         """The policy, or the folder of policies, of a sidecar without a configuration."""
 
+    def refusal(self, document: ManagedDocument) -> str | None:
+        """The reason for which a policy or server could not be served beside those in force; None if it could."""
+
 
 @dataclass(frozen=True)
 class RunningSidecar:
@@ -124,6 +131,10 @@ class RunningSidecar:
                 "configuration, after which a grant is needed to call"
             )
         return None
+
+    def refusal(self, kind: DocumentKind, name: str, content: str) -> str | None:
+        """The reason for which a document could not be served beside those in force; None if it could."""
+        return self.plan().refusal(ManagedDocument(kind.value, name, 0, content))
 
     def status(self) -> dict[str, Any]:
         """The state of this replica."""

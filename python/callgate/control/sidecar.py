@@ -19,7 +19,7 @@ from callgate.config.freezes import freezes_file
 from callgate.config.hosts import served_hosts
 from callgate.config.key import key_path
 from callgate.config.load import dotted
-from callgate.config.managed import ManagedDocuments, is_managed, merged
+from callgate.config.managed import GRANTS, ManagedDocument, ManagedDocuments, is_managed, merged
 from callgate.config.model import Config
 from callgate.config.policies import named_tools, policy_document, policy_files, read_catalogue, with_every_fault
 from callgate.config.state import counters_place, make_counters_place, pins_folder
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
-    from callgate.config.managed import ManagedDocument
 
 FIXED: Final = tuple(name for name, field in Config.model_fields.items() if AT_START in field.metadata)
 """Keys that are read only at the start. The others take effect while the sidecar runs."""
@@ -78,6 +77,8 @@ class Plan:
     """True if the running server was started with a key of token hashes."""
     managed: Bundle | None = None
     """The same with the documents of the store; None if there are none."""
+    documents: tuple[ManagedDocument, ...] = ()
+    """These documents."""
 
     def with_documents(self, documents: Sequence[ManagedDocument]) -> Plan:
         """The same files with these documents of the store.
@@ -85,7 +86,21 @@ class Plan:
         Raises:
             DocumentsError: They cannot be in force together.
         """
-        return replace(self, managed=merged(self.bundle, documents) if documents else None)
+        managed = merged(self.bundle, documents) if documents else None
+        return replace(self, managed=managed, documents=tuple(documents))
+
+    def refusal(self, document: ManagedDocument) -> str | None:
+        """The reason for which a policy or server could not be served beside those in force; None if it could."""
+        if self.policy is not None:
+            return None
+        # Grants name policies and servers, and not the other way round; there may be a million of them.
+        files = self.bundle if self.bundle.grants is None else replace(self.bundle, grants=())
+        others = [one for one in self.documents if one.kind != GRANTS and one.key != document.key]
+        try:
+            try_out(replace(self, bundle=files).with_documents([*others, document]))
+        except CallgateError as error:
+            return str(error)
+        return None
 
     @property
     def in_force(self) -> Bundle:

@@ -106,6 +106,7 @@ class PoliciesService:
         policy = request.policy
         _check_id(policy.id)
         check_policy(policy.id, policy.document, self._ground.sidecar.catalogue())
+        self._policies.must_be_servable(self._ground.sidecar, policy.id, policy.document)
 
         def work() -> pb.CreatePolicyResponse:
             by = actor(principal, call)
@@ -128,6 +129,7 @@ class PoliciesService:
         if request.allow_missing and policy.etag:
             raise invalid("allow_missing", "not together with an etag")
         check_policy(policy.id, policy.document, self._ground.sidecar.catalogue())
+        self._policies.must_be_servable(self._ground.sidecar, policy.id, policy.document)
 
         def work() -> pb.UpdatePolicyResponse:
             if request.allow_missing and self._policies.find(policy.id) is None:
@@ -213,6 +215,7 @@ class PoliciesService:
             raise failed_precondition(message)
         # The catalogue, or callgate itself, may have changed since.
         check_policy(request.id, document, self._ground.sidecar.catalogue())
+        self._policies.must_be_servable(self._ground.sidecar, request.id, document)
         reason = request.reason or f"rolled back to version {request.version}"
 
         def work() -> pb.RollBackPolicyResponse:
