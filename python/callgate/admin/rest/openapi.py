@@ -46,7 +46,7 @@ def openapi(bindings: Bindings, *, followed: str) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for binding in bindings.all:
         operation = _operation(binding, schemas, is_followed=followed in binding.method.name)
-        paths.setdefault(binding.template, {})[binding.verb.lower()] = operation
+        paths.setdefault(_path(binding), {})[binding.verb.lower()] = operation
     return {
         "openapi": "3.1.0",
         "info": {
@@ -71,7 +71,7 @@ def _operation(binding: Binding, schemas: dict[str, Any], *, is_followed: bool) 
     request, short = method.request_type.DESCRIPTOR, method.descriptor.name
     taken = {*binding.variables, binding.body}
     parameters = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+        {"name": _parameter(name), "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
         for name in binding.variables
     ]
     if binding.body != "*":
@@ -104,6 +104,18 @@ def _operation(binding: Binding, schemas: dict[str, Any], *, is_followed: bool) 
     elif binding.body:
         operation["requestBody"] = _body(request.fields_by_name[binding.body].message_type, schemas)
     return operation
+
+
+def _path(binding: Binding) -> str:
+    path = binding.template
+    for name in binding.variables:
+        path = path.replace(f"{{{name}}}", f"{{{_parameter(name)}}}")
+    return path
+
+
+def _parameter(variable: str) -> str:
+    """The name of a variable without dots, on which generators of clients stumble."""
+    return variable.replace(".", "_")
 
 
 def _body(descriptor: _Descriptor, schemas: dict[str, Any]) -> dict[str, Any]:
