@@ -35,6 +35,9 @@ _POLL_S: Final = 2.0
 _BEGINNINGS_AT_ONCE: Final = 4
 """Beginnings of streams, such as all pending approvals, that are read at once."""
 
+_RESUMPTIONS_AT_ONCE: Final = 32
+"""Streams that go on where they broke off: each has a thread of its own until it has come to the present."""
+
 _HEADERS: Final = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
@@ -51,6 +54,7 @@ class Events:
         """Begins without streams."""
         self._pumps = Pumps()
         self._beginnings = Turns(_BEGINNINGS_AT_ONCE)
+        self._resumptions = Turns(_RESUMPTIONS_AT_ONCE)
 
     def close(self) -> None:
         """Ends all streams; may be called on any thread."""
@@ -94,11 +98,12 @@ class Events:
             shared.ClearField("resume_token")
         key, reader = (method.name, shared.SerializeToString(deterministic=True)), Reader()
         gone = asyncio.create_task(_gone(receive))
+        gone.add_done_callback(lambda _: call.ended.set())
         try:
             await self._pumps.join(key, lambda ended: _opened(method, principal, shared, ended), reader)
             if has_beginning or not method.is_stream:
-                # Before the first byte, so that its fault is an answer of its own.
-                await self._beginnings.run(stream.begin, is_wanted=lambda: not gone.done())
+                turns = self._resumptions if stream.is_resumed else self._beginnings
+                await turns.run(stream.begin, is_wanted=lambda: not gone.done())
             await stream.start()
             await self._forward(stream, reader, gone, is_known)
         finally:
@@ -138,30 +143,34 @@ class _Stream:
         self._request = request
         self._call = call
         self._send = send
-        self._first: list[bytes] = []
         self._sent: set[str] = set()
+        self._has_begun = False
+        self._loop = asyncio.get_running_loop()
+        self.is_resumed = bool(getattr(request, "resume_token", ""))
+        """True for a stream that goes on where another one broke off."""
 
     def begin(self) -> None:
-        """Reads the beginning, which is the client's own: all that is there, or what has changed since its last id."""
+        """Sends the beginning, which is the client's own: all that is there, or what has changed since its last id.
+
+        To be called on a thread; its fault comes before the first byte, so that it is an answer of its own.
+        """
         if not self._method.is_stream:
             self._keep(self._method.run(self._principal, self._request, self._call))
             return
-        is_resumed = bool(getattr(self._request, "resume_token"))  # noqa: B009  of any message
         for message in self._method.stream(self._principal, self._request, self._call):
             self._keep(message)
-            is_synced = bool(getattr(message, "synced"))  # noqa: B009  as above
-            # One that is resumed says nothing when it has come to the end, but a sign of life.
-            if is_synced if not is_resumed else not is_synced and not _has_content(message):
+            is_synced = bool(getattr(message, "synced"))  # noqa: B009  of any message
+            # One that is resumed says nothing when it has come to the present, but a sign of life, some time later.
+            if is_synced if not self.is_resumed else not is_synced and not _has_content(message):
                 self._call.ended.set()
                 return
 
     async def start(self) -> None:
-        """Sends the header and the beginning."""
-        await self._send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
-        await self._write(b": begin\n\n")
-        for event in self._first:
-            await self._write(event)
-        self._first.clear()
+        """Sends the header, unless it was sent."""
+        if not self._has_begun:
+            self._has_begun = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": list(_HEADERS)})
+            await self._write(b": begin\n\n")
 
     async def send(self, item: Message | AdminError | None) -> None:
         """Sends a message; or an error or None, which is the end."""
@@ -186,9 +195,16 @@ class _Stream:
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     def _keep(self, message: Message) -> None:
-        if _has_content(message) or getattr(message, "synced", False):
-            self._sent.add(_id(message))
-            self._first.append(_event("", _id(message), document(message)))
+        """Sends a message of the beginning, as fast as the client reads."""
+        if not _has_content(message) and not getattr(message, "synced", False):
+            return
+        self._sent.add(_id(message))
+
+        async def forward() -> None:
+            await self.start()
+            await self._write(_event("", _id(message), document(message)))
+
+        asyncio.run_coroutine_threadsafe(forward(), self._loop).result()
 
 
 def _opened(method: RegisteredMethod, principal: Principal, request: Message, call: Call) -> Iterator[Message]:
