@@ -170,6 +170,7 @@ class _Running:
         # Plain flags: signal handlers set them, and must never wait for a lock that this thread may hold.
         self._stop = False
         self._changed = False
+        self._files_changed = False
         self._documents_changed = False
 
     def run(self) -> None:
@@ -196,10 +197,10 @@ class _Running:
         control = _Control(plan.config.state, pages)
         parts = Parts(self._source, engine, reloader, numbers, self._tell_documents)
         described = _administer(parts, engine, server, reloader, pages, admin.address)
-        watcher = Watcher(self._tell_changed) if plan.config.watch else None
+        watcher = Watcher(self._tell_files) if plan.config.watch else None
         try:
             server.start()
-            pages.serving = reloader.serving
+            pages.serving = lambda: reloader.serving
             pages.routes = _routes(engine, server, reloader, described)
             admin.start()
             control.start()
@@ -207,10 +208,10 @@ class _Running:
             if watcher is not None:
                 watcher.watch(reloader.files)
                 watcher.start()
-            greet(plan, engine, server, admin.address)
-            parts.start()
             # The engine may have read later versions of the files than the plan.
             self._changed = self._changed or not reloader.files.are_unchanged()
+            greet(plan, engine, server, admin.address)
+            parts.start()
             self._watch_over(server, reloader, pages, admin, parts, watcher)
             pages.ready = False
             server.stop()
@@ -244,10 +245,13 @@ class _Running:
                 self._documents_changed = False
                 reloader.reload_documents()
                 parts.reloaded()
+            if self._files_changed:
+                self._files_changed = False
+                # One change may be told several times, also after it was read.
+                self._changed = self._changed or not reloader.files.are_unchanged()
             if self._changed or reloader.is_due():
                 self._reload(reloader)
                 parts.reloaded()
-                pages.serving = reloader.serving
                 pages.token = reloader.plan.bundle.admin_token
                 admin.certificate = admin_certificate(reloader.plan.bundle)
                 if watcher is not None:
@@ -266,6 +270,10 @@ class _Running:
 
     def _tell_changed(self) -> None:
         self._changed = True
+        self._wake.up()
+
+    def _tell_files(self) -> None:
+        self._files_changed = True
         self._wake.up()
 
     def _tell_documents(self) -> None:

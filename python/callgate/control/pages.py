@@ -16,7 +16,7 @@ from callgate.config.address import is_loopback
 from callgate.text import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from prometheus_client import CollectorRegistry
     from starlette.types import ASGIApp
@@ -77,7 +77,8 @@ class Pages:
         self.ready = False
         self.failure: str | None = None
         """The reason for which ``/readyz`` is 503, whatever `ready` says."""
-        self.serving: Serving | None = None
+        self.serving: Callable[[], Serving] | None = None
+        """Gives the configuration in force, with the reason for which a newer one is refused."""
         self.upstream_faults: list[tuple[str, str]] = []
         """The servers, with the reasons, that ``/readyz`` names as no MCP servers; it stays as ready as it is."""
         self.freeze_fault: str | None = None
@@ -135,7 +136,8 @@ class Pages:
         return Answer(HTTPStatus.OK, encode(self._registry), content_type)
 
     def _readiness(self, request: Request) -> Answer:
-        failure, serving, faults = self.failure, self.serving, self.upstream_faults
+        failure, faults = self.failure, self.upstream_faults
+        serving = None if self.serving is None else self.serving()
         freeze_fault = self.freeze_fault
         ready = self.ready and failure is None
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE

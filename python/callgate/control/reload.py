@@ -159,9 +159,10 @@ class Reloader:
             self._refuse(_unexpected(error), reading, now_s, is_retry=is_retry)
             return
         self._retry_at_s, self._pause_s = None, _FIRST_RETRY_S
-        self._collector.reloaded(ok=True, at_s=now_s)
         self.plan, self.files = plan, reading.files
+        # Before the metric, by which others see that there was a reload.
         self.serving = Serving(datetime.fromtimestamp(now_s, timezone.utc))
+        self._collector.reloaded(ok=True, at_s=now_s)
         policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
         logs.log("info", "reloaded", {"policies": policies})
         self._warn(warnings)
@@ -175,10 +176,12 @@ class Reloader:
         if isinstance(error, TransientError) or (isinstance(error, InvalidConfigError) and error.is_transient):
             self._retry_at_s = self._clock() + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LAST_RETRY_S)
-        if not is_retry or refused != self.serving.refused:
+        is_news = not is_retry or refused != self.serving.refused
+        # Before the metric, as above.
+        self.serving = Serving(self.serving.since, refused, retried=self._retry_at_s is not None)
+        if is_news:
             self._collector.reloaded(ok=False, at_s=now_s)
             logs.log("error", "reload_failed", {"error": refused, "retried": self._retry_at_s is not None})
-        self.serving = Serving(self.serving.since, refused, retried=self._retry_at_s is not None)
         # The correction may be in a file that only the refused configuration names, or a return to the old one.
         for path in self.files.paths:
             reading.files.add(path)
