@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from callgate.store.place import in_folder
+from callgate.store.revision import HEAD
 from callgate.store.store import open_store
 from support.approvals import NOW, answer, ask
 from support.program import refused, run
@@ -17,7 +18,7 @@ from support.program import refused, run
 
 def test_status_backup_and_restore(tmp_path: Path) -> None:
     state, saved = tmp_path / "state", tmp_path / "saved"
-    assert run("store", "migrate", "--state", state).out == f"migrated: {state}/callgate.db has revision 0004\n"
+    assert run("store", "migrate", "--state", state).out == f"migrated: {state}/callgate.db has revision {HEAD}\n"
     store = open_store(in_folder(state))
     first, second = ask("a"), ask("b")
     store.approvals.ask([first, second], NOW)
@@ -25,7 +26,7 @@ def test_status_backup_and_restore(tmp_path: Path) -> None:
     done = run("store", "status", "--state", state)
     assert done.out.splitlines() == [
         f"store:          {state}/callgate.db",
-        "revision:       0004",
+        f"revision:       {HEAD}",
         "approvals:      1 approved, 1 pending",
         "active permits: 0",
     ]
