@@ -103,6 +103,9 @@ pub struct Decision<'a> {
     pub shadow: Option<Shadow<'a>>,
     /// For `approval_required`: the fingerprint of the exact call.
     pub fingerprint: Option<Fingerprint>,
+    /// The id of the approval that the call waits for, that denies it or was used for it, or of the permit that was used for it;
+    /// empty if there is none.
+    pub approval: Cow<'a, str>,
     /// Unix microseconds at which the counters were stamped.
     pub decided_at_us: u64,
     /// The id under which the units can be returned, if the caller requested one and the call is allowed.
@@ -130,6 +133,7 @@ impl<'a> Decision<'a> {
             policy_version: Cow::Borrowed(""),
             shadow: None,
             fingerprint: None,
+            approval: Cow::Borrowed(""),
             decided_at_us,
             reservation: None,
             grant_index: None,
@@ -151,6 +155,7 @@ impl<'a> Decision<'a> {
             policy_version: owned(self.policy_version),
             shadow: self.shadow.map(Shadow::into_owned),
             fingerprint: self.fingerprint,
+            approval: owned(self.approval),
             decided_at_us: self.decided_at_us,
             reservation: self.reservation,
             grant_index: self.grant_index,

@@ -6,17 +6,19 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, Reservations, StoreError};
 
+use crate::approval::{Answer, Decided};
 use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed, frozen};
 use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request, ReservationId, reset};
 
-pub use crate::compile::Need;
+pub use crate::compile::{AppliedEntry, Need};
 pub use crate::eval::explain::{ConditionStep, Explanation, Step, StepKind, StepResult};
 pub use crate::eval::peek::{Peek, PeekedCount, PeekedLimit};
 pub use crate::eval::seen::{LoggedPath, Seen};
@@ -59,6 +61,7 @@ pub struct Engine {
     retired: Mutex<Vec<Arc<State>>>,
     counters: Counters,
     reservations: Reservations,
+    reservation_ttl: Duration,
     hash_key: [u8; 16],
 }
 
@@ -123,6 +126,7 @@ impl Engine {
             // The identities in a file were made with its own key.
             hash_key: *counters.hash_key().unwrap_or(&config.hash_key),
             counters,
+            reservation_ttl: Duration::from_millis(config.reservation_ttl_ms),
             reservations: Reservations::new(config.reservation_ttl_ms, config.reservations, &config.hash_key),
         }
     }
@@ -221,6 +225,91 @@ impl Engine {
             *scratch = Scratch::default();
             internal_error(now)
         })
+    }
+
+    /// Like [`Engine::decide_seen`], but a call that needs an approval becomes a question, and nothing is taken for it:
+    /// [`Engine::settle_answered`] decides it with the answer. A call with longer canonical arguments is denied.
+    pub fn decide_or_ask<'s>(
+        &self,
+        state: &'s State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+        max_args_bytes: usize,
+        see: impl FnOnce(Seen<'_>),
+    ) -> Decided<'s> {
+        let decided = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(any(test, feature = "forced-panic"))]
+            force_panic(request);
+            let evaluation = self.evaluation(state, request, now);
+            let counting = self.counting(state, now);
+            let tape = &mut scratch.tape;
+            let mut weighed = Weighed::default();
+            if let ControlFlow::Break(decision) = evaluation.weigh(&mut weighed, tape, &mut Silent, see) {
+                return Decided::Decision(decision);
+            }
+            if let ControlFlow::Break(decision) = counting.look(&mut weighed, &mut Silent) {
+                return Decided::Decision(decision);
+            }
+            if weighed.needs_nobody() {
+                return Decided::Decision(counting.settle::<Silent>(&mut weighed));
+            }
+            counting.ask(&evaluation, weighed, tape, max_args_bytes)
+        }));
+        decided.unwrap_or_else(|_| {
+            *scratch = Scratch::default();
+            Decided::Decision(internal_error(now))
+        })
+    }
+
+    /// Passes the arguments of a call to `see` once more, if they are well formed: for the record of a call that was a question
+    /// first.
+    pub fn see(
+        &self,
+        state: &State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+        see: impl FnOnce(Seen<'_>),
+    ) {
+        self.evaluation(state, request, now).see(&mut scratch.tape, see);
+    }
+
+    /// Decides a call with the answer about its approval. `state` is the one that it was looked at by; freezes and the revocation
+    /// of its grant are those of now, because it may have waited.
+    pub fn settle_answered<'s>(
+        &self,
+        state: &'s State,
+        looked: Looked<'s, '_>,
+        answer: &Answer,
+        now: Now,
+    ) -> Decision<'s> {
+        let counting = self.counting(state, now);
+        let settled = catch_unwind(AssertUnwindSafe(|| {
+            let current = self.snapshot();
+            let freezes = self.freezes.load();
+            let withdrawn = counting.withdrawn(&looked.weighed, &current);
+            let frozen = || {
+                let freezes = freezes.as_ref()?;
+                frozen::decision(freezes, state, &looked.weighed, now)
+            };
+            let stopped = withdrawn.or_else(frozen);
+            stopped.or_else(|| counting.answered(&looked.weighed, answer))
+        }));
+        match settled {
+            Ok(Some(decision)) => decision,
+            Ok(None) => {
+                let Answer::Approved { id } = answer else {
+                    return internal_error(now);
+                };
+                let mut decision = self.settle(state, looked.approved(), now);
+                if decision.outcome == Outcome::Allow {
+                    decision.approval = Cow::Owned(id.clone());
+                }
+                decision
+            }
+            Err(_) => internal_error(now),
+        }
     }
 
     /// The steps of [`Engine::decide_seen`] before any unit is taken, for who has to ask elsewhere before [`Engine::settle`].
@@ -383,6 +472,11 @@ impl Engine {
             self.reservations.sweep(now, budget);
             self.counters.turn(budget.div_ceil(SWEPT_PER_BLOCK));
         }
+    }
+
+    /// Returns the time in which a reservation can be rolled back.
+    pub const fn reservation_ttl(&self) -> Duration {
+        self.reservation_ttl
     }
 
     /// Returns the number of live counters, and their greatest number.

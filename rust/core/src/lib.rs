@@ -4,6 +4,7 @@
 //! that its tests neither sleep nor mock. The meaning of a policy is defined in `docs/policy.md`.
 
 pub mod address;
+pub mod approval;
 pub mod bindings;
 mod compile;
 pub mod decision;
@@ -22,5 +23,5 @@ mod state;
 
 pub use callgate_counters::{Now, PepId, ReservationId};
 pub use decision::{Decision, Fingerprint, LimitState, Outcome, Shadow};
-pub use engine::{Engine, EngineConfig, Scratch, State};
+pub use engine::{Engine, EngineConfig, Looked, Scratch, State};
 pub use request::{Args, Caller, Pep, PinnedTools, Request};

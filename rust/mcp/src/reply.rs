@@ -191,6 +191,7 @@ mod tests {
             policy_version: "0123456789ab".into(),
             shadow: None,
             fingerprint: None,
+            approval: "".into(),
             decided_at_us: 5,
             reservation: None,
             grant_index: None,

@@ -8,7 +8,9 @@ use sha2::{Digest, Sha256};
 
 use super::pointer::push_step;
 use super::rules::Need;
-use crate::policy::ast::{ApprovalTerms, CategoryRules, Cost, Limit, Path, Policy, Rules, Scope, Step};
+use crate::policy::ast::{
+    ApprovalTerms, CategoryRules, Cost, EntryDocument, Limit, Path, Policy, Rules, Scope, Step,
+};
 
 /// A limit with all data that a call needs.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl CompiledLimit {
         part: &str,
         exact: bool,
         limit: Limit,
-        terms: Option<&ApprovalTerms>,
+        terms: Option<(&ApprovalTerms, &Arc<EntryDocument>)>,
         counts: &Counts,
     ) -> Self {
         let mut rule = part.to_owned();
@@ -47,10 +49,11 @@ impl CompiledLimit {
         scope.sort_by_cached_key(scope_bytes);
         scope.dedup_by_key(|part| scope_bytes(part));
         Self {
-            at_max: terms.filter(|_| limit.asks_at_max).map(|terms| {
+            at_max: terms.filter(|_| limit.asks_at_max).map(|(terms, entry)| {
                 Arc::new(Need {
                     rule: rule.clone(),
                     terms: terms.clone(),
+                    entry: Arc::clone(entry),
                 })
             }),
             cost_rule: format!("{rule}/cost"),

@@ -15,7 +15,7 @@ use crate::policy::ast::{Category, CategoryRules, DefaultAction, Mode, Path, Pol
 pub(crate) use facts::{Facts, ToolFactsCompiled};
 pub(crate) use limits::CompiledLimit;
 pub(crate) use names::{NameFacts, Names};
-pub use rules::Need;
+pub use rules::{AppliedEntry, Need};
 pub(crate) use rules::{Check, CompiledSchema, Place};
 
 /// The reason for which a checked document cannot be compiled.
@@ -93,7 +93,8 @@ impl CompiledPolicy {
                 };
             }
         }
-        let all_tools = Place::build(&["all_tools"], false, policy.all_tools, &counts, &mut limits)?;
+        let mut all_tools = Place::build(&["all_tools"], false, policy.all_tools, &counts, &mut limits)?;
+        forget_entries(&mut tools, &mut categories, &mut all_tools, &limits);
         let mut log_args: Vec<Path> = Vec::with_capacity(policy.log_args.len());
         for path in policy.log_args {
             if !log_args.contains(&path) {
@@ -161,5 +162,25 @@ impl CompiledPolicy {
             CategoryPlace::Absent | CategoryPlace::Hide => None,
         });
         self.tools.iter().chain(categories).chain(&self.all_tools)
+    }
+}
+
+/// Drops the documents of entries if nobody will ever be shown one.
+fn forget_entries(
+    tools: &mut [Place],
+    categories: &mut [CategoryPlace],
+    all_tools: &mut Place,
+    limits: &[CompiledLimit],
+) {
+    let categories = categories.iter_mut().filter_map(|category| match category {
+        CategoryPlace::Rules(place) => Some(&mut **place),
+        CategoryPlace::Absent | CategoryPlace::Hide => None,
+    });
+    let mut places: Vec<&mut Place> = tools.iter_mut().chain(categories).collect();
+    places.push(all_tools);
+    if !places.iter().any(|place| place.asks(limits)) {
+        for place in places {
+            place.entry = None;
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::limits::Counts;
 use super::pointer::{check_name, pointer, push_step};
 use super::{CompileError, CompiledLimit, reads, sentence};
-use crate::policy::ast::{self, Action, ApprovalTerms, Condition, Mode, Rules, Schema};
+use crate::policy::ast::{self, Action, ApprovalTerms, Condition, EntryDocument, Mode, Rules, Schema};
 use crate::policy::schema::{SchemaCheck, compile_schema};
 
 /// The rules of one part of the policy: an entry of `tools`, a category, or `all_tools`.
@@ -23,6 +23,17 @@ pub(crate) struct Place {
     /// Indexes of [`super::CompiledPolicy::limit`].
     pub(super) limits: Range<u32>,
     pub(crate) approval: Option<ApprovalRule>,
+    /// The entry itself, if the policy can ask for an approval.
+    pub(crate) entry: Option<Arc<AppliedEntry>>,
+}
+
+/// An entry that applies to a call, as a person who answers is shown it.
+#[derive(Clone, Debug)]
+pub struct AppliedEntry {
+    /// Its pointer.
+    pub rule: String,
+    /// Its rules.
+    pub document: Arc<EntryDocument>,
 }
 
 /// `action: deny`.
@@ -65,6 +76,8 @@ pub struct Need {
     pub rule: String,
     /// The terms of the approval.
     pub terms: ApprovalTerms,
+    /// The entry that it stands in.
+    pub entry: Arc<EntryDocument>,
 }
 
 /// `action: require_approval`.
@@ -106,7 +119,8 @@ impl Place {
         };
         let requires = rules.action == Action::RequireApproval;
         let first_limit = index_of(limits);
-        let terms = rules.approval.as_ref().map(|approval| &approval.terms);
+        let entry = rules.entry.unwrap_or_default();
+        let terms = rules.approval.as_ref().map(|approval| (&approval.terms, &entry));
         let compile = |limit| CompiledLimit::build(&part("limits"), exact, limit, terms, counts);
         limits.extend(rules.limits.into_iter().map(compile));
         Ok(Self {
@@ -125,9 +139,25 @@ impl Place {
                 need: Arc::new(Need {
                     rule: part("approval"),
                     terms: approval.terms,
+                    entry: Arc::clone(&entry),
                 }),
             }),
+            entry: Some(Arc::new(AppliedEntry {
+                rule: base.clone(),
+                document: entry,
+            })),
         })
+    }
+
+    /// Returns whether a call can need a person's approval.
+    pub(super) fn asks(&self, limits: &[CompiledLimit]) -> bool {
+        let own = usize::try_from(self.limits.start)
+            .ok()
+            .zip(usize::try_from(self.limits.end).ok());
+        let own = own
+            .and_then(|(start, end)| limits.get(start..end))
+            .unwrap_or_default();
+        self.approval.is_some() || own.iter().any(|limit| limit.at_max.is_some())
     }
 
     /// Returns whether the rules cannot change any decision.

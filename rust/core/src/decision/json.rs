@@ -37,6 +37,9 @@ impl Decision<'_> {
             if let Some(reservation) = self.reservation {
                 decision.field("reservation").plain(reservation);
             }
+            if !self.approval.is_empty() {
+                decision.field("approval").text(&self.approval);
+            }
         });
     }
 }

@@ -69,6 +69,15 @@ impl<'c> AdmittedRequest<'c> {
         }
     }
 
+    /// All labels of the grant.
+    pub(super) fn labels(&self) -> Vec<(String, String)> {
+        let owned = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        match self.labels {
+            LabelsOf::Request(labels) => labels.iter().map(|(name, value)| owned(name, value)).collect(),
+            LabelsOf::Grant(labels) => labels.iter().map(|(name, value)| owned(name, value)).collect(),
+        }
+    }
+
     /// Index of the configured grant.
     pub(super) const fn grant_index(&self) -> Option<u32> {
         self.grant_index

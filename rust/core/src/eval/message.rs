@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::walk::EvaluationError;
 use crate::compile::{Check, CompiledLimit};
+use crate::freeze::format_seconds;
 use crate::grant::without_tokens;
 use crate::json::JsonError;
 
@@ -160,19 +161,71 @@ pub(super) fn rate_limited(tool: &str, limit: &CompiledLimit, wait_us: u64) -> S
     )
 }
 
-pub(super) fn approval_required(tool: &str) -> String {
+/// The rest of the sentence where nobody was asked, as in a peek.
+pub(super) const APPROVAL_NOT_ASKED: &str = "a person's approval";
+
+/// The rest of the sentence about an approval that waits: who is asked, by which id, and until when.
+pub(super) fn approval_waits(id: &str, approvers: &[String], until_us: u64) -> String {
+    let who = match approvers {
+        [] => "a person".to_owned(),
+        [group] => format!("a person of the group `{group}`"),
+        groups => format!("a person of the groups `{}`", groups.join("`, `")),
+    };
     format!(
-        "`{}` needs a person's approval, which nobody can give here yet; do not repeat the call, tell your user",
+        "the approval `{id}` of {who}; tell your user, and repeat exactly this call once it is given, before {}",
+        format_seconds(until_us)
+    )
+}
+
+pub(super) fn approval_required(tool: &str, waits: &str) -> String {
+    format!("`{}` needs {waits}", shown(tool))
+}
+
+pub(super) fn approval_at_max(tool: &str, limit: &CompiledLimit, waits: &str) -> String {
+    format!(
+        "`{}` would pass the limit of {}, so it needs {waits}",
+        shown(tool),
+        limit.quota
+    )
+}
+
+pub(super) fn approval_denied(tool: &str, reason: &str, until_us: u64) -> String {
+    let reason = reason.trim();
+    let said = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", on_one_line(reason))
+    };
+    format!(
+        "a person has denied this call of `{}`{said}; it stays denied until {}, do not repeat it",
+        shown(tool),
+        format_seconds(until_us)
+    )
+}
+
+pub(super) fn approval_too_long(tool: &str, max_bytes: usize) -> String {
+    format!(
+        "`{}` needs a person's approval, and its arguments are longer than {max_bytes} bytes, which nobody could read; send \
+         less",
         shown(tool)
     )
 }
 
-pub(super) fn approval_at_max(tool: &str, limit: &CompiledLimit) -> String {
+pub(super) fn approval_capacity(of_grant: bool) -> String {
+    let whose = if of_grant { "of this grant" } else { "in all" };
     format!(
-        "`{}` would pass the limit of {}; that needs a person's approval, which nobody can give here yet; tell your user",
-        shown(tool),
-        limit.quota
+        "the call needs a person's approval, and too many approvals {whose} are pending; wait until people have answered some"
     )
+}
+
+/// A person's words without line breaks and other control characters.
+fn on_one_line(text: &str) -> String {
+    let text = shown(text);
+    let words = text.split(|c: char| c.is_control() || c.is_whitespace());
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn subject(tool: &str, limit: &CompiledLimit, one: &str, many: &str) -> String {

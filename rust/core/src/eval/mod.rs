@@ -19,6 +19,7 @@ mod need;
 mod operand;
 mod operators;
 pub(crate) mod peek;
+mod question;
 mod ruling;
 mod schema;
 pub(crate) mod seen;

@@ -39,8 +39,8 @@ impl<'s> Counting<'_, 's> {
     fn approval_required(&self, weighed: &Weighed<'s, '_>) -> Decision<'s> {
         let rule = need::first_rule(&weighed.needs);
         let message = match self.exceeded(weighed, &rule) {
-            Some(limit) => message::approval_at_max(&weighed.tool, limit),
-            None => message::approval_required(&weighed.tool),
+            Some(limit) => message::approval_at_max(&weighed.tool, limit, message::APPROVAL_NOT_ASKED),
+            None => message::approval_required(&weighed.tool, message::APPROVAL_NOT_ASKED),
         };
         let mut decision = Decision {
             limits: self.limit_states(weighed),

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::admission::{AdmittedRequest, Decider};
 use super::call::EvaluatedCall;
@@ -14,7 +15,7 @@ use super::ruling::{Flow, Shadowing};
 use super::seen::Seen;
 use super::trace::Trace;
 use super::{Evaluation, frozen, message, operand, stages};
-use crate::compile::{CompiledPolicy, NameFacts};
+use crate::compile::{AppliedEntry, CompiledPolicy, NameFacts};
 use crate::decision::Fingerprint;
 use crate::freeze::FROZEN;
 use crate::json::{Kind, Tape, Value};
@@ -36,6 +37,8 @@ pub(crate) struct Weighed<'s, 'r> {
     pub(super) shadowing: Shadowing<'s>,
     /// The rules that ask for an approval; a look adds the limits among them.
     pub(super) needs: Needs<'s>,
+    /// The entries that apply to a call that can need an approval.
+    pub(super) entries: Vec<Arc<AppliedEntry>>,
     /// The fingerprint of the call, if it needs an approval.
     pub(super) fingerprint: Option<Fingerprint>,
     /// The rule of the approval that full enforcement would need.
@@ -65,6 +68,11 @@ impl<'r> Weighed<'_, 'r> {
 }
 
 impl Weighed<'_, '_> {
+    /// True if nobody has to be asked.
+    pub(crate) fn needs_nobody(&self) -> bool {
+        self.needs.is_empty()
+    }
+
     /// The number of counts that units are taken from: all if full enforcement allows the call, else the enforced ones.
     pub(super) fn wanted(&self) -> usize {
         if self.shadowing.has_answer() {
@@ -87,6 +95,7 @@ impl Weighed<'_, '_> {
             counts: self.counts,
             shadowing: self.shadowing.into_owned(),
             needs: need::into_owned(self.needs),
+            entries: self.entries,
             fingerprint: self.fingerprint,
             shadow_approval: self.shadow_approval.map(|rule| Cow::Owned(rule.into_owned())),
         }
@@ -94,6 +103,11 @@ impl Weighed<'_, '_> {
 }
 
 impl DecisionIndexes {
+    /// True if the grant is a configured one.
+    pub(super) const fn has_grant(self) -> bool {
+        self.grant.is_some()
+    }
+
     /// Adds the policy, the grant and the tool that these indexes name.
     pub(super) fn complete<'s>(self, state: &'s State, decision: &mut Decision<'s>) {
         let policy = state.compiled(self.policy);
@@ -182,6 +196,9 @@ impl<'s> Evaluation<'_, 's, '_> {
         let places = stages::before_limits(call, policy, found, shadowing, trace)?;
         limits::resolve(call, self.keys(), policy, &places, shadowing, counts, trace)?;
         let (needs, shadowed) = stages::needs(call, &places, trace);
+        if !needs.is_empty() || weighed.counts.can_ask() {
+            weighed.entries = places.iter().filter_map(|place| place.entry.clone()).collect();
+        }
         weighed.needs = needs;
         weighed.shadow_approval = shadowed.map(|need| Cow::Borrowed(need.rule.as_str()));
         ControlFlow::Continue(())
@@ -197,6 +214,14 @@ impl<'s> Evaluation<'_, 's, '_> {
         if let (Ok(args), Ok((admitted, Decider { policy, .. }))) = (self.arguments(tape, None), self.admit())
         {
             weighed.fingerprint = Some(fingerprint(&admitted, args, policy));
+        }
+    }
+
+    /// Passes the arguments to `see`, as weighing does.
+    pub(crate) fn see(&self, tape: &mut Tape, see: impl FnOnce(Seen<'_>)) {
+        if let Ok(args) = self.arguments(tape, self.request.name_fault()) {
+            let policy = self.admit().ok().map(|(_, decider)| decider.policy);
+            see(Seen::new(args, policy));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The checked form of a policy document: all values are validated, nothing is compiled.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use callgate_counters::{Micros, Window};
 
@@ -167,6 +168,8 @@ pub struct Rules {
     pub approval: Option<Approval>,
     /// The entry's own mode, or else the policy's.
     pub mode: Mode,
+    /// The entry itself; `None` if it is absent.
+    pub entry: Option<Arc<EntryDocument>>,
 }
 
 impl Rules {
@@ -181,6 +184,7 @@ impl Rules {
             limits: Vec::new(),
             approval: None,
             mode,
+            entry: None,
         }
     }
 }
@@ -201,6 +205,15 @@ pub struct Approval {
     pub when: Vec<Check>,
     /// Its terms.
     pub terms: ApprovalTerms,
+}
+
+/// The rules of one entry, as a person who answers is shown them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EntryDocument {
+    /// Their JSON, without `$schema` and `x-` fields.
+    pub json: String,
+    /// SHA-256 of their canonical form, 64 hex digits. A permit stays with it.
+    pub digest: String,
 }
 
 /// The terms of an approval: who gives it, and for how long it holds.

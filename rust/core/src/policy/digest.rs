@@ -2,8 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
+use super::ast::EntryDocument;
 use super::fields::is_ignored;
 use super::read::{Content, Member, Node, Read};
+use crate::hex::Hex;
 use crate::json::ValueWriter;
 
 /// The role of an object in a policy: its keys are fields, names or data.
@@ -38,18 +40,55 @@ impl Shape {
     }
 }
 
+/// The way in which numbers are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Numbers {
+    /// In their one canonical form.
+    Canonical,
+    /// As the document has them.
+    AsWritten,
+}
+
 /// The digest of a valid document.
 pub(super) fn digest(document: &Node) -> Read<[u8; 32]> {
     let mut canonical = String::new();
-    write(document, Shape::Policy, ValueWriter::new(&mut canonical))?;
+    write(
+        document,
+        Shape::Policy,
+        Numbers::Canonical,
+        ValueWriter::new(&mut canonical),
+    )?;
     Ok(Sha256::digest(canonical.as_bytes()).into())
 }
 
-/// Writes RFC 8785 with exact numbers. Recursion is safe because the document's depth is limited.
-fn write(node: &Node, shape: Shape, out: ValueWriter<'_>) -> Read<()> {
+/// The rules of one entry, as people read them, and the digest of their canonical form.
+pub(super) fn entry(rules: &Node) -> Read<EntryDocument> {
+    let (mut canonical, mut json) = (String::new(), String::new());
+    write(
+        rules,
+        Shape::Rules,
+        Numbers::Canonical,
+        ValueWriter::new(&mut canonical),
+    )?;
+    write(
+        rules,
+        Shape::Rules,
+        Numbers::AsWritten,
+        ValueWriter::new(&mut json),
+    )?;
+    let digest: [u8; 32] = Sha256::digest(canonical.as_bytes()).into();
+    Ok(EntryDocument {
+        json,
+        digest: Hex(&digest).to_string(),
+    })
+}
+
+/// Writes RFC 8785 with these numbers. Recursion is safe because the document's depth is limited.
+fn write(node: &Node, shape: Shape, numbers: Numbers, out: ValueWriter<'_>) -> Read<()> {
     match &node.content {
         Content::Null => out.null(),
         Content::Bool(value) => out.boolean(*value),
+        Content::Number(text) if numbers == Numbers::AsWritten => out.json(text),
         Content::Number(_) => {
             let number = node.number("a number")?;
             out.with(|out| number.write_canonical(out));
@@ -58,7 +97,7 @@ fn write(node: &Node, shape: Shape, out: ValueWriter<'_>) -> Read<()> {
         Content::List(elements) => out.list(|list| {
             elements
                 .iter()
-                .try_for_each(|element| write(element, shape, list.element()))
+                .try_for_each(|element| write(element, shape, numbers, list.element()))
         })?,
         Content::Object(members) => {
             let mut kept: Vec<&Member> = members
@@ -71,6 +110,7 @@ fn write(node: &Node, shape: Shape, out: ValueWriter<'_>) -> Read<()> {
                     write(
                         &member.value,
                         shape.below(&member.key),
+                        numbers,
                         object.member(&member.key),
                     )
                 })

@@ -66,6 +66,11 @@ impl<'n> Fields<'n> {
         Ok((fields, faults))
     }
 
+    /// The object itself.
+    pub(super) const fn node(&self) -> &'n Node {
+        self.node
+    }
+
     /// The member with this name.
     pub(crate) fn member(&self, name: &str) -> Option<&'n Member> {
         let misspelt = || self.misspelt.iter().find(|(meant, _)| meant == name);

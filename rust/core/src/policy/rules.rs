@@ -1,10 +1,13 @@
 //! The rules of one entry (`docs/policy.md` section 1).
 
+use std::sync::Arc;
+
 use super::approval::{Asker, approval};
 use super::ast::{Action, Limit, Mode, Rules};
 use super::check::checks;
 use super::collected::Collected;
 use super::conflict::Entry;
+use super::digest;
 use super::fields::{Fields, word};
 use super::limit::{limit, rate_limit};
 use super::read::{Node, Read};
@@ -67,6 +70,8 @@ pub(super) fn read(fields: &Fields<'_>, context: &Context<'_>, collected: &mut C
         limits,
         approval: approval?,
         mode: mode?,
+        // A fault of it is one of the whole document, whose digest tells it.
+        entry: Some(Arc::new(digest::entry(fields.node()).ok()?)),
     };
     collected.warnings.of_rules(fields, &rules);
     Some(rules)
