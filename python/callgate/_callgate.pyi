@@ -11,6 +11,7 @@ from typing_extensions import Self, Unpack
 from callgate.outcome import Outcome
 
 __all__ = [
+    "ApprovalQueue",
     "BenchCalls",
     "ConditionStep",
     "Decision",
@@ -386,6 +387,7 @@ class _Sizes(TypedDict, total=False):
     reservation_ttl_ms: int
     counters: str | None
     share_counters: bool
+    approvals: ApprovalQueue | None
     flush_interval_ms: int
     reservations_per_grant: int
     reservations_per_pep: int
@@ -408,6 +410,8 @@ class Engine:
     - `share_counters`: Share the counters in a file with other processes that pass it as well, so that a limit holds
       for all of them together. One of them keeps the file. A call of the others waits for its answer, at most 2 s;
       then it is denied, ``(counter store unavailable)``.
+    - `approvals`: The queue of questions about calls that need a person's approval; such a call waits for its answer.
+      None denies them, ``(approval store unavailable)``.
     - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
       lose the counts of one interval; a kill loses nothing.
     - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's
@@ -991,6 +995,8 @@ class Server:
             gateway.
         freeze_file: The file of freezes (``docs/operations.md``), which is read at the start and twice a second after
             it; None for none.
+        approvals: The queue of questions about calls that need a person's approval; None to deny them,
+            ``(approval store unavailable)``.
         **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
             milliseconds as ``header_timeout_ms``; None for the default.
 
@@ -1015,6 +1021,7 @@ class Server:
         proxies: Mapping[str, object] | None = None,
         gateway: Mapping[str, object] | None = None,
         freeze_file: str | PathLike[str] | None = None,
+        approvals: ApprovalQueue | None = None,
         **limits: int | None,
     ) -> Self: ...
     def check(self) -> None:
@@ -1167,6 +1174,7 @@ class Wrap:
         first_lists_s: Time in seconds after the server's first complete list in which first lists of other
             variants are accepted; None for 24 hours.
         freeze_file: The file of freezes, read twice a second; None for none.
+        approvals: The queue of questions about calls that need a person's approval; None to deny them.
 
     Raises:
         ConfigError: A value has the wrong form, or the decision log, the folder of pins or the file of freezes cannot
@@ -1192,6 +1200,7 @@ class Wrap:
         pinning: str | None = None,
         first_lists_s: int | None = None,
         freeze_file: str | PathLike[str] | None = None,
+        approvals: ApprovalQueue | None = None,
     ) -> Self: ...
     def run(self) -> tuple[int, str | None]:
         """Relays between standard input and output and the server until the server has ended.
@@ -1203,6 +1212,41 @@ class Wrap:
 
     def drain_events(self, max: int = 1_000) -> list[tuple[str, str, dict[str, str | int]]]:
         """Takes up to `max` waiting events, oldest first: level, event, fields. Values of arguments never appear."""
+
+@final
+class ApprovalQueue:
+    """A queue of questions about calls that need a person's approval.
+
+    A `Server`, a `Wrap` or an `Engine` asks. One thread takes the questions and answers them.
+
+    Args:
+        deadline_ms: The longest wait of a call for its answer; then it is denied, ``(approval store unavailable)``.
+        max_arguments_bytes: The length of the longest canonical arguments that people are asked about.
+    """
+    def __new__(cls, *, deadline_ms: int = 400, max_arguments_bytes: int = 65_536) -> Self: ...
+    def take(self, most: int, timeout_ms: int) -> tuple[list[dict[str, Any]], list[tuple[str, str, bool]]] | None:
+        """Takes questions in the order of their calls, and the uses of approvals and permits whose calls were not made.
+
+        Args:
+            most: The most questions to take.
+            timeout_ms: The longest wait while there is nothing to take.
+
+        Returns:
+            The questions, and uses to give back: the id of the approval or permit, the id of the use, and True for a
+            permit. None once the queue is closed and all uses were taken.
+        """
+    def approve(self, number: int, id: str, *, is_permit: bool) -> None:
+        """Answers a question: the call may be made. A use of a call that does not wait any more is given back."""
+    def deny(self, number: int, id: str, rule: str, reason: str, until_us: int) -> None:
+        """Answers a question: a person has denied the call."""
+    def wait(self, number: int, id: str, rule: str, approvers: list[str], until_us: int) -> None:
+        """Answers a question: the call waits for people of these groups, or for anybody who may answer."""
+    def refuse(self, number: int, *, of_grant: bool) -> None:
+        """Answers a question: too many approvals are pending, of this grant or in all."""
+    def fail(self, number: int) -> None:
+        """Answers a question: the store of approvals cannot be reached."""
+    def close(self) -> None:
+        """Takes no more questions; calls that wait are denied."""
 
 @final
 class BenchCalls:

@@ -15,6 +15,7 @@ from callgate.cli import app
 from callgate.config.load import load
 from callgate.config.model import Config
 from callgate.control.metrics import ServerCollector, registry
+from callgate.control.store_numbers import StoreNumbers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTION = re.compile(r"--[a-z][a-z-]*")
@@ -53,7 +54,10 @@ def test_every_kind_of_failure_is_on_the_page() -> None:
 def families() -> dict[str, set[str]]:
     """The labels of each metric."""
     with Server(Engine.from_dict({"version": "1", "name": "p", "default": "deny", "tools": {}})) as server:
-        collector = ServerCollector(server)
+        numbers = StoreNumbers()
+        numbers.set_store("sqlite")
+        numbers.set_approvals({"pending": 1})
+        collector = ServerCollector(server, numbers)
         collector.reloaded(ok=True, at_s=1)
         samples = [sample for family in collector.collect() for sample in family.samples]
         text = generate_latest(registry(collector)).decode()

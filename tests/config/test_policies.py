@@ -35,7 +35,7 @@ CATALOGUE = """
   "aws": {"tools": {"create_ami": {"category": "Write"}, "a*b": {"category": "Read"}, "pay": {"category": "Write"}}},
   "gone": {"tools": {}}}}
 """
-APPROVALS = "4:34: calls that need an approval are refused, because this version has no way to give one; "
+APPROVALS = "4:34: calls that need an approval are denied, because there is no store; give --state"
 WIPE = "3:8: the catalogue has no tool `wipe`"
 AMI = "6:3: the catalogue has no tool `create-ami`; did you mean `create_ami`?"
 
@@ -59,18 +59,17 @@ def configuration(folder: Path, more: str = "", server: str = "aws") -> Path:
 
 
 def of_tools(found: list[str]) -> list[str]:
-    return [line for line in found if "approval" in line or "no tool" in line or "no server" in line]
+    return [line for line in found if "no tool" in line or "no server" in line]
 
 
-def test_validate_warns_of_approvals_and_unknown_tools() -> None:
+def test_validate_warns_of_unknown_tools() -> None:
     done = CliRunner().invoke(app, ["validate", "--catalogue", "catalogue.json", "policies"])
     assert (done.exit_code, done.stderr) == (0, "")
     lines = of_tools(done.stdout.splitlines())
-    places = ("policies/aws.yaml:4:34: ", "policies/aws.yaml:6:3: ", "policies/aws.yaml:3:8: ", "catalogue.json:4:3: ")
+    places = ("policies/aws.yaml:6:3: ", "policies/aws.yaml:3:8: ", "catalogue.json:4:3: ")
     assert [line.partition("warning: ")[0] for line in lines] == list(places)
-    assert lines[0].endswith("(and 1 more in this file)")
-    assert lines[1].endswith("the catalogue has no tool `create-ami`; did you mean `create_ami`?")
-    assert "no server `gone` is configured" in lines[3]
+    assert lines[0].endswith("the catalogue has no tool `create-ami`; did you mean `create_ami`?")
+    assert "no server `gone` is configured" in lines[2]
 
 
 @pytest.mark.parametrize(
@@ -92,8 +91,13 @@ def test_shadow_mode_is_not_taken_for_protection(folder: Path, text: str, expect
 
 def test_without_a_catalogue_nothing_is_said_of_tools() -> None:
     done = CliRunner().invoke(app, ["validate", "policies"])
-    assert len(of_tools(done.stdout.splitlines())) == 1
-    assert APPROVALS.partition(": ")[2] in done.stdout
+    assert of_tools(done.stdout.splitlines()) == []
+
+
+def test_approvals_without_a_store_are_warned_of(folder: Path) -> None:
+    plan = Source(None, folder / "policies").read(Files())
+    [found] = plan.approval_warnings()
+    assert found == f"{folder / 'policies' / 'aws.yaml'}:{APPROVALS} (and 1 more in this file)"
 
 
 def test_a_catalogue_with_a_fault_is_refused(folder: Path) -> None:
@@ -105,8 +109,7 @@ def test_a_catalogue_with_a_fault_is_refused(folder: Path) -> None:
 def test_a_configuration_warns_too(folder: Path) -> None:
     found = of_tools(warnings(read_bundle(configuration(folder))))
     file = folder / "policies" / "aws.yaml"
-    assert [line for line in found if line.startswith(f"{file}:{APPROVALS}")] == [found[1]]
-    assert found[2:] == [f"{file}:{AMI}", f"{file}:{WIPE}"]
+    assert found[1:] == [f"{file}:{AMI}", f"{file}:{WIPE}"]
     assert found[0].startswith(
         f"{folder / 'catalogue.json'}:4:3: no server `gone` is configured, so what the catalogue"
     )
@@ -124,7 +127,6 @@ def test_a_start_without_a_configuration_warns_too(folder: Path, policy: str) ->
     found = of_tools(Source(None, folder / policy, options).read(Files()).warnings())
     file = folder / "policies" / "aws.yaml"
     assert [line for line in found if f"{file}:{AMI}" == line]
-    assert any(line.startswith(f"{file}:{APPROVALS}") for line in found)
     assert any("`gone`" in line for line in found) is (policy == "policies")
 
 
@@ -146,7 +148,5 @@ def test_proxies_name_configured_servers(folder: Path, more: str, expected: str)
 def test_limits_that_ask_at_their_max_are_warned_about(folder: Path) -> None:
     limit = "{counter: c, window: day, max: 5, at_max: require_approval}"
     (folder / "asks.yaml").write_text(f'version: "1"\ndefault: deny\ntools:\n  t: {{limits: [{limit}]}}\n')
-    done = CliRunner().invoke(app, ["validate", "asks.yaml"])
-    assert (done.exit_code, done.stderr) == (0, "")
-    line = next(line for line in done.stdout.splitlines() if "approval" in line)
-    assert line.startswith("asks.yaml:4:58: warning: calls that need an approval are refused"), line
+    [found] = Source(None, folder / "asks.yaml").read(Files()).approval_warnings()
+    assert found.startswith(f"{folder / 'asks.yaml'}:4:58: calls that need an approval are denied"), found

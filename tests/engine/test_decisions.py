@@ -37,8 +37,13 @@ def absent(field: str) -> Any:
 
 
 def foreseen(decision: dict[str, Any]) -> dict[str, Any]:
-    """A decision without what an admission changes: the units left, and when they were taken."""
+    """A decision without what an admission changes: the units left, when they were taken, and the approval
+    that is asked for."""
     fields = {name: value for name, value in decision.items() if name != "decided_at_us"}
     if decision["outcome"] == "allow":
         fields["limits"] = [(limit["counter"], limit["max"]) for limit in decision["limits"]]
+    if decision["outcome"] == "approval_required":
+        # A look asks nobody.
+        del fields["message"]
+        fields.pop("approval", None)
     return fields

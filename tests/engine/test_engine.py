@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import callgate
 from callgate import Decision, Engine, LimitState, Outcome, Shadow
+from callgate.approvals.unanswered import Unanswered
 
 POLICY: dict[str, Any] = {
     "version": "1",
@@ -28,8 +30,9 @@ POLICY: dict[str, Any] = {
 
 
 @pytest.fixture
-def engine() -> Engine:
-    return Engine.from_dict(POLICY)
+def engine() -> Iterator[Engine]:
+    with Unanswered() as people:
+        yield Engine.from_dict(POLICY, approvals=people.queue)
 
 
 def test_version() -> None:

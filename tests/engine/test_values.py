@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from callgate import Decision, Engine, LimitState, NotAllowedError, Peek, PeekedLimit, Shadow
+from callgate.approvals.unanswered import Unanswered
 from support.program import run
 
 POLICY: dict[str, Any] = {
@@ -29,8 +31,9 @@ POLICY: dict[str, Any] = {
 
 
 @pytest.fixture
-def engine() -> Engine:
-    return Engine.from_dict(POLICY)
+def engine() -> Iterator[Engine]:
+    with Unanswered() as people:
+        yield Engine.from_dict(POLICY, approvals=people.queue)
 
 
 def values(engine: Engine) -> list[Any]:

@@ -20,6 +20,7 @@ import grpc.aio
 import callgate
 from callgate import AsyncClient, Client, Decision, Engine, ManualClock, Peek, Server, add_to_grpc_server
 from callgate._callgate import args_json
+from callgate.approvals.unanswered import Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Sequence
@@ -45,8 +46,9 @@ class Door:
         freezes: Sequence[dict[str, Any]] = (),
         **sizes: Any,
     ) -> None:
-        self.engine = Engine.from_dict(policy, catalogue, **sizes)
         self.stack = ExitStack()
+        self.approvals = self.stack.enter_context(Unanswered()).queue
+        self.engine = Engine.from_dict(policy, catalogue, approvals=self.approvals, **sizes)
         self.freeze(freezes)
 
     def freeze(self, freezes: Sequence[dict[str, Any]]) -> None:
@@ -110,7 +112,14 @@ class ServedDoor(ClockedDoor):
 
     def server(self) -> Server:
         """The server, which is stopped at the end."""
-        server = Server(self.engine, workers=1, clock=self.clock, grace_ms=1_000, freeze_file=self.freeze_file)
+        server = Server(
+            self.engine,
+            workers=1,
+            clock=self.clock,
+            grace_ms=1_000,
+            freeze_file=self.freeze_file,
+            approvals=self.approvals,
+        )
         return self.stack.enter_context(server)
 
 

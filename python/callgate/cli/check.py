@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from callgate._callgate import Decision, Engine
+from callgate.approvals.unanswered import Unanswered
 from callgate.cli import credentials, render
 from callgate.cli.target import address_of
 from callgate.config.document import refuse_special
@@ -129,7 +130,7 @@ def _engine(config: Path | None) -> Engine:
     from callgate.config.files import Files  # noqa: PLC0415
     from callgate.control.sidecar import Source  # noqa: PLC0415
 
-    return Source(config, None).read(Files()).engine(counters="memory")
+    return Source(config, None).read(Files()).engine(counters="memory", approvals=Unanswered().queue)
 
 
 def _engine_of(policy: Path, catalogue: Path | None) -> Engine:
@@ -142,7 +143,7 @@ def _engine_of(policy: Path, catalogue: Path | None) -> Engine:
     if catalogue is not None:
         refuse_special(catalogue)
     try:
-        return Engine.from_file(policy, catalogue)
+        return Engine.from_file(policy, catalogue, approvals=Unanswered().queue)
     except PolicyError as error:
         raise with_every_fault(error, files, catalogue) from None
 

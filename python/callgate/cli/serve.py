@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from callgate._callgate import Engine, Server
+from callgate._callgate import ApprovalQueue, Engine, Server
 from callgate.cli.greeting import greet, link_shower
 from callgate.cli.options import CountersPlace, key_option
 from callgate.cli.wake import Wake
@@ -26,6 +26,7 @@ from callgate.config.model import Config, LogFormat
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
 from callgate.control.admin_api import admin_face
+from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
 from callgate.control.certificate import admin_certificate
 from callgate.control.http import AdminServer
@@ -34,7 +35,7 @@ from callgate.control.pages import Pages
 from callgate.control.parts import Parts, add_known_documents
 from callgate.control.reload import Reading, Reloader
 from callgate.control.routes import Routes
-from callgate.control.sidecar import Source
+from callgate.control.sidecar import Plan, Source
 from callgate.control.site import AdminSite
 from callgate.control.socket import ControlSocket
 from callgate.control.status import status
@@ -186,7 +187,7 @@ class _Running:
         add_known_documents(self._source, reading)
         plan = reading.must_have_plan()
         engine = plan.engine()
-        server = plan.server(engine)
+        server, approvals = _server(plan, engine)
         numbers = StoreNumbers()
         collector = ServerCollector(server, numbers)
         collector.reloaded(ok=True, at_s=time.time())
@@ -195,7 +196,7 @@ class _Running:
         pages.token = plan.bundle.admin_token
         admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
-        parts = Parts(self._source, engine, reloader, numbers, self._tell_documents)
+        parts = Parts(self._source, (engine, approvals), reloader, numbers, self._tell_documents)
         described = _administer(parts, engine, server, reloader, pages, admin.address)
         watcher = Watcher(self._tell_files) if plan.config.watch else None
         try:
@@ -307,6 +308,12 @@ class _Control:
     def stop(self) -> None:
         if self._socket is not None:
             self._socket.stop()
+
+
+def _server(plan: Plan, engine: Engine) -> tuple[Server, ApprovalQueue]:
+    """The data plane, and the queue of its questions about calls that need a person's approval."""
+    approvals = queue_of(plan.bundle)
+    return plan.server(engine, approvals), approvals
 
 
 def _administer(

@@ -26,6 +26,7 @@ from callgate.config.model import Config
 from callgate.config.state import make_counters_place, pins_folder
 from callgate.config.upstreams import Pinning, Upstream
 from callgate.control import logs
+from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
 from callgate.control.parts import plane_of_wrap
 from callgate.control.sidecar import Source
@@ -34,7 +35,7 @@ from callgate.errors import ConfigError, StoreError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from callgate._callgate import Engine
+    from callgate._callgate import ApprovalQueue, Engine
     from callgate.config.document import KeyPath
     from callgate.control.sidecar import Plan
 
@@ -137,6 +138,7 @@ def wrap(
     engine = plan.engine(counters=place, share_counters=place != "memory")
     gateway = plan.bundle.gateway()
     folder = _pins_folder(plan, pinning)
+    approvals = queue_of(plan.bundle) if _has_store(plan) else None
     wrapped = Wrap(
         engine,
         server,
@@ -153,17 +155,13 @@ def wrap(
         pinning=(_USUAL_PINNING if pinning is None else pinning).value,
         first_lists_s=gateway["first_lists_s"],
         freeze_file=freezes_file(plan.config.state) if _has_state_folder(plan) else None,
+        approvals=approvals,
     )
-    warnings = [*plan.policy_warnings(), *unknown_variables()]
-    if plan.config.counters.store is None and not _has_state_folder(plan):
-        warnings.append("counts are kept in memory, so a restart begins with all of them at zero; --state keeps them")
-    if folder is None and pinning is None:
-        warnings.append("tools are not pinned, so one that changes is not noticed; --state pins them")
-    for warning in warnings:
+    for warning in _warnings(plan, is_pinned=folder is not None or pinning is not None):
         typer.echo(f"callgate: warning: {warning}", err=True)
     # Python's own handler would raise after the server's exit has already given the exit code.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    with _Log(wrapped, plan), _store(plan, engine):
+    with _Log(wrapped, plan), _store(plan, engine, approvals):
         code, failure = wrapped.run()
     try:
         engine.close()
@@ -225,6 +223,22 @@ def _has_state_folder(plan: Plan) -> bool:
     return plan.bundle.loaded.origin(("state",)) != "default"
 
 
+def _warnings(plan: Plan, *, is_pinned: bool) -> list[str]:
+    """Warnings about a wrapped server."""
+    found = [*plan.policy_warnings(), *unknown_variables()]
+    if plan.config.counters.store is None and not _has_state_folder(plan):
+        found.append("counts are kept in memory, so a restart begins with all of them at zero; --state keeps them")
+    if not is_pinned:
+        found.append("tools are not pinned, so one that changes is not noticed; --state pins them")
+    return found if _has_store(plan) else found + plan.approval_warnings()
+
+
+def _has_store(plan: Plan) -> bool:
+    """True if there is a store for approvals and freezes."""
+    store = plan.config.store
+    return _has_state_folder(plan) or store.url is not None or store.url_file is not None
+
+
 def _counters(plan: Plan, server: str) -> str:
     """The place of the counters: memory, unless a setting lets them outlive this process.
 
@@ -240,13 +254,12 @@ def _counters(plan: Plan, server: str) -> str:
 
 
 @contextmanager
-def _store(plan: Plan, engine: Engine) -> Iterator[None]:
-    """Obeys the freezes of the store while a server is wrapped. Without a state folder there is none."""
-    store = plan.config.store
-    if not _has_state_folder(plan) and store.url is None and store.url_file is None:
+def _store(plan: Plan, engine: Engine, approvals: ApprovalQueue | None) -> Iterator[None]:
+    """Obeys the store while a server is wrapped. Without a state folder there is none."""
+    if approvals is None:
         yield
         return
-    plane = plane_of_wrap(plan, engine)
+    plane = plane_of_wrap(plan, engine, approvals)
     plane.start()
     try:
         yield

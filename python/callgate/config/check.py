@@ -14,7 +14,7 @@ from callgate.config.folder import documents_in
 from callgate.config.key import is_open_to_others, key_path
 from callgate.config.load import unknown_variables
 from callgate.config.oauth import listed
-from callgate.config.policies import Catalogue, approvals, policy_document, read_catalogue, shadows, unknown_tools
+from callgate.config.policies import Catalogue, policy_document, read_catalogue, shadows, unknown_tools
 from callgate.config.proxies import AlwaysPlace
 from callgate.config.store_place import store_faults
 from callgate.config.tokens import placed_hashes, tokens_of, warnings_of
@@ -230,7 +230,7 @@ def policy_warnings(bundle: Bundle) -> Iterator[Fault]:
 
 
 def _of_tools(bundle: Bundle) -> Iterator[Fault]:
-    """Warnings about approvals that nobody can give, and about tools and servers that do not exist."""
+    """Warnings about shadow mode, and about tools and servers that do not exist."""
     config = bundle.config
     catalogue = None if config.catalogue is None else read_catalogue(config.catalogue)
     if catalogue is not None and config.servers:
@@ -250,7 +250,6 @@ def of_policy(
     if policy is None:
         return
     yield from shadows(policy)
-    yield from approvals(policy)
     tools = None if catalogue is None else catalogue.tools(servers)
     if tools is not None:
         yield from unknown_tools(policy, tools, "the catalogue")

@@ -89,14 +89,11 @@ def policy_document(file: str, content: bytes) -> Document | None:
 
 
 def approvals(policy: Document) -> Iterator[Fault]:
-    """A warning at the first approval that a policy asks for."""
+    """A warning at the first approval that a policy asks for, where there is no store that could hold one."""
     asked = [path for name, rules in _entries(policy.data) for path in _asks(name, rules)]
     if asked:
         others = f" (and {len(asked) - 1} more in this file)" if len(asked) > 1 else ""
-        message = (
-            "calls that need an approval are refused, because this version has no way to give one; use `deny`, or say "
-            f"with `require` which calls may pass{others}"
-        )
+        message = f"calls that need an approval are denied, because there is no store; give --state{others}"
         yield policy.fault(asked[0], message)
 
 

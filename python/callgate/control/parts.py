@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from callgate.config.freezes import known_file
 from callgate.config.managed import settle
 from callgate.config.state import pins_folder
+from callgate.control.asking import Answering
 from callgate.control.housekeeping import Housekeeping
 from callgate.control.in_force import PlanInForce
 from callgate.control.known_documents import NAME
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from callgate._callgate import Engine
+    from callgate._callgate import ApprovalQueue, Engine
     from callgate.control.plane import Part
     from callgate.control.reload import Reading, Reloader
     from callgate.control.sidecar import Plan, Source
@@ -47,8 +48,8 @@ def add_known_documents(source: Source, reading: Reading) -> None:
     reading.plan = plan.with_documents(managed.in_force)
 
 
-def plane_of_wrap(plan: Plan, engine: Engine) -> Plane:
-    """The plane of a wrapped server, whose engine obeys the freezes of the store.
+def plane_of_wrap(plan: Plan, engine: Engine, approvals: ApprovalQueue) -> Plane:
+    """The plane of a wrapped server, whose engine obeys the freezes of the store, and which asks in this queue.
 
     Raises:
         ConfigError: The store has no valid place.
@@ -57,6 +58,7 @@ def plane_of_wrap(plan: Plan, engine: Engine) -> Plane:
     freezes = StoreFreezes(engine, plane.changes, known_file(plan.config.state))
     freezes.restore()
     plane.add(freezes)
+    plane.add(Answering(approvals, lambda: plan.bundle))
     return plane
 
 
@@ -66,7 +68,7 @@ class Parts:
     def __init__(
         self,
         source: Source,
-        engine: Engine,
+        data_plane: tuple[Engine, ApprovalQueue],
         reloader: Reloader,
         numbers: StoreNumbers,
         changed: Callable[[], None],
@@ -77,6 +79,7 @@ class Parts:
             ConfigError: The store has no valid place.
         """
         self._managed, self._changed = source.managed, changed
+        engine, approvals = data_plane
         self.plane = Plane(lambda: reloader.plan.bundle, numbers)
         state = None if self.plane.status.is_temporary else reloader.plan.config.state
         self._freezes = StoreFreezes(engine, self.plane.changes, state and known_file(state))
@@ -88,6 +91,7 @@ class Parts:
             self.plane.add(StoreDocuments(source.managed, self.plane.changes, known, changed))
         self.plane.add(StorePins(lambda: _pins(reloader.plan), self.plane.changes))
         self.plane.add(self._housekeeping)
+        self.plane.add(Answering(approvals, lambda: reloader.plan.in_force))
         self._freezes.restore()
 
     def add(self, *parts: Part) -> None:

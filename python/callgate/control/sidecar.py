@@ -21,7 +21,14 @@ from callgate.config.key import key_path
 from callgate.config.load import dotted
 from callgate.config.managed import GRANTS, ManagedDocument, ManagedDocuments, is_managed, merged
 from callgate.config.model import Config
-from callgate.config.policies import named_tools, policy_document, policy_files, read_catalogue, with_every_fault
+from callgate.config.policies import (
+    approvals,
+    named_tools,
+    policy_document,
+    policy_files,
+    read_catalogue,
+    with_every_fault,
+)
 from callgate.config.state import counters_place, make_counters_place, pins_folder
 from callgate.config.tokens import tokens_of
 from callgate.config.units import to_ms
@@ -31,6 +38,7 @@ from callgate.errors import CallgateError, ConfigError, PolicyError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from callgate._callgate import ApprovalQueue
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
 
@@ -143,6 +151,11 @@ class Plan:
         read = self._policies()
         return list(map(str, (*ineffective(read), *self._of_tools(read))))
 
+    def approval_warnings(self) -> list[str]:
+        """Those about policies that ask for approvals, where there is no store of them."""
+        documents = (policy_document(file, content) for file, content in self._policies())
+        return [str(fault) for document in documents if document is not None for fault in approvals(document)]
+
     def known_tools(self) -> set[str]:
         """The tools that policies name without a pattern, and those of the catalogue and of accepted lists."""
         documents = (policy_document(file, content) for file, content in self._policies())
@@ -175,12 +188,20 @@ class Plan:
         for file, content in policies:
             yield from of_policy(file, content, catalogue, {Path(file).stem} if is_folder else None)
 
-    def engine(self, *, on_trial: bool = False, counters: str | None = None, share_counters: bool = False) -> Engine:
+    def engine(
+        self,
+        *,
+        on_trial: bool = False,
+        counters: str | None = None,
+        share_counters: bool = False,
+        approvals: ApprovalQueue | None = None,
+    ) -> Engine:
         """A new engine; on trial it counts in memory, and touches neither the counters' file nor the state folder.
 
         Args:
             on_trial: The engine is only built, never used for decisions.
             counters: The place of the counters, ``memory`` or ``file:PATH``; None for that of the configuration.
+            approvals: The queue of questions about calls that need a person's approval, if the engine has no server.
             share_counters: Share counters in a file with other processes that do the same.
 
         Raises:
@@ -196,6 +217,7 @@ class Plan:
             "counters_per_grant": config.counters.per_grant,
             "counters": counters,
             "share_counters": share_counters,
+            "approvals": approvals,
             "flush_interval_ms": to_ms(config.counters.flush_interval),
             "reservation_ttl_ms": to_ms(config.reservations.ttl),
             "reservations_per_grant": config.reservations.per_grant,
@@ -206,8 +228,8 @@ class Plan:
                 return Engine.from_file(self.policy, config.catalogue, **sizes)
             return Engine.from_config(**self.in_force.engine_keywords(), **sizes)
 
-    def server(self, engine: Engine) -> Server:
-        """A server for an engine, not yet started.
+    def server(self, engine: Engine, approvals: ApprovalQueue | None = None) -> Server:
+        """A server for an engine, not yet started; it asks about calls that need a person's approval in this queue.
 
         Raises:
             ConfigError: A certificate or a PEP has a fault.
@@ -219,6 +241,7 @@ class Plan:
             config.socket,
             config.workers,
             freeze_file=freezes_file(config.state),
+            approvals=approvals,
             grace_ms=to_ms(config.grace),
             allowed_hosts=served_hosts(config),
             peps=self.in_force.peps(),

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from callgate.config.address import host_of, is_loopback
-from callgate.store.model import Person
+from callgate.control.owners import Owners
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ class AdminSite:
         """
         self._pages = pages
         self._face = face
-        self._owners = _Owners(bundle)
+        self._owners = Owners(bundle)
         self._address = address
         self._show_link = show_link
         self._has_tls = bundle().admin_tls is not None
@@ -76,24 +76,6 @@ class AdminSite:
         if self._site is not None:
             self._site.close()
             self._site = None
-
-
-class _Owners:
-    """The people to whom grants belong, by the configuration in force."""
-
-    def __init__(self, bundle: Callable[[], Bundle]) -> None:
-        self._bundle = bundle
-        self._known: tuple[Bundle | None, dict[str, Person]] = (None, {})
-
-    def of(self, grant: str) -> Person | None:
-        """The owner of a grant; None if nobody is known to be."""
-        bundle, owners = self._bundle(), self._known
-        if owners[0] is not bundle:
-            # Once for each configuration: there may be a million grants.
-            listed = ((placed.grant.id, placed.grant.owner) for placed in bundle.grants or ())
-            found = {name: Person(owner.issuer, owner.subject) for name, owner in listed if owner is not None}
-            owners = self._known = (bundle, found)
-        return owners[1].get(grant)
 
 
 async def _closed(_scope: Scope, _receive: Receive, send: Send) -> None:

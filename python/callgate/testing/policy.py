@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from callgate._callgate import Decision, Engine
+from callgate.approvals.unanswered import Unanswered
 from callgate.outcome import Outcome
 from callgate.testing.clock import Clock
 
@@ -31,9 +33,14 @@ class PolicyUnderTest:
             PolicyError: The policy or the catalogue has a fault.
             ConfigError: A file cannot be read.
         """
+        # A call that needs an approval is told so; nobody gives one.
+        queue = Unanswered().queue
         self.engine: Engine = (
-            Engine.from_dict(policy, catalogue) if isinstance(policy, dict) else Engine.from_file(policy, catalogue)
+            Engine.from_dict(policy, catalogue, approvals=queue)
+            if isinstance(policy, dict)
+            else Engine.from_file(policy, catalogue, approvals=queue)
         )
+        finalize(self, queue.close)
         self.clock: Clock = clock or Clock()
 
     def check(self, *, tool: str, **call: Any) -> Decision:  # noqa: ANN401

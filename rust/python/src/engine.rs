@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicU32;
 use callgate_core::Pep;
 use callgate_core::engine::ResetNames;
 use callgate_core::freeze::{Freeze, FreezeSource};
-use callgate_server::{Clock, random_reservation_id};
+use callgate_server::{Approvals, Clock, random_reservation_id};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyString, PyTuple};
 
@@ -41,6 +41,8 @@ pub(crate) use inner::compile;
 /// - `share_counters`: Share the counters in a file with other processes that pass it as well, so that a limit holds
 ///   for all of them together. One of them keeps the file. A call of the others waits for its answer, at most 2 s;
 ///   then it is denied, ``(counter store unavailable)``.
+/// - `approvals`: The queue of questions about calls that need a person's approval; such a call waits for its answer.
+///   None denies them, ``(approval store unavailable)``.
 /// - `flush_interval_ms`: Interval at which a `Server` of this engine writes that file to disk. A power failure may
 ///   lose the counts of one interval; a kill loses nothing.
 /// - `reservations_per_grant`: Highest number of open reservations of one grant, 1 to 65,536; beyond it, the grant's
@@ -51,6 +53,7 @@ pub(crate) struct Engine {
     pub(crate) core: Arc<callgate_core::Engine>,
     pub(crate) clock: Clock,
     pub(crate) flush_interval_ms: u64,
+    approvals: Option<Approvals>,
     calls: AtomicU32,
 }
 
@@ -267,6 +270,7 @@ impl Engine {
             None
         };
         let now = self.instant(now_ms)?;
+        let fixed = now_ms.map(|_| now);
         self.sweep_periodically(now);
         let decided = PythonCall {
             grant,
@@ -281,10 +285,9 @@ impl Engine {
         .ask(reservation, |request| {
             let state = self.core.snapshot();
             self.counting(tool.py(), || {
-                SCRATCH.with_borrow_mut(|scratch| {
-                    Decision::from(self.core.decide(&state, request, now, scratch))
-                })
+                SCRATCH.with_borrow_mut(|scratch| self.decide(&state, request, now, scratch))
             })
+            .unwrap_or_else(|asked| tool.py().detach(|| self.wait(&state, *asked, fixed)))
         });
         match decided {
             Ok(decision) => Ok(decision),
@@ -515,7 +518,11 @@ impl Engine {
     ) -> PyResult<bool> {
         let id = reservation_id(reservation)?;
         let now = self.instant(now_ms)?;
-        Ok(self.counting(py, || self.core.roll_back(id, Pep::UNNAMED.id, now)))
+        let is_settled = self.counting(py, || self.core.roll_back(id, Pep::UNNAMED.id, now));
+        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
+            approvals.roll_back(id);
+        }
+        Ok(is_settled)
     }
 
     /// Keeps a reservation's units permanently; False if the id is unknown, expired or already settled.
@@ -524,11 +531,12 @@ impl Engine {
     ///     ValueError: Not an id of a reservation.
     #[pyo3(signature = (reservation, *, now_ms = None))]
     fn commit(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
-        Ok(self.core.commit(
-            reservation_id(reservation)?,
-            Pep::UNNAMED.id,
-            self.instant(now_ms)?,
-        ))
+        let id = reservation_id(reservation)?;
+        let is_settled = self.core.commit(id, Pep::UNNAMED.id, self.instant(now_ms)?);
+        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
+            approvals.commit(id);
+        }
+        Ok(is_settled)
     }
 
     /// Returns when all units taken so far are on disk; does nothing for counters in memory.

@@ -7,6 +7,7 @@
     reason = "docstrings name exceptions and parameters as Google's style has them, without backticks"
 )]
 
+mod approvals;
 mod args;
 mod audit;
 mod bench;
@@ -51,6 +52,8 @@ mod _callgate {
     use pyo3::prelude::*;
     use pyo3::types::{PyBytes, PyDict};
 
+    #[pymodule_export]
+    use crate::approvals::ApprovalQueue;
     #[pymodule_export]
     use crate::bench::{BenchCalls, bench_hgrm, bench_run};
     #[pymodule_export]

@@ -8,6 +8,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyDict, PyMapping};
 
+use crate::approvals::ApprovalQueue;
 use crate::clock::ManualClock;
 use crate::engine::{Engine, compile};
 use crate::error::Error;
@@ -62,6 +63,8 @@ use crate::{keywords, load, setup};
 ///         gateway.
 ///     freeze_file: The file of freezes (``docs/operations.md``), which is read at the start and twice a second after
 ///         it; None for none.
+///     approvals: The queue of questions about calls that need a person's approval; None to deny them,
+///         ``(approval store unavailable)``.
 ///     **limits: Bounds of the decision port: the keys of ``limits`` in ``docs/configuration.md``, a time in
 ///         milliseconds as ``header_timeout_ms``; None for the default.
 ///
@@ -94,7 +97,7 @@ impl Server {
     #[pyo3(signature = (
         engine, listen = Some("127.0.0.1:0".to_owned()), socket = None, workers = 0, clock = None, *, grace_ms = None,
         allowed_hosts = Vec::new(), audit = None, peps = None, pep_key = None, tls = None, proxies = None,
-        gateway = None, freeze_file = None, **limits
+        gateway = None, freeze_file = None, approvals = None, **limits
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -115,6 +118,7 @@ impl Server {
         proxies: Option<&Bound<'_, PyMapping>>,
         gateway: Option<&Bound<'_, PyMapping>>,
         freeze_file: Option<PathBuf>,
+        approvals: Option<&Bound<'_, ApprovalQueue>>,
         limits: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<Self> {
         let limits = read_limits(limits)?;
@@ -140,6 +144,7 @@ impl Server {
                 limits,
                 flush_interval_ms: engine.flush_interval_ms,
                 allowed_hosts,
+                approvals: approvals.map(|queue| queue.get().channel()),
                 freeze_file,
                 audit: audit.map(crate::audit::config).transpose()?,
                 peps: peps.map(setup::peps).transpose()?,

@@ -6,6 +6,7 @@ use callgate_server::random_key;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
+use crate::approvals::ApprovalQueue;
 use crate::counters;
 use crate::error::Error;
 use crate::keywords::keywords;
@@ -26,6 +27,8 @@ keywords! {
         counters: Option<String> = None,
         /// Other processes may have the file of the counters, or ask this one for them.
         share_counters: bool = false,
+        /// The queue of questions about calls that need a person's approval.
+        approvals: Option<Py<ApprovalQueue>> = None,
         /// The interval in which a server writes counters in a file to disk.
         flush_interval_ms: u64 = 1_000,
         /// The limit of open reservations per grant.

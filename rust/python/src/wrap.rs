@@ -12,6 +12,7 @@ use callgate_server::{AuditTarget, WrapCaller, WrapConfig};
 use pyo3::prelude::*;
 use pyo3::types::{PyAny, PyMapping};
 
+use crate::approvals::ApprovalQueue;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::{self, Events};
@@ -47,6 +48,7 @@ const GRACE_MS: u64 = 1_500;
 ///     first_lists_s: Time in seconds after the server's first complete list in which first lists of other
 ///         variants are accepted; None for 24 hours.
 ///     freeze_file: The file of freezes, read twice a second; None for none.
+///     approvals: The queue of questions about calls that need a person's approval; None to deny them.
 ///
 /// Raises:
 ///     ConfigError: A value has the wrong form, or the decision log, the folder of pins or the file of freezes cannot
@@ -62,7 +64,8 @@ impl Wrap {
     #[pyo3(signature = (
         engine, server, command, *, grant = None, grant_token = None, methods = None, lists_allowed_only = false, audit = None,
         grace_ms = GRACE_MS, line_limit_bytes = None, held_limit_bytes = HELD_LIMIT_BYTES, hidden_variables = Vec::new(),
-        pins_folder = None, pinning = None, first_lists_s = None, freeze_file = None
+        pins_folder = None, pinning = None, first_lists_s = None, freeze_file = None,
+        approvals = None
     ))]
     #[expect(
         clippy::too_many_arguments,
@@ -85,6 +88,7 @@ impl Wrap {
         pinning: Option<&str>,
         first_lists_s: Option<u64>,
         freeze_file: Option<PathBuf>,
+        approvals: Option<&Bound<'_, ApprovalQueue>>,
     ) -> PyResult<Self> {
         let engine = engine.get();
         let mut words = command.into_iter();
@@ -125,6 +129,7 @@ impl Wrap {
                 line_limit_bytes: line_limit_bytes.unwrap_or(usual.body_limit_bytes),
                 held_limit_bytes,
             },
+            approvals: approvals.map(|queue| queue.get().channel()),
             freeze_file,
             audit,
             pins: pins_folder.map(|folder| (folder, mode)),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use callgate_core::grant::TokenKey;
 
+use crate::approvals::ApprovalChannel;
 use crate::audit::AuditConfig;
 use crate::identity::PepSpec;
 use crate::in_force::GatewayConfig;
@@ -28,6 +29,8 @@ pub struct ServerConfig {
     pub flush_interval_ms: u64,
     /// Hosts, beyond the loopback names, that `Host` and `Origin` of HTTP requests may name (without a port).
     pub allowed_hosts: Vec<String>,
+    /// The way to the store of approvals. `None`: calls that need an approval are denied.
+    pub approvals: Option<ApprovalChannel>,
     /// The file of freezes, which is read again while the server runs. `None`: it has none.
     pub freeze_file: Option<PathBuf>,
     /// The decision log. `None`: decisions are not logged.
@@ -54,6 +57,7 @@ impl Default for ServerConfig {
             limits: Limits::default(),
             flush_interval_ms: 1_000,
             allowed_hosts: Vec::new(),
+            approvals: None,
             freeze_file: None,
             audit: None,
             peps: None,

@@ -5,13 +5,18 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use callgate_core::engine::{Identity, Peek};
+use callgate_core::approval::{Answer, Decided, Question};
+use callgate_core::engine::{Identity, Peek, Seen};
 use callgate_core::json::Tape;
-use callgate_core::{Args, Caller, Decision, Engine, Now, Outcome, Pep, Request, Scratch, State};
+use callgate_core::{
+    Args, Caller, Decision, Engine, Looked, Now, Outcome, Pep, PepId, Request, ReservationId, Scratch, State,
+};
 use http::HeaderMap;
 
+use crate::approvals::{Answered, Approvals, ApprovalsConfig, Asking, Reply};
 use crate::audit::{Audit, LoggedRequest, UNAVAILABLE};
 use crate::clock::Clock;
+use crate::deadline::Deadline;
 use crate::events::{Events, FieldValue, Level};
 use crate::feed::{Feed, LiveDecision};
 use crate::flood::Flood;
@@ -65,6 +70,8 @@ pub(crate) struct Gate {
     pub(crate) metrics: Metrics,
     pub(crate) events: Arc<Events>,
     pub(crate) audit: Option<Audit>,
+    /// The way to the store of approvals; `None` where nobody would answer.
+    pub(crate) approvals: Option<Approvals>,
     pub(crate) feed: Arc<Feed>,
     pub(crate) in_force: ConfigurationSwap,
     /// Keeps apart their sessions of callers that have proven who they are; `None` where there is no gateway.
@@ -127,6 +134,7 @@ impl Gate {
             metrics,
             events: Arc::default(),
             audit: None,
+            approvals: None,
             feed: Arc::default(),
             in_force,
             sessions: None,
@@ -150,7 +158,14 @@ impl Gate {
     pub(crate) fn decide<R>(&self, request: &Request<'_>, render: impl FnOnce(&Decision<'_>) -> R) -> R {
         let configuration = self.configuration();
         work_on(&[], |Buffers { scratch, .. }| {
-            self.decide_over(Protocol::Grpc, &configuration, request, scratch, render)
+            let asking = Asking::default();
+            self.decide_over(
+                Protocol::Grpc,
+                &configuration,
+                request,
+                (scratch, &asking),
+                render,
+            )
         })
     }
 
@@ -200,7 +215,7 @@ impl Gate {
         ingress: impl Into<Ingress>,
         configuration: &Configuration,
         request: &Request<'_>,
-        scratch: &mut Scratch,
+        (scratch, asking): (&mut Scratch, &Asking),
         render: impl FnOnce(&Decision<'_>) -> R,
     ) -> R {
         let ingress: Ingress = ingress.into();
@@ -209,22 +224,106 @@ impl Gate {
         let is_unavailable = entry.is_none() && self.audit.as_ref().is_some_and(Audit::is_required);
         let now = self.clock.now();
         let started = Instant::now();
-        let decision = match &mut entry {
-            Some(entry) => self
-                .engine
-                .decide_seen(&configuration.state, request, now, scratch, |seen| {
-                    entry.see(seen);
-                }),
-            None if is_unavailable => denial(UNAVAILABLE, Cow::Borrowed(UNAVAILABLE_MESSAGE), now),
-            None => self.engine.decide(&configuration.state, request, now, scratch),
+        let answered = asking.take_answered();
+        let before = answered.as_ref().map_or(Duration::ZERO, |answered| answered.took);
+        let see = |seen: Seen<'_>| {
+            if let Some(entry) = &mut entry {
+                entry.see(seen);
+            }
         };
-        let took = started.elapsed();
+        let state = &configuration.state;
+        let decided = match answered {
+            // What was consumed for the call is given back.
+            _ if is_unavailable => {
+                let message = Cow::Borrowed(UNAVAILABLE_MESSAGE);
+                Decided::Decision(denial(UNAVAILABLE, message, now))
+            }
+            Some(answered) => {
+                let Answered { looked, reply, .. } = *answered;
+                self.engine.see(state, request, now, scratch, see);
+                Decided::Decision(self.settle(state, looked, reply, now))
+            }
+            None => self
+                .engine
+                .decide_or_ask(state, request, now, scratch, self.max_args_bytes(), see),
+        };
+        let decision = match decided {
+            Decided::Decision(decision) => decision,
+            Decided::Asked(asked) if self.approvals.is_some() => {
+                asking.wait(asked, ingress.protocol, started.elapsed());
+                // The door throws away what it makes of this, and comes back with the answer.
+                return render(&denial(UNAVAILABLE, Cow::Borrowed(""), now));
+            }
+            Decided::Asked(asked) => {
+                self.settle(state, asked.looked, Reply::without_use(Answer::Unavailable), now)
+            }
+        };
+        let took = before + started.elapsed();
         self.record(ingress.protocol, configuration, request, &decision, now, took);
         if let Some(entry) = entry {
             let asked = asked(ingress, configuration, request, &decision);
             entry.finish(asked, &decision, took);
         }
         render(&decision)
+    }
+
+    /// Decides a call with the answer that it has waited for. A use that was consumed for it is given back, unless it is allowed.
+    fn settle<'s>(&self, state: &'s State, looked: Looked<'s, '_>, reply: Reply, now: Now) -> Decision<'s> {
+        let decision = self.engine.settle_answered(state, looked, &reply.answer, now);
+        if let (Outcome::Allow, Some(approvals)) = (decision.outcome, &self.approvals) {
+            let until = Instant::now() + self.engine.reservation_ttl();
+            approvals.spend(reply, decision.reservation, until);
+        }
+        decision
+    }
+
+    /// Asks a question at once; the answer comes at this moment at the latest.
+    pub(crate) fn ask(
+        &self,
+        question: Question,
+        protocol: Protocol,
+        until: Instant,
+    ) -> impl Future<Output = Reply> + Send + use<> {
+        let approvals = self.approvals.as_ref();
+        let answer = approvals.map(|approvals| approvals.ask(question, protocol, until));
+        async move {
+            match answer {
+                Some(answer) => answer.await,
+                None => Reply::without_use(Answer::Unavailable),
+            }
+        }
+    }
+
+    /// The moment until which a call with this deadline of its own waits for people's answers.
+    pub(crate) fn wait_until(&self, deadline: Option<Deadline>) -> Instant {
+        let approvals = self.approvals.as_ref();
+        approvals.map_or_else(Instant::now, |approvals| approvals.wait_until(deadline))
+    }
+
+    fn max_args_bytes(&self) -> usize {
+        let approvals = self.approvals.as_ref();
+        approvals.map_or(
+            ApprovalsConfig::default().max_args_bytes,
+            Approvals::max_args_bytes,
+        )
+    }
+
+    /// Gives the units of a call back, and the approval that it used; false if there is nothing to give back.
+    pub(crate) fn roll_back(&self, reservation: ReservationId, pep: PepId) -> bool {
+        let is_settled = self.engine.roll_back(reservation, pep, self.clock.now());
+        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
+            approvals.roll_back(reservation);
+        }
+        is_settled
+    }
+
+    /// Keeps the units of a call for good, and the approval that it used; false if there is nothing to keep.
+    pub(crate) fn commit(&self, reservation: ReservationId, pep: PepId) -> bool {
+        let is_settled = self.engine.commit(reservation, pep, self.clock.now());
+        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
+            approvals.commit(reservation);
+        }
+        is_settled
     }
 
     /// Looks at what is left for a caller. Nothing is taken, counted or logged.

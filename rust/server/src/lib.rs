@@ -5,6 +5,7 @@
 //! it (the Python control plane, a test) may block as it likes. Whatever a call holds, it gets a decision
 //! (`docs/policy.md` section 5); an error status is for what is no request at all.
 
+mod approvals;
 mod audit;
 mod bodies;
 mod clock;
@@ -28,6 +29,7 @@ mod listed_tools;
 mod listener;
 mod metrics;
 mod net;
+mod passes;
 mod phase;
 mod protocol;
 mod proxy;
@@ -41,6 +43,9 @@ mod tls;
 mod upkeep;
 mod upstream_probes;
 
+pub use approvals::{
+    ApprovalChannel, Approvals, ApprovalsConfig, GivenBack, OpenQuestion, Questions, QuestionsTaken, Reply,
+};
 pub use audit::{AuditConfig, AuditMode, AuditTarget};
 pub use callgate_gateway::{UpstreamConfig, UpstreamError};
 pub use clock::{Clock, ManualClock, SystemClock, read_clocks};

@@ -11,6 +11,7 @@ use callgate_core::{Engine, State};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{Semaphore, watch};
 
+use crate::approvals::Approvals;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::config::ServerConfig;
@@ -96,6 +97,7 @@ impl Server {
             limits,
             flush_interval_ms,
             allowed_hosts,
+            approvals,
             freeze_file,
             audit,
             peps,
@@ -122,6 +124,7 @@ impl Server {
         let for_others = peps.has_uids();
         let clock = clock.shifted(engine.store().clock_shift_us());
         let mut gate = Gate::new(engine, clock, Parts::new(peps, proxies));
+        gate.approvals = approvals.map(Approvals::new);
         gate.audit = audit
             .map(|audit| Audit::start(&audit, Arc::clone(&gate.events)))
             .transpose()?;

@@ -36,6 +36,9 @@ pub(crate) async fn run(gate: Arc<Gate>, mut phase: watch::Receiver<Phase>) {
             _ = phase.wait_for(|phase| *phase >= Phase::Draining) => return,
             _ = ticks.tick() => {
                 reports.tick(&gate);
+                if let Some(approvals) = &gate.approvals {
+                    approvals.sweep();
+                }
                 free_retired(&gate);
                 issuer_keys::renew(&gate);
                 upstream_probes::run(&gate);

@@ -57,7 +57,7 @@ impl From<CoreDecision<'_>> for Decision {
                 .map(|fingerprint| fingerprint.to_string().into()),
             decided_at_us: decision.decided_at_us,
             reservation: decision.reservation,
-            approval: None,
+            approval: (!decision.approval.is_empty()).then(|| (*decision.approval).into()),
         }
     }
 }

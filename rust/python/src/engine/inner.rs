@@ -3,15 +3,19 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
 
+use callgate_core::approval::{Answer, Asked, Decided};
 use callgate_core::engine::Policies;
-use callgate_core::{Now, Scratch, State};
+use callgate_core::{Now, Outcome, Request, Scratch, State};
+use callgate_server::{Approvals, ApprovalsConfig};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyAny;
 
 use super::Engine;
 use crate::clock::{instant, system};
+use crate::decision::Decision;
 use crate::error::Error;
 use crate::sizes::Sizes;
 use crate::{args, load};
@@ -19,6 +23,9 @@ use crate::{args, load};
 /// An engine without a server has no background task: every so many calls sweep this many counters.
 const CALLS_PER_SWEEP: u32 = 256;
 const SWEEP_BUDGET: usize = 512;
+
+/// The name of the embedded engine among the protocols.
+const PROTOCOL: &str = "python";
 
 thread_local! {
     pub(super) static SCRATCH: RefCell<Scratch> = RefCell::default();
@@ -32,6 +39,10 @@ impl Engine {
             core: Arc::new(core),
             clock,
             flush_interval_ms: sizes.flush_interval_ms,
+            approvals: sizes
+                .approvals
+                .as_ref()
+                .map(|queue| Approvals::new(queue.get().channel())),
             calls: AtomicU32::new(0),
         })
     }
@@ -60,6 +71,48 @@ impl Engine {
             )),
             Some(now_ms) => instant(now_ms),
         }
+    }
+
+    /// Decides a call, or returns the question that comes first.
+    pub(super) fn decide(
+        &self,
+        state: &State,
+        request: &Request<'_>,
+        now: Now,
+        scratch: &mut Scratch,
+    ) -> Result<Decision, Box<Asked>> {
+        let most = self.approvals.as_ref().map_or_else(
+            || ApprovalsConfig::default().max_args_bytes,
+            Approvals::max_args_bytes,
+        );
+        match self
+            .core
+            .decide_or_ask(state, request, now, scratch, most, |_| ())
+        {
+            Decided::Decision(decision) => Ok(decision.into()),
+            Decided::Asked(asked) => Err(asked),
+        }
+    }
+
+    /// Waits for the answer to a question, and decides its call with it; `now` is the time if it is not that of the clock.
+    pub(super) fn wait(&self, state: &State, asked: Asked, now: Option<Now>) -> Decision {
+        let Asked { looked, question } = asked;
+        let Some(approvals) = &self.approvals else {
+            let now = now.unwrap_or_else(|| self.clock.now());
+            return self
+                .core
+                .settle_answered(state, looked, &Answer::Unavailable, now)
+                .into();
+        };
+        let reply = approvals.ask_blocking(question, PROTOCOL);
+        let now = now.unwrap_or_else(|| self.clock.now());
+        let decision = self.core.settle_answered(state, looked, &reply.answer, now);
+        if decision.outcome == Outcome::Allow {
+            let until = Instant::now() + self.core.reservation_ttl();
+            approvals.spend(reply, decision.reservation, until);
+            approvals.sweep();
+        }
+        decision.into()
     }
 
     /// Calls `work` without blocking other Python threads, if it may wait for another process that keeps the counters.

@@ -4,6 +4,7 @@ use callgate_core::Pep;
 use http::Extensions;
 use tonic::Status;
 
+use crate::approvals::Asking;
 use crate::deadline::{self, Deadline};
 use crate::identity::{Asker, UnknownPepError};
 use crate::in_force::Configuration;
@@ -17,12 +18,15 @@ pub(crate) struct Admission<'c> {
     pub(crate) pep: Pep,
     /// The reading of the requests that it asks about.
     pub(crate) proxies: &'c ProxyConfig,
+    /// The stage of its call, if that can wait for an approval.
+    pub(crate) asking: &'c Asking,
 }
 
 impl<'c> Admission<'c> {
     /// Admits a proxy that was known when its request began, if it still is.
     pub(crate) fn of(
         configuration: &'c Configuration,
+        asking: &'c Asking,
         asker: Option<&Asker>,
     ) -> Result<Self, UnknownPepError> {
         let parts = &configuration.parts;
@@ -30,16 +34,21 @@ impl<'c> Admission<'c> {
             configuration,
             pep: parts.peps.still(asker)?,
             proxies: &parts.proxies,
+            asking,
         })
     }
 
     /// Admits a proxy that asks by gRPC, from what its connection says of it; refuses a question whose deadline is over.
-    pub(crate) fn of_rpc(configuration: &'c Configuration, extensions: &Extensions) -> Result<Self, Status> {
+    pub(crate) fn of_rpc(
+        configuration: &'c Configuration,
+        asking: &'c Asking,
+        extensions: &Extensions,
+    ) -> Result<Self, Status> {
         let deadline: Option<&Deadline> = extensions.get();
         if deadline.copied().is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        Self::of(configuration, extensions.get())
+        Self::of(configuration, asking, extensions.get())
             .map_err(|unknown| Status::unauthenticated(unknown.message()))
     }
 }

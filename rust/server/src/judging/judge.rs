@@ -277,8 +277,13 @@ impl<'j, D: Responder> Judge<'j, D> {
                 ..asked.request
             };
             let configuration = self.admission.configuration;
-            self.gate
-                .decide_over(self.ingress(), configuration, &request, scratch, render)
+            self.gate.decide_over(
+                self.ingress(),
+                configuration,
+                &request,
+                (scratch, self.admission.asking),
+                render,
+            )
         })
     }
 

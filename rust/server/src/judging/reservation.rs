@@ -14,11 +14,10 @@ pub(crate) struct OpenReservation {
 impl OpenReservation {
     /// Gives the units of a call back that never reached the upstream, or keeps them for good.
     pub(crate) fn settle(self, gate: &Gate, never_reached: bool) {
-        let now = gate.clock.now();
         if never_reached {
-            gate.engine.roll_back(self.reservation, self.pep, now);
+            gate.roll_back(self.reservation, self.pep);
         } else {
-            gate.engine.commit(self.reservation, self.pep, now);
+            gate.commit(self.reservation, self.pep);
         }
     }
 }

@@ -97,8 +97,12 @@ impl CaseCall<'_> {
         let answer = rig.post_bytes(&body);
         let document = answer.json();
         let foreseen = &peeked.json()["decision"];
+        // As above, it names no approval.
+        let asks = document["outcome"] == "approval_required";
         for key in ["outcome", "rule", "message", "retry_after_ms", "shadow", "policy"] {
-            assert_eq!(foreseen.get(key), document.get(key), "peeked: {}", self.call);
+            if !(asks && key == "message") {
+                assert_eq!(foreseen.get(key), document.get(key), "peeked: {}", self.call);
+            }
         }
         assert_eq!(peeked.status, answer.status);
         let status = match document["outcome"].as_str().unwrap() {
@@ -118,7 +122,13 @@ async fn over_check(rig: &Rig, calls: &[CaseCall<'_>]) -> Vec<Value> {
         let peeked = rig.grpc().peek(call.peek()).await.unwrap().into_inner();
         let answer = document(&rig.grpc().check(call.message()).await.unwrap().into_inner());
         let foreseen = document(&peeked.decision.expect("a tool is named"));
-        assert_eq!(foreseen, answer, "peeked: {}", call.call);
+        // A look asks nobody, so it names no approval.
+        let asks = answer["outcome"] == "approval_required";
+        for key in ["outcome", "rule", "message", "retry_after_ms", "shadow", "policy"] {
+            if !(asks && key == "message") {
+                assert_eq!(foreseen.get(key), answer.get(key), "peeked: {}", call.call);
+            }
+        }
         documents.push(answer);
     }
     documents

@@ -15,8 +15,10 @@ use callgate_proto::ext_mcp::mcp_response_result::Result as Returned;
 use callgate_proto::ext_mcp::{McpRequest, McpRequestResult, McpResponse, McpResponseResult, Pass};
 use tonic::{Request, Response, Status};
 
+use crate::approvals::Asking;
 use crate::gate::{Buffers, Gate, work_on};
 use crate::judging::{Admission, Judge, Payload};
+use crate::passes::settled;
 use crate::protocol::Protocol;
 use crate::proxy::UnclearError;
 use attributes::McpAttributes;
@@ -100,6 +102,7 @@ impl McpPolicy {
             configuration,
             pep,
             proxies,
+            ..
         } = *admission;
         let attributes = McpAttributes::of_result(response);
         let upstreams: Vec<&str> = match response.service_names.as_slice() {
@@ -159,13 +162,16 @@ impl ExtMcpService for McpPolicy {
         &self,
         request: Request<McpRequest>,
     ) -> Result<Response<McpRequestResult>, Status> {
-        let configuration = self.gate.configuration();
-        let admission = Admission::of_rpc(&configuration, request.extensions())?;
         let message = request.get_ref();
         let params = message.mcp_request.as_deref().unwrap_or_default();
-        Ok(Response::new(work_on(params, |buffers| {
-            self.judge(&admission, message, buffers)
-        })))
+        let deadline = request.extensions().get().copied();
+        let answer = settled(&self.gate, deadline, |configuration, asking| {
+            let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
+            Ok(work_on(params, |buffers| {
+                self.judge(&admission, message, buffers)
+            }))
+        });
+        answer.await.map(Response::new)
     }
 
     async fn check_response(
@@ -173,7 +179,8 @@ impl ExtMcpService for McpPolicy {
         request: Request<McpResponse>,
     ) -> Result<Response<McpResponseResult>, Status> {
         let configuration = self.gate.configuration();
-        let admission = Admission::of_rpc(&configuration, request.extensions())?;
+        let asking = Asking::default();
+        let admission = Admission::of_rpc(&configuration, &asking, request.extensions())?;
         let response = request.get_ref();
         if response.method != TOOLS_LIST {
             return Ok(Response::new(returned(Returned::Pass(Pass {}))));

@@ -20,20 +20,22 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
+use crate::approvals::Asking;
 use crate::bodies::RequestBody;
 use crate::bodies::{ConnectionShare, HeldBytes};
 use crate::doors::http::HttpContext;
 use crate::doors::http::read_body;
 use crate::gate::{Buffers, Gate, work_on};
 use crate::identity::{Peer, UnknownPepError};
-use crate::in_force::{Gateway, MCP, ServerEntry, session};
+use crate::in_force::{Configuration, Gateway, MCP, ServerEntry, session};
 use crate::judging::{Admission, Judge, Payload, whole};
 use crate::listener::Listener;
+use crate::passes::settled;
 use caller::ProvenCaller;
 use challenge::{Challenge, metadata};
 use forward::{Forward, Session};
 use request::ClientRequest;
-use responder::{GatewayResponder, Purpose, Verdict};
+use responder::{Allowed, GatewayResponder, Purpose, Verdict};
 
 /// Prefix of the paths of servers' metadata (RFC 9728 section 3.1).
 const METADATA: &str = "/.well-known/oauth-protected-resource";
@@ -115,10 +117,27 @@ async fn answer_to(
     if let Err(full) = held.grow(body.len()) {
         return answer::refused(StatusCode::SERVICE_UNAVAILABLE, full.message());
     }
-    let forward = match work_on(&body, |buffers| judge(context, parts, known, &body, buffers)) {
-        Ok(forward) => forward,
+    let mut parts = parts;
+    let mut prepared = None;
+    let judged = settled(&context.gate, None, |configuration, asking| {
+        // The second pass goes on with the session and the caller of the first.
+        let prepared = match &prepared {
+            Some(prepared) => prepared,
+            None => prepared.insert(Prepared::of(context, configuration, &mut parts, &known)?),
+        };
+        work_on(&body, |buffers| {
+            let pass = (configuration, asking);
+            judge(context, pass, &parts, prepared, &body, buffers)
+        })
+    });
+    let allowed = match judged.await {
+        Ok(allowed) => allowed,
         Err(refusal) => return *refusal,
     };
+    let Some(prepared) = prepared else {
+        return answer::refused(StatusCode::INTERNAL_SERVER_ERROR, "the request was not judged");
+    };
+    let forward = prepared.forward(context, parts, allowed, &body);
     forward.run(body, held, share).await
 }
 
@@ -176,65 +195,59 @@ fn server_at<'g>(gateway: &'g Gateway, parts: &Parts) -> Result<&'g Arc<ServerEn
         .map_err(|reason| Box::new(answer::refused(StatusCode::NOT_FOUND, &reason)))
 }
 
-/// Judges a request: how it goes on, or its refusal. While its body came, the configuration may have changed.
-fn judge(
-    context: &HttpContext,
-    mut parts: Parts,
-    known: KnownCaller,
-    body: &[u8],
-    buffers: &mut Buffers,
-) -> Result<Forward, Box<Response<Body>>> {
-    let gate = &context.gate;
-    let configuration = gate.configuration();
-    let gateway = &configuration.parts.gateway;
-    let entry = server_at(gateway, &parts)?;
-    let server = &entry.server;
-    let unauthorized = Challenge {
-        context,
-        configuration: &configuration,
-        parts: &parts,
-        server,
-    };
-    let is_same = Arc::ptr_eq(gateway, &known.gateway);
-    let caller = match known.caller {
-        // Whether a signature is good does not change.
-        issued @ ProvenCaller::Issued(..) if is_same && !issued.has_expired(gate.clock.now()) => issued,
-        _ => ProvenCaller::of(&unauthorized)?,
-    };
-    let needs_token = !matches!(caller, ProvenCaller::Anybody);
-    let session = session(gate, &mut parts, server, caller.grant())?;
-    let challenge = Challenge {
-        context,
-        configuration: &configuration,
-        parts: &parts,
-        server,
-    };
-    let admission = Admission {
-        configuration: &configuration,
-        pep: GATEWAY,
-        proxies: gateway.reading(needs_token),
-    };
-    let responder = GatewayResponder {
-        challenge: &challenge,
-        needs_token: needs_token && !caller.is_proven(),
-        server,
-        pins: entry.pins.as_ref(),
-        variant: &|| {
-            let said = Variant::of_request(body);
-            variant::of_client(said, session.variant.as_ref(), &parts)
-        },
-    };
-    let judge = Judge::new(&responder, gate, &admission);
-    let labels = caller.labels();
-    let asking = ClientRequest::new(&parts, server, caller.issued(&labels));
-    let carried = whole(&asking, body).map(|body| Payload::Body(body, None));
-    match judge.answer(&asking, carried, buffers) {
-        Verdict::Denied(refusal) => Err(Box::new(refusal)),
-        Verdict::Allowed(allowed) => Ok(Forward {
-            gate: Arc::clone(gate),
+/// A request whose caller and session are known, before it is judged.
+struct Prepared {
+    entry: Arc<ServerEntry>,
+    caller: ProvenCaller,
+    needs_token: bool,
+    session: Session,
+    lists_allowed_only: bool,
+}
+
+impl Prepared {
+    /// Makes out the caller and the session. While the body came, the configuration may have changed.
+    fn of(
+        context: &HttpContext,
+        configuration: &Configuration,
+        parts: &mut Parts,
+        known: &KnownCaller,
+    ) -> Result<Self, Box<Response<Body>>> {
+        let gate = &context.gate;
+        let gateway = &configuration.parts.gateway;
+        let entry = server_at(gateway, parts)?;
+        let server = &entry.server;
+        let unauthorized = Challenge {
+            context,
+            configuration,
+            parts,
+            server,
+        };
+        let is_same = Arc::ptr_eq(gateway, &known.gateway);
+        let caller = match &known.caller {
+            // Whether a signature is good does not change.
+            issued @ ProvenCaller::Issued(..) if is_same && !issued.has_expired(gate.clock.now()) => {
+                issued.clone()
+            }
+            _ => ProvenCaller::of(&unauthorized)?,
+        };
+        let needs_token = !matches!(caller, ProvenCaller::Anybody);
+        let session = session(gate, parts, server, caller.grant())?;
+        Ok(Self {
             entry: Arc::clone(entry),
             caller,
+            needs_token,
             session,
+            lists_allowed_only: gateway.lists_allowed_only,
+        })
+    }
+
+    /// The request on its way to the server.
+    fn forward(self, context: &HttpContext, parts: Parts, allowed: Allowed, body: &[u8]) -> Forward {
+        Forward {
+            gate: Arc::clone(&context.gate),
+            entry: self.entry,
+            caller: self.caller,
+            session: self.session,
             parts,
             listing: if allowed.purpose == Purpose::List {
                 Listing::of_request(body)
@@ -243,8 +256,58 @@ fn judge(
             },
             begun: (allowed.purpose == Purpose::Session).then(|| Variant::of_initialize(body)),
             allowed,
-            lists_allowed_only: gateway.lists_allowed_only,
-        }),
+            lists_allowed_only: self.lists_allowed_only,
+        }
+    }
+}
+
+/// Judges a request: how it goes on, or its refusal.
+fn judge(
+    context: &HttpContext,
+    (configuration, asking): (&Configuration, &Asking),
+    parts: &Parts,
+    prepared: &Prepared,
+    body: &[u8],
+    buffers: &mut Buffers,
+) -> Result<Allowed, Box<Response<Body>>> {
+    let gate = &context.gate;
+    let Prepared {
+        entry,
+        caller,
+        needs_token,
+        session,
+        ..
+    } = prepared;
+    let server = &entry.server;
+    let challenge = Challenge {
+        context,
+        configuration,
+        parts,
+        server,
+    };
+    let admission = Admission {
+        configuration,
+        pep: GATEWAY,
+        proxies: configuration.parts.gateway.reading(*needs_token),
+        asking,
+    };
+    let responder = GatewayResponder {
+        challenge: &challenge,
+        needs_token: *needs_token && !caller.is_proven(),
+        server,
+        pins: entry.pins.as_ref(),
+        variant: &|| {
+            let said = Variant::of_request(body);
+            variant::of_client(said, session.variant.as_ref(), parts)
+        },
+    };
+    let judge = Judge::new(&responder, gate, &admission);
+    let labels = caller.labels();
+    let request = ClientRequest::new(parts, server, caller.issued(&labels));
+    let carried = whole(&request, body).map(|body| Payload::Body(body, None));
+    match judge.answer(&request, carried, buffers) {
+        Verdict::Denied(refusal) => Err(Box::new(refusal)),
+        Verdict::Allowed(allowed) => Ok(allowed),
     }
 }
 

@@ -167,8 +167,8 @@ impl Responder for GatewayResponder<'_> {
     }
 
     fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Verdict {
-        let takes_units = !decision.limits.is_empty();
-        let reservation = decision.reservation.filter(|_| takes_units);
+        let can_be_given_back = !decision.limits.is_empty() || !decision.approval.is_empty();
+        let reservation = decision.reservation.filter(|_| can_be_given_back);
         Verdict::Allowed(Allowed {
             reserved: reservation.map(|reservation| OpenReservation {
                 reservation,

@@ -4,12 +4,13 @@ use callgate_proto::decision::v1 as pb;
 use tonic::Status;
 
 use crate::deadline::{self, Deadline};
-use crate::doors::grpc::decision::Decisions;
+use crate::doors::grpc::decision::{Begun, Decisions};
 use crate::doors::turn::Turn;
 use crate::identity::Asker;
 use crate::ingress::Ingress;
 
-/// Decides the calls in their order, each as `Check` would, and lets other callers in between.
+/// Decides the calls in their order, each as `Check` would, and lets other callers in between. Those that need a person's
+/// approval wait together, for one deadline in all; calls behind them are decided meanwhile.
 ///
 /// Their number was bounded before they were decoded: see `CallCounter`.
 pub(crate) async fn check(
@@ -20,6 +21,7 @@ pub(crate) async fn check(
     deadline: Option<Deadline>,
 ) -> Result<pb::CheckBatchResponse, Status> {
     let mut answers = Vec::with_capacity(calls.len());
+    let mut waiting = Vec::new();
     let mut turn = Turn::default();
     for call in calls {
         turn.go_on().await;
@@ -27,8 +29,24 @@ pub(crate) async fn check(
         if deadline.is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        answers.push(decisions.decide(asker, ingress, &call)?);
         turn.spend(call.args_json.len());
+        match decisions.begin((asker, ingress), &call)? {
+            Begun::Answered(answer) => answers.push(*answer),
+            Begun::Waiting(begun, configuration) => {
+                waiting.push((answers.len(), (call, begun, configuration)));
+                answers.push(pb::CheckResponse::default());
+            }
+        }
+    }
+    // Asked together, and settled in their order.
+    let until = decisions.wait_until(deadline);
+    let finish = |(index, begun)| (index, decisions.finish(asker.cloned(), ingress, begun, until));
+    let finishing: Vec<_> = waiting.into_iter().map(finish).collect();
+    for (index, answer) in finishing {
+        let answer = answer.await?;
+        if let Some(slot) = answers.get_mut(index) {
+            *slot = answer;
+        }
     }
     Ok(pb::CheckBatchResponse { decisions: answers })
 }

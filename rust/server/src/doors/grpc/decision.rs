@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
+use arc_swap::Guard;
 use callgate_core::engine::{Peek, PeekedLimit};
 use callgate_core::{Args, Caller, Decision, LimitState, Outcome, Pep};
 use callgate_counters::Micros;
@@ -13,6 +15,7 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use crate::approvals::{Asking, Waiting};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
@@ -20,9 +23,17 @@ use crate::gate::{Gate, work_on};
 use crate::identity::Asker;
 use crate::in_force::Configuration;
 use crate::ingress::Ingress;
+use crate::passes::{self, settled};
 use crate::phase::Phase;
 use crate::protocol::Protocol;
 use crate::random::random_reservation_id;
+
+/// One of several calls after its first pass.
+pub(crate) enum Begun {
+    Answered(Box<pb::CheckResponse>),
+    /// People are asked about it; it is decided by the configuration of its begin.
+    Waiting(Waiting, Arc<Configuration>),
+}
 
 /// The service.
 #[derive(Clone, Debug)]
@@ -38,20 +49,56 @@ impl Decisions {
 
     /// Decides one call of any method for its sender, who must still be admitted: the configuration may have changed
     /// since a stream began.
-    pub(crate) fn decide(
+    fn decide(
         &self,
-        asker: Option<&Asker>,
-        ingress: Ingress,
+        (configuration, asking): (&Configuration, &Asking),
+        (asker, ingress): (Option<&Asker>, Ingress),
         call: &pb::CheckRequest,
     ) -> Result<pb::CheckResponse, Status> {
-        let configuration = self.gate.configuration();
-        let pep = pep(&configuration, asker)?;
+        let pep = pep(configuration, asker)?;
         with_request(call, pep, |request| {
             work_on(&call.args_json, |buffers| {
+                let pass = (&mut buffers.scratch, asking);
                 self.gate
-                    .decide_over(ingress, &configuration, request, &mut buffers.scratch, message)
+                    .decide_over(ingress, configuration, request, pass, message)
             })
         })
+    }
+
+    /// Decides one of several calls, or asks people about it: its sender does not wait for each by itself.
+    pub(crate) fn begin(
+        &self,
+        (asker, ingress): (Option<&Asker>, Ingress),
+        call: &pb::CheckRequest,
+    ) -> Result<Begun, Status> {
+        let asking = Asking::default();
+        let configuration = self.gate.configuration();
+        let answer = self.decide((&configuration, &asking), (asker, ingress), call)?;
+        Ok(match asking.take_question() {
+            None => Begun::Answered(Box::new(answer)),
+            Some(waiting) => Begun::Waiting(waiting, Guard::into_inner(configuration)),
+        })
+    }
+
+    /// Waits for the answer about a call that was begun, and decides it.
+    pub(crate) fn finish(
+        &self,
+        asker: Option<Asker>,
+        ingress: Ingress,
+        (call, waiting, configuration): (pb::CheckRequest, Waiting, Arc<Configuration>),
+        until: Instant,
+    ) -> impl Future<Output = Result<pb::CheckResponse, Status>> + Send + use<> {
+        let answered = passes::answered(waiting, &self.gate, until);
+        let decisions = self.clone();
+        async move {
+            let asking = answered.await;
+            decisions.decide((&configuration, &asking), (asker.as_ref(), ingress), &call)
+        }
+    }
+
+    /// The moment until which calls with this deadline wait for people's answers.
+    pub(crate) fn wait_until(&self, deadline: Option<Deadline>) -> Instant {
+        self.gate.wait_until(deadline)
     }
 
     /// Looks at what is left for the caller of a message.
@@ -146,11 +193,15 @@ fn deadline_of<T>(request: &Request<T>) -> Option<Deadline> {
 #[tonic::async_trait]
 impl DecisionService for Decisions {
     async fn check(&self, request: Request<pb::CheckRequest>) -> Result<Response<pb::CheckResponse>, Status> {
-        if deadline_of(&request).is_some_and(Deadline::is_over) {
+        let deadline = deadline_of(&request);
+        if deadline.is_some_and(Deadline::is_over) {
             return Err(deadline::over());
         }
-        self.decide(asker(&request), self.ingress(&request), request.get_ref())
-            .map(Response::new)
+        let asked = (asker(&request), self.ingress(&request));
+        let answer = settled(&self.gate, deadline, |configuration, asking| {
+            self.decide((configuration, asking), asked, request.get_ref())
+        });
+        answer.await.map(Response::new)
     }
 
     async fn check_batch(
@@ -190,10 +241,9 @@ impl DecisionService for Decisions {
             Status::invalid_argument("expected `reservation` as `Check` gave it: 32 hexadecimal digits")
         })?;
         let pep = pep(&self.gate.configuration(), asker(&request))?.id;
-        let now = self.gate.clock.now();
         let settled = match settlement.action() {
-            pb::SettleAction::Commit => self.gate.engine.commit(id, pep, now),
-            pb::SettleAction::RollBack => self.gate.engine.roll_back(id, pep, now),
+            pb::SettleAction::Commit => self.gate.commit(id, pep),
+            pb::SettleAction::RollBack => self.gate.roll_back(id, pep),
             pb::SettleAction::Unspecified => {
                 return Err(Status::invalid_argument(
                     "expected `action` to say commit or roll back",
@@ -252,7 +302,7 @@ fn message(decision: &Decision<'_>) -> pb::CheckResponse {
             .unwrap_or_default(),
         decided_at_us: decision.decided_at_us,
         reservation: decision.reservation.map(|id| id.to_string()).unwrap_or_default(),
-        approval: String::new(),
+        approval: decision.approval.to_string(),
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! The answers are a stream that reads the next call when the next answer is wanted. So there is no task and no queue:
 //! a client that does not take its answers is not read any further, answers that are ready together are sent together,
-//! and they keep the order of the calls.
+//! and they keep the order of the calls. Behind a call that waits for a person's approval, a bounded number of calls is
+//! decided meanwhile.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -14,7 +16,7 @@ use tokio_stream::Stream;
 use tonic::{Code, Status, Streaming};
 
 use crate::deadline::{self, Deadline};
-use crate::doors::grpc::decision::{Decisions, our_code};
+use crate::doors::grpc::decision::{Begun, Decisions, our_code};
 use crate::doors::turn::Turn;
 use crate::identity::Asker;
 use crate::ingress::Ingress;
@@ -33,7 +35,19 @@ pub(crate) struct Answers {
     deadline: Option<(Deadline, Pin<Box<Sleep>>)>,
     life: Life,
     turn: Turn,
+    /// Answers in the order of their calls, from the first that waits for a person's approval on.
+    held: VecDeque<HeldAnswer>,
+    /// The client sends no more calls.
+    has_ended: bool,
 }
+
+/// An answer behind one that waits, or that one itself.
+enum HeldAnswer {
+    Ready(Box<pb::CheckStreamResponse>),
+    Waiting(u64, PendingDecision),
+}
+
+type PendingDecision = Pin<Box<dyn Future<Output = Result<pb::CheckResponse, Status>> + Send>>;
 
 /// The stage of a stream.
 enum Life {
@@ -66,24 +80,50 @@ impl Answers {
             deadline: deadline.map(|deadline| (deadline, sleep(deadline))),
             life: Life::Open(stopping),
             turn: Turn::default(),
+            held: VecDeque::new(),
+            has_ended: false,
         }
     }
 
-    fn answer(&mut self, message: &pb::CheckStreamRequest) -> Result<pb::CheckStreamResponse, Status> {
-        let decision = if let Some(call) = &message.call {
-            self.turn.spend(call.args_json.len());
-            self.decisions.decide(self.asker.as_ref(), self.ingress, call)?
-        } else {
+    fn answer(&mut self, message: pb::CheckStreamRequest) -> Result<HeldAnswer, Status> {
+        let id = message.id;
+        let Some(call) = message.call else {
             self.turn.spend(0);
-            self.decisions.refuse(
-                self.ingress,
-                "the message holds no `call`; expected one beside its `id`",
-            )
+            let refusal = "the message holds no `call`; expected one beside its `id`";
+            return Ok(ready(id, self.decisions.refuse(self.ingress, refusal)));
         };
-        Ok(pb::CheckStreamResponse {
-            id: message.id,
-            decision: Some(decision),
+        self.turn.spend(call.args_json.len());
+        let begun = self.decisions.begin((self.asker.as_ref(), self.ingress), &call)?;
+        Ok(match begun {
+            Begun::Answered(answer) => ready(id, *answer),
+            Begun::Waiting(waiting, configuration) => {
+                let deadline = self.deadline.as_ref().map(|(deadline, _)| *deadline);
+                let until = self.decisions.wait_until(deadline);
+                let begun = (call, waiting, configuration);
+                let asker = self.asker.clone();
+                let finish = self.decisions.finish(asker, self.ingress, begun, until);
+                HeldAnswer::Waiting(id, Box::pin(finish))
+            }
         })
+    }
+
+    /// Ready with the next answer in order; pending while its call waits for an approval; `None` if no answer is held.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Option<Poll<Result<pb::CheckStreamResponse, Status>>> {
+        if let HeldAnswer::Waiting(id, decision) = self.held.front_mut()? {
+            let id = *id;
+            let Poll::Ready(decided) = decision.as_mut().poll(cx) else {
+                return Some(Poll::Pending);
+            };
+            self.held.pop_front();
+            return Some(Poll::Ready(decided.map(|decision| pb::CheckStreamResponse {
+                id,
+                decision: Some(decision),
+            })));
+        }
+        match self.held.pop_front()? {
+            HeldAnswer::Ready(answer) => Some(Poll::Ready(Ok(*answer))),
+            HeldAnswer::Waiting(..) => None,
+        }
     }
 
     /// Returns true if all calls that can have arrived before the server began to stop are decided after this one.
@@ -119,6 +159,17 @@ impl Answers {
             .is_some_and(|(_, sleep)| sleep.as_mut().poll(cx).is_ready())
     }
 
+    /// Pending, until the first answer is there or the deadline of the stream has passed.
+    fn poll_end_while_waiting(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<pb::CheckStreamResponse, Status>>> {
+        if self.poll_deadline(cx) {
+            return self.end(Some(deadline::over()));
+        }
+        Poll::Pending
+    }
+
     fn end(&mut self, status: Option<Status>) -> Poll<Option<Result<pb::CheckStreamResponse, Status>>> {
         self.life = Life::Over;
         self.decisions
@@ -133,6 +184,18 @@ impl Stream for Answers {
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if matches!(self.life, Life::Over) {
             return Poll::Ready(None);
+        }
+        if self.has_ended && self.held.is_empty() {
+            return self.end(None);
+        }
+        let waits = match self.poll_held(cx) {
+            Some(Poll::Ready(Ok(answer))) => return Poll::Ready(Some(Ok(answer))),
+            Some(Poll::Ready(Err(status))) => return self.end(Some(status)),
+            Some(Poll::Pending) => true,
+            None => false,
+        };
+        if waits && (self.has_ended || self.held.len() >= MAX_HELD) {
+            return self.poll_end_while_waiting(cx);
         }
         if self.turn.poll_go_on(cx).is_pending() {
             // Looked at in between, because a client that never pauses never lets the reading below run dry.
@@ -152,8 +215,14 @@ impl Stream for Answers {
                 if self.is_closed_after(&message) {
                     return self.end(Some(stopped()));
                 }
-                match self.answer(&message) {
-                    Ok(answer) => Poll::Ready(Some(Ok(answer))),
+                match self.answer(message) {
+                    Ok(HeldAnswer::Ready(answer)) if !waits => Poll::Ready(Some(Ok(*answer))),
+                    Ok(held) => {
+                        self.held.push_back(held);
+                        // The next call may be there already, and a new wait is not polled yet.
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
+                    }
                     Err(status) => self.end(Some(status)),
                 }
             }
@@ -161,9 +230,14 @@ impl Stream for Answers {
                 let status = Status::new(our_code(status.code()), status.message());
                 self.end(Some(status))
             }
+            Poll::Ready(None) if waits => {
+                self.has_ended = true;
+                self.poll_end_while_waiting(cx)
+            }
             Poll::Ready(None) => self.end(None),
             Poll::Pending => {
-                if self.poll_stopping(cx) {
+                // Calls that wait are answered first, in a bounded time.
+                if !waits && self.poll_stopping(cx) {
                     self.end(Some(stopped()))
                 } else if self.poll_deadline(cx) {
                     self.end(Some(deadline::over()))
@@ -181,6 +255,17 @@ impl Drop for Answers {
             self.decisions.count_stream(Code::Cancelled);
         }
     }
+}
+
+/// The most answers that wait behind one whose call needs a person's approval; then no further call is read.
+const MAX_HELD: usize = 1_024;
+
+/// The answer to a call that is decided.
+fn ready(id: u64, decision: pb::CheckResponse) -> HeldAnswer {
+    HeldAnswer::Ready(Box::new(pb::CheckStreamResponse {
+        id,
+        decision: Some(decision),
+    }))
 }
 
 /// Bytes in front of each message.

@@ -13,11 +13,14 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use tonic::body::Body;
 
+use crate::approvals::Asking;
 use crate::bodies::RequestBody;
 use crate::gate::{Buffers, Gate, work_on};
 use crate::identity::{Asker, Peer, UnknownPepError};
+use crate::in_force::Configuration;
 use crate::ingress::Ingress;
 use crate::listener::Listener;
+use crate::passes::settled;
 use crate::protocol::Protocol;
 use crate::random::random_reservation_id;
 use call::{CheckCall, CheckCallError};
@@ -78,13 +81,16 @@ pub(super) async fn answer(
     )
     .await
     {
-        Ok(body) => work_on(&body, |buffers| {
-            if peeks {
-                peek(context, asker.as_ref(), &body, buffers)
-            } else {
-                check(context, asker.as_ref(), ingress, &body, buffers)
-            }
-        }),
+        Ok(body) if peeks => work_on(&body, |buffers| peek(context, asker.as_ref(), &body, buffers)),
+        Ok(body) => {
+            let answer = settled(&context.gate, None, |configuration, asking| {
+                work_on(&body, |buffers| {
+                    let pass = (configuration, asking);
+                    check(context, asker.as_ref(), ingress, &body, pass, buffers)
+                })
+            });
+            answer.await
+        }
         Err(refusal) => refusal,
     }
 }
@@ -141,10 +147,10 @@ fn check(
     asker: Option<&Asker>,
     ingress: Ingress,
     body: &[u8],
+    (configuration, asking): (&Configuration, &Asking),
     Buffers { scratch, tape, bytes }: &mut Buffers,
 ) -> Response<Body> {
     // While the body came, who asks may have been withdrawn.
-    let configuration = context.gate.configuration();
     let pep = match configuration.parts.peps.still(asker) {
         Ok(pep) => pep,
         Err(unknown) => return unauthenticated(context, unknown),
@@ -159,9 +165,14 @@ fn check(
     match call.reserve.then(random_reservation_id).transpose() {
         Ok(reserve) => {
             let request = call.request(pep, reserve);
-            context
-                .gate
-                .decide_over(ingress, &configuration, &request, scratch, reply::decision)
+            let gate = &context.gate;
+            gate.decide_over(
+                ingress,
+                configuration,
+                &request,
+                (scratch, asking),
+                reply::decision,
+            )
         }
         // An id that can be guessed would let others settle: better none, and no decision.
         Err(error) => {

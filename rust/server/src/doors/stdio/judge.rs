@@ -12,10 +12,13 @@ use callgate_pipes::stdio::{Judged, Judging, LineError, Looks};
 
 use super::attributes::LineAttributes;
 use super::responder::{StdioResponder, of_client};
+use crate::approvals::Asking;
 use crate::gate::{Buffers, Gate, work_on};
+use crate::in_force::Configuration;
 use crate::judging::{Admission, Judge, Lists, OpenReservation, Payload};
 use crate::judging::{pins, policy_names};
 use crate::metrics::INVALID_REQUEST;
+use crate::passes::settled_in_place;
 use crate::protocol::Protocol;
 
 /// Judges the lines of one client.
@@ -34,7 +37,9 @@ pub(super) struct LineJudge {
 
 impl Judging for LineJudge {
     fn judge(&self, line: &[u8], looks: Looks) -> Judged {
-        let judge = |admission: &Admission<'_>| {
+        let judge = |configuration: &Configuration, asking: &Asking| {
+            let admission = Admission::of(configuration, asking, None);
+            let admission = &admission.map_err(|unknown| unknown.message().to_owned())?;
             let responder = StdioResponder {
                 server: &self.server,
                 pins: self.pins.as_ref(),
@@ -47,7 +52,7 @@ impl Judging for LineJudge {
                 judge.answer(&&self.attributes, Ok(Payload::Body(line, None)), buffers)
             }))
         };
-        let judged = self.counting(|| self.with(judge));
+        let judged = self.counting(|| settled_in_place(&self.gate, judge));
         judged.unwrap_or_else(|reason| Judged::Reply(self.unclear(reason)))
     }
 
@@ -103,7 +108,8 @@ impl LineJudge {
     /// Calls `work` with the configuration that is in force now.
     fn with<R>(&self, work: impl FnOnce(&Admission<'_>) -> Result<R, String>) -> Result<R, String> {
         let configuration = self.gate.configuration();
-        let admission = Admission::of(&configuration, None);
+        let asking = Asking::default();
+        let admission = Admission::of(&configuration, &asking, None);
         work(&admission.map_err(|unknown| unknown.message().to_owned())?)
     }
 

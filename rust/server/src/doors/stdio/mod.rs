@@ -18,6 +18,7 @@ use callgate_pipes::stdio::{WrapError, WrapSettings, wrap};
 use tokio::runtime::Builder;
 use tokio::sync::watch;
 
+use crate::approvals::{ApprovalChannel, Approvals};
 use crate::audit::{Audit, AuditConfig};
 use crate::clock::Clock;
 use crate::error::StartError;
@@ -52,6 +53,8 @@ pub struct WrapConfig {
     pub lists_allowed_only: bool,
     /// The command, and its bounds.
     pub settings: WrapSettings,
+    /// The way to the store of approvals. `None`: calls that need an approval are denied.
+    pub approvals: Option<ApprovalChannel>,
     /// The file of freezes, which is read again while the server runs. `None`: it has none.
     pub freeze_file: Option<PathBuf>,
     /// The decision log. `None`: decisions are not logged.
@@ -82,6 +85,7 @@ impl Wrap {
         let clock = clock.shifted(engine.store().clock_shift_us());
         let parts = Parts::new(Peps::anybody(), LineAttributes::config(config.methods.clone()));
         let mut gate = Gate::new(engine, clock, parts);
+        gate.approvals = config.approvals.clone().map(Approvals::new);
         gate.audit = config
             .audit
             .as_ref()

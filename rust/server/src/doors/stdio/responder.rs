@@ -57,14 +57,14 @@ impl Responder for StdioResponder<'_> {
     }
 
     fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Judged {
-        let takes_units = !decision.limits.is_empty();
+        let can_be_given_back = !decision.limits.is_empty() || !decision.approval.is_empty();
         if asked.method == Some(INITIALIZE) {
             let said = Variant::of_initialize(self.line);
             *self.client.lock().unwrap_or_else(PoisonError::into_inner) = said;
         }
         Judged::Forward(Forward {
             lists: asked.method == Some(TOOLS_LIST),
-            reservation: decision.reservation.filter(|_| takes_units),
+            reservation: decision.reservation.filter(|_| can_be_given_back),
         })
     }
 

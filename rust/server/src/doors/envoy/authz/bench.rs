@@ -7,6 +7,7 @@ use tonic::Status;
 
 use super::super::attributes::HttpAttributes;
 use super::Authorizer;
+use crate::approvals::Asking;
 use crate::judging::{Admission, Denial, JudgedRequest, Responder};
 use crate::protocol::Protocol;
 
@@ -31,7 +32,8 @@ impl Authorizer {
     /// All that is done about a message up to the decision, and no more.
     pub(crate) fn outcome(&self, message: &CheckRequest) -> Result<Outcome, Status> {
         let configuration = self.gate.configuration();
-        let admission = Admission::of_rpc(&configuration, &Extensions::new())?;
+        let asking = Asking::default();
+        let admission = Admission::of_rpc(&configuration, &asking, &Extensions::new())?;
         let attributes = message.attributes.as_ref().and_then(HttpAttributes::of);
         Ok(self.judge(&admission, attributes.as_ref(), &OutcomeAlone))
     }

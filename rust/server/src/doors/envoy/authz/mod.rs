@@ -17,6 +17,7 @@ use super::attributes::HttpAttributes;
 use super::mcp_metadata::ReadMessage;
 use crate::gate::{Gate, work_on};
 use crate::judging::{Admission, Judge, Responder};
+use crate::passes::settled;
 use crate::proxy::UnclearError;
 use reply::ExtAuthz;
 
@@ -58,11 +59,13 @@ impl Authorizer {
 #[tonic::async_trait]
 impl Authorization for Authorizer {
     async fn check(&self, request: Request<CheckRequest>) -> Result<Response<CheckResponse>, Status> {
-        let configuration = self.gate.configuration();
-        let admission = Admission::of_rpc(&configuration, request.extensions())?;
         let attributes = request.get_ref().attributes.as_ref().and_then(HttpAttributes::of);
         let attributes = attributes.as_ref();
-        let answer = self.judge(&admission, attributes, &ExtAuthz { attributes });
-        Ok(Response::new(answer))
+        let deadline = request.extensions().get().copied();
+        let answer = settled(&self.gate, deadline, |configuration, asking| {
+            let admission = Admission::of_rpc(configuration, asking, request.extensions())?;
+            Ok(self.judge(&admission, attributes, &ExtAuthz { attributes }))
+        });
+        answer.await.map(Response::new)
     }
 }

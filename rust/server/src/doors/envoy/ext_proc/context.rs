@@ -9,7 +9,9 @@ use tonic::Status;
 use super::super::mcp_metadata::ReadMessage;
 use super::head::Head;
 use super::responder::{ExtProc, Listed, Verdict};
+use crate::approvals::Asking;
 use crate::bodies::ConnectionShare;
+use crate::deadline::Deadline;
 use crate::gate::{Buffers, Gate, work_on};
 use crate::identity::Asker;
 use crate::in_force::Configuration;
@@ -25,6 +27,7 @@ pub(super) struct Context {
     /// Of this connection, for the bodies that are held.
     pub(super) share: Arc<ConnectionShare>,
     pub(super) body_limit_bytes: usize,
+    pub(super) deadline: Option<Deadline>,
 }
 
 /// The body of a request, as far as Envoy sends it.
@@ -40,15 +43,23 @@ pub(super) enum ReceivedBody<'a> {
 
 impl Context {
     /// Admits the sender of the request, if it is still allowed to ask.
-    fn admit<'c>(&self, configuration: &'c Configuration) -> Result<Admission<'c>, Status> {
-        Admission::of(configuration, self.asker.as_ref())
+    fn admit<'c>(
+        &self,
+        configuration: &'c Configuration,
+        asking: &'c Asking,
+    ) -> Result<Admission<'c>, Status> {
+        Admission::of(configuration, asking, self.asker.as_ref())
             .map_err(|unknown| Status::unauthenticated(unknown.message()))
     }
 
     /// Judges a request.
-    pub(super) fn judge(&self, head: &Head, received: ReceivedBody<'_>) -> Result<Verdict, Status> {
-        let configuration = self.gate.configuration();
-        let admission = self.admit(&configuration)?;
+    pub(super) fn judge(
+        &self,
+        (configuration, asking): (&Configuration, &Asking),
+        head: &Head,
+        received: ReceivedBody<'_>,
+    ) -> Result<Verdict, Status> {
+        let admission = self.admit(configuration, asking)?;
         let responder = ExtProc { head };
         let judge = Judge::new(&responder, &self.gate, &admission);
         let read = ReadMessage::of(head.metadata.as_ref(), admission.proxies.mcp_metadata.as_deref());
@@ -108,7 +119,8 @@ impl Context {
     /// Works on lists with the configuration in force.
     fn lists<R>(&self, head: &Head, lists: &Listed, work: impl FnOnce(&Lists<'_>) -> R) -> Result<R, Status> {
         let configuration = self.gate.configuration();
-        let admission = self.admit(&configuration)?;
+        let asking = Asking::default();
+        let admission = self.admit(&configuration, &asking)?;
         let named = admission
             .proxies
             .name(&head)

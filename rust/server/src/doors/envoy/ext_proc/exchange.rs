@@ -1,8 +1,11 @@
 //! One request and its reply, as Envoy sends them: the order of the messages, and the answers to them.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Poller, Poll, ready};
 
+use arc_swap::Guard;
 use callgate_proto::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use callgate_proto::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use callgate_proto::pb::envoy::service::ext_proc::v3::{
@@ -17,7 +20,10 @@ use super::messages::{self, Modes, Way};
 use super::reach::never_reached;
 use super::reply::{Began, Reply};
 use super::responder::{Allowed, Verdict};
+use crate::approvals::Asking;
 use crate::bodies::HeldBytes;
+use crate::in_force::Configuration;
+use crate::passes;
 
 /// One request and its reply.
 pub(super) struct Exchange {
@@ -36,6 +42,8 @@ enum Stage {
     Opening(MetadataMap),
     /// The rest of the request. No part of it has been forwarded.
     Body(Box<Body>),
+    /// An answer about the request's approval. No part of the request has been forwarded.
+    Waiting(Box<WaitingRequest>),
     /// The reply to a request that was forwarded.
     Forwarded(Box<Forwarded>),
     /// The rest of the reply.
@@ -48,6 +56,30 @@ struct Body {
     head: Head,
     bytes: Vec<u8>,
     held: HeldBytes,
+}
+
+/// A request whose call needs a person's approval.
+struct WaitingRequest {
+    answered: Pin<Box<dyn Future<Output = Asking> + Send>>,
+    /// The configuration that judges it.
+    configuration: Arc<Configuration>,
+    head: Head,
+    body: Option<Vec<u8>>,
+    _held: HeldBytes,
+    then: Then,
+}
+
+/// The form of the answer that lets a request go on, and what is forwarded after it.
+#[derive(Clone, Copy)]
+enum Then {
+    /// An answer to the headers alone.
+    Nothing,
+    /// An answer to the body that the proxy has kept.
+    OfBody,
+    /// An answer to the headers, then the body that was kept here.
+    Pieces,
+    /// Likewise with the trailers.
+    PiecesAndTrailers,
 }
 
 struct Forwarded {
@@ -81,7 +113,7 @@ impl Exchange {
     /// end only with an error. `None` if the next answer is expected soon, so that the exchange should be continued.
     pub(super) fn can_be_left(&self) -> Option<bool> {
         match &self.stage {
-            Stage::Opening(_) | Stage::Body(_) => None,
+            Stage::Opening(_) | Stage::Body(_) | Stage::Waiting(_) => None,
             Stage::Forwarded(forwarded) => match &forwarded.allowed.lists {
                 Some(lists) if lists.id.is_some() => None,
                 lists => Some(lists.is_none()),
@@ -179,7 +211,7 @@ impl Exchange {
 
     fn begin(&mut self, head: Head, is_all: bool) -> Result<(), Status> {
         if is_all {
-            return self.judged(head, ReceivedBody::Whole(b""), |_, _| ());
+            return self.judged(head, ReceivedBody::Whole(b""), Then::Nothing);
         }
         let received = match self.modes.request {
             BodySendMode::None => ReceivedBody::Nothing,
@@ -198,7 +230,7 @@ impl Exchange {
                 return Ok(());
             }
         };
-        self.judged(head, received, |_, _| ())
+        self.judged(head, received, Then::Nothing)
     }
 
     fn body(&mut self, mut body: Box<Body>, piece: &HttpBody) -> Result<(), Status> {
@@ -211,7 +243,7 @@ impl Exchange {
             } else {
                 ReceivedBody::Whole(&piece.body)
             };
-            return self.judged_of_body(body.head, received);
+            return self.judged(body.head, received, Then::OfBody);
         }
         body.bytes.extend_from_slice(&piece.body);
         body.held.grow(body.bytes.len())?;
@@ -219,7 +251,7 @@ impl Exchange {
             return self.judged(
                 body.head,
                 ReceivedBody::Unusable("the body is longer than callgate reads; send less"),
-                |_, _| (),
+                Then::Nothing,
             );
         }
         if !piece.end_of_stream {
@@ -227,58 +259,104 @@ impl Exchange {
             return Ok(());
         }
         let Body { head, bytes, .. } = *body;
-        self.judged(head, ReceivedBody::Whole(&bytes), |answers, bytes| {
-            answers.extend(messages::pieces(Way::Request, bytes, true));
-        })
+        self.judged(head, ReceivedBody::Whole(&bytes), Then::Pieces)
     }
 
     fn request_trailers(&mut self, body: Body) -> Result<(), Status> {
         if self.modes.request != BodySendMode::FullDuplexStreamed {
             let reason = "the request has trailers and no body; send a body, or none and no trailers";
-            return self.judged(body.head, ReceivedBody::Unusable(reason), |_, _| ());
+            return self.judged(body.head, ReceivedBody::Unusable(reason), Then::Nothing);
         }
-        self.judged(body.head, ReceivedBody::Whole(&body.bytes), |answers, bytes| {
-            answers.extend(messages::pieces(Way::Request, bytes, false));
-            answers.push_back(messages::trailers(Way::Request));
-        })
+        self.judged(
+            body.head,
+            ReceivedBody::Whole(&body.bytes),
+            Then::PiecesAndTrailers,
+        )
     }
 
-    /// Judges a request at its headers, or with a body that was kept here and is forwarded by `and_then`.
-    fn judged(
-        &mut self,
-        head: Head,
-        received: ReceivedBody<'_>,
-        and_then: impl FnOnce(&mut VecDeque<ProcessingResponse>, &[u8]),
-    ) -> Result<(), Status> {
-        match self.context.judge(&head, received)? {
-            Verdict::Denied(answer) => self.answers.push_back(*answer),
-            Verdict::Allowed(mut allowed) => {
-                let mutation = std::mem::take(&mut allowed.mutation);
-                let answer = messages::headers(Way::Request, Some(mutation));
-                let answer = messages::telling(std::mem::take(&mut allowed.metadata), answer);
-                self.answers.push_back(answer);
-                if let ReceivedBody::Whole(bytes) = received {
-                    and_then(&mut self.answers, bytes);
+    /// Judges a request, or lets it wait for a person's approval.
+    fn judged(&mut self, head: Head, received: ReceivedBody<'_>, then: Then) -> Result<(), Status> {
+        let asking = Asking::default();
+        let configuration = self.context.gate.configuration();
+        let verdict = self.context.judge((&configuration, &asking), &head, received)?;
+        let Some(waiting) = asking.take_question() else {
+            self.decided(verdict, head, received, then);
+            return Ok(());
+        };
+        let body = match received {
+            ReceivedBody::Whole(bytes) => Some(bytes.to_vec()),
+            ReceivedBody::Nothing | ReceivedBody::Unusable(_) => None,
+        };
+        let mut room = HeldBytes::new(Arc::clone(&self.context.share));
+        room.grow(body.as_ref().map_or(0, Vec::len))?;
+        let until = self.context.gate.wait_until(self.context.deadline);
+        self.stage = Stage::Waiting(Box::new(WaitingRequest {
+            answered: Box::pin(passes::answered(waiting, &self.context.gate, until)),
+            configuration: Guard::into_inner(configuration),
+            head,
+            body,
+            _held: room,
+            then,
+        }));
+        Ok(())
+    }
+
+    /// Returns true if the request waits for a person's approval.
+    pub(super) const fn is_waiting(&self) -> bool {
+        matches!(self.stage, Stage::Waiting(_))
+    }
+
+    /// Ready once a request that waits is judged.
+    pub(super) fn poll_answered(&mut self, cx: &mut Poller<'_>) -> Poll<Result<(), Status>> {
+        let Stage::Waiting(waiting) = &mut self.stage else {
+            return Poll::Ready(Ok(()));
+        };
+        let asking = ready!(waiting.answered.as_mut().poll(cx));
+        let Stage::Waiting(waiting) = std::mem::replace(&mut self.stage, Stage::Over) else {
+            return Poll::Ready(Ok(()));
+        };
+        let WaitingRequest {
+            configuration,
+            head,
+            body,
+            then,
+            ..
+        } = *waiting;
+        let received = body.as_deref().map_or(ReceivedBody::Nothing, ReceivedBody::Whole);
+        let verdict = self.context.judge((&configuration, &asking), &head, received);
+        Poll::Ready(verdict.and_then(|verdict| {
+            self.decided(verdict, head, received, then);
+            self.waiting
+                .set(self.answers.iter().map(messages::body_bytes).sum())
+        }))
+    }
+
+    /// Answers with a verdict.
+    fn decided(&mut self, verdict: Verdict, head: Head, received: ReceivedBody<'_>, then: Then) {
+        let mut allowed = match verdict {
+            Verdict::Denied(answer) => return self.answers.push_back(*answer),
+            Verdict::Allowed(allowed) => allowed,
+        };
+        let mutation = Some(std::mem::take(&mut allowed.mutation));
+        let answer = match then {
+            Then::OfBody => messages::body(Way::Request, mutation, None),
+            Then::Nothing | Then::Pieces | Then::PiecesAndTrailers => {
+                messages::headers(Way::Request, mutation)
+            }
+        };
+        let answer = messages::telling(std::mem::take(&mut allowed.metadata), answer);
+        self.answers.push_back(answer);
+        if let ReceivedBody::Whole(bytes) = received {
+            match then {
+                Then::Nothing | Then::OfBody => {}
+                Then::Pieces => self.answers.extend(messages::pieces(Way::Request, bytes, true)),
+                Then::PiecesAndTrailers => {
+                    self.answers.extend(messages::pieces(Way::Request, bytes, false));
+                    self.answers.push_back(messages::trailers(Way::Request));
                 }
-                self.forward(head, *allowed);
             }
         }
-        Ok(())
-    }
-
-    /// Judges a request whose body the proxy has kept.
-    fn judged_of_body(&mut self, head: Head, received: ReceivedBody<'_>) -> Result<(), Status> {
-        match self.context.judge(&head, received)? {
-            Verdict::Denied(answer) => self.answers.push_back(*answer),
-            Verdict::Allowed(mut allowed) => {
-                let mutation = std::mem::take(&mut allowed.mutation);
-                let answer = messages::body(Way::Request, Some(mutation), None);
-                let answer = messages::telling(std::mem::take(&mut allowed.metadata), answer);
-                self.answers.push_back(answer);
-                self.forward(head, *allowed);
-            }
-        }
-        Ok(())
+        self.forward(head, *allowed);
     }
 
     /// Continues with the reply only if units were taken or if the reply may hold lists. Otherwise the stream ends

@@ -68,6 +68,7 @@ impl ExternalProcessor for Processor {
             asker: asker.cloned(),
             share: Arc::clone(share),
             body_limit_bytes: self.limits.body_limit_bytes,
+            deadline: deadline.copied(),
         };
         let answers = Answers::new(
             Exchange::new(context, opened_with),

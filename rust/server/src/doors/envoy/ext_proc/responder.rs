@@ -78,8 +78,8 @@ impl Responder for ExtProc<'_> {
 
     fn allowed(&self, asked: &JudgedRequest<'_>, decision: &Decision<'_>) -> Verdict {
         let lists = self.lists(asked);
-        let takes_units = !decision.limits.is_empty();
-        let reservation = decision.reservation.filter(|_| takes_units);
+        let can_be_given_back = !decision.limits.is_empty() || !decision.approval.is_empty();
+        let reservation = decision.reservation.filter(|_| can_be_given_back);
         Verdict::Allowed(Box::new(Allowed {
             mutation: self.mutation(asked, decision, lists.is_some()),
             metadata: namespaced(decision),

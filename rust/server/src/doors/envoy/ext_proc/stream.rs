@@ -117,6 +117,18 @@ impl Stream for Answers {
             if self.exchange.is_over() {
                 return self.end(Ok(()));
             }
+            if self.exchange.is_waiting() {
+                match self.exchange.poll_answered(cx) {
+                    Poll::Ready(Ok(())) => continue,
+                    Poll::Ready(Err(status)) => return self.end(Err(status)),
+                    Poll::Pending => {
+                        return match self.poll_enough(cx) {
+                            Poll::Ready(enough) => self.end(enough),
+                            Poll::Pending => Poll::Pending,
+                        };
+                    }
+                }
+            }
             if self.turn.poll_go_on(cx).is_pending() {
                 return Poll::Pending;
             }

@@ -22,9 +22,10 @@ use crate::bodies::RequestBody;
 use crate::doors::callgate_fields;
 use crate::doors::http::HttpContext;
 use crate::gate::{Buffers, work_on};
-use crate::identity::{Asker, Peer, UnknownPepError};
+use crate::identity::{Peer, UnknownPepError};
 use crate::judging::{Admission, Judge, Payload, whole};
 use crate::listener::Listener;
+use crate::passes::settled;
 use crate::proxy::{Attributes as _, UnclearError};
 use original::Original;
 pub(crate) use original::texts;
@@ -84,9 +85,19 @@ pub(super) async fn answer(
         return plain::error(StatusCode::FORBIDDEN, &reason);
     }
     match body::read_plain(body, context.body_limit_bytes, context.message_timeout).await {
-        Ok(body) => work_on(&body, |buffers| {
-            judge(context, asker.as_ref(), form, &parts, &body, buffers)
-        }),
+        Ok(body) => {
+            let answer = settled(&context.gate, None, |configuration, asking| {
+                // While the body came, who asks may have been withdrawn.
+                let admission = match Admission::of(configuration, asking, asker.as_ref()) {
+                    Ok(admission) => admission,
+                    Err(unknown) => return unknown_pep(context, unknown),
+                };
+                work_on(&body, |buffers| {
+                    judge(context, &admission, form, &parts, &body, buffers)
+                })
+            });
+            answer.await
+        }
         Err(refusal) => refusal,
     }
 }
@@ -99,23 +110,17 @@ fn unknown_pep(context: &HttpContext, unknown: UnknownPepError) -> Response<Body
 
 fn judge(
     context: &HttpContext,
-    asker: Option<&Asker>,
+    admission: &Admission<'_>,
     form: Form,
     parts: &Parts,
     body: &[u8],
     buffers: &mut Buffers,
 ) -> Response<Body> {
-    // While the body came, who asks may have been withdrawn.
-    let configuration = context.gate.configuration();
-    let admission = match Admission::of(&configuration, asker) {
-        Ok(admission) => admission,
-        Err(unknown) => return unknown_pep(context, unknown),
-    };
     let responder = ForwardAuth {
         form,
         headers: &parts.headers,
     };
-    let judge = Judge::new(&responder, &context.gate, &admission);
+    let judge = Judge::new(&responder, &context.gate, admission);
     match Original::of(form, parts, !body.is_empty()) {
         Ok(original) => judge.answer(&original, carried(form, &original, body), buffers),
         Err(unclear) => judge.unclear(&unclear),

@@ -1,0 +1,110 @@
+//! The stage of one call between the passes of its door.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use callgate_core::Looked;
+use callgate_core::approval::{Asked, Question};
+
+use super::Reply;
+use crate::protocol::Protocol;
+
+/// The stage of one call between its passes.
+#[derive(Debug, Default)]
+pub(crate) struct Asking(RefCell<Stage>);
+
+#[derive(Debug, Default)]
+enum Stage {
+    /// The first pass: a call that needs an approval becomes a question.
+    #[default]
+    First,
+    /// The call became a question. The answer of this pass is thrown away.
+    Asked(Box<Asked>, Protocol, Duration),
+    /// The second pass settles it.
+    Answered(Box<Answered>),
+    /// It is settled.
+    Settled,
+}
+
+/// A call, and the answer that it has waited for.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) looked: Looked<'static, 'static>,
+    pub(crate) reply: Reply,
+    /// The time that the first pass took.
+    pub(crate) took: Duration,
+}
+
+impl Asking {
+    /// Keeps a call that has to wait.
+    pub(crate) fn wait(&self, asked: Box<Asked>, protocol: Protocol, took: Duration) {
+        self.0.replace(Stage::Asked(asked, protocol, took));
+    }
+
+    /// The call that this pass has to settle.
+    pub(crate) fn take_answered(&self) -> Option<Box<Answered>> {
+        let is_answered = matches!(&*self.0.borrow(), Stage::Answered(_));
+        if !is_answered {
+            return None;
+        }
+        match self.0.replace(Stage::Settled) {
+            Stage::Answered(answered) => Some(answered),
+            _ => None,
+        }
+    }
+
+    /// The question of the pass that has just ended, if there is one.
+    pub(crate) fn take_question(&self) -> Option<Waiting> {
+        if !matches!(&*self.0.borrow(), Stage::Asked(..)) {
+            return None;
+        }
+        let Stage::Asked(asked, protocol, took) = self.0.replace(Stage::Settled) else {
+            return None;
+        };
+        Some(Waiting {
+            asked,
+            protocol,
+            took,
+        })
+    }
+}
+
+/// A call between its passes.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    asked: Box<Asked>,
+    protocol: Protocol,
+    took: Duration,
+}
+
+impl Waiting {
+    /// Takes the question out, and the call that its answer is for.
+    pub(crate) fn into_parts(self) -> (Question, Protocol, Unsettled) {
+        let Self {
+            asked,
+            protocol,
+            took,
+        } = self;
+        let Asked { looked, question } = *asked;
+        (question, protocol, Unsettled { looked, took })
+    }
+}
+
+/// A call whose question was asked.
+#[derive(Debug)]
+pub(crate) struct Unsettled {
+    looked: Looked<'static, 'static>,
+    took: Duration,
+}
+
+impl Unsettled {
+    /// Makes ready for the second pass.
+    pub(crate) fn answered(self, reply: Reply) -> Asking {
+        let Self { looked, took } = self;
+        Asking(RefCell::new(Stage::Answered(Box::new(Answered {
+            looked,
+            reply,
+            took,
+        }))))
+    }
+}

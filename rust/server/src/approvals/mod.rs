@@ -1,0 +1,138 @@
+//! Calls that need a person's approval (`docs/policy.md` section 6): their questions to the control plane, and its answers.
+//!
+//! A door decides in passes. The first one ends with a question instead of a decision where a call needs an approval; then the
+//! door waits, for a bounded time, and a second pass settles the call with the answer. So nothing of a thread is held
+//! meanwhile, and calls that need nobody never come here.
+
+mod asking;
+mod questions;
+mod uses;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use callgate_core::ReservationId;
+use callgate_core::approval::{Answer, Question};
+
+pub(crate) use asking::{Answered, Asking, Waiting};
+pub use questions::{GivenBack, OpenQuestion, Questions, QuestionsTaken, Reply};
+use uses::ReservedUses;
+
+use crate::deadline::Deadline;
+use crate::protocol::Protocol;
+
+/// The time that a caller needs to get its answer before its own deadline.
+const MARGIN: Duration = Duration::from_millis(50);
+
+/// The way to the store of approvals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ApprovalsConfig {
+    /// The longest wait for an answer, in milliseconds.
+    pub deadline_ms: u64,
+    /// The length of the longest canonical arguments that people are asked about.
+    pub max_args_bytes: usize,
+}
+
+impl Default for ApprovalsConfig {
+    fn default() -> Self {
+        Self {
+            deadline_ms: 400,
+            max_args_bytes: 64 * 1024,
+        }
+    }
+}
+
+/// Questions, and the bounds of calls that ask them. Whoever has it can ask, or take the questions and answer them.
+#[derive(Clone, Debug, Default)]
+pub struct ApprovalChannel {
+    /// The bounds.
+    pub config: ApprovalsConfig,
+    /// The questions.
+    pub questions: Arc<Questions>,
+}
+
+/// The questions of one server, and the uses of approvals that can still be given back.
+#[derive(Debug)]
+pub struct Approvals {
+    config: ApprovalsConfig,
+    questions: Arc<Questions>,
+    uses: ReservedUses,
+}
+
+impl Approvals {
+    /// Creates the way to whoever takes the questions.
+    pub fn new(ApprovalChannel { config, questions }: ApprovalChannel) -> Self {
+        Self {
+            config,
+            questions,
+            uses: ReservedUses::default(),
+        }
+    }
+
+    /// Returns the length of the longest canonical arguments that people are asked about.
+    pub const fn max_args_bytes(&self) -> usize {
+        self.config.max_args_bytes
+    }
+
+    /// The moment until which a call with this deadline of its own waits.
+    pub(crate) fn wait_until(&self, deadline: Option<Deadline>) -> Instant {
+        let now = Instant::now();
+        let ours = now + Duration::from_millis(self.config.deadline_ms);
+        let callers = deadline.and_then(|deadline| deadline.at().checked_sub(MARGIN));
+        callers.map_or(ours, |at| at.max(now).min(ours))
+    }
+
+    /// Asks a question at once; the answer comes at this moment at the latest.
+    pub(crate) fn ask(
+        &self,
+        question: Question,
+        protocol: Protocol,
+        until: Instant,
+    ) -> impl Future<Output = Reply> + Send + use<> {
+        let answer = self.questions.push(question, protocol.as_str(), until);
+        async move {
+            let Some(answer) = answer else {
+                return Reply::without_use(Answer::Unavailable);
+            };
+            match tokio::time::timeout_at(until.into(), answer).await {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(_)) | Err(_) => Reply::without_use(Answer::Unavailable),
+            }
+        }
+    }
+
+    /// Asks a question, and blocks until the answer is there or the deadline is over.
+    pub fn ask_blocking(&self, question: Question, protocol: &'static str) -> Reply {
+        let until = self.wait_until(None);
+        let answered = self.questions.push_blocking(question, protocol, until);
+        let left = || until.saturating_duration_since(Instant::now());
+        let reply = answered.and_then(|answered| answered.recv_timeout(left()).ok());
+        reply.unwrap_or_else(|| Reply::without_use(Answer::Unavailable))
+    }
+
+    /// Keeps the use of an allowed call as long as its units can be given back, until this moment at the latest.
+    pub fn spend(&self, reply: Reply, reservation: Option<ReservationId>, until: Instant) {
+        match (reply.into_use(), reservation) {
+            (Some(used), Some(reservation)) => self.uses.keep(reservation, used, until),
+            (Some(used), None) => used.spend(),
+            (None, _) => {}
+        }
+    }
+
+    /// The call with this reservation was not made: its use is given back.
+    pub fn roll_back(&self, reservation: ReservationId) {
+        drop(self.uses.take(reservation));
+    }
+
+    /// The call with this reservation was made.
+    pub fn commit(&self, reservation: ReservationId) {
+        if let Some(used) = self.uses.take(reservation) {
+            used.spend();
+        }
+    }
+
+    /// Forgets the uses whose reservations have ended.
+    pub fn sweep(&self) {
+        self.uses.sweep(Instant::now());
+    }
+}

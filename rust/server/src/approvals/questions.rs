@@ -1,0 +1,331 @@
+//! Questions that wait for the control plane, and uses that it has to give back.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, mpsc};
+use std::time::{Duration, Instant};
+
+use callgate_core::approval::{Answer, Question};
+use tokio::sync::oneshot;
+
+use crate::random::random_reservation_id;
+
+/// The greatest number of calls that wait at once.
+const MAX_WAITING: usize = 10_000;
+
+/// The greatest number of bytes of arguments that wait at once.
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+
+/// The number of uses to give back that are kept for a control plane that does not take them. What is beyond stays used, so that
+/// nothing is admitted twice.
+const MAX_GIVEN_BACK: usize = 10_000;
+
+/// Questions of doors, answered by another thread.
+#[derive(Debug, Default)]
+pub struct Questions {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    is_closed: bool,
+    next_number: u64,
+    untaken: VecDeque<OpenQuestion>,
+    asked: HashMap<u64, Asked>,
+    bytes: usize,
+    given_back: VecDeque<GivenBack>,
+}
+
+/// A question whose answer a door waits for.
+#[derive(Debug)]
+struct Asked {
+    answer: Listener,
+    use_id: String,
+    bytes: usize,
+    until: Instant,
+}
+
+/// Whoever waits for an answer.
+#[derive(Debug)]
+enum Listener {
+    Task(oneshot::Sender<Reply>),
+    Thread(mpsc::SyncSender<Reply>),
+}
+
+/// A question, for who answers it.
+#[derive(Clone, Debug)]
+pub struct OpenQuestion {
+    /// Its number, for [`Questions::answer`].
+    pub number: u64,
+    /// The id of the use of an approval by this call, 32 hex digits.
+    pub use_id: String,
+    /// The protocol by which the call came.
+    pub protocol: &'static str,
+    /// The question.
+    pub question: Arc<Question>,
+}
+
+/// A use that was consumed for a call that was not made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GivenBack {
+    /// The approval or permit.
+    pub id: String,
+    /// The use.
+    pub use_id: String,
+    /// True for a permit.
+    pub is_permit: bool,
+}
+
+/// What there is to do for who answers questions.
+#[derive(Debug, Default)]
+pub struct QuestionsTaken {
+    /// Questions to answer, in the order of their calls.
+    pub questions: Vec<OpenQuestion>,
+    /// Uses to give back.
+    pub given_back: Vec<GivenBack>,
+}
+
+/// A use of an approval. Dropped, it is given back.
+pub(crate) struct Use {
+    given_back: Option<GivenBack>,
+    questions: Weak<Questions>,
+}
+
+/// The answer to a question, and the use that was consumed for it. Dropped, the use is given back.
+#[derive(Debug)]
+pub struct Reply {
+    /// The answer.
+    pub answer: Answer,
+    used: Option<Use>,
+}
+
+impl Questions {
+    /// Adds a question of a task; `None` where too many wait already.
+    pub(super) fn push(
+        &self,
+        question: Question,
+        protocol: &'static str,
+        until: Instant,
+    ) -> Option<oneshot::Receiver<Reply>> {
+        let (answer, answered) = oneshot::channel();
+        self.add(question, protocol, until, Listener::Task(answer))?;
+        Some(answered)
+    }
+
+    /// Adds a question of a thread that blocks.
+    pub(super) fn push_blocking(
+        &self,
+        question: Question,
+        protocol: &'static str,
+        until: Instant,
+    ) -> Option<mpsc::Receiver<Reply>> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.add(question, protocol, until, Listener::Thread(answer))?;
+        Some(answered)
+    }
+
+    fn add(
+        &self,
+        question: Question,
+        protocol: &'static str,
+        until: Instant,
+        answer: Listener,
+    ) -> Option<()> {
+        let use_id = random_reservation_id().ok()?.to_string();
+        let bytes = question.args_json.len();
+        let mut state = self.lock();
+        if state.asked.len() >= MAX_WAITING || state.bytes.saturating_add(bytes) > MAX_WAITING_BYTES {
+            state.forget_unheard();
+        }
+        if state.is_closed
+            || state.asked.len() >= MAX_WAITING
+            || state.bytes.saturating_add(bytes) > MAX_WAITING_BYTES
+        {
+            return None;
+        }
+        let number = state.next_number;
+        state.next_number += 1;
+        state.bytes += bytes;
+        state.asked.insert(
+            number,
+            Asked {
+                answer,
+                use_id: use_id.clone(),
+                bytes,
+                until,
+            },
+        );
+        state.untaken.push_back(OpenQuestion {
+            number,
+            use_id,
+            protocol,
+            question: Arc::new(question),
+        });
+        drop(state);
+        self.changed.notify_one();
+        Some(())
+    }
+
+    /// Takes up to `most` questions and all uses to give back; waits up to this time while there is nothing to do. `None` once
+    /// the questions are closed and nothing is left to do.
+    pub fn take(&self, most: usize, patience: Duration) -> Option<QuestionsTaken> {
+        let until = Instant::now() + patience;
+        let mut state = self.lock();
+        loop {
+            let taken = state.take(most);
+            if !taken.questions.is_empty() || !taken.given_back.is_empty() {
+                return Some(taken);
+            }
+            if state.is_closed {
+                return None;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Some(taken);
+            }
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Answers a question. An approval that was consumed for a call that does not wait any more is given back.
+    pub fn answer(self: &Arc<Self>, number: u64, answer: Answer, is_permit: bool) {
+        let Some(asked) = self.lock().remove(number) else {
+            return;
+        };
+        let used = match &answer {
+            Answer::Approved { id } => Some(Use {
+                given_back: Some(GivenBack {
+                    id: id.clone(),
+                    use_id: asked.use_id,
+                    is_permit,
+                }),
+                questions: Arc::downgrade(self),
+            }),
+            _ => None,
+        };
+        // Who waits no more drops the reply, and with it the use.
+        asked.answer.send(Reply { answer, used });
+    }
+
+    /// Takes no more questions: nobody will answer.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.is_closed = true;
+        state.untaken.clear();
+        state.asked.clear();
+        state.bytes = 0;
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn give_back(&self, used: GivenBack) {
+        let mut state = self.lock();
+        if state.given_back.len() < MAX_GIVEN_BACK {
+            state.given_back.push_back(used);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No method leaves it half-done.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn take(&mut self, most: usize) -> QuestionsTaken {
+        let mut questions = Vec::new();
+        while questions.len() < most {
+            let Some(question) = self.untaken.pop_front() else {
+                break;
+            };
+            let is_heard = self
+                .asked
+                .get(&question.number)
+                .is_some_and(|asked| !asked.is_unheard());
+            if is_heard {
+                questions.push(question);
+            } else {
+                // Nobody is asked about a call that nobody waits for.
+                self.remove(question.number);
+            }
+        }
+        QuestionsTaken {
+            questions,
+            given_back: self.given_back.drain(..).collect(),
+        }
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Asked> {
+        let asked = self.asked.remove(&number)?;
+        self.bytes = self.bytes.saturating_sub(asked.bytes);
+        Some(asked)
+    }
+
+    /// Forgets questions whose doors do not wait any more. Those that are with the control plane keep their place until they
+    /// are answered: a use may have been consumed for them.
+    fn forget_unheard(&mut self) {
+        let untaken = std::mem::take(&mut self.untaken);
+        for question in untaken {
+            let is_unheard = self.asked.get(&question.number).is_none_or(Asked::is_unheard);
+            if is_unheard {
+                self.remove(question.number);
+            } else {
+                self.untaken.push_back(question);
+            }
+        }
+    }
+}
+
+impl Asked {
+    fn is_unheard(&self) -> bool {
+        let is_gone = match &self.answer {
+            Listener::Task(answer) => answer.is_closed(),
+            Listener::Thread(_) => false,
+        };
+        is_gone || self.until <= Instant::now()
+    }
+}
+
+impl Listener {
+    fn send(self, reply: Reply) {
+        match self {
+            Self::Task(answer) => drop(answer.send(reply)),
+            Self::Thread(answer) => drop(answer.send(reply)),
+        }
+    }
+}
+
+impl Use {
+    /// The call was made.
+    pub(crate) fn spend(mut self) {
+        self.given_back = None;
+    }
+}
+
+impl fmt::Debug for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Use").field(&self.given_back).finish()
+    }
+}
+
+impl Drop for Use {
+    fn drop(&mut self) {
+        if let (Some(used), Some(questions)) = (self.given_back.take(), self.questions.upgrade()) {
+            questions.give_back(used);
+        }
+    }
+}
+
+impl Reply {
+    pub(crate) const fn without_use(answer: Answer) -> Self {
+        Self { answer, used: None }
+    }
+
+    pub(crate) fn into_use(self) -> Option<Use> {
+        self.used
+    }
+}

@@ -1,0 +1,56 @@
+//! The passes of a door over a request: a second one where its call has to wait for a person's approval.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use arc_swap::Guard;
+
+use crate::approvals::{Asking, Waiting};
+use crate::deadline::Deadline;
+use crate::gate::Gate;
+use crate::in_force::Configuration;
+
+/// Asks the question of a call at once, and waits for the answer, at most until this moment. Then the second pass can begin.
+pub(crate) fn answered(
+    waiting: Waiting,
+    gate: &Gate,
+    until: Instant,
+) -> impl Future<Output = Asking> + Send + use<> {
+    let (question, protocol, unsettled) = waiting.into_parts();
+    let reply = gate.ask(question, protocol, until);
+    async move { unsettled.answered(reply.await) }
+}
+
+/// Calls `work` with the configuration in force; if its call has to wait for an approval, calls it once more with the answer and
+/// with the same configuration. Where the second pass does not settle the call, what was consumed for it is given back.
+pub(crate) async fn settled<R>(
+    gate: &Gate,
+    deadline: Option<Deadline>,
+    mut work: impl FnMut(&Configuration, &Asking) -> R,
+) -> R {
+    let asking = Asking::default();
+    let configuration = gate.configuration();
+    let first = work(&configuration, &asking);
+    let Some(waiting) = asking.take_question() else {
+        return first;
+    };
+    drop(first);
+    let configuration = Guard::into_inner(configuration);
+    let asking = answered(waiting, gate, gate.wait_until(deadline)).await;
+    work(&configuration, &asking)
+}
+
+/// The same on a thread that may block.
+pub(crate) fn settled_in_place<R>(gate: &Gate, work: impl FnMut(&Configuration, &Asking) -> R) -> R {
+    // Only a call that waits blocks; every other is decided at the first poll.
+    let mut passes = pin!(settled(gate, None, work));
+    let mut context = Context::from_waker(Waker::noop());
+    match passes.as_mut().poll(&mut context) {
+        Poll::Ready(result) => result,
+        Poll::Pending => {
+            let handle = tokio::runtime::Handle::current();
+            tokio::task::block_in_place(|| handle.block_on(passes))
+        }
+    }
+}

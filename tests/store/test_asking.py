@@ -1,0 +1,216 @@
+"""Calls that need a person's approval: asked at sidecars that share a store, and answered there."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+from callgate import Client, Decision, Engine
+from callgate._callgate import ApprovalQueue
+from callgate.approvals.asking import Asking
+from callgate.store.approvals.answer import Answer
+from callgate.store.freezes import Target
+from callgate.store.model import Actor, Approval, Person, State, Verdict
+from callgate.store.place import Place, in_folder
+from callgate.store.store import Store, open_store
+from support.approvals import new_id
+from support.planes import wait_until
+from support.replicas import ALLOW, ASKS, Replica, replica
+
+ANN = Person("local", "ann")
+BY = Actor("ann", "test")
+UNAVAILABLE = "(approval store unavailable)"
+RULE = "/tools/risky/approval"
+KEYS: dict[str, Any] = {
+    "servers": {"s": {"policy": "asks"}, "other": {"policy": "allow"}},
+    "policies": {"asks": "asks.json", "allow": "allow.json"},
+    # A busy machine is slow to answer.
+    "approvals": {"deadline": "2s"},
+}
+
+
+def now_us() -> int:
+    return time.time_ns() // 1_000
+
+
+def serving(stack: ExitStack, folder: Path, place: Place, **more: Any) -> Replica:
+    folder.mkdir()
+    (folder / "asks.json").write_text(json.dumps(ASKS))
+    return stack.enter_context(replica(folder, place, **{**KEYS, **more}))
+
+
+def ask(one: Replica | Client, **changed: Any) -> Decision:
+    client = one.client if isinstance(one, Replica) else one
+    return client.check(**{"grant": "g", "server": "s", "tool": "risky", "args": {"n": 1}, **changed})
+
+
+def answer(store: Store, decision: Decision, verdict: Verdict = Verdict.APPROVE, reason: str = "") -> Approval:
+    assert decision.approval is not None, decision
+    given = Answer(ANN, frozenset(), verdict, "test", reason)
+    return store.approvals.answer(decision.approval, given, now_us())
+
+
+def test_an_approved_call_is_allowed_once_on_any_replica(empty_place: Place, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = (serving(stack, tmp_path / name, empty_place) for name in ("a", "b"))
+        store = stack.enter_context(closing(open_store(empty_place)))
+        asked = ask(one)
+        assert (asked.outcome, asked.rule) == ("approval_required", RULE)
+        assert ask(two).approval == asked.approval
+        recorded = store.approvals.record(str(asked.approval))
+        assert recorded.arguments == '{"n":1}'
+        answer(store, asked)
+        # Whatever differs is another call.
+        others = [ask(one, args={"n": 2}), ask(one, grant="h"), ask(one, args={"n": 1, "m": 0})]
+        assert {other.outcome for other in others} == {"approval_required"}
+        assert len({asked.approval, *(other.approval for other in others)}) == 4
+        used = ask(two, args={"n": 1.0})
+        assert (used.outcome, used.approval) == ("allow", asked.approval)
+        again = ask(one)
+        assert again.outcome == "approval_required"
+        assert again.approval != asked.approval
+        assert store.approvals.get(str(asked.approval), now_us()).state is State.CONSUMED
+
+
+def test_a_denial_and_its_reason_reach_the_agent_everywhere(empty_place: Place, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one, two = (serving(stack, tmp_path / name, empty_place) for name in ("a", "b"))
+        store = stack.enter_context(closing(open_store(empty_place)))
+        asked = ask(one)
+        answer(store, asked, Verdict.DENY, "use the test account")
+        for decision in (ask(one), ask(two)):
+            assert (decision.outcome, decision.rule, decision.approval) == ("deny", RULE, asked.approval)
+            assert "use the test account" in decision.message
+
+
+def test_a_roll_back_and_a_freeze_give_the_approval_back(empty_place: Place, tmp_path: Path) -> None:
+    def is_approved(asked: Decision) -> bool:
+        return store.approvals.get(str(asked.approval), now_us()).state is State.APPROVED
+
+    with ExitStack() as stack:
+        one = serving(stack, tmp_path / "a", empty_place)
+        store = stack.enter_context(closing(open_store(empty_place)))
+        asked = ask(one)
+        answer(store, asked)
+        allowed = ask(one, reserve=True)
+        assert allowed.allowed
+        assert allowed.reservation is not None
+        assert one.client.roll_back(allowed.reservation)
+        wait_until(lambda: is_approved(asked))
+        frozen = store.freezes.freeze(new_id(), Target(tool="risky", server="s"), "stop", BY, now_us())
+        # By another call: one that came before the freeze would use the approval.
+        wait_until(lambda: ask(one, args={"n": 2}).rule == "(frozen)")
+        assert ask(one).rule == "(frozen)"
+        assert is_approved(asked)
+        store.freezes.thaw(frozen.id, BY, "over", now_us())
+        wait_until(lambda: ask(one).allowed)
+
+
+def test_one_approval_admits_one_of_a_hundred_calls(empty_place: Place, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
+        store = stack.enter_context(closing(open_store(empty_place)))
+        answer(store, ask(replicas[0]))
+        with ThreadPoolExecutor(20) as pool:
+            decisions = list(pool.map(lambda number: ask(replicas[number % 2]), range(100)))
+        # Within the deadline not all of them may be answered on a busy machine.
+        answered = [one for one in decisions if one.rule != UNAVAILABLE]
+        assert sum(one.allowed for one in answered) == 1
+        pending = [one for one in answered if not one.allowed]
+        assert {one.outcome for one in pending} == {"approval_required"}
+        assert len({one.approval for one in pending}) == 1
+
+
+def test_a_kill_in_the_middle_admits_nothing_twice(empty_place: Place, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        replicas = [serving(stack, tmp_path / name, empty_place) for name in ("a", "b")]
+        store = stack.enter_context(closing(open_store(empty_place)))
+        asked = ask(replicas[0])
+        answer(store, asked)
+
+        def race(number: int) -> bool:
+            if number == 30:
+                replicas[0].running.process.kill()
+            return ask(replicas[number % 2]).allowed
+
+        with ThreadPoolExecutor(20) as pool:
+            allowed = sum(pool.map(race, range(100)))
+        # The killed one may have used it without an answer.
+        assert allowed <= 1
+        assert not ask(replicas[1]).allowed
+        assert store.approvals.get(str(asked.approval), now_us()).state is State.CONSUMED
+
+
+def test_while_the_store_is_locked_only_calls_that_need_it_are_denied(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one = serving(stack, tmp_path / "a", in_folder(tmp_path / "state"), approvals={"deadline": "400ms"})
+        store = stack.enter_context(closing(open_store(in_folder(tmp_path / "state"))))
+        asked = ask(one)
+        answer(store, asked)
+        with closing(sqlite3.connect(tmp_path / "state" / "callgate.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            denied = ask(one)
+            assert (denied.outcome, denied.rule) == ("deny", UNAVAILABLE)
+            assert ask(one, tool="calm").allowed
+            other.execute("ROLLBACK")
+        # The late answer was given back.
+        wait_until(lambda: ask(one).allowed)
+
+
+def test_a_flood_of_one_grant_meets_its_cap(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        one = serving(stack, tmp_path / "a", in_folder(tmp_path / "state"))
+        rules = [ask(one, args={"n": number}).rule for number in range(25)]
+        assert rules == [RULE] * 20 + ["(approval capacity)"] * 5
+        assert ask(one, grant="h").rule == RULE
+
+
+def test_masked_arguments_are_neither_kept_nor_shown(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        place = in_folder(tmp_path / "state")
+        mask = {"deadline": "2s", "mask": ["args.password", "args.users[*].pin", "args.none"]}
+        one = serving(stack, tmp_path / "a", place, approvals=mask)
+        args = {"password": "hunter2", "users": [{"pin": 1234, "name": "x"}], "n": 1}
+        asked = ask(one, args=args)
+        store = stack.enter_context(closing(open_store(place)))
+        recorded = store.approvals.record(str(asked.approval))
+        assert recorded.arguments is not None
+        assert "hunter2" not in recorded.arguments
+        assert "1234" not in recorded.arguments
+        evidence = json.loads(recorded.document)
+        assert evidence["masked"] == ["args.password", "args.users[*].pin"]
+        assert evidence["entries"] == [{"rule": "/tools/risky", "document": {"action": "require_approval"}}]
+        answer(store, asked)
+        assert ask(one, args=args).allowed
+
+
+def test_an_embedded_engine_asks_its_store(tmp_path: Path) -> None:
+    queue = ApprovalQueue(deadline_ms=2_000)
+    engine = Engine.from_dict(ASKS, approvals=queue)
+    alone = Engine.from_dict(ASKS)
+    assert alone.check(grant="g", tool="risky").rule == UNAVAILABLE
+    with closing(open_store(in_folder(tmp_path / "state"))) as store:
+        asking = Asking(queue)
+        asking.start(store)
+        try:
+            asked = engine.check(grant="g", tool="risky", args={"n": 1})
+            assert asked.outcome == "approval_required"
+            answer(store, asked)
+            allowed = engine.check(grant="g", tool="risky", args={"n": 1}, reserve=True)
+            assert allowed.approval == asked.approval
+            assert engine.roll_back(str(allowed.reservation))
+            wait_until(lambda: engine.check(grant="g", tool="risky", args={"n": 1}).allowed)
+        finally:
+            asking.stop()
+        assert engine.check(grant="g", tool="calm").allowed
+
+
+def test_no_other_call_waits() -> None:
+    # Nobody takes the questions.
+    engine = Engine.from_dict(ALLOW, approvals=ApprovalQueue(deadline_ms=60_000))
+    assert engine.check(grant="g", tool="t").allowed
