@@ -6,10 +6,12 @@ import shutil
 import sqlite3
 from contextlib import ExitStack
 from pathlib import Path
+from typing import cast
 
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Connection
+from sqlalchemy.pool import QueuePool
 
 from callgate.store.approvals.ask import Caps, ask_all
 from callgate.store.database import Domain
@@ -126,3 +128,18 @@ def test_a_replica_that_stops_in_the_middle(postgres: Postgres, monkeypatch: pyt
     assert [one.call.fingerprint for one in other.approvals.page(NOW).items] == ["other"]
     stopped.close()
     other.close()
+
+
+def test_a_store_that_is_closed_while_a_thread_reads(empty_place: Place) -> None:
+    """The thread finishes its transaction; then its connection is closed too, and nobody opens another."""
+    store = open_store(empty_place)
+
+    def meanwhile(connection: Connection) -> bool:
+        store.close()
+        with pytest.raises(StoreGoneError, match="is closed"):
+            store.freezes.in_force(NOW)
+        return connection.closed
+
+    assert not store.database.read(meanwhile)
+    pools = [cast("QueuePool", engine.pool) for engine in (store.database.engine, store.database.writing)]
+    assert [(pool.checkedin(), pool.checkedout()) for pool in pools] == [(0, 0), (0, 0)]

@@ -77,6 +77,7 @@ class Database:
         # SQLite's own wait for another writer sleeps in steps of up to 100 ms; threads of one process need not.
         self._writer = threading.Lock()
         self._joined = _Joined()
+        self._closed = threading.Event()
         self.observer: Observer | None = None
         """Is told of each transaction."""
 
@@ -141,9 +142,14 @@ class Database:
         return self.write(joined, domain)
 
     def close(self) -> None:
-        """Closes all connections."""
-        self.engine.dispose()
-        self.writing.dispose()
+        """Closes all connections; one that a thread uses is closed when its transaction ends."""
+        self._closed.set()
+        self._dispose()
+
+    def _dispose(self) -> None:
+        # Not `Engine.dispose`: it would give the engine a new pool, and nobody would close what comes back to the old.
+        self.engine.pool.dispose()
+        self.writing.pool.dispose()
 
     def _join(self, connection: Connection, work: Work[_Result], domain: Domain) -> _Result:
         """Runs `work` in the transaction of `together`, with the lock of its own domain too."""
@@ -182,9 +188,9 @@ class Database:
     @contextmanager
     def _observed(self, operation: str) -> Iterator[None]:
         """Tells the observer of a transaction; only one that the store does not answer has failed."""
-        if self.observer is None:
-            yield
-            return
+        if self._closed.is_set():
+            message = f"the store `{self.place}` is closed"
+            raise StoreGoneError(message)
         began, failed = time.monotonic(), False
         try:
             yield
@@ -192,7 +198,10 @@ class Database:
             failed = True
             raise
         finally:
-            self.observer(operation, time.monotonic() - began, failed=failed)
+            if self._closed.is_set():
+                self._dispose()
+            if self.observer is not None:
+                self.observer(operation, time.monotonic() - began, failed=failed)
 
     def _check_identity(self) -> None:
         # A removed file can still be written by who has it open, and nobody would ever read that.

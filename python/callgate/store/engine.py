@@ -179,10 +179,15 @@ def _postgresql(place: Place, connections: int) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  psycopg is an extra
-        with connection.cursor() as cursor:
-            for name, value in settings.items():
-                cursor.execute(f"SET {name} = '{value}'")
-        connection.commit()
+        try:
+            with connection.cursor() as cursor:
+                for name, value in settings.items():
+                    cursor.execute(f"SET {name} = '{value}'")
+            connection.commit()
+        except BaseException:
+            # The pool does not have it yet.
+            connection.close()
+            raise
 
     return engine
 
