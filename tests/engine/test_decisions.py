@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from support.cases import Case, decision_cases
 from support.doors import DOORS, Door, EngineDoor
 
 CASES = decision_cases()
+UNTIL = re.compile(r"before \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 def test_there_are_cases() -> None:
@@ -28,12 +30,17 @@ def test_case(door: type[Door], case: Case) -> None:
             assert peeked is None or foreseen(peeked["decision"]) == foreseen(answer), f"call {number} of `{case.name}`"
             at = f"call {number} of `{case.name}`: {call}: {answer}"
             assert {field: answer.get(field, absent(field)) for field in expect} == expect, at
-            assert answer == reference.ask(call), at
+            assert timeless(answer) == timeless(reference.ask(call)), at
 
 
 def absent(field: str) -> Any:
     """The value of an absent field of a decision in the cases."""
     return {"message": "", "rule": ""}.get(field)
+
+
+def timeless(decision: dict[str, Any]) -> dict[str, Any]:
+    """A decision without the second that ends its approval: two engines are asked one after the other."""
+    return decision | {"message": UNTIL.sub("before then", decision.get("message", ""))}
 
 
 def foreseen(decision: dict[str, Any]) -> dict[str, Any]:
