@@ -189,6 +189,30 @@ def test_masked_arguments_are_neither_kept_nor_shown(tmp_path: Path) -> None:
         assert ask(one, args=args).allowed
 
 
+def test_people_see_the_tool_and_the_log_names_the_approval(tmp_path: Path) -> None:
+    facts = {"category": "Write", "risk": "high", "description": "Does it.", "input_schema": {"type": "object"}}
+    catalogue = tmp_path / "catalogue.json"
+    catalogue.write_text(json.dumps({"version": "1", "servers": {"s": {"tools": {"risky": facts}}}}))
+    log = tmp_path / "decisions.jsonl"
+    with ExitStack() as stack:
+        place = in_folder(tmp_path / "state")
+        keys = {"catalogue": str(catalogue), "audit": {"path": str(log)}}
+        one = serving(stack, tmp_path / "a", place, **keys)
+        asked = ask(one, session="x1")
+        store = stack.enter_context(closing(open_store(place)))
+        evidence = json.loads(store.approvals.record(str(asked.approval)).document)
+        assert evidence["tool"] == {"description": "Does it.", "input_schema": {"type": "object"}}
+        assert (evidence["category"], evidence["risk"], evidence["session"]) == ("Write", "high", "x1")
+        answer(store, asked)
+        assert ask(one).allowed
+        assert one.running.stop()[0] == 0
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [(line["outcome"], line["approval"], line["args_keys"]) for line in lines] == [
+        ("approval_required", asked.approval, ["n"]),
+        ("allow", asked.approval, ["n"]),
+    ]
+
+
 def test_an_embedded_engine_asks_its_store(tmp_path: Path) -> None:
     queue = ApprovalQueue(deadline_ms=2_000)
     engine = Engine.from_dict(ASKS, approvals=queue)

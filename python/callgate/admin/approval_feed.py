@@ -35,7 +35,7 @@ class ApprovalFeed:
         self._read_at_s = 0.0
         self._kept: deque[Approval] = deque(maxlen=_KEPT)
         self._from: int | None = None
-        """What has changed after this number, up to the last one, is kept; None before the first read."""
+        """The number after which all changes are kept, up to the last one; None before the first read."""
         self._to = 0
 
     def after(self, seen: int) -> list[Approval]:

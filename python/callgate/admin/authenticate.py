@@ -1,4 +1,4 @@
-"""Who calls, from the field `authorization` of a request."""
+"""The caller of a method, from the field `authorization` of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may call a method, from the options of its description: the one place that decides it, for all faces."""
+"""The right to call a method, from the options of its description: the one place that decides it, for all faces."""
 
 from __future__ import annotations
 

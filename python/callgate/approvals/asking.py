@@ -44,7 +44,7 @@ _GIVEN_BACK_BY: Final = Actor("callgate", "")
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the store is told of a call beside its question."""
+    """Facts about calls that their questions do not hold, and the listener for failures."""
 
     mask: Callable[[], Sequence[MaskedPath]] = tuple
     """The paths of arguments whose values are neither kept nor shown."""
@@ -96,6 +96,9 @@ class Asking:
             self._work(store, questions, given_back)
         except Exception as error:  # noqa: BLE001  a fault of callgate itself
             self._around.failed(f"internal error: {type(error).__name__}")
+            # A question that was answered before stays so.
+            for question in questions:
+                self._queue.fail(question["number"])
 
     def _work(self, store: Store, questions: list[dict[str, Any]], given_back: list[tuple[str, str, bool]]) -> None:
         # First, so that a call that is repeated finds its approval again.
@@ -118,10 +121,6 @@ class Asking:
             for number, _ in asks:
                 self._queue.fail(number)
             return
-        except BaseException:
-            for number, _ in asks:
-                self._queue.fail(number)
-            raise
         for (number, _), outcome in zip(asks, outcomes, strict=True):
             self._pass_on(number, outcome)
 

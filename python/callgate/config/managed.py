@@ -105,9 +105,9 @@ class ManagedDocuments:
     def __init__(self) -> None:
         """Begins without documents."""
         self.newest: tuple[ManagedDocument, ...] = ()
-        """What was read last."""
+        """The documents that were read last."""
         self.in_force: tuple[ManagedDocument, ...] = ()
-        """What is served: older versions of those whose newest one cannot be."""
+        """The documents that are served: older versions of those whose newest one cannot be."""
 
 
 class DocumentsError(InvalidConfigError):

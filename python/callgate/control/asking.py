@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Final
 
 from callgate._callgate import ApprovalQueue
 from callgate.approvals.masking import MaskedPath
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from callgate.approvals.asking import Asking
     from callgate.config.bundle import Bundle
     from callgate.store.store import Store
+
+_QUIET_S: Final = 60.0
+"""Time for which an error that goes on is not logged again."""
 
 
 def queue_of(bundle: Bundle) -> ApprovalQueue:
@@ -37,6 +41,7 @@ class Answering:
         self._queue = queue
         self._bundle = bundle
         self._asking: Asking | None = None
+        self._told = ("", 0.0)
 
     def start(self, store: Store) -> None:
         """Begins to answer."""
@@ -46,19 +51,23 @@ class Answering:
         from callgate.control.owners import Owners  # noqa: PLC0415
 
         owner_of, definition_of = Owners(self._bundle).of, Definitions(self._bundle).of
-        around = Surroundings(self._mask, owner_of, definition_of, _tell)
-        self._asking = Asking(self._queue, around)
+        if self._asking is None:
+            around = Surroundings(self._mask, owner_of, definition_of, self._tell)
+            self._asking = Asking(self._queue, around)
+        # One for all stores: it keeps the uses that the store before could not take back.
         self._asking.start(store)
 
     def stop(self) -> None:
         """Ends the answers: calls that need an approval are denied."""
         if self._asking is not None:
             self._asking.stop()
-            self._asking = None
 
     def _mask(self) -> list[MaskedPath]:
         return [MaskedPath(path, steps_of(path)) for path in self._bundle().config.approvals.mask]
 
-
-def _tell(error: str) -> None:
-    logs.log("error", "approval_failed", {"error": masked(error)})
+    def _tell(self, error: str) -> None:
+        """Logs an error, and the same one again only after a while: each call may meet it."""
+        now_s = time.monotonic()
+        if error != self._told[0] or now_s - self._told[1] >= _QUIET_S:
+            self._told = (error, now_s)
+            logs.log("error", "approval_failed", {"error": masked(error)})

@@ -79,7 +79,7 @@ class Plan:
     """A validated configuration that can be served."""
 
     bundle: Bundle
-    """What files hold."""
+    """The configuration in files."""
     policy: Path | None = None
     keyed: bool = True
     """True if the running server was started with a key of token hashes."""
@@ -112,7 +112,7 @@ class Plan:
 
     @property
     def in_force(self) -> Bundle:
-        """What files and the store hold."""
+        """The configuration in files and in the store."""
         return self.bundle if self.managed is None else self.managed
 
     @property

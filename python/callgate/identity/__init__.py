@@ -1,1 +1,1 @@
-"""Who may administer: people and machines, their roles, passwords, tokens and sessions. It knows no face."""
+"""People and machines that may administer: their roles, passwords, tokens and sessions. It knows no face."""

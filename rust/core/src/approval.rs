@@ -10,7 +10,7 @@ use crate::{Decision, LimitState};
 
 /// A call that waits for people: what is left of it, and what they are asked.
 #[derive(Debug)]
-pub struct Asked {
+pub struct HeldCall {
     /// To be settled with the answer.
     pub looked: Looked<'static, 'static>,
     /// The question.
@@ -101,5 +101,5 @@ pub enum Decided<'s> {
     /// Nobody has to be asked.
     Decision(Decision<'s>),
     /// People have to be asked first.
-    Asked(Box<Asked>),
+    Asked(Box<HeldCall>),
 }

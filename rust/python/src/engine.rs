@@ -519,10 +519,7 @@ impl Engine {
         let id = reservation_id(reservation)?;
         let now = self.instant(now_ms)?;
         let is_settled = self.counting(py, || self.core.roll_back(id, Pep::UNNAMED.id, now));
-        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
-            approvals.roll_back(id);
-        }
-        Ok(is_settled)
+        Ok(self.settle_use(is_settled, Approvals::roll_back, id))
     }
 
     /// Keeps a reservation's units permanently; False if the id is unknown, expired or already settled.
@@ -533,10 +530,7 @@ impl Engine {
     fn commit(&self, reservation: &str, now_ms: Option<&Bound<'_, PyAny>>) -> PyResult<bool> {
         let id = reservation_id(reservation)?;
         let is_settled = self.core.commit(id, Pep::UNNAMED.id, self.instant(now_ms)?);
-        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
-            approvals.commit(id);
-        }
-        Ok(is_settled)
+        Ok(self.settle_use(is_settled, Approvals::commit, id))
     }
 
     /// Returns when all units taken so far are on disk; does nothing for counters in memory.

@@ -13,7 +13,7 @@ use callgate_core::{
 };
 use http::HeaderMap;
 
-use crate::approvals::{Answered, Approvals, ApprovalsConfig, Asking, Reply};
+use crate::approvals::{AnsweredCall, Approvals, ApprovalsConfig, Asking, Reply};
 use crate::audit::{Audit, LoggedRequest, UNAVAILABLE};
 use crate::clock::Clock;
 use crate::deadline::Deadline;
@@ -239,7 +239,7 @@ impl Gate {
                 Decided::Decision(denial(UNAVAILABLE, message, now))
             }
             Some(answered) => {
-                let Answered { looked, reply, .. } = *answered;
+                let AnsweredCall { looked, reply, .. } = *answered;
                 self.engine.see(state, request, now, scratch, see);
                 Decided::Decision(self.settle(state, looked, reply, now))
             }
@@ -285,11 +285,14 @@ impl Gate {
         until: Instant,
     ) -> impl Future<Output = Reply> + Send + use<> {
         let approvals = self.approvals.as_ref();
-        let answer = approvals.map(|approvals| approvals.ask(question, protocol, until));
+        let answer = approvals.and_then(|approvals| approvals.ask(question, protocol, until));
         async move {
-            match answer {
-                Some(answer) => answer.await,
-                None => Reply::without_use(Answer::Unavailable),
+            let Some(answer) = answer else {
+                return Reply::without_use(Answer::Unavailable);
+            };
+            match tokio::time::timeout_at(until.into(), answer).await {
+                Ok(Ok(reply)) => reply,
+                Ok(Err(_)) | Err(_) => Reply::without_use(Answer::Unavailable),
             }
         }
     }

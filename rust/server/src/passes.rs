@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use arc_swap::Guard;
 
-use crate::approvals::{Asking, Waiting};
+use crate::approvals::{Asking, WaitingCall};
 use crate::deadline::Deadline;
 use crate::gate::Gate;
 use crate::in_force::Configuration;
 
 /// Asks the question of a call at once, and waits for the answer, at most until this moment. Then the second pass can begin.
 pub(crate) fn answered(
-    waiting: Waiting,
+    waiting: WaitingCall,
     gate: &Gate,
     until: Instant,
 ) -> impl Future<Output = Asking> + Send + use<> {

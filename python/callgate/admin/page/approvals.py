@@ -184,7 +184,7 @@ def _row(approval: Approval, now_us: int) -> dict[str, str]:
 
 
 def _of(caller: Caller) -> dict[str, Any]:
-    """Who is logged in, and the token for the forms of their pages."""
+    """The name of the person who is logged in, and the token for the forms of their pages."""
     return {"caller": caller.principal.name, "token": form_token(caller.session or "")}
 
 

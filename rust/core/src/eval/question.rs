@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::admission::Decider;
 use super::weigh::Weighed;
 use super::{Counting, Evaluation, Looked, message, need};
-use crate::approval::{Answer, Asked, Decided, Question};
+use crate::approval::{Answer, Decided, HeldCall, Question};
 use crate::json::{Kind, Tape, Value, ValueWriter};
 use crate::state::State;
 use crate::{Decision, LimitState, Outcome};
@@ -69,7 +69,7 @@ impl<'s> Counting<'_, 's> {
         let looked = Looked {
             weighed: weighed.into_owned(),
         };
-        Decided::Asked(Box::new(Asked { looked, question }))
+        Decided::Asked(Box::new(HeldCall { looked, question }))
     }
 
     /// The decision that an answer leads to; `None` if the call is approved and has to be settled.

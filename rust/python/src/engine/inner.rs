@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
-use callgate_core::approval::{Answer, Asked, Decided};
+use callgate_core::approval::{Answer, Decided, HeldCall};
 use callgate_core::engine::Policies;
-use callgate_core::{Now, Outcome, Request, Scratch, State};
+use callgate_core::{Now, Outcome, Request, ReservationId, Scratch, State};
 use callgate_server::{Approvals, ApprovalsConfig};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -80,7 +80,7 @@ impl Engine {
         request: &Request<'_>,
         now: Now,
         scratch: &mut Scratch,
-    ) -> Result<Decision, Box<Asked>> {
+    ) -> Result<Decision, Box<HeldCall>> {
         let most = self.approvals.as_ref().map_or_else(
             || ApprovalsConfig::default().max_args_bytes,
             Approvals::max_args_bytes,
@@ -95,8 +95,8 @@ impl Engine {
     }
 
     /// Waits for the answer to a question, and decides its call with it; `now` is the time if it is not that of the clock.
-    pub(super) fn wait(&self, state: &State, asked: Asked, now: Option<Now>) -> Decision {
-        let Asked { looked, question } = asked;
+    pub(super) fn wait(&self, state: &State, asked: HeldCall, now: Option<Now>) -> Decision {
+        let HeldCall { looked, question } = asked;
         let Some(approvals) = &self.approvals else {
             let now = now.unwrap_or_else(|| self.clock.now());
             return self
@@ -113,6 +113,19 @@ impl Engine {
             approvals.sweep();
         }
         decision.into()
+    }
+
+    /// Settles the use of an approval with the reservation of its call.
+    pub(super) fn settle_use(
+        &self,
+        is_settled: bool,
+        settle: impl FnOnce(&Approvals, ReservationId),
+        id: ReservationId,
+    ) -> bool {
+        if let Some(approvals) = self.approvals.as_ref().filter(|_| is_settled) {
+            settle(approvals, id);
+        }
+        is_settled
     }
 
     /// Calls `work` without blocking other Python threads, if it may wait for another process that keeps the counters.

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use callgate_core::Looked;
-use callgate_core::approval::{Asked, Question};
+use callgate_core::approval::{HeldCall, Question};
 
 use super::Reply;
 use crate::protocol::Protocol;
@@ -19,16 +19,16 @@ enum Stage {
     #[default]
     First,
     /// The call became a question. The answer of this pass is thrown away.
-    Asked(Box<Asked>, Protocol, Duration),
+    Asked(Box<HeldCall>, Protocol, Duration),
     /// The second pass settles it.
-    Answered(Box<Answered>),
+    Answered(Box<AnsweredCall>),
     /// It is settled.
     Settled,
 }
 
 /// A call, and the answer that it has waited for.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct AnsweredCall {
     pub(crate) looked: Looked<'static, 'static>,
     pub(crate) reply: Reply,
     /// The time that the first pass took.
@@ -37,12 +37,12 @@ pub(crate) struct Answered {
 
 impl Asking {
     /// Keeps a call that has to wait.
-    pub(crate) fn wait(&self, asked: Box<Asked>, protocol: Protocol, took: Duration) {
+    pub(crate) fn wait(&self, asked: Box<HeldCall>, protocol: Protocol, took: Duration) {
         self.0.replace(Stage::Asked(asked, protocol, took));
     }
 
     /// The call that this pass has to settle.
-    pub(crate) fn take_answered(&self) -> Option<Box<Answered>> {
+    pub(crate) fn take_answered(&self) -> Option<Box<AnsweredCall>> {
         let is_answered = matches!(&*self.0.borrow(), Stage::Answered(_));
         if !is_answered {
             return None;
@@ -54,14 +54,14 @@ impl Asking {
     }
 
     /// The question of the pass that has just ended, if there is one.
-    pub(crate) fn take_question(&self) -> Option<Waiting> {
+    pub(crate) fn take_question(&self) -> Option<WaitingCall> {
         if !matches!(&*self.0.borrow(), Stage::Asked(..)) {
             return None;
         }
         let Stage::Asked(asked, protocol, took) = self.0.replace(Stage::Settled) else {
             return None;
         };
-        Some(Waiting {
+        Some(WaitingCall {
             asked,
             protocol,
             took,
@@ -71,37 +71,37 @@ impl Asking {
 
 /// A call between its passes.
 #[derive(Debug)]
-pub(crate) struct Waiting {
-    asked: Box<Asked>,
+pub(crate) struct WaitingCall {
+    asked: Box<HeldCall>,
     protocol: Protocol,
     took: Duration,
 }
 
-impl Waiting {
+impl WaitingCall {
     /// Takes the question out, and the call that its answer is for.
-    pub(crate) fn into_parts(self) -> (Question, Protocol, Unsettled) {
+    pub(crate) fn into_parts(self) -> (Question, Protocol, UnsettledCall) {
         let Self {
             asked,
             protocol,
             took,
         } = self;
-        let Asked { looked, question } = *asked;
-        (question, protocol, Unsettled { looked, took })
+        let HeldCall { looked, question } = *asked;
+        (question, protocol, UnsettledCall { looked, took })
     }
 }
 
 /// A call whose question was asked.
 #[derive(Debug)]
-pub(crate) struct Unsettled {
+pub(crate) struct UnsettledCall {
     looked: Looked<'static, 'static>,
     took: Duration,
 }
 
-impl Unsettled {
+impl UnsettledCall {
     /// Makes ready for the second pass.
     pub(crate) fn answered(self, reply: Reply) -> Asking {
         let Self { looked, took } = self;
-        Asking(RefCell::new(Stage::Answered(Box::new(Answered {
+        Asking(RefCell::new(Stage::Answered(Box::new(AnsweredCall {
             looked,
             reply,
             took,

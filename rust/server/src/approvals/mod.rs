@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 
 use callgate_core::ReservationId;
 use callgate_core::approval::{Answer, Question};
+use tokio::sync::oneshot;
 
-pub(crate) use asking::{Answered, Asking, Waiting};
+pub(crate) use asking::{AnsweredCall, Asking, WaitingCall};
 pub use questions::{GivenBack, OpenQuestion, Questions, QuestionsTaken, Reply};
 use uses::ReservedUses;
 
@@ -82,23 +83,14 @@ impl Approvals {
         callers.map_or(ours, |at| at.max(now).min(ours))
     }
 
-    /// Asks a question at once; the answer comes at this moment at the latest.
+    /// Asks a question at once, whose answer is of use until this moment; `None` if too many wait already.
     pub(crate) fn ask(
         &self,
         question: Question,
         protocol: Protocol,
         until: Instant,
-    ) -> impl Future<Output = Reply> + Send + use<> {
-        let answer = self.questions.push(question, protocol.as_str(), until);
-        async move {
-            let Some(answer) = answer else {
-                return Reply::without_use(Answer::Unavailable);
-            };
-            match tokio::time::timeout_at(until.into(), answer).await {
-                Ok(Ok(reply)) => reply,
-                Ok(Err(_)) | Err(_) => Reply::without_use(Answer::Unavailable),
-            }
-        }
+    ) -> Option<oneshot::Receiver<Reply>> {
+        self.questions.push(question, protocol.as_str(), until)
     }
 
     /// Asks a question, and blocks until the answer is there or the deadline is over.

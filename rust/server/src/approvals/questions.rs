@@ -32,14 +32,14 @@ struct State {
     is_closed: bool,
     next_number: u64,
     untaken: VecDeque<OpenQuestion>,
-    asked: HashMap<u64, Asked>,
+    asked: HashMap<u64, AwaitedAnswer>,
     bytes: usize,
     given_back: VecDeque<GivenBack>,
 }
 
 /// A question whose answer a door waits for.
 #[derive(Debug)]
-struct Asked {
+struct AwaitedAnswer {
     answer: Listener,
     use_id: String,
     bytes: usize,
@@ -149,7 +149,7 @@ impl Questions {
         state.bytes += bytes;
         state.asked.insert(
             number,
-            Asked {
+            AwaitedAnswer {
                 answer,
                 use_id: use_id.clone(),
                 bytes,
@@ -259,7 +259,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, number: u64) -> Option<Asked> {
+    fn remove(&mut self, number: u64) -> Option<AwaitedAnswer> {
         let asked = self.asked.remove(&number)?;
         self.bytes = self.bytes.saturating_sub(asked.bytes);
         Some(asked)
@@ -270,7 +270,10 @@ impl State {
     fn forget_unheard(&mut self) {
         let untaken = std::mem::take(&mut self.untaken);
         for question in untaken {
-            let is_unheard = self.asked.get(&question.number).is_none_or(Asked::is_unheard);
+            let is_unheard = self
+                .asked
+                .get(&question.number)
+                .is_none_or(AwaitedAnswer::is_unheard);
             if is_unheard {
                 self.remove(question.number);
             } else {
@@ -280,7 +283,7 @@ impl State {
     }
 }
 
-impl Asked {
+impl AwaitedAnswer {
     fn is_unheard(&self) -> bool {
         let is_gone = match &self.answer {
             Listener::Task(answer) => answer.is_closed(),

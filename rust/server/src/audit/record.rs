@@ -83,6 +83,8 @@ pub(super) struct Record<'b> {
     pub(super) retry_after_ms: Option<u64>,
     pub(super) shadow: Option<(&'static str, &'b str)>,
     pub(super) fingerprint: Option<Fingerprint>,
+    /// Empty if there is none.
+    pub(super) approval: &'b str,
     pub(super) limits: Vec<Limit<'b>>,
     pub(super) limits_omitted: u32,
 }
@@ -198,6 +200,7 @@ pub(super) fn put_decision(
             batch.put(u32::from_be_bytes(*four));
         }
     }
+    batch.put_text(cut(&decision.approval, NAME_CHARACTERS));
     batch.put(number(decision.limits.len().min(LIMITS)));
     batch.put(number(decision.limits.len().saturating_sub(LIMITS)));
     decision
@@ -260,6 +263,7 @@ impl<'b> Record<'b> {
             retry_after_ms: (reader.number() == 1).then(|| reader.long()),
             shadow: (reader.number() == 1).then(|| (outcome(reader), reader.text())),
             fingerprint: (reader.number() == 1).then(|| fingerprint(reader)),
+            approval: reader.text(),
             limits: Vec::new(),
             limits_omitted: 0,
         }

@@ -61,6 +61,9 @@ impl Renderer {
         if let Some(fingerprint) = record.fingerprint {
             line.field("fingerprint").plain(fingerprint);
         }
+        if !record.approval.is_empty() {
+            line.field("approval").text(record.approval);
+        }
         if let Some(traceparent) = record.traceparent {
             line.field("traceparent").plain(traceparent);
         }

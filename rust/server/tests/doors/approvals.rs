@@ -119,15 +119,33 @@ async fn each_answer_becomes_a_decision() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_an_answer_the_call_is_denied_and_a_late_one_is_given_back() {
+async fn a_question_that_nobody_takes_in_time_is_asked_of_nobody() {
     let (rig, questions) = rig(50);
     let decision = rig.grpc().check(call("asks")).await.unwrap().into_inner();
     assert_eq!(
         brief(&decision),
         (Outcome::Deny, "(approval store unavailable)", "")
     );
-    // Nobody waits for it any more, so that nobody is asked.
     assert!(questions.take(1, Duration::ZERO).unwrap().questions.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_late_answer_has_consumed_is_given_back() {
+    let (rig, questions) = rig(1_000);
+    let mut client = rig.grpc();
+    let asked = tokio::spawn(async move { client.check(call("asks")).await });
+    let taken = questions.take(1, PATIENCE).unwrap().questions;
+    let decision = asked.await.unwrap().unwrap().into_inner();
+    assert_eq!(
+        brief(&decision),
+        (Outcome::Deny, "(approval store unavailable)", "")
+    );
+    questions.answer(taken[0].number, approved("a"), false);
+    let back = given_back(&questions);
+    assert_eq!(
+        (back.len(), back[0].id.as_str(), back[0].is_permit),
+        (1, "a", false)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::approvals::{Asking, Waiting};
+use crate::approvals::{Asking, WaitingCall};
 use crate::deadline::{self, Deadline};
 use crate::doors::grpc::batch;
 use crate::doors::grpc::stream::Answers;
@@ -32,7 +32,7 @@ use crate::random::random_reservation_id;
 pub(crate) enum Begun {
     Answered(Box<pb::CheckResponse>),
     /// People are asked about it; it is decided by the configuration of its begin.
-    Waiting(Waiting, Arc<Configuration>),
+    Waiting(WaitingCall, Arc<Configuration>),
 }
 
 /// The service.
@@ -85,7 +85,7 @@ impl Decisions {
         &self,
         asker: Option<Asker>,
         ingress: Ingress,
-        (call, waiting, configuration): (pb::CheckRequest, Waiting, Arc<Configuration>),
+        (call, waiting, configuration): (pb::CheckRequest, WaitingCall, Arc<Configuration>),
         until: Instant,
     ) -> impl Future<Output = Result<pb::CheckResponse, Status>> + Send + use<> {
         let answered = passes::answered(waiting, &self.gate, until);
