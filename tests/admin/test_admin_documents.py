@@ -11,8 +11,10 @@ import pytest
 
 from callgate._proto.callgate.admin.v1 import audit_pb2, policies_pb2, servers_pb2
 from callgate._proto.callgate.decision.v1 import decision_pb2
+from callgate.store.documents import Edit
+from callgate.store.model import Actor
 from callgate.store.people import Role
-from support.admin import LIMITED, POLICY, Admin, CallError, Client, request_id, running_admin
+from support.admin import LIMITED, POLICY, Admin, CallError, Client, now_us, request_id, running_admin
 
 DENY = 'version: "1"\ndefault: deny\n'
 
@@ -301,6 +303,22 @@ def test_servers_that_cannot_be(admin: Admin, fields: dict[str, object], fault: 
     with pytest.raises(CallError) as told:
         admin.admin(servers_pb2.CreateServerRequest(server=server), servers_pb2.CreateServerResponse)
     assert list(told.value.fields) == [fault]
+
+
+def test_all_faults_of_a_server_are_named(admin: Admin) -> None:
+    server = servers_pb2.Server(id="aws", upstream={"url": "ftp://x", "max_requests": 0})
+    with pytest.raises(CallError) as told:
+        admin.admin(servers_pb2.CreateServerRequest(server=server), servers_pb2.CreateServerResponse)
+    assert told.value.fields["server.upstream.max_requests"] == "expected at least 1"
+    assert set(told.value.fields) == {"server.upstream.url", "server.upstream.max_requests"}
+
+
+def test_a_stored_document_that_is_not_valid_is_told_with_its_place(admin: Admin) -> None:
+    admin.store.servers.put([Edit("m", '{"polciy": "p"}', 0)], Actor("x", "test"), "", now_us())
+    with pytest.raises(CallError) as told:
+        admin.admin(servers_pb2.GetServerRequest(id="m"), servers_pb2.GetServerResponse)
+    assert told.value.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert told.value.message == "store:servers/m.json:1:2: unknown key `polciy`; did you mean `policy`?"
 
 
 def test_what_is_missing_is_named(admin: Admin) -> None:

@@ -128,6 +128,7 @@ def test_managed_documents_are_in_force_on_all_replicas(tmp_path: Path, empty_pl
     ("kind", "name", "content", "message"),
     [
         ("policies", "bad", '{"version": "1",\n "defualt": "deny"}', "store:policies/bad.json:2:2: unknown field"),
+        ("policies", "bad", '{"version": "1",\n "defualt": "deny", "x": 1}', "(and 1 more)"),
         ("policies", "allow", json.dumps(DENY), "allow.json:1:1: the policy `allow` stands here and in the store"),
         ("servers", "s", "{}", "callgate.json:1:"),
         ("servers", "x", '{"policy": "nope"}', "unknown policy `nope`"),

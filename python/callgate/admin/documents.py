@@ -66,6 +66,10 @@ class AdminDocuments:
         }[kind]
         """The documents of the store alone."""
 
+    def __contains__(self, name: object) -> bool:
+        """True if there is a document of this id."""
+        return self.find(str(name)) is not None
+
     def find(self, name: str) -> Held | None:
         """The document of an id; None if there is none.
 

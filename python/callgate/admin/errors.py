@@ -26,6 +26,8 @@ from callgate.text import masked
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from callgate.config.judge import SectionError
+
 DOMAIN: Final = "callgate.admin.v1"
 """The domain of `google.rpc.ErrorInfo`."""
 
@@ -89,8 +91,30 @@ class AdminError(CallgateError):
 
 def invalid(field: str, message: str) -> AdminError:
     """The error for one field that is not valid."""
-    text = f"`{field}`: {message}"
-    return AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, violations=[Violation(field, message)])
+    return invalid_fields([Violation(field, message)])
+
+
+def invalid_fields(faults: Sequence[Violation]) -> AdminError:
+    """The error for fields that are not valid; its message names the first three."""
+    text = "; ".join(f"`{one.field}`: {one.message}" for one in faults[:3])
+    return AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, violations=faults)
+
+
+def invalid_section(field: str, error: SectionError, fields: Mapping[str, str] | None = None) -> AdminError:
+    """The error for a field that is not valid as a section of the configuration.
+
+    Args:
+        field: The field of the request.
+        error: The faults of the section.
+        fields: The fields of its keys that have other names in messages.
+    """
+    names = fields or {}
+    return invalid_fields(
+        [
+            Violation(".".join([field, *(names.get(str(step), str(step)) for step in fault.about)]), fault.message)
+            for fault in error.faults
+        ]
+    )
 
 
 def not_found(message: str) -> AdminError:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-import grpc
 from google.api import field_behavior_pb2, field_info_pb2
 
-from callgate.admin.errors import AdminError, Violation
+from callgate.admin.errors import Violation, invalid, invalid_fields
 from callgate.config.fields import checked_text
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ def check_fields(request: Message) -> None:
     """
     found = list(_violations(request, ""))
     if found:
-        text = "; ".join(f"`{one.field}`: {one.message}" for one in found[:3])
-        raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, violations=found)
+        raise invalid_fields(found)
 
 
 def check_id(field: str, value: str) -> None:
@@ -48,8 +46,7 @@ def check_id(field: str, value: str) -> None:
     if message is None and (len(value) > _LONGEST_ID or not value.isprintable() or value != value.strip()):
         message = f"expected 1 to {_LONGEST_ID} printable characters without white space around them"
     if message is not None:
-        text = f"`{field}`: {message}"
-        raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, violations=[Violation(field, message)])
+        raise invalid(field, message)
 
 
 def _violations(message: Message, path: str) -> Iterator[Violation]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import ValidationError
-
 from callgate._proto.callgate.admin.v1 import actor_pb2
 from callgate._proto.callgate.admin.v1 import grants_pb2 as pb
-from callgate.admin.errors import AdminError, invalid
+from callgate.admin.errors import invalid, invalid_section
 from callgate.admin.times import timestamp, unix_us
 from callgate.config.fields import format_instant
 from callgate.config.grants import Grant
+from callgate.config.judge import SectionError, grant_of
+from callgate.config.managed import GRANTS, ManagedDocument
 from callgate.config.tokens import tokens_of
 from callgate.config.tokens import unix_us as us_of
 
@@ -21,12 +21,19 @@ if TYPE_CHECKING:
 
     from callgate.admin.documents import Held
 
+_FIELDS: Final = {"server": "servers", "policy": "servers", "expires_at": "expire_time"}
+"""The fields of keys that have other names."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
 def read_grant(held: Held) -> Grant:
-    """The grant of a document."""
-    return Grant.model_validate_json(held.content)
+    """The grant of a document.
+
+    Raises:
+        ConfigError: The store holds one that is not valid.
+    """
+    return ManagedDocument(GRANTS, held.id, 0, held.content).grant.grant
 
 
 def stored_form(grant: Grant) -> str:
@@ -125,16 +132,9 @@ def _fields(message: pb.Grant, fields: Collection[str]) -> dict[str, Any]:
 
 def _grant(document: dict[str, Any]) -> Grant:
     try:
-        return Grant.model_validate(document)
-    except ValidationError as error:
-        raise _fault(error) from None
-
-
-def _fault(error: ValidationError) -> AdminError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    names = {"server": "servers", "policy": "servers", "expires_at": "expire_time"}
-    field = ".".join(["grant", *(names.get(str(step), str(step)) for step in first["loc"])])
-    return invalid(field, str(first["msg"]).removeprefix("Value error, "))
+        return grant_of(document, document["id"])
+    except SectionError as error:
+        raise invalid_section("grant", error, _FIELDS) from None
 
 
 def _instant(at_us: int) -> datetime:

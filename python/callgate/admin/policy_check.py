@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections import OrderedDict
-from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from callgate._callgate import Engine, policy_faults
+from callgate._callgate import Engine
 from callgate._proto.callgate.admin.v1 import policies_pb2 as pb
 from callgate.admin.errors import AdminError, Violation, invalid
 from callgate.config.check import ineffective, of_policy
-from callgate.config.policies import read_catalogue
+from callgate.config.faults import Fault
+from callgate.config.policies import faults_in, file_name, read_catalogue
 from callgate.errors import CallgateError, PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 LARGEST_BYTES: Final = 1 << 20
 """Largest policy that the API takes."""
@@ -28,38 +28,31 @@ _DIGESTS: Final = 1_024
 _TRIAL_COUNTERS: Final = 10_000
 
 
-def file_name(name: str, document: str) -> str:
-    """The name of a file with this document, whose suffix gives the format: JSON if it begins with `{`, else YAML."""
-    return f"{name}.{'json' if document.lstrip().startswith('{') else 'yaml'}"
-
-
-def faults_of(document: str) -> list[pb.PolicyFault]:
-    """Every fault of a document, in its order.
+def faults_of(document: str, catalogue: Path | None) -> list[Fault]:
+    """Every fault of a document, in its order; those that only show beside the catalogue if it has no others.
 
     Raises:
-        AdminError: It is too large.
+        AdminError: INVALID_ARGUMENT; it is too large.
     """
-    _check_size(document)
-    with tempfile.TemporaryDirectory(prefix="callgate-policy-") as folder:
-        path = Path(folder) / file_name("policy", document)
-        path.write_text(document, "utf-8")
-        found = policy_faults(path)
-    return [pb.PolicyFault(line=line, column=column, message=message) for line, column, message in found]
+    size = len(document.encode("utf-8", "replace"))
+    if size > LARGEST_BYTES:
+        raise invalid("document", f"expected at most {LARGEST_BYTES} bytes, got {size}")
+    if faults := faults_in(file_name("policy", document), document.encode()):
+        return faults
+    try:
+        trial_engine("policy", document, catalogue, ())
+    except PolicyError as error:
+        return [Fault(error.message, error.file, error.line, error.column)]
+    return []
 
 
-def check_policy(name: str, document: str, catalogue: Path | None) -> None:
+def check_policy(document: str, catalogue: Path | None) -> None:
     """Refuses a document that the engine would not take.
 
     Raises:
         AdminError: INVALID_ARGUMENT, with every fault.
     """
-    faults = faults_of(document)
-    if not faults:
-        try:
-            trial_engine(name, document, catalogue, ())
-        except PolicyError as error:
-            # A fault with the catalogue.
-            faults = [pb.PolicyFault(line=error.line, column=error.column, message=error.message)]
+    faults = faults_of(document, catalogue)
     if faults:
         first, more = faults[0], len(faults) - 1
         text = f"the policy has a fault: {first.line}:{first.column}: {first.message}" + (
@@ -69,12 +62,17 @@ def check_policy(name: str, document: str, catalogue: Path | None) -> None:
         raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, text, reason="POLICY_FAULTS", violations=violations)
 
 
-def warnings_of(document: str, catalogue: Path | None) -> list[pb.PolicyFault]:
+def warnings_of(document: str, catalogue: Path | None) -> list[Fault]:
     """Warnings about a document without faults."""
     name, content = file_name("policy", document), document.encode()
     found = [*ineffective([(name, content)])]
     found += of_policy(name, content, None if catalogue is None else read_catalogue(catalogue), None)
-    return [pb.PolicyFault(line=one.line, column=one.column, message=one.message) for one in found]
+    return found
+
+
+def message_of(fault: Fault) -> pb.PolicyFault:
+    """The message of a fault or a warning."""
+    return pb.PolicyFault(line=fault.line, column=fault.column, message=fault.message)
 
 
 def trial_engine(name: str, document: str, catalogue: Path | None, servers: Iterable[str]) -> Engine:
@@ -117,9 +115,3 @@ class Digests:
             if len(self._known) > _DIGESTS:
                 self._known.popitem(last=False)
         return digest
-
-
-def _check_size(document: str) -> None:
-    size = len(document.encode("utf-8", "replace"))
-    if size > LARGEST_BYTES:
-        raise invalid("document", f"expected at most {LARGEST_BYTES} bytes, got {size}")

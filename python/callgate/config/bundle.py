@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from callgate.config import shape
 from callgate.config.document import Document, read_document
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_and_misnamed, documents_in
 from callgate.config.grants import Grant, GrantsFile
+from callgate.config.judge import Faulting, read_from, section_of
 from callgate.config.key import is_in_state, key_path, parse_token, read_key
-from callgate.config.load import Faulting, Loaded, faults_of, load_with_faults
+from callgate.config.load import Loaded, load_with_faults
 from callgate.config.oauth import Jwks
 from callgate.config.state import pins_folder
 from callgate.config.tokens import tokens_of
@@ -278,10 +277,7 @@ def _grants(loaded: Loaded, files: Files, faults: list[Fault]) -> tuple[Placed, 
 
 def _grants_of(path: Path) -> Iterator[Placed]:
     document = read_document(path)
-    try:
-        grants = GrantsFile(**document.data).grants
-    except ValidationError as error:
-        raise InvalidConfigError(faults_of(error, document.fault, shape.Shape(section=GrantsFile))) from None
+    grants = read_from(document, partial(section_of, GrantsFile)).grants
     return (Placed(grant, ("grants", index), document.fault, document) for index, grant in enumerate(grants))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Final
 
@@ -129,6 +129,7 @@ def not_in_a_path(name: str) -> str | None:
 
 def _grants(bundle: Bundle) -> Iterator[Fault]:
     ids, hashes = dict[str, int](), dict[str, str]()
+    known: dict[str, Collection[str]] = {"server": bundle.config.servers, "policy": bundle.policies}
     for number, placed in enumerate(bundle.grants or ()):
         grant = placed.grant
         if ids.setdefault(grant.id, number) != number:
@@ -137,14 +138,21 @@ def _grants(bundle: Bundle) -> Iterator[Fault]:
             for path, message in _repeated(grant, f"the grant {quoted(grant.id)}", hashes):
                 yield placed.fault((*placed.path, *path), message)
         listed = grant.server is None
-        for server, policy in grant.places().items():
-            if server not in bundle.config.servers:
-                path = ("servers", server) if listed else ("server",)
-                message = unknown("server", server, bundle.config.servers)
-                yield placed.fault((*placed.path, *path), message, of_key=listed)
-            if policy is not None and policy not in bundle.policies:
-                path = ("servers", server) if listed else ("policy",)
-                yield placed.fault((*placed.path, *path), unknown("policy", policy, bundle.policies))
+        for noun, name, server in unknown_names(grant.places().items(), known["server"], known["policy"]):
+            path = ("servers", server) if listed else (noun,)
+            message = unknown(noun, name, known[noun])
+            yield placed.fault((*placed.path, *path), message, of_key=listed and noun == "server")
+
+
+def unknown_names(
+    places: Iterable[tuple[str, str | None]], servers: Container[str], policies: Container[str]
+) -> Iterator[tuple[str, str, str]]:
+    """The servers and policies of a grant's places that do not exist: `server` or `policy`, its name, the server."""
+    for server, policy in places:
+        if server not in servers:
+            yield "server", server, server
+        if policy is not None and policy not in policies:
+            yield "policy", policy, server
 
 
 def _repeated(entry: Tokened, name: str, hashes: dict[str, str]) -> Iterator[tuple[KeyPath, str]]:

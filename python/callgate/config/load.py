@@ -7,24 +7,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from callgate.config import shape
 from callgate.config.document import Document, KeyPath, read_document
 from callgate.config.faults import Fault, InvalidConfigError
-from callgate.config.messages import message_of
+from callgate.config.judge import dotted, faults_of
 from callgate.config.model import ENV_DELIMITER, ENV_PREFIX, Config
 from callgate.text import nearest
-
-
-class Faulting(Protocol):
-    """Creates a fault of the value at a path."""
-
-    def __call__(self, path: KeyPath, message: str, *, of_key: bool = False) -> Fault:
-        """The fault, placed at the value's origin."""
-
 
 _NEARLY: Final = 0.8
 """The similarity, from 0 to 1, from which a name counts as misspelt."""
@@ -151,14 +143,6 @@ def unknown_variables() -> list[str]:
     return warnings
 
 
-def dotted(path: KeyPath) -> str:
-    """A path in its usual notation: ``servers.aws.policy``, ``grants[0].id``."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f"{'.' if text else ''}{step}"
-    return text
-
-
 def _environment() -> dict[str, Any]:
     """The values of variables; the library that reads them is imported only if there are any."""
     if all(name in _OTHER_VARIABLES or not name.upper().startswith(ENV_PREFIX) for name in os.environ):
@@ -171,21 +155,6 @@ def _environment() -> dict[str, Any]:
         with suppress(ValidationError):
             values["watch"] = TypeAdapter(bool).validate_python(values["watch"])
     return values
-
-
-def faults_of(error: ValidationError, fault: Faulting, top: shape.Shape = shape.TOP) -> list[Fault]:
-    """The faults that the model found, in document order; `fault` gives the place of each."""
-    faults = []
-    for detail in error.errors(include_url=False):
-        path, of_key = detail["loc"], detail["type"] == "extra_forbidden"
-        if path[-1:] == ("[key]",):
-            path, of_key = path[:-1], True
-        message = message_of(detail, shape.keys_at(path[:-1], top))
-        about = path[:-1] if of_key or detail["type"] == "missing" else path
-        if detail["type"] == "missing":
-            path = path[:-1]
-        faults.append(fault(path, f"`{dotted(about)}`: {message}" if about else message, of_key=of_key))
-    return sorted(faults, key=lambda fault: (fault.file or "", fault.line, fault.column))
 
 
 def _normal(data: dict[str, Any]) -> dict[str, Any]:

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-
-from callgate.config import shape
 from callgate.config.bundle import Placed
 from callgate.config.check import faults_of as combination_faults
 from callgate.config.document import parse_document
 from callgate.config.faults import Fault, InvalidConfigError
-from callgate.config.fields import Section
-from callgate.config.grants import Grant
-from callgate.config.load import faults_of
-from callgate.config.servers import Server
+from callgate.config.judge import grant_of, read_from, server_of
+from callgate.config.policies import file_name
 from callgate.errors import CallgateError, PolicyError
 from callgate.text import quoted
 
@@ -30,6 +25,7 @@ if TYPE_CHECKING:
 
     from callgate.config.bundle import Bundle
     from callgate.config.document import Document
+    from callgate.config.servers import Server
 
 GRANTS: Final = "grants"
 SERVERS: Final = "servers"
@@ -39,8 +35,6 @@ KINDS: Final = (POLICIES, SERVERS, GRANTS)
 
 PREFIX: Final = "store:"
 """Begins the names of documents that are in no file."""
-
-_Section = TypeVar("_Section", bound=Section)
 
 _NOUNS: Final = {GRANTS: "grant", SERVERS: "server", POLICIES: "policy"}
 
@@ -63,8 +57,7 @@ class ManagedDocument:
     @property
     def name(self) -> str:
         """The name in messages, in the place of a file; its suffix tells the format."""
-        suffix = "json" if self.kind != POLICIES or self.content.lstrip().startswith("{") else "yaml"
-        return f"{PREFIX}{self.kind}/{self.id}.{suffix}"
+        return f"{PREFIX}{self.kind}/{file_name(self.id, self.content) if self.kind == POLICIES else f'{self.id}.json'}"
 
     @cached_property
     def grant(self) -> Placed:
@@ -73,12 +66,8 @@ class ManagedDocument:
         Raises:
             InvalidConfigError: It is none.
         """
-        document = self._document()
-        grant = _section(document, Grant)
-        if grant.id != self.id:
-            message = f"expected the id {quoted(self.id)}, under which the store keeps it, got {quoted(grant.id)}"
-            raise InvalidConfigError([document.fault(("id",), message)])
-        return Placed(grant, (), document.fault)
+        document = self.document
+        return Placed(read_from(document, lambda data: grant_of(data, self.id)), (), document.fault)
 
     @cached_property
     def server(self) -> Server:
@@ -87,15 +76,15 @@ class ManagedDocument:
         Raises:
             InvalidConfigError: It is none, or it names files of this machine.
         """
-        document = self._document()
-        server = _section(document, Server)
-        if server.upstream is not None and (server.upstream.ca is not None or server.upstream.headers):
-            # Whoever may change servers would read every file and every variable of the sidecar.
-            message = "`ca` and `headers` read files and variables of this machine, so they stand in files alone"
-            raise InvalidConfigError([document.fault(("upstream",), message)])
-        return server
+        return read_from(self.document, server_of)
 
-    def _document(self) -> Document:
+    @property
+    def document(self) -> Document:
+        """The content with its places.
+
+        Raises:
+            InvalidConfigError: It is not well formed.
+        """
         return parse_document(self.name, self.content.encode("utf-8", "surrogatepass"))
 
 
@@ -271,10 +260,3 @@ def _in_both(document: ManagedDocument, place: Fault) -> Fault:
         f"{document.version}); take it out of one of them"
     )
     return replace(place, message=message)
-
-
-def _section(document: Document, section: type[_Section]) -> _Section:
-    try:
-        return section(**document.data)
-    except ValidationError as error:
-        raise InvalidConfigError(faults_of(error, document.fault, shape.Shape(section=section))) from None

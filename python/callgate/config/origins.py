@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from callgate.config.load import dotted
+from callgate.config.judge import dotted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

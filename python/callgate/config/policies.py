@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from callgate._callgate import catalogue_faults, policy_faults
@@ -14,7 +16,6 @@ from callgate.text import nearest, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
 
     from callgate.config.document import KeyPath
     from callgate.errors import CallgateError, PolicyError
@@ -32,8 +33,30 @@ def policy_files(path: Path) -> list[Path]:
     return files
 
 
-def with_every_fault(error: PolicyError, files: Iterable[Path], catalogue: Path | None) -> CallgateError:
+def file_name(name: str, document: str) -> str:
+    """The name of a file with this document, whose suffix gives the format: JSON if it begins with `{`, else YAML."""
+    return f"{name}.{'json' if document.lstrip().startswith('{') else 'yaml'}"
+
+
+def faults_in(file: str, content: bytes) -> list[Fault]:
+    """Every fault of a policy, in its order; `file` names it, and its suffix gives the format."""
+    with TemporaryDirectory(prefix="callgate-policy-") as folder:
+        # The engine's reader takes paths alone.
+        path = Path(folder) / f"policy{Path(file).suffix}"
+        path.write_bytes(content)
+        return [Fault(message, file, line, column) for line, column, message in policy_faults(path)]
+
+
+def with_every_fault(
+    error: PolicyError, files: Iterable[Path], catalogue: Path | None, stored: Iterable[tuple[str, bytes]] = ()
+) -> CallgateError:
     """All faults of these policies and the catalogue, if `error` is one of them; else the error itself.
+
+    Args:
+        error: The first fault.
+        files: Files of policies.
+        catalogue: The file of the catalogue.
+        stored: The names and documents of policies that are in no file.
 
     Raises:
         ConfigError: A file cannot be read any more.
@@ -42,6 +65,7 @@ def with_every_fault(error: PolicyError, files: Iterable[Path], catalogue: Path 
     if catalogue is not None:
         found += [(catalogue, fault) for fault in catalogue_faults(catalogue)]
     faults = [Fault(message, str(file), line, column) for file, (line, column, message) in found]
+    faults += [fault for file, content in stored for fault in faults_in(file, content)]
     is_one_of_them = any((fault.file, fault.message) == (error.file, error.message) for fault in faults)
     return InvalidConfigError(faults) if is_one_of_them else error
 

@@ -17,8 +17,8 @@ from callgate.config.files import Files
 from callgate.config.folder import documents_in
 from callgate.config.freezes import freezes_file
 from callgate.config.hosts import served_hosts
+from callgate.config.judge import dotted
 from callgate.config.key import key_path
-from callgate.config.load import dotted
 from callgate.config.managed import GRANTS, ManagedDocument, ManagedDocuments, is_managed, merged
 from callgate.config.model import Config
 from callgate.config.policies import (
@@ -286,9 +286,12 @@ class Plan:
         try:
             yield
         except PolicyError as error:
-            named = [Path(file) for file, _ in self.in_force.policies.values() if not is_managed(file)]
+            policies = self.in_force.policies.values()
+            named = [Path(file) for file, _ in policies if not is_managed(file)]
             files = named if self.policy is None else policy_files(self.policy)
-            raise with_every_fault(error, files, self.config.catalogue) from None
+            # Of the store only the one at fault: there may be thousands.
+            stored = [one for one in policies if is_managed(one[0]) and one[0] == error.file]
+            raise with_every_fault(error, files, self.config.catalogue, stored) from None
 
     def _fixed_changes(self, before: Plan) -> Iterator[Fault]:
         now, then = self.config.model_dump(mode="json"), before.config.model_dump(mode="json")

@@ -14,6 +14,7 @@ from callgate.admin.grant_document import message_of, new_grant, read_grant, rot
 from callgate.admin.ground import Ground, actor, masked_fields
 from callgate.admin.paging import position_of, size_of, token_for
 from callgate.admin.times import SECOND_US, length_us
+from callgate.config.check import unknown_names
 from callgate.store.database import Domain
 from callgate.store.documents import DocumentKind
 
@@ -86,12 +87,9 @@ class GrantsService:
             return earlier
         self._grants.must_be_used(self._ground.sidecar)
         grants = self._new_grants(request.requests, call.now_us)
-        # One grant for each place that is to be checked.
-        placed = {place: grant for grant, _ in grants.values() for place in grant.places().items()}
 
         def work() -> pb.BatchCreateGrantsResponse:
-            for grant in {grant.id: grant for grant in placed.values()}.values():
-                self._check_places(grant)
+            self._check_places(*(grant for grant, _ in grants.values()))
             contents = {name: stored_form(grant) for name, (grant, _) in grants.items()}
             made = self._grants.create_all(contents, actor(principal, call), request.reason, call.now_us)
             responses = [pb.CreateGrantResponse(grant=message_of(one), token=grants[one.id][1]) for one in made]
@@ -190,15 +188,11 @@ class GrantsService:
         token = new_token()
         return token, hash_token(key, token)
 
-    def _check_places(self, grant: Grant) -> None:
-        for server, policy in grant.places().items():
-            checks: tuple[tuple[str, AdminDocuments, str | None], ...] = (
-                ("server", self._servers, server),
-                ("policy", self._policies, policy),
-            )
-            for noun, documents, name in checks:
-                if name is not None and documents.find(name) is None:
-                    raise invalid("grant.servers", f"there is no {noun} `{name}`")
+    def _check_places(self, *grants: Grant) -> None:
+        # Each place once: many grants have the same.
+        places = dict.fromkeys(place for grant in grants for place in grant.places().items())
+        for noun, name, _ in unknown_names(places, self._servers, self._policies):
+            raise invalid("grant.servers", f"there is no {noun} `{name}`")
 
 
 def owner_of(ground: Ground, name: str) -> Any:  # noqa: ANN401  a `config.grants.Owner` or None

@@ -14,7 +14,7 @@ from callgate.admin.errors import AdminError, failed_precondition, invalid, not_
 from callgate.admin.fields import check_id
 from callgate.admin.ground import Ground, actor, actor_message, masked_fields
 from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.policy_check import check_policy, faults_of, trial_engine, warnings_of
+from callgate.admin.policy_check import check_policy, faults_of, message_of, trial_engine, warnings_of
 from callgate.admin.times import timestamp
 from callgate.admin.uses import uses_of_policy
 from callgate.client import messages
@@ -52,14 +52,11 @@ class PoliciesService:
         self, _principal: Principal, request: pb.ValidatePolicyRequest, _call: Call
     ) -> pb.ValidatePolicyResponse:
         """Finds every fault of a document."""
-        try:
-            check_policy("policy", request.document, self._ground.sidecar.catalogue())
-        except AdminError as error:
-            if error.reason != "POLICY_FAULTS":
-                raise
-            return pb.ValidatePolicyResponse(faults=faults_of(request.document) or [_fault(error)])
+        catalogue = self._ground.sidecar.catalogue()
+        if faults := faults_of(request.document, catalogue):
+            return pb.ValidatePolicyResponse(faults=map(message_of, faults))
         return pb.ValidatePolicyResponse(
-            warnings=warnings_of(request.document, self._ground.sidecar.catalogue()),
+            warnings=map(message_of, warnings_of(request.document, catalogue)),
             digest=self._ground.digests.of(request.document),
         )
 
@@ -74,7 +71,7 @@ class PoliciesService:
                 raise invalid(f"calls[{index}].grant_token", "expected the grant's id in `grant`")
         catalogue = self._ground.sidecar.catalogue()
         servers = {one.server or _DEFAULT_SERVER for one in request.calls}
-        check_policy("policy", request.document, catalogue)
+        check_policy(request.document, catalogue)
         engine = trial_engine("policy", request.document, catalogue, servers)
         compared = None
         if request.compared_policy:
@@ -105,8 +102,7 @@ class PoliciesService:
         self._policies.must_be_used(self._ground.sidecar)
         policy = request.policy
         _check_id(policy.id)
-        check_policy(policy.id, policy.document, self._ground.sidecar.catalogue())
-        self._policies.must_be_servable(self._ground.sidecar, policy.id, policy.document)
+        self._check_document(policy.id, policy.document)
 
         def work() -> pb.CreatePolicyResponse:
             by = actor(principal, call)
@@ -128,8 +124,7 @@ class PoliciesService:
         masked_fields(request.update_mask, _FIELDS, policy)
         if request.allow_missing and policy.etag:
             raise invalid("allow_missing", "not together with an etag")
-        check_policy(policy.id, policy.document, self._ground.sidecar.catalogue())
-        self._policies.must_be_servable(self._ground.sidecar, policy.id, policy.document)
+        self._check_document(policy.id, policy.document)
 
         def work() -> pb.UpdatePolicyResponse:
             if request.allow_missing and self._policies.find(policy.id) is None:
@@ -214,8 +209,7 @@ class PoliciesService:
             message = f"version {request.version} of the policy `{request.id}` deleted it; use DeletePolicy"
             raise failed_precondition(message)
         # The catalogue, or callgate itself, may have changed since.
-        check_policy(request.id, document, self._ground.sidecar.catalogue())
-        self._policies.must_be_servable(self._ground.sidecar, request.id, document)
+        self._check_document(request.id, document)
         reason = request.reason or f"rolled back to version {request.version}"
 
         def work() -> pb.RollBackPolicyResponse:
@@ -229,6 +223,10 @@ class PoliciesService:
             return pb.RollBackPolicyResponse(policy=self._message(held))
 
         return change.once(work, pb.RollBackPolicyResponse)
+
+    def _check_document(self, name: str, document: str) -> None:
+        check_policy(document, self._ground.sidecar.catalogue())
+        self._policies.must_be_servable(self._ground.sidecar, name, document)
 
     def _message(self, held: Held, *, is_whole: bool = True) -> pb.Policy:
         version = held.version
@@ -282,12 +280,6 @@ def _decided(engine: Engine, compared: Engine | None, request: CheckRequest, now
         raise AdminError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
     is_different = other is not None and (decision.outcome, decision.rule) != (other.outcome, other.rule)
     return pb.DryRunDecision(decision=decision, compared_decision=other, different=is_different)
-
-
-def _fault(error: AdminError) -> pb.PolicyFault:
-    """A fault that only the engine found, from its violation."""
-    line, column, message = error.violations[0].message.split(":", 2)
-    return pb.PolicyFault(line=int(line), column=int(column), message=message.strip())
 
 
 def _diff(older: str, newer: str, older_name: str, newer_name: str) -> str:

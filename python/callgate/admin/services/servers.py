@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
-
-from pydantic import ValidationError
 
 from callgate._proto.callgate.admin.v1 import servers_pb2 as pb
 from callgate.admin.changes import Change
 from callgate.admin.documents import AdminDocuments, Held
-from callgate.admin.errors import AdminError, invalid
+from callgate.admin.errors import invalid, invalid_section
 from callgate.admin.fields import check_id
 from callgate.admin.ground import Ground, actor, masked_fields
 from callgate.admin.paging import position_of, size_of, token_for
 from callgate.admin.times import SECOND_US, duration, length_us, timestamp
 from callgate.admin.uses import uses_of_server
+from callgate.config.judge import SectionError, read_from, section_of, server_of
+from callgate.config.managed import SERVERS, ManagedDocument
 from callgate.config.servers import Server
 from callgate.config.units import format_duration
 from callgate.config.upstreams import Pinning, Upstream
@@ -140,7 +141,8 @@ class ServersService:
 
 
 def _message(held: Held) -> pb.Server:
-    server = Server.model_validate_json(held.content)
+    document = ManagedDocument(SERVERS, held.id, 0, held.content).document
+    server = read_from(document, partial(section_of, Server))
     version = held.version
     return pb.Server(
         id=held.id,
@@ -183,9 +185,9 @@ def _content(server: pb.Server, before: dict[str, Any] | None = None) -> str:
         known = {"url", "pinning", *_TIMES, *_NUMBERS}
         document["upstream"] |= {name: value for name, value in kept if name not in known}
     try:
-        Server.model_validate(document)
-    except ValidationError as error:
-        raise _fault(error) from None
+        server_of(document)
+    except SectionError as error:
+        raise invalid_section("server", error) from None
     return json.dumps(document, ensure_ascii=False, sort_keys=True)
 
 
@@ -202,9 +204,3 @@ def _upstream_document(upstream: pb.Upstream) -> dict[str, Any]:
         if upstream.HasField(name):
             document[name] = getattr(upstream, name)
     return document
-
-
-def _fault(error: ValidationError) -> AdminError:
-    first = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(["server", *(str(step) for step in first["loc"])])
-    return invalid(field, str(first["msg"]).removeprefix("Value error, "))
