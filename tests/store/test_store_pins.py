@@ -75,14 +75,15 @@ def test_without_files_and_with_a_damaged_one(
 ) -> None:
     monkeypatch.setattr("callgate.control.store_pins._LOOK_S", 0.1)
     folder = tmp_path / "pins"
-    part = StorePins(lambda: folder, Changes())
+    changes = Changes()
+    part = StorePins(lambda: folder, changes)
     accept(store, "t", "f" * 64)
     with caplog.at_level(logging.INFO, logger="callgate"):
         part.start(store)
         record(folder, t="one")
         record(folder, t="two")
         accept(store, "t", forms(folder, "t", "listed")[0])
-        part._hear(frozenset())  # noqa: SLF001  as the news of the store do
+        changes.tell(frozenset({"pins"}))
         wait_until(lambda: not forms(folder, "t", "listed"))
         part.stop()
     assert [record.msg for record in caplog.records] == ["pin_accepted"]

@@ -10,13 +10,10 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from datetime import timedelta
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Final, Protocol
 
 from callgate.control import logs
-from callgate.control.failures import unexpected
-from callgate.errors import CallgateError
-from callgate.text import masked
+from callgate.control.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -72,55 +69,38 @@ class Housekeeping:
         """Takes what this sidecar serves, its keys of approvals, the news of the store, and the metrics."""
         self._in_force = in_force
         self._settings = settings
-        self._changes = changes
         self._numbers = numbers
-        self._wake = Event()
-        self._stopped = Event()
         self._served = _Served()
-        self._thread: Thread | None = None
+        self._tidied_s: float | None = None
+        self._worker = Worker(
+            "callgate-housekeeping",
+            self._work,
+            (changes, ["approvals"]),
+            failure="housekeeping_failed",
+            rest_s=_COUNT_EVERY_S,
+        )
 
     def reloaded(self) -> None:
         """Looks soon for what depends on a configuration that is no longer in force."""
-        self._wake.set()
+        self._worker.wake()
 
     def start(self, store: Store) -> None:
         """Begins on a thread of its own."""
-        self._stopped.clear()
-        self._changes.listen(self._hear, ["approvals"])
-        self._thread = Thread(target=self._run, args=(store,), name="callgate-housekeeping", daemon=True)
-        self._thread.start()
+        self._tidied_s = None
+        self._worker.start(store)
 
     def stop(self) -> None:
         """Ends after the transaction that runs now."""
-        self._changes.forget(self._hear)
-        self._stopped.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(_COUNT_EVERY_S)
+        self._worker.stop()
 
-    def _hear(self, _changed: frozenset[str]) -> None:
-        self._wake.set()
-
-    def _run(self, store: Store) -> None:
-        next_s = time.monotonic()
-        failed: str | None = None
-        while not self._stopped.is_set():
-            self._wake.clear()
-            try:
-                self.end_what_is_gone(store, _now_us())
-                if time.monotonic() >= next_s:
-                    next_s = time.monotonic() + _EVERY_S
-                    self.tidy(store, _now_us())
-                self.count(store)
-                failed = None
-            except Exception as error:  # noqa: BLE001  whatever it is, it may pass
-                text = masked(str(error)) if isinstance(error, CallgateError) else unexpected(error)
-                if text != failed:
-                    logs.log("warning", "housekeeping_failed", {"error": text})
-                failed = text
-            # Changes in quick succession are counted once.
-            self._stopped.wait(_COUNT_EVERY_S)
-            self._wake.wait(max(next_s - time.monotonic(), 0))
+    def _work(self, store: Store) -> float:
+        """Does all that is due; returns the seconds until something is due again."""
+        self.end_what_is_gone(store, _now_us())
+        if self._tidied_s is None or time.monotonic() - self._tidied_s >= _EVERY_S:
+            self.tidy(store, _now_us())
+            self._tidied_s = time.monotonic()
+        self.count(store)
+        return max(self._tidied_s + _EVERY_S - time.monotonic(), 0)
 
     def tidy(self, store: Store, now_us: int) -> None:
         """Writes that the time of some is over, and deletes what is kept long enough.

@@ -5,15 +5,13 @@ A changed document is taken into use as a changed file is: the whole configurati
 
 from __future__ import annotations
 
-from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from callgate.config.managed import GRANTS, KINDS, POLICIES, SERVERS, ManagedDocument
 from callgate.control import logs
-from callgate.control.failures import unexpected
 from callgate.control.known_documents import read_known, write_known
-from callgate.errors import CallgateError, ConfigError
-from callgate.text import masked
+from callgate.control.worker import Worker
+from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +21,6 @@ if TYPE_CHECKING:
     from callgate.control.changes import Changes
     from callgate.store.documents import Documents
     from callgate.store.store import Store
-
-_RETRY_S: Final = 1.0
-_STOP_S: Final = 2.0
 
 
 class StoreDocuments:
@@ -39,12 +34,9 @@ class StoreDocuments:
         `known` is the file of the documents that were read last; None where nothing is kept.
         """
         self._managed = managed
-        self._changes = changes
         self._known = known
         self._changed = changed
-        self._wake = Event()
-        self._stopped = Event()
-        self._thread: Thread | None = None
+        self._worker = Worker("callgate-documents", self._read, (changes, KINDS), failure="store_documents_not_read")
         self._documents: dict[tuple[str, str], ManagedDocument] = {}
         self._seen: dict[str, int] = {}
 
@@ -58,39 +50,12 @@ class StoreDocuments:
 
     def start(self, store: Store) -> None:
         """Begins to read on a thread of its own: there may be many."""
-        self._stopped.clear()
-        self._wake.set()
         self._documents, self._seen = {}, {}
-        self._changes.listen(self._hear, KINDS)
-        self._thread = Thread(target=self._run, args=(store,), name="callgate-documents", daemon=True)
-        self._thread.start()
+        self._worker.start(store)
 
     def stop(self) -> None:
         """Reads no more; what was read stays in force."""
-        self._changes.forget(self._hear)
-        self._stopped.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
-
-    def _hear(self, _changed: frozenset[str]) -> None:
-        self._wake.set()
-
-    def _run(self, store: Store) -> None:
-        failed: str | None = None
-        while not self._stopped.is_set():
-            self._wake.wait()
-            self._wake.clear()
-            try:
-                self._read(store)
-                failed = None
-            except Exception as error:  # noqa: BLE001  whatever it is, it may pass
-                text = masked(str(error)) if isinstance(error, CallgateError) else unexpected(error)
-                if text != failed:
-                    logs.log("warning", "store_documents_not_read", {"error": text})
-                failed = text
-                self._wake.set()
-                self._stopped.wait(_RETRY_S)
+        self._worker.stop()
 
     def _read(self, store: Store) -> None:
         """Reads what is new, and asks for a reload if something is."""
@@ -100,7 +65,7 @@ class StoreDocuments:
             self._documents, self._seen = {}, {}
         for kind, documents in ((POLICIES, store.policies), (SERVERS, store.servers), (GRANTS, store.grants)):
             self._read_kind(kind, documents)
-        if self._stopped.is_set():
+        if self._worker.is_stopped:
             return
         now = tuple(self._documents[key] for key in sorted(self._documents))
         if now == self._managed.newest:
@@ -114,7 +79,7 @@ class StoreDocuments:
         self._changed()
 
     def _read_kind(self, kind: str, documents: Documents) -> None:
-        while not self._stopped.is_set():
+        while not self._worker.is_stopped:
             delta = documents.since(self._seen.get(kind, 0))
             if not delta.versions:
                 return

@@ -6,14 +6,12 @@ A form is accepted here once its server lists it here too: the files hold nothin
 from __future__ import annotations
 
 from collections import defaultdict
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import pins_accept, pins_read
 from callgate.control import logs
-from callgate.control.failures import unexpected
+from callgate.control.worker import Worker
 from callgate.errors import CallgateError
-from callgate.text import masked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,8 +24,6 @@ _KIND: Final = "pins"
 _LOOK_S: Final = 5.0
 """Interval at which listed forms are looked for that were accepted elsewhere before they were listed here."""
 
-_STOP_S: Final = 2.0
-
 
 class StorePins:
     """The part of the control plane that accepts here what was accepted elsewhere."""
@@ -35,53 +31,25 @@ class StorePins:
     def __init__(self, folder: Callable[[], Path], changes: Changes) -> None:
         """Takes the function that gives the folder of pins, and the news of the store."""
         self._folder = folder
-        self._changes = changes
-        self._wake = Event()
-        self._stopped = Event()
-        self._thread: Thread | None = None
+        self._worker = Worker("callgate-accepted", self._work, (changes, [_KIND]), failure="store_pins_failed")
         self._accepted: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._seen = 0
 
     def start(self, store: Store) -> None:
         """Begins on a thread of its own."""
-        self._stopped.clear()
-        self._wake.set()
         self._accepted.clear()
         self._seen = 0
-        self._changes.listen(self._hear, [_KIND])
-        self._thread = Thread(target=self._run, args=(store,), name="callgate-accepted", daemon=True)
-        self._thread.start()
+        self._worker.start(store)
 
     def stop(self) -> None:
         """Ends after the file that is written now."""
-        self._changes.forget(self._hear)
-        self._stopped.set()
-        self._wake.set()
-        if self._thread is not None:
-            self._thread.join(_STOP_S)
+        self._worker.stop()
 
-    def _hear(self, _changed: frozenset[str]) -> None:
-        self._wake.set()
-
-    def _run(self, store: Store) -> None:
-        failed: str | None = None
-        while True:
-            # Without accepted forms there is nothing to look for.
-            self._wake.wait(_LOOK_S if self._accepted else None)
-            self._wake.clear()
-            if self._stopped.is_set():
-                return
-            try:
-                self._read(store)
-                self.accept_listed()
-                failed = None
-            except Exception as error:  # noqa: BLE001  whatever it is, it may pass
-                text = masked(str(error)) if isinstance(error, CallgateError) else unexpected(error)
-                if text != failed:
-                    logs.log("warning", "store_pins_failed", {"error": text})
-                failed = text
-                self._stopped.wait(_LOOK_S)
-                self._wake.set()
+    def _work(self, store: Store) -> float | None:
+        self._read(store)
+        self.accept_listed()
+        # Without accepted forms there is nothing to look for.
+        return _LOOK_S if self._accepted else None
 
     def _read(self, store: Store) -> None:
         while found := store.pins.since(self._seen):
