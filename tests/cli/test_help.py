@@ -190,7 +190,7 @@ def test_completion(words: str, expected: list[str]) -> None:
 
 def test_pinning_of_servers_from_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Source] = []
-    monkeypatch.setattr("callgate.cli.serve._Running", lambda source, _log_format: seen.append(source))
+    monkeypatch.setattr("callgate.cli.serve.ServingProcess", lambda source, _log_format: seen.append(source))
     words = ["serve", "--policy", "p.yaml", "--pinning", "report", "--upstream", "a=http://a/mcp"]
     CliRunner().invoke(app, [*words, "--upstream", "b=http://b/mcp"])
     loaded = load(None, seen[0].options).config.servers

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from callgate.config.model import Config
 from callgate.config.schema import config_schema
 from callgate.config.shape import leaves
-from callgate.control.sidecar import FIXED
+from callgate.control.restart import FIXED
 from support.program import run
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -13,6 +13,7 @@ from callgate.config.check import check, warnings
 from callgate.config.faults import InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.load import Option
+from callgate.control.plan_findings import approval_warnings_of, warnings_of
 from callgate.control.sidecar import Source
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def test_shadow_mode_is_not_taken_for_protection(folder: Path, text: str, expect
     done = CliRunner().invoke(app, ["validate", "p.yaml"])
     lines = [line for line in done.stdout.splitlines() if "shadow" in line]
     assert [line.startswith(f"p.yaml:{expected}") for line in lines] == ([] if expected is None else [True])
-    started = Source(None, folder / "p.yaml", {}).read(Files()).warnings()
+    started = warnings_of(Source(None, folder / "p.yaml", {}).read(Files()))
     assert any("shadow mode" in line for line in started) is (expected is not None)
 
 
@@ -96,7 +97,7 @@ def test_without_a_catalogue_nothing_is_said_of_tools() -> None:
 
 def test_approvals_without_a_store_are_warned_of(folder: Path) -> None:
     plan = Source(None, folder / "policies").read(Files())
-    [found] = plan.approval_warnings()
+    [found] = approval_warnings_of(plan)
     assert found == f"{folder / 'policies' / 'aws.yaml'}:{APPROVALS} (and 1 more in this file)"
 
 
@@ -124,7 +125,7 @@ def test_a_server_that_the_catalogue_does_not_have_is_not_judged(folder: Path) -
 @pytest.mark.parametrize("policy", ["policies", "policies/aws.yaml"])
 def test_a_start_without_a_configuration_warns_too(folder: Path, policy: str) -> None:
     options: dict[KeyPath, Option] = {("catalogue",): Option("--catalogue", folder / "catalogue.json")}
-    found = of_tools(Source(None, folder / policy, options).read(Files()).warnings())
+    found = of_tools(warnings_of(Source(None, folder / policy, options).read(Files())))
     file = folder / "policies" / "aws.yaml"
     assert [line for line in found if f"{file}:{AMI}" == line]
     assert any("`gone`" in line for line in found) is (policy == "policies")
@@ -148,5 +149,5 @@ def test_proxies_name_configured_servers(folder: Path, more: str, expected: str)
 def test_limits_that_ask_at_their_max_are_warned_about(folder: Path) -> None:
     limit = "{counter: c, window: day, max: 5, at_max: require_approval}"
     (folder / "asks.yaml").write_text(f'version: "1"\ndefault: deny\ntools:\n  t: {{limits: [{limit}]}}\n')
-    [found] = Source(None, folder / "asks.yaml").read(Files()).approval_warnings()
+    [found] = approval_warnings_of(Source(None, folder / "asks.yaml").read(Files()))
     assert found.startswith(f"{folder / 'asks.yaml'}:4:58: calls that need an approval are denied"), found

@@ -12,6 +12,7 @@ import typer
 from callgate._callgate import Engine, Server, version
 from callgate.config.model import LogFormat
 from callgate.control.logs import json_line
+from callgate.control.plan_findings import warnings_of
 from callgate.control.sidecar import Plan
 
 
@@ -46,7 +47,7 @@ def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
         ]
     ask = shlex.join(_question(plan, engine, server))
     if plan.config.log_format is LogFormat.JSON:
-        for warning in plan.warnings():
+        for warning in warnings_of(plan):
             typer.echo(json_line("warning", "configuration_warning", {"warning": warning}), err=err)
         fields = {
             "version": version(),
@@ -63,7 +64,7 @@ def greet(plan: Plan, engine: Engine, server: Server, admin: str) -> None:
     for url in gateway:
         typer.echo(f"gateway:   {url}", err=err)
     typer.echo(f"admin:     {_admin_scheme(plan)}://{admin} (/metrics, /healthz, /readyz, /approvals)", err=err)
-    for warning in plan.warnings():
+    for warning in warnings_of(plan):
         typer.echo(f"warning:   {warning}", err=err)
     typer.echo(f"ask it:    {ask}", err=err)
 

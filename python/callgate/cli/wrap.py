@@ -29,6 +29,7 @@ from callgate.control import logs
 from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
 from callgate.control.parts import plane_of_wrap
+from callgate.control.plan_findings import approval_warnings_of, policy_warnings_of
 from callgate.control.sidecar import Source
 from callgate.errors import ConfigError, StoreError
 
@@ -225,12 +226,12 @@ def _has_state_folder(plan: Plan) -> bool:
 
 def _warnings(plan: Plan, *, is_pinned: bool) -> list[str]:
     """Warnings about a wrapped server."""
-    found = [*plan.policy_warnings(), *unknown_variables()]
+    found = [*policy_warnings_of(plan), *unknown_variables()]
     if plan.config.counters.store is None and not _has_state_folder(plan):
         found.append("counts are kept in memory, so a restart begins with all of them at zero; --state keeps them")
     if not is_pinned:
         found.append("tools are not pinned, so one that changes is not noticed; --state pins them")
-    return found if _has_store(plan) else found + plan.approval_warnings()
+    return found if _has_store(plan) else found + approval_warnings_of(plan)
 
 
 def _has_store(plan: Plan) -> bool:

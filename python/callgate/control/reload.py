@@ -14,6 +14,7 @@ from callgate.config.files import Files
 from callgate.config.managed import settle
 from callgate.control import logs
 from callgate.control.failures import unexpected
+from callgate.control.plan_findings import warnings_of
 from callgate.control.readiness import Serving
 from callgate.errors import CallgateError, ConfigError, TransientError
 from callgate.text import masked
@@ -91,7 +92,7 @@ class Reloader:
         self._collector = collector
         self._engine = engine
         self._server = server
-        self._warned = set(self.plan.warnings())
+        self._warned = set(warnings_of(self.plan))
         self._clock = clock
         self._pause_s = _FIRST_RETRY_S
         self._retry_at_s: float | None = None
@@ -150,7 +151,7 @@ class Reloader:
         now_s = time.time()
         try:
             plan = replace(reading.must_have_plan(), keyed=self.plan.keyed)
-            warnings = plan.warnings()
+            warnings = warnings_of(plan)
             plan.replace(self.plan, self._engine, self._server)
         except CallgateError as error:
             self._refuse(error, reading, now_s, is_retry=is_retry)

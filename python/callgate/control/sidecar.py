@@ -2,38 +2,30 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from callgate._callgate import Engine, Server, pins_read
+from callgate._callgate import Engine, Server
 from callgate.config.bundle import Bundle, read_bundle
-from callgate.config.check import check, ineffective, of_policy, policy_warnings, warnings
-from callgate.config.document import read_bytes
-from callgate.config.faults import Fault, InvalidConfigError
-from callgate.config.fields import AT_START
+from callgate.config.check import check
+from callgate.config.faults import InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
 from callgate.config.freezes import freezes_file
 from callgate.config.hosts import served_hosts
-from callgate.config.judge import dotted
-from callgate.config.key import key_path
 from callgate.config.managed import GRANTS, ManagedDocument, ManagedDocuments, is_managed, merged
 from callgate.config.model import Config
 from callgate.config.policies import (
-    approvals,
-    named_tools,
-    policy_document,
     policy_files,
-    read_catalogue,
     with_every_fault,
 )
-from callgate.config.state import counters_place, make_counters_place, pins_folder
-from callgate.config.tokens import tokens_of
+from callgate.config.state import counters_place, make_counters_place
 from callgate.config.units import to_ms
 from callgate.control.certificate import admin_certificate
-from callgate.errors import CallgateError, ConfigError, PolicyError
+from callgate.control.restart import refused_changes
+from callgate.errors import CallgateError, PolicyError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -41,9 +33,6 @@ if TYPE_CHECKING:
     from callgate._callgate import ApprovalQueue
     from callgate.config.document import KeyPath
     from callgate.config.load import Option
-
-FIXED: Final = tuple(name for name, field in Config.model_fields.items() if AT_START in field.metadata)
-"""Keys that are read only at the start. The others take effect while the sidecar runs."""
 
 
 @dataclass(frozen=True)
@@ -134,60 +123,6 @@ class Plan:
             return [file.stem for file in documents_in(self.policy)]
         return list(self.config.servers)
 
-    def warnings(self) -> list[str]:
-        """Warnings about a valid configuration."""
-        found = warnings(self.in_force, quick=self.policy is not None)
-        if self.in_force.pins is not None and self.in_force.upstreams:
-            found.append(
-                f"with --counters memory, accepted tools are kept in `{self.in_force.pins}` until callgate ends; "
-                "--state keeps them"
-            )
-        return found if self.policy is None else found + self.policy_warnings()
-
-    def policy_warnings(self) -> list[str]:
-        """Those about what the policies say."""
-        if self.policy is None:
-            return list(map(str, policy_warnings(self.in_force)))
-        read = self._policies()
-        return list(map(str, (*ineffective(read), *self._of_tools(read))))
-
-    def approval_warnings(self) -> list[str]:
-        """Those about policies that ask for approvals, where there is no store of them."""
-        documents = (policy_document(file, content) for file, content in self._policies())
-        return [str(fault) for document in documents if document is not None for fault in approvals(document)]
-
-    def known_tools(self) -> set[str]:
-        """The tools that policies name without a pattern, and those of the catalogue and of accepted lists."""
-        documents = (policy_document(file, content) for file, content in self._policies())
-        known = {tool for document in documents if document is not None for tool in named_tools(document)}
-        catalogue = None if self.config.catalogue is None else read_catalogue(self.config.catalogue)
-        if catalogue is not None:
-            known |= catalogue.tools(None) or set()
-        # A file of pins that cannot be read is reported by the calls that need it.
-        with suppress(CallgateError):
-            servers = pins_read(pins_folder(self.in_force.pins or self.config.state))
-            known |= {tool["tool"] for server in servers for tool in server["tools"]}
-        return known
-
-    def _policies(self) -> list[tuple[str, bytes]]:
-        """The name and the contents of each file of policies."""
-        if self.policy is None:
-            return list(self.in_force.policies.values())
-        # If a file is gone by now, the engine reports it.
-        with suppress(ConfigError):
-            files = documents_in(self.policy) if self.policy.is_dir() else [self.policy]
-            return [(str(file), read_bytes(file)) for file in files]
-        return []
-
-    def _of_tools(self, policies: list[tuple[str, bytes]]) -> Iterator[Fault]:
-        """Warnings about policies without a configuration: in a folder, the stem of a file is its server."""
-        is_folder = self.policy is not None and self.policy.is_dir()
-        catalogue = None if self.config.catalogue is None else read_catalogue(self.config.catalogue)
-        if catalogue is not None and is_folder:
-            yield from catalogue.unconfigured([Path(file).stem for file, _ in policies])
-        for file, content in policies:
-            yield from of_policy(file, content, catalogue, {Path(file).stem} if is_folder else None)
-
     def engine(
         self,
         *,
@@ -259,7 +194,7 @@ class Plan:
         Raises:
             CallgateError: A part has a fault, or cannot change while the sidecar runs.
         """
-        faults = list(self._fixed_changes(before))
+        faults = list(refused_changes(self.in_force, before.in_force, is_keyed=before.keyed))
         if faults:
             raise InvalidConfigError(faults)
         # It is not started; this also checks the keys that are read only at the start.
@@ -293,60 +228,6 @@ class Plan:
             stored = [one for one in policies if is_managed(one[0]) and one[0] == error.file]
             raise with_every_fault(error, files, self.config.catalogue, stored) from None
 
-    def _fixed_changes(self, before: Plan) -> Iterator[Fault]:
-        now, then = self.config.model_dump(mode="json"), before.config.model_dump(mode="json")
-        changed = [path for name in FIXED for path in _differences(now[name], then[name], (name,))]
-        if (self.in_force.tls is None) != (before.in_force.tls is None):
-            changed.append(("tls",))
-        for path in changed:
-            message = f"`{dotted(path)}` cannot change while callgate runs; restart it, or put the value back"
-            yield self.in_force.loaded.fault(path, message)
-        yield from self._other_host(before)
-        yield from self._other_key(before)
-        yield from self._opened(before)
-
-    def _other_host(self, before: Plan) -> Iterator[Fault]:
-        """A fault if the hosts that requests may name change, because the server keeps them."""
-        now, then = set(served_hosts(self.config)), set(served_hosts(before.config))
-        if now != then and self.config.allowed_hosts == before.config.allowed_hosts:
-            message = (
-                "the host of `gateway.public_url`, which requests may name, cannot change while callgate runs; "
-                "restart it, or put the value back"
-            )
-            yield self.in_force.loaded.fault(("gateway", "public_url"), message)
-
-    def _other_key(self, before: Plan) -> Iterator[Fault]:
-        """A fault if the key of token hashes changes, because the server keeps the one that it was started with."""
-        had, has, fault = before.in_force.key, self.in_force.key, self.in_force.loaded.fault
-        if has is not None and had not in {None, has}:
-            given = self.config.grant_key_file is not None or self.config.grant_key is not None
-            what = "`grant_key_file`" if given else f"the key of token hashes, `{key_path(self.config)}`,"
-            message = f"{what} cannot change while callgate runs; restart it, or put the value back"
-            yield fault(("grant_key_file",), message) if given else Fault(message)
-        elif not before.keyed and any(tokens_of(pep) for pep in self.config.peps or ()):
-            message = (
-                "callgate was started before there was a key of token hashes, so the first PEP with a token takes a "
-                "restart; restart it, or take the PEP out"
-            )
-            yield fault(("peps",), message)
-
-    def _opened(self, before: Plan) -> Iterator[Fault]:
-        """Faults of removed keys whose absence would admit every caller: a half-saved file looks the same."""
-        gone = [
-            ("grants", before.in_force.grants is not None and self.in_force.grants is None),
-            ("peps", before.config.peps is not None and self.config.peps is None),
-        ]
-        if before.in_force.oauth is not None and self.in_force.oauth is None and self.in_force.grants is None:
-            message = (
-                "`gateway.oauth` cannot be taken out while callgate runs and no grants are configured; restart it, or "
-                "write `grants: []` for none"
-            )
-            yield self.in_force.loaded.fault(("gateway", "oauth"), message)
-        for key, opened in gone:
-            if opened:
-                message = f"`{key}` cannot be taken out while callgate runs; restart it, or write `{key}: []` for none"
-                yield self.in_force.loaded.fault((key,), message)
-
 
 def trial(bundle: Bundle) -> None:
     """Builds all parts and drops them. Opens and creates nothing, because a sidecar may be serving them now.
@@ -365,11 +246,3 @@ def try_out(plan: Plan) -> None:
     """
     plan.server(plan.engine(on_trial=True)).check()
     admin_certificate(plan.bundle)
-
-
-def _differences(now: Any, then: Any, path: KeyPath) -> Iterator[KeyPath]:  # noqa: ANN401  any part of a configuration
-    if isinstance(now, dict) and isinstance(then, dict):
-        for key in now:
-            yield from _differences(now[key], then.get(key), (*path, key))
-    elif now != then:
-        yield path
