@@ -99,7 +99,7 @@ def test_who_may_not_answer_changes_nothing(browser: Browser, store: Store) -> N
     of_others = pending(store, "a", needs=(need(approvers=("finance",)),))
     own = pending(store, "b", owner=Person("local", "ann"))
     browser.log_in()
-    for approval, words in [(of_others, "people of other groups: finance"), (own, "belongs to you")]:
+    for approval, words in [(of_others, "people of other groups: `finance`"), (own, "belongs to you")]:
         page = f"/approvals/{approval}"
         assert words in browser.get(page).text
         refused = browser.send(f"{page}/approve", page, {})

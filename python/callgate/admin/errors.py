@@ -15,6 +15,7 @@ from callgate.identity.errors import IdentityError, RetryError
 from callgate.store.errors import (
     AnswerError,
     ConflictError,
+    ReasonError,
     StateError,
     StoreDamagedError,
     StoreFullError,
@@ -127,7 +128,7 @@ def failed_precondition(message: str, *, reason: str = "") -> AdminError:
     return AdminError(grpc.StatusCode.FAILED_PRECONDITION, message, reason=reason)
 
 
-def admin_error(error: Exception) -> AdminError:
+def admin_error(error: Exception) -> AdminError:  # noqa: PLR0911  one per kind of error
     """The error for callers. One that nobody expected shows nothing of its message, which may contain a secret."""
     if isinstance(error, AdminError):
         return error
@@ -135,6 +136,8 @@ def admin_error(error: Exception) -> AdminError:
         return AdminError(
             grpc.StatusCode.FAILED_PRECONDITION, str(error), reason="STATE", metadata={"state": error.state}
         )
+    if isinstance(error, ReasonError):
+        return invalid("reason", "this approval needs one")
     if isinstance(error, ConflictError):
         return AdminError(grpc.StatusCode.ABORTED, str(error), reason="CONFLICT")
     if isinstance(error, RetryError):

@@ -23,9 +23,10 @@ from callgate.errors import CallgateError
 from callgate.identity.identities import unix_us
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from callgate.admin.registry import Registry
@@ -84,6 +85,11 @@ class Site:
             exception_handlers=handlers,
         )
         self._pages.router.redirect_slashes = False
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """The routes of the pages; the API has its own."""
+        return self._pages.routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers a request."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import socket
 import time
 from dataclasses import dataclass
@@ -15,10 +14,10 @@ from callgate.approvals.times import brief, exact, instant
 from callgate.config.bundle import known_grants
 from callgate.errors import CallgateError
 from callgate.exact_json import read_json
+from callgate.identity.answering import answer
 from callgate.identity.local import local_principal
-from callgate.store.approvals.answer import Answer
+from callgate.identity.secret_text import new_id
 from callgate.store.errors import AnswerError, UnknownIdError
-from callgate.store.ids import ID_BYTES, make_id
 from callgate.store.model import PermitOffer, Person, State, Verdict
 from callgate.text import quoted
 
@@ -54,16 +53,15 @@ class Operator:
         """The maker of changes."""
         return self.principal.actor(_source())
 
-    def must_answer(self) -> Person:
-        """The identity in answers.
+    def must_answer(self) -> None:
+        """Refuses a person who may answer no approval, before anything is asked.
 
         Raises:
             CallgateError: The person has no role that answers.
         """
-        if self.principal.person is None or not self.principal.may_answer():
+        if not self.principal.may_answer():
             message = f"{self.principal.name} may not answer: the store does not give this person the role `approver`"
             raise CallgateError(message)
-        return self.principal.person
 
     def answer(self, approval: Approval, verdict: Verdict, reason: str, permit: PermitOffer | None = None) -> Approval:
         """Writes an answer; the approval that it leads to.
@@ -73,7 +71,8 @@ class Operator:
             StateError: The approval is not pending any more.
             StoreError: The store does not answer.
         """
-        person, groups = self.must_answer(), self.principal.groups
+        self.must_answer()
+        groups = self.principal.groups
         owner = owner_of(self.opened, approval.call.grant)
         if not any(need.asks(groups) for need in approval.needs) and self.opened.store.people.is_empty():
             wanted = listed(sorted({group for need in approval.needs for group in need.approvers}), "and")
@@ -82,8 +81,17 @@ class Operator:
                 "people; `callgate admin people add NAME --role approver --group GROUP` makes one"
             )
             raise AnswerError(message)
-        answer = Answer(person, groups, verdict, _source(), reason, permit, owner)
-        return self.opened.store.approvals.answer(approval.id, answer, now_us())
+        return answer(
+            self.opened.store,
+            self.principal,
+            approval,
+            verdict,
+            source=_source(),
+            reason=reason,
+            owner=owner,
+            now_us=now_us(),
+            permit=permit,
+        )
 
 
 def operator(opened: OpenStore) -> Operator:
@@ -161,7 +169,7 @@ def make_offer(approval: Approval, record: Recorded, uses: int, duration_us: int
         message = f"the arguments of the approval `{approval.id}` are not there, so that it has no terms for a permit"
         raise AnswerError(message)
     terms = make_terms(arguments, chosen, looked_at(evidence), masked_names(evidence))
-    return PermitOffer(make_id(secrets.token_bytes(ID_BYTES)), terms, uses, duration_us)
+    return PermitOffer(new_id(), terms, uses, duration_us)
 
 
 def offer_lines(offer: PermitOffer) -> Iterator[str]:

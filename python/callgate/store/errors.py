@@ -46,6 +46,14 @@ class AnswerError(CallgateError):
     """This person may not give this answer."""
 
 
+class AnswererError(AnswerError):
+    """This person may not answer this approval, whatever the answer is."""
+
+
+class ReasonError(AnswerError):
+    """The answer needs a reason."""
+
+
 class ConflictError(CallgateError):
     """Somebody else has changed the same thing since it was read, or has made something of the same id.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from callgate.errors import CallgateError, StoreError
 from callgate.identity.errors import IdentityError, RetryError
-from callgate.store.errors import AnswerError, ConflictError, StateError, UnknownIdError
+from callgate.store.errors import AnswererError, AnswerError, ConflictError, StateError, UnknownIdError
 from callgate.store.pages import PageTokenError
 
 if TYPE_CHECKING:
@@ -43,6 +43,8 @@ def request_error(error: CallgateError) -> RequestError:
             return RequestError(HTTPStatus.UNAUTHORIZED, str(error))
         case UnknownIdError():
             status = HTTPStatus.NOT_FOUND
+        case AnswererError():
+            status = HTTPStatus.FORBIDDEN
         case AnswerError():
             status = HTTPStatus.UNPROCESSABLE_ENTITY
         case StateError() | ConflictError():

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Route
 
-from callgate.admin.http.errors import RequestError, request_error
-from callgate.admin.http.forms import check_token, form_token, read_form
+from callgate.admin.http.errors import request_error
+from callgate.admin.http.forms import form_token
 from callgate.admin.http.work import in_thread
+from callgate.admin.page.guard import ANSWER, READ, Guard
 from callgate.admin.page.permit_form import permit_form, read_offer
 from callgate.admin.page.templates import page
 from callgate.approvals.sections import seen
 from callgate.approvals.shown import approval_sections, open_line, state_line
 from callgate.approvals.times import brief
 from callgate.errors import CallgateError
-from callgate.store.approvals.answer import Answer
-from callgate.store.ids import ID_BYTES, make_id
+from callgate.identity.answering import answer, refusal
+from callgate.identity.secret_text import new_id
 from callgate.store.model import PermitOffer, State, Verdict
 
 if TYPE_CHECKING:
@@ -57,17 +57,16 @@ class ApprovalPages:
 
     def routes(self) -> list[BaseRoute]:
         """The routes of these pages."""
+        guard = Guard(self._callers)
         return [
-            Route("/approvals", self._list, methods=["GET"]),
-            Route("/approvals/{id}", self._show, methods=["GET"]),
-            Route("/approvals/{id}/approve", self._approve, methods=["POST"]),
-            Route("/approvals/{id}/deny", self._deny, methods=["POST"]),
-            Route("/approvals/{id}/permit", self._permit, methods=["POST"]),
+            guard.get("/approvals", READ, self._list),
+            guard.get("/approvals/{id}", READ, self._show),
+            guard.post("/approvals/{id}/approve", ANSWER, partial(self._answer, Verdict.APPROVE)),
+            guard.post("/approvals/{id}/deny", ANSWER, partial(self._answer, Verdict.DENY)),
+            guard.post("/approvals/{id}/permit", ANSWER, partial(self._answer, Verdict.APPROVE, makes_permit=True)),
         ]
 
-    async def _list(self, request: Request) -> Response:
-        caller = await self._callers.of_session(request)
-        _check_roles(caller)
+    async def _list(self, request: Request, caller: Caller) -> Response:
         is_pending = request.query_params.get("state") != "all"
         token = request.query_params.get("page")
         state = State.PENDING if is_pending else None
@@ -89,46 +88,28 @@ class ApprovalPages:
             views=[(name, None if (link == "/approvals") == is_pending else link) for name, link in views],
         )
 
-    async def _show(self, request: Request) -> Response:
-        caller = await self._callers.of_session(request)
-        _check_roles(caller)
+    async def _show(self, request: Request, caller: Caller) -> Response:
         return await self._shown(request, caller, HTTPStatus.OK, "")
 
-    async def _approve(self, request: Request) -> Response:
-        return await self._answer(request, Verdict.APPROVE)
-
-    async def _deny(self, request: Request) -> Response:
-        return await self._answer(request, Verdict.DENY)
-
-    async def _permit(self, request: Request) -> Response:
-        return await self._answer(request, Verdict.APPROVE, makes_permit=True)
-
-    async def _answer(self, request: Request, verdict: Verdict, *, makes_permit: bool = False) -> Response:
-        caller = await self._callers.of_session(request)
-        if caller.session is None:
-            raise RequestError(HTTPStatus.FORBIDDEN, "only people answer approvals")
-        fields = await read_form(request)
-        check_token(fields, caller.session)
+    async def _answer(
+        self, verdict: Verdict, request: Request, caller: Caller, fields: dict[str, str], *, makes_permit: bool = False
+    ) -> Response:
         approval_id = request.path_params["id"]
 
         def write() -> None:
             now_us = self._clock_us()
             approval = self._store.approvals.get(approval_id, now_us)
-            refusal = _refusal(approval, caller, self._owner_of(approval.call.grant))
-            person = caller.principal.person
-            if refusal or person is None:
-                raise RequestError(HTTPStatus.FORBIDDEN, refusal or "only people answer approvals")
-            offer = self._offer(approval_id, fields) if makes_permit else None
-            answer = Answer(
-                person,
-                caller.principal.groups,
+            answer(
+                self._store,
+                caller.principal,
+                approval,
                 verdict,
-                caller.source,
-                fields.get("reason", "").strip()[:_LONGEST_REASON],
-                offer,
-                self._owner_of(approval.call.grant),
+                source=caller.source,
+                reason=fields.get("reason", "").strip()[:_LONGEST_REASON],
+                owner=self._owner_of(approval.call.grant),
+                now_us=now_us,
+                permit=self._offer(approval_id, fields) if makes_permit else None,
             )
-            self._store.approvals.answer(approval_id, answer, now_us)
 
         try:
             await in_thread(write)
@@ -136,13 +117,13 @@ class ApprovalPages:
             refused = request_error(error)
             if refused.status is HTTPStatus.NOT_FOUND:
                 raise
-            return await self._shown(request, caller, refused.status, str(error))
+            return await self._shown(request, caller, refused.status, seen(error))
         return RedirectResponse(f"/approvals/{approval_id}", HTTPStatus.SEE_OTHER)
 
     def _offer(self, approval_id: str, fields: dict[str, str]) -> PermitOffer:
         record = self._store.approvals.record(approval_id)
         terms, uses, duration_us = read_offer(record, fields)
-        return PermitOffer(make_id(os.urandom(ID_BYTES)), terms, uses, duration_us)
+        return PermitOffer(new_id(), terms, uses, duration_us)
 
     async def _shown(self, request: Request, caller: Caller, status: HTTPStatus, error: str) -> Response:
         approval_id = request.path_params["id"]
@@ -152,7 +133,7 @@ class ApprovalPages:
             return self._store.approvals.get(approval_id, now_us), self._store.approvals.record(approval_id)
 
         approval, record = await in_thread(read)
-        refusal = _refusal(approval, caller, self._owner_of(approval.call.grant))
+        refused = refusal(caller.principal, approval, self._owner_of(approval.call.grant))
         is_pending = approval.state is State.PENDING
         return page(
             "approval.html",
@@ -163,8 +144,8 @@ class ApprovalPages:
             state=state_line(approval, now_us),
             sections=approval_sections(approval, record, now_us),
             error=error,
-            refusal=refusal if is_pending else "",
-            may_answer=is_pending and not refusal,
+            refusal=_sentence(refused) if is_pending and refused is not None else "",
+            may_answer=is_pending and refused is None,
             is_reason_required=any(need.reason_required for need in approval.needs),
             permit=permit_form(approval, record),
         )
@@ -188,20 +169,5 @@ def _of(caller: Caller) -> dict[str, Any]:
     return {"caller": caller.principal.name, "token": form_token(caller.session or "")}
 
 
-def _check_roles(caller: Caller) -> None:
-    if not caller.principal.roles:
-        message = "you have no role, so that you may see nothing; `callgate admin people roles` gives you one"
-        raise RequestError(HTTPStatus.FORBIDDEN, message)
-
-
-def _refusal(approval: Approval, caller: Caller, owner: Person | None) -> str:
-    """The reason for which somebody may not answer; empty if they may, as far as their roles and groups say."""
-    principal = caller.principal
-    if not principal.may_answer():
-        return "You may read this, but answers take the role `approver` or `admin`."
-    if principal.person in {approval.call.owner, owner}:
-        return "The grant belongs to you, so that somebody else has to answer."
-    groups = {group for need in approval.needs for group in need.approvers}
-    if all(need.approvers and principal.groups.isdisjoint(need.approvers) for need in approval.needs):
-        return f"This approval asks people of other groups: {', '.join(map(seen, sorted(groups)))}."
-    return ""
+def _sentence(text: str) -> str:
+    return seen(f"{text[:1].upper()}{text[1:]}.")

@@ -10,7 +10,8 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from callgate.admin.http.errors import LogInError, RequestError, request_error
-from callgate.admin.http.forms import check_origin, check_token, is_of_this_page, read_form
+from callgate.admin.http.forms import check_origin, is_of_this_page, read_form
+from callgate.admin.page.guard import Guard
 from callgate.admin.page.templates import page
 from callgate.identity.errors import IdentityError
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.routing import BaseRoute
 
-    from callgate.admin.http.callers import Callers
+    from callgate.admin.http.callers import Caller, Callers
 
 HOME: Final = "/approvals"
 _LONGEST: Final = 1_000
@@ -41,7 +42,7 @@ class LoginPages:
             Route("/login", self._show, methods=["GET"]),
             Route("/login", self._log_in, methods=["POST"]),
             Route("/login/once", self._log_in_once, methods=["POST"]),
-            Route("/logout", self._log_out, methods=["POST"]),
+            Guard(self._callers).post("/logout", None, self._log_out),
         ]
 
     async def _show(self, request: Request) -> Response:
@@ -83,10 +84,8 @@ class LoginPages:
         self._callers.remember(request, response, session)
         return response
 
-    async def _log_out(self, request: Request) -> Response:
-        caller = await self._callers.of_session(request)
+    async def _log_out(self, request: Request, caller: Caller, _fields: dict[str, str]) -> Response:
         if caller.session is not None:
-            check_token(await read_form(request), caller.session)
             await self._callers.log_out(request, caller.session)
         response = _to("/login")
         self._callers.forget(request, response)

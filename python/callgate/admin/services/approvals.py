@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import grpc
-
 from callgate._proto.callgate.admin.v1 import approvals_pb2 as pb
 from callgate.admin.approval_feed import ApprovalFeed
 from callgate.admin.approval_messages import approval_message, recorded_message
 from callgate.admin.changes import Change
-from callgate.admin.errors import AdminError, invalid
 from callgate.admin.ground import Ground, actor
 from callgate.admin.paging import position_of, size_of, token_for
 from callgate.admin.permit_terms import permit_offer
 from callgate.admin.services.approvals_watch import watch
 from callgate.admin.services.grants import owner_of
-from callgate.store.approvals.answer import Answer
+from callgate.identity.answering import answer
 from callgate.store.database import Domain
 from callgate.store.model import Person, State, Verdict
 
@@ -127,21 +124,16 @@ class ApprovalsService:
         call: Call,
         offer: PermitOffer | None = None,
     ) -> Approval:
-        if principal.person is None:
-            # Authorisation has seen to it; an answer is nothing to be wrong about.
-            raise AdminError(grpc.StatusCode.PERMISSION_DENIED, "only a person answers approvals")
         approval = self._store.approvals.get(approval_id, call.now_us)
-        is_reason_required = verdict is Verdict.APPROVE and any(need.reason_required for need in approval.needs)
-        if is_reason_required and not reason.strip():
-            raise invalid("reason", "this approval needs one")
         owner = owner_of(self._ground, approval.call.grant)
-        answer = Answer(
-            person=principal.person,
-            groups=principal.groups,
-            verdict=verdict,
+        return answer(
+            self._store,
+            principal,
+            approval,
+            verdict,
             source=call.source,
             reason=reason,
-            permit=offer,
             owner=None if owner is None else Person(owner.issuer, owner.subject),
+            now_us=call.now_us,
+            permit=offer,
         )
-        return self._store.approvals.answer(approval_id, answer, call.now_us)

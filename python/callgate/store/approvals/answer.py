@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, update
 
 from callgate.exact_json import read_json
 from callgate.store.approvals.state import locked, record, set_state
-from callgate.store.errors import AnswerError, StateError
+from callgate.store.errors import AnswererError, AnswerError, ReasonError, StateError
 from callgate.store.model import Actor, Approval, Need, PermitOffer, Person, State, Verdict, from_row
 from callgate.store.permits import make_permit
 from callgate.store.tables import answers
@@ -96,19 +96,28 @@ def _write(connection: Connection, approval: Approval, answer: Answer, by: Actor
     return set_state(connection, approval, State.CONSUMED, by, "made into a permit", now_us, **decided)
 
 
+def refusal_of(approval: Approval, person: Person, groups: frozenset[str], owner: Person | None) -> str | None:
+    """The reason for which an approver may not answer an approval; None if they may.
+
+    `owner` is the owner of the grant now.
+    """
+    if person in {approval.call.owner, owner}:
+        return f"the grant `{approval.call.grant}` belongs to you, so that somebody else has to answer"
+    if not any(need.asks(groups) for need in approval.needs):
+        wanted = sorted({group for need in approval.needs for group in need.approvers})
+        return f"this approval asks people of other groups: {', '.join(f'`{group}`' for group in wanted)}"
+    return None
+
+
 def _check(approval: Approval, answer: Answer) -> None:
     """Refuses answers that this person may not give."""
-    if answer.person in {approval.call.owner, answer.owner}:
-        message = f"the grant `{approval.call.grant}` belongs to you, so that somebody else has to answer"
-        raise AnswerError(message)
-    if not any(need.asks(answer.groups) for need in approval.needs):
-        groups = sorted({group for need in approval.needs for group in need.approvers})
-        message = f"this approval asks people of other groups: {', '.join(f'`{group}`' for group in groups)}"
-        raise AnswerError(message)
+    refusal = refusal_of(approval, answer.person, answer.groups, answer.owner)
+    if refusal is not None:
+        raise AnswererError(refusal)
     is_reason_required = answer.verdict is Verdict.APPROVE and any(need.reason_required for need in approval.needs)
     if is_reason_required and not answer.reason.strip():
         message = "this approval needs a reason"
-        raise AnswerError(message)
+        raise ReasonError(message)
     if answer.permit is not None:
         _check_permit(approval, answer, answer.permit)
 
