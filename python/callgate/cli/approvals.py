@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
 from callgate.cli.stores import StoreConfig, StoreState, must_be_text, opened
-from callgate.cli.table import print_table
+from callgate.cli.table import print_list
 from callgate.config.units import parse_duration
 from callgate.errors import CallgateError
 from callgate.store.model import LIVE_STATES, Approval, State, Verdict
@@ -58,23 +57,17 @@ def list_command(
     """Print approvals, pending ones first, then the newest first."""
     from callgate.approvals.documents import approval_document  # noqa: PLC0415  it takes long to import
     from callgate.cli.answering import now_us, operator  # noqa: PLC0415  likewise
-    from callgate.exact_json import write_json  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         operator(named)
         now = now_us()
-        found = list(islice(listed(named.store.approvals, state_of, grant, now), limit + 1))
-    rows, more = found[:limit], len(found) > limit
-    if as_json:
-        documents = [approval_document(one) for one in rows]
-        typer.echo(write_json({"approvals": documents, "is_complete": not more}))
-        return
-    if not rows:
-        typer.echo("there are none", err=True)
-        return
-    print_table([_HEAD, *(_row(one, now) for one in rows)])
-    if more:
-        typer.echo(f"there are more than {limit}; --limit shows more", err=True)
+        print_list(
+            "approvals",
+            listed(named.store.approvals, state_of, grant, now),
+            limit,
+            table=(_HEAD, lambda one: _row(one, now)),
+            document=approval_document if as_json else None,
+        )
 
 
 @app.command(epilog=examples(f"callgate approvals show {_ID}", f"callgate approvals show {_ID} --json"))

@@ -1,7 +1,6 @@
 """`callgate permits`."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -10,7 +9,7 @@ from callgate.cli.approvals import Id, Limit, OfGrant, Reason
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
 from callgate.cli.stores import StoreConfig, StoreState, opened
-from callgate.cli.table import print_table
+from callgate.cli.table import print_list
 
 if TYPE_CHECKING:
     from callgate.store.permits import Permit, Permits
@@ -40,22 +39,17 @@ def list_command(
     """Print the permits that calls can use now, the newest first."""
     from callgate.approvals.documents import permit_document  # noqa: PLC0415  it takes long to import
     from callgate.cli.answering import now_us, operator  # noqa: PLC0415  likewise
-    from callgate.exact_json import write_json  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         operator(named)
         now = now_us()
-        found = list(islice(_listed(named.store.permits, grant, now, is_all=is_all), limit + 1))
-    rows, more = found[:limit], len(found) > limit
-    if as_json:
-        typer.echo(write_json({"permits": [permit_document(one) for one in rows], "is_complete": not more}))
-        return
-    if not rows:
-        typer.echo("there are none", err=True)
-        return
-    print_table([_HEAD, *(_row(one, now) for one in rows)])
-    if more:
-        typer.echo(f"there are more than {limit}; --limit shows more", err=True)
+        print_list(
+            "permits",
+            _listed(named.store.permits, grant, now, is_all=is_all),
+            limit,
+            table=(_HEAD, lambda one: _row(one, now)),
+            document=permit_document if as_json else None,
+        )
 
 
 @app.command(epilog=examples(f"callgate permits show {_ID}", f"callgate permits show {_ID} --json"))
