@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import signal
-import subprocess
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from queue import Queue
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import pytest
 
-from support.gateway.environments import bare_environment
+from support.chromium import chromium
 from support.gateway.running import bearer, gateway
 from support.http_server import Handler, serving
 from support.proxies.envoy import PATIENCE_S
@@ -25,18 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PAGE = "http://localhost:6274"
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-extensions",
-)
 PREFLIGHT = {
     "access-control-request-method": "POST",
     "access-control-request-headers": "authorization,content-type,mcp-param-region,mcp-protocol-version,x-other",
@@ -203,21 +186,6 @@ def page() -> Iterator[tuple[int, Queue[dict[str, Any]]]]:
 
 def browsed(url: str, reports: Queue[dict[str, Any]], profile: Path) -> dict[str, Any]:
     """The report of a page that a real browser has opened."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("chromium is not installed (scripts/need chromium)")
-    profile.mkdir()
-    browser = subprocess.Popen(
-        [chromium, *FLAGS, f"--user-data-dir={profile}", url],
-        env={**bare_environment(), "HOME": str(profile)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    with chromium(profile) as browser:
+        browser.go(url)
         return reports.get(timeout=PATIENCE_S)
-    finally:
-        # With the processes that it has started.
-        os.killpg(browser.pid, signal.SIGKILL)
-        browser.wait()
