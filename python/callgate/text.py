@@ -1,4 +1,4 @@
-"""Foreign names and texts in messages: quoted, printable, without secrets, and with the nearest existing name."""
+"""Texts in messages: foreign ones quoted, printable and without secrets, nearest names, reasons of the system."""
 
 from __future__ import annotations
 
@@ -84,3 +84,8 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     shown = [quoted(key) for key in sorted(known)[:_MOST_SHOWN]]
     more = len(known) - len(shown)
     return f"; expected one of {', '.join(shown)}{f' and {more} more' if more else ''}"
+
+
+def reason_of(error: Exception) -> str:
+    """The reason of an error of the system, in lower case: `no such file or directory`."""
+    return (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()

@@ -12,7 +12,7 @@ from typer.main import get_group
 
 from callgate.cli.examples import examples
 from callgate.errors import CallgateError
-from callgate.text import did_you_mean, masked, quoted
+from callgate.text import did_you_mean, masked, quoted, reason_of
 
 # The groups of the help, in its order. Modules with several commands have an `app`, the others a function of their own
 # name, and the examples of its help in `EXAMPLES`.
@@ -133,5 +133,5 @@ def main() -> None:
     except OSError as error:
         # Nobody reads, or the disk is full: not a denial, which is exit code 1. What is buffered cannot be written.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print(f"input or output failed: {(error.strerror or str(error)).lower()}", file=sys.stderr)  # noqa: T201  as above
+        print(f"input or output failed: {reason_of(error)}", file=sys.stderr)  # noqa: T201  as above
         sys.exit(2)

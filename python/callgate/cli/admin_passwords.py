@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +45,7 @@ def _read(file: Path) -> str:
         message = f"`{file}` holds no password: expected one line of UTF-8 text"
         raise ConfigError(message) from None
     except OSError as error:
-        message = f"cannot read `{file}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot read `{file}`: {reason_of(error)}"
         raise ConfigError(message) from None
 
 

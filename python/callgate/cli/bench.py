@@ -20,7 +20,7 @@ from callgate.cli import bench_compare, bench_report, machine
 from callgate.cli.target import address_of
 from callgate.config.units import parse_duration
 from callgate.errors import ConfigError
-from callgate.text import quoted
+from callgate.text import quoted, reason_of
 
 _LONGEST_S = 7 * 86_400
 _SHORTEST_DURATION_S, _SHORTEST_TIMEOUT_S = 0.1, 0.001
@@ -260,7 +260,7 @@ def _token(path: Path | None) -> str | None:
     try:
         return path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is not UTF-8"
+        reason = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8"
         message = f"cannot read `{path}`: {reason}"
         raise ConfigError(message) from None
 
@@ -275,7 +275,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        message = f"cannot write `{path}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot write `{path}`: {reason_of(error)}"
         raise ConfigError(message) from None
 
 

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 FORMAT = "callgate-bench/1"
 _PERCENTILES = ("p50", "p90", "p99", "p99.9", "p99.99", "max")
@@ -153,7 +154,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        message = f"cannot read `{path}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot read `{path}`: {reason_of(error)}"
         raise ConfigError(message) from None
     except ValueError:
         document = None

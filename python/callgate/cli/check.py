@@ -16,6 +16,7 @@ from callgate.config.document import refuse_special
 from callgate.config.policies import policy_files, with_every_fault
 from callgate.errors import CallgateError, ConfigError, PolicyError
 from callgate.outcome import Outcome
+from callgate.text import reason_of
 
 EXIT_CODES = {Outcome.ALLOW: 0, Outcome.DENY: 1, Outcome.RATE_LIMITED: 3, Outcome.APPROVAL_REQUIRED: 4}
 
@@ -191,7 +192,7 @@ def _arguments(text: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        message = f"cannot read `{path}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot read `{path}`: {reason_of(error)}"
         raise ConfigError(message) from None
 
 

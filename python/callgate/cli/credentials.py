@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,5 +70,5 @@ def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        message = f"cannot read `{file}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot read `{file}`: {reason_of(error)}"
         raise ConfigError(message) from None

@@ -12,7 +12,7 @@ from callgate.config.check import not_in_a_path
 from callgate.config.fields import checked_text
 from callgate.config.upstreams import endpoint_url
 from callgate.errors import ConfigError
-from callgate.text import masked, printable
+from callgate.text import masked, printable, reason_of
 
 EXAMPLES: Final = (
     "callgate init my-policies",
@@ -153,5 +153,5 @@ def _write(folder: Path, contents: dict[str, str]) -> None:
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write(text)
     except OSError as error:
-        message = f"cannot write `{masked(str(error.filename))}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot write `{masked(str(error.filename))}`: {reason_of(error)}"
         raise ConfigError(message) from None

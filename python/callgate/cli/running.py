@@ -20,7 +20,7 @@ from callgate.config.state import CONTROL_NAME
 from callgate.control.routes import STATUS
 from callgate.control.socket import reachable
 from callgate.errors import CallgateError, ConfigError
-from callgate.text import quoted
+from callgate.text import quoted, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -145,7 +145,7 @@ class Running:
         if isinstance(error, TimeoutError):
             waited = f"the sidecar at {self._where} did not answer within {self.timeout_s:g} s"
             return ConfigError(f"{waited}; it may be stopped or overloaded")
-        reason = (getattr(error, "strerror", None) or str(error) or type(error).__name__).lower()
+        reason = reason_of(error)
         if self.url is not None:
             return ConfigError(f"no sidecar answers at `{self.url}`: {reason}; check --admin, and that it runs")
         path = self.state / CONTROL_NAME

@@ -13,7 +13,7 @@ from callgate._callgate import DocumentTree
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.units import format_size
 from callgate.errors import ConfigError, PolicyError, TransientError
-from callgate.text import masked
+from callgate.text import masked, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -226,7 +226,7 @@ def special(path: Path) -> str:
 
 def unreadable(path: Path, error: OSError) -> ConfigError:
     """The error for a file that cannot be read, with the reason; a `TransientError` if it may be temporary."""
-    message = f"cannot read `{masked(str(path))}`: {(error.strerror or str(error)).lower()}"
+    message = f"cannot read `{masked(str(path))}`: {reason_of(error)}"
     return TransientError(message) if is_transient(error) else ConfigError(message)
 
 

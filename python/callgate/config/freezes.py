@@ -19,6 +19,7 @@ from callgate.disk import sync
 from callgate.errors import ConfigError
 from callgate.os_user import os_user
 from callgate.store.targets import Target
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,7 +114,7 @@ def changed_freezes(state: Path, now: datetime) -> Iterator[list[Freeze]]:
             yield freezes
             _write(freezes_file(state), freezes)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         message = f"cannot write `{freezes_file(state)}`: {reason}"
         raise ConfigError(message) from None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from callgate.config.document import read_bytes
 from callgate.config.state import GRANT_KEY_NAME
 from callgate.errors import ConfigError
-from callgate.text import masked
+from callgate.text import masked, reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def is_in_state(config: Config) -> bool:
         return False
     except OSError as error:
         message = (
-            f"cannot read the state folder `{masked(str(config.state))}`: {(error.strerror or str(error)).lower()}; "
+            f"cannot read the state folder `{masked(str(config.state))}`: {reason_of(error)}; "
             "start callgate as the user to whom it belongs, or name another with --state (key `state`)"
         )
         raise ConfigError(message) from None
@@ -80,7 +80,7 @@ def read_or_create_key(config: Config) -> tuple[bytes, Path | None]:
         except FileExistsError:
             pass
         except OSError as error:
-            message = f"cannot create the key `{path}`: {(error.strerror or str(error)).lower()}"
+            message = f"cannot create the key `{path}`: {reason_of(error)}"
             raise ConfigError(message) from None
     return read_key(config), None
 

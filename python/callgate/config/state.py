@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 GRANT_KEY_NAME: Final = "grant.key"
 COUNTERS_NAME: Final = "counters"
@@ -51,7 +52,7 @@ def _make_folders(state: Path, below: tuple[str, ...]) -> None:
             folder /= name
             folder.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = reason_of(error)
         message = (
             f"cannot make the state folder `{state}`: {reason}; name another with --state (key `state`), "
             "or use --counters memory"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from callgate.config.address import is_loopback
 from callgate.control.pages import Origin
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     import ssl
@@ -53,7 +54,7 @@ class AdminServer:
         try:
             listener = _bind(host, port)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             message = f"cannot listen on `{listen}`: {reason}; stop the other process or choose another with --admin"
             raise ConfigError(message) from None
         bound, number = listener.getsockname()[:2]

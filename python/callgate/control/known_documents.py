@@ -16,6 +16,7 @@ from callgate.config.managed import KINDS, ManagedDocument
 from callgate.config.state import make_state_folder
 from callgate.disk import sync
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -39,7 +40,7 @@ def read_known(path: Path) -> tuple[ManagedDocument, ...]:
     except FileNotFoundError:
         return ()
     except OSError as error:
-        message = f"cannot read `{path}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot read `{path}`: {reason_of(error)}"
         raise ConfigError(message) from None
     except (ValueError, KeyError, TypeError):
         message = f"`{path}` is damaged"

@@ -12,6 +12,7 @@ from callgate.control import logs
 from callgate.control.known_documents import read_known, write_known
 from callgate.control.worker import Worker
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ class StoreDocuments:
             try:
                 write_known(self._known, now)
             except OSError as error:
-                logs.log("warning", "store_documents_not_kept", {"error": (error.strerror or str(error)).lower()})
+                logs.log("warning", "store_documents_not_kept", {"error": reason_of(error)})
         self._changed()
 
     def _read_kind(self, kind: str, documents: Documents) -> None:

@@ -15,6 +15,7 @@ from callgate.config.state import CONTROL_NAME, make_state_folder
 from callgate.control.http import Listening
 from callgate.control.pages import Origin
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +60,7 @@ class ControlSocket:
             make_state_folder(state)
             listener, self._bound = _bind(self.path)
         except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+            reason = reason_of(error)
             message = f"cannot create the control socket `{self.path}`: {reason}; name another folder with --state"
             raise ConfigError(message) from None
         self._listening = Listening(

@@ -30,10 +30,12 @@ from callgate.store.sqlite_file import (
     copy,
     files_beside,
     keep_private,
+    new_backup,
     new_file,
     unused,
 )
 from callgate.store.tables import approvals, permits
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -100,16 +102,8 @@ def back_up(place: Place, target: Path) -> None:
     """
     path = _path(place, "back it up with `pg_dump`")
     _recognise(path)
-    try:
-        with new_file(target) as partial, closing(connect_sqlite(path)) as source:
-            copy(source, partial, BACKUP_ID)
-            check_pages(partial, always=True)
-    except FileExistsError:
-        message = f"`{target}` exists already; name a new file"
-        raise StoreError(message) from None
-    except (OSError, sqlite3.Error) as error:
-        message = f"cannot write the backup `{target}`: {_reason(error)}"
-        raise StoreError(message) from None
+    with new_backup(path, target) as partial:
+        check_pages(partial, always=True)
 
 
 def restore(place: Place, source: Path, now_us: int) -> Path | None:
@@ -132,14 +126,13 @@ def restore(place: Place, source: Path, now_us: int) -> Path | None:
         aside = unused(path.with_name(f"{path.name}.before-restore-{now_us // 1_000_000}"))
         with _held(path, aside) as is_there, new_file(path, replace=is_there) as partial:
             # A backup is one file; a log beside it is of somebody who has it open.
-            with closing(connect_sqlite(source, read_only=True)) as connection:
-                copy(connection, partial, APPLICATION_ID)
+            copy(source, partial, APPLICATION_ID, read_only=True)
             _prepare(partial, source, now_us)
             if is_there:
                 # Another name of the same file, so that there is a store at every moment.
                 os.link(path, aside)
     except (OSError, sqlite3.Error) as error:
-        message = f"cannot restore the store `{path}`: {_reason(error)}"
+        message = f"cannot restore the store `{path}`: {reason_of(error)}"
         raise StoreError(message) from None
     if not is_there:
         return None
@@ -251,7 +244,3 @@ def _path(place: Place, how: str) -> Path:
         message = f"the store `{place}` is PostgreSQL's: {how}"
         raise StoreError(message)
     return place.path
-
-
-def _reason(error: OSError | sqlite3.Error) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()

@@ -19,6 +19,7 @@ from sqlalchemy.pool import QueuePool
 
 from callgate.errors import ConfigError
 from callgate.store.errors import StoreGoneError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,7 +202,7 @@ def identity(path: Path) -> tuple[int, int]:
     try:
         return _identity(path)
     except OSError as error:
-        message = f"the store `{path}` is gone: {(error.strerror or str(error)).lower()}; stop callgate and restore it"
+        message = f"the store `{path}` is gone: {reason_of(error)}; stop callgate and restore it"
         raise StoreGoneError(message) from None
 
 

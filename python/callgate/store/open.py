@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -11,23 +10,23 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from callgate.errors import StoreError
 from callgate.store.database import Database, Domain
-from callgate.store.engine import connect_sqlite, open_engine
+from callgate.store.engine import open_engine
 from callgate.store.errors import StoreDamagedError, StoreGoneError, StoreVersionError
 from callgate.store.failures import translated
 from callgate.store.place import at_path
 from callgate.store.revision import HEAD, read_revision
 from callgate.store.sqlite_file import (
     APPLICATION_ID,
-    BACKUP_ID,
     check_header,
     check_pages,
-    copy,
     files_beside,
     keep_private,
+    new_backup,
     new_file,
     remove_leftovers,
     unused,
 )
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,7 +152,7 @@ def _prepare_file(place: Place, path: Path) -> None:
     except SQLAlchemyError as error:
         raise translated(error, place) from None
     except OSError as error:
-        message = f"cannot make the store `{path}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot make the store `{path}`: {reason_of(error)}"
         raise StoreError(message) from None
 
 
@@ -178,11 +177,5 @@ def _upgrade(connection: Connection, revision: str) -> None:
 def _back_up(path: Path) -> Path:
     """Copies the store before a migration, whose transaction keeps others from writing meanwhile."""
     target = unused(path.with_name(f"{path.name}.before-{HEAD}"))
-    try:
-        with new_file(target) as partial, closing(connect_sqlite(path, read_only=True)) as source:
-            copy(source, partial, BACKUP_ID)
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        message = f"cannot write the backup `{target}`: {reason.lower()}; the store was not migrated"
-        raise StoreError(message) from None
-    return target
+    with new_backup(path, target, "; the store was not migrated", read_only=True):
+        return target

@@ -16,6 +16,7 @@ from callgate.disk import sync
 from callgate.errors import StoreError
 from callgate.store.engine import connect_sqlite, while_closed
 from callgate.store.errors import StoreDamagedError, StoreGoneError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ def check_header(path: Path, *, may_be_backup: bool = False) -> None:
                 return
             header = _read_header(path)
     except OSError as error:
-        message = f"cannot read the store `{path}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot read the store `{path}`: {reason_of(error)}"
         raise StoreGoneError(message) from None
     if len(header) == _HEADER_BYTES and header.startswith(_MAGIC):
         application_id = int.from_bytes(header[_APPLICATION_ID_AT], "big")
@@ -91,7 +92,7 @@ def check_pages(path: Path, *, always: bool = False) -> None:
     except sqlite3.DatabaseError as error:
         found = str(error)
     except OSError as error:
-        message = f"the store `{path}` is gone: {(error.strerror or str(error)).lower()}"
+        message = f"the store `{path}` is gone: {reason_of(error)}"
         raise StoreGoneError(message) from None
     if found != "ok":
         message = f"the store `{path}` is damaged: {found}; restore a backup with `callgate store restore FILE`"
@@ -129,13 +130,37 @@ def new_file(path: Path, *, replace: bool = False) -> Iterator[Path]:
             leftover.unlink(missing_ok=True)
 
 
-def copy(source: sqlite3.Connection, target: Path, application_id: int) -> None:
-    """Copies a consistent state into an empty file, while others may use the source."""
-    with closing(connect_sqlite(target)) as connection:
+def copy(path: Path, target: Path, application_id: int, *, read_only: bool = False) -> None:
+    """Copies a consistent state of a store into an empty file, while others may use the store.
+
+    Raises:
+        OSError: A file cannot be opened.
+        sqlite3.Error: The store cannot be read, or the copy cannot be written.
+    """
+    with closing(connect_sqlite(path, read_only=read_only)) as source, closing(connect_sqlite(target)) as connection:
         source.backup(connection)
         connection.execute(f"PRAGMA application_id={application_id}")
         # One file, without a log beside it.
         connection.execute("PRAGMA journal_mode=DELETE")
+
+
+@contextmanager
+def new_backup(path: Path, target: Path, note: str = "", *, read_only: bool = False) -> Iterator[Path]:
+    """A new backup of a store under another name, which takes its place when the block ends.
+
+    Raises:
+        StoreError: It cannot be written; the message ends with `note`.
+    """
+    try:
+        with new_file(target) as partial:
+            copy(path, partial, BACKUP_ID, read_only=read_only)
+            yield partial
+    except FileExistsError:
+        message = f"`{target}` exists already; name a new file"
+        raise StoreError(message) from None
+    except (OSError, sqlite3.Error) as error:
+        message = f"cannot write the backup `{target}`: {reason_of(error)}{note}"
+        raise StoreError(message) from None
 
 
 def files_beside(path: Path) -> list[Path]:

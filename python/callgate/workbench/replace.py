@@ -13,6 +13,7 @@ from callgate.config.document import read_bytes
 from callgate.config.locks import locked
 from callgate.disk import sync
 from callgate.errors import ConfigError
+from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,4 +80,4 @@ def _attributes(target: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _unwritable(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot write `{path}`: {(error.strerror or str(error)).lower()}")
+    return ConfigError(f"cannot write `{path}`: {reason_of(error)}")

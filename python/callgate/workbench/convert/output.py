@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from callgate.config.document import special
 from callgate.errors import ConfigError
-from callgate.text import masked, quoted
+from callgate.text import masked, quoted, reason_of
 from callgate.workbench.convert.render import render_json, render_yaml
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def write(text: str, file: Path) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:
-        message = f"cannot write `{masked(str(file))}`: {(error.strerror or str(error)).lower()}"
+        message = f"cannot write `{masked(str(file))}`: {reason_of(error)}"
         raise ConfigError(message) from None
 
 
