@@ -35,7 +35,7 @@ fn token(number: u32) -> String {
 }
 
 fn build(key: &TokenKey, count: u32) -> Grants {
-    let mut grants = Grants::with_capacity(key.clone(), usize::try_from(count).expect("a million fits"));
+    let mut grants = Grants::new(Some(key.clone()));
     for number in 0..count {
         let spec = GrantSpec {
             id: format!("grant-{number}"),
@@ -47,7 +47,7 @@ fn build(key: &TokenKey, count: u32) -> Grants {
             expires_at_us: None,
             revoked: false,
         };
-        grants.add(spec, 0, None).expect("ids and tokens differ");
+        grants.add(spec).expect("ids and tokens differ");
     }
     grants
 }

@@ -14,6 +14,7 @@ use callgate_counters::{ClockReading, Counters, ReadClocks, ReservationLimits, R
 use crate::approval::{Answer, Decided};
 use crate::eval::{Counting, Evaluation, Peeking, Silent, Trace, Weighed, frozen};
 use crate::freeze::{Freeze, FreezeSource, FreezeSwitch};
+use crate::grant::{GrantChange, GrantFault};
 use crate::json::Tape;
 use crate::rate::{self, RateAnswer, RateRequest, UnknownDomainError};
 use crate::{Decision, Now, Outcome, PepId, Request, ReservationId, reset};
@@ -141,7 +142,7 @@ impl Engine {
         self.state.load()
     }
 
-    /// Swaps the compiled state; every count whose identity stays keeps its units.
+    /// Swaps the compiled state; every count whose identity stays keeps its units, and managed grants stay.
     ///
     /// Blocks while it frees earlier states that no call uses any more.
     pub fn reload(&self, state: State) {
@@ -154,12 +155,28 @@ impl Engine {
         drop(self.take_retired());
         // Held until the state is in force, so that two reloads do not get one number.
         let mut retired = self.lock_retired();
-        state.generation = self.state.load().generation + 1;
+        let before = self.state.load_full();
+        state.adopt_grants(&before);
+        state.generation = before.generation + 1;
+        drop(before);
         prepare(state.generation);
         retired.push(self.state.swap(Arc::new(state)));
         drop(retired);
         // Room of counters whose `max` was another before the last reload, for instance.
         self.counters.turn(FREED_BY_RELOAD);
+    }
+
+    /// Changes managed grants: those that other programs than the configuration own. They stay when another state is loaded.
+    /// Returns those that stay as they were, with their faults; see [`crate::grant::Grants::change`].
+    pub fn change_grants(&self, changes: impl IntoIterator<Item = GrantChange>) -> Vec<GrantFault> {
+        drop(self.take_retired());
+        let mut retired = self.lock_retired();
+        let before = self.state.load_full();
+        let (mut state, faults) = before.with_changed_grants(changes);
+        state.generation = before.generation + 1;
+        drop(before);
+        retired.push(self.state.swap(Arc::new(state)));
+        faults
     }
 
     /// Returns the states that no call uses any more. The caller drops them on a thread that delays no calls: a million

@@ -1,6 +1,10 @@
 //! The compiled state, swapped as a whole.
 
+mod grants;
+mod servings;
 mod setup;
+
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -12,6 +16,7 @@ use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::RateLimits;
 use crate::request::{Caller, DEFAULT_SERVER, Request};
 
+use servings::{Serving, Servings};
 pub use setup::{Setup, SetupError};
 
 /// The assignment of policies to servers.
@@ -28,25 +33,23 @@ pub enum Policies {
 }
 
 /// The compiled state: policies, servers, grants, the catalogue and rate limits. Swapped as a whole.
-#[derive(Debug)]
+///
+/// A copy shares all that is compiled with its original.
+#[derive(Clone, Debug)]
 pub struct State {
     /// 0 until the engine puts the state in force.
     pub(crate) generation: u64,
-    policies: Vec<CompiledPolicy>,
-    servings: Vec<Serving>,
-    servers: Servers,
+    policies: Arc<[CompiledPolicy]>,
+    /// Indexes of the policies by the key that grants name them by.
+    by_key: Arc<ByKey>,
+    servings: Arc<Servings>,
+    servers: Arc<Servers>,
     grants: Grants,
-    facts: Facts,
-    rate_limits: RateLimits,
+    facts: Arc<Facts>,
+    rate_limits: Arc<RateLimits>,
 }
 
-/// A policy that decides at a server: a policy may serve several, and the grants of one server may have several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Serving {
-    /// `None`: every server.
-    server: Option<u32>,
-    policy: u32,
-}
+type ByKey = HashMap<String, u32>;
 
 /// The servers that are known.
 #[derive(Debug)]
@@ -94,15 +97,16 @@ impl State {
                 let facts = build_facts(catalogue, std::slice::from_ref(&policy))?;
                 return Ok(Self {
                     generation: 0,
-                    policies: vec![policy],
-                    servings: vec![Serving {
+                    policies: [policy].into(),
+                    by_key: Arc::default(),
+                    servings: Arc::new(Servings::from(vec![Serving {
                         server: None,
                         policy: 0,
-                    }],
-                    servers: Servers::Every,
+                    }])),
+                    servers: Arc::new(Servers::Every),
                     grants: Grants::unconfigured(),
-                    facts,
-                    rate_limits: RateLimits::default(),
+                    facts: Arc::new(facts),
+                    rate_limits: Arc::default(),
                 });
             }
             Policies::ByServer(list) => list,
@@ -138,12 +142,13 @@ impl State {
         let facts = build_facts(catalogue, &compiled)?;
         Ok(Self {
             generation: 0,
-            policies: compiled,
-            servings,
-            servers: Servers::Named(servers),
+            policies: compiled.into(),
+            by_key: Arc::default(),
+            servings: Arc::new(Servings::from(servings)),
+            servers: Arc::new(Servers::Named(servers)),
             grants: Grants::unconfigured(),
-            facts,
-            rate_limits: RateLimits::default(),
+            facts: Arc::new(facts),
+            rate_limits: Arc::default(),
         })
     }
 
@@ -154,7 +159,7 @@ impl State {
 
     /// Returns every policy with its server, in the order of [`Decision::policy_index`].
     pub fn policies(&self) -> impl ExactSizeIterator<Item = PolicyView<'_>> {
-        self.servings.iter().map(|serving| PolicyView {
+        self.servings.list.iter().map(|serving| PolicyView {
             state: self,
             serving: *serving,
         })
@@ -162,7 +167,7 @@ impl State {
 
     /// Returns the policy with this [`Decision::policy_index`], at its server.
     pub fn policy(&self, index: u32) -> Option<PolicyView<'_>> {
-        let serving = self.servings.get(usize::try_from(index).ok()?)?;
+        let serving = self.servings.list.get(usize::try_from(index).ok()?)?;
         Some(PolicyView {
             state: self,
             serving: *serving,
@@ -171,7 +176,7 @@ impl State {
 
     /// Returns the names of the known servers; empty if one policy serves every server.
     pub fn servers(&self) -> &[String] {
-        match &self.servers {
+        match &*self.servers {
             Servers::Every => &[],
             Servers::Named(servers) => &servers.names,
         }
@@ -183,7 +188,7 @@ impl State {
     }
 
     /// Returns the configured rate limits.
-    pub const fn rate_limits(&self) -> &RateLimits {
+    pub fn rate_limits(&self) -> &RateLimits {
         &self.rate_limits
     }
 
@@ -197,11 +202,7 @@ impl State {
         };
         let server = match (configured, request.caller) {
             _ if !request.server.is_empty() => request.server,
-            (Some(grant), Caller::Token(_)) => {
-                let own = grant.own_server();
-                own.and_then(|server| self.server_name(server))
-                    .unwrap_or_default()
-            }
+            (Some(grant), Caller::Token(_)) => grant.own_server().unwrap_or_default(),
             // No well-formed call, and nothing says for which server.
             (None, Caller::Named { grant: "", .. }) => "",
             _ => DEFAULT_SERVER,
@@ -211,7 +212,7 @@ impl State {
 
     /// Returns the policy that decides for callers without configured grants, with its index.
     pub(crate) fn serving(&self, server: &str) -> Result<(u32, &CompiledPolicy), Unserved> {
-        let index = match &self.servers {
+        let index = match &*self.servers {
             Servers::Every => Some(0),
             Servers::Named(servers) => {
                 let server = servers.by_name.get(server).ok_or(Unserved::UnknownServer)?;
@@ -226,7 +227,7 @@ impl State {
 
     /// Returns the compiled policy with this [`Decision::policy_index`].
     pub(crate) fn compiled(&self, index: u32) -> Option<&CompiledPolicy> {
-        let serving = self.servings.get(usize::try_from(index).ok()?)?;
+        let serving = self.servings.list.get(usize::try_from(index).ok()?)?;
         self.policies.get(usize::try_from(serving.policy).ok()?)
     }
 
@@ -245,7 +246,7 @@ impl State {
     }
 
     pub(crate) fn server_index(&self, server: &str) -> Option<u32> {
-        match &self.servers {
+        match &*self.servers {
             Servers::Every => None,
             Servers::Named(servers) => servers.by_name.get(server).copied(),
         }
@@ -256,7 +257,7 @@ impl State {
         Some(name)
     }
 
-    pub(crate) const fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &Facts {
         &self.facts
     }
 }

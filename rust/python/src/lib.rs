@@ -24,6 +24,7 @@ mod explain;
 mod feed;
 mod freezes;
 mod gateway;
+mod grants;
 mod keywords;
 mod load;
 mod metrics;
@@ -68,6 +69,8 @@ mod _callgate {
     use crate::explain::{ConditionStep, Explanation, Step};
     #[pymodule_export]
     use crate::feed::{DecisionListener, GrantTally};
+    #[pymodule_export]
+    use crate::grants::ManagedGrants;
     #[pymodule_export]
     use crate::metrics::{MetricFamily, Metrics};
     #[pymodule_export]

@@ -102,7 +102,8 @@ pub(crate) fn token_key(name: &str, key: &[u8]) -> PyResult<TokenKey> {
     Ok(TokenKey::new(key))
 }
 
-fn read_grants(list: &Bound<'_, PyAny>) -> PyResult<Vec<GrantSpec>> {
+/// Grants, each a mapping.
+pub(crate) fn read_grants(list: &Bound<'_, PyAny>) -> PyResult<Vec<GrantSpec>> {
     let mut grants = Vec::with_capacity(list.len().unwrap_or_default());
     for (index, item) in list.try_iter()?.enumerate() {
         let item = item?;

@@ -247,11 +247,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         // A token alone says which server is meant; an unknown one says nothing, and no server was asked for.
         let own_server = matches!(request.caller, Caller::Token(_)) && request.server.is_empty();
         let server = match grant {
-            Some((_, grant)) if own_server => {
-                let own = grant.own_server();
-                own.and_then(|server| self.state.server_name(server))
-                    .unwrap_or_default()
-            }
+            Some((_, grant)) if own_server => grant.own_server().unwrap_or_default(),
             None if own_server => return Err(unknown),
             _ => named_or_default(request),
         };
@@ -269,7 +265,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     }
 
     /// Refuses a call that names no server while its grant is for several.
-    fn is_server_named(&self, index: u32, grant: &Grant) -> Result<(), AdmissionError> {
+    fn is_server_named(&self, index: u32, grant: Grant<'_>) -> Result<(), AdmissionError> {
         if self.request.server.is_empty() && grant.own_server().is_none() {
             return Err(AdmissionError {
                 grant_index: Some(index),
@@ -283,7 +279,7 @@ impl<'s> Evaluation<'_, 's, '_> {
     fn admit_grant<'c>(
         &self,
         index: u32,
-        grant: &'c Grant,
+        grant: Grant<'c>,
         server: &'c str,
         server_index: u32,
     ) -> Result<(AdmittedRequest<'c>, Decider<'s>), AdmissionError>
@@ -309,7 +305,7 @@ impl<'s> Evaluation<'_, 's, '_> {
         Ok((admitted, decider))
     }
 
-    fn validate(&self, grant: &Grant, server: u32) -> Result<Decider<'s>, AdmissionError> {
+    fn validate(&self, grant: Grant<'_>, server: u32) -> Result<Decider<'s>, AdmissionError> {
         if grant.is_revoked() {
             return Err(AdmissionError::of(
                 "(grant revoked)",

@@ -1,8 +1,11 @@
 //! Grants: a caller's labelled credential for one or several servers, each with its policy.
 
+mod places;
+mod shard;
 mod table;
 mod token;
 
+pub(crate) use places::{Places, Resolved};
 pub use table::{Grant, Grants, KnownToken, Labels};
 pub use token::{TOKEN_PREFIX, Token, TokenDigest, TokenKey, without_tokens};
 
@@ -67,4 +70,23 @@ pub struct GrantSpec {
     pub expires_at_us: Option<u64>,
     /// It is revoked for good.
     pub revoked: bool,
+}
+
+/// A change of one managed grant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GrantChange {
+    /// The grant is there from now on, as a new one or in the place of the one with its id.
+    Put(GrantSpec),
+    /// No grant has this id any more.
+    Remove(String),
+}
+
+/// The reason why a managed grant stays as it was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("grant `{id}`: {message}")]
+pub struct GrantFault {
+    /// Id of the grant.
+    pub id: String,
+    /// The fault and the remedy.
+    pub message: String,
 }

@@ -1,37 +1,32 @@
 //! The table of configured grants, with look-up by token digest and by id.
 
-use std::hash::{BuildHasher, BuildHasherDefault};
+use std::sync::Arc;
 
-use foldhash::fast::FixedState;
-use hashbrown::hash_map::Entry;
-use hashbrown::{HashMap, HashTable, hash_table};
+use hashbrown::HashMap;
 
-use super::token::DigestHasher;
-use super::{GrantSpec, Token, TokenDigest, TokenKey, TokenSpec};
+use super::places::{PlaceSets, Places, Resolved};
+use super::shard::{ByName, ByToken, Chunks};
+use super::{GrantChange, GrantFault, GrantSpec, Token, TokenDigest, TokenKey, TokenSpec};
 
 /// The end of a grant or a token that has none.
 const NEVER_US: u64 = u64::MAX;
 
+/// The bit of an index that says that the grant is a managed one.
+const MANAGED: u32 = 1 << 31;
+
 /// A grant's labels, `(name, value)`.
 pub type Labels = [(Box<str>, Box<str>)];
 
-/// One grant in force.
-#[derive(Debug)]
-pub struct Grant {
+/// One grant, whatever state it is in force in.
+#[derive(Clone, Debug)]
+struct Entry {
     id: Box<str>,
     labels: Box<Labels>,
+    tokens: Box<[TokenDigest]>,
     expires_at_us: u64,
-    servers: GrantServers,
+    /// Index of its servers.
+    places: u32,
     revoked: bool,
-}
-
-/// The servers of a grant by index, with the index of the policy there in the state.
-#[derive(Debug)]
-enum GrantServers {
-    /// One, with or without a policy. Calls need not name it.
-    One { server: u32, serving: Option<u32> },
-    /// Those of a list, sorted. Calls name theirs.
-    Listed(Box<[(u32, u32)]>),
 }
 
 /// The meaning of a configured token.
@@ -42,6 +37,13 @@ pub struct KnownToken {
 }
 
 impl KnownToken {
+    pub(super) fn new(grant: u32, until_us: Option<u64>) -> Self {
+        Self {
+            grant,
+            until_us: until_us.unwrap_or(NEVER_US),
+        }
+    }
+
     /// The index of its grant.
     pub const fn grant(self) -> u32 {
         self.grant
@@ -53,66 +55,79 @@ impl KnownToken {
     }
 }
 
-impl Grant {
+/// One grant in force.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'s> {
+    entry: &'s Entry,
+    places: &'s Places,
+    /// Its servers that the state has.
+    servers: &'s [(u32, Option<u32>)],
+}
+
+impl<'s> Grant<'s> {
     /// Its id.
-    pub fn id(&self) -> &str {
-        &self.id
+    pub const fn id(self) -> &'s str {
+        &self.entry.id
     }
 
     /// Its labels.
-    pub fn labels(&self) -> &Labels {
-        &self.labels
+    pub const fn labels(self) -> &'s Labels {
+        &self.entry.labels
     }
 
     /// Returns whether it is revoked.
-    pub const fn is_revoked(&self) -> bool {
-        self.revoked
+    pub const fn is_revoked(self) -> bool {
+        self.entry.revoked
     }
 
     /// Returns whether it is expired at this time, in Unix microseconds.
-    pub const fn is_expired(&self, unix_us: u64) -> bool {
-        is_over(self.expires_at_us, unix_us)
+    pub const fn is_expired(self, unix_us: u64) -> bool {
+        is_over(self.entry.expires_at_us, unix_us)
+    }
+
+    /// Each of its servers with the key of its policy there, as they are configured; the state may lack them.
+    pub fn places(self) -> impl Iterator<Item = (&'s str, Option<&'s str>)> {
+        self.places.iter()
     }
 
     /// The server of calls that name none; `None` if calls have to name theirs.
-    pub(crate) const fn own_server(&self) -> Option<u32> {
-        match self.servers {
-            GrantServers::One { server, .. } => Some(server),
-            GrantServers::Listed(_) => None,
+    pub(crate) fn own_server(self) -> Option<&'s str> {
+        match self.places {
+            Places::One { server, .. } => Some(server),
+            Places::Listed(_) => None,
         }
     }
 
     /// Returns whether the grant is for this server.
-    pub(crate) fn is_for(&self, server: u32) -> bool {
-        match &self.servers {
-            GrantServers::One { server: own, .. } => *own == server,
-            GrantServers::Listed(list) => list.binary_search_by_key(&server, |(listed, _)| *listed).is_ok(),
-        }
+    pub(crate) fn is_for(self, server: u32) -> bool {
+        self.at(server).is_some()
     }
 
     /// The policy of the grant at this server; `None` without one, or if the grant is not for it.
-    pub(crate) fn serving(&self, server: u32) -> Option<u32> {
-        match &self.servers {
-            GrantServers::One { server: own, serving } => serving.filter(|_| *own == server),
-            GrantServers::Listed(list) => {
-                let index = list.binary_search_by_key(&server, |(listed, _)| *listed).ok()?;
-                list.get(index).map(|(_, serving)| *serving)
-            }
+    pub(crate) fn serving(self, server: u32) -> Option<u32> {
+        self.at(server)?.1
+    }
+
+    fn at(self, server: u32) -> Option<&'s (u32, Option<u32>)> {
+        match self.servers {
+            // Most grants have one.
+            [one] => (one.0 == server).then_some(one),
+            list => list.get(list.binary_search_by_key(&server, |(listed, _)| *listed).ok()?),
         }
     }
 }
 
-/// All configured grants. Built once, then only read.
-#[derive(Debug)]
+/// All configured grants: those that a state was loaded with, and the managed ones, which change one by one and stay
+/// when another state is loaded.
+///
+/// A copy shares nearly all with its original. If both have a grant of one id or token, the loaded one counts.
+#[derive(Clone, Debug)]
 pub struct Grants {
-    key: TokenKey,
+    key: Option<TokenKey>,
     // An empty configured list admits no caller; without a list, any caller is admitted.
     configured: bool,
-    list: Vec<Grant>,
-    // One probe into entries of 48 bytes; the digest is its own hash.
-    by_token: HashMap<TokenDigest, KnownToken, BuildHasherDefault<DigestHasher>>,
-    // Only indexes, because the ids are in `list`. Ids come from the operator, so a fixed hasher is safe.
-    by_id: HashTable<u32>,
+    loaded: Table,
+    managed: Table,
 }
 
 impl Grants {
@@ -120,87 +135,127 @@ impl Grants {
     pub fn unconfigured() -> Self {
         Self {
             configured: false,
-            ..Self::with_capacity(TokenKey::new([0; 32]), 0)
+            ..Self::new(None)
         }
     }
 
-    /// An empty list with capacity for so many grants, whose tokens are digested under `key`. While it is empty, no
-    /// caller is known.
-    pub fn with_capacity(key: TokenKey, capacity: usize) -> Self {
+    /// An empty list of grants, whose tokens are digested under `key`. While it is empty, no caller is known.
+    pub fn new(key: Option<TokenKey>) -> Self {
         Self {
             key,
             configured: true,
-            list: Vec::with_capacity(capacity),
-            by_token: HashMap::with_capacity_and_hasher(capacity, BuildHasherDefault::default()),
-            by_id: HashTable::with_capacity(capacity),
+            loaded: Table::default(),
+            managed: Table::default(),
         }
     }
 
-    /// Adds a grant of one server; the error is about this grant and does not contain its id.
-    pub fn add(&mut self, spec: GrantSpec, server: u32, serving: Option<u32>) -> Result<(), String> {
-        self.insert(spec, GrantServers::One { server, serving })
+    /// Adds a loaded grant; the error is about this grant and does not contain its id.
+    pub fn add(&mut self, spec: GrantSpec) -> Result<(), String> {
+        self.check(&spec)?;
+        if self.loaded.by_id.get(&spec.id).is_some() {
+            return Err("a second grant has this `id`; give each grant an id of its own".to_owned());
+        }
+        self.loaded.put(spec)
     }
 
-    /// Adds a grant with a list of servers and policies, in the same way.
-    pub fn add_for(&mut self, spec: GrantSpec, mut servers: Vec<(u32, u32)>) -> Result<(), String> {
-        servers.sort_unstable();
-        let is_repeated = |pair: &[(u32, u32)]| matches!(pair, [(one, _), (other, _)] if one == other);
-        if servers.windows(2).any(is_repeated) {
-            return Err("a server is listed twice in `servers`; keep one of them".to_owned());
+    /// Changes managed grants, the last change of an id alone. A grant that is faulty stays as it was, and is returned with
+    /// its fault. A token may pass from one grant to another, in whatever order these come.
+    pub fn change(&mut self, changes: impl IntoIterator<Item = GrantChange>) -> Vec<GrantFault> {
+        let mut last = HashMap::new();
+        for change in changes {
+            match change {
+                GrantChange::Remove(id) => last.insert(id, None),
+                GrantChange::Put(spec) => last.insert(spec.id.clone(), Some(spec)),
+            };
         }
-        self.insert(spec, GrantServers::Listed(servers.into()))
-    }
-
-    fn insert(&mut self, spec: GrantSpec, servers: GrantServers) -> Result<(), String> {
-        let Self {
-            list,
-            by_token,
-            by_id,
-            ..
-        } = self;
-        let index = u32::try_from(list.len())
-            .map_err(|_| "there are too many grants, expected fewer than 2^32".to_owned())?;
-        let id_of = |index: u32| {
-            let grant = usize::try_from(index).ok().and_then(|index| list.get(index));
-            grant.map_or("", |grant| &*grant.id)
-        };
-        check(&spec)?;
-        match by_id.entry(
-            hash_of(&spec.id),
-            |other| *id_of(*other) == *spec.id,
-            |other| hash_of(id_of(*other)),
-        ) {
-            hash_table::Entry::Occupied(_) => {
-                return Err("a second grant has this `id`; give each grant an id of its own".to_owned());
-            }
-            hash_table::Entry::Vacant(place) => {
-                place.insert(index);
-            }
-        }
-        for TokenSpec { digest, until_us } in spec.tokens {
-            match by_token.entry(digest) {
-                Entry::Occupied(other) => {
-                    return Err(format!(
-                        "grant `{}` has the same `token_hash`; create a token for each grant",
-                        id_of(other.get().grant)
-                    ));
-                }
-                Entry::Vacant(place) => {
-                    place.insert(KnownToken {
-                        grant: index,
-                        until_us: until_us.unwrap_or(NEVER_US),
+        let removed = last.iter().filter(|(_, spec)| spec.is_none());
+        removed.for_each(|(id, _)| self.managed.remove(id));
+        let mut waiting: Vec<GrantSpec> = last.into_values().flatten().collect();
+        loop {
+            let before = waiting.len();
+            let mut faults = Vec::new();
+            let mut refused = Vec::new();
+            for spec in waiting {
+                if let Err(message) = self.put_managed(&spec) {
+                    faults.push(GrantFault {
+                        id: spec.id.clone(),
+                        message,
                     });
+                    refused.push(spec);
                 }
             }
+            // Those before may have given tokens back that these have.
+            if refused.is_empty() || refused.len() == before {
+                return faults;
+            }
+            waiting = refused;
         }
-        let labels = spec.labels.into_iter();
-        list.push(Grant {
-            id: spec.id.into(),
-            labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
-            expires_at_us: spec.expires_at_us.unwrap_or(NEVER_US),
-            servers,
-            revoked: spec.revoked,
-        });
+    }
+
+    fn put_managed(&mut self, spec: &GrantSpec) -> Result<(), String> {
+        if !self.configured {
+            return Err(
+                "no grants are configured, so every caller may name one; write `grants: []` in the \
+                        configuration, after which a grant is needed to call"
+                    .to_owned(),
+            );
+        }
+        self.check(spec)?;
+        if self.loaded.by_id.get(&spec.id).is_some() {
+            return Err("the configuration has a grant with this `id`; take one of them out".to_owned());
+        }
+        let of_loaded = spec
+            .tokens
+            .iter()
+            .find_map(|token| self.loaded.by_token.get(&token.digest));
+        if let Some(other) = of_loaded {
+            return Err(same_token(self.loaded.id_of(other.grant)));
+        }
+        self.managed.put(spec.clone())
+    }
+
+    /// Takes over the managed grants of another table.
+    pub(crate) fn adopt(&mut self, before: &Self) {
+        if self.configured {
+            self.managed = before.managed.clone();
+        }
+    }
+
+    /// Resolves the names of servers and policies that were not resolved before; `anew` for all of them.
+    pub(crate) fn resolve(&mut self, anew: bool, mut resolve: impl FnMut(&Places) -> Resolved) {
+        for table in [&mut self.loaded, &mut self.managed] {
+            let first = if anew { 0 } else { table.resolved.len() };
+            if first < table.places.iter().len() || anew {
+                let known = table.resolved.iter().take(first).cloned();
+                let new = table.places.iter().skip(first).map(&mut resolve);
+                table.resolved = known.chain(new).collect();
+            }
+        }
+    }
+
+    fn check(&self, spec: &GrantSpec) -> Result<(), String> {
+        if spec.id.is_empty() {
+            return Err("the `id` is empty; give the grant a name".to_owned());
+        }
+        if spec.id.contains('\0') {
+            return Err("the `id` holds NUL; names are text without NUL".to_owned());
+        }
+        if let Some(fault) = TokenSpec::fault(&spec.tokens) {
+            return Err(fault);
+        }
+        if self.key.is_none() && !spec.tokens.is_empty() {
+            return Err(
+                "it has a `token_hash`, and no grant key is configured to check tokens with; configure the key that \
+                 the hash was made with"
+                    .to_owned(),
+            );
+        }
+        for (index, (name, _)) in spec.labels.iter().enumerate() {
+            let earlier = spec.labels.iter().take(index);
+            if earlier.map(|(other, _)| other).any(|other| other == name) {
+                return Err(format!("label `{name}` is given twice; keep one of them"));
+            }
+        }
         Ok(())
     }
 
@@ -211,62 +266,159 @@ impl Grants {
 
     /// The number of grants.
     pub const fn len(&self) -> usize {
-        self.list.len()
+        self.loaded.entries.len() + self.managed.entries.len()
     }
 
     /// Returns whether there is no grant, whether or not a list is configured.
     pub const fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.len() == 0
     }
 
     /// The grant with this index.
-    pub fn get(&self, index: u32) -> Option<&Grant> {
-        self.list.get(usize::try_from(index).ok()?)
+    pub fn get(&self, index: u32) -> Option<Grant<'_>> {
+        if index & MANAGED == 0 {
+            self.loaded.get(index)
+        } else {
+            self.managed.get(index ^ MANAGED)
+        }
     }
 
     /// The grant with this token, and the token's end.
     pub fn by_token(&self, token: Token<'_>) -> Option<KnownToken> {
-        self.by_digest(&self.key.digest(token))
+        self.by_digest(&self.key.as_ref()?.digest(token))
     }
 
     /// The grant of the token with this digest, and the token's end.
     pub fn by_digest(&self, digest: &TokenDigest) -> Option<KnownToken> {
-        self.by_token.get(digest).copied()
+        self.loaded.by_token.get(digest).or_else(|| {
+            let mut token = self.managed.by_token.get(digest)?;
+            // A grant of this id in the configuration has other tokens; this one is not in force.
+            self.loaded.is_absent(self.managed.id_of(token.grant)).then(|| {
+                token.grant |= MANAGED;
+                token
+            })
+        })
     }
 
     /// The index of the grant with this id.
     pub fn by_id(&self, id: &str) -> Option<u32> {
-        let is_it = |index: &u32| self.get(*index).is_some_and(|grant| *grant.id == *id);
-        self.by_id.find(hash_of(id), is_it).copied()
+        let managed = || Some(self.managed.by_id.get(id)? | MANAGED);
+        self.loaded.by_id.get(id).or_else(managed)
     }
+
+    /// Returns whether a managed grant has this id.
+    pub fn is_managed(&self, id: &str) -> bool {
+        self.managed.by_id.get(id).is_some()
+    }
+
+    /// The number of managed grants.
+    pub const fn managed_len(&self) -> usize {
+        self.managed.entries.len()
+    }
+
+    /// All managed grants.
+    pub fn managed(&self) -> impl Iterator<Item = Grant<'_>> {
+        let indexes = self.managed.entries.iter();
+        indexes.filter_map(|(index, _)| self.managed.get(index))
+    }
+}
+
+/// Grants of one origin.
+#[derive(Clone, Debug, Default)]
+struct Table {
+    entries: Chunks<Entry>,
+    by_token: ByToken,
+    by_id: ByName,
+    places: Arc<PlaceSets>,
+    /// For each of the places, those of its servers that the state has.
+    resolved: Arc<[Resolved]>,
+}
+
+impl Table {
+    fn get(&self, index: u32) -> Option<Grant<'_>> {
+        let entry = self.entries.get(index)?;
+        let places = self.places.get(entry.places)?;
+        let servers = self.resolved.get(usize::try_from(entry.places).ok()?);
+        Some(Grant {
+            entry,
+            places,
+            servers: servers.map_or(&[], |servers| &**servers),
+        })
+    }
+
+    fn id_of(&self, index: u32) -> &str {
+        self.entries.get(index).map_or("", |entry| &*entry.id)
+    }
+
+    fn is_absent(&self, id: &str) -> bool {
+        self.entries.len() == 0 || self.by_id.get(id).is_none()
+    }
+
+    /// Adds a grant, or replaces the one of this id.
+    fn put(&mut self, spec: GrantSpec) -> Result<(), String> {
+        let places = Places::of(&spec)?;
+        let before = self.by_id.get(&spec.id);
+        for token in &spec.tokens {
+            let other = self.by_token.get(&token.digest);
+            if let Some(other) = other.filter(|other| Some(other.grant) != before) {
+                return Err(same_token(self.id_of(other.grant)));
+            }
+        }
+        let index = before
+            .or_else(|| self.entries.next())
+            .ok_or_else(|| "there are too many grants, expected fewer than 2^31".to_owned())?;
+        let places = match self.places.find(&places) {
+            Some(known) => known,
+            None => Arc::make_mut(&mut self.places).add(places)?,
+        };
+        if before.is_some() {
+            self.forget_tokens(index);
+        }
+        for TokenSpec { digest, until_us } in &spec.tokens {
+            self.by_token.insert(*digest, KnownToken::new(index, *until_us));
+        }
+        let labels = spec.labels.into_iter();
+        let entry = Entry {
+            id: spec.id.into(),
+            labels: labels.map(|(name, value)| (name.into(), value.into())).collect(),
+            tokens: spec.tokens.iter().map(|token| token.digest).collect(),
+            expires_at_us: spec.expires_at_us.unwrap_or(NEVER_US),
+            places,
+            revoked: spec.revoked,
+        };
+        if before.is_some() {
+            self.entries.replace(index, entry);
+        } else {
+            self.by_id.insert(&entry.id, index);
+            self.entries.push(entry);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, id: &str) {
+        if let Some(index) = self.by_id.get(id) {
+            self.forget_tokens(index);
+            self.by_id.remove(id);
+            self.entries.remove(index);
+        }
+    }
+
+    fn forget_tokens(&mut self, index: u32) {
+        if let Some(entry) = self.entries.get(index) {
+            for digest in &entry.tokens {
+                self.by_token.remove(digest);
+            }
+        }
+    }
+}
+
+fn same_token(other: &str) -> String {
+    format!("grant `{other}` has the same `token_hash`; create a token for each grant")
 }
 
 /// Returns whether an end has come. It is the first moment after.
 const fn is_over(end_us: u64, unix_us: u64) -> bool {
     end_us != NEVER_US && unix_us >= end_us
-}
-
-fn check(spec: &GrantSpec) -> Result<(), String> {
-    if spec.id.is_empty() {
-        return Err("the `id` is empty; give the grant a name".to_owned());
-    }
-    if spec.id.contains('\0') {
-        return Err("the `id` holds NUL; names are text without NUL".to_owned());
-    }
-    if let Some(fault) = TokenSpec::fault(&spec.tokens) {
-        return Err(fault);
-    }
-    for (index, (name, _)) in spec.labels.iter().enumerate() {
-        let earlier = spec.labels.iter().take(index);
-        if earlier.map(|(other, _)| other).any(|other| other == name) {
-            return Err(format!("label `{name}` is given twice; keep one of them"));
-        }
-    }
-    Ok(())
-}
-
-fn hash_of(id: &str) -> u64 {
-    FixedState::default().hash_one(id)
 }
 
 #[cfg(test)]
@@ -296,10 +448,10 @@ mod tests {
 
     #[test]
     fn found_by_token_and_by_id() {
-        let mut grants = Grants::with_capacity(key(), 0);
+        let mut grants = Grants::new(Some(key()));
         for number in 0..1_000 {
             grants
-                .add(spec(&format!("g{number}"), &format!("token {number}")), 0, None)
+                .add(spec(&format!("g{number}"), &format!("token {number}")))
                 .unwrap();
         }
         for number in 0..1_000 {
@@ -318,13 +470,13 @@ mod tests {
 
     #[test]
     fn an_expiry_is_the_first_moment_after() {
-        let mut grants = Grants::with_capacity(key(), 2);
+        let mut grants = Grants::new(Some(key()));
         let ending = |expires_at_us| GrantSpec {
             expires_at_us,
             ..spec(&format!("{expires_at_us:?}"), &format!("{expires_at_us:?}"))
         };
-        grants.add(ending(Some(1_000)), 0, None).unwrap();
-        grants.add(ending(None), 0, None).unwrap();
+        grants.add(ending(Some(1_000))).unwrap();
+        grants.add(ending(None)).unwrap();
         let expired = |index, unix_us| grants.get(index).unwrap().is_expired(unix_us);
         assert_eq!([expired(0, 999), expired(0, 1_000)], [false, true]);
         assert!(!expired(1, u64::MAX));
@@ -332,13 +484,13 @@ mod tests {
 
     #[test]
     fn two_tokens_are_of_one_grant_and_each_has_its_end() {
-        let mut grants = Grants::with_capacity(key(), 1);
+        let mut grants = Grants::new(Some(key()));
         let mut both = spec("a", "new");
         both.tokens.push(TokenSpec {
             digest: key().digest(Token::new("old")),
             until_us: Some(1_000),
         });
-        grants.add(both, 0, None).unwrap();
+        grants.add(both).unwrap();
         let ended = |token, unix_us| {
             let known = grants.by_token(Token::new(token)).unwrap();
             (known.grant(), known.has_ended(unix_us))
@@ -347,37 +499,183 @@ mod tests {
         assert_eq!(ended("new", u64::MAX), (0, false));
     }
 
+    /// Servers `s0` to `s9` and policies `p0` to `p9` are there, with their numbers as indexes.
+    fn resolve(grants: &mut Grants) {
+        let number = |name: &str| name.get(1..).and_then(|number| number.parse().ok());
+        grants.resolve(true, |places| {
+            let servers = places
+                .iter()
+                .filter_map(|(server, policy)| Some((number(server)?, policy.and_then(number))));
+            servers.collect()
+        });
+    }
+
     #[test]
     fn a_list_of_servers_has_a_policy_for_each() {
-        let mut grants = Grants::with_capacity(key(), 2);
-        grants.add(spec("one", "1"), 3, Some(7)).unwrap();
-        grants.add_for(spec("list", "2"), vec![(4, 1), (2, 9)]).unwrap();
-        let facts = |index: u32| {
+        let mut grants = Grants::new(Some(key()));
+        let names = |server: &str, policy: &str| (server.to_owned(), policy.to_owned());
+        let one = |id: &str, server: &str, policy: Option<&str>| GrantSpec {
+            server: server.to_owned(),
+            policy: policy.map(ToOwned::to_owned),
+            ..spec(id, id)
+        };
+        let list = |id: &str, servers: &[(String, String)]| GrantSpec {
+            servers: servers.to_vec(),
+            ..one(id, "", None)
+        };
+        grants.add(one("one", "s3", Some("p7"))).unwrap();
+        grants
+            .add(list(
+                "list",
+                &[names("s4", "p1"), names("s2", "p9"), names("gone", "p1")],
+            ))
+            .unwrap();
+        grants.add(one("gone", "gone", Some("p1"))).unwrap();
+        grants.add(one("bare", "s3", Some("gone"))).unwrap();
+        let facts = |grants: &Grants, index: u32| {
             let grant = grants.get(index).unwrap();
             let at = [2, 3, 4].map(|server| (grant.is_for(server), grant.serving(server)));
-            (grant.own_server(), at)
+            (grant.own_server().map(ToOwned::to_owned), at)
         };
+        let nowhere = [(false, None); 3];
         assert_eq!(
-            facts(0),
-            (Some(3), [(false, None), (true, Some(7)), (false, None)])
+            facts(&grants, 0),
+            (Some("s3".to_owned()), nowhere),
+            "not resolved yet"
+        );
+        resolve(&mut grants);
+        let own = |server: &str| Some(server.to_owned());
+        assert_eq!(
+            facts(&grants, 0),
+            (own("s3"), [(false, None), (true, Some(7)), (false, None)])
         );
         assert_eq!(
-            facts(1),
+            facts(&grants, 1),
             (None, [(true, Some(9)), (false, None), (true, Some(1))])
+        );
+        assert_eq!(facts(&grants, 2), (own("gone"), nowhere));
+        assert_eq!(
+            facts(&grants, 3),
+            (own("s3"), [(false, None), (true, None), (false, None)])
         );
         assert_eq!(
             grants
-                .add_for(spec("twice", "3"), vec![(4, 1), (4, 2)])
+                .add(list("twice", &[names("s4", "p1"), names("s4", "p2")]))
                 .unwrap_err(),
             "a server is listed twice in `servers`; keep one of them"
         );
     }
 
+    fn put(id: &str, token: &str) -> GrantChange {
+        GrantChange::Put(spec(id, token))
+    }
+
+    #[test]
+    fn managed_grants_change_one_by_one_and_copies_keep_what_they_had() {
+        let mut grants = Grants::new(Some(key()));
+        grants.add(spec("loaded", "l")).unwrap();
+        let many: Vec<_> = (0..3_000)
+            .map(|number| put(&format!("m{number}"), &format!("t{number}")))
+            .collect();
+        assert_eq!(grants.change(many), []);
+        let before = grants.clone();
+        let changes = vec![
+            put("m7", "other"),
+            GrantChange::Remove("m8".to_owned()),
+            put("new", "t8"),
+            GrantChange::Remove("never there".to_owned()),
+            GrantChange::Remove("m9".to_owned()),
+            put("m9", "t9"),
+        ];
+        assert_eq!(grants.change(changes), []);
+        let id_of = |grants: &Grants, token: &str| {
+            let index = found(grants, token)?;
+            assert_eq!(grants.by_id(grants.get(index)?.id()), Some(index));
+            Some(grants.get(index)?.id().to_owned())
+        };
+        let ids = |grants: &Grants| {
+            ["l", "t7", "other", "t8", "t9"].map(|token| id_of(grants, token).unwrap_or_default())
+        };
+        assert_eq!(ids(&grants), ["loaded", "", "m7", "new", "m9"]);
+        assert_eq!(ids(&before), ["loaded", "m7", "", "m8", "m9"]);
+        assert_eq!(
+            (grants.len(), before.len(), grants.managed_len()),
+            (3_001, 3_001, 3_000)
+        );
+        assert_eq!([grants.by_id("m8"), grants.by_id("never there")], [None, None]);
+        assert_eq!(
+            ["m7", "loaded", "m8"].map(|id| grants.is_managed(id)),
+            [true, false, false]
+        );
+        assert_eq!(grants.managed().count(), 3_000);
+    }
+
+    #[test]
+    fn a_faulty_change_leaves_the_grant_as_it_was() {
+        let mut grants = Grants::new(Some(key()));
+        grants.add(spec("loaded", "l")).unwrap();
+        assert_eq!(grants.change([put("a", "1"), put("b", "2")]), []);
+        let faults = grants.change([put("loaded", "3"), put("a", "l"), put("b", "1"), put("c", "4")]);
+        let mut told: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        told.sort();
+        assert_eq!(
+            told,
+            [
+                "grant `a`: grant `loaded` has the same `token_hash`; create a token for each grant",
+                "grant `b`: grant `a` has the same `token_hash`; create a token for each grant",
+                "grant `loaded`: the configuration has a grant with this `id`; take one of them out",
+            ]
+        );
+        let tokens = ["l", "1", "2", "3", "4"].map(|token| found(&grants, token));
+        assert_eq!(
+            tokens.map(|index| index.and_then(|index| grants.get(index)).map_or("", Grant::id)),
+            ["loaded", "a", "b", "", "c"]
+        );
+    }
+
+    #[test]
+    fn a_token_passes_from_one_grant_to_another_in_any_order() {
+        for turned in [false, true] {
+            let mut grants = Grants::new(Some(key()));
+            assert_eq!(grants.change([put("a", "1"), put("b", "2"), put("c", "3")]), []);
+            let mut changes = vec![put("a", "2"), put("b", "3"), put("c", "4")];
+            if turned {
+                changes.reverse();
+            }
+            assert_eq!(grants.change(changes), []);
+            assert_eq!(
+                ["1", "2", "3", "4"].map(|token| found(&grants, token).is_some()),
+                [false, true, true, true]
+            );
+        }
+    }
+
+    #[test]
+    fn other_loaded_grants_come_before_the_managed_ones_that_stay() {
+        let mut before = Grants::new(Some(key()));
+        assert_eq!(before.change([put("a", "1"), put("b", "2"), put("c", "3")]), []);
+        let mut grants = Grants::new(Some(key()));
+        grants.add(spec("a", "4")).unwrap();
+        grants.add(spec("d", "2")).unwrap();
+        grants.adopt(&before);
+        let id = |token| {
+            found(&grants, token)
+                .and_then(|index| grants.get(index))
+                .map_or("", Grant::id)
+        };
+        // `a` of before has other tokens, which count no more.
+        assert_eq!(["1", "2", "3", "4"].map(id), ["", "d", "c", "a"]);
+        let mut anybody = Grants::unconfigured();
+        anybody.adopt(&before);
+        assert_eq!(anybody.len(), 0);
+        assert_eq!(anybody.change([put("a", "1")]).len(), 1);
+    }
+
     #[test]
     fn faults_say_what_to_do() {
-        let mut grants = Grants::with_capacity(key(), 0);
-        grants.add(spec("a", "one"), 0, None).unwrap();
-        let mut fault = |spec| grants.add(spec, 0, None).unwrap_err();
+        let mut grants = Grants::new(Some(key()));
+        grants.add(spec("a", "one")).unwrap();
+        let mut fault = |spec| grants.add(spec).unwrap_err();
         assert_eq!(
             fault(spec("a", "two")),
             "a second grant has this `id`; give each grant an id of its own"

@@ -1,10 +1,12 @@
 //! A whole configuration: policies by key, servers, grants.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 
-use super::{NamedServers, Servers, Serving, State, build_facts, index_of, load_error};
+use super::{ByKey, NamedServers, Servers, Servings, State, build_facts, index_of, load_error};
 use crate::compile::{CompileError, CompiledPolicy};
-use crate::grant::{GrantSpec, Grants, TokenKey};
+use crate::grant::{GrantSpec, Grants, Places, TokenKey};
 use crate::policy::{Catalogue, PolicyError, ast};
 use crate::rate::{self, RateLimits};
 
@@ -47,52 +49,32 @@ pub enum SetupError {
     },
 }
 
-/// The pairs of a server and a policy that decides there, by index.
-#[derive(Debug, Default)]
-struct Servings {
-    list: Vec<Serving>,
-    known: HashMap<Serving, u32>,
-}
-
 impl State {
     /// Compiles a whole configuration. One policy may serve several servers and grants; its counts are shared by all of
     /// them (`docs/policy.md` section 4).
     pub fn configure(setup: Setup, catalogue: Catalogue) -> Result<Self, SetupError> {
         let (policies, by_key) = compile(setup.policies)?;
-        let mut servings = Servings::default();
+        let mut servings = Arc::<Servings>::default();
         let servers = servers(setup.servers, &by_key, &mut servings)?;
+        let facts = build_facts(catalogue, &policies)?;
         let grants = match setup.grants {
             None => Grants::unconfigured(),
-            Some(list) => grants(list, setup.grant_key, &by_key, &servers, &mut servings)?,
+            Some(list) => grants(list, setup.grant_key, &by_key, &servers)?,
         };
-        let facts = build_facts(catalogue, &policies)?;
-        Ok(Self {
+        let mut state = Self {
             generation: 0,
-            policies,
-            servings: servings.list,
-            servers: Servers::Named(servers),
+            policies: policies.into(),
+            by_key: Arc::new(by_key),
+            servings,
+            servers: Arc::new(Servers::Named(servers)),
             grants,
-            facts,
-            rate_limits: RateLimits::build(setup.rate_limits)?,
-        })
-    }
-}
-
-impl Servings {
-    fn index(&mut self, server: u32, policy: u32) -> u32 {
-        let serving = Serving {
-            server: Some(server),
-            policy,
+            facts: Arc::new(facts),
+            rate_limits: Arc::new(RateLimits::build(setup.rate_limits)?),
         };
-        let Self { list, known } = self;
-        *known.entry(serving).or_insert_with(|| {
-            list.push(serving);
-            index_of(list) - 1
-        })
+        state.resolve(true);
+        Ok(state)
     }
 }
-
-type ByKey = HashMap<String, u32>;
 
 fn compile(policies: Vec<(String, String, ast::Policy)>) -> Result<(Vec<CompiledPolicy>, ByKey), SetupError> {
     let mut by_key = ByKey::new();
@@ -119,7 +101,7 @@ fn compile(policies: Vec<(String, String, ast::Policy)>) -> Result<(Vec<Compiled
 fn servers(
     list: Vec<(String, Option<String>)>,
     by_key: &ByKey,
-    servings: &mut Servings,
+    servings: &mut Arc<Servings>,
 ) -> Result<NamedServers, SetupError> {
     let mut servers = NamedServers::default();
     for (server, policy) in list {
@@ -142,7 +124,7 @@ fn servers(
                 let policy = by_key
                     .get(&key)
                     .ok_or_else(|| fault(unknown_policy(&key, by_key)))?;
-                Some(servings.index(index, *policy))
+                Some(Servings::index(servings, index, *policy))
             }
         };
         servers.servings.push(serving);
@@ -156,66 +138,33 @@ fn grants(
     key: Option<TokenKey>,
     by_key: &ByKey,
     servers: &NamedServers,
-    servings: &mut Servings,
 ) -> Result<Grants, SetupError> {
-    let asks_key = list.iter().find(|grant| !grant.tokens.is_empty());
-    let key = match (key, asks_key) {
-        (Some(key), _) => key,
-        // No digest will ever be looked up with success.
-        (None, None) => TokenKey::new([0; 32]),
-        (None, Some(grant)) => {
-            return Err(SetupError::Grant {
-                grant: grant.id.clone(),
-                message: "it has a `token_hash`, and no grant key is configured to check tokens with; configure the \
-                          key that the hash was made with"
-                    .to_owned(),
-            });
-        }
-    };
-    let mut grants = Grants::with_capacity(key, list.len());
+    let mut grants = Grants::new(key);
     for spec in list {
         let id = spec.id.clone();
-        add(&mut grants, spec, by_key, servers, servings)
-            .map_err(|message| SetupError::Grant { grant: id, message })?;
+        let added = Places::of(&spec)
+            .and_then(|places| are_known(&places, by_key, servers))
+            .and_then(|()| grants.add(spec));
+        added.map_err(|message| SetupError::Grant { grant: id, message })?;
     }
     Ok(grants)
 }
 
-/// Adds one grant; the error is about this grant and does not contain its id.
-fn add(
-    grants: &mut Grants,
-    spec: GrantSpec,
-    by_key: &ByKey,
-    servers: &NamedServers,
-    servings: &mut Servings,
-) -> Result<(), String> {
-    let server_of = |name: &str| {
-        servers.by_name.get(name).copied().ok_or_else(|| {
+/// Returns the first name that is not configured as an error, which does not contain the grant's id.
+fn are_known(places: &Places, by_key: &ByKey, servers: &NamedServers) -> Result<(), String> {
+    for (server, policy) in places.iter() {
+        if !servers.by_name.contains_key(server) {
             let known = servers.names.iter().map(String::as_str);
-            format!("unknown server `{name}`; {}", expected("server", known))
-        })
-    };
-    let policy_of = |key: &str| {
-        by_key
-            .get(key)
-            .copied()
-            .ok_or_else(|| unknown_policy(key, by_key))
-    };
-    if spec.servers.is_empty() {
-        let server = server_of(&spec.server)?;
-        let policy = spec.policy.as_deref().map(policy_of).transpose()?;
-        let serving = policy.map(|policy| servings.index(server, policy));
-        return grants.add(spec, server, serving);
+            return Err(format!(
+                "unknown server `{server}`; {}",
+                expected("server", known)
+            ));
+        }
+        if let Some(key) = policy.filter(|key| !by_key.contains_key(*key)) {
+            return Err(unknown_policy(key, by_key));
+        }
     }
-    if !spec.server.is_empty() || spec.policy.is_some() {
-        return Err("it has `servers`, and `server` or `policy` as well; keep `servers` alone".to_owned());
-    }
-    let mut listed = Vec::with_capacity(spec.servers.len());
-    for (name, key) in &spec.servers {
-        let server = server_of(name)?;
-        listed.push((server, servings.index(server, policy_of(key)?)));
-    }
-    grants.add_for(spec, listed)
+    Ok(())
 }
 
 fn unknown_policy(key: &str, by_key: &ByKey) -> String {

@@ -84,7 +84,7 @@ pub(crate) struct ConfigurationSwap {
 impl ConfigurationSwap {
     /// These parts, with the engine's state.
     pub(crate) fn new(engine: &Engine, metrics: &Metrics, parts: Parts) -> Self {
-        let configuration = joined(engine, metrics, parts);
+        let configuration = joined(engine, metrics, parts, None);
         Self {
             announced: AtomicU64::new(configuration.state.generation()),
             current: ArcSwap::from_pointee(configuration),
@@ -124,7 +124,7 @@ impl ConfigurationSwap {
                 engine.reload_after(state, |generation| {
                     self.announced.store(generation, Ordering::Relaxed);
                 });
-                joined(engine, metrics, parts)
+                joined(engine, metrics, parts, None)
             }
             None => Configuration {
                 state: Arc::clone(&current.state),
@@ -151,9 +151,9 @@ impl ConfigurationSwap {
     fn join_state(&self, retired: &mut Vec<Arc<Configuration>>, engine: &Engine, metrics: &Metrics) {
         let current = self.current.load_full();
         if engine.snapshot().generation() != current.state.generation() {
-            let parts = current.parts.clone();
+            let joined = joined(engine, metrics, current.parts.clone(), Some(&current));
             drop(current);
-            self.swap(retired, joined(engine, metrics, parts));
+            self.swap(retired, joined);
         }
     }
 
@@ -167,11 +167,16 @@ impl ConfigurationSwap {
     }
 }
 
-/// A configuration of the engine's state and these parts.
-fn joined(engine: &Engine, metrics: &Metrics, parts: Parts) -> Configuration {
+/// A configuration of the engine's state and these parts, in the place of the one before.
+fn joined(engine: &Engine, metrics: &Metrics, parts: Parts, before: Option<&Configuration>) -> Configuration {
     let state = Arc::clone(&engine.snapshot());
+    // Where grants alone have changed, the cells stay: a call makes this configuration.
+    let same = before.filter(|before| before.state.decides_as(&state));
     Configuration {
-        cells: Arc::new(metrics.cells(&state)),
+        cells: same.map_or_else(
+            || Arc::new(metrics.cells(&state)),
+            |before| Arc::clone(&before.cells),
+        ),
         state,
         parts,
     }

@@ -9,6 +9,7 @@ mod grants;
 mod issued;
 mod limits;
 mod listing;
+mod managed_grants;
 mod messages;
 mod peek;
 mod pins;
