@@ -225,7 +225,10 @@ TRUST = [
         (f"{QUIET}socket: s\npeps: [{{name: a, uids: [0]}}]", TRUST[:1]),
         (
             f"{QUIET}socket: s\npeps: []\ngrants: []",
-            ["the list of grants is empty, so every call is denied", "the list of peps is empty, so nobody may ask"],
+            [
+                "the list of grants is empty, so every call is denied but those with a grant of the store",
+                "the list of peps is empty, so nobody may ask",
+            ],
         ),
         (
             f"{QUIET}listen: 0.0.0.0:9191",
@@ -235,7 +238,10 @@ TRUST = [
             f"{QUIET}admin: {{listen: '[::]:9193'}}",
             [*TRUST, "the admin port `[::]:9193` is no loopback address and asks for no token"],
         ),
-        ("servers: {s: {}}\npolicies: {p: p.json}", [*TRUST, "the policy `p` is used by no server and no grant"]),
+        (
+            "servers: {s: {}}\npolicies: {p: p.json}",
+            [*TRUST, "the policy `p` is used by no server and no grant of the configuration"],
+        ),
         (
             f"{QUIET}grants:\n- {{id: a, server: s}}\n- {{id: b, server: s, revoked: true}}",
             [

@@ -236,8 +236,8 @@ def test_warnings_say_what_is_so_with_an_issuer(setup: Setup) -> None:
     assert trusting.endswith("trusted to name the grant that is charged, at every door but the gateway")
     setup.configure(grants=[])
     assert (
-        "the list of grants is empty, so every call is denied but those that come with a token of `gateway.oauth`"
-        in (warnings(read_bundle(setup.file)))
+        "the list of grants is empty, so every call is denied but those with a grant of the store or with a token of "
+        "`gateway.oauth`" in (warnings(read_bundle(setup.file)))
     )
     # A grant without a token is its subject's.
     setup.configure(grants=[{"id": "alice", "server": "s", "policy": "p"}])

@@ -187,7 +187,7 @@ def test_what_a_reload_makes_worth_a_warning(setup: Setup) -> None:
             setup.write("p.json", policy("other"))
         warned = [event["warning"] for event in running.stop() if event["event"] == "configuration_warning"]
     # Once, and nothing of what was said at the start.
-    assert warned == ["the list of grants is empty, so every call is denied"]
+    assert warned == ["the list of grants is empty, so every call is denied but those with a grant of the store"]
 
 
 def test_certificates(setup: Setup) -> None:

@@ -136,7 +136,12 @@ def test_managed_documents_are_in_force_on_all_replicas(tmp_path: Path, empty_pl
         ("servers", "x", '{"polciy": "allow"}', "store:servers/x.json:1:2: unknown key `polciy`"),
         ("grants", "g", '{"id": "h", "server": "s"}', "store:grants/g.json:1:8: expected the id `g`"),
         ("grants", "g", '{"id": "g", "server": "z"}', "unknown server `z`"),
-        ("grants", "g", '{"id": "g", "server": "s"}', "no grants are configured; write `grants: []`"),
+        (
+            "grants",
+            "g",
+            '{"id": "g", "server": "s"}',
+            "no grants are configured, so every caller may name one; write `grants: []`",
+        ),
     ],
 )
 def test_a_document_that_cannot_be_served_is_told_and_changes_nothing(

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from callgate._callgate import ApprovalQueue, Engine, Server
+from callgate._callgate import ApprovalQueue, Engine, ManagedGrants, Server
 from callgate.cli.greeting import greet, link_shower
 from callgate.cli.wake import Wake
 from callgate.config.model import LogFormat
@@ -221,7 +221,8 @@ def _routes(engine: Engine, server: Server, reloader: Reloader, described: Calla
         return known_tools(reloader.plan)
 
     def servers_of(grant: str) -> list[str]:
-        return reloader.plan.servers_of(grant)
+        known = ManagedGrants(engine).servers(grant)
+        return reloader.plan.servers() if known is None else known
 
     return Routes(engine, server, described, known_tools=tools, servers_of=servers_of)
 

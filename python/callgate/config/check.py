@@ -287,8 +287,8 @@ def _trust(bundle: Bundle, *, quick: bool) -> Iterator[str]:
 def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:
     config, grants = bundle.config, bundle.grants
     if grants is not None and not grants:
-        but = "" if bundle.oauth is None else " but those that come with a token of `gateway.oauth`"
-        yield Fault(f"the list of grants is empty, so every call is denied{but}")
+        token = "" if bundle.oauth is None else " or with a token of `gateway.oauth`"
+        yield Fault(f"the list of grants is empty, so every call is denied but those with a grant of the store{token}")
     vouched = config.peps is not None and any(pep.vouches for pep in config.peps)
     if config.peps is not None and not config.peps:
         yield Fault("the list of peps is empty, so nobody may ask")
@@ -299,7 +299,7 @@ def _useless(bundle: Bundle, now: datetime) -> Iterator[Fault]:
     for placed in grants or ():
         used.update(placed.grant.places().values())
     for key in sorted(set(bundle.policies) - used):
-        yield Fault(f"the policy {quoted(key)} is used by no server and no grant")
+        yield Fault(f"the policy {quoted(key)} is used by no server and no grant of the configuration")
 
 
 def _tokens(bundle: Bundle, now: datetime) -> Iterator[Fault]:

@@ -1,4 +1,4 @@
-"""Grants, servers and policies of the store, put together with those of files.
+"""Servers and policies of the store, put together with those of files; grants of the store are no part of it.
 
 Files own what they hold: an id that stands in both is a fault, whose message names both places. What files hold may
 name only what files hold, so that a start needs no store; what the store holds may name both.
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 GRANTS: Final = "grants"
 SERVERS: Final = "servers"
 POLICIES: Final = "policies"
-KINDS: Final = (POLICIES, SERVERS, GRANTS)
-"""The kinds of documents, as the store names them."""
+KINDS: Final = (POLICIES, SERVERS)
+"""The kinds of documents that are put together, as the store names them."""
 
 PREFIX: Final = "store:"
 """Begins the names of documents that are in no file."""
@@ -197,18 +197,14 @@ class _Merge:
         self._policies = dict(files.policies)
         self._servers = dict(files.config.servers)
         self._upstreams: dict[str, Mapping[str, Any]] = dict(files.upstreams)
-        self._grants = list(files.grants or ())
-        self._grant_ids = {placed.grant.id: placed for placed in self._grants}
 
     def add(self, document: ManagedDocument) -> Iterator[Fault]:
         """Adds a document, or gives the reasons against it."""
         try:
             if document.kind == POLICIES:
                 yield from self._add_policy(document)
-            elif document.kind == SERVERS:
-                yield from self._add_server(document)
             else:
-                yield from self._add_grant(document)
+                yield from self._add_server(document)
         except InvalidConfigError as error:
             yield from error.faults
 
@@ -220,7 +216,6 @@ class _Merge:
             files,
             loaded=replace(files.loaded, config=config),
             policies=self._policies,
-            grants=None if files.grants is None else tuple(self._grants),
             upstreams=self._upstreams,
         )
 
@@ -238,20 +233,6 @@ class _Merge:
         self._servers[document.id] = server
         if server.upstream is not None:
             self._upstreams[document.id] = {**server.upstream.server_keywords(), "ca": None, "headers": []}
-
-    def _add_grant(self, document: ManagedDocument) -> Iterator[Fault]:
-        if self._files.grants is None:
-            # Without the store, such a sidecar would admit everybody under any name.
-            message = (
-                f"the grant {quoted(document.id)} of the store has no effect, because no grants are configured; write "
-                "`grants: []` in the configuration, after which a grant is needed to call"
-            )
-            yield self._files.loaded.fault((), message)
-            return
-        if (placed := self._grant_ids.get(document.id)) is not None:
-            yield _in_both(document, placed.fault((*placed.path, "id"), ""))
-            return
-        self._grants.append(document.grant)
 
 
 def _in_both(document: ManagedDocument, place: Fault) -> Fault:

@@ -10,6 +10,7 @@ from callgate.approvals.masking import MaskedPath
 from callgate.config.approvals import steps_of
 from callgate.config.units import to_ms
 from callgate.control import logs
+from callgate.control.owners import Owners
 from callgate.text import masked
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Answering:
         """Takes the queue, and the function that gives the configuration in force."""
         self._queue = queue
         self._bundle = bundle
+        self._owners = Owners(bundle)
         self._asking: Asking | None = None
         self._told = ("", 0.0)
 
@@ -48,11 +50,10 @@ class Answering:
         # Here, because SQLAlchemy takes long to import, and decisions are to be served first.
         from callgate.approvals.asking import Asking, Surroundings  # noqa: PLC0415
         from callgate.control.definitions import Definitions  # noqa: PLC0415
-        from callgate.control.owners import Owners  # noqa: PLC0415
 
-        owner_of, definition_of = Owners(self._bundle).of, Definitions(self._bundle).of
+        self._owners.use(store)
         if self._asking is None:
-            around = Surroundings(self._mask, owner_of, definition_of, self._tell)
+            around = Surroundings(self._mask, self._owners.of, Definitions(self._bundle).of, self._tell)
             self._asking = Asking(self._queue, around)
         # One for all stores: it keeps the uses that the store before could not take back.
         self._asking.start(store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from callgate._callgate import pins_read
+from callgate._callgate import ManagedGrants, pins_read
 from callgate.config.state import pins_folder
 from callgate.config.upstreams import Pinning
 from callgate.errors import CallgateError
@@ -31,9 +31,7 @@ class PlanInForce:
 
     def configured_grants(self, grants: Collection[str]) -> dict[str, bool]:
         """Of these grants, those that are configured, each with true if it is revoked."""
-        wanted = set(grants)
-        configured = self._plan().in_force.grants or () if wanted else ()
-        return {one.grant.id: one.grant.revoked for one in configured if one.grant.id in wanted}
+        return ManagedGrants(self._engine).known(list(grants)) if grants else {}
 
     def pin_digests(self, server: str, tools: Collection[str]) -> dict[str, str]:
         """The digests of the pinned forms of these tools; none of a tool for which that cannot be told."""

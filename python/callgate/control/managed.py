@@ -1,13 +1,14 @@
-"""The documents of the store in force: read, and read on after each change by any replica.
+"""The policies and servers of the store in force: read, and read on after each change by any replica.
 
-A changed document is taken into use as a changed file is: the whole configuration is compiled anew.
+A changed document is taken into use as a changed file is: the whole configuration is compiled anew, but for grants,
+which `store_grants.py` reads.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from callgate.config.managed import GRANTS, KINDS, POLICIES, SERVERS, ManagedDocument
+from callgate.config.managed import KINDS, POLICIES, SERVERS, ManagedDocument
 from callgate.control import logs
 from callgate.control.known_documents import read_known, write_known
 from callgate.control.worker import Worker
@@ -64,7 +65,7 @@ class StoreDocuments:
         if any(last[kind] < self._seen.get(kind.value, 0) for kind in last):
             # An older state of the database was brought back.
             self._documents, self._seen = {}, {}
-        for kind, documents in ((POLICIES, store.policies), (SERVERS, store.servers), (GRANTS, store.grants)):
+        for kind, documents in ((POLICIES, store.policies), (SERVERS, store.servers)):
             self._read_kind(kind, documents)
         if self._worker.is_stopped:
             return

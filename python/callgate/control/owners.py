@@ -2,30 +2,51 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
+from callgate.store.errors import UnknownIdError
 from callgate.store.model import Person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from callgate.config.bundle import Bundle
+    from callgate.store.store import Store
 
 
 class Owners:
-    """The people to whom grants belong, by the configuration in force."""
+    """The people to whom grants belong, by the configuration in force and the store."""
 
     def __init__(self, bundle: Callable[[], Bundle]) -> None:
         """Takes the function that gives the configuration in force."""
         self._bundle = bundle
-        self._known: tuple[Bundle | None, dict[str, Person]] = (None, {})
+        self._store: Store | None = None
+        self._known: tuple[Bundle | None, dict[str, Person | None]] = (None, {})
+
+    def use(self, store: Store) -> None:
+        """Takes the store, once it is open, for the grants that it holds."""
+        self._store = store
 
     def of(self, grant: str) -> Person | None:
-        """The owner of a grant; None if nobody is known to be."""
+        """The owner of a grant; None if nobody is known to be.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
         bundle, owners = self._bundle(), self._known
         if owners[0] is not bundle:
             # Once for each configuration: there may be a million grants.
             listed = ((placed.grant.id, placed.grant.owner) for placed in bundle.grants or ())
-            found = {name: Person(owner.issuer, owner.subject) for name, owner in listed if owner is not None}
+            found = {name: None if owner is None else Person(owner.issuer, owner.subject) for name, owner in listed}
             owners = self._known = (bundle, found)
-        return owners[1].get(grant)
+        return owners[1][grant] if grant in owners[1] else self._of_store(grant)
+
+    def _of_store(self, grant: str) -> Person | None:
+        if self._store is None:
+            return None
+        try:
+            owner = json.loads(self._store.grants.get(grant).content or "{}").get("owner")
+        except UnknownIdError:
+            return None
+        return None if owner is None else Person(owner["issuer"], owner["subject"])

@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from callgate._callgate import ManagedGrants
 from callgate.config.freezes import known_file
 from callgate.config.managed import settle
 from callgate.config.state import pins_folder
@@ -17,6 +18,7 @@ from callgate.control.managed import StoreDocuments
 from callgate.control.plane import Plane, is_temporary
 from callgate.control.sidecar import try_out
 from callgate.control.store_freezes import StoreFreezes
+from callgate.control.store_grants import StoreGrants
 from callgate.control.store_numbers import StoreNumbers
 from callgate.control.store_pins import StorePins
 from callgate.errors import CallgateError
@@ -85,14 +87,18 @@ class Parts:
         self._freezes = StoreFreezes(engine, self.plane.changes, state and known_file(state))
         in_force = PlanInForce(engine, lambda: reloader.plan)
         self._housekeeping = Housekeeping(in_force, lambda: reloader.plan.config.approvals, self.plane.changes, numbers)
+        self._grants = StoreGrants(ManagedGrants(engine), self.plane.changes, state, reloader.refusals)
         self.plane.add(self._freezes)
         if source.policy is None:
             known = state and state / NAME
             self.plane.add(StoreDocuments(source.managed, self.plane.changes, known, changed))
+            self.plane.add(self._grants)
         self.plane.add(StorePins(lambda: _pins(reloader.plan), self.plane.changes))
         self.plane.add(self._housekeeping)
         self.plane.add(Answering(approvals, lambda: reloader.plan.in_force))
         self._freezes.restore()
+        if source.policy is None:
+            self._grants.restore()
 
     def add(self, *parts: Part) -> None:
         """Adds parts, which are started after the others."""
@@ -106,7 +112,8 @@ class Parts:
         self.plane.start()
 
     def reloaded(self) -> None:
-        """Looks for approvals that end with the configuration before."""
+        """Looks for what ends with the configuration before, and what fits to this one."""
+        self._grants.reloaded()
         self._housekeeping.reloaded()
 
     def stop(self) -> None:

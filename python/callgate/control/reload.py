@@ -16,6 +16,7 @@ from callgate.control import logs
 from callgate.control.failures import unexpected
 from callgate.control.plan_findings import warnings_of
 from callgate.control.readiness import Serving
+from callgate.control.refusals import Refusals
 from callgate.errors import CallgateError, ConfigError, TransientError
 from callgate.text import masked
 
@@ -98,8 +99,9 @@ class Reloader:
         self._retry_at_s: float | None = None
         self.files = reading.files
         self.serving = Serving(datetime.now(timezone.utc))
-        self.documents_refused: str | None = None
-        """The reason for which documents of the store are not served in their newest version."""
+        self.refusals = Refusals(collector)
+        """Reasons for which documents of the store are not served in their newest version."""
+        self._are_documents_refused = False
 
     def is_due(self) -> bool:
         """True if the last reload failed for a temporary reason and a retry is due."""
@@ -128,11 +130,8 @@ class Reloader:
             errors = [_unexpected(error)]
         else:
             logs.log("info", "store_documents", {"documents": len(managed.in_force)})
-        refused = "; ".join(map(_one_line, errors)) or None
-        if refused is not None and refused != self.documents_refused:
-            logs.log("error", "store_documents_refused", {"error": refused})
-        self.documents_refused = refused
-        self._collector.are_documents_refused = refused is not None
+        self._are_documents_refused = bool(errors)
+        self.refusals.tell("documents", list(map(_one_line, errors)))
 
     def _serve_documents(self, documents: tuple[ManagedDocument, ...]) -> None:
         plan = self.plan.with_documents(documents)
@@ -167,7 +166,7 @@ class Reloader:
         policies = ", ".join(f"{policy.name}@{policy.version}" for policy in self._engine.policies)
         logs.log("info", "reloaded", {"policies": policies})
         self._warn(warnings)
-        if self.documents_refused is not None:
+        if self._are_documents_refused:
             # They may fit to these files.
             self.reload_documents()
 

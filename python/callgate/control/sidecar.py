@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from callgate._callgate import Engine, Server
+from callgate._callgate import Engine, ManagedGrants, Server
 from callgate.config.bundle import Bundle, read_bundle
 from callgate.config.check import check
-from callgate.config.faults import InvalidConfigError
+from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.files import Files
 from callgate.config.folder import documents_in
 from callgate.config.freezes import freezes_file
 from callgate.config.hosts import served_hosts
-from callgate.config.managed import GRANTS, ManagedDocument, ManagedDocuments, is_managed, merged
+from callgate.config.managed import ManagedDocument, ManagedDocuments, is_managed, merged
 from callgate.config.model import Config
 from callgate.config.policies import (
     policy_files,
@@ -26,6 +26,7 @@ from callgate.config.units import to_ms
 from callgate.control.certificate import admin_certificate
 from callgate.control.restart import refused_changes
 from callgate.errors import CallgateError, PolicyError
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +93,7 @@ class Plan:
             return None
         # Grants name policies and servers, and not the other way round; there may be a million of them.
         files = self.bundle if self.bundle.grants is None else replace(self.bundle, grants=())
-        others = [one for one in self.documents if one.kind != GRANTS and one.key != document.key]
+        others = [one for one in self.documents if one.key != document.key]
         try:
             try_out(replace(self, bundle=files).with_documents([*others, document]))
         except CallgateError as error:
@@ -114,11 +115,8 @@ class Plan:
         """The place of the counters: ``memory`` or ``file:PATH``."""
         return counters_place(self.config.counters.store, self.config.state)
 
-    def servers_of(self, grant: str) -> list[str]:
-        """The servers of a grant; all that are known if the grant is not configured."""
-        for placed in self.in_force.grants or ():
-            if placed.grant.id == grant:
-                return list(placed.grant.places())
+    def servers(self) -> list[str]:
+        """All servers that are known."""
         if self.policy is not None and self.policy.is_dir():
             return [file.stem for file in documents_in(self.policy)]
         return list(self.config.servers)
@@ -195,6 +193,8 @@ class Plan:
             CallgateError: A part has a fault, or cannot change while the sidecar runs.
         """
         faults = list(refused_changes(self.in_force, before.in_force, is_keyed=before.keyed))
+        if self.bundle is not before.bundle:
+            faults += _in_store(self.bundle, ManagedGrants(engine))
         if faults:
             raise InvalidConfigError(faults)
         # It is not started; this also checks the keys that are read only at the start.
@@ -246,3 +246,13 @@ def try_out(plan: Plan) -> None:
     """
     plan.server(plan.engine(on_trial=True)).check()
     admin_certificate(plan.bundle)
+
+
+def _in_store(bundle: Bundle, managed: ManagedGrants) -> Iterator[Fault]:
+    """Faults of grants in files whose id a grant of the store has already."""
+    grants = bundle.grants or ()
+    taken = set(managed.among([placed.grant.id for placed in grants]))
+    for placed in grants:
+        if placed.grant.id in taken:
+            message = f"the grant {quoted(placed.grant.id)} stands here and in the store; take it out of one of them"
+            yield placed.fault((*placed.path, "id"), message)

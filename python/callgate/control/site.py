@@ -49,6 +49,7 @@ class AdminSite:
 
     def start(self, store: Store) -> None:
         """Opens the site."""
+        self._owners.use(store)
         # Here, because these libraries take long to import, and decisions are to be served first.
         from callgate.admin.site import Site  # noqa: PLC0415
         from callgate.identity.errors import IdentityError  # noqa: PLC0415

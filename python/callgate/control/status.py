@@ -6,7 +6,7 @@ import os
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from callgate._callgate import pins_read, version
+from callgate._callgate import ManagedGrants, pins_read, version
 from callgate.config.freezes import Freeze
 from callgate.config.state import pins_folder
 from callgate.errors import CallgateError
@@ -52,7 +52,7 @@ def status(
             "since": _utc(serving.since),
             "newer_refused": serving.refused,
             "newer_retried": serving.retried,
-            "store_refused": reloader.documents_refused,
+            "store_refused": reloader.refusals.text,
         },
         "servers": [
             {
@@ -66,7 +66,7 @@ def status(
         "policies": [
             {"server": policy.server, "name": policy.name, "version": policy.version} for policy in engine.policies
         ],
-        "grants": None if plan.in_force.grants is None else len(plan.in_force.grants),
+        "grants": None if plan.in_force.grants is None else len(plan.in_force.grants) + len(ManagedGrants(engine)),
         "peps": None if config.peps is None else len(config.peps),
         "counters": {"live": live, "capacity": capacity, "store": plan.counters_place},
         "pins_waiting": _pins_waiting(reloader),

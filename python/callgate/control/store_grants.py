@@ -1,0 +1,202 @@
+"""The grants of the store in force: a change of one of a million changes this one alone."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from callgate.config.managed import GRANTS, ManagedDocument
+from callgate.control import logs
+from callgate.control.known_grants import (
+    NAME,
+    Mark,
+    append_known,
+    is_whole,
+    mark_line,
+    put_line,
+    remove_line,
+    write_known,
+)
+from callgate.control.worker import Worker
+from callgate.errors import CallgateError, ConfigError
+from callgate.store.errors import UnknownIdError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from callgate._callgate import ManagedGrants
+    from callgate.control.changes import Changes
+    from callgate.control.refusals import Refusals
+    from callgate.store.documents import Version
+    from callgate.store.store import Store
+
+_PART: Final = "grants"
+_SPARE_LINES: Final = 10_000
+"""Lines for changes that a file may have beside one for each grant, before it is written anew."""
+
+
+class StoreGrants:
+    """The part of the control plane that reads grants."""
+
+    def __init__(self, grants: ManagedGrants, changes: Changes, state: Path | None, refusals: Refusals) -> None:
+        """Takes the grants of the engine, the news of the store, and the place for reasons against grants.
+
+        `state` is the folder for the grants that were read last; None where nothing is kept.
+        """
+        self._grants = grants
+        self._known = None if state is None else state / NAME
+        self._refusals = refusals
+        self._worker = Worker("callgate-grants", self._work, (changes, (GRANTS,)), failure="store_grants_not_read")
+        self._seen: Mark | None = None
+        self._lines = 0
+        self._is_reloaded = False
+        # By id. A reload may mend both.
+        self._refused: dict[str, str] = {}
+        self._unserved: dict[str, str] = {}
+
+    def restore(self) -> None:
+        """Serves what an earlier run has read last; to be called before calls are answered."""
+        if self._known is None or not self._known.exists():
+            return
+        try:
+            mark, self._lines, _ = self._grants.read_file(self._known)
+        except ConfigError as error:
+            logs.log("error", "store_grants_unknown", {"error": str(error)})
+        else:
+            # Without its end, a line would follow that was not finished.
+            self._seen = Mark.read(mark) if is_whole(self._known) else None
+
+    def start(self, store: Store) -> None:
+        """Begins to read on a thread of its own: there may be many."""
+        self._worker.start(store)
+
+    def stop(self) -> None:
+        """Reads no more; what was read stays in force."""
+        self._worker.stop()
+
+    def reloaded(self) -> None:
+        """Tries again what did not fit to the configuration before."""
+        self._is_reloaded = True
+        self._worker.wake()
+
+    def _work(self, store: Store) -> None:
+        """Reads what is new, and tells what cannot be served."""
+        if self._is_reloaded:
+            self._is_reloaded = False
+            self._try_again(store)
+        if self._can_read_on(store):
+            self._read_on(store)
+        else:
+            self._read_all(store)
+        reasons = {**self._unserved, **self._refused}
+        self._refusals.tell(_PART, [reasons[name] for name in sorted(reasons)])
+
+    def _try_again(self, store: Store) -> None:
+        """Tries again what was refused, and looks which grants name what the configuration does not have now."""
+        for name in list(self._refused):
+            with suppress(UnknownIdError):
+                grants, _ = self._parsed([store.grants.get(name)])
+                self._change(grants, [])
+        self._unserved = {name: _told(name, fault) for name, fault in self._grants.unserved()}
+
+    def _can_read_on(self, store: Store) -> bool:
+        """True if the grants that were read last are of this store, and of no later state of it."""
+        seen = self._seen
+        if seen is None or self._lines > 2 * len(self._grants) + _SPARE_LINES:
+            return False
+        try:
+            version = store.grants.get(seen.id, seen.version)
+        except UnknownIdError:
+            return False
+        last = {kind.value: number for kind, number in store.last_changes().items()}
+        return version.made_us == seen.made_us and last[GRANTS] >= seen.change
+
+    def _read_on(self, store: Store) -> None:
+        while not self._worker.is_stopped and self._seen is not None:
+            delta = store.grants.since(self._seen.change)
+            if not delta.versions:
+                return
+            grants, removed = self._parsed(delta.versions)
+            self._change(grants, removed)
+            last = delta.versions[-1]
+            self._seen = Mark(delta.change, last.id, last.version, last.made_us)
+            self._append([*map(put_line, grants.values()), *map(remove_line, removed), mark_line(self._seen)])
+
+    def _read_all(self, store: Store) -> None:
+        """Reads all grants into a new file, and serves these alone."""
+        self._refused, self._seen = {}, None
+        with tempfile.TemporaryDirectory(prefix="callgate-") as folder:
+            path = self._known or Path(folder) / NAME
+            try:
+                write_known(path, self._all_lines(store))
+            except OSError as error:
+                self._keep_nothing(error)
+                raise ConfigError(f"`{path}` cannot be written: {(error.strerror or str(error)).lower()}") from None
+            if self._worker.is_stopped:
+                return
+            _, self._lines, faults = self._grants.read_file(path)
+        self._refused.update({name: _told(name, fault) for name, fault in faults})
+        self._unserved = {name: _told(name, fault) for name, fault in self._grants.unserved()}
+
+    def _all_lines(self, store: Store) -> Iterator[str]:
+        change = 0
+        while not self._worker.is_stopped:
+            delta = store.grants.since(change)
+            if not delta.versions:
+                break
+            grants, _ = self._parsed(delta.versions)
+            yield from map(put_line, grants.values())
+            change, last = delta.change, delta.versions[-1]
+            self._seen = Mark(change, last.id, last.version, last.made_us)
+        if change and self._seen is not None:
+            yield mark_line(self._seen)
+
+    def _parsed(self, versions: Sequence[Version]) -> tuple[dict[str, dict[str, Any]], list[str]]:
+        """The grants of these documents as the engine takes them, by id, and the ids of those that are gone."""
+        grants, removed = dict[str, dict[str, Any]](), list[str]()
+        for version in versions:
+            self._refused.pop(version.id, None)
+            if version.content is None:
+                removed.append(version.id)
+                continue
+            try:
+                placed = ManagedDocument(GRANTS, version.id, version.version, version.content).grant
+            except CallgateError as error:
+                self._refused[version.id] = str(error)
+            else:
+                grants[version.id] = placed.grant.server_keywords()
+        return grants, removed
+
+    def _change(self, grants: dict[str, dict[str, Any]], removed: list[str]) -> None:
+        if not grants and not removed:
+            return
+        for name in (*grants, *removed):
+            self._refused.pop(name, None)
+            self._unserved.pop(name, None)
+        for name, fault in self._grants.change(list(grants.values()), removed):
+            self._refused[name] = _told(name, fault)
+        unserved = self._grants.unserved(list(grants))
+        self._unserved.update({name: _told(name, fault) for name, fault in unserved})
+
+    def _append(self, lines: list[str]) -> None:
+        self._lines += len(lines)
+        if self._known is None:
+            return
+        try:
+            append_known(self._known, lines)
+        except OSError as error:
+            self._keep_nothing(error)
+
+    def _keep_nothing(self, error: OSError) -> None:
+        """Removes the file, which is out of date from now on: the next start reads all grants of the store."""
+        if self._known is not None:
+            logs.log("warning", "store_grants_not_kept", {"error": (error.strerror or str(error)).lower()})
+            with suppress(OSError):
+                self._known.unlink(missing_ok=True)
+            self._known = None
+
+
+def _told(name: str, fault: str) -> str:
+    return f"{ManagedDocument(GRANTS, name, 0, '').name}: {fault}"
