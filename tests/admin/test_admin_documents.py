@@ -53,6 +53,28 @@ def test_a_policy_has_versions(admin: Admin) -> None:
     assert client(request_of_one, policies_pb2.GetPolicyVersionResponse).version.document == POLICY
 
 
+def test_a_server_that_could_not_be_served_is_refused(admin: Admin) -> None:
+    client = admin.person("pat", Role.POLICY_MANAGER)
+    create(client)
+
+    def refusal(method: Any, url: str, kind: Any, **more: Any) -> CallError:
+        server = servers_pb2.Server(id="s", policy="p", upstream={"url": url})
+        with pytest.raises(CallError) as told:
+            client(method(server=server, **more), kind)
+        return told.value
+
+    for url in ("http://169.254.169.254/latest", "http://[::ffff:169.254.169.254]/", "http://0xa9fea9fe/"):
+        refused = refusal(servers_pb2.CreateServerRequest, url, servers_pb2.CreateServerResponse)
+        assert refused.reason == "UNSERVABLE", refused
+    good = servers_pb2.Server(id="s", policy="p", upstream={"url": "http://127.0.0.1:9/mcp"})
+    client(servers_pb2.CreateServerRequest(server=good), servers_pb2.CreateServerResponse)
+    url = "http://169.254.169.254/latest"
+    refused = refusal(
+        servers_pb2.UpdateServerRequest, url, servers_pb2.UpdateServerResponse, update_mask={"paths": ["upstream"]}
+    )
+    assert refused.reason == "UNSERVABLE"
+
+
 def test_of_two_who_edit_one_policy_the_second_is_told(both: Admin) -> None:
     ann, ben = both.person("ann", Role.POLICY_MANAGER), both.person("ben", Role.ADMIN)
     seen = create(ann).etag

@@ -16,7 +16,7 @@ from callgate.config.document import parse_document
 from callgate.config.faults import Fault, InvalidConfigError
 from callgate.config.judge import grant_of, read_from, server_of
 from callgate.config.policies import file_name
-from callgate.errors import CallgateError, PolicyError
+from callgate.errors import CallgateError, ConfigError, PolicyError
 from callgate.text import quoted
 
 if TYPE_CHECKING:
@@ -154,9 +154,6 @@ def settle(
 
     Returns:
         The documents that are served, and the reasons against the others.
-
-    Raises:
-        CallgateError: Nothing was changed, for a reason that is not one of these documents.
     """
     wanted, served = {one.key: one for one in documents}, {one.key: one for one in before}
     errors: list[CallgateError] = []
@@ -167,7 +164,8 @@ def settle(
             names = _names(error)
             faulty = [key for key, one in wanted.items() if one.name in names]
             if not faulty:
-                raise
+                some, more = _one_by_one(wanted, served, attempt)
+                return some, [*errors, *more]
             errors.append(error)
             for key in faulty:
                 older, newer = served.get(key), wanted.pop(key)
@@ -175,6 +173,35 @@ def settle(
                     wanted[key] = older
         else:
             return tuple(wanted.values()), errors
+
+
+def _one_by_one(
+    wanted: Mapping[tuple[str, str], ManagedDocument],
+    served: Mapping[tuple[str, str], ManagedDocument],
+    attempt: Callable[[tuple[ManagedDocument, ...]], None],
+) -> tuple[tuple[ManagedDocument, ...], list[CallgateError]]:
+    """Works like `settle` where no reason names a document: the data plane judges addresses, for instance."""
+    current = dict(served)
+    known = {**served, **wanted}
+    waiting = [key for key in known if served.get(key) != wanted.get(key)]
+    while True:
+        errors = list[CallgateError]()
+        refused = list[tuple[str, str]]()
+        for key in waiting:
+            tried = {name: one for name, one in current.items() if name != key}
+            if key in wanted:
+                tried[key] = wanted[key]
+            try:
+                attempt(tuple(tried.values()))
+            except CallgateError as error:
+                refused.append(key)
+                errors.append(error if _names(error) else ConfigError(f"{known[key].name}: {error}"))
+            else:
+                current = tried
+        # One may need another that came later, such as a server its policy.
+        if not refused or len(refused) == len(waiting):
+            return tuple(current.values()), errors
+        waiting = refused
 
 
 def _names(error: CallgateError) -> frozenset[str]:

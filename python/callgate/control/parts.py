@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,6 @@ from callgate.control.store_freezes import StoreFreezes
 from callgate.control.store_grants import StoreGrants
 from callgate.control.store_numbers import StoreNumbers
 from callgate.control.store_pins import StorePins
-from callgate.errors import CallgateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,8 +43,7 @@ def add_known_documents(source: Source, reading: Reading) -> None:
     if not managed.newest:
         return
     # What cannot be served is reported once the sidecar runs, when it is tried again.
-    with suppress(CallgateError):
-        managed.in_force, _ = settle(managed.newest, (), lambda some: try_out(plan.with_documents(some)))
+    managed.in_force, _ = settle(managed.newest, (), lambda some: try_out(plan.with_documents(some)))
     reading.plan = plan.with_documents(managed.in_force)
 
 

@@ -124,8 +124,6 @@ class Reloader:
         managed = self._source.managed
         try:
             managed.in_force, errors = settle(managed.newest, managed.in_force, self._serve_documents)
-        except CallgateError as error:
-            errors = [error]
         except Exception as error:  # noqa: BLE001  as above
             errors = [_unexpected(error)]
         else:

@@ -74,6 +74,7 @@ class ServersService:
 
         def work() -> pb.CreateServerResponse:
             self._check_policy(server.policy)
+            self._check_served(server.id, content)
             by = actor(principal, call)
             held = self._servers.create(server.id, content, by, request.reason, call.now_us, is_never_reused=False)
             return pb.CreateServerResponse(server=_message(held))
@@ -97,9 +98,9 @@ class ServersService:
                 self._servers.must_be_used(self._ground.sidecar)
                 check_id("server.id", given.id)
                 self._check_policy(given.policy)
-                made = self._servers.create(
-                    given.id, _content(given), by, request.reason, call.now_us, is_never_reused=False
-                )
+                made_of = _content(given)
+                self._check_served(given.id, made_of)
+                made = self._servers.create(given.id, made_of, by, request.reason, call.now_us, is_never_reused=False)
                 return pb.UpdateServerResponse(server=_message(made))
             held = self._servers.must_be_stored(self._servers.get(given.id))
             server = _message(held)
@@ -113,6 +114,7 @@ class ServersService:
                 self._check_policy(server.policy)
             # What the API does not show of an older version stays as it is.
             content = _content(server, json.loads(held.content))
+            self._check_served(held.id, content)
             held = self._servers.replace(held, content, given.etag, by, request.reason, call.now_us)
             return pb.UpdateServerResponse(server=_message(held))
 
@@ -134,6 +136,11 @@ class ServersService:
             return pb.DeleteServerResponse()
 
         return change.once(work, pb.DeleteServerResponse)
+
+    def _check_served(self, name: str, content: str) -> None:
+        # Its policy was found in the store or in files; this replica may not have read it yet.
+        alone = {key: value for key, value in json.loads(content).items() if key != "policy"}
+        self._servers.must_be_servable(self._ground.sidecar, name, json.dumps(alone))
 
     def _check_policy(self, policy: str) -> None:
         if policy and self._policies.find(policy) is None:
