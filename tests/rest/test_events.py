@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import httpx
@@ -167,13 +167,57 @@ def test_who_may_not_follow_gets_no_stream(rest: Rest, path: str) -> None:
     until(lambda: streams() == 0)
 
 
-def test_a_stream_ends_with_its_session(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_ends_when_its_session_is_over(rest: Rest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No change of the store tells that a time is over: the next sign of life finds it."""
     monkeypatch.setattr("callgate.admin.rest.events._BEAT_S", 0.2)
     token = rest.admin.session("vic", Role.VIEWER)
     with events(rest, WATCH, token) as stream:
         synced(stream)
+        monkeypatch.setattr("callgate.store.sessions.IDLE_US", 0)
+        # The check of the beginning may be the one that finds it: then there is an event of an error before the end.
+        with suppress(EOFError):
+            assert stream.next()["event"] == "error"
+        with pytest.raises(EOFError):
+            stream.next()
+
+
+@pytest.mark.parametrize("path", [WATCH, TAIL, "/admin/v1/status", "/admin/v1/replicas"])
+@pytest.mark.parametrize("how", ["log_out", "remove", "revoke"])
+def test_a_stream_ends_at_once_with_the_right_of_its_caller(
+    rest: Rest, how: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callgate.admin.rest.events._BEAT_S", 3_600.0)
+    identities = rest.admin.face.identities
+    assert identities is not None
+    token, text = identities.new_token("m", frozenset({Role.VIEWER}), None, now_us() + DAY_US, BY, "")
+    text = text if how == "revoke" else rest.admin.session("vic", Role.VIEWER)
+    with events(rest, path, text, Accept="text/event-stream") as stream, events(rest, WATCH) as other:
+        if path == WATCH:
+            synced(stream)
+        synced(other)
+        if how == "log_out":
+            identities.log_out(text)
+        elif how == "remove":
+            rest.store.people.remove("vic", BY, "", now_us())
+        else:
+            rest.store.tokens.revoke(token.id, BY, "", now_us())
+        event = stream.next()
+        while "event" not in event:
+            event = stream.next()
+        assert (event["event"], event["data"]["code"]) == ("error", 16)
+        with pytest.raises(EOFError):
+            stream.next()
+        # Others go on.
+        approval = pending(rest, "a")
+        assert other.next()["data"]["approval"]["id"] == approval
+
+
+def test_a_stream_of_a_cookie_ends_with_its_session(rest: Rest) -> None:
+    token = rest.admin.session("vic", Role.VIEWER)
+    with rest.client.stream("GET", WATCH, headers={"Cookie": f"callgate={token}"}) as answer:
+        stream = Events(answer)
+        synced(stream)
         identities = rest.admin.face.identities
         assert identities is not None
         identities.log_out(token)
-        with pytest.raises(EOFError):
-            stream.next()
+        assert stream.next()["event"] == "error"

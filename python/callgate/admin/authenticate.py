@@ -8,7 +8,6 @@ import grpc
 
 from callgate.admin.errors import AdminError
 from callgate.identity.errors import IdentityError, RetryError
-from callgate.identity.secret_text import Prefix
 
 if TYPE_CHECKING:
     from callgate.identity.identities import Identities
@@ -31,9 +30,7 @@ def authenticated(identities: Identities, authorization: str | None) -> Principa
         message = "expected `authorization: Bearer` with a machine token or the token of a session"
         raise _unauthenticated(message, "NO_TOKEN")
     try:
-        if token.startswith(Prefix.SESSION.value):
-            return identities.of_session(token)
-        return identities.of_token(token)
+        return identities.of_bearer(token)
     except RetryError:
         raise
     except IdentityError as error:

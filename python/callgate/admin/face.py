@@ -90,6 +90,7 @@ class AdminFace:
         """Begins to answer."""
         # Here, because grpcio and the messages take long to import, and decisions are to be served first.
         from callgate.admin.ground import Ground  # noqa: PLC0415
+        from callgate.admin.open_streams import KINDS  # noqa: PLC0415
         from callgate.admin.replica import ReplicaReports  # noqa: PLC0415
         from callgate.admin.services.all import make_registry  # noqa: PLC0415
         from callgate.identity.identities import Identities  # noqa: PLC0415
@@ -99,6 +100,7 @@ class AdminFace:
         ground = self._ground = Ground(store, self._sidecar, self._files, identities, self._replica)
         self.registry = make_registry(ground, self._unexpected)
         self._changes.listen(ground.news.tell, [kind.value for kind in Kind])
+        self._changes.listen(self.registry.open_streams.look_again, KINDS)
         if not store.database.is_sqlite:
             self._reports = ReplicaReports(ground)
             self._reports.start()
@@ -115,6 +117,9 @@ class AdminFace:
             self._reports = None
         if self._ground is not None:
             self._changes.forget(self._ground.news.tell)
+        if self.registry is not None:
+            self._changes.forget(self.registry.open_streams.look_again)
+            self.registry.open_streams.stop()
         self._ground = self.registry = None
 
     def _serve(self, registry: Registry, identities: Identities, listen: str) -> None:

@@ -43,6 +43,7 @@ class Handlers:
     def __init__(self, registry: Registry, identities: Identities) -> None:
         """Takes the methods, and who proves identities."""
         self._identities = identities
+        self._open_streams = registry.open_streams
         self._streams = BoundedSemaphore(STREAMS)
         self._ends: set[Event] = set()
         self.by_service: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]] = {}
@@ -92,18 +93,32 @@ class Handlers:
             message = f"{STREAMS} streams are open already; try again"
             raise AdminError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, reason="STREAMS")
         ended = Event()
+        faults: list[AdminError] = []
+
+        def check() -> None:
+            authorise(self.principal(context), method.rights)
+
+        def end(fault: AdminError) -> None:
+            faults.append(fault)
+            ended.set()
+
         self._ends.add(ended)
         check_at_s = time.monotonic() + _CHECK_S
         try:
             # False if the call has ended already.
             if context.add_callback(ended.set):
-                for answer in method.stream(principal, request, _call(context, ended)):
-                    if time.monotonic() >= check_at_s:
-                        # The session may have ended, or the role may have been taken away. Each stream has a message
-                        # every 15 seconds.
-                        authorise(self.principal(context), method.rights)
-                        check_at_s = time.monotonic() + _CHECK_S
-                    yield answer
+                with self._open_streams.checked(check, end):
+                    for answer in method.stream(principal, request, _call(context, ended)):
+                        if time.monotonic() >= check_at_s:
+                            # The time of the session or token may be over, of which no change tells. Each stream has a
+                            # message every 15 seconds.
+                            check()
+                            check_at_s = time.monotonic() + _CHECK_S
+                        if faults:
+                            break
+                        yield answer
+                if faults:
+                    raise faults[0]
         finally:
             self._ends.discard(ended)
             self._streams.release()

@@ -14,6 +14,7 @@ from callgate.admin.authorise import Rights, authorise, rights_of
 from callgate.admin.call import Call
 from callgate.admin.errors import AdminError, admin_error
 from callgate.admin.fields import check_fields
+from callgate.admin.open_streams import OpenStreams
 from callgate.errors import CallgateError
 from callgate.identity.principal import Principal
 
@@ -96,6 +97,8 @@ class Registry:
         """Begins without methods."""
         self._methods: dict[str, RegisteredMethod] = {}
         self._report = report
+        self.open_streams = OpenStreams()
+        """The streams that faces have open."""
 
     @property
     def methods(self) -> Mapping[str, RegisteredMethod]:

@@ -73,6 +73,15 @@ class Identities:
                 self._store.tokens.mark_used(token.id, now_us)
         return Principal(f"{token.name} (token {token.id})", None, token.roles, scopes=token.scopes)
 
+    def of_bearer(self, text: str) -> Principal:
+        """The machine of a token, or the person of a session whose token a program sends.
+
+        Raises:
+            IdentityError: It is unknown or has ended.
+            StoreError: The store does not answer.
+        """
+        return self.of_session(text) if text.startswith(Prefix.SESSION.value) else self.of_token(text)
+
     def log_in(self, name: str, password: str, source: str) -> str:
         """A session token for a person's name and password; `source` is the address of the client, without a port.
 

@@ -9,7 +9,7 @@ from sqlalchemy import delete, insert, or_, select, update
 
 from callgate.store import audit
 from callgate.store.attempts import Attempt, forgive
-from callgate.store.changes import Kind
+from callgate.store.changes import Kind, next_numbers
 from callgate.store.database import Domain
 from callgate.store.errors import ConflictError
 from callgate.store.model import Actor, Person
@@ -154,8 +154,13 @@ class Sessions:
         Raises:
             StoreError: The store does not answer.
         """
-        ended = delete(sessions).where(_TABLE.hash == session_hash)
-        self._database.write(lambda at: at.execute(ended), Domain.IDENTITY)
+
+        def work(connection: Connection) -> None:
+            if connection.execute(delete(sessions).where(_TABLE.hash == session_hash)).rowcount:
+                # Replicas end the streams that were opened with it.
+                next_numbers(connection, Kind.PEOPLE)
+
+        self._database.write(work, Domain.IDENTITY)
 
     def forget(self, now_us: int) -> int:
         """Deletes sessions and one-time links that are over; returns their number.
@@ -196,7 +201,8 @@ def _open(
     )
     own = (_TABLE.issuer == person.issuer, _TABLE.subject == person.subject)
     kept = select(_TABLE.hash).where(*own).order_by(_TABLE.made_us.desc(), _TABLE.hash).limit(MOST_SESSIONS)
-    connection.execute(delete(sessions).where(*own, _TABLE.hash != session_hash, _TABLE.hash.not_in(kept)))
+    if connection.execute(delete(sessions).where(*own, _TABLE.hash != session_hash, _TABLE.hash.not_in(kept))).rowcount:
+        next_numbers(connection, Kind.PEOPLE)
     action = "log_in_by_link" if is_of_link else "log_in"
     change = audit.Change(Actor(str(person), source), action, Kind.PEOPLE.value, person.subject)
     audit.record(connection, [change], now_us)

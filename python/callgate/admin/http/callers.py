@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -11,7 +11,6 @@ from callgate.admin.http.forms import check_origin
 from callgate.admin.http.work import Turns
 from callgate.errors import CallgateError
 from callgate.identity.errors import IdentityError
-from callgate.identity.secret_text import Prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +39,10 @@ class Caller:
     principal: Principal
     source: str
     """The address of the client."""
-    session: str | None = None
-    """The session's token; None for a machine."""
+    token: str = field(repr=False)
+    """The token that was sent, of a machine or a session."""
+    session: str | None = field(default=None, repr=False)
+    """The token of a session that came as a cookie; None for one in the header."""
 
 
 class Callers:
@@ -71,11 +72,11 @@ class Callers:
         if scheme.lower() != "bearer" or not token.strip():
             raise LogInError("expected `Authorization: Bearer` with a token of `callgate admin tokens create`")
         try:
-            principal = await self._look_up(request, self._turns, lambda: self._of_bearer(token.strip()))
+            principal = await self._look_up(request, self._turns, lambda: self._identities.of_bearer(token.strip()))
         except IdentityError as error:
             raise LogInError(str(error)) from None
         await self._admit(request)
-        return Caller(principal, source_of(request))
+        return Caller(principal, source_of(request), token.strip())
 
     async def of_session(self, request: Request) -> Caller:
         """The person of a session.
@@ -95,7 +96,7 @@ class Callers:
         except IdentityError as error:
             raise LogInError(str(error)) from None
         await self._admit(request)
-        return Caller(principal, source_of(request), session)
+        return Caller(principal, source_of(request), session, session)
 
     async def is_known(self, request: Request) -> bool:
         """True if the sender of a request that was admitted still is known; false too while the store is silent."""
@@ -103,18 +104,21 @@ class Callers:
         token = request.headers.get("Authorization", "").partition(" ")[2].strip()
         try:
             if token:
-                await self._look_up(request, self._turns, lambda: self._of_bearer(token))
+                await self._look_up(request, self._turns, lambda: self._identities.of_bearer(token))
             else:
                 await self._look_up(request, self._turns, lambda: self._identities.of_session(session))
         except CallgateError:
             return False
         return True
 
-    def _of_bearer(self, token: str) -> Principal:
-        """The machine of a token, or the person of a session that a program has."""
-        if token.startswith(Prefix.SESSION.value):
-            return self._identities.of_session(token)
-        return self._identities.of_token(token)
+    def principal(self, caller: Caller) -> Principal:
+        """The sender of a request as it is known now; blocks.
+
+        Raises:
+            IdentityError: It is not known any more.
+            StoreError: The store does not answer.
+        """
+        return self._identities.of_bearer(caller.token)
 
     async def log_in(self, request: Request, name: str, password: str) -> str:
         """A session by name and password.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from starlette.types import Receive, Send
 
+    from callgate.admin.open_streams import OpenStreams
     from callgate.admin.registry import RegisteredMethod
     from callgate.identity.principal import Principal
 
@@ -50,8 +51,9 @@ _HEADERS: Final = [
 class Events:
     """All streams of server-sent events of one port."""
 
-    def __init__(self) -> None:
-        """Begins without streams."""
+    def __init__(self, open_streams: OpenStreams) -> None:
+        """Takes the streams of all faces."""
+        self._open_streams = open_streams
         self._pumps = Pumps()
         self._beginnings = Turns(_BEGINNINGS_AT_ONCE)
         self._resumptions = Turns(_RESUMPTIONS_AT_ONCE)
@@ -68,6 +70,7 @@ class Events:
         call: Call,
         last_id: str,
         is_known: Callable[[], Awaitable[bool]],
+        check: Callable[[], None],
         receive: Receive,
         send: Send,
     ) -> None:
@@ -79,7 +82,8 @@ class Events:
             request: The request.
             call: Its circumstances; `ended` is set at the end.
             last_id: The id of the last event that the client has, from a stream that has broken off; or nothing.
-            is_known: Tells whether the caller still may.
+            is_known: Tells whether the caller is known still.
+            check: Raises an `AdminError` or a `CallgateError` if the caller may not any more; blocks.
             receive: Of the request, whose body was read.
             send: Of the request.
 
@@ -99,13 +103,22 @@ class Events:
         key, reader = (method.name, shared.SerializeToString(deterministic=True)), Reader()
         gone = asyncio.create_task(_gone(receive))
         gone.add_done_callback(lambda _: call.ended.set())
+        loop = asyncio.get_running_loop()
+
+        def end(fault: AdminError) -> None:
+            call.ended.set()
+            # The loop may have ended meanwhile.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(reader.put, fault)
+
         try:
-            await self._pumps.join(key, lambda ended: _opened(method, principal, shared, ended), reader)
-            if has_beginning or not method.is_stream:
-                turns = self._resumptions if stream.is_resumed else self._beginnings
-                await turns.run(stream.begin, is_wanted=lambda: not gone.done())
-            await stream.start()
-            await self._forward(stream, reader, gone, is_known)
+            with self._open_streams.checked(check, end):
+                await self._pumps.join(key, lambda ended: _opened(method, principal, shared, ended), reader)
+                if has_beginning or not method.is_stream:
+                    turns = self._resumptions if stream.is_resumed else self._beginnings
+                    await turns.run(stream.begin, is_wanted=lambda: not gone.done())
+                await stream.start()
+                await self._forward(stream, reader, gone, is_known)
         finally:
             call.ended.set()
             gone.cancel()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 
+from callgate.admin.authorise import authorise
 from callgate.admin.errors import AdminError, admin_error
 from callgate.admin.http.errors import RequestError
 from callgate.admin.http.forms import form_token, read_body
@@ -45,7 +46,7 @@ class RestFace:
             ValueError: The options of a method cannot be served.
         """
         self.bindings = Bindings(registry.methods.values())
-        self.events = Events()
+        self.events = Events(registry.open_streams)
         self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,7 +88,10 @@ class RestFace:
         async def is_known() -> bool:
             return await self._callers.is_known(request)
 
-        await self.events.follow(method, caller.principal, message, call, last_id, is_known, receive, send)
+        def check() -> None:
+            authorise(self._callers.principal(caller), method.rights)
+
+        await self.events.follow(method, caller.principal, message, call, last_id, is_known, check, receive, send)
         return None
 
     def _match(self, request: Request) -> Match:

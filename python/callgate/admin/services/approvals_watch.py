@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 BEAT_S: Final = 15.0
 """Longest silence of a stream."""
 
-_LOOK_S: Final = 1.0
+_LOOK_S: Final = 0.5
 """Longest time after which an ended stream is noticed."""
 
 _PAUSE_S: Final = 0.1
