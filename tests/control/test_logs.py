@@ -10,6 +10,8 @@ from typing import Literal
 import pytest
 
 from callgate.control import logs
+from callgate.control.logins import Logins
+from callgate.identity.reports import LoginMethod, LoginOutcome, LoginReport
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +71,26 @@ def test_pace() -> None:
     lines = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["denied"] * 3 + ["other"] + ["denied"] * 2
     assert [line.get("suppressed") for line in lines] == [None] * 4 + [7, None]
+
+
+def test_strangers_write_few_lines() -> None:
+    now_s = 10.0
+    stream = io.StringIO()
+    logs.configure("json", stream)
+    [handler] = logs.LOGGER.handlers
+    handler.filters[:] = [logs.Pace(clock=lambda: now_s)]
+    logins = Logins()
+    for method in LoginMethod:
+        for outcome in LoginOutcome:
+            for _ in range(1_000):
+                logins.report(LoginReport(method, outcome, 'x" source=1', {"name": "ann"}))
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == [*["login_failed"] * 5, "login_slowed", *["token_refused"] * 5]
+    assert lines[0]["level"] == "warning"
+    assert (lines[0]["method"], lines[0]["source"], lines[0]["name"]) == ("password", 'x" source=1', "ann")
+    now_s = 11.0
+    logins.report(LoginReport(LoginMethod.LINK, LoginOutcome.SLOWED, "::1"))
+    assert json.loads(stream.getvalue().splitlines()[-1])["suppressed"] == 1_999
 
 
 def test_configuring_again_replaces() -> None:

@@ -17,8 +17,10 @@ _LONGEST: Final = 256
 """Characters of a token; a longer text is none."""
 
 
-def authenticated(identities: Identities, authorization: str | None) -> Principal:
+def authenticated(identities: Identities, authorization: str | None, source: str | None = None) -> Principal:
     """The person of a session, or the machine of a token: ``Bearer cgs_...`` or ``Bearer cga_...``.
+
+    With the address that the call came from, a refusal is reported.
 
     Raises:
         AdminError: UNAUTHENTICATED.
@@ -30,7 +32,7 @@ def authenticated(identities: Identities, authorization: str | None) -> Principa
         message = "expected `authorization: Bearer` with a machine token or the token of a session"
         raise _unauthenticated(message, "NO_TOKEN")
     try:
-        return identities.of_bearer(token)
+        return identities.of_bearer(token, source)
     except RetryError:
         raise
     except IdentityError as error:

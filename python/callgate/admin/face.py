@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from callgate.errors import ConfigError
+from callgate.identity.reports import no_observer
 from callgate.store.ids import ID_BYTES, make_id
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from callgate.admin.sidecar import Sidecar
     from callgate.identity.identities import Identities
     from callgate.identity.passwords import Passwords
+    from callgate.identity.reports import LoginObserver
     from callgate.store.store import Store
 
 
@@ -48,6 +50,7 @@ class AdminFace:
         tls: Callable[[], Mapping[str, bytes] | None] = lambda: None,
         passwords: Passwords | None = None,
         log: Callable[[str, str, dict[str, object]], None] = lambda _level, _event, _fields: None,
+        observer: LoginObserver = no_observer,
     ) -> None:
         """Takes the parts of the sidecar.
 
@@ -59,6 +62,7 @@ class AdminFace:
             tls: Gives the certificate and the key of the admin port; None for no TLS.
             passwords: Makes and verifies hashes; None for what `Identities` takes by itself.
             log: Takes the level, the name and the fields of a line of the log.
+            observer: Takes reports of logins and refused tokens.
         """
         self._sidecar = sidecar
         self._files = files
@@ -67,6 +71,7 @@ class AdminFace:
         self._tls = tls
         self._passwords = passwords
         self._log = log
+        self._observer = observer
         self._replica = make_id(secrets.token_bytes(ID_BYTES))
         self._ground: Ground | None = None
         self._grpc: GrpcFace | None = None
@@ -96,7 +101,7 @@ class AdminFace:
         from callgate.identity.identities import Identities  # noqa: PLC0415
         from callgate.store.changes import Kind  # noqa: PLC0415
 
-        identities = Identities(store, passwords=self._passwords)
+        identities = Identities(store, passwords=self._passwords, observer=self._observer)
         ground = self._ground = Ground(store, self._sidecar, self._files, identities, self._replica)
         self.registry = make_registry(ground, self._unexpected)
         self._changes.listen(ground.news.tell, [kind.value for kind in Kind])

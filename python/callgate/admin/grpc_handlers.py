@@ -57,15 +57,16 @@ class Handlers:
         for end in list(self._ends):
             end.set()
 
-    def principal(self, context: grpc.ServicerContext) -> Principal:
-        """The caller.
+    def principal(self, context: grpc.ServicerContext, *, is_new: bool = True) -> Principal:
+        """The caller; `is_new` unless it was known already.
 
         Raises:
             AdminError: UNAUTHENTICATED, or the store does not answer.
         """
+        source = _source(context.peer()) if is_new else None
         given = [str(value) for key, value in context.invocation_metadata() if key == "authorization"]
         try:
-            return authenticated(self._identities, given[0] if len(given) == 1 else None)
+            return authenticated(self._identities, given[0] if len(given) == 1 else None, source)
         except Exception as error:  # noqa: BLE001  a face gets one kind of errors
             raise admin_error(error) from None
 
@@ -96,7 +97,7 @@ class Handlers:
         faults: list[AdminError] = []
 
         def check() -> None:
-            authorise(self.principal(context), method.rights)
+            authorise(self.principal(context, is_new=False), method.rights)
 
         def end(fault: AdminError) -> None:
             faults.append(fault)

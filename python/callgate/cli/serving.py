@@ -23,6 +23,7 @@ from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
 from callgate.control.certificate import admin_certificate
 from callgate.control.http import AdminServer
+from callgate.control.logins import Logins
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
 from callgate.control.parts import Parts, add_known_documents
@@ -82,7 +83,8 @@ class ServingProcess:
         admin = AdminServer(plan.config.admin.listen, pages, certificate=admin_certificate(plan.bundle))
         control = _Control(plan.config.state, pages)
         parts = Parts(self._source, (engine, approvals), reloader, numbers, self._tell_documents)
-        described = _administer(parts, engine, server, reloader, pages, admin.address)
+        pages.observer = collector.logins.report
+        described = _administer(parts, engine, server, reloader, pages, admin.address, collector.logins)
         watcher = Watcher(self._tell_files) if plan.config.watch else None
         try:
             server.start()
@@ -202,7 +204,13 @@ def _server(plan: Plan, engine: Engine) -> tuple[Server, ApprovalQueue]:
 
 
 def _administer(
-    parts: Parts, engine: Engine, server: Server, reloader: Reloader, pages: Pages, admin: str
+    parts: Parts,
+    engine: Engine,
+    server: Server,
+    reloader: Reloader,
+    pages: Pages,
+    admin: str,
+    logins: Logins,
 ) -> Callable[[], dict[str, Any]]:
     """Adds the admin API and its pages to the parts of the control plane; the function that gives the state of all."""
     started = datetime.now(timezone.utc)
@@ -210,7 +218,7 @@ def _administer(
     def described() -> dict[str, Any]:
         return status(engine, server, reloader, pages, parts, admin=admin, grpc=face, started=started)
 
-    face = admin_face(engine, server, reloader, parts.plane.changes, described)
+    face = admin_face(engine, server, reloader, parts.plane.changes, described, logins)
     parts.add(face, AdminSite(pages, face, lambda: reloader.plan.in_force, admin, link_shower(reloader.plan)))
     return described
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from callgate._callgate import Engine, Server
     from callgate.config.load import Loaded
     from callgate.control.changes import Changes
+    from callgate.control.logins import Logins
     from callgate.control.reload import Reloader
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -22,7 +23,12 @@ _LAST_PORT: Final = 65_535
 
 
 def admin_face(
-    engine: Engine, server: Server, reloader: Reloader, changes: Changes, status: Callable[[], dict[str, Any]]
+    engine: Engine,
+    server: Server,
+    reloader: Reloader,
+    changes: Changes,
+    status: Callable[[], dict[str, Any]],
+    logins: Logins,
 ) -> AdminFace:
     """The part of the control plane that serves the admin API over gRPC, and gives its methods to the admin port."""
     plan = reloader.plan
@@ -33,6 +39,7 @@ def admin_face(
         listen=grpc_address(plan.bundle.loaded),
         tls=lambda: reloader.plan.bundle.admin_tls,
         log=logs.log,
+        observer=logins.report,
     )
 
 

@@ -62,7 +62,8 @@ class Face:
 
     async def _answer(self, connection: Connection, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
-        request = Request(scope["method"], scope["raw_path"].decode("latin-1"), headers)
+        source = scope["client"][0] if scope.get("client") else ""
+        request = Request(scope["method"], scope["raw_path"].decode("latin-1"), headers, source)
         has_body = "Content-Length" in headers or "Transfer-Encoding" in headers
         site = self._pages.site_of(request, self._origin)
         if site is not None:

@@ -29,6 +29,13 @@ LOGGER: Final = logging.getLogger("callgate")
 PER_SECOND: Final = 100
 """Lines of one event within one second; further ones are counted and reported in the next second's first line."""
 
+LOGIN_FAILED: Final = "login_failed"
+LOGIN_SLOWED: Final = "login_slowed"
+TOKEN_REFUSED: Final = "token_refused"  # noqa: S105  the name of an event
+
+SELDOM: Final = {LOGIN_FAILED: 5, LOGIN_SLOWED: 1, TOKEN_REFUSED: 5}
+"""The lines of events that strangers cause, likewise: who guesses for days must not fill the disk."""
+
 _LEVELS: Final = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -67,7 +74,7 @@ class Pace(logging.Filter):
             self._lines.clear()
         event = record.msg
         written = self._lines.get(event, 0)
-        if written >= self._per_second:
+        if written >= min(SELDOM.get(event, self._per_second), self._per_second):
             self._left_out[event] = self._left_out.get(event, 0) + 1
             return False
         self._lines[event] = written + 1

@@ -16,6 +16,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from callgate._callgate import version
+from callgate.control.logins import Logins
 from callgate.control.store_numbers import DURATION, ERRORS, StoreNumbers
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class ServerCollector(Collector):
         """Takes a started server, and the numbers of the store of approvals."""
         self._server = server
         self._store = StoreNumbers() if store is None else store
+        self.logins = Logins()
+        """The logins on the admin port."""
         self._reloads = {"success": 0, "failure": 0}
         self._reloaded_at_s: float | None = None
         self._is_refused = False
@@ -56,6 +59,7 @@ class ServerCollector(Collector):
         for family in self._server.metric_families():
             yield self._with_store(_metric(family))
         yield from self._store.families()
+        yield from self.logins.families()
         reloads = CounterMetricFamily("callgate_policy_reloads", "Attempts to change the policies.", labels=["result"])
         for result, count in self._reloads.items():
             reloads.add_metric([result], count)

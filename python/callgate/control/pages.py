@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 
 from callgate.admin.paths import is_of_site
 from callgate.config.address import is_loopback
+from callgate.identity.reports import LoginMethod, LoginOutcome, LoginReport, no_observer
 from callgate.text import quoted
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from callgate.control.readiness import Serving
     from callgate.control.routes import Routes
+    from callgate.identity.reports import LoginObserver
 
 TEXT: Final = "text/plain; charset=utf-8"
 JSON: Final = "application/json"
@@ -51,6 +53,8 @@ class Request:
     """The target without its query."""
     headers: Mapping[str, str]
     """The header fields; names in any case are found."""
+    source: str = ""
+    """The address of the client, without its port."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class Pages:
         """The pages for people and the admin API, on the port alone."""
         self.token: str | None = None
         """The token with which the routes answer over TCP; None if they answer only on the control socket."""
+        self.observer: LoginObserver = no_observer
+        """Takes reports of refused tokens."""
 
     def site_of(self, request: Request, origin: Origin) -> ASGIApp | None:
         """The site, if it answers this request: of a name of this machine, where others do not reach it."""
@@ -165,6 +171,8 @@ class Pages:
         if "Origin" in request.headers:
             return refusal(HTTPStatus.FORBIDDEN, "requests from web pages are refused")
         if not self._has_token(request.headers.get("Authorization", "")):
+            if "Authorization" in request.headers:
+                self.observer(LoginReport(LoginMethod.TOKEN_FILE, LoginOutcome.FAILURE, request.source))
             message = "expected `Authorization: Bearer` with the token of `admin.token_file`"
             return refusal(HTTPStatus.UNAUTHORIZED, message, **{"WWW-Authenticate": "Bearer"})
         return None

@@ -6,13 +6,14 @@ Every method blocks: on the store, and a login on argon2 too. A server runs them
 from __future__ import annotations
 
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from callgate.errors import StoreError
 from callgate.identity.errors import IdentityError, RetryError
 from callgate.identity.passwords import Passwords
 from callgate.identity.principal import Principal, local_admin, principal_of
+from callgate.identity.reports import LoginMethod, LoginOutcome, LoginReport, no_observer
 from callgate.identity.secret_text import Prefix, new_id, new_secret, secret_hash
 from callgate.os_user import os_user
 from callgate.store.attempts import Attempt
@@ -20,8 +21,9 @@ from callgate.store.errors import ConflictError
 from callgate.store.tokens import NewToken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
+    from callgate.identity.reports import LoginObserver
     from callgate.store.model import Actor
     from callgate.store.people import Role
     from callgate.store.store import Store
@@ -42,19 +44,27 @@ def unix_us() -> int:
 class Identities:
     """Proves who administers."""
 
-    def __init__(self, store: Store, *, passwords: Passwords | None = None, clock: Callable[[], int] = unix_us) -> None:
-        """Takes an open store, hashes, and the clock."""
+    def __init__(
+        self,
+        store: Store,
+        *,
+        passwords: Passwords | None = None,
+        clock: Callable[[], int] = unix_us,
+        observer: LoginObserver = no_observer,
+    ) -> None:
+        """Takes an open store, hashes, the clock, and the function that takes reports of logins."""
         self._store = store
         self._passwords = Passwords() if passwords is None else passwords
         self._clock = clock
+        self._observer = observer
 
     @property
     def passwords(self) -> Passwords:
         """Hashes for new passwords."""
         return self._passwords
 
-    def of_token(self, text: str) -> Principal:
-        """The machine of a token.
+    def of_token(self, text: str, source: str | None = None) -> Principal:
+        """The machine of a token. With the address that it came from, a refusal is reported.
 
         Raises:
             IdentityError: It is unknown or has ended.
@@ -65,6 +75,9 @@ class Identities:
         token = None if token_hash is None else self._store.tokens.find(token_hash)
         # One message: whoever found an old token learns nothing.
         if token is None or not token.is_valid(now_us):
+            if source is not None:
+                known = {} if token is None else {"token": token.id, "name": token.name}
+                self._observer(LoginReport(LoginMethod.TOKEN, LoginOutcome.FAILURE, source, known))
             message = "unknown token"
             raise IdentityError(message)
         if token.used_us is None or now_us >= token.used_us + _MARKED_US:
@@ -73,14 +86,17 @@ class Identities:
                 self._store.tokens.mark_used(token.id, now_us)
         return Principal(f"{token.name} (token {token.id})", None, token.roles, scopes=token.scopes)
 
-    def of_bearer(self, text: str) -> Principal:
+    def of_bearer(self, text: str, source: str | None = None) -> Principal:
         """The machine of a token, or the person of a session whose token a program sends.
+
+        With the address that it came from, a refusal is reported.
 
         Raises:
             IdentityError: It is unknown or has ended.
             StoreError: The store does not answer.
         """
-        return self.of_session(text) if text.startswith(Prefix.SESSION.value) else self.of_token(text)
+        is_session = text.startswith(Prefix.SESSION.value)
+        return self.of_session(text, source) if is_session else self.of_token(text, source)
 
     def log_in(self, name: str, password: str, source: str) -> str:
         """A session token for a person's name and password; `source` is the address of the client, without a port.
@@ -91,24 +107,28 @@ class Identities:
             StoreError: The store does not answer.
         """
         attempt = Attempt(name, source)
-        # The turn comes first: who gets none has not failed.
-        with self._passwords.turn():
-            self._begin(attempt)
-            found = self._store.people.password_hash(name)
-            person, password_hash = (None, None) if found is None else found
-            is_right = self._passwords.verify(password_hash, password)
-        if person is None or not is_right or not person.is_active:
-            message = "wrong name or password"
-            raise IdentityError(message)
-        token, token_hash = _new(Prefix.SESSION)
-        try:
-            self._store.sessions.open(token_hash, person, attempt, self._clock())
-        except ConflictError as error:
-            raise IdentityError(str(error)) from None
+        # A name is reported if somebody has it: else it may be a password that was typed in the wrong field.
+        known: dict[str, str] = {}
+        with self._reported(LoginMethod.PASSWORD, source, known):
+            # The turn comes first: who gets none has not failed.
+            with self._passwords.turn():
+                self._begin(attempt)
+                found = self._store.people.password_hash(name)
+                person, password_hash = (None, None) if found is None else found
+                known.update({} if person is None else {"name": person.name})
+                is_right = self._passwords.verify(password_hash, password)
+            if person is None or not is_right or not person.is_active:
+                message = "wrong name or password"
+                raise IdentityError(message)
+            token, token_hash = _new(Prefix.SESSION)
+            try:
+                self._store.sessions.open(token_hash, person, attempt, self._clock())
+            except ConflictError as error:
+                raise IdentityError(str(error)) from None
         return token
 
-    def of_session(self, text: str) -> Principal:
-        """The person of a session.
+    def of_session(self, text: str, source: str | None = None) -> Principal:
+        """The person of a session. With the address that it came from, a refusal is reported.
 
         Raises:
             IdentityError: It is unknown or has ended.
@@ -118,6 +138,8 @@ class Identities:
         session_hash = secret_hash(Prefix.SESSION, text)
         session = None if session_hash is None else self._store.sessions.find(session_hash, now_us)
         if session_hash is None or session is None:
+            if source is not None:
+                self._observer(LoginReport(LoginMethod.SESSION, LoginOutcome.FAILURE, source))
             message = "not logged in, or not any more"
             raise IdentityError(message)
         if now_us >= session.used_us + _MARKED_US:
@@ -158,12 +180,13 @@ class Identities:
             StoreError: The store does not answer.
         """
         attempt = Attempt(None, source)
-        self._begin(attempt)
-        token, token_hash = _new(Prefix.SESSION)
-        link_hash = secret_hash(Prefix.LINK, text)
-        if link_hash is None or not self._store.sessions.use_link(link_hash, token_hash, attempt, self._clock()):
-            message = "this link does not work, or not any more"
-            raise IdentityError(message)
+        with self._reported(LoginMethod.LINK, source, {}):
+            self._begin(attempt)
+            token, token_hash = _new(Prefix.SESSION)
+            link_hash = secret_hash(Prefix.LINK, text)
+            if link_hash is None or not self._store.sessions.use_link(link_hash, token_hash, attempt, self._clock()):
+                message = "this link does not work, or not any more"
+                raise IdentityError(message)
         return token
 
     def new_token(
@@ -193,6 +216,19 @@ class Identities:
         """
         now_us = self._clock()
         return self._store.sessions.forget(now_us) + self._store.attempts.forget(now_us)
+
+    @contextmanager
+    def _reported(self, method: LoginMethod, source: str, known: dict[str, str]) -> Iterator[None]:
+        """Reports the result of a login; none if the store did not answer."""
+        try:
+            yield
+        except RetryError:
+            self._observer(LoginReport(method, LoginOutcome.SLOWED, source, known))
+            raise
+        except IdentityError:
+            self._observer(LoginReport(method, LoginOutcome.FAILURE, source, known))
+            raise
+        self._observer(LoginReport(method, LoginOutcome.SUCCESS, source, known))
 
     def _begin(self, attempt: Attempt) -> None:
         # A look first: it takes no lock, so that refused attempts hold up nobody.

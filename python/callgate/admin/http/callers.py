@@ -72,7 +72,9 @@ class Callers:
         if scheme.lower() != "bearer" or not token.strip():
             raise LogInError("expected `Authorization: Bearer` with a token of `callgate admin tokens create`")
         try:
-            principal = await self._look_up(request, self._turns, lambda: self._identities.of_bearer(token.strip()))
+            principal = await self._look_up(
+                request, self._turns, lambda: self._identities.of_bearer(token.strip(), source_of(request))
+            )
         except IdentityError as error:
             raise LogInError(str(error)) from None
         await self._admit(request)
@@ -92,7 +94,8 @@ class Callers:
         if request.method not in _SAFE:
             check_origin(request)
         try:
-            principal = await self._look_up(request, self._turns, lambda: self._identities.of_session(session))
+            source = source_of(request)
+            principal = await self._look_up(request, self._turns, lambda: self._identities.of_session(session, source))
         except IdentityError as error:
             raise LogInError(str(error)) from None
         await self._admit(request)
