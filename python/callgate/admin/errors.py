@@ -66,7 +66,8 @@ class AdminError(CallgateError):
         violations: Sequence[Violation] = (),
     ) -> None:
         """Takes the code, a message for people, and details for programs."""
-        super().__init__(message)
+        # Somebody may have sent a token in place of an id.
+        super().__init__(masked(message))
         self.code = code
         self.reason = reason or code.name
         self.metadata = dict(metadata or {})
@@ -79,7 +80,7 @@ class AdminError(CallgateError):
         left = _LARGEST_DETAILS - details[0].ByteSize()
         faults = BadRequest()
         for one in self.violations:
-            fault = BadRequest.FieldViolation(field=one.field, description=one.message[:_LONGEST_MESSAGE])
+            fault = BadRequest.FieldViolation(field=one.field, description=masked(one.message)[:_LONGEST_MESSAGE])
             left -= fault.ByteSize() + 8
             if left < 0:
                 break
