@@ -113,7 +113,7 @@ FAULTS = [
         grant("server: s, owner: {issuer: login, subject: bob}"),
         (
             "5:38: `grants[0].owner.issuer`: expected the URL that tokens have as `iss`, such as "
-            "`https://login.example.com`, got `login`"
+            "`https://login.example.com`, or `local` for a person of callgate's own store, got `login`"
         ),
     ),
     (
@@ -178,6 +178,13 @@ def test_the_data_plane_takes_what_is_given() -> None:
     }
     [only] = bundle.peps() or []
     assert only == {"name": "a", "tokens": expected, "certificates": [], "uids": [], "vouches": True}
+
+
+def test_a_grant_belongs_to_a_person_of_an_issuer_or_of_the_store() -> None:
+    bundle = read(grant("server: s, owner: {issuer: local, subject: bob}"))
+    [placed] = bundle.grants or ()
+    assert placed.grant.owner is not None
+    assert (placed.grant.owner.issuer, placed.grant.owner.subject) == ("local", "bob")
 
 
 def test_an_end_before_the_data_plane_s_time_is_in_the_past() -> None:

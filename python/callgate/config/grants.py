@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from callgate.config.fields import Flag, Instant, Section, Text, TokenHash, with_meanings
-from callgate.config.oauth import IssuerUrl
+from callgate.config.oauth import is_issuer
 from callgate.config.tokens import MOST_TOKENS, Token, in_one_form, token_keywords, unix_us
+from callgate.store.model import LOCAL_ISSUER
+from callgate.text import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Owner(Section):
-    """A person, as an issuer of tokens names them."""
+def _issuer_of_person(value: str) -> str:
+    if value != LOCAL_ISSUER and not is_issuer(value):
+        message = (
+            "expected the URL that tokens have as `iss`, such as `https://login.example.com`, or "
+            f"`{LOCAL_ISSUER}` for a person of callgate's own store, got {quoted(value)}"
+        )
+        raise ValueError(message)
+    return value
 
-    issuer: IssuerUrl
-    """URL of the issuer, the `iss` of the person's tokens."""
+
+class Owner(Section):
+    """A person, as an issuer of tokens or callgate's own store names them."""
+
+    issuer: Annotated[str, AfterValidator(_issuer_of_person)]
+    """URL of the issuer, the `iss` of the person's tokens; `local` for a person of callgate's own store."""
 
     subject: Text
-    """The person's name at the issuer, the `sub` of these tokens."""
+    """The person's name at the issuer, the `sub` of these tokens; in the store, the name of the person."""
 
 
 def _with_servers(schema: dict[str, Any], section: type[BaseModel]) -> None:

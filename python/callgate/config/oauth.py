@@ -46,8 +46,13 @@ class Algorithm(str, Enum):
     EDDSA = "EdDSA"
 
 
+def is_issuer(value: str) -> bool:
+    """True for a URL that tokens may have as `iss`."""
+    return _ISSUER.fullmatch(value) is not None
+
+
 def _issuer(value: str) -> str:
-    if not _ISSUER.fullmatch(value):
+    if not is_issuer(value):
         message = (
             f"expected the URL that tokens have as `iss`, such as `https://login.example.com`, got {quoted(value)}"
         )

@@ -15,7 +15,7 @@ from callgate.store import audit
 from callgate.store.changes import Kind, next_numbers
 from callgate.store.database import Domain
 from callgate.store.errors import ConflictError, UnknownIdError
-from callgate.store.model import Person
+from callgate.store.model import LOCAL_ISSUER, Person
 from callgate.store.tables import login_links, people, sessions
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 
     from callgate.store.database import Database
     from callgate.store.model import Actor
-
-LOCAL_ISSUER: Final = "local"
-"""The issuer of people whom the store or the operating system names. OIDC's issuers are URLs."""
 
 _TABLE: Final = people.c
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,63}")
