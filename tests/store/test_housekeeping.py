@@ -165,6 +165,40 @@ def test_another_pin_ends_what_was_asked_under_the_one_before(store: Store, keep
     assert [state(store, one)[0] for one in (unpinned, foreign)] == [State.PENDING] * 2
 
 
+def test_a_change_right_after_the_question_ends_it_too(store: Store, keeper: Housekeeping, facts: Facts) -> None:
+    """Before anybody has looked at what is in force."""
+    facts.pins = {("s", "t"): "2"}
+    of_policy, of_grant, of_pin = pending(store), pending(store, "g", grant="h"), pending(store, "p", pin_digest="1")
+    facts.grants = {"h": False}
+    for one in (of_policy, of_grant, of_pin):
+        keeper.asked(store.approvals.get(one, NOW).call)
+    facts.versions, facts.grants = frozenset({NEW[:12]}), {}
+    approved = pending(store, "a", policy_digest=NEW, grant="h")
+    store.approvals.answer(approved, answer(), NOW)
+    keeper.end_what_is_gone(store, NOW)
+    assert {state(store, one)[0] for one in (of_policy, of_grant, of_pin, approved)} == {State.ENDED}
+
+
+def test_a_question_while_others_are_looked_at_is_remembered(
+    store: Store, keeper: Housekeeping, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def versions() -> frozenset[str]:
+        # The approvals that live were read before.
+        if not asked:
+            asked.append(pending(store))
+            keeper.asked(store.approvals.get(asked[0], NOW).call)
+        return facts.versions
+
+    monkeypatch.setattr(facts, "policy_versions", versions)
+    keeper.end_what_is_gone(store, NOW)
+    assert state(store, asked[0])[0] is State.PENDING
+    facts.versions = frozenset({NEW[:12]})
+    keeper.end_what_is_gone(store, NOW)
+    assert state(store, asked[0])[0] is State.ENDED
+
+
 def test_several_replicas_at_once(store: Store, facts: Facts) -> None:
     many = [pending(store, str(number), grant=f"g{number % 20}") for number in range(200)]
     facts.grants = {f"g{number}": True for number in range(20)}

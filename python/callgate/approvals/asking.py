@@ -52,6 +52,8 @@ class Surroundings:
     """The person to whom a grant belongs."""
     definition_of: Callable[[str, str], Mapping[str, Any] | None] = lambda _server, _tool: None
     """The description and the input schema of a tool at a server."""
+    asked: Callable[[Call], None] = lambda _: None
+    """Is told of each new question that waits for people."""
     failed: Callable[[str], None] = lambda _: None
     """Is told why questions could not be answered."""
 
@@ -123,6 +125,9 @@ class Asking:
             return
         for (number, _), outcome in zip(asks, outcomes, strict=True):
             self._pass_on(number, outcome)
+        for (_, ask), outcome in zip(asks, outcomes, strict=True):
+            if isinstance(outcome, Waiting) and outcome.is_new:
+                self._around.asked(ask.call)
 
     def _pass_on(self, number: int, outcome: Outcome) -> None:
         queue = self._queue

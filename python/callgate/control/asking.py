@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from callgate.approvals.asking import Asking
     from callgate.config.bundle import Bundle
+    from callgate.store.model import Call
     from callgate.store.store import Store
 
 _QUIET_S: Final = 60.0
@@ -37,11 +38,13 @@ class Answering:
         self,
         queue: ApprovalQueue,
         bundle: Callable[[], Bundle],
+        asked: Callable[[Call], None] = lambda _: None,
     ) -> None:
-        """Takes the queue, and the function that gives the configuration in force."""
+        """Takes the queue, the function that gives the configuration in force, and the listener for new questions."""
         self._queue = queue
         self._bundle = bundle
         self._owners = Owners(bundle)
+        self._asked = asked
         self._asking: Asking | None = None
         self._told = ("", 0.0)
 
@@ -53,7 +56,8 @@ class Answering:
 
         self._owners.use(store)
         if self._asking is None:
-            around = Surroundings(self._mask, self._owners.of, Definitions(self._bundle).of, self._tell)
+            definition_of = Definitions(self._bundle).of
+            around = Surroundings(self._mask, self._owners.of, definition_of, self._asked, self._tell)
             self._asking = Asking(self._queue, around)
         # One for all stores: it keeps the uses that the store before could not take back.
         self._asking.start(store)

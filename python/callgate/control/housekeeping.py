@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from callgate.control.changes import Changes
     from callgate.control.store_numbers import StoreNumbers
     from callgate.store.live import LiveThings
+    from callgate.store.model import Call
     from callgate.store.store import Store
 
 _EVERY_S: Final = 60.0
@@ -53,11 +54,17 @@ class _Served:
         self.grants: set[str] = set()
         self.pins: set[tuple[str, str, str]] = set()
 
-    def keep(self, live: LiveThings) -> None:
-        """Forgets what nothing depends on any more."""
-        self.policies &= live.policies
-        self.grants &= live.grants
-        self.pins &= live.pins
+    def copy(self) -> _Served:
+        """The same things, which do not change any more."""
+        served = _Served()
+        served.policies, served.grants, served.pins = set(self.policies), set(self.grants), set(self.pins)
+        return served
+
+    def keep(self, known: _Served, live: LiveThings) -> None:
+        """Forgets what was known before `live` was read, and of which nothing live depends any more."""
+        self.policies -= known.policies - live.policies
+        self.grants -= known.grants - live.grants
+        self.pins -= known.pins - live.pins
 
 
 class Housekeeping:
@@ -83,6 +90,13 @@ class Housekeeping:
     def reloaded(self) -> None:
         """Looks soon for what depends on a configuration that is no longer in force."""
         self._worker.wake()
+
+    def asked(self, call: Call) -> None:
+        """Remembers what a new question of this replica depends on: it may be changed before anybody looks."""
+        self._served.policies.add(call.policy_digest)
+        self._served.grants.update(self._in_force.configured_grants({call.grant}))
+        if call.pin_digest is not None:
+            self._served.pins.add((call.server, call.tool, call.pin_digest))
 
     def start(self, store: Store) -> None:
         """Begins on a thread of its own."""
@@ -134,8 +148,9 @@ class Housekeeping:
         from callgate.store.live import read_live  # noqa: PLC0415  likewise
         from callgate.store.model import Actor  # noqa: PLC0415  likewise
 
+        known = self._served.copy()
         live, by = read_live(store.database, now_us), Actor("callgate", "")
-        self._served.keep(live)
+        self._served.keep(known, live)
         for digest in self._gone_policies(live):
             _log_end("policy", digest[:_VERSION_DIGITS], store.approvals.end_of_policy(digest, by, now_us))
         for grant, cause in self._gone_grants(live).items():
@@ -148,14 +163,15 @@ class Housekeeping:
     def _gone_policies(self, live: LiveThings) -> set[str]:
         versions = self._in_force.policy_versions()
         now = {digest for digest in live.policies if digest[:_VERSION_DIGITS] in versions}
-        gone = self._served.policies - now
+        # A question that was asked since `live` was read is not of it.
+        gone = self._served.policies & live.policies - now
         self._served.policies |= now
         return gone
 
     def _gone_grants(self, live: LiveThings) -> dict[str, str]:
         """The grants whose approvals end, each with the reason."""
         configured = self._in_force.configured_grants(live.grants)
-        gone = dict.fromkeys(self._served.grants - configured.keys(), "the grant is gone")
+        gone = dict.fromkeys(self._served.grants & live.grants - configured.keys(), "the grant is gone")
         self._served.grants |= configured.keys()
         # Whoever says so: what is revoked anywhere is revoked everywhere.
         return gone | {grant: "the grant is revoked" for grant, is_revoked in configured.items() if is_revoked}

@@ -92,7 +92,7 @@ class Parts:
             self.plane.add(self._grants)
         self.plane.add(StorePins(lambda: _pins(reloader.plan), self.plane.changes))
         self.plane.add(self._housekeeping)
-        self.plane.add(Answering(approvals, lambda: reloader.plan.in_force))
+        self.plane.add(Answering(approvals, lambda: reloader.plan.in_force, self._housekeeping.asked))
         self._freezes.restore()
         if source.policy is None:
             self._grants.restore()
