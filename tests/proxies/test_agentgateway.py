@@ -10,20 +10,26 @@ import yaml
 
 from support.program import sidecar
 from support.proxies.envoy import ROOT
-from support.proxies.mcp import mcp_server
+from support.proxies.mcp import mcp_server, noting_server
+from support.proxies.people import UNAVAILABLE, add_approver, approval_in, approve, locked
 from support.proxies.policies import POLICY
 from support.proxies.stand_in import gateway
+from support.proxies.ways import ASKS, KEYS
 
 DEPLOY = ROOT / "deploy" / "agentgateway"
 AGENT = {"x-agent": "a"}
 
 
-def configured(folder: Path) -> Path:
-    """callgate's configuration, but for its policy, which hides one of the server's tools."""
+HIDES = {**POLICY, "hide": ["small"]}
+
+
+def configured(folder: Path, policy: dict[str, Any], **keys: Any) -> Path:
+    """callgate's configuration, but for its policy and further keys."""
     configuration = yaml.safe_load((DEPLOY / "callgate.yaml").read_text())
-    (folder / "policy.json").write_text(json.dumps({**POLICY, "hide": ["small"]}))
+    (folder / "policy.json").write_text(json.dumps(policy))
     configuration["policies"] = {"example": "policy.json"}
     del configuration["catalogue"]
+    configuration.update(keys)
     path = folder / "callgate.yaml"
     path.write_text(yaml.safe_dump(configuration))
     return path
@@ -32,7 +38,7 @@ def configured(folder: Path) -> Path:
 def test_a_real_servers_messages(tmp_path: Path) -> None:
     with (
         mcp_server("/mcp", stateless=True) as port,
-        sidecar("--config", configured(tmp_path)) as running,
+        sidecar("--config", configured(tmp_path, HIDES)) as running,
         gateway("aws", f"http://127.0.0.1:{port}/mcp", running.address, tmp_path) as proxy,
     ):
 
@@ -64,6 +70,36 @@ def test_a_real_servers_messages(tmp_path: Path) -> None:
 
         nobody = proxy.send("tools/list", None, {})
         assert nobody["error"]["code"] in {-32001, -32600}
+
+
+def test_a_person_admits_one_call(tmp_path: Path) -> None:
+    add_approver(tmp_path / "state")
+    with (
+        noting_server(tmp_path, stateless=True) as (notes, port),
+        sidecar("--config", configured(tmp_path, ASKS, **KEYS)) as running,
+        gateway("aws", f"http://127.0.0.1:{port}/mcp", running.address, tmp_path) as proxy,
+    ):
+
+        def risky() -> dict[str, Any]:
+            return proxy.send("tools/call", {"name": "risky", "arguments": {"n": 1}}, AGENT)
+
+        def approval() -> str:
+            error = risky()["error"]
+            assert error["code"] == -32001
+            return approval_in(error["message"], error["data"]["data"]["callgate/decision"])
+
+        first = approval()
+        assert notes.read_text() == ""
+        approve(tmp_path / "state", first)
+        assert risky()["result"]["content"][0]["text"] == "did 1"
+        second = approval()
+        assert second != first
+        with locked(tmp_path / "state"):
+            denied = risky()["error"]["data"]["data"]["callgate/decision"]
+            assert (denied["outcome"], denied["rule"]) == ("deny", UNAVAILABLE)
+            assert "result" in proxy.send("tools/call", {"name": "open", "arguments": {"n": 5}}, AGENT)
+        assert approval() == second
+        assert notes.read_text() == "1\n"
 
 
 def test_the_gateways_file_says_what_the_tests_do() -> None:

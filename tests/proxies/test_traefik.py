@@ -15,7 +15,9 @@ import yaml
 
 from support.proxies.envoy import Answer
 from support.proxies.forward import DEPLOY, PEP_TOKEN, asked
+from support.proxies.people import add_approver, approval_in, approve
 from support.proxies.upstream import call, send_raw
+from support.proxies.ways import ASKS, KEYS
 
 Headers = list[tuple[str, bytes]]
 
@@ -113,3 +115,19 @@ def test_what_goes_on_and_what_does_not(tmp_path: Path) -> None:
         assert through_middlewares(running.address, CLIENT + alias, call("open"))[0].status == 403
         # Without its own field the proxy is nobody.
         assert asked_by_traefik(running.address, CLIENT, call("open"), "POST").status == 403
+
+
+def test_a_person_admits_one_call(tmp_path: Path) -> None:
+    add_approver(tmp_path / "state")
+    with asked(tmp_path, ASKS, keys=KEYS) as running:
+
+        def approval() -> str:
+            answer, onward = through_middlewares(running.address, CLIENT, call("risky", n=1))
+            assert (answer.status, answer.headers["x-callgate-outcome"], onward) == (403, "approval_required", [])
+            result = answer.body["result"]
+            return approval_in(result["content"][0]["text"], result["_meta"]["callgate/decision"])
+
+        first = approval()
+        approve(tmp_path / "state", first)
+        assert through_middlewares(running.address, CLIENT, call("risky", n=1))[0].status == 200
+        assert approval() != first

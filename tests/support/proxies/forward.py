@@ -59,7 +59,10 @@ def caddy_command(folder: Path) -> tuple[list[str], dict[str, str]]:
 
 
 def haproxy_command(folder: Path) -> tuple[list[str], dict[str, str]]:
-    shutil.copy(DEPLOY / "haproxy" / "callgate.lua", folder)
+    text = (DEPLOY / "haproxy" / "callgate.lua").read_text(encoding="utf-8")
+    assert text.count("TIMEOUT_MS = 1000") == 1
+    # On a busy machine answers may take longer than a proxy usually waits.
+    (folder / "callgate.lua").write_text(text.replace("TIMEOUT_MS = 1000", "TIMEOUT_MS = 30000"), encoding="utf-8")
     return ["-db", "-q", "-C", str(folder), "-f", "haproxy.cfg"], {"CALLGATE_PEP_TOKEN": PEP_TOKEN}
 
 
@@ -89,10 +92,14 @@ def forwarding(
     edit: Callable[[str], str] = lambda text: text,
     policy: Mapping[str, Any] = POLICY,
     catalogue: Path | None = None,
+    keys: Mapping[str, Any] | None = None,
     **proxies: Any,
 ) -> Iterator[tuple[Proxy, Sidecar]]:
     """A proxy in front of the server at this port, and its callgate; `edit` changes its configuration."""
-    with asked(folder, policy, proxies, catalogue) as running, started(kind, folder, port, running, edit) as proxy:
+    with (
+        asked(folder, policy, proxies, catalogue, keys) as running,
+        started(kind, folder, port, running, edit) as proxy,
+    ):
         yield proxy, running
 
 
@@ -102,8 +109,9 @@ def asked(
     policy: Mapping[str, Any] = POLICY,
     proxies: Mapping[str, Any] | None = None,
     catalogue: Path | None = None,
+    keys: Mapping[str, Any] | None = None,
 ) -> Iterator[Sidecar]:
-    """callgate with the configuration of `deploy/forward-auth`, except for its policy, grants and PEPs."""
+    """callgate with the configuration of `deploy/forward-auth`, but for its policy, grants, PEPs and further `keys`."""
     configuration = yaml.safe_load((DEPLOY / "forward-auth" / "callgate.yaml").read_text())
     (folder / "policy.json").write_text(json.dumps(policy))
     (folder / "key").write_text(KEY.hex())
@@ -119,6 +127,7 @@ def asked(
     ]
     configuration["peps"] = [{"name": "proxy", "token_hash": hash_token(KEY, PEP_TOKEN)}]
     configuration["proxies"].update(proxies or {})
+    configuration.update(keys or {})
     path = folder / "callgate.yaml"
     path.write_text(yaml.safe_dump(configuration))
     with sidecar("--config", path, stderr=subprocess.DEVNULL) as running:

@@ -14,7 +14,7 @@ from support.proxies.envoy import ROOT, Proxy, envoy, upstream
 from support.proxies.policies import POLICY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 DEPLOY = ROOT / "deploy" / "envoy"
 AUTHZ = ("ext-authz.yaml", "callgate.yaml")
@@ -38,10 +38,11 @@ def guarded_server(
     policy: dict[str, Any] = POLICY,
     server: str = "aws",
     catalogue: Path | None = None,
+    keys: Mapping[str, Any] | None = None,
     **proxies: Any,
 ) -> Iterator[tuple[Proxy, Sidecar]]:
     """In front of the server at this port; callgate's configuration is ours but for its policy, the server's name,
-    its catalogue and `proxies`."""
+    its catalogue, further `keys` and `proxies`."""
     envoys, ours = by
     configuration = yaml.safe_load((DEPLOY / ours).read_text())
     (folder / "policy.json").write_text(json.dumps(policy))
@@ -52,6 +53,7 @@ def guarded_server(
     del configuration["catalogue"]
     if catalogue is not None:
         configuration["catalogue"] = str(catalogue)
+    configuration.update(keys or {})
     path = folder / "callgate.yaml"
     path.write_text(yaml.safe_dump(configuration))
     with sidecar("--config", path) as running:

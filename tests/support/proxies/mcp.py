@@ -37,6 +37,15 @@ def mcp_server(path: str, *further: str, stateless: bool, at: int | None = None)
         process.wait()
 
 
+@contextmanager
+def noting_server(folder: Path, *, stateless: bool = False) -> Iterator[tuple[Path, int]]:
+    """A server that notes the calls of its tool `risky`; gives the file and its port."""
+    notes = folder / "notes"
+    notes.touch()
+    with mcp_server("/mcp", f"notes={notes}", stateless=stateless) as port:
+        yield notes, port
+
+
 def mcp_client(
     url: str,
     calls: Sequence[tuple[str, dict[str, Any]]],

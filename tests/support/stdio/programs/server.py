@@ -1,6 +1,10 @@
-"""A real MCP server over pipes: `server.py`. Runs in an environment of its own."""
+"""A real MCP server over pipes: `server.py [NOTES]`. Runs in an environment of its own.
+
+It writes the calls of one of its tools to the file.
+"""
 
 import sys
+from pathlib import Path
 
 from fastmcp import Context, FastMCP
 
@@ -57,6 +61,14 @@ def failing() -> str:
     """Fails."""
     message = "out of order"
     raise ValueError(message)
+
+
+@server.tool
+def risky(n: int = 0) -> str:
+    """Does something that a person has to agree to."""
+    with Path(sys.argv[1]).open("a") as file:
+        file.write(f"{n}\n")
+    return f"did {n}"
 
 
 @server.resource("memo://one")

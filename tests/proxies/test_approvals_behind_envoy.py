@@ -1,0 +1,40 @@
+"""Calls that need a person's approval, behind Envoy: a real MCP client and server, and `callgate approvals approve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from support.proxies.forward import ENVOY_HTTP
+from support.proxies.mcp import noting_server
+from support.proxies.people import admits_one_call, asks_nobody
+from support.proxies.ways import Way, envoy, forward_auth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+WAYS = [
+    Way("ext_authz over gRPC", envoy("ext-authz.yaml")),
+    # Envoy gives the status of a denial to the client, which shows no body of a 403.
+    Way("ext_authz over HTTP", forward_auth(ENVOY_HTTP), 403, "error"),
+    Way("ext_proc", envoy("ext-proc.yaml")),
+]
+WITHOUT_ARGUMENTS = Way("MCP filter", envoy("mcp-filter.yaml", "callgate-mcp-filter.yaml"))
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """The file of calls and the port of a server."""
+    with noting_server(tmp_path_factory.mktemp("server")) as both:
+        yield both
+
+
+@pytest.mark.parametrize("way", WAYS, ids=str)
+def test_a_person_admits_one_call(tmp_path: Path, served: tuple[Path, int], way: Way) -> None:
+    admits_one_call(way, tmp_path, *served)
+
+
+def test_where_arguments_are_not_seen_nobody_is_asked(tmp_path: Path, served: tuple[Path, int]) -> None:
+    asks_nobody(WITHOUT_ARGUMENTS, tmp_path, *served)
