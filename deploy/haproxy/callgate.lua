@@ -10,6 +10,7 @@
 
 local url = os.getenv("CALLGATE_URL")
 local token = os.getenv("CALLGATE_PEP_TOKEN")
+-- At least `approvals.deadline` and 200 ms: a call that needs an approval waits that long for the store.
 local TIMEOUT_MS = 1000
 
 -- Of the connection, or written anew by whoever sends the question.
