@@ -109,7 +109,7 @@ def test_everything_is_there() -> None:
         "  /tools/t:",
         *(f"    {line}" for line in json.dumps(EVIDENCE["entries"][0]["document"], indent=2).splitlines()),
         "",
-        "last answers for this grant and tool, before",
+        "earlier answers for this grant and tool",
         "  2027-01-15T08:00:00Z: denied by bob (local): no [approval b]",
         "",
         "answers",

@@ -23,7 +23,8 @@ from callgate.store.people import Role
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store
 from callgate.store.tokens import Scope
-from support.program import ENVIRONMENT, PROGRAM, Done, refused, run
+from support.planes import wait_until
+from support.program import ENVIRONMENT, PROGRAM, Done, refused, run, sidecar
 
 ME = Actor(f"{os_user()} (local)", f"command line at {socket.gethostname()}")
 GOOD = "correct horse battery"
@@ -284,6 +285,24 @@ def test_a_one_time_link(state: Path, tmp_path: Path) -> None:
         assert "on loopback" in " ".join(done.err.split())
     add(state, "ann", "--role", "admin")
     assert "there are no one-time links" in refused("admin", "link", "--state", state)
+
+
+def test_a_one_time_link_leads_to_the_sidecar_that_runs(tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text('{"version": "1", "default": "deny"}')
+    with sidecar("--policy", tmp_path / "policy.json", "--state", tmp_path / "state") as running:
+        wait_until(lambda: run("admin", "link", "--state", tmp_path / "state").code == 0)
+        done = run("admin", "link", "--state", tmp_path / "state")
+        assert done.out.startswith(f"http://{running.admin}/login?once=cgl_")
+
+
+def test_a_one_time_link_with_tls(state: Path, tmp_path: Path) -> None:
+    store_of(state).close()
+    for name in ("cert.pem", "key.pem"):
+        (tmp_path / name).touch()
+    admin = {"tls": {"certificate": "cert.pem", "key": "key.pem"}}
+    (tmp_path / "callgate.json").write_text(json.dumps({"servers": {"s": {}}, "state": str(state), "admin": admin}))
+    done = run("admin", "link", "--config", tmp_path / "callgate.json")
+    assert done.out.startswith("https://127.0.0.1:9193/login?once=cgl_"), done
 
 
 def test_help_names_every_role() -> None:

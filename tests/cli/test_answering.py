@@ -153,7 +153,7 @@ def test_approve_once(store: Store, call: Any) -> None:
     [record] = store.audit.page(kind="approvals", object_id=approval_id)
     assert (record.change.by.name, record.change.action, record.change.reason) == (str(ME), "approve", "agreed")
     again = call("approvals", "approve", approval_id)
-    expected = f"the approval `{approval_id}` is approved, so that it cannot be answered"
+    expected = f"the approval `{approval_id}` is approved, so that it cannot be answered; to ask anew, withdraw it"
     assert (again.code, again.out, again.err) == (2, "", expected)
 
 
@@ -275,7 +275,10 @@ def test_deny_several(store: Store, call: Any) -> None:
     assert stored(store, first).state is State.PENDING
     store.approvals.answer(second, answer(), now())
     done = call("approvals", "deny", first, second, third, first, "--reason", "not today")
-    assert (done.code, done.err) == (2, f"the approval `{second}` is approved, so that it cannot be answered")
+    assert (done.code, done.err) == (
+        2,
+        f"the approval `{second}` is approved, so that it cannot be answered; to ask anew, withdraw it",
+    )
     assert [line.split()[:2] for line in done.out.splitlines()] == [["denied:", f"{one},"] for one in (first, third)]
     assert [stored(store, one).state.value for one in (first, second, third)] == ["denied", "approved", "denied"]
     assert stored(store, first).cause == "not today"

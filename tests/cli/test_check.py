@@ -52,7 +52,8 @@ def test_exit_codes(door: list[str | Path]) -> None:
     assert run(*words, "--tool", "t", "--args", "{}").code == 0
     assert run(*words, "--tool", "u").code == 1
     assert run(*words, "--tool", "t", "--repeat", "3").code == 3
-    assert run(*words, "--tool", "approve").code == 4
+    asks = run(*words, "--tool", "approve")
+    assert (asks.code, "nobody was asked" in asks.out) == (4, "--policy" in words)
     assert run(*words, "--tool", "t", "--args", "[]").code == 1
     assert run(*words, "--tool", "labelled", "--label", "team=red").code == 0
     assert run(*words, "--tool", "labelled", "--label", "team=blue").code == 1

@@ -39,7 +39,7 @@ def approval_sections(approval: Approval, record: Recorded, now_us: int) -> list
         Section("tool", tuple(_tool(evidence))),
         Section("limits", tuple(_limits(evidence.get("limits")))),
         Section("rules", tuple(_entries(evidence.get("entries")))),
-        Section("last answers for this grant and tool, before", tuple(_recent(record.recent))),
+        Section("earlier answers for this grant and tool", tuple(_recent(record.recent))),
         Section("answers", tuple(_answers(record.answers))),
         Section("permit", tuple(_permit(approval, evidence))),
         Section("digests", tuple(_digests(approval))),

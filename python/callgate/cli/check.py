@@ -118,6 +118,7 @@ def check(
             decision = explanation.decision
         else:
             decision = _ask(lambda: engine.check(**call), repeat, as_json=as_json)
+        _say_who_is_asked(decision, as_text=repeat == 1 and not as_json)
     raise typer.Exit(EXIT_CODES[decision.outcome])
 
 
@@ -164,6 +165,12 @@ def _ask(ask: Callable[[], Decision], repeat: int, *, as_json: bool) -> Decision
         render.line(number, decision, as_json=as_json)
     render.summary(outcomes, shadows, as_json=as_json)
     return decision
+
+
+def _say_who_is_asked(decision: Decision, *, as_text: bool) -> None:
+    """Tells the reader that the approval that the message names is none that people can find."""
+    if as_text and decision.outcome is Outcome.APPROVAL_REQUIRED:
+        typer.echo("  nobody was asked: without --target no approval is written")
 
 
 def _need_target(options: dict[str, Path | None]) -> None:

@@ -69,7 +69,8 @@ def must_exist(path: Path | None) -> None:
         StoreGoneError: There is none.
     """
     if path is not None and not path.exists():
-        message = f"there is no store `{path}`; `callgate store migrate` makes one, or name its place with --config"
+        makes = "`callgate serve` makes one when it starts, and so does `callgate store migrate`"
+        message = f"there is no store `{path}`; {makes}; or name its place with --state or --config"
         raise StoreGoneError(message)
 
 

@@ -48,7 +48,8 @@ def give_answer(connection: Connection, approval_id: str, answer: Answer, now_us
     """
     approval = from_row(locked(connection, approval_id), now_us)
     if approval.state is not State.PENDING:
-        raise StateError("approval", approval_id, approval.state.value, "it cannot be answered")
+        anew = "; to ask anew, withdraw it" if approval.state in {State.APPROVED, State.DENIED} else ""
+        raise StateError("approval", approval_id, approval.state.value, f"it cannot be answered{anew}")
     _check(approval, answer)
     by = Actor(str(answer.person), answer.source)
     answered = _write(connection, approval, answer, by, now_us)
