@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from support.proxies.mcp import noting_server
-from support.proxies.people import admits_one_call
+from support.proxies.people import admits_one_call, gives_back
 from support.proxies.ways import Way, at_gateway, connected
 
 if TYPE_CHECKING:
@@ -27,3 +27,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_a_person_admits_one_call(tmp_path: Path, served: tuple[Path, int], way: Way) -> None:
     admits_one_call(way, tmp_path, *served)
+
+
+def test_the_approval_of_a_call_that_reached_no_server_comes_back(tmp_path: Path) -> None:
+    gives_back(WAYS[0], tmp_path, comes_back=True)

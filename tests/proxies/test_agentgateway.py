@@ -8,10 +8,11 @@ from typing import Any
 
 import yaml
 
+from support.planes import wait_until
 from support.program import sidecar
 from support.proxies.envoy import ROOT
 from support.proxies.mcp import mcp_server, noting_server
-from support.proxies.people import UNAVAILABLE, add_approver, approval_in, approve, locked
+from support.proxies.people import RULE, UNAVAILABLE, add_approver, approval_in, approve, locked
 from support.proxies.policies import POLICY
 from support.proxies.stand_in import gateway
 from support.proxies.ways import ASKS, KEYS
@@ -88,6 +89,7 @@ def test_a_person_admits_one_call(tmp_path: Path) -> None:
             assert error["code"] == -32001
             return approval_in(error["message"], error["data"]["data"]["callgate/decision"])
 
+        wait_until(lambda: risky()["error"]["data"]["data"]["callgate/decision"]["rule"] == RULE)
         first = approval()
         assert notes.read_text() == ""
         approve(tmp_path / "state", first)

@@ -9,7 +9,7 @@ import pytest
 
 from support.proxies.forward import ENVOY_HTTP
 from support.proxies.mcp import noting_server
-from support.proxies.people import admits_one_call, asks_nobody
+from support.proxies.people import admits_one_call, asks_nobody, gives_back
 from support.proxies.ways import Way, envoy, forward_auth
 
 if TYPE_CHECKING:
@@ -34,6 +34,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int
 @pytest.mark.parametrize("way", WAYS, ids=str)
 def test_a_person_admits_one_call(tmp_path: Path, served: tuple[Path, int], way: Way) -> None:
     admits_one_call(way, tmp_path, *served)
+
+
+@pytest.mark.parametrize(("way", "comes_back"), [(WAYS[0], False), (WAYS[2], True)], ids=str)
+def test_the_approval_of_a_call_that_reached_no_server(tmp_path: Path, way: Way, comes_back: bool) -> None:
+    gives_back(way, tmp_path, comes_back=comes_back)
 
 
 def test_where_arguments_are_not_seen_nobody_is_asked(tmp_path: Path, served: tuple[Path, int]) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import yaml
 
+from support.planes import wait_until
 from support.proxies.envoy import Answer
 from support.proxies.forward import DEPLOY, PEP_TOKEN, asked
-from support.proxies.people import add_approver, approval_in, approve
+from support.proxies.people import RULE, add_approver, approval_in, approve
 from support.proxies.upstream import call, send_raw
 from support.proxies.ways import ASKS, KEYS
 
@@ -127,6 +128,11 @@ def test_a_person_admits_one_call(tmp_path: Path) -> None:
             result = answer.body["result"]
             return approval_in(result["content"][0]["text"], result["_meta"]["callgate/decision"])
 
+        wait_until(
+            lambda: (
+                through_middlewares(running.address, CLIENT, call("risky", n=1))[0].headers["x-callgate-rule"] == RULE
+            )
+        )
         first = approval()
         approve(tmp_path / "state", first)
         assert through_middlewares(running.address, CLIENT, call("risky", n=1))[0].status == 200

@@ -10,10 +10,13 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from callgate.os_user import os_user
+from callgate.store.model import State
 from callgate.store.people import PersonEdit, Role
 from callgate.store.place import in_folder
 from callgate.store.store import open_store
 from support.approvals import CALLER
+from support.planes import wait_until
+from support.ports import free_port
 from support.program import run
 
 if TYPE_CHECKING:
@@ -36,6 +39,10 @@ def admits_one_call(way: Way, folder: Path, notes: Path, port: int) -> None:
     add_approver(folder / "state")
     with way.start(folder, notes, port) as agent, agent.session("legacy") as call:
         before = agent.done()
+        if way.kind == "refused":
+            wait_until(lambda: call("risky", n=1)["decision"]["rule"] == RULE)
+        else:
+            wait_until(lambda: rule_of(agent) == RULE)
         first = approval_of(way, agent, call("risky", n=1))
         assert agent.done() == before
         approve(agent.state, first)
@@ -56,6 +63,29 @@ def admits_one_call(way: Way, folder: Path, notes: Path, port: int) -> None:
             assert call("open", n=5)["text"] == "opened 5"
         assert agent.done() == [*before, "1"]
         assert approval_of(way, agent, call("risky", n=1)) == second
+
+
+def gives_back(way: Way, folder: Path, *, comes_back: bool) -> None:
+    """An approval is used for a call that cannot reach its server."""
+    add_approver(folder / "state")
+    with way.start(folder, folder, free_port()) as agent:
+        wait_until(lambda: rule_of(agent) == RULE)
+        answer = agent.raw("risky", n=1)
+        approval = answer.body["result"]["_meta"]["callgate/decision"]["approval"]
+        approve(agent.state, approval)
+        agent.raw("risky", n=1)
+        with closing(open_store(in_folder(agent.state))) as store:
+
+            def state() -> State:
+                return store.approvals.get(approval, time.time_ns() // 1_000).state
+
+            if comes_back:
+                # Once more, so that it was used in between.
+                wait_until(lambda: state() is State.APPROVED)
+                agent.raw("risky", n=1)
+                wait_until(lambda: state() is State.APPROVED)
+            else:
+                assert state() is State.CONSUMED
 
 
 def asks_nobody(way: Way, folder: Path, notes: Path, port: int) -> None:
@@ -91,6 +121,11 @@ def approval_of(way: Way, agent: Agent, seen: dict[str, Any]) -> str:
     # One call, one approval, in whichever session.
     assert approval in {by_http, None}
     return by_http
+
+
+def rule_of(agent: Agent) -> str:
+    """The rule by which the call is answered."""
+    return agent.raw("risky", n=1).headers["x-callgate-rule"]
 
 
 def approval_in(text: str, decision: dict[str, Any]) -> str:
