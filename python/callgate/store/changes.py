@@ -22,6 +22,15 @@ CHANNEL: Final = "callgate_changes"
 SCHEMA_DIGEST: Final = "md5(coalesce(current_schema(), ''))"
 """In PostgreSQL's words; at the end of the channel's name, because a database may hold several stores."""
 
+# Built once, here and wherever a waiting call needs it: to build a statement takes longer than to run it.
+_TAKE: Final = {
+    name: (made := dialect.insert(changes).values(kind=bindparam("kind"), number=bindparam("count")))
+    .on_conflict_do_update(
+        index_elements=[changes.c.kind], set_={"number": changes.c.number + made.excluded.number}
+    )
+    .returning(changes.c.number)
+    for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
+}
 _NOTIFY: Final = text(f"SELECT pg_notify(CAST(:channel AS text) || '_' || {SCHEMA_DIGEST}, :kind)")
 
 
@@ -44,11 +53,8 @@ def next_numbers(connection: Connection, kind: Kind, count: int = 1) -> range:
 
     INVARIANT: all writers of one kind are of one domain, so that a number that can be seen is higher than all before.
     """
-    insert = (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(changes)
-    statement = insert.values(kind=kind.value, number=count).on_conflict_do_update(
-        index_elements=[changes.c.kind], set_={"number": changes.c.number + insert.excluded.number}
-    )
-    last = int(connection.execute(statement.returning(changes.c.number)).scalar_one())
+    taken = {"kind": kind.value, "count": count}
+    last = int(connection.execute(_TAKE[connection.dialect.name], taken).scalar_one())
     if connection.dialect.name == "postgresql":
         connection.execute(_NOTIFY, {"channel": CHANNEL, "kind": kind.value})
     return range(last - count + 1, last + 1)

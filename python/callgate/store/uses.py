@@ -23,6 +23,23 @@ if TYPE_CHECKING:
     from callgate.store.model import Ask
 
 _TABLE: Final = permits.c
+# Built once: to build a statement takes longer than to run it.
+_FIND: Final = (
+    select(permits)
+    .where(
+        tuple_(_TABLE.grant_id, _TABLE.server, _TABLE.tool).in_(bindparam("wanted", expanding=True)),
+        text(ACTIVE),
+        _TABLE.uses_left > 0,
+        _TABLE.ends_us > bindparam("now_us"),
+    )
+    # The one that ends first, then the older one.
+    .order_by(_TABLE.ends_us, _TABLE.made_us, _TABLE.id)
+)
+_TAKE: Final = (
+    update(permits)
+    .where(_TABLE.id == bindparam("of_id"), _TABLE.state == "active", _TABLE.uses_left >= bindparam("taken"))
+    .values(uses_left=_TABLE.uses_left - bindparam("taken"), change=bindparam("number"))
+)
 _read_terms: Final = lru_cache(maxsize=1024)(read_terms)
 
 
@@ -44,19 +61,8 @@ class PermitUses:
         self._now_us = now_us
         self._held: dict[tuple[str, str, str], list[_Held]] = defaultdict(list)
         self._taken: list[tuple[str, str]] = []
-        wanted = {(ask.call.grant, ask.call.server, ask.call.tool) for ask in asks}
-        query = (
-            select(permits)
-            .where(
-                tuple_(_TABLE.grant_id, _TABLE.server, _TABLE.tool).in_(wanted),
-                text(ACTIVE),
-                _TABLE.uses_left > 0,
-                _TABLE.ends_us > now_us,
-            )
-            # The one that ends first, then the older one.
-            .order_by(_TABLE.ends_us, _TABLE.made_us, _TABLE.id)
-        )
-        for row in connection.execute(query):
+        wanted = list({(ask.call.grant, ask.call.server, ask.call.tool) for ask in asks})
+        for row in connection.execute(_FIND, {"wanted": wanted, "now_us": now_us}):
             rules = frozenset((rule["rule"], rule["entry_digest"]) for rule in row.rules)
             self._held[row.grant_id, row.server, row.tool].append(_Held(row, rules, row.uses_left))
 
@@ -82,16 +88,11 @@ class PermitUses:
             return
         taken = Counter(permit_id for _, permit_id in self._taken)
         numbers = next_numbers(self._connection, Kind.PERMITS, len(taken))
-        statement = (
-            update(permits)
-            .where(_TABLE.id == bindparam("of_id"), _TABLE.state == "active", _TABLE.uses_left >= bindparam("taken"))
-            .values(uses_left=_TABLE.uses_left - bindparam("taken"), change=bindparam("number"))
-        )
         changed = [
             {"of_id": permit_id, "taken": count, "number": number}
             for (permit_id, count), number in zip(taken.items(), numbers, strict=True)
         ]
-        if self._connection.execute(statement, changed).rowcount != len(changed):
+        if self._connection.execute(_TAKE, changed).rowcount != len(changed):
             message = "a permit changed while it was used; nothing was written"
             raise StoreError(message)
         self._connection.execute(

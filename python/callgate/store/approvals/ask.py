@@ -40,6 +40,35 @@ if TYPE_CHECKING:
 
 _TABLE: Final = approvals.c
 
+# Built once: to build a statement takes longer than to run it.
+_FIND: Final = select(approvals).where(_TABLE.fingerprint.in_(bindparam("fingerprints", expanding=True)), text(LIVE))
+_CHANGE: Final = (
+    update(approvals)
+    .where(_TABLE.id == bindparam("of_id"), _TABLE.state == bindparam("of_state"))
+    .values(
+        state=bindparam("new_state"),
+        changed_us=bindparam("now_us"),
+        changed_by=bindparam("by"),
+        changed_from=bindparam("source"),
+        cause=bindparam("why"),
+        use_id=bindparam("used"),
+        change=bindparam("number"),
+    )
+)
+_COUNT_BY_GRANT: Final = (
+    select(_TABLE.grant_id, func.count().label("pending"))
+    # `+ 0`: SQLite takes the index of this condition otherwise, and reads what is pending of all grants.
+    .where(
+        text(PENDING),
+        _TABLE.until_us + 0 > bindparam("now_us"),
+        _TABLE.grant_id.in_(bindparam("grants", expanding=True)),
+    )
+    .group_by(_TABLE.grant_id)
+)
+_COUNT: Final = (
+    select(func.count()).select_from(approvals).where(text(PENDING), _TABLE.until_us > bindparam("now_us"))
+)
+
 
 @dataclass(frozen=True)
 class Caps:
@@ -93,8 +122,8 @@ class _Batch:
         self._permits: uses.PermitUses | None = None
         self._pending: Counter[str] | None = None
         self._pending_in_all: int | None = None
-        query = select(approvals).where(_TABLE.fingerprint.in_({ask.call.fingerprint for ask in asks}), text(LIVE))
-        for row in connection.execute(query):
+        fingerprints = list({ask.call.fingerprint for ask in asks})
+        for row in connection.execute(_FIND, {"fingerprints": fingerprints}):
             stored = from_row(row)
             self._held[stored.call.fingerprint].append(_Held(stored, from_row(row, now_us).state))
 
@@ -159,40 +188,22 @@ class _Batch:
     def _count_pending(self) -> Counter[str]:
         """The pending approvals of the grants that ask; those whose time is over do not count."""
         if self._pending is None:
-            grants = {ask.call.grant for ask in self._asks}
-            count = func.count().label("pending")
-            # `+ 0`: SQLite takes the index of this condition otherwise, and reads what is pending of all grants.
-            is_of_grant = (text(PENDING), _TABLE.until_us + 0 > self._now_us, _TABLE.grant_id.in_(grants))
-            by_grant = select(_TABLE.grant_id, count).where(*is_of_grant)
-            rows = self._connection.execute(by_grant.group_by(_TABLE.grant_id))
+            grants = list({ask.call.grant for ask in self._asks})
+            rows = self._connection.execute(_COUNT_BY_GRANT, {"grants": grants, "now_us": self._now_us})
             self._pending = Counter({row.grant_id: row.pending for row in rows})
         return self._pending
 
     def _count_in_all(self) -> int:
         """Likewise of all grants; counted only if the grant's own number lets the call wait."""
         if self._pending_in_all is None:
-            is_pending = (text(PENDING), _TABLE.until_us > self._now_us)
-            query = select(func.count()).select_from(approvals).where(*is_pending)
-            self._pending_in_all = int(self._connection.execute(query).scalar_one())
+            self._pending_in_all = int(self._connection.execute(_COUNT, {"now_us": self._now_us}).scalar_one())
         return self._pending_in_all
 
     def _update(self, state: State, changed: list[dict[str, Any]]) -> None:
         if not changed:
             return
-        statement = (
-            update(approvals)
-            .where(_TABLE.id == bindparam("of_id"), _TABLE.state == bindparam("of_state"))
-            .values(
-                state=state.value,
-                changed_us=self._now_us,
-                changed_by=bindparam("by"),
-                changed_from=bindparam("source"),
-                cause=bindparam("why"),
-                use_id=bindparam("used"),
-                change=bindparam("number"),
-            )
-        )
-        if self._connection.execute(statement, changed).rowcount != len(changed):
+        rows = [{**one, "new_state": state.value, "now_us": self._now_us} for one in changed]
+        if self._connection.execute(_CHANGE, rows).rowcount != len(rows):
             message = "an approval changed while it was used; nothing was written"
             raise StoreError(message)
 
