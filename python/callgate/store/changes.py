@@ -25,9 +25,7 @@ SCHEMA_DIGEST: Final = "md5(coalesce(current_schema(), ''))"
 # Built once, here and wherever a waiting call needs it: to build a statement takes longer than to run it.
 _TAKE: Final = {
     name: (made := dialect.insert(changes).values(kind=bindparam("kind"), number=bindparam("count")))
-    .on_conflict_do_update(
-        index_elements=[changes.c.kind], set_={"number": changes.c.number + made.excluded.number}
-    )
+    .on_conflict_do_update(index_elements=[changes.c.kind], set_={"number": changes.c.number + made.excluded.number})
     .returning(changes.c.number)
     for name, dialect in (("sqlite", sqlite), ("postgresql", postgresql))
 }

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from sqlalchemy import and_, select, tuple_
+from sqlalchemy import select, tuple_
 
 from callgate.errors import CallgateError
 
@@ -60,12 +60,9 @@ def find_ids(connection: Connection, column: Column[str], beginning: str, size: 
     """The ids of random letters and digits (see `ids.py`) that begin so."""
     if _ID.fullmatch(beginning) is None:
         return []
-    if connection.dialect.name == "sqlite":
-        # By its index, which is ordered by bytes; `{` comes after `z`.
-        begins = and_(column >= beginning, column < f"{beginning}{{")
-    else:
-        begins = column.startswith(beginning)
-    return list(connection.scalars(select(column).where(begins).order_by(column).limit(size)))
+    # By its index, which is ordered by bytes; `{` comes after `z`.
+    begins = (column >= beginning, column < f"{beginning}{{")
+    return list(connection.scalars(select(column).where(*begins).order_by(column).limit(size)))
 
 
 def read_page(

@@ -65,9 +65,7 @@ _COUNT_BY_GRANT: Final = (
     )
     .group_by(_TABLE.grant_id)
 )
-_COUNT: Final = (
-    select(func.count()).select_from(approvals).where(text(PENDING), _TABLE.until_us > bindparam("now_us"))
-)
+_COUNT: Final = select(func.count()).select_from(approvals).where(text(PENDING), _TABLE.until_us > bindparam("now_us"))
 
 
 @dataclass(frozen=True)

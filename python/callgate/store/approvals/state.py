@@ -22,6 +22,9 @@ _TABLE: Final = approvals.c
 _AT_ONCE: Final = 100
 """Rows that one transaction changes: calls wait for it."""
 
+_CLOCKS_DIFFER_US: Final = 24 * 3_600 * 1_000_000
+"""The clocks of replicas differ by less. Those that were consumed longer ago need no look: they are a long history."""
+
 
 def locked(connection: Connection, approval_id: str) -> Any:  # noqa: ANN401  a row has its query's columns
     """The row of an approval, which nobody else changes until the end of the transaction.
@@ -126,14 +129,14 @@ def end_where(
 def end_for_good(
     connection: Connection, where: tuple[ColumnElement[bool], ...], by: Actor, cause: str, now_us: int
 ) -> tuple[int, int]:
-    """Ends some, and forbids that consumed ones are restored, whatever a replica's clock says.
+    """Ends some, and forbids that consumed ones are restored, also by a replica whose clock is behind.
 
     Both in one transaction: no use comes between them.
 
     Returns:
         The number of those that ended, and of those that cannot be restored any more.
     """
-    restorable = (_TABLE.state == State.CONSUMED.value, _TABLE.until_us > 0, *where)
+    restorable = (_TABLE.state == State.CONSUMED.value, _TABLE.until_us > now_us - _CLOCKS_DIFFER_US, *where)
     ids = list(connection.scalars(select(_TABLE.id).where(*restorable).limit(_AT_ONCE)))
     if ids:
         connection.execute(update(approvals).where(_TABLE.id.in_(ids)).values(until_us=0))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import JSON, BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, String, Table
+from sqlalchemy import JSON, BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Index, Table
 
-from callgate.store.tables.base import Number, metadata, partial_index, time, word
+from callgate.store.tables.base import Number, RandomId, metadata, partial_index, time, word
 
 _STATES: Final = "'pending', 'approved', 'denied', 'consumed', 'expired', 'ended'"
 LIVE: Final = "state IN ('pending', 'approved', 'denied')"
@@ -18,7 +18,7 @@ PENDING: Final = "state = 'pending'"
 approvals: Final = Table(
     "approvals",
     metadata,
-    Column("id", String, primary_key=True),
+    Column("id", RandomId, primary_key=True),
     word("fingerprint"),
     word("grant_id"),
     word("server"),
@@ -63,7 +63,7 @@ approvals: Final = Table(
 evidence: Final = Table(
     "evidence",
     metadata,
-    Column("approval_id", ForeignKey("approvals.id", ondelete="CASCADE"), primary_key=True),
+    Column("approval_id", RandomId, ForeignKey("approvals.id", ondelete="CASCADE"), primary_key=True),
     # The arguments as JSON, masked; null once their time is over.
     word("arguments", nullable=True),
     # Everything else as JSON.
@@ -78,7 +78,7 @@ answers: Final = Table(
     "answers",
     metadata,
     Column("number", Number, primary_key=True, autoincrement=True),
-    Column("approval_id", ForeignKey("approvals.id", ondelete="CASCADE"), nullable=False),
+    Column("approval_id", RandomId, ForeignKey("approvals.id", ondelete="CASCADE"), nullable=False),
     word("issuer"),
     word("subject"),
     # The groups of the person at the time of the answer.

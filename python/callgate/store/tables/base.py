@@ -20,6 +20,9 @@ metadata: Final = MetaData(
 Number: Final = BigInteger().with_variant(Integer, "sqlite")
 """A number that the database gives; SQLite does so for its own type alone."""
 
+RandomId: Final = String().with_variant(String(collation="C"), "postgresql")
+"""The id of `ids.py`, ordered by bytes in both databases: so an index finds it by its beginning."""
+
 changes: Final = Table(
     "changes",
     metadata,

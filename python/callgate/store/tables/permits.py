@@ -6,7 +6,7 @@ from typing import Final
 
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, ForeignKey, Index, Integer, String, Table
 
-from callgate.store.tables.base import metadata, partial_index, time, word
+from callgate.store.tables.base import RandomId, metadata, partial_index, time, word
 
 ACTIVE: Final = "state = 'active'"
 """The condition of partial indexes, which queries repeat as text."""
@@ -14,8 +14,8 @@ ACTIVE: Final = "state = 'active'"
 permits: Final = Table(
     "permits",
     metadata,
-    Column("id", String, primary_key=True),
-    Column("approval_id", ForeignKey("approvals.id", ondelete="CASCADE"), nullable=False),
+    Column("id", RandomId, primary_key=True),
+    Column("approval_id", RandomId, ForeignKey("approvals.id", ondelete="CASCADE"), nullable=False),
     word("grant_id"),
     word("server"),
     word("tool"),
@@ -39,6 +39,7 @@ permits: Final = Table(
     CheckConstraint("state IN ('active', 'ended')", name="state"),
     CheckConstraint("uses_left BETWEEN 0 AND max_uses", name="uses_left"),
     partial_index("ix_permits_active", "grant_id", "server", "tool", where=ACTIVE),
+    partial_index("ix_permits_active_made", "made_us", "id", where=ACTIVE),
     partial_index("ix_permits_ends", "ends_us", where=ACTIVE),
     Index("ix_permits_approval", "approval_id"),
     Index("ix_permits_made", "made_us", "id"),
@@ -50,7 +51,7 @@ permit_uses: Final = Table(
     "permit_uses",
     metadata,
     Column("use_id", String, primary_key=True),
-    Column("permit_id", ForeignKey("permits.id", ondelete="CASCADE"), nullable=False),
+    Column("permit_id", RandomId, ForeignKey("permits.id", ondelete="CASCADE"), nullable=False),
     time("used_us"),
     time("given_back_us", nullable=True),
     Index("ix_permit_uses_permit", "permit_id"),
