@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callgate import Client, ConfigError, Engine, Server, version
+from callgate.control.connections import Connection, Connections
 from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
 from callgate.control.pages import Pages
@@ -149,6 +150,22 @@ def test_labels_cannot_break_the_page(admin: AdminServer, engine: Engine, server
     with Client(str(server.address)) as client:
         client.check(grant="g", tool="t")
     assert scrape(admin.address)[key("callgate_denials_total", server="(any)", rule=f"/tools/t/limits/{counter}")] == 1
+
+
+def test_the_body_of_an_answer_does_not_wait_for_its_head(admin: AdminServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Connection] = []
+    add = Connections.add
+
+    def noted(connections: Connections, accepted: socket.socket) -> Connection:
+        made.append(add(connections, accepted))
+        return made[-1]
+
+    monkeypatch.setattr(Connections, "add", noted)
+    host, _, port = admin.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=20) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(1)
+        assert made[0].socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 def test_health(admin: AdminServer, pages: Pages) -> None:
