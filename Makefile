@@ -213,7 +213,7 @@ bench_profile := $(if $(quick),dev,release)
 bench_run = PYTHONPATH=bench $(bench_dir)/venv/bin/python bench/run.py $(if $(quick),--quick)
 
 .PHONY: bench
-bench: $(bench_dir)/.stamp bench-tools bench-proxy-tools bench-gateway-tools ## every bench in one run, one table at the end (QUICK=1: only shows that they work)
+bench: $(bench_dir)/.stamp bench-tools bench-proxy-tools bench-gateway-tools bench-control-tools ## every bench in one run, one table at the end (QUICK=1: only shows that they work)
 	@$(bench_run) all
 
 .PHONY: bench-core
@@ -252,6 +252,10 @@ bench-tokens: ## a token of an OAuth issuer: its signature, and what is believed
 bench-log: $(bench_dir)/.stamp bench-tools ## throughput with the decision log beside without
 	@$(bench_run) log $(ARGS)
 
+.PHONY: bench-control
+bench-control: $(bench_dir)/.stamp bench-control-tools ## approvals, pages, start and memory of the control plane; the data plane beside it
+	@$(bench_run) control $(ARGS)
+
 .PHONY: bench-proxies
 bench-proxies: $(bench_dir)/.stamp bench-tools bench-proxy-tools ## behind proxies, beside limitador, ratelimit and OPA
 	@$(bench_run) proxies $(ARGS)
@@ -287,6 +291,11 @@ bench-proxy-tools: bench-gateway-tools
 	@bench/peers/build $(if $(quick),--quick)
 	$(call say,Envoy's services without a network)
 	@cargo bench --quiet --no-run $(if $(quick),--profile dev) --package callgate-server --features bench --bench envoy
+
+# The database beside SQLite, and how it is run by another user than root.
+.PHONY: bench-control-tools
+bench-control-tools:
+	@scripts/need taskset=util-linux setpriv=util-linux postgres=postgresql
 
 # The server behind the gateway, and plain proxies before it.
 .PHONY: bench-gateway-tools

@@ -44,6 +44,7 @@ PARTS = {
     "state": Part("sidecar.state", (), ("state",)),
     "proxies": Part("proxy.main", (), ("proxies",), ("rate-limit", "over-limit", "authz")),
     "gateway": Part("mcp_gateway.main", (), ("gateway",), ("gateway",)),
+    "control": Part("control.main", (), ("control",)),
     "log": Part("sidecar.decision_log", (), ("decision_log",), ("log",)),
 }
 

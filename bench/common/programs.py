@@ -11,7 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,8 +57,20 @@ class Program:
 @contextmanager
 def started(command: Sequence[str], core: str | None = SERVER_CORE, **environment: str) -> Iterator[Program]:
     """Starts a program, pinned to a core unless that is None; it is stopped with SIGTERM in the end."""
+    with _started(command, core, environment) as program:
+        yield program
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], core: str | None, environment: Mapping[str, str], log: Path | None = None
+) -> Iterator[Program]:
+    """Likewise; what it writes to stderr is shown, or written to `log`."""
     pinned = ["taskset", "-c", core, *command] if core is not None else list(command)
-    process = subprocess.Popen(pinned, cwd=machine.ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+    with log.open("ab") if log is not None else nullcontext() as stderr:
+        process = subprocess.Popen(
+            pinned, cwd=machine.ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=stderr
+        )
     try:
         yield Program(process, " ".join(command))
     finally:
@@ -72,11 +84,12 @@ class Sidecar(Program):
 
     address: str
     admin: str
+    admin_grpc: str
     configuration: Path
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, within_seconds: float = START_SECONDS) -> None:
         """Returns when `/readyz` says so."""
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + within_seconds
         while time.monotonic() < deadline:
             self.running()
             try:
@@ -85,7 +98,7 @@ class Sidecar(Program):
                         return
             except (urllib.error.URLError, ConnectionError, TimeoutError):
                 time.sleep(ASK_EVERY_SECONDS)
-        sys.exit(f"callgate was not ready within {START_SECONDS:g} s")
+        sys.exit(f"callgate was not ready within {within_seconds:g} s")
 
     def metrics(self) -> str:
         """Everything that `/metrics` says."""
@@ -112,17 +125,20 @@ def sidecar(
     *,
     socket_path: Path | None = None,
     core: str | None = SERVER_CORE,
+    program: Sequence[str] = (str(CALLGATE),),
+    within_seconds: float = START_SECONDS,
+    log: Path | None = None,
 ) -> Iterator[Sidecar]:
     """Starts `callgate serve` with a configuration on free ports, and waits until it is ready.
 
     What outlives the process goes to `folder`; counters are in memory unless the configuration says otherwise.
     """
-    address, admin = free_addresses(2)
+    address, admin, admin_grpc = free_addresses(3)
     path = folder / f"callgate-{address.rpartition(':')[2]}.json"
     document: dict[str, object] = {
         "state": str(folder),
         "listen": address,
-        "admin": {"listen": admin},
+        "admin": {"listen": admin, "grpc_listen": admin_grpc},
         "workers": 1,
         "counters": "memory",
         **configuration,
@@ -130,9 +146,9 @@ def sidecar(
     if socket_path is not None:
         document["socket"] = str(socket_path)
     path.write_text(json.dumps(document), encoding="utf-8")
-    with started([str(CALLGATE), "serve", "--config", str(path)], core) as program:
-        ours = Sidecar(program.process, program.command, address, admin, path)
-        ours.wait_until_ready()
+    with _started([*program, "serve", "--config", str(path)], core, {}, log) as running:
+        ours = Sidecar(running.process, running.command, address, admin, admin_grpc, path)
+        ours.wait_until_ready(within_seconds)
         yield ours
 
 

@@ -1,0 +1,113 @@
+"""A crowd at the admin API: open inboxes, imports and withdrawn approvals in a loop, until standard input ends.
+
+It reads one line of JSON, prints `open` once every inbox has what waits, and in the end one line with what it has done.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+from collections import Counter
+from typing import Any
+
+import grpc
+from control.filled import POLICY, SERVER
+
+from callgate._proto.callgate.admin.v1 import approvals_pb2, grants_pb2, policies_pb2
+
+TIMEOUT_SECONDS = 120.0
+POLICY_TEXT = 'version: "1"\nname: imported\ndescription: "version %d"\ndefault: deny\n'
+_SYNCED, _CHANGED = b'"synced"', b'"approval"'
+
+
+class Crowd:
+    """The inboxes and the importer of one sidecar."""
+
+    def __init__(self, asked: dict[str, Any]) -> None:
+        """Takes what was asked."""
+        self._asked = asked
+        self._channel = grpc.insecure_channel(asked["grpc"])
+        self._metadata = (("authorization", f"Bearer {asked['token']}"),)
+        self._stopped = threading.Event()
+        self._open = threading.Semaphore(0)
+        self._done: Counter[str] = Counter()
+
+    def run(self) -> None:
+        """Opens the inboxes, imports until the end of the input, and says what was done."""
+        count = self._asked["inboxes"]
+        for number in range(count):
+            inbox = self._events if number % 2 else self._stream
+            threading.Thread(target=inbox, daemon=True).start()
+        for _ in range(count):
+            if not self._open.acquire(timeout=TIMEOUT_SECONDS):
+                sys.exit(1)
+        importer = threading.Thread(target=self._import, daemon=True)
+        print("open", flush=True)
+        importer.start()
+        sys.stdin.read()
+        self._stopped.set()
+        importer.join(TIMEOUT_SECONDS)
+        print(json.dumps({"grants": self._done["grants"], "changes": self._done["changes"]}), flush=True)
+
+    def _stream(self) -> None:
+        """An inbox over gRPC."""
+        follow: Any = self._channel.unary_stream(
+            "/callgate.admin.v1.ApprovalsService/WatchApprovals",
+            approvals_pb2.WatchApprovalsRequest.SerializeToString,
+            approvals_pb2.WatchApprovalsResponse.FromString,
+        )
+        is_open = False
+        for message in follow(approvals_pb2.WatchApprovalsRequest(), metadata=self._metadata):
+            if message.synced:
+                is_open = True
+                self._open.release()
+            elif is_open and message.HasField("approval"):
+                self._done["changes"] += 1
+
+    def _events(self) -> None:
+        """An inbox as server-sent events."""
+        connection = http.client.HTTPConnection(self._asked["http"], timeout=TIMEOUT_SECONDS)
+        connection.request(
+            "GET", "/admin/v1/approvals:watch", headers={"Authorization": f"Bearer {self._asked['token']}"}
+        )
+        answer = connection.getresponse()
+        is_open = False
+        while line := answer.readline():
+            if _SYNCED in line:
+                is_open = True
+                self._open.release()
+            elif is_open and _CHANGED in line:
+                self._done["changes"] += 1
+
+    def _import(self) -> None:
+        """Imports grants and a policy, and withdraws an approval, again and again."""
+        name = self._asked["name"]
+        created = policies_pb2.CreatePolicyRequest(policy={"id": name, "document": POLICY_TEXT % 0})
+        self._call("PoliciesService/CreatePolicy", created, policies_pb2.CreatePolicyResponse)
+        turn = 0
+        while not self._stopped.is_set():
+            turn += 1
+            batch = grants_pb2.BatchCreateGrantsRequest(reason="import")
+            for number in range(self._asked["batch"]):
+                batch.requests.add(grant={"id": f"{name}-{turn:05}-{number:04}", "servers": {SERVER: POLICY}})
+            self._call("GrantsService/BatchCreateGrants", batch, grants_pb2.BatchCreateGrantsResponse)
+            self._done["grants"] += len(batch.requests)
+            changed = policies_pb2.UpdatePolicyRequest(policy={"id": name, "document": POLICY_TEXT % turn})
+            self._call("PoliciesService/UpdatePolicy", changed, policies_pb2.UpdatePolicyResponse)
+            pending = approvals_pb2.ListApprovalsRequest(state=approvals_pb2.Approval.STATE_PENDING, page_size=1)
+            listed = self._call("ApprovalsService/ListApprovals", pending, approvals_pb2.ListApprovalsResponse)
+            for approval in listed.approvals:
+                withdrawn = approvals_pb2.WithdrawApprovalRequest(id=approval.id, reason="no longer wanted")
+                self._call("ApprovalsService/WithdrawApproval", withdrawn, approvals_pb2.WithdrawApprovalResponse)
+
+    def _call(self, method: str, request: Any, kind: Any) -> Any:  # noqa: ANN401  messages of protobuf
+        ask: Any = self._channel.unary_unary(
+            f"/callgate.admin.v1.{method}", type(request).SerializeToString, kind.FromString
+        )
+        return ask(request, timeout=TIMEOUT_SECONDS, metadata=self._metadata)
+
+
+if __name__ == "__main__":
+    Crowd(json.loads(sys.stdin.readline())).run()
