@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Semaphore
+from typing import Any
 
 import pytest
 
 from callgate.admin.approval_feed import ApprovalFeed
 from callgate.admin.news import News
 from callgate.store.model import Approval
+from callgate.store.pages import Page
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store
-from support.admin import now_us
+from support.admin import BY, now_us
 from support.approvals import ask
 
 
@@ -70,3 +74,29 @@ def test_an_older_state_of_the_database_is_noticed(store: Store, monkeypatch: py
     monkeypatch.setattr(store, "last_changes", lambda: {kind: min(last, 1) for kind, last in real.items()})
     news.tell(["approvals"])
     assert feed.after(1) == []
+
+
+def test_many_streams_begin_with_what_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One look at the store at a time, each of a few rows: more would take all of its connections."""
+    monkeypatch.setattr("callgate.admin.approval_feed._AT_ONCE", 2)
+    feed, real, at_once, most = ApprovalFeed(store, News()), store.approvals.page, Semaphore(1), list[int]()
+    for number in range(7):
+        store.approvals.ask([ask(f"f{number}", grant=f"g{number % 2}")], now_us() + number)
+    store.approvals.withdraw(real(now_us()).items[0].id, BY, "", now_us())
+
+    def alone(*words: Any, **options: Any) -> Page[Approval]:
+        assert at_once.acquire(blocking=False)
+        try:
+            page = real(*words, **options)
+            most.append(len(page.items))
+            return page
+        finally:
+            at_once.release()
+
+    monkeypatch.setattr(store.approvals, "page", alone)
+    with ThreadPoolExecutor(20) as threads:
+        found = list(threads.map(lambda _: [one.call.fingerprint for one in feed.pending("")], range(40)))
+    assert found == [[f"f{number}" for number in range(6)]] * 40
+    assert max(most) == 2
+    assert [one.call.fingerprint for one in feed.pending("g1")] == ["f1", "f3", "f5"]
+    assert list(feed.pending("g2")) == []

@@ -1,4 +1,8 @@
-"""The last changes of approvals, read once for all open streams: a hundred inboxes ask the store as often as one."""
+"""Approvals for open streams: their last changes, read once for all, so that a hundred inboxes ask as often as one.
+
+And those that wait, with which a stream begins: read for one stream at a time, a few at once. Ten thousand may wait,
+and a hundred streams may open at the same moment, while calls wait for the same store and the same interpreter.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,12 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from callgate.store.changes import Kind
+from callgate.store.model import State
 from callgate.store.pages import MOST
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from callgate.admin.news import News
     from callgate.store.model import Approval
     from callgate.store.store import Store
@@ -22,21 +29,43 @@ _UNASKED_S: Final = 10.0
 _KEPT: Final = 2_048
 """Changes that are kept; a stream that is farther behind reads the store itself."""
 
+_AT_ONCE: Final = 200
+"""Pending approvals that are read at once."""
+
 
 class ApprovalFeed:
-    """Changes of approvals in the order of their numbers."""
+    """Pending approvals, and changes in the order of their numbers."""
 
     def __init__(self, store: Store, news: News) -> None:
         """Takes the store, and the news that it has changed."""
         self._store = store
         self._news = news
         self._lock = Lock()
+        self._turn = Lock()
         self._told = -1
         self._read_at_s = 0.0
         self._kept: deque[Approval] = deque(maxlen=_KEPT)
         self._from: int | None = None
         """The number after which all changes are kept, up to the last one; None before the first read."""
         self._to = 0
+
+    def pending(self, grant: str) -> Iterator[Approval]:
+        """Those that are pending, of one grant or with an empty name of all, the oldest first.
+
+        Raises:
+            StoreError: The store does not answer.
+        """
+        token: str | None = None
+        while True:
+            now_us = _now_us()
+            with self._turn:
+                page = self._store.approvals.page(
+                    now_us, state=State.PENDING, grant=grant or None, size=_AT_ONCE, token=token, oldest_first=True
+                )
+            yield from (one for one in page.items if one.state is State.PENDING)
+            token = page.next_token
+            if token is None:
+                return
 
     def after(self, seen: int) -> list[Approval]:
         """The approvals that changed after a number, each in the state of its last change, at most a thousand.

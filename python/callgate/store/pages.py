@@ -38,7 +38,7 @@ class PageTokenError(CallgateError):
 
 @dataclass(frozen=True)
 class Page(Generic[_Item]):
-    """Some items, newest first."""
+    """Some items, in the order of their list."""
 
     items: tuple[_Item, ...]
     next_token: str | None
@@ -73,6 +73,7 @@ def read_page(
     *,
     size: int,
     token: str | None,
+    oldest_first: bool = False,
 ) -> Page[_Item]:
     """The page of a query that a token names; `key` is the columns of the time and the id by which it is ordered.
 
@@ -81,8 +82,10 @@ def read_page(
     """
     size = max(1, min(size, MOST))
     if token is not None:
-        query = query.where(tuple_(*key) < tuple_(*_position(token)))
-    rows = list(connection.execute(query.order_by(*(column.desc() for column in key)).limit(size + 1)))
+        place, position = tuple_(*key), tuple_(*_position(token))
+        query = query.where(place > position if oldest_first else place < position)
+    order = (column.asc() if oldest_first else column.desc() for column in key)
+    rows = list(connection.execute(query.order_by(*order).limit(size + 1)))
     more = len(rows) > size
     last = rows[size - 1] if more else None
     names = [column.name for column in key]

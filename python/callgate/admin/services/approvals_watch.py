@@ -12,8 +12,6 @@ from callgate._proto.callgate.admin.v1 import approvals_pb2 as pb
 from callgate.admin.approval_messages import approval_message
 from callgate.admin.errors import AdminError, invalid
 from callgate.store.changes import Kind
-from callgate.store.model import State
-from callgate.store.pages import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
     from callgate.admin.approval_feed import ApprovalFeed
     from callgate.admin.call import Call
     from callgate.admin.news import News
-    from callgate.store.model import Approval
     from callgate.store.store import Store
 
 BEAT_S: Final = 15.0
@@ -52,7 +49,9 @@ def watch(
     if request.resume_token:
         seen = _resumed(request.resume_token, seen)
     else:
-        for approval in _pending(store, request, call):
+        for approval in feed.pending(request.grant):
+            if call.ended.is_set():
+                return
             yield pb.WatchApprovalsResponse(approval=approval_message(approval))
     yield pb.WatchApprovalsResponse(synced=True, resume_token=str(seen))
     last_s = time.monotonic()
@@ -72,21 +71,6 @@ def watch(
             yield pb.WatchApprovalsResponse(resume_token=str(seen))
             last_s = time.monotonic()
         told = news.wait(kind, told, min(_LOOK_S, BEAT_S))
-
-
-def _pending(store: Store, request: pb.WatchApprovalsRequest, call: Call) -> list[Approval]:
-    """All pending ones, the oldest first. There are at most as many as may wait."""
-    found: list[Approval] = []
-    token: str | None = None
-    while not call.ended.is_set():
-        page = store.approvals.page(
-            call.now_us, state=State.PENDING, grant=request.grant or None, size=MOST, token=token
-        )
-        found += [approval for approval in page.items if approval.state is State.PENDING]
-        token = page.next_token
-        if token is None:
-            break
-    return found[::-1]
 
 
 def _resumed(token: str, last: int) -> int:

@@ -155,8 +155,11 @@ class Approvals:
         grant: str | None = None,
         size: int = 100,
         token: str | None = None,
+        oldest_first: bool = False,
     ) -> Page[Approval]:
-        """Approvals, newest first. One whose time is over is listed as expired, maybe under its former state.
+        """Approvals, newest first if not told otherwise.
+
+        One whose time is over is listed as expired, maybe under its former state.
 
         Raises:
             PageTokenError: The token is of no page.
@@ -168,9 +171,19 @@ class Approvals:
         if grant is not None:
             query = query.where(_TABLE.grant_id == grant)
         key = (_TABLE.created_us, _TABLE.id)
-        return self._database.read(
-            lambda at: read_page(at, query, key, lambda row: from_row(row, now_us), size=size, token=token)
-        )
+
+        def work(connection: Connection) -> Page[Approval]:
+            return read_page(
+                connection,
+                query,
+                key,
+                lambda row: from_row(row, now_us),
+                size=size,
+                token=token,
+                oldest_first=oldest_first,
+            )
+
+        return self._database.read(work)
 
     def since(self, change: int, now_us: int, *, size: int = MOST) -> list[Approval]:
         """The approvals that changed after a number, in the order of their last changes."""
