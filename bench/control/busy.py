@@ -1,18 +1,17 @@
 """The data plane while the control plane works: latencies at a fixed rate of calls, in pairs of one run.
 
-In the busy half of a pair, somebody imports grants over the admin API in a loop, and a hundred inboxes are open: half
-of them streams of gRPC, half of them server-sent events. An import is put into force like any other change. Who imports
-and reads runs on the core of the load at the lowest priority, so that it takes little from whoever measures.
+There are two sidecars with the same contents of the store. One is left alone. At the other a hundred inboxes are open,
+half of them streams of gRPC and half of them server-sent events; while it is measured, somebody imports grants and a
+policy over the admin API in a loop, each of which is put into force, and withdraws approvals, which all inboxes see.
+Who imports and reads has the core of the load, at the lowest priority, so that it takes little from whoever measures.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
-import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -31,31 +30,37 @@ if TYPE_CHECKING:
 
 WITHIN = 1.1
 PERCENTILES = ("p50", "p99", "p99.9")
-_READY_SECONDS = 120.0
 
 
 def measure(results: Report, world: World, options: argparse.Namespace) -> None:
     """Measures pairs; adds the table and the headlines."""
     measured: dict[str, list[dict[str, Any]]] = {"idle": [], "busy": []}
     made: list[dict[str, int]] = []
-    with worlds.serving(world) as sidecar:
-        worlds.wait_for_store(sidecar)
+    other = worlds.copied(world, world.folder.with_name("busy"))
+    with ExitStack() as stack:
+        idle, busy = (stack.enter_context(worlds.serving(one)) for one in (world, other))
+        for sidecar in (idle, busy):
+            worlds.wait_for_store(sidecar)
+        crowd = stack.enter_context(_crowd(busy, other, options.inboxes, options.batch))
         for number in range(options.pairs):
             print(f"pair {number + 1} of {options.pairs}", file=sys.stderr)
-            # In turns, because what was imported stays.
             for kind in ("idle", "busy") if number % 2 == 0 else ("busy", "idle"):
-                with ExitStack() as stack:
-                    crowd = stack.enter_context(_crowd(sidecar, world, options)) if kind == "busy" else None
-                    measured[kind].append(_asked(world, sidecar, options))
-                if crowd is not None:
-                    made.append(crowd)
+                if kind == "idle":
+                    measured[kind].append(_asked(world, idle, options))
+                    continue
+                crowd.tell("import")
+                measured[kind].append(_asked(other, busy, options))
+                crowd.tell("pause")
+                made.append(json.loads(crowd.said()))
+                if not all(made[-1].values()):
+                    sys.exit(f"the busy half was not busy: {made[-1]}")
     rows: list[tuple[report.Cell, ...]] = []
     for kind, runs in measured.items():
         middles = [statistics.median(run["latency_us"][name] for run in runs) for name in PERCENTILES]
         rows.append((kind, sum(run["requests"] for run in runs), *middles))
     for name in PERCENTILES:
-        idle, busy = ([run["latency_us"][name] for run in measured[kind]] for kind in ("idle", "busy"))
-        ratio = report.ratio(busy, idle)
+        idle_us, busy_us = ([run["latency_us"][name] for run in measured[kind]] for kind in ("idle", "busy"))
+        ratio = report.ratio(busy_us, idle_us)
         results.headline(f"{name} with a busy control plane", ratio, "x", at_most=WITHIN if name == "p99" else None)
     grants, changes = (sum(one[what] for one in made) for what in ("grants", "changes"))
     title = f"calls at {options.rate:,.0f}/s; busy: {grants:,} grants imported, {changes:,} changes in the inboxes"
@@ -86,40 +91,43 @@ def _asked(world: World, sidecar: Sidecar, options: argparse.Namespace) -> dict[
     return result
 
 
+class _Crowd:
+    """The process of `control.crowd`."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+
+    def tell(self, line: str) -> None:
+        """Writes a line to it."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def said(self) -> str:
+        """The next line that it writes."""
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        return line or sys.exit("the crowd at the admin API has ended")
+
+
 @contextmanager
-def _crowd(sidecar: Sidecar, world: World, options: argparse.Namespace) -> Iterator[dict[str, int]]:
-    """Runs the importer and the inboxes; gives what they have done, once they have ended."""
+def _crowd(sidecar: Sidecar, world: World, inboxes: int, batch: int) -> Iterator[_Crowd]:
+    """A crowd whose inboxes are open."""
     command = ["nice", "-n", "19", "taskset", "-c", programs.LOAD_CORE, sys.executable, "-m", "control.crowd"]
     asked = {
         "grpc": sidecar.admin_grpc,
         "http": sidecar.admin,
         "token": world.machine_token,
-        "inboxes": options.inboxes,
-        "batch": options.batch,
-        "name": f"import-{time.time_ns()}",
+        "inboxes": inboxes,
+        "batch": batch,
     }
-    process = subprocess.Popen(
-        command,
-        cwd=machine.ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        text=True,
-    )
-    done: dict[str, int] = {}
+    process = subprocess.Popen(command, cwd=machine.ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
-        if process.stdin is None or process.stdout is None:
-            raise AssertionError  # both are pipes
-        process.stdin.write(json.dumps(asked) + "\n")
-        process.stdin.flush()
-        if process.stdout.readline() != "open\n":
-            sys.exit("the inboxes did not open")
-        yield done
-        # The end of its input ends it.
-        process.stdin.close()
-        done.update(json.loads(process.stdout.readline()))
-        if process.wait(_READY_SECONDS) != 0 or not done["grants"] or not done["changes"]:
-            sys.exit(f"the busy half was not busy: {done}")
+        crowd = _Crowd(process)
+        crowd.tell(json.dumps(asked))
+        print(f"{inboxes} inboxes open", file=sys.stderr)
+        crowd.said()
+        yield crowd
     finally:
         process.kill()
         process.wait()

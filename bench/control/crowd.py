@@ -1,6 +1,7 @@
-"""A crowd at the admin API: open inboxes, imports and withdrawn approvals in a loop, until standard input ends.
+"""A crowd at the admin API: open inboxes, and imports and withdrawn approvals in a loop while it is told so.
 
-It reads one line of JSON, prints `open` once every inbox has what waits, and in the end one line with what it has done.
+It reads one line of JSON, prints `open` once every inbox has what waits, and then follows its input: after `import` it
+imports until `pause`, and prints one line with what it has done.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import http.client
 import json
 import sys
 import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -18,8 +20,10 @@ from control.filled import POLICY, SERVER
 from callgate._proto.callgate.admin.v1 import approvals_pb2, grants_pb2, policies_pb2
 
 TIMEOUT_SECONDS = 120.0
+# Each of them begins with all that waits.
+OPEN_SECONDS = 900.0
 POLICY_TEXT = 'version: "1"\nname: imported\ndescription: "version %d"\ndefault: deny\n'
-_SYNCED, _CHANGED = b'"synced"', b'"approval"'
+_SYNCED, _CHANGED = b'"synced": true', b'data: {"approval"'
 
 
 class Crowd:
@@ -30,26 +34,29 @@ class Crowd:
         self._asked = asked
         self._channel = grpc.insecure_channel(asked["grpc"])
         self._metadata = (("authorization", f"Bearer {asked['token']}"),)
-        self._stopped = threading.Event()
+        self._paused = threading.Event()
         self._open = threading.Semaphore(0)
         self._done: Counter[str] = Counter()
 
     def run(self) -> None:
-        """Opens the inboxes, imports until the end of the input, and says what was done."""
+        """Opens the inboxes; then imports from each line `import` until the next line `pause`."""
         count = self._asked["inboxes"]
         for number in range(count):
             inbox = self._events if number % 2 else self._stream
             threading.Thread(target=inbox, daemon=True).start()
         for _ in range(count):
-            if not self._open.acquire(timeout=TIMEOUT_SECONDS):
-                sys.exit(1)
-        importer = threading.Thread(target=self._import, daemon=True)
+            if not self._open.acquire(timeout=OPEN_SECONDS):
+                sys.exit("an inbox did not open")
         print("open", flush=True)
-        importer.start()
-        sys.stdin.read()
-        self._stopped.set()
-        importer.join(TIMEOUT_SECONDS)
-        print(json.dumps({"grants": self._done["grants"], "changes": self._done["changes"]}), flush=True)
+        while sys.stdin.readline() == "import\n":
+            self._done.clear()
+            self._paused.clear()
+            importer = threading.Thread(target=self._import, daemon=True)
+            importer.start()
+            if sys.stdin.readline() == "pause\n":
+                self._paused.set()
+                importer.join(TIMEOUT_SECONDS)
+                print(json.dumps({"grants": self._done["grants"], "changes": self._done["changes"]}), flush=True)
 
     def _stream(self) -> None:
         """An inbox over gRPC."""
@@ -68,7 +75,7 @@ class Crowd:
 
     def _events(self) -> None:
         """An inbox as server-sent events."""
-        connection = http.client.HTTPConnection(self._asked["http"], timeout=TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(self._asked["http"], timeout=OPEN_SECONDS)
         connection.request(
             "GET", "/admin/v1/approvals:watch", headers={"Authorization": f"Bearer {self._asked['token']}"}
         )
@@ -83,11 +90,11 @@ class Crowd:
 
     def _import(self) -> None:
         """Imports grants and a policy, and withdraws an approval, again and again."""
-        name = self._asked["name"]
+        name = f"import-{time.time_ns()}"
         created = policies_pb2.CreatePolicyRequest(policy={"id": name, "document": POLICY_TEXT % 0})
         self._call("PoliciesService/CreatePolicy", created, policies_pb2.CreatePolicyResponse)
         turn = 0
-        while not self._stopped.is_set():
+        while not self._paused.is_set():
             turn += 1
             batch = grants_pb2.BatchCreateGrantsRequest(reason="import")
             for number in range(self._asked["batch"]):

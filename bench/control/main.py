@@ -26,7 +26,7 @@ PARTS = ("lists", "asked", "busy", "start")
 def _filled(folder: Path, server: Postgres, options: argparse.Namespace) -> dict[str, list[World]]:
     """The worlds of each database, the smallest first."""
     made: dict[str, list[World]] = {}
-    for database in worlds.DATABASES:
+    for database in (worlds.SQLITE,) if options.only == "busy" else worlds.DATABASES:
         made[database] = []
         for part in (10, 1) if options.quick else (100, 10, 1):
             size = Size(options.settled // part, options.pending // part, options.grants // part)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from common import calls, machine, programs
@@ -100,6 +101,12 @@ def made(folder: Path, title: str, size: Size, postgres: Postgres | None = None)
     session = identities.log_in("ann", _PASSWORD, "127.0.0.1")
     store.close()
     return World(title, folder, place, size, key, machine_token, session, file_token, grant_token)
+
+
+def copied(world: World, folder: Path) -> World:
+    """A second world with the same contents; the first one is in SQLite, and nobody uses it now."""
+    shutil.copytree(world.folder, folder)
+    return replace(world, folder=folder, place=in_folder(folder))
 
 
 @contextmanager
