@@ -285,14 +285,16 @@ impl Gate {
         until: Instant,
     ) -> impl Future<Output = Reply> + Send + use<> {
         let approvals = self.approvals.as_ref();
-        let answer = approvals.and_then(|approvals| approvals.ask(question, protocol, until));
+        let answer = approvals.map_or(Err(Answer::Unavailable), |approvals| {
+            approvals.ask(question, protocol, until)
+        });
         async move {
-            let Some(answer) = answer else {
-                return Reply::without_use(Answer::Unavailable);
-            };
-            match tokio::time::timeout_at(until.into(), answer).await {
-                Ok(Ok(reply)) => reply,
-                Ok(Err(_)) | Err(_) => Reply::without_use(Answer::Unavailable),
+            match answer {
+                Err(answer) => Reply::without_use(answer),
+                Ok(answer) => match tokio::time::timeout_at(until.into(), answer).await {
+                    Ok(Ok(reply)) => reply,
+                    Ok(Err(_)) | Err(_) => Reply::without_use(Answer::Unavailable),
+                },
             }
         }
     }

@@ -34,8 +34,8 @@ pub(super) fn not_an_object(kind: &str) -> String {
 
 pub(super) fn args_unseen(tool: &str) -> String {
     format!(
-        "the rules for `{}` look at its arguments, and the proxy in front does not send them here; ask the operator to let the \
-         proxy forward the request's body",
+        "the decision about `{}` depends on its arguments, and the proxy in front does not send them here; ask the operator \
+         to let the proxy forward the request's body",
         shown(tool)
     )
 }
@@ -173,7 +173,8 @@ pub(super) fn approval_waits(id: &str, approvers: &[String], until_us: u64) -> S
     };
     format!(
         "the approval `{id}` of {who}; tell your user, and repeat exactly this call once it is given, before {}",
-        format_seconds(until_us)
+        // People see the second in which it ends, too.
+        format_seconds(until_us / 1_000_000 * 1_000_000)
     )
 }
 
@@ -205,8 +206,8 @@ pub(super) fn approval_denied(tool: &str, reason: &str, until_us: u64) -> String
 
 pub(super) fn approval_too_long(tool: &str, max_bytes: usize) -> String {
     format!(
-        "`{}` needs a person's approval, and its arguments are longer than {max_bytes} bytes, which nobody could read; send \
-         less",
+        "`{}` needs a person's approval, and its arguments, with the names of tool and session, are longer than {max_bytes} \
+         bytes, which nobody could read; send less",
         shown(tool)
     )
 }

@@ -17,7 +17,7 @@ const UNAVAILABLE_MESSAGE: &str = "the call needs a person's approval, and the s
 const CAPACITY: &str = "(approval capacity)";
 
 impl<'s> Counting<'_, 's> {
-    /// Denies a call whose arguments are longer than people can read; else makes the question about it. `tape` is a buffer for
+    /// Denies a call that is longer than people can read; else makes the question about it. `tape` is a buffer for
     /// the arguments.
     pub(crate) fn ask(
         &self,
@@ -35,15 +35,16 @@ impl<'s> Counting<'_, 's> {
         ) else {
             return Decided::Decision(self.unreachable(&weighed));
         };
-        let mut canonical = String::new();
+        let (mut canonical, mut args_json) = (String::new(), String::new());
         args.write_canonical(&mut canonical);
-        if canonical.len() > max_args_bytes {
+        write_as_written(args, ValueWriter::new(&mut args_json));
+        // A number is read as it was written, with all its zeros; either form may be the longer one.
+        let names = admitted.tool.len() + admitted.session.map_or(0, str::len);
+        if canonical.len().max(args_json.len()).saturating_add(names) > max_args_bytes {
             let rule = need::first_rule(&weighed.needs);
             let message = message::approval_too_long(&weighed.tool, max_args_bytes);
             return Decided::Decision(self.refused(&weighed, rule, message));
         }
-        let mut args_json = String::new();
-        write_as_written(args, ValueWriter::new(&mut args_json));
         let facts = self.state.facts().of(admitted.server, admitted.tool);
         let question = Question {
             fingerprint,

@@ -6,6 +6,7 @@
 
 mod asking;
 mod questions;
+mod shares;
 mod uses;
 
 use std::sync::Arc;
@@ -30,7 +31,7 @@ const MARGIN: Duration = Duration::from_millis(50);
 pub struct ApprovalsConfig {
     /// The longest wait for an answer, in milliseconds.
     pub deadline_ms: u64,
-    /// The length of the longest canonical arguments that people are asked about.
+    /// The length of the longest arguments, with the names of tool and session, that people are asked about.
     pub max_args_bytes: usize,
 }
 
@@ -70,7 +71,7 @@ impl Approvals {
         }
     }
 
-    /// Returns the length of the longest canonical arguments that people are asked about.
+    /// Returns the length of the longest call that people are asked about.
     pub const fn max_args_bytes(&self) -> usize {
         self.config.max_args_bytes
     }
@@ -83,23 +84,26 @@ impl Approvals {
         callers.map_or(ours, |at| at.max(now).min(ours))
     }
 
-    /// Asks a question at once, whose answer is of use until this moment; `None` if too many wait already.
+    /// Asks a question at once, whose answer is of use until this moment; the error is the answer if too many wait already.
     pub(crate) fn ask(
         &self,
         question: Question,
         protocol: Protocol,
         until: Instant,
-    ) -> Option<oneshot::Receiver<Reply>> {
+    ) -> Result<oneshot::Receiver<Reply>, Answer> {
         self.questions.push(question, protocol.as_str(), until)
     }
 
     /// Asks a question, and blocks until the answer is there or the deadline is over.
     pub fn ask_blocking(&self, question: Question, protocol: &'static str) -> Reply {
         let until = self.wait_until(None);
-        let answered = self.questions.push_blocking(question, protocol, until);
         let left = || until.saturating_duration_since(Instant::now());
-        let reply = answered.and_then(|answered| answered.recv_timeout(left()).ok());
-        reply.unwrap_or_else(|| Reply::without_use(Answer::Unavailable))
+        match self.questions.push_blocking(question, protocol, until) {
+            Ok(answered) => answered
+                .recv_timeout(left())
+                .unwrap_or_else(|_| Reply::without_use(Answer::Unavailable)),
+            Err(answer) => Reply::without_use(answer),
+        }
     }
 
     /// Keeps the use of an allowed call as long as its units can be given back, until this moment at the latest.

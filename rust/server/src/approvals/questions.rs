@@ -8,13 +8,8 @@ use std::time::{Duration, Instant};
 use callgate_core::approval::{Answer, Question};
 use tokio::sync::oneshot;
 
+use super::shares::{NoRoom, Shares};
 use crate::random::random_reservation_id;
-
-/// The greatest number of calls that wait at once.
-const MAX_WAITING: usize = 10_000;
-
-/// The greatest number of bytes of arguments that wait at once.
-const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// The number of uses to give back that are kept for a control plane that does not take them. What is beyond stays used, so that
 /// nothing is admitted twice.
@@ -33,7 +28,7 @@ struct State {
     next_number: u64,
     untaken: VecDeque<OpenQuestion>,
     asked: HashMap<u64, AwaitedAnswer>,
-    bytes: usize,
+    shares: Shares,
     given_back: VecDeque<GivenBack>,
 }
 
@@ -42,6 +37,7 @@ struct State {
 struct AwaitedAnswer {
     answer: Listener,
     use_id: String,
+    grant: Arc<str>,
     bytes: usize,
     until: Instant,
 }
@@ -101,16 +97,16 @@ pub struct Reply {
 }
 
 impl Questions {
-    /// Adds a question of a task; `None` where too many wait already.
+    /// Adds a question of a task; the error is the answer where too many wait already.
     pub(super) fn push(
         &self,
         question: Question,
         protocol: &'static str,
         until: Instant,
-    ) -> Option<oneshot::Receiver<Reply>> {
+    ) -> Result<oneshot::Receiver<Reply>, Answer> {
         let (answer, answered) = oneshot::channel();
         self.add(question, protocol, until, Listener::Task(answer))?;
-        Some(answered)
+        Ok(answered)
     }
 
     /// Adds a question of a thread that blocks.
@@ -119,10 +115,10 @@ impl Questions {
         question: Question,
         protocol: &'static str,
         until: Instant,
-    ) -> Option<mpsc::Receiver<Reply>> {
+    ) -> Result<mpsc::Receiver<Reply>, Answer> {
         let (answer, answered) = mpsc::sync_channel(1);
         self.add(question, protocol, until, Listener::Thread(answer))?;
-        Some(answered)
+        Ok(answered)
     }
 
     fn add(
@@ -131,27 +127,30 @@ impl Questions {
         protocol: &'static str,
         until: Instant,
         answer: Listener,
-    ) -> Option<()> {
-        let use_id = random_reservation_id().ok()?.to_string();
+    ) -> Result<(), Answer> {
+        let use_id = random_reservation_id().map_err(|_| Answer::Unavailable)?;
+        let use_id = use_id.to_string();
         let bytes = question.args_json.len();
         let mut state = self.lock();
-        if state.asked.len() >= MAX_WAITING || state.bytes.saturating_add(bytes) > MAX_WAITING_BYTES {
+        if state.is_closed {
+            return Err(Answer::Unavailable);
+        }
+        let grant = state.shares.take(&question.grant, bytes).or_else(|_| {
             state.forget_unheard();
-        }
-        if state.is_closed
-            || state.asked.len() >= MAX_WAITING
-            || state.bytes.saturating_add(bytes) > MAX_WAITING_BYTES
-        {
-            return None;
-        }
+            state.shares.take(&question.grant, bytes)
+        });
+        let grant = grant.map_err(|reason| match reason {
+            NoRoom::OfGrant => Answer::AtCapacity { of_grant: true },
+            NoRoom::Full => Answer::Unavailable,
+        })?;
         let number = state.next_number;
         state.next_number += 1;
-        state.bytes += bytes;
         state.asked.insert(
             number,
             AwaitedAnswer {
                 answer,
                 use_id: use_id.clone(),
+                grant,
                 bytes,
                 until,
             },
@@ -164,7 +163,7 @@ impl Questions {
         });
         drop(state);
         self.changed.notify_one();
-        Some(())
+        Ok(())
     }
 
     /// Takes up to `most` questions and all uses to give back; waits up to this time while there is nothing to do. `None` once
@@ -215,7 +214,7 @@ impl Questions {
         state.is_closed = true;
         state.untaken.clear();
         state.asked.clear();
-        state.bytes = 0;
+        state.shares = Shares::default();
         drop(state);
         self.changed.notify_all();
     }
@@ -261,7 +260,7 @@ impl State {
 
     fn remove(&mut self, number: u64) -> Option<AwaitedAnswer> {
         let asked = self.asked.remove(&number)?;
-        self.bytes = self.bytes.saturating_sub(asked.bytes);
+        self.shares.give_back(&asked.grant, asked.bytes);
         Some(asked)
     }
 

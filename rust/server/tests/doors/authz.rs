@@ -313,7 +313,7 @@ async fn where_a_path_names_the_tool_its_arguments_are_the_body() {
         change(&mut rest);
         let denied = ask_as(&rig, "cgt_gateway", rest).await;
         let told = denied.body["message"].as_str().unwrap();
-        assert!(told.contains("look at its arguments"), "{told}");
+        assert!(told.contains("depends on its arguments"), "{told}");
     }
     let mut none = rest("");
     set(&mut none, "content-length", "0");

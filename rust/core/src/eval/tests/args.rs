@@ -96,7 +96,7 @@ fn the_reason_says_what_to_do() {
     });
     assert_eq!(
         decision.message,
-        "the rules for `x` look at its arguments, and the proxy in front does not send them here; ask the operator to let the \
-         proxy forward the request's body"
+        "the decision about `x` depends on its arguments, and the proxy in front does not send them here; ask the operator \
+         to let the proxy forward the request's body"
     );
 }

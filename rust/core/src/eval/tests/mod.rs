@@ -14,6 +14,7 @@ mod messages;
 mod peek;
 mod pins;
 mod properties;
+mod questions;
 mod requests;
 mod resets;
 mod seen;
