@@ -1276,7 +1276,7 @@ class ApprovalQueue:
 
     Args:
         deadline_ms: The longest wait of a call for its answer; then it is denied, ``(approval store unavailable)``.
-        max_arguments_bytes: The length of the longest canonical arguments that people are asked about.
+        max_arguments_bytes: Most bytes of arguments, with the names of tool and session, that people are asked about.
     """
     def __new__(cls, *, deadline_ms: int = 400, max_arguments_bytes: int = 65_536) -> Self: ...
     def take(self, most: int, timeout_ms: int) -> tuple[list[dict[str, Any]], list[tuple[str, str, bool]]] | None:

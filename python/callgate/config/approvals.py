@@ -77,7 +77,7 @@ class Approvals(Section):
     """Time for which an approval is kept after it was asked for, with its evidence and its answers."""
 
     max_arguments_bytes: Annotated[Size, AfterValidator(_within_size)] = 64 << 10
-    """Most bytes of a call's arguments, with the names of tool and session, that people read; a longer call is denied."""
+    """Most bytes of a call's arguments, with the names of tool and session, that people read; more is denied."""
 
     mask: list[ArgumentPath] = Field(default=[])
     """Paths of arguments whose values are neither kept nor shown, such as `args.password` or `args.users[*].pin`."""

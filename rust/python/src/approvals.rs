@@ -20,7 +20,7 @@ type Taken<'py> = (Vec<Bound<'py, PyDict>>, Vec<(String, String, bool)>);
 ///
 /// Args:
 ///     deadline_ms: The longest wait of a call for its answer; then it is denied, ``(approval store unavailable)``.
-///     max_arguments_bytes: The length of the longest arguments, with the names of tool and session, that people are asked about.
+///     max_arguments_bytes: Most bytes of arguments, with the names of tool and session, that people are asked about.
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct ApprovalQueue {
     channel: ApprovalChannel,
