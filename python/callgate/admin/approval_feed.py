@@ -12,6 +12,7 @@ from collections import deque
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from callgate import clock
 from callgate.store.changes import Kind
 from callgate.store.model import State
 from callgate.store.pages import MOST
@@ -78,7 +79,7 @@ class ApprovalFeed:
             if self._from is not None and seen >= self._from:
                 kept = list(self._kept)
                 return kept[bisect_right(kept, seen, key=lambda one: one.change) :][:MOST]
-        return self._store.approvals.since(seen, _now_us())
+        return self._store.approvals.since(seen, clock.now_us())
 
     def _read(self) -> None:
         """Reads on, if there may be something new."""
@@ -93,7 +94,7 @@ class ApprovalFeed:
             self._kept.clear()
             self._from = self._to = last
         while self._to < last:
-            found = self._store.approvals.since(self._to, _now_us())
+            found = self._store.approvals.since(self._to, clock.now_us())
             if not found:
                 break
             for one in found:
@@ -102,7 +103,3 @@ class ApprovalFeed:
                 self._kept.append(one)
             self._to = found[-1].change
         self._told = told
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

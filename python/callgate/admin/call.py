@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from threading import Event
 
+from callgate import clock
+
 
 @dataclass(frozen=True)
 class Call:
@@ -13,7 +15,7 @@ class Call:
 
     source: str
     """The place that it came from, such as the address of the connection."""
-    now_us: int = field(default_factory=lambda: time.time_ns() // 1_000)
+    now_us: int = field(default_factory=clock.now_us)
     """The time at which it began, in Unix microseconds."""
     deadline_s: float | None = None
     """The end of the caller's patience, on the clock of `time.monotonic`; None if there is none."""

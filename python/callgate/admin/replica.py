@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-import time
 from contextlib import suppress
 from datetime import datetime
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, Final
 
+from callgate import clock
 from callgate.errors import CallgateError
 from callgate.store.replicas import ReplicaReport
 
@@ -51,7 +51,7 @@ class ReplicaReports:
         is_last = False
         while not is_last:
             is_last = self._stopped.is_set()
-            now_us = time.time_ns() // 1_000
+            now_us = clock.now_us()
             # The others see by the time of the last report that this one is lost.
             with suppress(CallgateError):
                 status = self._ground.sidecar.status()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from callgate._callgate import pins_accept, pins_read
 from callgate.config.managed import ManagedDocument
-from callgate.config.state import pins_folder
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -168,7 +167,7 @@ class RunningSidecar:
 
     def pins(self, server: str | None) -> list[dict[str, Any]]:
         """The tools that were seen; none of a server that was not."""
-        folder = self._pins_folder()
+        folder = self.plan().bundle.pins_folder
         if not folder.is_dir():
             return []
         try:
@@ -179,8 +178,4 @@ class RunningSidecar:
 
     def accept_pin(self, server: str, tool: str, digest: str, *, keeps_others: bool) -> None:
         """Accepts a listed form of a tool in this replica."""
-        pins_accept(self._pins_folder(), server, [tool], digest, keeps_others)
-
-    def _pins_folder(self) -> Path:
-        bundle = self.plan().bundle
-        return Path(pins_folder(bundle.pins or bundle.config.state))
+        pins_accept(self.plan().bundle.pins_folder, server, [tool], digest, keeps_others)

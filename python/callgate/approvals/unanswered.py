@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from callgate import clock
 from callgate._callgate import ApprovalQueue
 
 if TYPE_CHECKING:
@@ -42,5 +42,5 @@ class Unanswered:
 
     def _answer(self, question: dict[str, Any]) -> None:
         first = question["needs"][0]
-        until_us = time.time_ns() // 1_000 + min(need["timeout_us"] for need in question["needs"])
+        until_us = clock.now_us() + min(need["timeout_us"] for need in question["needs"])
         self.queue.wait(question["number"], question["fingerprint"][:26], first["rule"], first["approvers"], until_us)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from callgate import clock
 from callgate.approvals.times import instant
 from callgate.cli.admin_passwords import hashed, new_password, print_password
-from callgate.cli.admin_store import Reason, made_or_opened, members, now_us, operator
+from callgate.cli.admin_store import Reason, made_or_opened, members, operator
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
 from callgate.cli.stores import StoreConfig, StoreState, opened
@@ -175,7 +176,7 @@ def activate(name: _Name, reason: Reason = "", state: StoreState = None, config:
 def remove(name: _Name, reason: Reason = "", state: StoreState = None, config: StoreConfig = None) -> None:
     """Remove a person, and end the sessions of the person. Answers and records keep the name."""
     with opened(state, config) as found:
-        found.store.people.remove(name, operator(), reason, now_us())
+        found.store.people.remove(name, operator(), reason, clock.now_us())
         typer.echo(f"removed: {name}")
         _advise(found.store)
 
@@ -209,7 +210,7 @@ def _refusing() -> "Iterator[None]":
 
 
 def _put(store: "Store", edit: "PersonEdit", reason: str) -> None:
-    store.people.put(edit, operator(), reason, now_us())
+    store.people.put(edit, operator(), reason, clock.now_us())
 
 
 def _advise(store: "Store") -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -58,8 +57,3 @@ def members(option: str, what: str, kind: Any, names: Sequence[str]) -> frozense
     for name in names:
         must_be_known(option, what, name, known)
     return frozenset(kind(name) for name in names)
-
-
-def now_us() -> int:
-    """The time in Unix microseconds."""
-    return time.time_ns() // 1_000

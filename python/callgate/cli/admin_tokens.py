@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from callgate import clock
 from callgate.approvals.times import instant
-from callgate.cli.admin_store import Reason, made_or_opened, members, now_us, operator
+from callgate.cli.admin_store import Reason, made_or_opened, members, operator
 from callgate.cli.entries import print_token
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
@@ -89,7 +90,7 @@ def list_command(state: StoreState = None, config: StoreConfig = None, as_json: 
         return
     if not tokens:
         typer.echo("there are no tokens", err=True)
-    now = now_us()
+    now = clock.now_us()
     print_table([_row(token, now) for token in tokens])
 
 
@@ -102,7 +103,7 @@ def revoke(
 ) -> None:
     """End a token for good, from its next request on."""
     with opened(state, config) as found:
-        revoked = found.store.tokens.revoke(token, operator(), reason, now_us())
+        revoked = found.store.tokens.revoke(token, operator(), reason, clock.now_us())
     typer.echo(f"revoked: {revoked.name} ({revoked.id})")
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from callgate import clock
 from callgate.approvals.offer import looked_at, make_terms, masked_names, parse_term, shown_terms
 from callgate.approvals.sections import listed, seen
 from callgate.approvals.shown import ARGUMENTS, approval_sections, need_fields, read_evidence
@@ -89,7 +89,7 @@ class Operator:
             source=_source(),
             reason=reason,
             owner=owner,
-            now_us=now_us(),
+            now_us=clock.now_us(),
             permit=permit,
         )
 
@@ -117,11 +117,6 @@ def owner_of(opened: OpenStore, grant: str) -> Person | None:
     document = read_json(content) if content else None
     owner = document.get("owner") if isinstance(document, dict) else None
     return None if owner is None else Person(str(owner["issuer"]), str(owner["subject"]))
-
-
-def now_us() -> int:
-    """The time in Unix microseconds."""
-    return time.time_ns() // 1_000
 
 
 def full_id(rows: Found, noun: str, text: str) -> str:
@@ -181,13 +176,13 @@ def offer_lines(offer: PermitOffer) -> Iterator[str]:
 
 def sections_to_answer(approval: Approval, record: Recorded) -> list[Section]:
     """The evidence with the arguments at its end, right before the question."""
-    sections = approval_sections(approval, record, now_us())
+    sections = approval_sections(approval, record, clock.now_us())
     return sorted(sections, key=lambda section: section.title == ARGUMENTS)
 
 
 def result_lines(approval: Approval, record: Recorded, permit: PermitOffer | None) -> Iterator[str]:
     """The words for what an answer led to."""
-    now = now_us()
+    now = clock.now_us()
     what = call_line(approval)
     until = f"until {instant(approval.until_us)} ({brief(approval.until_us - now)} left)"
     match approval.state:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from callgate import clock
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
 from callgate.cli.stores import StoreConfig, StoreState, must_be_text, opened
@@ -56,11 +57,11 @@ def list_command(
 ) -> None:
     """Print approvals, pending ones first, then the newest first."""
     from callgate.approvals.documents import approval_document  # noqa: PLC0415  it takes long to import
-    from callgate.cli.answering import now_us, operator  # noqa: PLC0415  likewise
+    from callgate.cli.answering import operator  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         operator(named)
-        now = now_us()
+        now = clock.now_us()
         print_list(
             "approvals",
             listed(named.store.approvals, state_of, grant, now),
@@ -75,13 +76,13 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
     """Print everything that is known of an approval."""
     from callgate.approvals.documents import evidence_document  # noqa: PLC0415  it takes long to import
     from callgate.approvals.shown import approval_sections  # noqa: PLC0415  likewise
-    from callgate.cli.answering import full_id, now_us, operator  # noqa: PLC0415  likewise
+    from callgate.cli.answering import full_id, operator  # noqa: PLC0415  likewise
     from callgate.cli.shown import print_sections  # noqa: PLC0415  likewise
     from callgate.exact_json import write_json  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         operator(named)
-        store, now = named.store.approvals, now_us()
+        store, now = named.store.approvals, clock.now_us()
         approval = store.get(full_id(store, "approval", id), now)
         record = store.record(approval.id)
     if as_json:
@@ -125,7 +126,7 @@ def approve(
         person = answering.operator(named)
         person.must_answer()
         store = named.store.approvals
-        approval = store.get(answering.full_id(store, "approval", id), answering.now_us())
+        approval = store.get(answering.full_id(store, "approval", id), clock.now_us())
         record = store.record(approval.id)
         permit = None
         if uses is not None and duration is not None and approval.state is State.PENDING:
@@ -168,7 +169,7 @@ def deny(
         store = named.store.approvals
         # All of them are found before the first one is denied.
         full = [answering.full_id(store, "approval", one) for one in ids]
-        approvals = [store.get(one, answering.now_us()) for one in dict.fromkeys(full)]
+        approvals = [store.get(one, clock.now_us()) for one in dict.fromkeys(full)]
         if is_interactive(yes=yes):
             for approval in approvals:
                 typer.echo(f"{approval.id}  {answering.call_line(approval)}", err=as_json)
@@ -196,7 +197,7 @@ def withdraw(
         person.must_answer()
         store = named.store.approvals
         name = answering.full_id(store, "approval", id)
-        ended = store.withdraw(name, person.actor, reason, answering.now_us())
+        ended = store.withdraw(name, person.actor, reason, clock.now_us())
         _print_result(person, [ended], None, as_json=as_json)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import shlex
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from callgate import clock
 from callgate.config.freezes import Freeze
 from callgate.config.load import load
 from callgate.config.store_place import store_place
@@ -48,7 +48,7 @@ def freeze_all(place: Place, made: Freeze) -> bool:
     from callgate.store.ids import ID_BYTES, make_id  # noqa: PLC0415  SQLAlchemy takes long to import
     from callgate.store.model import Actor  # noqa: PLC0415  likewise
 
-    by, now_us = Actor(made.by, _SOURCE), _now_us()
+    by, now_us = Actor(made.by, _SOURCE), clock.now_us()
     # Its own time, in whole seconds, by which it is known again.
     made_us = unix_us(made.at) or now_us
     with _opened(place) as store:
@@ -70,7 +70,7 @@ def thaw_all(place: Place, target: Target, user: str) -> tuple[int, list[Freeze]
     """
     from callgate.store.model import Actor  # noqa: PLC0415  likewise
 
-    by, now_us = Actor(user, _SOURCE), _now_us()
+    by, now_us = Actor(user, _SOURCE), clock.now_us()
     with _opened(place) as store:
         there = store.freezes.in_force(now_us)
         ended = [one for one in there if one.target == target]
@@ -86,7 +86,7 @@ def frozen(place: Place) -> list[Freeze]:
         StoreError: The store does not answer.
     """
     with _opened(place) as store:
-        return [Freeze.of_stored(one) for one in store.freezes.in_force(_now_us())]
+        return [Freeze.of_stored(one) for one in store.freezes.in_force(clock.now_us())]
 
 
 def thaw_command(target: Target, config: Path | None) -> str:
@@ -112,7 +112,3 @@ def _end(store: Store, freeze: StoredFreeze, by: Actor, why: str, now_us: int) -
     # Somebody else may have ended it, or its time is over by now.
     with suppress(StateError):
         store.freezes.thaw(freeze.id, by, why, now_us)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

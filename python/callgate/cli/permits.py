@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from callgate import clock
 from callgate.cli.approvals import Id, Limit, OfGrant, Reason
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
@@ -38,11 +39,11 @@ def list_command(
 ) -> None:
     """Print the permits that calls can use now, the newest first."""
     from callgate.approvals.documents import permit_document  # noqa: PLC0415  it takes long to import
-    from callgate.cli.answering import now_us, operator  # noqa: PLC0415  likewise
+    from callgate.cli.answering import operator  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         operator(named)
-        now = now_us()
+        now = clock.now_us()
         print_list(
             "permits",
             _listed(named.store.permits, grant, now, is_all=is_all),
@@ -57,13 +58,13 @@ def show(id: Id, state: StoreState = None, config: StoreConfig = None, as_json: 
     """Print a permit with its terms."""
     from callgate.approvals.documents import permit_document  # noqa: PLC0415  it takes long to import
     from callgate.approvals.shown import permit_sections  # noqa: PLC0415  likewise
-    from callgate.cli.answering import full_id, now_us, operator  # noqa: PLC0415  likewise
+    from callgate.cli.answering import full_id, operator  # noqa: PLC0415  likewise
     from callgate.cli.shown import print_sections  # noqa: PLC0415  likewise
     from callgate.exact_json import write_json  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         operator(named)
-        now = now_us()
+        now = clock.now_us()
         permit = named.store.permits.get(full_id(named.store.permits, "permit", id), now)
     if as_json:
         typer.echo(write_json(permit_document(permit)))
@@ -81,14 +82,14 @@ def end(
 ) -> None:
     """End a permit, so that the next such call asks people again."""
     from callgate.approvals.documents import permit_document  # noqa: PLC0415  it takes long to import
-    from callgate.cli.answering import full_id, now_us, operator  # noqa: PLC0415  likewise
+    from callgate.cli.answering import full_id, operator  # noqa: PLC0415  likewise
     from callgate.exact_json import write_json  # noqa: PLC0415  likewise
 
     with opened(state, config) as named:
         person = operator(named)
         person.must_answer()
         name = full_id(named.store.permits, "permit", id)
-        ended = named.store.permits.end(name, person.actor, reason, now_us())
+        ended = named.store.permits.end(name, person.actor, reason, clock.now_us())
     if as_json:
         typer.echo(write_json(permit_document(ended)))
     else:

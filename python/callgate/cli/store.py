@@ -1,12 +1,12 @@
 """`callgate store`."""
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from callgate import clock
 from callgate.cli.examples import examples
 from callgate.cli.running import AsJson
 from callgate.cli.stores import StoreConfig, StoreState, place_of
@@ -65,7 +65,7 @@ def restore(file: _File, state: StoreState = None, config: StoreConfig = None) -
     from callgate.store.backup import restore as restored  # noqa: PLC0415
 
     place = place_of(state, config)
-    kept = restored(place, file, time.time_ns() // 1_000)
+    kept = restored(place, file, clock.now_us())
     typer.echo(f"restored: {place} from {file}; what was pending or approved in it is ended, and its permits too")
     if kept is not None:
         typer.echo(f"before:   {kept}")
@@ -88,7 +88,7 @@ def end_approvals(state: StoreState = None, config: StoreConfig = None) -> None:
     from callgate.store.backup import end_live  # noqa: PLC0415
 
     place = place_of(state, config)
-    end_live(place, time.time_ns() // 1_000)
+    end_live(place, clock.now_us())
     typer.echo(f"ended: everything pending or approved in {place}, and its permits")
 
 

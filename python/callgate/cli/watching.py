@@ -14,11 +14,12 @@ import typer
 from rich.console import Console
 from rich.control import Control
 
+from callgate import clock
 from callgate.approvals.documents import approval_document
 from callgate.approvals.sections import seen
 from callgate.approvals.shown import open_line
 from callgate.approvals.times import brief, instant
-from callgate.cli.answering import now_us, operator, result_lines
+from callgate.cli.answering import operator, result_lines
 from callgate.cli.follow import Changed, Fault, Follower
 from callgate.cli.inbox import AnswerCommand, Inbox, QuitCommand, View
 from callgate.cli.inbox_screen import draw, evidence_lines
@@ -58,7 +59,7 @@ def watch(opened: OpenStore, *, as_json: bool) -> None:
 def _print_lines(opened: OpenStore, *, as_json: bool) -> None:
     """Prints a line for each pending approval: those that wait already, then new ones."""
     told: queue.Queue[Changed | Fault] = queue.Queue()
-    follower = Follower(opened.store, told.put, now_us)
+    follower = Follower(opened.store, told.put, clock.now_us)
     follower.start()
     printed = set[str]()
     try:
@@ -82,7 +83,7 @@ def _print_lines(opened: OpenStore, *, as_json: bool) -> None:
 
 def _line(approval: Approval) -> str:
     call = approval.call
-    left = brief(approval.until_us - now_us())
+    left = brief(approval.until_us - clock.now_us())
     what = f"{seen(call.grant)}  {seen(call.server)}/{seen(call.tool)}"
     return f"{instant(approval.created_us)}  {approval.id}  {what}  {open_line(approval)}  {left} left"
 
@@ -107,7 +108,7 @@ class _Screen:
         """Runs until a key or a signal ends it; a signal other than Ctrl-C ends the program as it would have."""
         os.set_blocking(self._waker, False)
         os.set_blocking(self._wakened, False)
-        follower = Follower(self._store, self._tell, now_us)
+        follower = Follower(self._store, self._tell, clock.now_us)
         with self._signals():
             follower.start()
             try:
@@ -122,7 +123,7 @@ class _Screen:
     def _loop(self) -> None:
         while self._signal is None:
             self._take_events()
-            self._inbox.tick(now_us())
+            self._inbox.tick(clock.now_us())
             self._draw()
             pause = _ESCAPE_S if self._reader.is_within_sequence else _TICK_S
             ready, _, _ = select.select([sys.stdin, self._wakened], [], [], pause)
@@ -159,12 +160,12 @@ class _Screen:
         except CallgateError as error:
             self._inbox.fail(str(error))
             return
-        self._inbox.finish(answered, next(result_lines(answered, record, None)), now_us())
+        self._inbox.finish(answered, next(result_lines(answered, record, None)), clock.now_us())
 
     def _draw(self) -> None:
         width, height = self._console.size
         evidence = None if self._inbox.view is View.LIST else self._evidence(width)
-        text = draw(self._inbox, evidence, str(self._store.place), self._fault, now_us(), width, height)
+        text = draw(self._inbox, evidence, str(self._store.place), self._fault, clock.now_us(), width, height)
         self._console.control(Control.home())
         self._console.print(text, end="", no_wrap=True, overflow="crop", crop=True)
 
@@ -173,7 +174,7 @@ class _Screen:
         current = self._inbox.current
         if current is None:
             return None
-        key = (current, width, now_us() // 1_000_000)
+        key = (current, width, clock.now_us() // 1_000_000)
         if self._lines is not None and self._lines[0] == key:
             return self._lines[1]
         if self._record is None or self._record[0] != current:
@@ -183,7 +184,7 @@ class _Screen:
                 # Without its evidence nothing can be answered.
                 self._inbox.view, self._inbox.message = View.LIST, str(error)
                 return None
-        self._lines = (key, evidence_lines(current, self._record[1], now_us(), width))
+        self._lines = (key, evidence_lines(current, self._record[1], clock.now_us(), width))
         return self._lines[1]
 
     def _tell(self, event: Changed | Fault) -> None:
@@ -201,7 +202,7 @@ class _Screen:
                 self._fault = event.reason
             else:
                 self._inbox.is_read = True
-                self._inbox.update(event.approvals, now_us())
+                self._inbox.update(event.approvals, clock.now_us())
 
     def _wake(self) -> None:
         try:

@@ -9,11 +9,11 @@ force an allow by the content of a call.
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, TypeVar, cast
 
 import grpc
 
+from callgate import clock
 from callgate._callgate import Decision, Peek, Shadow
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.client import messages
@@ -175,7 +175,7 @@ class ClientBase:
                 rule=UNAVAILABLE,
                 message=message,
                 shadow=Shadow(Outcome.DENY, UNAVAILABLE),
-                decided_at_us=_now_us(),
+                decided_at_us=clock.now_us(),
             )
         return _denial(UNAVAILABLE, message)
 
@@ -215,13 +215,9 @@ def peekable(**request: Unpack[PeekFields]) -> pb.PeekRequest | Peek:
 
 
 def _denial(rule: str, message: str) -> Decision:
-    return Decision(outcome=Outcome.DENY, rule=rule, message=message, decided_at_us=_now_us())
+    return Decision(outcome=Outcome.DENY, rule=rule, message=message, decided_at_us=clock.now_us())
 
 
 def not_unicode(error: UnicodeEncodeError) -> Decision:
     """The denial of a call with a name that is not valid text."""
     return _denial(messages.INVALID_REQUEST, f"a name is not Unicode text: {error.reason}")
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

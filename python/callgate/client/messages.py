@@ -5,9 +5,9 @@ The clients and the grpcio service share it, so that a field cannot be forgotten
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Final, TypedDict
 
+from callgate import clock
 from callgate._callgate import Decision, LimitState, Peek, PeekedLimit, Shadow, args_json
 from callgate._proto.callgate.decision.v1 import decision_pb2 as pb
 from callgate.outcome import Outcome
@@ -187,7 +187,7 @@ def check_in_stream(
             outcome=pb.OUTCOME_DENY,
             rule=INVALID_REQUEST,
             message="the message holds no `call`; expected one beside its `id`",
-            decided_at_us=time.time_ns() // 1_000 if now_ms is None else round(now_ms * 1_000),
+            decided_at_us=clock.now_us() if now_ms is None else round(now_ms * 1_000),
         )
     return pb.CheckStreamResponse(id=request.id, decision=decision)
 

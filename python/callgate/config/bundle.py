@@ -74,6 +74,11 @@ class Bundle:
         """The configuration itself."""
         return self.loaded.config
 
+    @property
+    def pins_folder(self) -> Path:
+        """The folder of the accepted tools of servers."""
+        return pins_folder(self.pins or self.config.state)
+
     def engine_keywords(self) -> dict[str, Any]:
         """The arguments of `Engine.from_config` and `Engine.reload_config`."""
         return {
@@ -98,7 +103,7 @@ class Bundle:
             "methods": (list(gateway.methods.allow), list(gateway.methods.deny)),
             "public_url": gateway.public_url,
             "lists_allowed_only": gateway.list is Listed.ALLOWED_ONLY,
-            "pins_folder": pins_folder(self.pins or self.config.state) if self.upstreams else None,
+            "pins_folder": self.pins_folder if self.upstreams else None,
             "first_lists_s": first_lists_s(self.config.pinning.first_lists),
             "oauth": self.oauth,
             "allowed_origins": list(gateway.allowed_origins),

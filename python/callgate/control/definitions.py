@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import pins_read
 from callgate.config.policies import read_catalogue
-from callgate.config.state import pins_folder
 from callgate.errors import CallgateError
 
 if TYPE_CHECKING:
@@ -41,9 +40,8 @@ class Definitions:
         return known.get(tool)
 
     def _of_pins(self, server: str) -> dict[str, dict[str, Any]]:
-        bundle = self._bundle()
         try:
-            [of_server] = pins_read(pins_folder(bundle.pins or bundle.config.state), server)
+            [of_server] = pins_read(self._bundle().pins_folder, server)
         except (CallgateError, ValueError):
             # Nothing is pinned there; a file that cannot be read is reported by the calls that need it.
             return {}

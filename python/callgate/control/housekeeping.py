@@ -12,6 +12,7 @@ from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
+from callgate import clock
 from callgate.control import logs
 from callgate.control.worker import Worker
 
@@ -109,9 +110,9 @@ class Housekeeping:
 
     def _work(self, store: Store) -> float:
         """Does all that is due; returns the seconds until something is due again."""
-        self.end_what_is_gone(store, _now_us())
+        self.end_what_is_gone(store, clock.now_us())
         if self._tidied_s is None or time.monotonic() - self._tidied_s >= _EVERY_S:
-            self.tidy(store, _now_us())
+            self.tidy(store, clock.now_us())
             self._tidied_s = time.monotonic()
         self.count(store)
         return max(self._tidied_s + _EVERY_S - time.monotonic(), 0)
@@ -202,7 +203,3 @@ def _log_end(kind: str, name: str, count: int) -> None:
 
 def _us(time_kept: timedelta) -> int:
     return time_kept // timedelta(microseconds=1)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1_000

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from callgate._callgate import ManagedGrants
 from callgate.config.freezes import known_file
 from callgate.config.managed import settle
-from callgate.config.state import pins_folder
 from callgate.control.asking import Answering
 from callgate.control.housekeeping import Housekeeping
 from callgate.control.in_force import PlanInForce
@@ -23,7 +22,6 @@ from callgate.control.store_pins import StorePins
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from callgate._callgate import ApprovalQueue, Engine
     from callgate.control.plane import Part
@@ -90,7 +88,7 @@ class Parts:
             known = state and state / NAME
             self.plane.add(StoreDocuments(source.managed, self.plane.changes, known, changed))
             self.plane.add(self._grants)
-        self.plane.add(StorePins(lambda: _pins(reloader.plan), self.plane.changes))
+        self.plane.add(StorePins(lambda: reloader.plan.bundle.pins_folder, self.plane.changes))
         self.plane.add(self._housekeeping)
         self.plane.add(Answering(approvals, lambda: reloader.plan.in_force, self._housekeeping.asked))
         self._freezes.restore()
@@ -121,7 +119,3 @@ class Parts:
         """The freezes of the store in force, for the status."""
         now = datetime.now(timezone.utc)
         return [{**one.fields(), "source": "store"} for one in self._freezes.in_force if not one.has_ended(now)]
-
-
-def _pins(plan: Plan) -> Path:
-    return pins_folder(plan.bundle.pins or plan.config.state)

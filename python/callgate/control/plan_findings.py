@@ -11,7 +11,6 @@ from callgate.config.check import ineffective, of_policy, policy_warnings, warni
 from callgate.config.document import read_bytes
 from callgate.config.folder import documents_in
 from callgate.config.policies import approvals, named_tools, policy_document, read_catalogue
-from callgate.config.state import pins_folder
 from callgate.errors import CallgateError, ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def known_tools(plan: Plan) -> set[str]:
         known |= catalogue.tools(None) or set()
     # A file of pins that cannot be read is reported by the calls that need it.
     with suppress(CallgateError):
-        servers = pins_read(pins_folder(plan.in_force.pins or plan.config.state))
+        servers = pins_read(plan.in_force.pins_folder)
         known |= {tool["tool"] for server in servers for tool in server["tools"]}
     return known
 

@@ -6,10 +6,9 @@ import os
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from callgate._callgate import ManagedGrants, pins_read, version
+from callgate._callgate import ManagedGrants, version
 from callgate.config.freezes import Freeze
-from callgate.config.state import pins_folder
-from callgate.errors import CallgateError
+from callgate.config.pins import seen_tools
 
 if TYPE_CHECKING:
     from callgate._callgate import Engine, Server
@@ -83,17 +82,11 @@ def _policy_of(server: str, engine: Engine) -> str | None:
 
 def _pins_waiting(reloader: Reloader) -> list[dict[str, Any]]:
     """The tools of each server behind the gateway that wait for `callgate pin`."""
-    config = reloader.plan.config
-    folder = pins_folder(reloader.plan.bundle.pins or config.state)
-    waiting = []
-    for name, known in config.servers.items():
+    plan, waiting = reloader.plan, []
+    for name, known in plan.config.servers.items():
         if known.upstream is None:
             continue
-        try:
-            tools = [tool for one in pins_read(folder, name) for tool in one["tools"]]
-        except CallgateError:
-            # No list of this server was seen yet, or its file cannot be read: then its calls say so.
-            continue
+        tools = seen_tools(plan.bundle.pins_folder, name)
         counts = {state: sum(tool["state"] == state for tool in tools) for state in ("changed", "new")}
         if any(counts.values()):
             waiting.append({"server": name, **counts})

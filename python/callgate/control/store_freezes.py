@@ -6,10 +6,10 @@ start obeys it before it has read the store.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from callgate import clock
 from callgate._callgate import freezes_read
 from callgate.config.freezes import Freeze, keep_known
 from callgate.config.tokens import unix_us
@@ -72,7 +72,7 @@ class StoreFreezes:
     def _read(self, _changed: frozenset[str]) -> None:
         if self._store is None:
             return
-        stored = self._store.freezes.in_force(time.time_ns() // 1_000)
+        stored = self._store.freezes.in_force(clock.now_us())
         freezes = [replace(one, reason=_one_line(one.reason)) for one in map(Freeze.of_stored, stored)]
         self._obey(freezes)
         if self._known is None:

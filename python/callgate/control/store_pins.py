@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate._callgate import pins_accept, pins_read
+from callgate._callgate import pins_accept
+from callgate.config.pins import seen_tools
 from callgate.control import logs
 from callgate.control.worker import Worker
 from callgate.errors import CallgateError
@@ -69,7 +70,7 @@ class StorePins:
         """
         folder = self._folder()
         for server in {server for server, _ in self._accepted}:
-            for tool in _tools(folder, server):
+            for tool in seen_tools(folder, server):
                 accepted = self._accepted.get((server, tool["tool"]), set())
                 for form in tool["listed"]:
                     if form["digest"] in accepted:
@@ -84,11 +85,3 @@ class StorePins:
             logs.log("warning", "pin_not_accepted", {"server": server, "tool": name, "error": str(error)})
         else:
             logs.log("info", "pin_accepted", {"server": server, "tool": name, "digest": digest[:12]})
-
-
-def _tools(folder: Path, server: str) -> list[dict[str, Any]]:
-    try:
-        return [tool for one in pins_read(folder, server) for tool in one["tools"]]
-    except CallgateError:
-        # No list of this server was seen here yet, or its file cannot be read: then its calls say so.
-        return []
