@@ -27,13 +27,13 @@ _FIELDS: Final = {"server": "servers", "policy": "servers", "expires_at": "expir
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 
-def read_grant(held: Held) -> Grant:
-    """The grant of a document.
+def read_grant(name: str, content: str) -> Grant:
+    """The grant of a document, of the store or of a file.
 
     Raises:
         ConfigError: The store holds one that is not valid.
     """
-    return ManagedDocument(GRANTS, held.id, 0, held.content).grant.grant
+    return ManagedDocument(GRANTS, name, 0, content).grant.grant
 
 
 def stored_form(grant: Grant) -> str:
@@ -43,7 +43,7 @@ def stored_form(grant: Grant) -> str:
 
 def message_of(held: Held) -> pb.Grant:
     """The message of a document."""
-    grant, version = read_grant(held), held.version
+    grant, version = read_grant(held.id, held.content), held.version
     owner = grant.owner
     return pb.Grant(
         id=held.id,

@@ -9,8 +9,8 @@ import json
 from typing import TYPE_CHECKING
 
 from callgate.admin.errors import failed_precondition
-from callgate.config.grants import Grant
-from callgate.config.servers import Server
+from callgate.admin.grant_document import read_grant
+from callgate.admin.server_document import read_server
 from callgate.store.changes import Kind
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from callgate.store.documents import Documents, Version
     from callgate.store.store import Store
 
-    Named = Callable[[str], Collection[str | None]]
-    """The names that a document names."""
+    Named = Callable[[str, str], Collection[str | None]]
+    """Gives the names that a document names, from its id and content."""
 
 
 class Uses:
@@ -62,7 +62,7 @@ class Uses:
 
     def _refuse(self, user_noun: str, named: Named, found: Iterable[Version]) -> None:
         for version in found:
-            if version.content is not None and self._name in named(version.content):
+            if version.content is not None and self._name in named(version.id, version.content):
                 message = f"the {user_noun} `{version.id}` names the {self._noun} `{self._name}`; change it first"
                 raise failed_precondition(message, reason="IN_USE")
 
@@ -70,7 +70,7 @@ class Uses:
 def uses_of_policy(store: Store, name: str) -> Uses:
     """The servers and grants that name a policy, of which there must be none; see `Uses`."""
     servers = (store.servers, Kind.SERVERS, _of_server)
-    grants = (store.grants, Kind.GRANTS, lambda text: _of_grant(text).values())
+    grants = (store.grants, Kind.GRANTS, lambda *document: _of_grant(*document).values())
     return Uses(store, "policy", name, {"server": servers, "grant": grants})
 
 
@@ -85,10 +85,10 @@ def _changed(documents: Documents, seen: int) -> Iterator[Version]:
         seen = delta.change
 
 
-def _of_server(text: str) -> tuple[str | None]:
-    return (Server.model_validate_json(text).policy,)
+def _of_server(name: str, content: str) -> tuple[str | None]:
+    return (read_server(name, content).policy,)
 
 
-def _of_grant(text: str) -> dict[str, str | None]:
+def _of_grant(name: str, content: str) -> Mapping[str, str | None]:
     """The policies by server."""
-    return dict(Grant.model_validate_json(text).places())
+    return read_grant(name, content).places()

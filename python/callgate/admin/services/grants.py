@@ -104,7 +104,7 @@ class GrantsService:
 
         def work() -> pb.UpdateGrantResponse:
             held = self._stored(request.grant.id)
-            grant = updated(read_grant(held), request.grant, fields)
+            grant = updated(read_grant(held.id, held.content), request.grant, fields)
             if "servers" in fields:
                 self._check_places(grant)
             held = self._put(held, grant, request.grant.etag, principal, request.reason, call)
@@ -126,7 +126,7 @@ class GrantsService:
 
         def work() -> pb.RotateGrantTokenResponse:
             held = self._stored(request.id)
-            grant = rotated(read_grant(held), token_hash, call.now_us, keep_us)
+            grant = rotated(read_grant(held.id, held.content), token_hash, call.now_us, keep_us)
             held = self._put(held, grant, request.etag, principal, request.reason, call)
             return pb.RotateGrantTokenResponse(grant=message_of(held), token=token)
 
@@ -138,7 +138,7 @@ class GrantsService:
 
         def work() -> pb.RevokeGrantResponse:
             held = self._stored(request.id)
-            grant = read_grant(held).model_copy(update={"revoked": True})
+            grant = read_grant(held.id, held.content).model_copy(update={"revoked": True})
             held = self._put(held, grant, "", principal, request.reason, call)
             by = actor(principal, call)
             cause = "the grant was revoked" + (f": {request.reason}" if request.reason else "")
@@ -169,7 +169,7 @@ class GrantsService:
 
     def _stored(self, name: str) -> Held:
         held = self._grants.must_be_stored(self._grants.get(name))
-        if read_grant(held).revoked:
+        if read_grant(held.id, held.content).revoked:
             message = f"the grant `{name}` is revoked for good; create another one"
             raise failed_precondition(message, reason="REVOKED")
         return held
@@ -198,4 +198,4 @@ class GrantsService:
 def owner_of(ground: Ground, name: str) -> Any:  # noqa: ANN401  a `config.grants.Owner` or None
     """The person to whom a grant belongs now; None for nobody, and for a grant of an issuer's caller."""
     held = AdminDocuments(ground.store, ground.files, DocumentKind.GRANTS).find(name)
-    return None if held is None else read_grant(held).owner
+    return None if held is None else read_grant(held.id, held.content).owner
