@@ -12,8 +12,8 @@ import grpc
 import pytest
 
 from callgate._proto.callgate.admin.v1 import approvals_pb2, audit_pb2, permits_pb2
-from callgate.admin.call import Call
-from callgate.admin.errors import AdminError
+from callgate.admin.calls.call import Call
+from callgate.admin.calls.errors import AdminError
 from callgate.exact_json import write_json
 from callgate.identity.principal import Principal
 from callgate.store.documents import Edit

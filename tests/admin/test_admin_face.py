@@ -20,12 +20,12 @@ from callgate._proto.callgate.admin.v1 import (
     servers_pb2,
     status_pb2,
 )
-from callgate.admin import grpc_handlers
-from callgate.admin.call import Call
-from callgate.admin.errors import AdminError
+from callgate.admin.calls.call import Call
+from callgate.admin.calls.errors import AdminError
+from callgate.admin.documents.files import NoFiles
 from callgate.admin.face import AdminFace
-from callgate.admin.files import NoFiles
-from callgate.admin.grpc_face import GrpcFace
+from callgate.admin.grpc import handlers as grpc_handlers
+from callgate.admin.grpc.face import GrpcFace
 from callgate.admin.services import approvals_watch
 from callgate.admin.services.all import SERVICES
 from callgate.admin.services.servers import ServersService

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from callgate.admin.approval_feed import ApprovalFeed
+from callgate.admin.approvals.feed import ApprovalFeed
 from callgate.admin.news import News
 from callgate.store.model import Approval
 from callgate.store.pages import Page
@@ -53,7 +53,7 @@ def test_what_is_new_is_read_once_for_all(store: Store, monkeypatch: pytest.Monk
 
 
 def test_a_stream_that_is_far_behind_reads_the_store(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callgate.admin.approval_feed._KEPT", 2)
+    monkeypatch.setattr("callgate.admin.approvals.feed._KEPT", 2)
     news = News()
     feed = ApprovalFeed(store, news)
     assert feed.after(0) == []
@@ -78,7 +78,7 @@ def test_an_older_state_of_the_database_is_noticed(store: Store, monkeypatch: py
 
 def test_many_streams_begin_with_what_waits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look at the store at a time, each of a few rows: more would take all of its connections."""
-    monkeypatch.setattr("callgate.admin.approval_feed._AT_ONCE", 2)
+    monkeypatch.setattr("callgate.admin.approvals.feed._AT_ONCE", 2)
     feed, real, at_once, most = ApprovalFeed(store, News()), store.approvals.page, Semaphore(1), list[int]()
     for number in range(7):
         store.approvals.ask([ask(f"f{number}", grant=f"g{number % 2}")], now_us() + number)

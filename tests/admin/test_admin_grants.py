@@ -10,8 +10,8 @@ import pytest
 
 from callgate._callgate import Engine, hash_token
 from callgate._proto.callgate.admin.v1 import audit_pb2, grants_pb2, policies_pb2, servers_pb2
-from callgate.admin.errors import AdminError
-from callgate.admin.uses import uses_of_policy
+from callgate.admin.calls.errors import AdminError
+from callgate.admin.documents.uses import uses_of_policy
 from callgate.config.grants import Grant
 from callgate.store.model import Used
 from callgate.store.place import in_folder

@@ -9,9 +9,9 @@ import grpc
 import pytest
 
 from callgate._proto.callgate.admin.v1 import approvals_pb2, decisions_pb2, people_pb2
-from callgate.admin.authorise import Rights
-from callgate.admin.errors import AdminError
-from callgate.admin.open_streams import OpenStreams
+from callgate.admin.calls.authorise import Rights
+from callgate.admin.calls.errors import AdminError
+from callgate.admin.calls.open_streams import OpenStreams
 from callgate.errors import StoreError
 from callgate.identity.identities import Identities
 from callgate.store.people import PersonEdit, Role
@@ -118,7 +118,7 @@ def test_checks_are_made_when_something_has_changed_and_not_more_often() -> None
 
 
 def test_a_store_that_does_not_answer_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callgate.admin.open_streams._RETRY_S", 0.01)
+    monkeypatch.setattr("callgate.admin.calls.open_streams._RETRY_S", 0.01)
     streams, checks, faults = OpenStreams(), list[str](), list[AdminError]()
 
     def check() -> None:
@@ -141,7 +141,7 @@ def test_rights_are_looked_at_and_not_the_token_alone(admin: Admin, monkeypatch:
     def refuse(_principal: object, rights: Rights) -> None:
         raise AdminError(grpc.StatusCode.PERMISSION_DENIED, f"this takes the role `{rights.role.value}`", reason="ROLE")
 
-    monkeypatch.setattr("callgate.admin.grpc_handlers.authorise", refuse)
+    monkeypatch.setattr("callgate.admin.grpc.handlers.authorise", refuse)
     eve = PersonEdit("eve", frozenset({Role.VIEWER}), frozenset(), password_hash())
     admin.store.people.put(eve, BY, "", now_us())
     with pytest.raises(grpc.RpcError) as told:

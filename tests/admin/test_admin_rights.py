@@ -9,9 +9,9 @@ import pytest
 from google.protobuf.message_factory import GetMessageClass
 
 from callgate._proto.callgate.admin.v1 import role_pb2, servers_pb2, status_pb2
-from callgate.admin.authorise import Rights, authorise, rights_of
-from callgate.admin.errors import AdminError
-from callgate.admin.registry import Registry
+from callgate.admin.calls.authorise import Rights, authorise, rights_of
+from callgate.admin.calls.errors import AdminError
+from callgate.admin.calls.registry import Registry
 from callgate.admin.services.all import SERVICES
 from callgate.identity.principal import Principal
 from callgate.store.model import Person

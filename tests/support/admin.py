@@ -18,8 +18,8 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
+from callgate.admin.documents.files import PlanFiles
 from callgate.admin.face import AdminFace
-from callgate.admin.files import PlanFiles
 from callgate.admin.services.all import SERVICES
 from callgate.admin.sidecar import RunningSidecar
 from callgate.config.files import Files

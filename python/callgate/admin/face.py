@@ -12,10 +12,10 @@ from callgate.store.ids import ID_BYTES, make_id
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from callgate.admin.files import FileDocuments
+    from callgate.admin.calls.registry import Registry
+    from callgate.admin.documents.files import FileDocuments
     from callgate.admin.ground import Ground
-    from callgate.admin.grpc_face import GrpcFace
-    from callgate.admin.registry import Registry
+    from callgate.admin.grpc.face import GrpcFace
     from callgate.admin.replica import ReplicaReports
     from callgate.admin.sidecar import Sidecar
     from callgate.identity.identities import Identities
@@ -94,8 +94,8 @@ class AdminFace:
     def start(self, store: Store) -> None:
         """Begins to answer."""
         # Here, because grpcio and the messages take long to import, and decisions are to be served first.
+        from callgate.admin.calls.open_streams import KINDS  # noqa: PLC0415
         from callgate.admin.ground import Ground  # noqa: PLC0415
-        from callgate.admin.open_streams import KINDS  # noqa: PLC0415
         from callgate.admin.replica import ReplicaReports  # noqa: PLC0415
         from callgate.admin.services.all import make_registry  # noqa: PLC0415
         from callgate.identity.identities import Identities  # noqa: PLC0415
@@ -128,7 +128,7 @@ class AdminFace:
         self._ground = self.registry = None
 
     def _serve(self, registry: Registry, identities: Identities, listen: str) -> None:
-        from callgate.admin.grpc_face import GrpcFace  # noqa: PLC0415  as in `start`
+        from callgate.admin.grpc.face import GrpcFace  # noqa: PLC0415  as in `start`
 
         try:
             self._grpc = GrpcFace(registry, identities, listen, self._tls)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from callgate._proto.callgate.admin.v1 import actor_pb2
-from callgate.admin.errors import invalid
+from callgate.admin.calls.errors import invalid
+from callgate.admin.documents.policies import Digests
 from callgate.admin.news import News
-from callgate.admin.policy_check import Digests
 from callgate.store.model import Actor, Person
 from callgate.text import did_you_mean
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
-    from callgate.admin.call import Call
-    from callgate.admin.files import FileDocuments
+    from callgate.admin.calls.call import Call
+    from callgate.admin.documents.files import FileDocuments
     from callgate.admin.sidecar import Sidecar
     from callgate.identity.identities import Identities
     from callgate.identity.principal import Principal

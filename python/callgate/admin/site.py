@@ -13,10 +13,10 @@ from starlette.routing import Route
 
 from callgate.admin.http.callers import Callers
 from callgate.admin.http.errors import LogInError, RequestError, request_error
+from callgate.admin.http.paths import API, OPENAPI, STYLE
 from callgate.admin.page.approvals import ApprovalPages
 from callgate.admin.page.login import LoginPages, log_in_first
 from callgate.admin.page.templates import page, style
-from callgate.admin.paths import API, OPENAPI, STYLE
 from callgate.admin.rest.face import FOLLOWED, RestFace
 from callgate.admin.rest.openapi import openapi
 from callgate.errors import CallgateError
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from callgate.admin.registry import Registry
+    from callgate.admin.calls.registry import Registry
     from callgate.identity.identities import Identities
     from callgate.store.model import Person
     from callgate.store.store import Store

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from callgate.admin.documents.files import PlanFiles
 from callgate.admin.face import AdminFace
-from callgate.admin.files import PlanFiles
 from callgate.admin.sidecar import RunningSidecar
 from callgate.control import logs
 

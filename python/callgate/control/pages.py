@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.exposition import choose_encoder
 
-from callgate.admin.paths import is_of_site
+from callgate.admin.http.paths import is_of_site
 from callgate.config.address import is_loopback
 from callgate.identity.reports import LoginMethod, LoginOutcome, LoginReport, no_observer
 from callgate.text import quoted

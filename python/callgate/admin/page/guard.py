@@ -11,8 +11,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from callgate._proto.callgate.admin.v1 import approvals_pb2
-from callgate.admin.authorise import Rights, authorise, rights_of
-from callgate.admin.errors import AdminError
+from callgate.admin.calls.authorise import Rights, authorise, rights_of
+from callgate.admin.calls.errors import AdminError
 from callgate.admin.http.callers import Caller
 from callgate.admin.http.errors import RequestError
 from callgate.admin.http.forms import check_token, read_form

@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from callgate._callgate import version
-from callgate.admin.paths import STYLE
+from callgate.admin.http.paths import STYLE
 
 if TYPE_CHECKING:
     from http import HTTPStatus

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf import json_format
 from starlette.responses import Response
 
-from callgate.admin.errors import AdminError
+from callgate.admin.calls.errors import AdminError
 from callgate.admin.rest.requests import etag_path
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from google.api import annotations_pb2, http_pb2
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from callgate.admin.registry import RegisteredMethod
+    from callgate.admin.calls.registry import RegisteredMethod
 
 _VARIABLE: Final = re.compile(r"\{([a-z0-9_.]+)\}")
 

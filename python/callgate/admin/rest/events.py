@@ -8,10 +8,10 @@ from contextlib import suppress
 from threading import Event
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate.admin.authorise import authorise
-from callgate.admin.call import Call
-from callgate.admin.errors import AdminError
-from callgate.admin.fields import check_fields
+from callgate.admin.calls.authorise import authorise
+from callgate.admin.calls.call import Call
+from callgate.admin.calls.errors import AdminError
+from callgate.admin.calls.fields import check_fields
 from callgate.admin.http.work import Turns
 from callgate.admin.rest.answers import document, status_document
 from callgate.admin.rest.pumps import Pumps, Reader
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from starlette.types import Receive, Send
 
-    from callgate.admin.open_streams import OpenStreams
-    from callgate.admin.registry import RegisteredMethod
+    from callgate.admin.calls.open_streams import OpenStreams
+    from callgate.admin.calls.registry import RegisteredMethod
     from callgate.identity.principal import Principal
 
 EVENTS: Final = "text/event-stream"

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
 
-from callgate.admin.authorise import authorise
-from callgate.admin.errors import AdminError, admin_error
+from callgate.admin.calls.authorise import authorise
+from callgate.admin.calls.errors import AdminError, admin_error
 from callgate.admin.http.errors import RequestError
 from callgate.admin.http.forms import form_token, read_body
 from callgate.admin.http.work import in_thread
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
+    from callgate.admin.calls.registry import Registry
     from callgate.admin.http.callers import Caller, Callers
-    from callgate.admin.registry import Registry
     from callgate.admin.rest.bindings import Match
 
 LARGEST_BODY_BYTES: Final = 4 << 20

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from callgate.admin.call import Call
-from callgate.admin.errors import AdminError, admin_error
+from callgate.admin.calls.call import Call
+from callgate.admin.calls.errors import AdminError, admin_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 
-from callgate.admin.errors import AdminError, invalid
+from callgate.admin.calls.errors import AdminError, invalid
 from callgate.text import did_you_mean, quoted
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from callgate.admin.registry import Registry
+from callgate.admin.calls.registry import Registry
 from callgate.admin.services.approvals import ApprovalsService
 from callgate.admin.services.audit import AuditService
 from callgate.admin.services.counters import CountersService
@@ -20,8 +20,8 @@ from callgate.admin.services.status import StatusService
 from callgate.admin.services.tokens import TokensService
 
 if TYPE_CHECKING:
+    from callgate.admin.calls.registry import Report
     from callgate.admin.ground import Ground
-    from callgate.admin.registry import Report
 
 SERVICES: Final = (
     ServersService,

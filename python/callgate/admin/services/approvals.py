@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callgate._proto.callgate.admin.v1 import approvals_pb2 as pb
-from callgate.admin.approval_feed import ApprovalFeed
-from callgate.admin.approval_messages import approval_message, recorded_message
-from callgate.admin.changes import Change
+from callgate.admin.approvals.feed import ApprovalFeed
+from callgate.admin.approvals.messages import approval_message, recorded_message
+from callgate.admin.approvals.permit_terms import permit_offer
+from callgate.admin.calls.changes import Change
 from callgate.admin.ground import Ground, actor
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.permit_terms import permit_offer
+from callgate.admin.messages.paging import position_of, size_of, token_for
 from callgate.admin.services.approvals_watch import watch
 from callgate.admin.services.grants import owner_of
 from callgate.identity.answering import answer
@@ -20,7 +20,7 @@ from callgate.store.model import Person, State, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
     from callgate.store.model import Approval, PermitOffer
 

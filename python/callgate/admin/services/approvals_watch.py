@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from callgate._proto.callgate.admin.v1 import approvals_pb2 as pb
-from callgate.admin.approval_messages import approval_message
-from callgate.admin.errors import AdminError, invalid
+from callgate.admin.approvals.messages import approval_message
+from callgate.admin.calls.errors import AdminError, invalid
 from callgate.store.changes import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from callgate.admin.approval_feed import ApprovalFeed
-    from callgate.admin.call import Call
+    from callgate.admin.approvals.feed import ApprovalFeed
+    from callgate.admin.calls.call import Call
     from callgate.admin.news import News
     from callgate.store.store import Store
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callgate._proto.callgate.admin.v1 import audit_pb2 as pb
-from callgate.admin.errors import invalid
+from callgate.admin.calls.errors import invalid
 from callgate.admin.ground import Ground, actor_message
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.times import timestamp
+from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.times import timestamp
 
 if TYPE_CHECKING:
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
     from callgate.store.audit import Recorded
 

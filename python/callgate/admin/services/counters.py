@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from callgate._proto.callgate.admin.v1 import counters_pb2 as pb
-from callgate.admin.changes import Change
-from callgate.admin.errors import failed_precondition, invalid
+from callgate.admin.calls.changes import Change
+from callgate.admin.calls.errors import failed_precondition, invalid
 from callgate.admin.ground import Ground, actor
 from callgate.client.messages import peek_response
 from callgate.errors import ConfigError
@@ -16,7 +16,7 @@ from callgate.store.database import Domain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
 
 

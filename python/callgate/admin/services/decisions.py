@@ -10,15 +10,15 @@ import grpc
 
 from callgate._proto.callgate.admin.v1 import decisions_pb2 as pb
 from callgate._proto.callgate.decision.v1 import decision_pb2
-from callgate.admin.errors import AdminError
-from callgate.admin.times import timestamp
+from callgate.admin.calls.errors import AdminError
+from callgate.admin.messages.times import timestamp
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from callgate._callgate import DecisionListener
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.admin.ground import Ground
     from callgate.identity.principal import Principal
 

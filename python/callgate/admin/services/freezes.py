@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from callgate._proto.callgate.admin.v1 import freezes_pb2 as pb
-from callgate.admin.changes import Change
-from callgate.admin.errors import invalid
+from callgate.admin.calls.changes import Change
+from callgate.admin.calls.errors import invalid
 from callgate.admin.ground import Ground, actor, actor_message
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.times import length_us, timestamp, unix_us
+from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.times import length_us, timestamp, unix_us
 from callgate.identity.secret_text import new_id
 from callgate.store.database import Domain
 from callgate.store.freezes import Freeze, Target
 
 if TYPE_CHECKING:
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
 
 _LONGEST_REASON: Final = 500

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate._callgate import hash_token, new_token
 from callgate._proto.callgate.admin.v1 import grants_pb2 as pb
-from callgate.admin.changes import Change
-from callgate.admin.documents import AdminDocuments, Held
-from callgate.admin.errors import failed_precondition, invalid
-from callgate.admin.fields import check_id
-from callgate.admin.grant_document import message_of, new_grant, read_grant, rotated, stored_form, updated
+from callgate.admin.calls.changes import Change
+from callgate.admin.calls.errors import failed_precondition, invalid
+from callgate.admin.calls.fields import check_id
+from callgate.admin.documents.grants import message_of, new_grant, read_grant, rotated, stored_form, updated
+from callgate.admin.documents.managed import AdminDocuments, Held
 from callgate.admin.ground import Ground, actor, masked_fields
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.times import SECOND_US, length_us
+from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.times import SECOND_US, length_us
 from callgate.config.check import unknown_names
 from callgate.store.database import Domain
 from callgate.store.documents import DocumentKind
@@ -21,7 +21,7 @@ from callgate.store.documents import DocumentKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.config.grants import Grant
     from callgate.identity.principal import Principal
 

@@ -9,12 +9,12 @@ import grpc
 
 from callgate._proto.callgate.admin.v1 import people_pb2 as pb
 from callgate._proto.callgate.admin.v1 import role_pb2
-from callgate.admin.authorise import ROLES
-from callgate.admin.changes import Change
-from callgate.admin.errors import AdminError, invalid
+from callgate.admin.calls.authorise import ROLES
+from callgate.admin.calls.changes import Change
+from callgate.admin.calls.errors import AdminError, invalid
 from callgate.admin.ground import Ground, actor, masked_fields
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.times import timestamp
+from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.times import timestamp
 from callgate.identity.passwords import PasswordError
 from callgate.store.database import Domain
 from callgate.store.errors import ConflictError
@@ -23,7 +23,7 @@ from callgate.store.people import PersonEdit, Role
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
     from callgate.store.people import LocalPerson
 

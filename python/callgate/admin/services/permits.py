@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from callgate._proto.callgate.admin.v1 import permits_pb2 as pb
-from callgate.admin.approval_messages import permit_message
-from callgate.admin.changes import Change
+from callgate.admin.approvals.messages import permit_message
+from callgate.admin.calls.changes import Change
 from callgate.admin.ground import Ground, actor
-from callgate.admin.paging import position_of, size_of, token_for
+from callgate.admin.messages.paging import position_of, size_of, token_for
 from callgate.store.database import Domain
 
 if TYPE_CHECKING:
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
 
 

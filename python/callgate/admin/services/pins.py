@@ -6,18 +6,18 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate._proto.callgate.admin.v1 import pins_pb2 as pb
-from callgate.admin.changes import Change
-from callgate.admin.errors import failed_precondition, not_found
+from callgate.admin.calls.changes import Change
+from callgate.admin.calls.errors import failed_precondition, not_found
 from callgate.admin.ground import Ground, actor
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.times import SECOND_US, timestamp
+from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.times import SECOND_US, timestamp
 from callgate.store.database import Domain
 from callgate.store.pins import Pin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
 
 _STATES: Final = {

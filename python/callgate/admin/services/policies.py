@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final
 import grpc
 
 from callgate._proto.callgate.admin.v1 import policies_pb2 as pb
-from callgate.admin.changes import Change
-from callgate.admin.documents import AdminDocuments, Held
-from callgate.admin.errors import AdminError, failed_precondition, invalid, not_found
-from callgate.admin.fields import check_id
+from callgate.admin.calls.changes import Change
+from callgate.admin.calls.errors import AdminError, failed_precondition, invalid, not_found
+from callgate.admin.calls.fields import check_id
+from callgate.admin.documents.managed import AdminDocuments, Held
+from callgate.admin.documents.policies import check_policy, faults_of, message_of, trial_engine, warnings_of
+from callgate.admin.documents.uses import uses_of_policy
 from callgate.admin.ground import Ground, actor, actor_message, masked_fields
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.policy_check import check_policy, faults_of, message_of, trial_engine, warnings_of
-from callgate.admin.times import timestamp
-from callgate.admin.uses import uses_of_policy
+from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.times import timestamp
 from callgate.client import messages
 from callgate.errors import CallgateError
 from callgate.store.database import Domain
@@ -26,7 +26,7 @@ from callgate.store.errors import UnknownIdError
 if TYPE_CHECKING:
     from callgate._callgate import Engine
     from callgate._proto.callgate.decision.v1.decision_pb2 import CheckRequest
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
     from callgate.store.documents import Version
 

@@ -6,19 +6,19 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from callgate._proto.callgate.admin.v1 import servers_pb2 as pb
-from callgate.admin.changes import Change
-from callgate.admin.documents import AdminDocuments
-from callgate.admin.errors import invalid
-from callgate.admin.fields import check_id
+from callgate.admin.calls.changes import Change
+from callgate.admin.calls.errors import invalid
+from callgate.admin.calls.fields import check_id
+from callgate.admin.documents.managed import AdminDocuments
+from callgate.admin.documents.servers import message_of, stored_form
+from callgate.admin.documents.uses import uses_of_server
 from callgate.admin.ground import Ground, actor, masked_fields
-from callgate.admin.paging import position_of, size_of, token_for
-from callgate.admin.server_document import message_of, stored_form
-from callgate.admin.uses import uses_of_server
+from callgate.admin.messages.paging import position_of, size_of, token_for
 from callgate.store.database import Domain
 from callgate.store.documents import DocumentKind
 
 if TYPE_CHECKING:
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
 
 _FIELDS: Final = frozenset({"policy", "upstream"})

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate._proto.callgate.admin.v1 import role_pb2
 from callgate._proto.callgate.admin.v1 import status_pb2 as pb
-from callgate.admin.authorise import ROLES
-from callgate.admin.paging import position_of, size_of, token_for
+from callgate.admin.calls.authorise import ROLES
+from callgate.admin.messages.paging import position_of, size_of, token_for
+from callgate.admin.messages.times import SECOND_US, timestamp
 from callgate.admin.replica import report_of
-from callgate.admin.times import SECOND_US, timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.admin.ground import Ground
     from callgate.identity.principal import Principal
     from callgate.store.replicas import ReplicaReport

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from callgate._proto.callgate.admin.v1 import actor_pb2, permits_pb2
 from callgate._proto.callgate.admin.v1 import approvals_pb2 as pb
 from callgate.admin.ground import person_message
-from callgate.admin.times import duration, timestamp
+from callgate.admin.messages.times import duration, timestamp
 from callgate.exact_json import read_json, write_json
 from callgate.store.model import Person, State, Verdict
 

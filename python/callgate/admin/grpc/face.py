@@ -9,14 +9,14 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from callgate.admin.grpc_handlers import STREAMS, Doorkeeper, Handlers
+from callgate.admin.grpc.handlers import STREAMS, Doorkeeper, Handlers
 from callgate.config.address import host_of, is_loopback
 from callgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from callgate.admin.registry import Registry
+    from callgate.admin.calls.registry import Registry
     from callgate.identity.identities import Identities
 
 _CALLS: Final = 16

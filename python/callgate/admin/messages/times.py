@@ -7,7 +7,7 @@ from typing import Final
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from callgate.admin.errors import invalid
+from callgate.admin.calls.errors import invalid
 
 SECOND_US: Final = 1_000_000
 _NANOS: Final = 1_000

@@ -8,9 +8,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from callgate.admin.errors import failed_precondition
-from callgate.admin.grant_document import read_grant
-from callgate.admin.server_document import read_server
+from callgate.admin.calls.errors import failed_precondition
+from callgate.admin.documents.grants import read_grant
+from callgate.admin.documents.servers import read_server
 from callgate.store.changes import Kind
 
 if TYPE_CHECKING:

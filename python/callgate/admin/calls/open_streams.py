@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from callgate.admin.errors import AdminError, admin_error
+from callgate.admin.calls.errors import AdminError, admin_error
 from callgate.store.changes import Kind
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from callgate.admin.errors import AdminError
+from callgate.admin.calls.errors import AdminError
 from callgate.identity.errors import IdentityError, RetryError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import binascii
 import hashlib
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate.admin.errors import invalid
+from callgate.admin.calls.errors import invalid
 from callgate.store.pages import MOST
 
 if TYPE_CHECKING:

@@ -10,17 +10,17 @@ from urllib.parse import unquote
 import grpc
 from grpc_status import rpc_status
 
-from callgate.admin.authenticate import authenticated
-from callgate.admin.authorise import authorise
-from callgate.admin.call import Call
-from callgate.admin.errors import AdminError, admin_error
+from callgate.admin.calls.authenticate import authenticated
+from callgate.admin.calls.authorise import authorise
+from callgate.admin.calls.call import Call
+from callgate.admin.calls.errors import AdminError, admin_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from google.protobuf.message import Message
 
-    from callgate.admin.registry import RegisteredMethod, Registry
+    from callgate.admin.calls.registry import RegisteredMethod, Registry
     from callgate.identity.identities import Identities
     from callgate.identity.principal import Principal
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 
 from callgate._proto.callgate.admin.v1 import role_pb2
-from callgate.admin.errors import AdminError
+from callgate.admin.calls.errors import AdminError
 from callgate.store.people import Role
 
 if TYPE_CHECKING:

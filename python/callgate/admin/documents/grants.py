@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from callgate._proto.callgate.admin.v1 import actor_pb2
 from callgate._proto.callgate.admin.v1 import grants_pb2 as pb
-from callgate.admin.errors import invalid, invalid_section
-from callgate.admin.times import timestamp, unix_us
+from callgate.admin.calls.errors import invalid, invalid_section
+from callgate.admin.messages.times import timestamp, unix_us
 from callgate.config.fields import format_instant
 from callgate.config.grants import Grant
 from callgate.config.judge import SectionError, grant_of
@@ -19,7 +19,7 @@ from callgate.config.tokens import unix_us as us_of
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from callgate.admin.documents import Held
+    from callgate.admin.documents.managed import Held
 
 _FIELDS: Final = {"server": "servers", "policy": "servers", "expires_at": "expire_time"}
 """The fields of keys that have other names."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 import grpc
 
-from callgate.admin.errors import AdminError, failed_precondition, invalid, not_found
+from callgate.admin.calls.errors import AdminError, failed_precondition, invalid, not_found
 from callgate.store.documents import DocumentKind, Documents, Edit, Version
 from callgate.store.errors import ConflictError, UnknownIdError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from callgate.admin.files import FileDocuments
+    from callgate.admin.documents.files import FileDocuments
     from callgate.admin.sidecar import Sidecar
     from callgate.store.model import Actor
     from callgate.store.store import Store

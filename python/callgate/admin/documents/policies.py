@@ -11,7 +11,7 @@ import grpc
 
 from callgate._callgate import Engine
 from callgate._proto.callgate.admin.v1 import policies_pb2 as pb
-from callgate.admin.errors import AdminError, Violation, invalid
+from callgate.admin.calls.errors import AdminError, Violation, invalid
 from callgate.config.check import ineffective, of_policy
 from callgate.config.faults import Fault
 from callgate.config.policies import faults_in, file_name, read_catalogue

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.api import field_behavior_pb2, field_info_pb2
 
-from callgate.admin.errors import Violation, invalid, invalid_fields
+from callgate.admin.calls.errors import Violation, invalid, invalid_fields
 from callgate.config.fields import checked_text
 
 if TYPE_CHECKING:

@@ -58,7 +58,7 @@ class ApprovalFeed:
         """
         token: str | None = None
         while True:
-            now_us = _now_us()
+            now_us = clock.now_us()
             with self._turn:
                 page = self._store.approvals.page(
                     now_us, state=State.PENDING, grant=grant or None, size=_AT_ONCE, token=token, oldest_first=True

@@ -10,11 +10,11 @@ import grpc
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from callgate.admin.authorise import Rights, authorise, rights_of
-from callgate.admin.call import Call
-from callgate.admin.errors import AdminError, admin_error
-from callgate.admin.fields import check_fields
-from callgate.admin.open_streams import OpenStreams
+from callgate.admin.calls.authorise import Rights, authorise, rights_of
+from callgate.admin.calls.call import Call
+from callgate.admin.calls.errors import AdminError, admin_error
+from callgate.admin.calls.fields import check_fields
+from callgate.admin.calls.open_streams import OpenStreams
 from callgate.errors import CallgateError
 from callgate.identity.principal import Principal
 

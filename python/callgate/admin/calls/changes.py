@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from google.protobuf.message import Message
 
-from callgate.admin.errors import invalid
+from callgate.admin.calls.errors import invalid
 from callgate.store.requests import KeptAnswer, RequestKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from callgate.admin.call import Call
+    from callgate.admin.calls.call import Call
     from callgate.identity.principal import Principal
     from callgate.store.database import Domain
     from callgate.store.store import Store

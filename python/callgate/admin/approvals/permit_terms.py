@@ -5,8 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from callgate.admin.errors import failed_precondition, invalid
-from callgate.admin.times import length_us
+from callgate.admin.calls.errors import failed_precondition, invalid
+from callgate.admin.messages.times import length_us
 from callgate.approvals.offer import looked_at, make_terms, masked_names
 from callgate.approvals.shown import read_evidence
 from callgate.exact_json import read_json

@@ -8,8 +8,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from callgate._proto.callgate.admin.v1 import servers_pb2 as pb
-from callgate.admin.errors import invalid_section
-from callgate.admin.times import SECOND_US, duration, length_us, timestamp
+from callgate.admin.calls.errors import invalid_section
+from callgate.admin.messages.times import SECOND_US, duration, length_us, timestamp
 from callgate.config.judge import SectionError, read_from, section_of, server_of
 from callgate.config.managed import SERVERS, ManagedDocument
 from callgate.config.servers import Server
@@ -17,7 +17,7 @@ from callgate.config.units import format_duration
 from callgate.config.upstreams import Pinning, Upstream
 
 if TYPE_CHECKING:
-    from callgate.admin.documents import Held
+    from callgate.admin.documents.managed import Held
 
 _TIMES: Final = ("connect_timeout", "answer_timeout", "idle_timeout")
 _NUMBERS: Final = ("max_requests", "max_requests_per_grant", "max_idle_connections", "list_limit_bytes", "probe")

@@ -1,0 +1,1 @@
+"""Approvals and permits as messages, and the feed of their changes."""

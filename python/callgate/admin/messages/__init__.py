@@ -1,0 +1,1 @@
+"""Parts of messages that all services use."""
