@@ -22,7 +22,7 @@ from callgate._proto.callgate.admin.v1 import (
 )
 from callgate.admin.calls.call import Call
 from callgate.admin.calls.errors import AdminError
-from callgate.admin.documents.files import NoFiles
+from callgate.admin.documents.files import PlanFiles
 from callgate.admin.face import AdminFace
 from callgate.admin.grpc import handlers as grpc_handlers
 from callgate.admin.grpc.face import GrpcFace
@@ -176,7 +176,7 @@ def test_a_port_in_use_is_told_and_the_store_stays_open(admin: Admin) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        face = AdminFace(admin.sidecar, NoFiles(), NoChanges(), listen=address)
+        face = AdminFace(admin.sidecar, PlanFiles(admin.sidecar.plan), NoChanges(), listen=address)
         face.start(admin.store)
     assert face.failure is not None
     assert "the port is in use" in face.failure

@@ -55,7 +55,7 @@ def test_the_user_of_the_command_line(store: Store) -> None:
     alone = local_principal(store)
     assert alone == local_admin(me)
     assert (alone.name, alone.person) == (f"{me} (local)", Person("local", me))
-    assert (set(alone.roles), set(alone.groups), alone.is_local) == ({Role.ADMIN}, set(), True)
+    assert (set(alone.roles), set(alone.groups)) == ({Role.ADMIN}, set())
     store.people.put(PersonEdit("ann", frozenset({Role.APPROVER}), frozenset({"dba"}), "hash"), BY, "", NOW)
     with pytest.raises(IdentityError, match=f"none of them; `callgate admin people add {me} --role approver`"):
         local_principal(store)

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from callgate.identity.identities import unix_us
+from callgate import clock
 from callgate.identity.passwords import Passwords
 from callgate.store.model import Actor, Waiting
 from callgate.store.people import PersonEdit, Role
@@ -39,7 +39,7 @@ def test_a_person_answers(setup: Setup, passwords: Passwords) -> None:
         stack.callback(store.close)
         edit = PersonEdit("ann", frozenset({Role.APPROVER}), frozenset(), passwords.hash(GOOD))
         store.people.put(edit, Actor("root", "here"), "", 1)
-        now_us = unix_us()
+        now_us = clock.now_us()
         [outcome] = store.approvals.ask([ask()], now_us)
         assert isinstance(outcome, Waiting)
         page = f"/approvals/{outcome.approval_id}"

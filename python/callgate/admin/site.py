@@ -19,8 +19,8 @@ from callgate.admin.page.login import LoginPages, log_in_first
 from callgate.admin.page.templates import page, style
 from callgate.admin.rest.face import FOLLOWED, RestFace
 from callgate.admin.rest.openapi import openapi
+from callgate.clock import now_us
 from callgate.errors import CallgateError
-from callgate.identity.identities import unix_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,7 +58,7 @@ class Site:
         identities: Identities,
         *,
         is_private: bool,
-        clock_us: Callable[[], int] = unix_us,
+        clock_us: Callable[[], int] = now_us,
         owner_of: Callable[[str], Person | None] = lambda _: None,
         registry: Registry | None = None,
     ) -> None:

@@ -5,10 +5,10 @@ Every method blocks: on the store, and a login on argon2 too. A server runs them
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from callgate.clock import now_us
 from callgate.errors import StoreError
 from callgate.identity.errors import IdentityError, RetryError
 from callgate.identity.passwords import Passwords
@@ -29,16 +29,8 @@ if TYPE_CHECKING:
     from callgate.store.store import Store
     from callgate.store.tokens import MachineToken, Scope
 
-LOCAL_ADMIN: Final = "local-admin"
-"""The name on pages of whoever came by a one-time link. Records name the operating system's user."""
-
 _MARKED_US: Final = 60_000_000
 """Uses are written once in this time: a session that is in use ends up to so much earlier than its idle time says."""
-
-
-def unix_us() -> int:
-    """The time in Unix microseconds."""
-    return time.time_ns() // 1_000
 
 
 class Identities:
@@ -49,7 +41,7 @@ class Identities:
         store: Store,
         *,
         passwords: Passwords | None = None,
-        clock: Callable[[], int] = unix_us,
+        clock: Callable[[], int] = now_us,
         observer: LoginObserver = no_observer,
     ) -> None:
         """Takes an open store, hashes, the clock, and the function that takes reports of logins."""
@@ -207,15 +199,6 @@ class Identities:
         text, token_hash = _new(Prefix.MACHINE)
         new = NewToken(new_id(), name, token_hash, roles, scopes, expires_us)
         return self._store.tokens.create(new, by, reason, self._clock()), text
-
-    def forget(self) -> int:
-        """Deletes what is over of sessions, links and attempts; returns the number of rows. For housekeeping.
-
-        Raises:
-            StoreError: The store does not answer.
-        """
-        now_us = self._clock()
-        return self._store.sessions.forget(now_us) + self._store.attempts.forget(now_us)
 
     @contextmanager
     def _reported(self, method: LoginMethod, source: str, known: dict[str, str]) -> Iterator[None]:

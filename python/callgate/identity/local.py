@@ -34,4 +34,4 @@ def local_principal(store: Store, user: str | None = None) -> Principal:
     if not person.is_active:
         message = f"`{name}` is not active; `callgate admin people activate {name}` changes that"
         raise IdentityError(message)
-    return principal_of(person, is_local=True)
+    return principal_of(person)

@@ -27,8 +27,6 @@ class Principal:
     """The identity in answers; None for a machine, which never answers approvals."""
     roles: frozenset[Role]
     groups: frozenset[str] = frozenset()
-    is_local: bool = False
-    """True for the operating system's user, at the command line or by a one-time link, who typed no password."""
     scopes: frozenset[Scope] | None = None
     """The areas that a machine's token is limited to; None if it is not."""
 
@@ -54,12 +52,12 @@ class Principal:
         return Actor(self.name, source)
 
 
-def principal_of(person: LocalPerson, *, is_local: bool = False) -> Principal:
+def principal_of(person: LocalPerson) -> Principal:
     """The principal of a local person."""
-    return Principal(str(person.person), person.person, person.roles, person.groups, is_local)
+    return Principal(str(person.person), person.person, person.roles, person.groups)
 
 
 def local_admin(user: str) -> Principal:
     """The operating system's user as admin without groups, for a store without people."""
     person = local_person(user)
-    return Principal(str(person), person, frozenset({Role.ADMIN}), frozenset(), is_local=True)
+    return Principal(str(person), person, frozenset({Role.ADMIN}))

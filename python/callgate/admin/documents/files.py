@@ -123,15 +123,3 @@ def _grants(plan: Plan) -> Iterator[tuple[str, Callable[[], FileDocument]]]:
 def _place(fault: Fault) -> str:
     # What came from the environment has no place in a file.
     return "the environment" if fault.file is None else f"{fault.file}:{fault.line}:{fault.column}"
-
-
-class NoFiles:
-    """No configuration files."""
-
-    def get(self, kind: DocumentKind, name: str) -> FileDocument | None:  # noqa: ARG002  as `FileDocuments` has it
-        """None."""
-        return None
-
-    def page(self, kind: DocumentKind, after: str, size: int) -> list[FileDocument]:  # noqa: ARG002  likewise
-        """Nothing."""
-        return []
