@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from callgate import Client, Engine, Server
-from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
-from callgate.control.pages import Pages
-from callgate.control.routes import STATUS, TAIL, Routes
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
+from callgate.control.port.routes import STATUS, TAIL, Routes
 
 TOKEN = "t" * 40
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
@@ -92,7 +92,7 @@ def sidecar() -> Iterator[Sidecar]:
 
 @pytest.fixture
 def four(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callgate.control.http._MOST_CONNECTIONS", 4)
+    monkeypatch.setattr("callgate.control.port.http._MOST_CONNECTIONS", 4)
 
 
 @pytest.mark.parametrize(

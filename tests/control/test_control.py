@@ -19,11 +19,11 @@ import pytest
 
 from callgate import ConfigError, Engine, Server
 from callgate.cli.running import Running, running
-from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
-from callgate.control.pages import Pages
-from callgate.control.routes import COUNTERS_RESET, LIMITS, STATUS, TOP, Routes
-from callgate.control.socket import ControlSocket
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
+from callgate.control.port.routes import COUNTERS_RESET, LIMITS, STATUS, TOP, Routes
+from callgate.control.port.socket import ControlSocket
 from callgate.errors import CallgateError
 
 TOKEN = "t" * 40
@@ -175,7 +175,7 @@ def test_a_long_path(pages: Pages, tmp_path: Path) -> None:
 
 def test_other_users_are_not_answered(control: ControlSocket, monkeypatch: pytest.MonkeyPatch) -> None:
     # Root is always admitted, so the peer's credentials are those of another user here.
-    import callgate.control.socket as module  # noqa: PLC0415  only this test needs its internals
+    import callgate.control.port.socket as module  # noqa: PLC0415  only this test needs its internals
 
     class Stranger:
         size = module.CREDENTIALS.size

@@ -14,10 +14,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callgate import Client, ConfigError, Engine, Server, version
-from callgate.control.connections import Connection, Connections
-from callgate.control.http import AdminServer
 from callgate.control.metrics import ServerCollector, registry
-from callgate.control.pages import Pages
+from callgate.control.port.connections import Connection, Connections
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
 
 POLICY: dict[str, Any] = {
     "version": "1",

@@ -14,9 +14,9 @@ from callgate import Call, CallgateError, Client, Engine, Server
 from callgate._callgate import DecisionListener
 from callgate.cli.running import Running
 from callgate.control.metrics import ServerCollector, registry
-from callgate.control.pages import Pages
-from callgate.control.routes import TAIL, TOP, Routes
-from callgate.control.socket import ControlSocket
+from callgate.control.port.pages import Pages
+from callgate.control.port.routes import TAIL, TOP, Routes
+from callgate.control.port.socket import ControlSocket
 from support.setup import until
 
 POLICY: dict[str, Any] = {
@@ -160,7 +160,7 @@ def test_a_stream_that_breaks_off_is_no_end_of_the_sidecar(
     sidecar: tuple[Engine, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = {"ready": True, "failure": None}
-    monkeypatch.setattr("callgate.control.live.tail", lambda *_, **__: (line for line in [b"\n"]))
+    monkeypatch.setattr("callgate.control.port.live.tail", lambda *_, **__: (line for line in [b"\n"]))
     pages = Pages(registry(ServerCollector(sidecar[1])))
     pages.routes = Routes(*sidecar, lambda: state)
     control = ControlSocket(tmp_path / "state", pages)

@@ -4,54 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from callgate.admin.site import Site
-from callgate.control.http import AdminServer
-from callgate.control.pages import Pages
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
 from callgate.identity.identities import Identities
 from callgate.identity.passwords import Passwords
 from callgate.store.model import Actor
 from callgate.store.people import PersonEdit, Role
-from callgate.store.place import in_folder
-from callgate.store.store import Store, open_store
+from callgate.store.store import Store
 from support.approvals import NOW
+from support.identities import Clock, clock, identities, passwords, store
 from support.site import GOOD, Browser
 
+__all__ = ["clock", "identities", "passwords", "store"]
+
 BY = Actor("root (local)", "terminal")
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_us = NOW
-
-    def __call__(self) -> int:
-        return self.now_us
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = open_store(in_folder(tmp_path))
-    yield store
-    store.close()
-
-
-@pytest.fixture(scope="session")
-def passwords() -> Passwords:
-    return Passwords()
-
-
-@pytest.fixture
-def identities(store: Store, clock: Clock, passwords: Passwords) -> Identities:
-    return Identities(store, passwords=passwords, clock=clock)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from callgate.control.http import AdminServer
+from callgate.control.port.http import AdminServer
 from callgate.identity.identities import Identities
 from callgate.store.model import State, Waiting
 from callgate.store.store import Store

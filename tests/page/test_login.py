@@ -11,8 +11,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from callgate.admin.site import Site
-from callgate.control.http import AdminServer
-from callgate.control.pages import Pages
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
 from callgate.identity.identities import Identities
 from callgate.store.model import Actor
 from callgate.store.people import Role

@@ -8,7 +8,7 @@ import pytest
 from starlette.routing import Route
 
 from callgate.admin.site import Site
-from callgate.control.pages import Pages
+from callgate.control.port.pages import Pages
 from callgate.identity.identities import Identities
 from callgate.identity.passwords import Passwords
 from callgate.identity.principal import Principal

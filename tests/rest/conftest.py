@@ -12,8 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from callgate.admin.site import Site
-from callgate.control.http import AdminServer
-from callgate.control.pages import Pages
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
 from callgate.store.people import Role
 from callgate.store.place import in_folder
 from callgate.store.store import Store, open_store

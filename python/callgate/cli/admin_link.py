@@ -10,7 +10,7 @@ from callgate.cli.running import running
 from callgate.cli.stores import StoreConfig, StoreState, opened
 from callgate.config.address import is_loopback
 from callgate.config.load import load
-from callgate.control.routes import STATUS
+from callgate.control.port.routes import STATUS
 from callgate.errors import ConfigError
 
 

@@ -10,7 +10,7 @@ import typer
 import callgate._callgate as native
 from callgate.cli.examples import examples
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
-from callgate.control.routes import COUNTERS_RESET
+from callgate.control.port.routes import COUNTERS_RESET
 from callgate.text import quoted, visible
 
 _US: Final = 1_000_000

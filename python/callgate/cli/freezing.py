@@ -16,7 +16,7 @@ from callgate.cli.running import NotRunningError
 from callgate.config.bundle import known_grants
 from callgate.config.freezes import freezes_file
 from callgate.config.load import load
-from callgate.control.routes import LIMITS, STATUS
+from callgate.control.port.routes import LIMITS, STATUS
 from callgate.errors import CallgateError
 from callgate.store.targets import Target
 from callgate.text import did_you_mean, quoted, visible

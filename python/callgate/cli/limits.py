@@ -7,7 +7,7 @@ import typer
 
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
 from callgate.config.document import read_json
-from callgate.control.routes import LIMITS
+from callgate.control.port.routes import LIMITS
 from callgate.text import visible
 
 EXAMPLES: Final = (

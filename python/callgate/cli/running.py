@@ -17,8 +17,8 @@ from callgate.config.document import read_bytes
 from callgate.config.key import parse_token
 from callgate.config.load import load
 from callgate.config.state import CONTROL_NAME
-from callgate.control.routes import STATUS
-from callgate.control.socket import reachable
+from callgate.control.port.routes import STATUS
+from callgate.control.port.socket import reachable
 from callgate.errors import CallgateError, ConfigError
 from callgate.text import quoted, reason_of
 

@@ -21,18 +21,18 @@ from callgate.control import logs
 from callgate.control.admin_api import admin_face
 from callgate.control.asking import queue_of
 from callgate.control.background import BackgroundStream
-from callgate.control.certificate import admin_certificate
-from callgate.control.http import AdminServer
 from callgate.control.logins import Logins
 from callgate.control.metrics import ServerCollector, registry
-from callgate.control.pages import Pages
 from callgate.control.parts import Parts, add_known_documents
 from callgate.control.plan_findings import known_tools
+from callgate.control.port.certificate import admin_certificate
+from callgate.control.port.http import AdminServer
+from callgate.control.port.pages import Pages
+from callgate.control.port.routes import Routes
+from callgate.control.port.socket import ControlSocket
 from callgate.control.reload import Reading, Reloader
-from callgate.control.routes import Routes
 from callgate.control.sidecar import Plan, Source
 from callgate.control.site import AdminSite
-from callgate.control.socket import ControlSocket
 from callgate.control.status import status
 from callgate.control.store_numbers import StoreNumbers
 from callgate.control.watch import Watcher

@@ -7,7 +7,7 @@ import typer
 
 from callgate.cli.freezing import shown_freeze
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
-from callgate.control.routes import STATUS
+from callgate.control.port.routes import STATUS
 from callgate.text import visible
 
 EXAMPLES: Final = (

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
-from callgate.control.routes import TAIL
+from callgate.control.port.routes import TAIL
 from callgate.outcome import Outcome
 from callgate.text import visible
 

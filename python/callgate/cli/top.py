@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from callgate.cli.running import AdminTokenFile, AdminUrl, AsJson, ConfigFile, StateFolder, running
-from callgate.control.routes import TOP
+from callgate.control.port.routes import TOP
 from callgate.outcome import Outcome
 from callgate.text import visible
 

@@ -23,7 +23,7 @@ from callgate.config.policies import (
 )
 from callgate.config.state import counters_place, make_counters_place
 from callgate.config.units import to_ms
-from callgate.control.certificate import admin_certificate
+from callgate.control.port.certificate import admin_certificate
 from callgate.control.restart import refused_changes
 from callgate.errors import CallgateError, PolicyError
 from callgate.text import quoted

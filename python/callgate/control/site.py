@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from callgate.admin.face import AdminFace
     from callgate.admin.site import Site
     from callgate.config.bundle import Bundle
-    from callgate.control.pages import Pages
+    from callgate.control.port.pages import Pages
     from callgate.store.store import Store
 
 _CLOSED = b"the store is not open yet, or does not answer; `callgate status` says why\n"

@@ -13,8 +13,8 @@ from callgate.config.pins import seen_tools
 if TYPE_CHECKING:
     from callgate._callgate import Engine, Server
     from callgate.admin.face import AdminFace
-    from callgate.control.pages import Pages
     from callgate.control.parts import Parts
+    from callgate.control.port.pages import Pages
     from callgate.control.reload import Reloader
 
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
     from starlette.types import ASGIApp
 
+    from callgate.control.port.routes import Routes
     from callgate.control.readiness import Serving
-    from callgate.control.routes import Routes
     from callgate.identity.reports import LoginObserver
 
 TEXT: Final = "text/plain; charset=utf-8"

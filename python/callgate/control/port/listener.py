@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from callgate.control import logs
-from callgate.control.connections import Connections
+from callgate.control.port.connections import Connections
 
 if TYPE_CHECKING:
     import socket
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from uvicorn.protocols.http.h11_impl import RequestResponseCycle
 
-    from callgate.control.connections import Connection
+    from callgate.control.port.connections import Connection
 
 _SILENCE_S: Final = 10.0
 """Longest silence of a connection, so that slow clients cannot keep connections forever."""

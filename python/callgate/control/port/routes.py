@@ -6,7 +6,8 @@ from decimal import Decimal
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
-from callgate.control import live, logs
+from callgate.control import logs
+from callgate.control.port import live
 from callgate.errors import CallgateError, ConfigError
 from callgate.exact_json import read_json
 from callgate.text import did_you_mean, is_text, nearest, quoted

@@ -14,15 +14,15 @@ from starlette.responses import Response
 
 from callgate.admin.http.work import Turns, in_thread
 from callgate.control import logs
-from callgate.control.pages import LARGEST_BODY_BYTES, Answer, Request, refusal
+from callgate.control.port.pages import LARGEST_BODY_BYTES, Answer, Request, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from callgate.control.connections import Connection, Connections
-    from callgate.control.pages import Origin, Pages
+    from callgate.control.port.connections import Connection, Connections
+    from callgate.control.port.pages import Origin, Pages
 
 _SLOW: Final = frozenset({"/metrics"})
 """Pages for everybody that are made on a thread."""

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Final
 
 from callgate.config.locks import locked
 from callgate.config.state import CONTROL_NAME, make_state_folder
-from callgate.control.http import Listening
-from callgate.control.pages import Origin
+from callgate.control.port.http import Listening
+from callgate.control.port.pages import Origin
 from callgate.errors import ConfigError
 from callgate.text import reason_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from callgate.control.pages import Pages
+    from callgate.control.port.pages import Pages
 
 _MOST_CONNECTIONS: Final = 32
 """More than there may be listeners, so that one too many is refused by the data plane and closes no other one."""

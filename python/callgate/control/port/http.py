@@ -10,7 +10,7 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 from callgate.config.address import is_loopback
-from callgate.control.pages import Origin
+from callgate.control.port.pages import Origin
 from callgate.errors import ConfigError
 from callgate.text import reason_of
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
-    from callgate.control.listener import Server
-    from callgate.control.pages import Pages
+    from callgate.control.port.listener import Server
+    from callgate.control.port.pages import Pages
 
 _BACKLOG: Final = 1_024
 """Connections that the system keeps until they are accepted. Beyond them it drops the first packet, which the client
@@ -125,8 +125,8 @@ class Listening:
 
     async def _serve(self) -> None:
         # Decisions are made before these libraries are there.
-        from callgate.control.face import Face  # noqa: PLC0415
-        from callgate.control.listener import Server  # noqa: PLC0415
+        from callgate.control.port.face import Face  # noqa: PLC0415
+        from callgate.control.port.listener import Server  # noqa: PLC0415
 
         face = Face(self._pages, self._origin)
         server = Server(

@@ -1,0 +1,1 @@
+"""The admin port and the control socket: connections, and the answers to operators and to Prometheus."""
